@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
     from expertrag_index.build import IndexWriter
     from expertrag_index.types import BuildReport, Document, Group, LoadFailure
 
-MAX_FILE_MB = 32
-"""Default of ``--max-file-mb``. A test checks that it equals the loaders' own, which is heavy to
-import."""
+MAX_FILE_MB, MAX_FILE_S = 32, 120.0
+"""Defaults of ``--max-file-mb`` and ``--max-file-s``. A test checks that they equal the loaders'
+own, which are heavy to import."""
 
 _SHOWN_GROUPS = 20
 _MUCH = 0.1
@@ -48,15 +49,34 @@ _MUCH = 0.1
 
 Update = Callable[["IndexWriter", Iterator["Document"], list["LoadFailure"]], "BuildReport"]
 
+Limits = Mapping[str, Any]
+
 docs_argument = click.argument(
     "docs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
 )
-max_file_option = flag(
-    "--max-file-mb",
-    type=click.IntRange(min=1),
-    default=MAX_FILE_MB,
-    help="Largest document in MiB; a larger one is skipped.",
-)
+
+
+def file_limits(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the limits of a document, which the command gets as ``limits`` for the loaders."""
+
+    @flag(
+        "--max-file-mb",
+        type=click.IntRange(min=1),
+        default=MAX_FILE_MB,
+        help="Largest document in MiB; a larger one is skipped.",
+    )
+    @flag(
+        "--max-file-s",
+        type=click.FloatRange(min=0, min_open=True),
+        default=MAX_FILE_S,
+        help="Seconds that reading a document may take; a slower one is skipped.",
+    )
+    @functools.wraps(command)
+    def limited(*args: Any, max_file_mb: int, max_file_s: float, **options: Any) -> None:
+        limits = {"max_file_bytes": max_file_mb * 2**20, "max_file_s": max_file_s}
+        command(*args, limits=limits, **options)
+
+    return limited
 
 
 @click.group()
@@ -73,12 +93,10 @@ def index() -> None:
     metavar="STORE",
     help="Folder of the store; created if missing.",
 )
-@max_file_option
+@file_limits
 @configured("model.embedder", "model.device")
 @json_flag
-def build(
-    docs: tuple[Path, ...], out: Path, max_file_mb: int, config: Config, as_json: bool
-) -> None:
+def build(docs: tuple[Path, ...], out: Path, limits: Limits, config: Config, as_json: bool) -> None:
     """Build a store of exactly the documents in DOCS.
 
     DOCS are files, folders and BEIR folders.
@@ -86,18 +104,16 @@ def build(
     Run it again after a change or a crash: only new and changed text is embedded. Documents that
     are gone are removed, unless they could not be read this time.
     """
-    _update(docs, out, max_file_mb, config, as_json, lambda writer, *given: writer.build(*given))
+    _update(docs, out, limits, config, as_json, lambda writer, *given: writer.build(*given))
 
 
 @index.command()
 @store_argument
 @docs_argument
-@max_file_option
+@file_limits
 @configured("model.embedder", "model.device")
 @json_flag
-def add(
-    store: Path, docs: tuple[Path, ...], max_file_mb: int, config: Config, as_json: bool
-) -> None:
+def add(store: Path, docs: tuple[Path, ...], limits: Limits, config: Config, as_json: bool) -> None:
     """Add the documents in DOCS to a store.
 
     Documents with the same id and source are replaced.
@@ -106,7 +122,7 @@ def add(
     skipped.
     """
     _need_store(store)
-    _update(docs, store, max_file_mb, config, as_json, lambda writer, *given: writer.add(*given))
+    _update(docs, store, limits, config, as_json, lambda writer, *given: writer.add(*given))
 
 
 @index.command()
@@ -266,7 +282,7 @@ def search(
 def _update(
     docs: Sequence[Path],
     store: Path,
-    max_file_mb: int,
+    limits: Limits,
     config: Config,
     as_json: bool,
     update: Update,
@@ -276,9 +292,7 @@ def _update(
 
     failures: list[LoadFailure] = []
     languages = LanguageShare()
-    documents = languages.watch(
-        load(docs, on_failure=failures.append, max_file_bytes=max_file_mb * 2**20)
-    )
+    documents = languages.watch(load(docs, on_failure=failures.append, **limits))
     first = next(documents, None)
     if first is None:
         # A mistyped or emptied folder must not empty the store.

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from command_line import Run
 
-from expertrag.cli.index import MAX_FILE_MB
-from expertrag_index.loaders import DEFAULT_MAX_FILE_BYTES
+from expertrag.cli.index import MAX_FILE_MB, MAX_FILE_S
+from expertrag_index.loaders import DEFAULT_MAX_FILE_BYTES, DEFAULT_MAX_FILE_S
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def docs(tmp_path: Path) -> Path:
 
 
 def test_the_default_size_limit_is_that_of_the_loaders() -> None:
-    assert MAX_FILE_MB * 2**20 == DEFAULT_MAX_FILE_BYTES
+    assert (MAX_FILE_MB * 2**20, MAX_FILE_S) == (DEFAULT_MAX_FILE_BYTES, DEFAULT_MAX_FILE_S)
 
 
 def test_add_stats_search_delete(run: Run, store: Path, docs: Path) -> None:

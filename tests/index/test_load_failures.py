@@ -4,18 +4,24 @@ import gzip
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import zipfile
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from docx import Document as open_docx
 from fpdf import FPDF
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from expertrag_index.loaders import SUFFIXES, load
+from expertrag_index.loaders import SUFFIXES, load, pool
+from expertrag_index.loaders import parse as parsing
+from expertrag_index.loaders.base import SourceFile
 from expertrag_index.types import Document, LoadFailure
 
 KIB = 1024
@@ -253,10 +259,14 @@ def test_missing_read_permission_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "a.txt").chmod(0)
     program = (
         "import os, sys; from pathlib import Path; import expertrag_index.loaders.plain\n"
-        "from expertrag_index.loaders import load\n"
+        "from expertrag_index.loaders.load import _files\n"
+        "from expertrag_index.loaders.parse import parse\n"
+        "from expertrag_index.types import LoadFailure\n"
         "os.chdir(sys.argv[1])\n"
-        "if os.geteuid() == 0: os.setuid(65534)\n"
-        "list(load([Path('.')], on_failure=lambda f: print(f.source, '|', f.reason)))\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"  # who may start no worker from root's Python
+        "for file in _files(Path('.'), 2**20):\n"
+        "    for f in [file] if isinstance(file, LoadFailure) else parse(file):\n"
+        "        print(f.source, '|', f.reason)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
@@ -269,6 +279,113 @@ def test_missing_read_permission_is_a_failure(tmp_path: Path) -> None:
         f"{tmp_path.name}/a.txt | no permission to read it",
         f"{tmp_path.name}/closed | no permission to read it",
     ]
+
+
+def docx_of(body: str) -> bytes:
+    """A Word file with a body in its XML; tests write what no word processor would."""
+    made = io.BytesIO()
+    open_docx().save(made)
+    word = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    with zipfile.ZipFile(made) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["word/document.xml"] = (
+        f'<w:document xmlns:w="{word}"><w:body>{body}</w:body></w:document>'
+    ).encode()
+    return zip_of(parts)
+
+
+PARAGRAPH = "<w:p><w:r><w:t>x</w:t></w:r></w:p>"
+MERGED = f"<w:tr><w:tc><w:tcPr><w:vMerge/></w:tcPr>{PARAGRAPH}</w:tc></w:tr>"
+WIDE = f'<w:tr><w:tc><w:tcPr><w:gridSpan w:val="100000000"/></w:tcPr>{PARAGRAPH}</w:tc></w:tr>'
+TALL = f'<w:tr><w:tc><w:tcPr><w:vMerge w:val="restart"/></w:tcPr>{PARAGRAPH}</w:tc></w:tr>'
+
+
+@pytest.mark.parametrize(("row", "count"), [(WIDE, 1), (TALL + MERGED * 5_000, 5_001)])
+def test_merged_cells_of_a_table_are_read_in_linear_time(
+    tmp_path: Path, row: str, count: int
+) -> None:
+    (tmp_path / "a.docx").write_bytes(docx_of(f"<w:tbl>{row}</w:tbl>"))
+    started = time.perf_counter()
+    (document,), failures = load_all(tmp_path, limit=2**22)
+    assert (document.text, failures) == ("\n".join("x" * count), [])
+    assert time.perf_counter() - started < 10
+
+
+HOSTILE = {
+    "a.md": b"---\na: !!bool maybe\n---\nText.",
+    "b.md": b'---\na: !!int ""\n---\nText.',
+    "c.md": b'---\na: !!float ""\n---\nText.',
+    "d.md": b"---\na: !!timestamp x\n---\nText.",
+    "e.html": b'<meta charset="iso-8859-12"><p>Text.</p>',
+    "f.html": b"<p>Text.</p>" + b"<br>" * 2_000_000,
+    "g.docx": docx_of("<w:p/>" * 2_000_000 + PARAGRAPH),
+}
+
+
+def test_a_hostile_file_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    for name, content in HOSTILE.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "h.txt").write_text("Good.")
+    (tmp_path / "i.txt").write_text("Good.")
+    failures: list[LoadFailure] = []
+    documents = list(load([tmp_path], on_failure=failures.append, max_file_s=2))
+    assert [document.id for document in documents] == ["h.txt", "i.txt"]
+    assert [failure.source for failure in failures] == [
+        f"{tmp_path.name}/{name}" for name in HOSTILE
+    ]
+    reasons = [failure.reason for failure in failures]
+    assert all(reason.startswith("broken front matter") for reason in reasons[:4])
+    assert reasons[4] == "declares the unknown encoding iso-8859-12"
+    assert reasons[5] == reasons[6] == "needs over 2 s or 2 GiB to read"
+
+
+def test_a_loader_that_raises_anything_is_a_failure_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Iterator[Document]:
+        raise KeyError("x")
+
+    monkeypatch.setattr(parsing, "reader_of", lambda _: broken)
+    file = SourceFile(tmp_path / "a.txt", "a.txt", "docs/a.txt", None, 1)
+    (failure,) = parsing.parse(file)
+    assert isinstance(failure, LoadFailure)
+    assert (failure.source, failure.reason) == (
+        "docs/a.txt",
+        "cannot be read (KeyError in its parser)",
+    )
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_worker_that_ends_or_hangs_loses_its_file_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
+) -> None:
+    first = pool._Worker()
+    monkeypatch.setattr(pool, "_idle", [first])
+    for name in "abcd":
+        (tmp_path / f"{name}.jsonl").write_text('{"text": "Text."}\n' * 20_000)
+    failures: list[LoadFailure] = []
+    documents = load([tmp_path], on_failure=failures.append, max_file_s=2)
+    next(documents)
+    os.kill(first.pid, ending)
+    rest = Counter(document.id[0] for document in documents)
+    assert [failure.source for failure in failures] == [f"{tmp_path.name}/a.jsonl"]
+    assert failures[0].reason == "needs over 2 s or 2 GiB to read"
+    assert rest["a"] < 20_000 and rest["b"] == rest["c"] == rest["d"] == 20_000
+
+
+def test_folders_may_be_deeper_than_the_stack(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1_500):
+        os.mkdir("d", dir_fd=folder)
+        below = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(os.open("a.txt", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+    os.close(folder)
+    (failure,) = load_all(tmp_path)[1]
+    assert failure.source == f"{tmp_path.name}/{'d/' * 1_500}a.txt"
+    assert failure.reason == "the file is empty"
+    subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)  # shutil.rmtree would recurse
 
 
 ALPHABET = st.sampled_from(

@@ -25,6 +25,10 @@ def decode(data: bytes, declared: str | None = None) -> str:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise not_decodable(data, encoding, error.start) from None
+    except LookupError:
+        raise Unreadable(
+            f"declares the unknown encoding {encoding}", "convert it to UTF-8, and say so in it"
+        ) from None
     if "\0" in text:
         raise Unreadable(
             "binary content (it contains NUL bytes)",

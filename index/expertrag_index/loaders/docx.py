@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from docx import Document as open_docx
-from docx.table import Table
+from docx.table import Table, _Cell
 
 from expertrag_index.loaders.base import (
     Report,
@@ -49,13 +49,31 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
 
 def _block(block: Any) -> str:
     if isinstance(block, Table):
-        return "\n".join(" | ".join(_flat(cell.text) for cell in row.cells) for row in block.rows)
+        return "\n".join(_rows(block))
     text: str = block.text.strip()
     style = str(block.style.name) if block.style is not None else ""
     level = _LEVEL.match(style)
     if text and (level or style == "Title"):
         return heading(int(level[1]) if level else 1, text)
     return f"- {text}" if text and style.startswith("List") else text
+
+
+def _rows(table: Table) -> Iterator[str]:
+    """Write the cells that the file has, a line for each row.
+
+    A cell over several rows is in each of them, one over several columns is in the row once:
+    python-docx would repeat it as often as it claims to span, a hundred million times if asked.
+    """
+    above: dict[int, str] = {}
+    for row in table.rows:
+        texts, column = [], 0
+        for cell in row._tr.tc_lst:
+            goes_on = cell.vMerge == "continue"
+            text = above.get(column, "") if goes_on else _flat(_Cell(cell, table).text)
+            above[column] = text
+            column += cell.grid_span
+            texts.append(text)
+        yield " | ".join(texts)
 
 
 def _flat(text: str) -> str:

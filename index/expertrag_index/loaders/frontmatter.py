@@ -39,7 +39,9 @@ def split_front_matter(text: str) -> tuple[FrontMatter, str]:
         if match is None or not isinstance(fields, dict | None):  # text between two rules
             return FrontMatter("", None, {}), text
         metadata = flat_metadata(fields or {})
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except Unreadable:
+        raise
+    except Exception as error:  # YAML's constructors raise anything for a value like `!!int ""`
         raise Unreadable(f"broken front matter: {_problem(error)}", _CURE) from None
     title = ", ".join(map(str, scalars_of(metadata.pop("title", "")))).strip()
     domain = str(scalars_of(metadata.pop("domain", ""))[0]).strip() or None

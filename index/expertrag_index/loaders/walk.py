@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from expertrag_index.loaders.base import SourceFile, Unreadable
@@ -12,6 +12,10 @@ from expertrag_index.loaders.registry import SUFFIXES, suffix_of
 
 _BEIR_CORPORA = ("corpus.jsonl", "corpus.jsonl.gz")
 _HIDDEN = (".", "~$")  # the second marks the lock files of word processors
+
+
+_Folder = tuple[Path, tuple[str, ...]]
+"""A folder, and the names of the folders from the root to it."""
 
 
 class Walk:
@@ -36,7 +40,10 @@ class Walk:
         :raises OSError: the path cannot be accessed.
         """
         if self._root.is_dir():
-            yield from self._folder(self._root, ())
+            folders: list[_Folder] = [(self._root, ())]
+            while folders:  # deeper than Python's stack, if need be
+                below = yield from self._folder(*folders.pop())
+                folders += reversed(below)
             return
         self._root.stat()
         if not self._root.is_file():
@@ -44,31 +51,34 @@ class Walk:
         name = self._root.name
         yield SourceFile(self._root, name, name, None, self._max_bytes)
 
-    def _folder(self, folder: Path, parts: tuple[str, ...]) -> Iterator[SourceFile]:
+    def _folder(
+        self, folder: Path, parts: tuple[str, ...]
+    ) -> Generator[SourceFile, None, list[_Folder]]:
+        """Yield the files of a folder, and return the folders in it."""
         try:
             status = folder.stat()
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
             self.unreadable_folders.append(("/".join((self.name, *parts)), error))
-            return
+            return []
         # A link may point to a parent: enter a folder only once, preferably by its own name.
         if (status.st_dev, status.st_ino) in self._folders_seen:
-            return
+            return []
         self._folders_seen.add((status.st_dev, status.st_ino))
         entries = [entry for entry in entries if not entry.name.startswith(_HIDDEN)]
         names = {entry.name for entry in entries}
         corpus = next((name for name in _BEIR_CORPORA if name in names), None)
         if corpus:  # a BEIR folder: queries and judgements are not documents
             yield self._file(folder / corpus, (*parts, corpus))
-            return
+            return []
         folders = []
         for entry in entries:
             if os.path.isdir(entry.path):
                 folders.append(entry)
             else:
                 yield from self._known(entry, (*parts, entry.name))
-        for entry in sorted(folders, key=lambda entry: entry.is_symlink()):
-            yield from self._folder(Path(entry.path), (*parts, entry.name))
+        folders.sort(key=lambda entry: entry.is_symlink())
+        return [(Path(entry.path), (*parts, entry.name)) for entry in folders]
 
     def _known(self, entry: os.DirEntry[str], parts: tuple[str, ...]) -> Iterator[SourceFile]:
         if suffix_of(entry.name) not in SUFFIXES:

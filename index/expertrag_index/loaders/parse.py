@@ -1,0 +1,101 @@
+"""Parses one file; whatever goes wrong is a failure that names the file, and never an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from expertrag_index.loaders.base import SourceFile, Unreadable
+from expertrag_index.loaders.registry import SUFFIXES, reader_of, suffix_of
+from expertrag_index.metadata import scalars_of
+from expertrag_index.types import Document, LoadFailure
+
+CONVERT = f"convert it to one of {' '.join(SUFFIXES)}"
+_REPORTS_PER_FILE = 10  # a file of a million broken lines must not hide the other failures
+
+
+def parse(file: SourceFile) -> Iterator[Document | LoadFailure]:
+    """Yield the documents of a file, and what of it cannot be read."""
+    reports = _Reports(storable(file.source))
+    try:
+        if storable(file.source) != file.source:
+            raise Unreadable("the file name is not valid UTF-8", "rename the file")
+        suffix = suffix_of(file.path.name)
+        reader = reader_of(suffix)
+        if reader is None:
+            kind = f"unknown file type {suffix}" if suffix else "a file without a suffix"
+            raise Unreadable(kind, CONVERT)
+        for document in reader(file, reports.add):
+            yield from reports.take()
+            if _is_text(document, reports):
+                yield document
+        yield from reports.take()
+    except Exception as error:  # hostile files make the parsers raise anything
+        yield from reports.take()
+        yield failure_of(storable(file.source), error)
+    yield from reports.rest()
+
+
+class _Reports:
+    """Collects the first failures inside a file, and counts the rest."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._new: list[LoadFailure] = []
+        self._count = 0
+
+    def add(self, reason: str, cure: str) -> None:
+        self._count += 1
+        if self._count <= _REPORTS_PER_FILE:
+            self._new.append(LoadFailure(self._source, reason, cure))
+
+    def take(self) -> Iterable[LoadFailure]:
+        taken, self._new = self._new, []
+        return taken
+
+    def rest(self) -> Iterator[LoadFailure]:
+        more = self._count - _REPORTS_PER_FILE
+        if more > 0:
+            reason = f"{more} more records cannot be read"
+            yield LoadFailure(self._source, reason, "fix those above and run again")
+
+
+def _is_text(document: Document, reports: _Reports) -> bool:
+    """Report a document that no database or message can hold: with lone surrogates or NUL."""
+    metadata = [
+        str(item)
+        for name, value in document.metadata.items()
+        for item in (name, *scalars_of(value))
+    ]
+    for value in (document.id, document.title, document.text, document.domain or "", *metadata):
+        if "\0" in value or storable(value) != value:
+            name = storable(document.id).replace("\0", "\\0")
+            reports.add(
+                f"{name} contains a NUL or a lone surrogate, which are not valid text",
+                "remove it from the record",
+            )
+            return False
+    return True
+
+
+def storable(text: str) -> str:
+    """Escape lone surrogates, which UTF-8 cannot encode."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def failure_of(source: str, error: Exception) -> LoadFailure:
+    """Describe an error as the failure of a file or folder."""
+    if isinstance(error, Unreadable):
+        return LoadFailure(source, error.reason, error.cure)
+    if isinstance(error, ImportError):
+        reason = f"the parser of this file type is not installed ({error.name})"
+        return LoadFailure(source, reason, "pip install 'expertrag[server]'")
+    if isinstance(error, FileNotFoundError):
+        return LoadFailure(source, "no such file or folder", "correct the path")
+    if isinstance(error, PermissionError):
+        return LoadFailure(source, "no permission to read it", "chmod u+r, or run as its owner")
+    if isinstance(error, OSError):
+        return LoadFailure(source, f"cannot be read: {error.strerror or error}", "check the disk")
+    if isinstance(error, MemoryError):
+        return LoadFailure(source, "needs too much memory to read", "split it")
+    reason = f"cannot be read ({type(error).__name__} in its parser)"
+    return LoadFailure(source, reason, "correct the file, or convert it to another type")
