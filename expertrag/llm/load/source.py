@@ -31,8 +31,9 @@ class ModelSource:
             self.gguf = GGUFFile(files.folder / files.gguf)
             self.config, self.tokenizer = self.gguf.config(), self.gguf.tokenizer()
         else:
-            self.config = AutoConfig.from_pretrained(files.folder)
-            self.tokenizer = AutoTokenizer.from_pretrained(files.folder)
+            # False never asks at the terminal, as None does, whether code of the folder may run.
+            self.config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False)
+            self.tokenizer = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False)
 
     def outline(self, dtype: torch.dtype) -> Any:
         """Make the model on the meta device, without weights; only rotary values are computed."""
@@ -69,6 +70,7 @@ class ModelSource:
             model, report = load(
                 self.files.folder,
                 config=self.config,
+                trust_remote_code=False,
                 dtype=dtype,
                 gguf_file=self.files.gguf,
                 use_safetensors=True,  # pickled weights could run code
