@@ -1,13 +1,15 @@
 """Set up logging of a process: console lines on a terminal, else JSON, always on stderr.
 
 Texts of documents, questions and answers are never logged, nor are secrets. As a safeguard, fields
-whose names suggest such content are blanked.
+whose names suggest such content are blanked, and of an exception only the type and the lines of
+code are written: neither its message, which may quote a text, nor local variables.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -33,6 +35,7 @@ PRIVATE_FIELDS = frozenset(
         "token",
     }
 )
+_MOST_CAUSES = 10
 OWN_LOGGERS = ("expertrag", "expertrag_retriever", "expertrag_index", "expertrag_kernels")
 
 
@@ -59,11 +62,39 @@ def hide_private(_logger: object, _method: str, event: MutableMapping[str, Any])
     return event
 
 
+def lines_of(error: BaseException) -> str:
+    """Format the traceback of an exception and of its causes, without their messages."""
+    parts: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(parts) < _MOST_CAUSES:
+        kind = f"{type(cause).__module__}.{type(cause).__qualname__}".removeprefix("builtins.")
+        number = f" {cause.errno}" if isinstance(cause, OSError) and cause.errno else ""
+        parts.append("".join(traceback.format_tb(cause.__traceback__)) + kind + number)
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return "\nwhile handling:\n".join(parts)
+
+
+def _exception(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Any:
+    """Replace ``exc_info`` by the lines of the exception (a structlog processor)."""
+    given = event.pop("exc_info", None)
+    if given:
+        error = given[1] if isinstance(given, tuple) else given
+        error = error if isinstance(error, BaseException) else sys.exc_info()[1]
+        if error is not None:
+            event["exception"] = lines_of(error)
+    return event
+
+
+class _PlainFormatter(logging.Formatter):
+    def formatException(self, ei: Any) -> str:
+        return lines_of(ei[1])
+
+
 def _formatter(shape: str) -> logging.Formatter:
     try:
         import structlog
     except ModuleNotFoundError:
-        return logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        return _PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -81,13 +112,12 @@ def _formatter(shape: str) -> logging.Formatter:
         wrapper_class=structlog.stdlib.BoundLogger,
     )
     console = shape == "console" or (shape == "auto" and sys.stderr.isatty())
-    # format_exc_info writes the traceback as plain text; the console renderer has its own.
-    render: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    render = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
         if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else structlog.processors.JSONRenderer()
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _exception, render],
     )

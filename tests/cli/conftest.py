@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from command_line import Ran, Run
+from logging_helper import logging_restored
 
 DOCUMENTS = Path(__file__).parents[1] / "data" / "documents"
-
-
-@contextmanager
-def _logging_restored() -> Iterator[None]:
-    """Undo what ``serve`` sets up: a log on the stderr of one test, which is closed after it."""
-    root = logging.getLogger()
-    handlers, level, settings = root.handlers[:], root.level, structlog.get_config()
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.configure(**settings)
 
 
 @pytest.fixture
@@ -38,7 +24,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> R
 
         monkeypatch.setattr(sys, "argv", ["expertrag", *map(str, arguments)])
         capfd.readouterr()
-        with _logging_restored(), pytest.raises(SystemExit) as ended:
+        with logging_restored(), pytest.raises(SystemExit) as ended:
             main()
         out, err = capfd.readouterr()
         assert isinstance(ended.value.code, int)

@@ -22,10 +22,16 @@ CALL = """
 import structlog
 log = structlog.get_logger("expertrag.service")
 log.info("call", method="Answer", ms=3, question="what is my salary", api_key="k3y")
+def fail(document):
+    raise ValueError("a salary of " + document)
 try:
-    1 / 0
-except ZeroDivisionError:
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        fail("my salary")
+except ValueError:
     log.exception("failed")
+    logging.getLogger("expertrag.x").exception("failed in the library")
 """
 
 
@@ -40,12 +46,19 @@ def run(shape: str, *, before: str = "", after: str = "") -> list[str]:
 def test_json_off_a_terminal() -> None:
     lines = [json.loads(line) for line in run("auto", after=CALL)]
     events = [line["event"] for line in lines]
-    assert events == ["from the library", "of interest", "call", "failed"]
-    assert [line["level"] for line in lines] == ["info", "warning", "info", "error"]
+    assert events == [
+        "from the library",
+        "of interest",
+        "call",
+        "failed",
+        "failed in the library",
+    ]
+    assert [line["level"] for line in lines] == ["info", "warning", "info", "error", "error"]
     assert lines[2]["method"] == "Answer"
     assert lines[2]["logger"] == "expertrag.service"
     assert lines[2]["timestamp"].endswith("Z")
-    assert "ZeroDivisionError" in lines[3]["exception"]
+    for line in lines[3:]:
+        assert line["exception"].index("ValueError") < line["exception"].index("ZeroDivisionError")
 
 
 def test_texts_and_secrets_are_blanked() -> None:
