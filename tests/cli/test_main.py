@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -157,7 +156,8 @@ def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         preexec_fn=_interruptible,
     ) as process:
-        time.sleep(1.0)
+        writer = os.open(fifo, os.O_WRONLY)  # which waits for the reader
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
+    os.close(writer)
     assert (process.returncode, out, err) == (ExitCode.INTERRUPTED, b"", b"")
