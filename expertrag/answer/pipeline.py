@@ -58,6 +58,9 @@ if TYPE_CHECKING:
 
 SAMPLING = Sampling()
 
+_EMBED_CHARACTERS = 65_536
+"""Characters that are embedded between two looks at the deadline: about half a second of work."""
+
 
 class Pipeline:
     """Answers questions with an embedder, a store, a gate and a language model."""
@@ -184,7 +187,10 @@ class Pipeline:
         with translated_errors(), self._served.lease() as view:
             embedder = view.embedder
             encode = embedder.encode_queries if role == "query" else embedder.encode_documents
-            vectors: list[list[float]] = encode(texts, domain).tolist()
+            vectors: list[list[float]] = []
+            for some in _portions(texts):
+                should_stop()
+                vectors += encode(some, domain).tolist()
         return vectors
 
     def upsert(self, documents: Iterable[DocumentInput]) -> UpdateReport:
@@ -257,3 +263,14 @@ class Pipeline:
 
     def _decide(self, context: AnswerContext, answer: ClosedBook) -> GateDecision:
         return self._decider.decide(context, answer, lambda: self._answering.least_doubt(context))
+
+
+def _portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Split texts to embed, so that a call ends soon after its deadline."""
+    start = characters = 0
+    for end, text in enumerate(texts):
+        if characters and characters + len(text) > _EMBED_CHARACTERS:
+            yield texts[start:end]
+            start, characters = end, 0
+        characters += len(text)
+    yield texts[start:]

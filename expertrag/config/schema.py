@@ -187,6 +187,10 @@ class ServiceConfig:
     )
     default_deadline_s: float = option(30.0, "Default deadline of a call, in seconds.", minimum=0.1)
     max_deadline_s: float = option(120.0, "Maximum deadline of a call, in seconds.", minimum=0.1)
+    upload_idle_s: float = option(
+        10.0, "Time that a sender of documents may be idle, in seconds.", minimum=0.1
+    )
+    max_upload_s: float = option(3_600.0, "Maximum deadline of a write, in seconds.", minimum=0.1)
     drain_s: float = option(
         30.0, "Time that running calls have after SIGTERM, in seconds.", minimum=0.0, maximum=3_600
     )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import CancelledError
 
-from expertrag.api.errors import Cancelled, PermissionDenied
+from expertrag.api.errors import Cancelled, DeadlineExceeded, PermissionDenied
 from expertrag.api.types import DocumentInput, UpdateReport
 from expertrag.runtime.stop import Stop
 from expertrag.service.runtime import Servicer
@@ -35,9 +35,10 @@ class IndexService(Servicer, IndexServiceServicer):
         self._check_writable()
         pipeline = self._runtime.pipeline
         loop = asyncio.get_running_loop()
+        idle_s = self._runtime.config.upload_idle_s
 
         def work(stop: Stop) -> UpdateReport:
-            return pipeline.upsert(_pulled(request_iterator, loop, stop))
+            return pipeline.upsert(_pulled(request_iterator, loop, stop, idle_s))
 
         report = await self._runtime.workers.run(CallKind.WRITE, context, work)
         await self._observe(context)
@@ -82,12 +83,15 @@ class IndexService(Servicer, IndexServiceServicer):
 
 
 def _pulled(
-    requests: AsyncIterator[index_pb2.UpsertRequest], loop: asyncio.AbstractEventLoop, stop: Stop
+    requests: AsyncIterator[index_pb2.UpsertRequest],
+    loop: asyncio.AbstractEventLoop,
+    stop: Stop,
+    idle_s: float,
 ) -> Iterator[DocumentInput]:
     """Yield documents in a worker thread, reading each from the stream on demand.
 
-    This makes a fast sender wait for the embedder. Any error aborts the write before it is
-    published.
+    This makes a fast sender wait for the embedder. A sender that is idle for ``idle_s`` keeps other
+    writers waiting, so its call fails. Any error aborts the write before it is published.
     """
 
     async def read() -> index_pb2.UpsertRequest | None:
@@ -100,10 +104,15 @@ def _pulled(
         stop()
         future = asyncio.run_coroutine_threadsafe(read(), loop)
         try:
-            request = future.result(stop.remaining())
+            request = future.result(min(idle_s, stop.remaining() or idle_s))
         except TimeoutError:
             future.cancel()
-            raise stop.expired() from None
+            stop()
+            raise DeadlineExceeded(
+                f"no document came for {idle_s:g} s; nothing was changed: send the documents of a "
+                "call without pauses",
+                reason="UPLOAD_IDLE",
+            ) from None
         except CancelledError:
             raise Cancelled("the sender cancelled; nothing was changed") from None
         if request is None:

@@ -110,14 +110,14 @@ class Workers:
         future.add_done_callback(free)
         return future
 
-    def _seconds(self, kind: CallKind, context: Context) -> float | None:
-        """Return the time for a call: the client's deadline, capped except for writes."""
+    def _seconds(self, kind: CallKind, context: Context) -> float:
+        """Return the time for a call: the client's deadline, capped."""
         remaining: float | None = context.time_remaining()
-        if kind is CallKind.WRITE:
-            return remaining
+        write = kind is CallKind.WRITE
+        longest = self._config.max_upload_s if write else self._config.max_deadline_s
         if remaining is None:
-            return self._config.default_deadline_s
-        return min(remaining, self._config.max_deadline_s)
+            return longest if write else self._config.default_deadline_s
+        return min(remaining, longest)
 
 
 def _late(work: Callable[[Stop], Iterator[AnswerEvent]], stop: Stop) -> Iterator[AnswerEvent]:

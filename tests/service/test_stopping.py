@@ -73,6 +73,13 @@ def test_the_clients_deadline_ends_the_work(slow: Server) -> None:
             list(client.stream("count", mode="never", max_tokens=4096, timeout=0.1))
 
 
+def test_embedding_stops_at_the_deadline(slow: Server) -> None:
+    texts = ["word " * 6_200] * 256
+    with Client(slow.address) as client, pytest.raises(DeadlineExceeded):
+        client.embed(texts, timeout=0.3)
+    assert wait_until(lambda: slow.running == 0) < 3  # all of it would take a minute
+
+
 @pytest.mark.parametrize(("timeout", "least", "most"), [(None, 0.3, 0.55), (30, 0.6, 1.0)])
 def test_the_servers_own_deadlines(
     slow: Server, timeout: float | None, least: float, most: float

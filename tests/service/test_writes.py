@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from serving_fixtures import Background, OpenPipeline, StartServer
 
-from expertrag.api.errors import PermissionDenied
+from expertrag.api.errors import DeadlineExceeded, PermissionDenied
 from expertrag.api.types import DocumentInput
 from expertrag.client import AsyncClient, Client
 from expertrag.service import Server
@@ -123,6 +125,47 @@ def test_answers_continue_while_the_store_is_replaced(client: Client) -> None:
     asking.join()
     assert not failures
     assert generations <= {1, 2, 3, 4}
+
+
+def test_an_idle_sender_does_not_stop_other_writers(
+    start_server: StartServer, open_pipeline: OpenPipeline, own_store: Path
+) -> None:
+    server = start_server(
+        lambda: open_pipeline(store=own_store), allow_writes=True, upload_idle_s=0.5
+    )
+    goes_on = threading.Event()
+
+    def idle() -> Iterator[DocumentInput]:
+        yield BICYCLE
+        goes_on.wait(30)
+
+    with Client(server.address) as client, ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(client.upsert, idle())
+        with pytest.raises(DeadlineExceeded, match=r"no document came for 0\.5 s"):
+            sending.result(10)
+        goes_on.set()
+        assert client.upsert([replace(BICYCLE, id="second")], timeout=10).generation == 2
+        assert BICYCLE.id not in {
+            found.document_id for found in client.retrieve("b", k=19).passages
+        }
+
+
+def test_a_write_has_a_longest_deadline(
+    start_server: StartServer, open_pipeline: OpenPipeline, own_store: Path
+) -> None:
+    server = start_server(
+        lambda: open_pipeline(store=own_store), allow_writes=True, max_upload_s=1.0
+    )
+
+    def slow() -> Iterator[DocumentInput]:
+        for number in range(100):
+            yield replace(BICYCLE, id=str(number))
+            time.sleep(0.1)
+
+    with Client(server.address) as client:
+        with pytest.raises(DeadlineExceeded, match=r"not done within 1 s"):
+            client.upsert(slow(), timeout=60)
+        assert client.stats().generation == 1
 
 
 def test_writes_are_off_by_default(start_server: StartServer) -> None:
