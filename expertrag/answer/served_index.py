@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ LoadEmbedder = Callable[[], "SentenceTransformerEmbedder"]
 
 _log = structlog.get_logger("expertrag.index")
 
+_MOST_NAMES, _NAME_BYTES = 1_000, 64 * 1024
 API_SOURCE = "api"
 """``Document.source`` of documents added through the API."""
 
@@ -162,20 +164,30 @@ class ServedIndex:
 def describe(index: Index) -> IndexStats:
     """Return the statistics of an open index."""
     manifest = index.manifest
+    domains = sorted(manifest.domains.items(), key=lambda item: (-item[1], item[0]))
     return IndexStats(
         generation=index.generation,
         documents=manifest.documents,
         chunks=manifest.chunks,
         embedder=manifest.embedder.name,
         dimension=index.dimension,
-        domains=manifest.domains,
-        metadata_fields=tuple(manifest.fields),
+        domains=dict(domains[:_MOST_NAMES]),
+        metadata_fields=_some(manifest.fields),
         size_bytes=index.size_bytes,
         recall=manifest.recall_at_10,
         created_at=manifest.created_at,
         degraded=index.degraded,
         partitions=manifest.partitions,
+        domain_count=len(manifest.domains),
+        metadata_field_count=len(manifest.fields),
     )
+
+
+def _some(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the first names, as many as a message may hold."""
+    names = tuple(names)[:_MOST_NAMES]
+    lengths = itertools.accumulate(len(name.encode()) for name in names)
+    return tuple(name for name, so_far in zip(names, lengths, strict=True) if so_far <= _NAME_BYTES)
 
 
 def _accepted(documents: Iterable[DocumentInput], items: list[ItemStatus]) -> Iterator[Document]:

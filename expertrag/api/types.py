@@ -357,7 +357,11 @@ class ItemStatus:
 
 @dataclass(frozen=True, slots=True)
 class UpdateReport:
-    """What an upsert or a delete changed; ``generation`` is the one now served."""
+    """What an upsert or a delete changed; ``generation`` is the one now served.
+
+    A server leaves out items that do not fit into its message, failed ones last:
+    ``items_omitted`` counts them.
+    """
 
     generation: int
     added: int
@@ -365,6 +369,7 @@ class UpdateReport:
     unchanged: int
     removed: int
     items: tuple[ItemStatus, ...] = ()
+    items_omitted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +377,8 @@ class IndexStats:
     """The state of a store.
 
     ``recall`` is recall@10 of the vector index against exact search. ``partitions`` counts the
-    chunks by the embedding expert that encoded them; "general" is the base model.
+    chunks by the embedding expert that encoded them; "general" is the base model. ``domains`` and
+    ``metadata_fields`` hold at most 1,000 entries; the counts are of all.
     """
 
     generation: int
@@ -387,6 +393,8 @@ class IndexStats:
     created_at: str
     degraded: str = ""
     partitions: Mapping[str, int] = field(default_factory=dict)
+    domain_count: int = 0
+    metadata_field_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,9 @@ def _stats_lines(found: IndexStats, groups: Sequence[Group]) -> Iterator[str]:
     yield f"recall@10        {found.recall:.3f} against exact search"
     yield f"size             {size(found.size_bytes)}"
     yield f"domains          {_counts(found.domains)}"
-    yield f"metadata fields  {', '.join(found.metadata_fields) or 'none'}"
+    more = found.metadata_field_count - len(found.metadata_fields)
+    others = f" and {more:,} more" if more else ""
+    yield f"metadata fields  {', '.join(found.metadata_fields) or 'none'}{others}"
     yield f"partitions       {_counts(found.partitions)}"
     for group in groups[:_SHOWN_GROUPS]:
         seen = f", {group.share:.2f} of {group.documents:,} documents" if group.documents else ""

@@ -57,7 +57,8 @@ class Sampler:
         # a probe decides before anything is sampled: the session handles it
         self._abstention = None if abstention and abstention.probe else abstention
         self._saying: list[int] = []  # remaining tokens of an abstention
-        self._temperature = temperature
+        # Below float32's least normal number, logits would be divided by zero.
+        self._temperature = temperature and max(temperature, torch.finfo(torch.float32).tiny)
         self._matcher = matcher
         self._frequency_penalty = frequency_penalty
         self._counts: Counter[int] = Counter()

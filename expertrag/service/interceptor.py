@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, ServerError
 from expertrag.service.call import CALL, Call, request_id_of
 from expertrag.service.metrics import Metrics
-from expertrag.service.status import REQUEST_ID_KEY, status_of
+from expertrag.service.status import REQUEST_ID_KEY, message_of, status_of
 from expertrag.service.workers import Context
 
 _log = structlog.get_logger("expertrag.service")
@@ -75,7 +75,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             if error.reason == "OVERLOADED":
                 self._metrics.shed.labels(method).inc()
             status, trailing = status_of(error, call.request_id)
-            await context.abort(status, error.message, trailing)
+            await context.abort(status, message_of(error), trailing)
         finally:
             self._metrics.in_flight.dec()
             self._metrics.calls.labels(method, code).inc()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
@@ -12,13 +14,33 @@ DETAILS_KEY = "grpc-status-details-bin"
 REQUEST_ID_KEY = "x-request-id"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
+_MESSAGE_BYTES, _VALUE_BYTES = 1_000, 200
+"""gRPC refuses trailing metadata of more than 8 KiB, which have the message three times."""
+_PATH = re.compile(r"(?<![\w.:/])(?:/[\w.+@~-]+){2,}/?")
+
 Metadata = tuple[tuple[str, str | bytes], ...]
+
+
+def message_of(error: ExpertRAGError) -> str:
+    """Return the message for a client: of limited length, without paths of the server.
+
+    What the request itself said (INVALID_ARGUMENT) is not searched for paths.
+    """
+    message = error.message
+    if error.code != "INVALID_ARGUMENT":
+        message = _PATH.sub("(a path of the server)", message)
+    return _cut(message, _MESSAGE_BYTES)
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    data = text.encode()
+    return text if len(data) <= most_bytes else data[:most_bytes].decode(errors="ignore") + "…"
 
 
 def status_of(error: ExpertRAGError, request_id: str) -> tuple[grpc.StatusCode, Metadata]:
     """Return the status code and the trailing metadata that carry an error to the client."""
     code = grpc.StatusCode[error.code]
-    status = status_pb2.Status(code=code.value[0], message=error.message)
+    status = status_pb2.Status(code=code.value[0], message=message_of(error))
     for detail in _details(error, request_id):
         status.details.add().Pack(detail)
     trailing: list[tuple[str, str | bytes]] = [
@@ -35,12 +57,15 @@ def _details(error: ExpertRAGError, request_id: str) -> list[Message]:
         error_details_pb2.ErrorInfo(
             reason=error.reason,
             domain=error.domain,
-            metadata={**error.metadata, "request_id": request_id},
+            metadata={
+                **{key: _cut(value, _VALUE_BYTES) for key, value in error.metadata.items()},
+                "request_id": request_id,
+            },
         )
     ]
     if "field" in error.metadata:
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.metadata["field"], description=error.message
+            field=_cut(error.metadata["field"], _VALUE_BYTES), description=message_of(error)
         )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if isinstance(error, Overloaded) and error.retry_after_s is not None:

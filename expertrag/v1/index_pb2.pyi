@@ -30,7 +30,7 @@ class ItemStatus(_message.Message):
     def __init__(self, id: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
 
 class IndexStats(_message.Message):
-    __slots__ = ("generation", "documents", "chunks", "embedder", "dimension", "domains", "metadata_fields", "size_bytes", "recall", "created_at", "degraded", "partitions")
+    __slots__ = ("generation", "documents", "chunks", "embedder", "dimension", "domains", "metadata_fields", "size_bytes", "recall", "created_at", "degraded", "partitions", "domain_count", "metadata_field_count")
     class DomainsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,8 @@ class IndexStats(_message.Message):
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    DOMAIN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_COUNT_FIELD_NUMBER: _ClassVar[int]
     generation: int
     documents: int
     chunks: int
@@ -69,7 +71,9 @@ class IndexStats(_message.Message):
     created_at: str
     degraded: str
     partitions: _containers.ScalarMap[str, int]
-    def __init__(self, generation: _Optional[int] = ..., documents: _Optional[int] = ..., chunks: _Optional[int] = ..., embedder: _Optional[str] = ..., dimension: _Optional[int] = ..., domains: _Optional[_Mapping[str, int]] = ..., metadata_fields: _Optional[_Iterable[str]] = ..., size_bytes: _Optional[int] = ..., recall: _Optional[float] = ..., created_at: _Optional[str] = ..., degraded: _Optional[str] = ..., partitions: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    domain_count: int
+    metadata_field_count: int
+    def __init__(self, generation: _Optional[int] = ..., documents: _Optional[int] = ..., chunks: _Optional[int] = ..., embedder: _Optional[str] = ..., dimension: _Optional[int] = ..., domains: _Optional[_Mapping[str, int]] = ..., metadata_fields: _Optional[_Iterable[str]] = ..., size_bytes: _Optional[int] = ..., recall: _Optional[float] = ..., created_at: _Optional[str] = ..., degraded: _Optional[str] = ..., partitions: _Optional[_Mapping[str, int]] = ..., domain_count: _Optional[int] = ..., metadata_field_count: _Optional[int] = ...) -> None: ...
 
 class UpsertRequest(_message.Message):
     __slots__ = ("document",)
@@ -78,18 +82,20 @@ class UpsertRequest(_message.Message):
     def __init__(self, document: _Optional[_Union[Document, _Mapping]] = ...) -> None: ...
 
 class UpsertResponse(_message.Message):
-    __slots__ = ("generation", "added", "changed", "unchanged", "items")
+    __slots__ = ("generation", "added", "changed", "unchanged", "items", "items_omitted")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     ADDED_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FIELD_NUMBER: _ClassVar[int]
     UNCHANGED_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_OMITTED_FIELD_NUMBER: _ClassVar[int]
     generation: int
     added: int
     changed: int
     unchanged: int
     items: _containers.RepeatedCompositeFieldContainer[ItemStatus]
-    def __init__(self, generation: _Optional[int] = ..., added: _Optional[int] = ..., changed: _Optional[int] = ..., unchanged: _Optional[int] = ..., items: _Optional[_Iterable[_Union[ItemStatus, _Mapping]]] = ...) -> None: ...
+    items_omitted: int
+    def __init__(self, generation: _Optional[int] = ..., added: _Optional[int] = ..., changed: _Optional[int] = ..., unchanged: _Optional[int] = ..., items: _Optional[_Iterable[_Union[ItemStatus, _Mapping]]] = ..., items_omitted: _Optional[int] = ...) -> None: ...
 
 class DeleteRequest(_message.Message):
     __slots__ = ("ids",)
@@ -98,14 +104,16 @@ class DeleteRequest(_message.Message):
     def __init__(self, ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DeleteResponse(_message.Message):
-    __slots__ = ("generation", "removed", "items")
+    __slots__ = ("generation", "removed", "items", "items_omitted")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     REMOVED_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_OMITTED_FIELD_NUMBER: _ClassVar[int]
     generation: int
     removed: int
     items: _containers.RepeatedCompositeFieldContainer[ItemStatus]
-    def __init__(self, generation: _Optional[int] = ..., removed: _Optional[int] = ..., items: _Optional[_Iterable[_Union[ItemStatus, _Mapping]]] = ...) -> None: ...
+    items_omitted: int
+    def __init__(self, generation: _Optional[int] = ..., removed: _Optional[int] = ..., items: _Optional[_Iterable[_Union[ItemStatus, _Mapping]]] = ..., items_omitted: _Optional[int] = ...) -> None: ...
 
 class StatsRequest(_message.Message):
     __slots__ = ()

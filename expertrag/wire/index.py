@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from expertrag.api.types import DocumentInput, IndexStats, ItemStatus, ServerInfo, UpdateReport
 from expertrag.v1 import index_pb2, info_pb2
@@ -13,6 +14,11 @@ from expertrag.wire.common import (
     struct_to_proto,
     value_of,
 )
+
+MAX_ITEMS_BYTES = 4 * 1024 * 1024
+"""Items of a response to a write, whose limit is 8 MiB: the write is done, and must be reported."""
+_FRAME_BYTES = 8
+"""Most bytes of an item's tag and length."""
 
 
 def document_to_proto(document: DocumentInput) -> index_pb2.UpsertRequest:
@@ -42,7 +48,7 @@ def upsert_to_proto(report: UpdateReport) -> index_pb2.UpsertResponse:
         added=report.added,
         changed=report.changed,
         unchanged=report.unchanged,
-        items=_items_to_proto(report.items),
+        **_items_to_proto(report.items),
     )
 
 
@@ -54,7 +60,7 @@ def upsert_from_proto(response: index_pb2.UpsertResponse) -> UpdateReport:
 def delete_to_proto(report: UpdateReport) -> index_pb2.DeleteResponse:
     """Return the response to a delete."""
     return index_pb2.DeleteResponse(
-        generation=report.generation, removed=report.removed, items=_items_to_proto(report.items)
+        generation=report.generation, removed=report.removed, **_items_to_proto(report.items)
     )
 
 
@@ -86,8 +92,20 @@ def info_from_proto(response: info_pb2.InfoResponse) -> ServerInfo:
     return value_of(ServerInfo, response, index=index)
 
 
-def _items_to_proto(items: Iterable[ItemStatus]) -> list[index_pb2.ItemStatus]:
-    return [message_of(index_pb2.ItemStatus, item) for item in items]
+def _items_to_proto(items: Sequence[ItemStatus]) -> dict[str, Any]:
+    """Return the fields of the items that fit into a response, failed ones before others."""
+    messages = [message_of(index_pb2.ItemStatus, item) for item in items]
+    kept: set[int] = set()
+    size = 0
+    for number in sorted(range(len(items)), key=lambda number: not items[number].error):
+        size += messages[number].ByteSize() + _FRAME_BYTES
+        if size > MAX_ITEMS_BYTES:
+            break
+        kept.add(number)
+    return {
+        "items": [messages[number] for number in sorted(kept)],
+        "items_omitted": len(items) - len(kept),
+    }
 
 
 def _items_from_proto(items: Iterable[index_pb2.ItemStatus]) -> tuple[ItemStatus, ...]:

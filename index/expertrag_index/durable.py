@@ -112,7 +112,12 @@ def _is_locked_up(layout: Layout, error: sqlite3.Error) -> bool:
 
 
 def _full(root: Path, error: Exception) -> StorageFullError:
+    cure = "free some space"
+    if getattr(error, "errno", None) == errno.EIO:
+        cure = "the disk failed: check it"
+    elif getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR:
+        cure = "free some space, or check the disk if there is enough,"
     return StorageFullError(
-        f"cannot write to {root} ({error}): free some space and run the command again; "
+        f"cannot write to {root} ({error}): {cure} and run the command again; "
         "the published generation is untouched"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from expertrag_index.build import IndexWriter
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import (
     IndexStoreError,
+    StorageFullError,
     StoreCorruptError,
     StoreFormatError,
     StoreNotFoundError,
@@ -182,6 +184,14 @@ def test_a_read_only_database_is_not_reported_as_damaged(
         error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
         raise error
     assert type(caught.value) is IndexStoreError
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"), [(errno.EIO, "check it and run"), (errno.ENOSPC, "free some space and run")]
+)
+def test_a_disk_that_fails_differs_from_a_full_one(store: Path, number: int, cure: str) -> None:
+    with pytest.raises(StorageFullError, match=cure), store_errors(Layout(store)):
+        raise OSError(number, os.strerror(number))
 
 
 def manifest_of(store: Path, generation: int = 2) -> Any:

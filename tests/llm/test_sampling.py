@@ -88,7 +88,7 @@ def test_temperature_follows_the_probabilities() -> None:
     assert sum(draws) / 4000 == pytest.approx(0.25, abs=0.03)
 
 
-@pytest.mark.parametrize("temperature", [1e-6, 1e6])
+@pytest.mark.parametrize("temperature", [5e-324, 1e-46, 1e-6, 1e6])
 def test_extreme_temperatures_still_draw(temperature: float) -> None:
     logits = torch.tensor([10.0, 9.0, -torch.inf])
     assert Sampler(temperature, -1, _CPU).draw(logits) in (0, 1)

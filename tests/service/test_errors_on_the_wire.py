@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+from urllib.parse import quote
+
 import grpc
 import pytest
 from serving_fixtures import OpenPipeline, PacedGenerator, PacedSession, StartServer
@@ -9,7 +12,7 @@ from serving_fixtures import OpenPipeline, PacedGenerator, PacedSession, StartSe
 from expertrag.api import errors
 from expertrag.client import Client
 from expertrag.client.rpc_errors import from_rpc
-from expertrag.service.status import status_of
+from expertrag.service.status import message_of, status_of
 
 TREE = [errors.ExpertRAGError, *errors.ExpertRAGError.__subclasses__()]
 
@@ -33,6 +36,27 @@ def test_retry_after_survives_the_wire() -> None:
     assert isinstance(got, errors.Overloaded)
     assert got.retry_after_s == 1.5
     assert dict(trailing)["grpc-retry-pushback-ms"] == "1500"
+
+
+@pytest.mark.parametrize("message", ["x" * 100_000, "ü" * 50_000])
+def test_a_long_message_is_cut_to_what_grpc_carries(message: str) -> None:
+    sent = errors.InvalidArgument(message, metadata={"field": message, "grpc": message})
+    code, trailing = status_of(sent, "r-1")
+    cut = message_of(sent)
+    carried = quote(cut) + "".join(
+        base64.b64encode(value).decode() if isinstance(value, bytes) else value
+        for _, value in trailing
+    )
+    assert len(carried) < 7 * 1024  # of 8 KiB, with the names and gRPC's own entries
+    got = from_rpc(code, cut, trailing, address="a:1", timeout=1)
+    assert got.message == cut and message.startswith(cut.removesuffix("…"))
+
+
+def test_paths_of_the_server_stay_there() -> None:
+    damaged = errors.ServerError("/srv/stores/hr/rows.sqlite is damaged: run --repair")
+    assert message_of(damaged) == "(a path of the server) is damaged: run --repair"
+    own = errors.InvalidArgument("ids: /srv/stores/hr is unknown")
+    assert message_of(own) == own.message
 
 
 class BrokenGenerator(PacedGenerator):

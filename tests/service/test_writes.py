@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from serving_fixtures import Background, OpenPipeline, StartServer
 
-from expertrag.api.errors import DeadlineExceeded, PermissionDenied
+from expertrag.api.errors import DeadlineExceeded, InvalidArgument, PermissionDenied
 from expertrag.api.types import DocumentInput
 from expertrag.client import AsyncClient, Client
 from expertrag.service import Server
@@ -70,6 +70,18 @@ def test_a_document_with_invalid_metadata_is_skipped(own_store: Path) -> None:
     assert errors.pop(BICYCLE.id) == ""
     assert len(errors) == len(bad)
     assert all("metadata" in error for error in errors.values())
+
+
+def test_any_number_of_metadata_fields_can_be_described(client: Client) -> None:
+    names = [f"{number:0200d}" for number in range(3_000)]
+    client.upsert([replace(BICYCLE, metadata=dict.fromkeys(names, 1))])
+    stats = client.info().index
+    assert stats is not None and stats == client.stats()
+    assert stats.metadata_field_count == 3_000 + 2  # and those of the other documents
+    assert set(stats.metadata_fields) < {*names, "lang", "year"}
+    assert 200 < len(stats.metadata_fields) < 1_000
+    with pytest.raises(InvalidArgument, match="unknown filter field 'nope'"):
+        client.retrieve("bicycle", filter={"nope": 1})
 
 
 def test_delete(client: Client) -> None:

@@ -170,6 +170,19 @@ def test_upsert_and_delete_reports_keep_their_fields() -> None:
     assert index.delete_from_proto(index.delete_to_proto(delete)) == delete
 
 
+def test_items_that_do_not_fit_are_counted() -> None:
+    unknown = [types.ItemStatus(f"{number:01000d}", "unknown") for number in range(3_000)]
+    stored = [types.ItemStatus(f"{number:01000d}") for number in range(6_000)]
+    report = types.UpdateReport(2, 6_000, 0, 0, 0, (*stored, *unknown))
+    message = index.upsert_to_proto(report)
+    assert message.ByteSize() < 8 * 1024 * 1024
+    got = index.upsert_from_proto(message)
+    assert got.added == 6_000
+    assert got.items_omitted == 9_000 - len(got.items) > 0
+    assert got.items[-3_000:] == tuple(unknown)
+    assert got.items[:-3_000] == tuple(stored[: len(got.items) - 3_000])
+
+
 def test_the_id_of_a_decision_survives_although_not_compared() -> None:
     action, mode = types.GateAction.RETRIEVE, types.GateMode.AUTO
     decision = types.GateDecision(action, mode, "it pays", id="0" * 32)
