@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import cached_property
+from typing import Any
 
 import grpc
 
+from expertrag.api.errors import Unavailable
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
@@ -21,6 +23,7 @@ from expertrag.api.types import (
 from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
 from expertrag.client.operations import Operation, RequestT, ResponseT
 from expertrag.client.remote import check_seq, may_become_ready, not_ready
+from expertrag.client.retry import Server
 from expertrag.client.rpc_errors import translated
 from expertrag.v1 import answer_pb2, index_pb2
 from expertrag.wire import answer, events, gate, index
@@ -32,6 +35,7 @@ class AsyncRemoteBackend:
     def __init__(self, address: str) -> None:
         """Connect at the first call."""
         self._address = address
+        self._server = Server()
 
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
@@ -51,36 +55,41 @@ class AsyncRemoteBackend:
     ) -> ResponseT:
         """Send a request and return its answer."""
         message = operation.message(request)
-        async with self._errors(timeout):
-            return operation.value(await operation.method(self._stubs)(message, timeout=timeout))
+        method = operation.method(self._stubs)
+        return operation.value(await self._send(method, message, timeout, operation.repeatable))
 
     async def answer(self, request: AnswerRequest, timeout: float) -> Answer:
         """Answer in one message."""
         message = answer_pb2.AnswerRequest(question=answer.question_to_proto(request))
-        async with self._errors(timeout):
-            return answer.answer_from_proto(
-                await self._stubs.answer.Answer(message, timeout=timeout)
-            )
+        response = await self._send(self._stubs.answer.Answer, message, timeout)
+        return answer.answer_from_proto(response)
 
     async def stream(self, request: AnswerRequest, timeout: float) -> AsyncGenerator[AnswerEvent]:
         """Yield events; closing the iterator cancels the call."""
         message = answer_pb2.StreamAnswerRequest(question=answer.question_to_proto(request))
-        async with self._errors(timeout):
-            call = self._stubs.answer.StreamAnswer(message, timeout=timeout)
+        attempts = self._server.call(timeout)
+        while True:
+            call = self._stubs.answer.StreamAnswer(message, timeout=attempts.remaining())
             expected = 0
             try:
                 async for response in call:
                     check_seq(response.seq, expected)
                     expected += 1
                     yield events.event_from_proto(response)
+                self._server.answered = True
+                return
+            except grpc.aio.AioRpcError as error:
+                failure = translated(error, self._address, timeout)
+                if expected:  # a stream is not resumed
+                    raise failure from error
+                await asyncio.sleep(attempts.wait_s(failure))
             finally:
                 call.cancel()
 
     async def feedback(self, feedback: Feedback, timeout: float) -> None:
         """Store feedback on an answer."""
         message = gate.feedback_to_proto(feedback)
-        async with self._errors(timeout):
-            await self._stubs.gate.ReportFeedback(message, timeout=timeout)
+        await self._send(self._stubs.gate.ReportFeedback, message, timeout, repeatable=False)
 
     async def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
         """Add or replace documents; an error of the iterable cancels the call and is raised."""
@@ -116,6 +125,20 @@ class AsyncRemoteBackend:
                     raise translated(error, self._address, timeout) from error
             await asyncio.sleep(HEALTH_POLL_S)
         raise not_ready(self._address, timeout)
+
+    async def _send(
+        self, method: Callable[..., Any], message: Any, timeout: float, repeatable: bool = True
+    ) -> Any:
+        """Send a request, again while the server restarts or loads its models."""
+        attempts = self._server.call(timeout, repeatable=repeatable)
+        while True:
+            try:
+                async with self._errors(timeout):
+                    response = await method(message, timeout=attempts.remaining())
+                self._server.answered = True
+                return response
+            except Unavailable as error:
+                await asyncio.sleep(attempts.wait_s(error))
 
     @asynccontextmanager
     async def _errors(self, timeout: float) -> AsyncIterator[None]:

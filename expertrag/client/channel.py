@@ -1,8 +1,7 @@
-"""Channel options, retry policy and stubs of the clients."""
+"""Channel options and stubs of the clients."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from expertrag.v1 import (
@@ -16,32 +15,6 @@ from expertrag.v1 import (
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
-IDEMPOTENT = (
-    {"service": "expertrag.v1.AnswerService", "method": "Answer"},
-    {"service": "expertrag.v1.RetrieveService"},
-    {"service": "expertrag.v1.GateService", "method": "Decide"},
-    {"service": "expertrag.v1.EmbedService"},
-    {"service": "expertrag.v1.IndexService", "method": "Stats"},
-    {"service": "expertrag.v1.InfoService"},
-)
-"""Calls that may be retried. Streams are not resumed, and writes not repeated."""
-
-SERVICE_CONFIG = {
-    "methodConfig": [
-        {
-            "name": list(IDEMPOTENT),
-            "retryPolicy": {
-                "maxAttempts": 4,
-                "initialBackoff": "0.1s",
-                "maxBackoff": "1s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ],
-    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
-}
-
 OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -50,7 +23,7 @@ OPTIONS: tuple[tuple[str, str | int], ...] = (
     # The default backoff grows to 120 s, and a restarted server would go unnoticed that long.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+    ("grpc.enable_retries", 0),  # see ``retry``
 )
 
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"

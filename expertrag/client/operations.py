@@ -33,13 +33,14 @@ class Operation(Generic[RequestT, ResponseT]):
     """A unary call. ``run`` makes it in process.
 
     For a server, ``message`` converts the request, ``method`` returns the stub that sends it, and
-    ``value`` converts the response.
+    ``value`` converts the response. ``repeatable``: it may run twice.
     """
 
     run: Callable[[Pipeline, RequestT, Stop], ResponseT]
     method: Callable[[Stubs], Any]
     message: Callable[[RequestT], Any]
     value: Callable[[Any], ResponseT]
+    repeatable: bool = True
 
 
 def _decide(pipeline: Pipeline, request: DecideRequest, stop: Stop) -> GateDecision:
@@ -76,6 +77,7 @@ DELETE: Operation[Sequence[str], UpdateReport] = Operation(
     lambda stubs: stubs.index.Delete,
     index.ids_to_proto,
     index.delete_from_proto,
+    repeatable=False,
 )
 STATS: Operation[None, IndexStats] = Operation(
     lambda pipeline, _, stop: pipeline.stats(),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 
-from expertrag.api.errors import Cancelled, DeadlineExceeded, ServerError
+from expertrag.api.errors import Cancelled, DeadlineExceeded, ServerError, Unavailable
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
@@ -20,6 +21,7 @@ from expertrag.api.types import (
 )
 from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
 from expertrag.client.operations import Operation, RequestT, ResponseT
+from expertrag.client.retry import Server
 from expertrag.client.rpc_errors import translated
 from expertrag.v1 import answer_pb2, index_pb2
 from expertrag.wire import answer, events, gate, index
@@ -33,6 +35,7 @@ class RemoteBackend:
         self._address = address
         self._channel = grpc.insecure_channel(address, options=OPTIONS)
         self._stubs = Stubs(self._channel)
+        self._server = Server()
 
     def close(self) -> None:
         """Cancel running calls and disconnect."""
@@ -43,32 +46,40 @@ class RemoteBackend:
     ) -> ResponseT:
         """Send a request and return its answer."""
         message = operation.message(request)
-        with self._errors(timeout):
-            return operation.value(operation.method(self._stubs)(message, timeout=timeout))
+        method = operation.method(self._stubs)
+        return operation.value(self._send(method, message, timeout, operation.repeatable))
 
     def answer(self, request: AnswerRequest, timeout: float) -> Answer:
         """Answer in one message."""
         message = answer_pb2.AnswerRequest(question=answer.question_to_proto(request))
-        with self._errors(timeout):
-            return answer.answer_from_proto(self._stubs.answer.Answer(message, timeout=timeout))
+        return answer.answer_from_proto(self._send(self._stubs.answer.Answer, message, timeout))
 
     def stream(self, request: AnswerRequest, timeout: float) -> Iterator[AnswerEvent]:
         """Yield events; closing the iterator cancels the call."""
         message = answer_pb2.StreamAnswerRequest(question=answer.question_to_proto(request))
-        with self._errors(timeout):
-            call = self._stubs.answer.StreamAnswer(message, timeout=timeout)
+        attempts = self._server.call(timeout)
+        while True:
+            call = self._stubs.answer.StreamAnswer(message, timeout=attempts.remaining())
+            expected = 0
             try:
-                for seq, response in enumerate(call):
-                    check_seq(response.seq, seq)
+                for response in call:
+                    check_seq(response.seq, expected)
+                    expected += 1
                     yield events.event_from_proto(response)
+                self._server.answered = True
+                return
+            except grpc.RpcError as error:
+                failure = translated(error, self._address, timeout)
+                if expected:  # a stream is not resumed
+                    raise failure from error
+                time.sleep(attempts.wait_s(failure))
             finally:
                 call.cancel()
 
     def feedback(self, feedback: Feedback, timeout: float) -> None:
         """Store feedback on an answer."""
         message = gate.feedback_to_proto(feedback)
-        with self._errors(timeout):
-            self._stubs.gate.ReportFeedback(message, timeout=timeout)
+        self._send(self._stubs.gate.ReportFeedback, message, timeout, repeatable=False)
 
     def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
         """Add or replace documents; an error of the iterable cancels the call and is raised."""
@@ -101,6 +112,20 @@ class RemoteBackend:
                     raise translated(error, self._address, timeout) from error
             time.sleep(HEALTH_POLL_S)
         raise not_ready(self._address, timeout)
+
+    def _send(
+        self, method: Callable[..., Any], message: Any, timeout: float, repeatable: bool = True
+    ) -> Any:
+        """Send a request, again while the server restarts or loads its models."""
+        attempts = self._server.call(timeout, repeatable=repeatable)
+        while True:
+            try:
+                with self._errors(timeout):
+                    response = method(message, timeout=attempts.remaining())
+                self._server.answered = True
+                return response
+            except Unavailable as error:
+                time.sleep(attempts.wait_s(error))
 
     @contextmanager
     def _errors(self, timeout: float, failure: Sequence[BaseException] = ()) -> Iterator[None]:

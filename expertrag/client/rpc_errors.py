@@ -44,6 +44,9 @@ ERRORS: dict[str, type[ExpertRAGError]] = {
     "DATA_LOSS": ServerError,
 }
 
+_CANCELLED_HERE = ("Locally cancelled by application!", "Channel closed!")
+"""gRPC's details of calls that the client itself cancelled."""
+
 
 def translated(
     error: grpc.RpcError | grpc.aio.AioRpcError, address: str, timeout: float
@@ -69,6 +72,9 @@ def from_rpc(
     request_id = str(metadata.get("x-request-id", ""))
     info, retry_after_s = _details(metadata.get("grpc-status-details-bin"))
     kind = ERRORS[code.name]
+    if info is None and code is grpc.StatusCode.CANCELLED and details not in _CANCELLED_HERE:
+        # a server that stops cancels the calls that it has not begun
+        code, kind = grpc.StatusCode.UNAVAILABLE, Unavailable
     if info is None:  # from gRPC itself, not from an ExpertRAG server
         reason, message = _own_words(code, details, address, timeout)
         return kind(message, reason=reason, metadata={"grpc": details}, request_id=request_id)
