@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +42,8 @@ from expertrag_index.types import (
     TermStatistics,
 )
 
+T = TypeVar("T")
+
 MAX_K = 1000
 
 _EXACT_LIMIT = 256  # up to so many admissible chunks are scored from the database, without FAISS
@@ -67,9 +71,9 @@ class Index:
         dead = np.setdiff1d(indexed, generation.live, assume_unique=True)
         self._dead = json.dumps(dead.tolist()) if len(dead) else None
         # a generation never changes, so these caches cannot become stale
-        self._select = functools.lru_cache(maxsize=32)(self._compute_selection)
-        self._terms = functools.lru_cache(maxsize=64)(self._compute_terms)
-        self._respell = functools.lru_cache(maxsize=64)(self._compute_respelled)
+        self._select = _cached(self._compute_selection, 32)
+        self._terms = _cached(self._compute_terms, 64)
+        self._respell = _cached(self._compute_respelled, 64)
 
     @classmethod
     def open(cls, path: Path, *, embedder_fingerprint: str | None = None) -> Index:
@@ -378,3 +382,16 @@ class Index:
 def _check_k(k: int) -> None:
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
         raise SearchError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r:.20}")
+
+
+def _cached(method: Callable[[str], T], size: int) -> functools._lru_cache_wrapper[T]:
+    """Cache a method of one object, without a cycle of references that would keep it alive."""
+    weak = weakref.WeakMethod(method)
+
+    @functools.lru_cache(maxsize=size)
+    def call(key: str) -> T:
+        alive = weak()
+        assert alive is not None  # its caller holds it
+        return alive(key)
+
+    return call

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -152,3 +154,18 @@ def test_keeps_serving_when_the_other_embedder_cannot_be_loaded(
         assert served.stats().generation == 1  # not retried at every request
         monkeypatch.setattr(served._swap, "_retry_at", 0.0)
         assert served.stats().generation == 2
+
+
+def test_a_replaced_generation_is_freed_at_once(served: ServedIndex) -> None:
+    gc.collect()
+    gc.disable()  # without its help: a server under load would hold many generations
+    try:
+        for number in range(3):
+            with served.lease() as view:
+                view.searcher.search("cafeteria", k=1)
+                replaced = weakref.ref(view.index)
+            del view
+            served.upsert([DocumentInput(f"new {number}", "The gym opens at ten.")])
+            assert replaced() is None
+    finally:
+        gc.enable()
