@@ -56,10 +56,10 @@ READER = ("gold", "found", "verdicts", "citations", "abstention", "general")
 TABLES = (
     Table("answers", "answers", "answers", doc_tables.answers),
     Table("answers", "mixed", "mixed", doc_tables.mixed),
-    Table("answers", "accuracy", "evaluation", doc_tables.accuracy),
-    Table("answers", "policies", "evaluation", doc_tables.policies),
-    Table("answers", "cost", "evaluation", doc_tables.cost),
-    Table("answers", "consistency", "evaluation", doc_tables.consistency),
+    Table("answers", "accuracy", "evaluation", doc_tables.accuracy, ("answer",)),
+    Table("answers", "policies", "evaluation", doc_tables.policies, ("answer",)),
+    Table("answers", "cost", "evaluation", doc_tables.cost, ("cost",)),
+    Table("answers", "consistency", "evaluation", doc_tables.consistency, ("consistency",)),
     Table("embedding-experts", "experts", "experts", training_tables.experts),
     Table("embedding-experts", "experts left out", "experts_left_out", doc_tables.left_out),
     Table("embedding-experts", "specialists", "experts_specialists", training_tables.specialists),
@@ -84,7 +84,7 @@ TABLES = (
     Table("reader", "reader", "reader", training_tables.reader, READER),
     Table("reader", "experts", "reader", training_tables.reader_experts, ("experts",)),
     Table("search", "chunks", "search", training_tables.chunks),
-    Table("search", "documents", "evaluation", training_tables.documents),
+    Table("search", "documents", "evaluation", training_tables.documents, ("retrieval",)),
 )
 
 

@@ -75,8 +75,15 @@ def main() -> int:
     expertrag("eval", "report", *map(str, reports), "--out", str(options.out))
     if options.json:
         written = [json.loads((report / "report.json").read_text()) for report in reports]
-        summary = {"profile": options.profile, "reports": slim(written)}
-        results_file.write(options.json, summary, CODE)
+        made = {report["kind"]: report for report in slim(written)}
+        known = results_file.read(options.json)
+        if known.get("profile") == options.profile:  # --only replaces the parts that it names
+            made = {report["kind"]: report for report in known["reports"]} | made
+        body = {
+            "profile": options.profile,
+            "reports": [made[kind] for kind in parts if kind in made],
+        }
+        results_file.write(options.json, body, CODE, options.only or parts)
     print(f"done in {time.monotonic() - started:.0f} s: open {options.out / 'report.html'}")
     return 0
 

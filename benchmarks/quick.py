@@ -81,7 +81,7 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
     on = ["--data", str(data)]
     return {
         "eval-kernels": ["kernel_quality", *on, "--windows", "4"],
-        "eval-strict": ["eval_strict", *on, "--questions", "60"],
+        "eval-strict": ["eval_strict", *on, "--questions", "120"],
         "eval-answers": [
             "eval_answers", *on, "--models", SMALL, "--sets", "pubmedqa",
             "--questions", "2", "--policies", "1",

@@ -3,7 +3,7 @@
     C = C_gate + p · (C_retrieve + C_generate(long prompt)) + (1 - p) · C_generate(short prompt)
 
 Stage costs are mean seconds over all questions. Each question is answered with NEVER, ALWAYS and
-AUTO in turn, in one process; p is the share that AUTO retrieved. The error against AUTO's measured
+AUTO in turn, in one process, with an empty prefix cache each time; p is the share that AUTO retrieved. The error against AUTO's measured
 mean shows what the formula leaves out: a closed-book answer continues from the gate's prefill
 (``with_reuse`` subtracts it once), and questions that retrieve are not average questions.
 
@@ -110,9 +110,13 @@ def cost_report(
 def _answers(
     query: Query, modes: Sequence[GateMode], asked: Asked, recording: Recording
 ) -> Mapping[GateMode, tuple[Answer, float]]:
-    """Answer in these modes, one after the other, and return answers with wall seconds."""
+    """Answer in these modes, one after the other, and return answers with wall seconds.
+
+    No mode continues from the prefill of another: in use, a question is asked once.
+    """
     answers = {}
     for mode in modes:
+        asked.opened.generator.reset_prefix_cache()
         started = time.perf_counter()
         answer = fold(asked.opened.pipeline.answer(recording.request(query.text, mode)))
         answers[mode] = answer, time.perf_counter() - started

@@ -125,6 +125,12 @@ class Generator(ABC):
         """Return counters since the start, by name; empty if the back end does not count."""
         return {}
 
+    def reset_prefix_cache(self) -> None:  # noqa: B027 - a server has its own
+        """Forget the prefixes of earlier prompts, so that the next answer computes all of its own.
+
+        For measurements; answers do not change.
+        """
+
     def check(self, sampling: Sampling) -> None:  # noqa: B027 - a server checks for itself
         """Reject a request that cannot succeed, before there is a prompt.
 

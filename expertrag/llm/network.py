@@ -80,6 +80,10 @@ class Network(Protocol):
         """Return counters since the start, by name; empty if nothing is counted."""
         ...
 
+    def reset_prefix_cache(self) -> None:
+        """Forget cached prefixes; see :meth:`Generator.reset_prefix_cache`."""
+        return
+
     def new_cache(self, domain: str | None = None) -> Any:
         """Return an empty KV cache for one session with a domain's expert."""
         ...

@@ -148,6 +148,10 @@ class TransformersGenerator(Generator):
         """See :meth:`Generator.counters`."""
         return self._network.counters()
 
+    def reset_prefix_cache(self) -> None:
+        """See :meth:`Generator.reset_prefix_cache`."""
+        self._network.reset_prefix_cache()
+
     def check(self, sampling: Sampling) -> None:
         """See :meth:`Generator.check`; compiling takes milliseconds, so ``begin`` repeats it."""
         self._matcher(sampling)

@@ -89,7 +89,7 @@ class Engine:
         self._pages = PagePool(decoder.pages, kept, decoder.give_back)
         self._sequences: list[SequenceState] = []  # in order of arrival
         self._changed = threading.Condition()
-        self._stopped = False
+        self._stopped = self._resets_cache = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -134,6 +134,11 @@ class Engine:
         with self._changed:
             sequence.closed = True
             self._changed.notify()
+
+    def reset_prefix_cache(self) -> None:
+        """Forget the prefixes of closed sequences, before the next one is scheduled."""
+        with self._changed:
+            self._resets_cache = True
 
     def stop(self) -> None:
         """End the thread after the current step; open sequences get an error."""
@@ -185,6 +190,9 @@ class Engine:
             self._sequences.remove(sequence)
             self._free_pages(sequence)
             self._pages.trim()
+        if self._resets_cache:
+            self._pages.reset()
+            self._resets_cache = False
         runnable = [sequence for sequence in self._sequences if sequence.runnable]
         decoding = [sequence for sequence in runnable if sequence.uncomputed == 1]
         prefilling = [sequence for sequence in runnable if sequence.uncomputed > 1]

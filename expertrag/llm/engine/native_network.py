@@ -53,6 +53,10 @@ class NativeNetwork(Network):
         """See :meth:`Network.counters` and :class:`expertrag.llm.engine.engine.Counters`."""
         return asdict(self.engine.counters)
 
+    def reset_prefix_cache(self) -> None:
+        """See :meth:`Network.reset_prefix_cache`."""
+        self.engine.reset_prefix_cache()
+
     def new_cache(self, domain: str | None = None) -> SequenceState:
         """Return an empty sequence, for :meth:`forward`."""
         sequence = SequenceState([], expert=self.limits.expert_of(domain))

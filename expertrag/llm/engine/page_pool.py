@@ -115,6 +115,13 @@ class PagePool:
             self._free_memory(freed)
             self._free += sorted(freed, reverse=True)
 
+    def reset(self) -> None:
+        """Forget the cached pages that no sequence holds."""
+        while self._unheld:
+            page, _ = self._unheld.popitem(last=False)
+            self._evict(page)
+            self._ready.append(page)
+
     def register(self, before: int, tokens: Sequence[int], page: int) -> int:
         """Make a full page findable by its tokens; returns its serial number.
 

@@ -53,6 +53,18 @@ def test_the_least_recently_used_unheld_page_is_evicted() -> None:
     assert pages.take() == 0 and pages.take() is None
 
 
+def test_a_reset_forgets_what_no_sequence_holds() -> None:
+    pages = PagePool(4)
+    held, left = ([number] * _PAGE for number in (1, 2))
+    _fill(pages, held)
+    (page,) = _fill(pages, left)
+    pages.release(page)
+    pages.reset()
+    assert pages.find(held, most=_PAGE).pages
+    assert not pages.find(left, most=_PAGE).pages
+    assert pages.available == 3
+
+
 def test_two_sequences_with_the_same_page() -> None:
     pages = PagePool(4)
     tokens = [3] * _PAGE
