@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from expertrag.api.errors import InvalidArgument, ServerError
+from expertrag_retriever import checksums
 from expertrag_retriever.gate.odds import logistic
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def save_probe(probe: Probe, training: Mapping[str, Any], card: str, folder: Pat
     save_file(arrays, folder / _WEIGHTS)
     body = {"owner": asdict(probe.owner), "training": dict(training)}
     (folder / _ABOUT).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    checksums.seal(folder, _WEIGHTS, _ABOUT)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
@@ -91,6 +93,7 @@ def load_probe(folder: Path) -> Probe:
             f"probe: {folder} is not a probe; name a folder that `expertrag train probe` wrote"
         )
     try:
+        checksums.verify(folder)
         owner = Owner(**json.loads((folder / _ABOUT).read_bytes())["owner"])
         data = (folder / _WEIGHTS).read_bytes()
         arrays = load(data)
@@ -98,6 +101,7 @@ def load_probe(folder: Path) -> Probe:
         return Probe(arrays["weights"], float(arrays["bias"][0]), owner, digest)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ServerError(
-            f"the probe {folder} is damaged ({type(error).__name__}): train or fetch it again",
+            f"the probe {folder} is damaged ({checksums.first_line(error)}): train it again, or "
+            "fetch it again",
             reason="MODEL_DAMAGED",
         ) from error

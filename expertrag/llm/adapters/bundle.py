@@ -18,7 +18,7 @@ from expertrag.api.errors import Conflict, InvalidArgument, ServerError
 from expertrag.llm.adapters.trainable import AdapterSettings
 from expertrag.llm.base import current_names
 from expertrag.llm.prompt import UNSCALED, Doubt
-from expertrag_index.durable import write_durably
+from expertrag_retriever import checksums
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +74,7 @@ def save_bundle(
     save_file(halved, folder / _WEIGHTS)
     body = {"settings": asdict(settings), "training": training}
     (folder / _ABOUT).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    checksums.seal(folder, _WEIGHTS, _ABOUT)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
@@ -84,9 +85,8 @@ def scale_bundle(folder: Path, doubt: Doubt) -> None:
     :raises ServerError: it is damaged.
     """
     load_bundle(folder)
-    path = folder / _ABOUT
-    body = {**json.loads(path.read_bytes()), "doubt": asdict(doubt)}
-    write_durably(path, (json.dumps(body, indent=1) + "\n").encode())
+    body = {**json.loads((folder / _ABOUT).read_bytes()), "doubt": asdict(doubt)}
+    checksums.replace(folder, _ABOUT, (json.dumps(body, indent=1) + "\n").encode())
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -103,6 +103,7 @@ def load_bundle(folder: Path) -> Bundle:
             f"{folder} is not a reader; name a folder that `expertrag train reader` wrote"
         )
     try:
+        checksums.verify(folder)
         body: dict[str, Any] = json.loads((folder / _ABOUT).read_bytes())
         training = body["training"]
         return Bundle(
@@ -116,7 +117,8 @@ def load_bundle(folder: Path) -> Bundle:
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ServerError(
-            f"the reader {folder} is damaged ({type(error).__name__}): train or fetch it again",
+            f"the reader {folder} is damaged ({checksums.first_line(error)}): train it again, or "
+            "fetch it again",
             reason="MODEL_DAMAGED",
         ) from error
 

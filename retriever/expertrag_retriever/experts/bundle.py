@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from expertrag_retriever import checksums
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.experts.storage import SETTINGS, load_experts
 
@@ -42,12 +43,13 @@ def base_of(folder: Path) -> Base:
             f"{folder} is not a bundle of experts; name one made by `expertrag train embedder`"
         )
     try:
+        checksums.verify(folder)
         body: dict[str, Any] = json.loads((folder / SETTINGS).read_bytes())
         return Base(str(body["base"]["name"]), str(body["base"]["fingerprint"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EmbedderError(
-            f"the bundle {folder} is damaged ({type(error).__name__}): train it again, or fetch "
-            "it again"
+            f"the bundle {folder} is damaged ({checksums.first_line(error)}): train it again, "
+            "or fetch it again"
         ) from error
 
 

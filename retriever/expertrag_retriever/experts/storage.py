@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from expertrag_retriever import checksums
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.experts.settings import ExpertForm, ExpertSettings
 from expertrag_retriever.experts.surgery import expert_layers
@@ -58,6 +59,7 @@ def save_experts(
     if router is not None:
         save_router(router, folder)
     (folder / SETTINGS).write_text(json.dumps(body, indent=2, sort_keys=True) + "\n")
+    checksums.seal(folder, EXPERTS, SETTINGS)
 
 
 def load_experts(module: WithExperts, folder: Path) -> None:
@@ -128,11 +130,13 @@ def expert_fingerprints(folder: Path, base: str) -> dict[str, str]:
 
 @contextmanager
 def _damage(folder: Path) -> Iterator[None]:
+    """Check the checksums of a folder, and convert errors of what the block reads from it."""
     try:
+        checksums.verify(folder)
         yield
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise EmbedderError(
-            f"the experts in {folder} are damaged ({str(error).splitlines()[0]}): "
+            f"the experts in {folder} are damaged ({checksums.first_line(error)}): "
             "train them again, or fetch the folder again"
         ) from error
 

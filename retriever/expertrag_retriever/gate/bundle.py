@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from expertrag_index.durable import write_durably
+from expertrag_retriever import checksums
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.calibrators import dump_calibrator, load_calibrator
 from expertrag_retriever.gate.design import Design
@@ -110,7 +111,8 @@ def save_gate(bundle: GateBundle, folder: Path) -> str:
         "card": bundle.card,
     }
     text = json.dumps(body, ensure_ascii=False, indent=1, allow_nan=False)
-    write_durably(folder / ABOUT, (text + "\n").encode())
+    checksums.seal(folder, file)
+    checksums.replace(folder, ABOUT, (text + "\n").encode())
     for old in folder.glob("gate-*.safetensors"):
         if old.name != file:
             old.unlink()
@@ -125,6 +127,7 @@ def load_gate(folder: Path) -> GateBundle:
     if not is_gate(folder):
         raise GateError(f"no gate in {folder}: name a folder made by `expertrag train gate`")
     try:
+        checksums.verify(folder)
         body: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         if body["format"] not in range(1, FORMAT + 1):
             raise ValueError(f"its format is {body['format']}, not {FORMAT}")
@@ -146,7 +149,7 @@ def load_gate(folder: Path) -> GateBundle:
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise GateError(
-            f"the gate in {folder} is damaged ({str(error).splitlines()[0]}): fit it again, or "
+            f"the gate in {folder} is damaged ({checksums.first_line(error)}): fit it again, or "
             "fetch the folder again"
         ) from error
     if body["format"] != FORMAT and SignalGroup.STORE in bundle.groups:

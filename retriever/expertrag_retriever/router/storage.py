@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from expertrag_retriever import checksums
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.router.evidence import DomainEvidence
 from expertrag_retriever.router.router import Router
@@ -57,6 +58,7 @@ def save_router(router: Router, folder: Path, origin: Origin | None = None) -> N
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     save_file(tensors, folder / TENSORS)
     (folder / ABOUT).write_text(text + "\n", encoding="utf-8")
+    checksums.seal(folder, TENSORS, ABOUT)
 
 
 def has_router(folder: Path) -> bool:
@@ -75,15 +77,16 @@ def load_router(folder: Path) -> tuple[Router, Origin | None]:
             "of two or more domains"
         )
     try:
+        checksums.verify(folder)
         body: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         if body["format"] != FORMAT:
             raise ValueError(f"its format is {body['format']}, not {FORMAT}")
         router = _router(body, load_file(folder / TENSORS))
         origin = None if body["origin"] is None else _origin(body["origin"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise EmbedderError(
-            f"the router in {folder} is damaged ({reason}): train it again, or fetch it again"
+            f"the router in {folder} is damaged ({checksums.first_line(error)}): train it again, "
+            "or fetch it again"
         ) from error
     return router, origin
 
