@@ -21,6 +21,7 @@ from expertrag_index.errors import EmbedderMismatchError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.metadata import NestingError, flatten
+from expertrag_index.settings import WriterSettings
 from expertrag_index.types import BuildReport, Document, LoadFailure, MetadataValue
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.gate import Gate
@@ -33,6 +34,7 @@ LoadEmbedder = Callable[[], "SentenceTransformerEmbedder"]
 
 _log = structlog.get_logger("expertrag.index")
 
+_LOCK_WAIT_S = 10.0
 _MOST_NAMES, _NAME_BYTES = 1_000, 64 * 1024
 API_SOURCE = "api"
 """``Document.source`` of documents added through the API."""
@@ -153,7 +155,10 @@ class ServedIndex:
             self._swap.follow(wait=True)
             embedder = self._view.embedder
             calibrate = calibrator(embedder)
-            with IndexWriter.open(self._store, embedder, calibrate=calibrate) as writer:
+            settings = WriterSettings(lock_wait_s=_LOCK_WAIT_S)
+            with IndexWriter.open(
+                self._store, embedder, calibrate=calibrate, settings=settings
+            ) as writer:
                 # A reader that is opened after the writer's checkpoint lets SQLite restart its WAL;
                 # without this it grew by 180 KB with every small upsert.
                 self.reload()

@@ -43,6 +43,9 @@ MAX_FILE_MB, MAX_FILE_S = 32, 120.0
 """Defaults of ``--max-file-mb`` and ``--max-file-s``. A test checks that they equal the loaders'
 own, which are heavy to import."""
 
+LOCK_WAIT_S = 30.0
+"""Seconds to wait for another writer: an upsert of a running server takes a few."""
+
 _SHOWN_GROUPS = 20
 _MUCH = 0.1
 """Share of non-English text from which a build prints a note."""
@@ -342,11 +345,17 @@ def _writer(
 ) -> IndexWriter:
     from expertrag.answer.assemble import open_embedder
     from expertrag_index.build import IndexWriter
+    from expertrag_index.settings import WriterSettings
     from expertrag_retriever.calibrate import calibrator
 
     embedder = open_embedder(config.model, store)
     return IndexWriter.open(
-        store, embedder, calibrate=calibrator(embedder), progress=report, migrating=migrating
+        store,
+        embedder,
+        calibrate=calibrator(embedder),
+        progress=report,
+        settings=WriterSettings(lock_wait_s=LOCK_WAIT_S),
+        migrating=migrating,
     )
 
 

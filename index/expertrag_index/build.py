@@ -75,15 +75,16 @@ class IndexWriter:
         """Open the store at ``path`` for writing; create it if there is none.
 
         :param migrating: the store may be of another embedder; call ``migrate`` first.
-        :raises StoreLockedError: another process is writing.
+        :raises StoreLockedError: another process is writing, after ``settings.lock_wait_s``.
         :raises EmbedderMismatchError: the store was built with another embedder.
         :raises StoreCorruptError: the store is damaged; repair it first.
         :raises StorageFullError: no space left.
         """
         layout = Layout(Path(path))
+        settings = settings or WriterSettings()
         with store_errors(layout):
             _create(layout)
-            lock = WriterLock(layout)
+            lock = WriterLock(layout, settings.lock_wait_s)
             try:
                 connection = connect_writer(layout.database, create=not layout.generation_numbers())
                 writer = cls(
@@ -93,7 +94,7 @@ class IndexWriter:
                     embedder,
                     calibrate,
                     progress or silent,
-                    settings or WriterSettings(),
+                    settings,
                 )
                 if not migrating:
                     writer._published()

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 from expertrag_index.errors import StoreLockedError
 from expertrag_index.layout import Layout
+
+_POLL_S = 0.05
 
 
 class WriterLock:
     """The store's writer lock, held from construction to ``release``.
 
+    :param wait_s: seconds to wait for another writer.
     :raises StoreLockedError: another writer holds it.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, wait_s: float = 0.0) -> None:
         self._descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        ends_at = time.monotonic() + wait_s
+        while not self._taken():
+            if time.monotonic() >= ends_at:
+                self.release()
+                waited = f" after {wait_s:g} s" if wait_s else ""
+                raise StoreLockedError(
+                    f"another process is still writing to {layout.root}{waited} (lock file "
+                    f"{layout.lock}): wait until it ends"
+                )
+            time.sleep(_POLL_S)
+
+    def _taken(self) -> bool:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._descriptor)
-            raise StoreLockedError(
-                f"another process is writing to {layout.root} (lock file {layout.lock}): "
-                "wait until it ends"
-            ) from error
+        except BlockingIOError:
+            return False
+        return True
 
     def release(self) -> None:
         """Release the lock. Idempotent."""

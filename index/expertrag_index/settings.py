@@ -16,6 +16,7 @@ class WriterSettings:
     ``embed_batch``: chunks embedded between two commits; a killed build repeats at most so many.
     ``chunk_tokens``: budget of a chunk, title included; None uses the embedder's limit. With a
     larger budget, dense search covers only the beginning of a long chunk, and BM25 all of it.
+    ``lock_wait_s``: seconds to wait for another writer of the store.
     """
 
     flat_limit: int = 50_000
@@ -25,3 +26,4 @@ class WriterSettings:
     flat_share: float = 0.25
     embed_batch: int = 64
     chunk_tokens: int | None = None
+    lock_wait_s: float = 0.0

@@ -187,12 +187,15 @@ def test_a_file_is_not_a_store(run: Run, docs: Path) -> None:
     run("index", "build", docs, "--out", docs / "tea.txt").fails(2, "is a file")
 
 
-def test_a_locked_store_is_a_conflict(run: Run, store: Path, docs: Path) -> None:
+def test_a_locked_store_is_a_conflict(
+    run: Run, store: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from expertrag_index.layout import Layout
     from expertrag_index.lock import WriterLock
 
+    monkeypatch.setattr("expertrag.cli.index.LOCK_WAIT_S", 0.1)
     with WriterLock(Layout(store)):
-        run("index", "add", store, docs).fails(6)
+        run("index", "add", store, docs).fails(6, "still writing")
 
 
 def test_a_missing_model_ends_with_9(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,23 @@ def test_calibration_is_measured_on_the_candidate_and_kept_in_the_manifest(
     assert counted == ["chunk", "write", "calibrate", "chunk"]
     with Index.open(store) as index:
         assert index.manifest.calibration == {"weights": [0.25, 0.5], "size": report.chunks}
+
+
+def test_a_writer_waits_for_another(tmp_path: Path, hashing: Any) -> None:
+    store = tmp_path / "store"
+
+    def add() -> int:
+        settings = WriterSettings(lock_wait_s=30)
+        with IndexWriter.open(store, hashing, settings=settings) as writer:
+            return writer.add(CORPUS[3:4], []).generation
+
+    with ThreadPoolExecutor(1) as pool, IndexWriter.open(store, hashing) as first:
+        first.build(CORPUS[:3])
+        second = pool.submit(add)
+        with pytest.raises(TimeoutError):
+            second.result(0.2)
+        first.close()
+        assert second.result(30) == 2
 
 
 def test_only_one_writer_and_the_same_embedder_may_write(tmp_path: Path, hashing: Any) -> None:
