@@ -105,7 +105,7 @@ def source_of(model: PackageModel) -> str:
             return f"{wheel.requirement} sha256:{wheel.sha256} revision:{model.revision}"
         case ReaderModel():
             files = shipped_folder(model.reader).glob("*")
-            parts = sorted(item for item in files if item.suffix != ".md")
+            parts = sorted(item for item in files if item.suffix in (".json", ".safetensors"))
             hashes = (f"{item.name}:{sha256_of(item)}" for item in parts)
             return " ".join([source_of(registered(model.base)), *hashes])
         case GGUFModel():
