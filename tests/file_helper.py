@@ -9,10 +9,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from expertrag_retriever import checksums
+
 
 def change_json(path: Path, **changes: object) -> None:
-    """Change fields of a JSON object in a file."""
+    """Change fields of a JSON object in a file, and its checksum, if there is one."""
     path.write_text(json.dumps({**json.loads(path.read_bytes()), **changes}))
+    reseal(path)
+
+
+def reseal(*paths: Path) -> None:
+    """Record the checksums of changed files, if their folder has any: they are not damaged."""
+    for path in paths:
+        if (path.parent / checksums.NAME).is_file():
+            checksums.seal(path.parent, path.name)
 
 
 def write_lines(path: Path, records: Iterable[object]) -> Path:

@@ -21,6 +21,11 @@ def seal(folder: Path, *names: str) -> None:
     _write(folder, kept | fresh)
 
 
+def forget(folder: Path, name: str) -> None:
+    """Drop the checksum of a file that is about to be deleted."""
+    _write(folder, {entry for entry in _read(folder) if entry[1] != name})
+
+
 def replace(folder: Path, name: str, data: bytes) -> None:
     """Replace a file atomically; killed at any moment, the folder can be read."""
     fresh = (hashlib.sha256(data).hexdigest(), name)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from file_helper import change_json, reseal
 from model_wheels import package_model, write_wheel
 from reader_samples import write_llama, write_reader
 
@@ -65,6 +66,7 @@ def test_a_changed_reader_is_merged_again(bundles: Path, llama: Path) -> None:
     assert models.resolve("reader")
     write_reader(bundles / "new", llama, seed=1)
     (bundles / "new" / "adapters.safetensors").replace(bundle / "adapters.safetensors")
+    reseal(bundle / "adapters.safetensors")
     with pytest.raises(NotFound, match="pulled by another version"):
         models.resolve("reader")
     models.ensure("reader")
@@ -76,9 +78,8 @@ def test_a_changed_reader_is_merged_again(bundles: Path, llama: Path) -> None:
 def test_the_base_is_pinned_by_its_wheel_alone(bundles: Path) -> None:
     """Another version of transformers writes a different config.json for the same base."""
     about = bundles / "tiny-reader" / "reader.json"
-    body = json.loads(about.read_text())
-    body["training"]["fingerprint"] = "0123456789abcdef"
-    about.write_text(json.dumps(body))
+    training = json.loads(about.read_text())["training"]
+    change_json(about, training={**training, "fingerprint": "0123456789abcdef"})
     assert models.ensure("reader")
 
 

@@ -10,7 +10,7 @@ import pytest
 from service.conftest import StartChild
 from serving_fixtures import wait_until
 
-from expertrag.api.errors import Cancelled, Unavailable
+from expertrag.api.errors import DeadlineExceeded, Unavailable
 from expertrag.api.folding import fold
 from expertrag.client import Client
 
@@ -35,8 +35,8 @@ def wait_listening(client: Client, timeout: float = 60.0) -> None:
 
 def _is_refused(client: Client) -> bool:
     try:
-        client.info(timeout=5)
-    except (Unavailable, Cancelled):  # cancelled: it was on its way when the server closed
+        client.info(timeout=0.2)  # within which the client tries again
+    except (Unavailable, DeadlineExceeded):
         return True
     return False
 

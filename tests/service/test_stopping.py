@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import grpc
@@ -80,20 +79,16 @@ def test_embedding_stops_at_the_deadline(slow: Server) -> None:
     assert wait_until(lambda: slow.running == 0) < 3  # all of it would take a minute
 
 
-@pytest.mark.parametrize(("timeout", "least", "most"), [(None, 0.3, 0.55), (30, 0.6, 1.0)])
-def test_the_servers_own_deadlines(
-    slow: Server, timeout: float | None, least: float, most: float
-) -> None:
+@pytest.mark.parametrize(("timeout", "deadline"), [(None, "0.3 s"), (30, "0.6 s")])
+def test_the_servers_own_deadlines(slow: Server, timeout: float | None, deadline: str) -> None:
     question = answer_pb2.Question(text="count", policy={"mode": "GATE_MODE_NEVER"})
     question.sampling.max_tokens = 4096
-    started = time.perf_counter()
     with grpc.insecure_channel(slow.address) as channel:
         stub = answer_pb2_grpc.AnswerServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
             stub.Answer(answer_pb2.AnswerRequest(question=question), timeout=timeout)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert "allow more time" in str(caught.value.details())
-    assert least <= time.perf_counter() - started < most
+    assert f"not done within {deadline}; allow more time" in str(caught.value.details())
 
 
 def test_many_short_deadlines_free_all_slots(slow: Server) -> None:

@@ -115,6 +115,7 @@ def save_gate(bundle: GateBundle, folder: Path) -> str:
     checksums.replace(folder, ABOUT, (text + "\n").encode())
     for old in folder.glob("gate-*.safetensors"):
         if old.name != file:
+            checksums.forget(folder, old.name)
             old.unlink()
     return _fingerprint(body, arrays_bytes)
 

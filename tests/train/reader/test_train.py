@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from file_helper import reseal
 from reader_samples import BIRTHS_RECIPE as RECIPE
 from reader_samples import said, write_llama
 from reader_samples import train_births as train
@@ -116,6 +117,7 @@ def test_an_older_reader_is_a_start_but_cannot_be_served(
     weights = load_file(old / "adapters.safetensors")
     weights["model.layers.0.self_attn.q_proj.updates.shared.up"] = torch.ones(32, 2)
     save_file(weights, old / "adapters.safetensors")
+    reseal(old / "adapters.safetensors")
     with pytest.raises(Conflict, match="older versions: train the reader again"):
         merge(str(tiny_llama), old, tmp_path / "merged")
     recipe = replace(RECIPE, epochs=1, most_epochs=1)
