@@ -23,7 +23,7 @@ from expertrag.api.types import (
 from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
 from expertrag.client.operations import Operation, RequestT, ResponseT
 from expertrag.client.remote import check_seq, may_become_ready, not_ready
-from expertrag.client.retry import Server
+from expertrag.client.retry import KnownServer
 from expertrag.client.rpc_errors import translated
 from expertrag.v1 import answer_pb2, index_pb2
 from expertrag.wire import answer, events, gate, index
@@ -35,7 +35,7 @@ class AsyncRemoteBackend:
     def __init__(self, address: str) -> None:
         """Connect at the first call."""
         self._address = address
-        self._server = Server()
+        self._server = KnownServer()
 
     @cached_property
     def _channel(self) -> grpc.aio.Channel:

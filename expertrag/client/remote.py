@@ -21,7 +21,7 @@ from expertrag.api.types import (
 )
 from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
 from expertrag.client.operations import Operation, RequestT, ResponseT
-from expertrag.client.retry import Server
+from expertrag.client.retry import KnownServer
 from expertrag.client.rpc_errors import translated
 from expertrag.v1 import answer_pb2, index_pb2
 from expertrag.wire import answer, events, gate, index
@@ -35,7 +35,7 @@ class RemoteBackend:
         self._address = address
         self._channel = grpc.insecure_channel(address, options=OPTIONS)
         self._stubs = Stubs(self._channel)
-        self._server = Server()
+        self._server = KnownServer()
 
     def close(self) -> None:
         """Cancel running calls and disconnect."""

@@ -16,7 +16,7 @@ _UNKNOWN_SERVER_S = 1.0
 """Seconds to try a server that has never answered: its address may be wrong."""
 
 
-class Server:
+class KnownServer:
     """Whether a server has answered yet, so that it may be expected to come back."""
 
     answered = False
@@ -33,7 +33,7 @@ class Server:
 class Attempts:
     """The attempts of one call."""
 
-    def __init__(self, server: Server, timeout: float, repeatable: bool) -> None:
+    def __init__(self, server: KnownServer, timeout: float, repeatable: bool) -> None:
         self._server = server
         self._timeout = timeout
         self._repeatable = repeatable

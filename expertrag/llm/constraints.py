@@ -34,7 +34,7 @@ class Vocabulary:
         self._tokenizer = tokenizer
         self._end_tokens = sorted(end_tokens)
         self._lock = threading.Lock()
-        self._worker: _Worker | None = None
+        self._worker: _GrammarWorker | None = None
 
     def matcher(self, constraint: Constraint) -> Matcher:
         """Compile a constraint for a new sequence.
@@ -44,7 +44,7 @@ class Vocabulary:
         kind, value = _sole_field(constraint)
         with self._lock:
             if self._worker is None or not self._worker.alive:
-                self._worker = _Worker(self._tokens())
+                self._worker = _GrammarWorker(self._tokens())
             sequence = self._worker.fork()
         sequence.send_bytes(json.dumps({"kind": kind, "value": value}).encode())
         return Matcher(sequence, f"constraint.{kind}")
@@ -61,7 +61,7 @@ class Vocabulary:
         return json.dumps({"tokenizer": plain.to_str(), "end_tokens": self._end_tokens}).encode()
 
 
-class _Worker:
+class _GrammarWorker:
     """The process that has read a model's tokens; it ends when this object does."""
 
     def __init__(self, tokens: bytes) -> None:

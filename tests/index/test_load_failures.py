@@ -359,7 +359,7 @@ def test_a_loader_that_raises_anything_is_a_failure_of_its_file(
 def test_a_worker_that_ends_or_hangs_loses_its_file_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
 ) -> None:
-    first = pool._Worker()
+    first = pool._ParserWorker()
     monkeypatch.setattr(pool, "_idle", [first])
     for name in "abcd":
         (tmp_path / f"{name}.jsonl").write_text('{"text": "Text."}\n' * 20_000)

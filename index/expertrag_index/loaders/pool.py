@@ -22,7 +22,7 @@ _MOST_WORKERS = 8
 _MESSAGES_AHEAD = 64
 """Documents that are kept of a file while those of the files before it are not read yet."""
 
-_idle: list[_Worker] = []
+_idle: list[_ParserWorker] = []
 """Started workers of this process that have no file; starting one takes a third of a second."""
 
 
@@ -80,7 +80,7 @@ class _Reading:
             return
         self._source = storable(file.source)
         self._max_s = self.seconds_left = max_s
-        self._worker = _idle.pop() if _idle else _Worker()
+        self._worker = _idle.pop() if _idle else _ParserWorker()
         self.link = self._worker.link
         self.link.send_bytes(worker.encode_file(file, max_s))
 
@@ -118,7 +118,7 @@ class _Reading:
             self._worker.end()
 
 
-class _Worker:
+class _ParserWorker:
     """A process that parses one file after another. It ends with this process."""
 
     def __init__(self) -> None:
