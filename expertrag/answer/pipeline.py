@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 SAMPLING = Sampling()
 
 _EMBED_CHARACTERS = 65_536
-"""Characters that are embedded between two looks at the deadline: about half a second of work."""
+"""Characters that are embedded between two checks of the deadline: about half a second of work."""
 
 
 class Pipeline:

@@ -177,7 +177,7 @@ def describe(index: Index) -> IndexStats:
         embedder=manifest.embedder.name,
         dimension=index.dimension,
         domains=dict(domains[:_MOST_NAMES]),
-        metadata_fields=_some(manifest.fields),
+        metadata_fields=_fitting(manifest.fields),
         size_bytes=index.size_bytes,
         recall=manifest.recall_at_10,
         created_at=manifest.created_at,
@@ -188,7 +188,7 @@ def describe(index: Index) -> IndexStats:
     )
 
 
-def _some(names: Iterable[str]) -> tuple[str, ...]:
+def _fitting(names: Iterable[str]) -> tuple[str, ...]:
     """Return the first names, as many as a message may hold."""
     names = tuple(names)[:_MOST_NAMES]
     lengths = itertools.accumulate(len(name.encode()) for name in names)

@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from expertrag.api.errors import Unavailable
+from expertrag.api.errors import ExpertRAGError
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
@@ -23,7 +23,7 @@ from expertrag.api.types import (
 from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
 from expertrag.client.operations import Operation, RequestT, ResponseT
 from expertrag.client.remote import check_seq, may_become_ready, not_ready
-from expertrag.client.retry import KnownServer
+from expertrag.client.retry import Attempts, KnownServer
 from expertrag.client.rpc_errors import translated
 from expertrag.v1 import answer_pb2, index_pb2
 from expertrag.wire import answer, events, gate, index
@@ -67,7 +67,7 @@ class AsyncRemoteBackend:
     async def stream(self, request: AnswerRequest, timeout: float) -> AsyncGenerator[AnswerEvent]:
         """Yield events; closing the iterator cancels the call."""
         message = answer_pb2.StreamAnswerRequest(question=answer.question_to_proto(request))
-        attempts = self._server.call(timeout)
+        attempts = Attempts(self._server, timeout)
         while True:
             call = self._stubs.answer.StreamAnswer(message, timeout=attempts.remaining())
             expected = 0
@@ -130,14 +130,14 @@ class AsyncRemoteBackend:
         self, method: Callable[..., Any], message: Any, timeout: float, repeatable: bool = True
     ) -> Any:
         """Send a request, again while the server restarts or loads its models."""
-        attempts = self._server.call(timeout, repeatable=repeatable)
+        attempts = Attempts(self._server, timeout, repeatable=repeatable)
         while True:
             try:
                 async with self._errors(timeout):
                     response = await method(message, timeout=attempts.remaining())
                 self._server.answered = True
                 return response
-            except Unavailable as error:
+            except ExpertRAGError as error:
                 await asyncio.sleep(attempts.wait_s(error))
 
     @asynccontextmanager

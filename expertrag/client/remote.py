@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from expertrag.api.errors import Cancelled, DeadlineExceeded, ServerError, Unavailable
+from expertrag.api.errors import Cancelled, DeadlineExceeded, ExpertRAGError, ServerError
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
@@ -21,7 +21,7 @@ from expertrag.api.types import (
 )
 from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
 from expertrag.client.operations import Operation, RequestT, ResponseT
-from expertrag.client.retry import KnownServer
+from expertrag.client.retry import Attempts, KnownServer
 from expertrag.client.rpc_errors import translated
 from expertrag.v1 import answer_pb2, index_pb2
 from expertrag.wire import answer, events, gate, index
@@ -57,7 +57,7 @@ class RemoteBackend:
     def stream(self, request: AnswerRequest, timeout: float) -> Iterator[AnswerEvent]:
         """Yield events; closing the iterator cancels the call."""
         message = answer_pb2.StreamAnswerRequest(question=answer.question_to_proto(request))
-        attempts = self._server.call(timeout)
+        attempts = Attempts(self._server, timeout)
         while True:
             call = self._stubs.answer.StreamAnswer(message, timeout=attempts.remaining())
             expected = 0
@@ -117,14 +117,14 @@ class RemoteBackend:
         self, method: Callable[..., Any], message: Any, timeout: float, repeatable: bool = True
     ) -> Any:
         """Send a request, again while the server restarts or loads its models."""
-        attempts = self._server.call(timeout, repeatable=repeatable)
+        attempts = Attempts(self._server, timeout, repeatable=repeatable)
         while True:
             try:
                 with self._errors(timeout):
                     response = method(message, timeout=attempts.remaining())
                 self._server.answered = True
                 return response
-            except Unavailable as error:
+            except ExpertRAGError as error:
                 time.sleep(attempts.wait_s(error))
 
     @contextmanager

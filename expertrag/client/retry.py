@@ -21,19 +21,17 @@ class KnownServer:
 
     answered = False
 
-    def call(self, timeout: float, *, repeatable: bool = True) -> Attempts:
-        """Begin a call that may take ``timeout`` seconds with all its attempts.
-
-        :param repeatable: whether it may run twice; after a lost connection nobody knows whether it
-            has run.
-        """
-        return Attempts(self, timeout, repeatable)
-
 
 class Attempts:
     """The attempts of one call."""
 
-    def __init__(self, server: KnownServer, timeout: float, repeatable: bool) -> None:
+    def __init__(self, server: KnownServer, timeout: float, *, repeatable: bool = True) -> None:
+        """Start the clock.
+
+        :param timeout: seconds that all attempts together may take.
+        :param repeatable: whether the call may run twice; after a lost connection nobody knows
+            whether it has run.
+        """
         self._server = server
         self._timeout = timeout
         self._repeatable = repeatable

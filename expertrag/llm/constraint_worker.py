@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import sys
 from multiprocessing import reduction
@@ -21,6 +20,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, regex_to_lark
+
+from expertrag_index.worker_process import limit_cpu, limit_memory, parent_link
 
 COMPILE_S = 1.0
 """CPU seconds that a constraint may take to compile, its first mask included."""
@@ -38,9 +39,8 @@ _JSON: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separat
 
 def main(descriptor: int) -> None:
     """Read a model's tokens, then fork for each sequence until the parent closes its socket."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent decides
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the forks
-    parent = Connection(descriptor)
+    parent = parent_link(descriptor)
     tokens = json.loads(parent.recv_bytes())
     vocabulary = LLTokenizer(tokens["tokenizer"], eos_token=tokens["end_tokens"] or None)
     while True:
@@ -57,20 +57,19 @@ def main(descriptor: int) -> None:
 
 def _follow(sequence: Connection, vocabulary: LLTokenizer) -> None:
     """Serve one sequence until its parent closes the socket or a limit ends this process."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(MEMORY_BYTES)
     try:
         constraint = json.loads(sequence.recv_bytes())
-        _limit(COMPILE_S)
+        limit_cpu(COMPILE_S)
         limits = LLParserLimits(verbose_errors=False)  # verbose ones quote the generated text
         matcher = LLMatcher(vocabulary, grammar(**constraint), log_level=0, limits=limits)
         matcher.compute_bitmask()  # some unsatisfiable grammars fail only here
         reply = b""
         while True:
-            _limit(0)
+            limit_cpu(0)
             sequence.send_bytes(_state(matcher) + reply)
             request = sequence.recv_bytes()
-            _limit(STEP_S)
+            limit_cpu(STEP_S)
             reply = _answer(matcher, request)
     except (EOFError, OSError):  # the sequence has ended, or the server has
         return
@@ -109,11 +108,6 @@ def _state(matcher: LLMatcher) -> bytes:
     if matcher.is_error():
         return FAILED + matcher.get_error().encode()
     return COMPLETE if matcher.is_stopped() else OK
-
-
-def _limit(seconds: float) -> None:
-    """End this process once it has used so many seconds of the CPU; 0: no limit."""
-    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 if __name__ == "__main__":

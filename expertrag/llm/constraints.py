@@ -8,10 +8,7 @@ memory are limited (``constraint_worker``).
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
-import weakref
 from collections.abc import Collection
 from multiprocessing import Pipe, reduction
 from multiprocessing.connection import Connection
@@ -24,6 +21,7 @@ from tokenizers import Tokenizer
 from expertrag.api.types import Constraint
 from expertrag.api.validation import invalid, schema_to_text
 from expertrag.llm import constraint_worker as worker
+from expertrag_index.worker_process import WorkerProcess
 
 
 class Vocabulary:
@@ -34,7 +32,7 @@ class Vocabulary:
         self._tokenizer = tokenizer
         self._end_tokens = sorted(end_tokens)
         self._lock = threading.Lock()
-        self._worker: _GrammarWorker | None = None
+        self._worker: WorkerProcess | None = None
 
     def matcher(self, constraint: Constraint) -> Matcher:
         """Compile a constraint for a new sequence.
@@ -44,10 +42,12 @@ class Vocabulary:
         kind, value = _sole_field(constraint)
         with self._lock:
             if self._worker is None or not self._worker.alive:
-                self._worker = _GrammarWorker(self._tokens())
-            sequence = self._worker.fork()
-        sequence.send_bytes(json.dumps({"kind": kind, "value": value}).encode())
-        return Matcher(sequence, f"constraint.{kind}")
+                tokens = self._tokens()
+                self._worker = WorkerProcess(worker.__name__)
+                self._worker.link.send_bytes(tokens)
+            sequence = _fork(self._worker)
+        request = json.dumps({"kind": kind, "value": value}).encode()
+        return Matcher(sequence, f"constraint.{kind}", request)
 
     def _tokens(self) -> bytes:
         backend = getattr(self._tokenizer, "backend_tokenizer", None)
@@ -61,33 +61,12 @@ class Vocabulary:
         return json.dumps({"tokenizer": plain.to_str(), "end_tokens": self._end_tokens}).encode()
 
 
-class _GrammarWorker:
-    """The process that has read a model's tokens; it ends when this object does."""
-
-    def __init__(self, tokens: bytes) -> None:
-        self._link, theirs = Pipe()
-        command = [sys.executable, "-m", worker.__name__, str(theirs.fileno())]
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
-        theirs.close()
-        self._link.send_bytes(tokens)
-        weakref.finalize(self, _end, self._link, self._process)
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def fork(self) -> Connection:
-        """Return the link to a new process for one sequence."""
-        ours, theirs = Pipe()
-        with theirs:
-            reduction.send_handle(self._link, theirs.fileno(), self._process.pid)
-        return ours
-
-
-def _end(link: Connection, process: subprocess.Popen[bytes]) -> None:
-    link.close()
-    process.kill()
-    process.wait()
+def _fork(process: WorkerProcess) -> Connection:
+    """Return the link to a new process for one sequence."""
+    ours, theirs = Pipe()
+    with theirs:
+        reduction.send_handle(process.link, theirs.fileno(), process.pid)
+    return ours
 
 
 class Matcher:
@@ -96,10 +75,10 @@ class Matcher:
     complete: bool
     """Whether the sequence is complete, so that only its end can follow."""
 
-    def __init__(self, sequence: Connection, field: str) -> None:
+    def __init__(self, sequence: Connection, field: str, request: bytes) -> None:
         self._sequence = sequence
         self._field = field
-        self._receive()
+        self._ask(request)
 
     def allowed(self, tokens: int) -> torch.Tensor:
         """Return which of a model's tokens may come next, (V,) bool.
@@ -122,11 +101,8 @@ class Matcher:
         self._ask(worker.CONSUME + str(token).encode())
 
     def _ask(self, request: bytes) -> bytes:
-        self._sequence.send_bytes(request)
-        return self._receive()
-
-    def _receive(self) -> bytes:
         try:
+            self._sequence.send_bytes(request)
             reply = self._sequence.recv_bytes()
         except (EOFError, OSError):
             raise invalid(

@@ -23,6 +23,7 @@ from expertrag_index.loaders import SUFFIXES, load, pool
 from expertrag_index.loaders import parse as parsing
 from expertrag_index.loaders.base import SourceFile
 from expertrag_index.types import Document, LoadFailure
+from expertrag_index.worker_process import WorkerProcess
 
 KIB = 1024
 
@@ -359,7 +360,7 @@ def test_a_loader_that_raises_anything_is_a_failure_of_its_file(
 def test_a_worker_that_ends_or_hangs_loses_its_file_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
 ) -> None:
-    first = pool._ParserWorker()
+    first = WorkerProcess("expertrag_index.loaders.worker")
     monkeypatch.setattr(pool, "_idle", [first])
     for name in "abcd":
         (tmp_path / f"{name}.jsonl").write_text('{"text": "Text."}\n' * 20_000)
@@ -371,6 +372,28 @@ def test_a_worker_that_ends_or_hangs_loses_its_file_only(
     assert [failure.source for failure in failures] == [f"{tmp_path.name}/a.jsonl"]
     assert failures[0].reason == "needs over 2 s or 2 GiB to read"
     assert rest["a"] < 20_000 and rest["b"] == rest["c"] == rest["d"] == 20_000
+
+
+def test_a_worker_that_was_killed_while_idle_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle = WorkerProcess("expertrag_index.loaders.worker")
+    monkeypatch.setattr(pool, "_idle", [idle])
+    idle._process.kill()
+    idle._process.wait()
+    (tmp_path / "a.txt").write_text("Good.")
+    assert [document.id for document in load_all(tmp_path)[0]] == ["a.txt"]
+
+
+def test_a_module_of_the_working_directory_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_idle", [])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "json.py").write_text("open('ran', 'w')\nraise SystemExit\n")
+    (tmp_path / "a.txt").write_text("Good.")
+    assert [document.id for document in load_all(tmp_path / "a.txt")[0]] == ["a.txt"]
+    assert not (tmp_path / "ran").exists()
 
 
 def test_folders_may_be_deeper_than_the_stack(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def parse(file: SourceFile) -> Iterator[Document | LoadFailure]:
             raise Unreadable(kind, CONVERT)
         for document in reader(file, reports.add):
             yield from reports.take()
-            if _is_text(document, reports):
+            if _accepted(document, reports):
                 yield document
         yield from reports.take()
     except Exception as error:  # hostile files make the parsers raise anything
@@ -59,7 +59,7 @@ class _Reports:
             yield LoadFailure(self._source, reason, "fix those above and run again")
 
 
-def _is_text(document: Document, reports: _Reports) -> bool:
+def _accepted(document: Document, reports: _Reports) -> bool:
     """Report a document that no database or message can hold: with lone surrogates or NUL."""
     metadata = [
         str(item)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import subprocess
-import sys
 import time
-import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 
 from expertrag_index.loaders import worker
 from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.parse import storable
 from expertrag_index.types import Document, LoadFailure
+from expertrag_index.worker_process import WorkerProcess
 
 _CURE = "split it, convert it to another type, or raise the limit with --max-file-s"
 _MOST_WORKERS = 8
 _MESSAGES_AHEAD = 64
 """Documents that are kept of a file while those of the files before it are not read yet."""
 
-_idle: list[_ParserWorker] = []
+_idle: list[WorkerProcess] = []
 """Started workers of this process that have no file; starting one takes a third of a second."""
 
 
@@ -80,7 +78,7 @@ class _Reading:
             return
         self._source = storable(file.source)
         self._max_s = self.seconds_left = max_s
-        self._worker = _idle.pop() if _idle else _ParserWorker()
+        self._worker = _free_worker()
         self.link = self._worker.link
         self.link.send_bytes(worker.encode_file(file, max_s))
 
@@ -118,21 +116,10 @@ class _Reading:
             self._worker.end()
 
 
-class _ParserWorker:
-    """A process that parses one file after another. It ends with this process."""
-
-    def __init__(self) -> None:
-        self.link, theirs = Pipe()
-        with theirs:
-            descriptor = theirs.fileno()
-            # -P: a module of the working directory must not take the place of one of Python's.
-            command = [sys.executable, "-P", "-m", worker.__name__, str(descriptor)]
-            process = subprocess.Popen(command, pass_fds=[descriptor], stderr=subprocess.DEVNULL)
-        self.pid = process.pid
-        self.end = weakref.finalize(self, _end, self.link, process)
-
-
-def _end(link: Connection, process: subprocess.Popen[bytes]) -> None:
-    link.close()
-    process.kill()
-    process.wait()
+def _free_worker() -> WorkerProcess:
+    """Return a worker without a file; those that were killed meanwhile are passed over."""
+    with contextlib.suppress(IndexError):
+        while True:
+            if (idle := _idle.pop()).alive:
+                return idle
+    return WorkerProcess(worker.__name__)

@@ -7,16 +7,14 @@ over a socket pair: a file comes in; its documents and failures go out, then ``E
 from __future__ import annotations
 
 import json
-import resource
-import signal
 import sys
 from dataclasses import asdict
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.parse import parse
 from expertrag_index.types import Document, LoadFailure
+from expertrag_index.worker_process import limit_cpu, limit_memory, parent_link
 
 MEMORY_BYTES = 2 << 30
 """Address space of a process; Python and the parsers take a tenth of it."""
@@ -26,20 +24,18 @@ _DOCUMENT, _FAILURE = b"d", b"f"
 
 def main(descriptor: int) -> None:
     """Parse files until the parent closes the socket."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent decides
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    parent = Connection(descriptor)
+    limit_memory(MEMORY_BYTES)
+    parent = parent_link(descriptor)
     try:
         while True:
             file, max_s = decode_file(parent.recv_bytes())
-            _limit(max_s)
+            limit_cpu(max_s)
             for item in parse(file):
                 message = _encode(item)
-                _limit(0)
+                limit_cpu(0)
                 parent.send_bytes(message)
-                _limit(max_s)
-            _limit(0)
+                limit_cpu(max_s)
+            limit_cpu(0)
             parent.send_bytes(END)
     except (EOFError, OSError):  # the parent has ended
         return
@@ -66,11 +62,6 @@ def decode(message: bytes) -> Document | LoadFailure:
     """Decode a document or a failure that a worker sent."""
     fields = json.loads(message[1:])
     return Document(**fields) if message[:1] == _DOCUMENT else LoadFailure(**fields)
-
-
-def _limit(seconds: float) -> None:
-    """End this process once it has used so many seconds of the CPU; 0: no limit."""
-    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 if __name__ == "__main__":
