@@ -110,6 +110,7 @@ class PacedGenerator(Generator):
         domain: str | None = None,
         *,
         from_passages: bool = False,
+        cache_salt: str = "",
     ) -> Session:
         return self.session(messages, sampling, should_stop)
 

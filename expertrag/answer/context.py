@@ -21,7 +21,8 @@ class AnswerContext:
     """The context of a running answer.
 
     ``view`` is the generation of the store that answers, whatever is published meanwhile;
-    ``vectors`` are the question's, by expert, None in a mode without documents.
+    ``vectors`` are the question's, by expert, None in a mode without documents. ``cache_salt`` is
+    that of the caller, for :meth:`Generator.begin`.
     """
 
     request: AnswerRequest
@@ -30,6 +31,7 @@ class AnswerContext:
     vectors: QueryVectors | None
     meter: Meter
     should_stop: ShouldStop
+    cache_salt: str = ""
 
     @property
     def known_vectors(self) -> QueryVectors:

@@ -272,7 +272,7 @@ class Decider:
             context.should_stop()
             text = truncated(answer.draft.text)
             asked = prompt.closed_book(context.request.question)
-            ((_, reading),) = reader.read([(asked, text)])
+            ((_, reading),) = reader.read([(asked, text)], cache_salt=context.cache_salt)
             embedding = base_encoder(context.view.embedder)([text or " "])
         context.meter.add(lm_calls=1)  # the reading
         return draft_features(text, embedding[0], reading)

@@ -146,6 +146,7 @@ class Answering:
             context.should_stop,
             context.route.expert,
             from_passages=from_passages,
+            cache_salt=context.cache_salt,
         )
 
     def _begin_open_book(

@@ -15,9 +15,10 @@ replaced while answers are being generated.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -31,6 +32,7 @@ from expertrag.answer.route import route
 from expertrag.answer.served_gate import ServedGate
 from expertrag.answer.served_index import LoadEmbedder, ServedIndex, View
 from expertrag.api import validation
+from expertrag.api.access import EVERYTHING, Access
 from expertrag.api.types import (
     AnswerEvent,
     AnswerRequest,
@@ -47,7 +49,7 @@ from expertrag.api.types import (
     ServerInfo,
     UpdateReport,
 )
-from expertrag.audit import Audit
+from expertrag.audit import NOBODY, Asker, Audit, Entry
 from expertrag.config import GateConfig
 from expertrag.llm.base import Generator, ShouldStop, never_stop
 from expertrag.runtime.error_mapping import translated_errors
@@ -89,6 +91,7 @@ class Pipeline:
         self._decider = Decider(generator, gate, policy or GateConfig())
         self._answering = Answering(generator, self._decider)
         self._audit = audit or Audit()
+        self._access, self._asked_by = EVERYTHING, NOBODY
         with translated_errors():
             self._served = ServedIndex(store, embedder, load_embedder)
 
@@ -96,6 +99,17 @@ class Pipeline:
         """Close the store; running answers finish first."""
         self._served.close()
         self._audit.close()
+
+    def serving(self, access: Access, asked_by: Asker) -> Pipeline:
+        """Return the same pipeline for one caller: it shows what ``access`` allows.
+
+        Writes are not restricted: a caller that may write sees every document.
+
+        :param asked_by: whose answers these are, for the audit log and for feedback.
+        """
+        bound = copy.copy(self)
+        bound._access, bound._asked_by = access, asked_by
+        return bound
 
     def answer(
         self, request: AnswerRequest, should_stop: ShouldStop = never_stop
@@ -114,7 +128,7 @@ class Pipeline:
         """Search, without generating an answer."""
         validation.check_retrieve(request)
         started = time.perf_counter()
-        with translated_errors(), self._served.lease() as view:
+        with translated_errors(), self._leased() as view:
             should_stop()
             result = view.searcher.search(
                 request.query,
@@ -152,8 +166,8 @@ class Pipeline:
         meter = meter or Meter()
         with (
             translated_errors(),
-            self._served.lease() as view,
-            self._audit.answering(question, view.index.generation) as entry,
+            self._leased() as view,
+            self._entry(question, view) as entry,
         ):
             context = self._context(request, view, meter, should_stop)
             with closing(self._answering.begin_closed_book(context)) as session:
@@ -163,15 +177,16 @@ class Pipeline:
 
     def evidence(self, question: str, passages: Sequence[Passage]) -> dict[str, float]:
         """Measure how well passages cover a question, as features for a fitted gate."""
-        with translated_errors(), self._served.lease() as view:
+        with translated_errors(), self._leased() as view:
             return evidence_signals(question, passages, base_encoder(view.embedder))
 
     def feedback(self, feedback: Feedback) -> None:
         """Store a user's feedback on an answer, next to the audit log.
 
         :raises Conflict: if no audit log is kept.
+        :raises NotFound: if the answer was given to another caller.
         """
-        self._audit.feedback(feedback)
+        self._audit.feedback(feedback, self._asked_by.caller)
 
     def embed(
         self,
@@ -184,7 +199,7 @@ class Pipeline:
         """Encode texts; return L2-normalised vectors in their order."""
         validation.check_texts(texts)
         should_stop()
-        with translated_errors(), self._served.lease() as view:
+        with translated_errors(), self._leased() as view:
             embedder = view.embedder
             encode = embedder.encode_queries if role == "query" else embedder.encode_documents
             vectors: list[list[float]] = []
@@ -205,7 +220,7 @@ class Pipeline:
 
     def stats(self) -> IndexStats:
         """Describe the served generation."""
-        return self._served.stats()
+        return self._served.stats(self._access.labels)
 
     def generation_counters(self) -> Mapping[str, int]:
         """Return the counters of the language model; see :meth:`Generator.counters`."""
@@ -213,7 +228,7 @@ class Pipeline:
 
     def info(self) -> ServerInfo:
         """Describe versions, models, limits and store."""
-        with self._served.lease() as view:
+        with self._leased() as view:
             gate, embedder = self._decider.name(view), view.embedder.name
         return ServerInfo(
             version=__version__,
@@ -230,8 +245,8 @@ class Pipeline:
         meter = Meter()
         with (
             translated_errors(),
-            self._served.lease() as view,
-            self._audit.answering(request.question, view.index.generation, meter) as entry,
+            self._leased() as view,
+            self._entry(request.question, view, meter) as entry,
         ):
             context = self._context(request, view, meter, should_stop)
             with closing(self._answering.begin_closed_book(context)) as session:
@@ -248,6 +263,13 @@ class Pipeline:
             yield from map(entry.noted, self._answering.open_book(context))
             self._decider.answered(decision, meter.usage())
 
+    def _leased(self) -> AbstractContextManager[View]:
+        return self._served.lease(self._access.labels)
+
+    def _entry(self, question: str, view: View, meter: Meter | None = None) -> Entry:
+        generation = view.index.generation
+        return self._audit.answering(question, generation, meter, asked_by=self._asked_by)
+
     def _context(
         self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop
     ) -> AnswerContext:
@@ -259,7 +281,8 @@ class Pipeline:
             should_stop()
             with meter.stage("embed"):
                 vectors = view.searcher.encode(request.question, request.filter or None)
-        return AnswerContext(request, view, routed, vectors, meter, should_stop)
+        salt = self._access.cache_salt
+        return AnswerContext(request, view, routed, vectors, meter, should_stop, salt)
 
     def _decide(self, context: AnswerContext, answer: ClosedBook) -> GateDecision:
         return self._decider.decide(context, answer, lambda: self._answering.least_doubt(context))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ _log = structlog.get_logger("expertrag.index")
 
 _LOCK_WAIT_S = 10.0
 _MOST_NAMES, _NAME_BYTES = 1_000, 64 * 1024
+_MOST_PARTS = 16
+"""Sets of access labels whose part of a generation is kept; others read their documents again."""
 API_SOURCE = "api"
 """``Document.source`` of documents added through the API."""
 
@@ -48,6 +51,26 @@ class View:
     index: Index
     searcher: Searcher
     gate: Gate
+    _parts: OrderedDict[frozenset[str], View] = field(default_factory=OrderedDict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @classmethod
+    def of(cls, embedder: SentenceTransformerEmbedder, index: Index) -> View:
+        """Return the view of an index."""
+        return cls(embedder, index, Searcher(index, embedder), Gate(index))
+
+    def seen_with(self, labels: frozenset[str] | None) -> View:
+        """Return the part of it that a caller with these access labels sees; None sees all."""
+        if labels is None or not self.index.manifest.labelled:
+            return self
+        with self._lock:
+            if (part := self._parts.get(labels)) is None:
+                part = View.of(self.embedder, self.index.restricted(labels))
+                self._parts[labels] = part
+                if len(self._parts) > _MOST_PARTS:
+                    self._parts.popitem(last=False)
+            self._parts.move_to_end(labels)
+            return part
 
 
 class ServedIndex:
@@ -79,14 +102,17 @@ class ServedIndex:
         self._view = self._open(embedder)
 
     @contextmanager
-    def lease(self) -> Iterator[View]:
-        """Use the current view; it stays open until the block ends."""
+    def lease(self, labels: frozenset[str] | None = None) -> Iterator[View]:
+        """Use the current view; it stays open until the block ends.
+
+        :param labels: access labels of the caller; None sees every document.
+        """
         self._swap.follow()
         with self._lock:
             view = self._view
             self._leases[id(view)] = self._leases.get(id(view), 0) + 1
         try:
-            yield view
+            yield view.seen_with(labels)
         finally:
             with self._lock:
                 self._leases[id(view)] -= 1
@@ -122,9 +148,9 @@ class ServedIndex:
         if unused:
             old.index.close()
 
-    def stats(self) -> IndexStats:
-        """Describe the current view."""
-        with self.lease() as view:
+    def stats(self, labels: frozenset[str] | None = None) -> IndexStats:
+        """Describe the current view, as a caller with these access labels sees it."""
+        with self.lease(labels) as view:
             return describe(view.index)
 
     def close(self) -> None:
@@ -135,7 +161,7 @@ class ServedIndex:
         index = Index.open(self._store, embedder_fingerprint=embedder.fingerprint)
         if index.degraded:
             _log.warning("index degraded", reason=index.degraded)
-        return View(embedder, index, Searcher(index, embedder), Gate(index))
+        return View.of(embedder, index)
 
     def _open_next(self) -> View:
         """Open the published generation, with another embedder if it was migrated to one."""
@@ -215,6 +241,7 @@ def _accepted(documents: Iterable[DocumentInput], items: list[ItemStatus]) -> It
             metadata=metadata,
             domain=document.domain,
             source=API_SOURCE,
+            labels=tuple(document.labels),
         )
 
 

@@ -338,6 +338,9 @@ class DocumentInput:
 
     ``metadata`` holds strings, numbers, booleans, lists of them, and mappings, which are stored as
     fields with dotted names: ``{"author": {"name": "Ada"}}`` as ``author.name``.
+
+    ``labels``: access labels. A caller with restricted access sees the document if it has one of
+    them; without labels, every caller that may read the collection sees it.
     """
 
     id: str
@@ -345,6 +348,7 @@ class DocumentInput:
     title: str = ""
     domain: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
+    labels: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

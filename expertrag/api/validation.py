@@ -33,7 +33,9 @@ MAX_CONSTRAINT_BYTES = 64 * 1024
 MAX_BATCH = 256
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
 MAX_CORRECT_ANSWER_BYTES = 4 * 1024
+MAX_LABELS = 64
 
+_LABEL = re.compile(r"[\w.:@-]{1,64}")
 _ANSWER_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -167,6 +169,20 @@ def check_document(document: DocumentInput) -> None:
     """Check one document of an upsert."""
     check_text("id", document.id, max_bytes=1_024)
     check_text("text", document.text, max_bytes=MAX_DOCUMENT_BYTES)
+    check_labels(document.labels)
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Reject access labels that are too many, or contain anything but letters, digits and ._:@-."""
+    if isinstance(labels, str):  # a str is a sequence of one-letter strings
+        raise invalid("labels", "is a string; give a sequence of strings")
+    if len(labels) > MAX_LABELS:
+        raise invalid("labels", f"has {len(labels)} items; give at most {MAX_LABELS}")
+    for label in labels:
+        if not isinstance(label, str) or not _LABEL.fullmatch(label):
+            raise invalid(
+                "labels", f"holds {label!r:.80}; use up to 64 letters, digits and . _ : @ -"
+            )
 
 
 def check_feedback(feedback: Feedback) -> None:

@@ -1,5 +1,6 @@
 """Learn from use: the audit log of gate decisions, and user feedback on answers.
 
+answer_ids.py ids of answers that show to whom they were given
 append.py     appends JSON lines from several processes to one file, rotated by size
 entries.py    converts log entries and feedback to JSON and back
 audit.py      the log of one pipeline: a failed write never fails an answer
@@ -10,7 +11,7 @@ annotate.py   turns questions of a log into a data set for ``expertrag eval reco
 Importing it loads only the standard library.
 """
 
-from expertrag.audit.audit import Audit, Entry
+from expertrag.audit.audit import NOBODY, Asker, Audit, Entry
 from expertrag.audit.entries import AuditEntry
 
-__all__ = ["Audit", "AuditEntry", "Entry"]
+__all__ = ["NOBODY", "Asker", "Audit", "AuditEntry", "Entry"]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.api.errors import Conflict, InvalidArgument, Unavailable
+from expertrag.api.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from expertrag.api.types import AnswerEvent, DoneEvent, Feedback, GateDecision
 from expertrag.api.validation import check_feedback
+from expertrag.audit.answer_ids import AnswerIds
 from expertrag.audit.append import Appender
 from expertrag.audit.entries import AuditEntry, dump_entry, dump_feedback
 from expertrag.config import AuditConfig
@@ -29,6 +29,17 @@ WORDING = ("question_", "draft_")
 _log = logging.getLogger("expertrag.audit")
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asked a question, and in which collection; empty in process, and without tokens."""
+
+    caller: str = ""
+    collection: str = ""
+
+
+NOBODY = Asker()
+
+
 class Audit:
     """Stores decisions and feedback; without a path, discards decisions. Thread-safe."""
 
@@ -38,6 +49,7 @@ class Audit:
         :param texts: also log the questions.
         """
         self._texts = texts
+        self._ids = AnswerIds(path)
         self._decisions = Appender(path) if path else None
         self._feedback = Appender(path.with_name(FEEDBACK)) if path else None
         self._lock = threading.Lock()
@@ -64,18 +76,31 @@ class Audit:
             ) from None
         return audit
 
-    def answering(self, question: str, generation: int, meter: Meter | None = None) -> Entry:
+    def answering(
+        self,
+        question: str,
+        generation: int,
+        meter: Meter | None = None,
+        *,
+        asked_by: Asker = NOBODY,
+    ) -> Entry:
         """Begin an entry; use it as a context manager around the work.
 
         :param generation: served generation of the store.
         :param meter: meter of the answer; None for a decision without an answer.
         """
-        return Entry(self, question, generation, meter)
+        return Entry(self, question, generation, meter, asked_by)
 
-    def feedback(self, feedback: Feedback) -> None:
+    def new_id(self, caller: str) -> str:
+        """Return the id of a new answer to a caller."""
+        return self._ids.new(caller)
+
+    def feedback(self, feedback: Feedback, caller: str = "") -> None:
         """Store feedback on an answer durably: after this returns, it survives a power failure.
 
+        :param caller: who reports; only the caller who got the answer may. Empty: anyone.
         :raises InvalidArgument: if a field is invalid; names the field.
+        :raises NotFound: if the caller got no such answer.
         :raises Conflict: if no log is kept.
         :raises Unavailable: if it cannot be written.
         """
@@ -85,6 +110,11 @@ class Audit:
                 "no audit log is kept here, so feedback cannot be stored; "
                 "start the server with --audit-path FILE, or set EXPERTRAG_AUDIT_PATH",
                 reason="AUDIT_OFF",
+            )
+        if caller and not self._ids.belongs(feedback.answer_id, caller):
+            raise NotFound(
+                f"no answer {feedback.answer_id} was given to this caller",
+                reason="ANSWER_NOT_FOUND",
             )
         try:
             self._feedback.append(dump_feedback(feedback, _now()), durably=True)
@@ -137,8 +167,16 @@ class Audit:
 class Entry:
     """The entry of one call, written when the call ends, however it ends."""
 
-    def __init__(self, audit: Audit, question: str, generation: int, meter: Meter | None) -> None:
+    def __init__(
+        self,
+        audit: Audit,
+        question: str,
+        generation: int,
+        meter: Meter | None,
+        asked_by: Asker,
+    ) -> None:
         self._audit = audit
+        self._asked_by = asked_by
         self._question = question
         self._generation = generation
         self._meter = meter
@@ -152,7 +190,7 @@ class Entry:
 
     def decided(self, decision: GateDecision) -> GateDecision:
         """Return the decision with an id."""
-        decision = replace(decision, id=uuid.uuid4().hex)
+        decision = replace(decision, id=self._audit.new_id(self._asked_by.caller))
         self._entry = AuditEntry(
             id=decision.id,
             time=_now(),
@@ -168,6 +206,8 @@ class Entry:
             domains=decision.domains or None,
             expert=decision.expert,
             question=self._question,
+            caller=self._asked_by.caller or None,
+            collection=self._asked_by.collection or None,
         )
         return decision
 

@@ -22,7 +22,8 @@ class AuditEntry:
     signals into probabilities. ``cost`` is None if there was no answer (``Decide``).
     ``finish_reason`` and ``from_documents`` are None if the answer did not finish: cancelled, out
     of time, failed. ``question`` is None unless texts are logged; without it, ``signals`` also
-    lacks the counts of its wording (``question_…``).
+    lacks the counts of its wording (``question_…``). ``caller`` is the id of a token or the subject
+    of a JSON Web Token; ``collection`` is named with its tenant.
     """
 
     id: str
@@ -44,6 +45,8 @@ class AuditEntry:
     domains: Mapping[str, float] | None = None
     expert: str | None = None
     question: str | None = None
+    caller: str | None = None
+    collection: str | None = None
 
 
 def dump_entry(entry: AuditEntry) -> bytes:
@@ -82,6 +85,8 @@ def parse_entry(line: bytes) -> AuditEntry:
         domains=_numbers(item, "domains") if "domains" in item else None,
         expert=_text(item, "expert") if "expert" in item else None,
         question=_text(item, "question") if "question" in item else None,
+        caller=_text(item, "caller") if "caller" in item else None,
+        collection=_text(item, "collection") if "collection" in item else None,
     )
 
 

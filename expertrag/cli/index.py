@@ -60,7 +60,7 @@ docs_argument = click.argument(
 
 
 def file_limits(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the limits of a document, which the command gets as ``limits`` for the loaders."""
+    """Add the options of the loaders, which the command gets as ``limits``."""
 
     @flag(
         "--max-file-mb",
@@ -74,9 +74,35 @@ def file_limits(command: Callable[..., None]) -> Callable[..., None]:
         default=MAX_FILE_S,
         help="Seconds that reading a document may take; a slower one is skipped.",
     )
+    @flag(
+        "labels",
+        "--label",
+        multiple=True,
+        metavar="LABEL",
+        help="Access label of the documents, repeatable: a restricted caller of a server sees them "
+        "only with one of their labels.",
+    )
+    @flag(
+        "--labels-field",
+        default="",
+        metavar="FIELD",
+        help="Metadata field that holds a document's access labels.",
+    )
     @functools.wraps(command)
-    def limited(*args: Any, max_file_mb: int, max_file_s: float, **options: Any) -> None:
-        limits = {"max_file_bytes": max_file_mb * 2**20, "max_file_s": max_file_s}
+    def limited(
+        *args: Any,
+        max_file_mb: int,
+        max_file_s: float,
+        labels: tuple[str, ...],
+        labels_field: str,
+        **options: Any,
+    ) -> None:
+        limits = {
+            "max_file_bytes": max_file_mb * 2**20,
+            "max_file_s": max_file_s,
+            "labels": labels,
+            "labels_field": labels_field,
+        }
         command(*args, limits=limits, **options)
 
     return limited

@@ -198,13 +198,79 @@ class ServiceConfig:
         0, "Port of the Prometheus metrics; 0 disables them.", minimum=0, maximum=65_535
     )
     allow_writes: bool = option(False, "Let callers add and delete documents.")
-    reflection: bool = option(True, "Let callers list the services (gRPC reflection).")
+    reflection: bool | None = option(
+        None,
+        "Let callers list the services (gRPC reflection). Unset: only on loopback.",
+    )
 
     def __post_init__(self) -> None:
         _validate(self, "service")
         if self.default_deadline_s > self.max_deadline_s:
             message = f"is {self.default_deadline_s:g}, over max_deadline_s {self.max_deadline_s:g}"
             raise invalid("service.default_deadline_s", f"{message}; lower it")
+
+
+@dataclass(frozen=True, slots=True)
+class AuthConfig:
+    """Who may call. Without ``tokens`` and ``jwt_keys``, everyone who reaches the server."""
+
+    tokens: str = option(
+        "",
+        "File of bearer tokens (`expertrag tokens create`); every call then needs a token.",
+    )
+    jwt_keys: str = option(
+        "",
+        "Public keys of an identity provider, a PEM file or a JSON Web Key Set: callers may then "
+        "send its JSON Web Tokens.",
+    )
+    jwt_issuer: str = option("", "Required issuer (iss) of a JSON Web Token. Unset: any.")
+    jwt_audience: str = option("", "Required audience (aud) of a JSON Web Token. Unset: any.")
+    insecure: bool = option(
+        False,
+        "Listen beyond loopback without TLS, such as behind a proxy that encrypts.",
+    )
+
+    def __post_init__(self) -> None:
+        _validate(self, "auth")
+        if (self.jwt_issuer or self.jwt_audience) and not self.jwt_keys:
+            raise invalid("auth.jwt_keys", "is unset; set it to the provider's public keys")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """TLS of the server. The files are read again when they change."""
+
+    cert: str = option("", "Certificate chain of the server (PEM). Unset: no TLS.")
+    key: str = option("", "Private key of the certificate (PEM).")
+    client_ca: str = option(
+        "", "Certificates (PEM) of which a client needs one of its own (mutual TLS)."
+    )
+
+    def __post_init__(self) -> None:
+        _validate(self, "tls")
+        if bool(self.cert) != bool(self.key):
+            missing = "key" if self.cert else "cert"
+            raise invalid(f"tls.{missing}", "is unset; give both the certificate and its key")
+        if self.client_ca and not self.cert:
+            raise invalid("tls.cert", "is unset; mutual TLS needs a certificate of the server, too")
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaConfig:
+    """What each caller may use, unless its token has a quota of its own."""
+
+    requests: int | None = option(None, "Calls per minute. Unset: no limit.", minimum=1)
+    tokens: int | None = option(
+        None, "Tokens of the language model per minute, prompts included.", minimum=1
+    )
+    documents: int | None = option(
+        None, "Documents per minute that are written or deleted.", minimum=1
+    )
+    bytes: int | None = option(None, "Bytes of requests per minute.", minimum=1)
+    concurrent: int | None = option(None, "Concurrent calls.", minimum=1)
+
+    def __post_init__(self) -> None:
+        _validate(self, "quota")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +310,9 @@ class Config:
     gate: GateConfig = field(default_factory=GateConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
+    auth: AuthConfig = field(default_factory=AuthConfig)
+    tls: TlsConfig = field(default_factory=TlsConfig)
+    quota: QuotaConfig = field(default_factory=QuotaConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
@@ -277,7 +346,7 @@ class Setting:
     @property
     def flag(self) -> str:
         """Name of the flag: ``--address``; a name that is vague alone includes its section."""
-        if self.section in ("audit", "log") or self.name == "bundle":
+        if self.section in ("audit", "log", "quota", "tls") or self.name == "bundle":
             return f"--{self.section}-{self.name}"
         return "-k" if self.name == "k" else "--" + self.name.replace("_", "-")
 
@@ -322,6 +391,8 @@ _KINDS: dict[str, type[str] | type[int] | type[float] | type[bool]] = {
     "int": int,
     "float": float,
     "float | None": float,
+    "int | None": int,
+    "bool | None": bool,
     "bool": bool,
 }
 

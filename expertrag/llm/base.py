@@ -151,6 +151,7 @@ class Generator(ABC):
         domain: str | None = None,
         *,
         from_passages: bool = False,
+        cache_salt: str = "",
     ) -> Session:
         """Open a session; work starts with ``peek`` or ``deltas``.
 
@@ -158,6 +159,8 @@ class Generator(ABC):
             selects ``SHARED``. A model with the expert ``BASE`` uses it for closed-book prompts.
         :param from_passages: whether the prompt comes from ``prompt.open_book``, so that a reader
             may abstain.
+        :param cache_salt: prompts with another salt share no cached prefix with this one; a model
+            on a server has a cache of its own.
         :raises InvalidArgument: if the prompt and ``max_tokens`` exceed ``context_tokens``, or the
             constraint cannot be enforced.
         """
@@ -178,10 +181,11 @@ class WhiteBox(Protocol):
         domain: str | None = None,
         *,
         from_passages: bool = False,
+        cache_salt: str = "",
     ) -> Iterator[tuple[int, ScoredText]]:
         """Score texts as answers to prompts; yields (index, reading), shortest first.
 
-        :param domain: whose expert scores them, as in :meth:`Generator.begin`.
+        :param domain: whose expert scores them, as in :meth:`Generator.begin`; so ``cache_salt``.
         :param from_passages: whether all of the prompts show passages.
         """
         ...

@@ -100,7 +100,11 @@ class Network(Protocol):
         ...
 
     def read(
-        self, items: Sequence[tuple[Sequence[int], Sequence[int]]], domain: str | None = None
+        self,
+        items: Sequence[tuple[Sequence[int], Sequence[int]]],
+        domain: str | None = None,
+        *,
+        cache_salt: str = "",
     ) -> Iterator[tuple[int, ScoredText]]:
         """Score continuations of prompts, both as token ids, with a domain's expert.
 

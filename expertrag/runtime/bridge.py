@@ -1,7 +1,8 @@
 """Move the events of an answer from the worker thread that makes them to an event loop.
 
-The thread waits while ``CAPACITY`` events are queued, so a slow reader costs bounded memory.
-Pieces of text are joined: a streamed message costs about 50 us of the loop's CPU however short it
+A slow reader costs bounded memory, and does not hold up the thread: once ``CAPACITY`` events are
+queued, pieces of text are joined in the queue, up to the length of the answer; other events wait.
+Pieces are joined when they are sent, too: a streamed message costs about 50 us of the loop's CPU however short it
 is, so pieces that come within ``FLUSH_S`` of the last batch are sent together, up to
 ``FLUSH_PIECES``. The first piece is never delayed.
 """
@@ -79,6 +80,10 @@ class EventBridge:
         with self._changed:
             self._stop()
             while len(self._events) >= CAPACITY:
+                last = self._events[-1]
+                if isinstance(last, DeltaEvent) and isinstance(event, DeltaEvent):
+                    self._events[-1] = joined([last, event])
+                    return
                 self._changed.wait(RECHECK_S)
                 self._stop()
             self._events.append(event)

@@ -139,10 +139,12 @@ class Usage(_message.Message):
     def __init__(self, lm_calls: _Optional[int] = ..., retrieval_calls: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., vectors_scanned: _Optional[int] = ..., passages_dropped: _Optional[int] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., cached_prompt_tokens: _Optional[int] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
-    __slots__ = ("question",)
+    __slots__ = ("question", "collection")
     QUESTION_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
     question: Question
-    def __init__(self, question: _Optional[_Union[Question, _Mapping]] = ...) -> None: ...
+    collection: str
+    def __init__(self, question: _Optional[_Union[Question, _Mapping]] = ..., collection: _Optional[str] = ...) -> None: ...
 
 class AnswerResponse(_message.Message):
     __slots__ = ("text", "decision", "passages", "citations", "usage", "finish_reason", "support", "generation", "model", "p_sufficient", "logprobs", "from_documents", "unsupported_reason")
@@ -175,10 +177,12 @@ class AnswerResponse(_message.Message):
     def __init__(self, text: _Optional[str] = ..., decision: _Optional[_Union[_gate_pb2.GateDecision, _Mapping]] = ..., passages: _Optional[_Iterable[_Union[_retrieve_pb2.Passage, _Mapping]]] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., support: _Optional[float] = ..., generation: _Optional[int] = ..., model: _Optional[str] = ..., p_sufficient: _Optional[float] = ..., logprobs: _Optional[_Iterable[_Union[TokenLogprob, _Mapping]]] = ..., from_documents: bool = ..., unsupported_reason: _Optional[str] = ...) -> None: ...
 
 class StreamAnswerRequest(_message.Message):
-    __slots__ = ("question",)
+    __slots__ = ("question", "collection")
     QUESTION_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
     question: Question
-    def __init__(self, question: _Optional[_Union[Question, _Mapping]] = ...) -> None: ...
+    collection: str
+    def __init__(self, question: _Optional[_Union[Question, _Mapping]] = ..., collection: _Optional[str] = ...) -> None: ...
 
 class StreamAnswerResponse(_message.Message):
     __slots__ = ("seq", "gate", "passages", "delta", "citation", "usage", "done")

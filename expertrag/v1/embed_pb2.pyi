@@ -17,14 +17,16 @@ EMBED_ROLE_DOCUMENT: EmbedRole
 EMBED_ROLE_QUERY: EmbedRole
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("texts", "role", "domain")
+    __slots__ = ("texts", "role", "domain", "collection")
     TEXTS_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
     texts: _containers.RepeatedScalarFieldContainer[str]
     role: EmbedRole
     domain: str
-    def __init__(self, texts: _Optional[_Iterable[str]] = ..., role: _Optional[_Union[EmbedRole, str]] = ..., domain: _Optional[str] = ...) -> None: ...
+    collection: str
+    def __init__(self, texts: _Optional[_Iterable[str]] = ..., role: _Optional[_Union[EmbedRole, str]] = ..., domain: _Optional[str] = ..., collection: _Optional[str] = ...) -> None: ...
 
 class Embedding(_message.Message):
     __slots__ = ("values",)

@@ -91,14 +91,16 @@ class GateDecision(_message.Message):
     def __init__(self, action: _Optional[_Union[GateAction, str]] = ..., mode: _Optional[_Union[GateMode, str]] = ..., reason: _Optional[str] = ..., p_benefit: _Optional[float] = ..., p_correct_closed_book: _Optional[float] = ..., threshold: _Optional[float] = ..., signals: _Optional[_Mapping[str, float]] = ..., calibrator: _Optional[str] = ..., p_correct_retrieval: _Optional[float] = ..., contributions: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., id: _Optional[str] = ..., domains: _Optional[_Mapping[str, float]] = ..., expert: _Optional[str] = ...) -> None: ...
 
 class DecideRequest(_message.Message):
-    __slots__ = ("query", "policy", "domain")
+    __slots__ = ("query", "policy", "domain", "collection")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
     query: str
     policy: GatePolicy
     domain: str
-    def __init__(self, query: _Optional[str] = ..., policy: _Optional[_Union[GatePolicy, _Mapping]] = ..., domain: _Optional[str] = ...) -> None: ...
+    collection: str
+    def __init__(self, query: _Optional[str] = ..., policy: _Optional[_Union[GatePolicy, _Mapping]] = ..., domain: _Optional[str] = ..., collection: _Optional[str] = ...) -> None: ...
 
 class DecideResponse(_message.Message):
     __slots__ = ("decision",)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xpertrag/v1/index.proto\x12\x0c\x65xpertrag.v1\x1a\x1cgoogle/protobuf/struct.proto\"~\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x06\x64omain\x18\x04 \x01(\tH\x00\x88\x01\x01\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\t\n\x07_domain\"\'\n\nItemStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65rror\x18\x02 \x01(\t\"\xd8\x03\n\nIndexStats\x12\x12\n\ngeneration\x18\x01 \x01(\x03\x12\x11\n\tdocuments\x18\x02 \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\x03\x12\x10\n\x08\x65mbedder\x18\x04 \x01(\t\x12\x11\n\tdimension\x18\x05 \x01(\x05\x12\x36\n\x07\x64omains\x18\x06 \x03(\x0b\x32%.expertrag.v1.IndexStats.DomainsEntry\x12\x17\n\x0fmetadata_fields\x18\x07 \x03(\t\x12\x12\n\nsize_bytes\x18\x08 \x01(\x03\x12\x0e\n\x06recall\x18\t \x01(\x01\x12\x12\n\ncreated_at\x18\n \x01(\t\x12\x10\n\x08\x64\x65graded\x18\x0b \x01(\t\x12<\n\npartitions\x18\x0c \x03(\x0b\x32(.expertrag.v1.IndexStats.PartitionsEntry\x12\x14\n\x0c\x64omain_count\x18\r \x01(\x03\x12\x1c\n\x14metadata_field_count\x18\x0e \x01(\x03\x1a.\n\x0c\x44omainsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x31\n\x0fPartitionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"9\n\rUpsertRequest\x12(\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x16.expertrag.v1.Document\"\x97\x01\n\x0eUpsertResponse\x12\x12\n\ngeneration\x18\x01 \x01(\x03\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\x03\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x03\x12\x11\n\tunchanged\x18\x04 \x01(\x03\x12\'\n\x05items\x18\x05 \x03(\x0b\x32\x18.expertrag.v1.ItemStatus\x12\x15\n\ritems_omitted\x18\x06 \x01(\x03\"\x1c\n\rDeleteRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\"u\n\x0e\x44\x65leteResponse\x12\x12\n\ngeneration\x18\x01 \x01(\x03\x12\x0f\n\x07removed\x18\x02 \x01(\x03\x12\'\n\x05items\x18\x03 \x03(\x0b\x32\x18.expertrag.v1.ItemStatus\x12\x15\n\ritems_omitted\x18\x04 \x01(\x03\"\x0e\n\x0cStatsRequest\"8\n\rStatsResponse\x12\'\n\x05stats\x18\x01 \x01(\x0b\x32\x18.expertrag.v1.IndexStats2\xdc\x01\n\x0cIndexService\x12\x45\n\x06Upsert\x12\x1b.expertrag.v1.UpsertRequest\x1a\x1c.expertrag.v1.UpsertResponse(\x01\x12\x43\n\x06\x44\x65lete\x12\x1b.expertrag.v1.DeleteRequest\x1a\x1c.expertrag.v1.DeleteResponse\x12@\n\x05Stats\x12\x1a.expertrag.v1.StatsRequest\x1a\x1b.expertrag.v1.StatsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xpertrag/v1/index.proto\x12\x0c\x65xpertrag.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x8e\x01\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x06\x64omain\x18\x04 \x01(\tH\x00\x88\x01\x01\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06labels\x18\x06 \x03(\tB\t\n\x07_domain\"\'\n\nItemStatus\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65rror\x18\x02 \x01(\t\"\xd8\x03\n\nIndexStats\x12\x12\n\ngeneration\x18\x01 \x01(\x03\x12\x11\n\tdocuments\x18\x02 \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\x03\x12\x10\n\x08\x65mbedder\x18\x04 \x01(\t\x12\x11\n\tdimension\x18\x05 \x01(\x05\x12\x36\n\x07\x64omains\x18\x06 \x03(\x0b\x32%.expertrag.v1.IndexStats.DomainsEntry\x12\x17\n\x0fmetadata_fields\x18\x07 \x03(\t\x12\x12\n\nsize_bytes\x18\x08 \x01(\x03\x12\x0e\n\x06recall\x18\t \x01(\x01\x12\x12\n\ncreated_at\x18\n \x01(\t\x12\x10\n\x08\x64\x65graded\x18\x0b \x01(\t\x12<\n\npartitions\x18\x0c \x03(\x0b\x32(.expertrag.v1.IndexStats.PartitionsEntry\x12\x14\n\x0c\x64omain_count\x18\r \x01(\x03\x12\x1c\n\x14metadata_field_count\x18\x0e \x01(\x03\x1a.\n\x0c\x44omainsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x31\n\x0fPartitionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"f\n\rUpsertRequest\x12(\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x16.expertrag.v1.Document\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"\x97\x01\n\x0eUpsertResponse\x12\x12\n\ngeneration\x18\x01 \x01(\x03\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\x03\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x03\x12\x11\n\tunchanged\x18\x04 \x01(\x03\x12\'\n\x05items\x18\x05 \x03(\x0b\x32\x18.expertrag.v1.ItemStatus\x12\x15\n\ritems_omitted\x18\x06 \x01(\x03\"I\n\rDeleteRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"u\n\x0e\x44\x65leteResponse\x12\x12\n\ngeneration\x18\x01 \x01(\x03\x12\x0f\n\x07removed\x18\x02 \x01(\x03\x12\'\n\x05items\x18\x03 \x03(\x0b\x32\x18.expertrag.v1.ItemStatus\x12\x15\n\ritems_omitted\x18\x04 \x01(\x03\"\"\n\x0cStatsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"8\n\rStatsResponse\x12\'\n\x05stats\x18\x01 \x01(\x0b\x32\x18.expertrag.v1.IndexStats2\xdc\x01\n\x0cIndexService\x12\x45\n\x06Upsert\x12\x1b.expertrag.v1.UpsertRequest\x1a\x1c.expertrag.v1.UpsertResponse(\x01\x12\x43\n\x06\x44\x65lete\x12\x1b.expertrag.v1.DeleteRequest\x1a\x1c.expertrag.v1.DeleteResponse\x12@\n\x05Stats\x12\x1a.expertrag.v1.StatsRequest\x1a\x1b.expertrag.v1.StatsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,28 +36,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INDEXSTATS_DOMAINSENTRY']._serialized_options = b'8\001'
   _globals['_INDEXSTATS_PARTITIONSENTRY']._loaded_options = None
   _globals['_INDEXSTATS_PARTITIONSENTRY']._serialized_options = b'8\001'
-  _globals['_DOCUMENT']._serialized_start=72
-  _globals['_DOCUMENT']._serialized_end=198
-  _globals['_ITEMSTATUS']._serialized_start=200
-  _globals['_ITEMSTATUS']._serialized_end=239
-  _globals['_INDEXSTATS']._serialized_start=242
-  _globals['_INDEXSTATS']._serialized_end=714
-  _globals['_INDEXSTATS_DOMAINSENTRY']._serialized_start=617
-  _globals['_INDEXSTATS_DOMAINSENTRY']._serialized_end=663
-  _globals['_INDEXSTATS_PARTITIONSENTRY']._serialized_start=665
-  _globals['_INDEXSTATS_PARTITIONSENTRY']._serialized_end=714
-  _globals['_UPSERTREQUEST']._serialized_start=716
-  _globals['_UPSERTREQUEST']._serialized_end=773
-  _globals['_UPSERTRESPONSE']._serialized_start=776
-  _globals['_UPSERTRESPONSE']._serialized_end=927
-  _globals['_DELETEREQUEST']._serialized_start=929
-  _globals['_DELETEREQUEST']._serialized_end=957
-  _globals['_DELETERESPONSE']._serialized_start=959
-  _globals['_DELETERESPONSE']._serialized_end=1076
-  _globals['_STATSREQUEST']._serialized_start=1078
-  _globals['_STATSREQUEST']._serialized_end=1092
-  _globals['_STATSRESPONSE']._serialized_start=1094
-  _globals['_STATSRESPONSE']._serialized_end=1150
-  _globals['_INDEXSERVICE']._serialized_start=1153
-  _globals['_INDEXSERVICE']._serialized_end=1373
+  _globals['_DOCUMENT']._serialized_start=73
+  _globals['_DOCUMENT']._serialized_end=215
+  _globals['_ITEMSTATUS']._serialized_start=217
+  _globals['_ITEMSTATUS']._serialized_end=256
+  _globals['_INDEXSTATS']._serialized_start=259
+  _globals['_INDEXSTATS']._serialized_end=731
+  _globals['_INDEXSTATS_DOMAINSENTRY']._serialized_start=634
+  _globals['_INDEXSTATS_DOMAINSENTRY']._serialized_end=680
+  _globals['_INDEXSTATS_PARTITIONSENTRY']._serialized_start=682
+  _globals['_INDEXSTATS_PARTITIONSENTRY']._serialized_end=731
+  _globals['_UPSERTREQUEST']._serialized_start=733
+  _globals['_UPSERTREQUEST']._serialized_end=835
+  _globals['_UPSERTRESPONSE']._serialized_start=838
+  _globals['_UPSERTRESPONSE']._serialized_end=989
+  _globals['_DELETEREQUEST']._serialized_start=991
+  _globals['_DELETEREQUEST']._serialized_end=1064
+  _globals['_DELETERESPONSE']._serialized_start=1066
+  _globals['_DELETERESPONSE']._serialized_end=1183
+  _globals['_STATSREQUEST']._serialized_start=1185
+  _globals['_STATSREQUEST']._serialized_end=1219
+  _globals['_STATSRESPONSE']._serialized_start=1221
+  _globals['_STATSRESPONSE']._serialized_end=1277
+  _globals['_INDEXSERVICE']._serialized_start=1280
+  _globals['_INDEXSERVICE']._serialized_end=1500
 # @@protoc_insertion_point(module_scope)

@@ -6,7 +6,7 @@ import functools
 import json
 import sqlite3
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index import lexical, spelling
+from expertrag_index import spelling
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import (
     EmbedderMismatchError,
@@ -24,9 +24,12 @@ from expertrag_index.errors import (
 )
 from expertrag_index.filters import compile_filter
 from expertrag_index.groups import read_groups
+from expertrag_index.labels import restrict
 from expertrag_index.layout import Layout
+from expertrag_index.lexical import Lexical
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import Generation, open_published
+from expertrag_index.restricted_lexical import RestrictedLexical
 from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, sorted_keys, text_digest, vectors_of
 from expertrag_index.scales import IDENTITY, Scale, read_scales
 from expertrag_index.schema import LIVE
@@ -57,19 +60,25 @@ class Index:
     """
 
     def __init__(
-        self, layout: Layout, generation: Generation, scales: Mapping[str, Scale] | None = None
+        self,
+        layout: Layout,
+        generation: Generation,
+        scales: Mapping[str, Scale] | None = None,
+        *,
+        restricted: bool = False,
     ) -> None:
         self._layout = layout
         self._generation = generation
+        self._restricted = restricted
         self._pool = generation.pool
         calibrated = read_scales(generation.manifest.calibration)
         self._scales = calibrated if scales is None else scales
         held = sum(entry.count for entry in generation.manifest.segments)
         self._live_bitmap = bitmap(generation.live) if held > len(generation.live) else None
         with self._pool.connection() as connection:
-            indexed = sorted_keys(connection.execute("SELECT id FROM chunks_fts_docsize"))
-        dead = np.setdiff1d(indexed, generation.live, assume_unique=True)
-        self._dead = json.dumps(dead.tolist()) if len(dead) else None
+            self._lexical = (RestrictedLexical if restricted else Lexical)(
+                connection, generation.live
+            )
         # a generation never changes, so these caches cannot become stale
         self._select = _cached(self._compute_selection, 32)
         self._terms = _cached(self._compute_terms, 64)
@@ -132,7 +141,12 @@ class Index:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes on disk: the database and the vector files of this generation."""
+        """Bytes on disk: the database and the vector files of this generation.
+
+        0 for a restricted index: they tell of documents that it does not hold.
+        """
+        if self._restricted:
+            return 0
         derived = sum(file.bytes for file in self.manifest.files)
         return self._layout.database.stat().st_size + derived
 
@@ -143,7 +157,21 @@ class Index:
 
     def rescaled(self, scales: Mapping[str, Scale]) -> Index:
         """Return the same generation with other scales; it is closed with this index."""
-        return Index(self._layout, self._generation, scales)
+        return Index(self._layout, self._generation, scales, restricted=self._restricted)
+
+    def restricted(self, labels: Collection[str]) -> Index:
+        """Return what a reader with these access labels sees; it is closed with this index.
+
+        Every result is that of a store which holds only the documents without labels and those
+        with one of ``labels``: hits, BM25 scores, term statistics, corrected words, counts, and
+        the fields and domains of the manifest. The calibration of the manifest and the lists of an
+        IVF segment are those of the whole store.
+        """
+        if not self.manifest.labelled:
+            return self
+        with store_errors(self._layout):
+            part = restrict(self._generation, labels)
+            return Index(self._layout, part, self._scales, restricted=True)
 
     def partitions(self, filter: Filter | None = None) -> dict[str, int]:
         """Count the live chunks that ``filter`` admits, by expert; empty partitions are left out.
@@ -198,9 +226,8 @@ class Index:
         _check_k(k)
         selection = self._selection(filter)
         terms = self._terms(query)
-        allowed = None if selection is None else selection.json
         with self._reading() as connection:
-            return lexical.search(connection, terms, k, allowed, self._dead)
+            return self._lexical.search(connection, terms, k, selection)
 
     def dense_scores(self, query: Query, keys: Sequence[int]) -> FloatArray:
         """Cosines [N] with the chunks on the common scale, from the stored vectors.
@@ -225,7 +252,7 @@ class Index:
         """BM25 [N] of the chunks for ``query``; 0 where no word of it occurs."""
         terms = self._terms(query)
         with self._reading() as connection:
-            found = lexical.scores(connection, terms, keys)
+            found = self._lexical.scores(connection, terms, keys)
         return np.array([found.get(int(key), 0.0) for key in keys], np.float32)
 
     def term_statistics(self, query: str) -> list[TermStatistics]:
@@ -242,6 +269,8 @@ class Index:
         :raises SearchError: a key is not in this store.
         :raises StoreCorruptError: a row does not match its checksum.
         """
+        if self._restricted:
+            self._rows_by_expert(np.asarray(keys, np.int64))
         marks = json.dumps([int(key) for key in keys])
         query = f"{SELECT_CHUNKS} WHERE c.key IN (SELECT value FROM json_each(?))"
         with self._reading() as connection:
@@ -257,12 +286,13 @@ class Index:
         :raises SearchError: this generation has no such document.
         :raises StoreCorruptError: the text does not match its checksum.
         """
-        query = f"""SELECT d.text, d.text_hash FROM documents d
-            WHERE d.id = ? AND {LIVE.format("d")}"""
+        query = f"""SELECT d.text, d.text_hash,
+            (SELECT c.key FROM chunks c WHERE c.document = d.row LIMIT 1)
+            FROM documents d WHERE d.id = ? AND {LIVE.format("d")}"""
         values = (document_id, self.generation, self.generation)
         with self._reading() as connection:
             row = connection.execute(query, values).fetchone()
-            if row is None:
+            if row is None or row[2] not in self._generation.live:
                 raise SearchError(f"no document {document_id!r} in {self._layout.root}")
             if text_digest(row[0]) != row[1]:
                 raise StoreCorruptError(f"document {document_id!r} is damaged")
@@ -296,6 +326,8 @@ class Index:
     def scan_cost(self, filter: Filter | None = None) -> int:
         """Return how many vectors ``search_dense`` compares in a search of all partitions."""
         selection = self._selection(filter)
+        if self._restricted:  # the size of a segment tells of documents that this index lacks
+            return sum(map(len, self._admitted(filter).values()))
         if selection is not None and len(selection.keys) <= _EXACT_LIMIT:
             return len(selection.keys)
         segments = self._generation.segments
@@ -329,6 +361,8 @@ class Index:
         values = (self.generation, self.generation, *condition.values)
         with self._reading() as connection:
             keys = sorted_keys(connection.execute(query, values))
+        if self._restricted:
+            keys = np.intersect1d(keys, self._generation.live, assume_unique=True)
         return Selection.of(keys, self._generation.partitions)
 
     def _admitted(self, filter: Filter | None) -> Mapping[str, KeyArray]:
@@ -351,13 +385,11 @@ class Index:
 
     def _compute_terms(self, query: str) -> tuple[TermStatistics, ...]:
         with self._reading() as connection:
-            return lexical.term_statistics(connection, query, self.size)
+            return self._lexical.statistics(connection, query)
 
     def _compute_respelled(self, query: str) -> str:
         with self._reading() as connection:
-            return spelling.respelled(
-                query, lambda word: lexical.document_frequency(connection, word)
-            )
+            return spelling.respelled(query, lambda word: self._lexical.frequency(connection, word))
 
     def _vectors(self, query: Query) -> dict[str, FloatArray]:
         """Normalise a query's vectors, by expert, for the partitions of this generation."""

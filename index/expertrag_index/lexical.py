@@ -11,14 +11,18 @@ import math
 import sqlite3
 from collections.abc import Sequence
 
-from expertrag_index.types import ChunkHit, TermStatistics
+import numpy as np
+
+from expertrag_index.rows import sorted_keys
+from expertrag_index.selection import Selection
+from expertrag_index.types import ChunkHit, KeyArray, TermStatistics
 from expertrag_index.words import TERM
 
 TITLE_WEIGHT = 1.0
 MAX_TERMS = 64
 """Most terms of a query to search, the rarest first; a longer query is a document."""
 
-_CANDIDATE_TERMS = 1024  # distinct terms looked up before choosing: 1 MB of text has 100,000
+CANDIDATE_TERMS = 1024  # distinct terms looked up before choosing: 1 MB of text has 100,000
 _RANK = f"bm25({TITLE_WEIGHT}, 1.0)"
 
 _WORDS = """
@@ -33,84 +37,94 @@ with would you your yours yourself yourselves
 STOP_WORDS = frozenset(_WORDS.split())
 
 
+class Lexical:
+    """The full-text index of one generation. Thread-safe."""
+
+    def __init__(self, connection: sqlite3.Connection, live: KeyArray) -> None:
+        """Find the tombstones: chunks in the full-text index that are not ``live`` (ascending)."""
+        indexed = sorted_keys(connection.execute("SELECT id FROM chunks_fts_docsize"))
+        dead = np.setdiff1d(indexed, live, assume_unique=True)
+        self._dead = json.dumps(dead.tolist()) if len(dead) else None
+        self._size = len(live)
+
+    def statistics(self, connection: sqlite3.Connection, query: str) -> tuple[TermStatistics, ...]:
+        """Compute the statistics of each distinct word of a query."""
+        return tuple(
+            self._statistics(connection, term) for term in query_terms(query)[:CANDIDATE_TERMS]
+        )
+
+    def frequency(self, connection: sqlite3.Connection, word: str) -> int:
+        """Count the chunks that contain a word, including those of older generations."""
+        (count,) = connection.execute(
+            "SELECT count(*) FROM chunks_fts WHERE chunks_fts MATCH ?", (f'"{word}"',)
+        ).fetchone()
+        return int(count)
+
+    def search(
+        self,
+        connection: sqlite3.Connection,
+        statistics: Sequence[TermStatistics],
+        k: int,
+        selection: Selection | None,
+    ) -> list[ChunkHit]:
+        """Find the ``k`` best chunks of a selection; None for all."""
+        match = _match(statistics)
+        if not match:
+            return []
+        # the + prevents FTS5 from running the match once per key
+        restriction = ""
+        values: tuple[str, ...] = ()
+        if selection is not None:
+            restriction = "AND +f.rowid IN (SELECT value FROM json_each(?))"
+            values = (selection.json,)
+        elif self._dead is not None:
+            restriction = "AND +f.rowid NOT IN (SELECT value FROM json_each(?))"
+            values = (self._dead,)
+        rows = connection.execute(
+            f"""SELECT f.rowid, -f.rank FROM chunks_fts f
+                WHERE chunks_fts MATCH ? AND f.rank MATCH '{_RANK}' {restriction}
+                ORDER BY f.rank, f.rowid LIMIT ?""",
+            (match, *values, k),
+        )
+        return [ChunkHit(key, score) for key, score in rows]
+
+    def scores(
+        self,
+        connection: sqlite3.Connection,
+        statistics: Sequence[TermStatistics],
+        keys: Sequence[int],
+    ) -> dict[int, float]:
+        """BM25 of the given chunks, those in which a term occurs."""
+        match = _match(statistics)
+        if not match:
+            return {}
+        rows = connection.execute(
+            f"""SELECT f.rowid, -f.rank FROM chunks_fts f
+                WHERE chunks_fts MATCH ? AND f.rank MATCH '{_RANK}'
+                AND +f.rowid IN (SELECT value FROM json_each(?))""",
+            (match, json.dumps([int(key) for key in keys])),
+        )
+        return dict(rows)
+
+    def _statistics(self, connection: sqlite3.Connection, term: str) -> TermStatistics:
+        size = self._size
+        frequency = min(self.frequency(connection, term), size)
+        return TermStatistics(
+            term, frequency, math.log(1 + (size - frequency + 0.5) / (frequency + 0.5))
+        )
+
+
 def query_terms(query: str) -> list[str]:
     """Distinct words of a query in order, without stop words unless there are only stop words."""
     words = list(dict.fromkeys(word.lower() for word in TERM.findall(query)))
     return [word for word in words if word not in STOP_WORDS] or words
 
 
-def term_statistics(
-    connection: sqlite3.Connection, query: str, size: int
-) -> tuple[TermStatistics, ...]:
-    """Compute the statistics of each distinct word among ``size`` chunks."""
-    return tuple(
-        _statistics(connection, term, size) for term in query_terms(query)[:_CANDIDATE_TERMS]
-    )
-
-
-def document_frequency(connection: sqlite3.Connection, term: str) -> int:
-    """Count the chunks that contain a word, including those of older generations."""
-    (count,) = connection.execute(
-        "SELECT count(*) FROM chunks_fts WHERE chunks_fts MATCH ?", (f'"{term}"',)
-    ).fetchone()
-    return int(count)
-
-
-def search(
-    connection: sqlite3.Connection,
-    statistics: Sequence[TermStatistics],
-    k: int,
-    allowed: str | None,
-    dead: str | None,
-) -> list[ChunkHit]:
-    """Find the ``k`` best chunks.
-
-    :param allowed: admissible keys as a JSON list, or None for all.
-    :param dead: tombstones in the full-text index as a JSON list; used if ``allowed`` is None.
-    """
-    match = _match(statistics)
-    if not match:
-        return []
-    # the + prevents FTS5 from running the match once per key
-    restriction = ""
-    values: tuple[str, ...] = ()
-    if allowed is not None:
-        restriction, values = "AND +f.rowid IN (SELECT value FROM json_each(?))", (allowed,)
-    elif dead is not None:
-        restriction, values = "AND +f.rowid NOT IN (SELECT value FROM json_each(?))", (dead,)
-    rows = connection.execute(
-        f"""SELECT f.rowid, -f.rank FROM chunks_fts f
-            WHERE chunks_fts MATCH ? AND f.rank MATCH '{_RANK}' {restriction}
-            ORDER BY f.rank, f.rowid LIMIT ?""",
-        (match, *values, k),
-    )
-    return [ChunkHit(key, score) for key, score in rows]
-
-
-def scores(
-    connection: sqlite3.Connection, statistics: Sequence[TermStatistics], keys: Sequence[int]
-) -> dict[int, float]:
-    """BM25 of the given chunks, those in which a term occurs."""
-    match = _match(statistics)
-    if not match:
-        return {}
-    rows = connection.execute(
-        f"""SELECT f.rowid, -f.rank FROM chunks_fts f
-            WHERE chunks_fts MATCH ? AND f.rank MATCH '{_RANK}'
-            AND +f.rowid IN (SELECT value FROM json_each(?))""",
-        (match, json.dumps([int(key) for key in keys])),
-    )
-    return dict(rows)
+def rarest(statistics: Sequence[TermStatistics]) -> list[TermStatistics]:
+    """Return the words to search: those that occur, the rarest first."""
+    present = [item for item in statistics if item.document_frequency]
+    return sorted(present, key=lambda item: -item.idf)[:MAX_TERMS]
 
 
 def _match(statistics: Sequence[TermStatistics]) -> str:
-    present = [item for item in statistics if item.document_frequency]
-    rarest = sorted(present, key=lambda item: -item.idf)[:MAX_TERMS]
-    return " OR ".join(f'"{item.term}"' for item in rarest)
-
-
-def _statistics(connection: sqlite3.Connection, term: str, size: int) -> TermStatistics:
-    frequency = min(document_frequency(connection, term), size)
-    return TermStatistics(
-        term, frequency, math.log(1 + (size - frequency + 0.5) / (frequency + 0.5))
-    )
+    return " OR ".join(f'"{item.term}"' for item in rarest(statistics))

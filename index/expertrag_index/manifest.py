@@ -15,6 +15,9 @@ from dataclasses import asdict, dataclass, field
 from expertrag_index.errors import StoreCorruptError, StoreFormatError
 
 FORMAT_VERSION = 3
+LABELLED_FORMAT = 4
+"""Version of a generation that has documents with access labels: a version of this program that
+does not know labels would show these documents to everyone."""
 
 GENERAL = "general"
 """The expert of texts without a domain expert: the unmodified base model."""
@@ -86,6 +89,11 @@ class Manifest:
     format_version: int = FORMAT_VERSION
 
     @property
+    def labelled(self) -> bool:
+        """Whether any document has access labels."""
+        return self.format_version == LABELLED_FORMAT
+
+    @property
     def files(self) -> tuple[FileEntry, ...]:
         """Every derived file of this generation."""
         return tuple(segment.entry for segment in self.segments)
@@ -110,7 +118,7 @@ def loads(data: bytes, name: str) -> Manifest:
         intact = False
     if not intact:
         raise StoreCorruptError(f"{name} is damaged")
-    if body.get("format_version") != FORMAT_VERSION:
+    if body.get("format_version") not in (FORMAT_VERSION, LABELLED_FORMAT):
         raise format_error(name, body.get("format_version"))
     body["embedder"] = EmbedderEntry(**body["embedder"])
     body["segments"] = tuple(
@@ -129,7 +137,7 @@ def format_error(name: str, version: object) -> StoreFormatError:
         else "upgrade with pip install -U 'expertrag[server]'"
     )
     return StoreFormatError(
-        f"{name} has format {version}, this version reads {FORMAT_VERSION}: {cure}"
+        f"{name} has format {version}, this version reads {LABELLED_FORMAT}: {cure}"
     )
 
 

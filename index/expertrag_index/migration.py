@@ -6,14 +6,13 @@ others, only texts without a stored vector are embedded, so that a killed migrat
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expertrag_index.embedding import Content
 from expertrag_index.errors import DocumentError, StoreCorruptError
-from expertrag_index.rows import row_digest, text_digest
+from expertrag_index.rows import parse_metadata, row_digest, text_digest
 from expertrag_index.schema import NEVER
 from expertrag_index.staging import Stage
 from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
@@ -109,7 +108,8 @@ def _document(connection: sqlite3.Connection, row: int) -> tuple[Document, bytes
     _, identifier, cut, text_hash, source, title, domain, metadata = columns
     if checksum != row_digest(*columns) or text_digest(text) != text_hash:
         raise StoreCorruptError(f"document row {row} is damaged")
-    document = Document(identifier, text, title, json.loads(metadata), domain, source)
+    fields, labels = parse_metadata(metadata)
+    document = Document(identifier, text, title, fields, domain, source, labels)
     return document, bytes(cut)
 
 

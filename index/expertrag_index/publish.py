@@ -15,10 +15,17 @@ from expertrag_index.current import write_current
 from expertrag_index.debris import purge, sweep
 from expertrag_index.durable import fsync_folder, store_errors, write_durably
 from expertrag_index.errors import StorageFullError
+from expertrag_index.labels import has_labels
 from expertrag_index.layout import Layout
-from expertrag_index.manifest import Manifest, SegmentEntry, dumps
+from expertrag_index.manifest import (
+    FORMAT_VERSION,
+    LABELLED_FORMAT,
+    Manifest,
+    SegmentEntry,
+    dumps,
+)
 from expertrag_index.rows import live_partitions, sorted_keys
-from expertrag_index.schema import LIVE, read_origin
+from expertrag_index.schema import LABELS, LIVE, read_origin
 from expertrag_index.segments import SegmentWriter, recall_of
 from expertrag_index.settings import WriterSettings
 
@@ -67,6 +74,7 @@ def derive(
         fields=_fields(connection, generation),
         domains=_domains(connection, generation),
         recall_at_10=recall_of(segments),
+        format_version=LABELLED_FORMAT if has_labels(connection, generation) else FORMAT_VERSION,
     )
 
 
@@ -109,8 +117,8 @@ def _fields(connection: sqlite3.Connection, generation: int) -> dict[str, str]:
     types: dict[str, set[str]] = {}
     rows = connection.execute(
         f"""SELECT DISTINCT m.key, m.type FROM documents d, json_each(d.metadata) m
-        WHERE {LIVE.format("d")} ORDER BY m.key""",
-        (generation, generation),
+        WHERE {LIVE.format("d")} AND m.key <> ? ORDER BY m.key""",
+        (generation, generation, LABELS),
     )
     for name, kind in rows:
         types.setdefault(name, set()).add(_JSON_TYPES[kind])

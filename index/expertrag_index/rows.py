@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.schema import LIVE
+from expertrag_index.schema import LABELS, LIVE
 from expertrag_index.types import Chunk, Document, FloatArray, KeyArray, MetadataValue
 
 SELECT_CHUNKS = """
@@ -40,9 +41,18 @@ def text_digest(text: str) -> bytes:
     return digest(str(text).encode())  # a damaged row may hold something other than a string
 
 
-def dump_metadata(metadata: Mapping[str, MetadataValue]) -> str:
-    """Serialise metadata to canonical JSON."""
-    return json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False, allow_nan=False)
+def dump_metadata(document: Document) -> str:
+    """Serialise a document's metadata and access labels to canonical JSON."""
+    stored = dict(document.metadata)
+    if document.labels:
+        stored[LABELS] = sorted(set(document.labels))
+    return json.dumps(stored, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def parse_metadata(stored: str) -> tuple[dict[str, MetadataValue], tuple[str, ...]]:
+    """Return the metadata and the access labels of a stored document."""
+    metadata: dict[str, Any] = json.loads(stored)
+    return metadata, tuple(metadata.pop(LABELS, ()))
 
 
 def document_digest(document: Document, chunker: str) -> bytes:
@@ -52,7 +62,7 @@ def document_digest(document: Document, chunker: str) -> bytes:
         document.title,
         document.domain,
         document.source,
-        dump_metadata(document.metadata),
+        dump_metadata(document),
         chunker,
     )
 
@@ -88,7 +98,7 @@ def chunk_from_row(row: Sequence[object]) -> Chunk:
         title=str(title),
         domain=None if domain is None else str(domain),
         source=str(source),
-        metadata=json.loads(str(metadata)),
+        metadata=parse_metadata(str(metadata))[0],
     )
 
 

@@ -28,6 +28,9 @@ LIVE = "{0}.added_in <= ? AND {0}.removed_in > ?"
 
 TOKENIZER = "porter unicode61"
 
+LABELS = "$labels"
+"""Name under which ``documents.metadata`` holds a document's access labels, if it has any."""
+
 # text comes last, so that a scan over metadata never touches its overflow pages
 _SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;

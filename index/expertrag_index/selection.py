@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.types import ChunkHit, FloatArray, KeyArray
+from expertrag_index.types import ChunkHit, KeyArray
 from expertrag_index.vectors import Bitmap
 
 
@@ -54,7 +55,7 @@ def bitmap(keys: KeyArray) -> Bitmap:
     return np.packbits(bits, bitorder="little")
 
 
-def best_hits(keys: KeyArray, scores: FloatArray, k: int) -> list[ChunkHit]:
+def best_hits(keys: KeyArray, scores: NDArray[np.floating[Any]], k: int) -> list[ChunkHit]:
     """Return the ``k`` hits with the highest scores; among equal scores older chunks come first."""
     order = np.lexsort((keys, -scores))[:k]
     return [ChunkHit(int(keys[i]), float(scores[i])) for i in order]

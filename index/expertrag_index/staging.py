@@ -251,7 +251,7 @@ class Stage:
             document.source,
             document.title,
             document.domain,
-            dump_metadata(document.metadata),
+            dump_metadata(document),
         )
         cursor = self._connection.execute(
             """INSERT INTO documents

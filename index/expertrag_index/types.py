@@ -35,7 +35,11 @@ def silent(stage: str, done: int, total: int | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document as returned by a loader: whole, not yet chunked."""
+    """One document as returned by a loader: whole, not yet chunked.
+
+    ``labels``: access labels; a restricted reader sees it if it has one of them, or if there are
+    none (see ``Index.restricted``).
+    """
 
     id: str
     text: str
@@ -43,6 +47,7 @@ class Document:
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
     domain: str | None = None
     source: str = ""
+    labels: Sequence[str] = ()
 
     @property
     def embedding_text(self) -> str:

@@ -280,7 +280,7 @@ def test_a_lost_database_is_not_replaced_by_an_empty_one(
 
 
 @pytest.mark.parametrize(
-    ("version", "cure"), [(2, "build the store again from its documents"), (4, "pip install -U")]
+    ("version", "cure"), [(2, "build the store again from its documents"), (5, "pip install -U")]
 )
 def test_rejects_a_store_of_another_version(
     store: Path, hashing: Any, version: int, cure: str

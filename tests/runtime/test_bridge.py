@@ -44,7 +44,22 @@ def test_nothing_is_lost_or_reordered(background: Background, pieces: int) -> No
     assert arrived == tokens
 
 
-def test_a_slow_reader_blocks_the_worker(background: Background) -> None:
+def test_a_slow_reader_does_not_hold_up_text(background: Background) -> None:
+    pieces = [DeltaEvent(f"{number} ") for number in range(20 * CAPACITY)]
+
+    async def scenario() -> list[AnswerEvent]:
+        bridge = EventBridge(Stop())
+        await asyncio.to_thread(bridge.pump, iter(pieces))  # ends before anything is read
+        assert len(bridge._events) == CAPACITY
+        return [event async for event in bridge]
+
+    arrived = background.run(scenario())
+    assert "".join(getattr(event, "text", "") for event in arrived) == "".join(
+        piece.text for piece in pieces
+    )
+
+
+def test_a_slow_reader_blocks_other_events(background: Background) -> None:
     made = 0
 
     def events() -> Iterator[AnswerEvent]:

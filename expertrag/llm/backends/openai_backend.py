@@ -90,6 +90,7 @@ class OpenAIGenerator(Generator):
         domain: str | None = None,
         *,
         from_passages: bool = False,
+        cache_salt: str = "",
     ) -> Session:
         """Open a session; the server itself checks the prompt's length."""
         turns = [_turn(message) for message in messages]

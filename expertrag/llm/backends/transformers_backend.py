@@ -168,6 +168,7 @@ class TransformersGenerator(Generator):
         domain: str | None = None,
         *,
         from_passages: bool = False,
+        cache_salt: str = "",
     ) -> Session:
         """Open a session; see :meth:`Generator.begin`."""
         prompt = self._encode(messages, sampling)
@@ -179,7 +180,7 @@ class TransformersGenerator(Generator):
         expert = self._expert(domain, from_passages=from_passages)
         options = prompt, sampling, should_stop, matcher, expert, abstention
         if isinstance(network, NativeNetwork):
-            return NativeSession(network, decode, *options, goes_on=goes_on)
+            return NativeSession(network, decode, *options, goes_on=goes_on, cache_salt=cache_salt)
         return TransformersSession(network, decode, *options, goes_on=goes_on)
 
     def _expert(self, domain: str | None, *, from_passages: bool) -> str | None:
@@ -234,6 +235,7 @@ class TransformersGenerator(Generator):
         domain: str | None = None,
         *,
         from_passages: bool = False,
+        cache_salt: str = "",
     ) -> Iterator[tuple[int, ScoredText]]:
         """See :meth:`WhiteBox.read`.
 
@@ -247,7 +249,8 @@ class TransformersGenerator(Generator):
             )
             for messages, text in items
         ]
-        return self._network.read(encoded, self._expert(domain, from_passages=from_passages))
+        expert = self._expert(domain, from_passages=from_passages)
+        return self._network.read(encoded, expert, cache_salt=cache_salt)
 
 
 def _reads_our_prompts(name: str, trained_with: str) -> bool:

@@ -78,7 +78,11 @@ class TransformersNetwork(Network):
         return Step(output.logits[0, -1], watch(output) if watched else None)
 
     def read(
-        self, items: Sequence[tuple[Sequence[int], Sequence[int]]], domain: str | None = None
+        self,
+        items: Sequence[tuple[Sequence[int], Sequence[int]]],
+        domain: str | None = None,
+        *,
+        cache_salt: str = "",
     ) -> Iterator[tuple[int, ScoredText]]:
         """See :meth:`Network.read`; shortest first."""
         with self._only(self.limits.expert_of(domain)):

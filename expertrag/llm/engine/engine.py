@@ -248,7 +248,7 @@ class Engine:
         if not self._prefix_caching:
             return
         most = len(sequence.tokens) - max(sequence.logit_rows, sequence.state_rows, 1)
-        found = self._pages.find(sequence.tokens, most, root_of(sequence.expert))
+        found = self._pages.find(sequence.tokens, most, root_of(sequence.expert, sequence.salt))
         sequence.pages, sequence.serial = found.pages, found.serial
         sequence.registered = len(found.pages)
         sequence.computed = len(found.pages) * PAGE_TOKENS
@@ -287,7 +287,7 @@ class Engine:
             self._pages.release(page)
         sequence.pages = []
         sequence.computed = sequence.registered = 0
-        sequence.serial = root_of(sequence.expert)
+        sequence.serial = root_of(sequence.expert, sequence.salt)
 
     def _step(self, parts: Sequence[_Scheduled]) -> tuple[torch.Tensor, list[torch.Tensor]]:
         tokens: list[int] = []

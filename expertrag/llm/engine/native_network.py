@@ -57,9 +57,9 @@ class NativeNetwork(Network):
         """See :meth:`Network.reset_prefix_cache`."""
         self.engine.reset_prefix_cache()
 
-    def new_cache(self, domain: str | None = None) -> SequenceState:
+    def new_cache(self, domain: str | None = None, *, cache_salt: str = "") -> SequenceState:
         """Return an empty sequence, for :meth:`forward`."""
-        sequence = SequenceState([], expert=self.limits.expert_of(domain))
+        sequence = SequenceState([], expert=self.limits.expert_of(domain), salt=cache_salt)
         self.engine.submit(sequence)
         return sequence
 
@@ -84,13 +84,18 @@ class NativeNetwork(Network):
         return watched_of(routers, states)
 
     def read(
-        self, items: Sequence[tuple[Sequence[int], Sequence[int]]], domain: str | None = None
+        self,
+        items: Sequence[tuple[Sequence[int], Sequence[int]]],
+        domain: str | None = None,
+        *,
+        cache_salt: str = "",
     ) -> Iterator[tuple[int, ScoredText]]:
         """See :meth:`Network.read`; shortest first."""
         order = sorted(range(len(items)), key=lambda place: sum(map(len, items[place])))
         for start in range(0, len(order), _MOST_OPEN):
             sequences = {
-                place: self.new_cache(domain) for place in order[start : start + _MOST_OPEN]
+                place: self.new_cache(domain, cache_salt=cache_salt)
+                for place in order[start : start + _MOST_OPEN]
             }
             try:
                 for place, sequence in sequences.items():

@@ -30,13 +30,19 @@ class NativeSession(LocalSession):
         abstention: Abstention | None = None,
         *,
         goes_on: bool = False,
+        cache_salt: str = "",
     ) -> None:
         super().__init__(decode, prompt, sampling, should_stop, abstention, goes_on=goes_on)
         self._network = network
         self._sampler = Sampler.of(sampling, network.device, matcher, abstention)
         expert = network.limits.expert_of(domain)
         self._sequence = SequenceState(
-            prompt, self._sampler, network.end_tokens, expert=expert, logprobs=sampling.logprobs
+            prompt,
+            self._sampler,
+            network.end_tokens,
+            expert=expert,
+            salt=cache_salt,
+            logprobs=sampling.logprobs,
         )
         self._waiting: list[int] = []  # tokens that are not yet streamed
 

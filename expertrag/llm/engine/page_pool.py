@@ -1,9 +1,11 @@
 """The pages of the KV cache: free, held by sequences, or kept for prefix caching.
 
 A full page is found by its tokens and the page before it; the first page of a sequence also by the
-expert of the sequence, as other experts compute other keys. Equal prefixes (a system prompt,
-passages in the same order, the turns of a chat) are therefore computed once, as long as their pages
-are not needed. When no page is free, the least recently used one that no sequence holds is reused.
+expert of the sequence, as other experts compute other keys, and by the salt of the caller, so that
+the time of an answer does not tell one tenant what another has asked. Equal prefixes (a system
+prompt, passages in the same order, the turns of a chat) are therefore computed once, as long as
+their pages are not needed. When no page is free, the least recently used one that no sequence holds
+is reused.
 
 A page takes memory when it is first used. Up to ``kept`` pages keep it; what many concurrent
 sequences take beyond that is returned to the operating system when they end.
@@ -17,21 +19,24 @@ from dataclasses import dataclass
 
 from expertrag_kernels.steps import PAGE_TOKENS
 
-ROOT = 0
-"""Serial number before the first page of a sequence."""
+Before = int | tuple[int, str]
+"""What a page follows: the serial number of another page, or the root of a sequence."""
+
+ROOT: Before = 0
+"""Root of the sequences of a model without experts, and without a salt."""
 _WORTH_COPYING = 8  # tokens of a page; fewer are computed as fast
 
 FreeMemory = Callable[[Sequence[int]], None]
-_Key = tuple[int, tuple[int, ...]]  # serial number of the page before, and the page's tokens
+_Key = tuple[Before, tuple[int, ...]]  # what the page follows, and its tokens
 
 
 def _keep_all(pages: Sequence[int]) -> None:
     del pages
 
 
-def root_of(expert: int) -> int:
-    """Return the serial number before the first page, which differs by expert."""
-    return min(ROOT, -1 - expert)
+def root_of(expert: int, salt: str = "") -> Before:
+    """Return the root of a sequence, which differs by expert and by the salt of its caller."""
+    return (expert, salt) if salt or expert >= 0 else ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class CachedPrefix:
     """The cached prefix of a sequence: whole pages, and part of another one; all of them held."""
 
     pages: list[int]
-    serial: int
+    serial: Before
     copied: int | None = None
     copied_tokens: int = 0
 
@@ -63,9 +68,9 @@ class PagePool:
         self._holders = [0] * count
         self._by_key: dict[_Key, tuple[int, int]] = {}  # page and its serial number
         self._keys: dict[int, _Key] = {}
-        self._followers: dict[int, set[_Key]] = {}  # keys by the serial number before them
+        self._followers: dict[Before, set[_Key]] = {}  # keys by what they follow
         self._unheld: OrderedDict[int, None] = OrderedDict()  # cached, least recently used first
-        self._serial = ROOT
+        self._serial = 0
 
     @property
     def available(self) -> int:
@@ -122,10 +127,10 @@ class PagePool:
             self._evict(page)
             self._ready.append(page)
 
-    def register(self, before: int, tokens: Sequence[int], page: int) -> int:
+    def register(self, before: Before, tokens: Sequence[int], page: int) -> int:
         """Make a full page findable by its tokens; returns its serial number.
 
-        :param before: serial number of the page before it, ``ROOT`` for none.
+        :param before: serial number of the page before it, or the root of the sequence.
         """
         key = before, tuple(tokens)
         if key in self._by_key:  # two sequences have computed the same
@@ -136,10 +141,10 @@ class PagePool:
         self._followers.setdefault(before, set()).add(key)
         return self._serial
 
-    def find(self, tokens: Sequence[int], most: int, root: int = ROOT) -> CachedPrefix:
+    def find(self, tokens: Sequence[int], most: int, root: Before = ROOT) -> CachedPrefix:
         """Find the cached prefix of a sequence, at most ``most`` tokens, and hold its pages."""
         pages: list[int] = []
-        serial = root
+        serial: Before = root
         for start in range(0, most - PAGE_TOKENS + 1, PAGE_TOKENS):
             entry = self._by_key.get((serial, tuple(tokens[start : start + PAGE_TOKENS])))
             if entry is None:
@@ -156,7 +161,7 @@ class PagePool:
         self._holders[page] += 1
         self._unheld.pop(page, None)
 
-    def _closest(self, serial: int, rest: Sequence[int]) -> tuple[int | None, int]:
+    def _closest(self, serial: Before, rest: Sequence[int]) -> tuple[int | None, int]:
         """Return the page after a serial number that shares the longest prefix with ``rest``."""
         best, shared = None, _WORTH_COPYING - 1
         for key in self._followers.get(serial, ()):

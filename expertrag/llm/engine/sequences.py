@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from expertrag.llm.certainty import Certainty
-from expertrag.llm.engine.page_pool import ROOT
+from expertrag.llm.engine.page_pool import ROOT, Before
 from expertrag.llm.engine.prompt_lookup import PromptLookup
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import Sampler
@@ -42,6 +42,8 @@ class SequenceState:
     end_tokens: frozenset[int] = frozenset()
     expert: int = -1
     """Expert of all tokens, overriding the routers; negative to follow the routers."""
+    salt: str = ""
+    """Sequences with another salt share no cached prefix with this one."""
     token_budget: int = 0
     """Tokens that may be generated before the session requests more."""
     return_certainty: bool = False
@@ -61,7 +63,7 @@ class SequenceState:
     """Prompt tokens whose keys and values an earlier sequence had computed."""
     closed: bool = False
     pages: list[int] = field(default_factory=list)
-    serial: int = ROOT
+    serial: Before = ROOT
     registered: int = 0
     """Full pages that later sequences can share."""
     lookup: PromptLookup = field(default_factory=PromptLookup)

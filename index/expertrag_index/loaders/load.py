@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from expertrag_index.loaders.base import SourceFile, Unreadable
 from expertrag_index.loaders.parse import CONVERT, failure_of, storable
 from expertrag_index.loaders.pool import parse_all
 from expertrag_index.loaders.walk import Walk
+from expertrag_index.metadata import scalars_of
 from expertrag_index.types import Document, LoadFailure
 
 DEFAULT_MAX_FILE_BYTES = 32 * 2**20
@@ -23,6 +25,8 @@ def load(
     on_failure: OnFailure,
     max_file_bytes: int = DEFAULT_MAX_FILE_BYTES,
     max_file_s: float = DEFAULT_MAX_FILE_S,
+    labels: Sequence[str] = (),
+    labels_field: str = "",
 ) -> Iterator[Document]:
     """Load the documents of files and folders, in sorted order.
 
@@ -35,14 +39,22 @@ def load(
     :param max_file_bytes: limit of one document; ``.jsonl`` and ``.csv`` files are streamed and
         may be larger.
     :param max_file_s: seconds that reading one document may take.
+    :param labels: access labels of every document.
+    :param labels_field: metadata field that holds more labels of a document: a string or a list.
     :return: documents; their ids are not checked for duplicates.
     """
     files = (item for path in paths for item in _files(path, max_file_bytes))
     for item in parse_all(files, max_file_s):
         if isinstance(item, Document):
-            yield item
+            yield _labelled(item, labels, labels_field)
         else:
             on_failure(item)
+
+
+def _labelled(document: Document, labels: Sequence[str], field: str) -> Document:
+    own = scalars_of(document.metadata.get(field, ())) if field else []
+    every = {*labels, *map(str, own)}
+    return replace(document, labels=tuple(sorted(every)))
 
 
 def _files(path: Path, max_file_bytes: int) -> Iterator[SourceFile | LoadFailure]:

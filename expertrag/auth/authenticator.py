@@ -1,0 +1,88 @@
+"""Finds out who calls, from the metadata of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expertrag.api.errors import Unauthenticated
+from expertrag.auth.caller import LOCAL, Caller
+from expertrag.auth.quota import Quota
+from expertrag.auth.token_file import ServedTokens
+
+if TYPE_CHECKING:
+    from expertrag.auth.jwt import JwtVerifier
+
+KEY = "authorization"
+_SCHEME = "bearer "
+_MOST_BYTES = 8 * 1024
+
+
+class Authenticator:
+    """Accepts the tokens of a file and the JSON Web Tokens of a provider, where they are set."""
+
+    def __init__(
+        self,
+        tokens: Path | None = None,
+        jwt: JwtVerifier | None = None,
+        quota: Quota | None = None,
+    ) -> None:
+        """Read the tokens.
+
+        :param tokens: file of tokens; None accepts none.
+        :param quota: of callers without one of their own.
+        """
+        self._tokens = ServedTokens(tokens) if tokens else None
+        self._jwt = jwt
+        self._quota = quota or Quota()
+
+    @property
+    def open(self) -> bool:
+        """Whether calls need no token."""
+        return self._tokens is None and self._jwt is None
+
+    def caller(
+        self,
+        metadata: Iterable[tuple[str, str | bytes]] | None,
+        peer: Mapping[str, Iterable[bytes]] | None = None,
+    ) -> Caller:
+        """Return who makes a call.
+
+        :param peer: gRPC's ``auth_context``: the names in the certificate of the client, if any.
+        :raises Unauthenticated: if the token is missing or not accepted.
+        """
+        if self.open:
+            return replace(LOCAL, id=_certificate(peer) or LOCAL.id, quota=self._quota)
+        text = _bearer(metadata)
+        if text is None:
+            raise Unauthenticated(
+                "this server needs a token: set EXPERTRAG_TOKEN, or pass token= to Client",
+                reason="TOKEN_MISSING",
+            )
+        found = self._tokens.caller(text) if self._tokens else None
+        if found is None and self._jwt is not None:
+            found = self._jwt.caller(text)
+        if found is None:
+            raise Unauthenticated(
+                "the token is not accepted: it is wrong, expired or revoked",
+                reason="TOKEN_REFUSED",
+            )
+        return found if found.quota != Quota() else replace(found, quota=self._quota)
+
+
+def _bearer(metadata: Iterable[tuple[str, str | bytes]] | None) -> str | None:
+    for key, value in metadata or ():
+        if key != KEY or not isinstance(value, str) or len(value) > _MOST_BYTES:
+            continue
+        if value[: len(_SCHEME)].lower() == _SCHEME:
+            return value[len(_SCHEME) :].strip()
+    return None
+
+
+def _certificate(peer: Mapping[str, Iterable[bytes]] | None) -> str:
+    """Return the name in a client's verified certificate; empty without one."""
+    for name in (peer or {}).get("x509_common_name", ()):
+        return f"certificate:{name.decode(errors='replace')}"
+    return ""

@@ -1,0 +1,121 @@
+"""JSON Web Tokens of an identity provider (OpenID Connect), checked with its public keys.
+
+    sub     who calls                        scope   "read write", separated by spaces
+    tenant  the caller's tenant, if any      labels  access labels, ["*"] for all; none if missing
+    exp     required; aud and iss are compared where they are configured
+
+Only asymmetric algorithms are accepted, so that a public key never serves as a shared secret.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expertrag.api.access import Access
+from expertrag.api.errors import ExpertRAGError, InvalidArgument, MissingExtra
+from expertrag.api.validation import check_labels
+from expertrag.auth.caller import Caller, Scope, check_access
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
+_LEEWAY_S = 30
+
+
+class JwtVerifier:
+    """Checks signatures with the keys of one file. Thread-safe."""
+
+    def __init__(self, path: Path, *, issuer: str = "", audience: str = "") -> None:
+        """Read a public key (PEM), or a JSON Web Key Set.
+
+        :param issuer: required ``iss``; empty for any.
+        :param audience: required ``aud``; empty for any.
+        :raises MissingExtra: the package ``pyjwt`` is not installed.
+        :raises InvalidArgument: the file holds no usable public key.
+        """
+        try:
+            import jwt
+        except ModuleNotFoundError as error:
+            raise MissingExtra(
+                "checking JSON Web Tokens needs the package pyjwt; "
+                "run: pip install 'expertrag[server,oidc]'",
+                reason="MISSING_EXTRA",
+            ) from error
+        self._jwt = jwt
+        self._issuer, self._audience = issuer, audience
+        self._keys = self._read(path)
+
+    def caller(self, text: str) -> Caller | None:
+        """Return who calls with a token; None if it is not valid here."""
+        try:
+            key, algorithms = self._key_of(text)
+            claims: dict[str, Any] = self._jwt.decode(
+                text,
+                key,
+                algorithms=algorithms,
+                issuer=self._issuer or None,
+                audience=self._audience or None,
+                leeway=_LEEWAY_S,
+                options={
+                    "require": ["exp", "sub"],
+                    "verify_aud": bool(self._audience),
+                    "verify_iss": bool(self._issuer),
+                },
+            )
+            return _caller(claims)
+        except (self._jwt.PyJWTError, ExpertRAGError, ValueError, TypeError, KeyError):
+            return None
+
+    def _key_of(self, text: str) -> tuple[Any, list[str]]:
+        header = self._jwt.get_unverified_header(text)
+        key = self._keys[header["kid"] if len(self._keys) > 1 else next(iter(self._keys))]
+        if isinstance(key, str):
+            return key, list(ALGORITHMS)
+        name = key.algorithm_name
+        return key.key, [name] if name in ALGORITHMS else []
+
+    def _read(self, path: Path) -> Mapping[str, PyJWK | str]:
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise _unusable(path, str(error)) from None
+        if text.lstrip().startswith("-----BEGIN"):
+            from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+            try:
+                load_pem_public_key(text.encode())
+            except ValueError:
+                raise _unusable(path, "it is no public key") from None
+            return {"": text}
+        try:
+            found = self._jwt.PyJWKSet.from_dict(json.loads(text)).keys
+        except (self._jwt.PyJWTError, ValueError, AttributeError, TypeError) as error:
+            raise _unusable(path, str(error)) from None
+        return {key.key_id or "": key for key in found}
+
+
+def _caller(claims: Mapping[str, Any]) -> Caller:
+    labels, tenant = claims.get("labels", []), claims.get("tenant", "")
+    if not isinstance(labels, list) or not isinstance(tenant, str):
+        raise TypeError("labels must be a list, and tenant a string")
+    if "*" not in labels:
+        check_labels(labels)
+    # Scopes of other services may stand beside ours.
+    named = str(claims.get("scope", "")).split()
+    scopes = frozenset(scope for scope in Scope if scope in named)
+    access = Access(tenant, None if "*" in labels else frozenset(labels))
+    check_access(scopes, access)
+    return Caller(f"jwt:{tenant}:{claims['sub']}", scopes, access)
+
+
+def _unusable(path: Path, why: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"auth.jwt_keys: {path} holds no public key ({why}); give a PEM file, or the JSON Web Key "
+        "Set of the identity provider",
+        reason="INVALID_CONFIG",
+        metadata={"field": "auth.jwt_keys"},
+    )
