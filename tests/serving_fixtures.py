@@ -21,10 +21,13 @@ from expertrag.llm.base import Generator, Message, Session, ShouldStop, never_st
 from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
+    from expertrag.answer.collections import Collections
     from expertrag.answer.pipeline import Pipeline
     from expertrag.service import Server
 
 T = TypeVar("T")
+SECTIONS = ("auth", "tls", "quota", "collections")
+"""Sections of the configuration that ``start_server`` takes beside settings of the service."""
 OpenPipeline = Callable[..., "Pipeline"]
 StartServer = Callable[..., "Server"]
 
@@ -293,14 +296,19 @@ def start_server(background: Background, open_pipeline: OpenPipeline) -> Iterato
 
     servers: list[Server] = []
 
-    async def start(load: Callable[[], Pipeline], settings: dict[str, Any]) -> Server:
-        server = Server(ServiceConfig(**{"address": "127.0.0.1:0", **settings}), load)
+    async def start(load: Callable[[], Pipeline | Collections], settings: dict[str, Any]) -> Server:
+        sections = {name: settings.pop(name) for name in SECTIONS if name in settings}
+        service = ServiceConfig(**{"address": "127.0.0.1:0", **settings})
+        server = Server(Config(service=service, **sections), lambda: collections_of(load()))
         await server.start()
         servers.append(server)
         return server
 
     def make(
-        load: Callable[[], Pipeline] = open_pipeline, *, wait: bool = True, **settings: Any
+        load: Callable[[], Pipeline | Collections] = open_pipeline,
+        *,
+        wait: bool = True,
+        **settings: Any,
     ) -> Server:
         server = background.run(start(load, settings))
         if wait:
@@ -310,6 +318,13 @@ def start_server(background: Background, open_pipeline: OpenPipeline) -> Iterato
     yield make
     for server in servers:
         background.run(server.stop())
+
+
+def collections_of(loaded: Pipeline | Collections) -> Collections:
+    """Return what a server serves."""
+    from expertrag.answer.collections import Collections
+
+    return loaded if isinstance(loaded, Collections) else Collections.single(loaded)
 
 
 @pytest.fixture(scope="session")

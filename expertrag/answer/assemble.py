@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag import models
+from expertrag.answer.collections import DEFAULT, Collections
 from expertrag.answer.decide import check_drafts
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.served_gate import ServedGate, check_models
@@ -29,6 +32,7 @@ from expertrag.config import (
 )
 from expertrag.llm import load_generator, prompt
 from expertrag.runtime.error_mapping import translated_errors
+from expertrag_index.build import IndexWriter
 from expertrag_index.errors import StoreNotFoundError
 from expertrag_index.index import Index
 from expertrag_kernels.cpu_experts import ISAS
@@ -48,6 +52,59 @@ DEFAULT_EMBEDDER = "minilm-domains"
 """Embedder of a new store, unless the caller names another."""
 
 
+class Models:
+    """The models of one process, shared by all of its stores. Thread-safe."""
+
+    def __init__(self, config: Config) -> None:
+        """Load the language model; an embedder is loaded when a store needs it.
+
+        :raises ExpertRAGError: if a model cannot be used; the message has the fix.
+        """
+        self._config = config
+        self.audit = Audit.of(config.audit)  # first: an invalid path fails before models load
+        self._lock = threading.Lock()
+        self._embedders: dict[str, SentenceTransformerEmbedder] = {}
+        self._generator: Generator | None = None
+
+    def pipeline(self, store: Path) -> Pipeline:
+        """Open a store; the caller closes it.
+
+        :raises ExpertRAGError: if it cannot be served with these models.
+        """
+        config = self._config
+        with self._lock:
+            embedder, generator = self._embedder(store), self._loaded_generator()
+        reload = replace(config.model, embedder=AUTO_EMBEDDER)
+        return Pipeline(
+            store,
+            embedder,
+            generator,
+            gate=open_gate(config.gate, embedder, generator),
+            policy=config.gate,
+            load_embedder=lambda: open_embedder(reload, store),
+            audit=self.audit,
+        )
+
+    def create_store(self, store: Path) -> None:
+        """Create an empty store of the configured embedder."""
+        with self._lock:
+            embedder = self._embedder(None)
+        with IndexWriter.open(store, embedder) as writer:
+            writer.build(())
+
+    def _embedder(self, store: Path | None) -> SentenceTransformerEmbedder:
+        model = self._config.model
+        name = embedder_name(model, store)
+        if name not in self._embedders:
+            self._embedders[name] = open_embedder(model, store)
+        return self._embedders[name]
+
+    def _loaded_generator(self) -> Generator:
+        if self._generator is None:
+            self._generator = open_generator(self._config.model, self._config.gate)
+        return self._generator
+
+
 def open_pipeline(config: Config) -> Pipeline:
     """Load the models and open the store that ``config`` names; the caller closes it.
 
@@ -59,18 +116,34 @@ def open_pipeline(config: Config) -> Pipeline:
             reason="INVALID_CONFIG",
             metadata={"field": "index"},
         )
-    model, store = config.model, Path(config.index)
-    audit = Audit.of(config.audit)  # first: an invalid path fails before the models are loaded
-    embedder, generator = open_embedder(model, store), open_generator(model, config.gate)
-    return Pipeline(
-        store,
-        embedder,
-        generator,
-        gate=open_gate(config.gate, embedder, generator),
-        policy=config.gate,
-        load_embedder=lambda: open_embedder(replace(model, embedder=AUTO_EMBEDDER), store),
-        audit=audit,
+    return Models(config).pipeline(Path(config.index))
+
+
+def open_collections(config: Config, stores: Mapping[str, Path]) -> Collections:
+    """Name the stores of a server; ``default`` is opened, and its models loaded, at once.
+
+    :param stores: other stores by key; see :class:`Collections`.
+    :raises ExpertRAGError: if a model or the default store cannot be used.
+    """
+    models = Models(config)
+    named = dict(stores)
+    if config.index:
+        if DEFAULT in named:
+            raise InvalidArgument("collection: default is the store of --index; give only one")
+        named[DEFAULT] = Path(config.index)
+    folder = Path(config.collections.folder) if config.collections.folder else None
+    collections = Collections(
+        models.pipeline,
+        named,
+        folder=folder,
+        create_store=models.create_store,
+        memory_mib=config.collections.memory_mib,
+        audit=models.audit,
     )
+    if collections.has_default:
+        with collections.opened(DEFAULT):
+            pass
+    return collections
 
 
 def open_gate(
@@ -195,14 +268,23 @@ def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformer
     :raises ExpertRAGError: if it cannot be used; the message has the fix.
     """
     with translated_errors():
-        name = _embedder_of(store) if model.embedder == AUTO_EMBEDDER else model.embedder
-        if Path(name).is_dir():
-            name = str(Path(name).resolve())  # the store records it, for any working directory
+        name = embedder_name(model, store)
         source = models.resolve(name)
         if is_bundle(folder := Path(source)):
             base = models.resolve(base_of(folder).name)
             return load_embedder(base, name=name, device=model.device, experts=folder)
         return load_embedder(source, name=name, device=model.device)
+
+
+def embedder_name(model: ModelConfig, store: Path | None) -> str:
+    """Return the name of the configured embedder, as a store records it."""
+    name = model.embedder
+    if name == AUTO_EMBEDDER:
+        with translated_errors():
+            name = _embedder_of(store)
+    if Path(name).is_dir():
+        name = str(Path(name).resolve())  # the store records it, for any working directory
+    return name
 
 
 def _embedder_of(store: Path | None) -> str:

@@ -90,7 +90,7 @@ class Pipeline:
         self._generator = generator
         self._decider = Decider(generator, gate, policy or GateConfig())
         self._answering = Answering(generator, self._decider)
-        self._audit = audit or Audit()
+        self.audit = audit or Audit()
         self._access, self._asked_by = EVERYTHING, NOBODY
         with translated_errors():
             self._served = ServedIndex(store, embedder, load_embedder)
@@ -98,7 +98,7 @@ class Pipeline:
     def close(self) -> None:
         """Close the store; running answers finish first."""
         self._served.close()
-        self._audit.close()
+        self.audit.close()
 
     def serving(self, access: Access, asked_by: Asker) -> Pipeline:
         """Return the same pipeline for one caller: it shows what ``access`` allows.
@@ -186,7 +186,7 @@ class Pipeline:
         :raises Conflict: if no audit log is kept.
         :raises NotFound: if the answer was given to another caller.
         """
-        self._audit.feedback(feedback, self._asked_by.caller)
+        self.audit.feedback(feedback, self._asked_by.caller)
 
     def embed(
         self,
@@ -221,6 +221,11 @@ class Pipeline:
     def stats(self) -> IndexStats:
         """Describe the served generation."""
         return self._served.stats(self._access.labels)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the vectors of the served generation, which are in memory."""
+        return self._served.memory_bytes
 
     def generation_counters(self) -> Mapping[str, int]:
         """Return the counters of the language model; see :meth:`Generator.counters`."""
@@ -268,7 +273,7 @@ class Pipeline:
 
     def _entry(self, question: str, view: View, meter: Meter | None = None) -> Entry:
         generation = view.index.generation
-        return self._audit.answering(question, generation, meter, asked_by=self._asked_by)
+        return self.audit.answering(question, generation, meter, asked_by=self._asked_by)
 
     def _context(
         self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop

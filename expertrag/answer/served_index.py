@@ -153,6 +153,11 @@ class ServedIndex:
         with self.lease(labels) as view:
             return describe(view.index)
 
+    @property
+    def memory_bytes(self) -> int:
+        """Size of the vectors of the current view, which are in memory."""
+        return sum(file.bytes for file in self._view.index.manifest.files)
+
     def close(self) -> None:
         """Close the current view."""
         self._view.index.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,6 +23,7 @@ __all__ = [
     "AnswerRequest",
     "Citation",
     "CitationEvent",
+    "CollectionInfo",
     "Constraint",
     "DecideRequest",
     "DeltaEvent",
@@ -44,6 +46,7 @@ __all__ = [
     "Scalar",
     "SearchMode",
     "ServerInfo",
+    "Tls",
     "TokenLogprob",
     "TopLogprob",
     "UpdateReport",
@@ -399,6 +402,30 @@ class IndexStats:
     partitions: Mapping[str, int] = field(default_factory=dict)
     domain_count: int = 0
     metadata_field_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """A collection of a server: whether it is in memory, and whether a call may drop it."""
+
+    name: str
+    loaded: bool
+    droppable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """TLS of a client; paths of PEM files.
+
+    ``ca``: certificates that sign the server's; None for those of the system. ``cert`` and ``key``:
+    the client's own, for mutual TLS. ``server_name``: name in the server's certificate, if it is
+    not the host of the address.
+    """
+
+    ca: str | os.PathLike[str] | None = None
+    cert: str | os.PathLike[str] | None = None
+    key: str | os.PathLike[str] | None = None
+    server_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

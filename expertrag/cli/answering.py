@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import click
 
-from expertrag.api.types import DeltaEvent, GateMode, Sampling
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.types import DeltaEvent, GateMode, Sampling, Tls
 from expertrag.cli.constraint import constrained
 from expertrag.cli.options import (
     Command,
@@ -31,7 +33,7 @@ from expertrag.cli.output import (
     print_found,
     printable,
 )
-from expertrag.config import Config
+from expertrag.config import ENV_PREFIX, Config
 
 if TYPE_CHECKING:
     from expertrag.client import Client
@@ -39,12 +41,33 @@ if TYPE_CHECKING:
 
 SAMPLING = Sampling()
 LOAD_TIMEOUT_S = 600.0
+SYSTEM_CA = "system"
+CERT_ENV, KEY_ENV = f"{ENV_PREFIX}CLIENT_CERT", f"{ENV_PREFIX}CLIENT_KEY"
 
 server_option = flag(
     "--server",
     metavar="ADDRESS",
     help="Server to ask, HOST:PORT or unix:PATH; takes precedence over --index. "
     "Without either: the default address of `expertrag serve`.",
+)
+token_file_option = flag(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File with the bearer token for the server. Unset: EXPERTRAG_TOKEN.",
+)
+ca_option = flag(
+    "--ca",
+    metavar="FILE",
+    help="Use TLS; certificates (PEM) that sign the server's, or `system`. For mutual TLS, see "
+    "EXPERTRAG_CLIENT_CERT and EXPERTRAG_CLIENT_KEY.",
+)
+collection_option = flag(
+    "--collection",
+    default="",
+    metavar="NAME",
+    env=f"{ENV_PREFIX}ASK_COLLECTION",
+    help="Collection of the server. Unset: the default one.",
 )
 timeout_option = flag(
     "--timeout",
@@ -66,11 +89,17 @@ class _Timeout(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """The server or store that a command asks, and the call's deadline in seconds."""
+    """The server or store that a command asks, and the call's deadline in seconds.
+
+    ``ca`` is a file of certificates, or "system"; None is no TLS.
+    """
 
     server: str | None
     timeout: float | None
     config: Config
+    token_file: Path | None = None
+    ca: str | None = None
+    collection: str = ""
 
     @contextmanager
     def open(self, *, ready: bool = True) -> Iterator[Client]:
@@ -89,11 +118,31 @@ class ServerOptions:
                         client.wait_ready(LOAD_TIMEOUT_S)  # not part of the answer's time
                 yield client
             return
-        with Client(self.server or self.config.service.address) as client:
+        address = self.server or self.config.service.address
+        with Client(
+            address, token=self._token, tls=self._tls, collection=self.collection
+        ) as client:
             if ready and client.info(**self.deadline).index is None:
                 note("the server is loading its models")
                 client.wait_ready(self.timeout or LOAD_TIMEOUT_S)
             yield client
+
+    @property
+    def _token(self) -> str | None:
+        if self.token_file is None:
+            return None
+        try:
+            return self.token_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidArgument(
+                f"the token file {self.token_file} cannot be read ({error})"
+            ) from None
+
+    @property
+    def _tls(self) -> Tls | bool | None:
+        if self.ca is None or self.ca == SYSTEM_CA:
+            return True if self.ca else None
+        return Tls(self.ca, os.environ.get(CERT_ENV) or None, os.environ.get(KEY_ENV) or None)
 
     @property
     def deadline(self) -> _Timeout:
@@ -101,23 +150,42 @@ class ServerOptions:
         return {} if self.timeout is None else {"timeout": self.timeout}
 
 
+_SERVER_OPTIONS = (
+    timeout_option,
+    collection_option,
+    ca_option,
+    token_file_option,
+    server_option,
+)
+
+
 def targeted(command: Command) -> Command:
-    """Pass a command its ``server``, from --server, --timeout and the configuration."""
+    """Pass a command its ``server``, from its options and the configuration."""
 
     @functools.wraps(command)
-    def run(server: str | None, timeout: float | None, config: Config, **rest: Any) -> Any:
-        return command(server=ServerOptions(server, timeout, config), **rest)
+    def run(
+        server: str | None,
+        timeout: float | None,
+        config: Config,
+        token_file: Path | None,
+        ca: str | None,
+        collection: str,
+        **rest: Any,
+    ) -> Any:
+        options = ServerOptions(server, timeout, config, token_file, ca, collection)
+        return command(server=options, **rest)
 
-    return run
+    wrapped: Command = run
+    for option in _SERVER_OPTIONS:
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def asking(*keys: str) -> Callable[[Command], Command]:
     """Add the options shared by all commands that ask a server or a store."""
 
     def decorate(command: Command) -> Command:
-        for option in (targeted, timeout_option, server_option):
-            command = option(command)
-        return configured("index", "model", *keys)(json_flag(command))
+        return configured("index", "model", *keys)(json_flag(targeted(command)))
 
     return decorate
 

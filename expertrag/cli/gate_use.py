@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.answering import ServerOptions, server_option, targeted, timeout_option
+from expertrag.cli.answering import ServerOptions, targeted
 from expertrag.cli.options import configured, flag, json_flag
 from expertrag.cli.output import note, print_found, printable
 
@@ -37,8 +37,6 @@ STOP = "q"
     env="EXPERTRAG_FEEDBACK_QUERY",
     help="The question, if it may be stored and the log has no texts.",
 )
-@timeout_option
-@server_option
 @configured("index", "audit.path")
 @json_flag
 @targeted

@@ -25,6 +25,7 @@ from expertrag.cli.reader import reader
 from expertrag.cli.router import router
 from expertrag.cli.router import train as train_router
 from expertrag.cli.serve import serve
+from expertrag.cli.tokens import tokens
 from expertrag.cli.train import train
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.threads import share_cores
@@ -47,7 +48,7 @@ def cli() -> None:
 
 for command in (ask, doctor, evaluation, gate, index, llm, models, retrieve, router):
     cli.add_command(command)
-for command in (serve, train):
+for command in (serve, tokens, train):
     cli.add_command(command)
 for command in (annotate, feedback, replay):
     gate.add_command(command)

@@ -1,26 +1,39 @@
-"""``expertrag serve``: the gRPC server over one store."""
+"""``expertrag serve``: the gRPC server over one or several stores."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.options import configured, index_of
-from expertrag.config import Config
+from expertrag.api.errors import InvalidArgument
+from expertrag.cli.options import configured, flag, index_of
+from expertrag.config import ENV_PREFIX, Config
 
 if TYPE_CHECKING:
-    from expertrag.answer.pipeline import Pipeline
+    from expertrag.answer.collections import Collections
 
 
 @click.command()
-@configured("index", "model", "gate", "service", "audit", "log")
-def serve(config: Config) -> None:
-    """Serve a store over gRPC until SIGTERM or Ctrl-C.
+@configured(
+    "index", "model", "gate", "service", "collections", "auth", "tls", "quota", "audit", "log"
+)
+@flag(
+    "named",
+    "--collection",
+    multiple=True,
+    metavar="NAME=PATH",
+    env=f"{ENV_PREFIX}COLLECTION",
+    help="Another store to serve, repeatable; TENANT/NAME=PATH for the callers of a tenant.",
+)
+def serve(config: Config, named: tuple[str, ...]) -> None:
+    """Serve document stores over gRPC until SIGTERM or Ctrl-C.
 
     Running calls finish first.
 
-    Listens at once, and accepts calls when the models are loaded (see the health service).
+    Listens at once, and accepts calls when the models are loaded (see the health service). Beyond
+    loopback it needs --tls-cert and --tls-key, or --insecure.
     """
     import asyncio
 
@@ -30,15 +43,29 @@ def serve(config: Config) -> None:
 
     memory.share()
     logs.configure(config.log)
-    Index.open(index_of(config)).close()  # fail on a bad store before loading the models
+    stores = dict(_store(item) for item in named)
+    checked = [*stores.values()]
+    if config.index or not (stores or config.collections.folder):
+        checked.append(index_of(config))
+    for store in checked:  # fail on a bad store before loading the models
+        Index.open(store).close()
 
-    def load_pipeline() -> Pipeline:
-        from expertrag.answer.assemble import (
-            open_pipeline,  # imports torch, which is slow: listen first
-        )
+    def load_collections() -> Collections:
+        # imports torch, which is slow: listen first
+        from expertrag.answer.assemble import open_collections
 
-        pipeline = open_pipeline(config)
+        collections = open_collections(config, stores)
         memory.trim()
-        return pipeline
+        return collections
 
-    asyncio.run(run(config.service, load_pipeline))
+    asyncio.run(run(config, load_collections))
+
+
+def _store(item: str) -> tuple[str, Path]:
+    """Return the name and the path of ``NAME=PATH``."""
+    name, equals, path = item.partition("=")
+    if not (name and equals and path):
+        raise InvalidArgument(
+            f"collection: {item!r} is not NAME=PATH", metadata={"field": "collection"}
+        )
+    return name, Path(path)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
+    CollectionInfo,
     DocumentInput,
     Feedback,
     GateDecision,
@@ -19,11 +20,24 @@ from expertrag.api.types import (
     Role,
     SearchMode,
     ServerInfo,
+    Tls,
     UpdateReport,
 )
 from expertrag.client.aremote import AsyncRemoteBackend
+from expertrag.client.connection import Connection, TokenSource
 from expertrag.client.local import AsyncLocalBackend
-from expertrag.client.operations import DECIDE, DELETE, EMBED, INFO, RETRIEVE, STATS
+from expertrag.client.operations import (
+    CREATE_COLLECTION,
+    DECIDE,
+    DELETE,
+    DROP_COLLECTION,
+    EMBED,
+    INFO,
+    LIST_COLLECTIONS,
+    RETRIEVE,
+    STATS,
+    no_collection,
+)
 from expertrag.client.requests import (
     ANSWER_TIMEOUT_S,
     DEFAULT_K,
@@ -48,17 +62,37 @@ class AsyncClient:
     Use it on one event loop, as an asynchronous context manager, or await ``close``.
     """
 
-    def __init__(self, target: str | os.PathLike[str], *, config: Config | None = None) -> None:
+    def __init__(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        config: Config | None = None,
+        token: TokenSource | None = None,
+        tls: Tls | bool | None = None,
+        collection: str = "",
+        insecure: bool = False,
+    ) -> None:
         """Parse the target; the client connects or loads the models at the first call.
 
         :param config: models and gate of an in-process store; None: environment and defaults.
+        :param token: bearer token for a server, or a function that returns the current one; None:
+            ``EXPERTRAG_TOKEN``.
+        :param tls: TLS to a server; True uses the system's certificates, None ``EXPERTRAG_CA``.
+        :param collection: the server's collection that every call names; empty for the default.
+        :param insecure: send the token without TLS, in a network that encrypts.
         :raises NotFound: if the target is neither an address nor a folder.
+        :raises InvalidArgument: if the token would cross a network in the clear.
         """
         parsed = parse_target(target)
         self._backend: AsyncLocalBackend | AsyncRemoteBackend
         if isinstance(parsed, str):
-            self._backend = AsyncRemoteBackend(parsed)
+            self._backend = AsyncRemoteBackend(
+                Connection.of(
+                    parsed, token=token, tls=tls, collection=collection, insecure=insecure
+                )
+            )
         else:
+            no_collection(collection)
             self._backend = AsyncLocalBackend(parsed, config)
 
     async def __aenter__(self) -> AsyncClient:
@@ -173,6 +207,25 @@ class AsyncClient:
         :raises PermissionDenied: if the server does not accept writes.
         """
         return await self._backend.call(DELETE, strings("ids", ids), timeout)
+
+    async def collections(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> list[CollectionInfo]:
+        """List the collections of the server that this client's token may name."""
+        return await self._backend.call(LIST_COLLECTIONS, None, timeout)
+
+    async def create_collection(self, name: str, *, timeout: float = WRITE_TIMEOUT_S) -> None:
+        """Create an empty collection.
+
+        :raises Conflict: if it exists, or the server creates none.
+        """
+        await self._backend.call(CREATE_COLLECTION, name, timeout)
+
+    async def drop_collection(self, name: str, *, timeout: float = WRITE_TIMEOUT_S) -> None:
+        """Delete a collection with its documents.
+
+        :raises NotFound: if there is none.
+        :raises Conflict: if it belongs to the server's configuration.
+        """
+        await self._backend.call(DROP_COLLECTION, name, timeout)
 
     async def stats(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> IndexStats:
         """Describe the store."""

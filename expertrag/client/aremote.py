@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
@@ -20,9 +21,10 @@ from expertrag.api.types import (
     Feedback,
     UpdateReport,
 )
-from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
+from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, Stubs
+from expertrag.client.connection import Connection
 from expertrag.client.operations import Operation, RequestT, ResponseT
-from expertrag.client.remote import check_seq, may_become_ready, not_ready
+from expertrag.client.remote import check_seq, may_become_ready, name_collection, not_ready
 from expertrag.client.retry import Attempts, KnownServer
 from expertrag.client.rpc_errors import translated
 from expertrag.v1 import answer_pb2, index_pb2
@@ -32,15 +34,23 @@ from expertrag.wire import answer, events, gate, index
 class AsyncRemoteBackend:
     """Sends values as messages and returns values; raises only ``expertrag.api.errors``."""
 
-    def __init__(self, address: str) -> None:
-        """Connect at the first call."""
-        self._address = address
+    def __init__(self, connection: Connection) -> None:
+        """Connect at the first call.
+
+        :raises InvalidArgument: a file of its TLS cannot be read.
+        """
+        self._connection = connection
+        self._address = connection.address
+        self._credentials = connection.credentials
         self._server = KnownServer()
 
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
         """Created at the first call: a channel belongs to the loop that runs at its creation."""
-        return grpc.aio.insecure_channel(self._address, options=OPTIONS)
+        options = self._connection.options
+        if self._credentials is None:
+            return grpc.aio.insecure_channel(self._address, options=options)
+        return grpc.aio.secure_channel(self._address, self._credentials, options=options)
 
     @cached_property
     def _stubs(self) -> Stubs:
@@ -66,10 +76,14 @@ class AsyncRemoteBackend:
 
     async def stream(self, request: AnswerRequest, timeout: float) -> AsyncGenerator[AnswerEvent]:
         """Yield events; closing the iterator cancels the call."""
-        message = answer_pb2.StreamAnswerRequest(question=answer.question_to_proto(request))
+        message = answer_pb2.StreamAnswerRequest(
+            question=answer.question_to_proto(request), collection=self._connection.collection
+        )
         attempts = Attempts(self._server, timeout)
         while True:
-            call = self._stubs.answer.StreamAnswer(message, timeout=attempts.remaining())
+            call = self._stubs.answer.StreamAnswer(
+                message, timeout=attempts.remaining(), metadata=self._connection.metadata()
+            )
             expected = 0
             try:
                 async for response in call:
@@ -92,20 +106,46 @@ class AsyncRemoteBackend:
         await self._send(self._stubs.gate.ReportFeedback, message, timeout, repeatable=False)
 
     async def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
-        """Add or replace documents; an error of the iterable cancels the call and is raised."""
+        """Add or replace documents; an error of the iterable cancels the call and is raised.
+
+        A sequence is sent again after a restart of the server; an iterator can be read only once.
+        """
+        key = uuid.uuid4().hex
+        attempts = Attempts(self._server, timeout)
+        while True:
+            try:
+                report = await self._upload(documents, key, attempts.remaining())
+                self._server.answered = True
+                return report
+            except ExpertRAGError as error:
+                if not isinstance(documents, Sequence):
+                    raise
+                await asyncio.sleep(attempts.wait_s(error))
+
+    async def _upload(
+        self, documents: Iterable[DocumentInput], key: str, timeout: float
+    ) -> UpdateReport:
         failure: list[Exception] = []
 
         async def messages() -> AsyncIterator[index_pb2.UpsertRequest]:
             try:
+                first = index_pb2.UpsertRequest(
+                    collection=self._connection.collection, idempotency_key=key
+                )
                 for document in documents:
-                    yield index.document_to_proto(document)
+                    message = index.document_to_proto(document)
+                    message.MergeFrom(first)
+                    first = index_pb2.UpsertRequest()
+                    yield message
             except Exception as error:
                 failure.append(error)
                 raise  # gRPC cancels the call
 
         async with self._errors(timeout):
             try:
-                response = await self._stubs.index.Upsert(messages(), timeout=timeout)
+                response = await self._stubs.index.Upsert(
+                    messages(), timeout=timeout, metadata=self._connection.metadata()
+                )
             except asyncio.CancelledError:
                 if failure:
                     raise failure[0] from None
@@ -131,10 +171,15 @@ class AsyncRemoteBackend:
     ) -> Any:
         """Send a request, again while the server restarts or loads its models."""
         attempts = Attempts(self._server, timeout, repeatable=repeatable)
+        name_collection(message, self._connection.collection)
         while True:
             try:
                 async with self._errors(timeout):
-                    response = await method(message, timeout=attempts.remaining())
+                    response = await method(
+                        message,
+                        timeout=attempts.remaining(),
+                        metadata=self._connection.metadata(),
+                    )
                 self._server.answered = True
                 return response
             except ExpertRAGError as error:

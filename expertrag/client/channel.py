@@ -6,6 +6,7 @@ from typing import Any
 
 from expertrag.v1 import (
     answer_pb2_grpc,
+    collection_pb2_grpc,
     embed_pb2_grpc,
     gate_pb2_grpc,
     index_pb2_grpc,
@@ -41,6 +42,7 @@ class Stubs:
         self.retrieve = retrieve_pb2_grpc.RetrieveServiceStub(channel)
         self.gate = gate_pb2_grpc.GateServiceStub(channel)
         self.embed = embed_pb2_grpc.EmbedServiceStub(channel)
+        self.collection = collection_pb2_grpc.CollectionServiceStub(channel)
         self.index = index_pb2_grpc.IndexServiceStub(channel)
         self.info = info_pb2_grpc.InfoServiceStub(channel)
         self.health = channel.unary_unary(HEALTH_CHECK)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from expertrag.api.errors import Unimplemented
 from expertrag.api.types import (
+    CollectionInfo,
     DecideRequest,
     EmbedRequest,
     GateDecision,
@@ -16,8 +18,9 @@ from expertrag.api.types import (
     ServerInfo,
     UpdateReport,
 )
-from expertrag.v1 import index_pb2, info_pb2
+from expertrag.v1 import collection_pb2, index_pb2, info_pb2
 from expertrag.wire import embed, gate, index, retrieve
+from expertrag.wire.common import value_of
 
 if TYPE_CHECKING:
     from expertrag.answer.pipeline import Pipeline
@@ -41,6 +44,22 @@ class Operation(Generic[RequestT, ResponseT]):
     message: Callable[[RequestT], Any]
     value: Callable[[Any], ResponseT]
     repeatable: bool = True
+
+
+def no_collection(name: object) -> None:
+    """Reject a call about collections in process.
+
+    :raises Unimplemented: if a collection is named.
+    """
+    if name != "":
+        raise Unimplemented(
+            "collections belong to a server; in process, open the folder of a store",
+            reason="COLLECTIONS_OF_A_SERVER",
+        )
+
+
+def _unsupported(pipeline: Pipeline, request: object, stop: Stop) -> Any:
+    no_collection(request)
 
 
 def _decide(pipeline: Pipeline, request: DecideRequest, stop: Stop) -> GateDecision:
@@ -77,6 +96,25 @@ DELETE: Operation[Sequence[str], UpdateReport] = Operation(
     lambda stubs: stubs.index.Delete,
     index.ids_to_proto,
     index.delete_from_proto,
+)
+LIST_COLLECTIONS: Operation[None, list[CollectionInfo]] = Operation(
+    _unsupported,
+    lambda stubs: stubs.collection.ListCollections,
+    lambda _: collection_pb2.ListCollectionsRequest(),
+    lambda response: [value_of(CollectionInfo, item) for item in response.collections],
+)
+CREATE_COLLECTION: Operation[str, None] = Operation(
+    _unsupported,
+    lambda stubs: stubs.collection.CreateCollection,
+    lambda name: collection_pb2.CreateCollectionRequest(name=name),
+    lambda _: None,
+    repeatable=False,
+)
+DROP_COLLECTION: Operation[str, None] = Operation(
+    _unsupported,
+    lambda stubs: stubs.collection.DropCollection,
+    lambda name: collection_pb2.DropCollectionRequest(name=name),
+    lambda _: None,
     repeatable=False,
 )
 STATS: Operation[None, IndexStats] = Operation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from expertrag.api.types import (
     Feedback,
     UpdateReport,
 )
-from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
+from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, Stubs
+from expertrag.client.connection import Connection
 from expertrag.client.operations import Operation, RequestT, ResponseT
 from expertrag.client.retry import Attempts, KnownServer
 from expertrag.client.rpc_errors import translated
@@ -30,10 +32,19 @@ from expertrag.wire import answer, events, gate, index
 class RemoteBackend:
     """Sends values as messages and returns values; raises only ``expertrag.api.errors``."""
 
-    def __init__(self, address: str) -> None:
-        """Connect at the first call."""
-        self._address = address
-        self._channel = grpc.insecure_channel(address, options=OPTIONS)
+    def __init__(self, connection: Connection) -> None:
+        """Connect at the first call.
+
+        :raises InvalidArgument: a file of its TLS cannot be read.
+        """
+        self._connection = connection
+        self._address = connection.address
+        credentials, options = connection.credentials, connection.options
+        self._channel = (
+            grpc.insecure_channel(self._address, options=options)
+            if credentials is None
+            else grpc.secure_channel(self._address, credentials, options=options)
+        )
         self._stubs = Stubs(self._channel)
         self._server = KnownServer()
 
@@ -56,10 +67,14 @@ class RemoteBackend:
 
     def stream(self, request: AnswerRequest, timeout: float) -> Iterator[AnswerEvent]:
         """Yield events; closing the iterator cancels the call."""
-        message = answer_pb2.StreamAnswerRequest(question=answer.question_to_proto(request))
+        message = answer_pb2.StreamAnswerRequest(
+            question=answer.question_to_proto(request), collection=self._connection.collection
+        )
         attempts = Attempts(self._server, timeout)
         while True:
-            call = self._stubs.answer.StreamAnswer(message, timeout=attempts.remaining())
+            call = self._stubs.answer.StreamAnswer(
+                message, timeout=attempts.remaining(), metadata=self._connection.metadata()
+            )
             expected = 0
             try:
                 for response in call:
@@ -82,20 +97,44 @@ class RemoteBackend:
         self._send(self._stubs.gate.ReportFeedback, message, timeout, repeatable=False)
 
     def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
-        """Add or replace documents; an error of the iterable cancels the call and is raised."""
+        """Add or replace documents; an error of the iterable cancels the call and is raised.
+
+        A sequence is sent again after a restart of the server; an iterator can be read only once.
+        """
+        key = uuid.uuid4().hex
+        attempts = Attempts(self._server, timeout)
+        while True:
+            try:
+                report = self._upload(documents, key, attempts.remaining())
+                self._server.answered = True
+                return report
+            except ExpertRAGError as error:
+                if not isinstance(documents, Sequence):
+                    raise
+                time.sleep(attempts.wait_s(error))
+
+    def _upload(self, documents: Iterable[DocumentInput], key: str, timeout: float) -> UpdateReport:
         started: Future[grpc.Call] = Future()
         failure: list[BaseException] = []
 
         def messages() -> Iterator[index_pb2.UpsertRequest]:
             try:
+                first = index_pb2.UpsertRequest(
+                    collection=self._connection.collection, idempotency_key=key
+                )
                 for document in documents:
-                    yield index.document_to_proto(document)
+                    message = index.document_to_proto(document)
+                    message.MergeFrom(first)
+                    first = index_pb2.UpsertRequest()
+                    yield message
             except Exception as error:  # if raised in gRPC's thread, it would only be logged
                 failure.append(error)
                 started.result().cancel()
 
         with self._errors(timeout, failure):
-            call = self._stubs.index.Upsert.future(messages(), timeout=timeout)
+            call = self._stubs.index.Upsert.future(
+                messages(), timeout=timeout, metadata=self._connection.metadata()
+            )
             started.set_result(call)
             return index.upsert_from_proto(call.result())
 
@@ -118,10 +157,15 @@ class RemoteBackend:
     ) -> Any:
         """Send a request, again while the server restarts or loads its models."""
         attempts = Attempts(self._server, timeout, repeatable=repeatable)
+        name_collection(message, self._connection.collection)
         while True:
             try:
                 with self._errors(timeout):
-                    response = method(message, timeout=attempts.remaining())
+                    response = method(
+                        message,
+                        timeout=attempts.remaining(),
+                        metadata=self._connection.metadata(),
+                    )
                 self._server.answered = True
                 return response
             except ExpertRAGError as error:
@@ -137,6 +181,12 @@ class RemoteBackend:
             if failure:
                 raise failure[0] from None
             raise Cancelled("the call was cancelled") from None
+
+
+def name_collection(message: Any, collection: str) -> None:
+    """Name the collection in a request that is about one."""
+    if collection and "collection" in message.DESCRIPTOR.fields_by_name:
+        message.collection = collection
 
 
 def check_seq(got: int, expected: int) -> None:

@@ -211,6 +211,24 @@ class ServiceConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CollectionsConfig:
+    """Collections beside the store of ``index``."""
+
+    folder: str = option(
+        "", "Folder of the collections that callers create. Unset: they cannot create any."
+    )
+    memory_mib: int = option(
+        4096,
+        "Vectors of open collections, in MiB; beyond it, the least recently used ones are closed, "
+        "and opened again by their next call.",
+        minimum=1,
+    )
+
+    def __post_init__(self) -> None:
+        _validate(self, "collections")
+
+
+@dataclass(frozen=True, slots=True)
 class AuthConfig:
     """Who may call. Without ``tokens`` and ``jwt_keys``, everyone who reaches the server."""
 
@@ -310,6 +328,7 @@ class Config:
     gate: GateConfig = field(default_factory=GateConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
+    collections: CollectionsConfig = field(default_factory=CollectionsConfig)
     auth: AuthConfig = field(default_factory=AuthConfig)
     tls: TlsConfig = field(default_factory=TlsConfig)
     quota: QuotaConfig = field(default_factory=QuotaConfig)
@@ -346,7 +365,9 @@ class Setting:
     @property
     def flag(self) -> str:
         """Name of the flag: ``--address``; a name that is vague alone includes its section."""
-        if self.section in ("audit", "log", "quota", "tls") or self.name == "bundle":
+        if self.key == "collections.folder":
+            return "--collections"
+        if self.section in ("audit", "collections", "log", "quota", "tls") or self.name == "bundle":
             return f"--{self.section}-{self.name}"
         return "-k" if self.name == "k" else "--" + self.name.replace("_", "-")
 

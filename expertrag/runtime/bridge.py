@@ -2,9 +2,9 @@
 
 A slow reader costs bounded memory, and does not hold up the thread: once ``CAPACITY`` events are
 queued, pieces of text are joined in the queue, up to the length of the answer; other events wait.
-Pieces are joined when they are sent, too: a streamed message costs about 50 us of the loop's CPU however short it
-is, so pieces that come within ``FLUSH_S`` of the last batch are sent together, up to
-``FLUSH_PIECES``. The first piece is never delayed.
+Pieces are joined when they are sent, too: a streamed message costs about 50 us of the loop's CPU
+however short it is, so pieces that come within ``FLUSH_S`` of the last batch are sent together, up
+to ``FLUSH_PIECES``. The first piece is never delayed.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
 from expertrag.api.folding import afold
-from expertrag.api.types import AnswerEvent
+from expertrag.api.types import AnswerEvent, UsageEvent
 from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
 from expertrag.service.runtime import Servicer
@@ -24,29 +24,34 @@ class AnswerService(Servicer, AnswerServiceServicer):
         self, request: answer_pb2.AnswerRequest, context: Context
     ) -> answer_pb2.AnswerResponse:
         """Answer in one message."""
-        async with aclosing(self._events(request.question, context)) as events:
+        async with aclosing(self._events(request, context)) as events:
             return answer_to_proto(await afold(events))
 
     async def StreamAnswer(self, request: answer_pb2.StreamAnswerRequest, context: Context) -> None:
         """Write the events; a cancelled call raises at the write, which closes the answer."""
         seq = 0
-        async with aclosing(self._events(request.question, context)) as events:
+        async with aclosing(self._events(request, context)) as events:
             async for event in events:
                 await context.write(event_to_proto(seq, event))
                 seq += 1
 
     async def _events(
-        self, question: answer_pb2.Question, context: Context
+        self, asked: answer_pb2.AnswerRequest | answer_pb2.StreamAnswerRequest, context: Context
     ) -> AsyncGenerator[AnswerEvent]:
-        pipeline = self._runtime.pipeline
-        request = question_from_proto(question)
+        opened = self._runtime.opener(asked.collection)
+        request = question_from_proto(asked.question)
 
         def work(stop: Stop) -> Iterator[AnswerEvent]:
-            return pipeline.answer(request, stop)
+            with opened() as pipeline:
+                yield from pipeline.answer(request, stop)
 
         call = CALL.get()
+        self._runtime.quotas.check(call.caller, "tokens")
         async with aclosing(self._runtime.workers.stream(CallKind.ANSWER, context, work)) as events:
             async for event in events:
                 call.note(event)
                 self._runtime.metrics.observe(event)
+                if isinstance(event, UsageEvent):
+                    tokens = event.usage.prompt_tokens + event.usage.completion_tokens
+                    self._runtime.quotas.charge(call.caller, "tokens", tokens)
                 yield event

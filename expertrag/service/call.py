@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from expertrag.api.types import AnswerEvent, GateEvent, UsageEvent
+from expertrag.auth import LOCAL, Caller
 from expertrag.service.status import REQUEST_ID_KEY
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -21,6 +22,7 @@ class Call:
 
     method: str
     request_id: str
+    caller: Caller = LOCAL
     started: float = field(default_factory=time.perf_counter)
     facts: dict[str, str | int | float] = field(default_factory=dict)
 

@@ -17,11 +17,14 @@ class EmbedService(Servicer, EmbedServiceServicer):
         self, request: embed_pb2.EmbedRequest, context: Context
     ) -> embed_pb2.EmbedResponse:
         """Encode a batch."""
-        pipeline = self._runtime.pipeline
+        opened = self._runtime.opener(request.collection)
         ask = embed_from_proto(request)
 
         def work(stop: Stop) -> embed_pb2.EmbedResponse:
-            vectors = pipeline.embed(ask.texts, role=ask.role, domain=ask.domain, should_stop=stop)
-            return vectors_to_proto(vectors, pipeline.info().embedder)
+            with opened() as pipeline:
+                vectors = pipeline.embed(
+                    ask.texts, role=ask.role, domain=ask.domain, should_stop=stop
+                )
+                return vectors_to_proto(vectors, pipeline.info().embedder)
 
         return await self._runtime.workers.run(CallKind.EMBED, context, work)

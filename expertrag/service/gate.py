@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from expertrag.api.types import GateEvent
+from expertrag.api.types import GateDecision, GateEvent
+from expertrag.auth import LOCAL
+from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
 from expertrag.service.runtime import Servicer
 from expertrag.service.workers import CallKind, Context
@@ -18,15 +20,20 @@ class GateService(Servicer, GateServiceServicer):
         self, request: gate_pb2.DecideRequest, context: Context
     ) -> gate_pb2.DecideResponse:
         """Decide and explain."""
-        pipeline = self._runtime.pipeline
+        opened = self._runtime.opener(request.collection)
         ask = decide_from_proto(request)
-        decision = await self._runtime.workers.run(
-            CallKind.GATE,
-            context,
-            lambda stop: pipeline.decide(
-                ask.question, ask.mode, threshold=ask.threshold, domain=ask.domain, should_stop=stop
-            ),
-        )
+
+        def work(stop: Stop) -> GateDecision:
+            with opened() as pipeline:
+                return pipeline.decide(
+                    ask.question,
+                    ask.mode,
+                    threshold=ask.threshold,
+                    domain=ask.domain,
+                    should_stop=stop,
+                )
+
+        decision = await self._runtime.workers.run(CallKind.GATE, context, work)
         event = GateEvent(decision)
         CALL.get().note(event)
         self._runtime.metrics.observe(event)
@@ -36,9 +43,12 @@ class GateService(Servicer, GateServiceServicer):
         self, request: gate_pb2.ReportFeedbackRequest, context: Context
     ) -> gate_pb2.ReportFeedbackResponse:
         """Store feedback."""
-        pipeline = self._runtime.pipeline
+        audit = self._runtime.collections.audit
+        caller = CALL.get().caller.id
         feedback = feedback_from_proto(request)
         await self._runtime.workers.run(
-            CallKind.FEEDBACK, context, lambda stop: pipeline.feedback(feedback)
+            CallKind.FEEDBACK,
+            context,
+            lambda stop: audit.feedback(feedback, "" if caller == LOCAL.id else caller),
         )
         return gate_pb2.ReportFeedbackResponse()

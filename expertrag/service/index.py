@@ -2,69 +2,80 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import CancelledError
+from collections.abc import AsyncIterator
 
-from expertrag.api.errors import Cancelled, DeadlineExceeded, PermissionDenied
-from expertrag.api.types import DocumentInput, UpdateReport
+from expertrag.api.errors import PermissionDenied
+from expertrag.api.types import IndexStats, UpdateReport
+from expertrag.auth import Caller
 from expertrag.runtime.stop import Stop
-from expertrag.service.runtime import Servicer
+from expertrag.service.call import CALL
+from expertrag.service.idempotency import Responses
+from expertrag.service.runtime import Runtime, Servicer
+from expertrag.service.upload import Upload
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import index_pb2
 from expertrag.v1.index_pb2_grpc import IndexServiceServicer
-from expertrag.wire.index import (
-    delete_to_proto,
-    document_from_proto,
-    stats_to_proto,
-    upsert_to_proto,
-)
-
-END_OR_CANCEL_S = 0.05
-"""gRPC ends the request stream of a cancelled call like that of a complete one, and reports the
-cancel a moment later. Without this wait, 252 of 300 aborted uploads were partly published."""
+from expertrag.wire.index import delete_to_proto, stats_to_proto, upsert_to_proto
 
 
 class IndexService(Servicer, IndexServiceServicer):
     """Writes one generation per call; off unless ``allow_writes``."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime)
+        self._responses = Responses()
 
     async def Upsert(
         self, request_iterator: AsyncIterator[index_pb2.UpsertRequest], context: Context
     ) -> index_pb2.UpsertResponse:
         """Add or replace the documents of a stream."""
         self._check_writable()
-        pipeline = self._runtime.pipeline
-        loop = asyncio.get_running_loop()
-        idle_s = self._runtime.config.upload_idle_s
+        caller = CALL.get().caller
+        upload = Upload(
+            request_iterator,
+            self._runtime.config.upload_idle_s,
+            lambda: self._charge(caller, 1),
+        )
+        collection, key = await upload.begin()
+        opened = self._runtime.opener(collection)
 
         def work(stop: Stop) -> UpdateReport:
-            return pipeline.upsert(_pulled(request_iterator, loop, stop, idle_s))
+            with opened() as pipeline:
+                return pipeline.upsert(upload.documents(stop))
 
-        report = await self._runtime.workers.run(CallKind.WRITE, context, work)
-        await self._observe(context)
-        return upsert_to_proto(report)
+        async def write() -> index_pb2.UpsertResponse:
+            report = await self._runtime.workers.run(CallKind.WRITE, context, work)
+            await self._observe(collection, context)
+            return upsert_to_proto(report)
+
+        return await self._responses.once(self._scope("Upsert", collection), key, write)
 
     async def Delete(
         self, request: index_pb2.DeleteRequest, context: Context
     ) -> index_pb2.DeleteResponse:
         """Delete documents by id."""
         self._check_writable()
-        pipeline = self._runtime.pipeline
+        opened = self._runtime.opener(request.collection)
         ids = list(request.ids)
-        report = await self._runtime.workers.run(
-            CallKind.WRITE, context, lambda stop: pipeline.delete(ids)
-        )
-        await self._observe(context)
-        return delete_to_proto(report)
+        self._charge(CALL.get().caller, len(ids))
+
+        def work(stop: Stop) -> UpdateReport:
+            with opened() as pipeline:
+                return pipeline.delete(ids)
+
+        async def write() -> index_pb2.DeleteResponse:
+            report = await self._runtime.workers.run(CallKind.WRITE, context, work)
+            await self._observe(request.collection, context)
+            return delete_to_proto(report)
+
+        scope = self._scope("Delete", request.collection)
+        return await self._responses.once(scope, request.idempotency_key, write)
 
     async def Stats(
         self, request: index_pb2.StatsRequest, context: Context
     ) -> index_pb2.StatsResponse:
         """Describe the served generation."""
-        pipeline = self._runtime.pipeline
-        stats = await self._runtime.workers.run(
-            CallKind.READ, context, lambda stop: pipeline.stats()
-        )
+        stats = await self._stats(request.collection, context)
         return index_pb2.StatsResponse(stats=stats_to_proto(stats))
 
     def _check_writable(self) -> None:
@@ -74,48 +85,27 @@ class IndexService(Servicer, IndexServiceServicer):
                 reason="WRITES_DISABLED",
             )
 
-    async def _observe(self, context: Context) -> None:
-        pipeline = self._runtime.pipeline
-        stats = await self._runtime.workers.run(
-            CallKind.READ, context, lambda stop: pipeline.stats()
-        )
-        self._runtime.metrics.observe_index(stats)
+    def _scope(self, method: str, collection: str) -> tuple[str, ...]:
+        return method, CALL.get().caller.id, collection
 
+    def _charge(self, caller: Caller, documents: int) -> None:
+        """Charge documents to a caller.
 
-def _pulled(
-    requests: AsyncIterator[index_pb2.UpsertRequest],
-    loop: asyncio.AbstractEventLoop,
-    stop: Stop,
-    idle_s: float,
-) -> Iterator[DocumentInput]:
-    """Yield documents in a worker thread, reading each from the stream on demand.
+        :raises Overloaded: it has used up its quota.
+        """
+        quotas = self._runtime.quotas
+        quotas.check(caller, "documents")
+        quotas.charge(caller, "documents", documents)
 
-    This makes a fast sender wait for the embedder. A sender that is idle for ``idle_s`` keeps other
-    writers waiting, so its call fails. Any error aborts the write before it is published.
-    """
+    async def _observe(self, collection: str, context: Context) -> None:
+        if not collection:
+            self._runtime.metrics.observe_index(await self._stats(collection, context))
 
-    async def read() -> index_pb2.UpsertRequest | None:
-        request = await anext(requests, None)
-        if request is None:
-            await asyncio.sleep(END_OR_CANCEL_S)
-        return request
+    async def _stats(self, collection: str, context: Context) -> IndexStats:
+        opened = self._runtime.opener(collection)
 
-    while True:
-        stop()
-        future = asyncio.run_coroutine_threadsafe(read(), loop)
-        try:
-            request = future.result(min(idle_s, stop.remaining() or idle_s))
-        except TimeoutError:
-            future.cancel()
-            stop()
-            raise DeadlineExceeded(
-                f"no document came for {idle_s:g} s; nothing was changed: send the documents of a "
-                "call without pauses",
-                reason="UPLOAD_IDLE",
-            ) from None
-        except CancelledError:
-            raise Cancelled("the sender cancelled; nothing was changed") from None
-        if request is None:
-            stop()
-            return
-        yield document_from_proto(request)
+        def work(stop: Stop) -> IndexStats:
+            with opened() as pipeline:
+                return pipeline.stats()
+
+        return await self._runtime.workers.run(CallKind.READ, context, work)

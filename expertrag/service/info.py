@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from expertrag._version import __version__
 from expertrag.api import validation
+from expertrag.api.types import ServerInfo
+from expertrag.runtime.stop import Stop
 from expertrag.service.runtime import Servicer
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import info_pb2
@@ -16,12 +18,16 @@ class InfoService(Servicer, InfoServiceServicer):
 
     async def Info(self, request: info_pb2.InfoRequest, context: Context) -> info_pb2.InfoResponse:
         """Describe the server; while it loads, only its version and limits."""
-        pipeline = self._runtime.loaded
-        if pipeline is None:
+        if self._runtime.loaded is None:
             return info_pb2.InfoResponse(
                 version=__version__,
                 max_query_bytes=validation.MAX_QUERY_BYTES,
                 max_k=validation.MAX_K,
             )
-        info = await self._runtime.workers.run(CallKind.READ, context, lambda stop: pipeline.info())
-        return info_to_proto(info)
+        opened = self._runtime.opener(request.collection)
+
+        def work(stop: Stop) -> ServerInfo:
+            with opened() as pipeline:
+                return pipeline.info()
+
+        return info_to_proto(await self._runtime.workers.run(CallKind.READ, context, work))

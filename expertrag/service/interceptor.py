@@ -1,4 +1,4 @@
-"""Interceptor of every call: request id, malformed messages, errors, metrics, log line."""
+"""Interceptor of every call: caller, quota, malformed messages, errors, metrics, log line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from expertrag.api.errors import ExpertRAGError, InvalidArgument, ServerError
+from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
+from expertrag.auth import LOCAL, Authenticator, Caller
 from expertrag.service.call import CALL, Call, request_id_of
+from expertrag.service.inflight import InFlight
 from expertrag.service.metrics import Metrics
+from expertrag.service.quotas import Quotas
+from expertrag.service.scopes import SCOPES
 from expertrag.service.status import REQUEST_ID_KEY, message_of, status_of
 from expertrag.service.workers import Context
 
@@ -29,8 +33,13 @@ class Malformed:
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every method of ``expertrag.v1``; health and reflection are not wrapped."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(
+        self, metrics: Metrics, authenticator: Authenticator, quotas: Quotas, in_flight: InFlight
+    ) -> None:
         self._metrics = metrics
+        self._authenticator = authenticator
+        self._quotas = quotas
+        self._in_flight = in_flight
 
     async def intercept_service(
         self,
@@ -44,26 +53,39 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return handler
         method = path.removeprefix("/expertrag.v1.")
         behaviour, factory = _behaviour_and_factory(handler)
+        received = None if handler.request_streaming else await self._in_flight.receive()
 
         async def wrapped(request: Any, context: Context) -> Any:
-            async with self._served(method, context):
-                checked = _stream(request) if handler.request_streaming else _checked(request)
-                return await behaviour(checked, context)
+            if received is not None:
+                received()
+            async with self._served(method, context) as call:
+                if received is None:
+                    return await behaviour(self._stream(request, call.caller), context)
+                message = _checked(request)
+                size = message.ByteSize()
+                self._quotas.charge(call.caller, "bytes", size)
+                with self._in_flight.holding(size):
+                    return await behaviour(message, context)
 
         reader = _reader(handler.request_deserializer)
         wrapper: Handler = factory(wrapped, reader, handler.response_serializer)
         return wrapper
 
     @asynccontextmanager
-    async def _served(self, method: str, context: Context) -> AsyncIterator[None]:
-        """Track a call from its arrival to its end."""
+    async def _served(self, method: str, context: Context) -> AsyncIterator[Call]:
+        """Track a call from its arrival to its end; refuse one that its caller may not make."""
         call = Call(method, request_id_of(context.invocation_metadata()))
         CALL.set(call)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
         code = "OK"
         self._metrics.in_flight.inc()
         try:
-            yield
+            call.caller = self._authenticator.caller(
+                context.invocation_metadata(), context.auth_context()
+            )
+            call.caller.require(SCOPES[method])
+            with self._quotas.call(call.caller):
+                yield call
         except asyncio.CancelledError:
             remaining: float | None = context.time_remaining()
             expired = remaining is not None and remaining <= 0
@@ -72,8 +94,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         except Exception as raised:
             error = raised if isinstance(raised, ExpertRAGError) else _unexpected(raised, call)
             code = error.code
-            if error.reason == "OVERLOADED":
-                self._metrics.shed.labels(method).inc()
+            if isinstance(error, Overloaded):
+                self._metrics.shed.labels(method, error.reason).inc()
             status, trailing = status_of(error, call.request_id)
             await context.abort(status, message_of(error), trailing)
         finally:
@@ -86,8 +108,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 method=method,
                 code=code,
                 ms=round(call.seconds * 1000, 1),
+                **({} if call.caller.id == LOCAL.id else {"caller": call.caller.id}),
                 **call.facts,
             )
+
+    async def _stream(self, messages: AsyncIterator[Any], caller: Caller) -> AsyncIterator[Any]:
+        async for message in messages:
+            checked = _checked(message)
+            self._quotas.charge(caller, "bytes", checked.ByteSize())
+            self._quotas.check(caller, "bytes")
+            yield checked
 
 
 def _behaviour_and_factory(handler: Handler) -> tuple[Any, Any]:
@@ -115,11 +145,6 @@ def _checked(message: Any) -> Any:
             reason="MALFORMED_MESSAGE",
         )
     return message
-
-
-async def _stream(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    async for message in messages:
-        yield _checked(message)
 
 
 def _unexpected(error: Exception, call: Call) -> ExpertRAGError:

@@ -50,7 +50,10 @@ class Metrics:
         self.in_flight = Gauge("expertrag_in_flight", "Calls that run or wait.", registry=registry)
         self._waiting = Gauge("expertrag_waiting", "Calls that wait for a slot.", registry=registry)
         self.shed = Counter(
-            "expertrag_shed", "Calls rejected because of load.", ["method"], registry=registry
+            "expertrag_shed",
+            "Calls rejected because of load or of the caller's quota.",
+            ["method", "reason"],
+            registry=registry,
         )
         self._gate = Counter(
             "expertrag_gate", "Decisions of the gate.", ["mode", "action"], registry=registry

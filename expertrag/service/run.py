@@ -8,16 +8,16 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from expertrag.config import ServiceConfig
+from expertrag.config import Config
 from expertrag.service.server import Server
 
 if TYPE_CHECKING:
-    from expertrag.answer.pipeline import Pipeline
+    from expertrag.answer.collections import Collections
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def serve(config: ServiceConfig, load: Callable[[], Pipeline]) -> None:
+async def serve(config: Config, load: Callable[[], Collections]) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends the process at once.
 
     :raises ExpertRAGError: if the address is taken or the pipeline cannot be loaded.

@@ -1,17 +1,27 @@
-"""State shared by all servicers: the loaded pipeline, the workers and the metrics."""
+"""State shared by all servicers: the collections, the workers and the metrics."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from expertrag.answer.collections import DEFAULT, unknown_collection
 from expertrag.api.errors import Unavailable
+from expertrag.audit import Asker
+from expertrag.auth import LOCAL, Caller, Scope
 from expertrag.config import ServiceConfig
+from expertrag.service.call import CALL
 from expertrag.service.metrics import Metrics
+from expertrag.service.quotas import Quotas
 from expertrag.service.workers import Workers
 
 if TYPE_CHECKING:
+    from expertrag.answer.collections import Collections
     from expertrag.answer.pipeline import Pipeline
+
+Opener: TypeAlias = "Callable[[], AbstractContextManager[Pipeline]]"
 
 
 @dataclass(slots=True)
@@ -21,19 +31,53 @@ class Runtime:
     config: ServiceConfig
     metrics: Metrics
     workers: Workers
-    loaded: Pipeline | None = None
+    quotas: Quotas
+    loaded: Collections | None = None
 
     @property
-    def pipeline(self) -> Pipeline:
-        """The pipeline.
+    def collections(self) -> Collections:
+        """The collections.
 
-        :raises Unavailable: while it is loading.
+        :raises Unavailable: while the models are loading.
         """
         if self.loaded is None:
             raise Unavailable(
                 "the models are still loading; try again in a moment", reason="LOADING"
             )
         return self.loaded
+
+    def opener(self, collection: str) -> Opener:
+        """Return what opens a collection for the current call, in a worker thread.
+
+        :param collection: its name in the request; empty for the caller's default.
+        :raises Unavailable: while the models are loading.
+        :raises NotFound: the caller may not name it.
+        """
+        collections, caller = self.collections, CALL.get().caller
+        key = key_of(collection, caller)
+        local = caller.id == LOCAL.id
+        asked_by = Asker("" if local else caller.id, "" if key == DEFAULT else key)
+
+        @contextmanager
+        def opened() -> Iterator[Pipeline]:
+            with collections.opened(key) as pipeline:
+                yield pipeline.serving(caller.access, asked_by)
+
+        return opened
+
+
+def key_of(collection: str, caller: Caller) -> str:
+    """Return the key of the collection that a caller names.
+
+    A caller with a tenant names this tenant's collections only. One without names those of no
+    tenant and, with the scope ADMIN, those of every tenant as ``TENANT/NAME``.
+
+    :raises NotFound: the caller may not name it; the same error as for one that does not exist.
+    """
+    name = collection or DEFAULT
+    if "/" in name and (caller.access.tenant or Scope.ADMIN not in caller.scopes):
+        raise unknown_collection(name)
+    return f"{caller.access.tenant}/{name}" if caller.access.tenant else name
 
 
 class Servicer:

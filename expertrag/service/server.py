@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 
+from expertrag.answer.collections import DEFAULT
 from expertrag.api.errors import Conflict
-from expertrag.config import ServiceConfig
+from expertrag.auth import Authenticator, Quota
+from expertrag.config import Config
 from expertrag.service.address import Address
 from expertrag.service.health import Health
+from expertrag.service.inflight import InFlight
 from expertrag.service.interceptor import CallInterceptor
 from expertrag.service.metrics import Metrics
+from expertrag.service.quotas import Quotas
 from expertrag.service.runtime import Runtime
 from expertrag.service.services import INFO, NAMES, SERVICES, add_reflection
+from expertrag.service.transport import check_exposure, is_local, server_credentials
 from expertrag.service.workers import Workers
 
 if TYPE_CHECKING:
-    from expertrag.answer.pipeline import Pipeline
+    from expertrag.answer.collections import Collections
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 LAME_DUCK_S = 0.5
@@ -49,13 +54,22 @@ _log = structlog.get_logger("expertrag.service")
 class Server:
     """One gRPC server; use it on one event loop."""
 
-    def __init__(self, config: ServiceConfig, load: Callable[[], Pipeline]) -> None:
-        """Prepare the server; it runs ``load`` in a thread and closes the pipeline it returns."""
-        self._config = config
+    def __init__(self, config: Config, load: Callable[[], Collections]) -> None:
+        """Prepare the server; it runs ``load`` in a thread and closes what it returns.
+
+        :raises InvalidArgument: if the address is beyond loopback without TLS, or a token or key
+            file cannot be used.
+        """
+        self._config = config.service
         self._load = load
-        self._address = Address.parse(config.address)
+        self._address = Address.parse(self._config.address)
+        check_exposure(self._address, config.auth, config.tls)
+        self._credentials = server_credentials(config.tls)
+        self._authenticator = authenticator_of(config)
         self._metrics = Metrics()
-        self._runtime = Runtime(config, self._metrics, Workers(config))
+        quotas = Quotas()
+        self._runtime = Runtime(self._config, self._metrics, Workers(self._config), quotas)
+        self._interceptor = CallInterceptor(self._metrics, self._authenticator, quotas, InFlight())
         self._metrics.watch_waiting(self._runtime.workers.waiting)
         self._health = Health(NAMES)
         self._grpc: grpc.aio.Server | None = None
@@ -85,14 +99,15 @@ class Server:
         self._address.check_free()
         metrics_host = self._address.host.strip("[]") or LOOPBACK
         self._metrics.start(metrics_host, self._config.metrics_port)
-        server = grpc.aio.server(interceptors=[CallInterceptor(self._metrics)], options=OPTIONS)
+        server = grpc.aio.server(interceptors=[self._interceptor], options=OPTIONS)
         for servicer, add in SERVICES.items():
             add(servicer(self._runtime), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        if self._config.reflection:
+        reflection = self._config.reflection
+        if is_local(self._address) if reflection is None else reflection:
             add_reflection(server)
         try:
-            port = server.add_insecure_port(str(self._address))
+            port = self._add_port(server)
         except RuntimeError as error:
             self._metrics.stop()
             raise Conflict(
@@ -104,8 +119,12 @@ class Server:
         await server.start()
         self._grpc = server
         await self._health.set(True, [INFO])
-        self._warn_if_open()
-        _log.info("listening", address=self.address)
+        _log.info(
+            "listening",
+            address=self.address,
+            tls=self._credentials is not None,
+            tokens=not self._authenticator.open,
+        )
         self._loading = asyncio.create_task(self._load_pipeline())
 
     async def wait_loaded(self) -> None:
@@ -132,22 +151,34 @@ class Server:
         _log.info("stopped", address=self.address)
 
     async def _load_pipeline(self) -> None:
-        pipeline = await asyncio.to_thread(self._load)
-        self._runtime.loaded = pipeline
-        self._metrics.observe_index(pipeline.stats())
-        self._metrics.watch_engine(pipeline.generation_counters)
+        collections = await asyncio.to_thread(self._load)
+        self._runtime.loaded = collections
+        if collections.has_default:
+            with collections.opened(DEFAULT) as pipeline:
+                self._metrics.observe_index(pipeline.stats())
+                self._metrics.watch_engine(pipeline.generation_counters)
         await self._health.set(True)
         _log.info("ready", address=self.address)
 
-    def _warn_if_open(self) -> None:
-        host = self._address.host.strip("[]")
-        if self._address.path or host == "localhost":
-            return
-        try:
-            loopback = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            loopback = False
-        if not loopback:
-            _log.warning(
-                "listening beyond loopback without encryption or authentication", host=host
-            )
+    def _add_port(self, server: grpc.aio.Server) -> int:
+        if self._credentials is None:
+            return server.add_insecure_port(str(self._address))
+        return server.add_secure_port(str(self._address), self._credentials)
+
+
+def authenticator_of(config: Config) -> Authenticator:
+    """Return what checks the tokens that a configuration accepts.
+
+    :raises NotFound: the token file does not exist.
+    :raises InvalidArgument: the key file holds no public key.
+    """
+    auth = config.auth
+    verifier = None
+    if auth.jwt_keys:
+        from expertrag.auth.jwt import JwtVerifier
+
+        verifier = JwtVerifier(
+            Path(auth.jwt_keys), issuer=auth.jwt_issuer, audience=auth.jwt_audience
+        )
+    tokens = Path(auth.tokens) if auth.tokens else None
+    return Authenticator(tokens, verifier, Quota(**asdict(config.quota)))

@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from expertrag.service.answer import AnswerService
+from expertrag.service.collection import CollectionService
 from expertrag.service.embed import EmbedService
 from expertrag.service.gate import GateService
 from expertrag.service.index import IndexService
@@ -18,6 +19,7 @@ from expertrag.service.retrieve import RetrieveService
 from expertrag.service.runtime import Runtime
 from expertrag.v1 import (
     answer_pb2_grpc,
+    collection_pb2_grpc,
     embed_pb2_grpc,
     gate_pb2_grpc,
     index_pb2_grpc,
@@ -35,6 +37,7 @@ SERVICES: dict[Callable[[Runtime], Any], Callable[[Any, grpc.aio.Server], None]]
     GateService: gate_pb2_grpc.add_GateServiceServicer_to_server,
     EmbedService: embed_pb2_grpc.add_EmbedServiceServicer_to_server,
     IndexService: index_pb2_grpc.add_IndexServiceServicer_to_server,
+    CollectionService: collection_pb2_grpc.add_CollectionServiceServicer_to_server,
     InfoService: info_pb2_grpc.add_InfoServiceServicer_to_server,
 }
 INFO = "expertrag.v1.InfoService"

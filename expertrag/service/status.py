@@ -68,6 +68,11 @@ def _details(error: ExpertRAGError, request_id: str) -> list[Message]:
             field=_cut(error.metadata["field"], _VALUE_BYTES), description=message_of(error)
         )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    if "quota" in error.metadata:
+        exceeded = error_details_pb2.QuotaFailure.Violation(
+            subject=error.metadata["caller"], description=message_of(error)
+        )
+        details.append(error_details_pb2.QuotaFailure(violations=[exceeded]))
     if isinstance(error, Overloaded) and error.retry_after_s is not None:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromMilliseconds(round(error.retry_after_s * 1000))

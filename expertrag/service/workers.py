@@ -16,6 +16,7 @@ from expertrag.config import ServiceConfig
 from expertrag.runtime.bridge import EventBridge
 from expertrag.runtime.stop import Stop
 from expertrag.service.admission import Admission, Slot
+from expertrag.service.call import CALL
 
 T = TypeVar("T")
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic in the stubs only
@@ -41,7 +42,9 @@ class Workers:
         self._config = config
         self._admissions = {
             kind: Admission(
-                1 if kind is CallKind.WRITE else config.max_concurrency, config.queue_depth
+                1 if kind is CallKind.WRITE else config.max_concurrency,
+                config.queue_depth,
+                patient=kind is CallKind.WRITE,
             )
             for kind in CallKind
         }
@@ -89,7 +92,8 @@ class Workers:
         timeout = asyncio.timeout(stop.remaining())
         try:
             async with timeout:
-                slot = await self._admissions[kind].acquire()
+                caller = CALL.get().caller.id
+                slot = await self._admissions[kind].acquire(caller, stop.remaining())
                 yield stop, slot
         except TimeoutError:
             if timeout.expired():

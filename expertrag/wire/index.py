@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -36,9 +37,9 @@ def document_from_proto(request: index_pb2.UpsertRequest) -> DocumentInput:
 
 
 def ids_to_proto(ids: Sequence[str]) -> index_pb2.DeleteRequest:
-    """Return the request of a delete."""
+    """Return the request of a delete, with a key of its own: it may be sent again."""
     with fits_the_wire():
-        return index_pb2.DeleteRequest(ids=ids)
+        return index_pb2.DeleteRequest(ids=ids, idempotency_key=uuid.uuid4().hex)
 
 
 def upsert_to_proto(report: UpdateReport) -> index_pb2.UpsertResponse:

@@ -13,26 +13,29 @@ from typing import TYPE_CHECKING
 
 from serving_fixtures import PacedGenerator
 
-from expertrag.config import ServiceConfig
+from expertrag.config import Config, ServiceConfig
 from expertrag.service import serve
 
 if TYPE_CHECKING:
-    from expertrag.answer.pipeline import Pipeline
+    from expertrag.answer.collections import Collections
 
 ANSWER_S = 1.5
 WORDS = 50
 
 
-def load() -> Pipeline:
+def load() -> Collections:
     """Open the store, or never finish."""
     if len(sys.argv) < 4:
         time.sleep(3600)
+    from expertrag.answer.collections import Collections
     from expertrag.answer.pipeline import Pipeline
     from expertrag_retriever.encoder import load_embedder
 
     model = PacedGenerator(step_s=ANSWER_S / WORDS, words=WORDS)
-    return Pipeline(Path(sys.argv[2]), load_embedder(sys.argv[3]), model)
+    pipeline = Pipeline(Path(sys.argv[2]), load_embedder(sys.argv[3]), model)
+    return Collections.single(pipeline)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(ServiceConfig(address=sys.argv[1], drain_s=10.0), load))
+    service = ServiceConfig(address=sys.argv[1], drain_s=10.0)
+    asyncio.run(serve(Config(service=service), load))

@@ -10,6 +10,7 @@ from serving_fixtures import StartServer
 
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.client import Client
+from expertrag.config import AuthConfig
 from expertrag.service.address import Address
 
 
@@ -48,7 +49,7 @@ def test_a_port_in_use(start_server: StartServer) -> None:
 
 def test_a_foreign_address(start_server: StartServer) -> None:
     with pytest.raises(InvalidArgument, match="cannot listen"):
-        start_server(address="192.0.2.1:0")
+        start_server(address="192.0.2.1:0", auth=AuthConfig(insecure=True))
 
 
 def test_a_live_socket_is_not_taken_over(start_server: StartServer, tmp_path: Path) -> None:

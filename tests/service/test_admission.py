@@ -53,10 +53,9 @@ def test_a_cancelled_waiter_frees_its_place(background: Background) -> None:
 
 def test_the_retry_delay_grows_with_the_queue(background: Background) -> None:
     async def advised(queue_depth: int) -> float:
-        admission = Admission(limit=1, queue_depth=queue_depth)
-        admission.leave(10.0)  # a call that took 10 s
-        admission.running = 0
+        admission = Admission(limit=1, queue_depth=queue_depth, patient=True)
         await admission.acquire()
+        admission.leave(10.0)  # a call that took 10 s
         await admission.acquire()
         waiters = [asyncio.create_task(admission.acquire()) for _ in range(queue_depth)]
         await asyncio.sleep(0)
@@ -68,6 +67,85 @@ def test_the_retry_delay_grows_with_the_queue(background: Background) -> None:
         return caught.value.retry_after_s
 
     assert background.run(advised(4)) == pytest.approx(5 * background.run(advised(0)))
+
+
+def test_callers_take_turns(background: Background) -> None:
+    async def order() -> list[str]:
+        admission = Admission(limit=1, queue_depth=8)
+        served: list[str] = []
+
+        async def call(caller: str) -> None:
+            slot = await admission.acquire(caller)
+            served.append(caller)
+            slot.release()
+
+        first = await admission.acquire("greedy")
+        calls = [asyncio.create_task(call(name)) for name in ["greedy"] * 4 + ["ada", "bob"] * 2]
+        await asyncio.sleep(0)
+        first.release()
+        await asyncio.gather(*calls)
+        assert (admission.running, admission.waiting) == (0, 0)
+        return served
+
+    turns = ["greedy", "ada", "bob", "greedy", "ada", "bob", "greedy", "greedy"]
+    assert background.run(order()) == turns
+
+
+def test_a_full_queue_makes_place_for_a_caller_with_fewer_calls(background: Background) -> None:
+    async def scenario() -> None:
+        admission = Admission(limit=1, queue_depth=4)
+        held = await admission.acquire("greedy")
+        greedy = [asyncio.create_task(admission.acquire("greedy")) for _ in range(4)]
+        await asyncio.sleep(0)
+        ada = asyncio.create_task(admission.acquire("ada"))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await greedy[-1]  # the newest of those with the most
+        assert admission.waiting == 4
+        with pytest.raises(Overloaded):
+            await admission.acquire("greedy")  # has the most itself
+        held.release()
+        (await greedy[0]).release()
+        (await ada).release()
+        (await greedy[1]).release()
+        (await greedy[2]).release()
+        assert (admission.running, admission.waiting) == (0, 0)
+
+    background.run(scenario())
+
+
+def test_a_wait_beyond_the_deadline_is_rejected_at_once(background: Background) -> None:
+    async def scenario() -> None:
+        admission = Admission(limit=2, queue_depth=8, patient=True)
+        await admission.acquire()
+        admission.leave(10.0)  # the mean is 2 s from now on
+        await admission.acquire()
+        await admission.acquire()
+        with pytest.raises(Overloaded):
+            await admission.acquire(remaining_s=0.9)
+        waiter = asyncio.create_task(admission.acquire(remaining_s=1.1))
+        await asyncio.sleep(0)
+        assert admission.waiting == 1
+        waiter.cancel()
+
+    background.run(scenario())
+
+
+def test_no_call_waits_longer_than_one_takes(background: Background) -> None:
+    async def scenario() -> None:
+        admission = Admission(limit=2, queue_depth=8)
+        await admission.acquire()
+        admission.leave(10.0)
+        await admission.acquire()
+        await admission.acquire()
+        waiters = [asyncio.create_task(admission.acquire()) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await admission.acquire()
+        for waiter in waiters:
+            waiter.cancel()
+
+    background.run(scenario())
 
 
 def test_overload_is_rejected_at_once_with_retry_info(

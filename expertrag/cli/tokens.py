@@ -1,0 +1,210 @@
+"""``expertrag tokens``: make, list, rotate and revoke the bearer tokens of a server."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.auth.caller import Scope
+from expertrag.cli.options import Command, configured, flags_of, json_flag
+from expertrag.cli.output import emit_json, note
+from expertrag.config import Config
+
+if TYPE_CHECKING:
+    from expertrag.auth.token_file import NewToken, Token, TokenFile
+
+ALL_LABELS = "*"
+DEFAULT_DAYS = 90
+
+flag = flags_of("TOKENS")
+
+
+@click.group()
+def tokens() -> None:
+    """Make, list, rotate and revoke the bearer tokens of a server.
+
+    The file of --tokens holds only their hashes. A running server follows its changes within a
+    second.
+    """
+
+
+def _with_file(command: Callable[..., None]) -> Command:
+    """Pass a command the token file of the configuration."""
+
+    @configured("auth.tokens")
+    @functools.wraps(command)
+    def run(config: Config, **rest: Any) -> None:
+        from expertrag.auth.token_file import TokenFile
+
+        if not config.auth.tokens:
+            raise InvalidArgument(
+                "no token file given: add --tokens FILE, or set EXPERTRAG_AUTH_TOKENS",
+                metadata={"field": "auth.tokens"},
+            )
+        command(file=TokenFile(Path(config.auth.tokens)), **rest)
+
+    return run
+
+
+@click.command()
+@click.argument("name")
+@flag(
+    "scopes",
+    "--scope",
+    multiple=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    default=(Scope.READ.value,),
+    help="read: ask and search; write: add and delete documents; admin: create and drop "
+    "collections. Repeatable; none includes another.",
+)
+@flag("--tenant", default="", help="Tenant whose collections it names. Unset: those of none.")
+@flag(
+    "labels",
+    "--label",
+    multiple=True,
+    default=(ALL_LABELS,),
+    metavar="LABEL",
+    help="Access label, repeatable: it sees documents without labels, and those with one of its "
+    "own. * sees every document; '' only those without labels.",
+)
+@flag(
+    "--days",
+    type=click.IntRange(min=0, max=36_500),
+    default=DEFAULT_DAYS,
+    help="Days until it expires; 0 for never.",
+)
+@flag(
+    "quota",
+    "--quota",
+    multiple=True,
+    metavar="NAME=N",
+    help="Limit of its own, repeatable, such as requests=60: requests, tokens, documents or bytes "
+    "per minute, or concurrent calls. Unset: those of the server.",
+)
+@json_flag
+@_with_file
+def create(
+    file: TokenFile,
+    name: str,
+    scopes: tuple[str, ...],
+    tenant: str,
+    labels: tuple[str, ...],
+    days: int,
+    quota: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Make a token called NAME, and print it: it is shown only now."""
+    from expertrag.api.access import Access
+    from expertrag.auth.caller import parse_scopes
+
+    seen = None if ALL_LABELS in labels else frozenset(label for label in labels if label)
+    made = file.create(
+        name,
+        parse_scopes(scopes),
+        access=Access(tenant, seen),
+        lifetime=timedelta(days=days) if days else None,
+        quota=_quota(quota),
+    )
+    _show(made, as_json)
+
+
+@click.command("list")
+@json_flag
+@_with_file
+def list_(file: TokenFile, as_json: bool) -> None:
+    """List the tokens, without their secrets."""
+    found = file.tokens()
+    if as_json:
+        emit_json([_facts(token) for token in found])
+        return
+    for token in found:
+        click.echo(_line(token))
+
+
+@click.command()
+@click.argument("token_id", metavar="ID")
+@flag(
+    "--grace-hours",
+    type=click.FloatRange(min=0),
+    default=24.0,
+    help="Hours that the old token is still accepted.",
+)
+@json_flag
+@_with_file
+def rotate(file: TokenFile, token_id: str, grace_hours: float, as_json: bool) -> None:
+    """Make a token like ID, which expires soon, and print it."""
+    _show(file.rotate(token_id, grace=timedelta(hours=grace_hours)), as_json)
+
+
+@click.command()
+@click.argument("token_id", metavar="ID")
+@json_flag
+@_with_file
+def revoke(file: TokenFile, token_id: str, as_json: bool) -> None:
+    """Revoke the token ID; servers refuse it within a second."""
+    revoked = file.revoke(token_id)
+    if as_json:
+        emit_json({"revoked": _facts(revoked)})
+    else:
+        click.echo(f"revoked {revoked.id} ({revoked.name})")
+
+
+for command in (create, list_, rotate, revoke):
+    tokens.add_command(command)
+
+
+def _show(made: NewToken, as_json: bool) -> None:
+    if as_json:
+        emit_json({**_facts(made.token), "token": made.text})
+        return
+    click.echo(made.text)
+    note(f"{_line(made.token)}; keep the token above, it is not shown again")
+
+
+def _facts(token: Token) -> dict[str, Any]:
+    labels = token.access.labels
+    return {
+        "id": token.id,
+        "name": token.name,
+        "scopes": sorted(token.scopes),
+        "tenant": token.access.tenant,
+        "labels": [ALL_LABELS] if labels is None else sorted(labels),
+        "created": token.created.isoformat(),
+        "expires": token.expires.isoformat() if token.expires else None,
+        "expired": token.expired,
+        "quota": token.quota.dump(),
+    }
+
+
+def _line(token: Token) -> str:
+    labels = token.access.labels
+    parts = [
+        token.id,
+        token.name,
+        "+".join(sorted(token.scopes)),
+        f"tenant {token.access.tenant}" if token.access.tenant else "no tenant",
+        "all labels" if labels is None else f"labels {', '.join(sorted(labels)) or 'none'}",
+        *(f"{name} {limit:,}" for name, limit in token.quota.dump().items()),
+    ]
+    ends = "never expires"
+    if token.expires:
+        ends = f"{'expired' if token.expired else 'expires'} {token.expires:%Y-%m-%d %H:%M} UTC"
+    return "  ".join([*parts, ends])
+
+
+def _quota(items: tuple[str, ...]) -> Any:
+    from expertrag.auth.quota import Quota
+
+    limits: dict[str, object] = {}
+    for item in items:
+        name, equals, number = item.partition("=")
+        if not equals or not number.isascii() or not number.isdigit():
+            raise InvalidArgument(f"quota: {item!r} is not NAME=N, such as requests=60")
+        limits[name] = int(number)
+    return Quota.parse(limits)

@@ -1,0 +1,102 @@
+"""How a client reaches a server: address, TLS, token, and the collection that it names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.types import Tls
+from expertrag.client.channel import OPTIONS
+from expertrag.runtime.network import is_loopback
+
+TOKEN_ENV = "EXPERTRAG_TOKEN"
+CA_ENV, CERT_ENV, KEY_ENV = "EXPERTRAG_CA", "EXPERTRAG_CLIENT_CERT", "EXPERTRAG_CLIENT_KEY"
+
+TokenSource = str | Callable[[], str]
+"""A bearer token, or a function that returns the current one; it is called before every call, and
+must not block."""
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An address, and what the client sends there with every call."""
+
+    address: str
+    token: TokenSource | None = None
+    tls: Tls | None = None
+    collection: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        address: str,
+        *,
+        token: TokenSource | None,
+        tls: Tls | bool | None,
+        collection: str,
+        insecure: bool,
+    ) -> Connection:
+        """Fill in what is not given from the environment.
+
+        :raises InvalidArgument: a token would cross a network in the clear.
+        """
+        token = token if token is not None else os.environ.get(TOKEN_ENV) or None
+        if tls is None and os.environ.get(CA_ENV):
+            cert, key = os.environ.get(CERT_ENV), os.environ.get(KEY_ENV)
+            tls = Tls(os.environ[CA_ENV], cert or None, key or None)
+        found = Tls() if tls is True else tls or None
+        local = address.startswith("unix:") or is_loopback(address.rpartition(":")[0])
+        if token is not None and not (found or local or insecure):
+            raise InvalidArgument(
+                f"the token would be sent to {address} in the clear: use TLS (tls=, or {CA_ENV}), "
+                "or insecure=True in a network that encrypts",
+                reason="INSECURE_TOKEN",
+                metadata={"field": "tls"},
+            )
+        return cls(address, token, found, collection)
+
+    @property
+    def credentials(self) -> grpc.ChannelCredentials | None:
+        """TLS of the channel; None for none.
+
+        :raises InvalidArgument: a file cannot be read.
+        """
+        if self.tls is None:
+            return None
+        ca, key, cert = (_read(name) for name in (self.tls.ca, self.tls.key, self.tls.cert))
+        found: grpc.ChannelCredentials = grpc.ssl_channel_credentials(ca, key, cert)
+        return found
+
+    @property
+    def options(self) -> tuple[tuple[str, str | int], ...]:
+        """Options of the channel."""
+        if self.tls is None or not self.tls.server_name:
+            return OPTIONS
+        return (*OPTIONS, ("grpc.ssl_target_name_override", self.tls.server_name))
+
+    def metadata(self) -> Metadata | None:
+        """Return the metadata of the next call."""
+        if self.token is None:
+            return None
+        text = self.token if isinstance(self.token, str) else self.token()
+        return (("authorization", f"Bearer {text.strip()}"),)
+
+
+def _read(name: str | os.PathLike[str] | None) -> bytes | None:
+    if name is None:
+        return None
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise InvalidArgument(
+            f"tls: {os.fspath(name)} cannot be read ({error.strerror})",
+            reason="INVALID_TLS",
+            metadata={"field": "tls"},
+        ) from None

@@ -1,0 +1,22 @@
+"""The scope that each method needs."""
+
+from __future__ import annotations
+
+from expertrag.auth import Scope
+
+SCOPES = {
+    "AnswerService/Answer": Scope.READ,
+    "AnswerService/StreamAnswer": Scope.READ,
+    "RetrieveService/Retrieve": Scope.READ,
+    "GateService/Decide": Scope.READ,
+    "GateService/ReportFeedback": Scope.READ,
+    "EmbedService/Embed": Scope.READ,
+    "IndexService/Stats": Scope.READ,
+    "IndexService/Upsert": Scope.WRITE,
+    "IndexService/Delete": Scope.WRITE,
+    "InfoService/Info": Scope.READ,
+    "CollectionService/ListCollections": Scope.READ,
+    "CollectionService/CreateCollection": Scope.ADMIN,
+    "CollectionService/DropCollection": Scope.ADMIN,
+}
+"""By method, without the package. A test compares it with the services."""
