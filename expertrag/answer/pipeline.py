@@ -54,6 +54,7 @@ from expertrag.config import GateConfig
 from expertrag.llm.base import Generator, ShouldStop, never_stop
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.meter import Meter
+from expertrag.runtime.tracing import stage_span
 
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
@@ -130,12 +131,13 @@ class Pipeline:
         started = time.perf_counter()
         with translated_errors(), self._leased() as view:
             should_stop()
-            result = view.searcher.search(
-                request.query,
-                k=request.k,
-                mode=request.mode,
-                filter=request.filter or None,
-            )
+            with stage_span("search"):
+                result = view.searcher.search(
+                    request.query,
+                    k=request.k,
+                    mode=request.mode,
+                    filter=request.filter or None,
+                )
         return RetrieveResult(
             passages=result.passages,
             generation=result.generation,
@@ -205,7 +207,8 @@ class Pipeline:
             vectors: list[list[float]] = []
             for some in _portions(texts):
                 should_stop()
-                vectors += encode(some, domain).tolist()
+                with stage_span("embed"):
+                    vectors += encode(some, domain).tolist()
         return vectors
 
     def upsert(self, documents: Iterable[DocumentInput]) -> UpdateReport:

@@ -13,6 +13,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Tls
 from expertrag.client.channel import OPTIONS
 from expertrag.runtime.network import is_loopback
+from expertrag.runtime.tracing import headers
 
 TOKEN_ENV = "EXPERTRAG_TOKEN"
 CA_ENV, CERT_ENV, KEY_ENV = "EXPERTRAG_CA", "EXPERTRAG_CLIENT_CERT", "EXPERTRAG_CLIENT_KEY"
@@ -82,11 +83,12 @@ class Connection:
         return (*OPTIONS, ("grpc.ssl_target_name_override", self.tls.server_name))
 
     def metadata(self) -> Metadata | None:
-        """Return the metadata of the next call."""
-        if self.token is None:
-            return None
-        text = self.token if isinstance(self.token, str) else self.token()
-        return (("authorization", f"Bearer {text.strip()}"),)
+        """Return the metadata of the next call: its trace and its token."""
+        found = headers()
+        if self.token is not None:
+            text = self.token if isinstance(self.token, str) else self.token()
+            found = (*found, ("authorization", f"Bearer {text.strip()}"))
+        return found or None
 
 
 def _read(name: str | os.PathLike[str] | None) -> bytes | None:

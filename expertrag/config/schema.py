@@ -191,6 +191,13 @@ class ServiceConfig:
         10.0, "Time that a sender of documents may be idle, in seconds.", minimum=0.1
     )
     max_upload_s: float = option(3_600.0, "Maximum deadline of a write, in seconds.", minimum=0.1)
+    lame_duck_s: float = option(
+        2.0,
+        "Seconds from NOT_SERVING to rejecting new calls after SIGTERM, so that load balancers can "
+        "switch away; 0 if nobody has asked for the health.",
+        minimum=0.0,
+        maximum=600,
+    )
     drain_s: float = option(
         30.0, "Time that running calls have after SIGTERM, in seconds.", minimum=0.0, maximum=3_600
     )

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from expertrag.api.types import Usage
+from expertrag.runtime.tracing import stage_span
 
 T = TypeVar("T")
 
@@ -31,25 +32,23 @@ class Meter:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to a stage."""
-        started = time.perf_counter()
-        try:
+        """Add the time spent inside to a stage, and trace it."""
+        with stage_span(name), self._timed(name):
             yield
-        finally:
-            self._seconds[name] += time.perf_counter() - started
 
     def stream(self, name: str, items: Iterator[T]) -> Iterator[T]:
         """Yield ``items``, adding the time to produce each to a stage.
 
         The consumer's time is not counted: a slow reader is not a slow model.
         """
-        while True:
-            with self.stage(name):
-                try:
-                    item = next(items)
-                except StopIteration:
-                    return
-            yield item
+        with stage_span(name):
+            while True:
+                with self._timed(name):
+                    try:
+                        item = next(items)
+                    except StopIteration:
+                        return
+                yield item
 
     def count(self, session: Counted) -> None:
         """Add a session's calls and tokens, including those of an unused draft."""
@@ -67,3 +66,11 @@ class Meter:
     def usage(self) -> Usage:
         """Return the cost so far."""
         return Usage(stage_seconds=dict(self._seconds), **self._counts)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] += time.perf_counter() - started

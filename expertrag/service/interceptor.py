@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any, TypeAlias
 
 import grpc
@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
 from expertrag.auth import LOCAL, Authenticator, Caller
+from expertrag.runtime.tracing import call_span
 from expertrag.service.call import CALL, Call, request_id_of
 from expertrag.service.inflight import InFlight
 from expertrag.service.metrics import Metrics
@@ -79,6 +80,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
         code = "OK"
         self._metrics.in_flight.inc()
+        tracing = ExitStack()
+        span = tracing.enter_context(call_span(method, context.invocation_metadata()))
         try:
             call.caller = self._authenticator.caller(
                 context.invocation_metadata(), context.auth_context()
@@ -99,6 +102,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             status, trailing = status_of(error, call.request_id)
             await context.abort(status, message_of(error), trailing)
         finally:
+            span.note({"code": code, "request_id": call.request_id, **call.facts})
+            if code != "OK":
+                span.failed(code)
+            tracing.close()
             self._metrics.in_flight.dec()
             self._metrics.calls.labels(method, code).inc()
             self._metrics.latency.labels(method).observe(call.seconds)

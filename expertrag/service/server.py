@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
-LAME_DUCK_S = 0.5
-"""Delay from NOT_SERVING to rejecting new calls, so that load balancers can switch away."""
 LOOPBACK = "127.0.0.1"
 
 OPTIONS = (
@@ -140,7 +138,7 @@ class Server:
         _log.info("draining", address=self.address, running=self.running)
         await self._health.close()
         if self._health.asked:
-            await asyncio.sleep(LAME_DUCK_S)
+            await asyncio.sleep(self._config.lame_duck_s)
         await server.stop(self._config.drain_s)
         await self._runtime.workers.close()
         if self._loading is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -110,7 +111,8 @@ class Workers:
             with suppress(RuntimeError):  # the loop is closed: the server is gone
                 loop.call_soon_threadsafe(slot.release)
 
-        future = self._executor.submit(work, stop)
+        # the context names the caller and the trace
+        future = self._executor.submit(contextvars.copy_context().run, work, stop)
         future.add_done_callback(free)
         return future
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from serving_fixtures import Background
 
-from expertrag.answer.assemble import open_pipeline
+from expertrag.answer.assemble import open_collections
 from expertrag.api.errors import DeadlineExceeded, ExpertRAGError, NotFound
 from expertrag.api.folding import fold
 from expertrag.api.types import STAGES, Answer, Constraint, DocumentInput, Feedback, GateEvent
@@ -35,8 +35,8 @@ def local(built_store: Path, model_config: Config) -> Iterator[Client]:
 def address(built_store: Path, model_config: Config, background: Background) -> Iterator[str]:
     async def start() -> Server:
         server = Server(
-            ServiceConfig(address="127.0.0.1:0"),
-            lambda: open_pipeline(replace(model_config, index=str(built_store))),
+            Config(service=ServiceConfig(address="127.0.0.1:0")),
+            lambda: open_collections(replace(model_config, index=str(built_store)), {}),
         )
         await server.start()
         await server.wait_loaded()

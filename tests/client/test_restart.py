@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from serving_fixtures import Background, OpenPipeline, StartServer
 
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import Unavailable
+from expertrag.api.types import DocumentInput
 from expertrag.client import AsyncClient, Client
 
 
@@ -68,13 +70,28 @@ def test_no_call_fails_while_the_server_restarts(
         assert all(caller.result(30) > 5 for caller in callers)
 
 
-def test_a_write_is_repeated_only_if_it_has_not_run(
-    start_server: StartServer, slowly: Callable[[], Pipeline], background: Background
+def test_a_write_is_repeated_if_it_can_be_read_again(
+    start_server: StartServer,
+    open_pipeline: OpenPipeline,
+    own_store: Path,
+    background: Background,
 ) -> None:
-    server = start_server(slowly, wait=False, allow_writes=True)
-    with Client(server.address) as client:
+    def load() -> Pipeline:
+        return open_pipeline(store=own_store)
+
+    server = start_server(load, wait=False, allow_writes=True)
+    address = server.address
+    with Client(address) as client, ThreadPoolExecutor(2) as pool:
         assert client.delete(["nobody"]).removed == 0  # waits for the models
         background.run(server.stop())
+        document = DocumentInput("new", "A new document.")
+        writes = [pool.submit(client.upsert, [document]), pool.submit(client.delete, ["nobody"])]
         with pytest.raises(Unavailable) as caught:
-            client.delete(["nobody"])
-    assert caught.value.reason == "UNREACHABLE"
+            client.upsert(iter([document]))  # an iterator is read only once
+        assert caught.value.reason == "UNREACHABLE"
+        with pytest.raises(Unavailable):
+            client.delete(["nobody"], timeout=0.5)
+        start_server(load, wait=False, allow_writes=True, address=address)
+        upserted, deleted = (write.result(30) for write in writes)
+        assert (upserted.added, deleted.removed) == (1, 0)
+        assert client.upsert([document]).unchanged == 1

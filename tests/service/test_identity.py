@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -241,7 +242,9 @@ def reflects(server: object) -> bool:
     """Return whether a server lists its services."""
     port = str(server.address).rpartition(":")[2]  # type: ignore[attr-defined]
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        call: Any = channel.stream_stream(
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+        )
         try:
             return bool(next(call(iter([b"\x3a\x00"]), timeout=5)))
         except grpc.RpcError as error:

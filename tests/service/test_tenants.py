@@ -137,25 +137,25 @@ def everything(client: Client, words: str) -> Iterator[str]:
     """Call every method that reads, with a question of these words; yield all that it returns."""
     question = f"What is {words}?"
 
-    def tried(call: Callable[[], object]) -> str:
+    def tried(call: Callable[..., object], *given: object, **options: Any) -> str:
         try:
-            return repr(call())
+            found = call(*given, **options)
+            return repr(list(found) if isinstance(found, Iterator) else found)
         except ExpertRAGError as error:
             return f"{error.message} {error.metadata}"
 
     for mode in ("auto", "never", "always", "strict"):
-        yield tried(lambda mode=mode: client.answer(question, mode=mode, max_tokens=4))
-        yield tried(lambda mode=mode: list(client.stream(question, mode=mode, max_tokens=4)))
+        yield tried(client.answer, question, mode=mode, max_tokens=4)
+        yield tried(client.stream, question, mode=mode, max_tokens=4)
     for search in ("hybrid", "dense", "bm25"):
-        yield tried(lambda search=search: client.retrieve(words, k=50, mode=search))
-        yield tried(lambda search=search: client.retrieve(f"{words}x", k=50, mode=search))
+        yield tried(client.retrieve, words, k=50, mode=search)
+        yield tried(client.retrieve, f"{words}x", k=50, mode=search)
     for name in ("domain", "source", f"{words}field", "year"):
-        yield tried(lambda name=name: client.retrieve("plan", filter={name: "none"}))
-    yield tried(lambda: client.decide(question))
-    yield tried(lambda: client.embed([words]))
-    yield tried(client.stats)
-    yield tried(client.info)
-    yield tried(client.collections)
+        yield tried(client.retrieve, "plan", filter={name: "none"})
+    yield tried(client.decide, question)
+    yield tried(client.embed, [words])
+    for call in (client.stats, client.info, client.collections):
+        yield tried(call)
 
 
 def asked(text: str, words: str) -> str:

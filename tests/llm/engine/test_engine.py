@@ -149,6 +149,18 @@ def test_sequences_of_different_experts_share_no_prefix(engine: Make) -> None:
     assert alone[1] != alone[2]
 
 
+def test_sequences_of_callers_with_another_salt_share_no_prefix(engine: Make) -> None:
+    prompt = _prompt(1, 150)
+    with engine() as running:
+        for salt, cached in (("acme", 0), ("globex", 0), ("", 0), ("acme", 128), ("", 128)):
+            sequence = _sequence(prompt, temperature=0.0)
+            sequence.salt = salt
+            running.submit(sequence)
+            _finish(running, sequence)
+            running.close(sequence)
+            assert sequence.cached // 128 * 128 == cached, salt
+
+
 def test_many_sequences_share_steps(engine: Make) -> None:
     prompts = [_prompt(seed, 20 + 31 * seed) for seed in range(8)]
     with engine(speculate=False, prefix_caching=False) as running:
