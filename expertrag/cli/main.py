@@ -58,6 +58,7 @@ for command in (reader, probe, fit_gate, train_router):
 
 def main() -> NoReturn:
     """Run the command line and exit the process."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # our messages say what failed
     share_cores()
     try:
         with translated_errors():

@@ -44,6 +44,9 @@ ERRORS: dict[str, type[ExpertRAGError]] = {
     "DATA_LOSS": ServerError,
 }
 
+_TLS_FAILED = ("handshake failed", "CERTIFICATE", "certificate")
+"""Signs of a failed handshake in gRPC's details; it names no status for it."""
+
 _CANCELLED_HERE = ("Locally cancelled by application!", "Channel closed!")
 """gRPC's details of calls that the client itself cancelled."""
 
@@ -108,6 +111,14 @@ def _own_words(
 ) -> tuple[str, str]:
     """Return reason and message; gRPC's own texts are long and rarely helpful."""
     match code:
+        case grpc.StatusCode.UNAVAILABLE if any(sign in details for sign in _TLS_FAILED):
+            return "TLS_FAILED", (
+                f"the TLS handshake with {address} failed: give the certificates that sign the "
+                "server's (--ca, tls=Tls(ca)), and one of your own if it wants it"
+            )
+        case grpc.StatusCode.UNAVAILABLE if "Socket closed" in details:
+            hint = "if it uses TLS, give --ca or tls=; else see its log"
+            return "UNREACHABLE", f"the server at {address} closed the connection; {hint}"
         case grpc.StatusCode.UNAVAILABLE:
             hint = "start one with: expertrag serve --index STORE"
             return "UNREACHABLE", f"no server responds at {address}; {hint}"
