@@ -110,6 +110,11 @@ class Collections:
         return found
 
     @property
+    def loaded(self) -> int:
+        """Number of collections in memory."""
+        return len(self._entries)
+
+    @property
     def has_default(self) -> bool:
         """Whether the server was started with a store that needs no name."""
         return DEFAULT in self._stores

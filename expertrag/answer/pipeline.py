@@ -246,8 +246,17 @@ class Pipeline:
             context_tokens=self._generator.context_tokens,
             max_query_bytes=validation.MAX_QUERY_BYTES,
             max_k=validation.MAX_K,
-            index=self.stats(),
+            index=(stats := self.stats()),
+            problems=self._problems(stats),
         )
+
+    def _problems(self, stats: IndexStats) -> tuple[str, ...]:
+        found = {
+            "index": stats.degraded,
+            "audit": self.audit.problem,
+            "model": self._generator.problem,
+        }
+        return tuple(f"{part}: {problem}" for part, problem in found.items() if problem)
 
     def _answer(self, request: AnswerRequest, should_stop: ShouldStop) -> Iterator[AnswerEvent]:
         meter = Meter()

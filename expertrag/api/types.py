@@ -430,7 +430,10 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """A server's versions, models, limits and index."""
+    """A server's versions, models, limits and index.
+
+    ``problems``: what it answers without, or worse, each as "index: …", "audit: …" or "model: …".
+    """
 
     version: str
     embedder: str
@@ -440,3 +443,4 @@ class ServerInfo:
     max_query_bytes: int
     max_k: int
     index: IndexStats | None = None
+    problems: tuple[str, ...] = ()

@@ -125,6 +125,11 @@ class Audit:
                 reason="STORAGE_FULL",
             ) from error
 
+    @property
+    def problem(self) -> str:
+        """Why decisions are not logged at the moment; empty if they are, or need not be."""
+        return f"{self._lost} decisions could not be written" if self._lost else ""
+
     def close(self) -> None:
         """Close the files."""
         for appender in (self._decisions, self._feedback):

@@ -115,6 +115,8 @@ class Generator(ABC):
     first, and with all of them only if none is likely to hold the answer; else all at once."""
     family: str = "plain"
     """Family of its prompts with passages: a key of ``prompt.FAMILIES``."""
+    problem: str = ""
+    """Why the last call of a model server failed; empty if it did not, or runs in this process."""
 
     @property
     def white_box(self) -> WhiteBox | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from expertrag.api.errors import PermissionDenied
 from expertrag.api.types import IndexStats, UpdateReport
@@ -11,6 +12,7 @@ from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
 from expertrag.service.idempotency import Responses
 from expertrag.service.runtime import Runtime, Servicer
+from expertrag.service.status import without_paths
 from expertrag.service.upload import Upload
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import index_pb2
@@ -76,7 +78,8 @@ class IndexService(Servicer, IndexServiceServicer):
     ) -> index_pb2.StatsResponse:
         """Describe the served generation."""
         stats = await self._stats(request.collection, context)
-        return index_pb2.StatsResponse(stats=stats_to_proto(stats))
+        shown = replace(stats, degraded=without_paths(stats.degraded))
+        return index_pb2.StatsResponse(stats=stats_to_proto(shown))
 
     def _check_writable(self) -> None:
         if not self._runtime.config.allow_writes:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from expertrag._version import __version__
 from expertrag.api import validation
 from expertrag.api.types import ServerInfo
 from expertrag.runtime.stop import Stop
 from expertrag.service.runtime import Servicer
+from expertrag.service.status import without_paths
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import info_pb2
 from expertrag.v1.info_pb2_grpc import InfoServiceServicer
@@ -30,4 +33,7 @@ class InfoService(Servicer, InfoServiceServicer):
             with opened() as pipeline:
                 return pipeline.info()
 
-        return info_to_proto(await self._runtime.workers.run(CallKind.READ, context, work))
+        info = await self._runtime.workers.run(CallKind.READ, context, work)
+        index = info.index and replace(info.index, degraded=without_paths(info.index.degraded))
+        problems = tuple(map(without_paths, info.problems))
+        return info_to_proto(replace(info, index=index, problems=problems))

@@ -49,6 +49,12 @@ class Metrics:
         )
         self.in_flight = Gauge("expertrag_in_flight", "Calls that run or wait.", registry=registry)
         self._waiting = Gauge("expertrag_waiting", "Calls that wait for a slot.", registry=registry)
+        self._held = Gauge(
+            "expertrag_in_flight_bytes", "Bytes of requests that are held.", registry=registry
+        )
+        self._loaded = Gauge(
+            "expertrag_open_collections", "Collections in memory.", registry=registry
+        )
         self.shed = Counter(
             "expertrag_shed",
             "Calls rejected because of load or of the caller's quota.",
@@ -75,9 +81,14 @@ class Metrics:
         self._documents = Gauge("expertrag_index_documents", "Live documents.", registry=registry)
         self._http: tuple[WSGIServer, threading.Thread] | None = None
 
-    def watch_waiting(self, waiting: Callable[[], int]) -> None:
-        """Export the queue length at each scrape."""
+    def watch_load(self, waiting: Callable[[], int], held: Callable[[], int]) -> None:
+        """Export the queue length and the bytes of requests at each scrape."""
         self._waiting.set_function(waiting)
+        self._held.set_function(held)
+
+    def watch_collections(self, loaded: Callable[[], int]) -> None:
+        """Export the number of open collections at each scrape."""
+        self._loaded.set_function(loaded)
 
     def watch_engine(self, counters: Callable[[], Mapping[str, int]]) -> None:
         """Export the engine's counters at each scrape."""

@@ -65,10 +65,10 @@ class Server:
         self._credentials = server_credentials(config.tls)
         self._authenticator = authenticator_of(config)
         self._metrics = Metrics()
-        quotas = Quotas()
+        quotas, in_flight = Quotas(), InFlight()
         self._runtime = Runtime(self._config, self._metrics, Workers(self._config), quotas)
-        self._interceptor = CallInterceptor(self._metrics, self._authenticator, quotas, InFlight())
-        self._metrics.watch_waiting(self._runtime.workers.waiting)
+        self._interceptor = CallInterceptor(self._metrics, self._authenticator, quotas, in_flight)
+        self._metrics.watch_load(self._runtime.workers.waiting, lambda: in_flight.bytes)
         self._health = Health(NAMES)
         self._grpc: grpc.aio.Server | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -151,6 +151,7 @@ class Server:
     async def _load_pipeline(self) -> None:
         collections = await asyncio.to_thread(self._load)
         self._runtime.loaded = collections
+        self._metrics.watch_collections(lambda: collections.loaded)
         if collections.has_default:
             with collections.opened(DEFAULT) as pipeline:
                 self._metrics.observe_index(pipeline.stats())

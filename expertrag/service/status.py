@@ -28,8 +28,13 @@ def message_of(error: ExpertRAGError) -> str:
     """
     message = error.message
     if error.code != "INVALID_ARGUMENT":
-        message = _PATH.sub("(a path of the server)", message)
+        message = without_paths(message)
     return _cut(message, _MESSAGE_BYTES)
+
+
+def without_paths(text: str) -> str:
+    """Return a text for clients, without paths of the server."""
+    return _PATH.sub("(a path of the server)", text)
 
 
 def _cut(text: str, most_bytes: int) -> str:

@@ -1,7 +1,8 @@
 from expertrag.v1 import index_pb2 as _index_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -13,7 +14,7 @@ class InfoRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ...) -> None: ...
 
 class InfoResponse(_message.Message):
-    __slots__ = ("version", "embedder", "model", "gate", "context_tokens", "max_query_bytes", "max_k", "index")
+    __slots__ = ("version", "embedder", "model", "gate", "context_tokens", "max_query_bytes", "max_k", "index", "problems")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     EMBEDDER_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +23,7 @@ class InfoResponse(_message.Message):
     MAX_QUERY_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_K_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     version: str
     embedder: str
     model: str
@@ -30,4 +32,5 @@ class InfoResponse(_message.Message):
     max_query_bytes: int
     max_k: int
     index: _index_pb2.IndexStats
-    def __init__(self, version: _Optional[str] = ..., embedder: _Optional[str] = ..., model: _Optional[str] = ..., gate: _Optional[str] = ..., context_tokens: _Optional[int] = ..., max_query_bytes: _Optional[int] = ..., max_k: _Optional[int] = ..., index: _Optional[_Union[_index_pb2.IndexStats, _Mapping]] = ...) -> None: ...
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., embedder: _Optional[str] = ..., model: _Optional[str] = ..., gate: _Optional[str] = ..., context_tokens: _Optional[int] = ..., max_query_bytes: _Optional[int] = ..., max_k: _Optional[int] = ..., index: _Optional[_Union[_index_pb2.IndexStats, _Mapping]] = ..., problems: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -52,6 +52,8 @@ def test_scrape(start_server: StartServer, port: int) -> None:
     assert samples['expertrag_stage_seconds_count{stage="search"}'] == 1
     assert samples["expertrag_in_flight"] == 0
     assert samples["expertrag_waiting"] == 0
+    assert samples["expertrag_in_flight_bytes"] == 0
+    assert samples["expertrag_open_collections"] == 1
     assert samples["expertrag_index_generation"] == 1
     assert samples["expertrag_index_documents"] == 18
     assert samples["expertrag_index_chunks"] >= 18

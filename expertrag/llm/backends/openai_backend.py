@@ -107,10 +107,14 @@ class OpenAIGenerator(Generator):
         try:
             stream = await self._open(turns, sampling)
             async with stream:
+                self.problem = ""
                 async for chunk in stream:
                     yield chunk
         except Exception as error:
-            raise translate(error, self._where) from None  # the cause may hold the key
+            found = translate(error, self._where)
+            if not isinstance(found, InvalidArgument):  # the caller's fault
+                self.problem = found.message
+            raise found from None  # the cause may hold the key
 
     async def _open(
         self, turns: list[ChatCompletionMessageParam], sampling: Sampling

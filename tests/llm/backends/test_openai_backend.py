@@ -167,9 +167,11 @@ def test_stop_strings_are_applied_on_our_side_too(openai_server: Any) -> None:
 def test_errors_are_typed(
     model: str, kind: type[ExpertRAGError], message: str, openai_server: Any
 ) -> None:
-    session = _generator(openai_server, model).begin(_QUESTION, _GREEDY)
+    generator = _generator(openai_server, model)
+    session = generator.begin(_QUESTION, _GREEDY)
     with pytest.raises(kind, match=message) as caught:
         list(session.stream())
+    assert generator.problem == ("" if kind is InvalidArgument else caught.value.message)
     assert "\n" not in caught.value.message and "France" not in caught.value.message
     assert getattr(caught.value, "retry_after_s", None) == (7.0 if kind is Overloaded else None)
     session.close()
