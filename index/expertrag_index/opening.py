@@ -17,6 +17,7 @@ from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import FileEntry, Manifest, loads
 from expertrag_index.rows import live_partitions
+from expertrag_index.seal import check_seal
 from expertrag_index.snapshot import SnapshotPool
 from expertrag_index.types import KeyArray
 
@@ -122,6 +123,8 @@ def _open_once(layout: Layout) -> Generation:
     with store_errors(layout):
         pool = SnapshotPool(layout.database)
     try:
+        with store_errors(layout), pool.connection() as connection:
+            check_seal(connection)  # all generations share it: there is none to fall back to
         for number in numbers:
             degraded = f"{reason}: answering from generation {number}; {layout.cure}"
             try:

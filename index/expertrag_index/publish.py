@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 
 from expertrag_index.current import write_current
-from expertrag_index.debris import purge, sweep
+from expertrag_index.debris import sweep
 from expertrag_index.durable import fsync_folder, store_errors, write_durably
 from expertrag_index.errors import StorageFullError
 from expertrag_index.layout import Layout
@@ -84,9 +84,8 @@ def publish(layout: Layout, manifest: Manifest) -> None:
 
 
 def tidy(layout: Layout, connection: sqlite3.Connection, generation: int) -> None:
-    """Drop what no reader can open any more. If the disk is full, the next publish does it."""
+    """Delete files that no reader can open any more. If the disk is full, the next publish does."""
     with contextlib.suppress(StorageFullError), store_errors(layout):
-        purge(connection, generation)
         sweep(layout, generation)
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 

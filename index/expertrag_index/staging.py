@@ -14,11 +14,13 @@ from collections.abc import Iterable, Sequence
 
 from expertrag_index.assignment import Assignment, Spool
 from expertrag_index.chunk import Chunker
+from expertrag_index.debris import purge
 from expertrag_index.embedding import Content, VectorWriter, content_of
 from expertrag_index.manifest import GENERAL, EmbedderEntry
 from expertrag_index.metadata import scalars_of
 from expertrag_index.rows import document_digest, dump_metadata, row_digest, text_digest
-from expertrag_index.schema import NEVER, read_meta, write_meta, write_origin
+from expertrag_index.schema import NEVER, write_meta, write_origin
+from expertrag_index.seal import check_seal, write_seal
 from expertrag_index.transaction import transaction
 from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
 
@@ -122,9 +124,16 @@ class Stage:
         """Complete the generation inside the caller's transaction.
 
         Ends replaced versions and the documents in the rows ``removed``, and adds the new chunks to
-        the full-text index, all at once, so that BM25 never counts half a generation.
+        the full-text index, all at once, so that BM25 never counts half a generation. Also drops
+        the rows that only older generations than the published one can see: one transaction, so
+        that a damaged log loses all of a generation, which is noticed, and never its end alone.
+
+        :raises StoreCorruptError: the database does not match its seal.
         """
         execute, new = self._connection.execute, self.generation
+        oldest = max(0, new - 1)
+        check_seal(self._connection, required=True)  # damage must not get a new seal
+        purge(self._connection, oldest)
         execute(
             """UPDATE documents SET removed_in = ?1 WHERE added_in < ?1 AND removed_in = ?2
             AND (row IN (SELECT value FROM json_each(?3))
@@ -143,7 +152,8 @@ class Stage:
         )
         self.assignment.seal(removed=bool(removed))
         write_origin(self._connection, self._embedder, self._chunker.fingerprint)
-        write_meta(self._connection, staged=new, oldest=read_meta(self._connection).oldest)
+        write_meta(self._connection, staged=new, oldest=oldest)
+        write_seal(self._connection)
 
     def _problem(self, document: Document) -> LoadFailure | None:
         source = document.source or document.id
