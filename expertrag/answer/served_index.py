@@ -21,6 +21,7 @@ from expertrag_index.errors import EmbedderMismatchError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.metadata import NestingError, flatten
+from expertrag_index.schema import Seal
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import BuildReport, Document, LoadFailure, MetadataValue
 from expertrag_retriever.calibrate import calibrator
@@ -76,6 +77,7 @@ class ServedIndex:
         self._write_lock = threading.Lock()
         self._swap = HotSwap(Layout(store).current, "index", self._replace)
         self._leases: dict[int, int] = {}
+        self._known: Seal | None = None
         self._view = self._open(embedder)
 
     @contextmanager
@@ -132,7 +134,10 @@ class ServedIndex:
         self._view.index.close()
 
     def _open(self, embedder: SentenceTransformerEmbedder) -> View:
-        index = Index.open(self._store, embedder_fingerprint=embedder.fingerprint)
+        index = Index.open(
+            self._store, embedder_fingerprint=embedder.fingerprint, known=self._known
+        )
+        self._known = index.seal
         if index.degraded:
             _log.warning("index degraded", reason=index.degraded)
         return View(embedder, index, Searcher(index, embedder), Gate(index))
@@ -163,6 +168,7 @@ class ServedIndex:
                 # without this it grew by 180 KB with every small upsert.
                 self.reload()
                 yield writer
+                self._known = writer.seal
             self.reload()
 
 

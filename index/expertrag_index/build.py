@@ -20,7 +20,7 @@ from expertrag_index.manifest import JSON, Manifest
 from expertrag_index.migration import restage
 from expertrag_index.opening import load, read_manifest
 from expertrag_index.publish import derive, publish, tidy
-from expertrag_index.schema import connect_writer
+from expertrag_index.schema import Seal, connect_writer, read_seal
 from expertrag_index.settings import WriterSettings
 from expertrag_index.snapshot import SnapshotPool
 from expertrag_index.staging import Stage
@@ -113,6 +113,11 @@ class IndexWriter:
         """Close the database and release the lock."""
         self._connection.close()
         self._lock.release()
+
+    @property
+    def seal(self) -> Seal:
+        """Which state of the database is published."""
+        return read_seal(self._connection)
 
     def build(
         self, documents: Iterable[Document], failures: Sequence[LoadFailure] = ()

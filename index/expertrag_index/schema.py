@@ -31,6 +31,9 @@ TOKENIZER = "porter unicode61"
 UNSEALED = -1
 """``seal.epoch`` of a store that was last written by a version without seals."""
 
+Seal = tuple[int, bytes]
+"""The epoch that is sealed, and the checksum of what ``seal.py`` covers."""
+
 _HAS_SEAL = "SELECT 1 FROM sqlite_master WHERE name = 'seal'"
 _SEAL = """
 CREATE TABLE seal (epoch INTEGER NOT NULL, checksum BLOB NOT NULL);
@@ -177,8 +180,8 @@ def write_meta(connection: sqlite3.Connection, *, staged: int, oldest: int) -> N
     connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'epoch'")
 
 
-def read_seal(connection: sqlite3.Connection) -> tuple[int, bytes]:
-    """Read the epoch and the checksum of ``seal``; the epoch ``UNSEALED`` if there is none."""
+def read_seal(connection: sqlite3.Connection) -> Seal:
+    """Read ``seal``; the epoch is ``UNSEALED`` if there is none."""
     if connection.execute(_HAS_SEAL).fetchone() is None:
         return UNSEALED, b""
     row = connection.execute("SELECT epoch, checksum FROM seal").fetchone()

@@ -20,7 +20,7 @@ import sqlite3
 
 from expertrag_index.durable import is_full
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.schema import UNSEALED, read_meta, read_seal
+from expertrag_index.schema import UNSEALED, Seal, read_meta, read_seal
 from expertrag_index.transaction import transaction
 
 _PAGES = "SELECT id, block FROM chunks_fts_data ORDER BY id"
@@ -60,13 +60,18 @@ def adopt(connection: sqlite3.Connection) -> None:
             write_seal(connection)
 
 
-def check_seal(connection: sqlite3.Connection, *, required: bool = False) -> None:
+def check_seal(
+    connection: sqlite3.Connection, *, required: bool = False, known: Seal | None = None
+) -> None:
     """Compare the database with its seal.
 
     :param required: refuse an unsealed database.
+    :param known: the seal of a state that this process has compared or written: not compared again.
     :raises StoreCorruptError: they differ.
     """
     epoch, checksum = read_seal(connection)
+    if (epoch, checksum) == known and epoch == read_meta(connection).epoch:
+        return
     if epoch == UNSEALED and not required:
         return
     meta = read_meta(connection)

@@ -27,6 +27,7 @@ from expertrag_index.errors import StoreCorruptError, StoreLockedError, StoreNot
 from expertrag_index.index import Index
 from expertrag_index.manifest import dumps, loads
 from expertrag_index.settings import WriterSettings
+from expertrag_index.types import Document
 from expertrag_index.verify import verify
 
 MANY = WriterSettings(small=0, flat_share=1.0, dead_share=1.0)
@@ -100,6 +101,14 @@ def test_a_sound_store_passes_the_deep_check(store: Path, hashing: Any) -> None:
 def test_a_sound_store_with_experts_passes_the_deep_check(tmp_path: Path) -> None:
     build(tmp_path / "store", ExpertEmbedder(), make_mixed_corpus(30))
     assert deep_check(tmp_path / "store", ExpertEmbedder()) == []
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_partition_of_few_chunks_passes_the_deep_check(
+    tmp_path: Path, hashing: Any, count: int
+) -> None:
+    build(tmp_path / "store", hashing, [Document(f"{i}", f"Text {i}.") for i in range(count)])
+    assert deep_check(tmp_path / "store", hashing) == []
 
 
 def test_an_embedder_that_changed_under_its_name_is_found(store: Path) -> None:

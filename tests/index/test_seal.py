@@ -173,3 +173,20 @@ def test_a_damaged_full_text_index_without_a_seal_gets_none(store: Path, hashing
     assert verify(store, repair=True).problems == ()
     with IndexWriter.open(store, hashing) as writer:
         writer.add(LATE)
+
+
+def test_a_known_state_is_not_compared_again(store: Path, hashing: Any) -> None:
+    with Index.open(store) as index:
+        known = index.seal
+    change_database(store, LONGER)
+    Index.open(store, known=known).close()
+    with pytest.raises(StoreCorruptError, match="seal"):
+        Index.open(store)
+    assert verify(store, repair=True).problems == ()
+    with IndexWriter.open(store, hashing) as writer:
+        writer.add(LATE)
+        written = writer.seal
+    change_database(store, LONGER)
+    with pytest.raises(StoreCorruptError, match="seal"):
+        Index.open(store, known=known)
+    Index.open(store, known=written).close()
