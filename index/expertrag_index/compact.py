@@ -47,38 +47,45 @@ def compact(
         WriterLock(layout, settings.lock_wait_s),
         closing(connect_writer(layout.database, create=False)) as connection,
     ):
-        before = _size(layout, connection)
-        manifest = _merge(layout, connection, settings, report)
+        previous = read_manifest(layout, recover(layout, connection))
+        before = _size(connection, previous)
+        manifest = _merge(layout, connection, previous, settings, report)
         report("shrink", 0, 1)
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         report("shrink", 1, 1)
-        after = _size(layout, connection)
+        after = _size(connection, manifest)
     return CompactReport(manifest.generation, before, after, time.monotonic() - started)
 
 
 def _merge(
-    layout: Layout, connection: sqlite3.Connection, settings: WriterSettings, progress: Progress
+    layout: Layout,
+    connection: sqlite3.Connection,
+    previous: Manifest,
+    settings: WriterSettings,
+    progress: Progress,
 ) -> Manifest:
-    previous = recover(layout, connection)
-    generation = previous + 1
+    generation = previous.generation + 1
     progress("merge", 0, 1)
     with transaction(connection):
         check_seal(connection, required=True)
-        purge(connection, previous)
+        purge(connection, previous.generation)
         connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('optimize')")
-        write_meta(connection, staged=generation, oldest=previous)
+        write_meta(connection, staged=generation, oldest=previous.generation)
         write_seal(connection)
     manifest = derive(layout, connection, generation, None, settings)
-    calibration = read_manifest(layout, previous).calibration
-    publish(layout, replace(manifest, calibration=calibration))
+    publish(layout, replace(manifest, calibration=previous.calibration))
     tidy(layout, connection, generation)
     progress("merge", 1, 1)
     return manifest
 
 
-def _size(layout: Layout, connection: sqlite3.Connection) -> int:
-    """Bytes of the database and the segments; the file shrinks once no reader needs the old one."""
+def _size(connection: sqlite3.Connection, manifest: Manifest) -> int:
+    """Bytes of the database and the segments of a generation.
+
+    The database's file shrinks once no reader needs the older state, and the segments of the
+    generation before are deleted with the next one.
+    """
     pages = int(connection.execute("PRAGMA page_count").fetchone()[0])
     page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
-    return pages * page_bytes + sum(file.stat().st_size for file in layout.segments.iterdir())
+    return pages * page_bytes + sum(file.bytes for file in manifest.files)
