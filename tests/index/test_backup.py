@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import subprocess
@@ -213,32 +214,31 @@ def test_restore_waits_for_no_writer_and_readers_go_over(
 
 
 def test_a_writer_that_waited_for_a_restore_writes_to_the_restored_store(
-    store: Path, tmp_path: Path, hashing: Any
+    store: Path, tmp_path: Path
 ) -> None:
     backup(store, tmp_path / "copy")
     settings = WriterSettings(lock_wait_s=30)
-    ready = threading.Event()
+    stop = threading.Event()
     done: list[int] = []
 
     def write() -> None:
-        ready.set()
-        for number in range(20):
+        for number in range(10_000):
+            if stop.wait(0.02):
+                return
             with IndexWriter.open(store, HashingEmbedder(), settings=settings) as writer:
                 done.append(writer.add(late(number)).generation)
 
     thread = threading.Thread(target=write)
     thread.start()
-    ready.wait()
     restored = 0
-    while thread.is_alive():
-        try:
-            restore(tmp_path / "copy", store, force=True)
-        except StoreLockedError:
-            continue
-        restored += 1
-        time.sleep(0.05)
-    thread.join()
-    assert len(done) == 20
-    assert restored
+    try:
+        while restored < 5 and thread.is_alive():
+            with contextlib.suppress(StoreLockedError):
+                restore(tmp_path / "copy", store, force=True)
+                restored += 1
+    finally:
+        stop.set()
+        thread.join()
+    assert restored == 5, "the writer has failed"
     assert done == sorted(done), "a generation was published into a store that was replaced"
     assert verify(store).problems == ()
