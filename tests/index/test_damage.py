@@ -304,7 +304,6 @@ def test_damaged_rows_are_rejected_and_removed_by_a_repair(store: Path, hashing:
         """UPDATE chunks SET text = 'X' || substr(text, 2)
         WHERE document = (SELECT row FROM documents WHERE id = 'doc1')""",
         "UPDATE documents SET text = text || '.' WHERE id = 'doc2'",
-        "UPDATE documents SET metadata = '{}' WHERE id = 'doc3'",
         """UPDATE vectors SET embedding = zeroblob(64) WHERE content_hash =
         (SELECT content_hash FROM chunks WHERE document =
         (SELECT row FROM documents WHERE id = 'doc4'))""",
@@ -316,6 +315,9 @@ def test_damaged_rows_are_rejected_and_removed_by_a_repair(store: Path, hashing:
             index.document_text("doc2")
         with pytest.raises(StoreCorruptError, match="vector of chunk"):
             index.dense_scores(hashing.encode_query("x"), list(range(1, 20)))
+    change_database(store, "UPDATE documents SET metadata = '{}' WHERE id = 'doc3'")
+    with pytest.raises(StoreCorruptError, match=r"metadata .* index repair"):
+        Index.open(store)  # filters would miss it
     report = verify(store)
     assert all(any(f"'doc{i}'" in line for line in report.problems) for i in (1, 2, 3, 4))
     repaired = verify(store, repair=True)
