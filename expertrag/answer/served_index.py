@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ LoadEmbedder = Callable[[], "SentenceTransformerEmbedder"]
 _log = structlog.get_logger("expertrag.index")
 
 _LOCK_WAIT_S = 10.0
+_COMPARE_EVERY_S = 600.0  # how long a state of the database that was compared is trusted
 _MOST_NAMES, _NAME_BYTES = 1_000, 64 * 1024
 API_SOURCE = "api"
 """``Document.source`` of documents added through the API."""
@@ -78,6 +81,7 @@ class ServedIndex:
         self._swap = HotSwap(Layout(store).current, "index", self._replace)
         self._leases: dict[int, int] = {}
         self._known: Seal | None = None
+        self._compared_at = -math.inf
         self._view = self._open(embedder)
 
     @contextmanager
@@ -134,10 +138,13 @@ class ServedIndex:
         self._view.index.close()
 
     def _open(self, embedder: SentenceTransformerEmbedder) -> View:
-        index = Index.open(
-            self._store, embedder_fingerprint=embedder.fingerprint, known=self._known
-        )
+        if time.monotonic() - self._compared_at > _COMPARE_EVERY_S:
+            self._known = None
+        known = self._known
+        index = Index.open(self._store, embedder_fingerprint=embedder.fingerprint, known=known)
         self._known = index.seal
+        if self._known != known:
+            self._compared_at = time.monotonic()
         if index.degraded:
             _log.warning("index degraded", reason=index.degraded)
         return View(embedder, index, Searcher(index, embedder), Gate(index))
@@ -167,6 +174,7 @@ class ServedIndex:
                 # A reader that is opened after the writer's checkpoint lets SQLite restart its WAL;
                 # without this it grew by 180 KB with every small upsert.
                 self.reload()
+                writer.trust(self._known)
                 yield writer
                 self._known = writer.seal
             self.reload()

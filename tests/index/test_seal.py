@@ -190,3 +190,8 @@ def test_a_known_state_is_not_compared_again(store: Path, hashing: Any) -> None:
     with pytest.raises(StoreCorruptError, match="seal"):
         Index.open(store, known=known)
     Index.open(store, known=written).close()
+    with IndexWriter.open(store, hashing) as writer:
+        with pytest.raises(StoreCorruptError, match="seal"):
+            writer.delete(["late"])
+        writer.trust(written)
+        writer.delete(["late"])
