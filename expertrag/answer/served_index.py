@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from expertrag_index.errors import EmbedderMismatchError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.metadata import NestingError, flatten
+from expertrag_index.schema import Seal
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import BuildReport, Document, LoadFailure, MetadataValue
 from expertrag_retriever.calibrate import calibrator
@@ -36,6 +39,7 @@ LoadEmbedder = Callable[[], "SentenceTransformerEmbedder"]
 _log = structlog.get_logger("expertrag.index")
 
 _LOCK_WAIT_S = 10.0
+_COMPARE_EVERY_S = 600.0  # how long a state of the database that was compared is trusted
 _MOST_NAMES, _NAME_BYTES = 1_000, 64 * 1024
 _MOST_PARTS = 16
 """Sets of access labels whose part of a generation is kept; others read their documents again."""
@@ -99,6 +103,8 @@ class ServedIndex:
         self._write_lock = threading.Lock()
         self._swap = HotSwap(Layout(store).current, "index", self._replace)
         self._leases: dict[int, int] = {}
+        self._known: Seal | None = None
+        self._compared_at = -math.inf
         self._view = self._open(embedder)
 
     @contextmanager
@@ -163,7 +169,13 @@ class ServedIndex:
         self._view.index.close()
 
     def _open(self, embedder: SentenceTransformerEmbedder) -> View:
-        index = Index.open(self._store, embedder_fingerprint=embedder.fingerprint)
+        if time.monotonic() - self._compared_at > _COMPARE_EVERY_S:
+            self._known = None
+        known = self._known
+        index = Index.open(self._store, embedder_fingerprint=embedder.fingerprint, known=known)
+        self._known = index.seal
+        if self._known != known:
+            self._compared_at = time.monotonic()
         if index.degraded:
             _log.warning("index degraded", reason=index.degraded)
         return View.of(embedder, index)
@@ -193,7 +205,9 @@ class ServedIndex:
                 # A reader that is opened after the writer's checkpoint lets SQLite restart its WAL;
                 # without this it grew by 180 KB with every small upsert.
                 self.reload()
+                writer.trust(self._known)
                 yield writer
+                self._known = writer.seal
             self.reload()
 
 

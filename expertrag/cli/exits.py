@@ -34,7 +34,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.USAGE: "invalid flag, argument, setting or request",
     ExitCode.PARTIAL: "done, but some documents were skipped; they are listed",
     ExitCode.NOT_FOUND: "no such store, document or file",
-    ExitCode.CORRUPT: "the store is damaged; run `expertrag index verify STORE --repair`",
+    ExitCode.CORRUPT: "the store is damaged; run `expertrag index repair STORE`",
     ExitCode.CONFLICT: "locked by another writer, built with another embedder, or port in use",
     ExitCode.UNAVAILABLE: "no server, overloaded, deadline passed, or download failed",
     ExitCode.NO_SPACE: "no space left; nothing was published",

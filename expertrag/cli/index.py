@@ -1,4 +1,4 @@
-"""``expertrag index``: build, change, migrate, describe, verify and search a store."""
+"""``expertrag index``: build, change, migrate, describe and search a store."""
 
 from __future__ import annotations
 
@@ -247,32 +247,6 @@ def _stats_lines(found: IndexStats, groups: Sequence[Group]) -> Iterator[str]:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
-
-
-@index.command()
-@store_argument
-@flag("--repair", is_flag=True, help="Rebuild damaged parts as a new generation.")
-@json_flag
-def verify(store: Path, repair: bool, as_json: bool) -> None:
-    """Check every file, row, vector and word of a store. Exits with 5 if a problem remains."""
-    from expertrag_index.verify import verify as verify_store
-
-    with progress() as report:
-        found = verify_store(store, repair=repair, progress=report)
-    if as_json:
-        emit_json(found)
-    else:
-        for line in found.repaired:
-            click.echo(f"repaired: {line}")
-        for line in found.problems:
-            click.echo(f"problem: {line}")
-        counts = f"{found.documents:,} documents, {found.chunks:,} chunks, {found.files:,} files"
-        state = f"{len(found.problems)} problems" if found.problems else "no problems"
-        click.echo(f"generation {found.generation}: {counts}: {state}")
-        if found.problems and found.repairable and not repair:
-            click.echo(f"to repair: expertrag index verify {store} --repair")
-    if found.problems:
-        click.get_current_context().exit(ExitCode.CORRUPT)
 
 
 @index.command()

@@ -20,7 +20,8 @@ from expertrag_index.manifest import JSON, Manifest
 from expertrag_index.migration import restage
 from expertrag_index.opening import load, read_manifest
 from expertrag_index.publish import derive, publish, tidy
-from expertrag_index.schema import connect_writer
+from expertrag_index.schema import Seal, connect_writer, read_seal
+from expertrag_index.seal import check_seal
 from expertrag_index.settings import WriterSettings
 from expertrag_index.snapshot import SnapshotPool
 from expertrag_index.staging import Stage
@@ -60,6 +61,7 @@ class IndexWriter:
         self._calibrate = calibrate
         self._progress = progress
         self._settings = settings
+        self._known: Seal | None = None
 
     @classmethod
     def open(
@@ -113,6 +115,15 @@ class IndexWriter:
         """Close the database and release the lock."""
         self._connection.close()
         self._lock.release()
+
+    @property
+    def seal(self) -> Seal:
+        """Which state of the database is published."""
+        return read_seal(self._connection)
+
+    def trust(self, seal: Seal | None) -> None:
+        """Do not compare the published state again if an index with this ``seal`` was opened."""
+        self._known = seal
 
     def build(
         self, documents: Iterable[Document], failures: Sequence[LoadFailure] = ()
@@ -236,7 +247,10 @@ class IndexWriter:
         generation = stage.generation
         self._progress("write", 0, 1)
         with transaction(self._connection):
+            # before there is a new seal, which would hide damage
+            check_seal(self._connection, required=True, known=self._known)
             stage.seal(removed)
+        self._known = self.seal
         manifest = derive(
             self._layout,
             self._connection,

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from expertrag_index import vectors
-from expertrag_index.durable import is_full
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.groups import read_groups
 from expertrag_index.layout import Layout
@@ -18,6 +17,7 @@ from expertrag_index.opening import read_manifest, read_verified
 from expertrag_index.publish import corpus_state
 from expertrag_index.rows import live_partitions, row_digest, text_digest
 from expertrag_index.schema import NEVER, read_origin
+from expertrag_index.seal import check_seal, full_text_problem
 from expertrag_index.types import KeyArray, Progress
 
 _EVERY = 1000  # documents between two calls of progress
@@ -38,16 +38,13 @@ def check_pages(connection: sqlite3.Connection) -> list[str]:
 
 
 def check_full_text(connection: sqlite3.Connection) -> list[str]:
-    """Compare the full-text index with the chunks, word by word."""
+    """Compare the full-text index with its seal, and with the chunks, word by word."""
+    problems = [full_text_problem(connection)]
     try:
-        connection.execute(
-            "INSERT INTO chunks_fts (chunks_fts, rank) VALUES ('integrity-check', 1)"
-        )
-    except sqlite3.DatabaseError as error:
-        if is_full(error):
-            raise
-        return [f"the full-text index does not match the chunks ({error})"]
-    return []
+        check_seal(connection)
+    except StoreCorruptError as error:
+        problems.append(str(error))
+    return [problem for problem in problems if problem]
 
 
 def check_documents(

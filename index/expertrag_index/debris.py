@@ -11,6 +11,7 @@ from expertrag_index.errors import StoreCorruptError, StoreNotFoundError
 from expertrag_index.layout import Layout
 from expertrag_index.opening import read_manifest
 from expertrag_index.schema import NEVER, read_meta, write_meta, write_origin
+from expertrag_index.seal import adopt, is_sealed, write_seal
 from expertrag_index.transaction import transaction
 
 _VERSIONED = ("chunks", "documents", "groups")
@@ -31,6 +32,7 @@ def recover(layout: Layout, connection: sqlite3.Connection) -> int:
     if meta.staged < current:
         raise StoreCorruptError(f"{layout.database} is older than CURRENT")
     with transaction(connection):
+        sealed = meta.staged > current and is_sealed(connection)
         if meta.staged > current:
             connection.execute(REMOVE_FROM_FTS + "added_in > ?", (current,))
             write_meta(connection, staged=current, oldest=meta.oldest)
@@ -41,6 +43,9 @@ def recover(layout: Layout, connection: sqlite3.Connection) -> int:
                 f"UPDATE {table} SET removed_in = ? WHERE removed_in > ? AND removed_in < ?",
                 (NEVER, current, NEVER),
             )
+        if sealed:  # a damaged state keeps a seal that does not match it
+            write_seal(connection)
+    adopt(connection)
     sweep(layout, current)
     return current
 
@@ -54,22 +59,22 @@ def _restore_origin(layout: Layout, connection: sqlite3.Connection, current: int
         write_origin(connection, manifest.embedder, manifest.chunker)
 
 
-def purge(connection: sqlite3.Connection, generation: int) -> None:
-    """Drop the rows that neither ``generation`` nor the one before can see, and unused vectors."""
-    meta = read_meta(connection)
+def purge(connection: sqlite3.Connection, oldest: int) -> None:
+    """Drop the rows that only generations before ``oldest`` can see, and unused vectors.
+
+    Runs inside the caller's transaction, which then writes ``oldest`` and the seal.
+    """
     dropped = 0
-    with transaction(connection):
-        connection.execute(REMOVE_FROM_FTS + "removed_in < ?", (generation,))
-        for table in _VERSIONED:
-            dropped += connection.execute(
-                f"DELETE FROM {table} WHERE removed_in < ?", (generation,)
-            ).rowcount
-        if dropped:  # saves 1 µs per vector at every small update
-            connection.execute(
-                """DELETE FROM vectors WHERE NOT EXISTS
-                (SELECT 1 FROM chunks c WHERE c.content_hash = vectors.content_hash)"""
-            )
-        write_meta(connection, staged=meta.staged, oldest=max(0, generation - 1))
+    connection.execute(REMOVE_FROM_FTS + "removed_in <= ?", (oldest,))
+    for table in _VERSIONED:
+        dropped += connection.execute(
+            f"DELETE FROM {table} WHERE removed_in <= ?", (oldest,)
+        ).rowcount
+    if dropped:  # saves 1 µs per vector at every small update
+        connection.execute(
+            """DELETE FROM vectors WHERE NOT EXISTS
+            (SELECT 1 FROM chunks c WHERE c.content_hash = vectors.content_hash)"""
+        )
 
 
 def sweep(layout: Layout, generation: int) -> None:

@@ -32,7 +32,7 @@ from expertrag_index.opening import Generation, open_published
 from expertrag_index.restricted_lexical import RestrictedLexical
 from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, sorted_keys, text_digest, vectors_of
 from expertrag_index.scales import IDENTITY, Scale, read_scales
-from expertrag_index.schema import LIVE
+from expertrag_index.schema import LIVE, Seal, read_seal
 from expertrag_index.selection import Selection, best_hits, bitmap, rows_by_partition
 from expertrag_index.types import (
     Chunk,
@@ -85,9 +85,13 @@ class Index:
         self._respell = _cached(self._compute_respelled, 64)
 
     @classmethod
-    def open(cls, path: Path, *, embedder_fingerprint: str | None = None) -> Index:
+    def open(
+        cls, path: Path, *, embedder_fingerprint: str | None = None, known: Seal | None = None
+    ) -> Index:
         """Open the published generation of the store at ``path``.
 
+        :param known: ``seal`` of an index or a writer of this store in this process: if nothing
+            has been written since, the full-text index is not compared with its checksum again.
         :raises StoreNotFoundError: there is no store.
         :raises StoreCorruptError: this generation and the one before are damaged.
         :raises StoreFormatError: written by a newer or an older version.
@@ -95,7 +99,7 @@ class Index:
         """
         layout = Layout(Path(path))
         with store_errors(layout):
-            generation = open_published(layout)
+            generation = open_published(layout, known)
             embedder = generation.manifest.embedder
             if embedder_fingerprint not in (None, embedder.fingerprint):
                 generation.pool.close()
@@ -154,6 +158,12 @@ class Index:
     def degraded(self) -> str:
         """Why an older generation is in use and what to do; empty if this is the newest."""
         return self._generation.degraded
+
+    @property
+    def seal(self) -> Seal:
+        """Which state of the database this is; compared when it was opened."""
+        with self._reading() as connection:
+            return read_seal(connection)
 
     def rescaled(self, scales: Mapping[str, Scale]) -> Index:
         """Return the same generation with other scales; it is closed with this index."""

@@ -42,11 +42,15 @@ def admits(labels: Collection[str]) -> LabelCondition:
     return LabelCondition(_ADMITS, json.dumps(sorted(labels)))
 
 
-def has_labels(connection: sqlite3.Connection, generation: int) -> bool:
-    """Return whether any document of a generation has labels."""
+def has_labels(connection: sqlite3.Connection, generation: int, *, before: bool) -> bool:
+    """Return whether any document of a generation has labels.
+
+    :param before: whether any of the generation before had; if not, only new documents are read.
+    """
     query = f"""SELECT 1 FROM documents d
-        WHERE {LIVE.format("d")} AND json_type(d.metadata, '{_PATH}') IS NOT NULL LIMIT 1"""
-    return connection.execute(query, (generation, generation)).fetchone() is not None
+        WHERE {LIVE.format("d")} AND d.added_in {"<=" if before else "="} ?
+        AND json_type(d.metadata, '{_PATH}') IS NOT NULL LIMIT 1"""
+    return connection.execute(query, (generation,) * 3).fetchone() is not None
 
 
 def restrict(generation: Generation, labels: Collection[str]) -> Generation:

@@ -72,7 +72,7 @@ class Layout:
     @property
     def cure(self) -> str:
         """The command that repairs this store, for error messages."""
-        return f"run 'expertrag index verify {self.root} --repair'"
+        return f"run 'expertrag index repair {self.root}'"
 
 
 def generation_name(number: int) -> str:

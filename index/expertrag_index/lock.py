@@ -20,7 +20,8 @@ class WriterLock:
     """
 
     def __init__(self, layout: Layout, wait_s: float = 0.0) -> None:
-        self._descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._path = layout.lock
+        self._descriptor = self._opened()
         ends_at = time.monotonic() + wait_s
         while not self._taken():
             if time.monotonic() >= ends_at:
@@ -32,12 +33,25 @@ class WriterLock:
                 )
             time.sleep(_POLL_S)
 
+    def _opened(self) -> int:
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
     def _taken(self) -> bool:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        return True
+        if self._is_current():
+            return True
+        self.release()  # a restore has replaced the whole store, with its lock file
+        self._descriptor = self._opened()
+        return False
+
+    def _is_current(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Release the lock. Idempotent."""

@@ -17,6 +17,8 @@ from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import FileEntry, Manifest, loads
 from expertrag_index.rows import live_partitions
+from expertrag_index.schema import Seal
+from expertrag_index.seal import check_seal
 from expertrag_index.snapshot import SnapshotPool
 from expertrag_index.types import KeyArray
 
@@ -39,9 +41,10 @@ class Generation:
     degraded: str
 
 
-def open_published(layout: Layout) -> Generation:
+def open_published(layout: Layout, known: Seal | None = None) -> Generation:
     """Open the generation that CURRENT names, or the one before if a file of it is damaged.
 
+    :param known: a seal that need not be compared (see ``check_seal``).
     :raises StoreNotFoundError: there is no store.
     :raises StoreCorruptError: no generation is intact.
     :raises StoreFormatError: written by a newer or an older version.
@@ -49,7 +52,7 @@ def open_published(layout: Layout) -> Generation:
     for attempt in range(_ATTEMPTS):
         before = _fingerprint(layout)
         try:
-            return _open_once(layout)
+            return _open_once(layout, known)
         except StoreCorruptError:
             # a file may be missing only because the writer has published again meanwhile
             if attempt + 1 == _ATTEMPTS or _fingerprint(layout) == before:
@@ -117,11 +120,13 @@ def _read(path: Path) -> bytes:
         raise StoreCorruptError(f"{path} is missing") from None
 
 
-def _open_once(layout: Layout) -> Generation:
+def _open_once(layout: Layout, known: Seal | None) -> Generation:
     numbers, reason = _candidates(layout)
     with store_errors(layout):
         pool = SnapshotPool(layout.database)
     try:
+        with store_errors(layout), pool.connection() as connection:
+            check_seal(connection, known=known)  # all generations share it: no fallback
         for number in numbers:
             degraded = f"{reason}: answering from generation {number}; {layout.cure}"
             try:

@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 
 from expertrag_index.current import write_current
-from expertrag_index.debris import purge, sweep
+from expertrag_index.debris import sweep
 from expertrag_index.durable import fsync_folder, store_errors, write_durably
 from expertrag_index.errors import StorageFullError
 from expertrag_index.labels import has_labels
@@ -60,6 +60,7 @@ def derive(
         added = np.intersect1d(live, new)
         segments += writer.next_segments(expert, old, live, added)
     documents, corpus_hash = corpus_state(connection, generation)
+    labelled = has_labels(connection, generation, before=previous is None or previous.labelled)
     return Manifest(
         generation=generation,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -74,7 +75,7 @@ def derive(
         fields=_fields(connection, generation),
         domains=_domains(connection, generation),
         recall_at_10=recall_of(segments),
-        format_version=LABELLED_FORMAT if has_labels(connection, generation) else FORMAT_VERSION,
+        format_version=LABELLED_FORMAT if labelled else FORMAT_VERSION,
     )
 
 
@@ -92,9 +93,8 @@ def publish(layout: Layout, manifest: Manifest) -> None:
 
 
 def tidy(layout: Layout, connection: sqlite3.Connection, generation: int) -> None:
-    """Drop what no reader can open any more. If the disk is full, the next publish does it."""
+    """Delete files that no reader can open any more. If the disk is full, the next publish does."""
     with contextlib.suppress(StorageFullError), store_errors(layout):
-        purge(connection, generation)
         sweep(layout, generation)
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 

@@ -21,6 +21,7 @@ from expertrag_index.manifest import JSON
 from expertrag_index.opening import read_manifest
 from expertrag_index.publish import derive, publish, tidy
 from expertrag_index.schema import read_meta, write_meta, write_origin
+from expertrag_index.seal import write_seal
 from expertrag_index.settings import WriterSettings
 from expertrag_index.transaction import transaction
 
@@ -43,6 +44,7 @@ def repair(
         connection.execute("DELETE FROM chunks WHERE document NOT IN (SELECT row FROM documents)")
         connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('rebuild')")
         write_meta(connection, staged=generation, oldest=generation - 1)
+        write_seal(connection)
     manifest = derive(layout, connection, generation, None, WriterSettings())
     calibration = _last_calibration(layout)
     publish(layout, replace(manifest, calibration=calibration))

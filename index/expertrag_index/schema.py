@@ -8,7 +8,7 @@ full-text index; ``oldest``, the oldest generation whose rows all still exist; `
 by every transaction that changes what a reader of a published generation could see. ``origin`` is
 one row with the manifest's embedder and chunker, so that the database alone can rebuild the rest.
 ``groups`` records which expert serves the documents of a group, if the embedder has experts;
-``expert`` of a chunk is the expert that made its vector.
+``expert`` of a chunk is the expert that made its vector. ``seal`` is one row (see ``seal.py``).
 """
 
 from __future__ import annotations
@@ -30,6 +30,18 @@ TOKENIZER = "porter unicode61"
 
 LABELS = "$labels"
 """Name under which ``documents.metadata`` holds a document's access labels, if it has any."""
+
+UNSEALED = -1
+"""``seal.epoch`` of a store that was last written by a version without seals."""
+
+Seal = tuple[int, bytes]
+"""The epoch that is sealed, and the checksum of what ``seal.py`` covers."""
+
+_HAS_SEAL = "SELECT 1 FROM sqlite_master WHERE name = 'seal'"
+_SEAL = """
+CREATE TABLE seal (epoch INTEGER NOT NULL, checksum BLOB NOT NULL);
+INSERT INTO seal VALUES ({}, x'');
+"""
 
 # text comes last, so that a scan over metadata never touches its overflow pages
 _SCHEMA = f"""
@@ -94,6 +106,7 @@ CREATE VIRTUAL TABLE chunks_fts USING fts5 (
     title, text, content = 'chunks', content_rowid = 'key', tokenize = '{TOKENIZER}'
 );
 PRAGMA user_version = {FORMAT_VERSION};
+{_SEAL.format(0)}
 """
 
 
@@ -127,6 +140,8 @@ def connect_writer(path: Path, *, create: bool = True) -> sqlite3.Connection:
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         elif version != FORMAT_VERSION:
             raise format_error(str(path), version)
+        elif connection.execute(_HAS_SEAL).fetchone() is None:
+            connection.executescript(f"BEGIN IMMEDIATE; {_SEAL.format(UNSEALED)} COMMIT;")
     except BaseException:
         connection.close()
         raise
@@ -166,6 +181,16 @@ def write_meta(connection: sqlite3.Connection, *, staged: int, oldest: int) -> N
         "UPDATE meta SET value = ? WHERE name = ?", [(staged, "staged"), (oldest, "oldest")]
     )
     connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'epoch'")
+
+
+def read_seal(connection: sqlite3.Connection) -> Seal:
+    """Read ``seal``; the epoch is ``UNSEALED`` if there is none."""
+    if connection.execute(_HAS_SEAL).fetchone() is None:
+        return UNSEALED, b""
+    row = connection.execute("SELECT epoch, checksum FROM seal").fetchone()
+    if row is None:
+        raise StoreCorruptError("the table seal of store.db is damaged")
+    return row[0], row[1]
 
 
 def read_origin(connection: sqlite3.Connection) -> tuple[EmbedderEntry, str] | None:

@@ -14,11 +14,13 @@ from collections.abc import Iterable, Sequence
 
 from expertrag_index.assignment import Assignment, Spool
 from expertrag_index.chunk import Chunker
+from expertrag_index.debris import purge
 from expertrag_index.embedding import Content, VectorWriter, content_of
 from expertrag_index.manifest import GENERAL, EmbedderEntry
 from expertrag_index.metadata import scalars_of
 from expertrag_index.rows import document_digest, dump_metadata, row_digest, text_digest
-from expertrag_index.schema import NEVER, read_meta, write_meta, write_origin
+from expertrag_index.schema import LABELS, NEVER, write_meta, write_origin
+from expertrag_index.seal import write_seal
 from expertrag_index.transaction import transaction
 from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
 
@@ -122,9 +124,13 @@ class Stage:
         """Complete the generation inside the caller's transaction.
 
         Ends replaced versions and the documents in the rows ``removed``, and adds the new chunks to
-        the full-text index, all at once, so that BM25 never counts half a generation.
+        the full-text index, all at once, so that BM25 never counts half a generation. Also drops
+        the rows that only older generations than the published one can see: one transaction, so
+        that a damaged log loses all of a generation, which is noticed, and never its end alone.
         """
         execute, new = self._connection.execute, self.generation
+        oldest = max(0, new - 1)
+        purge(self._connection, oldest)
         execute(
             """UPDATE documents SET removed_in = ?1 WHERE added_in < ?1 AND removed_in = ?2
             AND (row IN (SELECT value FROM json_each(?3))
@@ -143,7 +149,8 @@ class Stage:
         )
         self.assignment.seal(removed=bool(removed))
         write_origin(self._connection, self._embedder, self._chunker.fingerprint)
-        write_meta(self._connection, staged=new, oldest=read_meta(self._connection).oldest)
+        write_meta(self._connection, staged=new, oldest=oldest)
+        write_seal(self._connection)
 
     def _problem(self, document: Document) -> LoadFailure | None:
         source = document.source or document.id
@@ -296,7 +303,15 @@ def _no_vector(document: Document) -> LoadFailure:
 
 
 def _unstorable(document: Document, source: str) -> LoadFailure | None:
+    if LABELS in document.metadata:
+        return LoadFailure(
+            source,
+            f"metadata field {LABELS!r} is reserved",
+            "rename the field",
+            document.id,
+        )
     texts = [document.id, document.text, document.title, document.domain or "", document.source]
+    texts += document.labels
     for name, value in document.metadata.items():
         texts.append(str(name))
         for scalar in scalars_of(value):

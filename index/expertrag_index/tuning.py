@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from expertrag_index.rows import iter_vectors, vectors_of
 from expertrag_index.types import FloatArray, KeyArray
-from expertrag_index.vectors import Segment
+from expertrag_index.vectors import Bitmap, Segment
 
 TARGET_RECALL = 0.95
 
@@ -24,17 +25,52 @@ def tune(connection: sqlite3.Connection, segment: Segment, keys: KeyArray) -> tu
     Queries are stored vectors, each excluded from its own result. Questions are further from the
     chunks than chunks from each other, so recall on questions may be slightly lower.
     """
-    rng = np.random.default_rng(0)
-    sample = np.sort(rng.choice(keys, min(_QUERIES, len(keys)), replace=False))
-    queries = vectors_of(connection, sample)
-    truth = _exact(connection, keys, sample, queries)
+    measured = _Comparison(connection, keys)
     nprobe = 1
     while True:
         candidate = replace(segment, nprobe=nprobe)
-        recall = _recall(connection, candidate, sample, queries, truth)
+        recall = measured.recall([candidate], None)
         if recall >= TARGET_RECALL or nprobe >= segment.nlist:
             return candidate, recall
         nprobe = min(segment.nlist, 2 * nprobe)
+
+
+def recall_at_10(
+    connection: sqlite3.Connection, segments: Sequence[Segment], keys: KeyArray, live: Bitmap
+) -> float:
+    """Recall@10 of the segments of a partition, whose live chunks are ``keys``."""
+    return _Comparison(connection, keys).recall(segments, live)
+
+
+class _Comparison:
+    """Compares searches with exact search, for a sample of the stored vectors as queries."""
+
+    def __init__(self, connection: sqlite3.Connection, keys: KeyArray) -> None:
+        rng = np.random.default_rng(0)
+        self._connection = connection
+        self._size = len(keys)
+        self._sample = np.sort(rng.choice(keys, min(_QUERIES, len(keys)), replace=False))
+        self._queries = vectors_of(connection, self._sample)
+        truth = _exact(connection, keys, self._sample, self._queries)
+        self._truth = truth[:, : self._size - 1]  # a chunk is no neighbour of itself
+
+    def recall(self, segments: Sequence[Segment], allowed: Bitmap | None) -> float:
+        """Share of hits that score no less than the last true neighbour.
+
+        Compares scores instead of keys: of many equal chunks, any ten are right.
+        """
+        found, depth = 0, self._truth.shape[1]
+        if not depth:
+            return 1.0
+        wanted = depth if allowed is None else self._size
+        for own, query, best in zip(self._sample.tolist(), self._queries, self._truth, strict=True):
+            hits = np.concatenate(
+                [segment.search(query, _DEPTH + 1, allowed, wanted).keys for segment in segments]
+            )
+            hits = hits[hits != own]
+            scores = vectors_of(self._connection, hits) @ query if len(hits) else np.empty(0)
+            found += min(depth, int((scores >= best[-1] - _ROUNDING).sum()))
+        return found / self._truth.size
 
 
 def _exact(
@@ -47,23 +83,3 @@ def _exact(
         scores[sample[:, None] == part[None]] = -np.inf
         best = -np.sort(-np.hstack([best, scores]), axis=1)[:, :_DEPTH]
     return best
-
-
-def _recall(
-    connection: sqlite3.Connection,
-    segment: Segment,
-    sample: KeyArray,
-    queries: FloatArray,
-    truth: FloatArray,
-) -> float:
-    """Share of hits that score no less than the last true neighbour.
-
-    Compares scores instead of keys: of many equal chunks, any ten are right.
-    """
-    found, depth = 0, truth.shape[1]
-    for own, query, wanted in zip(sample.tolist(), queries, truth, strict=True):
-        hits = segment.search(query, _DEPTH + 1, None, depth).keys
-        hits = hits[hits != own]
-        scores = vectors_of(connection, hits) @ query if len(hits) else np.empty(0)
-        found += min(depth, int((scores >= wanted[-1] - _ROUNDING).sum()))
-    return found / truth.size

@@ -162,6 +162,27 @@ class VerifyReport:
     repairable: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """What a backup or a restored store holds, its size in bytes and the time it took."""
+
+    generation: int
+    documents: int
+    chunks: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompactReport:
+    """What a compaction published, the bytes on disk before and after, and the time it took."""
+
+    generation: int
+    bytes_before: int
+    bytes_after: int
+    seconds: float
+
+
 class DocumentEmbedder(Protocol):
     """The embedder interface of the store. Vectors are float32 and L2-normalised."""
 

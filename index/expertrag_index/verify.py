@@ -82,6 +82,11 @@ def verify(path: Path, *, repair: bool = False, progress: Progress | None = None
     return _report(after, tuple(repaired))
 
 
+def check(layout: Layout, progress: Progress) -> VerifyReport:
+    """Check everything in a store, like ``verify``, for a caller that holds its lock."""
+    return _report(_inspect(layout, progress))
+
+
 def _inspect(layout: Layout, progress: Progress) -> _Findings:
     findings = _Findings()
     try:

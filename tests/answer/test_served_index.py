@@ -17,6 +17,7 @@ from store_helper import build, migrate
 from expertrag.answer.served_index import ServedIndex
 from expertrag.api.errors import NotFound
 from expertrag.api.types import DocumentInput
+from expertrag_index.backup import backup, restore
 from expertrag_index.build import IndexWriter
 from expertrag_index.types import Document
 
@@ -51,6 +52,17 @@ def test_a_request_keeps_its_generation(
         assert view.index.generation == 1
         assert [hit.key for hit in view.index.search_lexical("library", 5)] == []
         assert view.index.document_text("a") == "The cafeteria opens at nine."
+
+
+def test_follows_a_restored_backup(served: ServedIndex, store: Path, tmp_path: Path) -> None:
+    backup(store, tmp_path / "copy")
+    served.upsert([DocumentInput("b", "The library opens at ten.")])
+    with served.lease() as view:
+        restore(tmp_path / "copy", store, force=True)
+        assert (served.stats().generation, served.stats().documents) == (3, 1)
+        assert view.index.document_text("b") == "The library opens at ten."
+    assert served.upsert([DocumentInput("c", "The garden opens at eight.")]).generation == 4
+    assert served.stats().documents == 2
 
 
 def test_keeps_serving_when_the_new_generation_cannot_be_read(

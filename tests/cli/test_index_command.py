@@ -156,16 +156,50 @@ def test_verify_finds_damage_and_repairs_it(run: Run, store: Path) -> None:
     damaged[len(damaged) // 2] ^= 1
     segment.write_bytes(damaged)
 
-    run("index", "search", store, "green tea").fails(5, "expertrag index verify")
+    run("index", "search", store, "green tea").fails(5, "expertrag index repair")
     assert run("index", "verify", store, "--json").json(5)["problems"]
-    assert run("index", "verify", store, "--repair").code == 0
-    assert run("index", "verify", store).code == 0
+    copy = shutil.copytree(store, store.with_name("copy"))
+    assert run("index", "verify", copy, "--repair").code == 0
+    assert f"to repair: expertrag index repair {store}" in run("index", "verify", store).out
+    repaired = run("index", "repair", store)
+    assert (repaired.code, repaired.out.startswith("repaired: ")) == (0, True)
+    assert run("index", "verify", store, "--deep").code == 0
     assert run("index", "search", store, "green tea").code == 0
+
+
+def test_backup_restore_and_compact(run: Run, store: Path, docs: Path, tmp_path: Path) -> None:
+    copy, new = tmp_path / "copy", tmp_path / "new"
+    made = run("index", "backup", store, copy, "--json").json()
+    assert made["generation"] == 1
+    run("index", "backup", store, copy).fails(2, "--force")
+    assert run("index", "backup", store, copy, "--force").out.startswith(f"{copy}: generation 1, ")
+
+    assert run("index", "add", store, docs).code == 0
+    restored = run("index", "restore", copy, new, "--json").json()
+    assert (restored["documents"], restored["bytes"]) == (made["documents"], made["bytes"])
+    run("index", "restore", copy, store).fails(2, "--force")
+    assert "generation 3, " in run("index", "restore", copy, store, "--force").out
+    assert run("index", "stats", store, "--json").json()["documents"] == made["documents"]
+    run("index", "restore", tmp_path / "nothing", tmp_path / "newer").fails(4, "no backup")
+    (copy / "store.db").write_bytes(b"damaged")
+    run("index", "restore", copy, tmp_path / "newer").fails(5, "another backup")
+
+    assert "generation 4: " in run("index", "compact", store).out
+    assert run("index", "verify", store).code == 0
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("stats",), ("verify",), ("search", "?"), ("delete", "x"), ("add", "docs"), ("migrate",)],
+    [
+        ("stats",),
+        ("verify",),
+        ("repair",),
+        ("compact",),
+        ("search", "?"),
+        ("delete", "x"),
+        ("add", "docs"),
+        ("migrate",),
+    ],
 )
 def test_a_missing_store_is_reported(run: Run, docs: Path, arguments: tuple[str, ...]) -> None:
     command, *rest = [str(docs) if item == "docs" else item for item in arguments]

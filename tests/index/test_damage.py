@@ -220,13 +220,13 @@ def test_falls_back_to_the_previous_generation_if_the_newest_is_damaged(
     with Index.open(store) as index:
         assert (index.generation, index.manifest.documents) == (1, 60)
         assert added.file in index.degraded
-        assert f"expertrag index verify {store} --repair" in index.degraded
+        assert f"expertrag index repair {store}" in index.degraded
         assert "\n" not in index.degraded
         assert index.search_lexical("addition", 5) == []
         assert len(index.search_dense(hashing.encode_query("late addition"), 1000)) == index.size
     for entry in manifest_of(store, 1).files:
         (store / "segments" / entry.file).unlink()
-    with pytest.raises(StoreCorruptError, match=r"index verify .* --repair"):
+    with pytest.raises(StoreCorruptError, match=r"index repair"):
         Index.open(store)
     report = verify(store, repair=True)
     assert report.problems == ()
@@ -244,7 +244,7 @@ def test_a_damaged_current(store: Path, hashing: Any, content: bytes | None) -> 
     with Index.open(store) as index:
         assert index.generation == 2
         assert "CURRENT" in index.degraded
-    with pytest.raises(StoreCorruptError, match=r"CURRENT .* --repair"):
+    with pytest.raises(StoreCorruptError, match=r"CURRENT .* index repair"):
         IndexWriter.open(store, hashing)
     assert len(verify(store).problems) == 1
     assert verify(store, repair=True).problems == ()
@@ -255,7 +255,7 @@ def test_a_lost_manifest(store: Path, hashing: Any) -> None:
     shutil.rmtree(store / "generations" / "gen-000002")
     with Index.open(store) as index:
         assert (index.generation, bool(index.degraded)) == (1, True)
-    with pytest.raises(StoreCorruptError, match=r"missing.*--repair"):
+    with pytest.raises(StoreCorruptError, match=r"missing.*index repair"):
         IndexWriter.open(store, hashing)
     assert verify(store, repair=True).problems == ()
     assert_whole(store)
@@ -267,7 +267,7 @@ def test_a_lost_database_is_not_replaced_by_an_empty_one(
 ) -> None:
     (store / "store.db").write_bytes(content)
     for attempt in (lambda: Index.open(store), lambda: IndexWriter.open(store, hashing)):
-        with pytest.raises(StoreCorruptError, match="--repair"):
+        with pytest.raises(StoreCorruptError, match="index repair"):
             attempt()
     for repair in (False, True):
         report = verify(store, repair=repair)
@@ -304,18 +304,20 @@ def test_damaged_rows_are_rejected_and_removed_by_a_repair(store: Path, hashing:
         """UPDATE chunks SET text = 'X' || substr(text, 2)
         WHERE document = (SELECT row FROM documents WHERE id = 'doc1')""",
         "UPDATE documents SET text = text || '.' WHERE id = 'doc2'",
-        "UPDATE documents SET metadata = '{}' WHERE id = 'doc3'",
         """UPDATE vectors SET embedding = zeroblob(64) WHERE content_hash =
         (SELECT content_hash FROM chunks WHERE document =
         (SELECT row FROM documents WHERE id = 'doc4'))""",
     )
     with Index.open(store) as index:
-        with pytest.raises(StoreCorruptError, match=r"chunk row .* --repair"):
+        with pytest.raises(StoreCorruptError, match=r"chunk row .* index repair"):
             index.sample_chunks(index.size)
-        with pytest.raises(StoreCorruptError, match=r"'doc2' is damaged.*--repair"):
+        with pytest.raises(StoreCorruptError, match=r"'doc2' is damaged.*index repair"):
             index.document_text("doc2")
         with pytest.raises(StoreCorruptError, match="vector of chunk"):
             index.dense_scores(hashing.encode_query("x"), list(range(1, 20)))
+    change_database(store, "UPDATE documents SET metadata = '{}' WHERE id = 'doc3'")
+    with pytest.raises(StoreCorruptError, match=r"metadata .* index repair"):
+        Index.open(store)  # filters would miss it
     report = verify(store)
     assert all(any(f"'doc{i}'" in line for line in report.problems) for i in (1, 2, 3, 4))
     repaired = verify(store, repair=True)

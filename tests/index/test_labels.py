@@ -177,3 +177,15 @@ def test_a_version_without_labels_refuses_a_labelled_store(
     monkeypatch.setattr("expertrag_index.manifest.LABELLED_FORMAT", 3)  # as it was before
     with pytest.raises(StoreFormatError, match="format 4"):
         Index.open(tmp_path)
+
+
+def test_the_stored_name_of_the_labels_is_reserved(
+    tmp_path: Path, hashing: HashingEmbedder
+) -> None:
+    with IndexWriter.open(tmp_path, hashing) as writer:
+        report = writer.build(
+            [Document("a", "basil", metadata={"$labels": 7}), Document("b", "an island")]
+        )
+    (failure,) = report.failures
+    assert "reserved" in failure.reason
+    assert report.added == 1

@@ -1,0 +1,91 @@
+"""Compacts a store: merges its segments and gives the space of deleted rows back to the system.
+
+Writers merge segments and drop old rows by themselves; what is left to do is to drop what the
+generation before still holds, and to make the files smaller.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from expertrag_index.current import read_current
+from expertrag_index.debris import purge, recover
+from expertrag_index.durable import store_errors
+from expertrag_index.layout import Layout
+from expertrag_index.lock import WriterLock
+from expertrag_index.manifest import Manifest
+from expertrag_index.opening import read_manifest
+from expertrag_index.publish import derive, publish, tidy
+from expertrag_index.schema import connect_writer, write_meta
+from expertrag_index.seal import check_seal, write_seal
+from expertrag_index.settings import WriterSettings
+from expertrag_index.transaction import transaction
+from expertrag_index.types import CompactReport, Progress, silent
+
+
+def compact(
+    path: Path, *, settings: WriterSettings | None = None, progress: Progress | None = None
+) -> CompactReport:
+    """Publish the same documents as a generation with merged segments, and shrink the database.
+
+    Deleted and replaced texts are erased. Needs up to twice the size of the database as free space.
+
+    :raises StoreNotFoundError: there is no store.
+    :raises StoreLockedError: another process is writing, after ``settings.lock_wait_s``.
+    :raises StoreCorruptError: the store is damaged; repair it first.
+    :raises StorageFullError: no space left; the published generation is untouched.
+    """
+    started, report = time.monotonic(), progress or silent
+    layout, settings = Layout(Path(path)), settings or WriterSettings()
+    read_current(layout)
+    with (
+        store_errors(layout),
+        WriterLock(layout, settings.lock_wait_s),
+        closing(connect_writer(layout.database, create=False)) as connection,
+    ):
+        previous = read_manifest(layout, recover(layout, connection))
+        before = _size(connection, previous)
+        manifest = _merge(layout, connection, previous, settings, report)
+        report("shrink", 0, 1)
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        report("shrink", 1, 1)
+        after = _size(connection, manifest)
+    return CompactReport(manifest.generation, before, after, time.monotonic() - started)
+
+
+def _merge(
+    layout: Layout,
+    connection: sqlite3.Connection,
+    previous: Manifest,
+    settings: WriterSettings,
+    progress: Progress,
+) -> Manifest:
+    generation = previous.generation + 1
+    progress("merge", 0, 1)
+    with transaction(connection):
+        check_seal(connection, required=True)
+        purge(connection, previous.generation)
+        connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('optimize')")
+        write_meta(connection, staged=generation, oldest=previous.generation)
+        write_seal(connection)
+    manifest = derive(layout, connection, generation, None, settings)
+    publish(layout, replace(manifest, calibration=previous.calibration))
+    tidy(layout, connection, generation)
+    progress("merge", 1, 1)
+    return manifest
+
+
+def _size(connection: sqlite3.Connection, manifest: Manifest) -> int:
+    """Bytes of the database and the segments of a generation.
+
+    The database's file shrinks once no reader needs the older state, and the segments of the
+    generation before are deleted with the next one.
+    """
+    pages = int(connection.execute("PRAGMA page_count").fetchone()[0])
+    page_bytes = int(connection.execute("PRAGMA page_size").fetchone()[0])
+    return pages * page_bytes + sum(file.bytes for file in manifest.files)

@@ -1,0 +1,76 @@
+"""Compares a store with its embedder and with exact search, on a sample of each partition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from expertrag_index.index import Index
+from expertrag_index.layout import Layout
+from expertrag_index.opening import Generation, open_published
+from expertrag_index.rows import vectors_of
+from expertrag_index.selection import bitmap
+from expertrag_index.tuning import recall_at_10
+from expertrag_index.types import DocumentEmbedder, Progress, silent
+
+SAMPLE = 200
+"""Chunks of each partition to embed again."""
+
+SAME = 0.99
+"""Lowest cosine of a stored vector and a new one of the same text: devices round differently."""
+
+_LOST = 0.05  # of recall@10 since the build, whose standard error is below 0.02
+
+
+def deep_check(
+    path: Path, embedder: DocumentEmbedder, progress: Progress | None = None
+) -> list[str]:
+    """Return the differences; the store has been checked with ``verify`` before.
+
+    :raises StoreCorruptError: the store is damaged.
+    """
+    layout, report = Layout(Path(path)), progress or silent
+    generation = open_published(layout)
+    problems: list[str] = []
+    with Index(layout, generation) as index:
+        experts = list(generation.partitions)
+        for done, expert in enumerate(experts):
+            report("compare", done, len(experts))
+            problems += _compare_vectors(index, generation, expert, embedder)
+            problems += _compare_recall(generation, expert)
+        report("compare", len(experts), len(experts))
+    return problems
+
+
+def _compare_vectors(
+    index: Index, generation: Generation, expert: str, embedder: DocumentEmbedder
+) -> list[str]:
+    sample = index.sample_chunks(SAMPLE, expert=expert)
+    new = embedder.encode_documents([chunk.embedding_text for _, chunk in sample], expert)  # [N, D]
+    with generation.pool.connection() as connection:
+        stored = vectors_of(connection, np.array([key for key, _ in sample], np.int64))  # [N, D]
+    cosines = np.einsum("nd,nd->n", stored, new) / np.linalg.norm(new, axis=1)  # [N]
+    different = int((~(cosines >= SAME)).sum())  # also counts NaN
+    if not different:
+        return []
+    return [
+        f"{different} of {len(sample)} vectors of partition {expert!r} differ from those that "
+        f"{embedder.name} makes now (lowest cosine {cosines.min():.3f}): build the store again "
+        "from its documents, into another folder"
+    ]
+
+
+def _compare_recall(generation: Generation, expert: str) -> list[str]:
+    keys = generation.partitions[expert]
+    entries = [entry for entry in generation.manifest.segments if entry.expert == expert]
+    expected = min(entry.recall for entry in entries)
+    with generation.pool.connection() as connection:
+        segments = generation.segments[expert]
+        found = recall_at_10(connection, segments, keys, bitmap(generation.live))
+    if found >= expected - _LOST:
+        return []
+    return [
+        f"recall@10 in partition {expert!r} is {found:.3f}, and was {expected:.3f} when it was "
+        "built: run 'expertrag index compact'"
+    ]
