@@ -43,18 +43,13 @@ class Authenticator:
         """Whether calls need no token."""
         return self._tokens is None and self._jwt is None
 
-    def caller(
-        self,
-        metadata: Iterable[tuple[str, str | bytes]] | None,
-        peer: Mapping[str, Iterable[bytes]] | None = None,
-    ) -> Caller:
+    def caller(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> Caller:
         """Return who makes a call.
 
-        :param peer: gRPC's ``auth_context``: the names in the certificate of the client, if any.
         :raises Unauthenticated: if the token is missing or not accepted.
         """
         if self.open:
-            return replace(LOCAL, id=_certificate(peer) or LOCAL.id, quota=self._quota)
+            return replace(LOCAL, quota=self._quota)
         text = _bearer(metadata)
         if text is None:
             raise Unauthenticated(
@@ -70,6 +65,14 @@ class Authenticator:
                 reason="TOKEN_REFUSED",
             )
         return found if found.quota != Quota() else replace(found, quota=self._quota)
+
+    def named(self, caller: Caller, peer: Mapping[str, Iterable[bytes]] | None) -> Caller:
+        """Return a caller without a token under the name in its certificate, if it has one.
+
+        :param peer: gRPC's ``auth_context``.
+        """
+        name = _certificate(peer) if self.open else ""
+        return replace(caller, id=name) if name else caller
 
 
 def _bearer(metadata: Iterable[tuple[str, str | bytes]] | None) -> str | None:

@@ -53,13 +53,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or not path.startswith("/expertrag.v1."):
             return handler
         method = path.removeprefix("/expertrag.v1.")
+        caller = self._caller(method, handler_call_details.invocation_metadata)
+        if not isinstance(caller, Caller):
+            return self._refusing(method, caller)
         behaviour, factory = _behaviour_and_factory(handler)
         received = None if handler.request_streaming else await self._in_flight.receive()
 
         async def wrapped(request: Any, context: Context) -> Any:
             if received is not None:
                 received()
-            async with self._served(method, context) as call:
+            async with self._served(method, context, caller) as call:
                 if received is None:
                     return await behaviour(self._stream(request, call.caller), context)
                 message = _checked(request)
@@ -72,9 +75,28 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         wrapper: Handler = factory(wrapped, reader, handler.response_serializer)
         return wrapper
 
+    def _caller(self, method: str, metadata: Any) -> Caller | ExpertRAGError:
+        """Return who makes a call, or why it is refused."""
+        try:
+            caller = self._authenticator.caller(metadata)
+            caller.require(SCOPES[method])
+        except ExpertRAGError as error:
+            return error
+        return caller
+
+    def _refusing(self, method: str, error: ExpertRAGError) -> Handler:
+        """Return a handler that fails without reading the request, which may be large."""
+
+        async def refuse(requests: AsyncIterator[Any], context: Context) -> Any:
+            async with self._served(method, context, LOCAL):
+                raise error
+
+        handler: Handler = grpc.stream_unary_rpc_method_handler(refuse)
+        return handler
+
     @asynccontextmanager
-    async def _served(self, method: str, context: Context) -> AsyncIterator[Call]:
-        """Track a call from its arrival to its end; refuse one that its caller may not make."""
+    async def _served(self, method: str, context: Context, caller: Caller) -> AsyncIterator[Call]:
+        """Track a call from its arrival to its end."""
         call = Call(method, request_id_of(context.invocation_metadata()))
         CALL.set(call)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
@@ -83,10 +105,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         tracing = ExitStack()
         span = tracing.enter_context(call_span(method, context.invocation_metadata()))
         try:
-            call.caller = self._authenticator.caller(
-                context.invocation_metadata(), context.auth_context()
-            )
-            call.caller.require(SCOPES[method])
+            call.caller = self._authenticator.named(caller, context.auth_context())
             with self._quotas.call(call.caller):
                 yield call
         except asyncio.CancelledError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -280,3 +280,24 @@ def test_writes_need_allow_writes_even_with_the_scope(
     assert no.value.reason == "WRITES_DISABLED"
     with Client(server.address) as client, pytest.raises(Unauthenticated):
         client.stats()
+
+
+def test_a_refused_call_is_not_read(
+    start_server: StartServer, tokens: TokenFile, auth: AuthConfig
+) -> None:
+    tokens.create("ci", READ)
+    server = start_server(auth=auth)
+    read = []
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            read.append(1)
+            yield b"\x0a\x00" * 500_000
+
+    with grpc.insecure_channel(server.address) as channel:
+        for method in ("IndexService/Upsert", "AnswerService/StreamAnswer", "EmbedService/Embed"):
+            call: Any = channel.stream_unary(f"/expertrag.v1.{method}")
+            with pytest.raises(grpc.RpcError) as caught:
+                call(endless(), timeout=10)
+            assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert len(read) < 100  # what fits into the windows of three calls
