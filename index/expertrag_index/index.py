@@ -131,6 +131,15 @@ class Index:
         return len(self._generation.live)
 
     @property
+    def newest_key(self) -> int:
+        """Key of the chunk that was added last, 0 for none; later ones get higher keys."""
+        return int(self._generation.live[-1]) if self.size else 0
+
+    def newer_than(self, key: int) -> int:
+        """Count the live chunks with a higher key."""
+        return self.size - int(np.searchsorted(self._generation.live, key, side="right"))
+
+    @property
     def size_bytes(self) -> int:
         """Bytes on disk: the database and the vector files of this generation."""
         derived = sum(file.bytes for file in self.manifest.files)
