@@ -21,6 +21,7 @@ from expertrag_index.errors import EmbedderMismatchError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.metadata import NestingError, flatten
+from expertrag_index.opening import NONE_OPEN, OpenSegments
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import BuildReport, Document, LoadFailure, MetadataValue
 from expertrag_retriever.calibrate import calibrator
@@ -131,8 +132,8 @@ class ServedIndex:
         """Close the current view."""
         self._view.index.close()
 
-    def _open(self, embedder: SentenceTransformerEmbedder) -> View:
-        index = Index.open(self._store, embedder_fingerprint=embedder.fingerprint)
+    def _open(self, embedder: SentenceTransformerEmbedder, known: OpenSegments = NONE_OPEN) -> View:
+        index = Index.open(self._store, embedder_fingerprint=embedder.fingerprint, known=known)
         if index.degraded:
             _log.warning("index degraded", reason=index.degraded)
         return View(embedder, index, Searcher(index, embedder), Gate(index))
@@ -140,7 +141,7 @@ class ServedIndex:
     def _open_next(self) -> View:
         """Open the published generation, with another embedder if it was migrated to one."""
         try:
-            return self._open(self._view.embedder)
+            return self._open(self._view.embedder, self._view.index.open_segments)
         except EmbedderMismatchError:
             if self._load_embedder is None:
                 raise
@@ -156,8 +157,9 @@ class ServedIndex:
             embedder = self._view.embedder
             calibrate = calibrator(embedder)
             settings = WriterSettings(lock_wait_s=_LOCK_WAIT_S)
+            known = self._view.index.open_segments
             with IndexWriter.open(
-                self._store, embedder, calibrate=calibrate, settings=settings
+                self._store, embedder, calibrate=calibrate, settings=settings, known=known
             ) as writer:
                 # A reader that is opened after the writer's checkpoint lets SQLite restart its WAL;
                 # without this it grew by 180 KB with every small upsert.

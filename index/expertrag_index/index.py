@@ -26,7 +26,7 @@ from expertrag_index.filters import compile_filter
 from expertrag_index.groups import read_groups
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import Manifest
-from expertrag_index.opening import Generation, open_published
+from expertrag_index.opening import NONE_OPEN, Generation, OpenSegments, open_published
 from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, sorted_keys, text_digest, vectors_of
 from expertrag_index.scales import IDENTITY, Scale, read_scales
 from expertrag_index.schema import LIVE
@@ -76,9 +76,16 @@ class Index:
         self._respell = _cached(self._compute_respelled, 64)
 
     @classmethod
-    def open(cls, path: Path, *, embedder_fingerprint: str | None = None) -> Index:
+    def open(
+        cls,
+        path: Path,
+        *,
+        embedder_fingerprint: str | None = None,
+        known: OpenSegments = NONE_OPEN,
+    ) -> Index:
         """Open the published generation of the store at ``path``.
 
+        :param known: ``open_segments`` of an earlier generation, so that they are not read again.
         :raises StoreNotFoundError: there is no store.
         :raises StoreCorruptError: this generation and the one before are damaged.
         :raises StoreFormatError: written by a newer or an older version.
@@ -86,7 +93,7 @@ class Index:
         """
         layout = Layout(Path(path))
         with store_errors(layout):
-            generation = open_published(layout)
+            generation = open_published(layout, known)
             embedder = generation.manifest.embedder
             if embedder_fingerprint not in (None, embedder.fingerprint):
                 generation.pool.close()
@@ -129,6 +136,11 @@ class Index:
     def size(self) -> int:
         """Number of live chunks."""
         return len(self._generation.live)
+
+    @property
+    def open_segments(self) -> OpenSegments:
+        """The vector files of the generation in memory; they stay valid when it is closed."""
+        return self._generation.opened()
 
     @property
     def newest_key(self) -> int:

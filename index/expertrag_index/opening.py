@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,10 +16,15 @@ from expertrag_index.current import read_current
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
-from expertrag_index.manifest import FileEntry, Manifest, loads
+from expertrag_index.manifest import FileEntry, Manifest, SegmentEntry, loads
 from expertrag_index.rows import live_partitions
 from expertrag_index.snapshot import SnapshotPool
 from expertrag_index.types import KeyArray
+
+OpenSegments = Mapping[SegmentEntry, vectors.Segment]
+"""Segments in memory by their entries in a manifest; both are immutable."""
+
+NONE_OPEN: OpenSegments = MappingProxyType({})
 
 _ATTEMPTS = 5  # a writer may publish twice while a large store is being read
 
@@ -38,10 +44,19 @@ class Generation:
     segments: Mapping[str, tuple[vectors.Segment, ...]]
     degraded: str
 
+    def opened(self) -> OpenSegments:
+        """Return the segments by their entries, for another generation that also has them."""
+        return {
+            entry: segment
+            for expert, own in self.segments.items()
+            for entry, segment in zip(_entries(self.manifest, expert), own, strict=True)
+        }
 
-def open_published(layout: Layout) -> Generation:
+
+def open_published(layout: Layout, known: OpenSegments = NONE_OPEN) -> Generation:
     """Open the generation that CURRENT names, or the one before if a file of it is damaged.
 
+    :param known: segments in memory that are not read again.
     :raises StoreNotFoundError: there is no store.
     :raises StoreCorruptError: no generation is intact.
     :raises StoreFormatError: written by a newer or an older version.
@@ -49,7 +64,7 @@ def open_published(layout: Layout) -> Generation:
     for attempt in range(_ATTEMPTS):
         before = _fingerprint(layout)
         try:
-            return _open_once(layout)
+            return _open_once(layout, known)
         except StoreCorruptError:
             # a file may be missing only because the writer has published again meanwhile
             if attempt + 1 == _ATTEMPTS or _fingerprint(layout) == before:
@@ -58,7 +73,13 @@ def open_published(layout: Layout) -> Generation:
     raise AssertionError("unreachable")
 
 
-def load(layout: Layout, manifest: Manifest, pool: SnapshotPool, degraded: str = "") -> Generation:
+def load(
+    layout: Layout,
+    manifest: Manifest,
+    pool: SnapshotPool,
+    degraded: str = "",
+    known: OpenSegments = NONE_OPEN,
+) -> Generation:
     """Read and verify everything that a manifest names. On failure the caller closes the pool.
 
     :raises StoreCorruptError: a file or the database does not match the manifest.
@@ -66,9 +87,7 @@ def load(layout: Layout, manifest: Manifest, pool: SnapshotPool, degraded: str =
     dimension = manifest.embedder.dimension
     segments = {
         expert: tuple(
-            vectors.deserialise(read_verified(layout, segment.entry), segment, dimension)
-            for segment in manifest.segments
-            if segment.expert == expert
+            _segment(layout, entry, dimension, known) for entry in _entries(manifest, expert)
         )
         for expert in manifest.partitions
     }
@@ -84,6 +103,21 @@ def load(layout: Layout, manifest: Manifest, pool: SnapshotPool, degraded: str =
         )
     live = np.sort(np.concatenate([np.empty(0, np.int64), *partitions.values()]))
     return Generation(manifest, pool, live, partitions, segments, degraded)
+
+
+def _entries(manifest: Manifest, expert: str) -> list[SegmentEntry]:
+    return [entry for entry in manifest.segments if entry.expert == expert]
+
+
+def _segment(
+    layout: Layout, entry: SegmentEntry, dimension: int, known: OpenSegments
+) -> vectors.Segment:
+    """Take over a segment that is in memory while its file is in place; else read the file."""
+    file = entry.entry
+    path = layout.segments / file.file
+    if entry in known and path.is_file() and path.stat().st_size == file.bytes:
+        return known[entry]
+    return vectors.deserialise(read_verified(layout, file), entry, dimension)
 
 
 def read_manifest(layout: Layout, number: int) -> Manifest:
@@ -117,7 +151,7 @@ def _read(path: Path) -> bytes:
         raise StoreCorruptError(f"{path} is missing") from None
 
 
-def _open_once(layout: Layout) -> Generation:
+def _open_once(layout: Layout, known: OpenSegments) -> Generation:
     numbers, reason = _candidates(layout)
     with store_errors(layout):
         pool = SnapshotPool(layout.database)
@@ -127,7 +161,7 @@ def _open_once(layout: Layout) -> Generation:
             try:
                 with store_errors(layout):
                     manifest = read_manifest(layout, number)
-                    return load(layout, manifest, pool, degraded if reason else "")
+                    return load(layout, manifest, pool, degraded if reason else "", known)
             except StoreCorruptError as error:
                 reason = reason or str(error)
     except BaseException:
