@@ -132,8 +132,8 @@ class ServedIndex:
         """Close the current view."""
         self._view.index.close()
 
-    def _open(self, embedder: SentenceTransformerEmbedder, known: OpenSegments = NONE_OPEN) -> View:
-        index = Index.open(self._store, embedder_fingerprint=embedder.fingerprint, known=known)
+    def _open(self, embedder: SentenceTransformerEmbedder, reuse: OpenSegments = NONE_OPEN) -> View:
+        index = Index.open(self._store, embedder_fingerprint=embedder.fingerprint, reuse=reuse)
         if index.degraded:
             _log.warning("index degraded", reason=index.degraded)
         return View(embedder, index, Searcher(index, embedder), Gate(index))
@@ -157,9 +157,9 @@ class ServedIndex:
             embedder = self._view.embedder
             calibrate = calibrator(embedder)
             settings = WriterSettings(lock_wait_s=_LOCK_WAIT_S)
-            known = self._view.index.open_segments
+            reuse = self._view.index.open_segments
             with IndexWriter.open(
-                self._store, embedder, calibrate=calibrate, settings=settings, known=known
+                self._store, embedder, calibrate=calibrate, settings=settings, reuse=reuse
             ) as writer:
                 # A reader that is opened after the writer's checkpoint lets SQLite restart its WAL;
                 # without this it grew by 180 KB with every small upsert.

@@ -50,10 +50,10 @@ class IndexWriter:
         calibrate: Calibrate | None,
         progress: Progress,
         settings: WriterSettings,
-        known: OpenSegments,
+        reuse: OpenSegments,
     ) -> None:
         self._layout = layout
-        self._known = known
+        self._reuse = reuse
         self._lock = lock
         self._connection = connection
         self._embedder = embedder
@@ -73,12 +73,12 @@ class IndexWriter:
         progress: Progress | None = None,
         settings: WriterSettings | None = None,
         migrating: bool = False,
-        known: OpenSegments = NONE_OPEN,
+        reuse: OpenSegments = NONE_OPEN,
     ) -> IndexWriter:
         """Open the store at ``path`` for writing; create it if there is none.
 
         :param migrating: the store may be of another embedder; call ``migrate`` first.
-        :param known: ``Index.open_segments`` of this process, which are not read again.
+        :param reuse: ``Index.open_segments`` of this process, which are not read again.
         :raises StoreLockedError: another process is writing, after ``settings.lock_wait_s``.
         :raises EmbedderMismatchError: the store was built with another embedder.
         :raises StoreCorruptError: the store is damaged; repair it first.
@@ -99,7 +99,7 @@ class IndexWriter:
                     calibrate,
                     progress or silent,
                     settings,
-                    known,
+                    reuse,
                 )
                 if not migrating:
                     writer._published()
@@ -264,7 +264,7 @@ class IndexWriter:
         self._progress("calibrate", 0, 1)
         pool = SnapshotPool(self._layout.database)
         try:
-            generation = load(self._layout, manifest, pool, known=self._known)
+            generation = load(self._layout, manifest, pool, reuse=self._reuse)
             with Index(self._layout, generation) as candidate:
                 calibration = self._calibrate(candidate)
         finally:

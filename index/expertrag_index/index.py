@@ -81,11 +81,11 @@ class Index:
         path: Path,
         *,
         embedder_fingerprint: str | None = None,
-        known: OpenSegments = NONE_OPEN,
+        reuse: OpenSegments = NONE_OPEN,
     ) -> Index:
         """Open the published generation of the store at ``path``.
 
-        :param known: ``open_segments`` of an earlier generation, so that they are not read again.
+        :param reuse: ``open_segments`` of an earlier generation, so that they are not read again.
         :raises StoreNotFoundError: there is no store.
         :raises StoreCorruptError: this generation and the one before are damaged.
         :raises StoreFormatError: written by a newer or an older version.
@@ -93,7 +93,7 @@ class Index:
         """
         layout = Layout(Path(path))
         with store_errors(layout):
-            generation = open_published(layout, known)
+            generation = open_published(layout, reuse)
             embedder = generation.manifest.embedder
             if embedder_fingerprint not in (None, embedder.fingerprint):
                 generation.pool.close()

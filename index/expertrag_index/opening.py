@@ -53,10 +53,10 @@ class Generation:
         }
 
 
-def open_published(layout: Layout, known: OpenSegments = NONE_OPEN) -> Generation:
+def open_published(layout: Layout, reuse: OpenSegments = NONE_OPEN) -> Generation:
     """Open the generation that CURRENT names, or the one before if a file of it is damaged.
 
-    :param known: segments in memory that are not read again.
+    :param reuse: segments in memory, which are not read again.
     :raises StoreNotFoundError: there is no store.
     :raises StoreCorruptError: no generation is intact.
     :raises StoreFormatError: written by a newer or an older version.
@@ -64,7 +64,7 @@ def open_published(layout: Layout, known: OpenSegments = NONE_OPEN) -> Generatio
     for attempt in range(_ATTEMPTS):
         before = _fingerprint(layout)
         try:
-            return _open_once(layout, known)
+            return _open_once(layout, reuse)
         except StoreCorruptError:
             # a file may be missing only because the writer has published again meanwhile
             if attempt + 1 == _ATTEMPTS or _fingerprint(layout) == before:
@@ -78,7 +78,7 @@ def load(
     manifest: Manifest,
     pool: SnapshotPool,
     degraded: str = "",
-    known: OpenSegments = NONE_OPEN,
+    reuse: OpenSegments = NONE_OPEN,
 ) -> Generation:
     """Read and verify everything that a manifest names. On failure the caller closes the pool.
 
@@ -87,7 +87,7 @@ def load(
     dimension = manifest.embedder.dimension
     segments = {
         expert: tuple(
-            _segment(layout, entry, dimension, known) for entry in _entries(manifest, expert)
+            _segment(layout, entry, dimension, reuse) for entry in _entries(manifest, expert)
         )
         for expert in manifest.partitions
     }
@@ -110,13 +110,13 @@ def _entries(manifest: Manifest, expert: str) -> list[SegmentEntry]:
 
 
 def _segment(
-    layout: Layout, entry: SegmentEntry, dimension: int, known: OpenSegments
+    layout: Layout, entry: SegmentEntry, dimension: int, reuse: OpenSegments
 ) -> vectors.Segment:
     """Take over a segment that is in memory while its file is in place; else read the file."""
     file = entry.entry
     path = layout.segments / file.file
-    if entry in known and path.is_file() and path.stat().st_size == file.bytes:
-        return known[entry]
+    if entry in reuse and path.is_file() and path.stat().st_size == file.bytes:
+        return reuse[entry]
     return vectors.deserialise(read_verified(layout, file), entry, dimension)
 
 
@@ -151,7 +151,7 @@ def _read(path: Path) -> bytes:
         raise StoreCorruptError(f"{path} is missing") from None
 
 
-def _open_once(layout: Layout, known: OpenSegments) -> Generation:
+def _open_once(layout: Layout, reuse: OpenSegments) -> Generation:
     numbers, reason = _candidates(layout)
     with store_errors(layout):
         pool = SnapshotPool(layout.database)
@@ -161,7 +161,7 @@ def _open_once(layout: Layout, known: OpenSegments) -> Generation:
             try:
                 with store_errors(layout):
                     manifest = read_manifest(layout, number)
-                    return load(layout, manifest, pool, degraded if reason else "", known)
+                    return load(layout, manifest, pool, degraded if reason else "", reuse)
             except StoreCorruptError as error:
                 reason = reason or str(error)
     except BaseException:

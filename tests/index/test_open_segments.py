@@ -33,7 +33,7 @@ def test_an_unchanged_segment_is_taken_over(store: Path) -> None:
     with Index.open(store) as first:
         ((large, segment),) = first.open_segments.items()
         add(store, 1)
-        with Index.open(store, known=first.open_segments) as second, Index.open(store) as fresh:
+        with Index.open(store, reuse=first.open_segments) as second, Index.open(store) as fresh:
             small = next(entry for entry in second.open_segments if entry != large)
             assert second.open_segments[large] is segment
             assert small.count == 1
@@ -55,7 +55,7 @@ def test_a_segment_whose_file_is_gone_is_not_taken_over(store: Path, damage: str
         else:
             path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(StoreCorruptError, match=large.entry.file):
-            Index.open(store, known=first.open_segments)
+            Index.open(store, reuse=first.open_segments)
 
 
 def test_a_damaged_new_segment_is_detected(store: Path) -> None:
@@ -68,6 +68,6 @@ def test_a_damaged_new_segment_is_detected(store: Path) -> None:
         data = bytearray(path.read_bytes())
         data[-5] ^= 1
         path.write_bytes(data)
-        with Index.open(store, known=first.open_segments) as fallback:
+        with Index.open(store, reuse=first.open_segments) as fallback:
             assert fallback.generation == 1
             assert small.entry.file in fallback.degraded
