@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="servers per installation")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each load")
     parser.add_argument("--upserts", type=int, default=8, help="writes per server")
+    parser.add_argument("--calls", type=int, default=200, help="searches of the stages")
     parser.add_argument("--baseline", help="python of another installation to alternate with")
     parser.add_argument("options", nargs="*", help="after --: options for `expertrag serve`")
     given = parser.parse_args()
@@ -92,7 +93,7 @@ def _round(python: str, store: Path, given: Any) -> dict[str, Figures]:
     """Measure all parts with one installation."""
     found: dict[str, Figures] = {}
     if "stages" in given.parts:
-        script = [python, str(HERE / "service_stages.py"), str(store)]
+        script = [python, str(HERE / "service_stages.py"), str(store), str(given.calls)]
         done = subprocess.run(script, check=True, capture_output=True, text=True)
         found["stages, CPU ms"] = json.loads(done.stdout.splitlines()[-1])
     serve = ["serve", "--index", str(store), "--allow-writes", *given.options]

@@ -75,7 +75,7 @@ def benchmarks(data: Path, store: str) -> Mapping[str, list[str]]:
         ],
         "bench-service": [
             "bench_service", "--index", store, "--rounds", "1", "--seconds", "1",
-            "--upserts", "1",
+            "--upserts", "1", "--calls", "5",
         ],
     }  # fmt: skip
 
