@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-kept bench-quick bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-kept bench-quick bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -254,6 +254,9 @@ eval-int4: $(STAMP) ## perplexity of a GGUF file's model in int4 against its own
 
 bench-server-start: $(STAMP) ## seconds until a server answers, and its memory by kind; STORE=..., ARGS="--generator PACKED --json FILE"
 	@$(BIN)/python benchmarks/bench_server_start.py --index $(STORE) $(ARGS)
+
+bench-service: $(STAMP) ## calls/s, CPU per call and per stage, cost of a small write; STORE=..., ARGS="--baseline PYTHON --json FILE"
+	@$(BIN)/python benchmarks/bench_service.py --index $(STORE) $(ARGS)
 
 bench-kept: $(STAMP) ## what of prompts a small cache holds; DATA=..., ARGS="--generator PACKED --json FILE"
 	@$(BIN)/python benchmarks/bench_kept.py $(DATA)/squad2 $(DATA)/hotpotqa $(ARGS)

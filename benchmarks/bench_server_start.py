@@ -55,8 +55,9 @@ CODE = (
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A running server: its process, a client, and its start-up times in seconds."""
+    """A running server: address, process, a client, and its start-up times in seconds."""
 
+    address: str
     process: subprocess.Popen[bytes]
     client: Client
     seconds: dict[str, float]
@@ -92,7 +93,8 @@ def served(python: str, serve: list[str]) -> Iterator[Served]:
     """Start a server, wait for its first answer, and stop it at the end."""
     with tempfile.TemporaryDirectory() as place:
         address = f"unix:{place}/socket"
-        command = [python, "-m", "expertrag", *serve, "--address", address]
+        # -P: the packages are those of the installation, not of the working directory
+        command = [python, "-P", "-m", "expertrag", *serve, "--address", address]
         started = time.perf_counter()
         with subprocess.Popen([*command, "--log-level", "warning"]) as process:
             try:
@@ -102,7 +104,7 @@ def served(python: str, serve: list[str]) -> Iterator[Served]:
                     seconds["processor until ready"] = _processor(process.pid)
                     client.answer("Hello?", mode="never", max_tokens=1)
                     seconds["first answer"] = time.perf_counter() - started
-                    yield Served(process, client, seconds)
+                    yield Served(address, process, client, seconds)
             finally:
                 process.terminate()
 

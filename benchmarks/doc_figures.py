@@ -83,6 +83,8 @@ TABLES = (
     ),
     Table("reader", "reader", "reader", training_tables.reader, READER),
     Table("reader", "experts", "reader", training_tables.reader_experts, ("experts",)),
+    Table("service", "service", "service", speed_tables.service),
+    Table("service", "stages", "service", speed_tables.stages),
     Table("search", "chunks", "search", training_tables.chunks),
     Table("search", "documents", "evaluation", training_tables.documents, ("retrieval",)),
 )

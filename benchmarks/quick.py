@@ -73,6 +73,10 @@ def benchmarks(data: Path, store: str) -> Mapping[str, list[str]]:
             "bench_server_start", "--index", store, "--generator", packed,
             "--rounds", "1", "--questions", "2",
         ],
+        "bench-service": [
+            "bench_service", "--index", store, "--rounds", "1", "--seconds", "1",
+            "--upserts", "1", "--calls", "5",
+        ],
     }  # fmt: skip
 
 

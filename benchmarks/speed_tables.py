@@ -7,6 +7,7 @@ from typing import Any
 
 from results_table import head
 
+STAGES = "stages, CPU ms"
 FORMATS = ("bf16", "int8", "int4")
 RIVALS = {
     "bf16": ("compiled batched_mm bf16", "vLLM bf16", "zentorch bf16", "llama.cpp BF16 bf16"),
@@ -27,6 +28,24 @@ def server(results: Mapping[str, Any]) -> Iterator[str]:
     yield f"| an answer of five passages / of three, 64 tokens, s | {five:.2f} / {three:.2f} |"
     for name in ("resident", "weights", "files", "anonymous"):
         yield f"| {name}, ready / after the answers, MB | {ready[name]:.0f} / {last[name]:.0f} |"
+
+
+def service(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each figure of a part: before, now, and their ratio."""
+    yield from head("| before | now | ratio")
+    for part, now in results["here"].items():
+        if part == STAGES:
+            continue
+        for name, value in now.items():
+            before, ratio = results["baseline"][part][name], results["ratio"][part].get(name, 0.0)
+            yield f"| {part}: {name} | {before:,.2f} | {value:,.2f} | {ratio:.2f} |"
+
+
+def stages(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each stage of a search: CPU milliseconds before and now."""
+    yield from head("stage | before, ms | now, ms")
+    for name, value in results["here"][STAGES].items():
+        yield f"| {name} | {results['baseline'][STAGES][name]:.2f} | {value:.2f} |"
 
 
 def hot(results: Mapping[str, Any]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,8 +34,10 @@ from expertrag.config import (
 from expertrag.llm import load_generator, prompt
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag_index.build import IndexWriter
-from expertrag_index.errors import StoreNotFoundError
+from expertrag_index.errors import StoreCorruptError, StoreNotFoundError
 from expertrag_index.index import Index
+from expertrag_index.layout import Layout
+from expertrag_index.opening import read_manifest
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.experts.bundle import base_of, is_bundle
@@ -288,8 +291,19 @@ def embedder_name(model: ModelConfig, store: Path | None) -> str:
 
 
 def _embedder_of(store: Path | None) -> str:
+    """Return the embedder of the generation that will be opened.
+
+    Its manifest has the name, unless the generation before is of another embedder: then the one
+    whose files are intact decides.
+    """
     if store is None:
         return DEFAULT_EMBEDDER
+    layout = Layout(store)
+    with suppress(StoreCorruptError):
+        kept = [read_manifest(layout, number) for number in layout.generation_numbers()]
+        names = {manifest.embedder.name for manifest in kept}
+        if len(names) == 1:
+            return names.pop()
     try:
         with Index.open(store) as index:
             return index.manifest.embedder.name

@@ -24,6 +24,7 @@ from expertrag_index.errors import EmbedderMismatchError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.metadata import NestingError, flatten
+from expertrag_index.opening import NONE_OPEN, OpenSegments
 from expertrag_index.schema import Seal
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import BuildReport, Document, LoadFailure, MetadataValue
@@ -168,11 +169,13 @@ class ServedIndex:
         """Close the current view."""
         self._view.index.close()
 
-    def _open(self, embedder: SentenceTransformerEmbedder) -> View:
+    def _open(self, embedder: SentenceTransformerEmbedder, reuse: OpenSegments = NONE_OPEN) -> View:
         if time.monotonic() - self._compared_at > _COMPARE_EVERY_S:
             self._known = None
         known = self._known
-        index = Index.open(self._store, embedder_fingerprint=embedder.fingerprint, known=known)
+        index = Index.open(
+            self._store, embedder_fingerprint=embedder.fingerprint, known=known, reuse=reuse
+        )
         self._known = index.seal
         if self._known != known:
             self._compared_at = time.monotonic()
@@ -183,7 +186,7 @@ class ServedIndex:
     def _open_next(self) -> View:
         """Open the published generation, with another embedder if it was migrated to one."""
         try:
-            return self._open(self._view.embedder)
+            return self._open(self._view.embedder, self._view.index.open_segments)
         except EmbedderMismatchError:
             if self._load_embedder is None:
                 raise
@@ -199,8 +202,9 @@ class ServedIndex:
             embedder = self._view.embedder
             calibrate = calibrator(embedder)
             settings = WriterSettings(lock_wait_s=_LOCK_WAIT_S)
+            reuse = self._view.index.open_segments
             with IndexWriter.open(
-                self._store, embedder, calibrate=calibrate, settings=settings
+                self._store, embedder, calibrate=calibrate, settings=settings, reuse=reuse
             ) as writer:
                 # A reader that is opened after the writer's checkpoint lets SQLite restart its WAL;
                 # without this it grew by 180 KB with every small upsert.

@@ -18,7 +18,7 @@ from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import JSON, Manifest
 from expertrag_index.migration import restage
-from expertrag_index.opening import load, read_manifest
+from expertrag_index.opening import NONE_OPEN, OpenSegments, load, read_manifest
 from expertrag_index.publish import derive, publish, tidy
 from expertrag_index.schema import Seal, connect_writer, read_seal
 from expertrag_index.seal import check_seal
@@ -51,8 +51,10 @@ class IndexWriter:
         calibrate: Calibrate | None,
         progress: Progress,
         settings: WriterSettings,
+        reuse: OpenSegments,
     ) -> None:
         self._layout = layout
+        self._reuse = reuse
         self._lock = lock
         self._connection = connection
         self._embedder = embedder
@@ -73,10 +75,12 @@ class IndexWriter:
         progress: Progress | None = None,
         settings: WriterSettings | None = None,
         migrating: bool = False,
+        reuse: OpenSegments = NONE_OPEN,
     ) -> IndexWriter:
         """Open the store at ``path`` for writing; create it if there is none.
 
         :param migrating: the store may be of another embedder; call ``migrate`` first.
+        :param reuse: ``Index.open_segments`` of this process, which are not read again.
         :raises StoreLockedError: another process is writing, after ``settings.lock_wait_s``.
         :raises EmbedderMismatchError: the store was built with another embedder.
         :raises StoreCorruptError: the store is damaged; repair it first.
@@ -97,6 +101,7 @@ class IndexWriter:
                     calibrate,
                     progress or silent,
                     settings,
+                    reuse,
                 )
                 if not migrating:
                     writer._published()
@@ -273,7 +278,8 @@ class IndexWriter:
         self._progress("calibrate", 0, 1)
         pool = SnapshotPool(self._layout.database)
         try:
-            with Index(self._layout, load(self._layout, manifest, pool)) as candidate:
+            generation = load(self._layout, manifest, pool, reuse=self._reuse)
+            with Index(self._layout, generation) as candidate:
                 calibration = self._calibrate(candidate)
         finally:
             pool.close()

@@ -28,7 +28,7 @@ from expertrag_index.labels import restrict
 from expertrag_index.layout import Layout
 from expertrag_index.lexical import Lexical
 from expertrag_index.manifest import Manifest
-from expertrag_index.opening import Generation, open_published
+from expertrag_index.opening import NONE_OPEN, Generation, OpenSegments, open_published
 from expertrag_index.restricted_lexical import RestrictedLexical
 from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, sorted_keys, text_digest, vectors_of
 from expertrag_index.scales import IDENTITY, Scale, read_scales
@@ -86,12 +86,18 @@ class Index:
 
     @classmethod
     def open(
-        cls, path: Path, *, embedder_fingerprint: str | None = None, known: Seal | None = None
+        cls,
+        path: Path,
+        *,
+        embedder_fingerprint: str | None = None,
+        known: Seal | None = None,
+        reuse: OpenSegments = NONE_OPEN,
     ) -> Index:
         """Open the published generation of the store at ``path``.
 
         :param known: ``seal`` of an index or a writer of this store in this process: if nothing
             has been written since, the full-text index is not compared with its checksum again.
+        :param reuse: ``open_segments`` of an earlier generation, so that they are not read again.
         :raises StoreNotFoundError: there is no store.
         :raises StoreCorruptError: this generation and the one before are damaged.
         :raises StoreFormatError: written by a newer or an older version.
@@ -99,7 +105,7 @@ class Index:
         """
         layout = Layout(Path(path))
         with store_errors(layout):
-            generation = open_published(layout, known)
+            generation = open_published(layout, known, reuse)
             embedder = generation.manifest.embedder
             if embedder_fingerprint not in (None, embedder.fingerprint):
                 generation.pool.close()
@@ -142,6 +148,20 @@ class Index:
     def size(self) -> int:
         """Number of live chunks."""
         return len(self._generation.live)
+
+    @property
+    def open_segments(self) -> OpenSegments:
+        """The vector files of the generation in memory; they stay valid when it is closed."""
+        return self._generation.opened()
+
+    @property
+    def newest_key(self) -> int:
+        """Key of the chunk that was added last, 0 for none; later ones get higher keys."""
+        return int(self._generation.live[-1]) if self.size else 0
+
+    def newer_than(self, key: int) -> int:
+        """Count the live chunks with a higher key."""
+        return self.size - int(np.searchsorted(self._generation.live, key, side="right"))
 
     @property
     def size_bytes(self) -> int:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,12 +16,17 @@ from expertrag_index.current import read_current
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
-from expertrag_index.manifest import FileEntry, Manifest, loads
+from expertrag_index.manifest import FileEntry, Manifest, SegmentEntry, loads
 from expertrag_index.rows import live_partitions
 from expertrag_index.schema import Seal
 from expertrag_index.seal import check_seal
 from expertrag_index.snapshot import SnapshotPool
 from expertrag_index.types import KeyArray
+
+OpenSegments = Mapping[SegmentEntry, vectors.Segment]
+"""Segments in memory by their entries in a manifest; both are immutable."""
+
+NONE_OPEN: OpenSegments = MappingProxyType({})
 
 _ATTEMPTS = 5  # a writer may publish twice while a large store is being read
 
@@ -40,11 +46,22 @@ class Generation:
     segments: Mapping[str, tuple[vectors.Segment, ...]]
     degraded: str
 
+    def opened(self) -> OpenSegments:
+        """Return the segments by their entries, for another generation that also has them."""
+        return {
+            entry: segment
+            for expert, own in self.segments.items()
+            for entry, segment in zip(_entries(self.manifest, expert), own, strict=True)
+        }
 
-def open_published(layout: Layout, known: Seal | None = None) -> Generation:
+
+def open_published(
+    layout: Layout, known: Seal | None = None, reuse: OpenSegments = NONE_OPEN
+) -> Generation:
     """Open the generation that CURRENT names, or the one before if a file of it is damaged.
 
     :param known: a seal that need not be compared (see ``check_seal``).
+    :param reuse: segments in memory, which are not read again.
     :raises StoreNotFoundError: there is no store.
     :raises StoreCorruptError: no generation is intact.
     :raises StoreFormatError: written by a newer or an older version.
@@ -52,7 +69,7 @@ def open_published(layout: Layout, known: Seal | None = None) -> Generation:
     for attempt in range(_ATTEMPTS):
         before = _fingerprint(layout)
         try:
-            return _open_once(layout, known)
+            return _open_once(layout, known, reuse)
         except StoreCorruptError:
             # a file may be missing only because the writer has published again meanwhile
             if attempt + 1 == _ATTEMPTS or _fingerprint(layout) == before:
@@ -61,7 +78,13 @@ def open_published(layout: Layout, known: Seal | None = None) -> Generation:
     raise AssertionError("unreachable")
 
 
-def load(layout: Layout, manifest: Manifest, pool: SnapshotPool, degraded: str = "") -> Generation:
+def load(
+    layout: Layout,
+    manifest: Manifest,
+    pool: SnapshotPool,
+    degraded: str = "",
+    reuse: OpenSegments = NONE_OPEN,
+) -> Generation:
     """Read and verify everything that a manifest names. On failure the caller closes the pool.
 
     :raises StoreCorruptError: a file or the database does not match the manifest.
@@ -69,9 +92,7 @@ def load(layout: Layout, manifest: Manifest, pool: SnapshotPool, degraded: str =
     dimension = manifest.embedder.dimension
     segments = {
         expert: tuple(
-            vectors.deserialise(read_verified(layout, segment.entry), segment, dimension)
-            for segment in manifest.segments
-            if segment.expert == expert
+            _segment(layout, entry, dimension, reuse) for entry in _entries(manifest, expert)
         )
         for expert in manifest.partitions
     }
@@ -87,6 +108,21 @@ def load(layout: Layout, manifest: Manifest, pool: SnapshotPool, degraded: str =
         )
     live = np.sort(np.concatenate([np.empty(0, np.int64), *partitions.values()]))
     return Generation(manifest, pool, live, partitions, segments, degraded)
+
+
+def _entries(manifest: Manifest, expert: str) -> list[SegmentEntry]:
+    return [entry for entry in manifest.segments if entry.expert == expert]
+
+
+def _segment(
+    layout: Layout, entry: SegmentEntry, dimension: int, reuse: OpenSegments
+) -> vectors.Segment:
+    """Take over a segment that is in memory while its file is in place; else read the file."""
+    file = entry.entry
+    path = layout.segments / file.file
+    if entry in reuse and path.is_file() and path.stat().st_size == file.bytes:
+        return reuse[entry]
+    return vectors.deserialise(read_verified(layout, file), entry, dimension)
 
 
 def read_manifest(layout: Layout, number: int) -> Manifest:
@@ -120,7 +156,7 @@ def _read(path: Path) -> bytes:
         raise StoreCorruptError(f"{path} is missing") from None
 
 
-def _open_once(layout: Layout, known: Seal | None) -> Generation:
+def _open_once(layout: Layout, known: Seal | None, reuse: OpenSegments) -> Generation:
     numbers, reason = _candidates(layout)
     with store_errors(layout):
         pool = SnapshotPool(layout.database)
@@ -132,7 +168,7 @@ def _open_once(layout: Layout, known: Seal | None) -> Generation:
             try:
                 with store_errors(layout):
                     manifest = read_manifest(layout, number)
-                    return load(layout, manifest, pool, degraded if reason else "")
+                    return load(layout, manifest, pool, degraded if reason else "", reuse)
             except StoreCorruptError as error:
                 reason = reason or str(error)
     except BaseException:

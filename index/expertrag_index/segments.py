@@ -1,4 +1,9 @@
-"""Chooses and writes the FAISS segments of the next generation."""
+"""Chooses and writes the FAISS segments of the next generation.
+
+A small update writes a small file: a new segment takes in the newest ones that are not much larger,
+so that each is several times the size of the next, there are few of them, and a vector is rewritten
+a logarithmic number of times (the logarithmic method; Bentley & Saxe 1980).
+"""
 
 from __future__ import annotations
 
@@ -12,16 +17,20 @@ from expertrag_index import vectors
 from expertrag_index.durable import write_durably
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import FileEntry, SegmentEntry, file_entry
+from expertrag_index.opening import read_verified
 from expertrag_index.rows import iter_vectors, vectors_of
 from expertrag_index.settings import WriterSettings
 from expertrag_index.tuning import tune
 from expertrag_index.types import KeyArray
 
+_GROWTH = 4
+"""Each segment is more than so many times the size of those after it: seven for 100,000 chunks."""
+
 
 def must_merge(
     entries: Sequence[SegmentEntry], live: int, new: int, settings: WriterSettings
 ) -> bool:
-    """Whether to merge a partition's segments into one, instead of adding one for ``new`` chunks.
+    """Whether to merge all segments of a partition, instead of adding one for ``new`` chunks.
 
     Segments of different experts are never merged: their vectors are in different spaces.
     """
@@ -30,10 +39,19 @@ def must_merge(
     return (
         live <= settings.small
         or not entries
-        or len(entries) + (new > 0) > settings.max_segments
+        or len(larger(entries, new)) + (new > 0) > settings.max_segments
         or held - live > settings.dead_share * held
         or (live > settings.flat_limit and flat > settings.flat_share * live)
     )
+
+
+def larger(entries: Sequence[SegmentEntry], new: int) -> Sequence[SegmentEntry]:
+    """Return the segments, oldest first, that a segment of ``new`` chunks does not take in."""
+    kept, held = len(entries), new
+    while new and kept and entries[kept - 1].count <= _GROWTH * held:
+        kept -= 1
+        held += entries[kept].count
+    return entries[:kept]
 
 
 class SegmentWriter:
@@ -58,10 +76,17 @@ class SegmentWriter:
         if not len(live):
             return ()
         if not must_merge(previous, len(live), len(new), self._settings):
-            return (*previous, self._flat(expert, new)) if len(new) else tuple(previous)
+            kept = larger(previous, len(new))
+            held = [self._keys(entry) for entry in previous[len(kept) :]]
+            new = np.intersect1d(np.concatenate([*held, new]), live)
+            return (*kept, self._flat(expert, new)) if len(new) else tuple(kept)
         if len(live) <= self._settings.flat_limit:
             return (self._flat(expert, live),)
         return (self._ivf(expert, live),)
+
+    def _keys(self, entry: SegmentEntry) -> KeyArray:
+        data = read_verified(self._layout, entry.entry)
+        return vectors.deserialise(data, entry, self._dimension).keys
 
     def _flat(self, expert: str, keys: KeyArray) -> SegmentEntry:
         segment = vectors.build_flat(iter_vectors(self._connection, keys), self._dimension)

@@ -10,7 +10,7 @@ class WriterSettings:
     """When to use which kind of segment, and how much work a crash may lose.
 
     ``flat_limit``: most live vectors for exact search; beyond, IVF(4√n),SQ8.
-    ``small``: most live vectors for which every update writes one new segment (tens of ms).
+    ``small``: most live vectors for which every update writes all of them into one new segment.
     ``max_segments``, ``dead_share`` (share of tombstones): beyond either, all segments are merged.
     ``flat_share``: most of a large store that may be in flat segments next to the IVF segment.
     ``embed_batch``: chunks embedded between two commits; a killed build repeats at most so many.
@@ -20,7 +20,7 @@ class WriterSettings:
     """
 
     flat_limit: int = 50_000
-    small: int = 5_000
+    small: int = 256
     max_segments: int = 8
     dead_share: float = 0.25
     flat_share: float = 0.25

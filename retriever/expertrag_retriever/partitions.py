@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from expertrag_retriever.base import Embedder
 
 QueryVectors = Mapping[str, FloatArray]
-"""A query's vectors [D] by expert; always includes "general", the base model's."""
+"""A query's vectors [D] by expert, "general" for the base model's."""
 
 
 class QueryEncoder:
@@ -30,16 +30,23 @@ class QueryEncoder:
         self._embedder = embedder
 
     def encode(
-        self, query: str, filter: Filter | None = None, vector: FloatArray | None = None
+        self,
+        query: str,
+        filter: Filter | None = None,
+        vector: FloatArray | None = None,
+        *,
+        base: bool = True,
     ) -> QueryVectors:
         """Encode a query with the expert of every partition.
 
         :param filter: partitions in which no chunk passes it are left out.
         :param vector: the query's embedding [D] by the base model, if already known.
+        :param base: include the base model's vector even if no partition needs it.
         :raises FilterError: unknown field or operator.
         """
         known = {} if vector is None else {GENERAL: vector}
-        wanted = dict.fromkeys([GENERAL, *self._index.partitions(filter)])
+        always = [GENERAL] if base else []
+        wanted = dict.fromkeys([*always, *self._index.partitions(filter)])
         missing = [expert for expert in wanted if expert not in known]
         if not missing:
             return known

@@ -85,7 +85,7 @@ class Searcher:
         if mode is SearchMode.BM25:
             scores = self._lexical(query, k, filter)
         else:
-            vectors = query_vector or self.encode(query, filter)
+            vectors = query_vector or self._encoder.encode(query, filter, base=False)
             if mode is SearchMode.DENSE:
                 scores = self._dense(vectors, k, filter)
             else:

@@ -16,6 +16,7 @@ from expertrag_index.errors import FilterError, IndexStoreError, SearchError, St
 from expertrag_index.index import Index
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import Document
+from expertrag_index.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -224,8 +225,8 @@ def test_small_segments_ivf_and_merging(tmp_path: Path) -> None:
         assert kinds() == ["flat", "flat"]
         writer.add(documents[920:1400])
         assert kinds() == ["ivf_sq8"]  # beyond flat_limit
-        writer.add(documents[1400:1480])
-        writer.add(documents[1480:])
+        writer.add(documents[1400:1481])
+        writer.add(documents[1481:])  # takes in no segment of more than four times its size
         assert kinds() == ["ivf_sq8", "flat", "flat"]
         writer.delete(["d5", "d1490"])
         assert kinds() == ["ivf_sq8", "flat", "flat"]
@@ -238,6 +239,28 @@ def test_small_segments_ivf_and_merging(tmp_path: Path) -> None:
         assert kinds() == ["ivf_sq8"]  # a fourth segment is one too many
         writer.delete([f"d{i}" for i in range(700)])
         assert kinds() == ["flat"]  # more than a quarter was dead, and few are left
+
+
+def test_a_small_update_writes_a_small_file(tmp_path: Path) -> None:
+    embedder = HashingEmbedder(dimension=24)
+    documents = [Document(f"d{i}", f"a{i % 50} b{i % 31} n{i}") for i in range(400)]
+    build(tmp_path / "s", embedder, documents, settings=WriterSettings(small=100))
+    counts: list[list[int]] = []
+    files: set[str] = set()
+    for i in range(30):
+        changed = [Document("d7", f"a7 b7 changed {i}"), Document(f"e{i}", f"a{i} b{i} new")]
+        with IndexWriter.open(tmp_path / "s", embedder, settings=WriterSettings(small=100)) as w:
+            w.add(changed)
+        with Index.open(tmp_path / "s") as index:
+            large, *others = index.manifest.segments
+            counts.append([segment.count for segment in (large, *others)])
+            files.add(large.entry.file)
+            found = [hit.key for hit in index.search_dense(embedder.encode_query("a7"), 1000)]
+            assert sorted(found) == sorted(key for key, _ in index.sample_chunks(1000))
+    assert counts[:3] == [[400, 2], [400, 3], [400, 4]]  # the replaced version is left out
+    assert max(map(len, counts)) <= 4
+    assert len(files) == 1
+    assert verify(tmp_path / "s").problems == ()
 
 
 def test_equal_chunks_do_not_distort_the_measured_recall(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from expertrag_index.types import FloatArray
 from expertrag_retriever import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.encoder import token_batches
 from expertrag_retriever.errors import DeviceError, EmbedderError
@@ -135,3 +136,19 @@ def test_rejects_an_unavailable_device(minilm_path: Path, device: str) -> None:
     with pytest.raises(DeviceError, match="use 'auto' or 'cpu'") as caught:
         load_embedder(str(minilm_path), device=device)
     assert "\n" not in str(caught.value)
+
+
+def test_concurrent_queries_get_the_vectors_of_lone_ones(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    def encode(query: str) -> FloatArray:
+        return embedder.encode_queries_by_experts([query], ["general"])  # [1, 1, D]
+
+    queries = [f"how do I open {'a very old ' * (i % 5)}file {i}" for i in range(64)]
+    alone = np.stack([encode(query) for query in queries])
+    with ThreadPoolExecutor(16) as pool:
+        together = np.stack(list(pool.map(encode, queries)))
+    assert together.shape == alone.shape == (64, 1, 1, 384)
+    assert (alone * together).sum(axis=-1).min() > 0.9999
+    others = alone[:, 0, 0] @ together[:, 0, 0].T
+    assert (others.argmax(axis=1) == np.arange(64)).all()  # nobody gets another's vector

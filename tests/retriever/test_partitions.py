@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from retriever.conftest import domain_texts
-from store_helper import build
+from store_helper import ExpertEmbedder, build
 
 from expertrag_index import Index, IndexWriter
 from expertrag_index.types import Document
@@ -82,6 +82,22 @@ def test_a_query_has_a_vector_for_every_partition(index: Index, bundle: Embedder
     assert set(encoded) == {GENERAL, *index.partitions()}
     assert np.allclose(encoded["trees"], bundle.encode_query(wood, "trees"), atol=1e-2)
     assert set(encoder.encode(wood, {"domain": "trees"})) == {GENERAL, "trees"}
+
+
+def test_a_search_does_not_encode_for_partitions_that_do_not_exist(tmp_path: Path) -> None:
+    class Recorder(ExpertEmbedder):
+        def encode_queries_by_experts(self, texts: Any, experts: Any) -> Any:
+            asked.append(list(experts))
+            return super().encode_queries_by_experts(texts, experts)
+
+    asked: list[list[str]] = []
+    embedder = Recorder()
+    build(tmp_path / "s", embedder, [Document("a", "Berth 7 is free today.", domain="legal")])
+    with Index.open(tmp_path / "s") as index:
+        searcher = Searcher(index, embedder)
+        assert searcher.search("berth 7", k=1).passages
+        searcher.encode("berth 7")  # for the gate, which also compares with background requests
+    assert asked == [["legal"], ["general", "legal"]]
 
 
 def test_every_partition_is_searched_whatever_the_router_says(

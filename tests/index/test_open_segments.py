@@ -1,0 +1,73 @@
+"""A newer generation takes over the segments that are in memory, and only those."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from store_helper import HashingEmbedder, build
+
+from expertrag_index.build import IndexWriter
+from expertrag_index.errors import StoreCorruptError
+from expertrag_index.index import Index
+from expertrag_index.settings import WriterSettings
+from expertrag_index.types import Document
+
+SETTINGS = WriterSettings(small=10)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    documents = [Document(f"d{i}", f"a{i % 50} b{i % 31} n{i}") for i in range(100)]
+    build(tmp_path / "s", HashingEmbedder(), documents, settings=SETTINGS)
+    return tmp_path / "s"
+
+
+def add(store: Path, number: int) -> None:
+    with IndexWriter.open(store, HashingEmbedder(), settings=SETTINGS) as writer:
+        writer.add([Document(f"new{number}", f"a1 b1 new{number}")])
+
+
+def test_an_unchanged_segment_is_taken_over(store: Path) -> None:
+    with Index.open(store) as first:
+        ((large, segment),) = first.open_segments.items()
+        add(store, 1)
+        with Index.open(store, reuse=first.open_segments) as second, Index.open(store) as fresh:
+            small = next(entry for entry in second.open_segments if entry != large)
+            assert second.open_segments[large] is segment
+            assert small.count == 1
+            assert fresh.open_segments[large] is not segment
+            query = HashingEmbedder().encode_query("a1 b1")
+            assert second.search_dense(query, 101) == fresh.search_dense(query, 101)
+    query = np.ones((1, segment.index.d), np.float32)
+    assert segment.index.search(query, 1)[1].shape == (1, 1)  # still valid after both are closed
+
+
+@pytest.mark.parametrize("damage", ["missing", "shorter"])
+def test_a_segment_whose_file_is_gone_is_not_taken_over(store: Path, damage: str) -> None:
+    with Index.open(store) as first:
+        add(store, 1)
+        (large,) = first.open_segments
+        path = store / "segments" / large.entry.file
+        if damage == "missing":
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(StoreCorruptError, match=large.entry.file):
+            Index.open(store, reuse=first.open_segments)
+
+
+def test_a_damaged_new_segment_is_detected(store: Path) -> None:
+    with Index.open(store) as first:
+        (large,) = first.open_segments
+        add(store, 1)
+        with Index.open(store) as second:
+            (small,) = set(second.open_segments) - {large}
+        path = store / "segments" / small.entry.file
+        data = bytearray(path.read_bytes())
+        data[-5] ^= 1
+        path.write_bytes(data)
+        with Index.open(store, reuse=first.open_segments) as fallback:
+            assert fallback.generation == 1
+            assert small.entry.file in fallback.degraded
