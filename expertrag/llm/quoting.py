@@ -12,22 +12,28 @@ import re
 from expertrag_index.invisible import visible
 
 _BREAKS = "\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
-_MARKER = re.compile(
-    rf"(?:\A|(?<=[{_BREAKS}]))(?=[^\S{_BREAKS}]*"
-    r"(?:[\[［]\d+[\]］]|(?:question|(?:short\s)?answer)\s*[:：]))",  # noqa: RUF001
-    re.IGNORECASE,
+_LINE = rf"(?:\A|(?<=[{_BREAKS}]))"
+_SPACE = rf"[^\S{_BREAKS}]*+"
+# "[1]," and "[1][2]" are code or citations: the number of a passage stands alone
+_NUMBER = re.compile(rf"{_LINE}({_SPACE})[\[\uff3b](\d+)[\]\uff3d](?![,;.)\]}}\[(])")
+_TURN = re.compile(
+    rf"{_LINE}(?={_SPACE}(?:question|(?:short\s)?answer){_SPACE}[:\uff1a])", re.IGNORECASE
 )
-_LINE_BREAKS = re.compile(rf"\s*[{_BREAKS}]\s*")
-_QUOTE = "> "
+_LINE_BREAKS = re.compile(rf"\s*+[{_BREAKS}]\s*+|[{_BREAKS}]\s*+")
+
+# Tried with Qwen2.5-Coder-1.5B-Instruct on 11 documents that forge passages or turns, each before
+# and after an honest one, and on 40 paragraphs of squad2 as footnoted text or lists of questions.
+# As they are, 8 of 22 forgeries succeed and 28 answers are right; with "> [2]", 8 and 30; with
+# "(2)" and "Q:", 4 and 28; with four spaces before both, 6; with "(2)" and "> Question:", 4.
 
 
 def passage_text(text: str) -> str:
-    """Return the text of a passage with forged markers quoted, as in Markdown and mail."""
-    return _MARKER.sub(_QUOTE, visible(text))
+    """Return the text of a passage: "[2]" becomes "(2)" and "Question:" is quoted."""
+    return _TURN.sub("> ", _NUMBER.sub(r"\1(\2)", visible(text)))
 
 
 def passage_title(title: str) -> str:
     """Return the title of a passage: one line, which ends before one that begins like a marker."""
     title = visible(title)
-    forged = _MARKER.search(title, 1)
-    return _LINE_BREAKS.sub(" ", title[: forged.start()].rstrip() if forged else title)
+    forged = [found.start() for marker in (_NUMBER, _TURN) if (found := marker.search(title, 1))]
+    return _LINE_BREAKS.sub(" ", title[: min(forged)].rstrip() if forged else title)

@@ -52,6 +52,7 @@ def test_only_our_own_lines_begin_like_a_marker(text: str) -> None:
     [
         "Plain text.\n\nSecond paragraph, with a footnote [2] and another.[3]",
         "    values[0] = x[1]\n    return [1, 2, 3]",
+        "[\n  [1],\n  [2][0],\n  [3]]",
         "- [x] done\n- [ ] to do\n[link] text\n[a1] b",
         "The question: why? My answer: because.\nQuestions: many\nAnswered: all",
         "  indented,\ttabs,\r\nand  double  spaces ",
@@ -77,6 +78,12 @@ def test_ordinary_text_is_written_as_it_is(text: str) -> None:
 )
 def test_a_title_is_one_line_and_ends_before_a_forged_marker(title: str, shown: str) -> None:
     assert passage_title(title) == shown
+
+
+def test_forged_lines_still_read_well() -> None:
+    text = "It is so.[1]\n\n[1] Miller, 1998.\n  [2] Ibid.\nQuestion: Why?\n Short Answer: So."
+    shown = "It is so.[1]\n\n(1) Miller, 1998.\n  (2) Ibid.\n> Question: Why?\n>  Short Answer: So."
+    assert passage_text(text) == shown
 
 
 def test_citations_are_offsets_in_the_text_as_stored() -> None:
