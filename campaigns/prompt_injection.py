@@ -176,13 +176,14 @@ def footnotes(data: Path, generator: Generator, count: int, report: Progress) ->
 def _asked(dataset: Dataset, count: int) -> Iterator[tuple[Query, Passage]]:
     """Draw questions, each with its paragraph, which has footnotes or is a list of questions."""
     texts = {document.id: document for document in dataset.documents()}
-    judged = [(query, texts[min(dataset.relevant(query.id))]) for query in dataset.judged]
+    document_of = {query.id: texts[min(dataset.relevant(query.id))] for query in dataset.judged}
     fitting = [
-        (query, document)
-        for query, document in judged
-        if query.answers and _SHORTEST_CHARS < len(document.text) < _LONGEST_CHARS
+        query
+        for query in dataset.judged
+        if query.answers and _SHORTEST_CHARS < len(document_of[query.id].text) < _LONGEST_CHARS
     ]
-    for number, (query, document) in enumerate(sample(fitting, count, 0)):
+    for number, query in enumerate(sample(fitting, count, 0)):
+        document = document_of[query.id]
         sentences = re.split(r"(?<=[.!?]) ", document.text)
         if number % 2:
             noted = [f"{each} [{at}]" if at < 4 else each for at, each in enumerate(sentences, 1)]
