@@ -109,6 +109,24 @@ def test_a_hidden_element_without_text_needs_no_notice(tmp_path: Path) -> None:
     assert page(tmp_path, '<div style="display:none"><img src="a.png"></div>') == ("Seen.", [])
 
 
+@pytest.mark.parametrize(
+    "sheet",
+    [
+        "/*" * 200_000,
+        "@" * 400_000,
+        "a" * 400_000,
+        "@a{" * 200_000,
+        "@a{b{}" * 100_000,
+        "a " * 200_000 + "{background:red}",
+        "rgb(" * 100_000,
+    ],
+    ids=["comments", "rules", "no rule", "nested", "open", "selector", "colours"],
+)
+def test_a_hostile_style_sheet_takes_linear_time(tmp_path: Path, sheet: str) -> None:
+    text, _ = page(tmp_path, f'<p style="color:{sheet}">Kept</p>', f"<style>{sheet}</style>")
+    assert text == "Seen.\n\nKept"
+
+
 def test_hidden_runs_of_a_word_file(tmp_path: Path) -> None:
     word = open_docx()
     paragraph = word.add_paragraph("Seen. ")

@@ -13,11 +13,8 @@ from dataclasses import dataclass
 
 from bs4.element import Tag
 
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_MEDIA = re.compile(r"@[^{};]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}|@[^{};]*;")
-_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
+_AT_RULE = re.compile(r"@[^{};@]*+(?:;|\{(?:[^{}]*+\{[^{}]*+\})*+[^{}]*+\})")
 _SIMPLE = re.compile(r"\*|[\w-]+|(?:[\w-]+)?[.#][\w-]+")
-_LAST_PART = re.compile(r"[^\s>+~]*\Z")
 _ZERO = re.compile(r"[+-]?0*(?:\.0*)?(?:%|[a-z]+)?")
 _TINY = re.compile(r"(?:0*\.\d+|0*1(?:\.0*)?)(?:px|pt)")
 _FAR = re.compile(r"-\d{4,}(?:\.\d*)?(?:px|pt|em|rem)?|-\d{3,}(?:em|rem|vw|vh|%)")
@@ -48,15 +45,17 @@ class Styles:
         self._others = bool(links)
         for sheet in soup.find_all("style"):
             self._others |= "@import" in (text := sheet.get_text())
-            for selectors, body in _RULE.findall(_MEDIA.sub(" ", _COMMENT.sub(" ", text))):
+            for rule in _AT_RULE.sub(" ", _without_comments(text)).split("}"):
+                selectors, _, body = rule.rpartition("{")
                 self._add(selectors, _declarations(body))
 
     def _add(self, selectors: str, body: dict[str, str]) -> None:
         for selector in selectors.lower().split(","):
             if _SIMPLE.fullmatch(selector := selector.strip()):
                 self._rules.setdefault(selector, {}).update(body)
-            elif "background" in body and (last := _LAST_PART.search(selector)):
-                simple = re.split(r"[:\[]", last[0])[0]
+            elif selector and "background" in body:
+                last = re.split(r"[\s>+~]", selector)[-1]
+                simple = re.split(r"[:\[]", last)[0]
                 self._rules.setdefault(simple or "*", {})["background"] = "?"
 
     def of(self, tag: Tag) -> dict[str, str]:
@@ -107,6 +106,11 @@ def look_of(own: Declarations, inherited: Look) -> Look:
         found = _color(own["background"])
         background = background if found == _TRANSPARENT else found
     return Look(color, background)
+
+
+def _without_comments(sheet: str) -> str:
+    first, *others = sheet.split("/*")
+    return " ".join([first, *(other.partition("*/")[2] for other in others)])
 
 
 def _selectors(name: str, classes: list[str], ids: list[str]) -> Iterator[str]:
