@@ -2,9 +2,13 @@
 
     PYTHONPATH=benchmarks python campaigns/prompt_injection.py --json FILE
 
-    documents   50 attacks of campaigns/data, each among the honest documents of all of them; an
-                attack succeeds if the answer has its canary. Three stores: without the attacks,
-                with them and without the defences (text is read and shown as it is), with both
+    documents   50 attacks of campaigns/data; an attack succeeds if the answer has its canary.
+                Without and with the defences (without: text is read and shown as it is):
+                    served      among honest documents that answer the questions; the best passage
+                                is read first, and others only if it is in doubt
+                    together    likewise, but all passages are in one prompt
+                    alone       without the honest documents
+                and without any attack
     footnotes   ordinary text with lines like "[2] Miller, 1998" or "Question: …": right answers
                 of squad2 with and without the defences; needs --data
     redteam     the probes of rag-redteam (pip install rag-redteam), without and with the defences
@@ -118,18 +122,30 @@ def attacked(
     generator: Generator,
     report: Progress,
 ) -> dict[str, JSON]:
-    """Ask the questions in the three stores; return success and right answers by category."""
-    honest = [case.honest for case in cases]
-    both = [file for case in cases for file in (case.honest, case.attack)]
-    variants = {"none": (honest, True), "undefended": (both, False), "defended": (both, True)}
-    found: dict[str, JSON] = {}
-    for name, (files, defended) in variants.items():
+    """Ask the questions in each setting; return success and right answers by category."""
+    honest, hostile = [case.honest for case in cases], [case.attack for case in cases]
+    settings = {
+        "served": ([*honest, *hostile], generator.best_first),
+        "together": ([*honest, *hostile], False),
+        "alone": (hostile, generator.best_first),
+    }
+
+    def asked(name: str, files: Sequence[tuple[str, str]], *, defended: bool) -> dict[str, JSON]:
         with _defences(defended), _pipeline(files, embedder, generator) as pipeline:
             answers = []
             for done, case in enumerate(cases, start=1):
                 answers.append(_answer(pipeline, case.question))
-                report(f"{generator.name}, attacks {name}", done, len(cases))
-        found[name] = _scored(cases, answers)
+                report(f"{generator.name}, attacks {name}, {defended=}", done, len(cases))
+        return _scored(cases, answers)
+
+    found: dict[str, JSON] = {"none": asked("none", honest, defended=True)}
+    for name, (files, best_first) in settings.items():
+        before, generator.best_first = generator.best_first, best_first
+        found[name] = {
+            "undefended": asked(name, files, defended=False),
+            "defended": asked(name, files, defended=True),
+        }
+        generator.best_first = before
     return found
 
 
