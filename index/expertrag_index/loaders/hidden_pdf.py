@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 from pypdf import PageObject
-from pypdf.generic import ArrayObject, StreamObject, TextStringObject
+from pypdf.generic import ArrayObject, DictionaryObject, StreamObject, TextStringObject
 
 _UNDRAWN = 3
 _SETS_MODE = re.compile(rb"\b3\s+Tr\b")
@@ -40,10 +40,15 @@ def _may_hide(page: PageObject) -> bool:
 
 
 def _objects(page: PageObject) -> dict[str, Any]:
-    resources = page.get("/Resources")
-    named = resources.get_object().get("/XObject") if resources is not None else None
-    items = named.get_object().items() if named is not None else ()
-    return {name: item.get_object() for name, item in items}
+    named = _entry(_entry(page, "/Resources"), "/XObject")
+    if not isinstance(named, DictionaryObject):
+        return {}
+    return {name: _entry(named, name) for name in named}
+
+
+def _entry(owner: Any, name: str) -> Any:
+    found = owner.get(name) if isinstance(owner, DictionaryObject) else None
+    return found.get_object() if found is not None else None
 
 
 def _is_form(item: Any) -> bool:
