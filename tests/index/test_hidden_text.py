@@ -97,6 +97,12 @@ def test_rules_of_the_page_count(tmp_path: Path, rule: str, body: str) -> None:
         ("<style>@media print{.x{display:none}}</style>", '<p class="x">Kept</p>'),
         ("<style>.x:hover{display:none}</style>", '<p class="x">Kept</p>'),
         ('<link rel="stylesheet" href="a.css">', '<p class="btn" style="color:#fff">Kept</p>'),
+        ('<LINK REL="StyleSheet" href="a.css">', '<font color="#ffffff">Kept</font>'),
+        (
+            '<link rel="stylesheet" href="a.css">',
+            '<div style="background:#fff"><p class="dark" style="color:#fff">Kept</p></div>',
+        ),
+        ("<style>@import 'a.css';</style>", '<p style="color:#fff">Kept</p>'),
     ],
 )
 def test_what_a_page_shows_is_kept(tmp_path: Path, head: str, body: str) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from bs4.element import Tag
 
+_SHEET = re.compile("stylesheet", re.IGNORECASE)
 _AT_RULE = re.compile(r"@[^{};@]*+(?:;|\{(?:[^{}]*+\{[^{}]*+\})*+[^{}]*+\})")
 _SIMPLE = re.compile(r"\*|[\w-]+|(?:[\w-]+)?[.#][\w-]+")
 _ZERO = re.compile(r"[+-]?0*(?:\.0*)?(?:%|[a-z]+)?")
@@ -41,13 +42,14 @@ class Styles:
 
     def __init__(self, soup: Tag) -> None:
         self._rules: dict[str, dict[str, str]] = {}
-        links = soup.find_all("link", rel="stylesheet")
-        self._others = bool(links)
+        self._others = soup.find("link", rel=_SHEET) is not None
         for sheet in soup.find_all("style"):
             self._others |= "@import" in (text := sheet.get_text())
             for rule in _AT_RULE.sub(" ", _without_comments(text)).split("}"):
                 selectors, _, body = rule.rpartition("{")
                 self._add(selectors, _declarations(body))
+        self.page = Look(background=None) if self._others else Look()
+        """The look of the page itself; another style sheet may colour it."""
 
     def _add(self, selectors: str, body: dict[str, str]) -> None:
         for selector in selectors.lower().split(","):

@@ -75,7 +75,7 @@ def _text_of(soup: Tag, hidden: Counter[str]) -> str:
     pieces: list[str] = []
     preformatted = 0
     styles = Styles(soup)
-    stack: list[tuple[Tag, Iterator[object], Look]] = [(soup, iter(soup.children), Look())]
+    stack: list[tuple[Tag, Iterator[object], Look]] = [(soup, iter(soup.children), styles.page)]
     while stack:
         tag, children, look = stack[-1]
         child = next(children, None)
