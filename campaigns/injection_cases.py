@@ -31,7 +31,7 @@ DATA = Path(__file__).parent / "data" / "injection.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class AttackCase:
-    """One attack; ``files``: name and content of its honest and of its hostile file."""
+    """One attack. ``honest`` and ``attack``: name and content of a file."""
 
     id: str
     category: str
