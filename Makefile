@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-kept bench-quick bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-kept bench-quick bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -36,7 +36,7 @@ lint: $(STAMP) ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 types: $(STAMP) ## mypy, strict
-	@$(BIN)/mypy $(PACKAGES) tests benchmarks examples
+	@$(BIN)/mypy $(PACKAGES) tests benchmarks campaigns examples
 
 layers: $(STAMP) ## imports run downwards only
 	@$(BIN)/lint-imports --no-cache
@@ -280,6 +280,11 @@ eval-full: $(STAMP) ## the whole report; DATA=folder of data sets, ARGS="--json 
 
 eval-reference: $(STAMP) ## published figures are reproduced; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/reference.py --data $(DATA) $(ARGS)
+
+campaign-prompt-injection: $(STAMP) ## documents that attack the language model, with and without the defences; DATA=..., ARGS="--json FILE"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement campaigns/requirements.txt
+	@for name in all-minilm-l6-v2 smollm2-135m-reader $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
+	@PYTHONPATH=benchmarks $(BIN)/python campaigns/prompt_injection.py --data $(DATA) $(ARGS)
 
 clean: ## remove the environment, the demo's store and build output
 	@rm -rf $(VENV) .demo .eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

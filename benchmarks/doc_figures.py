@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import doc_tables
+import security_tables
 import speed_tables
 import training_tables
 from inline_figures import filled, wrong
@@ -80,6 +81,10 @@ TABLES = (
     *(
         Table("kernels", f"kernels, {shape}", "kernels", speed_tables.layers(shape))
         for shape in ("olmoe", "qwen3-30b-a3b", "smollm2-moe")
+    ),
+    *(
+        Table("prompt-injection", name, "campaign_prompt_injection", make)
+        for name, make in security_tables.TABLES.items()
     ),
     Table("reader", "reader", "reader", training_tables.reader, READER),
     Table("reader", "experts", "reader", training_tables.reader_experts, ("experts",)),

@@ -122,7 +122,8 @@ def stamp(code: Sequence[str]) -> Stamp:
 def command(arguments: Sequence[str]) -> str:
     """Return a command line without paths of the machine: data sets are in DATA."""
     script, *others = arguments
-    return shlex.join(["python", f"benchmarks/{Path(script).name}", *map(_shown, others)])
+    path = Path(script).resolve()
+    return shlex.join(["python", f"{path.parent.name}/{path.name}", *map(_shown, others)])
 
 
 def _shown(argument: str) -> str:

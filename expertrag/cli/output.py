@@ -68,13 +68,17 @@ def note(message: str) -> None:
 
 
 def note_failures(failures: Sequence[LoadFailure]) -> None:
-    """Print why documents were skipped: one line each for the first 20, then the count."""
-    for failure in failures[:SHOWN_FAILURES]:
-        note(printable(f"skipped {failure.source}: {failure.reason}; {failure.cure}"))
+    """Print why documents were skipped: one line each for the first 20, then the count.
+
+    Notices, which are no loss, come last.
+    """
+    for failure in sorted(failures, key=lambda each: each.notice)[:SHOWN_FAILURES]:
+        what = "note" if failure.notice else "skipped"
+        note(printable(f"{what} {failure.source}: {failure.reason}; {failure.cure}"))
     if len(failures) > SHOWN_FAILURES:
         note(f"… and {len(failures) - SHOWN_FAILURES} more (--json lists all)")
-    if failures:
-        note(f"{len(failures)} skipped")
+    if lost := sum(not failure.notice for failure in failures):
+        note(f"{lost} skipped")
 
 
 def exit_if_skipped(failures: Sequence[LoadFailure]) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.markers import split_markers
 from expertrag.api.types import Passage
+from expertrag.llm import quoting
 from expertrag.llm.base import Message
 
 ABSTENTION = "The documents do not hold an answer to this question."
@@ -228,7 +229,8 @@ def asks_to_explain(question: str) -> bool:
 
 def question_about(passage: str) -> list[Message]:
     """Return the prompt for a question that ``passage`` answers."""
-    return [Message("system", QUESTION), Message("user", f"Document: {passage}\n\nQuestion:")]
+    shown = quoting.passage_text(passage)
+    return [Message("system", QUESTION), Message("user", f"Document: {shown}\n\nQuestion:")]
 
 
 def pack(
@@ -271,8 +273,8 @@ def pack(
 
 
 def _numbered(number: int, passage: Passage) -> str:
-    heading = f"[{number}] {passage.title}".rstrip()
-    return f"{heading}\n{passage.text}"
+    heading = f"[{number}] {quoting.passage_title(passage.title)}".rstrip()
+    return f"{heading}\n{quoting.passage_text(passage.text)}"
 
 
 def fingerprint(family: Family = PLAIN) -> str:

@@ -92,7 +92,7 @@ class Stage:
 
     def vanished(self, failures: Sequence[LoadFailure]) -> list[int]:
         """Return the rows of documents that were not seen again, unless their file failed."""
-        failures = (*failures, *self.failures)
+        failures = [each for each in (*failures, *self.failures) if not each.notice]
         protected = [failure.source for failure in failures if failure.source]
         failed_ids = {failure.document_id for failure in failures}
         rows = self._connection.execute(

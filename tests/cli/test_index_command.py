@@ -76,6 +76,24 @@ def test_bad_documents_are_listed_and_the_rest_is_stored(run: Run, docs: Path) -
     assert {"source", "reason", "cure"} <= report["failures"][0].keys()
 
 
+def test_hidden_text_is_noted_and_is_no_failure(run: Run, docs: Path) -> None:
+    page = "<p>Tea is ready.</p><p style='display:none'>Coffee is better.</p>"
+    (docs / "page.html").write_text(page, encoding="utf-8")
+    (docs / "empty.txt").touch()
+    store = docs.parent / "new"
+    ran = run("index", "build", docs, "--out", store)
+    assert ran.code == 3  # for the empty file
+    *_, skipped, noted, count = [
+        line for line in ran.err.splitlines() if line.startswith(("skipped", "note", "1 "))
+    ]
+    assert skipped.startswith("skipped docs/empty.txt: ")
+    assert noted.startswith("note docs/page.html: hidden text is left out: display: none (1); ")
+    assert count == "1 skipped"
+    (docs / "empty.txt").unlink()
+    report = run("index", "build", docs, "--out", store, "--json").json()
+    assert [failure["notice"] for failure in report["failures"]] == [True]
+
+
 def test_another_language_is_noted_once(run: Run, docs: Path) -> None:
     store = docs.parent / "new"
     assert "not English" not in run("index", "build", docs, "--out", store).err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Sequence
 from urllib.parse import urlsplit
 
@@ -26,6 +27,13 @@ _TOKENS_PER_MESSAGE = 8  # role and delimiters
 _TOP_LOGPROBS = 20  # the most that OpenAI's API allows
 _MAX_STOPS = 4  # likewise; the session applies all of them
 _CONNECT_S, _READ_S = 5.0, 120.0
+
+# Control tokens of common chat templates. Servers read them in a message too, so that a document
+# could end its turn; broken apart as in ``ChatTokenizer``, which knows those of its model.
+_CONTROL = re.compile(
+    r"<(?=[|\uff5c][^<>|\uff5c\s]{1,64}[|\uff5c]>|/?s>|</?SYS>>|(?:start|end)_of_turn>|[be]os>)"
+    r"|\[(?=/?INST\])"
+)
 
 # At DEBUG, these two log whole prompts, and documents with them.
 for _name in ("openai", "httpcore"):
@@ -168,6 +176,7 @@ class OpenAIGenerator(Generator):
 
 def _turn(message: Message) -> ChatCompletionMessageParam:
     content = message.content.encode("utf-8", "replace").decode()  # JSON has no lone surrogates
+    content = _CONTROL.sub(r"\g<0> ", content)
     if message.role == "system":
         return {"role": "system", "content": content}
     if message.role == "user":

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from expertrag_index.types import Document
 
-Report = Callable[[str, str], None]
-"""Called with ``(reason, cure)`` for a part of a file that is skipped; reading continues."""
+
+class Report(Protocol):
+    """Called for a part of a file that is skipped; reading continues."""
+
+    def __call__(self, reason: str, cure: str, *, notice: bool = False) -> None:
+        """Take note of it; a ``notice`` is not a loss."""
+
 
 FileReader = Callable[["SourceFile", Report], Iterator[Document]]
 """Reads one file; raises `Unreadable` or `OSError` if the rest of the file cannot be read."""
@@ -73,6 +80,16 @@ def too_large(what: str, limit: int) -> Unreadable:
     return Unreadable(
         f"{what} is larger than {size} MiB", "split it, or raise the limit with --max-file-mb"
     )
+
+
+def note_hidden(report: Report, hidden: Counter[str]) -> None:
+    """Report what is left out because a reader of the file does not see it.
+
+    :param hidden: number of parts by kind.
+    """
+    if hidden:
+        kinds = ", ".join(f"{kind} ({count:,})" for kind, count in hidden.most_common())
+        report(f"hidden text is left out: {kinds}", "show it in the file if it counts", notice=True)
 
 
 def require_text(text: str) -> str:

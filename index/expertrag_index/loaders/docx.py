@@ -15,12 +15,14 @@ from expertrag_index.loaders.base import (
     Report,
     SourceFile,
     Unreadable,
+    note_hidden,
     quiet,
     require_text,
     too_large,
 )
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import first_heading, heading
+from expertrag_index.loaders.hidden_docx import remove_hidden
 from expertrag_index.types import Document
 
 _LEVEL = re.compile(r"Heading (\d)")
@@ -36,6 +38,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
             raise too_large("the unpacked file", file.max_bytes)
         with quiet():
             word = open_docx(io.BytesIO(data))
+            hidden = remove_hidden(word)
             text = "\n\n".join(filter(None, map(_block, word.iter_inner_content())))
         title, author = word.core_properties.title.strip(), word.core_properties.author.strip()
     except Unreadable:
@@ -43,6 +46,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     except Exception as error:  # hostile files make the parsers raise anything
         reason = f"not a readable DOCX ({type(error).__name__})"
         raise Unreadable(reason, "open it and save it again as .docx, or convert it") from None
+    note_hidden(report, hidden)
     matter = FrontMatter(title, None, {"author": author} if author else {})
     yield document(file, matter, first_heading(text), require_text(text))
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from bs4 import BeautifulSoup
 from bs4.element import NavigableString, PreformattedString, Tag
 
-from expertrag_index.loaders.base import Report, SourceFile, quiet, require_text
+from expertrag_index.loaders.base import Report, SourceFile, note_hidden, quiet, require_text
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import first_heading
+from expertrag_index.loaders.hidden_html import Look, Styles, look_of, reason_hidden
 from expertrag_index.types import Document
 
 _DROPPED = re.compile("script|style|nav|noscript|template|svg|iframe|button|title")
@@ -43,7 +45,9 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     # Not "html.parser": it takes 25 s for 80 kB of `<a b=`, in quadratic time; lxml takes 0.02 s.
     with quiet():
         soup = BeautifulSoup(page, "lxml")
-    text = require_text(_text_of(soup))
+    hidden: Counter[str] = Counter()
+    text = require_text(_text_of(soup, hidden))
+    note_hidden(report, hidden)
     title = _SPACE.sub(" ", soup.title.get_text()).strip() if soup.title else ""
     yield document(file, FrontMatter("", None, {}), title or first_heading(text), text)
 
@@ -63,22 +67,31 @@ def _as_html(page: str) -> str:
     return "".join(parts)
 
 
-def _text_of(soup: Tag) -> str:
-    """Write the text of a tree with an explicit stack: pages can nest deeper than Python's."""
+def _text_of(soup: Tag, hidden: Counter[str]) -> str:
+    """Write the text of a tree with an explicit stack: pages can nest deeper than Python's.
+
+    :param hidden: counts the elements that are left out because a browser does not show them.
+    """
     pieces: list[str] = []
     preformatted = 0
-    stack: list[tuple[Tag, Iterator[object]]] = [(soup, iter(soup.children))]
+    styles = Styles(soup)
+    stack: list[tuple[Tag, Iterator[object], Look]] = [(soup, iter(soup.children), styles.page)]
     while stack:
-        tag, children = stack[-1]
+        tag, children, look = stack[-1]
         child = next(children, None)
         if child is None:
             preformatted -= tag.name == "pre"
             pieces.append(_closing(tag.name))
             stack.pop()
         elif isinstance(child, Tag) and not _DROPPED.fullmatch(child.name):
+            own = styles.of(child)
+            inner = look_of(own, look)
+            if reason := reason_hidden(child, own, inner):
+                hidden.update([reason] if child.get_text(strip=True) else [])
+                continue
             preformatted += child.name == "pre"
             pieces.append(_OPENINGS.get(child.name) or _closing(child.name))
-            stack.append((child, iter(child.children)))
+            stack.append((child, iter(child.children), inner))
         elif isinstance(child, NavigableString) and not isinstance(child, PreformattedString):
             # indent a comment in code, so that it is not a heading
             text = _COMMENT.sub(" ", child) if preformatted else _SPACE.sub(" ", child)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from expertrag_index.loaders.base import SourceFile, Unreadable
+from expertrag_index.invisible import left_out, visible
+from expertrag_index.loaders.base import SourceFile, Unreadable, note_hidden
 from expertrag_index.loaders.registry import SUFFIXES, reader_of, suffix_of
 from expertrag_index.metadata import scalars_of
-from expertrag_index.types import Document, LoadFailure
+from expertrag_index.types import Document, LoadFailure, MetadataValue
 
 CONVERT = f"convert it to one of {' '.join(SUFFIXES)}"
 _REPORTS_PER_FILE = 10  # a file of a million broken lines must not hide the other failures
@@ -16,6 +19,7 @@ _REPORTS_PER_FILE = 10  # a file of a million broken lines must not hide the oth
 def parse(file: SourceFile) -> Iterator[Document | LoadFailure]:
     """Yield the documents of a file, and what of it cannot be read."""
     reports = _Reports(storable(file.source))
+    invisible: Counter[str] = Counter()
     try:
         if storable(file.source) != file.source:
             raise Unreadable("the file name is not valid UTF-8", "rename the file")
@@ -27,11 +31,13 @@ def parse(file: SourceFile) -> Iterator[Document | LoadFailure]:
         for document in reader(file, reports.add):
             yield from reports.take()
             if _accepted(document, reports):
-                yield document
+                yield _shown(document, invisible)
         yield from reports.take()
     except Exception as error:  # hostile files make the parsers raise anything
         yield from reports.take()
         yield failure_of(storable(file.source), error)
+    note_hidden(reports.add, invisible)
+    yield from reports.take()
     yield from reports.rest()
 
 
@@ -43,10 +49,10 @@ class _Reports:
         self._new: list[LoadFailure] = []
         self._count = 0
 
-    def add(self, reason: str, cure: str) -> None:
-        self._count += 1
-        if self._count <= _REPORTS_PER_FILE:
-            self._new.append(LoadFailure(self._source, reason, cure))
+    def add(self, reason: str, cure: str, *, notice: bool = False) -> None:
+        self._count += not notice
+        if notice or self._count <= _REPORTS_PER_FILE:
+            self._new.append(LoadFailure(self._source, reason, cure, notice=notice))
 
     def take(self) -> Iterable[LoadFailure]:
         taken, self._new = self._new, []
@@ -75,6 +81,27 @@ def _accepted(document: Document, reports: _Reports) -> bool:
             )
             return False
     return True
+
+
+def _shown(document: Document, invisible: Counter[str]) -> Document:
+    """Return a document without invisible characters, which are counted by their code points."""
+
+    def shown(text: str) -> str:
+        kept = visible(text)
+        for character, count in left_out(text, kept).items():
+            invisible[f"U+{ord(character):04X}"] += count
+        return kept
+
+    def value_shown(value: MetadataValue) -> MetadataValue:
+        if isinstance(value, str):
+            return shown(value)
+        if isinstance(value, list):
+            return [shown(item) if isinstance(item, str) else item for item in value]
+        return value
+
+    metadata = {name: value_shown(value) for name, value in document.metadata.items()}
+    title, text = shown(document.title), shown(document.text)
+    return replace(document, title=title, text=text, metadata=metadata)
 
 
 def storable(text: str) -> str:

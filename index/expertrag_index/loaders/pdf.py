@@ -5,13 +5,22 @@ from __future__ import annotations
 import io
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from pypdf import PasswordType, PdfReader
 from pypdf.errors import DependencyError
 
-from expertrag_index.loaders.base import Report, SourceFile, Unreadable, quiet, too_large
+from expertrag_index.loaders.base import (
+    Report,
+    SourceFile,
+    Unreadable,
+    note_hidden,
+    quiet,
+    too_large,
+)
 from expertrag_index.loaders.frontmatter import FrontMatter, document
+from expertrag_index.loaders.hidden_pdf import page_text
 from expertrag_index.types import Document
 
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # its warnings quote the document
@@ -24,15 +33,17 @@ _ENCRYPTED = ("the PDF is encrypted", "remove its password: qpdf --decrypt IN.pd
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a PDF as one document; ``pages`` and ``author`` become metadata."""
     data = file.read_bytes()
+    hidden: Counter[str] = Counter()
     try:
         with quiet():
-            pages, title, author = _extract(data, file.max_bytes)
+            pages, title, author = _extract(data, file.max_bytes, hidden)
     except Unreadable:
         raise
     except DependencyError:  # AES needs a package that the parser does not install
         raise Unreadable(*_ENCRYPTED) from None
     except Exception as error:  # hostile files make the parser raise anything, even RecursionError
         raise Unreadable(f"{_NO_PDF[0]} ({type(error).__name__})", _NO_PDF[1]) from None
+    note_hidden(report, hidden)
     text = "\n\n".join(page for page in pages if page)
     if not text:
         raise Unreadable("the PDF has no text layer (scanned?)", "run: ocrmypdf IN.pdf OUT.pdf")
@@ -42,14 +53,14 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     yield document(file, FrontMatter(title, None, metadata), "", text)
 
 
-def _extract(data: bytes, max_bytes: int) -> tuple[list[str], str, str]:
+def _extract(data: bytes, max_bytes: int, hidden: Counter[str]) -> tuple[list[str], str, str]:
     reader = PdfReader(io.BytesIO(data))
     if reader.is_encrypted and reader.decrypt("") is PasswordType.NOT_DECRYPTED:
         raise Unreadable(*_ENCRYPTED)
     pages: list[str] = []
     size = 0
     for page in reader.pages:
-        pages.append(_clean(page.extract_text()))
+        pages.append(_clean(page_text(page, hidden)))
         size += len(pages[-1])
         if size > max_bytes:
             raise too_large("the text of the PDF", max_bytes)
