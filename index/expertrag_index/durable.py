@@ -40,6 +40,15 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder, and those above it that are missing, each with a durable name."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    fsync_folder(folder.parent)
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Replace the content of ``path`` atomically."""
     temporary = path.with_name(path.name + ".tmp")
