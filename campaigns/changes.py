@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +97,7 @@ MAKERS: Mapping[str, Callable[[random.Random, StoreModel], Change]] = {
 }
 
 
-def make_changes(seed: int, kinds: tuple[str, ...]) -> Iterator[tuple[Change, StoreModel, Counts]]:
+def make_changes(seed: int, kinds: Sequence[str]) -> Iterator[tuple[Change, StoreModel, Counts]]:
     """Yield changes of these kinds in their order, each with what must be true after it."""
     rng = random.Random(seed)
     model = StoreModel(embedder=EMBEDDERS["hashing"])

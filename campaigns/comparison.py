@@ -87,8 +87,7 @@ def compare(
                 raise BrokenPromiseError(f"dense search for {query!r}, {wanted}: {problem}")
             hits = index.search_lexical(query, DEPTH, wanted)
             problems = [
-                _differs(hits, bm25(model, versions, query, wanted), places)
-                for versions in counted
+                _differs(hits, bm25(model, versions, query, wanted), places) for versions in counted
             ]
             if all(problems):
                 raise WrongRankingError(f"BM25 for {query!r}, {wanted}: {problems[0]}")
@@ -138,7 +137,9 @@ def _compare_vectors(path: Path, places: Mapping[int, Place], model: StoreModel)
         raise BrokenPromiseError("the vectors differ")
 
 
-def _differs(hits: Sequence[ChunkHit], exact: Mapping[Place, float], places: Mapping[int, Place]) -> str:
+def _differs(
+    hits: Sequence[ChunkHit], exact: Mapping[Place, float], places: Mapping[int, Place]
+) -> str:
     """Tell how hits differ from an exact search; empty if they do not. Ties may be in any order."""
     if len({hit.key for hit in hits}) < len(hits) or not {hit.key for hit in hits} <= set(places):
         return "a chunk twice, or one that is not live"

@@ -3,8 +3,9 @@
     make campaign-corruption ARGS="--json FILE"
 
 A bit of a store is flipped, or a file is cut. Opening and reading it must fail with a typed error,
-or say that it is damaged and answer from an intact generation, or give exactly what the model holds. SQLite's
-full-text index has no checksums: where damage changes BM25 alone, verify must find it.
+or say that it is damaged and answer from an intact generation, or give exactly what the model
+holds. SQLite's full-text index has no checksums: where damage changes BM25 alone, verify must find
+it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 import results_file
 from changes import SETTINGS, apply, embedder_of, make_changes
 from comparison import WrongRankingError, compare
-from power_loss import CODE, memory
+from power_loss import CODE, memory, without_path
 from store_model import StoreModel
 from tqdm import tqdm
 
@@ -98,8 +99,8 @@ def built(seed: int, path: Path) -> tuple[StoreModel, StoreModel]:
 def damage(path: Path, kind: str, rng: random.Random) -> tuple[str, str]:
     """Flip a bit of a file of one kind, or cut it; return the file and what was done."""
     place = path / kind
-    files = [place] if place.is_file() else [file for file in place.rglob("*") if file.is_file()]
-    file = rng.choice(sorted(files))
+    files = [file for file in (place, *sorted(place.rglob("*"))) if file.is_file()]
+    file = rng.choice(files or [path / "CURRENT"])  # an empty store has no segments
     data = bytearray(file.read_bytes())
     if rng.random() < 0.1:
         done = f"cut to {rng.randrange(len(data))} of {len(data)} bytes"
@@ -112,9 +113,7 @@ def damage(path: Path, kind: str, rng: random.Random) -> tuple[str, str]:
     return file.relative_to(path).as_posix(), done
 
 
-def outcome_of(
-    path: Path, models: Sequence[StoreModel], rng: random.Random
-) -> tuple[str, str]:
+def outcome_of(path: Path, models: Sequence[StoreModel], rng: random.Random) -> tuple[str, str]:
     """Return what a reader of a damaged store sees, and which promise that breaks; empty: none."""
     newest = models[0].generation
     try:
@@ -127,7 +126,7 @@ def outcome_of(
     except WrongRankingError as error:
         return ("BM25 differs, verify finds it", "") if _is_seen(path) else (UNSEEN, str(error))
     except Exception as error:  # of any kind: a reader must only ever see the store's own errors
-        return UNSEEN, f"{type(error).__name__}: {error}"
+        return UNSEEN, without_path(f"{type(error).__name__}: {error}", path)
     if model.generation < newest and not told:
         return UNSEEN, "an older generation answers without a word"
     return ("told, and right" if told else "harmless"), ""

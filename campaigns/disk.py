@@ -77,6 +77,20 @@ class Disk:
         self._nodes: dict[int, _File | _Folder] = {}
         self._count = 0
 
+    @classmethod
+    def of(cls, folder: Path) -> Disk:
+        """Start with the files of a folder, all of them durable."""
+        disk = cls()
+        disk._root = disk._read(folder)
+        return disk
+
+    def _read(self, folder: Path) -> _Folder:
+        read = _Folder()
+        for path in folder.iterdir():
+            node = self._read(path) if path.is_dir() else _File(path.read_bytes())
+            self._nodes[path.stat().st_ino] = read.durable[path.name] = node
+        return read
+
     def apply(self, operation: Operation) -> None:
         """Follow one operation.
 

@@ -25,8 +25,9 @@ import results_file
 from changes import MAKERS, SETTINGS, Change, apply, embedder_of, plan
 from comparison import BrokenPromiseError, compare, compare_any
 from corpus import EMBEDDERS, write_folder
+from corruption import damage
 from killed_writer import run_killed
-from power_loss import CODE, memory
+from power_loss import CODE, memory, without_path
 from store_model import Counts, StoreModel
 from tqdm import tqdm
 
@@ -127,6 +128,17 @@ class ModelRun:
         if self.model.generation and (problems := verify(self.path).problems):
             raise BrokenPromiseError(f"verify: {problems[0]}")
 
+    def repair(self) -> None:
+        """Damage a file that is derived from the database, and repair the store."""
+        if not self.model.generation:
+            return
+        self.verify()  # drops the debris of a killed writer, which needs no repair
+        damage(self.path, self.rng.choice(("CURRENT", "generations", "segments")), self.rng)
+        report = verify(self.path, repair=True)
+        if report.problems or not report.repaired:
+            raise BrokenPromiseError(f"repair: {report}")
+        self.model = self.model.repaired()
+
     def _drawn(self) -> Change:
         (kind,) = self.rng.choices(list(_KINDS), list(_KINDS.values()))
         if kind == "migrate" and not self.model.generation:
@@ -149,7 +161,8 @@ OPERATIONS: Mapping[str, tuple[int, Callable[[ModelRun], None]]] = {
     "read": (5, ModelRun.read),
     "refuse": (2, ModelRun.refuse),
     "verify": (3, ModelRun.verify),
-    # a backup that is restored and compared goes here, as do compaction and repair
+    "repair": (2, ModelRun.repair),
+    # a backup that is restored and compared goes here
 }
 """Operations of a step by name, each with its weight."""
 
@@ -202,7 +215,7 @@ def checked(seed: int, steps: int) -> tuple[Counter[str], ModelFinding | None]:
             try:
                 run.step()
             except (BrokenPromiseError, IndexStoreError, sqlite3.Error, OSError) as error:
-                problem = f"{type(error).__name__}: {error}"
+                problem = without_path(f"{type(error).__name__}: {error}", run.path)
                 return run.done, ModelFinding(seed, step, problem)
     return run.done, None
 

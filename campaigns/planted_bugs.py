@@ -19,10 +19,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import expertrag_index
 import results_file
 from power_loss import CODE
 from tqdm import tqdm
+
+import expertrag_index
 
 HERE = Path(__file__).parent
 SIZES = {
@@ -97,9 +98,9 @@ PLANTS = (
     Plant(
         "old bug: a new store's folder could be lost after its first build",
         "power_loss",
-        "durable.py",
-        "    folder.mkdir(exist_ok=True)\n    fsync_folder(folder.parent)\n",
-        "    folder.mkdir(exist_ok=True)\n",
+        "publish.py",
+        "        flush_names_above(layout.root)\n",
+        "",
     ),
 )
 

@@ -3,14 +3,18 @@
     make campaign-power-loss ARGS="--json FILE"
 
 A process builds, changes and migrates a store while every write, flush and change of a name is
-recorded. The store is then put together as a disk may hold it after a power loss at any of these
-calls (see ``disk.py``), opened, and compared with a model by exact content: it must hold the last
-acknowledged generation or the one in flight, whole. The next write must work, and verify must find
-nothing.
+recorded. The store is then put together as a disk may hold it after a power loss before any of
+these calls (see ``disk.py``), opened, and compared with a model by exact content: it must hold the
+last acknowledged generation or the one in flight, whole. The next write must work, and verify must
+find nothing.
+
+Besides undisturbed processes there are some that are killed before a file operation, with a second
+one that repeats the change, and some that go on after a power loss.
 """
 
 from __future__ import annotations
 
+import copy
 import random
 import shutil
 import sqlite3
@@ -19,16 +23,16 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import results_file
-from changes import SETTINGS, Change, apply, embedder_of, make_changes, plan
+from changes import SETTINGS, Change, apply, embedder_of, plan
 from comparison import BrokenPromiseError, compare_any
-from corpus import EMBEDDERS, make_document
-from disk import LOSSES, Disk, Tree, read_tree, write_tree
-from recorded_writer import BEGUN, DONE, MARKS, STORE
-from recording import Call, Operation, record
+from corpus import make_document
+from disk import LOSSES, Tree, write_tree
+from recording import Call
+from scenarios import MARKS, STORE, Recording, Scenario, continued, killed, recorded
 from store_model import StoreModel
 from tqdm import tqdm
 
@@ -36,7 +40,18 @@ from expertrag_index.errors import IndexStoreError
 from expertrag_index.verify import verify
 
 KINDS = ("build", "add", "delete", "add", "migrate", "build", "delete", "add", "migrate", "add")
-CODE = ("index/expertrag_index", "campaigns")
+KILLED_KINDS = ("build", "add", "delete", "migrate")
+_FILES = (
+    "changes comparison corpus corruption disk killed_writer model_check oracle planted_bugs"
+    " power_loss recorded_writer recording scenarios store_model"
+)
+CODE = (
+    "index/expertrag_index",
+    "tests/store_helper.py",
+    "campaigns/recorder.c",
+    *(f"campaigns/{name}.py" for name in _FILES.split()),
+)
+"""What the figures of the campaigns about the store depend on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,134 +63,162 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class CrashState:
+    """What a power loss leaves, and the changes that had begun and were acknowledged."""
+
+    moment: Moment
+    tree: Tree
+    begun: int
+    done: int
+
+    def allowed(self, models: Sequence[StoreModel]) -> list[StoreModel]:
+        """Return what the store may hold."""
+        last = models[self.done]
+        return [*last.interrupted(models[self.begun])] if self.begun > self.done else [last]
+
+
+@dataclass(frozen=True, slots=True)
 class LossFinding:
     """A state in which a promise is broken."""
 
-    seed: int
+    recording: str
     call: int
     loss: str
     next_call: str
     problem: str
 
 
+@dataclass(slots=True)
+class Tally:
+    """What was recorded and replayed so far."""
+
+    recordings: Counter[str] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)
+    losses: Counter[str] = field(default_factory=Counter)
+    findings: list[LossFinding] = field(default_factory=list)
+
+    def replay(self, kind: str, recording: Recording, states: int, work: Path) -> None:
+        """Check the store in so many states of a recording."""
+        self.recordings[kind] += 1
+        self.calls.update(operation.call.name.lower() for operation in recording.operations)
+        moments = chosen(recording, states)
+        self.losses.update(moment.loss for moment in moments)
+        for finding in replayed(recording, moments, work):
+            self.findings.append(finding)
+            print(f"broken promise: {finding}", file=sys.stderr)
+
+
 def main() -> int:
     """Run the campaign; return 1 if a promise is broken."""
     parser = results_file.parser(__doc__)
-    parser.add_argument("--states", type=int, default=1200, help="crash states to replay")
-    parser.add_argument("--seeds", type=int, default=4, help="recordings to take them from")
-    parser.add_argument("--seed", type=int, help="only this recording")
+    parser.add_argument("--seeds", type=int, default=8, help="undisturbed recordings")
+    parser.add_argument("--states", type=int, default=2000, help="states of these, together")
+    parser.add_argument("--kill-every", type=int, default=1, help="kill before each n-th; 0: none")
+    parser.add_argument("--again", type=int, default=16, help="recordings after a power loss")
     given = parser.parse_args()
     began = time.monotonic()
-    seeds = range(given.seeds) if given.seed is None else [given.seed]
-    calls: Counter[str] = Counter()
-    losses: Counter[str] = Counter()
-    findings: list[LossFinding] = []
-    with tempfile.TemporaryDirectory(dir=memory()) as work:
-        for seed in seeds:
-            operations = recorded(seed, KINDS, Path(work) / f"seed{seed}")
-            calls.update(operation.call.name.lower() for operation in operations)
-            moments = chosen(len(operations), given.states // len(seeds), seed)
-            losses.update(moment.loss for moment in moments)
-            findings += replayed(seed, KINDS, operations, moments, Path(work))
-    for finding in findings:
-        print(f"broken promise: {finding}", file=sys.stderr)
+    tally = Tally()
+    with tempfile.TemporaryDirectory(dir=memory()) as name:
+        work = Path(name)
+        each = given.states // given.seeds
+        for seed in tqdm(range(given.seeds), desc="undisturbed"):
+            scenario = Scenario(seed, KINDS, seed // 2 % len(SETTINGS), bool(seed % 2))
+            recording = recorded(scenario, work)
+            tally.replay("undisturbed", recording, each, work)
+            for again in range(seed, given.again, given.seeds):
+                go_on(tally, recording, again, work)
+        if given.kill_every:
+            kill_and_repeat(tally, given.kill_every, work)
     body = {
-        "seeds": len(seeds),
-        "changes": len(seeds) * len(KINDS),
-        "calls": dict(sorted(calls.items())),
-        "recorded": calls.total(),
-        "states": losses.total(),
-        "losses": dict(sorted(losses.items())),
-        "broken": len(findings),
-        "findings": [asdict(finding) for finding in findings],
+        "recordings": dict(tally.recordings),
+        "calls": dict(sorted(tally.calls.items())),
+        "recorded": tally.calls.total(),
+        "states": tally.losses.total(),
+        "losses": dict(sorted(tally.losses.items())),
+        "broken": len(tally.findings),
+        "findings": [asdict(finding) for finding in tally.findings],
         "seconds": round(time.monotonic() - began, 1),
     }
     results_file.write(given.json, body, CODE)
-    print(f"{body['states']:,} states, {len(findings)} broken promises", file=sys.stderr)
-    return bool(findings)
+    print(f"{body['states']:,} states, {len(tally.findings)} broken promises", file=sys.stderr)
+    return bool(tally.findings)
 
 
-def recorded(seed: int, kinds: Sequence[str], work: Path) -> list[Operation]:
-    """Make the changes of a seed in a process of its own; return everything that it wrote.
-
-    :raises RuntimeError: the recording does not lead to the files that are there.
-    """
-    folder = work / "disk"
-    folder.mkdir(parents=True)
-    script = str(Path(__file__).with_name("recorded_writer.py"))
-    operations = record([script, str(folder), str(seed), *kinds], folder, work)
-    disk = Disk()
-    for operation in operations:
-        disk.apply(operation)
-    if disk.left("kept", random.Random(0)) != read_tree(folder):
-        raise RuntimeError("a change of the files was not recorded")
-    return operations
+def go_on(tally: Tally, recording: Recording, number: int, work: Path) -> None:
+    """Record a process that goes on after a power loss, and replay what it did."""
+    rng = random.Random(f"again {number}")
+    loss = rng.choice(("torn", "reordered", "dropped"))
+    moment = Moment(rng.randrange(len(recording.operations)), loss)
+    (state,) = states_at(recording, [moment])
+    allowed = state.allowed(recording.models)
+    name = f"{recording.name}, after {loss} before {moment.call}"
+    after = continued(recording, state.tree, allowed, state.done, name, work)
+    if after.operations:
+        tally.replay("after a loss", after, 40, work)
 
 
-def chosen(calls: int, count: int, seed: int) -> list[Moment]:
-    """Choose moments evenly over a recording, and all losses equally often."""
-    rng = random.Random(seed)
-    drawn = (rng.randrange(calls + 1) for _ in range(count))
+def kill_and_repeat(tally: Tally, every: int, work: Path) -> None:
+    """Kill a writer before its file operations, one after the other, and repeat the change."""
+    progress = tqdm(desc="killed")
+    for change in range(len(KILLED_KINDS)):
+        operation = 1
+        kinds = KILLED_KINDS[: change + 1]
+        while True:
+            scenario = Scenario(change, kinds, killed_in=change, kill=operation)
+            recording = killed(scenario, work)
+            if recording is None:
+                break
+            tally.replay("killed", recording, 12, work)
+            operation += every
+            progress.update()
+    progress.close()
+
+
+def chosen(recording: Recording, count: int) -> list[Moment]:
+    """Choose moments evenly over a recording and at its end, and all losses equally often."""
+    rng = random.Random(recording.name)
+    first, last = recording.first, len(recording.operations)
+    drawn = [last] * len(LOSSES) + [rng.randint(first, last) for _ in range(count)]
     return sorted(
-        (Moment(call, LOSSES[number % len(LOSSES)]) for number, call in enumerate(drawn)),
+        (Moment(call, LOSSES[number % len(LOSSES)]) for number, call in enumerate(drawn[:count])),
         key=lambda moment: moment.call,
     )
 
 
-def replayed(
-    seed: int,
-    kinds: Sequence[str],
-    operations: Sequence[Operation],
-    moments: Sequence[Moment],
-    work: Path,
-) -> list[LossFinding]:
-    """Check the store in each state; return those in which a promise is broken."""
-    findings = []
-    states = states_at(operations, moments)
-    models = models_of(seed, kinds)
-    for number, (moment, tree, begun, done) in enumerate(
-        tqdm(states, total=len(moments), desc=f"seed {seed}", mininterval=1.0)
-    ):
-        folder = work / f"state{seed}-{number}"
-        write_tree(tree, folder)
-        allowed = [models[done]]
-        if begun > done:
-            allowed = [*models[done].interrupted(models[begun])]
+def replayed(recording: Recording, moments: Sequence[Moment], work: Path) -> Iterator[LossFinding]:
+    """Check the store in each state; yield those in which a promise is broken."""
+    operations = recording.operations
+    for number, state in enumerate(states_at(recording, moments)):
+        folder = work / "state"
+        write_tree(state.tree, folder)
+        allowed = state.allowed(recording.models)
         problem = problem_of(folder / STORE, allowed, random.Random(number))
-        if problem:
-            after = str(operations[moment.call]) if moment.call < len(operations) else "the end"
-            findings.append(LossFinding(seed, moment.call, moment.loss, after, problem))
         shutil.rmtree(folder)
-    return findings
+        if problem:
+            moment = state.moment
+            after = str(operations[moment.call]) if moment.call < len(operations) else "the end"
+            yield LossFinding(recording.name, moment.call, moment.loss, after, problem)
 
 
-def models_of(seed: int, kinds: Sequence[str]) -> list[StoreModel]:
-    """Return what the store must hold after each number of changes."""
-    empty = StoreModel(embedder=EMBEDDERS["hashing"])
-    return [empty, *(model for _, model, _ in make_changes(seed, tuple(kinds)))]
-
-
-def states_at(
-    operations: Sequence[Operation], moments: Sequence[Moment]
-) -> Iterator[tuple[Moment, Tree, int, int]]:
-    """Yield what is left at each moment, and how many changes had begun and were acknowledged."""
-    disk = Disk()
-    begun = done = call = 0
+def states_at(recording: Recording, moments: Sequence[Moment]) -> Iterator[CrashState]:
+    """Yield what is left at each moment, in order of the calls."""
+    disk = copy.deepcopy(recording.before)
+    begun = done = recording.scenario.start
+    call = 0
     for number, moment in enumerate(moments):
         while call < moment.call:
-            operation = operations[call]
+            operation = recording.operations[call]
             if operation.path == MARKS and operation.call is Call.WRITE:
-                begun += operation.data == BEGUN
-                done += operation.data == DONE
+                word, change = operation.data.split()
+                begun = int(change) + 1
+                done = begun if word == b"done" else done
             disk.apply(operation)
             call += 1
         rng = random.Random(f"{moment.call}-{moment.loss}-{number}")
-        yield moment, disk.left(moment.loss, rng), begun, done
+        yield CrashState(moment, disk.left(moment.loss, rng), begun, done)
 
 
-def problem_of(
-    path: Path, allowed: Sequence[StoreModel], rng: random.Random
-) -> str:
+def problem_of(path: Path, allowed: Sequence[StoreModel], rng: random.Random) -> str:
     """Return which promise a store breaks that must be in one of several states; empty: none."""
     try:
         model = compare_any(path, allowed, rng)
@@ -185,8 +228,13 @@ def problem_of(
         compare_any(path, [after], rng)
         problems = verify(path).problems
     except (BrokenPromiseError, IndexStoreError, sqlite3.Error, OSError) as error:
-        return f"{type(error).__name__}: {error}"
+        return without_path(f"{type(error).__name__}: {error}", path)
     return "; ".join(problems)
+
+
+def without_path(message: str, path: Path) -> str:
+    """Return a message without the place of a store."""
+    return message.replace(str(path), "STORE")
 
 
 def memory() -> str | None:

@@ -1,10 +1,11 @@
-"""Makes the changes of a seed to a store, one after the other, and marks where each is.
+"""Makes changes to a store, one after the other, and marks where each begins and ends.
 
-Run by ``power_loss.py`` under the recorder: recorded_writer.py FOLDER SEED KIND...
+Run by ``scenarios.py`` under the recorder, with the folder and a ``Scenario`` as JSON.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from contextlib import ExitStack
@@ -12,31 +13,33 @@ from pathlib import Path
 
 from changes import SETTINGS, apply, embedder_of, make_changes
 from corpus import EMBEDDERS
+from killed_writer import killed_before
+from scenarios import MARKS, STORE, Scenario, mark
 from store_model import Counts, StoreModel
 
 from expertrag_index.index import Index
 
-MARKS = "marks"
-BEGUN, DONE = b"begun\n", b"done\n"
-STORE = "shelf/store"
-"""Where the store is below the recorded folder, in a folder that does not exist yet."""
-
 
 def main() -> None:
     """Make the changes; an unexpected report is an error."""
-    folder, seed, kinds = Path(sys.argv[1]), int(sys.argv[2]), tuple(sys.argv[3:])
-    settings = SETTINGS[seed // 2 % len(SETTINGS)]
+    folder, scenario = Path(sys.argv[1]), Scenario(**json.loads(sys.argv[2]))
+    settings = SETTINGS[scenario.settings]
     marks = os.open(folder / MARKS, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    changes = make_changes(scenario.seed, scenario.kinds)
     before = StoreModel(embedder=EMBEDDERS["hashing"])
     with ExitStack() as readers:
-        for change, model, counts in make_changes(seed, kinds):
-            os.write(marks, BEGUN)
-            report = apply(change, folder / STORE, embedder_of(before), settings)
-            os.write(marks, DONE)
-            if Counts.of(report) != counts:
-                raise SystemExit(f"{change} reported {report}, wanted {counts}")
-            if seed % 2:  # a reader that stays open keeps SQLite's log from starting again
-                readers.enter_context(Index.open(folder / STORE))
+        for number, (change, model, counts) in enumerate(changes):
+            if number >= scenario.start:
+                os.write(marks, mark("begun", number))
+                dies = scenario.kill if number == scenario.killed_in else 0
+                with killed_before(dies, files_only=True):
+                    report = apply(change, folder / STORE, embedder_of(before), settings)
+                os.write(marks, mark("done", number))
+                again = scenario.again and number == scenario.start  # it may be there already
+                if not again and Counts.of(report) != counts:
+                    raise SystemExit(f"{change} reported {report}, wanted {counts}")
+                if scenario.reader:
+                    readers.enter_context(Index.open(folder / STORE))
             before = model
     os.close(marks)
 

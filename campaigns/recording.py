@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -54,21 +55,23 @@ class Operation:
 
 
 def compiled(folder: Path) -> Path:
-    """Compile the recorder into a folder.
+    """Compile the recorder into a folder, unless it is there.
 
     :raises RuntimeError: there is no C compiler.
     """
+    library = folder / "recorder.so"
+    if library.exists():
+        return library
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         raise RuntimeError("no C compiler: install cc, or name one in CC")
-    library = folder / "recorder.so"
     command = [compiler, "-shared", "-fPIC", "-O1", str(_SOURCE), "-o", str(library), "-ldl"]
     subprocess.run(command, check=True)
     return library
 
 
 def record(arguments: Sequence[str], folder: Path, work: Path) -> list[Operation]:
-    """Run a Python script to its end, and return what it changed below ``folder``.
+    """Run a Python script until it ends or kills itself; return what it changed in ``folder``.
 
     :param arguments: the script and its arguments.
     :param work: folder for the recorder and its log, outside of ``folder``.
@@ -83,7 +86,9 @@ def record(arguments: Sequence[str], folder: Path, work: Path) -> list[Operation
         "RECORD_LOG": str(log),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
-    subprocess.run([sys.executable, *arguments], env=environment, check=True)
+    done = subprocess.run([sys.executable, *arguments], env=environment, check=False)
+    if done.returncode != -signal.SIGKILL:
+        done.check_returncode()
     return list(_parsed(log.read_bytes(), str(folder.resolve())))
 
 

@@ -109,6 +109,11 @@ class StoreModel:
             return self, counts
         return replace(self._next(live), embedder=embedder), counts
 
+    def repaired(self) -> StoreModel:
+        """Return the generation that a repair of derived files publishes: the same documents."""
+        live = frozenset(self.live.values())
+        return replace(self, generation=self.generation + 1, counted=(live,))
+
     def interrupted(self, planned: StoreModel) -> tuple[StoreModel, StoreModel]:
         """Return this state and the planned one as a crash in between may leave them.
 
@@ -121,9 +126,7 @@ class StoreModel:
             replace(planned, counted=(*planned.counted, *both)),
         )
 
-    def _update(
-        self, documents: Iterable[Document], *, vanish: bool
-    ) -> tuple[StoreModel, Counts]:
+    def _update(self, documents: Iterable[Document], *, vanish: bool) -> tuple[StoreModel, Counts]:
         live = dict(self.live)
         seen: set[str] = set()
         failed: list[Document] = []

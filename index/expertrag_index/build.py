@@ -11,7 +11,7 @@ from pathlib import Path
 from expertrag_index.chunk import Chunker
 from expertrag_index.current import read_current
 from expertrag_index.debris import recover
-from expertrag_index.durable import make_folder, store_errors
+from expertrag_index.durable import store_errors
 from expertrag_index.errors import EmbedderMismatchError, IndexStoreError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
@@ -295,5 +295,5 @@ def _create(layout: Layout) -> None:
     ours = (layout.lock, layout.database, layout.segments, layout.generations)
     if root.is_dir() and any(root.iterdir()) and not any(path.exists() for path in ours):
         raise IndexStoreError(f"{root} is not a store and not empty: give another folder")
-    make_folder(layout.segments)
-    make_folder(layout.generations)
+    layout.segments.mkdir(parents=True, exist_ok=True)
+    layout.generations.mkdir(exist_ok=True)

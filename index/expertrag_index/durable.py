@@ -40,13 +40,14 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder, and those above it that are missing, each with a durable name."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    fsync_folder(folder.parent)
+def flush_names_above(folder: Path) -> None:
+    """Make durable the name of a folder, and of those above it that this user may have created."""
+    for above in folder.resolve().parents:
+        if not os.access(above, os.R_OK | os.W_OK):
+            return
+        fsync_folder(above)
+        if above.is_mount():
+            return
 
 
 def write_durably(path: Path, data: bytes) -> None:
