@@ -27,7 +27,7 @@ import expertrag_index
 
 HERE = Path(__file__).parent
 SIZES = {
-    "power_loss": ["--seeds", "2", "--states", "240"],
+    "power_loss": ["--seeds", "2", "--states", "160", "--kill-every", "0", "--again", "0"],
     "corruption": ["--seeds", "1", "--states", "100"],
     "model_check": ["--seeds", "2", "--steps", "25"],
 }
