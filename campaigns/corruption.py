@@ -27,8 +27,10 @@ from power_loss import CODE, memory, without_path
 from store_model import StoreModel
 from tqdm import tqdm
 
+from expertrag_index.durable import store_errors
 from expertrag_index.errors import IndexStoreError
 from expertrag_index.index import Index
+from expertrag_index.layout import Layout
 from expertrag_index.verify import verify
 
 KINDS = ("build", "add", "delete", "add")
@@ -117,7 +119,7 @@ def outcome_of(path: Path, models: Sequence[StoreModel], rng: random.Random) -> 
     """Return what a reader of a damaged store sees, and which promise that breaks; empty: none."""
     newest = models[0].generation
     try:
-        with Index.open(path) as index:
+        with store_errors(Layout(path)), Index.open(path) as index:
             told = bool(index.degraded)
             model = next(one for one in models if one.generation == index.generation)
             compare(index, path, model, rng, _QUERIES)
