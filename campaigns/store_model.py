@@ -112,17 +112,20 @@ class StoreModel:
     def repaired(self) -> StoreModel:
         """Return the generation that a repair of derived files publishes: the same documents."""
         live = frozenset(self.live.values())
-        return replace(self, generation=self.generation + 1, counted=(live,))
+        counted = (live, *self.possible)  # whether or not it drops deleted chunks at once
+        return replace(self, generation=self.generation + 1, counted=counted)
 
     def interrupted(self, planned: StoreModel) -> tuple[StoreModel, StoreModel]:
         """Return this state and the planned one as a crash in between may leave them.
 
-        The full-text index may hold chunks that were not published, or are no longer needed.
+        The full-text index may hold chunks that were not published, or are no longer needed, and
+        may have lost the deleted ones already.
         """
         staged = frozenset(planned.live.values())
-        both = tuple(counted | staged for counted in self.possible)
+        known = (*self.possible, frozenset(self.live.values()))
+        both = tuple(counted | staged for counted in known)
         return (
-            replace(self, counted=(*self.possible, *both)),
+            replace(self, counted=(*known, *both)),
             replace(planned, counted=(*planned.counted, *both)),
         )
 
