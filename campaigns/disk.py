@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recording import Call, Operation
+from recording import CallKind, FileCall
 
 SECTORS = (512, 4096)
 LOSSES = ("kept", "dropped", "torn", "reordered")
@@ -91,27 +91,27 @@ class Disk:
             self._nodes[path.stat().st_ino] = read.durable[path.name] = node
         return read
 
-    def apply(self, operation: Operation) -> None:
+    def apply(self, operation: FileCall) -> None:
         """Follow one operation.
 
         :raises ValueError: a rename into another folder, which the model does not have.
         """
         self._count += 1
         number = self._count
-        if operation.call in (Call.CREATE, Call.MAKE_FOLDER):
-            made = _File() if operation.call is Call.CREATE else _Folder()
+        if operation.call in (CallKind.CREATE, CallKind.MAKE_FOLDER):
+            made = _File() if operation.call is CallKind.CREATE else _Folder()
             self._nodes[operation.inode] = made
             self._rename(number, operation.path, made)
-        elif operation.call is Call.REMOVE:
+        elif operation.call is CallKind.REMOVE:
             self._rename(number, operation.path, None)
-        elif operation.call is Call.RENAME:
+        elif operation.call is CallKind.RENAME:
             self._move(number, operation)
-        elif operation.call is Call.SYNC:
+        elif operation.call is CallKind.SYNC:
             self._flush(self._nodes[operation.inode] if operation.path else self._root)
         else:
             file = self._nodes[operation.inode]
             assert isinstance(file, _File)
-            data = operation.data if operation.call is Call.WRITE else None
+            data = operation.data if operation.call is CallKind.WRITE else None
             file.pending.append(_Write(number, operation.offset, data))
 
     def left(self, loss: str, rng: random.Random) -> Tree:
@@ -138,7 +138,7 @@ class Disk:
         folder, name = self._folder(path)
         folder.pending.append(_Names(number, {name: node}))
 
-    def _move(self, number: int, operation: Operation) -> None:
+    def _move(self, number: int, operation: FileCall) -> None:
         (old, name), (new, other) = self._folder(operation.path), self._folder(operation.target)
         if old is not new:
             raise ValueError(f"{operation}: renames between folders are not modelled")

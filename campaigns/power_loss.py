@@ -30,8 +30,8 @@ from changes import SETTINGS, Change, apply, embedder_of, plan
 from comparison import compare_any
 from corpus import make_document
 from disk import LOSSES, Tree, write_tree
-from recording import Call
-from scenarios import MARKS, STORE, Recording, Scenario, continued, killed, recorded
+from recording import CallKind
+from scenarios import MARKS, STORE, DiskRecording, Scenario, continued, killed, recorded
 from store_model import StoreModel
 from tqdm import tqdm
 
@@ -95,7 +95,7 @@ class Tally:
     losses: Counter[str] = field(default_factory=Counter)
     findings: list[LossFinding] = field(default_factory=list)
 
-    def replay(self, kind: str, recording: Recording, states: int, work: Path) -> None:
+    def replay(self, kind: str, recording: DiskRecording, states: int, work: Path) -> None:
         """Check the store in so many states of a recording."""
         self.recordings[kind] += 1
         self.calls.update(operation.call.name.lower() for operation in recording.operations)
@@ -142,7 +142,7 @@ def main() -> int:
     return bool(tally.findings)
 
 
-def go_on(tally: Tally, recording: Recording, number: int, work: Path) -> None:
+def go_on(tally: Tally, recording: DiskRecording, number: int, work: Path) -> None:
     """Record a process that goes on after a power loss, and replay what it did."""
     rng = random.Random(f"again {number}")
     loss = rng.choice(("torn", "reordered", "dropped"))
@@ -172,7 +172,7 @@ def kill_and_repeat(tally: Tally, every: int, work: Path) -> None:
     progress.close()
 
 
-def chosen(recording: Recording, count: int) -> list[Moment]:
+def chosen(recording: DiskRecording, count: int) -> list[Moment]:
     """Choose moments evenly over a recording and at its end, and all losses equally often."""
     rng = random.Random(recording.name)
     first, last = recording.first, len(recording.operations)
@@ -183,7 +183,9 @@ def chosen(recording: Recording, count: int) -> list[Moment]:
     )
 
 
-def replayed(recording: Recording, moments: Sequence[Moment], work: Path) -> Iterator[LossFinding]:
+def replayed(
+    recording: DiskRecording, moments: Sequence[Moment], work: Path
+) -> Iterator[LossFinding]:
     """Check the store in each state; yield those in which a promise is broken."""
     operations = recording.operations
     for number, state in enumerate(states_at(recording, moments)):
@@ -198,7 +200,7 @@ def replayed(recording: Recording, moments: Sequence[Moment], work: Path) -> Ite
             yield LossFinding(recording.name, moment.call, moment.loss, after, problem)
 
 
-def states_at(recording: Recording, moments: Sequence[Moment]) -> Iterator[CrashState]:
+def states_at(recording: DiskRecording, moments: Sequence[Moment]) -> Iterator[CrashState]:
     """Yield what is left at each moment, in order of the calls."""
     disk = copy.deepcopy(recording.before)
     begun = done = recording.scenario.start
@@ -206,7 +208,7 @@ def states_at(recording: Recording, moments: Sequence[Moment]) -> Iterator[Crash
     for number, moment in enumerate(moments):
         while call < moment.call:
             operation = recording.operations[call]
-            if operation.path == MARKS and operation.call is Call.WRITE:
+            if operation.path == MARKS and operation.call is CallKind.WRITE:
                 word, change = operation.data.split()
                 begun = int(change) + 1
                 done = begun if word == b"done" else done

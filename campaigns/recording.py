@@ -21,7 +21,7 @@ _HEADER = struct.Struct("<B7xQQIII4x")
 _SOURCE = Path(__file__).with_name("recorder.c")
 
 
-class Call(IntEnum):
+class CallKind(IntEnum):
     """What a call changes; the numbers are those of ``recorder.c``."""
 
     CREATE = 1
@@ -34,14 +34,14 @@ class Call(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class FileCall:
     """A call that changed a file or a name, or made it durable.
 
     ``path`` and ``target`` (of a rename) are relative to the recorded folder. ``offset``: where
     ``data`` was written, or the size after a truncation.
     """
 
-    call: Call
+    call: CallKind
     path: str
     target: str = ""
     inode: int = 0
@@ -50,7 +50,7 @@ class Operation:
 
     def __str__(self) -> str:
         detail = f" -> {self.target}" if self.target else ""
-        size = f" {len(self.data)} bytes at {self.offset}" if self.call is Call.WRITE else ""
+        size = f" {len(self.data)} bytes at {self.offset}" if self.call is CallKind.WRITE else ""
         return f"{self.call.name.lower()} {self.path}{detail}{size}"
 
 
@@ -70,7 +70,7 @@ def compiled(folder: Path) -> Path:
     return library
 
 
-def record(arguments: Sequence[str], folder: Path, work: Path) -> list[Operation]:
+def record(arguments: Sequence[str], folder: Path, work: Path) -> list[FileCall]:
     """Run a Python script until it ends or kills itself; return what it changed in ``folder``.
 
     :param arguments: the script and its arguments.
@@ -92,7 +92,7 @@ def record(arguments: Sequence[str], folder: Path, work: Path) -> list[Operation
     return list(_parsed(log.read_bytes(), str(folder.resolve())))
 
 
-def _parsed(log: bytes, folder: str) -> Iterator[Operation]:
+def _parsed(log: bytes, folder: str) -> Iterator[FileCall]:
     place = 0
 
     def text(size: int) -> str:
@@ -105,4 +105,4 @@ def _parsed(log: bytes, folder: str) -> Iterator[Operation]:
         place += _HEADER.size
         names = text(path), text(target)
         place += data
-        yield Operation(Call(call), *names, inode, offset, log[place - data : place])
+        yield FileCall(CallKind(call), *names, inode, offset, log[place - data : place])

@@ -18,7 +18,7 @@ from changes import make_changes, plan
 from comparison import compare_any
 from corpus import EMBEDDERS
 from disk import Disk, Tree, read_tree, write_tree
-from recording import Operation, record
+from recording import FileCall, record
 from store_model import StoreModel
 
 MARKS = "marks"
@@ -47,7 +47,7 @@ class Scenario:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class DiskRecording:
     """What processes did to a disk. ``models``: the store after each number of changes.
 
     ``first``: the first operation before which a power loss is of interest.
@@ -56,18 +56,18 @@ class Recording:
     name: str
     scenario: Scenario
     before: Disk
-    operations: Sequence[Operation]
+    operations: Sequence[FileCall]
     models: Sequence[StoreModel]
     first: int = 0
 
 
-def recorded(scenario: Scenario, work: Path) -> Recording:
+def recorded(scenario: Scenario, work: Path) -> DiskRecording:
     """Record one process that makes all changes."""
     (operations,), before = _run([scenario], {}, work)
-    return Recording(f"seed {scenario.seed}", scenario, before, operations, _models(scenario))
+    return DiskRecording(f"seed {scenario.seed}", scenario, before, operations, _models(scenario))
 
 
-def killed(scenario: Scenario, work: Path) -> Recording | None:
+def killed(scenario: Scenario, work: Path) -> DiskRecording | None:
     """Record a process that is killed, and a second one that repeats that change and goes on.
 
     :return: None if the change has fewer file operations.
@@ -77,17 +77,17 @@ def killed(scenario: Scenario, work: Path) -> Recording | None:
     if any(operation.data == mark("done", scenario.killed_in) for operation in one):
         return None
     name = f"seed {scenario.seed}, killed in change {scenario.killed_in} before {scenario.kill}"
-    return Recording(name, scenario, before, [*one, *two], _models(scenario), len(one))
+    return DiskRecording(name, scenario, before, [*one, *two], _models(scenario), len(one))
 
 
 def continued(
-    recording: Recording,
+    recording: DiskRecording,
     tree: Tree,
     allowed: Sequence[StoreModel],
     done: int,
     name: str,
     work: Path,
-) -> Recording:
+) -> DiskRecording:
     """Record a process that goes on after a power loss.
 
     :param tree: what the loss has left. :param allowed: what the store may hold.
@@ -102,7 +102,7 @@ def continued(
     scenario = replace(recording.scenario, start=start)
     (operations,), before = _run([scenario], kept, work)
     models = [*recording.models[:start], found]
-    return Recording(name, scenario, before, operations, _models(scenario, models))
+    return DiskRecording(name, scenario, before, operations, _models(scenario, models))
 
 
 def mark(word: str, number: int) -> bytes:
@@ -125,7 +125,7 @@ def _models(scenario: Scenario, known: Sequence[StoreModel] = ()) -> list[StoreM
 
 def _run(
     scenarios: Sequence[Scenario], tree: Tree, work: Path
-) -> tuple[list[list[Operation]], Disk]:
+) -> tuple[list[list[FileCall]], Disk]:
     """Record processes that start with these files; return also the disk before them.
 
     :raises RuntimeError: the recording does not lead to the files that are there.

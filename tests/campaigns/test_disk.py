@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 from disk import Disk, Tree, read_tree, write_tree
-from recording import Call, Operation
+from recording import CallKind, FileCall
 
 
-def write(offset: int, data: bytes, inode: int = 5) -> Operation:
-    return Operation(Call.WRITE, "a", inode=inode, offset=offset, data=data)
+def write(offset: int, data: bytes, inode: int = 5) -> FileCall:
+    return FileCall(CallKind.WRITE, "a", inode=inode, offset=offset, data=data)
 
 
-CREATE = Operation(Call.CREATE, "a", inode=5)
-FLUSH_FILE = Operation(Call.SYNC, "a", inode=5)
-FLUSH_FOLDER = Operation(Call.SYNC, "")
-MOVE = Operation(Call.RENAME, "a", "b")
+CREATE = FileCall(CallKind.CREATE, "a", inode=5)
+FLUSH_FILE = FileCall(CallKind.SYNC, "a", inode=5)
+FLUSH_FOLDER = FileCall(CallKind.SYNC, "")
+MOVE = FileCall(CallKind.RENAME, "a", "b")
 
 
-def after(*operations: Operation) -> Disk:
+def after(*operations: FileCall) -> Disk:
     disk = Disk()
     for operation in operations:
         disk.apply(operation)
@@ -43,10 +43,10 @@ def states(disk: Disk, loss: str) -> list[Tree]:
         ((CREATE, write(0, b"one"), FLUSH_FILE, FLUSH_FOLDER, write(1, b"-")), {"a": b"one"}),
         ((CREATE, FLUSH_FOLDER, MOVE), {"a": b""}),
         ((CREATE, FLUSH_FOLDER, MOVE, FLUSH_FOLDER), {"b": b""}),
-        ((CREATE, FLUSH_FOLDER, Operation(Call.REMOVE, "a")), {"a": b""}),
+        ((CREATE, FLUSH_FOLDER, FileCall(CallKind.REMOVE, "a")), {"a": b""}),
     ],
 )
-def test_what_was_not_flushed_is_dropped(operations: tuple[Operation, ...], left: Tree) -> None:
+def test_what_was_not_flushed_is_dropped(operations: tuple[FileCall, ...], left: Tree) -> None:
     assert states(after(*operations), "dropped") == [left]
 
 
@@ -80,14 +80,14 @@ def test_a_torn_moment_keeps_what_came_before() -> None:
 
 
 def test_a_rename_is_atomic() -> None:
-    replaced = Operation(Call.CREATE, "b", inode=6)
+    replaced = FileCall(CallKind.CREATE, "b", inode=6)
     disk = after(replaced, CREATE, write(0, b"new"), FLUSH_FILE, FLUSH_FOLDER, MOVE)
     assert states(disk, "reordered") == [{"a": b"new", "b": b""}, {"b": b"new"}]
 
 
 def test_an_inode_is_used_again() -> None:
-    gone = Operation(Call.REMOVE, "a")
-    again = Operation(Call.CREATE, "c", inode=5)
+    gone = FileCall(CallKind.REMOVE, "a")
+    again = FileCall(CallKind.CREATE, "c", inode=5)
     assert states(after(CREATE, write(0, b"one"), gone, again), "kept") == [{"c": b""}]
 
 
