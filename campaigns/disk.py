@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from recording import CallKind, FileCall
+from recording import DiskCall, FileCall
 
 SECTORS = (512, 4096)
 LOSSES = ("kept", "dropped", "torn", "reordered")
@@ -98,20 +98,20 @@ class Disk:
         """
         self._count += 1
         number = self._count
-        if operation.call in (CallKind.CREATE, CallKind.MAKE_FOLDER):
-            made = _File() if operation.call is CallKind.CREATE else _Folder()
+        if operation.call in (DiskCall.CREATE, DiskCall.MAKE_FOLDER):
+            made = _File() if operation.call is DiskCall.CREATE else _Folder()
             self._nodes[operation.inode] = made
             self._rename(number, operation.path, made)
-        elif operation.call is CallKind.REMOVE:
+        elif operation.call is DiskCall.REMOVE:
             self._rename(number, operation.path, None)
-        elif operation.call is CallKind.RENAME:
+        elif operation.call is DiskCall.RENAME:
             self._move(number, operation)
-        elif operation.call is CallKind.SYNC:
+        elif operation.call is DiskCall.SYNC:
             self._flush(self._nodes[operation.inode] if operation.path else self._root)
         else:
             file = self._nodes[operation.inode]
             assert isinstance(file, _File)
-            data = operation.data if operation.call is CallKind.WRITE else None
+            data = operation.data if operation.call is DiskCall.WRITE else None
             file.pending.append(_Write(number, operation.offset, data))
 
     def left(self, loss: str, rng: random.Random) -> Tree:

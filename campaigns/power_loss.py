@@ -30,7 +30,7 @@ from changes import SETTINGS, Change, apply, embedder_of, plan
 from comparison import compare_any
 from corpus import make_document
 from disk import LOSSES, Tree, write_tree
-from recording import CallKind
+from recording import DiskCall
 from scenarios import MARKS, STORE, DiskRecording, Scenario, continued, killed, recorded
 from store_model import StoreModel
 from tqdm import tqdm
@@ -208,7 +208,7 @@ def states_at(recording: DiskRecording, moments: Sequence[Moment]) -> Iterator[C
     for number, moment in enumerate(moments):
         while call < moment.call:
             operation = recording.operations[call]
-            if operation.path == MARKS and operation.call is CallKind.WRITE:
+            if operation.path == MARKS and operation.call is DiskCall.WRITE:
                 word, change = operation.data.split()
                 begun = int(change) + 1
                 done = begun if word == b"done" else done

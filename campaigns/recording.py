@@ -21,7 +21,7 @@ _HEADER = struct.Struct("<B7xQQIII4x")
 _SOURCE = Path(__file__).with_name("recorder.c")
 
 
-class CallKind(IntEnum):
+class DiskCall(IntEnum):
     """What a call changes; the numbers are those of ``recorder.c``."""
 
     CREATE = 1
@@ -41,7 +41,7 @@ class FileCall:
     ``data`` was written, or the size after a truncation.
     """
 
-    call: CallKind
+    call: DiskCall
     path: str
     target: str = ""
     inode: int = 0
@@ -50,7 +50,7 @@ class FileCall:
 
     def __str__(self) -> str:
         detail = f" -> {self.target}" if self.target else ""
-        size = f" {len(self.data)} bytes at {self.offset}" if self.call is CallKind.WRITE else ""
+        size = f" {len(self.data)} bytes at {self.offset}" if self.call is DiskCall.WRITE else ""
         return f"{self.call.name.lower()} {self.path}{detail}{size}"
 
 
@@ -105,4 +105,4 @@ def _parsed(log: bytes, folder: str) -> Iterator[FileCall]:
         place += _HEADER.size
         names = text(path), text(target)
         place += data
-        yield FileCall(CallKind(call), *names, inode, offset, log[place - data : place])
+        yield FileCall(DiskCall(call), *names, inode, offset, log[place - data : place])

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 from disk import Disk, Tree, read_tree, write_tree
-from recording import CallKind, FileCall
+from recording import DiskCall, FileCall
 
 
 def write(offset: int, data: bytes, inode: int = 5) -> FileCall:
-    return FileCall(CallKind.WRITE, "a", inode=inode, offset=offset, data=data)
+    return FileCall(DiskCall.WRITE, "a", inode=inode, offset=offset, data=data)
 
 
-CREATE = FileCall(CallKind.CREATE, "a", inode=5)
-FLUSH_FILE = FileCall(CallKind.SYNC, "a", inode=5)
-FLUSH_FOLDER = FileCall(CallKind.SYNC, "")
-MOVE = FileCall(CallKind.RENAME, "a", "b")
+CREATE = FileCall(DiskCall.CREATE, "a", inode=5)
+FLUSH_FILE = FileCall(DiskCall.SYNC, "a", inode=5)
+FLUSH_FOLDER = FileCall(DiskCall.SYNC, "")
+MOVE = FileCall(DiskCall.RENAME, "a", "b")
 
 
 def after(*operations: FileCall) -> Disk:
@@ -43,7 +43,7 @@ def states(disk: Disk, loss: str) -> list[Tree]:
         ((CREATE, write(0, b"one"), FLUSH_FILE, FLUSH_FOLDER, write(1, b"-")), {"a": b"one"}),
         ((CREATE, FLUSH_FOLDER, MOVE), {"a": b""}),
         ((CREATE, FLUSH_FOLDER, MOVE, FLUSH_FOLDER), {"b": b""}),
-        ((CREATE, FLUSH_FOLDER, FileCall(CallKind.REMOVE, "a")), {"a": b""}),
+        ((CREATE, FLUSH_FOLDER, FileCall(DiskCall.REMOVE, "a")), {"a": b""}),
     ],
 )
 def test_what_was_not_flushed_is_dropped(operations: tuple[FileCall, ...], left: Tree) -> None:
@@ -80,14 +80,14 @@ def test_a_torn_moment_keeps_what_came_before() -> None:
 
 
 def test_a_rename_is_atomic() -> None:
-    replaced = FileCall(CallKind.CREATE, "b", inode=6)
+    replaced = FileCall(DiskCall.CREATE, "b", inode=6)
     disk = after(replaced, CREATE, write(0, b"new"), FLUSH_FILE, FLUSH_FOLDER, MOVE)
     assert states(disk, "reordered") == [{"a": b"new", "b": b""}, {"b": b"new"}]
 
 
 def test_an_inode_is_used_again() -> None:
-    gone = FileCall(CallKind.REMOVE, "a")
-    again = FileCall(CallKind.CREATE, "c", inode=5)
+    gone = FileCall(DiskCall.REMOVE, "a")
+    again = FileCall(DiskCall.CREATE, "c", inode=5)
     assert states(after(CREATE, write(0, b"one"), gone, again), "kept") == [{"c": b""}]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from power_loss import KILLED_KINDS, KINDS, Tally, go_on
-from recording import CallKind, record
+from recording import DiskCall, record
 from scenarios import Scenario, killed, recorded
 
 pytestmark = [
@@ -22,7 +22,7 @@ def test_no_acknowledged_change_is_lost(tmp_path: Path, reader: bool) -> None:
     scenario = Scenario(int(reader), KINDS[:6], settings=int(reader), reader=reader)
     recording = recorded(scenario, tmp_path)
     calls = {operation.call for operation in recording.operations}
-    assert calls == set(CallKind), "every kind of call was recorded"
+    assert calls == set(DiskCall), "every kind of call was recorded"
     tally = Tally()
     tally.replay("undisturbed", recording, 48, tmp_path)
     go_on(tally, recording, 3, tmp_path)
