@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-kept bench-quick bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-kept bench-quick bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -285,6 +285,20 @@ campaign-prompt-injection: $(STAMP) ## documents that attack the language model,
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement campaigns/requirements.txt
 	@for name in all-minilm-l6-v2 smollm2-135m-reader $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
 	@PYTHONPATH=benchmarks $(BIN)/python campaigns/prompt_injection.py --data $(DATA) $(ARGS)
+
+CAMPAIGN = PYTHONPATH=tests:benchmarks:campaigns OMP_NUM_THREADS=1 $(BIN)/python campaigns
+
+campaign-power-loss: $(STAMP) ## replay what a disk may hold after a power loss; ARGS="--seeds N --states N --json FILE"
+	@$(CAMPAIGN)/power_loss.py $(ARGS)
+
+campaign-corruption: $(STAMP) ## flip bits of a store and cut its files; ARGS="--seeds N --states N --json FILE"
+	@$(CAMPAIGN)/corruption.py $(ARGS)
+
+campaign-planted-bugs: $(STAMP) ## the campaigns find faults that are planted in copies of the store; ARGS="--json FILE"
+	@$(CAMPAIGN)/planted_bugs.py $(ARGS)
+
+campaign-model-check: $(STAMP) ## random changes, kills and readers against a dict and exact search; ARGS="--seeds N --steps N --json FILE"
+	@$(CAMPAIGN)/model_check.py $(ARGS)
 
 clean: ## remove the environment, the demo's store and build output
 	@rm -rf $(VENV) .demo .eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -67,7 +67,10 @@ def shown(paths: Iterable[str]) -> str:
     """Name files and folders of code; those of benchmarks in one word."""
     names = (path if path.startswith("expertrag") else _PACKAGE.sub("", path) for path in paths)
     return ", ".join(
-        dict.fromkeys("the benchmark" if name.startswith("benchmarks/") else name for name in names)
+        dict.fromkeys(
+            "the benchmark" if name.startswith(("benchmarks/", "campaigns/")) else name
+            for name in names
+        )
     )
 
 

@@ -40,6 +40,16 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def flush_names_above(folder: Path) -> None:
+    """Make durable the name of a folder, and of those above it that this user may have created."""
+    for above in folder.resolve().parents:
+        if not os.access(above, os.R_OK | os.W_OK):
+            return
+        fsync_folder(above)
+        if above.is_mount():
+            return
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Replace the content of ``path`` atomically."""
     temporary = path.with_name(path.name + ".tmp")

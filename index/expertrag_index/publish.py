@@ -13,7 +13,12 @@ import numpy as np
 
 from expertrag_index.current import write_current
 from expertrag_index.debris import sweep
-from expertrag_index.durable import fsync_folder, store_errors, write_durably
+from expertrag_index.durable import (
+    flush_names_above,
+    fsync_folder,
+    store_errors,
+    write_durably,
+)
 from expertrag_index.errors import StorageFullError
 from expertrag_index.labels import has_labels
 from expertrag_index.layout import Layout
@@ -82,6 +87,8 @@ def derive(
 def publish(layout: Layout, manifest: Manifest) -> None:
     """Make a generation the published one."""
     if not layout.current.exists():
+        # not where the folders are made: a writer that is killed in between leaves it to the next
+        flush_names_above(layout.root)
         write_current(layout, 0)
     folder = layout.generation(manifest.generation)
     temporary = Path(f"{folder}.tmp")

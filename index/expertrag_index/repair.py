@@ -6,6 +6,7 @@ place where it is still intact.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -17,10 +18,10 @@ from expertrag_index.debris import recover
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.groups import mend_groups
 from expertrag_index.layout import Layout
-from expertrag_index.manifest import JSON
+from expertrag_index.manifest import JSON, EmbedderEntry
 from expertrag_index.opening import read_manifest
 from expertrag_index.publish import derive, publish, tidy
-from expertrag_index.schema import read_meta, write_meta, write_origin
+from expertrag_index.schema import NEVER, read_meta, read_origin, write_meta, write_origin
 from expertrag_index.seal import write_seal
 from expertrag_index.settings import WriterSettings
 from expertrag_index.transaction import transaction
@@ -34,10 +35,11 @@ def repair(
     :raises StoreCorruptError: the database is older than CURRENT, so documents are missing.
     """
     _restore_current(layout, connection)
-    generation = recover(layout, connection) + 1
+    current = recover(layout, connection)
+    generation = current + 1
     rows = [(document.row,) for document in damaged]
     with transaction(connection):
-        _restore_origin(layout, connection)
+        _restore_origin(layout, connection, current)
         mend_groups(connection, generation)
         connection.execute("REINDEX")
         connection.executemany("DELETE FROM documents WHERE row = ?", rows)
@@ -46,7 +48,7 @@ def repair(
         write_meta(connection, staged=generation, oldest=generation - 1)
         write_seal(connection)
     manifest = derive(layout, connection, generation, None, WriterSettings())
-    calibration = _last_calibration(layout)
+    calibration = _last_calibration(layout, manifest.embedder)
     publish(layout, replace(manifest, calibration=calibration))
     _drop_damaged(layout, connection, generation)
     tidy(layout, connection, generation)
@@ -69,20 +71,37 @@ def _restore_current(layout: Layout, connection: sqlite3.Connection) -> None:
         write_current(layout, numbers[0] if numbers else staged)
 
 
-def _restore_origin(layout: Layout, connection: sqlite3.Connection) -> None:
-    for number in layout.generation_numbers():
+def _restore_origin(layout: Layout, connection: sqlite3.Connection, current: int) -> None:
+    """Write into the database which embedder made the vectors of the published generation.
+
+    Its own manifest says so; if that is damaged, the database. Another generation is asked only if
+    a killed migration has replaced that, too: a published migration may lie in between.
+    """
+    for number in (current, None, *layout.generation_numbers()):
         try:
+            manifest = None if number is None else read_manifest(layout, number)
+        except StoreCorruptError:
+            continue
+        found = (manifest.embedder, manifest.chunker) if manifest else read_origin(connection)
+        if found and _fits(connection, found[0]):
+            write_origin(connection, *found)
+            return
+
+
+def _fits(connection: sqlite3.Connection, embedder: EmbedderEntry) -> bool:
+    """Whether the stored vectors have the dimension of an embedder."""
+    row = connection.execute(
+        """SELECT length(v.embedding) FROM chunks c JOIN vectors v
+        ON v.content_hash = c.content_hash WHERE c.removed_in = ? LIMIT 1""",
+        (NEVER,),
+    ).fetchone()
+    return row is None or row[0] == 2 * embedder.dimension  # fp16
+
+
+def _last_calibration(layout: Layout, embedder: EmbedderEntry) -> Mapping[str, JSON]:
+    for number in layout.generation_numbers():
+        with contextlib.suppress(StoreCorruptError):
             manifest = read_manifest(layout, number)
-        except StoreCorruptError:
-            continue
-        write_origin(connection, manifest.embedder, manifest.chunker)
-        return
-
-
-def _last_calibration(layout: Layout) -> Mapping[str, JSON]:
-    for number in layout.generation_numbers():
-        try:
-            return read_manifest(layout, number).calibration
-        except StoreCorruptError:
-            continue
+            if manifest.embedder.fingerprint == embedder.fingerprint:
+                return manifest.calibration
     return {}  # the next build calibrates again

@@ -182,3 +182,40 @@ def test_chunks_too_long_for_the_new_embedder_are_reported_and_cut_by_a_build(pl
     assert reported.notice
     assert "longer than the 20 tokens" in reported.reason
     assert "build the store again" in reported.cure
+
+
+@pytest.mark.parametrize(
+    "after", [HashingEmbedder(48, "hashing-2"), HashingEmbedder(fingerprint="hashing-2")]
+)
+def test_a_repair_keeps_the_embedder_of_a_migrated_store(
+    plain: Path, after: HashingEmbedder
+) -> None:
+    """The generation before has another one; with that, all queries would be encoded wrongly."""
+    documents = make_mixed_corpus(COUNT)
+    build(plain, HashingEmbedder(), documents, calibrate=lambda index: {"of": "hashing-1"})
+    migrate(plain, after)
+    Layout(plain).manifest(3).write_bytes(b"damaged")
+    assert verify(plain, repair=True).problems == ()
+    with Index.open(plain) as index:
+        assert index.manifest.embedder.fingerprint == "hashing-2"
+        assert index.manifest.calibration == {}, "another embedder's"
+        assert index.dimension == after.dimension
+    assert build(plain, after, documents).unchanged == COUNT
+
+
+def test_a_repair_after_a_killed_migration(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database then names the embedder of the migration, which made none of its vectors."""
+    build(plain, HashingEmbedder(), make_mixed_corpus(COUNT - 9))
+
+    def cut(*_: object) -> None:
+        raise PowerCutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("expertrag_index.build.publish", cut)
+        with pytest.raises(PowerCutError):
+            migrate(plain, HashingEmbedder(48, "hashing-2"))
+    Layout(plain).manifest(2).write_bytes(b"damaged")
+    assert verify(plain, repair=True).problems == ()
+    with Index.open(plain) as index:
+        assert index.manifest.embedder.fingerprint == HashingEmbedder().fingerprint
+        assert index.manifest.documents == COUNT - 9

@@ -1,0 +1,189 @@
+"""What a store must hold after each change: documents in a dict, without SQLite or FAISS."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from store_helper import HashingEmbedder
+
+from expertrag_index.chunk import Chunker
+from expertrag_index.manifest import GENERAL
+from expertrag_index.types import BuildReport, Chunk, Document
+
+_serials = itertools.count()
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """A document as it was stored by one change, and the expert of its vectors."""
+
+    document: Document
+    expert: str
+    serial: int = field(default_factory=lambda: next(_serials))
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """Its chunks; all embedders of the campaigns have the same limit and tokens."""
+        embedder = HashingEmbedder()
+        return Chunker(embedder.max_tokens, embedder.count_tokens).split(self.document)
+
+
+Counted = frozenset[Version]
+"""Versions whose chunks count in the statistics of BM25."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a change must report."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    failures: int = 0
+
+    @classmethod
+    def of(cls, report: BuildReport) -> Counts:
+        """Read the counts of a report."""
+        return cls(
+            report.added, report.changed, report.unchanged, report.removed, len(report.failures)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoreModel:
+    """A published generation; 0 before the first one. Changes return the next state.
+
+    ``counted``: what may be in the full-text index, in which deleted chunks stay until the
+    generation that follows. It is certain except after a crash. ``published``: all versions that
+    were ever live; a writer drops others, the debris of a crash, when it starts.
+    """
+
+    generation: int = 0
+    embedder: HashingEmbedder = field(default_factory=HashingEmbedder)
+    live: Mapping[str, Version] = field(default_factory=dict)
+    counted: tuple[Counted, ...] = (frozenset(),)
+    published: Counted = frozenset()
+
+    @property
+    def possible(self) -> list[Counted]:
+        """What may be in the full-text index, whether or not a writer has started since."""
+        cleaned = (counted & self.published for counted in self.counted)
+        return list(dict.fromkeys((*self.counted, *cleaned)))
+
+    @property
+    def documents(self) -> dict[str, Document]:
+        """The documents by id."""
+        return {name: version.document for name, version in self.live.items()}
+
+    def build(self, documents: Iterable[Document]) -> tuple[StoreModel, Counts]:
+        """Make the store hold exactly these documents."""
+        return self._update(documents, vanish=True)
+
+    def add(self, documents: Iterable[Document]) -> tuple[StoreModel, Counts]:
+        """Add or replace documents; one of another source keeps its place."""
+        return self._update(documents, vanish=False)
+
+    def delete(self, names: Sequence[str]) -> tuple[StoreModel, Counts]:
+        """Remove documents by id."""
+        gone = set(names) & self.live.keys()
+        counts = Counts(removed=len(gone), failures=len(set(names) - gone))
+        live = {name: version for name, version in self.live.items() if name not in gone}
+        return (self._next(live) if gone else self), counts
+
+    def migrate(self, embedder: HashingEmbedder) -> tuple[StoreModel, Counts]:
+        """Encode all documents by another embedder."""
+        live = {}
+        for name, version in self.live.items():
+            expert = _expert(embedder, version.document)
+            same = _space(embedder, expert) == _space(self.embedder, version.expert)
+            kept = same and expert == version.expert
+            live[name] = version if kept else Version(version.document, expert)
+        changed = sum(live[name] is not version for name, version in self.live.items())
+        counts = Counts(changed=changed, unchanged=len(live) - changed)
+        if not changed and embedder.fingerprint == self.embedder.fingerprint:
+            return self, counts
+        return replace(self._next(live), embedder=embedder), counts
+
+    def repaired(self) -> StoreModel:
+        """Return the generation that a repair of derived files publishes: the same documents."""
+        live = frozenset(self.live.values())
+        counted = (live, *self.possible)  # whether or not it drops deleted chunks at once
+        return replace(self, generation=self.generation + 1, counted=counted)
+
+    def interrupted(self, planned: StoreModel) -> tuple[StoreModel, StoreModel]:
+        """Return this state and the planned one as a crash in between may leave them.
+
+        The full-text index may hold chunks that were not published, or are no longer needed, and
+        may have lost the deleted ones already.
+        """
+        staged = frozenset(planned.live.values())
+        known = (*self.possible, frozenset(self.live.values()))
+        both = tuple(counted | staged for counted in known)
+        return (
+            replace(self, counted=(*known, *both)),
+            replace(planned, counted=(*planned.counted, *both)),
+        )
+
+    def _update(self, documents: Iterable[Document], *, vanish: bool) -> tuple[StoreModel, Counts]:
+        live = dict(self.live)
+        seen: set[str] = set()
+        failed: list[Document] = []
+        added = changed = unchanged = 0
+        for document in documents:
+            stored = self.live.get(document.id)
+            foreign = not vanish and stored and stored.document.source != document.source
+            if document.id in seen or not _is_storable(document) or foreign:
+                failed.append(document)
+                continue
+            seen.add(document.id)
+            if stored and stored.document == document:
+                unchanged += 1
+            elif "poison" in document.text.split():
+                failed.append(document)
+            else:
+                live[document.id] = Version(document, _expert(self.embedder, document))
+                added, changed = added + (stored is None), changed + (stored is not None)
+        gone = self._vanished(seen, failed) if vanish else set()
+        live = {name: version for name, version in live.items() if name not in gone}
+        counts = Counts(added, changed, unchanged, len(gone), len(failed))
+        quiet = self.generation and not (added or changed or gone)
+        return (self if quiet else self._next(live)), counts
+
+    def _vanished(self, seen: set[str], failed: Sequence[Document]) -> set[str]:
+        """Return what a build removes: neither seen, nor of a file that could not be read."""
+        protected = [document.source or document.id for document in failed]
+        named = seen | {document.id for document in failed}
+        return {
+            name
+            for name, version in self.live.items()
+            if name not in named
+            and not any(_is_within(version.document.source, place) for place in protected)
+        }
+
+    def _next(self, live: Mapping[str, Version]) -> StoreModel:
+        counted = frozenset(live.values()) | frozenset(self.live.values())
+        published = self.published | counted
+        number = self.generation + 1
+        return replace(self, generation=number, live=live, counted=(counted,), published=published)
+
+
+def _is_storable(document: Document) -> bool:
+    return bool(document.text.strip()) and "\0" not in document.text
+
+
+def _is_within(source: str, place: str) -> bool:
+    return source == place or source.startswith(place.rstrip(os.sep) + os.sep)
+
+
+def _expert(embedder: HashingEmbedder, document: Document) -> str:
+    """Return the expert of a document: the one its label names; no text names a domain."""
+    return document.domain if document.domain in embedder.experts else GENERAL
+
+
+def _space(embedder: HashingEmbedder, expert: str) -> str:
+    return embedder.fingerprint_of_expert(expert)
