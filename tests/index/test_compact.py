@@ -31,7 +31,8 @@ from expertrag_index.types import Document
 from expertrag_index.verify import verify
 
 MANY = WriterSettings(small=0, flat_share=1.0, dead_share=1.0)
-"""A new segment for each update."""
+"""A new segment for each small update."""
+EXTRA = Document("extra", "A small update adds one document.")
 
 
 @pytest.fixture
@@ -41,6 +42,8 @@ def store(tmp_path: Path, hashing: HashingEmbedder) -> Path:
     for version in (1, 2, 3):
         with IndexWriter.open(path, hashing, settings=MANY) as writer:
             writer.add(make_corpus(60, version))
+    with IndexWriter.open(path, hashing, settings=MANY) as writer:
+        writer.add([EXTRA])
     return path
 
 
@@ -48,13 +51,13 @@ def test_compaction_merges_and_shrinks_and_changes_nothing(
     store: Path, tmp_path: Path, hashing: Any
 ) -> None:
     before = contents(store)
-    build(tmp_path / "fresh", hashing, make_corpus(60, 3))
+    build(tmp_path / "fresh", hashing, [*make_corpus(60, 3), EXTRA])
     with Index.open(store) as reader:
-        assert len(reader.manifest.segments) == 4
+        assert len(reader.manifest.segments) == 2
         large = (store / "store.db").stat().st_size
         done = compact(store)
-        assert reader.size == 120  # a reader keeps its generation
-    assert done.generation == 5
+        assert reader.size == 121  # a reader keeps its generation
+    assert done.generation == 6
     assert done.bytes_after < done.bytes_before
     assert contents(store) == before
     assert verify(store).problems == ()
@@ -76,9 +79,9 @@ def test_compaction_merges_and_shrinks_and_changes_nothing(
 def test_the_generation_before_a_compaction_remains_its_fallback(store: Path) -> None:
     before = contents(store)
     compact(store)
-    shutil.rmtree(store / "generations" / "gen-000005")
+    shutil.rmtree(store / "generations" / "gen-000006")
     with Index.open(store) as index:
-        assert (index.generation, index.size, bool(index.degraded)) == (4, 120, True)
+        assert (index.generation, index.size, bool(index.degraded)) == (5, 121, True)
     assert verify(store, repair=True).problems == ()
     assert contents(store) == before
 
@@ -117,7 +120,7 @@ def test_an_embedder_that_changed_under_its_name_is_found(store: Path) -> None:
             return np.roll(super().encode_query(text), 1)
 
     (problem,) = deep_check(store, Changed())
-    assert "120 of 120 vectors" in problem
+    assert "121 of 121 vectors" in problem
 
 
 def test_lost_recall_is_found(tmp_path: Path, hashing: Any) -> None:

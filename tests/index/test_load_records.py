@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from index.conftest import load_whole
 
+from expertrag_index.invisible import visible
 from expertrag_index.loaders import load
 from expertrag_index.types import Document, LoadFailure
 
@@ -247,4 +248,5 @@ def words_of(value: Any) -> list[str]:
         return [word for inner in value.values() for word in words_of(inner)]
     if isinstance(value, list):
         return [word for inner in value for word in words_of(inner)]
-    return [value] if isinstance(value, str) and value.strip() else []
+    shown = visible(value) if isinstance(value, str) else ""
+    return [shown] if shown.strip() else []
