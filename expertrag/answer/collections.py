@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 DEFAULT = "default"
 """Name of the collection of a request that names none: the store of ``--index``."""
 
+MOST = 1_000
+"""Most collections of one tenant that calls have created."""
+
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NO_TENANT = "_"
 _DATABASE = "store.db"
@@ -112,7 +115,8 @@ class Collections:
     @property
     def loaded(self) -> int:
         """Number of collections in memory."""
-        return len(self._entries)
+        with self._lock:
+            return sum(entry.pipeline is not None for entry in self._entries.values())
 
     @property
     def has_default(self) -> bool:
@@ -153,7 +157,7 @@ class Collections:
         """Create an empty collection.
 
         :raises InvalidArgument: the name is invalid.
-        :raises Conflict: it exists, or the server has no folder for collections.
+        :raises Conflict: it exists, there are too many, or the server has no folder for them.
         """
         check_key(key)
         if self._folder is None or self._create_store is None:
@@ -164,6 +168,10 @@ class Collections:
         target = self._created_path(key)
         if key in self._stores or target.exists():
             raise Conflict(f"collection {key} exists", reason="COLLECTION_EXISTS")
+        if sum(tenant_of(other) == tenant_of(key) for other in self._created()) >= MOST:
+            raise Conflict(
+                f"there are {MOST:,} collections; drop one first", reason="TOO_MANY_COLLECTIONS"
+            )
         temporary = self._folder / f".new-{uuid.uuid4().hex}"
         try:
             with translated_errors():
