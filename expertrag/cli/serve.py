@@ -39,7 +39,7 @@ def serve(config: Config, named: tuple[str, ...]) -> None:
 
     from expertrag.runtime import logs, memory
     from expertrag.service import serve as run
-    from expertrag_index.index import Index
+    from expertrag_index.opening import check_published
 
     memory.share()
     logs.configure(config.log)
@@ -48,7 +48,7 @@ def serve(config: Config, named: tuple[str, ...]) -> None:
     if config.index or not (stores or config.collections.folder):
         checked.append(index_of(config))
     for store in checked:  # fail on a bad store before loading the models
-        Index.open(store).close()
+        check_published(store)
 
     def load_collections() -> Collections:
         # imports torch, which is slow: listen first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -76,6 +77,19 @@ def open_published(
                 raise
             time.sleep(0.05 * (attempt + 1))
     raise AssertionError("unreachable")
+
+
+def check_published(path: Path) -> None:
+    """Check that there is a store that this version can read; takes a millisecond.
+
+    Damage is left to ``open_published``, which may fall back to the generation before.
+
+    :raises StoreNotFoundError: there is no store.
+    :raises StoreFormatError: written by a newer or an older version.
+    """
+    layout = Layout(Path(path))
+    with suppress(StoreCorruptError), store_errors(layout):
+        read_manifest(layout, read_current(layout))
 
 
 def load(
