@@ -33,7 +33,7 @@ ANSWERS = ("expertrag/answer", "expertrag/llm", *KERNELS, *SEARCH)
 Stamp = Mapping[str, Any]
 """Commit, machine, date, command and code of a measurement."""
 
-_SUFFIXES = {".py", ".cpp", ".h"}
+_SUFFIXES = {".py", ".c", ".cpp", ".h"}
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -122,7 +122,8 @@ def stamp(code: Sequence[str]) -> Stamp:
 def command(arguments: Sequence[str]) -> str:
     """Return a command line without paths of the machine: data sets are in DATA."""
     script, *others = arguments
-    return shlex.join(["python", f"benchmarks/{Path(script).name}", *map(_shown, others)])
+    folder = Path(script).resolve().parent.name  # benchmarks or campaigns
+    return shlex.join(["python", f"{folder}/{Path(script).name}", *map(_shown, others)])
 
 
 def _shown(argument: str) -> str:

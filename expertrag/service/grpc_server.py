@@ -16,6 +16,9 @@ from typing import Any
 import grpc
 from grpc._cython import cygrpc
 
+_SMALL_WINDOW = ("grpc.http2.bdp_probe", 0)
+"""Receives 64 KiB of a message until the call asks for it (``InFlight``); else up to all of it."""
+
 _REGISTERS = hasattr(cygrpc.AioServer, "_request_registered_call")
 """Whether this grpcio accepts registered methods apart; the others decode names in each call."""
 
@@ -49,6 +52,6 @@ def grpc_server(
     usual = cygrpc.AioServer
     cygrpc.AioServer = _Accepting if _REGISTERS else usual
     try:
-        return grpc.aio.server(interceptors=interceptors, options=options)
+        return grpc.aio.server(interceptors=interceptors, options=[*options, _SMALL_WINDOW])
     finally:
         cygrpc.AioServer = usual

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from serving_fixtures import Background
+from serving_fixtures import Background, wait_until
 
 from expertrag.api.errors import Cancelled, NotFound
 from expertrag.api.types import (
@@ -93,9 +93,7 @@ def test_the_queue_of_a_slow_reader_is_bounded(background: Background) -> None:
         stop = Stop()
         bridge = EventBridge(stop)
         worker = asyncio.create_task(asyncio.to_thread(bridge.pump, events()))
-        async with asyncio.timeout(20):
-            while made < MOST_EVENTS:
-                await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_until, lambda: made >= MOST_EVENTS, 20.0)
         await asyncio.sleep(0.1)
         ahead = made
         stop.cancel()
