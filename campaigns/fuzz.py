@@ -211,7 +211,7 @@ def _channel(address: str, number: int) -> grpc.Channel:
 def sent(channel: grpc.Channel, case: FuzzCase) -> tuple[str, bytes]:
     """Make a call; return its status, and everything that the server said."""
     path = f"/expertrag.v1.{case.method}"
-    more = {"timeout": case.deadline_s, "metadata": case.metadata}
+    more: dict[str, Any] = {"timeout": case.deadline_s, "metadata": case.metadata}
     try:
         if case.method.endswith("/StreamAnswer"):
             return "OK", b"".join(channel.unary_stream(path, _same, _same)(case.message, **more))

@@ -57,7 +57,7 @@ def _set_one(message: Message, rng: random.Random) -> None:
     fields = message.DESCRIPTOR.fields
     if not fields:
         return
-    field = rng.choice(fields)
+    field: Any = rng.choice(fields)
     if field.message_type is not None:
         _set_one(getattr(message, field.name), rng)
         return

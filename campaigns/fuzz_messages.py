@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import string
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
@@ -27,7 +28,7 @@ CONSTRAINTS = (
     answer_pb2.Constraint(json_schema='{"type": "object", "required": ["a"]}'),
     answer_pb2.Constraint(grammar='start: "a" | "b"'),
 )
-FILTERS = (
+FILTERS: tuple[dict[str, Any], ...] = (
     {"domain": "garden"},
     {"domain": {"$in": ["garden", "office"]}},
     {"year": {"$gte": 2020}},
@@ -129,8 +130,8 @@ MAKERS: Mapping[str, tuple[int, Callable[[random.Random], Message]]] = {
         8,
         lambda rng: embed_pb2.EmbedRequest(
             texts=[text(rng), text(rng)],
-            role=1,
-            collection=_collection(rng),  # type: ignore[arg-type]
+            role="EMBED_ROLE_DOCUMENT",
+            collection=_collection(rng),
         ),
     ),
     "IndexService/Upsert": (

@@ -149,7 +149,7 @@ def question(number: int, mode: str = "NEVER", max_tokens: int = 10) -> answer_p
     """Return the question of a request."""
     return answer_pb2.Question(
         text=f"What about {words(number)}?",
-        policy=gate_pb2.GatePolicy(mode=gate_pb2.GateMode.Value(f"GATE_MODE_{mode}")),
+        policy=gate_pb2.GatePolicy(mode=gate_pb2.GateMode.Value(f"GATE_MODE_{mode}")),  # type: ignore[arg-type]
         sampling=answer_pb2.Sampling(max_tokens=max_tokens),
     )
 

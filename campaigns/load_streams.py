@@ -71,7 +71,7 @@ def cancels(store: Path, work: Path, size: float) -> LoadResult:
 def _half_an_answer(address: str) -> None:
     """Make the call that is recorded, of which only what the client sends matters."""
     with grpc.insecure_channel(address) as way:
-        stream: Any = way.unary_stream(STREAM, None, None)(_stream(1, 1_000), timeout=60)
+        stream: Any = way.unary_stream(STREAM, None, None)(_stream(1, 1_000), timeout=60)  # type: ignore[arg-type]
         next(stream)
         stream.cancel()
 
@@ -84,7 +84,7 @@ def _stream(number: int, max_tokens: int) -> bytes:
 async def _cancelled(server: ServerProcess) -> float:
     ways = [channel(server.address, number) for number in range(SLOTS)]
     streams: list[Any] = [
-        way.unary_stream(STREAM, None, None)(_stream(number, 1_000), timeout=60)
+        way.unary_stream(STREAM, None, None)(_stream(number, 1_000), timeout=60)  # type: ignore[arg-type]
         for number, way in enumerate(ways)
     ]
     for stream in streams:

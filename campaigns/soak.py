@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,13 @@ _WARM_UP = 0.25
 _CALLERS = 8
 _PROBE_S = 10.0
 _SAMPLE_S = 2.0
-_METHODS = ((RETRIEVE, 6), (ANSWER, 3), (EMBED, 2), (DECIDE, 2), ("refused", 1))
+_METHODS: tuple[tuple[str, int], ...] = (
+    (RETRIEVE, 6),
+    (ANSWER, 3),
+    (EMBED, 2),
+    (DECIDE, 2),
+    ("refused", 1),
+)
 
 
 def main() -> int:
@@ -109,15 +115,16 @@ def slope_kb(samples: Sequence[tuple[int, float]]) -> float:
 
 async def _call(outcomes: Outcomes, way: Any, number: int) -> None:
     rng = random.Random(number)
-    methods, weights = zip(*_METHODS, strict=True)
-    (method,) = rng.choices(methods, weights)
-    message = {
+    weights = [weight for _, weight in _METHODS]
+    ((method, _),) = rng.choices(_METHODS, weights)
+    makers: dict[str, Callable[[int], bytes]] = {
         RETRIEVE: retrieve,
         ANSWER: lambda n: answer(n, rng.choice(("NEVER", "ALWAYS", "AUTO", "STRICT"))),
         EMBED: lambda n: embed_pb2.EmbedRequest(texts=[words(n)] * 2).SerializeToString(),
         DECIDE: lambda n: gate_pb2.DecideRequest(query=words(n)).SerializeToString(),
         "refused": lambda n: retrieve(n) + b"\x10\x00",  # k is 0
-    }[method](number)
+    }
+    message = makers[method](number)
     await outcomes.call(way, RETRIEVE if method == "refused" else method, message)
 
 
@@ -153,7 +160,7 @@ async def _soak(
             if now >= next_sample:
                 samples.append((counts.total(), server.rss_mb()))
                 next_sample += _SAMPLE_S
-                progress.update(min(round(now - began), progress.total) - progress.n)
+                progress.update(round(min(now - began, seconds)) - progress.n)
             await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
         await asyncio.gather(*running)
     await asyncio.gather(*(way.close() for way in ways))

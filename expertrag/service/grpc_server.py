@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 import grpc
-from grpc._cython import cygrpc
+from grpc._cython import cygrpc  # type: ignore[attr-defined]  # has no types
 
 _SMALL_WINDOW = ("grpc.http2.bdp_probe", 0)
 """Receives 64 KiB of a message until the call asks for it (``InFlight``); else up to all of it."""
@@ -23,7 +23,7 @@ _REGISTERS = hasattr(cygrpc.AioServer, "_request_registered_call")
 """Whether this grpcio accepts registered methods apart; the others decode names in each call."""
 
 
-class _Accepting(cygrpc.AioServer):  # type: ignore[misc]  # has no types
+class _Accepting(cygrpc.AioServer):  # type: ignore[misc]
     """Accepts the calls of a server."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *others: Any) -> None:

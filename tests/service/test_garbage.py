@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import time
+from typing import Any
 
 import grpc
 import pytest
@@ -78,13 +79,14 @@ def test_an_unknown_method_is_unimplemented_whatever_its_bytes(
 
 def test_unknown_methods_and_reflection_on_a_real_channel(channel: grpc.Channel) -> None:
     for path in ("/expertrag.v1.InfoService/None", "/none", "/expertrag.v1.None/Info"):
-        for ask in (channel.unary_unary(path), channel.unary_stream(path)):
+        asks: list[Any] = [channel.unary_unary(path), channel.unary_stream(path)]
+        for ask in asks:
             with pytest.raises(grpc.RpcError) as caught:
                 list(ask(b"", timeout=5))
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     for version in ("v1", "v1alpha"):
         service = f"grpc.reflection.{version}.ServerReflection"
-        listing = channel.stream_stream(f"/{service}/ServerReflectionInfo")
+        listing: Any = channel.stream_stream(f"/{service}/ServerReflectionInfo")
         (response,) = listing(iter([b"\x3a\x01*"]), timeout=5)  # list_services: "*"
         assert b"expertrag.v1.AnswerService" in response
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 import grpc
 import pytest
@@ -28,12 +29,13 @@ def test_a_refused_request_is_not_kept_by_its_error(start_server: StartServer) -
     server = start_server()
     message = retrieve_pb2.RetrieveRequest(query="x" * 1_000_000).SerializeToString()
     with grpc.insecure_channel(server.address) as channel:
+        ask: Any = channel.unary_unary(RETRIEVE)
         gc.collect()
         gc.disable()
         try:
             for _ in range(3):
                 with pytest.raises(grpc.RpcError, match="INVALID_ARGUMENT"):
-                    channel.unary_unary(RETRIEVE)(message, timeout=10)
+                    ask(message, timeout=10)
             wait_until(lambda: not any(True for _ in kept()))
         finally:
             gc.enable()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -80,7 +81,7 @@ def test_a_call_without_a_message_is_told(
 ) -> None:
     metadata = (("authorization", f"Bearer {tokens['one']}"),)
     with grpc.insecure_channel(server.address) as channel:
-        ask = channel.stream_unary(RETRIEVE.decode())
+        ask: Any = channel.stream_unary(RETRIEVE.decode())
         with pytest.raises(grpc.RpcError) as caught:
             ask(iter(()), metadata=metadata, timeout=10)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
