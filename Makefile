@@ -302,3 +302,16 @@ campaign-model-check: $(STAMP) ## random changes, kills and readers against a di
 
 clean: ## remove the environment, the demo's store and build output
 	@rm -rf $(VENV) .demo .eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.PHONY: campaign-fuzz campaign-load campaign-soak
+
+SERVICE_CAMPAIGN = PYTHONPATH=tests:benchmarks:campaigns OMP_NUM_THREADS=1 $(BIN)/python campaigns
+
+campaign-fuzz: $(STAMP) ## damaged messages, tokens and connections against a server with two tenants; ARGS="--messages N --sockets N --json FILE"
+	@$(SERVICE_CAMPAIGN)/fuzz.py $(ARGS)
+
+campaign-load: $(STAMP) ## overload, slow and stalled callers, restarts, kills and new indexes under load; ARGS="--only NAME --size SHARE --json FILE"
+	@$(SERVICE_CAMPAIGN)/load.py $(ARGS)
+
+campaign-soak: $(STAMP) ## an hour at half of the capacity with flat memory; ARGS="--minutes N --json FILE"
+	@$(SERVICE_CAMPAIGN)/soak.py $(ARGS)

@@ -1,7 +1,8 @@
 """Move the events of an answer from the worker thread that makes them to an event loop.
 
-A slow reader costs bounded memory, and does not hold up the thread: once ``CAPACITY`` events are
-queued, pieces of text are joined in the queue, up to the length of the answer; other events wait.
+A slow reader costs memory for its answer, and does not hold up the thread, which has a slot that
+others wait for: once ``CAPACITY`` events are queued, pieces of text are joined in the queue. Other
+events are few; the thread waits only beyond ``MOST_EVENTS``.
 Pieces are joined when they are sent, too: a streamed message costs about 50 us of the loop's CPU
 however short it is, so pieces that come within ``FLUSH_S`` of the last batch are sent together, up
 to ``FLUSH_PIECES``. The first piece is never delayed.
@@ -20,6 +21,8 @@ from expertrag.api.types import AnswerEvent, DeltaEvent
 from expertrag.runtime.stop import Stop
 
 CAPACITY = 64
+MOST_EVENTS = 8_192
+"""More than the longest answer has: a citation of each of its tokens, and the rest."""
 FLUSH_S = 0.02
 FLUSH_PIECES = 8
 RECHECK_S = 0.05
@@ -79,11 +82,12 @@ class EventBridge:
     def _put(self, event: AnswerEvent) -> None:
         with self._changed:
             self._stop()
-            while len(self._events) >= CAPACITY:
+            if len(self._events) >= CAPACITY:
                 last = self._events[-1]
                 if isinstance(last, DeltaEvent) and isinstance(event, DeltaEvent):
                     self._events[-1] = joined([last, event])
                     return
+            while len(self._events) >= MOST_EVENTS:
                 self._changed.wait(RECHECK_S)
                 self._stop()
             self._events.append(event)

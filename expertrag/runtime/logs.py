@@ -36,6 +36,7 @@ PRIVATE_FIELDS = frozenset(
     }
 )
 _MOST_CAUSES = 10
+_GRPC, _GRPC_METADATA = "grpc._cython.cygrpc", "Invalid encoding on"
 OWN_LOGGERS = ("expertrag", "expertrag_retriever", "expertrag_index", "expertrag_kernels")
 
 
@@ -52,7 +53,13 @@ def configure(config: LogConfig) -> None:
     root.setLevel(max(level, logging.WARNING))
     for name in OWN_LOGGERS:
         logging.getLogger(name).setLevel(level)
+    logging.getLogger(_GRPC).addFilter(_without_metadata)
     logging.captureWarnings(True)
+
+
+def _without_metadata(record: logging.LogRecord) -> bool:
+    """Drop gRPC's lines that quote metadata of a client, such as a token with a damaged byte."""
+    return not str(record.msg).startswith(_GRPC_METADATA)
 
 
 def hide_private(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Any:

@@ -1,23 +1,32 @@
 """Bounds the memory of requests: messages that are being received, and those that are held.
 
 gRPC receives the messages of all calls at once, 8 MiB each. A call therefore waits for a place to
-receive; small messages, which come with the call, hold it for microseconds. A sender that stalls
-loses the place after ``RECEIVE_S``, so that it delays others by no more than that.
+receive; small messages, which come with the call, hold it for microseconds. Callers take turns, and
+a sender that stalls loses the place after ``RECEIVE_S``, so that it delays others by no more.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
-from expertrag.api.errors import Overloaded
+import grpc
 
-RECEIVING = 32
+from expertrag.api.errors import DeadlineExceeded, InvalidArgument, Overloaded
+from expertrag.service.admission import Admission, Slot
+
+RECEIVING = 16
 """Messages that are received at a time."""
 RECEIVE_S = 1.0
+MESSAGE_S = 30.0
+"""Time for the message of a call."""
 MOST_BYTES = 256 * 1024 * 1024
+_MOST_WAITING = 10_000
 _RETRY_S = 1.0
+
+T = TypeVar("T")
 
 
 class InFlight:
@@ -26,20 +35,33 @@ class InFlight:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         """Hold requests of ``most_bytes`` together."""
         self._most = most_bytes
-        self._places = asyncio.Semaphore(RECEIVING)
+        self._places = Admission(RECEIVING, _MOST_WAITING, patient=True)
         self.bytes = 0
 
-    async def receive(self) -> Callable[[], None]:
-        """Wait for a place; return what frees it, once, before ``RECEIVE_S`` are over."""
-        await self._places.acquire()
-        timer = asyncio.get_running_loop().call_later(RECEIVE_S, self._places.release)
+    async def receive(self, caller: str, read: Callable[[], Awaitable[T]]) -> T:
+        """Wait for a place, and then for the message of a call.
 
-        def free() -> None:
-            if not timer.cancelled() and timer.when() > asyncio.get_running_loop().time():
-                timer.cancel()
-                self._places.release()
-
-        return free
+        :param caller: whose turn it is.
+        :param read: reads the message; ``grpc.aio.EOF`` if there is none.
+        :raises InvalidArgument: the call ends without a message.
+        :raises DeadlineExceeded: the message does not come.
+        """
+        slot = await self._places.acquire(caller)
+        place = [slot]
+        timer = asyncio.get_running_loop().call_later(RECEIVE_S, _free, place)
+        try:
+            async with asyncio.timeout(MESSAGE_S):
+                message = await read()
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the message of the call did not arrive within {MESSAGE_S:g} s; send it at once"
+            ) from None
+        finally:
+            timer.cancel()
+            _free(place)
+        if message is grpc.aio.EOF:
+            raise InvalidArgument("the call has no message; send one", reason="MALFORMED_MESSAGE")
+        return message
 
     @contextmanager
     def holding(self, size: int) -> Iterator[None]:
@@ -58,3 +80,9 @@ class InFlight:
             yield
         finally:
             self.bytes -= size
+
+
+def _free(place: list[Slot]) -> None:
+    """Free a place, unless it was lost already."""
+    if place:
+        place.pop().release()

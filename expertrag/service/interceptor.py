@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from typing import Any, TypeAlias
 
 import grpc
@@ -53,50 +54,32 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or not path.startswith("/expertrag.v1."):
             return handler
         method = path.removeprefix("/expertrag.v1.")
-        caller = self._caller(method, handler_call_details.invocation_metadata)
-        if not isinstance(caller, Caller):
-            return self._refusing(method, caller)
         behaviour, factory = _behaviour_and_factory(handler)
-        received = None if handler.request_streaming else await self._in_flight.receive()
 
-        async def wrapped(request: Any, context: Context) -> Any:
-            if received is not None:
-                received()
-            async with self._served(method, context, caller) as call:
-                if received is None:
-                    return await behaviour(self._stream(request, call.caller), context)
-                message = _checked(request)
-                size = message.ByteSize()
-                self._quotas.charge(call.caller, "bytes", size)
-                with self._in_flight.holding(size):
-                    return await behaviour(message, context)
+        async def wrapped(messages: Any, context: Context) -> Any:
+            async def run(call: Call) -> Any:
+                if handler.request_streaming:
+                    return await behaviour(self._stream(messages, call.caller), context)
+                return await self._received(behaviour, call.caller, context)
+
+            return await self._served(method, context, run)
 
         reader = _reader(handler.request_deserializer)
         wrapper: Handler = factory(wrapped, reader, handler.response_serializer)
         return wrapper
 
-    def _caller(self, method: str, metadata: Any) -> Caller | ExpertRAGError:
-        """Return who makes a call, or why it is refused."""
-        try:
-            caller = self._authenticator.caller(metadata)
-            caller.require(SCOPES[method])
-        except ExpertRAGError as error:
-            return error
-        return caller
+    async def _received(self, behaviour: Any, caller: Caller, context: Context) -> Any:
+        """Receive the message of a call, and run its method."""
+        message = _checked(await self._in_flight.receive(caller.id, context.read))
+        size = message.ByteSize()
+        self._quotas.charge(caller, "bytes", size)
+        with self._in_flight.holding(size):
+            return await behaviour(message, context)
 
-    def _refusing(self, method: str, error: ExpertRAGError) -> Handler:
-        """Return a handler that fails without reading the request, which may be large."""
-
-        async def refuse(requests: AsyncIterator[Any], context: Context) -> Any:
-            async with self._served(method, context, LOCAL):
-                raise error
-
-        handler: Handler = grpc.stream_unary_rpc_method_handler(refuse)
-        return handler
-
-    @asynccontextmanager
-    async def _served(self, method: str, context: Context, caller: Caller) -> AsyncIterator[Call]:
-        """Track a call from its arrival to its end."""
+    async def _served(
+        self, method: str, context: Context, run: Callable[[Call], Awaitable[Any]]
+    ) -> Any:
+        """Run a call, and track it to its end; refuse one that its caller may not make."""
         call = Call(method, request_id_of(context.invocation_metadata()))
         CALL.set(call)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
@@ -105,9 +88,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         tracing = ExitStack()
         span = tracing.enter_context(call_span(method, context.invocation_metadata()))
         try:
+            caller = self._authenticator.caller(context.invocation_metadata())
+            caller.require(SCOPES[method])
             call.caller = self._authenticator.named(caller, context.auth_context())
             with self._quotas.call(call.caller):
-                yield call
+                return await run(call)
         except asyncio.CancelledError:
             remaining: float | None = context.time_remaining()
             expired = remaining is not None and remaining <= 0
@@ -119,6 +104,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             if isinstance(error, Overloaded):
                 self._metrics.shed.labels(method, error.reason).inc()
             status, trailing = status_of(error, call.request_id)
+            _forget_traceback(raised)
             await context.abort(status, message_of(error), trailing)
         finally:
             span.note({"code": code, "request_id": call.request_id, **call.facts})
@@ -147,11 +133,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _behaviour_and_factory(handler: Handler) -> tuple[Any, Any]:
+    """Return a method, and what makes its handler.
+
+    gRPC calls a handler of a single request when that is there, but one of a stream at once: so
+    that nothing is received of a caller who is refused.
+    """
     if handler.request_streaming:
         return handler.stream_unary, grpc.stream_unary_rpc_method_handler
     if handler.response_streaming:
-        return handler.unary_stream, grpc.unary_stream_rpc_method_handler
-    return handler.unary_unary, grpc.unary_unary_rpc_method_handler
+        return handler.unary_stream, grpc.stream_stream_rpc_method_handler
+    return handler.unary_unary, grpc.stream_unary_rpc_method_handler
 
 
 def _reader(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
@@ -171,6 +162,18 @@ def _checked(message: Any) -> Any:
             reason="MALFORMED_MESSAGE",
         )
     return message
+
+
+def _forget_traceback(error: BaseException | None) -> None:
+    """Let go of the functions that failed, and of their variables.
+
+    The error is part of a reference cycle, and would keep a request of up to 8 MiB until the
+    garbage collector looks for it.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _unexpected(error: Exception, call: Call) -> ExpertRAGError:

@@ -17,6 +17,7 @@ from expertrag.api.errors import Conflict
 from expertrag.auth import Authenticator, Quota
 from expertrag.config import Config
 from expertrag.service.address import Address
+from expertrag.service.grpc_server import grpc_server
 from expertrag.service.health import Health
 from expertrag.service.inflight import InFlight
 from expertrag.service.interceptor import CallInterceptor
@@ -97,7 +98,7 @@ class Server:
         self._address.check_free()
         metrics_host = self._address.host.strip("[]") or LOOPBACK
         self._metrics.start(metrics_host, self._config.metrics_port)
-        server = grpc.aio.server(interceptors=[self._interceptor], options=OPTIONS)
+        server = grpc_server([self._interceptor], OPTIONS)
         for servicer, add in SERVICES.items():
             add(servicer(self._runtime), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

@@ -56,9 +56,7 @@ def add_reflection(server: grpc.aio.Server) -> None:
         reflection_pb2.ServerReflectionRequest.FromString,
         reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers(
-        [
-            grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": method})
-            for name in names
-        ]
-    )
+    for name in names:
+        handlers = {"ServerReflectionInfo": method}
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(name, handlers)])
+        server.add_registered_method_handlers(name, handlers)  # see ``grpc_server``

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -120,9 +121,20 @@ async def test_a_stalled_sender_loses_its_place(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("expertrag.service.inflight.RECEIVE_S", 0.05)
     monkeypatch.setattr("expertrag.service.inflight.RECEIVING", 2)
     in_flight = InFlight()
-    stalled, _ = await in_flight.receive(), await in_flight.receive()
-    quick = await in_flight.receive()  # waits for a place that a stalled sender loses
-    stalled()  # too late: it has no place to free
-    quick()
-    for _ in range(2):
-        await in_flight.receive()
+    ended = asyncio.Event()
+
+    async def late() -> str:
+        await ended.wait()
+        return "late"
+
+    async def quick() -> str:
+        return "quick"
+
+    stalled = [asyncio.create_task(in_flight.receive("one", late)) for _ in range(6)]
+    await asyncio.sleep(0)
+    # waits for a place that a stalled sender loses, but not for those that came before
+    assert await in_flight.receive("two", quick) == "quick"
+    assert in_flight._places.waiting >= 2
+    ended.set()  # too late for some: they have no place to free
+    assert await asyncio.gather(*stalled) == ["late"] * 6
+    assert in_flight._places.running == in_flight._places.waiting == 0
