@@ -15,7 +15,7 @@ from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, Se
 from expertrag.auth import LOCAL, Authenticator, Caller
 from expertrag.runtime.tracing import call_span
 from expertrag.service.call import CALL, Call, request_id_of
-from expertrag.service.inflight import InFlight
+from expertrag.service.inflight import RECEIVING, InFlight
 from expertrag.service.metrics import Metrics
 from expertrag.service.quotas import Quotas
 from expertrag.service.scopes import SCOPES
@@ -23,6 +23,9 @@ from expertrag.service.status import REQUEST_ID_KEY, message_of, status_of
 from expertrag.service.workers import Context
 
 _log = structlog.get_logger("expertrag.service")
+
+STRANGER_S = 0.1
+"""How long a caller that has shown no token may delay others by sending nothing."""
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in the stubs only
 
@@ -32,7 +35,7 @@ class Malformed:
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every method of ``expertrag.v1``; health and reflection are not wrapped."""
+    """Wraps every method of ``expertrag.v1``; health checks only wait for a place to receive."""
 
     def __init__(
         self, metrics: Metrics, authenticator: Authenticator, quotas: Quotas, in_flight: InFlight
@@ -41,6 +44,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._authenticator = authenticator
         self._quotas = quotas
         self._in_flight = in_flight
+        self._strangers = InFlight(each=RECEIVING, seconds=STRANGER_S)
 
     async def intercept_service(
         self,
@@ -50,14 +54,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Return the method's handler, wrapped."""
         handler = await continuation(handler_call_details)
         path = handler_call_details.method
-        if handler is None or not path.startswith("/expertrag.v1."):
-            return handler
+        if handler is None:
+            return None
+        if not path.startswith("/expertrag.v1."):
+            return await self._unidentified(handler)
         method = path.removeprefix("/expertrag.v1.")
         caller = self._caller(method, handler_call_details.invocation_metadata)
         if not isinstance(caller, Caller):
             return self._refusing(method, caller)
         behaviour, factory = _behaviour_and_factory(handler)
-        received = None if handler.request_streaming else await self._in_flight.receive()
+        received = None if handler.request_streaming else await self._in_flight.receive(caller.id)
 
         async def wrapped(request: Any, context: Context) -> Any:
             if received is not None:
@@ -73,6 +79,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         reader = _reader(handler.request_deserializer)
         wrapper: Handler = factory(wrapped, reader, handler.response_serializer)
+        return wrapper
+
+    async def _unidentified(self, handler: Handler) -> Handler:
+        """Return a handler of health checks, which anyone may send, up to 8 MiB each."""
+        if handler.request_streaming:
+            return handler
+        behaviour, factory = _behaviour_and_factory(handler)
+        received = await self._strangers.receive()
+
+        async def wrapped(request: Any, context: Context) -> Any:
+            received()
+            return await behaviour(request, context)
+
+        read, write = handler.request_deserializer, handler.response_serializer
+        wrapper: Handler = factory(wrapped, read, write)
         return wrapper
 
     def _caller(self, method: str, metadata: Any) -> Caller | ExpertRAGError:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -126,3 +130,37 @@ async def test_a_stalled_sender_loses_its_place(monkeypatch: pytest.MonkeyPatch)
     quick()
     for _ in range(2):
         await in_flight.receive()
+
+
+async def test_stalled_calls_of_one_caller_do_not_delay_another() -> None:
+    in_flight = InFlight(each=2)
+    greedy = [asyncio.create_task(in_flight.receive("greedy")) for _ in range(100)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(0.5):  # before the stalled calls lose their places
+        for _ in range(3):
+            (await in_flight.receive("ada"))()
+    assert sum(task.done() for task in greedy) == 2
+    for task in greedy[2:]:
+        task.cancel()
+
+
+def test_health_checks_wait_for_a_place_to_receive(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("expertrag.service.inflight.RECEIVING", 2)
+    monkeypatch.setattr("expertrag.service.interceptor.STRANGER_S", 0.5)
+    server = start_server()
+    done = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        done.wait()
+        yield b""
+
+    path = "/grpc.health.v1.Health/Check"
+    with grpc.insecure_channel(server.address) as channel:
+        stalled = [channel.stream_unary(path).future(nothing()) for _ in range(2)]
+        started = time.perf_counter()
+        assert channel.unary_unary(path)(b"", timeout=10) == b"\x08\x01"
+        assert time.perf_counter() - started > 0.3  # the stalled ones had both places
+        done.set()
+        assert [call.result(10) for call in stalled] == [b"\x08\x01"] * 2
