@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -77,6 +78,30 @@ def test_tokens_documents_and_bytes(
             client.upsert(documents, timeout=30)
         assert exceeded(caught.value) == "documents"
         assert client.stats() == before  # nothing of a refused upload is kept
+
+
+def test_an_answer_that_is_cut_off_costs_tokens(
+    start_server: StartServer, paced: PacedGenerator
+) -> None:
+    paced.step_s, paced.words = 0.01, 1000
+    server = start_server(quota=QuotaConfig(tokens=10))
+    with Client(server.address) as client:
+        events = client.stream("When are roses pruned?", mode="never")
+        assert len([next(events) for _ in range(20)]) == 20
+        events.close()
+        wait_until(lambda: server.running == 0)
+        with pytest.raises(Overloaded) as caught:
+            client.answer("When?", mode="never", max_tokens=1)
+        assert exceeded(caught.value) == "tokens"
+
+
+def test_a_decision_costs_tokens(start_server: StartServer) -> None:
+    server = start_server(quota=QuotaConfig(tokens=10))
+    with Client(server.address) as client:
+        client.decide("When are the roses and the apple trees of the garden pruned?")
+        with pytest.raises(Overloaded) as caught:
+            client.decide("When?")
+        assert exceeded(caught.value) == "tokens"
 
 
 def test_concurrent_calls_of_one_caller_do_not_count_for_another(
@@ -158,9 +183,11 @@ def test_health_checks_wait_for_a_place_to_receive(
 
     path = "/grpc.health.v1.Health/Check"
     with grpc.insecure_channel(server.address) as channel:
-        stalled = [channel.stream_unary(path).future(nothing()) for _ in range(2)]
+        send: Any = channel.stream_unary(path)
+        check: Any = channel.unary_unary(path)
+        stalled = [send.future(nothing()) for _ in range(2)]
         started = time.perf_counter()
-        assert channel.unary_unary(path)(b"", timeout=10) == b"\x08\x01"
+        assert check(b"", timeout=10) == b"\x08\x01"
         assert time.perf_counter() - started > 0.3  # the stalled ones had both places
         done.set()
         assert [call.result(10) for call in stalled] == [b"\x08\x01"] * 2

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_fixtures import OpenPipeline, StartServer, wait_until
+from serving_fixtures import OpenPipeline, PacedGenerator, StartServer, wait_until
 
 from expertrag.answer.collections import Collections
 from expertrag.api.access import Access
@@ -184,6 +184,20 @@ def test_signals_of_a_foreign_word_are_those_of_an_unknown_word(
         unknown = client.decide("What is topazcanary?").signals
         assert foreign["term_coverage"] == unknown["term_coverage"] == 0.0
         assert client.decide(f"What is {TENANTS[tenant]}?").signals["term_coverage"] > 0
+
+
+def test_no_two_callers_share_cached_prompts(
+    filled: Mapping[str, Client], connect: Connect, paced: PacedGenerator
+) -> None:
+    def salt(client: Client) -> str:
+        client.answer("Am I to be dismissed?", mode="never", max_tokens=1)
+        return paced.salts[-1]
+
+    clients = [*filled.values(), *(connect("acme") for _ in range(2)), connect()]
+    clients.append(connect("acme", frozenset({"board"})))
+    salts = [salt(client) for client in clients]
+    assert len({*salts, ""}) == len(clients) + 1
+    assert [salt(client) for client in clients] == salts
 
 
 def test_writes_of_one_tenant_do_not_reach_the_other(filled: Mapping[str, Client]) -> None:
