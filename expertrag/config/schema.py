@@ -375,7 +375,7 @@ class Setting:
         if self.key == "collections.folder":
             return "--collections"
         if self.section in ("audit", "collections", "log", "quota", "tls") or self.name == "bundle":
-            return f"--{self.section}-{self.name}"
+            return f"--{self.section}-{self.name}".replace("_", "-")
         return "-k" if self.name == "k" else "--" + self.name.replace("_", "-")
 
     @property
