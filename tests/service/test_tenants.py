@@ -6,7 +6,9 @@ same ids, and some have equal texts; the others hold a canary, a word that nobod
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,13 @@ from serving_fixtures import OpenPipeline, PacedGenerator, StartServer, wait_unt
 
 from expertrag.answer.collections import Collections
 from expertrag.api.access import Access
-from expertrag.api.errors import Conflict, ExpertRAGError, InvalidArgument, NotFound
+from expertrag.api.errors import (
+    Conflict,
+    DeadlineExceeded,
+    ExpertRAGError,
+    InvalidArgument,
+    NotFound,
+)
 from expertrag.api.types import DocumentInput
 from expertrag.audit import Audit
 from expertrag.auth import Scope
@@ -215,6 +223,30 @@ def test_writes_of_one_tenant_do_not_reach_the_other(filled: Mapping[str, Client
     assert globex.stats() == before
     with pytest.raises(NotFound):
         acme.retrieve("checkpoint")
+
+
+def test_a_slow_writer_holds_up_no_other_tenant(
+    filled: Mapping[str, Client], server: Server
+) -> None:
+    sent, done = threading.Event(), threading.Event()
+
+    def slowly() -> Iterator[DocumentInput]:
+        yield DocumentInput("slow", "Slow and steady.")
+        sent.set()
+        done.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(filled["acme"].upsert, slowly())
+        try:
+            assert sent.wait(10)
+            wait_until(lambda: server.running == 1)
+            filled["globex"].upsert([DocumentInput("quick", "Quick.")], timeout=5)
+            filled["globex"].create_collection("quick", timeout=5)
+            with pytest.raises(DeadlineExceeded):  # of one tenant, one at a time
+                filled["acme"].delete(["roses"], timeout=0.5)
+        finally:
+            done.set()
+        assert running.result().added == 1
 
 
 def test_a_tenant_names_only_its_own_collections(
