@@ -35,6 +35,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NO_TENANT = "_"
 _DATABASE = "store.db"
 _DROP_WAIT_S = 30.0
+_MOST_OPEN = 64
+"""Collections that are open at a time. An open one has up to ten files, however small it is, and
+many systems allow a process 1,024."""
 _MIB = 1 << 20
 
 _log = structlog.get_logger("expertrag.index")
@@ -225,7 +228,10 @@ class Collections:
             return entry
 
     def _make_room(self) -> None:
-        """Close the least recently used collections that no call uses, until the rest fits."""
+        """Close the least recently used collections that no call uses, until the rest fits.
+
+        What fits is limited in memory and in number.
+        """
         closing = []
         with self._lock:
             sizes = {
@@ -235,7 +241,7 @@ class Collections:
             }
             total = sum(sizes.values())
             for key in list(sizes):
-                if total <= self._room:
+                if total <= self._room and len(sizes) - len(closing) <= _MOST_OPEN:
                     break
                 if key != DEFAULT and not self._entries[key].uses:
                     total -= sizes[key]
