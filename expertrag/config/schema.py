@@ -204,6 +204,11 @@ class ServiceConfig:
     metrics_port: int = option(
         0, "Port of the Prometheus metrics; 0 disables them.", minimum=0, maximum=65_535
     )
+    metrics_host: str = option(
+        "127.0.0.1",
+        "Where the metrics listen: they are sent without TLS, to anyone who asks. 0.0.0.0 for a "
+        "network that only the operator reaches.",
+    )
     allow_writes: bool = option(False, "Let callers add and delete documents.")
     reflection: bool | None = option(
         None,
