@@ -89,8 +89,9 @@ class Collections:
         for key in stores:
             check_key(key)
         self._open_store, self._create_store = open_store, create_store
-        self._stores = dict(stores)
-        self._folder = folder
+        # absolute: what a client is told has no absolute path of the server
+        self._stores = {key: path.absolute() for key, path in stores.items()}
+        self._folder = folder.absolute() if folder else None
         self.audit = audit or Audit()
         self._room = memory_mib * _MIB
         self._lock = threading.Lock()
@@ -232,7 +233,7 @@ class Collections:
 
         What fits is limited in memory and in number.
         """
-        closing = []
+        closing: list[tuple[str, _Entry]] = []
         with self._lock:
             sizes = {
                 key: entry.pipeline.memory_bytes

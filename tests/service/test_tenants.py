@@ -339,6 +339,26 @@ def test_invalid_names_and_twice_the_same_are_refused(
     assert caught.value.reason == "COLLECTION_CONFIGURED"
 
 
+def test_errors_name_no_relative_path_of_the_server(
+    open_pipeline: OpenPipeline,
+    start_server: StartServer,
+    own_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(own_store.parent)
+    collections = Collections(
+        lambda store: open_pipeline(store=store), {"default": Path(own_store.name)}
+    )
+    server = start_server(lambda: collections, allow_writes=True)
+    for path in own_store.glob("segments/*"):
+        path.write_bytes(b"damaged")
+    (own_store / "store.db").write_bytes(b"damaged")
+    with Client(server.address) as client, pytest.raises(ExpertRAGError) as caught:
+        client.upsert([DocumentInput("a", "Roses are red.")])
+    assert "(a path of the server)" in caught.value.message
+    assert own_store.name not in caught.value.message
+
+
 def test_the_audit_log_says_who_asked_where(filled: Mapping[str, Client], tmp_path: Path) -> None:
     filled["acme"].answer("When are roses pruned?", mode="always", max_tokens=2)
     (line,) = (tmp_path / "audit.jsonl").read_text().splitlines()
