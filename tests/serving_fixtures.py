@@ -101,6 +101,7 @@ class PacedGenerator(Generator):
         self.step_s = step_s
         self.words = words
         self.open_sessions = 0
+        self.salts: list[str] = []
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return sum(len(message.content.split()) for message in messages)
@@ -115,6 +116,7 @@ class PacedGenerator(Generator):
         from_passages: bool = False,
         cache_salt: str = "",
     ) -> Session:
+        self.salts.append(cache_salt)
         return self.session(messages, sampling, should_stop)
 
     def session(

@@ -38,6 +38,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NO_TENANT = "_"
 _DATABASE = "store.db"
 _DROP_WAIT_S = 30.0
+_MOST_OPEN = 64
+"""Collections that are open at a time. An open one has up to ten files, however small it is, and
+many systems allow a process 1,024."""
 _MIB = 1 << 20
 
 _log = structlog.get_logger("expertrag.index")
@@ -89,8 +92,9 @@ class Collections:
         for key in stores:
             check_key(key)
         self._open_store, self._create_store = open_store, create_store
-        self._stores = dict(stores)
-        self._folder = folder
+        # absolute: what a client is told has no absolute path of the server
+        self._stores = {key: path.absolute() for key, path in stores.items()}
+        self._folder = folder.absolute() if folder else None
         self.audit = audit or Audit()
         self._room = memory_mib * _MIB
         self._lock = threading.Lock()
@@ -233,8 +237,11 @@ class Collections:
             return entry
 
     def _make_room(self) -> None:
-        """Close the least recently used collections that no call uses, until the rest fits."""
-        closing = []
+        """Close the least recently used collections that no call uses, until the rest fits.
+
+        What fits is limited in memory and in number.
+        """
+        closing: list[tuple[str, _Entry]] = []
         with self._lock:
             sizes = {
                 key: entry.pipeline.memory_bytes
@@ -243,7 +250,7 @@ class Collections:
             }
             total = sum(sizes.values())
             for key in list(sizes):
-                if total <= self._room:
+                if total <= self._room and len(sizes) - len(closing) <= _MOST_OPEN:
                     break
                 if key != DEFAULT and not self._entries[key].uses:
                     total -= sizes[key]

@@ -299,7 +299,7 @@ class Pipeline:
             should_stop()
             with meter.stage("embed"):
                 vectors = view.searcher.encode(request.question, request.filter or None)
-        salt = self._access.cache_salt
+        salt = self._access.cache_salt(self._asked_by.caller)
         return AnswerContext(request, view, routed, vectors, meter, should_stop, salt)
 
     def _decide(self, context: AnswerContext, answer: ClosedBook) -> GateDecision:

@@ -56,7 +56,7 @@ class View:
     index: Index
     searcher: Searcher
     gate: Gate
-    _parts: OrderedDict[frozenset[str], View] = field(default_factory=OrderedDict, repr=False)
+    _parts: OrderedDict[frozenset[str], _SeenPart] = field(default_factory=OrderedDict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
@@ -68,14 +68,25 @@ class View:
         """Return the part of it that a caller with these access labels sees; None sees all."""
         if labels is None or not self.index.manifest.labelled:
             return self
+        # labels that no document has make no difference: such callers share a part
+        labels &= self.index.labels()
         with self._lock:
-            if (part := self._parts.get(labels)) is None:
-                part = View.of(self.embedder, self.index.restricted(labels))
-                self._parts[labels] = part
-                if len(self._parts) > _MOST_PARTS:
-                    self._parts.popitem(last=False)
+            part = self._parts.setdefault(labels, _SeenPart())
             self._parts.move_to_end(labels)
-            return part
+            if len(self._parts) > _MOST_PARTS:
+                self._parts.popitem(last=False)
+        with part.making:  # callers with other labels do not wait
+            if part.view is None:
+                part.view = View.of(self.embedder, self.index.restricted(labels))
+            return part.view
+
+
+@dataclass(slots=True)
+class _SeenPart:
+    """What callers with one set of labels see; ``making`` lets one thread make it."""
+
+    making: threading.Lock = field(default_factory=threading.Lock)
+    view: View | None = None
 
 
 class ServedIndex:

@@ -17,16 +17,19 @@ class Access:
     tenant: str = ""
     labels: frozenset[str] | None = None
 
-    @property
-    def cache_salt(self) -> str:
-        """Key of cached prompt prefixes: callers who see different documents share none.
+    def cache_salt(self, caller: str) -> str:
+        """Key of cached prompt prefixes: callers share none.
 
-        Otherwise the time of an answer would tell that another caller's prompt began alike.
+        Otherwise the time of an answer, or what the cache saved, would tell a caller that another's
+        prompt began alike, word by word.
+
+        :param caller: who asks; empty in process, and on a server without tokens.
         """
-        if not self.tenant and self.labels is None:
+        if not caller and self == EVERYTHING:
             return ""
         labels = "*" if self.labels is None else "\0".join(sorted(self.labels))
-        return hashlib.blake2b(f"{self.tenant}\1{labels}".encode(), digest_size=16).hexdigest()
+        text = f"{self.tenant}\1{labels}\1{caller}"
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 EVERYTHING = Access()

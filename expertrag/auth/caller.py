@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,6 +24,7 @@ class Scope(StrEnum):
 
 
 ALL_SCOPES = frozenset(Scope)
+_TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,19 @@ def parse_scopes(names: Iterable[str]) -> frozenset[Scope]:
         what = f"unknown scope {unknown[0]!r}" if unknown else "no scope"
         raise InvalidArgument(f"{what}; choose from {', '.join(Scope)}", reason="INVALID_SCOPE")
     return frozenset(map(Scope, names))
+
+
+def check_tenant(tenant: str) -> None:
+    """Reject a tenant that cannot have collections; empty is none.
+
+    :raises InvalidArgument: it is no name.
+    """
+    if tenant and not _TENANT.fullmatch(tenant):
+        raise InvalidArgument(
+            f"tenant: {tenant!r:.80} must be 1 to 63 lower-case letters, digits, - and _",
+            reason="INVALID_FIELD",
+            metadata={"field": "tenant"},
+        )
 
 
 def check_access(scopes: frozenset[Scope], access: Access) -> None:

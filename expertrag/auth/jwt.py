@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expertrag.api.access import Access
-from expertrag.api.errors import ExpertRAGError, InvalidArgument, MissingExtra
-from expertrag.api.validation import check_labels
-from expertrag.auth.caller import Caller, Scope, check_access
+from expertrag.api.errors import InvalidArgument, MissingExtra, Unauthenticated
+from expertrag.api.validation import check_labels, invalid
+from expertrag.auth.caller import Caller, Scope, check_access, check_tenant
 
 if TYPE_CHECKING:
     from jwt import PyJWK
@@ -50,7 +50,10 @@ class JwtVerifier:
         self._keys = self._read(path)
 
     def caller(self, text: str) -> Caller | None:
-        """Return who calls with a token; None if it is not valid here."""
+        """Return who calls with a token; None if it is not valid here.
+
+        :raises Unauthenticated: the provider signed it, but its claims cannot be used.
+        """
         try:
             key, algorithms = self._key_of(text)
             claims: dict[str, Any] = self._jwt.decode(
@@ -66,9 +69,16 @@ class JwtVerifier:
                     "verify_iss": bool(self._issuer),
                 },
             )
-            return _caller(claims)
-        except (self._jwt.PyJWTError, ExpertRAGError, ValueError, TypeError, KeyError):
+        except (self._jwt.PyJWTError, ArithmeticError, ValueError, TypeError, KeyError):
             return None
+        except RecursionError:  # a header of nested lists
+            return None
+        try:
+            return _caller(claims)
+        except InvalidArgument as error:
+            raise Unauthenticated(
+                f"the token's claims cannot be used: {error.message}", reason="TOKEN_REFUSED"
+            ) from None
 
     def _key_of(self, text: str) -> tuple[Any, list[str]]:
         header = self._jwt.get_unverified_header(text)
@@ -99,17 +109,29 @@ class JwtVerifier:
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:
-    labels, tenant = claims.get("labels", []), claims.get("tenant", "")
-    if not isinstance(labels, list) or not isinstance(tenant, str):
-        raise TypeError("labels must be a list, and tenant a string")
+    """Return who calls, by claims that the provider signed.
+
+    :raises InvalidArgument: a claim has a wrong type or value, or they contradict each other.
+    """
+    given = {name: value for name, value in claims.items() if value is not None}
+    labels, tenant = given.get("labels", []), given.get("tenant", "")
+    scope, subject = given.get("scope", ""), given.get("sub", "")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise invalid("labels", "is no list of strings")
+    for name, value in (("tenant", tenant), ("scope", scope), ("sub", subject)):
+        if not isinstance(value, str):
+            raise invalid(name, "is no string")
+    if not subject:
+        raise invalid("sub", "is empty")
+    check_tenant(tenant)
     if "*" not in labels:
         check_labels(labels)
     # Scopes of other services may stand beside ours.
-    named = str(claims.get("scope", "")).split()
+    named = scope.split()
     scopes = frozenset(scope for scope in Scope if scope in named)
     access = Access(tenant, None if "*" in labels else frozenset(labels))
     check_access(scopes, access)
-    return Caller(f"jwt:{tenant}:{claims['sub']}", scopes, access)
+    return Caller(f"jwt:{tenant}:{subject}", scopes, access)
 
 
 def _unusable(path: Path, why: str) -> InvalidArgument:

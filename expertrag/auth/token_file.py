@@ -25,18 +25,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from expertrag.api.access import EVERYTHING, Access
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound
 from expertrag.api.validation import check_labels
-from expertrag.auth.caller import Caller, Scope, check_access, parse_scopes
+from expertrag.auth.caller import Caller, Scope, check_access, check_tenant, parse_scopes
 from expertrag.auth.quota import Quota
+
+_log = structlog.get_logger("expertrag.service")
 
 PREFIX = "ert"
 FORMAT = 1
 MOST_NAME = 100
 
 _TOKEN = re.compile(rf"{PREFIX}_([a-z0-9]{{10}})_([A-Za-z0-9_-]{{43}})")
-_TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _MODE = 0o600
 _POLL_S = 1.0
@@ -163,6 +166,7 @@ class ServedTokens:
         self._path = path
         self._lock = threading.Lock()
         self._looked = 0.0
+        self._unusable = ""
         self._read()
 
     def caller(self, text: str) -> Caller | None:
@@ -185,11 +189,17 @@ class ServedTokens:
             return self._tokens
 
     def _follow(self) -> None:
-        """Read the file again; a damaged one changes nothing, a deleted one revokes all."""
+        """Read the file again; one that cannot be used changes nothing, a deleted one revokes all.
+
+        It is logged: until it is repaired, revoked tokens are accepted.
+        """
         try:
             self._read()
-        except Conflict:
-            return
+            self._unusable = ""
+        except Conflict as error:
+            if error.message != self._unusable:
+                self._unusable = error.message
+                _log.error("the changed token file cannot be used", reason=error.message)
 
     def _read(self) -> None:
         stamp = _stamp(self._path)
@@ -241,10 +251,7 @@ def _new(
 def _check(name: str, access: Access) -> None:
     if not 1 <= len(name) <= MOST_NAME or not name.isprintable():
         raise InvalidArgument(f"name: give 1 to {MOST_NAME} printable characters")
-    if access.tenant and not _TENANT.fullmatch(access.tenant):
-        raise InvalidArgument(
-            f"tenant: {access.tenant!r} must be 1 to 63 lower-case letters, digits, - and _"
-        )
+    check_tenant(access.tenant)
     check_labels(sorted(access.labels or ()))
 
 

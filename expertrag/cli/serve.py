@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ def serve(config: Config, named: tuple[str, ...]) -> None:
 
     memory.share()
     logs.configure(config.log)
-    stores = dict(_store(item) for item in named)
+    stores = _stores(named)
     checked = [*stores.values()]
     if config.index or not (stores or config.collections.folder):
         checked.append(index_of(config))
@@ -59,6 +60,20 @@ def serve(config: Config, named: tuple[str, ...]) -> None:
         return collections
 
     asyncio.run(run(config, load_collections))
+
+
+def _stores(items: Iterable[str]) -> dict[str, Path]:
+    """Return the stores by their names."""
+    found: dict[str, Path] = {}
+    for name, path in map(_store, items):
+        if name in found:
+            raise InvalidArgument(
+                f"collection: {name!r} is named twice: {found[name]} and {path}; give each a name "
+                "of its own",
+                metadata={"field": "collection"},
+            )
+        found[name] = path
+    return found
 
 
 def _store(item: str) -> tuple[str, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ CA_ENV, CERT_ENV, KEY_ENV = "EXPERTRAG_CA", "EXPERTRAG_CLIENT_CERT", "EXPERTRAG_
 TokenSource = str | Callable[[], str]
 """A bearer token, or a function that returns the current one; it is called before every call, and
 must not block."""
+
+_TOKEN = re.compile(r"[!-~]+")
+_CERTIFICATE = b"CERTIFICATE-----"
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -72,6 +76,9 @@ class Connection:
         if self.tls is None:
             return None
         ca, key, cert = (_read(name) for name in (self.tls.ca, self.tls.key, self.tls.cert))
+        for name, data in ((self.tls.ca, ca), (self.tls.cert, cert)):
+            if name is not None and data is not None and _CERTIFICATE not in data:
+                raise _unusable(name, "is no certificate: it is not PEM")
         found: grpc.ChannelCredentials = grpc.ssl_channel_credentials(ca, key, cert)
         return found
 
@@ -83,10 +90,20 @@ class Connection:
         return (*OPTIONS, ("grpc.ssl_target_name_override", self.tls.server_name))
 
     def metadata(self) -> Metadata | None:
-        """Return the metadata of the next call: its trace and its token."""
+        """Return the metadata of the next call: its trace and its token.
+
+        :raises InvalidArgument: the token is none.
+        """
         found = headers()
         if self.token is not None:
             text = self.token if isinstance(self.token, str) else self.token()
+            if not isinstance(text, str) or not _TOKEN.fullmatch(text.strip()):
+                raise InvalidArgument(
+                    "token: is no token; give a text of letters, digits and signs, without spaces, "
+                    "or a function that returns one",
+                    reason="INVALID_FIELD",
+                    metadata={"field": "token"},
+                )
             found = (*found, ("authorization", f"Bearer {text.strip()}"))
         return found or None
 
@@ -97,8 +114,10 @@ def _read(name: str | os.PathLike[str] | None) -> bytes | None:
     try:
         return Path(name).read_bytes()
     except OSError as error:
-        raise InvalidArgument(
-            f"tls: {os.fspath(name)} cannot be read ({error.strerror})",
-            reason="INVALID_TLS",
-            metadata={"field": "tls"},
-        ) from None
+        raise _unusable(name, f"cannot be read ({error.strerror})") from None
+
+
+def _unusable(name: str | os.PathLike[str], why: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"tls: {os.fspath(name)} {why}", reason="INVALID_TLS", metadata={"field": "tls"}
+    )

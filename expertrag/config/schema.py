@@ -204,6 +204,11 @@ class ServiceConfig:
     metrics_port: int = option(
         0, "Port of the Prometheus metrics; 0 disables them.", minimum=0, maximum=65_535
     )
+    metrics_host: str = option(
+        "127.0.0.1",
+        "Where the metrics listen: they are sent without TLS, to anyone who asks. 0.0.0.0 for a "
+        "network that only the operator reaches.",
+    )
     allow_writes: bool = option(False, "Let callers add and delete documents.")
     reflection: bool | None = option(
         None,
@@ -375,7 +380,7 @@ class Setting:
         if self.key == "collections.folder":
             return "--collections"
         if self.section in ("audit", "collections", "log", "quota", "tls") or self.name == "bundle":
-            return f"--{self.section}-{self.name}"
+            return f"--{self.section}-{self.name}".replace("_", "-")
         return "-k" if self.name == "k" else "--" + self.name.replace("_", "-")
 
     @property

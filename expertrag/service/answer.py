@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
 from expertrag.api.folding import afold
-from expertrag.api.types import AnswerEvent, UsageEvent
+from expertrag.api.types import AnswerEvent
 from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
+from expertrag.service.cost import Cost
 from expertrag.service.runtime import Servicer
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import answer_pb2
@@ -45,13 +46,15 @@ class AnswerService(Servicer, AnswerServiceServicer):
             with opened() as pipeline:
                 yield from pipeline.answer(request, stop)
 
-        call = CALL.get()
+        call, cost = CALL.get(), Cost(request.question)
         self._runtime.quotas.check(call.caller, "tokens")
-        async with aclosing(self._runtime.workers.stream(CallKind.ANSWER, context, work)) as events:
-            async for event in events:
-                call.note(event)
-                self._runtime.metrics.observe(event)
-                if isinstance(event, UsageEvent):
-                    tokens = event.usage.prompt_tokens + event.usage.completion_tokens
-                    self._runtime.quotas.charge(call.caller, "tokens", tokens)
-                yield event
+        try:
+            running = self._runtime.workers.stream(CallKind.ANSWER, context, work)
+            async with aclosing(running) as events:
+                async for event in events:
+                    call.note(event)
+                    self._runtime.metrics.observe(event)
+                    cost.note(event)
+                    yield event
+        finally:
+            self._runtime.quotas.charge(call.caller, "tokens", cost.tokens)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from expertrag.answer.collections import DEFAULT
+from expertrag.answer.collections import DEFAULT, tenant_of
 from expertrag.api.validation import invalid
 from expertrag.auth import Caller, Scope
 from expertrag.service.call import CALL
@@ -23,7 +23,7 @@ class CollectionService(Servicer, CollectionServiceServicer):
         """Create an empty collection."""
         collections, key = self._runtime.collections, _named(request.name)
         await self._runtime.workers.run(
-            CallKind.WRITE, context, lambda stop: collections.create(key)
+            CallKind.WRITE, context, lambda stop: collections.create(key), tenant_of(key)
         )
         return collection_pb2.CreateCollectionResponse()
 
@@ -32,7 +32,9 @@ class CollectionService(Servicer, CollectionServiceServicer):
     ) -> collection_pb2.DropCollectionResponse:
         """Delete a collection with its documents."""
         collections, key = self._runtime.collections, _named(request.name)
-        await self._runtime.workers.run(CallKind.WRITE, context, lambda stop: collections.drop(key))
+        await self._runtime.workers.run(
+            CallKind.WRITE, context, lambda stop: collections.drop(key), tenant_of(key)
+        )
         return collection_pb2.DropCollectionResponse()
 
     async def ListCollections(

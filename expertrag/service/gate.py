@@ -6,6 +6,7 @@ from expertrag.api.types import GateDecision, GateEvent
 from expertrag.auth import LOCAL
 from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
+from expertrag.service.cost import Cost
 from expertrag.service.runtime import Servicer
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import gate_pb2
@@ -33,9 +34,13 @@ class GateService(Servicer, GateServiceServicer):
                     should_stop=stop,
                 )
 
+        call, cost = CALL.get(), Cost(ask.question)
+        self._runtime.quotas.check(call.caller, "tokens")
         decision = await self._runtime.workers.run(CallKind.GATE, context, work)
         event = GateEvent(decision)
-        CALL.get().note(event)
+        call.note(event)
+        cost.note(event)
+        self._runtime.quotas.charge(call.caller, "tokens", cost.tokens)
         self._runtime.metrics.observe(event)
         return gate_pb2.DecideResponse(decision=decision_to_proto(decision))
 

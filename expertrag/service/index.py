@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
+from expertrag.answer.collections import tenant_of
 from expertrag.api.errors import PermissionDenied
 from expertrag.api.types import IndexStats, UpdateReport
 from expertrag.auth import Caller
 from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
 from expertrag.service.idempotency import Responses
-from expertrag.service.runtime import Runtime, Servicer
+from expertrag.service.runtime import Runtime, Servicer, key_of
 from expertrag.service.status import without_paths
 from expertrag.service.upload import Upload
 from expertrag.service.workers import CallKind, Context
@@ -46,7 +47,7 @@ class IndexService(Servicer, IndexServiceServicer):
                 return pipeline.upsert(upload.documents(stop))
 
         async def write() -> index_pb2.UpsertResponse:
-            report = await self._runtime.workers.run(CallKind.WRITE, context, work)
+            report = await self._write(collection, context, work)
             await self._observe(collection, context)
             return upsert_to_proto(report)
 
@@ -66,7 +67,7 @@ class IndexService(Servicer, IndexServiceServicer):
                 return pipeline.delete(ids)
 
         async def write() -> index_pb2.DeleteResponse:
-            report = await self._runtime.workers.run(CallKind.WRITE, context, work)
+            report = await self._write(request.collection, context, work)
             await self._observe(request.collection, context)
             return delete_to_proto(report)
 
@@ -80,6 +81,12 @@ class IndexService(Servicer, IndexServiceServicer):
         stats = await self._stats(request.collection, context)
         shown = replace(stats, degraded=without_paths(stats.degraded))
         return index_pb2.StatsResponse(stats=stats_to_proto(shown))
+
+    async def _write(
+        self, collection: str, context: Context, work: Callable[[Stop], UpdateReport]
+    ) -> UpdateReport:
+        tenant = tenant_of(key_of(collection, CALL.get().caller))
+        return await self._runtime.workers.run(CallKind.WRITE, context, work, tenant)
 
     def _check_writable(self) -> None:
         if not self._runtime.config.allow_writes:

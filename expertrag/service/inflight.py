@@ -1,8 +1,8 @@
 """Bounds the memory of requests: messages that are being received, and those that are held.
 
 gRPC receives the messages of all calls at once, 8 MiB each. A call therefore waits for a place to
-receive; small messages, which come with the call, hold it for microseconds. Callers take turns, and
-a sender that stalls loses the place after ``RECEIVE_S``, so that it delays others by no more.
+receive; small messages, which come with the call, hold it for microseconds. Callers take turns, a
+caller has only some of the places, and a sender that stalls loses its place after ``RECEIVE_S``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import grpc
 
@@ -19,6 +20,8 @@ from expertrag.service.admission import Admission, Slot
 
 RECEIVING = 16
 """Messages that are received at a time."""
+RECEIVING_EACH = 8
+"""Messages of one caller that are received at a time."""
 RECEIVE_S = 1.0
 MESSAGE_S = 30.0
 """Time for the message of a call."""
@@ -32,10 +35,20 @@ T = TypeVar("T")
 class InFlight:
     """The requests of a server; use it on one event loop."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        """Hold requests of ``most_bytes`` together."""
+    def __init__(
+        self, most_bytes: int = MOST_BYTES, *, each: int | None = None, seconds: float | None = None
+    ) -> None:
+        """Hold requests of ``most_bytes`` together.
+
+        :param each: places of one caller; None for ``RECEIVING_EACH``.
+        :param seconds: until a stalled sender loses its place; None for ``RECEIVE_S``.
+        """
         self._most = most_bytes
+        self._each = each or RECEIVING_EACH
+        self._seconds = seconds or RECEIVE_S
         self._places = Admission(RECEIVING, _MOST_WAITING, patient=True)
+        # those of each caller that has or awaits a place
+        self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self.bytes = 0
 
     async def receive(self, caller: str, read: Callable[[], Awaitable[T]]) -> T:
@@ -46,9 +59,15 @@ class InFlight:
         :raises InvalidArgument: the call ends without a message.
         :raises DeadlineExceeded: the message does not come.
         """
-        slot = await self._places.acquire(caller)
-        place = [slot]
-        timer = asyncio.get_running_loop().call_later(RECEIVE_S, _free, place)
+        if (own := self._own.get(caller)) is None:
+            self._own[caller] = own = asyncio.Semaphore(self._each)
+        await own.acquire()
+        try:
+            place = [await self._places.acquire(caller)]
+        except BaseException:
+            own.release()
+            raise
+        timer = asyncio.get_running_loop().call_later(self._seconds, _free, place, own)
         try:
             async with asyncio.timeout(MESSAGE_S):
                 message = await read()
@@ -58,7 +77,7 @@ class InFlight:
             ) from None
         finally:
             timer.cancel()
-            _free(place)
+            _free(place, own)
         if message is grpc.aio.EOF:
             raise InvalidArgument("the call has no message; send one", reason="MALFORMED_MESSAGE")
         return message
@@ -82,7 +101,8 @@ class InFlight:
             self.bytes -= size
 
 
-def _free(place: list[Slot]) -> None:
+def _free(place: list[Slot], own: asyncio.Semaphore) -> None:
     """Free a place, unless it was lost already."""
     if place:
         place.pop().release()
+        own.release()

@@ -16,7 +16,7 @@ from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, Se
 from expertrag.auth import LOCAL, Authenticator, Caller
 from expertrag.runtime.tracing import call_span
 from expertrag.service.call import CALL, Call, request_id_of
-from expertrag.service.inflight import InFlight
+from expertrag.service.inflight import RECEIVING, InFlight
 from expertrag.service.metrics import Metrics
 from expertrag.service.quotas import Quotas
 from expertrag.service.scopes import SCOPES
@@ -24,6 +24,9 @@ from expertrag.service.status import REQUEST_ID_KEY, message_of, status_of
 from expertrag.service.workers import Context
 
 _log = structlog.get_logger("expertrag.service")
+
+STRANGER_S = 0.1
+"""How long a caller that has shown no token may delay others by sending nothing."""
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in the stubs only
 
@@ -33,7 +36,7 @@ class Malformed:
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every method of ``expertrag.v1``; health and reflection are not wrapped."""
+    """Wraps every method of ``expertrag.v1``; health checks only wait for a place to receive."""
 
     def __init__(
         self, metrics: Metrics, authenticator: Authenticator, quotas: Quotas, in_flight: InFlight
@@ -42,6 +45,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._authenticator = authenticator
         self._quotas = quotas
         self._in_flight = in_flight
+        self._strangers = InFlight(each=RECEIVING, seconds=STRANGER_S)
 
     async def intercept_service(
         self,
@@ -51,8 +55,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Return the method's handler, wrapped."""
         handler = await continuation(handler_call_details)
         path = handler_call_details.method
-        if handler is None or not path.startswith("/expertrag.v1."):
-            return handler
+        if handler is None:
+            return None
+        if not path.startswith("/expertrag.v1."):
+            return self._unidentified(handler)
         method = path.removeprefix("/expertrag.v1.")
         behaviour, factory = _behaviour_and_factory(handler)
 
@@ -66,6 +72,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         reader = _reader(handler.request_deserializer)
         wrapper: Handler = factory(wrapped, reader, handler.response_serializer)
+        return wrapper
+
+    def _unidentified(self, handler: Handler) -> Handler:
+        """Return a handler of health checks, which anyone may send, up to 8 MiB each."""
+        if handler.request_streaming:
+            return handler
+        behaviour, factory = _behaviour_and_factory(handler)
+
+        async def wrapped(_messages: Any, context: Context) -> Any:
+            return await behaviour(await self._strangers.receive("", context.read), context)
+
+        read, write = handler.request_deserializer, handler.response_serializer
+        wrapper: Handler = factory(wrapped, read, write)
         return wrapper
 
     async def _received(self, behaviour: Any, caller: Caller, context: Context) -> Any:

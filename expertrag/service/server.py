@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
-LOOPBACK = "127.0.0.1"
 
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -96,8 +95,7 @@ class Server:
         :raises InvalidArgument: if the address does not belong to this machine.
         """
         self._address.check_free()
-        metrics_host = self._address.host.strip("[]") or LOOPBACK
-        self._metrics.start(metrics_host, self._config.metrics_port)
+        self._metrics.start(self._config.metrics_host, self._config.metrics_port)
         server = grpc_server([self._interceptor], OPTIONS)
         for servicer, add in SERVICES.items():
             add(servicer(self._runtime), server)

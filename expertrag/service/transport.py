@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from pathlib import Path
 
 import grpc
@@ -73,6 +74,7 @@ class _Files:
         tls = self._tls
         self._stamp = self._stamps()
         key, chain = _pem("tls.key", tls.key), _pem("tls.cert", tls.cert)
+        _check_pair(tls)
         roots = _pem("tls.client_ca", tls.client_ca) if tls.client_ca else None
         found: grpc.ServerCertificateConfiguration = grpc.ssl_server_certificate_configuration(
             [(key, chain)], root_certificates=roots
@@ -112,6 +114,20 @@ def _pem(field: str, name: str) -> bytes:
     if b"-----BEGIN " not in data:
         raise _unusable(field, f"{name} is not a PEM file")
     return data
+
+
+def _check_pair(tls: TlsConfig) -> None:
+    """Reject what gRPC would only call an address where it cannot listen."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(tls.cert, tls.key, password="")  # never asks for one
+    except (ssl.SSLError, ValueError):
+        raise _unusable(
+            "tls.key",
+            f"{tls.key} is not the private key of the certificate {tls.cert}, or has a password",
+        ) from None
+    except OSError as error:
+        raise _unusable("tls.cert", f"{tls.cert} cannot be read ({error.strerror})") from None
 
 
 def _unusable(field: str, message: str) -> InvalidArgument:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -39,17 +40,21 @@ class Workers:
     """Threads for calls of all kinds, one per slot: an admitted call never waits for a thread."""
 
     def __init__(self, config: ServiceConfig) -> None:
-        """Admit calls by kind; writes run one at a time because the store has one writer."""
+        """Admit calls by kind.
+
+        Writes of a tenant run one at a time: a store has one writer, and one that takes long holds
+        up no other tenant.
+        """
         self._config = config
         self._admissions = {
             kind: Admission(
-                1 if kind is CallKind.WRITE else config.max_concurrency,
-                config.queue_depth,
-                patient=kind is CallKind.WRITE,
+                config.max_concurrency, config.queue_depth, patient=kind is CallKind.WRITE
             )
             for kind in CallKind
         }
-        threads = config.max_concurrency * (len(CallKind) - 1) + 1
+        # of the tenants whose writes run or wait
+        self._writers: weakref.WeakValueDictionary[str, Admission] = weakref.WeakValueDictionary()
+        threads = config.max_concurrency * len(CallKind)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="expertrag-work")
 
     def running(self) -> int:
@@ -58,20 +63,24 @@ class Workers:
 
     def waiting(self) -> int:
         """Return the number of calls that wait for a slot, of all kinds."""
-        return sum(some.waiting for some in self._admissions.values())
+        kinds = [*self._admissions.values(), *self._writers.values()]
+        return sum(some.waiting for some in kinds)
 
     async def close(self) -> None:
         """Accept no more work, and wait for the threads, which end at their next check."""
         await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
 
-    async def run(self, kind: CallKind, context: Context, work: Callable[[Stop], T]) -> T:
+    async def run(
+        self, kind: CallKind, context: Context, work: Callable[[Stop], T], tenant: str = ""
+    ) -> T:
         """Run ``work`` in a thread and return its result.
 
+        :param tenant: whose collection is written.
         :raises Overloaded: if too many calls of this kind wait.
         :raises DeadlineExceeded: at the deadline; the thread ends at its next check of ``Stop``.
         """
-        async with self._admitted(kind, context) as (stop, slot):
-            return await asyncio.wrap_future(self._submit(slot, work, stop))
+        async with self._admitted(kind, context, tenant) as (stop, slots):
+            return await asyncio.wrap_future(self._submit(slots, work, stop))
 
     async def stream(
         self, kind: CallKind, context: Context, work: Callable[[Stop], Iterator[AnswerEvent]]
@@ -80,22 +89,22 @@ class Workers:
 
         Close the iterator if it is not read to its end.
         """
-        async with self._admitted(kind, context) as (stop, slot):
+        async with self._admitted(kind, context) as (stop, slots):
             bridge = EventBridge(stop)
-            self._submit(slot, lambda stop: bridge.pump(_late(work, stop)), stop)
+            self._submit(slots, lambda stop: bridge.pump(_late(work, stop)), stop)
             async for event in bridge:
                 yield event
 
     @asynccontextmanager
-    async def _admitted(self, kind: CallKind, context: Context) -> AsyncIterator[tuple[Stop, Slot]]:
+    async def _admitted(
+        self, kind: CallKind, context: Context, tenant: str = ""
+    ) -> AsyncIterator[tuple[Stop, list[Slot]]]:
         """Apply the deadline to the block; leaving it in any way stops the thread."""
         stop = Stop(self._seconds(kind, context))
         timeout = asyncio.timeout(stop.remaining())
         try:
             async with timeout:
-                caller = CALL.get().caller.id
-                slot = await self._admissions[kind].acquire(caller, stop.remaining())
-                yield stop, slot
+                yield stop, await self._slots(kind, stop, tenant)
         except TimeoutError:
             if timeout.expired():
                 raise stop.expired() from None
@@ -103,13 +112,30 @@ class Workers:
         finally:
             stop.cancel()
 
-    def _submit(self, slot: Slot, work: Callable[[Stop], T], stop: Stop) -> Future[T]:
-        """Start a thread that frees the slot when it ends, which may be after the call's end."""
+    async def _slots(self, kind: CallKind, stop: Stop, tenant: str) -> list[Slot]:
+        """Wait for the slots that a call needs: a write first for its tenant's."""
+        caller = CALL.get().caller.id
+        own: list[Slot] = []
+        if kind is CallKind.WRITE:
+            if (writer := self._writers.get(tenant)) is None:
+                writer = Admission(1, self._config.queue_depth, patient=True)
+                self._writers[tenant] = writer
+            own.append(await writer.acquire(caller, stop.remaining()))
+        try:
+            return [*own, await self._admissions[kind].acquire(caller, stop.remaining())]
+        except BaseException:
+            for slot in own:
+                slot.release()
+            raise
+
+    def _submit(self, slots: list[Slot], work: Callable[[Stop], T], stop: Stop) -> Future[T]:
+        """Start a thread that frees the slots when it ends, which may be after the call's end."""
         loop = asyncio.get_running_loop()
 
         def free(_: Future[T]) -> None:
             with suppress(RuntimeError):  # the loop is closed: the server is gone
-                loop.call_soon_threadsafe(slot.release)
+                for slot in slots:
+                    loop.call_soon_threadsafe(slot.release)
 
         # the context names the caller and the trace
         future = self._executor.submit(contextvars.copy_context().run, work, stop)

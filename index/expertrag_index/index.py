@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
+import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from expertrag_index.errors import (
 )
 from expertrag_index.filters import compile_filter
 from expertrag_index.groups import read_groups
-from expertrag_index.labels import restrict
+from expertrag_index.labels import all_labels, restrict
 from expertrag_index.layout import Layout
 from expertrag_index.lexical import Lexical
 from expertrag_index.manifest import Manifest
@@ -80,6 +81,8 @@ class Index:
                 connection, generation.live
             )
         # a generation never changes, so these caches cannot become stale
+        self._lock = threading.Lock()
+        self._labels: frozenset[str] | None = None
         self._select = _cached(self._compute_selection, 32)
         self._terms = _cached(self._compute_terms, 64)
         self._respell = _cached(self._compute_respelled, 64)
@@ -202,6 +205,16 @@ class Index:
         with store_errors(self._layout):
             part = restrict(self._generation, labels)
             return Index(self._layout, part, self._scales, restricted=True)
+
+    def labels(self) -> frozenset[str]:
+        """Return the access labels that documents of this generation have."""
+        if not self.manifest.labelled:
+            return frozenset()
+        with self._lock:
+            if self._labels is None:
+                with self._reading() as connection:
+                    self._labels = all_labels(connection, self.generation)
+            return self._labels
 
     def partitions(self, filter: Filter | None = None) -> dict[str, int]:
         """Count the live chunks that ``filter`` admits, by expert; empty partitions are left out.

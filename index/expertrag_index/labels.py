@@ -53,6 +53,13 @@ def has_labels(connection: sqlite3.Connection, generation: int, *, before: bool)
     return connection.execute(query, (generation,) * 3).fetchone() is not None
 
 
+def all_labels(connection: sqlite3.Connection, generation: int) -> frozenset[str]:
+    """Return the labels that the documents of a generation have."""
+    query = f"""SELECT DISTINCT l.value FROM documents d, json_each(d.metadata, '{_PATH}') l
+        WHERE {LIVE.format("d")}"""
+    return frozenset(str(row[0]) for row in connection.execute(query, (generation, generation)))
+
+
 def restrict(generation: Generation, labels: Collection[str]) -> Generation:
     """Return the part of a generation that a reader with these labels sees.
 

@@ -80,6 +80,18 @@ def test_the_least_recently_used_is_closed_if_no_call_uses_it(
     collections.close()
 
 
+def test_few_collections_are_open_at_a_time_however_small(
+    open_store: Callable[[Path], Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("expertrag.answer.collections._MOST_OPEN", 2)
+    collections = Collections(open_store, {name: Path(name) for name in "abcd"})
+    for name in "abcad":
+        with collections.opened(name):
+            pass
+    assert [state.key for state in collections.states() if state.loaded] == ["a", "d"]
+    collections.close()
+
+
 def test_what_a_crash_left_is_swept(
     open_store: Callable[[Path], Pipeline], tmp_path: Path, embedder: Any
 ) -> None:

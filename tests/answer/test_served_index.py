@@ -54,6 +54,36 @@ def test_a_request_keeps_its_generation(
         assert view.index.document_text("a") == "The cafeteria opens at nine."
 
 
+def test_callers_that_see_the_same_share_a_part(served: ServedIndex) -> None:
+    served.upsert(
+        [
+            DocumentInput("b", "The library opens at ten.", labels=["hr"]),
+            DocumentInput("c", "The archive opens at eleven.", labels=["legal"]),
+        ]
+    )
+    with served.lease(frozenset({"hr"})) as first:
+        assert first.index.manifest.documents == 2
+        for number in range(40):  # as many callers, each with a label of its own
+            with served.lease(frozenset({"hr", f"user:{number}"})) as view:
+                assert view is first
+    with served.lease(frozenset({"user:1"})) as nothing, served.lease(frozenset()) as view:
+        assert view is nothing
+        assert view.index.manifest.documents == 1
+
+
+def test_callers_with_other_labels_do_not_wait(served: ServedIndex) -> None:
+    served.upsert([DocumentInput("b", "The library opens at ten.", labels=["hr"])])
+    with served.lease(frozenset()) as view, served.lease() as whole:
+        (part,) = whole._parts.values()
+        part.making.acquire()  # another thread makes what a caller without labels sees
+        try:
+            with served.lease(frozenset({"hr"})) as other:
+                assert other.index.manifest.documents == 2
+        finally:
+            part.making.release()
+        assert view.index.manifest.documents == 1
+
+
 def test_follows_a_restored_backup(served: ServedIndex, store: Path, tmp_path: Path) -> None:
     backup(store, tmp_path / "copy")
     served.upsert([DocumentInput("b", "The library opens at ten.")])

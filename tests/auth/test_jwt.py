@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from expertrag.api.access import Access
-from expertrag.api.errors import InvalidArgument
+from expertrag.api.errors import InvalidArgument, Unauthenticated
 from expertrag.auth import Scope
 from expertrag.auth.jwt import JwtVerifier
 
@@ -80,16 +80,43 @@ def test_claims_say_who_calls(verifier: JwtVerifier, key: rsa.RSAPrivateKey) -> 
         {"aud": "other"},
         {"aud": None},
         {"nbf": 1e11},
-        {"labels": "hr"},
-        {"labels": [7]},
-        {"tenant": 7},
-        {"scope": "write", "labels": ["hr"]},
     ],
 )
 def test_wrong_claims_are_refused(
     verifier: JwtVerifier, key: rsa.RSAPrivateKey, changed: dict[str, Any]
 ) -> None:
     assert verifier.caller(jwt.encode(claims(**changed), key, "RS256")) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"labels": "hr"}, "labels: is no list"),
+        ({"labels": [7]}, "labels: is no list"),
+        ({"labels": ["*", {}]}, "labels: is no list"),
+        ({"labels": ["a b"]}, "labels: holds 'a b'"),
+        ({"tenant": 7}, "tenant: is no string"),
+        ({"tenant": False}, "tenant: is no string"),
+        ({"tenant": "acme/wiki"}, "tenant: 'acme/wiki' must be"),
+        ({"tenant": ".."}, "tenant: '..' must be"),
+        ({"scope": ["read"]}, "scope: is no string"),
+        ({"scope": {"a": "x read y"}}, "scope: is no string"),
+        ({"sub": ""}, "sub: is empty"),
+        ({"scope": "write", "labels": ["hr"]}, "labels '\\*'"),
+    ],
+)
+def test_claims_that_cannot_be_used_are_named(
+    verifier: JwtVerifier, key: rsa.RSAPrivateKey, changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(Unauthenticated, match=message):
+        verifier.caller(jwt.encode(claims(**changed), key, "RS256"))
+
+
+def test_claims_that_are_null_are_missing(verifier: JwtVerifier, key: rsa.RSAPrivateKey) -> None:
+    made = {**claims(), "tenant": None, "labels": None, "scope": None}
+    caller = verifier.caller(jwt.encode(made, key, "RS256"))
+    assert caller is not None
+    assert (caller.scopes, caller.access) == (frozenset(), Access("", frozenset()))
 
 
 def test_wrong_signatures_are_refused(verifier: JwtVerifier, key: rsa.RSAPrivateKey) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from serving_fixtures import wait_until
+from structlog.testing import capture_logs
 
 from expertrag.api.access import Access
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound, Unauthenticated
@@ -95,6 +96,23 @@ def test_a_running_server_follows_the_file(file: TokenFile) -> None:
     assert served.caller(second.text) is not None
     file.path.unlink()
     wait_until(lambda: served.caller(second.text) is None)
+
+
+def test_a_changed_file_that_cannot_be_used_is_logged_once(file: TokenFile) -> None:
+    made = file.create("ci", READ)
+    served = ServedTokens(file.path)
+    with capture_logs() as lines:
+        file.revoke(made.token.id)
+        file.path.chmod(0o644)  # the server does not see that the token is revoked
+        wait_until(lambda: served.caller(made.text) is not None and bool(lines))
+        assert served.caller(made.text) is not None
+        served._looked = 0.0
+        assert served.caller(made.text) is not None
+    (line,) = lines
+    assert line["log_level"] == "error"
+    assert "chmod 600" in line["reason"]
+    file.path.chmod(0o600)
+    wait_until(lambda: served.caller(made.text) is None)
 
 
 def test_rotation_keeps_the_old_token_for_a_while(file: TokenFile) -> None:

@@ -62,3 +62,8 @@ def test_wrong_settings_end_with_2(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     run("ask", "?", *arguments).fails(2, message)
+
+
+def test_two_collections_of_one_name_are_refused(run: Run) -> None:
+    stores = ("--collection", "wiki=one", "--collection", "wiki=two")
+    run("serve", *stores).fails(2, "'wiki' is named twice: one and two")

@@ -146,6 +146,7 @@ def test_every_option_is_derived() -> None:
     found = settings()
     assert len({item.env for item in found}) == len({item.flag for item in found}) == len(found)
     assert all(item.help for item in found)
+    assert not any("_" in item.flag for item in found)
     sections = [item for item in fields(Config) if item.name != "index"]
     assert {item.section for item in found} == {"", *(section.name for section in sections)}
     assert all(f"`{item.env}`" in table() for item in found)

@@ -162,11 +162,13 @@ def test_changed_labels_take_effect_with_the_next_generation(
         assert index.restricted(()).manifest.documents == 1
         assert index.restricted(["red"]).manifest.documents == 2
         assert index.manifest.fields == {}
+        assert index.labels() == {"red"}
     with IndexWriter.open(tmp_path, hashing) as writer:
         writer.migrate()
         assert writer.build([Document("b", "an island")]).removed == 1
     with Index.open(tmp_path) as index:
         assert not index.manifest.labelled
+        assert index.labels() == frozenset()
 
 
 def test_a_version_without_labels_refuses_a_labelled_store(

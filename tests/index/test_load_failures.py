@@ -220,6 +220,21 @@ def test_unknown_types_in_a_folder_are_reported_once_each(tmp_path: Path) -> Non
     ]
 
 
+def test_documents_that_a_labels_field_leaves_to_everyone_are_counted(tmp_path: Path) -> None:
+    for name, head in (("a", "team: hr"), ("b", "team: [hr, legal]"), ("c", "Team: hr")):
+        (tmp_path / f"{name}.md").write_text(f"---\n{head}\n---\nRoses are red.\n")
+    failures: list[LoadFailure] = []
+    documents = list(load([tmp_path], on_failure=failures.append, labels_field="team"))
+    assert [item.labels for item in documents] == [("hr",), ("hr", "legal"), ()]
+    (notice,) = failures
+    assert notice.notice
+    assert notice.reason.startswith("1 document has no metadata field 'team': every caller sees")
+    assert notice.source == str(tmp_path)
+    labelled = load([tmp_path], on_failure=failures.append, labels=["x"], labels_field="team")
+    assert [item.labels for item in labelled][2] == ("x",)
+    assert len(failures) == 1
+
+
 def test_a_missing_path_and_a_dead_link_are_failures(tmp_path: Path) -> None:
     (tmp_path / "a.txt").symlink_to("nowhere.txt")
     _, failures = load_all(tmp_path / "missing", tmp_path)

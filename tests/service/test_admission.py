@@ -148,6 +148,27 @@ def test_no_call_waits_longer_than_one_takes(background: Background) -> None:
     background.run(scenario())
 
 
+def test_the_queue_of_one_caller_does_not_keep_another_out(background: Background) -> None:
+    async def scenario() -> None:
+        admission = Admission(limit=2, queue_depth=64)
+        await admission.acquire("greedy")
+        admission.leave(10.0)  # the mean is 2 s from now on
+        held = [await admission.acquire("greedy") for _ in range(2)]
+        greedy = [asyncio.create_task(admission.acquire("greedy")) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):  # its wait would be longer than a call takes
+            await admission.acquire("greedy")
+        ada = asyncio.create_task(admission.acquire("ada", remaining_s=2.5))
+        await asyncio.sleep(0)
+        for slot in held:
+            slot.release()
+        for waiting in (greedy[0], ada, greedy[1]):
+            (await waiting).release()
+        assert (admission.running, admission.waiting) == (0, 0)
+
+    background.run(scenario())
+
+
 def test_overload_is_rejected_at_once_with_retry_info(
     start_server: StartServer, paced: PacedGenerator
 ) -> None:

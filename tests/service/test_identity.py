@@ -198,9 +198,16 @@ def test_tls_and_a_changed_certificate(
     write(tmp_path, other.issue_cert("127.0.0.1"), other)
     with Client(server.address, tls=Tls(tmp_path / "ca.pem")) as client:
         assert client.stats().documents == 18
-    (tmp_path / "cert.pem").write_text("no certificate")
+    key = (tmp_path / "key.pem").read_bytes()
+    authority.issue_cert("127.0.0.1").private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     with Client(server.address, tls=Tls(tmp_path / "ca.pem")) as client:
         assert client.stats().documents == 18  # the last good one stays
+    with pytest.raises(InvalidArgument, match=r"key\.pem is not the private key of"):
+        start_server(tls=tls)
+    (tmp_path / "key.pem").write_bytes(key)
+    (tmp_path / "cert.pem").write_text("no certificate")
+    with Client(server.address, tls=Tls(tmp_path / "ca.pem")) as client:
+        assert client.stats().documents == 18
 
 
 def test_mutual_tls(
@@ -263,6 +270,18 @@ def test_a_client_sends_no_token_in_the_clear(tmp_path: Path) -> None:
         Client(address, token="ert_x").close()
     with pytest.raises(InvalidArgument, match="cannot be read"):
         Client("127.0.0.1:1", tls=Tls(tmp_path / "missing.pem"))
+    (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----")
+    with pytest.raises(InvalidArgument, match="is no certificate"):
+        Client("127.0.0.1:1", tls=Tls(tmp_path / "key.pem"))
+
+
+@pytest.mark.parametrize("token", ["", "  ", "two words", "\u00e9", None, 5])
+def test_what_is_no_token_is_not_sent(start_server: StartServer, token: Any) -> None:
+    with (
+        Client(start_server().address, token=lambda: token) as client,
+        pytest.raises(InvalidArgument, match="token"),
+    ):
+        client.stats()
 
 
 def test_a_missing_token_file_stops_the_start(start_server: StartServer) -> None:

@@ -12,8 +12,10 @@ from serving_fixtures import StartServer, wait_until
 
 from expertrag.answer.assemble import open_pipeline
 from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.auth import Scope
+from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client
-from expertrag.config import Config
+from expertrag.config import AuthConfig, Config
 
 
 @pytest.fixture
@@ -76,6 +78,16 @@ def test_engine_counters_are_exported(
     of = {name: samples[f'expertrag_engine_total{{what="{name}"}}'] for name in ("steps", "rows")}
     assert 0 < of["steps"] < of["rows"]
     assert samples['expertrag_engine_total{what="cached_tokens"}'] > 0
+
+
+def test_metrics_stay_on_this_machine(start_server: StartServer, port: int, tmp_path: Path) -> None:
+    tokens = TokenFile(tmp_path / "tokens.json")
+    tokens.create("ci", frozenset({Scope.READ}))
+    auth = AuthConfig(tokens=str(tokens.path), insecure=True)
+    start_server(address="0.0.0.0:0", auth=auth, metrics_port=port)
+    assert scrape(port)
+    with socket.create_server(("127.0.0.2", port)):
+        pass  # the metrics do not listen at every address
 
 
 def test_the_port_is_freed(start_server: StartServer, port: int, background: object) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -76,6 +79,30 @@ def test_tokens_documents_and_bytes(
         assert client.stats() == before  # nothing of a refused upload is kept
 
 
+def test_an_answer_that_is_cut_off_costs_tokens(
+    start_server: StartServer, paced: PacedGenerator
+) -> None:
+    paced.step_s, paced.words = 0.01, 1000
+    server = start_server(quota=QuotaConfig(tokens=10))
+    with Client(server.address) as client:
+        events = client.stream("When are roses pruned?", mode="never")
+        assert len([next(events) for _ in range(20)]) == 20
+        events.close()
+        wait_until(lambda: server.running == 0)
+        with pytest.raises(Overloaded) as caught:
+            client.answer("When?", mode="never", max_tokens=1)
+        assert exceeded(caught.value) == "tokens"
+
+
+def test_a_decision_costs_tokens(start_server: StartServer) -> None:
+    server = start_server(quota=QuotaConfig(tokens=10))
+    with Client(server.address) as client:
+        client.decide("When are the roses and the apple trees of the garden pruned?")
+        with pytest.raises(Overloaded) as caught:
+            client.decide("When?")
+        assert exceeded(caught.value) == "tokens"
+
+
 def test_concurrent_calls_of_one_caller_do_not_count_for_another(
     start_server: StartServer, tmp_path: Path, paced: PacedGenerator
 ) -> None:
@@ -138,3 +165,46 @@ async def test_a_stalled_sender_loses_its_place(monkeypatch: pytest.MonkeyPatch)
     ended.set()  # too late for some: they have no place to free
     assert await asyncio.gather(*stalled) == ["late"] * 6
     assert in_flight._places.running == in_flight._places.waiting == 0
+
+
+async def test_stalled_calls_of_one_caller_do_not_delay_another() -> None:
+    in_flight = InFlight(each=2)
+    ended = asyncio.Event()
+
+    async def late() -> str:
+        await ended.wait()
+        return "late"
+
+    async def quick() -> str:
+        return "quick"
+
+    greedy = [asyncio.create_task(in_flight.receive("greedy", late)) for _ in range(100)]
+    await asyncio.sleep(0)
+    assert in_flight._places.running == 2
+    async with asyncio.timeout(0.5):  # before the stalled calls lose their places
+        assert [await in_flight.receive("ada", quick) for _ in range(3)] == ["quick"] * 3
+    for task in greedy:
+        task.cancel()
+    await asyncio.wait(greedy)
+    assert in_flight._places.running == in_flight._places.waiting == 0
+
+
+def test_stalled_health_checks_lose_their_places(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("expertrag.service.inflight.RECEIVING", 2)
+    server = start_server()
+    done = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        done.wait()
+        yield b""
+
+    path = "/grpc.health.v1.Health/Check"
+    with grpc.insecure_channel(server.address) as channel:
+        send: Any = channel.stream_unary(path)
+        check: Any = channel.unary_unary(path)
+        stalled = [send.future(nothing()) for _ in range(8)]
+        assert check(b"", timeout=10) == b"\x08\x01"
+        done.set()
+        assert [call.result(10) for call in stalled] == [b"\x08\x01"] * 8

@@ -6,16 +6,24 @@ same ids, and some have equal texts; the others hold a canary, a word that nobod
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_fixtures import OpenPipeline, StartServer, wait_until
+from serving_fixtures import OpenPipeline, PacedGenerator, StartServer, wait_until
 
 from expertrag.answer.collections import Collections
 from expertrag.api.access import Access
-from expertrag.api.errors import Conflict, ExpertRAGError, InvalidArgument, NotFound
+from expertrag.api.errors import (
+    Conflict,
+    DeadlineExceeded,
+    ExpertRAGError,
+    InvalidArgument,
+    NotFound,
+)
 from expertrag.api.types import DocumentInput
 from expertrag.audit import Audit
 from expertrag.auth import Scope
@@ -186,6 +194,20 @@ def test_signals_of_a_foreign_word_are_those_of_an_unknown_word(
         assert client.decide(f"What is {TENANTS[tenant]}?").signals["term_coverage"] > 0
 
 
+def test_no_two_callers_share_cached_prompts(
+    filled: Mapping[str, Client], connect: Connect, paced: PacedGenerator
+) -> None:
+    def salt(client: Client) -> str:
+        client.answer("Am I to be dismissed?", mode="never", max_tokens=1)
+        return paced.salts[-1]
+
+    clients = [*filled.values(), *(connect("acme") for _ in range(2)), connect()]
+    clients.append(connect("acme", frozenset({"board"})))
+    salts = [salt(client) for client in clients]
+    assert len({*salts, ""}) == len(clients) + 1
+    assert [salt(client) for client in clients] == salts
+
+
 def test_writes_of_one_tenant_do_not_reach_the_other(filled: Mapping[str, Client]) -> None:
     acme, globex = filled["acme"], filled["globex"]
     before = globex.stats()
@@ -201,6 +223,30 @@ def test_writes_of_one_tenant_do_not_reach_the_other(filled: Mapping[str, Client
     assert globex.stats() == before
     with pytest.raises(NotFound):
         acme.retrieve("checkpoint")
+
+
+def test_a_slow_writer_holds_up_no_other_tenant(
+    filled: Mapping[str, Client], server: Server
+) -> None:
+    sent, done = threading.Event(), threading.Event()
+
+    def slowly() -> Iterator[DocumentInput]:
+        yield DocumentInput("slow", "Slow and steady.")
+        sent.set()
+        done.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(filled["acme"].upsert, slowly())
+        try:
+            assert sent.wait(10)
+            wait_until(lambda: server.running == 1)
+            filled["globex"].upsert([DocumentInput("quick", "Quick.")], timeout=5)
+            filled["globex"].create_collection("quick", timeout=5)
+            with pytest.raises(DeadlineExceeded):  # of one tenant, one at a time
+                filled["acme"].delete(["roses"], timeout=0.5)
+        finally:
+            done.set()
+        assert running.result().added == 1
 
 
 def test_a_tenant_names_only_its_own_collections(
@@ -291,6 +337,26 @@ def test_invalid_names_and_twice_the_same_are_refused(
     with pytest.raises(Conflict) as caught:
         connect().drop_collection("default")
     assert caught.value.reason == "COLLECTION_CONFIGURED"
+
+
+def test_errors_name_no_relative_path_of_the_server(
+    open_pipeline: OpenPipeline,
+    start_server: StartServer,
+    own_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(own_store.parent)
+    collections = Collections(
+        lambda store: open_pipeline(store=store), {"default": Path(own_store.name)}
+    )
+    server = start_server(lambda: collections, allow_writes=True)
+    for path in own_store.glob("segments/*"):
+        path.write_bytes(b"damaged")
+    (own_store / "store.db").write_bytes(b"damaged")
+    with Client(server.address) as client, pytest.raises(ExpertRAGError) as caught:
+        client.upsert([DocumentInput("a", "Roses are red.")])
+    assert "(a path of the server)" in caught.value.message
+    assert own_store.name not in caught.value.message
 
 
 def test_the_audit_log_says_who_asked_where(filled: Mapping[str, Client], tmp_path: Path) -> None:

@@ -41,20 +41,36 @@ def load(
     :param max_file_s: seconds that reading one document may take.
     :param labels: access labels of every document.
     :param labels_field: metadata field that holds more labels of a document: a string or a list.
+        Documents that have no label at all are seen by everyone: a notice counts them.
     :return: documents; their ids are not checked for duplicates.
     """
     files = (item for path in paths for item in _files(path, max_file_bytes))
+    public = 0
     for item in parse_all(files, max_file_s):
         if isinstance(item, Document):
-            yield _labelled(item, labels, labels_field)
+            labelled = _labelled(item, labels, labels_field)
+            public += not labelled.labels
+            yield labelled
         else:
             on_failure(item)
+    if labels_field and public:
+        on_failure(_public(paths, public, labels_field))
 
 
 def _labelled(document: Document, labels: Sequence[str], field: str) -> Document:
     own = scalars_of(document.metadata.get(field, ())) if field else []
     every = {*labels, *map(str, own)}
     return replace(document, labels=tuple(sorted(every)))
+
+
+def _public(paths: Sequence[Path], count: int, field: str) -> LoadFailure:
+    what = f"{count:,} document{'s have' if count > 1 else ' has'} no metadata field {field!r}"
+    return LoadFailure(
+        ", ".join(map(str, paths)),
+        f"{what}: every caller sees what has no label",
+        "give it the field, or all documents a --label",
+        notice=True,
+    )
 
 
 def _files(path: Path, max_file_bytes: int) -> Iterator[SourceFile | LoadFailure]:
