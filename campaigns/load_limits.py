@@ -114,20 +114,25 @@ def fairness(store: Path, work: Path, size: float) -> LoadResult:
     return found
 
 
-def deadlines(store: Path, work: Path, size: float) -> LoadResult:
-    """Make calls with deadlines that are shorter than their work."""
-    calls = max(20, int(100 * size))
-    settings = ServedSettings(store, step_s=0.005, words=400)
-    outcomes = Outcomes()
+def _long_calls() -> list[tuple[str, bytes]]:
+    """Return a method and a message of each kind, most of them with much work."""
     embed = embed_pb2.EmbedRequest(texts=[words(1) * 40] * 64).SerializeToString()
     decide = gate_pb2.DecideRequest(query=words(2)).SerializeToString()
-    kinds = (
+    return [
         (ANSWER, answer(1, max_tokens=400)),
         (ANSWER, answer(2, "ALWAYS", max_tokens=400)),
         (RETRIEVE, retrieve(3)),
         (EMBED, embed),
         (DECIDE, decide),
-    )
+    ]
+
+
+def deadlines(store: Path, work: Path, size: float) -> LoadResult:
+    """Make calls with deadlines that are shorter than their work."""
+    calls = max(20, int(100 * size))
+    settings = ServedSettings(store, step_s=0.005, words=400)
+    outcomes = Outcomes()
+    kinds = _long_calls()
 
     async def send(address: str) -> None:
         rng = random.Random(0)

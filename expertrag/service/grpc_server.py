@@ -19,6 +19,9 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]  # has no types
 _SMALL_WINDOW = ("grpc.http2.bdp_probe", 0)
 """Receives 64 KiB of a message until the call asks for it (``InFlight``); else up to all of it."""
 
+ClientGone: type[Exception] = cygrpc.ExecuteBatchError
+"""Raised where something is sent to a client that has gone."""
+
 _REGISTERS = hasattr(cygrpc.AioServer, "_request_registered_call")
 """Whether this grpcio accepts registered methods apart; the others decode names in each call."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, TypeAlias
 
 import grpc
@@ -16,6 +16,7 @@ from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, Se
 from expertrag.auth import LOCAL, Authenticator, Caller
 from expertrag.runtime.tracing import call_span
 from expertrag.service.call import CALL, Call, request_id_of
+from expertrag.service.grpc_server import ClientGone
 from expertrag.service.inflight import RECEIVING, InFlight
 from expertrag.service.metrics import Metrics
 from expertrag.service.quotas import Quotas
@@ -112,11 +113,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             call.caller = self._authenticator.named(caller, context.auth_context())
             with self._quotas.call(call.caller):
                 return await run(call)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ClientGone):
             remaining: float | None = context.time_remaining()
             expired = remaining is not None and remaining <= 0
             code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
-            raise
+            raise asyncio.CancelledError from None
         except Exception as raised:
             error = raised if isinstance(raised, ExpertRAGError) else _unexpected(raised, call)
             code = error.code
@@ -124,7 +125,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 self._metrics.shed.labels(method, error.reason).inc()
             status, trailing = status_of(error, call.request_id)
             _forget_traceback(raised)
-            await context.abort(status, message_of(error), trailing)
+            with suppress(ClientGone):
+                await context.abort(status, message_of(error), trailing)
         finally:
             span.note({"code": code, "request_id": call.request_id, **call.facts})
             if code != "OK":
