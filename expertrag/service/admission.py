@@ -49,7 +49,7 @@ class Admission:
         if self.running < self._limit and not self.waiting:
             self.running += 1
             return Slot(self)
-        self._check_wait(remaining_s)
+        self._check_wait(caller, remaining_s)
         if self.waiting >= self._queue_depth:
             self._make_place(caller)
         waiter: _Waiter = asyncio.get_running_loop().create_future()
@@ -92,8 +92,13 @@ class Admission:
             if not queue:
                 del self._queues[caller]
 
-    def _check_wait(self, remaining_s: float | None) -> None:
-        wait_s = self._mean_s * (1 + self.waiting) / self._limit
+    def _check_wait(self, caller: str, remaining_s: float | None) -> None:
+        own = len(self._queues.get(caller, ()))
+        # callers take turns: of each other one, no more calls come first than this caller has
+        ahead = own + sum(
+            min(len(queue), own + 1) for name, queue in self._queues.items() if name != caller
+        )
+        wait_s = self._mean_s * (1 + ahead) / self._limit
         too_long = wait_s > max(LEAST_WAIT_S, self._mean_s) and not self._patient
         if too_long or (remaining_s is not None and wait_s > remaining_s):
             raise self._busy()
