@@ -93,12 +93,10 @@ class Admission:
                 del self._queues[caller]
 
     def _check_wait(self, caller: str, remaining_s: float | None) -> None:
-        own = len(self._queues.get(caller, ()))
-        # callers take turns: of each other one, no more calls come first than this caller has
-        ahead = own + sum(
-            min(len(queue), own + 1) for name, queue in self._queues.items() if name != caller
-        )
-        wait_s = self._mean_s * (1 + ahead) / self._limit
+        # Callers take turns: of each other one, no more calls go first than this one will have.
+        own = len(self._queues.get(caller, ())) + 1
+        sooner = sum(min(len(q), own) for name, q in self._queues.items() if name != caller)
+        wait_s = self._mean_s * (own + sooner) / self._limit
         too_long = wait_s > max(LEAST_WAIT_S, self._mean_s) and not self._patient
         if too_long or (remaining_s is not None and wait_s > remaining_s):
             raise self._busy()
