@@ -86,13 +86,14 @@ class ServerProcess:
 
     def terminate(self) -> int:
         """Send SIGTERM; return the exit status of the process."""
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(STOP_S)
+        with self._process as process:  # closes the pipes
+            process.send_signal(signal.SIGTERM)
+            return process.wait(STOP_S)
 
     def kill(self) -> None:
         """Send SIGKILL, if it runs."""
-        self._process.kill()
-        self._process.wait()
+        with self._process as process:
+            process.kill()
 
     def restart(self) -> None:
         """Start it again, without waiting."""

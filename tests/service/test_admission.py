@@ -198,3 +198,24 @@ def test_overload_is_rejected_at_once_with_retry_info(
         # Another kind of call is not blocked, and admitted calls finish.
         assert client.retrieve("roses", k=1).passages
         assert all(future.result().usage.completion_tokens == 50 for future in busy)
+
+
+async def test_a_caller_is_not_rejected_for_the_waiting_calls_of_another() -> None:
+    admission = Admission(2, 16)
+    for _ in range(60):  # a call takes .3 s
+        await admission.acquire("greedy")
+        admission.leave(0.3)
+    greedy = [asyncio.ensure_future(admission.acquire("greedy")) for _ in range(6)]
+    await asyncio.sleep(0)
+    assert (admission.running, admission.waiting) == (2, 2)  # the others would wait for too long
+    modest = asyncio.ensure_future(admission.acquire("modest"))  # second in turn
+    await asyncio.sleep(0)
+    assert not modest.done()
+    (await greedy[0]).release()
+    (await greedy[1]).release()
+    (await modest).release()
+    (await greedy[2]).release()
+    (await greedy[3]).release()
+    for rejected in greedy[4:]:
+        with pytest.raises(Overloaded):
+            await rejected
