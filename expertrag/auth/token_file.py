@@ -25,15 +25,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from expertrag.api.access import EVERYTHING, Access
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound
 from expertrag.api.validation import check_labels
 from expertrag.auth.caller import Caller, Scope, check_access, check_tenant, parse_scopes
 from expertrag.auth.quota import Quota
-
-_log = structlog.get_logger("expertrag.service")
 
 PREFIX = "ert"
 FORMAT = 1
@@ -199,12 +195,19 @@ class ServedTokens:
         except Conflict as error:
             if error.message != self._unusable:
                 self._unusable = error.message
-                _log.error("the changed token file cannot be used", reason=error.message)
+                _log_unusable(error.message)
 
     def _read(self) -> None:
         stamp = _stamp(self._path)
         tokens = {token.id: token for token in read_tokens(self._path)}
         self._tokens, self._stamp, self._looked = tokens, stamp, time.monotonic()
+
+
+def _log_unusable(why: str) -> None:
+    import structlog  # of a server; `expertrag tokens` needs no extra
+
+    log = structlog.get_logger("expertrag.service")
+    log.error("the changed token file cannot be used", reason=why)
 
 
 def read_tokens(path: Path) -> tuple[Token, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
+from expertrag.answer.collections import DEFAULT
 from expertrag.api.folding import afold
 from expertrag.api.types import AnswerEvent
 from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
 from expertrag.service.cost import Cost
-from expertrag.service.runtime import Servicer
+from expertrag.service.runtime import Servicer, key_of
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import answer_pb2
 from expertrag.v1.answer_pb2_grpc import AnswerServiceServicer
@@ -47,13 +48,14 @@ class AnswerService(Servicer, AnswerServiceServicer):
                 yield from pipeline.answer(request, stop)
 
         call, cost = CALL.get(), Cost(request.question)
+        default = key_of(asked.collection, call.caller) == DEFAULT
         self._runtime.quotas.check(call.caller, "tokens")
         try:
             running = self._runtime.workers.stream(CallKind.ANSWER, context, work)
             async with aclosing(running) as events:
                 async for event in events:
                     call.note(event)
-                    self._runtime.metrics.observe(event)
+                    self._runtime.metrics.observe(event, default=default)
                     cost.note(event)
                     yield event
         finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
-from expertrag.answer.collections import tenant_of
+from expertrag.answer.collections import DEFAULT, tenant_of
 from expertrag.api.errors import PermissionDenied
 from expertrag.api.types import IndexStats, UpdateReport
 from expertrag.auth import Caller
@@ -108,7 +108,7 @@ class IndexService(Servicer, IndexServiceServicer):
         quotas.charge(caller, "documents", documents)
 
     async def _observe(self, collection: str, context: Context) -> None:
-        if not collection:
+        if key_of(collection, CALL.get().caller) == DEFAULT:
             self._runtime.metrics.observe_index(await self._stats(collection, context))
 
     async def _stats(self, collection: str, context: Context) -> IndexStats:

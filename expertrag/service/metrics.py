@@ -94,12 +94,15 @@ class Metrics:
         """Export the engine's counters at each scrape."""
         self.registry.register(_Engine(counters))
 
-    def observe(self, event: AnswerEvent) -> None:
-        """Update the metrics from an event of an answer."""
+    def observe(self, event: AnswerEvent, *, default: bool = False) -> None:
+        """Update the metrics from an event of an answer.
+
+        :param default: it is from the default store, whose generation is exported.
+        """
         match event:
             case GateEvent(decision):
                 self._gate.labels(decision.mode, decision.action).inc()
-            case PassagesEvent():
+            case PassagesEvent() if default:
                 self._generation.set(event.generation)
             case UsageEvent(usage):
                 self._tokens.labels("prompt").inc(usage.prompt_tokens)

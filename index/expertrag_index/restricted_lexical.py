@@ -12,6 +12,7 @@ import functools
 import math
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -118,18 +119,29 @@ class RestrictedLexical:
         self, connection: sqlite3.Connection, tokens: Sequence[str]
     ) -> tuple[_Places, _Counts]:
         _create_vocabulary(connection)
-        starts: set[tuple[int, str, int]] | None = None
-        for place, token in enumerate(tokens):  # several tokens form a phrase
-            rows = connection.execute(
-                "SELECT doc, col, offset FROM temp.words WHERE term = ?", (token,)
-            )
-            here = {(doc, col, offset - place) for doc, col, offset in rows}
-            starts = here if starts is None else starts & here
-        docs = np.fromiter((doc for doc, _, _ in starts or ()), np.int64)
-        keys, counts = np.unique(docs, return_counts=True)
+        found = _phrase(connection, tokens) if len(tokens) > 1 else _counted(connection, tokens)
+        keys, counts = (np.fromiter(column, np.int64) for column in (found, found.values()))
         admitted = np.isin(keys, self._live)
         places = np.searchsorted(self._live, keys[admitted])
         return places, counts[admitted].astype(np.float64)
+
+
+def _counted(connection: sqlite3.Connection, tokens: Sequence[str]) -> dict[int, int]:
+    """Count a token by chunk key, ascending."""
+    query = "SELECT doc, count(*) FROM temp.words WHERE term = ? GROUP BY doc ORDER BY doc"
+    return {doc: count for token in tokens for doc, count in connection.execute(query, (token,))}
+
+
+def _phrase(connection: sqlite3.Connection, tokens: Sequence[str]) -> dict[int, int]:
+    """Count a phrase by chunk key, ascending."""
+    starts: set[tuple[int, str, int]] | None = None
+    for place, token in enumerate(tokens):
+        rows = connection.execute(
+            "SELECT doc, col, offset FROM temp.words WHERE term = ?", (token,)
+        )
+        here = {(doc, col, offset - place) for doc, col, offset in rows}
+        starts = here if starts is None else starts & here
+    return dict(sorted(Counter(doc for doc, _, _ in starts or ()).items()))
 
 
 class _Tokenizer:

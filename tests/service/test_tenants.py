@@ -225,6 +225,21 @@ def test_writes_of_one_tenant_do_not_reach_the_other(filled: Mapping[str, Client
         acme.retrieve("checkpoint")
 
 
+def test_metrics_are_those_of_the_default_store(
+    filled: Mapping[str, Client], connect: Connect, server: Server
+) -> None:
+    def exported(name: str) -> float | None:
+        return server._metrics.registry.get_sample_value(f"expertrag_index_{name}")
+
+    operator = connect()
+    operator.upsert([DocumentInput("own", "Roses are red.")])
+    own = operator.stats()
+    filled["acme"].upsert([DocumentInput("more", "Violets are blue.")])
+    filled["acme"].answer("When are roses pruned?", mode="always", max_tokens=1)
+    assert exported("documents") == own.documents == 1
+    assert exported("generation") == own.generation != filled["acme"].stats().generation
+
+
 def test_a_slow_writer_holds_up_no_other_tenant(
     filled: Mapping[str, Client], server: Server
 ) -> None:
