@@ -20,6 +20,7 @@ from expertrag.api.types import (
     RetrieveRequest,
     Sampling,
 )
+from expertrag_index.metadata import LABEL
 
 MAX_QUERY_BYTES = 32 * 1024
 MAX_K = 1_000
@@ -35,7 +36,6 @@ MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
 MAX_CORRECT_ANSWER_BYTES = 4 * 1024
 MAX_LABELS = 64
 
-_LABEL = re.compile(r"[\w.:@-]{1,64}")
 _ANSWER_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -179,7 +179,7 @@ def check_labels(labels: Sequence[str]) -> None:
     if len(labels) > MAX_LABELS:
         raise invalid("labels", f"has {len(labels)} items; give at most {MAX_LABELS}")
     for label in labels:
-        if not isinstance(label, str) or not _LABEL.fullmatch(label):
+        if not isinstance(label, str) or not LABEL.fullmatch(label):
             raise invalid(
                 "labels", f"holds {label!r:.80}; use up to 64 letters, digits and . _ : @ -"
             )

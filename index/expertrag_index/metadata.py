@@ -9,11 +9,15 @@ A mapping becomes fields with dotted names, and a list becomes one field with al
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
     from expertrag_index.types import MetadataValue, Scalar
+
+LABEL = re.compile(r"[\w.:@-]{1,64}")
+"""What an access label looks like."""
 
 MOST_LEVELS = 32
 MOST_VALUES = 10_000

@@ -17,7 +17,7 @@ from expertrag_index.chunk import Chunker
 from expertrag_index.debris import purge
 from expertrag_index.embedding import Content, VectorWriter, content_of
 from expertrag_index.manifest import GENERAL, EmbedderEntry
-from expertrag_index.metadata import scalars_of
+from expertrag_index.metadata import LABEL, scalars_of
 from expertrag_index.rows import document_digest, dump_metadata, row_digest, text_digest
 from expertrag_index.schema import LABELS, NEVER, write_meta, write_origin
 from expertrag_index.seal import write_seal
@@ -311,7 +311,14 @@ def _unstorable(document: Document, source: str) -> LoadFailure | None:
             document.id,
         )
     texts = [document.id, document.text, document.title, document.domain or "", document.source]
-    texts += document.labels
+    strange = [label for label in document.labels if not LABEL.fullmatch(label)]
+    if strange:
+        return LoadFailure(
+            source,
+            f"access label {strange[0]!r:.80} is not 1 to 64 letters, digits and . _ : @ -",
+            "rename the label",
+            document.id,
+        )
     for name, value in document.metadata.items():
         texts.append(str(name))
         for scalar in scalars_of(value):

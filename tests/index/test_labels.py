@@ -181,6 +181,16 @@ def test_a_version_without_labels_refuses_a_labelled_store(
         Index.open(tmp_path)
 
 
+def test_a_document_with_a_label_that_no_caller_can_have_is_not_stored(
+    tmp_path: Path, hashing: HashingEmbedder
+) -> None:
+    with IndexWriter.open(tmp_path, hashing) as writer:
+        report = writer.build([Document("a", "basil", labels=["h r"]), Document("b", "an island")])
+    (failure,) = report.failures
+    assert "access label 'h r'" in failure.reason
+    assert report.added == 1
+
+
 def test_the_stored_name_of_the_labels_is_reserved(
     tmp_path: Path, hashing: HashingEmbedder
 ) -> None:
