@@ -2,11 +2,11 @@
 
     make campaign-power-loss ARGS="--json FILE"
 
-A process builds, changes and migrates a store while every write, flush and change of a name is
-recorded. The store is then put together as a disk may hold it after a power loss before any of
+A process builds, changes, migrates, compacts, backs up and restores a store while every write, flush
+and change of a name is recorded. The store is then put together as a disk may hold it after a power loss before any of
 these calls (see ``disk.py``), opened, and compared with a model by exact content: it must hold the
-last acknowledged generation or the one in flight, whole. The next write must work, and verify must
-find nothing.
+last acknowledged generation or the one in flight, whole, and so must its backup and the store that
+was restored from that to another folder. The next write must work, and verify must find nothing.
 
 Besides undisturbed processes there are some that are killed before a file operation, with a second
 one that repeats the change, and some that go on after a power loss.
@@ -27,7 +27,7 @@ from pathlib import Path
 
 import results_file
 from changes import SETTINGS, Change, apply, embedder_of, plan
-from comparison import compare_any
+from comparison import compare_any, compare_copies
 from corpus import make_document
 from disk import LOSSES, Tree, write_tree
 from recording import DiskCall
@@ -37,8 +37,11 @@ from tqdm import tqdm
 
 from expertrag_index.verify import verify
 
-KINDS = ("build", "add", "delete", "add", "migrate", "build", "delete", "add", "migrate", "add")
-KILLED_KINDS = ("build", "add", "delete", "migrate")
+KINDS = (
+    *("build", "add", "copy", "delete", "restore", "compact", "add", "migrate", "build"),
+    *("copy", "delete", "add", "migrate", "restore", "add"),
+)
+KILLED_KINDS = ("build", "add", "delete", "copy", "migrate", "restore", "compact")
 _FILES = (
     "changes comparison corpus corruption disk killed_writer model_check oracle planted_bugs"
     " power_loss recorded_writer recording scenarios store_model"
@@ -222,6 +225,7 @@ def problem_of(path: Path, allowed: Sequence[StoreModel], rng: random.Random) ->
     """Return which promise a store breaks that must be in one of several states; empty: none."""
     try:
         model = compare_any(path, allowed, rng)
+        compare_copies(path, allowed, rng)
         change = Change("add", (make_document(rng, 99),))
         after, _ = plan(change, model)
         apply(change, path, embedder_of(model), SETTINGS[0])

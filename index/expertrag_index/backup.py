@@ -213,8 +213,7 @@ def _write_sums(copy: Layout) -> None:
         f"{_sum_of(file)}  {file.relative_to(copy.root).as_posix()}\n"
         for file in sorted(_files(copy.root))
     ]
-    for folder in (copy.segments, copy.generations):
-        fsync_folder(folder)
+    _flush_folders(copy.root)
     write_durably(copy.root / SUMS, "".join(lines).encode())
 
 
@@ -253,9 +252,15 @@ def _copy_files(
             os.fsync(writer.fileno())
         if state.hexdigest() != expected:
             return size, name
-        fsync_folder(target.parent)
         progress("restore", done, len(sums))
+    _flush_folders(copy.root)
     return size, ""
+
+
+def _flush_folders(root: Path) -> None:
+    """Make all names in a folder durable, and those in the folders below it."""
+    for folder in (root, *filter(Path.is_dir, root.rglob("*"))):
+        fsync_folder(folder)
 
 
 def _files(root: Path) -> list[Path]:

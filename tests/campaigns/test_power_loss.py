@@ -30,6 +30,14 @@ def test_no_acknowledged_change_is_lost(tmp_path: Path, reader: bool) -> None:
     assert tally.findings == []
 
 
+def test_a_backup_and_a_restored_store_survive_a_power_loss(tmp_path: Path) -> None:
+    """The name of a restored store's generation was never flushed: it could be lost."""
+    recording = recorded(Scenario(0, ("build", "copy")), tmp_path)
+    tally = Tally()
+    tally.replay("undisturbed", recording, 24, tmp_path)
+    assert tally.findings == []
+
+
 @pytest.mark.parametrize("operation", [2, 4, 18])
 def test_a_killed_writer_that_is_run_again(tmp_path: Path, operation: int) -> None:
     """Before 2 and 4, the names of the new folders were never flushed: the store could be lost."""
