@@ -2,11 +2,12 @@
 
     make campaign-power-loss ARGS="--json FILE"
 
-A process builds, changes, migrates, compacts, backs up and restores a store while every write, flush
-and change of a name is recorded. The store is then put together as a disk may hold it after a power loss before any of
-these calls (see ``disk.py``), opened, and compared with a model by exact content: it must hold the
-last acknowledged generation or the one in flight, whole, and so must its backup and the store that
-was restored from that to another folder. The next write must work, and verify must find nothing.
+A process builds, changes, migrates, compacts, backs up and restores a store while every write,
+flush and change of a name is recorded. The store is then put together as a disk may hold it after
+a power loss before any of these calls (see ``disk.py``), opened, and compared with a model by exact
+content: it must hold the last acknowledged generation or the one in flight, whole. So must its
+backup, and the store that was restored from that to another folder. The next write must work, and
+verify must find nothing.
 
 Besides undisturbed processes there are some that are killed before a file operation, with a second
 one that repeats the change, and some that go on after a power loss.
@@ -43,7 +44,7 @@ KINDS = (
 )
 KILLED_KINDS = ("build", "add", "delete", "copy", "migrate", "restore", "compact")
 _FILES = (
-    "changes comparison corpus corruption disk killed_writer model_check oracle planted_bugs"
+    "changes comparison corpus corruption disk killed_writer model_check oracle"
     " power_loss recorded_writer recording scenarios store_model"
 )
 CODE = (
@@ -176,10 +177,17 @@ def kill_and_repeat(tally: Tally, every: int, work: Path) -> None:
 
 
 def chosen(recording: DiskRecording, count: int) -> list[Moment]:
-    """Choose moments evenly over a recording and at its end, and all losses equally often."""
+    """Choose moments over a recording and at its end, and all losses equally often.
+
+    Half of them are before any call, half before one that is no write: most calls write a page.
+    """
     rng = random.Random(recording.name)
     first, last = recording.first, len(recording.operations)
-    drawn = [last] * len(LOSSES) + [rng.randint(first, last) for _ in range(count)]
+    calls = range(first, last + 1)
+    rare = [n for n in calls[:-1] if recording.operations[n].call is not DiskCall.WRITE] or calls
+    drawn = [last] * len(LOSSES)
+    for number in range(count):
+        drawn.append(rng.choice(calls if number // len(LOSSES) % 2 else rare))
     return sorted(
         (Moment(call, LOSSES[number % len(LOSSES)]) for number, call in enumerate(drawn[:count])),
         key=lambda moment: moment.call,
@@ -237,8 +245,8 @@ def problem_of(path: Path, allowed: Sequence[StoreModel], rng: random.Random) ->
 
 
 def without_path(message: str, path: Path) -> str:
-    """Return a message without the place of a store."""
-    return message.replace(str(path), "STORE")
+    """Return a message without the place of a store and of its folder."""
+    return message.replace(str(path), "STORE").replace(str(path.parent), "SHELF")
 
 
 def memory() -> str | None:

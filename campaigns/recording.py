@@ -38,8 +38,8 @@ class DiskCall(IntEnum):
 class FileCall:
     """A call that changed a file or a name, or made it durable.
 
-    ``path`` and ``target`` (of a rename or an exchange) are relative to the recorded folder. ``offset``: where
-    ``data`` was written, or the size after a truncation.
+    ``path`` and ``target`` (of a rename or an exchange) are relative to the recorded folder.
+    ``offset``: where ``data`` was written, or the size after a truncation.
     """
 
     call: DiskCall

@@ -172,9 +172,7 @@ class StoreModel:
         replicas = tuple(dict.fromkeys((*self.replicas, *planned.replicas)))
         return (
             replace(self, counted=(*known, *both), backups=backups, replicas=replicas),
-            replace(
-                planned, counted=(*planned.counted, *both), backups=backups, replicas=replicas
-            ),
+            replace(planned, counted=(*planned.counted, *both), backups=backups, replicas=replicas),
         )
 
     def _update(self, documents: Iterable[Document], *, vanish: bool) -> tuple[StoreModel, Counts]:

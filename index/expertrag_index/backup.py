@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from expertrag_index.current import write_current
-from expertrag_index.debris import recover, sweep
+from expertrag_index.debris import recover
 from expertrag_index.durable import fsync_folder, store_errors, write_durably
 from expertrag_index.errors import IndexStoreError, StoreCorruptError, StoreNotFoundError
 from expertrag_index.exchange import put_in_place
@@ -203,8 +203,8 @@ def _renumber(copy: Layout, number: int) -> Manifest:
             write_meta(connection, staged=number, oldest=number)
             write_seal(connection)
         manifest = replace(manifest, generation=number)
+        shutil.rmtree(copy.generation(own))  # the rows are no longer of this generation
         publish(copy, manifest)
-        sweep(copy, number)
     return manifest
 
 
