@@ -121,10 +121,10 @@ def _build(path: Path, chunks: int, *, labelled: bool) -> None:
 
 def _documents(count: int, *, labelled: bool) -> Iterator[Document]:
     draw = np.random.default_rng(1)
-    frequencies = 1 / np.arange(1, WORDS + 1)
+    shares = np.cumsum(1 / np.arange(1, WORDS + 1))
     for number in range(count):
         size = CHUNKS_OF_A_DOCUMENT, WORDS_OF_A_CHUNK
-        words = draw.choice(WORDS, size, p=frequencies / frequencies.sum())
+        words = np.searchsorted(shares, draw.random(size) * shares[-1])
         text = "\n\n".join(" ".join(f"w{word}" for word in chunk) + "." for chunk in words)
         labels = [LABELS[draw.integers(len(LABELS))]] if labelled and draw.random() < 0.6 else []
         yield Document(

@@ -106,7 +106,10 @@ def _making(target: Path, suffix: str) -> Iterator[Layout]:
     layout = Layout(target.with_name(f"{target.name}.{suffix}.tmp"))
     layout.root.mkdir(parents=True, exist_ok=True)
     with WriterLock(layout):
-        _empty(layout)  # a killed run may have left something
+        # a killed run may have left something; if it had exchanged the two folders, and that is
+        # not durable yet, what is here is the store that a power loss would bring back
+        fsync_folder(target.parent)
+        _empty(layout)
         layout.segments.mkdir()
         layout.generations.mkdir()
         try:

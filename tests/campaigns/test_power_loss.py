@@ -48,6 +48,17 @@ def test_a_killed_writer_that_is_run_again(tmp_path: Path, operation: int) -> No
     assert tally.findings == []
 
 
+@pytest.mark.parametrize("operation", [27, 28])
+def test_a_killed_restore_that_is_run_again(tmp_path: Path, operation: int) -> None:
+    """It was killed after the exchange; the next one deleted the old store before a flush."""
+    scenario = Scenario(5, KILLED_KINDS[:6], killed_in=5, kill=operation)
+    recording = killed(scenario, tmp_path)
+    assert recording is not None
+    tally = Tally()
+    tally.replay("killed", recording, 12, tmp_path)
+    assert tally.findings == []
+
+
 def test_a_change_without_so_many_file_operations_is_not_killed(tmp_path: Path) -> None:
     assert killed(Scenario(0, KILLED_KINDS[:1], killed_in=0, kill=1000), tmp_path) is None
 
