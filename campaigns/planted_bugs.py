@@ -105,7 +105,8 @@ PLANTS = (
         "corruption",
         "opening.py",
         "            check_seal(connection, known=known) ",
-        "            ",
+        "            pass ",
+        ("--seeds", "2", "--states", "600"),
     ),
     Plant(
         "a restricted reader's BM25 counts hidden chunks",
@@ -136,6 +137,15 @@ PLANTS = (
         "compact.py",
         "        purge(connection, previous.generation)\n",
         "",
+        ("--seed", "1"),
+    ),
+    Plant(
+        "old bug: a killed restore that is run again deleted a store that could come back",
+        "power_loss",
+        "backup.py",
+        "        fsync_folder(target.parent)\n        _empty(layout)\n",
+        "        _empty(layout)\n",
+        tuple("--seeds 1 --states 4 --again 0 --kill-in restore --kill-every 27".split()),
     ),
     Plant(
         "old bug: the generation of a restored store could be lost",

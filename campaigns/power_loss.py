@@ -116,6 +116,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=8, help="undisturbed recordings")
     parser.add_argument("--states", type=int, default=2000, help="states of these, together")
     parser.add_argument("--kill-every", type=int, default=1, help="kill before each n-th; 0: none")
+    parser.add_argument("--kill-in", choices=KILLED_KINDS, help="only in this change")
     parser.add_argument("--again", type=int, default=16, help="recordings after a power loss")
     given = parser.parse_args()
     began = time.monotonic()
@@ -130,7 +131,8 @@ def main() -> int:
             for again in range(seed, given.again, given.seeds):
                 go_on(tally, recording, again, work)
         if given.kill_every:
-            kill_and_repeat(tally, given.kill_every, work)
+            changes = [given.kill_in] if given.kill_in else KILLED_KINDS
+            kill_and_repeat(tally, given.kill_every, changes, work)
     body = {
         "recordings": dict(tally.recordings),
         "calls": dict(sorted(tally.calls.items())),
@@ -159,11 +161,11 @@ def go_on(tally: Tally, recording: DiskRecording, number: int, work: Path) -> No
         tally.replay("after a loss", after, 40, work)
 
 
-def kill_and_repeat(tally: Tally, every: int, work: Path) -> None:
-    """Kill a writer before its file operations, one after the other, and repeat the change."""
+def kill_and_repeat(tally: Tally, every: int, changes: Sequence[str], work: Path) -> None:
+    """Kill a writer before its file operations, each ``every``-th, and repeat the change."""
     progress = tqdm(desc="killed")
-    for change in range(len(KILLED_KINDS)):
-        operation = 1
+    for change in map(KILLED_KINDS.index, changes):
+        operation = every
         kinds = KILLED_KINDS[: change + 1]
         while True:
             scenario = Scenario(change, kinds, killed_in=change, kill=operation)
