@@ -145,7 +145,10 @@ PLANTS = (
         "backup.py",
         "        fsync_folder(target.parent)\n        _empty(layout)\n",
         "        _empty(layout)\n",
-        tuple("--seeds 1 --states 4 --again 0 --kill-in restore --kill-every 27".split()),
+        (
+            *("--seeds", "1", "--states", "4", "--again", "0"),
+            *("--kill-in", "restore", "--kill-every", "27"),
+        ),
     ),
     Plant(
         "old bug: the generation of a restored store could be lost",
