@@ -41,26 +41,26 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a change reported: the generation that is published after it, and its counts."""
+class Reported:
+    """What a change reports: the generation that is published after it, and its counts."""
 
     generation: int
     counts: Counts
 
 
-def apply(change: Change, path: Path, embedder: str, settings: WriterSettings) -> Outcome:
+def apply(change: Change, path: Path, embedder: str, settings: WriterSettings) -> Reported:
     """Make a change to a store of an embedder."""
     if change.kind == "compact":
-        return Outcome(compact(path, settings=settings).generation, Counts())
+        return Reported(compact(path, settings=settings).generation, Counts())
     if change.kind == "copy":
         made = backup(path, backup_of(path), force=True)
         found = restore(backup_of(path), replica_of(path), force=True)
-        return Outcome(made.generation, Counts(unchanged=found.documents))
+        return Reported(made.generation, Counts(unchanged=found.documents))
     if change.kind == "restore":
         found = restore(backup_of(path), path, force=True)
-        return Outcome(found.generation, Counts(unchanged=found.documents))
+        return Reported(found.generation, Counts(unchanged=found.documents))
     report = _written(change, path, embedder, settings)
-    return Outcome(report.generation, Counts.of(report))
+    return Reported(report.generation, Counts.of(report))
 
 
 def _written(change: Change, path: Path, embedder: str, settings: WriterSettings) -> BuildReport:
