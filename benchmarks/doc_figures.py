@@ -3,7 +3,7 @@
     python benchmarks/doc_figures.py            write
     python benchmarks/doc_figures.py --check    fail if a file is not current
 
-No figure of benchmarks/results is typed anywhere else. The pages of docs/measurements have tables
+No figure of benchmarks/results is typed anywhere else. The pages of docs have tables
 between markers (``TABLES``) and figures inside sentences (``inline_figures.py``), README.md a table
 with the most telling figures, benchmarks/results/README.md a row for each measurement, and
 expertrag/models/answers.json, which `expertrag models list` shows, the shares of right answers. A
@@ -34,9 +34,10 @@ CARRIED = ROOT / "expertrag" / "models" / "answers.json"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A generated table: its page in docs/measurements, its name there, and its results file.
+    """A generated table: its page, its name there, and its results file.
 
-    ``parts``: those of the file that it shows; none: all.
+    ``page``: a name in docs/measurements, or a path below docs. ``parts``: those of the file that
+    it shows; none: all.
     """
 
     page: str
@@ -44,6 +45,11 @@ class Table:
     source: str
     make: Callable[[Any], Iterable[str]]
     parts: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The file of the page."""
+        return ROOT / "docs" / ("" if "/" in self.page else "measurements") / f"{self.page}.md"
 
     def lines(self) -> list[str]:
         """Return the table, and whether it is stale."""
@@ -90,6 +96,8 @@ TABLES = (
     Table("reader", "experts", "reader", training_tables.reader_experts, ("experts",)),
     Table("service", "service", "service", speed_tables.service),
     Table("service", "stages", "service", speed_tables.stages),
+    Table("guide/store", "store", "store", speed_tables.store),
+    Table("guide/store", "restricted", "store", speed_tables.restricted),
     Table("search", "chunks", "search", training_tables.chunks),
     Table("search", "documents", "evaluation", training_tables.documents, ("retrieval",)),
 )
@@ -127,8 +135,7 @@ def written() -> dict[Path, str]:
     pages = [README, *sorted((ROOT / "docs").rglob("*.md"))]
     texts = {path: path.read_text(encoding="utf-8") for path in pages}
     for table in TABLES:
-        page = ROOT / "docs" / "measurements" / f"{table.page}.md"
-        texts[page] = with_table(texts[page], table.name, table.lines())
+        texts[table.path] = with_table(texts[table.path], table.name, table.lines())
     texts[README] = with_table(texts[README], "figures", (*readme_table(large), *stale_sources()))
     return {**found, **{path: filled(text) for path, text in texts.items()}}
 

@@ -77,6 +77,7 @@ def benchmarks(data: Path, store: str) -> Mapping[str, list[str]]:
             "bench_service", "--index", store, "--rounds", "1", "--seconds", "1",
             "--upserts", "1", "--calls", "5",
         ],
+        "bench-store": ["bench_store", "--chunks", "2000", "--rounds", "1", "--queries", "5"],
     }  # fmt: skip
 
 

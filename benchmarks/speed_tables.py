@@ -48,6 +48,22 @@ def stages(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | {results['baseline'][STAGES][name]:.2f} | {value:.2f} |"
 
 
+def store(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each operation of the store: its seconds of CPU and of the clock."""
+    yield from head("operation | CPU, s | clock, s")
+    for name, row in results["operations"].items():
+        yield f"| {name} | {row['cpu_s']:.3f} | {row['wall_s']:.3f} |"
+
+
+def restricted(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each run of the same queries by BM25: the whole store, and a part of it."""
+    yield from head("BM25, CPU ms a query | whole store | restricted | ratio")
+    figures = results["bm25"]
+    for run, what in (("first", "words not seen before"), ("again", "the same words again")):
+        cells = (figures[f"{side}, {run}"] for side in ("whole", "restricted", "ratio"))
+        yield f"| {what} | {' | '.join(f'{value:.2f}' for value in cells)} |"
+
+
 def hot(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each set: all passages at once -> the best first."""
     yield from head("set (questions) | right | abstains | prompts | seconds, cold | hot")

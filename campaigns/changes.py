@@ -1,4 +1,7 @@
-"""Changes of a store, as random sequences that a seed determines, for the store and its model."""
+"""Changes of a store, as random sequences that a seed determines, for the store and its model.
+
+The backup of a store and the store that is restored from it lie beside it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from pathlib import Path
 from corpus import EMBEDDERS, make_document, unstorable
 from store_model import Counts, StoreModel
 
+from expertrag_index.backup import backup, restore
 from expertrag_index.build import IndexWriter
+from expertrag_index.compact import compact
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import BuildReport, Document
 
@@ -24,7 +29,7 @@ _IDS = 24
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One run of a writer. ``kind``: build, add, delete or migrate."""
+    """One run of a writer. ``kind``: one of ``MAKERS``."""
 
     kind: str
     documents: tuple[Document, ...] = ()
@@ -35,8 +40,30 @@ class Change:
         return f"{self.kind} {self.embedder or len(self.documents or self.names)}"
 
 
-def apply(change: Change, path: Path, embedder: str, settings: WriterSettings) -> BuildReport:
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a change reports: the generation that is published after it, and its counts."""
+
+    generation: int
+    counts: Counts
+
+
+def apply(change: Change, path: Path, embedder: str, settings: WriterSettings) -> Reported:
     """Make a change to a store of an embedder."""
+    if change.kind == "compact":
+        return Reported(compact(path, settings=settings).generation, Counts())
+    if change.kind == "copy":
+        made = backup(path, backup_of(path), force=True)
+        found = restore(backup_of(path), replica_of(path), force=True)
+        return Reported(made.generation, Counts(unchanged=found.documents))
+    if change.kind == "restore":
+        found = restore(backup_of(path), path, force=True)
+        return Reported(found.generation, Counts(unchanged=found.documents))
+    report = _written(change, path, embedder, settings)
+    return Reported(report.generation, Counts.of(report))
+
+
+def _written(change: Change, path: Path, embedder: str, settings: WriterSettings) -> BuildReport:
     migrating = change.kind == "migrate"
     chosen = EMBEDDERS[change.embedder if migrating else embedder]
     with IndexWriter.open(path, chosen, settings=settings, migrating=migrating) as writer:
@@ -47,8 +74,21 @@ def apply(change: Change, path: Path, embedder: str, settings: WriterSettings) -
         return (writer.build if change.kind == "build" else writer.add)(change.documents)
 
 
+def backup_of(path: Path) -> Path:
+    """Return the place of a store's backup."""
+    return path.with_name("backup")
+
+
+def replica_of(path: Path) -> Path:
+    """Return the place of the store that is restored from a store's backup."""
+    return path.with_name("replica")
+
+
 def plan(change: Change, model: StoreModel) -> tuple[StoreModel, Counts]:
     """Return what the store must hold after a change, and what the change must report."""
+    if change.kind in ("compact", "copy", "restore"):
+        operations = {"compact": model.compact, "copy": model.copy, "restore": model.restore}
+        return operations[change.kind]()
     if change.kind == "migrate":
         return model.migrate(EMBEDDERS[change.embedder])
     if change.kind == "delete":
@@ -88,13 +128,33 @@ def make_migration(rng: random.Random, model: StoreModel) -> Change:
     return Change("migrate", embedder=rng.choice(sorted(EMBEDDERS)))
 
 
+def make_compaction(rng: random.Random, model: StoreModel) -> Change:
+    """Make a compaction."""
+    return Change("compact")
+
+
+def make_copy(rng: random.Random, model: StoreModel) -> Change:
+    """Make a backup that replaces the last one, and restore it to another folder."""
+    return Change("copy")
+
+
+def make_restoration(rng: random.Random, model: StoreModel) -> Change:
+    """Make a restore of the last backup over the store; a copy, unless one is surely there."""
+    return Change("restore" if len(model.backups) == 1 and model.backups[0] else "copy")
+
+
 MAKERS: Mapping[str, Callable[[random.Random, StoreModel], Change]] = {
     "build": make_build,
     "add": make_add,
     "delete": make_delete,
     "migrate": make_migration,
-    # a compaction or a restore is a change too: its maker goes here, its run into `apply`
+    "compact": make_compaction,
+    "copy": make_copy,
+    "restore": make_restoration,
 }
+
+NEVER_QUIET = {"compact", "restore"}
+"""Changes that publish a generation even if nothing is new."""
 
 
 def make_changes(seed: int, kinds: Sequence[str]) -> Iterator[tuple[Change, StoreModel, Counts]]:

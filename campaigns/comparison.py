@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import math
 import random
+import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from corpus import FILTERS, make_queries
-from oracle import Place, bm25, cosines, known_fields, query_vectors, stored_vector
-from store_model import StoreModel
+from changes import backup_of, replica_of
+from corpus import FILTERS, draw_labels, make_queries
+from oracle import (
+    Place,
+    bm25,
+    cosines,
+    frequency,
+    known_fields,
+    query_vectors,
+    sizes,
+    stored_vector,
+)
+from store_model import Counted, StoreModel
 
-from expertrag_index.errors import FilterError, StoreNotFoundError
+from expertrag_index import index as index_module
+from expertrag_index.backup import restore
+from expertrag_index.errors import FilterError, SearchError, StoreNotFoundError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.rows import vectors_of
 from expertrag_index.schema import connect_reader
-from expertrag_index.types import Chunk, ChunkHit, Filter
+from expertrag_index.types import Chunk, ChunkHit, Filter, TermStatistics
 
 QUERIES = 3
 DEPTH = 10
@@ -39,21 +54,67 @@ def compare_any(path: Path, models: Sequence[StoreModel], rng: random.Random) ->
     :raises BrokenPromiseError: it is in none of them, or an older generation answers.
     :raises IndexStoreError: it cannot be opened.
     """
+    return found_among(path, models, rng)[1]
+
+
+def found_among(
+    path: Path, models: Sequence[StoreModel], rng: random.Random, *, any_number: bool = False
+) -> tuple[int, StoreModel]:
+    """Open a store like ``compare_any``; return also the place of its state among ``models``.
+
+    :param any_number: do not compare the number of the generation.
+    """
     try:
         index = Index.open(path)
     except StoreNotFoundError:
-        for model in models:
+        for place, model in enumerate(models):
             if model.generation == 0:
-                return model
+                return place, model
         raise
+    problem = ", ".join(str(model.generation) for model in models)
+    problem = f"generation {index.generation} is published, not {problem}"
     with index:
         if index.degraded:
             raise BrokenPromiseError(f"an older generation answers: {index.degraded}")
-        for model in models:
-            if model.generation == index.generation:
-                return compare(index, path, model, rng)
-    allowed = ", ".join(str(model.generation) for model in models)
-    raise BrokenPromiseError(f"generation {index.generation} is published, not {allowed}")
+        error = BrokenPromiseError(problem)
+        for place, model in enumerate(models):
+            if not any_number and not 0 <= index.generation - model.generation <= model.slack:
+                continue
+            try:
+                found = compare(index, path, model, rng)
+            except BrokenPromiseError as difference:  # it may be in another state of this number
+                error = difference
+            else:
+                return place, replace(found, generation=index.generation, slack=0)
+    raise error
+
+
+def compare_copies(path: Path, models: Sequence[StoreModel], rng: random.Random) -> None:
+    """Compare what lies beside a store in one of several states: backup and restored store.
+
+    :raises BrokenPromiseError: one differs, or is missing.
+    :raises IndexStoreError: one cannot be opened, or the backup cannot be restored.
+    """
+    again = path.with_name("again")
+    backups = _known(backup_of(path), [one for model in models for one in model.backups])
+    if backups:
+        restore(backup_of(path), again)
+        found_among(again, backups, rng, any_number=True)
+        shutil.rmtree(again)
+    replicas = _known(replica_of(path), [one for model in models for one in model.replicas])
+    if replicas:
+        found_among(replica_of(path), replicas, rng, any_number=True)
+
+
+def _known(path: Path, models: Sequence[StoreModel | None]) -> list[StoreModel]:
+    """Return what a copy may hold; nothing if it is not there and need not be."""
+    known = [model for model in dict.fromkeys(models) if model]
+    if path.exists():
+        if not known:
+            raise BrokenPromiseError(f"{path.name} is there before its first change")
+    elif None in models:
+        return []
+    return known
 
 
 def compare(
@@ -63,7 +124,9 @@ def compare(
     rng: random.Random,
     queries: int = QUERIES,
 ) -> StoreModel:
-    """Compare everything that a reader can see with the model; return the model.
+    """Compare everything that readers can see with the model; return the model.
+
+    One reader sees all documents, another one has random access labels.
 
     :param path: the store, to compare its vectors too; None: an older state of it is open.
 
@@ -72,28 +135,80 @@ def compare(
 
     :raises BrokenPromiseError: anything differs.
     """
+    # else no search with a filter in a small store would use FAISS
+    index_module._EXACT_LIMIT = rng.choice((0, 256))
     places = _compare_content(index, model)
     if path and places:
         _compare_vectors(path, places, model)
+    found = _compare_searches(index, places, model, make_queries(rng, queries), rng)
+    labels = draw_labels(rng)
+    try:
+        _compare_restricted(index.restricted(labels), places, found.restricted(labels), rng)
+    except WrongRankingError as error:
+        raise WrongRankingError(f"for a reader with {labels}: {error}") from error
+    except BrokenPromiseError as error:
+        raise BrokenPromiseError(f"for a reader with {labels}: {error}") from error
+    return found
+
+
+def _compare_restricted(
+    index: Index, all_places: Mapping[int, Place], model: StoreModel, rng: random.Random
+) -> None:
+    """Compare what a restricted reader sees, and that it reads no hidden chunk or document."""
+    places = _compare_content(index, model)
+    _compare_searches(index, places, model, make_queries(rng, 2), rng)
+    hidden = {key: place for key, place in all_places.items() if key not in places}
+    if hidden:
+        key, (name, _) = rng.choice(list(hidden.items()))
+        for read in (lambda: index.chunks([key]), lambda: index.document_text(name)):
+            try:
+                read()
+            except SearchError:
+                continue
+            raise BrokenPromiseError(f"a hidden document is read: {name}")
+
+
+def _compare_searches(
+    index: Index,
+    places: Mapping[int, Place],
+    model: StoreModel,
+    queries: Sequence[str],
+    rng: random.Random,
+) -> StoreModel:
+    """Compare dense search, BM25 and the statistics of words, with and without a filter."""
     counted = model.possible
-    for query in make_queries(rng, queries):
+    for query in queries:
+        statistics = index.term_statistics(query)
         for wanted in ({}, rng.choice(FILTERS)):
             if not wanted.keys() <= known_fields(model):
                 _must_refuse(index, query, wanted)
                 continue
+            _must_equal(f"partitions of {wanted}", index.partitions(wanted), sizes(model, wanted))
             found = index.search_dense(query_vectors(model.embedder, query), DEPTH, wanted)
             problem = _differs(found, cosines(model, query, wanted), places)
             if problem:
                 raise BrokenPromiseError(f"dense search for {query!r}, {wanted}: {problem}")
             hits = index.search_lexical(query, DEPTH, wanted)
             problems = [
-                _differs(hits, bm25(model, versions, query, wanted), places) for versions in counted
+                _differs(hits, bm25(model, versions, query, wanted), places)
+                or _miscounts(statistics, versions, len(places))
+                for versions in counted
             ]
             if all(problems):
                 raise WrongRankingError(f"BM25 for {query!r}, {wanted}: {problems[0]}")
             pairs = zip(counted, problems, strict=True)
             counted = [versions for versions, problem in pairs if not problem]
     return replace(model, counted=tuple(counted))
+
+
+def _miscounts(statistics: Sequence[TermStatistics], versions: Counted, size: int) -> str:
+    """Tell how statistics of words differ from those of versions; empty if they do not."""
+    for found in statistics:
+        n = min(frequency(versions, found.term), size)
+        idf = math.log(1 + (size - n + 0.5) / (n + 0.5))
+        if found.document_frequency != n or abs(found.idf - idf) > _ROUNDING:
+            return f"{found} instead of {n} chunks, {idf:.6f}"
+    return ""
 
 
 def _compare_content(index: Index, model: StoreModel) -> dict[int, Place]:
@@ -113,13 +228,12 @@ def _compare_content(index: Index, model: StoreModel) -> dict[int, Place]:
     texts = {name: index.document_text(name) for name, _ in seen}
     _must_equal("texts", texts, {name: one.text for name, one in model.documents.items()})
     manifest = index.manifest
-    partitions: dict[str, int] = {}
-    for version in model.live.values():
-        if version.chunks:
-            size = partitions.get(version.expert, 0) + len(version.chunks)
-            partitions[version.expert] = size
-    _must_equal("partitions", dict(manifest.partitions), partitions)
-    _must_equal("counts", manifest.documents, len(model.live))
+    _must_equal("partitions", dict(manifest.partitions), sizes(model, {}))
+    _must_equal("counts", (manifest.documents, manifest.chunks), (len(model.live), len(found)))
+    _must_equal("fields", {*manifest.fields, "domain", "source"}, known_fields(model))
+    domains = Counter(document.domain for document in model.documents.values())
+    domains.pop(None, None)
+    _must_equal("domains", dict(manifest.domains), dict(domains))
     _must_equal("embedder", manifest.embedder.fingerprint, model.embedder.fingerprint)
     return {key: (chunk.document_id, chunk.ordinal) for key, chunk in found.items()}
 

@@ -17,6 +17,7 @@ from expertrag_index.types import Document, Filter
 
 WORDS = tuple(f"word{number}" for number in range(60))
 FOLDERS = ("notes", "manuals", "letters")
+LABELS = ("red", "green", "blue")
 EMBEDDERS: Mapping[str, HashingEmbedder] = {
     "hashing": HashingEmbedder(),
     "wider": HashingEmbedder(dimension=48, fingerprint="wider-1"),
@@ -46,6 +47,7 @@ def make_document(rng: random.Random, number: int, folder: str | None = None) ->
     }
     if rng.random() < 0.1:
         metadata["rare"] = True
+    labels = rng.sample(LABELS, rng.randint(1, 2)) if rng.random() < 0.4 else []
     return Document(
         id=f"doc{number}",
         text=make_text(rng, rng.choice((12, 40, 90))),
@@ -53,6 +55,7 @@ def make_document(rng: random.Random, number: int, folder: str | None = None) ->
         metadata=metadata,
         domain=rng.choice((None, None, "legal", "finance", "gardens")),
         source=f"/{chosen}/{number}.txt",
+        labels=tuple(sorted(labels)),
     )
 
 
@@ -72,6 +75,11 @@ def make_queries(rng: random.Random, count: int) -> list[str]:
     """Make queries of one to four words, some of them in no document."""
     words = (*WORDS, "unheard0", "mark7")
     return [" ".join(rng.sample(words, rng.randint(1, 4))) for _ in range(count)]
+
+
+def draw_labels(rng: random.Random) -> list[str]:
+    """Draw the access labels of a reader, now and then none, or one that no document has."""
+    return rng.sample((*LABELS, "unheard"), rng.randint(0, 2))
 
 
 def write_folder(rng: random.Random, folder: Path, numbers: Sequence[int]) -> dict[str, str]:

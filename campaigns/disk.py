@@ -2,7 +2,8 @@
 
 A file's content is durable once it was flushed (fsync or fdatasync), and a name once its folder
 was: POSIX promises no more. Until then each write, truncation and change of a name may be lost
-alone, whatever came before or after it, and of a write each sector. A rename is atomic.
+alone, whatever came before or after it, and of a write each sector. A rename is atomic, and so is
+an exchange of two names.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class Disk:
             self._rename(number, operation.path, made)
         elif operation.call is DiskCall.REMOVE:
             self._rename(number, operation.path, None)
-        elif operation.call is DiskCall.RENAME:
+        elif operation.call in (DiskCall.RENAME, DiskCall.EXCHANGE):
             self._move(number, operation)
         elif operation.call is DiskCall.SYNC:
             self._flush(self._nodes[operation.inode] if operation.path else self._root)
@@ -142,7 +143,9 @@ class Disk:
         (old, name), (new, other) = self._folder(operation.path), self._folder(operation.target)
         if old is not new:
             raise ValueError(f"{operation}: renames between folders are not modelled")
-        old.pending.append(_Names(number, {name: None, other: old.now()[name]}))
+        now = old.now()
+        left = now[other] if operation.call is DiskCall.EXCHANGE else None
+        old.pending.append(_Names(number, {name: left, other: now[name]}))
 
     def _flush(self, node: _File | _Folder) -> None:
         if isinstance(node, _File):

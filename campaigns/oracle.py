@@ -78,9 +78,22 @@ def bm25(
     return found
 
 
+def frequency(counted: Iterable[Version], word: str) -> int:
+    """Count the chunks that have a word."""
+    return sum(word in words for version in counted for words in _words_of(version))
+
+
 def admitted(model: StoreModel, wanted: Filter) -> list[Version]:
     """Return the live versions that a filter admits."""
     return [version for version in model.live.values() if _passes(version, wanted)]
+
+
+def sizes(model: StoreModel, wanted: Filter) -> dict[str, int]:
+    """Count the chunks that a filter admits, by expert."""
+    found: Counter[str] = Counter()
+    for version in admitted(model, wanted):
+        found[version.expert] += len(version.chunks)
+    return {expert: count for expert, count in found.items() if count}
 
 
 def known_fields(model: StoreModel) -> set[str]:

@@ -101,6 +101,63 @@ PLANTS = (
         "SELECT key, title, text FROM chunks WHERE removed_in = ? AND added_in = ? AND ordinal < 1",
     ),
     Plant(
+        "ignored seal of the full-text index",
+        "corruption",
+        "opening.py",
+        "            check_seal(connection, known=known) ",
+        "            pass ",
+        ("--seeds", "2", "--states", "600"),
+    ),
+    Plant(
+        "a restricted reader's BM25 counts hidden chunks",
+        "model_check",
+        "restricted_lexical.py",
+        "        self._lengths: _Counts = lengths[np.isin(keys, live)]\n"
+        "        mean = float(self._lengths.mean()) ",
+        "        self._lengths: _Counts = lengths[np.isin(keys, live)]\n"
+        "        mean = float(lengths.mean()) ",
+    ),
+    Plant(
+        "a restricted reader's filter finds hidden chunks",
+        "model_check",
+        "index.py",
+        "            keys = np.intersect1d(keys, self._generation.live, assume_unique=True)\n",
+        "            pass\n",
+    ),
+    Plant(
+        "skipped flush of a folder before the store that it replaces is deleted",
+        "power_loss",
+        "exchange.py",
+        "        fsync_folder(target.parent)\n        shutil",
+        "        shutil",
+    ),
+    Plant(
+        "a compaction keeps deleted chunks in the full-text index",
+        "model_check",
+        "compact.py",
+        "        purge(connection, previous.generation)\n",
+        "",
+        ("--seed", "1"),
+    ),
+    Plant(
+        "old bug: a killed restore that is run again deleted a store that could come back",
+        "power_loss",
+        "backup.py",
+        "        fsync_folder(target.parent)\n        _empty(layout)\n",
+        "        _empty(layout)\n",
+        (
+            *("--seeds", "1", "--states", "4", "--again", "0"),
+            *("--kill-in", "restore", "--kill-every", "27"),
+        ),
+    ),
+    Plant(
+        "old bug: the generation of a restored store could be lost",
+        "power_loss",
+        "backup.py",
+        "    _flush_folders(copy.root)\n    return size",
+        "    fsync_folder(copy.root)\n    return size",
+    ),
+    Plant(
         "old bug: a new store's folder could be lost after its first build",
         "power_loss",
         "publish.py",
@@ -148,7 +205,7 @@ def main() -> int:
         "controls": [asdict(done) for done in controls],
         "seconds": round(time.monotonic() - began, 1),
     }
-    results_file.write(given.json, body, CODE)
+    results_file.write(given.json, body, (*CODE, "campaigns/planted_bugs.py"))
     print(f"{body['found']} of {len(hunts)} planted bugs found", file=sys.stderr)
     return int(body["found"] != len(hunts) or body["false_alarms"] != 0)
 

@@ -2,11 +2,12 @@
 
     make campaign-power-loss ARGS="--json FILE"
 
-A process builds, changes and migrates a store while every write, flush and change of a name is
-recorded. The store is then put together as a disk may hold it after a power loss before any of
-these calls (see ``disk.py``), opened, and compared with a model by exact content: it must hold the
-last acknowledged generation or the one in flight, whole. The next write must work, and verify must
-find nothing.
+A process builds, changes, migrates, compacts, backs up and restores a store while every write,
+flush and change of a name is recorded. The store is then put together as a disk may hold it after
+a power loss before any of these calls (see ``disk.py``), opened, and compared with a model by exact
+content: it must hold the last acknowledged generation or the one in flight, whole. So must its
+backup, and the store that was restored from that to another folder. The next write must work, and
+verify must find nothing.
 
 Besides undisturbed processes there are some that are killed before a file operation, with a second
 one that repeats the change, and some that go on after a power loss.
@@ -27,7 +28,7 @@ from pathlib import Path
 
 import results_file
 from changes import SETTINGS, Change, apply, embedder_of, plan
-from comparison import compare_any
+from comparison import compare_any, compare_copies
 from corpus import make_document
 from disk import LOSSES, Tree, write_tree
 from recording import DiskCall
@@ -37,10 +38,13 @@ from tqdm import tqdm
 
 from expertrag_index.verify import verify
 
-KINDS = ("build", "add", "delete", "add", "migrate", "build", "delete", "add", "migrate", "add")
-KILLED_KINDS = ("build", "add", "delete", "migrate")
+KINDS = (
+    *("build", "add", "copy", "delete", "restore", "compact", "add", "migrate", "build"),
+    *("copy", "delete", "add", "migrate", "restore", "add"),
+)
+KILLED_KINDS = ("build", "add", "delete", "copy", "migrate", "restore", "compact")
 _FILES = (
-    "changes comparison corpus corruption disk killed_writer model_check oracle planted_bugs"
+    "changes comparison corpus corruption disk killed_writer model_check oracle"
     " power_loss recorded_writer recording scenarios store_model"
 )
 CODE = (
@@ -112,6 +116,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=8, help="undisturbed recordings")
     parser.add_argument("--states", type=int, default=2000, help="states of these, together")
     parser.add_argument("--kill-every", type=int, default=1, help="kill before each n-th; 0: none")
+    parser.add_argument("--kill-in", choices=KILLED_KINDS, help="only in this change")
     parser.add_argument("--again", type=int, default=16, help="recordings after a power loss")
     given = parser.parse_args()
     began = time.monotonic()
@@ -126,7 +131,8 @@ def main() -> int:
             for again in range(seed, given.again, given.seeds):
                 go_on(tally, recording, again, work)
         if given.kill_every:
-            kill_and_repeat(tally, given.kill_every, work)
+            changes = [given.kill_in] if given.kill_in else KILLED_KINDS
+            kill_and_repeat(tally, given.kill_every, changes, work)
     body = {
         "recordings": dict(tally.recordings),
         "calls": dict(sorted(tally.calls.items())),
@@ -155,11 +161,11 @@ def go_on(tally: Tally, recording: DiskRecording, number: int, work: Path) -> No
         tally.replay("after a loss", after, 40, work)
 
 
-def kill_and_repeat(tally: Tally, every: int, work: Path) -> None:
-    """Kill a writer before its file operations, one after the other, and repeat the change."""
+def kill_and_repeat(tally: Tally, every: int, changes: Sequence[str], work: Path) -> None:
+    """Kill a writer before its file operations, each ``every``-th, and repeat the change."""
     progress = tqdm(desc="killed")
-    for change in range(len(KILLED_KINDS)):
-        operation = 1
+    for change in map(KILLED_KINDS.index, changes):
+        operation = every
         kinds = KILLED_KINDS[: change + 1]
         while True:
             scenario = Scenario(change, kinds, killed_in=change, kill=operation)
@@ -173,10 +179,17 @@ def kill_and_repeat(tally: Tally, every: int, work: Path) -> None:
 
 
 def chosen(recording: DiskRecording, count: int) -> list[Moment]:
-    """Choose moments evenly over a recording and at its end, and all losses equally often."""
+    """Choose moments over a recording and at its end, and all losses equally often.
+
+    Half of them are before any call, half before one that is no write: most calls write a page.
+    """
     rng = random.Random(recording.name)
     first, last = recording.first, len(recording.operations)
-    drawn = [last] * len(LOSSES) + [rng.randint(first, last) for _ in range(count)]
+    calls = range(first, last + 1)
+    rare = [n for n in calls[:-1] if recording.operations[n].call is not DiskCall.WRITE] or calls
+    drawn = [last] * len(LOSSES)
+    for number in range(count):
+        drawn.append(rng.choice(calls if number // len(LOSSES) % 2 else rare))
     return sorted(
         (Moment(call, LOSSES[number % len(LOSSES)]) for number, call in enumerate(drawn[:count])),
         key=lambda moment: moment.call,
@@ -222,6 +235,7 @@ def problem_of(path: Path, allowed: Sequence[StoreModel], rng: random.Random) ->
     """Return which promise a store breaks that must be in one of several states; empty: none."""
     try:
         model = compare_any(path, allowed, rng)
+        compare_copies(path, allowed, rng)
         change = Change("add", (make_document(rng, 99),))
         after, _ = plan(change, model)
         apply(change, path, embedder_of(model), SETTINGS[0])
@@ -233,8 +247,8 @@ def problem_of(path: Path, allowed: Sequence[StoreModel], rng: random.Random) ->
 
 
 def without_path(message: str, path: Path) -> str:
-    """Return a message without the place of a store."""
-    return message.replace(str(path), "STORE")
+    """Return a message without the place of a store and of its folder."""
+    return message.replace(str(path), "STORE").replace(str(path.parent), "SHELF")
 
 
 def memory() -> str | None:

@@ -15,7 +15,7 @@ from changes import SETTINGS, apply, embedder_of, make_changes
 from corpus import EMBEDDERS
 from killed_writer import killed_before
 from scenarios import MARKS, STORE, Scenario, mark
-from store_model import Counts, StoreModel
+from store_model import StoreModel
 
 from expertrag_index.index import Index
 
@@ -33,11 +33,11 @@ def main() -> None:
                 os.write(marks, mark("begun", number))
                 dies = scenario.kill if number == scenario.killed_in else 0
                 with killed_before(dies, files_only=True):
-                    report = apply(change, folder / STORE, embedder_of(before), settings)
+                    outcome = apply(change, folder / STORE, embedder_of(before), settings)
                 os.write(marks, mark("done", number))
                 again = scenario.again and number == scenario.start  # it may be there already
-                if not again and Counts.of(report) != counts:
-                    raise SystemExit(f"{change} reported {report}, wanted {counts}")
+                if not again and outcome.counts != counts:
+                    raise SystemExit(f"{change} reported {outcome}, wanted {counts}")
                 if scenario.reader:
                     readers.enter_context(Index.open(folder / STORE))
             before = model

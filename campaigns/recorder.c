@@ -29,7 +29,7 @@ struct header {
   uint32_t path, target, data, unused;
 };
 
-enum { CREATE = 1, MAKE_FOLDER, WRITE, TRUNCATE, SYNC, RENAME, REMOVE };
+enum { CREATE = 1, MAKE_FOLDER, WRITE, TRUNCATE, SYNC, RENAME, REMOVE, EXCHANGE };
 
 /* The next definition of a function: that of the C library. */
 #define REAL(name) \
@@ -185,25 +185,32 @@ FLUSH(fsync)
 FLUSH(fdatasync)
 
 /* Names. */
-static int renamed(int from, const char *old, int to, const char *new, int failed) {
+static int renamed(int kind, int from, const char *old, int to, const char *new, int failed) {
   char first[PATH_MAX], second[PATH_MAX];
   path_at(from, old, first);
   path_at(to, new, second);
   if (!failed && (*first || *second)) {
     if (!*first || !*second) fail("a rename into or out of the folder");
-    record(RENAME, first, second, 0, 0, "", 0);
+    record(kind, first, second, 0, 0, "", 0);
   }
   return failed;
 }
 
 int rename(const char *old, const char *new) {
   REAL(rename);
-  return renamed(AT_FDCWD, old, AT_FDCWD, new, real(old, new));
+  return renamed(RENAME, AT_FDCWD, old, AT_FDCWD, new, real(old, new));
 }
 
 int renameat(int from, const char *old, int to, const char *new) {
   REAL(renameat);
-  return renamed(from, old, to, new, real(from, old, to, new));
+  return renamed(RENAME, from, old, to, new, real(from, old, to, new));
+}
+
+int renameat2(int from, const char *old, int to, const char *new, unsigned int flags) {
+  REAL(renameat2);
+  if (flags & ~RENAME_EXCHANGE) fail("a rename with flags that are not modelled");
+  int kind = flags & RENAME_EXCHANGE ? EXCHANGE : RENAME;
+  return renamed(kind, from, old, to, new, real(from, old, to, new, flags));
 }
 
 static int removed(int base, const char *name, int failed) {

@@ -31,14 +31,15 @@ class DiskCall(IntEnum):
     SYNC = 5
     RENAME = 6
     REMOVE = 7
+    EXCHANGE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class FileCall:
     """A call that changed a file or a name, or made it durable.
 
-    ``path`` and ``target`` (of a rename) are relative to the recorded folder. ``offset``: where
-    ``data`` was written, or the size after a truncation.
+    ``path`` and ``target`` (of a rename or an exchange) are relative to the recorded folder.
+    ``offset``: where ``data`` was written, or the size after a truncation.
     """
 
     call: DiskCall

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -54,13 +54,17 @@ class Counts:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class StoreModel:
     """A published generation; 0 before the first one. Changes return the next state.
 
     ``counted``: what may be in the full-text index, in which deleted chunks stay until the
     generation that follows. It is certain except after a crash. ``published``: all versions that
     were ever live; a writer drops others, the debris of a crash, when it starts.
+    ``backups`` and ``replicas``: what the store's backup may hold, and the store that was restored
+    from it to another folder; also certain except after a crash, and None before the first one.
+    ``slack``: how much higher the generation's number may be. A restore takes the number after the
+    last one that it finds, which a killed writer may have left without publishing it.
     """
 
     generation: int = 0
@@ -68,6 +72,9 @@ class StoreModel:
     live: Mapping[str, Version] = field(default_factory=dict)
     counted: tuple[Counted, ...] = (frozenset(),)
     published: Counted = frozenset()
+    backups: tuple[StoreModel | None, ...] = (None,)
+    replicas: tuple[StoreModel | None, ...] = (None,)
+    slack: int = 0
 
     @property
     def possible(self) -> list[Counted]:
@@ -109,6 +116,43 @@ class StoreModel:
             return self, counts
         return replace(self._next(live), embedder=embedder), counts
 
+    def compact(self) -> tuple[StoreModel, Counts]:
+        """Publish the same documents, without deleted chunks in the full-text index."""
+        counted = frozenset(self.live.values())
+        return replace(self, generation=self.generation + 1, counted=(counted,)), Counts()
+
+    def copy(self) -> tuple[StoreModel, Counts]:
+        """Back the store up, and restore the backup to another folder."""
+        backup = replace(self, backups=(None,), replicas=(None,), counted=tuple(self.possible))
+        counts = Counts(unchanged=len(self.live))
+        return replace(self, backups=(backup,), replicas=(backup,)), counts
+
+    def restore(self) -> tuple[StoreModel, Counts]:
+        """Replace the store by its backup, under a new number."""
+        (backup,) = self.backups
+        assert backup is not None, "there is a backup"
+        lowest = max(backup.generation, self.generation + 1)
+        highest = max(backup.generation + backup.slack, self.generation + self.slack + 2)
+        restored = replace(
+            backup,
+            generation=lowest,
+            slack=highest - lowest,
+            backups=self.backups,
+            replicas=self.replicas,
+        )
+        return restored, Counts(unchanged=len(backup.live))
+
+    def restricted(self, labels: Collection[str]) -> StoreModel:
+        """Return what a reader with these access labels sees, as a store of its own."""
+        if not any(version.document.labels for version in self.live.values()):
+            return self
+        live = {
+            name: version
+            for name, version in self.live.items()
+            if not version.document.labels or set(labels) & set(version.document.labels)
+        }
+        return replace(self, live=live, counted=(frozenset(live.values()),))
+
     def repaired(self) -> StoreModel:
         """Return the generation that a repair of derived files publishes: the same documents."""
         live = frozenset(self.live.values())
@@ -124,9 +168,11 @@ class StoreModel:
         staged = frozenset(planned.live.values())
         known = (*self.possible, frozenset(self.live.values()))
         both = tuple(counted | staged for counted in known)
+        backups = tuple(dict.fromkeys((*self.backups, *planned.backups)))
+        replicas = tuple(dict.fromkeys((*self.replicas, *planned.replicas)))
         return (
-            replace(self, counted=(*known, *both)),
-            replace(planned, counted=(*planned.counted, *both)),
+            replace(self, counted=(*known, *both), backups=backups, replicas=replicas),
+            replace(planned, counted=(*planned.counted, *both), backups=backups, replicas=replicas),
         )
 
     def _update(self, documents: Iterable[Document], *, vanish: bool) -> tuple[StoreModel, Counts]:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from expertrag_index.current import write_current
-from expertrag_index.debris import recover, sweep
+from expertrag_index.debris import recover
 from expertrag_index.durable import fsync_folder, store_errors, write_durably
 from expertrag_index.errors import IndexStoreError, StoreCorruptError, StoreNotFoundError
 from expertrag_index.exchange import put_in_place
@@ -106,7 +106,10 @@ def _making(target: Path, suffix: str) -> Iterator[Layout]:
     layout = Layout(target.with_name(f"{target.name}.{suffix}.tmp"))
     layout.root.mkdir(parents=True, exist_ok=True)
     with WriterLock(layout):
-        _empty(layout)  # a killed run may have left something
+        # a killed run may have left something; if it had exchanged the two folders, and that is
+        # not durable yet, what is here is the store that a power loss would bring back
+        fsync_folder(target.parent)
+        _empty(layout)
         layout.segments.mkdir()
         layout.generations.mkdir()
         try:
@@ -203,8 +206,8 @@ def _renumber(copy: Layout, number: int) -> Manifest:
             write_meta(connection, staged=number, oldest=number)
             write_seal(connection)
         manifest = replace(manifest, generation=number)
+        shutil.rmtree(copy.generation(own))  # the rows are no longer of this generation
         publish(copy, manifest)
-        sweep(copy, number)
     return manifest
 
 
@@ -213,8 +216,7 @@ def _write_sums(copy: Layout) -> None:
         f"{_sum_of(file)}  {file.relative_to(copy.root).as_posix()}\n"
         for file in sorted(_files(copy.root))
     ]
-    for folder in (copy.segments, copy.generations):
-        fsync_folder(folder)
+    _flush_folders(copy.root)
     write_durably(copy.root / SUMS, "".join(lines).encode())
 
 
@@ -253,9 +255,15 @@ def _copy_files(
             os.fsync(writer.fileno())
         if state.hexdigest() != expected:
             return size, name
-        fsync_folder(target.parent)
         progress("restore", done, len(sums))
+    _flush_folders(copy.root)
     return size, ""
+
+
+def _flush_folders(root: Path) -> None:
+    """Make all names in a folder durable, and those in the folders below it."""
+    for folder in (root, *filter(Path.is_dir, root.rglob("*"))):
+        fsync_folder(folder)
 
 
 def _files(root: Path) -> list[Path]:

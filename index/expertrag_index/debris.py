@@ -46,7 +46,7 @@ def recover(layout: Layout, connection: sqlite3.Connection) -> int:
         if sealed:  # a damaged state keeps a seal that does not match it
             write_seal(connection)
     adopt(connection)
-    sweep(layout, current)
+    sweep(layout, current, meta.oldest)
     return current
 
 
@@ -77,9 +77,14 @@ def purge(connection: sqlite3.Connection, oldest: int) -> None:
         )
 
 
-def sweep(layout: Layout, generation: int) -> None:
-    """Delete the manifests and derived files that neither ``generation`` nor the one before use."""
-    keep = {layout.generation(number).name for number in (generation, generation - 1)}
+def sweep(layout: Layout, generation: int, oldest: int = 0) -> None:
+    """Delete the manifests and derived files that neither ``generation`` nor the one before use.
+
+    :param oldest: the oldest generation whose rows are there; a killed writer may have dropped
+        those of the one before.
+    """
+    numbers = (generation, max(generation - 1, oldest))
+    keep = {layout.generation(number).name for number in numbers}
     for folder in layout.generations.iterdir():
         if folder.name not in keep:
             shutil.rmtree(folder)

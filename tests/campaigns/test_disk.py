@@ -85,6 +85,13 @@ def test_a_rename_is_atomic() -> None:
     assert states(disk, "reordered") == [{"a": b"new", "b": b""}, {"b": b"new"}]
 
 
+def test_an_exchange_is_atomic() -> None:
+    other = FileCall(DiskCall.CREATE, "b", inode=6)
+    exchange = FileCall(DiskCall.EXCHANGE, "a", "b")
+    disk = after(CREATE, write(0, b"one"), FLUSH_FILE, other, FLUSH_FOLDER, exchange)
+    assert states(disk, "reordered") == [{"a": b"", "b": b"one"}, {"a": b"one", "b": b""}]
+
+
 def test_an_inode_is_used_again() -> None:
     gone = FileCall(DiskCall.REMOVE, "a")
     again = FileCall(DiskCall.CREATE, "c", inode=5)

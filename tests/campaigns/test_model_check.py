@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from changes import SETTINGS, Change, apply, plan
-from comparison import BrokenPromiseError, WrongRankingError, compare_any
+from comparison import BrokenPromiseError, WrongRankingError, compare_any, compare_copies
 from corpus import make_document
 from model_check import OPERATIONS, checked
 from store_model import StoreModel, Version
 
 from expertrag_index.errors import StoreNotFoundError
+from expertrag_index.types import Document
 
 
 @pytest.mark.slow
@@ -26,6 +27,7 @@ def test_stores_hold_what_their_models_do() -> None:
         done += operations
     assert sum(done[name] for name in OPERATIONS) == 75
     assert done.keys() > {"add", "build", "delete", "migrate", "kill", "read", "repair"}
+    assert done.keys() > {"compact", "copy", "restore"}
 
 
 @pytest.fixture
@@ -56,6 +58,34 @@ def test_a_document_that_differs_is_told(
     path, model = store
     with pytest.raises(BrokenPromiseError, match="differ"):
         compare_any(path, [changed(model, **fields)], random.Random(0))
+
+
+def test_what_a_restricted_reader_must_not_see_is_told(tmp_path: Path) -> None:
+    red = Document("red", "word1 word2.", labels=("red",))
+    model, _ = plan(change := Change("build", (red, Document("all", "word1."))), StoreModel())
+    apply(change, tmp_path / "store", "hashing", SETTINGS[0])
+    compare_any(tmp_path / "store", [model], random.Random(0))
+    secret = {"red": Version(replace(red, labels=("blue",)), "general")}
+    wrong = replace(model, live={**model.live, **secret})
+    with pytest.raises(BrokenPromiseError, match="for a reader with"):
+        for seed in range(9):
+            compare_any(tmp_path / "store", [wrong], random.Random(seed))
+
+
+def test_a_backup_that_differs_is_told(store: tuple[Path, StoreModel]) -> None:
+    path, model = store
+    copied, _ = plan(Change("copy"), model)
+    with pytest.raises(BrokenPromiseError, match="backup is there before"):
+        (path.parent / "backup").mkdir()
+        compare_copies(path, [model], random.Random(0))
+    (path.parent / "backup").rmdir()
+    apply(Change("copy"), path, "hashing", SETTINGS[0])
+    compare_copies(path, [copied], random.Random(0))
+    for copies in ("replicas", "backups"):
+        other = (changed(model, text="word1 other."),)
+        wrong = replace(copied, **{copies: other})  # type: ignore[arg-type]
+        with pytest.raises(BrokenPromiseError, match="differ"):
+            compare_copies(path, [wrong], random.Random(0))
 
 
 def test_a_wrong_generation_a_missing_store_and_wrong_scores_are_told(

@@ -30,10 +30,29 @@ def test_no_acknowledged_change_is_lost(tmp_path: Path, reader: bool) -> None:
     assert tally.findings == []
 
 
+def test_a_backup_and_a_restored_store_survive_a_power_loss(tmp_path: Path) -> None:
+    """The name of a restored store's generation was never flushed: it could be lost."""
+    recording = recorded(Scenario(0, ("build", "copy")), tmp_path)
+    tally = Tally()
+    tally.replay("undisturbed", recording, 24, tmp_path)
+    assert tally.findings == []
+
+
 @pytest.mark.parametrize("operation", [2, 4, 18])
 def test_a_killed_writer_that_is_run_again(tmp_path: Path, operation: int) -> None:
     """Before 2 and 4, the names of the new folders were never flushed: the store could be lost."""
     recording = killed(Scenario(0, KILLED_KINDS[:1], killed_in=0, kill=operation), tmp_path)
+    assert recording is not None
+    tally = Tally()
+    tally.replay("killed", recording, 12, tmp_path)
+    assert tally.findings == []
+
+
+@pytest.mark.parametrize("operation", [27, 28])
+def test_a_killed_restore_that_is_run_again(tmp_path: Path, operation: int) -> None:
+    """It was killed after the exchange; the next one deleted the old store before a flush."""
+    scenario = Scenario(5, KILLED_KINDS[:6], killed_in=5, kill=operation)
+    recording = killed(scenario, tmp_path)
     assert recording is not None
     tally = Tally()
     tally.replay("killed", recording, 12, tmp_path)

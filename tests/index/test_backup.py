@@ -24,6 +24,7 @@ from expertrag_index.errors import (
     StoreNotFoundError,
 )
 from expertrag_index.index import Index
+from expertrag_index.layout import Layout
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import Document
 from expertrag_index.verify import verify
@@ -190,6 +191,13 @@ def test_a_damaged_store_is_not_backed_up(store: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreCorruptError, match=r"'doc2'.*index repair"):
         backup(store, tmp_path / "copy")
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_restored_store_has_its_one_generation(store: Path, tmp_path: Path) -> None:
+    """Under the number before it, there is none that it could fall back to."""
+    backup(store, tmp_path / "copy")
+    assert restore(tmp_path / "copy", store, force=True).generation == 2
+    assert Layout(store).generation_numbers() == [2]
 
 
 def test_restore_waits_for_no_writer_and_readers_go_over(

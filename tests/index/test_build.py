@@ -236,3 +236,23 @@ def test_rejects_vectors_of_another_shape(tmp_path: Path, hashing: Any) -> None:
         pytest.raises(IndexStoreError, match="shape"),
     ):
         writer.build(CORPUS)
+
+
+def test_a_writer_drops_a_generation_whose_rows_a_killed_one_has_dropped(
+    tmp_path: Path, hashing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could not be opened, and nothing compared its files with their checksums."""
+
+    def die(layout: Layout, number: int) -> None:
+        raise PowerCutError
+
+    store = tmp_path / "store"
+    build(store, hashing, CORPUS[:30])
+    build(store, hashing, CORPUS[:40])
+    assert Layout(store).generation_numbers() == [2, 1]
+    with monkeypatch.context() as patch, pytest.raises(PowerCutError):
+        patch.setattr("expertrag_index.publish.write_current", die)
+        build(store, hashing, CORPUS[:20])
+    assert verify(store).problems == ()
+    assert Layout(store).generation_numbers() == [2]
+    assert build(store, hashing, CORPUS[:20]).generation == 3
