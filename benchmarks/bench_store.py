@@ -113,13 +113,14 @@ def main() -> None:
 
 
 def _build(path: Path, chunks: int, *, labelled: bool) -> None:
-    documents = _documents(chunks // CHUNKS_OF_A_DOCUMENT, labelled=labelled)
+    documents = documents_of(chunks // CHUNKS_OF_A_DOCUMENT, labelled=labelled)
     total = chunks // CHUNKS_OF_A_DOCUMENT
     with IndexWriter.open(path, RandomEmbedder()) as writer:
         writer.build(tqdm(documents, f"{path.name} documents", total))
 
 
-def _documents(count: int, *, labelled: bool) -> Iterator[Document]:
+def documents_of(count: int, *, labelled: bool) -> Iterator[Document]:
+    """Yield documents of random words, four chunks each."""
     draw = np.random.default_rng(1)
     shares = np.cumsum(1 / np.arange(1, WORDS + 1))
     for number in range(count):
