@@ -87,6 +87,7 @@ PLANTS = (
         "manifest.py",
         "        intact = _canonical(body) == data\n",
         "        intact = True\n",
+        ("--seeds", "2", "--states", "400"),
     ),
     Plant(
         "lost write: deleted chunks",
