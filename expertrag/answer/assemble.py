@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -76,10 +75,8 @@ class Models:
         :raises ExpertRAGError: if it cannot be served with these models.
         """
         config = self._config
-        with self._lock, ThreadPoolExecutor(1) as beside:
-            loading = beside.submit(self._loaded_generator)
-            embedder = self._embedder(store)
-            generator = loading.result()
+        with self._lock:  # one after the other: concurrent imports of transformers can deadlock
+            embedder, generator = self._embedder(store), self._loaded_generator()
         reload = replace(config.model, embedder=AUTO_EMBEDDER)
         return Pipeline(
             store,
