@@ -75,7 +75,7 @@ class Models:
         :raises ExpertRAGError: if it cannot be served with these models.
         """
         config = self._config
-        with self._lock:  # one after the other: concurrent imports of transformers can deadlock
+        with self._lock:  # one after the other: ``quiet`` lets one thread load at a time
             embedder, generator = self._embedder(store), self._loaded_generator()
         reload = replace(config.model, embedder=AUTO_EMBEDDER)
         return Pipeline(
