@@ -212,12 +212,27 @@ def main() -> int:
     return int(body["found"] != len(hunts) or body["false_alarms"] != 0)
 
 
+PREFER_COPY = """
+import pathlib, sys
+from importlib.machinery import PathFinder
+
+class Copy:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] == "expertrag_index":
+            return PathFinder.find_spec(name, path or [str(pathlib.Path(__file__).parent)])
+
+sys.meta_path.insert(0, Copy)
+"""
+"""Run at the start of every process: an editable installation would come before PYTHONPATH."""
+
+
 def hunt(plant: Plant) -> Hunt:
     """Run the campaign that must find a fault, on a copy of the store that has it."""
     with tempfile.TemporaryDirectory() as work:
         package = Path(work) / "expertrag_index"
         shutil.copytree(Path(expertrag_index.__file__).parent, package)
         plant_in(plant, package)
+        (Path(work) / "sitecustomize.py").write_text(PREFER_COPY, encoding="utf-8")
         arguments = plant.arguments or SIZES[plant.campaign]
         return _hunt(plant.name, plant.campaign, arguments, [work, *sys.path])
 

@@ -8,7 +8,7 @@ import sqlite3
 
 from expertrag_index.current import read_current
 from expertrag_index.errors import StoreCorruptError, StoreNotFoundError
-from expertrag_index.layout import Layout
+from expertrag_index.layout import Layout, parse_generation
 from expertrag_index.opening import read_manifest
 from expertrag_index.schema import NEVER, read_meta, write_meta, write_origin
 from expertrag_index.seal import adopt, is_sealed, write_seal
@@ -83,15 +83,19 @@ def sweep(layout: Layout, generation: int, oldest: int = 0) -> None:
     :param oldest: the oldest generation whose rows are there; a killed writer may have dropped
         those of the one before.
     """
-    numbers = (generation, max(generation - 1, oldest))
-    keep = {layout.generation(number).name for number in numbers}
+    keep = {generation, max(generation - 1, oldest)}
     for folder in layout.generations.iterdir():
-        if folder.name not in keep:
+        number = parse_generation(folder.name)
+        if number is None or number > generation:  # was never published
             shutil.rmtree(folder)
+    numbers = layout.generation_numbers()
     try:
-        manifests = [read_manifest(layout, number) for number in layout.generation_numbers()]
+        manifests = [read_manifest(layout, number) for number in numbers if number in keep]
     except StoreCorruptError:
-        return  # unknown which files are used: keep all until the manifest is repaired
+        return  # an older manifest may tell what this one did, and which files are used
+    for number in numbers:
+        if number not in keep:
+            shutil.rmtree(layout.generation(number))
     used = {entry.file for manifest in manifests for entry in manifest.files}
     for file in layout.segments.iterdir():
         if file.name not in used:

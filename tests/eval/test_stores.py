@@ -65,7 +65,7 @@ def test_a_store_is_built_once_by_corpus_embedder_and_unit(
     }
     with Index.open(store) as index:
         assert (index.manifest.documents, index.size) == (150, 150)
-        assert set(index.manifest.calibration) == {"fusion", "coverage"}
+        assert set(index.manifest.calibration) == {"fusion", "coverage", "measured"}
     counted: Any = Counted(embedder)
     assert build(DATA / "beir_small", by=counted) == (store, ())
     assert counted.texts == 0
