@@ -7,7 +7,6 @@ models.
 
 from __future__ import annotations
 
-import re
 import shutil
 import threading
 import time
@@ -22,8 +21,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound
+from expertrag.api.validation import NAME
 from expertrag.audit import Audit
 from expertrag.runtime.error_mapping import translated_errors
+from expertrag_index.layout import Layout
 
 if TYPE_CHECKING:
     from expertrag.answer.pipeline import Pipeline
@@ -34,9 +35,7 @@ DEFAULT = "default"
 MOST = 1_000
 """Most collections of one tenant that calls have created."""
 
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _NO_TENANT = "_"
-_DATABASE = "store.db"
 _DROP_WAIT_S = 30.0
 _MOST_OPEN = 64
 """Collections that are open at a time. An open one has up to ten files, however small it is, and
@@ -285,7 +284,7 @@ class Collections:
         for path in self._folder.glob("*/*"):
             tenant = "" if path.parent.name == _NO_TENANT else path.parent.name + "/"
             key = tenant + path.name
-            if _is_key(key) and (path / _DATABASE).exists():
+            if _is_key(key) and Layout(path).database.exists():
                 yield key
 
     def _sweep(self, folder: Path) -> None:

@@ -36,6 +36,9 @@ MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
 MAX_CORRECT_ANSWER_BYTES = 4 * 1024
 MAX_LABELS = 64
 
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+"""Names of tenants and of collections: they are also names of folders."""
+
 _ANSWER_ID = re.compile(r"[0-9a-f]{32}")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from expertrag.api.access import EVERYTHING, Access
 from expertrag.api.errors import InvalidArgument, PermissionDenied
+from expertrag.api.validation import NAME
 from expertrag.auth.quota import Quota
 
 
@@ -24,7 +24,6 @@ class Scope(StrEnum):
 
 
 ALL_SCOPES = frozenset(Scope)
-_TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,11 @@ class Caller:
     scopes: frozenset[Scope] = ALL_SCOPES
     access: Access = EVERYTHING
     quota: Quota = field(default_factory=Quota)
+
+    @property
+    def known_id(self) -> str:
+        """``id``; empty for a caller that showed nothing."""
+        return "" if self.id == LOCAL.id else self.id
 
     def require(self, scope: Scope) -> None:
         """Check a scope.
@@ -72,7 +76,7 @@ def check_tenant(tenant: str) -> None:
 
     :raises InvalidArgument: it is no name.
     """
-    if tenant and not _TENANT.fullmatch(tenant):
+    if tenant and not NAME.fullmatch(tenant):
         raise InvalidArgument(
             f"tenant: {tenant!r:.80} must be 1 to 63 lower-case letters, digits, - and _",
             reason="INVALID_FIELD",

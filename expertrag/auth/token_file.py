@@ -30,6 +30,7 @@ from expertrag.api.errors import Conflict, InvalidArgument, NotFound
 from expertrag.api.validation import check_labels
 from expertrag.auth.caller import Caller, Scope, check_access, check_tenant, parse_scopes
 from expertrag.auth.quota import Quota
+from expertrag.runtime.files import file_state
 
 PREFIX = "ert"
 FORMAT = 1
@@ -180,7 +181,7 @@ class ServedTokens:
         with self._lock:
             if time.monotonic() - self._looked >= _POLL_S:
                 self._looked = time.monotonic()
-                if _stamp(self._path) != self._stamp:
+                if file_state(self._path) != self._stamp:
                     self._follow()
             return self._tokens
 
@@ -198,7 +199,7 @@ class ServedTokens:
                 _log_unusable(error.message)
 
     def _read(self) -> None:
-        stamp = _stamp(self._path)
+        stamp = file_state(self._path)
         tokens = {token.id: token for token in read_tokens(self._path)}
         self._tokens, self._stamp, self._looked = tokens, stamp, time.monotonic()
 
@@ -269,23 +270,11 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
 def _write(path: Path, tokens: list[Token]) -> None:
     text = json.dumps({"format": FORMAT, "tokens": [_dump(token) for token in tokens]}, indent=2)
-    temporary = path.with_name(path.name + ".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    from expertrag_index.durable import write_durably  # loads SQLite
+
+    write_durably(path, f"{text}\n".encode(), mode=_MODE)
 
 
 def _dump(token: Token) -> dict[str, Any]:

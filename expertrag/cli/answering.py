@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 SAMPLING = Sampling()
 LOAD_TIMEOUT_S = 600.0
 SYSTEM_CA = "system"
-CERT_ENV, KEY_ENV = f"{ENV_PREFIX}CLIENT_CERT", f"{ENV_PREFIX}CLIENT_KEY"
 
 server_option = flag(
     "--server",
@@ -142,7 +140,9 @@ class ServerOptions:
     def _tls(self) -> Tls | bool | None:
         if self.ca is None or self.ca == SYSTEM_CA:
             return True if self.ca else None
-        return Tls(self.ca, os.environ.get(CERT_ENV) or None, os.environ.get(KEY_ENV) or None)
+        from expertrag.client.connection import tls_of
+
+        return tls_of(self.ca)
 
     @property
     def deadline(self) -> _Timeout:

@@ -53,9 +53,8 @@ class Connection:
         :raises InvalidArgument: a token would cross a network in the clear.
         """
         token = token if token is not None else os.environ.get(TOKEN_ENV) or None
-        if tls is None and os.environ.get(CA_ENV):
-            cert, key = os.environ.get(CERT_ENV), os.environ.get(KEY_ENV)
-            tls = Tls(os.environ[CA_ENV], cert or None, key or None)
+        if tls is None and (ca := os.environ.get(CA_ENV)):
+            tls = tls_of(ca)
         found = Tls() if tls is True else tls or None
         local = address.startswith("unix:") or is_loopback(address.rpartition(":")[0])
         if token is not None and not (found or local or insecure):
@@ -106,6 +105,11 @@ class Connection:
                 )
             found = (*found, ("authorization", f"Bearer {text.strip()}"))
         return found or None
+
+
+def tls_of(ca: str) -> Tls:
+    """Return TLS with certificates of a file, and the client's own from the environment."""
+    return Tls(ca, os.environ.get(CERT_ENV) or None, os.environ.get(KEY_ENV) or None)
 
 
 def _read(name: str | os.PathLike[str] | None) -> bytes | None:

@@ -1,6 +1,7 @@
 """Configuration: flag over environment (``EXPERTRAG_…``) over TOML file over default.
 
 schema.py   the dataclasses: defaults, ranges, help
+setting.py  one key: its names, and its check
 loading.py  merges the sources; unknown keys are errors
 render.py   prints the effective values with their origins, and the table of the page config.md
 """
@@ -13,7 +14,6 @@ from expertrag.config.schema import (
     AUTO_GENERATOR,
     AUTO_PROBE,
     AUTO_READER,
-    ENV_PREFIX,
     NO_PROBE,
     NO_READER,
     TOGETHER,
@@ -28,11 +28,11 @@ from expertrag.config.schema import (
     QuotaConfig,
     SearchConfig,
     ServiceConfig,
-    Setting,
     TlsConfig,
     needs_fitted_gate,
     settings,
 )
+from expertrag.config.setting import ENV_PREFIX, Setting
 
 __all__ = [
     "AUTO_EMBEDDER",

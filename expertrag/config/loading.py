@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.config.schema import ENV_PREFIX, Config, Setting, invalid, settings
+from expertrag.config.schema import Config, settings
+from expertrag.config.setting import ENV_PREFIX, Setting, invalid
 
 CONFIG_ENV = f"{ENV_PREFIX}CONFIG"
 """Environment variable of ``--config``."""

@@ -6,7 +6,8 @@ import json
 from itertools import groupby
 
 from expertrag.config.loading import Loaded
-from expertrag.config.schema import Setting, settings
+from expertrag.config.schema import settings
+from expertrag.config.setting import Setting
 
 
 def render(loaded: Loaded) -> str:

@@ -6,15 +6,12 @@ fields.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from typing import Any
+from dataclasses import dataclass, field, fields, is_dataclass
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import AnswerRequest
+from expertrag.config.setting import Setting, invalid, option, setting_of, validate
 
-ENV_PREFIX = "EXPERTRAG_"
 AUTO_EMBEDDER = "auto"
 AUTO_GENERATOR = "auto"
 AUTO_GATE = "auto"
@@ -24,19 +21,6 @@ AUTO_PROBE = "auto"
 NO_PROBE = "none"
 TOGETHER = "together"
 TRAINING_FREE = "training-free"
-
-
-def option(
-    default: object,
-    help: str,
-    *,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    choices: Sequence[str] = (),
-) -> Any:
-    """Return a field; its type is the annotation (str, int, float, bool, float | None)."""
-    limits = {"minimum": minimum, "maximum": maximum, "choices": tuple(choices)}
-    return field(default=default, metadata={"help": help, **limits})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +76,7 @@ class ModelConfig:
     )
 
     def __post_init__(self) -> None:
-        _validate(self, "model")
+        validate(self, "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +127,7 @@ class GateConfig:
         return self.bundle not in (AUTO_GATE, TRAINING_FREE)
 
     def __post_init__(self) -> None:
-        _validate(self, "gate")
+        validate(self, "gate")
         ways = ("threshold", "target_rate", "answer_value_s")
         given = [name for name in ways if getattr(self, name) is not None]
         if len(given) > 1:
@@ -171,7 +155,7 @@ class SearchConfig:
     )
 
     def __post_init__(self) -> None:
-        _validate(self, "search")
+        validate(self, "search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +200,7 @@ class ServiceConfig:
     )
 
     def __post_init__(self) -> None:
-        _validate(self, "service")
+        validate(self, "service")
         if self.default_deadline_s > self.max_deadline_s:
             message = f"is {self.default_deadline_s:g}, over max_deadline_s {self.max_deadline_s:g}"
             raise invalid("service.default_deadline_s", f"{message}; lower it")
@@ -237,7 +221,7 @@ class CollectionsConfig:
     )
 
     def __post_init__(self) -> None:
-        _validate(self, "collections")
+        validate(self, "collections")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +245,7 @@ class AuthConfig:
     )
 
     def __post_init__(self) -> None:
-        _validate(self, "auth")
+        validate(self, "auth")
         if (self.jwt_issuer or self.jwt_audience) and not self.jwt_keys:
             raise invalid("auth.jwt_keys", "is unset; set it to the provider's public keys")
 
@@ -277,7 +261,7 @@ class TlsConfig:
     )
 
     def __post_init__(self) -> None:
-        _validate(self, "tls")
+        validate(self, "tls")
         if bool(self.cert) != bool(self.key):
             missing = "key" if self.cert else "cert"
             raise invalid(f"tls.{missing}", "is unset; give both the certificate and its key")
@@ -300,7 +284,7 @@ class QuotaConfig:
     concurrent: int | None = option(None, "Concurrent calls.", minimum=1)
 
     def __post_init__(self) -> None:
-        _validate(self, "quota")
+        validate(self, "quota")
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +295,7 @@ class AuditConfig:
     texts: bool = option(False, "Also log the questions; otherwise the file holds no text.")
 
     def __post_init__(self) -> None:
-        _validate(self, "audit")
+        validate(self, "audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +312,7 @@ class LogConfig:
     )
 
     def __post_init__(self) -> None:
-        _validate(self, "log")
+        validate(self, "log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,50 +332,7 @@ class Config:
     log: LogConfig = field(default_factory=LogConfig)
 
     def __post_init__(self) -> None:
-        _validate(self, "")
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One key of the configuration: its names, type, default, help and limits."""
-
-    section: str
-    name: str
-    kind: type[str] | type[int] | type[float] | type[bool]
-    default: str | int | float | bool | None
-    help: str
-    minimum: float | None
-    maximum: float | None
-    choices: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        """Name in a file and in messages: ``service.address``."""
-        return f"{self.section}.{self.name}" if self.section else self.name
-
-    @property
-    def env(self) -> str:
-        """Name of the environment variable."""
-        return ENV_PREFIX + self.key.replace(".", "_").upper()
-
-    @property
-    def flag(self) -> str:
-        """Name of the flag: ``--address``; a name that is vague alone includes its section."""
-        if self.key == "collections.folder":
-            return "--collections"
-        if self.section in ("audit", "collections", "log", "quota", "tls") or self.name == "bundle":
-            return f"--{self.section}-{self.name}".replace("_", "-")
-        return "-k" if self.name == "k" else "--" + self.name.replace("_", "-")
-
-    @property
-    def limits(self) -> str:
-        """Allowed values in words; empty if any value is allowed."""
-        if self.choices:
-            return ", ".join(self.choices)
-        if self.minimum is None:
-            return ""
-        upper = "" if self.maximum is None else f" to {self.maximum:g}"
-        return f"{self.minimum:g}{upper}" if upper else f"at least {self.minimum:g}"
+        validate(self, "")
 
 
 def settings() -> tuple[Setting, ...]:
@@ -399,15 +340,10 @@ def settings() -> tuple[Setting, ...]:
     found = []
     for item in fields(Config):
         if is_dataclass(item.default_factory):
-            found += [_setting(item.name, inner) for inner in fields(item.default_factory)]
+            found += [setting_of(item.name, inner) for inner in fields(item.default_factory)]
         else:
-            found.append(_setting("", item))
+            found.append(setting_of("", item))
     return tuple(found)
-
-
-def invalid(key: str, message: str) -> InvalidArgument:
-    """Return the error for a key; its message starts with the key."""
-    return InvalidArgument(f"{key}: {message}", reason="INVALID_CONFIG", metadata={"field": key})
 
 
 def needs_fitted_gate() -> InvalidArgument:
@@ -417,74 +353,3 @@ def needs_fitted_gate() -> InvalidArgument:
         "needs a calibrated probability of benefit, which the training-free gate does not give; "
         "set gate.bundle to a fitted gate",
     )
-
-
-_KINDS: dict[str, type[str] | type[int] | type[float] | type[bool]] = {
-    "str": str,
-    "int": int,
-    "float": float,
-    "float | None": float,
-    "int | None": int,
-    "bool | None": bool,
-    "bool": bool,
-}
-
-
-_KIND_NAMES: dict[type, str] = {
-    str: "a string",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-}
-
-
-def _setting(section: str, item: Field[Any]) -> Setting:
-    return Setting(
-        section=section,
-        name=item.name,
-        kind=_KINDS[str(item.type)],
-        default=None if item.default is MISSING else item.default,
-        help=item.metadata["help"],
-        minimum=item.metadata["minimum"],
-        maximum=item.metadata["maximum"],
-        choices=item.metadata["choices"],
-    )
-
-
-def _validate(config: Any, section: str) -> None:
-    """Check every option of a dataclass against its type and limits."""
-    for item in fields(config):
-        if "help" in item.metadata:
-            setting = _setting(section, item)
-            complaint = _complaint(setting, getattr(config, item.name))
-            if complaint:
-                raise invalid(setting.key, complaint)
-
-
-def _complaint(setting: Setting, value: object) -> str:
-    if value is None and setting.default is None:
-        return ""
-    if not _has_kind(setting.kind, value):
-        return f"is {value!r}; give {_KIND_NAMES[setting.kind]}"
-    if setting.choices and value not in setting.choices:
-        return f"is {value!r}; choose one of {setting.limits}"
-    if isinstance(value, str):
-        empty = not value and setting.default != ""
-        return "is empty; give a value or omit it" if empty else ""
-    if not _in_range(setting, float(value)):  # type: ignore[arg-type]  # a number by now
-        return f"is {value}; choose {setting.limits}"
-    return ""
-
-
-def _has_kind(kind: type, value: object) -> bool:
-    """Check the type: a bool is not a number; an int is accepted for a float."""
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (int, float) if kind is float else kind)
-
-
-def _in_range(setting: Setting, value: float) -> bool:
-    if not math.isfinite(value):
-        return False
-    above = setting.minimum is None or value >= setting.minimum
-    return above and (setting.maximum is None or value <= setting.maximum)

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import structlog
 
-_RETRY_SECONDS = 30.0  # after a failed replacement
+from expertrag.runtime.files import file_state
 
-FileState = tuple[int, int] | None
-"""Inode and modification time in nanoseconds; None if the file is missing."""
+_RETRY_SECONDS = 30.0  # after a failed replacement
 
 
 class HotSwap:
@@ -32,7 +31,7 @@ class HotSwap:
         self._replace = replace
         self._what = what
         self._lock = threading.Lock()
-        self._seen = _state(file)
+        self._seen = file_state(file)
         self._retry_at = 0.0
         self._log = structlog.get_logger(f"expertrag.{what}")
 
@@ -41,12 +40,12 @@ class HotSwap:
 
         :param wait: wait for a replacement that another thread is running.
         """
-        if _state(self._file) == self._seen or time.monotonic() < self._retry_at:
+        if file_state(self._file) == self._seen or time.monotonic() < self._retry_at:
             return
         if not self._lock.acquire(blocking=wait):
             return
         try:
-            if _state(self._file) != self._seen:
+            if file_state(self._file) != self._seen:
                 self._run()
         # Loading may raise anything (a damaged file, CUDA out of memory); requests that the old
         # object can serve must not fail.
@@ -62,15 +61,6 @@ class HotSwap:
             self._run()
 
     def _run(self) -> None:
-        seen = _state(self._file)  # before it is read: it may change meanwhile
+        seen = file_state(self._file)  # before it is read: it may change meanwhile
         self._replace()
         self._seen = seen
-
-
-def _state(file: Path) -> FileState:
-    """Identify a version of a file, cheaply enough for every request."""
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns

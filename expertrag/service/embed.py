@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from expertrag.runtime.stop import Stop
 from expertrag.service.runtime import Servicer
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import embed_pb2
 from expertrag.v1.embed_pb2_grpc import EmbedServiceServicer
 from expertrag.wire.embed import embed_from_proto, vectors_to_proto
+
+if TYPE_CHECKING:
+    from expertrag.answer.pipeline import Pipeline
 
 
 class EmbedService(Servicer, EmbedServiceServicer):
@@ -17,14 +22,10 @@ class EmbedService(Servicer, EmbedServiceServicer):
         self, request: embed_pb2.EmbedRequest, context: Context
     ) -> embed_pb2.EmbedResponse:
         """Encode a batch."""
-        opened = self._runtime.opener(request.collection)
         ask = embed_from_proto(request)
 
-        def work(stop: Stop) -> embed_pb2.EmbedResponse:
-            with opened() as pipeline:
-                vectors = pipeline.embed(
-                    ask.texts, role=ask.role, domain=ask.domain, should_stop=stop
-                )
-                return vectors_to_proto(vectors, pipeline.info().embedder)
+        def work(pipeline: Pipeline, stop: Stop) -> embed_pb2.EmbedResponse:
+            vectors = pipeline.embed(ask.texts, role=ask.role, domain=ask.domain, should_stop=stop)
+            return vectors_to_proto(vectors, pipeline.info().embedder)
 
-        return await self._runtime.workers.run(CallKind.EMBED, context, work)
+        return await self._runtime.run(CallKind.EMBED, context, request.collection, work)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from expertrag.api.types import GateDecision, GateEvent
-from expertrag.auth import LOCAL
-from expertrag.runtime.stop import Stop
+from expertrag.api.types import GateEvent
 from expertrag.service.call import CALL
 from expertrag.service.cost import Cost
 from expertrag.service.runtime import Servicer
@@ -21,22 +19,17 @@ class GateService(Servicer, GateServiceServicer):
         self, request: gate_pb2.DecideRequest, context: Context
     ) -> gate_pb2.DecideResponse:
         """Decide and explain."""
-        opened = self._runtime.opener(request.collection)
         ask = decide_from_proto(request)
-
-        def work(stop: Stop) -> GateDecision:
-            with opened() as pipeline:
-                return pipeline.decide(
-                    ask.question,
-                    ask.mode,
-                    threshold=ask.threshold,
-                    domain=ask.domain,
-                    should_stop=stop,
-                )
-
         call, cost = CALL.get(), Cost(ask.question)
         self._runtime.quotas.check(call.caller, "tokens")
-        decision = await self._runtime.workers.run(CallKind.GATE, context, work)
+        decision = await self._runtime.run(
+            CallKind.GATE,
+            context,
+            request.collection,
+            lambda pipeline, stop: pipeline.decide(
+                ask.question, ask.mode, threshold=ask.threshold, domain=ask.domain, should_stop=stop
+            ),
+        )
         event = GateEvent(decision)
         call.note(event)
         cost.note(event)
@@ -49,11 +42,9 @@ class GateService(Servicer, GateServiceServicer):
     ) -> gate_pb2.ReportFeedbackResponse:
         """Store feedback."""
         audit = self._runtime.collections.audit
-        caller = CALL.get().caller.id
+        caller = CALL.get().caller.known_id
         feedback = feedback_from_proto(request)
         await self._runtime.workers.run(
-            CallKind.FEEDBACK,
-            context,
-            lambda stop: audit.feedback(feedback, "" if caller == LOCAL.id else caller),
+            CallKind.FEEDBACK, context, lambda stop: audit.feedback(feedback, caller)
         )
         return gate_pb2.ReportFeedbackResponse()

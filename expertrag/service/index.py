@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from expertrag.answer.collections import DEFAULT, tenant_of
+from expertrag.answer.collections import DEFAULT
 from expertrag.api.errors import PermissionDenied
-from expertrag.api.types import IndexStats, UpdateReport
+from expertrag.api.types import IndexStats
 from expertrag.auth import Caller
-from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
 from expertrag.service.idempotency import Responses
 from expertrag.service.runtime import Runtime, Servicer, key_of
@@ -40,14 +39,14 @@ class IndexService(Servicer, IndexServiceServicer):
             lambda: self._charge(caller, 1),
         )
         collection, key = await upload.begin()
-        opened = self._runtime.opener(collection)
-
-        def work(stop: Stop) -> UpdateReport:
-            with opened() as pipeline:
-                return pipeline.upsert(upload.documents(stop))
 
         async def write() -> index_pb2.UpsertResponse:
-            report = await self._write(collection, context, work)
+            report = await self._runtime.run(
+                CallKind.WRITE,
+                context,
+                collection,
+                lambda pipeline, stop: pipeline.upsert(upload.documents(stop)),
+            )
             await self._observe(collection, context)
             return upsert_to_proto(report)
 
@@ -58,16 +57,16 @@ class IndexService(Servicer, IndexServiceServicer):
     ) -> index_pb2.DeleteResponse:
         """Delete documents by id."""
         self._check_writable()
-        opened = self._runtime.opener(request.collection)
         ids = list(request.ids)
         self._charge(CALL.get().caller, len(ids))
 
-        def work(stop: Stop) -> UpdateReport:
-            with opened() as pipeline:
-                return pipeline.delete(ids)
-
         async def write() -> index_pb2.DeleteResponse:
-            report = await self._write(request.collection, context, work)
+            report = await self._runtime.run(
+                CallKind.WRITE,
+                context,
+                request.collection,
+                lambda pipeline, stop: pipeline.delete(ids),
+            )
             await self._observe(request.collection, context)
             return delete_to_proto(report)
 
@@ -81,12 +80,6 @@ class IndexService(Servicer, IndexServiceServicer):
         stats = await self._stats(request.collection, context)
         shown = replace(stats, degraded=without_paths(stats.degraded))
         return index_pb2.StatsResponse(stats=stats_to_proto(shown))
-
-    async def _write(
-        self, collection: str, context: Context, work: Callable[[Stop], UpdateReport]
-    ) -> UpdateReport:
-        tenant = tenant_of(key_of(collection, CALL.get().caller))
-        return await self._runtime.workers.run(CallKind.WRITE, context, work, tenant)
 
     def _check_writable(self) -> None:
         if not self._runtime.config.allow_writes:
@@ -112,10 +105,6 @@ class IndexService(Servicer, IndexServiceServicer):
             self._runtime.metrics.observe_index(await self._stats(collection, context))
 
     async def _stats(self, collection: str, context: Context) -> IndexStats:
-        opened = self._runtime.opener(collection)
-
-        def work(stop: Stop) -> IndexStats:
-            with opened() as pipeline:
-                return pipeline.stats()
-
-        return await self._runtime.workers.run(CallKind.READ, context, work)
+        return await self._runtime.run(
+            CallKind.READ, context, collection, lambda pipeline, stop: pipeline.stats()
+        )

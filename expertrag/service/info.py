@@ -6,8 +6,6 @@ from dataclasses import replace
 
 from expertrag._version import __version__
 from expertrag.api import validation
-from expertrag.api.types import ServerInfo
-from expertrag.runtime.stop import Stop
 from expertrag.service.runtime import Servicer
 from expertrag.service.status import without_paths
 from expertrag.service.workers import CallKind, Context
@@ -27,13 +25,9 @@ class InfoService(Servicer, InfoServiceServicer):
                 max_query_bytes=validation.MAX_QUERY_BYTES,
                 max_k=validation.MAX_K,
             )
-        opened = self._runtime.opener(request.collection)
-
-        def work(stop: Stop) -> ServerInfo:
-            with opened() as pipeline:
-                return pipeline.info()
-
-        info = await self._runtime.workers.run(CallKind.READ, context, work)
+        info = await self._runtime.run(
+            CallKind.READ, context, request.collection, lambda pipeline, stop: pipeline.info()
+        )
         index = info.index and replace(info.index, degraded=without_paths(info.index.degraded))
         problems = tuple(map(without_paths, info.problems))
         return info_to_proto(replace(info, index=index, problems=problems))

@@ -13,7 +13,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
-from expertrag.auth import LOCAL, Authenticator, Caller
+from expertrag.auth import Authenticator, Caller
 from expertrag.runtime.tracing import call_span
 from expertrag.service.call import CALL, Call, request_id_of
 from expertrag.service.grpc_server import ClientGone
@@ -26,7 +26,7 @@ from expertrag.service.workers import Context
 
 _log = structlog.get_logger("expertrag.service")
 
-STRANGER_S = 0.1
+UNAUTHENTICATED_S = 0.1
 """How long a caller that has shown no token may delay others by sending nothing."""
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in the stubs only
@@ -46,7 +46,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._authenticator = authenticator
         self._quotas = quotas
         self._in_flight = in_flight
-        self._strangers = InFlight(each=RECEIVING, seconds=STRANGER_S)
+        self._unauthenticated = InFlight(each=RECEIVING, seconds=UNAUTHENTICATED_S)
 
     async def intercept_service(
         self,
@@ -59,7 +59,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         if not path.startswith("/expertrag.v1."):
-            return self._unidentified(handler)
+            return self._without_token(handler)
         method = path.removeprefix("/expertrag.v1.")
         behaviour, factory = _behaviour_and_factory(handler)
 
@@ -75,14 +75,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         wrapper: Handler = factory(wrapped, reader, handler.response_serializer)
         return wrapper
 
-    def _unidentified(self, handler: Handler) -> Handler:
+    def _without_token(self, handler: Handler) -> Handler:
         """Return a handler of health checks, which anyone may send, up to 8 MiB each."""
         if handler.request_streaming:
             return handler
         behaviour, factory = _behaviour_and_factory(handler)
 
         async def wrapped(_messages: Any, context: Context) -> Any:
-            return await behaviour(await self._strangers.receive("", context.read), context)
+            return await behaviour(await self._unauthenticated.receive("", context.read), context)
 
         read, write = handler.request_deserializer, handler.response_serializer
         wrapper: Handler = factory(wrapped, read, write)
@@ -141,7 +141,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 method=method,
                 code=code,
                 ms=round(call.seconds * 1000, 1),
-                **({} if call.caller.id == LOCAL.id else {"caller": call.caller.id}),
+                **({"caller": known} if (known := call.caller.known_id) else {}),
                 **call.facts,
             )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from expertrag.api.types import RetrieveResult
-from expertrag.runtime.stop import Stop
 from expertrag.service.runtime import Servicer
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import retrieve_pb2
@@ -18,11 +16,11 @@ class RetrieveService(Servicer, RetrieveServiceServicer):
         self, request: retrieve_pb2.RetrieveRequest, context: Context
     ) -> retrieve_pb2.RetrieveResponse:
         """Return the best passages."""
-        opened = self._runtime.opener(request.collection)
         query = request_from_proto(request)
-
-        def work(stop: Stop) -> RetrieveResult:
-            with opened() as pipeline:
-                return pipeline.retrieve(query, stop)
-
-        return result_to_proto(await self._runtime.workers.run(CallKind.RETRIEVE, context, work))
+        result = await self._runtime.run(
+            CallKind.RETRIEVE,
+            context,
+            request.collection,
+            lambda pipeline, stop: pipeline.retrieve(query, stop),
+        )
+        return result_to_proto(result)

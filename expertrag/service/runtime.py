@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from expertrag.answer.collections import DEFAULT, unknown_collection
+from expertrag.answer.collections import DEFAULT, tenant_of, unknown_collection
 from expertrag.api.errors import Unavailable
 from expertrag.audit import Asker
-from expertrag.auth import LOCAL, Caller, Scope
+from expertrag.auth import Caller, Scope
 from expertrag.config import ServiceConfig
+from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
 from expertrag.service.metrics import Metrics
 from expertrag.service.quotas import Quotas
-from expertrag.service.workers import Workers
+from expertrag.service.workers import CallKind, Context, Workers
 
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
     from expertrag.answer.pipeline import Pipeline
 
+T = TypeVar("T")
 Opener: TypeAlias = "Callable[[], AbstractContextManager[Pipeline]]"
 
 
@@ -55,8 +57,7 @@ class Runtime:
         """
         collections, caller = self.collections, CALL.get().caller
         key = key_of(collection, caller)
-        local = caller.id == LOCAL.id
-        asked_by = Asker("" if local else caller.id, "" if key == DEFAULT else key)
+        asked_by = Asker(caller.known_id, "" if key == DEFAULT else key)
 
         @contextmanager
         def opened() -> Iterator[Pipeline]:
@@ -64,6 +65,28 @@ class Runtime:
                 yield pipeline.serving(caller.access, asked_by)
 
         return opened
+
+    async def run(
+        self,
+        kind: CallKind,
+        context: Context,
+        collection: str,
+        work: Callable[[Pipeline, Stop], T],
+    ) -> T:
+        """Run ``work`` on a collection in a worker thread.
+
+        Raises as ``opener`` and ``Workers.run`` do.
+
+        :param collection: its name in the request; empty for the caller's default.
+        """
+        opened = self.opener(collection)
+
+        def on_pipeline(stop: Stop) -> T:
+            with opened() as pipeline:
+                return work(pipeline, stop)
+
+        tenant = tenant_of(key_of(collection, CALL.get().caller))
+        return await self.workers.run(kind, context, on_pipeline, tenant)
 
 
 def key_of(collection: str, caller: Caller) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import structlog
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.config import AuthConfig, TlsConfig
+from expertrag.runtime.files import file_state
 from expertrag.runtime.network import is_loopback
 from expertrag.service.address import Address
 
@@ -95,15 +95,7 @@ class _Files:
 
     def _stamps(self) -> tuple[object, ...]:
         names = (self._tls.cert, self._tls.key, self._tls.client_ca)
-        return tuple(_stamp(name) for name in names if name)
-
-
-def _stamp(name: str) -> tuple[int, int, int] | None:
-    try:
-        found = os.stat(name)
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+        return tuple(file_state(name) for name in names if name)
 
 
 def _pem(field: str, name: str) -> bytes:

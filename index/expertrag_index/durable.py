@@ -50,10 +50,11 @@ def flush_names_above(folder: Path) -> None:
             return
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Replace the content of ``path`` atomically."""
+def write_durably(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Replace the content of ``path`` atomically; ``mode`` is limited by the umask."""
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -6,6 +6,7 @@ values; ``$ne`` is the negation of ``$eq``: it holds if no value is equal.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,6 +56,20 @@ def compile_filter(wanted: Filter, fields: Iterable[str]) -> Condition:
         " AND ".join(part.sql for part in parts) or "1",
         tuple(value for part in parts for value in part.values),
     )
+
+
+def canonical(wanted: Filter) -> str:
+    """Return a filter as JSON, the same for equal filters.
+
+    :raises FilterError: it holds something that is no JSON value.
+    """
+    plain = {
+        name: dict(value) if isinstance(value, Mapping) else value for name, value in wanted.items()
+    }
+    try:
+        return json.dumps(plain, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise FilterError(f"a filter holds JSON values only: {error}") from error
 
 
 def _named(known: Iterable[str]) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import sqlite3
 import threading
-import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -16,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag_index import spelling
+from expertrag_index.caching import cached
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import (
     EmbedderMismatchError,
-    FilterError,
     SearchError,
     StoreCorruptError,
 )
-from expertrag_index.filters import compile_filter
+from expertrag_index.filters import canonical, compile_filter
 from expertrag_index.groups import read_groups
 from expertrag_index.labels import all_labels, restrict
 from expertrag_index.layout import Layout
@@ -83,9 +81,9 @@ class Index:
         # a generation never changes, so these caches cannot become stale
         self._lock = threading.Lock()
         self._labels: frozenset[str] | None = None
-        self._select = _cached(self._compute_selection, 32)
-        self._terms = _cached(self._compute_terms, 64)
-        self._respell = _cached(self._compute_respelled, 64)
+        self._select = cached(self._compute_selection, 32)
+        self._terms = cached(self._compute_terms, 64)
+        self._respell = cached(self._compute_respelled, 64)
 
     @classmethod
     def open(
@@ -386,15 +384,7 @@ class Index:
     def _selection(self, wanted: Filter | None) -> Selection | None:
         if not wanted:
             return None
-        plain = {
-            name: dict(value) if isinstance(value, Mapping) else value
-            for name, value in wanted.items()
-        }
-        try:
-            canonical = json.dumps(plain, sort_keys=True)
-        except (TypeError, ValueError) as error:
-            raise FilterError(f"a filter holds JSON values only: {error}") from error
-        return self._select(canonical)
+        return self._select(canonical(wanted))
 
     def _compute_selection(self, wanted: str) -> Selection:
         condition = compile_filter(json.loads(wanted), self.manifest.fields)
@@ -457,16 +447,3 @@ class Index:
 def _check_k(k: int) -> None:
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
         raise SearchError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r:.20}")
-
-
-def _cached(method: Callable[[str], T], size: int) -> functools._lru_cache_wrapper[T]:
-    """Cache a method of one object, without a cycle of references that would keep it alive."""
-    weak = weakref.WeakMethod(method)
-
-    @functools.lru_cache(maxsize=size)
-    def call(key: str) -> T:
-        alive = weak()
-        assert alive is not None  # its caller holds it
-        return alive(key)
-
-    return call

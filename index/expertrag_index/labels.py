@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from expertrag_index.description import domains_of, fields_of
 from expertrag_index.rows import sorted_keys
 from expertrag_index.schema import LABELS, LIVE
 from expertrag_index.selection import rows_by_partition
@@ -27,19 +25,6 @@ _PATH = f'$."{LABELS}"'
 _ADMITS = f"""(json_type(d.metadata, '{_PATH}') IS NULL
     OR EXISTS (SELECT 1 FROM json_each(d.metadata, '{_PATH}') l
                WHERE l.value IN (SELECT value FROM json_each(?))))"""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelCondition:
-    """A SQL condition on documents (alias ``d``), and its one value."""
-
-    sql: str
-    value: str
-
-
-def admits(labels: Collection[str]) -> LabelCondition:
-    """Return the condition that a reader with these labels sees a document."""
-    return LabelCondition(_ADMITS, json.dumps(sorted(labels)))
 
 
 def has_labels(connection: sqlite3.Connection, generation: int, *, before: bool) -> bool:
@@ -65,37 +50,29 @@ def restrict(generation: Generation, labels: Collection[str]) -> Generation:
 
     The counts, fields and domains of its manifest are those of this part.
     """
-    number, condition = generation.manifest.generation, admits(labels)
-    values = (number, number, condition.value)
+    number, seen = generation.manifest.generation, json.dumps(sorted(labels))
     with generation.pool.connection() as connection:
         live = sorted_keys(
             connection.execute(
                 f"""SELECT c.key FROM documents d CROSS JOIN chunks c ON c.document = d.row
-                WHERE {LIVE.format("c")} AND {condition.sql}""",
-                values,
+                WHERE {LIVE.format("c")} AND {_ADMITS}""",
+                (number, number, seen),
             )
         )
-        documents = 0
-        domains: Counter[str] = Counter()
-        fields: dict[str, str] = {}
-        for domain, metadata in connection.execute(
-            f"SELECT d.domain, d.metadata FROM documents d WHERE {LIVE.format('d')} "
-            f"AND {condition.sql}",
-            values,
-        ):
-            documents += 1
-            if domain is not None:
-                domains[domain] += 1
-            fields.update(dict.fromkeys(json.loads(metadata), ""))
+        (documents,) = connection.execute(
+            f"SELECT count(*) FROM documents d WHERE {LIVE.format('d')} AND {_ADMITS}",
+            (number, number, seen),
+        ).fetchone()
+        fields = fields_of(connection, number, _ADMITS, (seen,))
+        domains = domains_of(connection, number, _ADMITS, (seen,))
     rows = rows_by_partition(live, generation.partitions)
     partitions = {expert: live[part] for expert, part in rows.items()}
-    known = generation.manifest.fields
     manifest = replace(
         generation.manifest,
         documents=documents,
         chunks=len(live),
         partitions={expert: len(keys) for expert, keys in partitions.items()},
-        fields={name: known[name] for name in sorted(fields) if name in known},
-        domains=dict(domains),
+        fields=fields,
+        domains=domains,
     )
-    return replace(generation, manifest=manifest, live=live.astype(np.int64), partitions=partitions)
+    return replace(generation, manifest=manifest, live=live, partitions=partitions)

@@ -13,6 +13,7 @@ import numpy as np
 
 from expertrag_index.current import write_current
 from expertrag_index.debris import sweep
+from expertrag_index.description import domains_of, fields_of
 from expertrag_index.durable import (
     flush_names_above,
     fsync_folder,
@@ -30,14 +31,9 @@ from expertrag_index.manifest import (
     dumps,
 )
 from expertrag_index.rows import live_partitions, sorted_keys
-from expertrag_index.schema import LABELS, LIVE, read_origin
+from expertrag_index.schema import LIVE, read_origin
 from expertrag_index.segments import SegmentWriter, recall_of
 from expertrag_index.settings import WriterSettings
-
-_JSON_TYPES = {
-    "text": "str", "integer": "int", "real": "float", "true": "bool", "false": "bool",
-    "array": "list",
-}  # fmt: skip
 
 
 def derive(
@@ -77,8 +73,8 @@ def derive(
         faiss_version=faiss.__version__,
         segments=tuple(segments),
         partitions={expert: len(live) for expert, live in partitions.items()},
-        fields=_fields(connection, generation),
-        domains=_domains(connection, generation),
+        fields=fields_of(connection, generation),
+        domains=domains_of(connection, generation),
         recall_at_10=recall_of(segments),
         format_version=LABELLED_FORMAT if labelled else FORMAT_VERSION,
     )
@@ -118,25 +114,3 @@ def corpus_state(connection: sqlite3.Connection, generation: int) -> tuple[int, 
         state.update(identifier.encode() + b"\0" + digest)
         count += 1
     return count, state.hexdigest()
-
-
-def _fields(connection: sqlite3.Connection, generation: int) -> dict[str, str]:
-    types: dict[str, set[str]] = {}
-    rows = connection.execute(
-        f"""SELECT DISTINCT m.key, m.type FROM documents d, json_each(d.metadata) m
-        WHERE {LIVE.format("d")} AND m.key <> ? ORDER BY m.key""",
-        (generation, generation, LABELS),
-    )
-    for name, kind in rows:
-        types.setdefault(name, set()).add(_JSON_TYPES[kind])
-    return {name: kinds.pop() if len(kinds) == 1 else "mixed" for name, kinds in types.items()}
-
-
-def _domains(connection: sqlite3.Connection, generation: int) -> dict[str, int]:
-    return dict(
-        connection.execute(
-            f"""SELECT d.domain, count(*) FROM documents d
-            WHERE {LIVE.format("d")} AND d.domain IS NOT NULL GROUP BY d.domain""",
-            (generation, generation),
-        )
-    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,21 @@ def load_whole(path: Path) -> list[Document]:
     documents = list(load([path], on_failure=failures.append))
     assert [failure for failure in failures if not failure.notice] == []
     return documents
+
+
+def load_all(*paths: Path, limit: int = 64 * 1024) -> tuple[list[Document], list[LoadFailure]]:
+    failures: list[LoadFailure] = []
+    documents = list(load(paths, on_failure=failures.append, max_file_bytes=limit))
+    for failure in failures:
+        assert "\n" not in failure.reason + failure.cure
+        assert failure.reason
+        assert failure.cure
+    return documents, failures
+
+
+def zip_of(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()

@@ -1,0 +1,18 @@
+"""Versions of a file that is followed while the process runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+FileState = tuple[int, int, int] | None
+"""Inode, size in bytes and modification time in nanoseconds; None if the file is missing."""
+
+
+def file_state(file: Path | str) -> FileState:
+    """Identify a version of a file, cheaply enough for every request."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
