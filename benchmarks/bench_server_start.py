@@ -33,7 +33,7 @@ from typing import Any
 
 import results_file
 
-from expertrag import Client, NotFound, Unavailable
+from expertrag import Client
 from expertrag.llm.load.loading import PACKED_FILE
 
 TOPICS = (
@@ -100,7 +100,8 @@ def served(python: str, serve: list[str]) -> Iterator[Served]:
             try:
                 seconds = {"listening": _until(started, Path(place, "socket").exists)}
                 with Client(address) as client:
-                    seconds["ready"] = _until(started, lambda: _answers(client))
+                    client.wait_ready(READY_S)
+                    seconds["ready"] = time.perf_counter() - started
                     seconds["processor until ready"] = _processor(process.pid)
                     client.answer("Hello?", mode="never", max_tokens=1)
                     seconds["first answer"] = time.perf_counter() - started
@@ -121,16 +122,6 @@ def _processor(pid: int) -> float:
     """CPU seconds of a process, which depend less on other load than wall time."""
     user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
-def _answers(client: Client) -> bool:
-    try:
-        client.stats()
-    except Unavailable:
-        return False
-    except NotFound:
-        pass
-    return True
 
 
 def remembered(server: Served, questions: int) -> dict[str, Any]:

@@ -59,14 +59,13 @@ def main() -> None:
     paced = PacedGenerator(settings["step_s"], settings["words"])
     threading.Thread(target=_tell, args=(paced,), daemon=True).start()
 
+    @memory.loading()
     def load() -> Collections:
         if settings["generator"] == PACED:
             models: assemble.Models = PacedModels(config, paced)
         else:
             models = assemble.Models(config)
-        collections = _open(models, config)
-        memory.trim()
-        return collections
+        return _open(models, config)
 
     asyncio.run(serve(config, load))
 

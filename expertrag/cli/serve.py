@@ -51,13 +51,12 @@ def serve(config: Config, named: tuple[str, ...]) -> None:
     for store in checked:  # fail on a bad store before loading the models
         check_published(store)
 
+    @memory.loading()
     def load_collections() -> Collections:
         # imports torch, which is slow: listen first
         from expertrag.answer.assemble import open_collections
 
-        collections = open_collections(config, stores)
-        memory.trim()
-        return collections
+        return open_collections(config, stores)
 
     asyncio.run(run(config, load_collections))
 

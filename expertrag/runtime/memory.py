@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # parameters of mallopt(3)
 _ARENAS = 1
@@ -20,16 +22,22 @@ def share() -> None:
     _call("mallopt", _MMAP_THRESHOLD, _LARGE)
 
 
-def trim() -> None:
-    """Return freed memory to the system, and leave what is in use out of garbage collection.
+@contextmanager
+def loading() -> Iterator[None]:
+    """Load models in the block; then return freed memory to the system.
 
-    Call it once, when the models are loaded. Loading frees tens of megabytes: parsed files, weights
-    in another data type. It leaves some 500,000 objects, mostly of imported modules, and a full
-    collection that goes through them stops all threads for up to half a second.
+    Loading frees tens of megabytes: parsed files, weights in another data type. It leaves some
+    500,000 objects, mostly of imported modules. A full garbage collection that goes through them
+    stops all threads for up to half a second, so that later ones leave them out.
     """
-    gc.collect()
-    gc.freeze()
-    _call("malloc_trim", 0)
+    gc.disable()  # while almost nothing of what is made is garbage
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+        _call("malloc_trim", 0)
 
 
 def _call(name: str, *arguments: int) -> None:

@@ -393,7 +393,7 @@ class Index:
             WHERE {LIVE.format("c")} AND {condition.sql}"""
         values = (self.generation, self.generation, *condition.values)
         with self._reading() as connection:
-            keys = sorted_keys(connection.execute(query, values))
+            keys = sorted_keys(connection, query, values)
         if self._restricted:
             keys = np.intersect1d(keys, self._generation.live, assume_unique=True)
         return Selection.of(keys, self._generation.partitions)

@@ -53,11 +53,10 @@ def restrict(generation: Generation, labels: Collection[str]) -> Generation:
     number, seen = generation.manifest.generation, json.dumps(sorted(labels))
     with generation.pool.connection() as connection:
         live = sorted_keys(
-            connection.execute(
-                f"""SELECT c.key FROM documents d CROSS JOIN chunks c ON c.document = d.row
-                WHERE {LIVE.format("c")} AND {_ADMITS}""",
-                (number, number, seen),
-            )
+            connection,
+            f"""SELECT c.key FROM documents d CROSS JOIN chunks c ON c.document = d.row
+            WHERE {LIVE.format("c")} AND {_ADMITS}""",
+            (number, number, seen),
         )
         (documents,) = connection.execute(
             f"SELECT count(*) FROM documents d WHERE {LIVE.format('d')} AND {_ADMITS}",

@@ -42,7 +42,7 @@ class Lexical:
 
     def __init__(self, connection: sqlite3.Connection, live: KeyArray) -> None:
         """Find the tombstones: chunks in the full-text index that are not ``live`` (ascending)."""
-        indexed = sorted_keys(connection.execute("SELECT id FROM chunks_fts_docsize"))
+        indexed = sorted_keys(connection, "SELECT id FROM chunks_fts_docsize")
         dead = np.setdiff1d(indexed, live, assume_unique=True)
         self._dead = json.dumps(dead.tolist()) if len(dead) else None
         self._size = len(live)

@@ -50,9 +50,7 @@ def derive(
     origin = read_origin(connection)
     assert origin is not None, "a staged generation has an origin"
     embedder, chunker = origin
-    new = sorted_keys(
-        connection.execute("SELECT key FROM chunks WHERE added_in = ?", (generation,))
-    )
+    new = sorted_keys(connection, "SELECT key FROM chunks WHERE added_in = ?", (generation,))
     partitions = live_partitions(connection, generation)
     writer = SegmentWriter(layout, connection, settings, embedder.dimension)
     segments: list[SegmentEntry] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -120,27 +120,24 @@ def unpack_vectors(blobs: Sequence[bytes]) -> FloatArray:
 def live_partitions(connection: sqlite3.Connection, generation: int) -> dict[str, KeyArray]:
     """Return the keys of the live chunks of a generation, ascending, by expert."""
     live = LIVE.format("c")
-    experts = [
-        str(row[0])
-        for row in connection.execute(
-            f"SELECT DISTINCT c.expert FROM chunks c WHERE {live} ORDER BY c.expert",
-            (generation, generation),
-        )
-    ]
-    return {
-        expert: sorted_keys(
-            connection.execute(
-                f"SELECT c.key FROM chunks c WHERE {live} AND c.expert = ?",
-                (generation, generation, expert),
-            )
-        )
-        for expert in experts
-    }
+    rows = connection.execute(
+        f"SELECT c.expert, group_concat(c.key) FROM chunks c WHERE {live} GROUP BY c.expert",
+        (generation, generation),
+    )
+    return {str(expert): _sorted(keys) for expert, keys in rows}
 
 
-def sorted_keys(rows: Iterable[Sequence[int]]) -> KeyArray:
-    """Return the keys in the first column of rows, ascending; faster than sorting in SQL."""
-    return np.sort(np.fromiter((row[0] for row in rows), dtype=np.int64))
+def sorted_keys(
+    connection: sqlite3.Connection, query: str, values: Sequence[object] = ()
+) -> KeyArray:
+    """Return the keys that a query selects, ascending; its one column has only keys."""
+    listed = f"WITH selected(key) AS ({query}) SELECT group_concat(key) FROM selected"
+    return _sorted(connection.execute(listed, tuple(values)).fetchone()[0] or "")
+
+
+def _sorted(keys: str) -> KeyArray:
+    """Parse what SQLite lists: half the time of a Python object for each key."""
+    return np.sort(np.fromstring(keys, dtype=np.int64, sep=","))
 
 
 def vectors_of(connection: sqlite3.Connection, keys: KeyArray) -> FloatArray:
