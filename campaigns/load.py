@@ -22,7 +22,7 @@ import served_store
 from load_callers import LoadResult
 from load_limits import deadlines, fairness, overload
 from load_rates import rates
-from load_restarts import kills, restarts, swaps
+from load_restarts import compactions, kills, restarts, swaps
 from load_streams import cancels, slow_readers
 from load_uploads import large_messages, stalled_senders, stalled_upsert
 
@@ -51,6 +51,7 @@ SCENARIOS: Mapping[str, Callable[[Path, Path, float], LoadResult]] = {
     "restarts": restarts,
     "kills": kills,
     "swaps": swaps,
+    "compactions": compactions,
 }
 """Each takes a store that it may change, a folder to work in, and its size."""
 

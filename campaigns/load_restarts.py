@@ -18,14 +18,17 @@ from served import ServedSettings, serving
 from tqdm import tqdm
 
 from expertrag.api.errors import ExpertRAGError
-from expertrag.api.types import Answer, RetrieveResult
+from expertrag.api.types import Answer, DocumentInput, RetrieveResult
 from expertrag.client import Client
+from expertrag_index.compact import wasted
 from expertrag_index.types import Document
 from expertrag_index.verify import verify
 
 _TIMEOUT_S = 120.0
 """Within which a call waits for a server that starts."""
 _MARKED = 12
+_BULK = 40
+_TOPICS = len(served_store.topics())
 
 
 @dataclass(slots=True)
@@ -180,6 +183,49 @@ def swaps(store: Path, work: Path, size: float) -> LoadResult:
     found.check(not load.mixed, f"responses of two generations: {load.mixed[:3]}")
     found.check(published in load.generations, "the last generation is not served")
     found.check(len(load.generations) > times // 2, "the callers saw few of the generations")
+    found.check(not problems, f"in the log: {problems[:3]}")
+    return found
+
+
+def compactions(store: Path, work: Path, size: float) -> LoadResult:
+    """Delete half of a store again and again, which the server then compacts, under load."""
+    times = max(2, int(10 * size))
+    service = {"allow_writes": True, "compact_after_s": 0.5}
+    bulk = [DocumentInput(f"bulk/{number}", f"{words(number)}.") for number in range(_BULK)]
+    waste, took = [], []
+    with serving(ServedSettings(store, step_s=0.005, words=5, service=service), work) as server:
+        load = SteadyLoad(server.address)
+        with load.running(*["retrieve", "answer"] * 4), Client(server.address) as client:
+            for _ in tqdm(range(times), desc="compactions", mininterval=1.0):
+                client.upsert(bulk, timeout=_TIMEOUT_S)
+                written = client.delete([document.id for document in bulk]).generation
+                waste.append(wasted(store))
+                began = time.monotonic()
+                while client.stats().generation == written and time.monotonic() < began + 30:
+                    time.sleep(0.05)
+                took.append(time.monotonic() - began)
+            documents = client.stats().documents
+        problems = server.log_problems()
+        left = wasted(store)
+    damaged = list(verify(store).problems)
+    found = LoadResult(
+        {
+            "compactions": times,
+            "calls": dict(load.calls),
+            "failed": len(load.errors),
+            "errors": load.errors[:10],
+            "wasted_before": round(min(waste), 2),
+            "wasted_after": round(left, 2),
+            "compacted_after_s": _spread(took),
+            "p50_ms": percentile_ms(load.seconds, 0.5),
+            "p99_ms": percentile_ms(load.seconds, 0.99),
+        }
+    )
+    found.check(not load.errors, f"{len(load.errors)} calls failed: {load.errors[:3]}")
+    found.check(max(took) < 30, "a wasteful store is not compacted within 30 s")
+    found.check(left < min(waste), f"the store is as wasteful as before: {left:.2f}")
+    found.check(documents == _TOPICS, f"{documents} documents instead of {_TOPICS}")
+    found.check(not damaged, f"the store is damaged: {damaged}")
     found.check(not problems, f"in the log: {problems[:3]}")
     return found
 

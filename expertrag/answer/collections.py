@@ -118,8 +118,7 @@ class Collections:
     @property
     def loaded(self) -> int:
         """Number of collections in memory."""
-        with self._lock:
-            return sum(entry.pipeline is not None for entry in self._entries.values())
+        return len(self.open_keys)
 
     @property
     def has_default(self) -> bool:
@@ -145,11 +144,28 @@ class Collections:
             with self._lock:
                 entry.uses -= 1
 
+    @property
+    def open_keys(self) -> list[str]:
+        """Keys of the collections in memory."""
+        with self._lock:
+            return [key for key, entry in self._entries.items() if entry.pipeline is not None]
+
+    @contextmanager
+    def kept_open(self, key: str) -> Iterator[Pipeline | None]:
+        """Keep a collection open until the block ends, if it is; this does not count as a use."""
+        with self._lock:
+            entry = self._entries.get(key) or _Entry()
+            entry.uses += 1
+        try:
+            yield entry.pipeline
+        finally:
+            with self._lock:
+                entry.uses -= 1
+
     def states(self, tenant: str | None = None) -> list[CollectionState]:
         """List the collections of a tenant by key: "" has those of none, None all of them."""
         created = set(self._created())
-        with self._lock:
-            loaded = {key for key, entry in self._entries.items() if entry.pipeline is not None}
+        loaded = set(self.open_keys)
         return [
             CollectionState(key, key in loaded, key in created)
             for key in sorted({*self._stores, *created})

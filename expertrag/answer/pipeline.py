@@ -222,6 +222,15 @@ class Pipeline:
         with translated_errors():
             return self._served.delete(ids)
 
+    def compact_if_wasteful(self, quiet_s: float, should_stop: ShouldStop = never_stop) -> bool:
+        """Compact the store if a fifth of it is deleted; see :class:`ServedIndex`.
+
+        :param quiet_s: least age of the published generation, in seconds.
+        :returns: whether it was compacted.
+        """
+        with translated_errors():
+            return self._served.compact_if_wasteful(quiet_s, should_stop) is not None
+
     def stats(self) -> IndexStats:
         """Describe the served generation."""
         return self._served.stats(self._access.labels)

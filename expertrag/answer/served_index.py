@@ -18,16 +18,19 @@ import structlog
 from expertrag.api import validation
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import DocumentInput, IndexStats, ItemStatus, Scalar, UpdateReport
+from expertrag.llm.base import ShouldStop, never_stop
+from expertrag.runtime.files import FileState, file_state
 from expertrag.runtime.hot_swap import HotSwap
 from expertrag_index.build import IndexWriter
-from expertrag_index.errors import EmbedderMismatchError
+from expertrag_index.compact import compact, shrink_log, wasted
+from expertrag_index.errors import EmbedderMismatchError, StoreLockedError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.metadata import NestingError, flatten
 from expertrag_index.opening import NONE_OPEN, OpenSegments
 from expertrag_index.schema import Seal
 from expertrag_index.settings import WriterSettings
-from expertrag_index.types import BuildReport, Document, LoadFailure, MetadataValue
+from expertrag_index.types import BuildReport, CompactReport, Document, LoadFailure, MetadataValue
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.gate import Gate
 from expertrag_retriever.search import Searcher
@@ -41,6 +44,9 @@ _log = structlog.get_logger("expertrag.index")
 
 _LOCK_WAIT_S = 10.0
 _COMPARE_EVERY_S = 600.0  # how long a state of the database that was compared is trusted
+WASTEFUL = 0.2
+"""Share of a store that is deleted, from which it is compacted: writers merge at a quarter, so that
+less would rewrite all for little."""
 _MOST_NAMES, _NAME_BYTES = 1_000, 64 * 1024
 _MOST_PARTS = 16
 """Sets of access labels whose part of a generation is kept; others read their documents again."""
@@ -117,6 +123,7 @@ class ServedIndex:
         self._leases: dict[int, int] = {}
         self._known: Seal | None = None
         self._compared_at = -math.inf
+        self._weighed: FileState = None  # the generation whose waste is known
         self._view = self._open(embedder)
 
     @contextmanager
@@ -153,6 +160,38 @@ class ServedIndex:
         with self._writing() as writer:
             report = writer.delete(ids)
         return _report(report, [])
+
+    def compact_if_wasteful(
+        self, quiet_s: float, should_stop: ShouldStop = never_stop
+    ) -> CompactReport | None:
+        """Compact the store if much of it is deleted, and nobody has written to it for a while.
+
+        Searches go on; writes of this process wait. A generation is tried once.
+
+        :param quiet_s: least age of the published generation, in seconds.
+        :param should_stop: raises to end the compaction between its stages.
+        :returns: None if there was nothing to do, or another process is writing.
+        :raises IndexStoreError: the store is damaged, or there is no space; it is unchanged.
+        """
+        current = Layout(self._store).current
+        with self._write_lock:
+            published = file_state(current)
+            age_s = time.time() - current.stat().st_mtime
+            if published == self._weighed or age_s < quiet_s:
+                return None
+            self._weighed = published  # also if it fails: the same would happen again
+            if wasted(self._store) < WASTEFUL:
+                return None
+            try:
+                report = compact(self._store, progress=lambda *_: should_stop())
+            except StoreLockedError:
+                self._weighed = None
+                return None
+            for _ in range(2):  # the second time, the log is in the database: no reader needs it
+                self.reload()
+                if shrink_log(self._store):
+                    break
+            return report
 
     def reload(self) -> None:
         """Serve the newest generation; the old one is closed when it is no longer leased."""

@@ -26,6 +26,14 @@ class AnswerIds:
         self._path = log.with_name(f"{log.name}.key") if log else None
         self._known = b"" if log else secrets.token_bytes(_KEY_BYTES)
 
+    def check(self) -> None:
+        """Read the key, if there is one yet.
+
+        :raises InvalidArgument: it is damaged.
+        """
+        if self._path is not None and self._path.exists():
+            self._key()
+
     def new(self, caller: str) -> str:
         """Return a new id for an answer to a caller."""
         number = secrets.token_bytes(8)

@@ -59,7 +59,7 @@ class Audit:
     def of(cls, config: AuditConfig) -> Audit:
         """Return the configured log.
 
-        :raises InvalidArgument: if its file cannot be written; checked before the first answer.
+        :raises InvalidArgument: if its file cannot be written, or the key next to it is damaged.
         """
         if not config.path:
             return cls()
@@ -74,6 +74,7 @@ class Audit:
             raise _unusable(
                 f"{path} cannot be written ({error.strerror}); choose a writable file"
             ) from None
+        audit._ids.check()
         return audit
 
     def answering(

@@ -194,6 +194,13 @@ class ServiceConfig:
         "network that only the operator reaches.",
     )
     allow_writes: bool = option(False, "Let callers add and delete documents.")
+    compact_after_s: float = option(
+        300.0,
+        "With allow_writes: compact a collection of which a fifth is deleted, once nobody has "
+        "written to it for so many seconds; 0: never.",
+        minimum=0.0,
+        maximum=1e9,
+    )
     reflection: bool | None = option(
         None,
         "Let callers list the services (gRPC reflection). Unset: only on loopback.",

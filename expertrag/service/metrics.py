@@ -74,6 +74,9 @@ class Metrics:
         self._tokens = Counter(
             "expertrag_tokens", "Tokens of the language model.", ["kind"], registry=registry
         )
+        self.compactions = Counter(
+            "expertrag_compactions", "Compactions by the server.", ["code"], registry=registry
+        )
         self._generation = Gauge(
             "expertrag_index_generation", "Served generation.", registry=registry
         )

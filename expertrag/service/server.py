@@ -26,6 +26,7 @@ from expertrag.service.quotas import Quotas
 from expertrag.service.runtime import Runtime
 from expertrag.service.services import INFO, NAMES, SERVICES, add_reflection
 from expertrag.service.transport import check_exposure, is_local, server_credentials
+from expertrag.service.upkeep import keep_compact
 from expertrag.service.workers import Workers
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Server:
         self._health = Health(NAMES)
         self._grpc: grpc.aio.Server | None = None
         self._loading: asyncio.Task[None] | None = None
+        self._upkeep: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
@@ -138,6 +140,8 @@ class Server:
         await self._health.close()
         if self._health.asked:
             await asyncio.sleep(self._config.lame_duck_s)
+        if self._upkeep is not None:
+            self._upkeep.cancel()
         await server.stop(self._config.drain_s)
         await self._runtime.workers.close()
         if self._loading is not None:
@@ -155,6 +159,8 @@ class Server:
             with collections.opened(DEFAULT) as pipeline:
                 self._metrics.observe_index(pipeline.stats())
                 self._metrics.watch_engine(pipeline.generation_counters)
+        if self._config.allow_writes and self._config.compact_after_s:
+            self._upkeep = asyncio.create_task(keep_compact(self._runtime))
         await self._health.set(True)
         _log.info("ready", address=self.address)
 

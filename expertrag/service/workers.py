@@ -71,10 +71,11 @@ class Workers:
         await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
 
     async def run(
-        self, kind: CallKind, context: Context, work: Callable[[Stop], T], tenant: str = ""
+        self, kind: CallKind, context: Context | None, work: Callable[[Stop], T], tenant: str = ""
     ) -> T:
         """Run ``work`` in a thread and return its result.
 
+        :param context: of the call; None for work of the server itself, which has no deadline.
         :param tenant: whose collection is written.
         :raises Overloaded: if too many calls of this kind wait.
         :raises DeadlineExceeded: at the deadline; the thread ends at its next check of ``Stop``.
@@ -97,10 +98,10 @@ class Workers:
 
     @asynccontextmanager
     async def _admitted(
-        self, kind: CallKind, context: Context, tenant: str = ""
+        self, kind: CallKind, context: Context | None, tenant: str = ""
     ) -> AsyncIterator[tuple[Stop, list[Slot]]]:
         """Apply the deadline to the block; leaving it in any way stops the thread."""
-        stop = Stop(self._seconds(kind, context))
+        stop = Stop(self._seconds(kind, context) if context else None)
         timeout = asyncio.timeout(stop.remaining())
         try:
             async with timeout:

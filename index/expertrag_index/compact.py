@@ -20,7 +20,7 @@ from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import read_manifest
 from expertrag_index.publish import derive, publish, tidy
-from expertrag_index.schema import connect_writer, write_meta
+from expertrag_index.schema import connect_reader, connect_writer, write_meta
 from expertrag_index.seal import check_seal, write_seal
 from expertrag_index.settings import WriterSettings
 from expertrag_index.transaction import transaction
@@ -56,6 +56,44 @@ def compact(
         report("shrink", 1, 1)
         after = _size(connection, manifest)
     return CompactReport(manifest.generation, before, after, time.monotonic() - started)
+
+
+def wasted(path: Path) -> float:
+    """Return the share of a store that a compaction drops: of its chunks, vectors or disk pages.
+
+    The largest of the three; 0 for an empty store. Takes milliseconds.
+
+    :raises StoreNotFoundError: there is no store.
+    :raises StoreCorruptError: it is damaged.
+    """
+    layout = Layout(Path(path))
+    manifest = read_manifest(layout, read_current(layout))
+    with store_errors(layout), closing(connect_reader(layout.database)) as connection:
+        (removed,) = connection.execute(
+            "SELECT count(*) FROM chunks WHERE removed_in <= ?", (manifest.generation,)
+        ).fetchone()
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    held = sum(entry.count for entry in manifest.segments)
+    live = manifest.chunks
+    shares = removed / max(1, removed + live), (held - live) / max(1, held), free / max(1, pages)
+    return float(max(shares))
+
+
+def shrink_log(path: Path) -> bool:
+    """Move SQLite's log into the database, and empty it.
+
+    Return False, at once, if a reader uses the log. A reader that is opened when its content has
+    been moved does not.
+    """
+    layout = Layout(Path(path))
+    with (
+        store_errors(layout),
+        closing(connect_writer(layout.database, create=False)) as connection,
+    ):
+        connection.execute("PRAGMA busy_timeout = 0")
+        (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
 
 
 def _merge(

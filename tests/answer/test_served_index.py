@@ -15,7 +15,7 @@ import pytest
 from store_helper import build, migrate
 
 from expertrag.answer.served_index import ServedIndex
-from expertrag.api.errors import NotFound
+from expertrag.api.errors import Cancelled, NotFound
 from expertrag.api.types import DocumentInput
 from expertrag_index.backup import backup, restore
 from expertrag_index.build import IndexWriter
@@ -211,3 +211,59 @@ def test_a_replaced_generation_is_freed_at_once(served: ServedIndex) -> None:
             assert replaced() is None
     finally:
         gc.enable()
+
+
+@pytest.fixture
+def wasteful(served: ServedIndex) -> ServedIndex:
+    """A served store of ten documents of which four were deleted."""
+    served.upsert([DocumentInput(f"old {n}", f"Room {n} is closed.") for n in range(9)])
+    served.delete([f"old {n}" for n in range(4)])
+    return served
+
+
+def test_a_store_is_compacted_when_much_is_deleted(wasteful: ServedIndex) -> None:
+    with wasteful.lease() as view:
+        report = wasteful.compact_if_wasteful(0.0)
+        assert view.index.generation == 3  # a running search keeps what it has
+    assert report is not None and report.generation == 4
+    assert (wasteful.stats().generation, wasteful.stats().documents) == (4, 6)
+    with wasteful.lease() as view:
+        assert {hit.key for hit in view.index.search_lexical("closed", 10)}
+    assert wasteful.compact_if_wasteful(0.0) is None  # nothing is left to do
+
+
+def test_a_compaction_shrinks_the_files(wasteful: ServedIndex, store: Path) -> None:
+    assert wasteful.compact_if_wasteful(0.0) is not None
+    assert (store / "store.db-wal").stat().st_size == 0
+    assert b"Room 0 is closed." not in (store / "store.db").read_bytes()
+
+
+def test_a_store_is_not_compacted_while_it_changes(wasteful: ServedIndex) -> None:
+    assert wasteful.compact_if_wasteful(3_600.0) is None
+    assert wasteful.stats().generation == 3
+
+
+def test_a_store_is_not_compacted_for_little(served: ServedIndex) -> None:
+    served.upsert([DocumentInput(f"old {n}", f"Room {n} is closed.") for n in range(9)])
+    served.delete(["old 0"])
+    assert served.compact_if_wasteful(0.0) is None
+
+
+def test_a_compaction_waits_for_other_writers(
+    wasteful: ServedIndex, store: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    with IndexWriter.open(store, embedder):
+        assert wasteful.compact_if_wasteful(0.0) is None
+    assert wasteful.compact_if_wasteful(0.0) is not None
+
+
+def test_a_compaction_that_fails_is_not_tried_again_at_once(wasteful: ServedIndex) -> None:
+    def stop() -> None:
+        raise Cancelled("the server stops")
+
+    with pytest.raises(Cancelled):
+        wasteful.compact_if_wasteful(0.0, stop)
+    assert wasteful.compact_if_wasteful(0.0) is None
+    assert wasteful.stats().documents == 6
+    wasteful.delete([f"old {n}" for n in range(4, 8)])
+    assert wasteful.compact_if_wasteful(0.0) is not None

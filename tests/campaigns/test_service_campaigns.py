@@ -36,7 +36,7 @@ def test_a_loaded_server_keeps_its_promises(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["restarts", "kills", "swaps"])
+@pytest.mark.parametrize("name", ["restarts", "kills", "swaps", "compactions"])
 def test_calls_outlast_a_restarted_server(name: str) -> None:
     found = load.run(name, 0.1)
     assert found["failed"] == 0

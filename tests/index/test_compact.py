@@ -21,7 +21,7 @@ from store_helper import (
 )
 
 from expertrag_index.build import IndexWriter
-from expertrag_index.compact import compact
+from expertrag_index.compact import compact, shrink_log, wasted
 from expertrag_index.deep import deep_check
 from expertrag_index.errors import StoreCorruptError, StoreLockedError, StoreNotFoundError
 from expertrag_index.index import Index
@@ -74,6 +74,37 @@ def test_compaction_merges_and_shrinks_and_changes_nothing(
     assert (store / "store.db").stat().st_size < large
     assert b"edition2" not in (store / "store.db").read_bytes()
     assert contents(store) == before
+
+
+def test_waste_is_what_a_compaction_drops(store: Path, hashing: Any) -> None:
+    assert wasted(store) > 0.1  # the version before the last
+    compact(store)
+    assert wasted(store) == 0
+    with IndexWriter.open(store, hashing, settings=MANY) as writer:
+        writer.delete([document.id for document in make_corpus(30, 3)])
+    assert wasted(store) == pytest.approx(60 / 121)  # two chunks each
+
+
+def test_an_empty_store_has_no_waste(tmp_path: Path, hashing: Any) -> None:
+    build(tmp_path / "empty", hashing, [])
+    assert wasted(tmp_path / "empty") == 0
+    with pytest.raises(StoreNotFoundError):
+        wasted(tmp_path / "none")
+
+
+def test_the_log_is_emptied_once_no_reader_needs_the_old_state(store: Path) -> None:
+    log, database = store / "store.db-wal", store / "store.db"
+    large = database.stat().st_size
+    with Index.open(store):
+        compact(store)
+        assert not shrink_log(store)  # at once, and the reader is not disturbed
+        assert log.stat().st_size > 0
+    assert shrink_log(store)
+    with Index.open(store) as reader:
+        assert shrink_log(store)
+        assert log.stat().st_size == 0
+        assert database.stat().st_size < large
+        assert reader.size == 121
 
 
 def test_the_generation_before_a_compaction_remains_its_fallback(store: Path) -> None:
