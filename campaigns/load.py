@@ -8,7 +8,6 @@ model counts at a set speed (``PacedGenerator`` of the tests), so that capacity 
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import tempfile
@@ -84,8 +83,6 @@ def run(name: str, size: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         served_store.build(work / "store", served_store.topics())
-        gc.collect()
-        gc.freeze()  # a collection of the embedder's objects would count as the server's time
         found = SCENARIOS[name](work / "store", work, size)
     return {
         "model": MODEL,

@@ -12,6 +12,7 @@ import gc
 import json
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -57,10 +58,13 @@ def main() -> None:
     memory.share()
     logs.configure(config.log)
     paced = PacedGenerator(settings["step_s"], settings["words"])
-    threading.Thread(target=_tell, args=(paced,), daemon=True).start()
+    servers: list[Server] = []
+    threading.Thread(target=_tell, args=(servers, paced), daemon=True).start()
 
     @memory.loading()
     def load() -> Collections:
+        # ``serve`` keeps it to itself, and the collector does not list what has been loaded
+        servers.extend(item for item in gc.get_objects() if type(item) is Server)
         if settings["generator"] == PACED:
             models: assemble.Models = PacedModels(config, paced)
         else:
@@ -82,14 +86,11 @@ def _open(models: assemble.Models, config: Config) -> Collections:
         return collections
 
 
-def _tell(paced: PacedGenerator) -> None:
-    server: Server | None = None
+def _tell(servers: Sequence[Server], paced: PacedGenerator) -> None:
     for _ in sys.stdin:
-        if server is None:  # ``serve`` keeps it to itself
-            server = next((item for item in gc.get_objects() if type(item) is Server), None)
         state: dict[str, Any] = {
-            "running": server.running if server else 0,
-            "waiting": server.waiting if server else 0,
+            "running": sum(server.running for server in servers),
+            "waiting": sum(server.waiting for server in servers),
             "sessions": paced.open_sessions,
             "busy": sum(map(_is_busy, sys._current_frames().items())),
         }

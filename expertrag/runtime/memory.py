@@ -6,6 +6,7 @@ C libraries without these calls (musl, macOS).
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ def loading() -> Iterator[None]:
     500,000 objects, mostly of imported modules. A full garbage collection that goes through them
     stops all threads for up to half a second, so that later ones leave them out.
     """
+    atexit.register(gc.unfreeze)  # some libraries report what is left at exit as a leak
     gc.disable()  # while almost nothing of what is made is garbage
     try:
         yield
