@@ -354,6 +354,103 @@ class DocumentInput:
     labels: Sequence[str] = ()
 
 
+class DocumentOrder(StrEnum):
+    """Order of a list of documents; equal ones by their ids."""
+
+    ID = "id"
+    TITLE = "title"
+    SOURCE = "source"
+    NEWEST = "newest"
+
+
+@dataclass(frozen=True, slots=True)
+class ListDocumentsRequest:
+    """Which page of the documents of a store; an empty ``page_token`` asks for the first."""
+
+    filter: Mapping[str, object] = field(default_factory=dict)
+    order: DocumentOrder = DocumentOrder.ID
+    page_size: int = 100
+    page_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GetDocumentRequest:
+    """A document, or its characters from ``start`` to ``end``; None for its own end."""
+
+    id: str
+    start: int = 0
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListChunksRequest:
+    """Which page of the chunks of a document; an empty ``page_token`` asks for the first."""
+
+    id: str
+    page_size: int = 100
+    page_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """A document of a store, without its text, which has ``characters`` characters."""
+
+    id: str
+    title: str
+    domain: str | None
+    source: str
+    metadata: Mapping[str, object]
+    characters: int
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """A page of the documents of a store; ``total`` counts those of all pages.
+
+    ``next_page_token`` is empty on the last page.
+    """
+
+    documents: tuple[DocumentInfo, ...]
+    next_page_token: str
+    total: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentText:
+    """A stretch of a document: ``text`` is its characters from ``start`` to ``end``.
+
+    The offsets are those of passages and citations. If ``end`` is not the end that was asked for,
+    the rest is read by another call.
+    """
+
+    document: DocumentInfo
+    text: str
+    start: int
+    end: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentChunk:
+    """A chunk of a document: its characters from ``start`` to ``end``."""
+
+    ordinal: int
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPage:
+    """A page of the chunks of a document; ``next_page_token`` is empty on the last page."""
+
+    chunks: tuple[DocumentChunk, ...]
+    next_page_token: str
+    generation: int
+
+
 @dataclass(frozen=True, slots=True)
 class ItemStatus:
     """The result for one document of an upsert; ``error`` is empty if it was stored."""

@@ -85,10 +85,7 @@ def chunk_from_row(row: Sequence[object]) -> Chunk:
     key, added, document, ordinal, start, end, content, expert, checksum, title, text = row[:11]
     if checksum != row_digest(added, document, ordinal, start, end, content, expert, title, text):
         raise StoreCorruptError(f"chunk row {key} is damaged")
-    document_checksum, *columns = row[11:]
-    _, identifier, _, _, source, _, domain, metadata = columns
-    if document_checksum != row_digest(*columns):
-        raise StoreCorruptError(f"document row {document} is damaged")
+    _, identifier, _, _, source, _, domain, metadata = document_columns(document, row[11:])
     return Chunk(
         document_id=str(identifier),
         ordinal=int(str(ordinal)),
@@ -100,6 +97,19 @@ def chunk_from_row(row: Sequence[object]) -> Chunk:
         source=str(source),
         metadata=parse_metadata(str(metadata))[0],
     )
+
+
+def document_columns(row: object, columns: Sequence[object]) -> Sequence[object]:
+    """Return the columns of ``documents`` that are covered by its checksum, which is the first.
+
+    They are added_in, id, hash, text_hash, source, title, domain and metadata.
+
+    :raises StoreCorruptError: they do not match it.
+    """
+    checksum, *covered = columns
+    if checksum != row_digest(*covered):
+        raise StoreCorruptError(f"document row {row} is damaged")
+    return covered
 
 
 def pack_vector(vector: FloatArray) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
@@ -77,6 +78,32 @@ class Chunk:
 
 def _titled(title: str, text: str) -> str:
     return f"{title}\n{text}" if title else text
+
+
+class DocumentOrder(StrEnum):
+    """Order of a list of documents; equal ones by their ids."""
+
+    ID = "id"
+    TITLE = "title"
+    SOURCE = "source"
+    NEWEST = "newest"
+
+
+Position = tuple[str | int, str]
+"""Place in a list of documents: what it is ordered by, and the id."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document of a store, without its text: ``characters`` is the text's length."""
+
+    id: str
+    title: str
+    domain: str | None
+    source: str
+    metadata: Mapping[str, MetadataValue]
+    characters: int
+    chunks: int
 
 
 @dataclass(frozen=True, slots=True)
