@@ -265,15 +265,16 @@ def search(
     as_json: bool,
 ) -> None:
     """Search a store without a server or language model."""
-    from expertrag.answer.assemble import open_embedder
     from expertrag.api import validation
     from expertrag.api.types import RetrieveRequest, SearchMode
-    from expertrag_index.index import Index
-    from expertrag_retriever.search import Searcher
 
     request = RetrieveRequest(query, config.search.k, metadata_filter or {}, SearchMode(mode))
     validation.check_retrieve(request)
-    _need_store(store)
+    _need_store(store)  # before torch is imported
+    from expertrag.answer.embedders import open_embedder
+    from expertrag_index.index import Index
+    from expertrag_retriever.search import Searcher
+
     embedder = open_embedder(config.model, store)
     with Index.open(store, embedder_fingerprint=embedder.fingerprint) as opened:
         if opened.degraded:
@@ -343,7 +344,7 @@ def _writer(
     *,
     migrating: bool = False,
 ) -> IndexWriter:
-    from expertrag.answer.assemble import open_embedder
+    from expertrag.answer.embedders import open_embedder
     from expertrag_index.build import IndexWriter
     from expertrag_index.settings import WriterSettings
     from expertrag_retriever.calibrate import calibrator
