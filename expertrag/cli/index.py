@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,7 +169,11 @@ def migrate(store: Path, config: Config, as_json: bool) -> None:
     same command. With the store's own embedder, documents are reassigned to its experts.
     """
     _need_store(store)
-    with progress() as report, _writer(store, config, report, migrating=True) as writer:
+    with (
+        _resumable(store),
+        progress() as report,
+        _writer(store, config, report, migrating=True) as writer,
+    ):
         done = writer.migrate()
     if as_json:
         emit_json(done)
@@ -193,11 +198,13 @@ def migrate(store: Path, config: Config, as_json: bool) -> None:
 def delete(store: Path, ids: tuple[str, ...], dry_run: bool, config: Config, as_json: bool) -> None:
     """Delete documents by ID. Exits with 3 if some do not exist, with 4 if none does."""
     _need_store(store)
+    from expertrag_index.types import silent
+
     known = _known(store, ids)
     unknown = [document_id for document_id in ids if document_id not in known]
     generation = None
     if known and not dry_run:
-        with progress() as report, _writer(store, config, report) as writer:
+        with _writer(store, config, silent) as writer:
             generation = writer.delete(known).generation
     if as_json:
         emit_json(
@@ -305,7 +312,11 @@ def _update(
         note_failures(failures)
         message = "no readable documents found; nothing was changed"
         raise NotFound(message, reason="NO_DOCUMENTS")
-    with progress() as report, _writer(store, config, report) as writer:
+    with (
+        _resumable(store),
+        progress(in_bytes=("embed",)) as report,
+        _writer(store, config, report) as writer,
+    ):
         done = update(writer, itertools.chain((first,), documents), failures)
     _note_language(languages.other, store)
     if as_json:
@@ -358,6 +369,19 @@ def _writer(
         settings=WriterSettings(lock_wait_s=LOCK_WAIT_S),
         migrating=migrating,
     )
+
+
+@contextmanager
+def _resumable(store: Path) -> Iterator[None]:
+    """Say on Ctrl-C what is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(
+            f"interrupted: {store} is as it was before; texts that were embedded are kept, so that "
+            "the same command goes on from there"
+        )
+        raise
 
 
 def _need_store(store: Path) -> None:
