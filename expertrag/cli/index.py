@@ -76,6 +76,19 @@ def file_limits(command: Callable[..., None]) -> Callable[..., None]:
         help="Seconds that reading a document may take; a slower one is skipped.",
     )
     @flag(
+        "--include",
+        multiple=True,
+        metavar="PATTERN",
+        help="Read only the files of folders that match, as '*.md' or 'manual/'; repeatable, "
+        "written as in .gitignore.",
+    )
+    @flag(
+        "--exclude",
+        multiple=True,
+        metavar="PATTERN",
+        help="Do not read the files and folders that match; repeatable.",
+    )
+    @flag(
         "labels",
         "--label",
         multiple=True,
@@ -94,6 +107,8 @@ def file_limits(command: Callable[..., None]) -> Callable[..., None]:
         *args: Any,
         max_file_mb: int,
         max_file_s: float,
+        include: tuple[str, ...],
+        exclude: tuple[str, ...],
         labels: tuple[str, ...],
         labels_field: str,
         **options: Any,
@@ -101,6 +116,8 @@ def file_limits(command: Callable[..., None]) -> Callable[..., None]:
         limits = {
             "max_file_bytes": max_file_mb * 2**20,
             "max_file_s": max_file_s,
+            "include": include,
+            "exclude": exclude,
             "labels": labels,
             "labels_field": labels_field,
         }
