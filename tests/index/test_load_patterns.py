@@ -48,7 +48,7 @@ def read(*paths: Path, include: Sequence[str] = (), exclude: Sequence[str] = ())
         (["*.txt"], [], ["notes.txt"]),
         (["manual/"], ["old/"], ["manual/a.md", "manual/drafts/c.md"]),
         (["/*.md"], [], ["drafts.md", "top.md"]),
-        (["*.md", "!drafts/"], ["manual/**/b.md"], ["drafts.md", "manual/a.md", "top.md"]),
+        (["*.md", "!top.md"], ["manual/**/[bc].md"], ["drafts.md", "drafts/d.md", "manual/a.md"]),
         (["corpus.jsonl"], [], ["beir"]),
         (["*.md"], ["*"], []),
         ([], ["data"], ["drafts.md", "drafts/d.md", "manual/a.md", "manual/drafts/c.md",

@@ -51,7 +51,7 @@ def load(
     :return: documents; their ids are not checked for duplicates.
     """
     patterns = Patterns(include, exclude)
-    files = (item for path in paths for item in _files(Walk(path, max_file_bytes, patterns), path))
+    files = (item for path in paths for item in _files(path, max_file_bytes, patterns))
     public = 0
     for item in parse_all(files, max_file_s):
         if isinstance(item, Document):
@@ -80,7 +80,10 @@ def _public(paths: Sequence[Path], count: int, field: str) -> LoadFailure:
     )
 
 
-def _files(walk: Walk, path: Path) -> Iterator[SourceFile | LoadFailure]:
+def _files(
+    path: Path, max_file_bytes: int, patterns: Patterns
+) -> Iterator[SourceFile | LoadFailure]:
+    walk = Walk(path, max_file_bytes, patterns)
     try:
         yield from walk
     except (Unreadable, OSError) as error:
