@@ -78,7 +78,9 @@ def list_chunks(index: Index, request: ListChunksRequest) -> ChunkPage:
     sizes = (len(chunk.text.encode()) for chunk in found)
     page = found[: _fitting(sizes, request.page_size)]
     token = _token(listed, page[-1].ordinal + 1) if len(page) < len(found) else ""
-    chunks = tuple(DocumentChunk(each.ordinal, each.start, each.end, each.text) for each in page)
+    chunks = tuple(
+        DocumentChunk(each.ordinal, each.start, each.end, each.text, each.page) for each in page
+    )
     return ChunkPage(chunks, token, index.generation)
 
 

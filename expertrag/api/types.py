@@ -21,13 +21,19 @@ __all__ = [
     "Answer",
     "AnswerEvent",
     "AnswerRequest",
+    "ChunkPage",
     "Citation",
     "CitationEvent",
     "CollectionInfo",
     "Constraint",
     "DecideRequest",
     "DeltaEvent",
+    "DocumentChunk",
+    "DocumentInfo",
     "DocumentInput",
+    "DocumentOrder",
+    "DocumentPage",
+    "DocumentText",
     "DoneEvent",
     "EmbedRequest",
     "Feedback",
@@ -36,8 +42,11 @@ __all__ = [
     "GateDecision",
     "GateEvent",
     "GateMode",
+    "GetDocumentRequest",
     "IndexStats",
     "ItemStatus",
+    "ListChunksRequest",
+    "ListDocumentsRequest",
     "Passage",
     "PassagesEvent",
     "RetrieveRequest",
@@ -178,7 +187,8 @@ class Citation:
     If a reader cites its passages itself, the citation covers the whole answer, with the best span
     of each passage. ``answer_start``/``answer_end`` are character offsets into the answer;
     ``passage`` is the 1-based rank of the passage; ``start``/``end`` are character offsets into the
-    document; ``score`` in [0, 1] is the share of the sentence that the span supports.
+    document; ``score`` in [0, 1] is the share of the sentence that the span supports; ``page`` is
+    the page on which the span begins, from 1, or None in a document without pages.
     """
 
     answer_start: int
@@ -188,6 +198,7 @@ class Citation:
     start: int
     end: int
     score: float
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,12 +445,16 @@ class DocumentText:
 
 @dataclass(frozen=True, slots=True)
 class DocumentChunk:
-    """A chunk of a document: its characters from ``start`` to ``end``."""
+    """A chunk of a document: its characters from ``start`` to ``end``.
+
+    ``page`` is the page on which it begins, from 1; None in a document without pages.
+    """
 
     ordinal: int
     start: int
     end: int
     text: str
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

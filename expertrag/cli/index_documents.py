@@ -137,6 +137,7 @@ def _text_lines(found: DocumentText) -> Iterator[str]:
 
 def _chunk_lines(page: ChunkPage) -> Iterator[str]:
     for chunk in page.chunks:
-        yield f"chunk {chunk.ordinal}  characters {chunk.start:,} to {chunk.end:,}"
+        where = "" if chunk.page is None else f"  page {chunk.page}"
+        yield f"chunk {chunk.ordinal}  characters {chunk.start:,} to {chunk.end:,}{where}"
         yield printable(chunk.text)
         yield ""

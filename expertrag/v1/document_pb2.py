@@ -25,31 +25,31 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x65xpertrag/v1/document.proto\x12\x0c\x65xpertrag.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xa8\x01\n\x0c\x44ocumentInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x06\x64omain\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06source\x18\x04 \x01(\t\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\ncharacters\x18\x06 \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x07 \x01(\x03\x42\t\n\x07_domain\"J\n\rDocumentChunk\x12\x0f\n\x07ordinal\x18\x01 \x01(\x05\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\x0c\n\x04text\x18\x04 \x01(\t\"l\n\x12GetDocumentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\x05start\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x03\x65nd\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x12\n\ncollection\x18\x04 \x01(\tB\x08\n\x06_startB\x06\n\x04_end\"\x81\x01\n\x13GetDocumentResponse\x12,\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x1a.expertrag.v1.DocumentInfo\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x04 \x01(\x03\x12\x12\n\ngeneration\x18\x05 \x01(\x03\"\xb9\x01\n\x14ListDocumentsRequest\x12\'\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\x12*\n\x05order\x18\x02 \x01(\x0e\x32\x1b.expertrag.v1.DocumentOrder\x12\x16\n\tpage_size\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x12\n\ncollection\x18\x05 \x01(\tB\x0c\n\n_page_size\"\x82\x01\n\x15ListDocumentsResponse\x12-\n\tdocuments\x18\x01 \x03(\x0b\x32\x1a.expertrag.v1.DocumentInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\x03\x12\x12\n\ngeneration\x18\x04 \x01(\x03\"m\n\x11ListChunksRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\ncollection\x18\x04 \x01(\tB\x0c\n\n_page_size\"n\n\x12ListChunksResponse\x12+\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1b.expertrag.v1.DocumentChunk\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x03*\x96\x01\n\rDocumentOrder\x12\x1e\n\x1a\x44OCUMENT_ORDER_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44OCUMENT_ORDER_ID\x10\x01\x12\x18\n\x14\x44OCUMENT_ORDER_TITLE\x10\x02\x12\x19\n\x15\x44OCUMENT_ORDER_SOURCE\x10\x03\x12\x19\n\x15\x44OCUMENT_ORDER_NEWEST\x10\x04\x32\x90\x02\n\x0f\x44ocumentService\x12R\n\x0bGetDocument\x12 .expertrag.v1.GetDocumentRequest\x1a!.expertrag.v1.GetDocumentResponse\x12X\n\rListDocuments\x12\".expertrag.v1.ListDocumentsRequest\x1a#.expertrag.v1.ListDocumentsResponse\x12O\n\nListChunks\x12\x1f.expertrag.v1.ListChunksRequest\x1a .expertrag.v1.ListChunksResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x65xpertrag/v1/document.proto\x12\x0c\x65xpertrag.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xa8\x01\n\x0c\x44ocumentInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x06\x64omain\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06source\x18\x04 \x01(\t\x12)\n\x08metadata\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\ncharacters\x18\x06 \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x07 \x01(\x03\x42\t\n\x07_domain\"f\n\rDocumentChunk\x12\x0f\n\x07ordinal\x18\x01 \x01(\x05\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x11\n\x04page\x18\x05 \x01(\x05H\x00\x88\x01\x01\x42\x07\n\x05_page\"l\n\x12GetDocumentRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\x05start\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x10\n\x03\x65nd\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x12\n\ncollection\x18\x04 \x01(\tB\x08\n\x06_startB\x06\n\x04_end\"\x81\x01\n\x13GetDocumentResponse\x12,\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x1a.expertrag.v1.DocumentInfo\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05start\x18\x03 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x04 \x01(\x03\x12\x12\n\ngeneration\x18\x05 \x01(\x03\"\xb9\x01\n\x14ListDocumentsRequest\x12\'\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x17.google.protobuf.Struct\x12*\n\x05order\x18\x02 \x01(\x0e\x32\x1b.expertrag.v1.DocumentOrder\x12\x16\n\tpage_size\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x12\n\ncollection\x18\x05 \x01(\tB\x0c\n\n_page_size\"\x82\x01\n\x15ListDocumentsResponse\x12-\n\tdocuments\x18\x01 \x03(\x0b\x32\x1a.expertrag.v1.DocumentInfo\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\x03\x12\x12\n\ngeneration\x18\x04 \x01(\x03\"m\n\x11ListChunksRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\ncollection\x18\x04 \x01(\tB\x0c\n\n_page_size\"n\n\x12ListChunksResponse\x12+\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1b.expertrag.v1.DocumentChunk\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x03*\x96\x01\n\rDocumentOrder\x12\x1e\n\x1a\x44OCUMENT_ORDER_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44OCUMENT_ORDER_ID\x10\x01\x12\x18\n\x14\x44OCUMENT_ORDER_TITLE\x10\x02\x12\x19\n\x15\x44OCUMENT_ORDER_SOURCE\x10\x03\x12\x19\n\x15\x44OCUMENT_ORDER_NEWEST\x10\x04\x32\x90\x02\n\x0f\x44ocumentService\x12R\n\x0bGetDocument\x12 .expertrag.v1.GetDocumentRequest\x1a!.expertrag.v1.GetDocumentResponse\x12X\n\rListDocuments\x12\".expertrag.v1.ListDocumentsRequest\x1a#.expertrag.v1.ListDocumentsResponse\x12O\n\nListChunks\x12\x1f.expertrag.v1.ListChunksRequest\x1a .expertrag.v1.ListChunksResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'expertrag.v1.document_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DOCUMENTORDER']._serialized_start=1109
-  _globals['_DOCUMENTORDER']._serialized_end=1259
+  _globals['_DOCUMENTORDER']._serialized_start=1137
+  _globals['_DOCUMENTORDER']._serialized_end=1287
   _globals['_DOCUMENTINFO']._serialized_start=76
   _globals['_DOCUMENTINFO']._serialized_end=244
   _globals['_DOCUMENTCHUNK']._serialized_start=246
-  _globals['_DOCUMENTCHUNK']._serialized_end=320
-  _globals['_GETDOCUMENTREQUEST']._serialized_start=322
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=430
-  _globals['_GETDOCUMENTRESPONSE']._serialized_start=433
-  _globals['_GETDOCUMENTRESPONSE']._serialized_end=562
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=565
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=750
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=753
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=883
-  _globals['_LISTCHUNKSREQUEST']._serialized_start=885
-  _globals['_LISTCHUNKSREQUEST']._serialized_end=994
-  _globals['_LISTCHUNKSRESPONSE']._serialized_start=996
-  _globals['_LISTCHUNKSRESPONSE']._serialized_end=1106
-  _globals['_DOCUMENTSERVICE']._serialized_start=1262
-  _globals['_DOCUMENTSERVICE']._serialized_end=1534
+  _globals['_DOCUMENTCHUNK']._serialized_end=348
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=350
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=458
+  _globals['_GETDOCUMENTRESPONSE']._serialized_start=461
+  _globals['_GETDOCUMENTRESPONSE']._serialized_end=590
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=593
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=778
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=781
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=911
+  _globals['_LISTCHUNKSREQUEST']._serialized_start=913
+  _globals['_LISTCHUNKSREQUEST']._serialized_end=1022
+  _globals['_LISTCHUNKSRESPONSE']._serialized_start=1024
+  _globals['_LISTCHUNKSRESPONSE']._serialized_end=1134
+  _globals['_DOCUMENTSERVICE']._serialized_start=1290
+  _globals['_DOCUMENTSERVICE']._serialized_end=1562
 # @@protoc_insertion_point(module_scope)

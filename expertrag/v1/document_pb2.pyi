@@ -40,16 +40,18 @@ class DocumentInfo(_message.Message):
     def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., domain: _Optional[str] = ..., source: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., characters: _Optional[int] = ..., chunks: _Optional[int] = ...) -> None: ...
 
 class DocumentChunk(_message.Message):
-    __slots__ = ("ordinal", "start", "end", "text")
+    __slots__ = ("ordinal", "start", "end", "text", "page")
     ORDINAL_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
     ordinal: int
     start: int
     end: int
     text: str
-    def __init__(self, ordinal: _Optional[int] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ...) -> None: ...
+    page: int
+    def __init__(self, ordinal: _Optional[int] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., text: _Optional[str] = ..., page: _Optional[int] = ...) -> None: ...
 
 class GetDocumentRequest(_message.Message):
     __slots__ = ("id", "start", "end", "collection")

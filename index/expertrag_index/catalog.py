@@ -98,7 +98,7 @@ def _document(row: Sequence[Any]) -> StoredDocument:
         title=str(title),
         domain=None if domain is None else str(domain),
         source=str(source),
-        metadata=parse_metadata(str(metadata))[0],
+        metadata=parse_metadata(str(metadata)).metadata,
         characters=int(characters),
         chunks=int(chunks),
     )

@@ -19,7 +19,7 @@ from expertrag_index.embedding import Content, VectorWriter, content_of
 from expertrag_index.manifest import GENERAL, EmbedderEntry
 from expertrag_index.metadata import LABEL, scalars_of
 from expertrag_index.rows import document_digest, dump_metadata, row_digest, text_digest
-from expertrag_index.schema import LABELS, NEVER, write_meta, write_origin
+from expertrag_index.schema import NEVER, RESERVED, write_meta, write_origin
 from expertrag_index.seal import write_seal
 from expertrag_index.transaction import transaction
 from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
@@ -314,10 +314,10 @@ def _no_vector(document: Document) -> LoadFailure:
 
 
 def _unstorable(document: Document, source: str) -> LoadFailure | None:
-    if LABELS in document.metadata:
+    for name in sorted(RESERVED & document.metadata.keys()):
         return LoadFailure(
             source,
-            f"metadata field {LABELS!r} is reserved",
+            f"metadata field {name!r} is reserved",
             "rename the field",
             document.id,
         )

@@ -40,6 +40,7 @@ class Document:
 
     ``labels``: access labels; a restricted reader sees it if it has one of them, or if there are
     none (see ``Index.restricted``).
+    ``page_starts``: character offsets where its pages begin; empty without pages.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Document:
     domain: str | None = None
     source: str = ""
     labels: Sequence[str] = ()
+    page_starts: Sequence[int] = ()
 
     @property
     def embedding_text(self) -> str:
@@ -58,7 +60,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A span of a document, ``text == document.text[start:end]`` (character offsets)."""
+    """A span of a document, ``text == document.text[start:end]`` (character offsets).
+
+    ``page``: the page on which it begins, from 1; None in a document without pages.
+    ``page_starts``: where further pages begin in it (character offsets into the document).
+    """
 
     document_id: str
     ordinal: int
@@ -69,6 +75,8 @@ class Chunk:
     domain: str | None = None
     source: str = ""
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    page: int | None = None
+    page_starts: tuple[int, ...] = ()
 
     @property
     def embedding_text(self) -> str:
