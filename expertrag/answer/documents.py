@@ -22,7 +22,8 @@ from expertrag.api.types import (
 )
 from expertrag_index.filters import canonical
 from expertrag_index.index import Index
-from expertrag_index.types import DocumentOrder, Position, StoredDocument
+from expertrag_index.order import DocumentOrder
+from expertrag_index.types import Position, StoredDocument
 
 PAGE_BYTES = 4 * 1024 * 1024
 """Most bytes of a page, about: a message may have 8 MiB."""
@@ -49,8 +50,7 @@ def list_documents(index: Index, request: ListDocumentsRequest) -> DocumentPage:
     :raises InvalidArgument: the size of the page is out of range, or the token is of another list.
     """
     validation.check_list_documents(request)
-    order = DocumentOrder(request.order)
-    listed = _name_of(order, canonical(request.filter))
+    order, listed = request.order, _name_of(request.order, canonical(request.filter))
     after = _position(request.page_token, listed, order) if request.page_token else None
     found = index.documents(request.filter, order=order, after=after, limit=request.page_size + 1)
     sizes = (_size(document) for _, document in found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, get_args
 
+from expertrag_index.order import DocumentOrder
 from expertrag_retriever.types import (
     GateAction,
     GateDecision,
@@ -363,15 +364,6 @@ class DocumentInput:
     domain: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     labels: Sequence[str] = ()
-
-
-class DocumentOrder(StrEnum):
-    """Order of a list of documents; equal ones by their ids."""
-
-    ID = "id"
-    TITLE = "title"
-    SOURCE = "source"
-    NEWEST = "newest"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from expertrag_index.filters import Condition
+from expertrag_index.order import DocumentOrder
 from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, document_columns, parse_metadata
 from expertrag_index.schema import LIVE
-from expertrag_index.types import Chunk, DocumentOrder, Position, StoredDocument
+from expertrag_index.types import Chunk, Position, StoredDocument
 
 _KEYS = {
     DocumentOrder.ID: "d.id",

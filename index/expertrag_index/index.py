@@ -28,6 +28,7 @@ from expertrag_index.layout import Layout
 from expertrag_index.lexical import Lexical
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import NONE_OPEN, Generation, OpenSegments, open_published
+from expertrag_index.order import DocumentOrder
 from expertrag_index.restricted_lexical import RestrictedLexical
 from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, sorted_keys, text_digest, vectors_of
 from expertrag_index.scales import IDENTITY, Scale, read_scales
@@ -36,7 +37,6 @@ from expertrag_index.selection import Selection, best_hits, bitmap, rows_by_part
 from expertrag_index.types import (
     Chunk,
     ChunkHit,
-    DocumentOrder,
     Filter,
     FloatArray,
     Group,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
@@ -86,15 +85,6 @@ class Chunk:
 
 def _titled(title: str, text: str) -> str:
     return f"{title}\n{text}" if title else text
-
-
-class DocumentOrder(StrEnum):
-    """Order of a list of documents; equal ones by their ids."""
-
-    ID = "id"
-    TITLE = "title"
-    SOURCE = "source"
-    NEWEST = "newest"
 
 
 Position = tuple[str | int, str]

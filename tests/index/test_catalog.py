@@ -13,7 +13,8 @@ from store_helper import CORPUS, build, change_database, make_corpus
 from expertrag_index.build import IndexWriter
 from expertrag_index.errors import FilterError, StoreCorruptError
 from expertrag_index.index import Index
-from expertrag_index.types import Document, DocumentOrder, Position
+from expertrag_index.order import DocumentOrder
+from expertrag_index.types import Document, Position
 
 KEYS = {
     DocumentOrder.ID: lambda number: CORPUS[number].id,
