@@ -54,6 +54,7 @@ _MUCH = 0.1
 Update = Callable[["IndexWriter", Iterator["Document"], list["LoadFailure"]], "BuildReport"]
 
 Limits = Mapping[str, Any]
+_LIMITS = ("max_file_s", "include", "exclude", "labels", "labels_field")
 
 docs_argument = click.argument(
     "docs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
@@ -103,24 +104,9 @@ def file_limits(command: Callable[..., None]) -> Callable[..., None]:
         help="Metadata field that holds a document's access labels.",
     )
     @functools.wraps(command)
-    def limited(
-        *args: Any,
-        max_file_mb: int,
-        max_file_s: float,
-        include: tuple[str, ...],
-        exclude: tuple[str, ...],
-        labels: tuple[str, ...],
-        labels_field: str,
-        **options: Any,
-    ) -> None:
-        limits = {
-            "max_file_bytes": max_file_mb * 2**20,
-            "max_file_s": max_file_s,
-            "include": include,
-            "exclude": exclude,
-            "labels": labels,
-            "labels_field": labels_field,
-        }
+    def limited(*args: Any, **options: Any) -> None:
+        limits = {name: options.pop(name) for name in _LIMITS}
+        limits["max_file_bytes"] = options.pop("max_file_mb") * 2**20
         command(*args, limits=limits, **options)
 
     return limited
