@@ -35,3 +35,6 @@ def _compiled(name: str, patterns: Sequence[str]) -> GitIgnoreSpec:
         return GitIgnoreSpec.from_lines(patterns)
     except ValueError as error:
         raise PatternError(f"{name}: {error}; write it as in .gitignore") from error
+
+
+EVERY_FILE = Patterns()

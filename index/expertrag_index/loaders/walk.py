@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from expertrag_index.loaders.base import SourceFile, Unreadable
-from expertrag_index.loaders.patterns import Patterns
+from expertrag_index.loaders.patterns import EVERY_FILE, Patterns
 from expertrag_index.loaders.registry import SUFFIXES, suffix_of
 
 _BEIR_CORPORA = ("corpus.jsonl", "corpus.jsonl.gz")
@@ -27,7 +27,7 @@ class Walk:
     :param patterns: which files of a folder are read; one that is the root itself always is.
     """
 
-    def __init__(self, root: Path, max_bytes: int, patterns: Patterns) -> None:
+    def __init__(self, root: Path, max_bytes: int, patterns: Patterns = EVERY_FILE) -> None:
         self._root = root
         self._max_bytes = max_bytes
         self._patterns = patterns
