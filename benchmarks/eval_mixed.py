@@ -43,7 +43,8 @@ from mixed_store import (
 from reader_figures import HEADER, Figure, area, mean, means
 from served_answers import AnswerCache, ServedAnswer, SourcedQuestion
 
-from expertrag.answer.assemble import open_embedder, open_pipeline
+from expertrag.answer.assemble import open_pipeline
+from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.types import GateMode, SearchMode
 from expertrag.cli.progress import progress

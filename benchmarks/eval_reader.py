@@ -49,7 +49,7 @@ from reader_figures import (
 from reader_questions import FOUND, Asked, QuestionSet, Search
 from reader_speed import ROUNDS, TEXTS, speed
 
-from expertrag.answer.assemble import open_embedder
+from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.types import RetrieveRequest
 from expertrag.cli.progress import progress

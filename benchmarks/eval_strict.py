@@ -22,7 +22,8 @@ import numpy as np
 import results_file
 from reader_figures import bootstrapped
 
-from expertrag.answer.assemble import open_embedder, open_generator
+from expertrag.answer.assemble import open_generator
+from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.types import RetrieveRequest
 from expertrag.cli.progress import progress

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench_store import CHUNKS_OF_A_DOCUMENT, RandomEmbedder, documents_of
 from tqdm import tqdm
 
-from expertrag.answer.assemble import open_embedder
+from expertrag.answer.embedders import open_embedder
 from expertrag.config import ModelConfig
 from expertrag_index.build import IndexWriter
 

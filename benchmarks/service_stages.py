@@ -17,7 +17,7 @@ from pathlib import Path
 
 from service_load import question
 
-from expertrag.answer.assemble import open_embedder
+from expertrag.answer.embedders import open_embedder
 from expertrag.answer.served_index import ServedIndex, View
 from expertrag.api.types import RetrieveRequest, RetrieveResult
 from expertrag.config import ModelConfig

@@ -34,7 +34,7 @@ from mixed_store import (
 from served_answers import AnswerCache, ServedAnswer, SourcedQuestion
 
 from expertrag.answer.abstain import VERDICT_STRICT_FROM
-from expertrag.answer.assemble import open_embedder
+from expertrag.answer.embedders import open_embedder
 from expertrag.answer.ground import SUPPORTED
 from expertrag.answer.wording import wording
 from expertrag.api.types import GateMode

@@ -14,6 +14,7 @@ from expertrag.service.scopes import SCOPES
 from expertrag.v1 import (
     answer_pb2,
     collection_pb2,
+    document_pb2,
     embed_pb2,
     gate_pb2,
     index_pb2,
@@ -34,6 +35,7 @@ FILTERS: tuple[dict[str, Any], ...] = (
     {"year": {"$gte": 2020}},
     {"$or": [{"domain": "garden"}, {"none": 1}]},
 )
+PAGE_TOKENS = ("", "", "WyJ4Il0=", "W10=", "W1tb", "bnVsbA==", "\u00e9", "=" * 40)
 HUGE_VARINT = b"\xff" * 9 + b"\x01"
 _TAILS = (
     b"\x08" + HUGE_VARINT,  # a field with the largest number
@@ -62,6 +64,10 @@ def _filter(rng: random.Random) -> Struct | None:
 def _collection(rng: random.Random) -> str:
     names = ("", "", "", "default", "wiki", "globex/default", "acme/default", "../acme/default")
     return rng.choice(names)
+
+
+def _id(rng: random.Random) -> str:
+    return rng.choice(("equal", "secret", "roses", "none", f"fuzz{rng.randint(0, 9)}"))
 
 
 def _question(rng: random.Random) -> answer_pb2.Question:
@@ -132,6 +138,31 @@ MAKERS: Mapping[str, tuple[int, Callable[[random.Random], Message]]] = {
             texts=[text(rng), text(rng)],
             role="EMBED_ROLE_DOCUMENT",
             collection=_collection(rng),
+        ),
+    ),
+    "DocumentService/GetDocument": (
+        4,
+        lambda rng: document_pb2.GetDocumentRequest(
+            id=_id(rng),
+            start=rng.randint(0, 9),
+            end=rng.choice((None, 5, 50)),
+            collection=_collection(rng),
+        ),
+    ),
+    "DocumentService/ListDocuments": (
+        4,
+        lambda rng: document_pb2.ListDocumentsRequest(
+            filter=_filter(rng),
+            order=rng.randint(0, 4),  # type: ignore[arg-type]
+            page_size=rng.choice((None, 1, 3)),
+            page_token=rng.choice(PAGE_TOKENS),
+            collection=_collection(rng),
+        ),
+    ),
+    "DocumentService/ListChunks": (
+        4,
+        lambda rng: document_pb2.ListChunksRequest(
+            id=_id(rng), page_token=rng.choice(PAGE_TOKENS), collection=_collection(rng)
         ),
     ),
     "IndexService/Upsert": (

@@ -33,7 +33,8 @@ import results_file
 from injection_cases import AttackCase, documents_of, fingerprint_of, read_cases, undefended
 from redteam_target import ProbeResultLike, RedteamTarget
 
-from expertrag.answer.assemble import open_embedder, open_generator
+from expertrag.answer.assemble import open_generator
+from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode, Passage, Sampling

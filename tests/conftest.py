@@ -56,7 +56,7 @@ def embedder(minilm_path: Path) -> SentenceTransformerEmbedder:
 @pytest.fixture(scope="session")
 def shipped(minilm_path: Path) -> SentenceTransformerEmbedder:
     """The embedder of new stores: MiniLM with the shipped experts."""
-    from expertrag.answer.assemble import open_embedder
+    from expertrag.answer.embedders import open_embedder
     from expertrag.config import ModelConfig
 
     return open_embedder(ModelConfig(), None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from expertrag import models
 from expertrag.answer.collections import DEFAULT, Collections
 from expertrag.answer.decide import check_drafts
+from expertrag.answer.embedders import embedder_name, open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.served_gate import ServedGate, check_models
 from expertrag.api.errors import Conflict, InvalidArgument
@@ -34,13 +34,7 @@ from expertrag.config import (
 from expertrag.llm import load_generator, prompt
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag_index.build import IndexWriter
-from expertrag_index.errors import StoreCorruptError, StoreNotFoundError
-from expertrag_index.index import Index
-from expertrag_index.layout import Layout
-from expertrag_index.opening import read_manifest
 from expertrag_kernels.cpu_experts import ISAS
-from expertrag_retriever.encoder import load_embedder
-from expertrag_retriever.experts.bundle import base_of, is_bundle
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.bundle import load_gate
 
@@ -51,8 +45,6 @@ if TYPE_CHECKING:
     from expertrag_retriever.gate.bundle import GateBundle
 
 _log = logging.getLogger(__name__)
-DEFAULT_EMBEDDER = "minilm-domains"
-"""Embedder of a new store, unless the caller names another."""
 
 
 class Models:
@@ -262,50 +254,3 @@ def _auto_generator(model: ModelConfig, gate: GateConfig | None) -> str:
     # warn if a better one could be pulled, so that it shows at any log level
     _log.log(logging.WARNING if choice.cure else logging.INFO, "generator %s", choice.summary)
     return choice.name
-
-
-def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformerEmbedder:
-    """Load the configured embedder; ``auto`` is the one that built the store.
-
-    :param store: None for a store that does not exist yet.
-    :raises ExpertRAGError: if it cannot be used; the message has the fix.
-    """
-    with translated_errors():
-        name = embedder_name(model, store)
-        source = models.resolve(name)
-        if is_bundle(folder := Path(source)):
-            base = models.resolve(base_of(folder).name)
-            return load_embedder(base, name=name, device=model.device, experts=folder)
-        return load_embedder(source, name=name, device=model.device)
-
-
-def embedder_name(model: ModelConfig, store: Path | None) -> str:
-    """Return the name of the configured embedder, as a store records it."""
-    name = model.embedder
-    if name == AUTO_EMBEDDER:
-        with translated_errors():
-            name = _embedder_of(store)
-    if Path(name).is_dir():
-        name = str(Path(name).resolve())  # the store records it, for any working directory
-    return name
-
-
-def _embedder_of(store: Path | None) -> str:
-    """Return the embedder of the generation that will be opened.
-
-    Its manifest has the name, unless the generation before is of another embedder: then the one
-    whose files are intact decides.
-    """
-    if store is None:
-        return DEFAULT_EMBEDDER
-    layout = Layout(store)
-    with suppress(StoreCorruptError):
-        kept = [read_manifest(layout, number) for number in layout.generation_numbers()]
-        names = {manifest.embedder.name for manifest in kept}
-        if len(names) == 1:
-            return names.pop()
-    try:
-        with Index.open(store) as index:
-            return index.manifest.embedder.name
-    except StoreNotFoundError:
-        return DEFAULT_EMBEDDER

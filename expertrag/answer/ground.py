@@ -227,4 +227,5 @@ def _citation(match: _Match, passage: Passage, start: int, end: int) -> Citation
         start=passage.start + match.span.start,
         end=passage.start + match.span.end,
         score=round(min(match.score, 1.0), 6),
+        page=passage.page_at(passage.start + match.span.start),
     )

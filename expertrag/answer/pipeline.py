@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from expertrag._version import __version__
+from expertrag.answer import documents
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider, base_encoder
 from expertrag.answer.evidence import evidence_signals
@@ -36,12 +37,18 @@ from expertrag.api.access import EVERYTHING, Access
 from expertrag.api.types import (
     AnswerEvent,
     AnswerRequest,
+    ChunkPage,
     DocumentInput,
+    DocumentPage,
+    DocumentText,
     Feedback,
     GateDecision,
     GateEvent,
     GateMode,
+    GetDocumentRequest,
     IndexStats,
+    ListChunksRequest,
+    ListDocumentsRequest,
     Passage,
     RetrieveRequest,
     RetrieveResult,
@@ -211,6 +218,21 @@ class Pipeline:
                 with stage_span("embed"):
                     vectors += encode(some, domain).tolist()
         return vectors
+
+    def get_document(self, request: GetDocumentRequest) -> DocumentText:
+        """Return a range of a document's text."""
+        with translated_errors(), self._leased() as view:
+            return documents.get_document(view.index, request)
+
+    def list_documents(self, request: ListDocumentsRequest) -> DocumentPage:
+        """Return a page of the documents that a filter admits."""
+        with translated_errors(), self._leased() as view:
+            return documents.list_documents(view.index, request)
+
+    def list_chunks(self, request: ListChunksRequest) -> ChunkPage:
+        """Return a page of a document's chunks."""
+        with translated_errors(), self._leased() as view:
+            return documents.list_chunks(view.index, request)
 
     def upsert(self, documents: Iterable[DocumentInput]) -> UpdateReport:
         """Add or replace documents as one new generation, and serve it."""

@@ -17,6 +17,9 @@ from expertrag.api.types import (
     Constraint,
     DocumentInput,
     Feedback,
+    GetDocumentRequest,
+    ListChunksRequest,
+    ListDocumentsRequest,
     RetrieveRequest,
     Sampling,
 )
@@ -32,9 +35,13 @@ MAX_STOP_STRINGS = 16
 MAX_LOGPROBS = 20
 MAX_CONSTRAINT_BYTES = 64 * 1024
 MAX_BATCH = 256
+MAX_ID_BYTES = 1_024
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
 MAX_CORRECT_ANSWER_BYTES = 4 * 1024
 MAX_LABELS = 64
+MAX_PAGE = 1_000
+MAX_TEXT_CHARACTERS = 1_000_000
+"""Characters of a document in one response: at most 4 MB of its 8 MiB."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """Names of tenants and of collections: they are also names of folders."""
@@ -65,6 +72,31 @@ def check_k(k: int) -> None:
     """Reject a number of passages outside 1 to ``MAX_K``."""
     if not 1 <= k <= MAX_K:
         raise invalid("k", f"is {k}; choose a number from 1 to {MAX_K:,}")
+
+
+def check_list_documents(request: ListDocumentsRequest) -> None:
+    """Check the size of the page; the index checks the filter."""
+    _check_page_size(request.page_size)
+
+
+def check_get_document(request: GetDocumentRequest) -> None:
+    """Check the id, and that the range ends after it begins."""
+    check_text("id", request.id)
+    if request.start < 0:
+        raise invalid("start", f"is {request.start}; choose 0 or more")
+    if request.end is not None and request.end < request.start:
+        raise invalid("end", f"is {request.end}, before start {request.start}; raise it")
+
+
+def check_list_chunks(request: ListChunksRequest) -> None:
+    """Check the id and the size of the page."""
+    check_text("id", request.id)
+    _check_page_size(request.page_size)
+
+
+def _check_page_size(size: int) -> None:
+    if not 1 <= size <= MAX_PAGE:
+        raise invalid("page_size", f"is {size}; choose a number from 1 to {MAX_PAGE:,}")
 
 
 def check_threshold(threshold: float | None) -> None:
@@ -170,7 +202,7 @@ def check_texts(texts: Sequence[str]) -> None:
 
 def check_document(document: DocumentInput) -> None:
     """Check one document of an upsert."""
-    check_text("id", document.id, max_bytes=1_024)
+    check_text("id", document.id, MAX_ID_BYTES)
     check_text("text", document.text, max_bytes=MAX_DOCUMENT_BYTES)
     check_labels(document.labels)
 

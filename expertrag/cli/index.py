@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,7 @@ _MUCH = 0.1
 Update = Callable[["IndexWriter", Iterator["Document"], list["LoadFailure"]], "BuildReport"]
 
 Limits = Mapping[str, Any]
+_LIMITS = ("max_file_s", "include", "exclude", "labels", "labels_field")
 
 docs_argument = click.argument(
     "docs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
@@ -75,6 +77,19 @@ def file_limits(command: Callable[..., None]) -> Callable[..., None]:
         help="Seconds that reading a document may take; a slower one is skipped.",
     )
     @flag(
+        "--include",
+        multiple=True,
+        metavar="PATTERN",
+        help="Read only the files of folders that match, as '*.md' or 'manual/'; repeatable, "
+        "written as in .gitignore.",
+    )
+    @flag(
+        "--exclude",
+        multiple=True,
+        metavar="PATTERN",
+        help="Do not read the files and folders that match; repeatable.",
+    )
+    @flag(
         "labels",
         "--label",
         multiple=True,
@@ -89,20 +104,9 @@ def file_limits(command: Callable[..., None]) -> Callable[..., None]:
         help="Metadata field that holds a document's access labels.",
     )
     @functools.wraps(command)
-    def limited(
-        *args: Any,
-        max_file_mb: int,
-        max_file_s: float,
-        labels: tuple[str, ...],
-        labels_field: str,
-        **options: Any,
-    ) -> None:
-        limits = {
-            "max_file_bytes": max_file_mb * 2**20,
-            "max_file_s": max_file_s,
-            "labels": labels,
-            "labels_field": labels_field,
-        }
+    def limited(*args: Any, **options: Any) -> None:
+        limits = {name: options.pop(name) for name in _LIMITS}
+        limits["max_file_bytes"] = options.pop("max_file_mb") * 2**20
         command(*args, limits=limits, **options)
 
     return limited
@@ -168,7 +172,11 @@ def migrate(store: Path, config: Config, as_json: bool) -> None:
     same command. With the store's own embedder, documents are reassigned to its experts.
     """
     _need_store(store)
-    with progress() as report, _writer(store, config, report, migrating=True) as writer:
+    with (
+        _resumable(store),
+        progress() as report,
+        _writer(store, config, report, migrating=True) as writer,
+    ):
         done = writer.migrate()
     if as_json:
         emit_json(done)
@@ -193,11 +201,13 @@ def migrate(store: Path, config: Config, as_json: bool) -> None:
 def delete(store: Path, ids: tuple[str, ...], dry_run: bool, config: Config, as_json: bool) -> None:
     """Delete documents by ID. Exits with 3 if some do not exist, with 4 if none does."""
     _need_store(store)
+    from expertrag_index.types import silent
+
     known = _known(store, ids)
     unknown = [document_id for document_id in ids if document_id not in known]
     generation = None
     if known and not dry_run:
-        with progress() as report, _writer(store, config, report) as writer:
+        with _writer(store, config, silent) as writer:
             generation = writer.delete(known).generation
     if as_json:
         emit_json(
@@ -265,15 +275,16 @@ def search(
     as_json: bool,
 ) -> None:
     """Search a store without a server or language model."""
-    from expertrag.answer.assemble import open_embedder
     from expertrag.api import validation
     from expertrag.api.types import RetrieveRequest, SearchMode
-    from expertrag_index.index import Index
-    from expertrag_retriever.search import Searcher
 
     request = RetrieveRequest(query, config.search.k, metadata_filter or {}, SearchMode(mode))
     validation.check_retrieve(request)
-    _need_store(store)
+    _need_store(store)  # before torch is imported
+    from expertrag.answer.embedders import open_embedder
+    from expertrag_index.index import Index
+    from expertrag_retriever.search import Searcher
+
     embedder = open_embedder(config.model, store)
     with Index.open(store, embedder_fingerprint=embedder.fingerprint) as opened:
         if opened.degraded:
@@ -304,7 +315,11 @@ def _update(
         note_failures(failures)
         message = "no readable documents found; nothing was changed"
         raise NotFound(message, reason="NO_DOCUMENTS")
-    with progress() as report, _writer(store, config, report) as writer:
+    with (
+        _resumable(store),
+        progress(in_bytes=("embed",)) as report,
+        _writer(store, config, report) as writer,
+    ):
         done = update(writer, itertools.chain((first,), documents), failures)
     _note_language(languages.other, store)
     if as_json:
@@ -343,7 +358,7 @@ def _writer(
     *,
     migrating: bool = False,
 ) -> IndexWriter:
-    from expertrag.answer.assemble import open_embedder
+    from expertrag.answer.embedders import open_embedder
     from expertrag_index.build import IndexWriter
     from expertrag_index.settings import WriterSettings
     from expertrag_retriever.calibrate import calibrator
@@ -357,6 +372,19 @@ def _writer(
         settings=WriterSettings(lock_wait_s=LOCK_WAIT_S),
         migrating=migrating,
     )
+
+
+@contextmanager
+def _resumable(store: Path) -> Iterator[None]:
+    """Say on Ctrl-C what is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(
+            f"interrupted: {store} is as it was before; texts that were embedded are kept, so that "
+            "the same command goes on from there"
+        )
+        raise
 
 
 def _need_store(store: Path) -> None:

@@ -38,7 +38,7 @@ def verify(store: Path, repair: bool, deep: bool, config: Config, as_json: bool)
     with progress() as report:
         found = verify_store(store, repair=repair, progress=report)
         if deep and not found.problems:
-            from expertrag.answer.assemble import open_embedder
+            from expertrag.answer.embedders import open_embedder
             from expertrag_index.deep import deep_check
 
             embedder = open_embedder(config.model, store)

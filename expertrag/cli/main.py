@@ -18,6 +18,7 @@ from expertrag.cli.gate import fit as fit_gate
 from expertrag.cli.gate import gate
 from expertrag.cli.gate_use import annotate, feedback, replay
 from expertrag.cli.index import index
+from expertrag.cli.index_documents import list_documents, show
 from expertrag.cli.index_upkeep import backup, compact, repair, restore, verify
 from expertrag.cli.llm import llm
 from expertrag.cli.models import models
@@ -51,7 +52,7 @@ for command in (ask, doctor, evaluation, gate, index, llm, models, retrieve, rou
     cli.add_command(command)
 for command in (serve, tokens, train):
     cli.add_command(command)
-for command in (backup, compact, repair, restore, verify):
+for command in (backup, compact, list_documents, repair, restore, show, verify):
     index.add_command(command)
 for command in (annotate, feedback, replay):
     gate.add_command(command)

@@ -14,6 +14,7 @@ import click
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
+    Citation,
     GateAction,
     GateDecision,
     GateEvent,
@@ -108,12 +109,10 @@ def passage_lines(passages: Sequence[Passage]) -> Iterator[str]:
     """Yield lines on passages: rank, score, provenance and the start of the text."""
     for rank, passage in enumerate(passages, 1):
         yield (
-            f"{rank}. {passage.score:.3f}  {_origin(passage)}  "
+            f"{rank}. {passage.score:.3f}  {_origin(passage, passage.page)}  "
             f"characters {passage.start}-{passage.end}"
         )
-        snippet = _one_line(passage.text)
-        cut = len(snippet) > SNIPPET_CHARACTERS
-        yield f"   {snippet[:SNIPPET_CHARACTERS]}{'…' if cut else ''}"
+        yield f"   {_snippet(passage.text)}"
     if not passages:
         yield "nothing found"
 
@@ -146,13 +145,17 @@ def print_answer_facts(answer: Answer) -> None:
     if answer.unsupported_reason:
         label = "Withheld, not supported" if answer.abstained else "Not supported"
         click.echo(f"{label}: {_one_line(answer.unsupported_reason)}")
-    best: dict[int, float] = {}
+    best: dict[int, Citation] = {}
     for citation in answer.citations:
-        best[citation.passage] = max(citation.score, best.get(citation.passage, 0.0))
-    for rank, score in sorted(best.items()):
+        if citation.passage not in best or citation.score > best[citation.passage].score:
+            best[citation.passage] = citation
+    for rank, citation in sorted(best.items()):
         if 1 <= rank <= len(answer.passages):
-            origin = _origin(answer.passages[rank - 1])
-            click.echo(f"Source [{rank}]: {origin}, support {score:.2f}")
+            passage = answer.passages[rank - 1]
+            origin = _origin(passage, citation.page)
+            click.echo(f"Source [{rank}]: {origin}, support {citation.score:.2f}")
+            quoted = passage.text[citation.start - passage.start : citation.end - passage.start]
+            click.echo(f"  \u201c{_snippet(quoted)}\u201d")
     if answer.passages and not best and answer.support is not None:
         click.echo(f"Sources: none of the {len(answer.passages)} passages supports a sentence")
     if answer.p_sufficient is not None:
@@ -172,10 +175,17 @@ def print_answer_facts(answer: Answer) -> None:
     )
 
 
-def _origin(passage: Passage) -> str:
-    """Return title, source and document id, without duplicates."""
+def _origin(passage: Passage, page: int | None) -> str:
+    """Return title, source and document id, without duplicates, and the page."""
     parts = dict.fromkeys(filter(None, (passage.title, passage.source, passage.document_id)))
-    return printable(" | ".join(parts)).replace("\n", " ")
+    where = "" if page is None else f", page {page}"
+    return printable(" | ".join(parts)).replace("\n", " ") + where
+
+
+def _snippet(text: str) -> str:
+    """Return the beginning of a text, in one line."""
+    line = _one_line(text)
+    return f"{line[:SNIPPET_CHARACTERS]}{'…' * (len(line) > SNIPPET_CHARACTERS)}"
 
 
 def _one_line(text: str) -> str:

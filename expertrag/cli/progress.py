@@ -53,12 +53,16 @@ class _Lines:
         self._stage = ""
         self._next = 0.0
         self._began = (0.0, 0)  # time and steps done at the first report of the stage
+        self._last: tuple[int, int | None] = (0, None)
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._next, self._began = stage, now, (now, done)
-        if now >= self._next or done == total:
+            self._last = (0, None)
+        finished = done == total and (done, total) != self._last
+        self._last = done, total
+        if now >= self._next or finished:
             write = size if _first_word(stage) in self._in_bytes else str
             counts = write(done)
             if total is not None:

@@ -269,7 +269,8 @@ def questions(
     counted; `train embedder --data DOMAIN=FILE` reads the others. An interrupted run resumes with
     the same command. Exits with 3 if some documents cannot be read.
     """
-    from expertrag.answer.assemble import open_embedder, open_generator
+    from expertrag.answer.assemble import open_generator
+    from expertrag.answer.embedders import open_embedder
     from expertrag.train.questions.questions import (
         check_out,
         read_documents,

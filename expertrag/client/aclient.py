@@ -23,6 +23,7 @@ from expertrag.api.types import (
     Tls,
     UpdateReport,
 )
+from expertrag.client.adocuments import AsyncDocuments
 from expertrag.client.aremote import AsyncRemoteBackend
 from expertrag.client.connection import Connection, TokenSource
 from expertrag.client.local import AsyncLocalBackend
@@ -207,6 +208,11 @@ class AsyncClient:
         :raises PermissionDenied: if the server does not accept writes.
         """
         return await self._backend.call(DELETE, strings("ids", ids), timeout)
+
+    @property
+    def documents(self) -> AsyncDocuments:
+        """The documents of the store: list them, and open one."""
+        return AsyncDocuments(self._backend)
 
     async def collections(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> list[CollectionInfo]:
         """List the collections of the server that this client's token may name."""

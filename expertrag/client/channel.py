@@ -7,6 +7,7 @@ from typing import Any
 from expertrag.v1 import (
     answer_pb2_grpc,
     collection_pb2_grpc,
+    document_pb2_grpc,
     embed_pb2_grpc,
     gate_pb2_grpc,
     index_pb2_grpc,
@@ -43,6 +44,7 @@ class Stubs:
         self.gate = gate_pb2_grpc.GateServiceStub(channel)
         self.embed = embed_pb2_grpc.EmbedServiceStub(channel)
         self.collection = collection_pb2_grpc.CollectionServiceStub(channel)
+        self.document = document_pb2_grpc.DocumentServiceStub(channel)
         self.index = index_pb2_grpc.IndexServiceStub(channel)
         self.info = info_pb2_grpc.InfoServiceStub(channel)
         self.health = channel.unary_unary(HEALTH_CHECK)

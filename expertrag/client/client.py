@@ -23,6 +23,7 @@ from expertrag.api.types import (
     UpdateReport,
 )
 from expertrag.client.connection import Connection, TokenSource
+from expertrag.client.documents import Documents
 from expertrag.client.local import LocalBackend
 from expertrag.client.operations import (
     CREATE_COLLECTION,
@@ -212,6 +213,11 @@ class Client:
         :raises PermissionDenied: if the server does not accept writes.
         """
         return self._backend.call(DELETE, strings("ids", ids), timeout)
+
+    @property
+    def documents(self) -> Documents:
+        """The documents of the store: list them, and open one."""
+        return Documents(self._backend)
 
     def collections(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> list[CollectionInfo]:
         """List the collections of the server that this client's token may name."""

@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from expertrag.api.errors import Unimplemented
 from expertrag.api.types import (
+    ChunkPage,
     CollectionInfo,
     DecideRequest,
+    DocumentPage,
+    DocumentText,
     EmbedRequest,
     GateDecision,
+    GetDocumentRequest,
     IndexStats,
+    ListChunksRequest,
+    ListDocumentsRequest,
     RetrieveRequest,
     RetrieveResult,
     ServerInfo,
     UpdateReport,
 )
 from expertrag.v1 import collection_pb2, index_pb2, info_pb2
-from expertrag.wire import embed, gate, index, retrieve
+from expertrag.wire import document, embed, gate, index, retrieve
 from expertrag.wire.common import value_of
 
 if TYPE_CHECKING:
@@ -96,6 +102,24 @@ DELETE: Operation[Sequence[str], UpdateReport] = Operation(
     lambda stubs: stubs.index.Delete,
     index.ids_to_proto,
     index.delete_from_proto,
+)
+GET_DOCUMENT: Operation[GetDocumentRequest, DocumentText] = Operation(
+    lambda pipeline, request, stop: pipeline.get_document(request),
+    lambda stubs: stubs.document.GetDocument,
+    document.get_to_proto,
+    document.text_from_proto,
+)
+LIST_DOCUMENTS: Operation[ListDocumentsRequest, DocumentPage] = Operation(
+    lambda pipeline, request, stop: pipeline.list_documents(request),
+    lambda stubs: stubs.document.ListDocuments,
+    document.list_to_proto,
+    document.documents_from_proto,
+)
+LIST_CHUNKS: Operation[ListChunksRequest, ChunkPage] = Operation(
+    lambda pipeline, request, stop: pipeline.list_chunks(request),
+    lambda stubs: stubs.document.ListChunks,
+    document.chunks_to_proto,
+    document.chunk_page_from_proto,
 )
 LIST_COLLECTIONS: Operation[None, list[CollectionInfo]] = Operation(
     _unsupported,

@@ -11,8 +11,10 @@ from expertrag.api.types import (
     AnswerRequest,
     Constraint,
     DecideRequest,
+    DocumentOrder,
     EmbedRequest,
     GateMode,
+    ListDocumentsRequest,
     RetrieveRequest,
     Role,
     Sampling,
@@ -26,6 +28,7 @@ WRITE_TIMEOUT_S = 600.0
 
 _ANSWER = AnswerRequest(question="")
 DEFAULT_K = _ANSWER.k
+DEFAULT_PAGE = ListDocumentsRequest().page_size
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -108,6 +111,17 @@ def retrieve_request(
     return RetrieveRequest(
         query=query, k=k, filter=filter or {}, mode=_choice("mode", SearchMode, mode)
     )
+
+
+def list_documents_request(
+    filter: Mapping[str, object] | None,
+    order: DocumentOrder | str,
+    page_size: int,
+    page_token: str,
+) -> ListDocumentsRequest:
+    """Return the request of ``documents.list``."""
+    chosen = _choice("order", DocumentOrder, order)
+    return ListDocumentsRequest(filter or {}, chosen, page_size, page_token)
 
 
 def decide_request(

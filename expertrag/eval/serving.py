@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.answer.assemble import open_embedder, open_gate, open_generator
+from expertrag.answer.assemble import open_gate, open_generator
+from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Passage

@@ -37,7 +37,12 @@ Unit = Literal["document", "chunk"]
 """
 
 _WHOLE = 1 << 40  # tokens, more than any document has
-_STAGES = {"chunk": "indexing", "write": "writing", "calibrate": "calibrating"}
+_STAGES = {
+    "read": "reading",
+    "embed": "embedding",
+    "write": "writing",
+    "calibrate": "calibrating",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +102,8 @@ def build_store(
     folder.parent.mkdir(parents=True, exist_ok=True)
 
     def report(stage: str, done: int, total: int | None) -> None:
-        # embedding is interleaved with "chunk", whose number of documents is known
         if stage in _STAGES:
-            known = corpus.records if stage == "chunk" else total
+            known = corpus.records if stage == "read" else total
             progress(f"{dataset.name}: {_STAGES[stage]}", done, known)
 
     failures: list[LoadFailure] = []

@@ -230,6 +230,7 @@ def _document(passage: Passage, generation: int) -> Document:
             "end": passage.end,
             "score": passage.score,
             "generation": generation,
+            **({} if passage.page is None else {"page": passage.page}),
         },
     )
 

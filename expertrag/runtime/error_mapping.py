@@ -24,6 +24,7 @@ TRANSLATIONS: dict[type[Exception], tuple[type[ExpertRAGError], str]] = {
     index_errors.EmbedderMismatchError: (Conflict, "EMBEDDER_MISMATCH"),
     index_errors.FilterError: (InvalidArgument, "INVALID_FILTER"),
     index_errors.SearchError: (InvalidArgument, "INVALID_SEARCH"),
+    index_errors.PatternError: (InvalidArgument, "INVALID_PATTERN"),
     index_errors.DocumentError: (InvalidArgument, "INVALID_DOCUMENT"),
     index_errors.StorageFullError: (Unavailable, "STORAGE_FULL"),
     retriever_errors.DeviceError: (InvalidArgument, "DEVICE_UNUSABLE"),

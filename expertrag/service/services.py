@@ -11,6 +11,7 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from expertrag.service.answer import AnswerService
 from expertrag.service.collection import CollectionService
+from expertrag.service.document import DocumentService
 from expertrag.service.embed import EmbedService
 from expertrag.service.gate import GateService
 from expertrag.service.index import IndexService
@@ -20,6 +21,7 @@ from expertrag.service.runtime import Runtime
 from expertrag.v1 import (
     answer_pb2_grpc,
     collection_pb2_grpc,
+    document_pb2_grpc,
     embed_pb2_grpc,
     gate_pb2_grpc,
     index_pb2_grpc,
@@ -36,6 +38,7 @@ SERVICES: dict[Callable[[Runtime], Any], Callable[[Any, grpc.aio.Server], None]]
     RetrieveService: retrieve_pb2_grpc.add_RetrieveServiceServicer_to_server,
     GateService: gate_pb2_grpc.add_GateServiceServicer_to_server,
     EmbedService: embed_pb2_grpc.add_EmbedServiceServicer_to_server,
+    DocumentService: document_pb2_grpc.add_DocumentServiceServicer_to_server,
     IndexService: index_pb2_grpc.add_IndexServiceServicer_to_server,
     CollectionService: collection_pb2_grpc.add_CollectionServiceServicer_to_server,
     InfoService: info_pb2_grpc.add_InfoServiceServicer_to_server,

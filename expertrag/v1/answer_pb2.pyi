@@ -76,7 +76,7 @@ class Question(_message.Message):
     def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., steps: _Optional[int] = ...) -> None: ...
 
 class Citation(_message.Message):
-    __slots__ = ("answer_start", "answer_end", "passage", "document_id", "start", "end", "score")
+    __slots__ = ("answer_start", "answer_end", "passage", "document_id", "start", "end", "score", "page")
     ANSWER_START_FIELD_NUMBER: _ClassVar[int]
     ANSWER_END_FIELD_NUMBER: _ClassVar[int]
     PASSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,7 @@ class Citation(_message.Message):
     START_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
     answer_start: int
     answer_end: int
     passage: int
@@ -91,7 +92,8 @@ class Citation(_message.Message):
     start: int
     end: int
     score: float
-    def __init__(self, answer_start: _Optional[int] = ..., answer_end: _Optional[int] = ..., passage: _Optional[int] = ..., document_id: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., score: _Optional[float] = ...) -> None: ...
+    page: int
+    def __init__(self, answer_start: _Optional[int] = ..., answer_end: _Optional[int] = ..., passage: _Optional[int] = ..., document_id: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., score: _Optional[float] = ..., page: _Optional[int] = ...) -> None: ...
 
 class TokenLogprob(_message.Message):
     __slots__ = ("text", "logprob", "top")

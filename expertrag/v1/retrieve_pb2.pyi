@@ -20,7 +20,7 @@ SEARCH_MODE_DENSE: SearchMode
 SEARCH_MODE_BM25: SearchMode
 
 class Passage(_message.Message):
-    __slots__ = ("document_id", "ordinal", "text", "start", "end", "score", "dense_score", "lexical_score", "title", "domain", "source", "metadata")
+    __slots__ = ("document_id", "ordinal", "text", "start", "end", "score", "dense_score", "lexical_score", "title", "domain", "source", "metadata", "page", "page_starts")
     DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
     ORDINAL_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,8 @@ class Passage(_message.Message):
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    PAGE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_STARTS_FIELD_NUMBER: _ClassVar[int]
     document_id: str
     ordinal: int
     text: str
@@ -45,7 +47,9 @@ class Passage(_message.Message):
     domain: str
     source: str
     metadata: _struct_pb2.Struct
-    def __init__(self, document_id: _Optional[str] = ..., ordinal: _Optional[int] = ..., text: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., title: _Optional[str] = ..., domain: _Optional[str] = ..., source: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    page: int
+    page_starts: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, document_id: _Optional[str] = ..., ordinal: _Optional[int] = ..., text: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., title: _Optional[str] = ..., domain: _Optional[str] = ..., source: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., page: _Optional[int] = ..., page_starts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class RetrieveRequest(_message.Message):
     __slots__ = ("query", "k", "filter", "mode", "collection")

@@ -105,7 +105,7 @@ class Assignment:
 
 
 class Spool:
-    """Waiting documents, in a temporary table that ends with the connection."""
+    """Documents that wait until all have been read, in a temporary table of the connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

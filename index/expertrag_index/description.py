@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 
-from expertrag_index.schema import LABELS, LIVE
+from expertrag_index.schema import LIVE, RESERVED
 
 EVERY = "1"
 """The condition that every document meets."""
@@ -29,8 +30,9 @@ def fields_of(
     types: dict[str, set[str]] = {}
     rows = connection.execute(
         f"""SELECT DISTINCT m.key, m.type FROM documents d, json_each(d.metadata) m
-        WHERE {LIVE.format("d")} AND m.key <> ? AND {condition} ORDER BY m.key""",
-        (generation, generation, LABELS, *values),
+        WHERE {LIVE.format("d")} AND m.key NOT IN (SELECT value FROM json_each(?)) AND {condition}
+        ORDER BY m.key""",
+        (generation, generation, json.dumps(sorted(RESERVED)), *values),
     )
     for name, kind in rows:
         types.setdefault(name, set()).add(_JSON_TYPES[kind])

@@ -6,14 +6,14 @@ The ``vectors`` table belongs to no generation: a killed build that is run again
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from expertrag_index.errors import IndexStoreError
 from expertrag_index.rows import content_digest, pack_vector, row_digest
 from expertrag_index.transaction import transaction
-from expertrag_index.types import Chunk, DocumentEmbedder, Progress
+from expertrag_index.types import Chunk, DocumentEmbedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,13 @@ class VectorWriter:
         connection: sqlite3.Connection,
         embedder: DocumentEmbedder,
         batch: int,
-        progress: Progress,
+        done: Callable[[Sequence[Content]], None],
     ) -> None:
+        """Embed ``batch`` texts between two commits; ``done`` is told of those that are."""
         self._connection = connection
         self._embedder = embedder
         self._batch = batch
-        self._progress = progress
+        self._done = done
         self.embedded = 0
 
     def ensure(self, contents: Iterable[Content]) -> set[bytes]:
@@ -53,12 +54,13 @@ class VectorWriter:
         :raises IndexStoreError: the embedder returns vectors of an unexpected shape.
         """
         distinct = {content.hash: content for content in contents}
-        missing = [item for key, item in distinct.items() if not self._has_vector(key)]
+        known = {key for key in distinct if self._has_vector(key)}
+        self._done([distinct[key] for key in known])
         failed: set[bytes] = set()
-        for batch in self._batches(missing):
+        for batch in self._batches([item for key, item in distinct.items() if key not in known]):
             failed |= self._embed(batch)
             self.embedded += len(batch)
-            self._progress("embed", self.embedded, None)
+            self._done(batch)
         return failed
 
     def _has_vector(self, content_hash: bytes) -> bool:

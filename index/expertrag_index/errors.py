@@ -47,6 +47,10 @@ class SearchError(IndexStoreError):
     """A query vector, k or key is invalid."""
 
 
+class PatternError(IndexStoreError):
+    """A pattern of file names is invalid."""
+
+
 class DocumentError(IndexStoreError):
     """A document cannot be stored."""
 

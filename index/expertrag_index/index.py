@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index import spelling
+from expertrag_index import catalog, spelling
 from expertrag_index.caching import cached
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import (
@@ -21,13 +21,14 @@ from expertrag_index.errors import (
     SearchError,
     StoreCorruptError,
 )
-from expertrag_index.filters import canonical, compile_filter
+from expertrag_index.filters import Condition, canonical, compile_filter
 from expertrag_index.groups import read_groups
-from expertrag_index.labels import all_labels, restrict
+from expertrag_index.labels import all_labels, restrict, seen_with
 from expertrag_index.layout import Layout
 from expertrag_index.lexical import Lexical
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import NONE_OPEN, Generation, OpenSegments, open_published
+from expertrag_index.order import DocumentOrder
 from expertrag_index.restricted_lexical import RestrictedLexical
 from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, sorted_keys, text_digest, vectors_of
 from expertrag_index.scales import IDENTITY, Scale, read_scales
@@ -40,7 +41,9 @@ from expertrag_index.types import (
     FloatArray,
     Group,
     KeyArray,
+    Position,
     Query,
+    StoredDocument,
     TermStatistics,
 )
 
@@ -64,18 +67,19 @@ class Index:
         generation: Generation,
         scales: Mapping[str, Scale] | None = None,
         *,
-        restricted: bool = False,
+        labels: Collection[str] | None = None,
     ) -> None:
         self._layout = layout
         self._generation = generation
-        self._restricted = restricted
+        self._seen_labels = labels
+        self._restricted = labels is not None
         self._pool = generation.pool
         calibrated = read_scales(generation.manifest.calibration)
         self._scales = calibrated if scales is None else scales
         held = sum(entry.count for entry in generation.manifest.segments)
         self._live_bitmap = bitmap(generation.live) if held > len(generation.live) else None
         with self._pool.connection() as connection:
-            self._lexical = (RestrictedLexical if restricted else Lexical)(
+            self._lexical = (RestrictedLexical if self._restricted else Lexical)(
                 connection, generation.live
             )
         # a generation never changes, so these caches cannot become stale
@@ -188,7 +192,7 @@ class Index:
 
     def rescaled(self, scales: Mapping[str, Scale]) -> Index:
         """Return the same generation with other scales; it is closed with this index."""
-        return Index(self._layout, self._generation, scales, restricted=self._restricted)
+        return Index(self._layout, self._generation, scales, labels=self._seen_labels)
 
     def restricted(self, labels: Collection[str]) -> Index:
         """Return what a reader with these access labels sees; it is closed with this index.
@@ -202,7 +206,7 @@ class Index:
             return self
         with store_errors(self._layout):
             part = restrict(self._generation, labels)
-            return Index(self._layout, part, self._scales, restricted=True)
+            return Index(self._layout, part, self._scales, labels=labels)
 
     def labels(self) -> frozenset[str]:
         """Return the access labels that documents of this generation have."""
@@ -339,6 +343,55 @@ class Index:
                 raise StoreCorruptError(f"document {document_id!r} is damaged")
         return str(row[0])
 
+    def documents(
+        self,
+        filter: Filter | None = None,
+        *,
+        order: DocumentOrder = DocumentOrder.ID,
+        after: Position | None = None,
+        limit: int = 100,
+    ) -> list[tuple[Position, StoredDocument]]:
+        """List documents, each with its position, after which the next list begins.
+
+        :raises FilterError: unknown field or operator.
+        :raises StoreCorruptError: a row does not match its checksum.
+        """
+        wanted = self._wanted(filter)
+        with self._reading() as connection:
+            return catalog.list_documents(connection, self.generation, wanted, order, after, limit)
+
+    def count_documents(self, filter: Filter | None = None) -> int:
+        """Count the documents that ``filter`` admits.
+
+        :raises FilterError: unknown field or operator.
+        """
+        if not filter:
+            return self.manifest.documents
+        with self._reading() as connection:
+            return catalog.count_documents(connection, self.generation, self._wanted(filter))
+
+    def document(self, document_id: str) -> StoredDocument | None:
+        """Return a document without its text; None if this generation has none with this id.
+
+        :raises StoreCorruptError: its row does not match its checksum.
+        """
+        with self._reading() as connection:
+            return catalog.find_document(
+                connection, self.generation, self._wanted(None), document_id
+            )
+
+    def chunks_of(self, document_id: str, first: int = 0, limit: int = MAX_K) -> list[Chunk]:
+        """Read the chunks of a document in order, from the ordinal ``first`` on.
+
+        Empty if this generation has no such document.
+
+        :raises StoreCorruptError: a row does not match its checksum.
+        """
+        if self.document(document_id) is None:
+            return []
+        with self._reading() as connection:
+            return catalog.list_chunks(connection, self.generation, document_id, first, limit)
+
     def sample_chunks(
         self, n: int, seed: int = 0, expert: str | None = None
     ) -> list[tuple[int, Chunk]]:
@@ -385,6 +438,14 @@ class Index:
         if not wanted:
             return None
         return self._select(canonical(wanted))
+
+    def _wanted(self, filter: Filter | None) -> Condition:
+        """Return the condition of the documents that this reader sees and ``filter`` admits."""
+        seen = seen_with(self._seen_labels)
+        if not filter:
+            return seen
+        chosen = compile_filter(json.loads(canonical(filter)), self.manifest.fields)
+        return Condition(f"{seen.sql} AND {chosen.sql}", (*seen.values, *chosen.values))
 
     def _compute_selection(self, wanted: str) -> Selection:
         condition = compile_filter(json.loads(wanted), self.manifest.fields)

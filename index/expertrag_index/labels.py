@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from expertrag_index.description import domains_of, fields_of
+from expertrag_index.filters import Condition
 from expertrag_index.rows import sorted_keys
 from expertrag_index.schema import LABELS, LIVE
 from expertrag_index.selection import rows_by_partition
@@ -43,6 +44,13 @@ def all_labels(connection: sqlite3.Connection, generation: int) -> frozenset[str
     query = f"""SELECT DISTINCT l.value FROM documents d, json_each(d.metadata, '{_PATH}') l
         WHERE {LIVE.format("d")}"""
     return frozenset(str(row[0]) for row in connection.execute(query, (generation, generation)))
+
+
+def seen_with(labels: Collection[str] | None) -> Condition:
+    """Return the condition of the documents (alias ``d``) that a reader sees; None sees all."""
+    if labels is None:
+        return Condition("1", ())
+    return Condition(_ADMITS, (json.dumps(sorted(labels)),))
 
 
 def restrict(generation: Generation, labels: Collection[str]) -> Generation:

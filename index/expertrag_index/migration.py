@@ -108,8 +108,17 @@ def _document(connection: sqlite3.Connection, row: int) -> tuple[Document, bytes
     _, identifier, cut, text_hash, source, title, domain, metadata = columns
     if checksum != row_digest(*columns) or text_digest(text) != text_hash:
         raise StoreCorruptError(f"document row {row} is damaged")
-    fields, labels = parse_metadata(metadata)
-    document = Document(identifier, text, title, fields, domain, source, labels)
+    stored = parse_metadata(metadata)
+    document = Document(
+        identifier,
+        text,
+        title,
+        stored.metadata,
+        domain,
+        source,
+        stored.labels,
+        stored.page_starts,
+    )
     return document, bytes(cut)
 
 

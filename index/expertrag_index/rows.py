@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.schema import LABELS, LIVE
+from expertrag_index.schema import LABELS, LIVE, PAGES
 from expertrag_index.types import Chunk, Document, FloatArray, KeyArray, MetadataValue
 
 SELECT_CHUNKS = """
@@ -42,17 +44,29 @@ def text_digest(text: str) -> bytes:
 
 
 def dump_metadata(document: Document) -> str:
-    """Serialise a document's metadata and access labels to canonical JSON."""
+    """Serialise a document's metadata, access labels and pages to canonical JSON."""
     stored = dict(document.metadata)
     if document.labels:
         stored[LABELS] = sorted(set(document.labels))
+    if document.page_starts:
+        stored[PAGES] = list(document.page_starts)
     return json.dumps(stored, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
-def parse_metadata(stored: str) -> tuple[dict[str, MetadataValue], tuple[str, ...]]:
-    """Return the metadata and the access labels of a stored document."""
+@dataclass(frozen=True, slots=True)
+class StoredMetadata:
+    """What ``dump_metadata`` stores of a document."""
+
+    metadata: dict[str, MetadataValue]
+    labels: tuple[str, ...]
+    page_starts: tuple[int, ...]
+
+
+def parse_metadata(stored: str) -> StoredMetadata:
+    """Return the metadata, access labels and pages of a stored document."""
     metadata: dict[str, Any] = json.loads(stored)
-    return metadata, tuple(metadata.pop(LABELS, ()))
+    labels, pages = metadata.pop(LABELS, ()), metadata.pop(PAGES, ())
+    return StoredMetadata(metadata, tuple(labels), tuple(pages))
 
 
 def document_digest(document: Document, chunker: str) -> bytes:
@@ -85,10 +99,10 @@ def chunk_from_row(row: Sequence[object]) -> Chunk:
     key, added, document, ordinal, start, end, content, expert, checksum, title, text = row[:11]
     if checksum != row_digest(added, document, ordinal, start, end, content, expert, title, text):
         raise StoreCorruptError(f"chunk row {key} is damaged")
-    document_checksum, *columns = row[11:]
-    _, identifier, _, _, source, _, domain, metadata = columns
-    if document_checksum != row_digest(*columns):
-        raise StoreCorruptError(f"document row {document} is damaged")
+    _, identifier, _, _, source, _, domain, metadata = document_columns(document, row[11:])
+    stored = parse_metadata(str(metadata))
+    first = bisect_right(stored.page_starts, int(str(start)))
+    last = bisect_left(stored.page_starts, int(str(end)))
     return Chunk(
         document_id=str(identifier),
         ordinal=int(str(ordinal)),
@@ -98,8 +112,23 @@ def chunk_from_row(row: Sequence[object]) -> Chunk:
         title=str(title),
         domain=None if domain is None else str(domain),
         source=str(source),
-        metadata=parse_metadata(str(metadata))[0],
+        metadata=stored.metadata,
+        page=max(1, first) if stored.page_starts else None,
+        page_starts=stored.page_starts[first:last],
     )
+
+
+def document_columns(row: object, columns: Sequence[object]) -> Sequence[object]:
+    """Return the columns of ``documents`` that are covered by its checksum, which is the first.
+
+    They are added_in, id, hash, text_hash, source, title, domain and metadata.
+
+    :raises StoreCorruptError: they do not match it.
+    """
+    checksum, *covered = columns
+    if checksum != row_digest(*covered):
+        raise StoreCorruptError(f"document row {row} is damaged")
+    return covered
 
 
 def pack_vector(vector: FloatArray) -> bytes | None:

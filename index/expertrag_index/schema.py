@@ -31,6 +31,12 @@ TOKENIZER = "porter unicode61"
 LABELS = "$labels"
 """Name under which ``documents.metadata`` holds a document's access labels, if it has any."""
 
+PAGES = "$pages"
+"""Name under which ``documents.metadata`` holds where a document's pages begin, if it has pages."""
+
+RESERVED = frozenset({LABELS, PAGES})
+"""Names in ``documents.metadata`` that are no metadata."""
+
 UNSEALED = -1
 """``seal.epoch`` of a store that was last written by a version without seals."""
 

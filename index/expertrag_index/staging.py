@@ -19,7 +19,7 @@ from expertrag_index.embedding import Content, VectorWriter, content_of
 from expertrag_index.manifest import GENERAL, EmbedderEntry
 from expertrag_index.metadata import LABEL, scalars_of
 from expertrag_index.rows import document_digest, dump_metadata, row_digest, text_digest
-from expertrag_index.schema import LABELS, NEVER, write_meta, write_origin
+from expertrag_index.schema import NEVER, RESERVED, write_meta, write_origin
 from expertrag_index.seal import write_seal
 from expertrag_index.transaction import transaction
 from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
@@ -54,12 +54,13 @@ class Stage:
         )
         self._spool = Spool(connection)
         self._chunker = chunker
-        self._vectors = VectorWriter(connection, embedder, batch, progress)
+        self._vectors = VectorWriter(connection, embedder, batch, self._embedded)
         self._batch = batch
         self._progress = progress
         self._sources: dict[str, str] = {}
         self._pending: list[_Pending] = []
         self._pending_chunks = 0
+        self._bytes = self._bytes_done = 0  # of the documents that were taken
         self.failures: list[LoadFailure] = []
         self.added = 0
         self.changed = 0
@@ -75,6 +76,7 @@ class Stage:
 
         With ``keep_others``, a document of another source does not replace a stored one.
         """
+        done = 0
         for done, document in enumerate(documents, 1):
             failure = self._problem(document)
             if failure is None and keep_others:
@@ -84,11 +86,14 @@ class Stage:
             else:
                 self._sources[document.id] = document.source
                 self._take(document)
-            self._progress("chunk", done, None)
+            self._progress("read", done, None)
+        self._progress("read", done, done)
         self.assignment.decide()
         for document in self._spool:
             self._stage(document)
         self.flush()
+        if self._bytes:
+            self._progress("embed", self._bytes, self._bytes)
 
     def vanished(self, failures: Sequence[LoadFailure]) -> list[int]:
         """Return the rows of documents that were not seen again, unless their file failed."""
@@ -186,16 +191,22 @@ class Stage:
         digest = document_digest(document, self._chunker.fingerprint)
         if self._stored_hash(document.id) == digest:
             self.unchanged += 1
-        elif self.assignment.expert_of(document.domain, document.source) is None:
+            return
+        if self.assignment.expert_of(document.domain, document.source) is None:
             self.assignment.look_at(document)
-            self._spool.add(document)
-        else:
-            self._stage(document)
+        self._spool.add(document)
+        self._bytes += len(document.text.encode())
 
     def _stage(self, document: Document) -> None:
         expert = self.assignment.expert_of(document.domain, document.source)
         assert expert is not None, "its group must be decided"
         self.put(document, expert, self._chunker.split(document))
+
+    def _embedded(self, contents: Sequence[Content]) -> None:
+        """Report progress in bytes; titles, which each chunk repeats, count a little extra."""
+        if self._bytes:
+            self._bytes_done += sum(len(content.text.encode()) for content in contents)
+            self._progress("embed", min(self._bytes_done, self._bytes - 1), self._bytes)
 
     def contents_of(self, chunks: Sequence[Chunk], expert: str) -> list[Content]:
         """Return what an expert encodes for chunks."""
@@ -303,10 +314,10 @@ def _no_vector(document: Document) -> LoadFailure:
 
 
 def _unstorable(document: Document, source: str) -> LoadFailure | None:
-    if LABELS in document.metadata:
+    for name in sorted(RESERVED & document.metadata.keys()):
         return LoadFailure(
             source,
-            f"metadata field {LABELS!r} is reserved",
+            f"metadata field {name!r} is reserved",
             "rename the field",
             document.id,
         )

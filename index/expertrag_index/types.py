@@ -39,6 +39,7 @@ class Document:
 
     ``labels``: access labels; a restricted reader sees it if it has one of them, or if there are
     none (see ``Index.restricted``).
+    ``page_starts``: character offsets where its pages begin; empty without pages.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Document:
     domain: str | None = None
     source: str = ""
     labels: Sequence[str] = ()
+    page_starts: Sequence[int] = ()
 
     @property
     def embedding_text(self) -> str:
@@ -57,7 +59,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A span of a document, ``text == document.text[start:end]`` (character offsets)."""
+    """A span of a document, ``text == document.text[start:end]`` (character offsets).
+
+    ``page``: the page on which it begins, from 1; None in a document without pages.
+    ``page_starts``: where further pages begin in it (character offsets into the document).
+    """
 
     document_id: str
     ordinal: int
@@ -68,6 +74,8 @@ class Chunk:
     domain: str | None = None
     source: str = ""
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    page: int | None = None
+    page_starts: tuple[int, ...] = ()
 
     @property
     def embedding_text(self) -> str:
@@ -77,6 +85,23 @@ class Chunk:
 
 def _titled(title: str, text: str) -> str:
     return f"{title}\n{text}" if title else text
+
+
+Position = tuple[str | int, str]
+"""Place in a list of documents: what it is ordered by, and the id."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document of a store, without its text: ``characters`` is the text's length."""
+
+    id: str
+    title: str
+    domain: str | None
+    source: str
+    metadata: Mapping[str, MetadataValue]
+    characters: int
+    chunks: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,4 +164,6 @@ def _passage(chunk: Chunk, score: float, dense: float, lexical: float) -> Passag
         domain=chunk.domain,
         source=chunk.source,
         metadata=chunk.metadata,
+        page=chunk.page,
+        page_starts=chunk.page_starts,
     )

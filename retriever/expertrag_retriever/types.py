@@ -5,6 +5,7 @@ Importing this module loads only the standard library: the SDK uses it without n
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -48,7 +49,9 @@ class Passage:
     ``start`` and ``end`` are character offsets into the text of document ``document_id``.
     ``score`` is the fused score that ranks passages (higher is better); ``dense_score`` is the
     cosine in [-1, 1], for an embedding expert mapped onto the base model's scale; ``lexical_score``
-    is BM25 divided by the best BM25 of the query, in [0, 1].
+    is BM25 divided by the best BM25 of the query, in [0, 1]. ``page`` is the page on which it
+    begins, from 1; None in a document without pages. ``page_starts``: where further pages begin in
+    it (character offsets into the document).
     """
 
     document_id: str
@@ -63,6 +66,12 @@ class Passage:
     domain: str | None = None
     source: str = ""
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    page: int | None = None
+    page_starts: tuple[int, ...] = ()
+
+    def page_at(self, offset: int) -> int | None:
+        """Return the page of a character of it, given by its offset into the document."""
+        return None if self.page is None else self.page + bisect_right(self.page_starts, offset)
 
 
 @dataclass(frozen=True, slots=True)

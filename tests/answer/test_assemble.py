@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from store_helper import HashingEmbedder, build, migrate
 
-from expertrag.answer.assemble import DEFAULT_EMBEDDER, _embedder_of
+from expertrag.answer.embedders import DEFAULT_EMBEDDER, _embedder_of
 from expertrag_index.index import Index
 from expertrag_index.types import Document
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from expertrag.answer.ground import SUPPORTED, Grounding, ground
@@ -54,6 +56,17 @@ def test_a_sentence_is_cited_with_offsets_into_answer_and_document() -> None:
     cited = NORMANS.text[citation.start - NORMANS.start : citation.end - NORMANS.start]
     assert cited == "They came from Denmark, Iceland and Norway under their leader Rollo."
     assert SUPPORTED <= citation.score <= 1.0
+
+
+def test_a_citation_names_the_page_of_its_span() -> None:
+    place = NORMANS.start + NORMANS.text.index("In 911")
+    paged = replace(NORMANS, page=7, page_starts=(place - 20, place - 20))
+    answer = "The leader of the Normans was Rollo. In 911 they swore fealty to King Charles."
+    pages = {
+        citation.start >= place: citation.page for citation in ground(answer, (paged,)).citations
+    }
+    assert pages == {False: 7, True: 9}
+    assert {citation.page for citation in ground(answer, PASSAGES).citations} == {None}
 
 
 def test_each_sentence_has_its_own_citation() -> None:

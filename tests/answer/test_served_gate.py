@@ -13,7 +13,8 @@ from serving_fixtures import OpenPipeline, PacedGenerator, StartServer
 from store_helper import build
 
 from expertrag import models
-from expertrag.answer.assemble import open_embedder, open_gate
+from expertrag.answer.assemble import open_gate
+from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.served_gate import ServedGate, check_models
 from expertrag.api.errors import Conflict, InvalidArgument

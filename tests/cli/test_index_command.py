@@ -122,7 +122,7 @@ def test_libraries_print_nothing(spawn: Run, docs: Path, documents: Path) -> Non
     program = {"PYTHONWARNINGS": "default::UserWarning"}
     ran = spawn("index", "build", docs, "--out", docs.parent / "new", env=program).ok()
     assert "6 added" in ran.out
-    lines = [line for line in ran.err.splitlines() if not re.fullmatch(r"\w+: [\d/,]+", line)]
+    lines = [line for line in ran.err.splitlines() if not re.match(r"\w+: \d", line)]
     assert lines == []
 
 

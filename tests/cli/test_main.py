@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import signal
@@ -161,3 +162,33 @@ def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=60)
     os.close(writer)
     assert (process.returncode, out, err) == (ExitCode.INTERRUPTED, b"", b"")
+
+
+def test_an_interrupted_build_says_what_is_kept(tmp_path: Path) -> None:
+    docs, store = tmp_path / "docs", tmp_path / "store"
+    docs.mkdir()
+    for number in range(60):
+        text = f"Text number {number} says this about roses. " * 100
+        (docs / f"{number}.txt").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "expertrag", "index", "build", str(docs), "--out", str(store)]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_interruptible,
+    ) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("embed: "):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (ExitCode.INTERRUPTED, "")
+    assert err.splitlines()[-1] == (
+        f"interrupted: {store} is as it was before; texts that were embedded are kept, so that the "
+        "same command goes on from there"
+    )
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    report = json.loads(done.stdout)
+    assert report["added"] == 60
+    assert report["chunks_embedded"] <= report["chunks"]

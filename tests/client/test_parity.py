@@ -117,6 +117,9 @@ def test_everything_else_is_equal(local: Client, remote: Client) -> None:
         lambda client: list(client.stream("x", constraint=Constraint(json_schema={"not": {}}))),
         lambda client: client.embed([]),
         lambda client: client.answer(QUESTION, threshold=1.5),
+        lambda client: client.documents.get("nosuch"),
+        lambda client: client.documents.list(page_token="x"),
+        lambda client: client.documents.list(filter={"nosuch": 1}),
         lambda client: client.feedback("?", helpful=True),
         lambda client: client.feedback("0" * 32),
         lambda client: client.feedback("0" * 32, helpful=True),  # there is no audit log
@@ -149,6 +152,8 @@ def test_the_asynchronous_twins(
     wanted = Constraint(choices=("27", "28"))
     options: dict[str, Any] = {"mode": "always", "k": 2, "constraint": wanted, "logprobs": 1}
     expected = timeless(local.answer(QUESTION, **options))
+    page, everything = local.documents.list(page_size=3), list(local.documents.all())
+    opened, chunks = local.documents.get("garden/roses"), local.documents.chunks("garden/roses")
 
     async def ask(client: AsyncClient) -> None:
         async with client:
@@ -170,6 +175,10 @@ def test_the_asynchronous_twins(
             assert found.passages[0].document_id == "garden/roses"
             assert len(vectors[0]) == 384
             assert decision == local.decide(QUESTION)
+            assert await client.documents.list(page_size=3) == page
+            assert [each async for each in client.documents.all()] == everything
+            assert await client.documents.get("garden/roses") == opened
+            assert await client.documents.chunks("garden/roses") == chunks
             with pytest.raises(ExpertRAGError):
                 await client.answer("")
 

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import AsyncGenerator, Generator
 
 import pytest
 
 from expertrag.client import AsyncClient, Client
+from expertrag.client.adocuments import AsyncDocuments
+from expertrag.client.documents import Documents
 
-NAMES = [name for name in vars(Client) if not name.startswith("_")]
+TWINS = ((Client, AsyncClient), (Documents, AsyncDocuments))
 
 
-def test_the_same_names() -> None:
-    assert [name for name in vars(AsyncClient) if not name.startswith("_")] == NAMES
+def names(kind: type[object]) -> list[str]:
+    return [name for name in vars(kind) if not name.startswith("_")]
+
+
+METHODS = [
+    (Client, AsyncClient, "__init__"),
+    *(
+        (sync, twin, name)
+        for sync, twin in TWINS
+        for name in names(sync)
+        if not isinstance(getattr(sync, name), property)
+    ),
+]
+
+
+@pytest.mark.parametrize(("sync", "twin"), TWINS)
+def test_the_same_names(sync: type[object], twin: type[object]) -> None:
+    assert names(twin) == names(sync)
 
 
 @pytest.mark.parametrize("name", ["answer", "stream"])
@@ -23,16 +40,16 @@ def test_an_unknown_option_is_named(name: str) -> None:
         list(getattr(client, name)("When?", max_token=5))
 
 
-@pytest.mark.parametrize("name", [*NAMES, "__init__"])
-def test_the_same_signatures(name: str) -> None:
-    sync, twin = getattr(Client, name), getattr(AsyncClient, name)
+@pytest.mark.parametrize(("kind", "other", "name"), METHODS)
+def test_the_same_signatures(kind: type[object], other: type[object], name: str) -> None:
+    sync, twin = getattr(kind, name), getattr(other, name)
     ours, theirs = inspect.signature(sync), inspect.signature(twin)
     assert ours.parameters == theirs.parameters
     assert sync.__doc__ == twin.__doc__
-    if name == "stream":
-        assert typing.get_origin(typing.get_type_hints(sync)["return"]) is Generator
-        assert typing.get_origin(typing.get_type_hints(twin)["return"]) is AsyncGenerator
-        assert inspect.isasyncgenfunction(twin)
+    if inspect.isasyncgenfunction(twin):
+        returned = [typing.get_type_hints(method)["return"] for method in (sync, twin)]
+        here, there = (typing.get_origin(each).__name__ for each in returned)
+        assert (here in ("Generator", "Iterator"), there) == (True, f"Async{here}")
         return
     assert ours.return_annotation == theirs.return_annotation
     assert inspect.iscoroutinefunction(twin) is (name != "__init__")

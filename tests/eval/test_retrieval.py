@@ -165,7 +165,7 @@ def test_a_second_run_embeds_no_document_and_gives_the_same_report(
         key: report[key] for key in report if key != "manifest"
     }
     assert again["manifest"]["id"] == report["manifest"]["id"]
-    names = ("indexing", "queries", *MODES, "comparing")
+    names = ("reading", "queries", *MODES, "comparing")
     assert stages == {f"beir_small: {name}" for name in names}
 
 

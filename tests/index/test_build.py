@@ -186,9 +186,24 @@ def test_calibration_is_measured_on_the_candidate_and_kept_in_the_manifest(
         assert writer.build(CORPUS).generation == report.generation == 2
     assert seen == [(2, report.chunks)]
     counted = [stage for stage, done, _ in stages if done == 1]
-    assert counted == ["chunk", "write", "calibrate", "chunk"]
+    assert counted == ["read", "write", "calibrate", "read"]
     with Index.open(store) as index:
         assert index.manifest.calibration == {"weights": [0.25, 0.5], "size": report.chunks}
+
+
+def test_embedding_shows_how_much_of_the_text_is_done(tmp_path: Path, hashing: Any) -> None:
+    stages: list[tuple[str, int, int | None]] = []
+    with IndexWriter.open(
+        tmp_path / "store", hashing, progress=lambda *call: stages.append(call)
+    ) as writer:
+        writer.build(CORPUS)
+    size = sum(len(document.text.encode()) for document in CORPUS)
+    done = [done for stage, done, total in stages if stage == "embed" and total == size]
+    assert len(done) > 2
+    assert done == sorted(done)
+    assert (done[0] < size / 2, done[-1]) == (True, size)
+    names = [stage for stage, _, _ in stages]
+    assert names.index("embed") > max(i for i, name in enumerate(names) if name == "read")
 
 
 def test_a_writer_waits_for_another(tmp_path: Path, hashing: Any) -> None:

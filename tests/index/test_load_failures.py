@@ -245,10 +245,11 @@ def test_missing_read_permission_is_a_failure(tmp_path: Path) -> None:
         "import os, sys; from pathlib import Path; import expertrag_index.loaders.plain\n"
         "from expertrag_index.loaders.load import _files\n"
         "from expertrag_index.loaders.parse import parse\n"
+        "from expertrag_index.loaders.patterns import Patterns\n"
         "from expertrag_index.types import LoadFailure\n"
         "os.chdir(sys.argv[1])\n"
         "if os.geteuid() == 0: os.setuid(65534)\n"  # who may start no worker from root's Python
-        "for file in _files(Path('.'), 2**20):\n"
+        "for file in _files(Path('.'), 2**20, Patterns()):\n"
         "    for f in [file] if isinstance(file, LoadFailure) else parse(file):\n"
         "        print(f.source, '|', f.reason)\n"
     )

@@ -162,6 +162,11 @@ def everything(client: Client, words: str) -> Iterator[str]:
         yield tried(client.retrieve, "plan", filter={name: "none"})
     yield tried(client.decide, question)
     yield tried(client.embed, [words])
+    for order in ("id", "title", "source", "newest"):
+        yield tried(client.documents.all, order=order)
+    for name in ("equal", "secret", "board", f"{words}x"):
+        yield tried(client.documents.get, name)
+        yield tried(client.documents.chunks, name)
     for call in (client.stats, client.info, client.collections):
         yield tried(call)
 
@@ -313,6 +318,16 @@ def test_labels_hide_documents_from_every_method(
     signals = member.decide(f"What is {HIDDEN}?").signals
     assert signals["term_coverage"] == 0.0
     assert board.decide(f"What is {HIDDEN}?").signals["term_coverage"] > 0
+    page = member.documents.list()
+    assert (page.total, [item.id for item in page.documents]) == (3, ["equal", "roses", "secret"])
+    assert board.documents.list(filter={f"{HIDDEN}field": HIDDEN}).total == 1
+    assert board.documents.get("board").text.startswith("The board meets")
+    for call in (member.documents.get, member.documents.chunks):
+        with pytest.raises(NotFound) as hidden:
+            call("board")
+        with pytest.raises(NotFound) as unknown:
+            call("nosuch")
+        assert hidden.value.message.replace("board", "nosuch") == unknown.value.message
     found = member.retrieve(f"{HIDDEN} merger", k=50)
     assert {passage.document_id for passage in found.passages} == {"equal", "secret", "roses"}
     assert found.vectors_scanned == 3

@@ -14,7 +14,7 @@ from expertrag.api import types
 from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.api.types import EmbedRequest
 from expertrag.v1 import answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2
-from expertrag.wire import answer, common, events, gate, index, retrieve
+from expertrag.wire import answer, common, document, events, gate, index, retrieve
 from expertrag.wire.embed import embed_from_proto, embed_to_proto
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -63,6 +63,7 @@ SAMPLINGS = values(
     types.Sampling, constraint=optional(CONSTRAINTS), logprobs=optional(st.integers(0, 20))
 )
 FILTERS = st.dictionaries(TEXT, SCALAR | st.dictionaries(TEXT, st.lists(SCALAR, max_size=3)))
+INFOS = values(types.DocumentInfo, metadata=METADATA, domain=optional(TEXT))
 STATS = values(types.IndexStats, domains=st.dictionaries(TEXT, INT, max_size=3))
 
 CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
@@ -108,6 +109,35 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
         index.document_to_proto,
         index.document_from_proto,
         values(types.DocumentInput, metadata=METADATA, domain=optional(TEXT)),
+    ),
+    (
+        document.get_to_proto,
+        document.get_from_proto,
+        values(types.GetDocumentRequest, end=optional(INT)),
+    ),
+    (
+        document.list_to_proto,
+        document.list_from_proto,
+        values(types.ListDocumentsRequest, filter=FILTERS),
+    ),
+    (document.chunks_to_proto, document.chunks_from_proto, values(types.ListChunksRequest)),
+    (
+        document.text_to_proto,
+        document.text_from_proto,
+        values(types.DocumentText, document=INFOS),
+    ),
+    (
+        document.documents_to_proto,
+        document.documents_from_proto,
+        values(types.DocumentPage, documents=st.lists(INFOS, max_size=2).map(tuple)),
+    ),
+    (
+        document.chunk_page_to_proto,
+        document.chunk_page_from_proto,
+        values(
+            types.ChunkPage,
+            chunks=st.lists(values(types.DocumentChunk), max_size=2).map(tuple),
+        ),
     ),
     (index.stats_to_proto, index.stats_from_proto, STATS),
     (index.info_to_proto, index.info_from_proto, values(types.ServerInfo, index=optional(STATS))),

@@ -78,7 +78,7 @@ def retrieval(
     store is built in --work, with vectors whatever the modes, and reused by later runs. Ranks
     beyond 100 count only for metrics with a larger cut-off.
     """
-    from expertrag.answer.assemble import open_embedder
+    from expertrag.answer.embedders import open_embedder
     from expertrag.eval.retrieval import RetrievalSettings, evaluate
     from expertrag.eval.stores import default_work
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.answer.assemble import open_embedder, open_generator
+from expertrag.answer.assemble import open_generator
+from expertrag.answer.embedders import open_embedder
 from expertrag.answer.served_gate import check_models
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.train.gate.signals import SignalSource

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from expertrag_index.loaders.base import SourceFile, Unreadable
 from expertrag_index.loaders.parse import CONVERT, failure_of, storable
+from expertrag_index.loaders.patterns import Patterns
 from expertrag_index.loaders.pool import parse_all
 from expertrag_index.loaders.walk import Walk
 from expertrag_index.metadata import scalars_of
@@ -27,6 +28,8 @@ def load(
     max_file_s: float = DEFAULT_MAX_FILE_S,
     labels: Sequence[str] = (),
     labels_field: str = "",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
 ) -> Iterator[Document]:
     """Load the documents of files and folders, in sorted order.
 
@@ -42,9 +45,13 @@ def load(
     :param labels: access labels of every document.
     :param labels_field: metadata field that holds more labels of a document: a string or a list.
         Documents that have no label at all are seen by everyone: a notice counts them.
+    :param include: patterns as in ``.gitignore``, of paths below the folders: if there are any,
+        only files that match one are read.
+    :param exclude: patterns of the files and folders that are not read.
     :return: documents; their ids are not checked for duplicates.
     """
-    files = (item for path in paths for item in _files(path, max_file_bytes))
+    patterns = Patterns(include, exclude)
+    files = (item for path in paths for item in _files(path, max_file_bytes, patterns))
     public = 0
     for item in parse_all(files, max_file_s):
         if isinstance(item, Document):
@@ -73,8 +80,10 @@ def _public(paths: Sequence[Path], count: int, field: str) -> LoadFailure:
     )
 
 
-def _files(path: Path, max_file_bytes: int) -> Iterator[SourceFile | LoadFailure]:
-    walk = Walk(path, max_file_bytes)
+def _files(
+    path: Path, max_file_bytes: int, patterns: Patterns
+) -> Iterator[SourceFile | LoadFailure]:
+    walk = Walk(path, max_file_bytes, patterns)
     try:
         yield from walk
     except (Unreadable, OSError) as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import accumulate, pairwise
 
 from expertrag_index.invisible import left_out, visible
 from expertrag_index.loaders.base import SourceFile, Unreadable, note_hidden
@@ -101,7 +102,16 @@ def _shown(document: Document, invisible: Counter[str]) -> Document:
 
     metadata = {name: value_shown(value) for name, value in document.metadata.items()}
     title, text = shown(document.title), shown(document.text)
-    return replace(document, title=title, text=text, metadata=metadata)
+    starts = document.page_starts
+    if text != document.text:
+        starts = _moved(starts, document.text)
+    return replace(document, title=title, text=text, metadata=metadata, page_starts=starts)
+
+
+def _moved(starts: Sequence[int], text: str) -> list[int]:
+    """Return where pages begin once invisible characters are left out."""
+    ends = accumulate(len(visible(text[a:b])) for a, b in pairwise((0, *starts)))
+    return list(ends)
 
 
 def storable(text: str) -> str:

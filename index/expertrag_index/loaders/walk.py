@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from expertrag_index.loaders.base import SourceFile, Unreadable
+from expertrag_index.loaders.patterns import EVERY_FILE, Patterns
 from expertrag_index.loaders.registry import SUFFIXES, suffix_of
 
 _BEIR_CORPORA = ("corpus.jsonl", "corpus.jsonl.gz")
@@ -23,11 +24,13 @@ class Walk:
 
     :param root: a file or a folder.
     :param max_bytes: limit of one document, passed to each file.
+    :param patterns: which files of a folder are read; one that is the root itself always is.
     """
 
-    def __init__(self, root: Path, max_bytes: int) -> None:
+    def __init__(self, root: Path, max_bytes: int, patterns: Patterns = EVERY_FILE) -> None:
         self._root = root
         self._max_bytes = max_bytes
+        self._patterns = patterns
         self._folders_seen: set[tuple[int, int]] = set()
         self.name = root.name if root.name not in ("", "..") else root.resolve().name
         self.unknown_suffixes: Counter[str] = Counter()
@@ -69,13 +72,14 @@ class Walk:
         names = {entry.name for entry in entries}
         corpus = next((name for name in _BEIR_CORPORA if name in names), None)
         if corpus:  # a BEIR folder: queries and judgements are not documents
-            yield self._file(folder / corpus, (*parts, corpus))
-            return []
+            entries = [entry for entry in entries if entry.name == corpus]
         folders = []
         for entry in entries:
+            below = "/".join((*parts, entry.name))
             if os.path.isdir(entry.path):
-                folders.append(entry)
-            else:
+                if self._patterns.enters(below):
+                    folders.append(entry)
+            elif self._patterns.reads(below):
                 yield from self._known(entry, (*parts, entry.name))
         folders.sort(key=lambda entry: entry.is_symlink())
         return [(Path(entry.path), (*parts, entry.name)) for entry in folders]

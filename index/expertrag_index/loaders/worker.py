@@ -61,7 +61,9 @@ def _encode(item: Document | LoadFailure) -> bytes:
 def decode(message: bytes) -> Document | LoadFailure:
     """Decode a document or a failure that a worker sent."""
     fields = json.loads(message[1:])
-    return Document(**fields) if message[:1] == _DOCUMENT else LoadFailure(**fields)
+    if message[:1] != _DOCUMENT:
+        return LoadFailure(**fields)
+    return Document(**{**fields, "page_starts": tuple(fields["page_starts"])})
 
 
 if __name__ == "__main__":

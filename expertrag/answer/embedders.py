@@ -1,0 +1,66 @@
+"""Loads the embedder of a store, without the packages of a language model."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from expertrag import models
+from expertrag.config import AUTO_EMBEDDER, ModelConfig
+from expertrag.runtime.error_mapping import translated_errors
+from expertrag_index.errors import StoreCorruptError, StoreNotFoundError
+from expertrag_index.index import Index
+from expertrag_index.layout import Layout
+from expertrag_index.opening import read_manifest
+from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
+from expertrag_retriever.experts.bundle import base_of, is_bundle
+
+DEFAULT_EMBEDDER = "minilm-domains"
+"""Embedder of a new store, unless the caller names another."""
+
+
+def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformerEmbedder:
+    """Load the configured embedder; ``auto`` is the one that built the store.
+
+    :param store: None for a store that does not exist yet.
+    :raises ExpertRAGError: if it cannot be used; the message has the fix.
+    """
+    with translated_errors():
+        name = embedder_name(model, store)
+        source = models.resolve(name)
+        if is_bundle(folder := Path(source)):
+            base = models.resolve(base_of(folder).name)
+            return load_embedder(base, name=name, device=model.device, experts=folder)
+        return load_embedder(source, name=name, device=model.device)
+
+
+def embedder_name(model: ModelConfig, store: Path | None) -> str:
+    """Return the name of the configured embedder, as a store records it."""
+    name = model.embedder
+    if name == AUTO_EMBEDDER:
+        with translated_errors():
+            name = _embedder_of(store)
+    if Path(name).is_dir():
+        name = str(Path(name).resolve())  # the store records it, for any working directory
+    return name
+
+
+def _embedder_of(store: Path | None) -> str:
+    """Return the embedder of the generation that will be opened.
+
+    Its manifest has the name, unless the generation before is of another embedder: then the one
+    whose files are intact decides.
+    """
+    if store is None:
+        return DEFAULT_EMBEDDER
+    layout = Layout(store)
+    with suppress(StoreCorruptError):
+        kept = [read_manifest(layout, number) for number in layout.generation_numbers()]
+        names = {manifest.embedder.name for manifest in kept}
+        if len(names) == 1:
+            return names.pop()
+    try:
+        with Index.open(store) as index:
+            return index.manifest.embedder.name
+    except StoreNotFoundError:
+        return DEFAULT_EMBEDDER

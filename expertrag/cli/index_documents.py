@@ -1,0 +1,143 @@
+"""``expertrag index list`` and ``index show``: the documents of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+
+from expertrag.api.types import (
+    ChunkPage,
+    DocumentInfo,
+    DocumentOrder,
+    DocumentPage,
+    DocumentText,
+    GetDocumentRequest,
+    ListChunksRequest,
+    ListDocumentsRequest,
+)
+from expertrag.cli.options import filter_option, flag, json_flag, store_argument
+from expertrag.cli.output import note, print_found, printable
+
+_FIRST = ListDocumentsRequest()
+_page_size_flag = flag(
+    "--page-size", type=int, default=_FIRST.page_size, help="Most entries to list, up to 1,000."
+)
+_page_token_flag = flag(
+    "--page-token", default="", metavar="TOKEN", help="List the page after the one that named it."
+)
+
+
+@click.command("list")
+@store_argument
+@filter_option
+@flag(
+    "--order",
+    type=click.Choice([order.value for order in DocumentOrder]),
+    default=_FIRST.order.value,
+    help="Order of the documents.",
+)
+@_page_size_flag
+@_page_token_flag
+@json_flag
+def list_documents(
+    store: Path,
+    metadata_filter: Mapping[str, object] | None,
+    order: str,
+    page_size: int,
+    page_token: str,
+    as_json: bool,
+) -> None:
+    """List the documents of a store, a page at a time."""
+    from expertrag.answer import documents
+    from expertrag_index.index import Index
+
+    request = ListDocumentsRequest(
+        metadata_filter or {}, DocumentOrder(order), page_size, page_token
+    )
+    with Index.open(store) as opened:
+        page = documents.list_documents(opened, request)
+    print_found(page, as_json, _page_lines(page))
+    if page.next_page_token and not as_json:
+        note(f"more with --page-token {page.next_page_token}")
+
+
+@click.command()
+@store_argument
+@click.argument("document")
+@flag("--start", type=int, default=0, help="First character to show.")
+@flag("--end", type=int, help="Character to stop before.")
+@flag("--chunks", is_flag=True, help="Show the chunks that are searched, with their offsets.")
+@_page_size_flag
+@_page_token_flag
+@json_flag
+def show(
+    store: Path,
+    document: str,
+    start: int,
+    end: int | None,
+    chunks: bool,
+    page_size: int,
+    page_token: str,
+    as_json: bool,
+) -> None:
+    """Show DOCUMENT, the id of a document of a store: its text as it was indexed.
+
+    Offsets are those of passages and citations.
+    """
+    from expertrag.answer import documents
+    from expertrag_index.index import Index
+
+    with Index.open(store) as opened:
+        if chunks:
+            page = documents.list_chunks(opened, ListChunksRequest(document, page_size, page_token))
+            print_found(page, as_json, _chunk_lines(page))
+            rest = page.next_page_token and f"more with --page-token {page.next_page_token}"
+        else:
+            found = documents.get_document(opened, GetDocumentRequest(document, start, end))
+            print_found(found, as_json, _text_lines(found))
+            length = found.document.characters
+            cut = found.end < min(length if end is None else end, length)
+            rest = f"more with --start {found.end}" if cut else ""
+    if rest and not as_json:
+        note(rest)
+
+
+def _page_lines(page: DocumentPage) -> Iterator[str]:
+    yield from map(_line, page.documents)
+    shown, total = len(page.documents), page.total
+    yield f"{total:,} documents" if shown == total else f"{shown:,} of {total:,} documents"
+
+
+def _line(document: DocumentInfo) -> str:
+    title = f"  {document.title}" if document.title else ""
+    domain = f"  [{document.domain}]" if document.domain else ""
+    line = f"{document.id}{title}{domain}  {document.characters:,} characters"
+    return printable(
+        f"{line} in {document.chunks:,} {'chunk' if document.chunks == 1 else 'chunks'}"
+    )
+
+
+def _text_lines(found: DocumentText) -> Iterator[str]:
+    document = found.document
+    for name, value in (
+        ("id", document.id),
+        ("title", document.title),
+        ("domain", document.domain),
+        ("source", document.source),
+        *document.metadata.items(),
+    ):
+        if value not in (None, ""):
+            yield printable(f"{name}: {value}")
+    yield f"characters: {found.start:,} to {found.end:,} of {document.characters:,}"
+    yield ""
+    yield printable(found.text)
+
+
+def _chunk_lines(page: ChunkPage) -> Iterator[str]:
+    for chunk in page.chunks:
+        where = "" if chunk.page is None else f"  page {chunk.page}"
+        yield f"chunk {chunk.ordinal}  characters {chunk.start:,} to {chunk.end:,}{where}"
+        yield printable(chunk.text)
+        yield ""

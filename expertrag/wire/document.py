@@ -1,0 +1,117 @@
+"""Messages of ``document.proto``."""
+
+from __future__ import annotations
+
+from expertrag.api.types import (
+    ChunkPage,
+    DocumentChunk,
+    DocumentInfo,
+    DocumentOrder,
+    DocumentPage,
+    DocumentText,
+    GetDocumentRequest,
+    ListChunksRequest,
+    ListDocumentsRequest,
+)
+from expertrag.v1 import document_pb2
+from expertrag.wire.common import (
+    EnumMap,
+    fits_the_wire,
+    message_of,
+    metadata_from_proto,
+    struct_from_proto,
+    struct_to_proto,
+    value_of,
+)
+
+ORDERS = EnumMap(
+    "order",
+    {
+        DocumentOrder.ID: document_pb2.DOCUMENT_ORDER_ID,
+        DocumentOrder.TITLE: document_pb2.DOCUMENT_ORDER_TITLE,
+        DocumentOrder.SOURCE: document_pb2.DOCUMENT_ORDER_SOURCE,
+        DocumentOrder.NEWEST: document_pb2.DOCUMENT_ORDER_NEWEST,
+    },
+    unset=DocumentOrder.ID,
+)
+
+
+def get_to_proto(request: GetDocumentRequest) -> document_pb2.GetDocumentRequest:
+    """Return the message."""
+    with fits_the_wire():
+        return message_of(document_pb2.GetDocumentRequest, request)
+
+
+def get_from_proto(request: document_pb2.GetDocumentRequest) -> GetDocumentRequest:
+    """Return the value."""
+    return value_of(GetDocumentRequest, request)
+
+
+def list_to_proto(request: ListDocumentsRequest) -> document_pb2.ListDocumentsRequest:
+    """Return the message."""
+    wanted, order = struct_to_proto("filter", request.filter), ORDERS.to_proto(request.order)
+    with fits_the_wire():
+        return message_of(document_pb2.ListDocumentsRequest, request, filter=wanted, order=order)
+
+
+def list_from_proto(request: document_pb2.ListDocumentsRequest) -> ListDocumentsRequest:
+    """Return the value."""
+    wanted, order = struct_from_proto(request.filter), ORDERS.from_proto(request.order)
+    return value_of(ListDocumentsRequest, request, filter=wanted, order=order)
+
+
+def chunks_to_proto(request: ListChunksRequest) -> document_pb2.ListChunksRequest:
+    """Return the message."""
+    with fits_the_wire():
+        return message_of(document_pb2.ListChunksRequest, request)
+
+
+def chunks_from_proto(request: document_pb2.ListChunksRequest) -> ListChunksRequest:
+    """Return the value."""
+    return value_of(ListChunksRequest, request)
+
+
+def text_to_proto(found: DocumentText) -> document_pb2.GetDocumentResponse:
+    """Return the message."""
+    return message_of(
+        document_pb2.GetDocumentResponse, found, document=_info_to_proto(found.document)
+    )
+
+
+def text_from_proto(response: document_pb2.GetDocumentResponse) -> DocumentText:
+    """Return the value."""
+    return value_of(DocumentText, response, document=_info_from_proto(response.document))
+
+
+def documents_to_proto(page: DocumentPage) -> document_pb2.ListDocumentsResponse:
+    """Return the message."""
+    documents = map(_info_to_proto, page.documents)
+    return message_of(document_pb2.ListDocumentsResponse, page, documents=documents)
+
+
+def documents_from_proto(response: document_pb2.ListDocumentsResponse) -> DocumentPage:
+    """Return the value."""
+    documents = tuple(map(_info_from_proto, response.documents))
+    return value_of(DocumentPage, response, documents=documents)
+
+
+def chunk_page_to_proto(page: ChunkPage) -> document_pb2.ListChunksResponse:
+    """Return the message."""
+    chunks = [message_of(document_pb2.DocumentChunk, chunk) for chunk in page.chunks]
+    return message_of(document_pb2.ListChunksResponse, page, chunks=chunks)
+
+
+def chunk_page_from_proto(response: document_pb2.ListChunksResponse) -> ChunkPage:
+    """Return the value."""
+    chunks = tuple(value_of(DocumentChunk, chunk) for chunk in response.chunks)
+    return value_of(ChunkPage, response, chunks=chunks)
+
+
+def _info_to_proto(info: DocumentInfo) -> document_pb2.DocumentInfo:
+    metadata = struct_to_proto("metadata", info.metadata)
+    return message_of(document_pb2.DocumentInfo, info, metadata=metadata)
+
+
+def _info_from_proto(info: document_pb2.DocumentInfo) -> DocumentInfo:
+    metadata = metadata_from_proto("metadata", info.metadata)
+    return value_of(DocumentInfo, info, metadata=metadata)

@@ -1,0 +1,40 @@
+"""Chooses files of a folder by patterns, which are those of ``.gitignore``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pathspec import GitIgnoreSpec
+
+from expertrag_index.errors import PatternError
+
+
+class Patterns:
+    """Which files are read: those that ``include`` matches, if it is given, less ``exclude``."""
+
+    def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+        """Compile the patterns.
+
+        :raises PatternError: a pattern is invalid.
+        """
+        self._include = _compiled("include", include)
+        self._exclude = _compiled("exclude", exclude)
+
+    def enters(self, folder: str) -> bool:
+        """Return whether to look into a folder, given by its path below the root."""
+        return not self._exclude.match_file(f"{folder}/")
+
+    def reads(self, file: str) -> bool:
+        """Return whether to read a file, given by its path below the root."""
+        included = not self._include.patterns or self._include.match_file(file)
+        return included and not self._exclude.match_file(file)
+
+
+def _compiled(name: str, patterns: Sequence[str]) -> GitIgnoreSpec:
+    try:
+        return GitIgnoreSpec.from_lines(patterns)
+    except ValueError as error:
+        raise PatternError(f"{name}: {error}; write it as in .gitignore") from error
+
+
+EVERY_FILE = Patterns()
