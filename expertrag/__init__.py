@@ -9,6 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from expertrag._version import __version__
+from expertrag.api.documents import (
+    ChunkPage,
+    DocumentChunk,
+    DocumentInfo,
+    DocumentOrder,
+    DocumentPage,
+    DocumentText,
+)
 from expertrag.api.errors import (
     Cancelled,
     Conflict,
@@ -29,19 +37,13 @@ from expertrag.api.types import (
     Answer,
     AnswerEvent,
     AnswerRequest,
-    ChunkPage,
     Citation,
     CitationEvent,
     CollectionInfo,
     Constraint,
     DecideRequest,
     DeltaEvent,
-    DocumentChunk,
-    DocumentInfo,
     DocumentInput,
-    DocumentOrder,
-    DocumentPage,
-    DocumentText,
     DoneEvent,
     EmbedRequest,
     Feedback,

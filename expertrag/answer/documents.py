@@ -6,24 +6,21 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import fields
 
 from expertrag.api import validation
-from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.api.types import (
+from expertrag.api.documents import (
     ChunkPage,
     DocumentChunk,
-    DocumentInfo,
     DocumentPage,
     DocumentText,
     GetDocumentRequest,
     ListChunksRequest,
     ListDocumentsRequest,
 )
+from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag_index.filters import canonical
 from expertrag_index.index import Index
-from expertrag_index.order import DocumentOrder
-from expertrag_index.types import Position, StoredDocument
+from expertrag_index.listing import DocumentInfo, DocumentOrder, Position
 
 PAGE_BYTES = 4 * 1024 * 1024
 """Most bytes of a page, about: a message may have 8 MiB."""
@@ -41,7 +38,7 @@ def get_document(index: Index, request: GetDocumentRequest) -> DocumentText:
     start = min(request.start, len(text))
     wanted = len(text) if request.end is None else min(request.end, len(text))
     end = min(wanted, start + validation.MAX_TEXT_CHARACTERS)
-    return DocumentText(_info(stored), text[start:end], start, end, index.generation)
+    return DocumentText(stored, text[start:end], start, end, index.generation)
 
 
 def list_documents(index: Index, request: ListDocumentsRequest) -> DocumentPage:
@@ -52,14 +49,16 @@ def list_documents(index: Index, request: ListDocumentsRequest) -> DocumentPage:
     validation.check_list_documents(request)
     order, listed = request.order, _name_of(request.order, canonical(request.filter))
     after = _position(request.page_token, listed, order) if request.page_token else None
-    found = index.documents(request.filter, order=order, after=after, limit=request.page_size + 1)
+    found = index.catalog.documents(
+        request.filter, order=order, after=after, limit=request.page_size + 1
+    )
     sizes = (_size(document) for _, document in found)
     page = found[: _fitting(sizes, request.page_size)]
     token = _token(listed, *page[-1][0]) if len(page) < len(found) else ""
     return DocumentPage(
-        tuple(_info(document) for _, document in page),
+        tuple(document for _, document in page),
         token,
-        index.count_documents(request.filter),
+        index.catalog.count(request.filter),
         index.generation,
     )
 
@@ -74,7 +73,7 @@ def list_chunks(index: Index, request: ListChunksRequest) -> ChunkPage:
     _existing(index, request.id)
     listed = _name_of("chunks", request.id)
     first = _ordinal(request.page_token, listed) if request.page_token else 0
-    found = index.chunks_of(request.id, first, request.page_size + 1)
+    found = index.catalog.chunks(request.id, first, request.page_size + 1)
     sizes = (len(chunk.text.encode()) for chunk in found)
     page = found[: _fitting(sizes, request.page_size)]
     token = _token(listed, page[-1].ordinal + 1) if len(page) < len(found) else ""
@@ -84,18 +83,14 @@ def list_chunks(index: Index, request: ListChunksRequest) -> ChunkPage:
     return ChunkPage(chunks, token, index.generation)
 
 
-def _existing(index: Index, document_id: str) -> StoredDocument:
-    stored = index.document(document_id)
+def _existing(index: Index, document_id: str) -> DocumentInfo:
+    stored = index.catalog.document(document_id)
     if stored is None:
         raise NotFound(f"there is no document {document_id!r:.80}", reason="DOCUMENT_NOT_FOUND")
     return stored
 
 
-def _info(stored: StoredDocument) -> DocumentInfo:
-    return DocumentInfo(**{item.name: getattr(stored, item.name) for item in fields(DocumentInfo)})
-
-
-def _size(stored: StoredDocument) -> int:
+def _size(stored: DocumentInfo) -> int:
     """Bytes of a document's entry, about."""
     texts = (stored.id, stored.title, stored.source, json.dumps(stored.metadata))
     return sum(len(text.encode()) for text in texts)

@@ -34,21 +34,23 @@ from expertrag.answer.served_gate import ServedGate
 from expertrag.answer.served_index import LoadEmbedder, ServedIndex, View
 from expertrag.api import validation
 from expertrag.api.access import EVERYTHING, Access
+from expertrag.api.documents import (
+    ChunkPage,
+    DocumentPage,
+    DocumentText,
+    GetDocumentRequest,
+    ListChunksRequest,
+    ListDocumentsRequest,
+)
 from expertrag.api.types import (
     AnswerEvent,
     AnswerRequest,
-    ChunkPage,
     DocumentInput,
-    DocumentPage,
-    DocumentText,
     Feedback,
     GateDecision,
     GateEvent,
     GateMode,
-    GetDocumentRequest,
     IndexStats,
-    ListChunksRequest,
-    ListDocumentsRequest,
     Passage,
     RetrieveRequest,
     RetrieveResult,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, get_args
 
-from expertrag_index.order import DocumentOrder
 from expertrag_retriever.types import (
     GateAction,
     GateDecision,
@@ -22,19 +21,13 @@ __all__ = [
     "Answer",
     "AnswerEvent",
     "AnswerRequest",
-    "ChunkPage",
     "Citation",
     "CitationEvent",
     "CollectionInfo",
     "Constraint",
     "DecideRequest",
     "DeltaEvent",
-    "DocumentChunk",
-    "DocumentInfo",
     "DocumentInput",
-    "DocumentOrder",
-    "DocumentPage",
-    "DocumentText",
     "DoneEvent",
     "EmbedRequest",
     "Feedback",
@@ -361,98 +354,6 @@ class DocumentInput:
     domain: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     labels: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ListDocumentsRequest:
-    """Which page of the documents of a store; an empty ``page_token`` asks for the first."""
-
-    filter: Mapping[str, object] = field(default_factory=dict)
-    order: DocumentOrder = DocumentOrder.ID
-    page_size: int = 100
-    page_token: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class GetDocumentRequest:
-    """A document, or its characters from ``start`` to ``end``; None for its own end."""
-
-    id: str
-    start: int = 0
-    end: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ListChunksRequest:
-    """Which page of the chunks of a document; an empty ``page_token`` asks for the first."""
-
-    id: str
-    page_size: int = 100
-    page_token: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentInfo:
-    """A document of a store, without its text, which has ``characters`` characters."""
-
-    id: str
-    title: str
-    domain: str | None
-    source: str
-    metadata: Mapping[str, object]
-    characters: int
-    chunks: int
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentPage:
-    """A page of the documents of a store; ``total`` counts those of all pages.
-
-    ``next_page_token`` is empty on the last page.
-    """
-
-    documents: tuple[DocumentInfo, ...]
-    next_page_token: str
-    total: int
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentText:
-    """A stretch of a document: ``text`` is its characters from ``start`` to ``end``.
-
-    The offsets are those of passages and citations. If ``end`` is not the end that was asked for,
-    the rest is read by another call.
-    """
-
-    document: DocumentInfo
-    text: str
-    start: int
-    end: int
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentChunk:
-    """A chunk of a document: its characters from ``start`` to ``end``.
-
-    ``page`` is the page on which it begins, from 1; None in a document without pages.
-    """
-
-    ordinal: int
-    start: int
-    end: int
-    text: str
-    page: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkPage:
-    """A page of the chunks of a document; ``next_page_token`` is empty on the last page."""
-
-    chunks: tuple[DocumentChunk, ...]
-    next_page_token: str
-    generation: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
+from expertrag.api.documents import GetDocumentRequest, ListChunksRequest, ListDocumentsRequest
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import (
     AnswerRequest,
     Constraint,
     DocumentInput,
     Feedback,
-    GetDocumentRequest,
-    ListChunksRequest,
-    ListDocumentsRequest,
     RetrieveRequest,
     Sampling,
 )

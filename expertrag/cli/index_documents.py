@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from expertrag.api.types import (
+from expertrag.api.documents import (
     ChunkPage,
     DocumentInfo,
     DocumentOrder,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from expertrag.api.types import (
+from expertrag.api.documents import (
     ChunkPage,
     DocumentInfo,
     DocumentOrder,

@@ -6,19 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from expertrag.api.errors import Unimplemented
-from expertrag.api.types import (
+from expertrag.api.documents import (
     ChunkPage,
-    CollectionInfo,
-    DecideRequest,
     DocumentPage,
     DocumentText,
-    EmbedRequest,
-    GateDecision,
     GetDocumentRequest,
-    IndexStats,
     ListChunksRequest,
     ListDocumentsRequest,
+)
+from expertrag.api.errors import Unimplemented
+from expertrag.api.types import (
+    CollectionInfo,
+    DecideRequest,
+    EmbedRequest,
+    GateDecision,
+    IndexStats,
     RetrieveRequest,
     RetrieveResult,
     ServerInfo,

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TypedDict, TypeVar, Unpack
 
+from expertrag.api.documents import DocumentOrder, ListDocumentsRequest
 from expertrag.api.types import (
     ROLES,
     AnswerRequest,
     Constraint,
     DecideRequest,
-    DocumentOrder,
     EmbedRequest,
     GateMode,
-    ListDocumentsRequest,
     RetrieveRequest,
     Role,
     Sampling,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from expertrag.api.types import (
+from expertrag.api.documents import (
     ChunkPage,
     DocumentChunk,
     DocumentInfo,

@@ -13,22 +13,22 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index import catalog, spelling
+from expertrag_index import spelling
 from expertrag_index.caching import cached
+from expertrag_index.catalog import Catalog
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import (
     EmbedderMismatchError,
     SearchError,
     StoreCorruptError,
 )
-from expertrag_index.filters import Condition, canonical, compile_filter
+from expertrag_index.filters import canonical, compile_filter
 from expertrag_index.groups import read_groups
-from expertrag_index.labels import all_labels, restrict, seen_with
+from expertrag_index.labels import all_labels, restrict
 from expertrag_index.layout import Layout
 from expertrag_index.lexical import Lexical
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import NONE_OPEN, Generation, OpenSegments, open_published
-from expertrag_index.order import DocumentOrder
 from expertrag_index.restricted_lexical import RestrictedLexical
 from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, sorted_keys, text_digest, vectors_of
 from expertrag_index.scales import IDENTITY, Scale, read_scales
@@ -41,9 +41,7 @@ from expertrag_index.types import (
     FloatArray,
     Group,
     KeyArray,
-    Position,
     Query,
-    StoredDocument,
     TermStatistics,
 )
 
@@ -158,6 +156,11 @@ class Index:
     def open_segments(self) -> OpenSegments:
         """The vector files of the generation in memory; they stay valid when it is closed."""
         return self._generation.opened()
+
+    @property
+    def catalog(self) -> Catalog:
+        """The documents of the generation; not kept: it would hold this index in a cycle."""
+        return Catalog(self._reading, self.manifest, self._seen_labels)
 
     @property
     def newest_key(self) -> int:
@@ -343,55 +346,6 @@ class Index:
                 raise StoreCorruptError(f"document {document_id!r} is damaged")
         return str(row[0])
 
-    def documents(
-        self,
-        filter: Filter | None = None,
-        *,
-        order: DocumentOrder = DocumentOrder.ID,
-        after: Position | None = None,
-        limit: int = 100,
-    ) -> list[tuple[Position, StoredDocument]]:
-        """List documents, each with its position, after which the next list begins.
-
-        :raises FilterError: unknown field or operator.
-        :raises StoreCorruptError: a row does not match its checksum.
-        """
-        wanted = self._wanted(filter)
-        with self._reading() as connection:
-            return catalog.list_documents(connection, self.generation, wanted, order, after, limit)
-
-    def count_documents(self, filter: Filter | None = None) -> int:
-        """Count the documents that ``filter`` admits.
-
-        :raises FilterError: unknown field or operator.
-        """
-        if not filter:
-            return self.manifest.documents
-        with self._reading() as connection:
-            return catalog.count_documents(connection, self.generation, self._wanted(filter))
-
-    def document(self, document_id: str) -> StoredDocument | None:
-        """Return a document without its text; None if this generation has none with this id.
-
-        :raises StoreCorruptError: its row does not match its checksum.
-        """
-        with self._reading() as connection:
-            return catalog.find_document(
-                connection, self.generation, self._wanted(None), document_id
-            )
-
-    def chunks_of(self, document_id: str, first: int = 0, limit: int = MAX_K) -> list[Chunk]:
-        """Read the chunks of a document in order, from the ordinal ``first`` on.
-
-        Empty if this generation has no such document.
-
-        :raises StoreCorruptError: a row does not match its checksum.
-        """
-        if self.document(document_id) is None:
-            return []
-        with self._reading() as connection:
-            return catalog.list_chunks(connection, self.generation, document_id, first, limit)
-
     def sample_chunks(
         self, n: int, seed: int = 0, expert: str | None = None
     ) -> list[tuple[int, Chunk]]:
@@ -438,14 +392,6 @@ class Index:
         if not wanted:
             return None
         return self._select(canonical(wanted))
-
-    def _wanted(self, filter: Filter | None) -> Condition:
-        """Return the condition of the documents that this reader sees and ``filter`` admits."""
-        seen = seen_with(self._seen_labels)
-        if not filter:
-            return seen
-        chosen = compile_filter(json.loads(canonical(filter)), self.manifest.fields)
-        return Condition(f"{seen.sql} AND {chosen.sql}", (*seen.values, *chosen.values))
 
     def _compute_selection(self, wanted: str) -> Selection:
         condition = compile_filter(json.loads(wanted), self.manifest.fields)

@@ -87,23 +87,6 @@ def _titled(title: str, text: str) -> str:
     return f"{title}\n{text}" if title else text
 
 
-Position = tuple[str | int, str]
-"""Place in a list of documents: what it is ordered by, and the id."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDocument:
-    """A document of a store, without its text: ``characters`` is the text's length."""
-
-    id: str
-    title: str
-    domain: str | None
-    source: str
-    metadata: Mapping[str, MetadataValue]
-    characters: int
-    chunks: int
-
-
 @dataclass(frozen=True, slots=True)
 class Group:
     """Documents that one expert serves.

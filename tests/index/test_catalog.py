@@ -13,8 +13,8 @@ from store_helper import CORPUS, build, change_database, make_corpus
 from expertrag_index.build import IndexWriter
 from expertrag_index.errors import FilterError, StoreCorruptError
 from expertrag_index.index import Index
-from expertrag_index.order import DocumentOrder
-from expertrag_index.types import Document, Position
+from expertrag_index.listing import DocumentOrder, Position
+from expertrag_index.types import Document
 
 KEYS = {
     DocumentOrder.ID: lambda number: CORPUS[number].id,
@@ -41,7 +41,7 @@ def paged(index: Index, size: int, **options: Any) -> list[str]:
     """Return the ids of all pages."""
     found: list[str] = []
     after: Position | None = None
-    while page := index.documents(after=after, limit=size, **options):
+    while page := index.catalog.documents(after=after, limit=size, **options):
         assert len(page) <= size
         found += [document.id for _, document in page]
         after = page[-1][0]
@@ -58,24 +58,24 @@ def test_pages_are_in_order_and_hold_each_document_once(
 
 
 def test_a_document_is_described_without_its_text(index: Index) -> None:
-    stored = index.document("doc7")
+    stored = index.catalog.document("doc7")
     assert stored is not None
     assert (stored.title, stored.domain, stored.source) == (
         CORPUS[7].title, CORPUS[7].domain, CORPUS[7].source
     )  # fmt: skip
     assert stored.metadata == CORPUS[7].metadata
     assert stored.characters == len(CORPUS[7].text)
-    assert stored.chunks == len(index.chunks_of("doc7")) == 2
-    assert index.document("nobody") is None
+    assert stored.chunks == len(index.catalog.chunks("doc7")) == 2
+    assert index.catalog.document("nobody") is None
 
 
 def test_chunks_cover_the_text_from_any_ordinal_on(index: Index) -> None:
     text = index.document_text("doc7")
-    first, second = index.chunks_of("doc7")
+    first, second = index.catalog.chunks("doc7")
     assert [first.text, second.text] == [text[c.start : c.end] for c in (first, second)]
-    assert index.chunks_of("doc7", 1) == [second]
-    assert index.chunks_of("doc7", 0, 1) == [first]
-    assert index.chunks_of("doc7", 2) == index.chunks_of("nobody") == []
+    assert index.catalog.chunks("doc7", 1) == [second]
+    assert index.catalog.chunks("doc7", 0, 1) == [first]
+    assert index.catalog.chunks("doc7", 2) == index.catalog.chunks("nobody") == []
 
 
 def test_filters_and_counts(index: Index) -> None:
@@ -83,10 +83,10 @@ def test_filters_and_counts(index: Index) -> None:
     assert paged(index, 3, filter=odd, order=DocumentOrder.NEWEST) == [
         f"doc{number}" for number in range(19, 0, -2)
     ]
-    assert index.count_documents(odd) == 10
-    assert index.count_documents() == 60
+    assert index.catalog.count(odd) == 10
+    assert index.catalog.count() == 60
     with pytest.raises(FilterError, match="unknown filter field 'nosuch'"):
-        index.documents({"nosuch": 1})
+        index.catalog.documents({"nosuch": 1})
 
 
 def test_no_document_is_listed_twice_while_the_store_changes(store: Path, hashing: Any) -> None:
@@ -95,7 +95,7 @@ def test_no_document_is_listed_twice_while_the_store_changes(store: Path, hashin
     after: Position | None = None
     for round_number in range(30):
         with Index.open(store) as opened:
-            page = opened.documents(after=after, limit=4)
+            page = opened.catalog.documents(after=after, limit=4)
         listed += [document.id for _, document in page]
         after = page[-1][0] if page else after
         with IndexWriter.open(store, hashing) as writer:
@@ -110,8 +110,8 @@ def test_a_generation_lists_its_own_documents(store: Path, hashing: Any) -> None
             writer.build(make_corpus(3, version=1))
         with Index.open(store) as new:
             assert (len(paged(old, 9)), paged(new, 9)) == (60, ["doc0", "doc1", "doc2"])
-            assert "edition1" in new.chunks_of("doc1")[0].text
-        assert "edition0" in old.chunks_of("doc1")[0].text
+            assert "edition1" in new.catalog.chunks("doc1")[0].text
+        assert "edition0" in old.catalog.chunks("doc1")[0].text
 
 
 def test_a_restricted_reader_lists_what_it_sees(tmp_path: Path, hashing: Any) -> None:
@@ -125,9 +125,9 @@ def test_a_restricted_reader_lists_what_it_sees(tmp_path: Path, hashing: Any) ->
         part = whole.restricted({"red"})
         assert paged(whole, 2) == ["green", "open", "red"]
         assert paged(part, 2) == ["open", "red"]
-        assert (part.count_documents(), part.count_documents({"year": 1})) == (2, 1)
+        assert (part.catalog.count(), part.catalog.count({"year": 1})) == (2, 1)
         assert paged(part, 2, filter={"year": 1}) == ["red"]
-        assert (part.document("green"), part.chunks_of("green")) == (None, [])
+        assert (part.catalog.document("green"), part.catalog.chunks("green")) == (None, [])
         rescaled = part.rescaled({})
         assert paged(rescaled, 2) == ["open", "red"]
 
@@ -143,7 +143,7 @@ def test_damage_is_found(store: Path) -> None:
     change_database(store, "UPDATE documents SET title = 'other' WHERE id = 'doc7'")
     with Index.open(store) as opened:
         with pytest.raises(StoreCorruptError, match="document row"):
-            opened.documents()
+            opened.catalog.documents()
         with pytest.raises(StoreCorruptError, match="document row"):
-            opened.document("doc7")
-        assert opened.document("doc8") is not None
+            opened.catalog.document("doc7")
+        assert opened.catalog.document("doc8") is not None

@@ -62,7 +62,7 @@ def test_chunks_know_their_page(pdf: Path, tmp_path: Path, hashing: Any) -> None
     store = tmp_path / "store"
     build(store, hashing, [document, Document("plain", "No pages here.")])
     with Index.open(store) as index:
-        chunks = index.chunks_of("manual.pdf")
+        chunks = index.catalog.chunks("manual.pdf")
         assert {chunk.page for chunk in chunks} == {1, 3}
         for chunk in chunks:
             expected = "first" if chunk.page == 1 else "third"
@@ -70,10 +70,10 @@ def test_chunks_know_their_page(pdf: Path, tmp_path: Path, hashing: Any) -> None
             inside = [start for start in document.page_starts if chunk.start < start < chunk.end]
             assert list(dict.fromkeys(chunk.page_starts)) == list(dict.fromkeys(inside))
         assert "fourth" in chunks[-1].text and chunks[-1].page_starts
-        (plain,) = index.chunks_of("plain")
+        (plain,) = index.catalog.chunks("plain")
         assert (plain.page, plain.page_starts) == (None, ())
         assert index.manifest.fields == {"pages": "int"}
-        stored = index.document("manual.pdf")
+        stored = index.catalog.document("manual.pdf")
         assert stored is not None and stored.metadata == {"pages": 5}
 
 
@@ -81,10 +81,10 @@ def test_pages_outlast_a_migration(pdf: Path, tmp_path: Path, hashing: Any) -> N
     store = tmp_path / "store"
     build(store, hashing, [read(pdf)])
     with Index.open(store) as index:
-        before = [(chunk.page, chunk.page_starts) for chunk in index.chunks_of("manual.pdf")]
+        before = [(chunk.page, chunk.page_starts) for chunk in index.catalog.chunks("manual.pdf")]
     migrate(store, HashingEmbedder(fingerprint="other"))
     with Index.open(store) as index:
-        after = [(chunk.page, chunk.page_starts) for chunk in index.chunks_of("manual.pdf")]
+        after = [(chunk.page, chunk.page_starts) for chunk in index.catalog.chunks("manual.pdf")]
     assert after == before
     with IndexWriter.open(store, HashingEmbedder(fingerprint="other")) as writer:
         assert writer.build([read(pdf)]).unchanged == 1

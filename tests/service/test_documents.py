@@ -12,8 +12,11 @@ import pytest
 from serving_fixtures import OpenPipeline, StartServer
 
 from expertrag.answer import documents as opened
+from expertrag.api.documents import DocumentOrder
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.api.types import DocumentInput, DocumentOrder
+from expertrag.api.types import (
+    DocumentInput,
+)
 from expertrag.client import Client
 from expertrag.service import Server
 

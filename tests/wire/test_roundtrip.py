@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expertrag.api import types
+from expertrag.api import documents, types
 from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.api.types import EmbedRequest
 from expertrag.v1 import answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2
@@ -63,7 +63,7 @@ SAMPLINGS = values(
     types.Sampling, constraint=optional(CONSTRAINTS), logprobs=optional(st.integers(0, 20))
 )
 FILTERS = st.dictionaries(TEXT, SCALAR | st.dictionaries(TEXT, st.lists(SCALAR, max_size=3)))
-INFOS = values(types.DocumentInfo, metadata=METADATA, domain=optional(TEXT))
+INFOS = values(documents.DocumentInfo, metadata=METADATA, domain=optional(TEXT))
 STATS = values(types.IndexStats, domains=st.dictionaries(TEXT, INT, max_size=3))
 
 CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
@@ -113,30 +113,30 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
     (
         document.get_to_proto,
         document.get_from_proto,
-        values(types.GetDocumentRequest, end=optional(INT)),
+        values(documents.GetDocumentRequest, end=optional(INT)),
     ),
     (
         document.list_to_proto,
         document.list_from_proto,
-        values(types.ListDocumentsRequest, filter=FILTERS),
+        values(documents.ListDocumentsRequest, filter=FILTERS),
     ),
-    (document.chunks_to_proto, document.chunks_from_proto, values(types.ListChunksRequest)),
+    (document.chunks_to_proto, document.chunks_from_proto, values(documents.ListChunksRequest)),
     (
         document.text_to_proto,
         document.text_from_proto,
-        values(types.DocumentText, document=INFOS),
+        values(documents.DocumentText, document=INFOS),
     ),
     (
         document.documents_to_proto,
         document.documents_from_proto,
-        values(types.DocumentPage, documents=st.lists(INFOS, max_size=2).map(tuple)),
+        values(documents.DocumentPage, documents=st.lists(INFOS, max_size=2).map(tuple)),
     ),
     (
         document.chunk_page_to_proto,
         document.chunk_page_from_proto,
         values(
-            types.ChunkPage,
-            chunks=st.lists(values(types.DocumentChunk), max_size=2).map(tuple),
+            documents.ChunkPage,
+            chunks=st.lists(values(documents.DocumentChunk), max_size=2).map(tuple),
         ),
     ),
     (index.stats_to_proto, index.stats_from_proto, STATS),
