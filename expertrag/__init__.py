@@ -33,6 +33,7 @@ from expertrag.api.errors import (
     Unimplemented,
 )
 from expertrag.api.folding import fold
+from expertrag.api.turns import Turn, TurnRole
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
@@ -121,6 +122,8 @@ __all__ = [
     "Tls",
     "TokenLogprob",
     "TopLogprob",
+    "Turn",
+    "TurnRole",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from expertrag.answer.in_context import Asked
 from expertrag.answer.route import Route
 from expertrag.answer.served_index import View
 from expertrag.api.types import AnswerRequest, DeltaEvent
-from expertrag.llm.base import Session, ShouldStop
+from expertrag.llm.base import Message, Session, ShouldStop
 from expertrag.runtime.meter import Meter
 
 if TYPE_CHECKING:
@@ -20,15 +21,19 @@ if TYPE_CHECKING:
 class AnswerContext:
     """The context of a running answer.
 
+    ``request`` has the question as it stands alone; ``asked`` has the message and its conversation.
     ``view`` is the generation of the store that answers, whatever is published meanwhile;
-    ``vectors`` are the question's, by expert, None in a mode without documents. ``cache_salt`` is
-    that of the caller, for :meth:`Generator.begin`.
+    ``vectors`` are the question's, by expert, None in a mode without documents. ``closed_book`` is
+    the prompt of the message and its conversation. ``cache_salt`` is that of the caller, for
+    :meth:`Generator.begin`.
     """
 
     request: AnswerRequest
+    asked: Asked
     view: View
     route: Route
     vectors: QueryVectors | None
+    closed_book: Sequence[Message]
     meter: Meter
     should_stop: ShouldStop
     cache_salt: str = ""
@@ -36,7 +41,7 @@ class AnswerContext:
     @property
     def known_vectors(self) -> QueryVectors:
         """The question's vectors, in a mode that uses documents."""
-        assert self.vectors is not None, "NEVER uses no documents"
+        assert self.vectors is not None, "without documents, nothing is embedded"
         return self.vectors
 
 

@@ -18,7 +18,6 @@ from expertrag.api.types import (
     GateMode,
     Usage,
 )
-from expertrag.llm import prompt
 from expertrag.models import is_english_only
 from expertrag_index.language import is_english
 from expertrag_retriever.experts.settings import GENERAL
@@ -56,6 +55,10 @@ question in a note that the embedder does not know."""
 UNSURE = 0.25
 """Share of the threshold above which a question may still be about the documents."""
 
+ABOUT_CONVERSATION = (
+    "The message is about the conversation itself, so the model answers it from the conversation."
+)
+
 LEAST_BENEFIT = 0.001
 """Threshold if a retrieval costs nothing: without any benefit, do not retrieve."""
 
@@ -92,13 +95,20 @@ class Decider:
         """
         decision = self._decided(context, answer, least_doubt)
         route = context.route
-        return replace(decision, domains=route.domains, expert=route.expert)
+        return replace(
+            decision,
+            domains=route.domains,
+            expert=route.expert,
+            rewritten_question=context.asked.rewritten,
+        )
 
     def _decided(
         self, context: AnswerContext, answer: ClosedBook, least_doubt: LeastDoubt
     ) -> GateDecision:
         request, view = context.request, context.view
         bundle = self._gate.current() if self._gate else None
+        if context.asked.about_conversation:
+            return GateDecision(GateAction.CLOSED_BOOK, request.mode, ABOUT_CONVERSATION)
         if request.mode is not GateMode.AUTO:
             forced = view.gate.decide(request.mode, prefill=None, store=None)
             judged = request.mode is GateMode.STRICT and bundle and bundle.sufficiency
@@ -271,8 +281,9 @@ class Decider:
             answer.draft = joined(list(answer.session.deltas()))
             context.should_stop()
             text = truncated(answer.draft.text)
-            asked = prompt.closed_book(context.request.question)
-            ((_, reading),) = reader.read([(asked, text)], cache_salt=context.cache_salt)
+            ((_, reading),) = reader.read(
+                [(context.closed_book, text)], cache_salt=context.cache_salt
+            )
             embedding = base_encoder(context.view.embedder)([text or " "])
         context.meter.add(lm_calls=1)  # the reading
         return draft_features(text, embedding[0], reading)

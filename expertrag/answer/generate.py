@@ -94,9 +94,7 @@ class Answering:
 
     def begin_closed_book(self, context: AnswerContext) -> Session:
         """Open the session of a closed-book answer."""
-        return self._begin(
-            context, prompt.closed_book(context.request.question), context.request.sampling
-        )
+        return self._begin(context, context.closed_book, context.request.sampling)
 
     def closed_book(self, answer: ClosedBook, meter: Meter) -> Iterator[AnswerEvent]:
         """Answer closed book, in an open session."""

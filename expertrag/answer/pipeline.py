@@ -1,5 +1,6 @@
-"""The steps of an answer, in order: route, embed, decide, retrieve, generate, ground.
+"""The steps of an answer, in order: rewrite, route, embed, decide, retrieve, generate, ground.
 
+    rewrite   the question of a conversation, as it stands alone
     route     domains of the question, and the language-model expert for it
     embed     one embedding of the question
     prefill   closed-book prefill and first tokens: signals for the gate, and the start of
@@ -29,6 +30,7 @@ from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider, base_encoder
 from expertrag.answer.evidence import evidence_signals
 from expertrag.answer.generate import Answering
+from expertrag.answer.in_context import Asked, read_in_context
 from expertrag.answer.route import route
 from expertrag.answer.served_gate import ServedGate
 from expertrag.answer.served_index import LoadEmbedder, ServedIndex, View
@@ -42,6 +44,7 @@ from expertrag.api.documents import (
     ListChunksRequest,
     ListDocumentsRequest,
 )
+from expertrag.api.turns import Turn
 from expertrag.api.types import (
     AnswerEvent,
     AnswerRequest,
@@ -61,6 +64,7 @@ from expertrag.api.types import (
 from expertrag.audit import NOBODY, Asker, Audit, Entry
 from expertrag.config import GateConfig
 from expertrag.llm.base import Generator, ShouldStop, never_stop
+from expertrag.llm.history import in_conversation
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.meter import Meter
 from expertrag.runtime.tracing import stage_span
@@ -141,18 +145,22 @@ class Pipeline:
         started = time.perf_counter()
         with translated_errors(), self._leased() as view:
             should_stop()
+            filter = request.filter or None
+            asked = read_in_context(request.query, request.history, view, filter, should_stop)
             with stage_span("search"):
                 result = view.searcher.search(
-                    request.query,
+                    asked.question,
                     k=request.k,
                     mode=request.mode,
-                    filter=request.filter or None,
+                    filter=filter,
+                    query_vector=asked.vectors,
                 )
         return RetrieveResult(
             passages=result.passages,
             generation=result.generation,
             vectors_scanned=result.vectors_scanned,
             seconds=time.perf_counter() - started,
+            rewritten_query=asked.rewritten,
         )
 
     def decide(
@@ -162,6 +170,7 @@ class Pipeline:
         *,
         threshold: float | None = None,
         domain: str | None = None,
+        history: Sequence[Turn] = (),
         should_stop: ShouldStop = never_stop,
         meter: Meter | None = None,
         sampling: Sampling = SAMPLING,
@@ -172,7 +181,12 @@ class Pipeline:
         :param sampling: sampling of the draft, for a gate that reads one.
         """
         request = AnswerRequest(
-            question=question, mode=mode, threshold=threshold, domain=domain, sampling=sampling
+            question=question,
+            mode=mode,
+            threshold=threshold,
+            domain=domain,
+            sampling=sampling,
+            history=tuple(history),
         )
         validation.check_answer(request)
         meter = meter or Meter()
@@ -324,19 +338,42 @@ class Pipeline:
     def _context(
         self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop
     ) -> AnswerContext:
-        """Route the question, and embed it unless the mode needs no documents."""
+        """Read the question in its conversation, route it, and embed it if it needs documents."""
         should_stop()
+        asked = _asked(request, view, meter, should_stop)
+        request = replace(request, question=asked.question)
         routed = route(view.embedder, request, self._generator.experts, meter)
-        vectors = None
-        if request.mode is not GateMode.NEVER:
+        vectors = asked.vectors
+        if vectors is None and request.mode is not GateMode.NEVER and not asked.about_conversation:
             should_stop()
             with meter.stage("embed"):
                 vectors = view.searcher.encode(request.question, request.filter or None)
         salt = self._access.cache_salt(self._asked_by.caller)
-        return AnswerContext(request, view, routed, vectors, meter, should_stop, salt)
+        closed_book, dropped = in_conversation(
+            asked.message,
+            asked.history,
+            self._generator.count_tokens,
+            self._generator.context_tokens - request.sampling.max_tokens,
+        )
+        meter.add(turns_dropped=dropped)
+        return AnswerContext(
+            request, asked, view, routed, vectors, closed_book, meter, should_stop, salt
+        )
 
     def _decide(self, context: AnswerContext, answer: ClosedBook) -> GateDecision:
         return self._decider.decide(context, answer, lambda: self._answering.least_doubt(context))
+
+
+def _asked(request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop) -> Asked:
+    """Read the question in its conversation; closed book, it is left to the model."""
+    if not request.history or request.mode is GateMode.NEVER:
+        return Asked(request.question, request.question, request.history)
+    with meter.stage("rewrite"):
+        filter = request.filter or None
+        asked = read_in_context(request.question, request.history, view, filter, should_stop)
+    if request.mode is GateMode.AUTO:
+        return asked
+    return replace(asked, about_conversation=False)  # the caller wants the documents consulted
 
 
 def _portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:

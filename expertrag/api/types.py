@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, get_args
 
+from expertrag.api.turns import Turn
 from expertrag_retriever.types import (
     GateAction,
     GateDecision,
@@ -59,7 +60,7 @@ Role = Literal["document", "query"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """Roles that texts are encoded for."""
 
-GATE_STAGES = ("route", "embed", "gate", "check", "prefill", "draft")
+GATE_STAGES = ("rewrite", "route", "embed", "gate", "check", "prefill", "draft")
 """Stages that run before the gate decides."""
 STAGES = (*GATE_STAGES, "search", "judge", "generate", "ground")
 """Keys of ``Usage.stage_seconds``, in execution order; an answer has some of them."""
@@ -120,6 +121,9 @@ class AnswerRequest:
     ``threshold`` None means the gate's own. ``steps`` is the number of searches; each after the
     first adds a draft answer from the passages found so far to the query, and costs a search and a
     short answer.
+
+    ``history``: the conversation so far, oldest turn first. A question that does not stand alone is
+    rewritten by it before the documents are searched.
     """
 
     question: str
@@ -130,6 +134,7 @@ class AnswerRequest:
     threshold: float | None = None
     sampling: Sampling = Sampling()
     steps: int = 1
+    history: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,7 @@ class DecideRequest:
     mode: GateMode = GateMode.AUTO
     threshold: float | None = None
     domain: str | None = None
+    history: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,22 +159,27 @@ class EmbedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RetrieveRequest:
-    """A search without an answer."""
+    """A search without an answer; ``history`` as in ``AnswerRequest``."""
 
     query: str
     k: int = 5
     filter: Mapping[str, object] = field(default_factory=dict)
     mode: SearchMode = SearchMode.HYBRID
+    history: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RetrieveResult:
-    """Passages in rank order, the generation they come from, and the cost."""
+    """Passages in rank order, the generation they come from, and the cost.
+
+    ``rewritten_query``: the query that was searched for, if the conversation changed it; else "".
+    """
 
     passages: tuple[Passage, ...]
     generation: int
     vectors_scanned: int
     seconds: float
+    rewritten_query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +229,8 @@ class Usage:
     """The cost of an answer. ``lm_calls`` counts prefills; seconds are given by stage.
 
     ``cached_prompt_tokens``: prompt tokens that were reused from an earlier prompt with the same
-    prefix (prefix caching); 0 if the language model does not report them.
+    prefix (prefix caching); 0 if the language model does not report them. ``turns_dropped``: turns
+    of the conversation, from the oldest on, that were not in the prompt because they did not fit.
     """
 
     lm_calls: int = 0
@@ -229,6 +241,7 @@ class Usage:
     passages_dropped: int = 0
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     cached_prompt_tokens: int = 0
+    turns_dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

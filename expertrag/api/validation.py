@@ -13,6 +13,7 @@ from dataclasses import fields
 
 from expertrag.api.documents import GetDocumentRequest, ListChunksRequest, ListDocumentsRequest
 from expertrag.api.errors import InvalidArgument
+from expertrag.api.turns import MAX_HISTORY_BYTES, MAX_TURNS, Turn, TurnRole
 from expertrag.api.types import (
     AnswerRequest,
     Constraint,
@@ -177,6 +178,7 @@ def schema_from_text(text: str) -> dict[str, object]:
 def check_answer(request: AnswerRequest) -> None:
     """Check a question and its options."""
     check_text("question", request.question)
+    check_history(request.history)
     check_k(request.k)
     check_threshold(request.threshold)
     check_sampling(request.sampling)
@@ -187,7 +189,27 @@ def check_answer(request: AnswerRequest) -> None:
 def check_retrieve(request: RetrieveRequest) -> None:
     """Check a search."""
     check_text("query", request.query)
+    check_history(request.history)
     check_k(request.k)
+
+
+def check_history(history: Sequence[Turn]) -> None:
+    """Reject a conversation that is too long, or whose turns have no role or no text."""
+    if len(history) > MAX_TURNS:
+        raise invalid("history", f"has {len(history)} turns; send the last {MAX_TURNS} at most")
+    for turn in history:
+        if not isinstance(turn, Turn):
+            raise invalid("history", f"holds a {type(turn).__name__}; give objects of type Turn")
+        if turn.role not in tuple(TurnRole):
+            raise invalid("history", f"has the role {turn.role!r}; use user or assistant")
+        check_text("history", turn.text, MAX_HISTORY_BYTES)
+    size_bytes = sum(len(turn.text.encode()) for turn in history)
+    if size_bytes > MAX_HISTORY_BYTES:
+        raise invalid(
+            "history",
+            f"has {size_bytes:,} bytes; leave out its oldest turns, to at most "
+            f"{MAX_HISTORY_BYTES:,}",
+        )
 
 
 def check_texts(texts: Sequence[str]) -> None:

@@ -144,7 +144,7 @@ class Audit:
         if not self._texts:
             # counts of a text's letters and words together fingerprint it
             signals = {k: v for k, v in entry.signals.items() if not k.startswith(WORDING)}
-            entry = replace(entry, question=None, signals=signals)
+            entry = replace(entry, question=None, rewritten_question=None, signals=signals)
         try:
             self._decisions.append(dump_entry(entry))
         # No error of the log may fail an answer.
@@ -212,6 +212,7 @@ class Entry:
             domains=decision.domains or None,
             expert=decision.expert,
             question=self._question,
+            rewritten_question=decision.rewritten_question or None,
             caller=self._asked_by.caller or None,
             collection=self._asked_by.collection or None,
         )

@@ -22,8 +22,10 @@ class AuditEntry:
     signals into probabilities. ``cost`` is None if there was no answer (``Decide``).
     ``finish_reason`` and ``from_documents`` are None if the answer did not finish: cancelled, out
     of time, failed. ``question`` is None unless texts are logged; without it, ``signals`` also
-    lacks the counts of its wording (``question_…``). ``caller`` is the id of a token or the subject
-    of a JSON Web Token; ``collection`` is named with its tenant.
+    lacks the counts of its wording (``question_…``). ``rewritten_question``: what was decided on
+    instead, if the conversation changed the question; also None unless texts are logged. ``caller``
+    is the id of a token or the subject of a JSON Web Token; ``collection`` is named with its
+    tenant.
     """
 
     id: str
@@ -45,6 +47,7 @@ class AuditEntry:
     domains: Mapping[str, float] | None = None
     expert: str | None = None
     question: str | None = None
+    rewritten_question: str | None = None
     caller: str | None = None
     collection: str | None = None
 
@@ -85,6 +88,9 @@ def parse_entry(line: bytes) -> AuditEntry:
         domains=_numbers(item, "domains") if "domains" in item else None,
         expert=_text(item, "expert") if "expert" in item else None,
         question=_text(item, "question") if "question" in item else None,
+        rewritten_question=(
+            _text(item, "rewritten_question") if "rewritten_question" in item else None
+        ),
         caller=_text(item, "caller") if "caller" in item else None,
         collection=_text(item, "collection") if "collection" in item else None,
     )

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.api.types import DeltaEvent, GateMode, Sampling, Tls
+from expertrag.api.types import Answer, DeltaEvent, GateMode, Sampling, Tls
 from expertrag.cli.constraint import constrained
+from expertrag.cli.history import history_of_option
 from expertrag.cli.options import (
     Command,
     configured,
@@ -190,32 +191,85 @@ def asking(*keys: str) -> Callable[[Command], Command]:
     return decorate
 
 
+_GENERATION_OPTIONS = (
+    mode_option,
+    flag(
+        "--max-tokens",
+        type=int,
+        default=SAMPLING.max_tokens,
+        help="Maximum length of the answer, in tokens.",
+    ),
+    flag(
+        "--temperature",
+        type=float,
+        default=SAMPLING.temperature,
+        help="Sampling temperature; 0 is greedy.",
+    ),
+    flag(
+        "--seed",
+        type=int,
+        default=SAMPLING.seed,
+        help="Random seed; the same seed gives the same answer.",
+    ),
+    flag(
+        "--frequency-penalty",
+        type=float,
+        help="Frequency penalty, 0 to 2; higher values break repetition loops. Unset: the model's "
+        "own.",
+    ),
+    flag(
+        "--steps",
+        type=int,
+        default=1,
+        help="Number of searches, 1 to 3; each after the first adds a draft answer to the query.",
+    ),
+    filter_option,
+    domain_option,
+    asking("gate", "search"),
+)
+
+
+def generating(command: Command) -> Command:
+    """Add the options of commands that print answers; pass their values as ``AnswerOptions``."""
+
+    @functools.wraps(command)
+    def run(
+        server: ServerOptions, metadata_filter: Mapping[str, object] | None, **options: Any
+    ) -> Any:
+        options["k"] = server.config.search.k
+        options["filter"] = metadata_filter
+        options["threshold"] = server.config.gate.threshold
+        return command(server=server, **options)
+
+    wrapped: Command = run
+    for option in reversed(_GENERATION_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def stream_answer(
+    client: Client, question: str, server: ServerOptions, options: AnswerOptions
+) -> Answer:
+    """Print an answer while it is generated, and return it."""
+    from expertrag.api.folding import AnswerFolder
+
+    folder, begun = AnswerFolder(), False
+    try:
+        for event in client.stream(question, **options, **server.deadline):
+            folder.add(event)
+            print_answer_heading(event, GateMode(options["mode"]))
+            if isinstance(event, DeltaEvent):
+                click.echo(printable(event.text), nl=False)
+                begun = True
+    finally:
+        if begun:  # so that an error gets its own line
+            click.echo("\n")
+    return folder.answer()
+
+
 @click.command()
 @click.argument("question")
-@mode_option
-@flag(
-    "--max-tokens",
-    type=int,
-    default=SAMPLING.max_tokens,
-    help="Maximum length of the answer, in tokens.",
-)
-@flag(
-    "--temperature",
-    type=float,
-    default=SAMPLING.temperature,
-    help="Sampling temperature; 0 is greedy.",
-)
-@flag(
-    "--seed",
-    type=int,
-    default=SAMPLING.seed,
-    help="Random seed; the same seed gives the same answer.",
-)
-@flag(
-    "--frequency-penalty",
-    type=float,
-    help="Frequency penalty, 0 to 2; higher values break repetition loops. Unset: the model's own.",
-)
+@generating
 @constrained
 @flag(
     "--logprobs",
@@ -225,20 +279,16 @@ def asking(*keys: str) -> Callable[[Command], Command]:
     "(0 to 20), to the output of --json.",
 )
 @flag(
-    "--steps",
-    type=int,
-    default=1,
-    help="Number of searches, 1 to 3; each after the first adds a draft answer to the query.",
+    "history",
+    "--history",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    callback=history_of_option,
+    help="The conversation so far: JSON lines such as "
+    """'{"role": "user", "text": "What is WAL?"}', oldest first.""",
 )
-@filter_option
-@domain_option
-@asking("gate", "search")
 def ask(
-    question: str,
-    metadata_filter: Mapping[str, object] | None,
-    server: ServerOptions,
-    as_json: bool,
-    **options: Unpack[AnswerOptions],
+    question: str, server: ServerOptions, as_json: bool, **options: Unpack[AnswerOptions]
 ) -> None:
     """Answer a question.
 
@@ -247,27 +297,12 @@ def ask(
     A line above the text marks an answer that comes from the model alone, not from the documents.
     A line below it says why the passages do not support the answer.
     """
-    from expertrag.api.folding import AnswerFolder
-
-    options["k"] = server.config.search.k
-    options["filter"] = metadata_filter
-    options["threshold"] = server.config.gate.threshold
     with server.open() as client:
         if as_json:
             emit_json(client.answer(question, **options, **server.deadline))
             return
-        folder, begun = AnswerFolder(), False
-        try:
-            for event in client.stream(question, **options, **server.deadline):
-                folder.add(event)
-                print_answer_heading(event, GateMode(options["mode"]))
-                if isinstance(event, DeltaEvent):
-                    click.echo(printable(event.text), nl=False)
-                    begun = True
-        finally:
-            if begun:  # so that an error gets its own line
-                click.echo("\n")
-    print_answer_facts(folder.answer())
+        answer = stream_answer(client, question, server, options)
+    print_answer_facts(answer)
 
 
 @click.command()

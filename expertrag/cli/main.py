@@ -11,6 +11,7 @@ import click
 
 from expertrag._version import __version__
 from expertrag.cli.answering import ask, retrieve
+from expertrag.cli.chat import chat
 from expertrag.cli.doctor import doctor
 from expertrag.cli.eval import evaluation
 from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
@@ -48,7 +49,7 @@ def cli() -> None:
     """
 
 
-for command in (ask, doctor, evaluation, gate, index, llm, models, retrieve, router):
+for command in (ask, chat, doctor, evaluation, gate, index, llm, models, retrieve, router):
     cli.add_command(command)
 for command in (serve, tokens, train):
     cli.add_command(command)

@@ -119,6 +119,8 @@ def passage_lines(passages: Sequence[Passage]) -> Iterator[str]:
 
 def decision_lines(decision: GateDecision) -> Iterator[str]:
     """Yield lines on the gate's decision and its reason."""
+    if decision.rewritten_question:
+        yield f"Read as: {_one_line(decision.rewritten_question)}"
     numbers = ""
     if decision.p_benefit is not None and decision.threshold is not None:
         numbers = f", p_benefit {decision.p_benefit:.2f} against {decision.threshold:.2f}"
@@ -140,8 +142,8 @@ def print_answer_heading(event: AnswerEvent, mode: GateMode) -> None:
             click.echo(f"{MODEL_ALONE}, where nothing was found:")
 
 
-def print_answer_facts(answer: Answer) -> None:
-    """Print the lines below an answer: missing support, sources, gate decision and cost."""
+def print_sources(answer: Answer) -> None:
+    """Print missing support, and the sources with the sentences that they support."""
     if answer.unsupported_reason:
         label = "Withheld, not supported" if answer.abstained else "Not supported"
         click.echo(f"{label}: {_one_line(answer.unsupported_reason)}")
@@ -161,17 +163,23 @@ def print_answer_facts(answer: Answer) -> None:
     if answer.p_sufficient is not None:
         asked = " (STRICT requires 0.50)" if answer.decision.mode is GateMode.STRICT else ""
         click.echo(f"Passages: hold the answer with probability {answer.p_sufficient:.2f}{asked}")
+
+
+def print_answer_facts(answer: Answer) -> None:
+    """Print the lines below an answer: missing support, sources, gate decision and cost."""
+    print_sources(answer)
     for line in decision_lines(answer.decision):
         click.echo(line)
     if answer.id:
         click.echo(f"Id: {answer.id}")
     usage = answer.usage
     stages = ", ".join(f"{name} {spent:.2f}" for name, spent in usage.stage_seconds.items())
+    dropped = f", turns dropped {usage.turns_dropped}" if usage.turns_dropped else ""
     cached = f" ({usage.cached_prompt_tokens} cached)" if usage.cached_prompt_tokens else ""
     click.echo(
         f"Cost: lm_calls {usage.lm_calls}, retrieval_calls {usage.retrieval_calls}, "
         f"tokens {usage.prompt_tokens}{cached} + {usage.completion_tokens}, "
-        f"vectors scanned {usage.vectors_scanned:,}, seconds {stages or '0'}"
+        f"vectors scanned {usage.vectors_scanned:,}{dropped}, seconds {stages or '0'}"
     )
 
 

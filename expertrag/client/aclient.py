@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Unpack
 
+from expertrag.api.turns import Turn
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
@@ -143,10 +144,13 @@ class AsyncClient:
         k: int = DEFAULT_K,
         filter: Mapping[str, object] | None = None,
         mode: SearchMode | str = SearchMode.HYBRID,
+        history: Iterable[Turn] = (),
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> RetrieveResult:
         """Search, without generating an answer."""
-        return await self._backend.call(RETRIEVE, retrieve_request(query, k, filter, mode), timeout)
+        return await self._backend.call(
+            RETRIEVE, retrieve_request(query, k, filter, mode, history), timeout
+        )
 
     async def decide(
         self,
@@ -155,11 +159,12 @@ class AsyncClient:
         mode: GateMode | str = GateMode.AUTO,
         threshold: float | None = None,
         domain: str | None = None,
+        history: Iterable[Turn] = (),
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> GateDecision:
         """Run only the gate: whether to retrieve, and why."""
         return await self._backend.call(
-            DECIDE, decide_request(question, mode, threshold, domain), timeout
+            DECIDE, decide_request(question, mode, threshold, domain, history), timeout
         )
 
     async def feedback(

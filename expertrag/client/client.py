@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Unpack
 
+from expertrag.api.turns import Turn
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
@@ -148,10 +149,13 @@ class Client:
         k: int = DEFAULT_K,
         filter: Mapping[str, object] | None = None,
         mode: SearchMode | str = SearchMode.HYBRID,
+        history: Iterable[Turn] = (),
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> RetrieveResult:
         """Search, without generating an answer."""
-        return self._backend.call(RETRIEVE, retrieve_request(query, k, filter, mode), timeout)
+        return self._backend.call(
+            RETRIEVE, retrieve_request(query, k, filter, mode, history), timeout
+        )
 
     def decide(
         self,
@@ -160,11 +164,12 @@ class Client:
         mode: GateMode | str = GateMode.AUTO,
         threshold: float | None = None,
         domain: str | None = None,
+        history: Iterable[Turn] = (),
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> GateDecision:
         """Run only the gate: whether to retrieve, and why."""
         return self._backend.call(
-            DECIDE, decide_request(question, mode, threshold, domain), timeout
+            DECIDE, decide_request(question, mode, threshold, domain, history), timeout
         )
 
     def feedback(

@@ -76,6 +76,7 @@ def _decide(pipeline: Pipeline, request: DecideRequest, stop: Stop) -> GateDecis
         request.mode,
         threshold=request.threshold,
         domain=request.domain,
+        history=request.history,
         should_stop=stop,
     )
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TypedDict, TypeVar, Unpack
 
 from expertrag.api.documents import DocumentOrder, ListDocumentsRequest
+from expertrag.api.turns import Turn
 from expertrag.api.types import (
     ROLES,
     AnswerRequest,
@@ -62,6 +63,7 @@ class AnswerOptions(_SamplingOptions, total=False):
         likely tokens at its position.
     :param steps: number of searches, 1 to 3; each after the first adds a draft answer to the
         query, for questions that need several facts.
+    :param history: the conversation so far, oldest turn first; at most 200 turns and 256 KiB.
     """
 
     mode: GateMode | str
@@ -71,6 +73,7 @@ class AnswerOptions(_SamplingOptions, total=False):
     threshold: float | None
     stop: Iterable[str]
     steps: int
+    history: Iterable[Turn]
 
 
 def answer_request(
@@ -83,6 +86,7 @@ def answer_request(
     threshold: float | None = None,
     stop: Iterable[str] = (),
     steps: int = 1,
+    history: Iterable[Turn] = (),
     **sampling: Unpack[_SamplingOptions],
 ) -> AnswerRequest:
     """Return the request of ``answer`` and ``stream``.
@@ -100,15 +104,24 @@ def answer_request(
         threshold=threshold,
         sampling=Sampling(stop=(stop,) if isinstance(stop, str) else tuple(stop), **sampling),
         steps=steps,
+        history=tuple(history),
     )
 
 
 def retrieve_request(
-    query: str, k: int, filter: Mapping[str, object] | None, mode: SearchMode | str
+    query: str,
+    k: int,
+    filter: Mapping[str, object] | None,
+    mode: SearchMode | str,
+    history: Iterable[Turn],
 ) -> RetrieveRequest:
     """Return the request of ``retrieve``."""
     return RetrieveRequest(
-        query=query, k=k, filter=filter or {}, mode=_choice("mode", SearchMode, mode)
+        query=query,
+        k=k,
+        filter=filter or {},
+        mode=_choice("mode", SearchMode, mode),
+        history=tuple(history),
     )
 
 
@@ -124,10 +137,16 @@ def list_documents_request(
 
 
 def decide_request(
-    question: str, mode: GateMode | str, threshold: float | None, domain: str | None
+    question: str,
+    mode: GateMode | str,
+    threshold: float | None,
+    domain: str | None,
+    history: Iterable[Turn],
 ) -> DecideRequest:
     """Return the request of ``decide``."""
-    return DecideRequest(question, _choice("mode", GateMode, mode), threshold, domain)
+    return DecideRequest(
+        question, _choice("mode", GateMode, mode), threshold, domain, tuple(history)
+    )
 
 
 def embed_request(texts: Sequence[str], role: Role, domain: str | None) -> EmbedRequest:

@@ -38,6 +38,7 @@ except ModuleNotFoundError as error:
 from pydantic import ConfigDict
 
 from expertrag.api.folding import AnswerFolder
+from expertrag.api.turns import Turn, TurnRole, latest
 from expertrag.api.types import (
     Answer,
     Constraint,
@@ -88,8 +89,9 @@ class ExpertRAGRetriever(BaseRetriever):
 class ExpertRAGChatModel(BaseChatModel):
     """Answers the last message of a chat, from the documents if the gate decides so.
 
-    Earlier messages are not sent: ExpertRAG answers single questions. ``response_metadata`` of
-    the answer holds its id (for ``client.feedback``), whether it is ``from_documents`` or from the
+    Earlier messages of the user and of the model are sent as its history, the latest that fit; a
+    system message is not, because the prompts are ExpertRAG's own. ``response_metadata`` of the
+    answer holds its id (for ``client.feedback``), whether it is ``from_documents`` or from the
     model alone, the gate's decision, the citations, the support, why the passages do not support it
     (``unsupported_reason``), log probabilities if requested, and the model's name;
     ``usage_metadata`` holds the token counts. Asynchronous calls use ``async_client`` if given,
@@ -124,7 +126,10 @@ class ExpertRAGChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _result(self.client.answer(_question(messages), **self._options(stop, kwargs)))
+        options = self._options(stop, kwargs)
+        return _result(
+            self.client.answer(_question(messages), history=_history(messages), **options)
+        )
 
     async def _agenerate(
         self,
@@ -136,7 +141,10 @@ class ExpertRAGChatModel(BaseChatModel):
         if self.async_client is None:
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
         options = self._options(stop, kwargs)
-        return _result(await self.async_client.answer(_question(messages), **options))
+        history = _history(messages)
+        return _result(
+            await self.async_client.answer(_question(messages), history=history, **options)
+        )
 
     def _stream(
         self,
@@ -147,7 +155,8 @@ class ExpertRAGChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         folder = AnswerFolder()
         options = self._options(stop, kwargs)
-        with closing(self.client.stream(_question(messages), **options)) as events:
+        asked, history = _question(messages), _history(messages)
+        with closing(self.client.stream(asked, history=history, **options)) as events:
             for event in events:
                 folder.add(event)
                 if isinstance(event, DeltaEvent):
@@ -170,7 +179,8 @@ class ExpertRAGChatModel(BaseChatModel):
             return
         folder = AnswerFolder()
         options = self._options(stop, kwargs)
-        async with aclosing(self.async_client.stream(_question(messages), **options)) as events:
+        asked, history = _question(messages), _history(messages)
+        async with aclosing(self.async_client.stream(asked, history=history, **options)) as events:
             async for event in events:
                 folder.add(event)
                 if isinstance(event, DeltaEvent):
@@ -209,6 +219,16 @@ def _question(messages: list[BaseMessage]) -> str:
             metadata={"field": "messages"},
         )
     return str(last.text)
+
+
+def _history(messages: list[BaseMessage]) -> tuple[Turn, ...]:
+    """Return the turns before the last message; messages without text are left out."""
+    turns = [
+        Turn(TurnRole.USER if isinstance(message, HumanMessage) else TurnRole.ASSISTANT, text)
+        for message in messages[:-1]
+        if isinstance(message, HumanMessage | AIMessage) and (text := str(message.text)).strip()
+    ]
+    return latest(turns)
 
 
 def _documents(result: RetrieveResult) -> list[Document]:

@@ -47,7 +47,7 @@ class AnswerService(Servicer, AnswerServiceServicer):
             with opened() as pipeline:
                 yield from pipeline.answer(request, stop)
 
-        call, cost = CALL.get(), Cost(request.question)
+        call, cost = CALL.get(), Cost(request.question, request.history)
         default = key_of(asked.collection, call.caller) == DEFAULT
         self._runtime.quotas.check(call.caller, "tokens")
         try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerEvent, DeltaEvent, PassagesEvent, UsageEvent
 
 CHARACTERS = 4
@@ -14,9 +17,9 @@ class Cost:
     Without the estimate, a caller that always leaves before the end would pay nothing.
     """
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, history: Sequence[Turn] = ()) -> None:
         """Start at no cost: an answer without events has not begun."""
-        self._question = question
+        self._asked = len(question) + sum(len(turn.text) for turn in history)
         self._characters = 0
         self._tokens: int | None = None
 
@@ -29,7 +32,7 @@ class Cost:
     def note(self, event: AnswerEvent) -> None:
         """Count an event."""
         if not self._characters:
-            self._characters = len(self._question)
+            self._characters = self._asked
         match event:
             case PassagesEvent():
                 self._characters += sum(len(passage.text) for passage in event.passages)

@@ -20,14 +20,19 @@ class GateService(Servicer, GateServiceServicer):
     ) -> gate_pb2.DecideResponse:
         """Decide and explain."""
         ask = decide_from_proto(request)
-        call, cost = CALL.get(), Cost(ask.question)
+        call, cost = CALL.get(), Cost(ask.question, ask.history)
         self._runtime.quotas.check(call.caller, "tokens")
         decision = await self._runtime.run(
             CallKind.GATE,
             context,
             request.collection,
             lambda pipeline, stop: pipeline.decide(
-                ask.question, ask.mode, threshold=ask.threshold, domain=ask.domain, should_stop=stop
+                ask.question,
+                ask.mode,
+                threshold=ask.threshold,
+                domain=ask.domain,
+                history=ask.history,
+                should_stop=stop,
             ),
         )
         event = GateEvent(decision)

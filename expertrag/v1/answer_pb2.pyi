@@ -1,3 +1,4 @@
+from expertrag.v1 import conversation_pb2 as _conversation_pb2
 from expertrag.v1 import gate_pb2 as _gate_pb2
 from expertrag.v1 import retrieve_pb2 as _retrieve_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
@@ -58,7 +59,7 @@ class Choices(_message.Message):
     def __init__(self, values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Question(_message.Message):
-    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "steps")
+    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "steps", "history")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +67,7 @@ class Question(_message.Message):
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     text: str
     policy: _gate_pb2.GatePolicy
     k: int
@@ -73,7 +75,8 @@ class Question(_message.Message):
     domain: str
     sampling: Sampling
     steps: int
-    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., steps: _Optional[int] = ...) -> None: ...
+    history: _containers.RepeatedCompositeFieldContainer[_conversation_pb2.Turn]
+    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., steps: _Optional[int] = ..., history: _Optional[_Iterable[_Union[_conversation_pb2.Turn, _Mapping]]] = ...) -> None: ...
 
 class Citation(_message.Message):
     __slots__ = ("answer_start", "answer_end", "passage", "document_id", "start", "end", "score", "page")
@@ -114,7 +117,7 @@ class TopLogprob(_message.Message):
     def __init__(self, text: _Optional[str] = ..., logprob: _Optional[float] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("lm_calls", "retrieval_calls", "prompt_tokens", "completion_tokens", "vectors_scanned", "passages_dropped", "stage_seconds", "cached_prompt_tokens")
+    __slots__ = ("lm_calls", "retrieval_calls", "prompt_tokens", "completion_tokens", "vectors_scanned", "passages_dropped", "stage_seconds", "cached_prompt_tokens", "turns_dropped")
     class StageSecondsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -130,6 +133,7 @@ class Usage(_message.Message):
     PASSAGES_DROPPED_FIELD_NUMBER: _ClassVar[int]
     STAGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     CACHED_PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    TURNS_DROPPED_FIELD_NUMBER: _ClassVar[int]
     lm_calls: int
     retrieval_calls: int
     prompt_tokens: int
@@ -138,7 +142,8 @@ class Usage(_message.Message):
     passages_dropped: int
     stage_seconds: _containers.ScalarMap[str, float]
     cached_prompt_tokens: int
-    def __init__(self, lm_calls: _Optional[int] = ..., retrieval_calls: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., vectors_scanned: _Optional[int] = ..., passages_dropped: _Optional[int] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., cached_prompt_tokens: _Optional[int] = ...) -> None: ...
+    turns_dropped: int
+    def __init__(self, lm_calls: _Optional[int] = ..., retrieval_calls: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., vectors_scanned: _Optional[int] = ..., passages_dropped: _Optional[int] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., cached_prompt_tokens: _Optional[int] = ..., turns_dropped: _Optional[int] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
     __slots__ = ("question", "collection")

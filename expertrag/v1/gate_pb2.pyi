@@ -1,3 +1,4 @@
+from expertrag.v1 import conversation_pb2 as _conversation_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -38,7 +39,7 @@ class GatePolicy(_message.Message):
     def __init__(self, mode: _Optional[_Union[GateMode, str]] = ..., threshold: _Optional[float] = ...) -> None: ...
 
 class GateDecision(_message.Message):
-    __slots__ = ("action", "mode", "reason", "p_benefit", "p_correct_closed_book", "threshold", "signals", "calibrator", "p_correct_retrieval", "contributions", "warnings", "id", "domains", "expert")
+    __slots__ = ("action", "mode", "reason", "p_benefit", "p_correct_closed_book", "threshold", "signals", "calibrator", "p_correct_retrieval", "contributions", "warnings", "id", "domains", "expert", "rewritten_question")
     class SignalsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -74,6 +75,7 @@ class GateDecision(_message.Message):
     ID_FIELD_NUMBER: _ClassVar[int]
     DOMAINS_FIELD_NUMBER: _ClassVar[int]
     EXPERT_FIELD_NUMBER: _ClassVar[int]
+    REWRITTEN_QUESTION_FIELD_NUMBER: _ClassVar[int]
     action: GateAction
     mode: GateMode
     reason: str
@@ -88,19 +90,22 @@ class GateDecision(_message.Message):
     id: str
     domains: _containers.ScalarMap[str, float]
     expert: str
-    def __init__(self, action: _Optional[_Union[GateAction, str]] = ..., mode: _Optional[_Union[GateMode, str]] = ..., reason: _Optional[str] = ..., p_benefit: _Optional[float] = ..., p_correct_closed_book: _Optional[float] = ..., threshold: _Optional[float] = ..., signals: _Optional[_Mapping[str, float]] = ..., calibrator: _Optional[str] = ..., p_correct_retrieval: _Optional[float] = ..., contributions: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., id: _Optional[str] = ..., domains: _Optional[_Mapping[str, float]] = ..., expert: _Optional[str] = ...) -> None: ...
+    rewritten_question: str
+    def __init__(self, action: _Optional[_Union[GateAction, str]] = ..., mode: _Optional[_Union[GateMode, str]] = ..., reason: _Optional[str] = ..., p_benefit: _Optional[float] = ..., p_correct_closed_book: _Optional[float] = ..., threshold: _Optional[float] = ..., signals: _Optional[_Mapping[str, float]] = ..., calibrator: _Optional[str] = ..., p_correct_retrieval: _Optional[float] = ..., contributions: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., id: _Optional[str] = ..., domains: _Optional[_Mapping[str, float]] = ..., expert: _Optional[str] = ..., rewritten_question: _Optional[str] = ...) -> None: ...
 
 class DecideRequest(_message.Message):
-    __slots__ = ("query", "policy", "domain", "collection")
+    __slots__ = ("query", "policy", "domain", "collection", "history")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     query: str
     policy: GatePolicy
     domain: str
     collection: str
-    def __init__(self, query: _Optional[str] = ..., policy: _Optional[_Union[GatePolicy, _Mapping]] = ..., domain: _Optional[str] = ..., collection: _Optional[str] = ...) -> None: ...
+    history: _containers.RepeatedCompositeFieldContainer[_conversation_pb2.Turn]
+    def __init__(self, query: _Optional[str] = ..., policy: _Optional[_Union[GatePolicy, _Mapping]] = ..., domain: _Optional[str] = ..., collection: _Optional[str] = ..., history: _Optional[_Iterable[_Union[_conversation_pb2.Turn, _Mapping]]] = ...) -> None: ...
 
 class DecideResponse(_message.Message):
     __slots__ = ("decision",)

@@ -1,3 +1,4 @@
+from expertrag.v1 import conversation_pb2 as _conversation_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -52,27 +53,31 @@ class Passage(_message.Message):
     def __init__(self, document_id: _Optional[str] = ..., ordinal: _Optional[int] = ..., text: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., score: _Optional[float] = ..., dense_score: _Optional[float] = ..., lexical_score: _Optional[float] = ..., title: _Optional[str] = ..., domain: _Optional[str] = ..., source: _Optional[str] = ..., metadata: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., page: _Optional[int] = ..., page_starts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class RetrieveRequest(_message.Message):
-    __slots__ = ("query", "k", "filter", "mode", "collection")
+    __slots__ = ("query", "k", "filter", "mode", "collection", "history")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
     query: str
     k: int
     filter: _struct_pb2.Struct
     mode: SearchMode
     collection: str
-    def __init__(self, query: _Optional[str] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., collection: _Optional[str] = ...) -> None: ...
+    history: _containers.RepeatedCompositeFieldContainer[_conversation_pb2.Turn]
+    def __init__(self, query: _Optional[str] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., collection: _Optional[str] = ..., history: _Optional[_Iterable[_Union[_conversation_pb2.Turn, _Mapping]]] = ...) -> None: ...
 
 class RetrieveResponse(_message.Message):
-    __slots__ = ("passages", "generation", "vectors_scanned", "seconds")
+    __slots__ = ("passages", "generation", "vectors_scanned", "seconds", "rewritten_query")
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     VECTORS_SCANNED_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    REWRITTEN_QUERY_FIELD_NUMBER: _ClassVar[int]
     passages: _containers.RepeatedCompositeFieldContainer[Passage]
     generation: int
     vectors_scanned: int
     seconds: float
-    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., generation: _Optional[int] = ..., vectors_scanned: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
+    rewritten_query: str
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., generation: _Optional[int] = ..., vectors_scanned: _Optional[int] = ..., seconds: _Optional[float] = ..., rewritten_query: _Optional[str] = ...) -> None: ...

@@ -24,6 +24,7 @@ from expertrag.wire.common import (
     struct_to_proto,
     value_of,
 )
+from expertrag.wire.conversation import history_from_proto, history_to_proto
 from expertrag.wire.gate import (
     decision_from_proto,
     decision_to_proto,
@@ -54,6 +55,7 @@ def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
             domain=request.domain,
             sampling=message_of(answer_pb2.Sampling, request.sampling, constraint=constraint),
             steps=request.steps,
+            history=history_to_proto(request.history),
         )
 
 
@@ -70,6 +72,7 @@ def question_from_proto(question: answer_pb2.Question) -> AnswerRequest:
         filter=struct_from_proto(question.filter),
         threshold=threshold,
         sampling=value_of(Sampling, question.sampling, constraint=constraint),
+        history=history_from_proto(question.history),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from expertrag.api.types import DecideRequest, Feedback, GateAction, GateDecision, GateMode
 from expertrag.v1 import gate_pb2
 from expertrag.wire.common import EnumMap, fits_the_wire, message_of, value_of
+from expertrag.wire.conversation import history_from_proto, history_to_proto
 
 MODES = EnumMap(
     "mode",
@@ -41,14 +42,25 @@ def decide_to_proto(request: DecideRequest) -> gate_pb2.DecideRequest:
     """Return the message."""
     policy = policy_to_proto(request.mode, request.threshold)
     with fits_the_wire():
-        return gate_pb2.DecideRequest(query=request.question, policy=policy, domain=request.domain)
+        return gate_pb2.DecideRequest(
+            query=request.question,
+            policy=policy,
+            domain=request.domain,
+            history=history_to_proto(request.history),
+        )
 
 
 def decide_from_proto(request: gate_pb2.DecideRequest) -> DecideRequest:
     """Return the value."""
     mode, threshold = policy_from_proto(request.policy)
-    named = {"question": request.query, "mode": mode, "threshold": threshold}
-    return value_of(DecideRequest, request, **named)
+    return value_of(
+        DecideRequest,
+        request,
+        question=request.query,
+        mode=mode,
+        threshold=threshold,
+        history=history_from_proto(request.history),
+    )
 
 
 def decision_to_proto(decision: GateDecision) -> gate_pb2.GateDecision:

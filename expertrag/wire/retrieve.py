@@ -13,6 +13,7 @@ from expertrag.wire.common import (
     struct_to_proto,
     value_of,
 )
+from expertrag.wire.conversation import history_from_proto, history_to_proto
 
 SEARCH_MODES = EnumMap(
     "mode",
@@ -28,14 +29,18 @@ SEARCH_MODES = EnumMap(
 def request_to_proto(request: RetrieveRequest) -> retrieve_pb2.RetrieveRequest:
     """Return the message."""
     wanted, mode = struct_to_proto("filter", request.filter), SEARCH_MODES.to_proto(request.mode)
+    history = history_to_proto(request.history)
     with fits_the_wire():
-        return message_of(retrieve_pb2.RetrieveRequest, request, filter=wanted, mode=mode)
+        return message_of(
+            retrieve_pb2.RetrieveRequest, request, filter=wanted, mode=mode, history=history
+        )
 
 
 def request_from_proto(request: retrieve_pb2.RetrieveRequest) -> RetrieveRequest:
     """Return the value."""
     wanted, mode = struct_from_proto(request.filter), SEARCH_MODES.from_proto(request.mode)
-    return value_of(RetrieveRequest, request, filter=wanted, mode=mode)
+    history = history_from_proto(request.history)
+    return value_of(RetrieveRequest, request, filter=wanted, mode=mode, history=history)
 
 
 def result_to_proto(result: RetrieveResult) -> retrieve_pb2.RetrieveResponse:

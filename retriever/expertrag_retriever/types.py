@@ -139,6 +139,9 @@ class GateDecision:
     empty without a router. ``expert``: name of the language-model expert that answers from the
     documents; None if there is none.
 
+    ``rewritten_question``: the question that was decided on, if the conversation changed it so that
+    it stands alone; else "".
+
     ``id`` is the id of the answer: 32 hex digits, "" until the pipeline assigns one. It identifies
     a call, not a decision, so it does not count in ``==``.
     """
@@ -156,6 +159,7 @@ class GateDecision:
     warnings: tuple[str, ...] = ()
     domains: Mapping[str, float] = field(default_factory=dict)
     expert: str | None = None
+    rewritten_question: str = ""
     id: str = field(default="", compare=False)
 
     @property

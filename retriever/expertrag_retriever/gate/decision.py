@@ -64,6 +64,14 @@ class Gate:
             background_similarity=self._coverage.background_similarity(base),
         )
 
+    def evidence(self, query_vector: Query, filter: Filter | None = None) -> float:
+        """Log odds, in nats, that the store is about a query, by the nearest chunk alone.
+
+        For the arguments see :meth:`store_signals`.
+        """
+        similarity = self._index.best_similarity(query_vector, filter)
+        return self._coverage.nearness.evidence(similarity)
+
     def is_unsure(self, store: StoreSignals) -> bool:
         """Whether the store signals are inconclusive, so that the passages should be read."""
         low, high = CONSTANTS.unsure

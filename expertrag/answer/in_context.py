@@ -1,0 +1,87 @@
+"""Read a question in its conversation: whether it stands alone, and if not, what it asks.
+
+The gate, the search and the grounding see the question as it stands alone; a closed-book answer
+sees the conversation and the message as it was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from expertrag.api.turns import Turn, TurnRole
+from expertrag.conversation.about import is_about_conversation
+from expertrag.conversation.rewrite import rewrite, subject_of
+
+if TYPE_CHECKING:
+    from expertrag.answer.served_index import View
+    from expertrag_index.types import Filter
+    from expertrag_retriever.partitions import QueryVectors
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A message of a conversation, and the question that it asks.
+
+    ``question`` stands alone. ``about_conversation``: the message asks nothing of the documents,
+    such as "thanks". ``vectors`` are the question's, if they were needed to find it.
+    """
+
+    message: str
+    question: str
+    history: tuple[Turn, ...] = ()
+    about_conversation: bool = False
+    vectors: QueryVectors | None = None
+
+    @property
+    def rewritten(self) -> str:
+        """The question, if it is not the message itself; else ""."""
+        return self.question if self.question != self.message else ""
+
+
+def read_in_context(
+    message: str,
+    history: Sequence[Turn],
+    view: View,
+    filter: Filter | None,
+    check: Callable[[], None],
+) -> Asked:
+    """Read a message in its conversation.
+
+    :param filter: restricts the documents that may be evidence of what it asks.
+    :param check: raises if the call is to stop; called before each embedding.
+    """
+    turns = tuple(history)
+    if not turns:
+        return Asked(message, message)
+    if is_about_conversation(message):
+        return Asked(message, message, turns, about_conversation=True)
+    known: dict[str, QueryVectors] = {}
+
+    def evidence(question: str) -> float:
+        if question not in known:
+            check()
+            known[question] = view.searcher.encode(question, filter)
+        return view.gate.evidence(known[question], filter)
+
+    question = rewrite(message, subject_of(exchanges(turns), evidence), evidence).question
+    return Asked(message, question, turns, vectors=known.get(question))
+
+
+def exchanges(history: Iterable[Turn]) -> list[tuple[str, str]]:
+    """Return the questions of a conversation with their answers, "" where there is none.
+
+    Messages about the conversation itself are left out.
+    """
+    found: list[tuple[str, str]] = []
+    asks = False
+    for turn in history:
+        if turn.role == TurnRole.USER:
+            asks = not found or not is_about_conversation(turn.text)
+            if asks:
+                found.append((turn.text, ""))
+        elif asks and found:
+            question, answer = found[-1]
+            found[-1] = question, f"{answer}\n{turn.text}".strip()
+    return found

@@ -1,0 +1,100 @@
+"""Word lists of English, for reading a question without a tagger."""
+
+from __future__ import annotations
+
+APOSTROPHE = "\u2019"
+"""The typographic one; the lists have the other."""
+
+_FUNCTION_WORDS = """
+    a an the this that these those some any each every no all both either neither such other
+    another same own more most less least much many few several enough about above across after
+    against along among around as at before behind below beneath beside besides between beyond
+    by despite down during except for from in inside into like near of off on onto out outside
+    over past per since than through throughout till to toward towards under until up upon via
+    with within without and or but nor so yet if unless because while though although whether i
+    you he she it we they me him her us them my your his its our their mine yours hers ours
+    theirs myself yourself itself himself herself themselves who whom whose which what when
+    where why how there here then now just only also too very really quite still even ever never
+    always often usually sometimes again already not is are was were be been being am do does
+    did done doing has have had having can could may might must shall should will would ought
+    isn't aren't wasn't weren't don't doesn't didn't can't couldn't won't wouldn't shouldn't
+    hasn't haven't hadn't what's who's where's it's that's there's how's when's i'm you're we're
+    they're please yes ok okay well one ones thing things anything something everything nothing
+    kind sort different exactly instead else versus vs
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+"""Words that cannot be part of a noun phrase."""
+
+_VERBS = """
+    tell give show list name describe explain define compare find get got gets make makes made
+    making take takes took taken use uses used using go goes went gone going come comes came
+    know knows knew known mean means meant need needs needed want wants wanted work works worked
+    working happen happens happened cause causes caused call calls called become becomes became
+    say says said ask asks asked see sees saw seen look looks looked keep keeps kept let lets
+    put puts run runs ran set sets start starts started stop stops stopped begin begins began
+    begun end ends ended help helps helped try tries tried turn turns turned live lives lived
+    die died born affect affects affected differ differs include includes included contain
+    contains contained hold holds held prevent prevents prevented treat treats treated diagnose
+    diagnosed relate related compose composed base based locate located create creates created
+    creating write writes wrote written build builds built establish established invent invented
+    discover discovered win wins won lose lost play plays played lead leads led rule ruled
+    believe believed think thinks thought require requires required allow allows allowed provide
+    provides provided produce produces produced change changes changed increase increases
+    increased exist exists existed occur occurs occurred form formed eat eats direct directed
+    star starred serve served join joined receive received permit permitted refer refers
+    referred consider considered involve involved support supports supported enable enables
+    enabled disable disables disabled configure configured install installed delete deleted
+    remove removed add added drop dropped restore restored reload connect connected check checks
+    checked defined
+"""
+VERBS = frozenset(_VERBS.split())
+"""Frequent verbs, in the forms that questions use."""
+
+_RELATIONS = """
+    type types kind kinds sort sorts way ways example examples characteristics characteristic
+    advantage advantages disadvantage disadvantages benefit benefits symptom symptoms treatment
+    treatments cause causes effect effects role purpose function functions difference
+    differences history number name names meaning definition importance list structure part
+    parts use uses risk risks reason reasons result results impact significance implication
+    implications cost price size age date year time place point goal aim breed breeds form forms
+    overview description summary requirement requirements method methods area areas amount level
+    rate changes people research trials population capital author director genre country city
+    occupation
+"""
+RELATIONS = frozenset(_RELATIONS.split())
+"""Nouns that are of something else: "the symptoms of measles" are about measles."""
+
+_BE = """
+    is are was were be been being am s 's 're
+"""
+BE = frozenset(_BE.split())
+"""Forms of "be"."""
+
+_BEFORE_THAT = """
+    is are was were be been being am s 's 're do does did can could will would should may might
+    must has have had about of for to in on with at from by why how after before like than and
+    or as into without what where when who
+"""
+BEFORE_THAT = frozenset(_BEFORE_THAT.split())
+"""Words after which "that" points back; after others, it begins a clause."""
+
+_NOT_NOUNS = """
+    mean means work works happen happens make makes take takes affect affects become becomes
+    compare compares do apply applies change changes help helps true possible safe legal normal
+    important so necessary correct right wrong better worse good bad common free required
+"""
+NOT_NOUNS = frozenset(_NOT_NOUNS.split())
+"""Words that follow "this" without being its noun: "how does this work"."""
+
+_TIMES = """
+    year month week day time morning evening century decade weekend
+"""
+TIMES = frozenset(_TIMES.split())
+"""Nouns whose "this" points to the present, not to the conversation."""
+
+_POLITE = """
+    ok okay great perfect cool nice good awesome excellent wonderful alright right yes no ah oh
+    well now so and but please sorry hm hmm thanks thx cheers
+"""
+POLITE = frozenset(_POLITE.split())
+"""Words of assent and courtesy."""
