@@ -14,6 +14,7 @@ from expertrag.service.scopes import SCOPES
 from expertrag.v1 import (
     answer_pb2,
     collection_pb2,
+    conversation_pb2,
     document_pb2,
     embed_pb2,
     gate_pb2,
@@ -88,7 +89,15 @@ def _question(rng: random.Random) -> answer_pb2.Question:
         domain=rng.choice((None, "garden")),
         sampling=sampling,
         steps=rng.randint(1, 2),
+        history=_history(rng),
     )
+
+
+def _history(rng: random.Random) -> list[conversation_pb2.Turn]:
+    return [
+        conversation_pb2.Turn(role=rng.randint(0, 3), text=text(rng))  # type: ignore[arg-type]
+        for _ in range(rng.choice((0, 0, 0, 1, 2, 6)))
+    ]
 
 
 def _document(rng: random.Random) -> index_pb2.Document:
@@ -118,12 +127,16 @@ MAKERS: Mapping[str, tuple[int, Callable[[random.Random], Message]]] = {
             filter=_filter(rng),
             mode=rng.randint(0, 3),  # type: ignore[arg-type]
             collection=_collection(rng),
+            history=_history(rng),
         ),
     ),
     "GateService/Decide": (
         10,
         lambda rng: gate_pb2.DecideRequest(
-            query=text(rng), domain="garden", collection=_collection(rng)
+            query=text(rng),
+            domain="garden",
+            collection=_collection(rng),
+            history=_history(rng),
         ),
     ),
     "GateService/ReportFeedback": (

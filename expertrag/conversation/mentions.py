@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from expertrag.conversation.words import FUNCTION_WORDS, VERBS
+from expertrag.conversation.words import FUNCTION_WORDS, RELATIONS, VERBS
 
 _WORD = re.compile(r"--?[A-Za-z]\w*(?:-\w+)*|[\w$@/~][\w.+#@/\\:$'-]*\w|\w", re.UNICODE)
 
@@ -23,6 +23,9 @@ _PREDICATE = re.compile(
     re.IGNORECASE,
 )
 _AGENT = re.compile(r"\b(?:i|you|we|they|he|she)\s+$", re.IGNORECASE)
+_DO = re.compile(r"\b(?:do|does|did)\s+(?:(?:a|an|the)\s+)?$", re.IGNORECASE)
+_NEXT = re.compile(r"\s+([\w'-]+)")
+_DETERMINERS = frozenset(("a", "an", "the", "its", "their", "all", "each", "this", "these"))
 _QUOTED = re.compile(r"[\"“`]([^\"”`]{2,80})[\"”`]")
 
 
@@ -52,6 +55,11 @@ class Mention:
         if _is_name_word(last):  # "the Normans", but "Windows"
             return last.endswith("s") and self.article.lower() == "the"
         return last.endswith("s") and not last.endswith(("ss", "us", "is", "'s", "ics"))
+
+    @property
+    def relational(self) -> bool:
+        """Whether it is of something else, such as "symptoms"."""
+        return not self.named and self.phrase.split()[-1].lower() in RELATIONS
 
     @property
     def person(self) -> bool:
@@ -97,7 +105,7 @@ def _joins(text: str, run: list[re.Match[str]], word: re.Match[str]) -> bool:
 
 def _closed(text: str, run: list[re.Match[str]], found: list[Mention]) -> list[re.Match[str]]:
     """Add the noun phrase of these words; return the beginning of the next."""
-    while len(run) > 1 and _PREDICATE.fullmatch(run[-1].group()):
+    while len(run) > 1 and _is_predicate(run, text):
         run.pop()
     if run:
         start, end = run[0].start(), run[-1].end()
@@ -109,6 +117,15 @@ def _closed(text: str, run: list[re.Match[str]], found: list[Mention]) -> list[r
             article = _ARTICLE.search(text[:start])
             found.append(Mention(phrase, start, end, named, article.group(1) if article else ""))
     return []
+
+
+def _is_predicate(run: list[re.Match[str]], text: str) -> bool:
+    """Return whether the last word is not of the phrase, as in "are roses pruned"."""
+    last = run[-1].group()
+    if _PREDICATE.fullmatch(last) or (last.islower() and last.endswith("ed")):
+        return True
+    ends = not text[run[-1].end() :].strip(" ?.!")
+    return ends and last.islower() and _DO.search(text, 0, run[0].start()) is not None
 
 
 def is_function_word(word: str) -> bool:
@@ -127,7 +144,17 @@ def _is_function(word: re.Match[str], text: str) -> bool:
         return not (word.group().isupper() and len(lower) > 1 and word.start() > 0)
     if word.start() > 0 and word.group()[0].isupper():
         return False
-    return lower in VERBS or _AGENT.search(text, 0, word.start()) is not None
+    if is_verb(lower) or _AGENT.search(text, 0, word.start()):
+        return True
+    return is_verb(lower.removesuffix("s")) and _has_object(word, text)
+
+
+def _has_object(word: re.Match[str], text: str) -> bool:
+    """Return whether a noun phrase follows: "holds the rules", but not "authentication rules?"."""
+    following = _NEXT.match(text, word.end())
+    if following is None:
+        return False
+    return following[1].lower() in _DETERMINERS or not is_function_word(following[1])
 
 
 def _is_name(word: re.Match[str], text: str) -> bool:

@@ -39,8 +39,9 @@ ABOUT_DOCUMENTS = 1.5
 """Evidence from which a question without a subject may get the one of the conversation. With a
 subject of the documents, any question seems to be about them."""
 LOSS = -5.0
-"""Least sum of a question's evidence and of what it has, with the subject, over the last question's,
-below ABOUT_DOCUMENTS. Of questions about something else, .97 have less; of follow-ups, .02."""
+"""Below ABOUT_DOCUMENTS, the least sum of a question's evidence and of what it has more, with the
+subject, than the last question. Of questions about something else, .97 have less; of follow-ups,
+.02."""
 LEAD = 1.0
 """Nats by which a less likely meaning of a pronoun must be ahead of the likeliest."""
 
@@ -178,7 +179,7 @@ def _meanings(anaphor: Anaphor, subject: Subject) -> list[Mention]:
     if anaphor.noun:
         likely = [item for item in recent if anaphor.noun in item.phrase.lower()] + likely
     if anaphor.reference is Reference.THINGS:
-        likely += _both(recent)
+        likely = [*(item for item in likely if not item.relational), *_both(recent), *likely]
     return [*likely, *([subject.focus] if subject.focus else [])]
 
 
@@ -199,5 +200,5 @@ def _both(recent: Sequence[Mention]) -> list[Mention]:
     named = list(dict.fromkeys(item.text for item in recent if item.named))
     if len(named) < 2:
         return []
-    phrase = f"{named[1]} and {named[0]}"
+    phrase = f"{named[0]} and {named[1]}"
     return [Mention(phrase, 0, len(phrase), True)]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expertrag.conversation.mentions import Mention, mentions
-from expertrag.conversation.words import RELATIONS
 
 _RECENT = 3  # mentions of earlier questions that a pronoun may still mean
 _SHORT_ANSWER = 6  # words
@@ -79,7 +78,7 @@ def _weight(question: str, item: Mention, place: float) -> float:
     return (
         2.0 * item.named
         + 1.5 * bool(_GRAMMATICAL_SUBJECT.search(question[: item.start]))
-        - 3.0 * (words[-1] in RELATIONS and not item.named)
+        - 3.0 * item.relational
         - 1.0 * words[0].isdigit()
         + 0.25 * min(len(words), 4)
         + 0.5 * place

@@ -45,7 +45,10 @@ _VERBS = """
     referred consider considered involve involved support supports supported enable enables
     enabled disable disables disabled configure configured install installed delete deleted
     remove removed add added drop dropped restore restored reload connect connected check checks
-    checked defined
+    checked defined grow grown sold bought paid sent given shown drawn thrown broken chosen
+    brought taught caught spent told felt met read fed flown frozen hidden beaten eaten risen
+    driven worn spoken limit print open close copy move rename convert compress extract download
+    search count sort kill export import send avoid measure reset crash fail
 """
 VERBS = frozenset(_VERBS.split())
 """Frequent verbs, in the forms that questions use."""

@@ -15,6 +15,7 @@ from serving_fixtures import Background
 from expertrag.answer.assemble import open_collections
 from expertrag.api.errors import DeadlineExceeded, ExpertRAGError, NotFound
 from expertrag.api.folding import fold
+from expertrag.api.turns import Turn
 from expertrag.api.types import STAGES, Answer, Constraint, DocumentInput, Feedback, GateEvent
 from expertrag.audit.reading import read_log
 from expertrag.client import AsyncClient, Client
@@ -74,6 +75,22 @@ def test_answers_are_equal(local: Client, remote: Client, mode: str) -> None:
         assert here.usage.lm_calls == 1
 
 
+@pytest.mark.parametrize("question", ["How many do they get?", "Thanks!"])
+def test_answers_in_a_conversation_are_equal(local: Client, remote: Client, question: str) -> None:
+    history = [Turn.user("Do employees of Northwind get paid leave?"), Turn.assistant("Yes.")]
+    options: dict[str, Any] = {"history": history, "k": 2, "max_tokens": 8}
+    here = local.answer(question, **options)
+    assert timeless(remote.answer(question, **options)) == timeless(here)
+    assert local.decide(question, history=history) == remote.decide(question, history=history)
+    found = local.retrieve(question, history=history)
+    assert replace(remote.retrieve(question, history=history), seconds=0) == replace(
+        found, seconds=0
+    )
+    thanks = question == "Thanks!"
+    assert here.decision.rewritten_question == ("" if thanks else found.rewritten_query)
+    assert thanks or "Northwind" in found.rewritten_query
+
+
 @pytest.mark.parametrize("mode", ["never", "always", "strict"])
 def test_constrained_answers_are_equal(local: Client, remote: Client, mode: str) -> None:
     wanted = Constraint(regex=r"(27|28) days(, paid)?")
@@ -112,6 +129,9 @@ def test_everything_else_is_equal(local: Client, remote: Client) -> None:
         lambda client: client.retrieve("x", k=0),
         lambda client: client.retrieve("x", filter={"colour": "red"}),
         lambda client: client.answer("x", mode="sometimes"),
+        lambda client: client.answer("x", history=[Turn.user("")]),
+        lambda client: client.retrieve("x", history=[Turn.user("x")] * 201),
+        lambda client: client.decide("x", history=[Turn.user("x" * 300_000)]),
         lambda client: client.answer("x", constraint=Constraint()),
         lambda client: client.answer("x", constraint=Constraint(regex="(")),
         lambda client: list(client.stream("x", constraint=Constraint(json_schema={"not": {}}))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,21 @@ def test_chat_model(client: Client) -> None:
     again = client.answer(QUESTION, mode="always", max_tokens=3)
     assert message.response_metadata["unsupported_reason"] == again.unsupported_reason
     assert model.invoke(QUESTION, max_tokens=2, mode="never").content == "0 1 "
+
+
+def test_chat_model_reads_the_chat(client: Client) -> None:
+    model = ExpertRAGChatModel(client=client, mode=GateMode.ALWAYS, max_tokens=3)
+    chat = [
+        SystemMessage("Be brief."),
+        HumanMessage(QUESTION),
+        AIMessage("In March."),
+        HumanMessage("Above what are they pruned?"),
+    ]
+    for answer in (model.invoke(chat), asyncio.run(model.ainvoke(chat))):
+        gate = answer.response_metadata["gate"]
+        assert gate["rewritten_question"] == "Above what are roses pruned?"
+    *_, last = model.stream(chat)
+    assert last.response_metadata["gate"]["rewritten_question"] == "Above what are roses pruned?"
 
 
 def test_chat_model_streams(client: Client) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from expertrag.api import documents, types
 from expertrag.api.errors import InvalidArgument, ServerError
+from expertrag.api.turns import Turn
 from expertrag.api.types import EmbedRequest
 from expertrag.v1 import answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2
 from expertrag.wire import answer, common, document, events, gate, index, retrieve
@@ -44,6 +45,7 @@ DECISIONS = values(
     p_correct_closed_book=optional(UNIT),
     threshold=optional(UNIT),
     signals=st.dictionaries(TEXT, UNIT, max_size=3),
+    rewritten_question=TEXT,
 )
 PASSAGES = st.lists(values(types.Passage, metadata=METADATA, domain=optional(TEXT)), max_size=2)
 USAGES = values(types.Usage, stage_seconds=st.dictionaries(TEXT, UNIT, max_size=3))
@@ -62,12 +64,18 @@ CONSTRAINTS = (
 SAMPLINGS = values(
     types.Sampling, constraint=optional(CONSTRAINTS), logprobs=optional(st.integers(0, 20))
 )
+HISTORIES = st.lists(values(Turn), max_size=3).map(tuple)
 FILTERS = st.dictionaries(TEXT, SCALAR | st.dictionaries(TEXT, st.lists(SCALAR, max_size=3)))
 INFOS = values(documents.DocumentInfo, metadata=METADATA, domain=optional(TEXT))
 STATS = values(types.IndexStats, domains=st.dictionaries(TEXT, INT, max_size=3))
 
+ASKS = values(
+    types.DecideRequest, domain=optional(TEXT), threshold=optional(UNIT), history=HISTORIES
+)
+
 CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
     (gate.decision_to_proto, gate.decision_from_proto, DECISIONS),
+    (gate.decide_to_proto, gate.decide_from_proto, ASKS),
     (answer.usage_to_proto, answer.usage_from_proto, USAGES),
     (
         answer.question_to_proto,
@@ -78,6 +86,7 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
             domain=optional(TEXT),
             threshold=optional(UNIT),
             sampling=SAMPLINGS,
+            history=HISTORIES,
         ),
     ),
     (
@@ -98,12 +107,12 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
     (
         retrieve.request_to_proto,
         retrieve.request_from_proto,
-        values(types.RetrieveRequest, filter=FILTERS),
+        values(types.RetrieveRequest, filter=FILTERS, history=HISTORIES),
     ),
     (
         retrieve.result_to_proto,
         retrieve.result_from_proto,
-        values(types.RetrieveResult, passages=PASSAGES.map(tuple)),
+        values(types.RetrieveResult, passages=PASSAGES.map(tuple), rewritten_query=TEXT),
     ),
     (
         index.document_to_proto,

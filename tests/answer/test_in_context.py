@@ -1,0 +1,133 @@
+"""Questions of a conversation, in the real pipeline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from serving_fixtures import OpenPipeline, TellingGenerator
+
+from expertrag.answer.decide import ABOUT_CONVERSATION
+from expertrag.answer.in_context import exchanges
+from expertrag.api.folding import fold
+from expertrag.api.turns import Turn
+from expertrag.api.types import AnswerRequest, GateAction, GateMode, RetrieveRequest, Sampling
+from expertrag.audit import Audit
+from expertrag.llm import prompt
+from expertrag.llm.base import Message
+
+ROSES = (Turn.user("When are roses pruned?"), Turn.assistant("In March."))
+FOLLOW_UP = "Above what are they pruned?"
+READ = "Above what are roses pruned?"
+
+
+class Listening(TellingGenerator):
+    """Keeps the prompts."""
+
+    def __init__(self, reply: str = "A bud.") -> None:
+        super().__init__(reply)
+        self.prompts: list[Sequence[Message]] = []
+
+    def reply_to(self, messages: Sequence[Message]) -> str:
+        self.prompts.append(messages)
+        return self.reply
+
+
+def test_the_documents_are_asked_what_the_follow_up_means(open_pipeline: OpenPipeline) -> None:
+    model = Listening()
+    pipeline = open_pipeline(model)
+    answer = fold(pipeline.answer(AnswerRequest(FOLLOW_UP, GateMode.ALWAYS, history=ROSES)))
+    assert answer.decision.rewritten_question == READ
+    assert answer.passages[0].document_id == "garden/roses"
+    assert model.prompts[-1][-1].content.endswith(f"Question: {READ}")
+    assert "rewrite" in answer.usage.stage_seconds
+    alone = fold(pipeline.answer(AnswerRequest(READ, GateMode.ALWAYS)))
+    assert alone.passages == answer.passages
+    assert alone.decision.rewritten_question == ""
+
+
+def test_retrieve_and_decide_read_the_history(open_pipeline: OpenPipeline) -> None:
+    pipeline = open_pipeline()
+    found = pipeline.retrieve(RetrieveRequest(FOLLOW_UP, history=ROSES))
+    assert found.rewritten_query == READ
+    assert found.passages == pipeline.retrieve(RetrieveRequest(READ)).passages
+    decision = pipeline.decide(FOLLOW_UP, history=ROSES)
+    assert decision.rewritten_question == READ
+    assert decision.p_benefit == pipeline.decide(READ).p_benefit
+
+
+def test_a_change_of_subject_is_left_alone(open_pipeline: OpenPipeline) -> None:
+    question = "How many days of paid leave do employees of Northwind get?"
+    found = open_pipeline().retrieve(RetrieveRequest(question, history=ROSES))
+    assert found.rewritten_query == ""
+    assert found.passages[0].document_id == "office/leave"
+
+
+@pytest.mark.parametrize("message", ["Thanks!", "Make that shorter, please."])
+def test_messages_about_the_conversation_need_no_search(
+    open_pipeline: OpenPipeline, message: str
+) -> None:
+    model = Listening("You're welcome.")
+    answer = fold(open_pipeline(model).answer(AnswerRequest(message, history=ROSES)))
+    decision = answer.decision
+    assert (decision.action, decision.reason) == (GateAction.CLOSED_BOOK, ABOUT_CONVERSATION)
+    assert answer.usage.retrieval_calls == 0
+    assert "embed" not in answer.usage.stage_seconds
+    assert model.prompts[-1] == [
+        Message("system", prompt.CLOSED_BOOK),
+        Message("user", "When are roses pruned?"),
+        Message("assistant", "In March."),
+        Message("user", message),
+    ]
+
+
+def test_forced_modes_are_obeyed(open_pipeline: OpenPipeline) -> None:
+    pipeline = open_pipeline(Listening())
+    strict = fold(pipeline.answer(AnswerRequest("Thanks!", GateMode.STRICT, history=ROSES)))
+    assert strict.decision.retrieve
+    never = fold(pipeline.answer(AnswerRequest(FOLLOW_UP, GateMode.NEVER, history=ROSES)))
+    assert (never.decision.rewritten_question, never.usage.retrieval_calls) == ("", 0)
+
+
+def test_closed_book_the_model_sees_the_conversation(open_pipeline: OpenPipeline) -> None:
+    model = Listening()
+    fold(open_pipeline(model).answer(AnswerRequest(FOLLOW_UP, GateMode.NEVER, history=ROSES)))
+    shown = [message.content for message in model.prompts[-1][1:]]
+    assert shown == [*(turn.text for turn in ROSES), FOLLOW_UP]
+
+
+def test_turns_that_do_not_fit_are_counted(open_pipeline: OpenPipeline) -> None:
+    model = Listening()
+    model.context_tokens = 400
+    long = [turn for _ in range(20) for turn in (Turn.user("a " * 30), Turn.assistant("b " * 30))]
+    asked = AnswerRequest("Thanks!", history=(*long, *ROSES), sampling=Sampling(max_tokens=50))
+    usage = fold(open_pipeline(model).answer(asked)).usage
+    assert 0 < usage.turns_dropped < len(long)
+    assert len(model.prompts[-1]) == len(long) + len(ROSES) - usage.turns_dropped + 2
+
+
+def test_the_audit_log_shows_the_rewritten_question(
+    open_pipeline: OpenPipeline, tmp_path: Path
+) -> None:
+    for texts in (True, False):
+        path = tmp_path / f"{texts}.jsonl"
+        pipeline = open_pipeline(audit=Audit(path, texts=texts))
+        fold(pipeline.answer(AnswerRequest(FOLLOW_UP, GateMode.ALWAYS, history=ROSES)))
+        (line,) = path.read_text().splitlines()
+        logged = json.loads(line)
+        assert (logged.get("question"), logged.get("rewritten_question")) == (
+            (FOLLOW_UP, READ) if texts else (None, None)
+        )
+
+
+def test_exchanges_leave_out_thanks() -> None:
+    thanks = (Turn.user("thanks"), Turn.assistant("You're welcome."))
+    assert exchanges([*ROSES, *thanks, Turn.user("Why?")]) == [
+        ("When are roses pruned?", "In March."),
+        ("Why?", ""),
+    ]
+    assert exchanges([Turn.assistant("Hello, how can I help?"), *ROSES]) == [
+        ("When are roses pruned?", "In March.")
+    ]

@@ -1,0 +1,151 @@
+"""Follow-ups become questions that stand alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from expertrag.conversation.rewrite import Form, rewrite, rewritings, subject_of
+from expertrag.conversation.subject import Subject
+
+ACT = ("What was the Securities Act of 1933?", "A law on the sale of securities in the US.")
+LASIK = ("What is a good age to get LASIK?", "Between 20 and 40.")
+
+
+def first(question: str, *turns: tuple[str, str]) -> tuple[str, Form]:
+    """The likeliest rewriting of a question."""
+    found = rewritings(question, subject_of(turns))
+    return (found[0].question, found[0].form) if found else (question, Form.ALONE)
+
+
+@pytest.mark.parametrize(
+    ("turns", "question", "expected"),
+    [
+        ([ACT], "Why was it needed?", "Why was the Securities Act of 1933 needed?"),
+        (
+            [ACT, ("Why was it needed?", "")],
+            "Is it in force?",
+            "Is the Securities Act of 1933 in force?",
+        ),
+        ([LASIK], "What are its benefits?", "What are LASIK's benefits?"),
+        (
+            [("Tell me about boer goats.", "")],
+            "Are they profitable?",
+            "Are boer goats profitable?",
+        ),
+        (
+            [("Who directed Jaws?", "Steven Spielberg")],
+            "When was he born?",
+            "When was Steven Spielberg born?",
+        ),
+        (
+            [("Who wrote Hamlet?", "William Shakespeare")],
+            "When was it written?",
+            "When was Hamlet written?",
+        ),
+        (
+            [("What are some advantages of Linux?", ""), ("How does it compare to Windows?", "")],
+            "Which of these is more popular?",
+            "Which of Linux and Windows is more popular?",
+        ),
+        (
+            [("What are the characteristics of carbohydrates?", "")],
+            "What are they composed of?",
+            "What are carbohydrates composed of?",
+        ),
+        (
+            [("How are apples stored?", "In a cool place.")],
+            "ok, and how are they washed?",
+            "how are apples washed?",
+        ),
+    ],
+)
+def test_pronouns(turns: list[tuple[str, str]], question: str, expected: str) -> None:
+    assert first(question, *turns) == (expected, Form.ANAPHORA)
+
+
+@pytest.mark.parametrize(
+    ("last", "question", "expected"),
+    [
+        (
+            "What did Plessy v. Ferguson establish?",
+            "How about Marbury vs Madison?",
+            "What did Marbury vs Madison establish?",
+        ),
+        (
+            "What is the average salary in the UK?",
+            "What about in the US?",
+            "What is the average salary in the US?",
+        ),
+        (
+            "What's a recipe for smoked turkey soup?",
+            "How about one for chili?",
+            "What's a recipe for chili?",
+        ),
+        (
+            "What are the symptoms of asthma?",
+            "And bronchitis?",
+            "What are the symptoms of bronchitis?",
+        ),
+        ("How old is the Rhine?", "And in dog years?", "How old is the Rhine in dog years?"),
+    ],
+)
+def test_ellipsis(last: str, question: str, expected: str) -> None:
+    assert first(question, (last, "")) == (expected, Form.ELLIPSIS)
+
+
+def test_a_bare_question_follows_the_last_one() -> None:
+    assert first("Why?", ("Was it unanimous?", "No.")) == ("Was it unanimous? Why?", Form.BARE)
+
+
+def test_without_a_subject_evidence_decides() -> None:
+    subject = subject_of([LASIK])
+    question, with_subject = "What are the risks?", "What are the risks? (LASIK)"
+    assert rewrite(question, subject).form is Form.ALONE
+    near = {question: 2.0, with_subject: 8.0}
+    assert rewrite(question, subject, near.__getitem__).question == with_subject
+    far = {question: 8.0, with_subject: 6.0}
+    assert rewrite(question, subject, far.__getitem__).question == question
+
+
+def test_a_question_about_something_else_gets_no_subject() -> None:
+    subject = subject_of([LASIK])
+    question = "Who won the football World Cup in 1998?"
+    near = {question: -6.8, f"{question} (LASIK)": -2.2, LASIK[0]: 11.0}
+    assert rewrite(question, subject, near.__getitem__).form is Form.ALONE
+
+
+def test_evidence_chooses_the_meaning_of_a_pronoun() -> None:
+    subject = subject_of([("Which file sets the port of Apache?", "httpd.conf")])
+    meanings = rewritings("How do I reload it?", subject)
+    assert [item.question for item in meanings][:2] == [
+        "How do I reload httpd.conf?",
+        "How do I reload Apache?",
+    ]
+    likes = {"How do I reload it?": 1.0, **{item.question: 0.0 for item in meanings}}
+    chosen = rewrite("How do I reload it?", subject, {**likes, "How do I reload Apache?": 9.0}.get)  # type: ignore[arg-type]
+    assert chosen.question == "How do I reload Apache?"
+    lost = {**likes, "How do I reload it?": 9.0}
+    assert rewrite("How do I reload it?", subject, lost.get).form is Form.ALONE  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What is write-ahead logging?",
+        "How does LASIK work?",
+        "Should I brine a turkey before smoking it?",
+    ],
+)
+def test_questions_that_stand_alone(question: str) -> None:
+    assert rewrite(question, subject_of([LASIK])).question == question
+
+
+def test_without_a_conversation_nothing_changes() -> None:
+    assert rewritings("When was it founded?", Subject()) == []
+    assert subject_of([]) == Subject()
+
+
+def test_a_subject_survives_and_changes() -> None:
+    turns = [("Tell me about lipids.", ""), ("What are the types?", ""), ("What are they for?", "")]
+    assert subject_of(turns).focus.phrase == "lipids"  # type: ignore[union-attr]
+    assert subject_of([*turns, ACT]).focus.phrase == "Securities Act of 1933"  # type: ignore[union-attr]
