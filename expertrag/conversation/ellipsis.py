@@ -21,6 +21,8 @@ _ASKS = re.compile(
 )
 _ONE = re.compile(r"ones?\s+(?=(?:in|on|at|for|to|from|of|by|with)\s)", re.IGNORECASE)
 _PREPOSITION = re.compile(r"(in|on|at|for|to|from|of|by|with|during|as)\s+", re.IGNORECASE)
+_OF = frozenset(("of", "for", "with", "by"))
+"""Prepositions of the thing itself: "and for X" asks of X, "and in 1990" of another time."""
 _ARTICLE = re.compile(r"(?:the|a|an)\s+", re.IGNORECASE)
 
 
@@ -34,7 +36,10 @@ def asked_again(question: str, subject: Subject) -> str:
         return ""
     last, rest = subject.question, _ONE.sub("", match["rest"])
     if preposition := _PREPOSITION.match(rest):
-        return _with_phrase(last, rest, preposition.group(1))
+        word = preposition.group(1)
+        if word.lower() not in _OF or re.search(rf"\b{word}\b", last, re.IGNORECASE):
+            return _with_phrase(last, rest, word)
+        rest = rest[preposition.end() :]
     old = _replaceable(last, rest, subject.focus)
     if old is None:
         return f"{last.rstrip(' ?.!')}: {rest}?"

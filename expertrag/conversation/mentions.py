@@ -154,7 +154,8 @@ def _has_object(word: re.Match[str], text: str) -> bool:
     following = _NEXT.match(text, word.end())
     if following is None:
         return False
-    return following[1].lower() in _DETERMINERS or not is_function_word(following[1])
+    lower = following[1].lower()
+    return lower in _DETERMINERS or not (is_function_word(lower) or is_verb(lower))
 
 
 def _is_name(word: re.Match[str], text: str) -> bool:

@@ -134,6 +134,8 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
     if not found and len(asked.split()) <= _BARE_WORDS:
         return [Rewriting(f"{subject.question} {asked}", Form.BARE)]
     gain = NAMED_GAIN if any(item.named for item in found) else UNNAMED_GAIN
+    if found and all(item.relational for item in found):  # "What are the symptoms?"
+        gain = PRONOUN_GAIN
     return [Rewriting(f"{asked} ({subject.focus.phrase})", Form.NO_SUBJECT, gain)]
 
 

@@ -26,29 +26,25 @@ FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """Words that cannot be part of a noun phrase."""
 
 _VERBS = """
-    tell give show list name describe explain define compare find get got gets make makes made
-    making take takes took taken use uses used using go goes went gone going come comes came
-    know knows knew known mean means meant need needs needed want wants wanted work works worked
-    working happen happens happened cause causes caused call calls called become becomes became
-    say says said ask asks asked see sees saw seen look looks looked keep keeps kept let lets
-    put puts run runs ran set sets start starts started stop stops stopped begin begins began
-    begun end ends ended help helps helped try tries tried turn turns turned live lives lived
-    die died born affect affects affected differ differs include includes included contain
-    contains contained hold holds held prevent prevents prevented treat treats treated diagnose
-    diagnosed relate related compose composed base based locate located create creates created
-    creating write writes wrote written build builds built establish established invent invented
-    discover discovered win wins won lose lost play plays played lead leads led rule ruled
-    believe believed think thinks thought require requires required allow allows allowed provide
-    provides provided produce produces produced change changes changed increase increases
-    increased exist exists existed occur occurs occurred form formed eat eats direct directed
-    star starred serve served join joined receive received permit permitted refer refers
-    referred consider considered involve involved support supports supported enable enables
-    enabled disable disables disabled configure configured install installed delete deleted
-    remove removed add added drop dropped restore restored reload connect connected check checks
-    checked defined grow grown sold bought paid sent given shown drawn thrown broken chosen
-    brought taught caught spent told felt met read fed flown frozen hidden beaten eaten risen
-    driven worn spoken limit print open close copy move rename convert compress extract download
-    search count sort kill export import send avoid measure reset crash fail
+    tell give show list name describe explain define compare find get got make made making take
+    took taken use used using go goes went gone going come came know knew known mean meant need
+    needed want wanted work worked working happen happened cause caused call called become
+    became say said ask asked see saw seen look looked keep kept let put run ran set start
+    started stop stopped begin began begun end ended help helped try tries tried turn turned
+    live lived die died born affect affected differ include included contain contained hold held
+    prevent prevented treat treated diagnose diagnosed relate related compose composed base
+    based locate located create created creating write wrote written build built establish
+    established invent invented discover discovered win won lose lost play played lead led rule
+    ruled believe believed think thought require required allow allowed provide provided produce
+    produced change changed increase increased exist existed occur occurred form formed eat
+    direct directed star starred serve served join joined receive received permit permitted
+    refer referred consider considered involve involved support supported enable enabled disable
+    disabled configure configured install installed delete deleted remove removed add added drop
+    dropped restore restored reload connect connected check checked defined grow grown sold
+    bought paid sent given shown drawn thrown broken chosen brought taught caught spent told
+    felt met read fed flown frozen hidden beaten eaten risen driven worn spoken limit print open
+    close copy move rename convert compress extract download search count sort kill export
+    import send avoid measure reset crash fail
 """
 VERBS = frozenset(_VERBS.split())
 """Frequent verbs, in the forms that questions use."""
@@ -62,7 +58,8 @@ _RELATIONS = """
     implications cost price size age date year time place point goal aim breed breeds form forms
     overview description summary requirement requirements method methods area areas amount level
     rate changes people research trials population capital author director genre country city
-    occupation
+    occupation outlook prognosis signs sign complications complication side limits limit
+    drawbacks drawback options option steps step alternatives alternative details detail
 """
 RELATIONS = frozenset(_RELATIONS.split())
 """Nouns that are of something else: "the symptoms of measles" are about measles."""

@@ -99,12 +99,18 @@ def test_a_bare_question_follows_the_last_one() -> None:
 
 def test_without_a_subject_evidence_decides() -> None:
     subject = subject_of([LASIK])
-    question, with_subject = "What are the risks?", "What are the risks? (LASIK)"
+    question = "What kind of laser is used?"
+    with_subject = f"{question} (LASIK)"
     assert rewrite(question, subject).form is Form.ALONE
     near = {question: 2.0, with_subject: 8.0}
     assert rewrite(question, subject, near.__getitem__).question == with_subject
     far = {question: 8.0, with_subject: 6.0}
     assert rewrite(question, subject, far.__getitem__).question == question
+
+
+def test_a_noun_of_something_else_gets_the_subject() -> None:
+    assert first("What are the risks?", LASIK) == ("What are the risks? (LASIK)", Form.NO_SUBJECT)
+    assert rewrite("What are the risks?", subject_of([LASIK])).form is Form.NO_SUBJECT
 
 
 def test_a_question_about_something_else_gets_no_subject() -> None:
