@@ -172,9 +172,8 @@ class Bench:
         return read_in_context(one.message, one.history, self._view, None, never_stop)
 
     def _ndcg(self, text: str, query_id: str) -> float:
-        ranked: dict[str, float] = {}
-        for passage in self._view.searcher.search(text, k=_DEPTH).passages:
-            ranked.setdefault(passage.document_id, passage.score)
+        found = self._view.searcher.search(text, k=_DEPTH).passages
+        ranked = list(dict.fromkeys(passage.document_id for passage in found))
         qrels = {"q": self._dataset.qrels[query_id]}
         return self._measures.per_query(qrels, {"q": ranked})[METRIC]["q"]
 

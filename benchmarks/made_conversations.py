@@ -69,7 +69,7 @@ def of_names(dataset: Dataset, rng: random.Random) -> Iterator[Conversation]:
             name = _shared(first.text, second.text)
             if not name or second.id in done:
                 continue
-            turns = history((first.text, first.answers[0]))
+            turns = history((first.text, _answer(first)))
             forms = {
                 "pronoun": _with_pronoun(second.text, name),
                 "implicit": _without(second.text, name),
@@ -116,7 +116,7 @@ def of_entities(dataset: Dataset, rng: random.Random) -> Iterator[Conversation]:
                 yield Conversation("pronoun", told, message, query.text, query.id)
             other = rng.choice(queries)
             if other is not query:
-                asked = history((other.text, other.answers[0]))
+                asked = history((other.text, _answer(other)))
                 message = rng.choice(_ABOUT).format(name)
                 yield Conversation("ellipsis", asked, message, query.text, query.id)
 
@@ -130,7 +130,7 @@ def of_sites(dataset: Dataset, rng: random.Random) -> Iterator[Conversation]:
         for second in queries:
             first = rng.choice(queries)
             if first is not second and first.answers:
-                turns = history((first.text, first.answers[0][:300]))
+                turns = history((first.text, _answer(first)))
                 message = second.text.partition("policy: ")[2]
                 yield Conversation("implicit", turns, message, second.text, second.id)
 
@@ -165,8 +165,7 @@ def conversations(
     asked = [query for query in dataset.queries if query.answers or dataset.name != "squad2"]
     for _ in range(limit if dataset.name != "policyqa" else 0):  # its questions name the site
         first, second = rng.sample(asked, 2)
-        answer = first.answers[0] if first.answers else "It is in the documents."
-        turns = history((first.text, answer))
+        turns = history((first.text, _answer(first)))
         kinds["change"].append(Conversation("change", turns, second.text, second.text, second.id))
         text = rng.choice(elsewhere)
         kinds[ELSEWHERE].append(Conversation(ELSEWHERE, turns, text, text, second.id))
@@ -182,6 +181,10 @@ def general_questions(data: Path) -> list[str]:
     everyday = load_dataset(Path(__file__).parent / "everyday", "test")
     openqa = sample(load_dataset(data / "openqa", "test").queries, 1_000, 0)
     return [query.text for query in (*openqa, *everyday.queries)]
+
+
+def _answer(query: Query) -> str:
+    return query.answers[0][:300] if query.answers else "It is in the documents."
 
 
 def _shared(one: str, other: str) -> str:
