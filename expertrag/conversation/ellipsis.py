@@ -21,6 +21,7 @@ _ASKS = re.compile(
 )
 _ONE = re.compile(r"ones?\s+(?=(?:in|on|at|for|to|from|of|by|with)\s)", re.IGNORECASE)
 _PREPOSITION = re.compile(r"(in|on|at|for|to|from|of|by|with|during|as)\s+", re.IGNORECASE)
+_DETERMINER = re.compile(r"(all|every|each|any|which|my|your|our|another|one|two|\d+)\s", re.I)
 _OF = frozenset(("of", "for", "with", "by"))
 """Prepositions of the thing itself: "and for X" asks of X, "and in 1990" of another time."""
 _ARTICLE = re.compile(r"(?:the|a|an)\s+", re.IGNORECASE)
@@ -40,12 +41,26 @@ def asked_again(question: str, subject: Subject) -> str:
         if word.lower() not in _OF or re.search(rf"\b{word}\b", last, re.IGNORECASE):
             return _with_phrase(last, rest, word)
         rest = rest[preposition.end() :]
+    if alike := _with_determiner(last, rest):
+        return alike
     old = _replaceable(last, rest, subject.focus)
     if old is None:
         return f"{last.rstrip(' ?.!')}: {rest}?"
     has_article = old.article and _ARTICLE.match(rest)
     start = old.start - len(old.article) - 1 if has_article else old.start
     return last[:start] + rest + last[old.end :]
+
+
+def _with_determiner(question: str, phrase: str) -> str:
+    """Put "all tables" in the place of "all databases"; "" if there is no such phrase."""
+    word = _DETERMINER.match(phrase)
+    if word is None:
+        return ""
+    before = re.compile(rf"\b{word[1]}\s+$", re.IGNORECASE)
+    for item in reversed(mentions(question)):
+        if found := before.search(question[: item.start]):
+            return question[: found.start()] + phrase + question[item.end :]
+    return ""
 
 
 def _with_phrase(question: str, phrase: str, preposition: str) -> str:

@@ -26,6 +26,7 @@ _AGENT = re.compile(r"\b(?:i|you|we|they|he|she)\s+$", re.IGNORECASE)
 _DO = re.compile(r"\b(?:do|does|did)\s+(?:(?:a|an|the)\s+)?$", re.IGNORECASE)
 _NEXT = re.compile(r"\s+([\w'-]+)")
 _DETERMINERS = frozenset(("a", "an", "the", "its", "their", "all", "each", "this", "these"))
+_OF = re.compile(r"\s+of\s+(?:(?:the|an?)\s+)?", re.IGNORECASE)
 _QUOTED = re.compile(r"[\"“`]([^\"”`]{2,80})[\"”`]")
 
 
@@ -51,7 +52,7 @@ class Mention:
     @property
     def plural(self) -> bool:
         """Whether its last word has the form of a plural."""
-        last = self.phrase.rsplit(maxsplit=1)[-1]
+        last = self.phrase.partition(" of ")[0].rsplit(maxsplit=1)[-1]
         if _is_name_word(last):  # "the Normans", but "Windows"
             return last.endswith("s") and self.article.lower() == "the"
         return last.endswith("s") and not last.endswith(("ss", "us", "is", "'s", "ics"))
@@ -83,7 +84,24 @@ def mentions(text: str) -> list[Mention]:
             if not _is_function(word, text):
                 run = [word]
     _closed(text, run, found)
-    return sorted(found, key=lambda item: item.start)
+    return _joined(text, sorted(found, key=lambda item: item.start))
+
+
+def _joined(text: str, found: list[Mention]) -> list[Mention]:
+    """Join "the default port" and "PostgreSQL" of "the default port of PostgreSQL".
+
+    Not the nouns that only name an aspect: what has symptoms is asthma.
+    """
+    joined: list[Mention] = []
+    for item in found:
+        last = joined[-1] if joined else None
+        if last and _OF.fullmatch(text[last.end : item.start]) and not last.relational:
+            phrase = text[last.start : item.end]
+            named = last.named or item.named
+            joined[-1] = Mention(phrase, last.start, item.end, named, last.article)
+        else:
+            joined.append(item)
+    return joined
 
 
 def _joins(text: str, run: list[re.Match[str]], word: re.Match[str]) -> bool:

@@ -7,9 +7,9 @@ A follow-up leaves out what the conversation has named:
     bare         "Why?"                   the last question is put before it
     no subject   "What are the risks?"    the focus of the conversation is added in parentheses
 
-Whether a question of the last form stands alone, and which of several things a pronoun means, is
-decided by evidence: a question with what it left out is nearer to a passage than without, and a
-question with something that it is not about is further from all of them.
+Whether a question of the last form stands alone, and whether a pronoun means the likeliest thing,
+is decided by evidence: with what it left out, a question is nearer to a passage than without; with
+something that it is not about, it is further from all of them.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from expertrag.conversation.words import APOSTROPHE
 Evidence = Callable[[str], float]
 """Log odds, in nats, that the documents are about a question."""
 
-# Least gains, and the lead: chosen on conversations made of the train splits of squad2, medquad,
-# popqa and policyqa. Of follow-ups, 90 % gain more than -1.8 (anaphora) and 2.5 (no name); of
-# questions that stand alone, 90 % gain less than 0.6 and 2.1, and 1.0 with a name.
+# Chosen on conversations made of the train splits of squad2, medquad, popqa and policyqa. Of
+# follow-ups, 90 % gain more than -1.8 (anaphora) and 2.5 (no name); of questions that stand alone,
+# 90 % gain less than 0.6 and 2.1, and 1.0 with a name.
 PRONOUN_GAIN = -1.0
 UNNAMED_GAIN = 2.5
 NAMED_GAIN = 3.0
@@ -42,8 +42,6 @@ LOSS = -5.0
 """Below ABOUT_DOCUMENTS, the least sum of a question's evidence and of what it has more, with the
 subject, than the last question. Of questions about something else, .97 have less; of follow-ups,
 .02."""
-LEAD = 1.0
-"""Nats by which a less likely meaning of a pronoun must be ahead of the likeliest."""
 
 _MEANINGS = 3
 _BARE_WORDS = 4
@@ -100,7 +98,7 @@ def subject_of(turns: Sequence[tuple[str, str]], evidence: Evidence | None = Non
 def rewrite(question: str, subject: Subject, evidence: Evidence | None = None) -> Rewriting:
     """Return a question so that it stands alone; unchanged if it does.
 
-    :param evidence: None rewrites only what cannot stand alone.
+    :param evidence: decides between the ways; None takes the likeliest of what cannot stand alone.
     """
     alone = Rewriting(question, Form.ALONE)
     found = rewritings(question, subject)
@@ -109,13 +107,14 @@ def rewrite(question: str, subject: Subject, evidence: Evidence | None = None) -
     if evidence is None or found[0].least_gain == -math.inf:
         return found[0] if found[0].least_gain < 0 else alone
     as_asked = evidence(question)
-    gains = [evidence(item.question) - as_asked for item in found]
-    if found[0].form is Form.NO_SUBJECT and as_asked < ABOUT_DOCUMENTS:
-        loss = as_asked + gains[0] - evidence(subject.question)
-        if as_asked + loss < LOSS:
-            return alone
-    best = max(range(len(found)), key=lambda place: gains[place] - LEAD * (place > 0))
-    return found[best] if gains[best] >= found[best].least_gain else alone
+    for item in found:
+        gain = evidence(item.question) - as_asked
+        if gain >= item.least_gain:
+            elsewhere = item.form is Form.NO_SUBJECT and as_asked < ABOUT_DOCUMENTS
+            if elsewhere and 2 * as_asked + gain - evidence(subject.question) < LOSS:
+                return alone
+            return item
+    return alone
 
 
 def rewritings(question: str, subject: Subject) -> list[Rewriting]:
@@ -136,18 +135,18 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
     gain = NAMED_GAIN if any(item.named for item in found) else UNNAMED_GAIN
     if found and all(item.relational for item in found):  # "What are the symptoms?"
         gain = PRONOUN_GAIN
+    elif _INTRODUCES.match(asked):
+        return []
     return [Rewriting(f"{asked} ({subject.focus.phrase})", Form.NO_SUBJECT, gain)]
 
 
 def _likely(question: str, subject: Subject) -> Rewriting:
     """Return the likely rewriting of an earlier question, for which there is no evidence.
 
-    A question without a name goes on about the same, unless it introduces something.
+    A question without a name goes on about the same.
     """
     found = rewritings(question, subject)
-    if found and found[0].least_gain < 0:
-        return found[0]
-    if found and found[0].least_gain < NAMED_GAIN and not _INTRODUCES.match(question):
+    if found and found[0].least_gain < NAMED_GAIN:
         return found[0]
     return Rewriting(question, Form.ALONE)
 

@@ -25,6 +25,8 @@ from expertrag.conversation.mentions import mentions
         ("Can I run Windows software in it?", ["Windows software"]),
         ("How do I limit the depth?", ["depth"]),
         ('What does "point in time" mean?', ["point in time"]),
+        ("What is the default port of PostgreSQL?", ["default port of PostgreSQL"]),
+        ("What are the symptoms of asthma?", ["symptoms", "asthma"]),
         ("Why?", []),
         ("Is it good?", []),
     ],
@@ -36,7 +38,7 @@ def test_phrases(text: str, phrases: list[str]) -> None:
 
 
 def test_names_and_code_are_named() -> None:
-    assert [item.named for item in mentions("Does pg_hba.conf of PostgreSQL list hosts?")] == [
+    assert [item.named for item in mentions("Does pg_hba.conf on Windows list hosts?")] == [
         True,
         True,
         False,

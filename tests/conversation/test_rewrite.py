@@ -26,6 +26,16 @@ def first(question: str, *turns: tuple[str, str]) -> tuple[str, Form]:
             "Is it in force?",
             "Is the Securities Act of 1933 in force?",
         ),
+        (
+            [("What is the default port of PostgreSQL?", "5432")],
+            "How do I change it?",
+            "How do I change the default port of PostgreSQL?",
+        ),
+        (
+            [("What does VACUUM do in PostgreSQL?", "")],
+            "Does it lock the table?",
+            "Does VACUUM lock the table?",
+        ),
         ([LASIK], "What are its benefits?", "What are LASIK's benefits?"),
         (
             [("Tell me about boer goats.", "")],
@@ -86,6 +96,12 @@ def test_pronouns(turns: list[tuple[str, str]], question: str, expected: str) ->
             "And bronchitis?",
             "What are the symptoms of bronchitis?",
         ),
+        (
+            "How do I list all databases in psql?",
+            "And all tables?",
+            "How do I list all tables in psql?",
+        ),
+        ("Is asthma inherited?", "And for hiccups?", "Is hiccups inherited?"),
         ("How old is the Rhine?", "And in dog years?", "How old is the Rhine in dog years?"),
     ],
 )
@@ -120,18 +136,20 @@ def test_a_question_about_something_else_gets_no_subject() -> None:
     assert rewrite(question, subject, near.__getitem__).form is Form.ALONE
 
 
-def test_evidence_chooses_the_meaning_of_a_pronoun() -> None:
-    subject = subject_of([("Which file sets the port of Apache?", "httpd.conf")])
-    meanings = rewritings("How do I reload it?", subject)
-    assert [item.question for item in meanings][:2] == [
-        "How do I reload httpd.conf?",
-        "How do I reload Apache?",
-    ]
-    likes = {"How do I reload it?": 1.0, **{item.question: 0.0 for item in meanings}}
-    chosen = rewrite("How do I reload it?", subject, {**likes, "How do I reload Apache?": 9.0}.get)  # type: ignore[arg-type]
-    assert chosen.question == "How do I reload Apache?"
-    lost = {**likes, "How do I reload it?": 9.0}
-    assert rewrite("How do I reload it?", subject, lost.get).form is Form.ALONE  # type: ignore[arg-type]
+def test_evidence_rejects_a_meaning_of_a_pronoun() -> None:
+    subject = subject_of([("Which file sets a port in Apache?", "httpd.conf")])
+    question, first_meaning, second_meaning = (
+        f"How do I reload {thing}?" for thing in ("it", "httpd.conf", "Apache")
+    )
+    meanings = [item.question for item in rewritings(question, subject)]
+    assert meanings[:2] == [first_meaning, second_meaning]
+    evidence = dict.fromkeys(meanings, 0.0) | {question: 1.0, second_meaning: 9.0}
+    assert rewrite(question, subject, evidence.__getitem__).question == first_meaning
+    evidence[first_meaning] = -5.0
+    assert rewrite(question, subject, evidence.__getitem__).question == second_meaning
+    evidence[second_meaning] = -5.0
+    evidence[question] = 9.0
+    assert rewrite(question, subject, evidence.__getitem__).form is Form.ALONE
 
 
 @pytest.mark.parametrize(
