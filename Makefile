@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-kept bench-quick bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-kept bench-quick bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -114,6 +114,9 @@ eval-gate: $(STAMP) ## the calibrated gate by nested cross-validation; DATA=...,
 
 eval-gate-live: $(STAMP) ## the gate in a running system, default models; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/live_gate.py --data $(DATA) $(ARGS)
+
+eval-conversations: $(STAMP) ## follow-ups as they are, joined, rewritten and as meant; DATA=..., ARGS="--json FILE"
+	@$(BIN)/python benchmarks/eval_conversations.py --data $(DATA) $(ARGS)
 
 eval-strict: $(STAMP) ## telling questions that the documents do not answer; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_strict.py --data $(DATA) $(ARGS)

@@ -67,6 +67,8 @@ TABLES = (
     Table("answers", "policies", "evaluation", doc_tables.policies, ("answer",)),
     Table("answers", "cost", "evaluation", doc_tables.cost, ("cost",)),
     Table("answers", "consistency", "evaluation", doc_tables.consistency, ("consistency",)),
+    Table("conversations", "conversations", "conversations", doc_tables.conversations),
+    Table("conversations", "conversations by a model", "conversations", doc_tables.by_model),
     Table("embedding-experts", "experts", "experts", training_tables.experts),
     Table("embedding-experts", "experts left out", "experts_left_out", doc_tables.left_out),
     Table("embedding-experts", "specialists", "experts_specialists", training_tables.specialists),

@@ -43,6 +43,38 @@ def left_out(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {row['name']} | {row['after']['n']} | {' | '.join(cells)} | {verdict} |"
 
 
+def conversations(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each set and kind of conversation, their means, and the time."""
+    names = ("last message", "all turns", "rewritten", "gold")
+    yield from head(f"set, kind | n | {' | '.join(names)}")
+    for name, kinds in results["sets"].items():
+        for kind, row in kinds.items():
+            cells = " | ".join(f"{row[method]:.3f}" for method in names)
+            yield f"| {name}, {kind} | {row['conversations']} | {cells} |"
+    for group in ("follow-ups", "stand alone"):
+        row = results[group]
+        yield f"| **{group}** | | {' | '.join(f'{row[method]:.3f}' for method in names)} |"
+    shares = results["elsewhere left alone"].values()
+    left, seconds = sum(shares) / len(shares), results["seconds"]
+    yield ""
+    yield f"Questions that the documents are not about, left as they are: {left:.3f}."
+    yield (
+        f"Reading the conversation adds {seconds['added']:.3f} s to answers of "
+        f"{seconds['an answer']:.2f} s: {seconds['added share']:+.1%}."
+    )
+
+
+def by_model(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the means of both ways to rewrite, and the seconds of the model's."""
+    names = ("last message", "rewritten", "language model", "gold")
+    yield from head(f"of {results['split']} | {' | '.join(names)}")
+    for group, row in results["by model, means"].items():
+        yield f"| {group} | {' | '.join(f'{row[method]:.3f}' for method in names)} |"
+    spent = [value for name, value in results["seconds"].items() if "by the model" in name]
+    yield ""
+    yield f"A rewriting by the model takes {sum(spent) / len(spent):.2f} s."
+
+
 def strict(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each threshold."""
     shown = (

@@ -58,6 +58,10 @@ def benchmarks(data: Path, store: str) -> Mapping[str, list[str]]:
         "bench-search": ["bench_search", *on, "--sets", "pydocs", "--limit", "20"],
         "bench-gate": ["bench_gate", *on, "--sets", "pydocs", "--limit", "20"],
         "bench-grounding": ["bench_grounding", *on, "--limit", "20"],
+        "eval-conversations": [
+            "eval_conversations", *on, "--sets", "policyqa", "--limit", "5", "--documents", "200",
+            "--answers", "0", "--by-model", "2",
+        ],
         "bench-router": ["bench_router", *on, "--texts", "60"],
         "bench-experts": ["bench_experts", *on, "--bundle", DOMAINS],
         "bench-hot": [
