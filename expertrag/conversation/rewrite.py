@@ -33,6 +33,7 @@ Evidence = Callable[[str], float]
 # follow-ups, 90 % gain more than -1.8 (anaphora) and 2.5 (no name); of questions that stand alone,
 # 90 % gain less than 0.6 and 2.1, and 1.0 with a name.
 PRONOUN_GAIN = -1.0
+DESCRIBED_GAIN = 0.5
 UNNAMED_GAIN = 2.5
 NAMED_GAIN = 3.0
 ABOUT_DOCUMENTS = 1.5
@@ -47,6 +48,7 @@ _MEANINGS = 3
 _BARE_WORDS = 4
 
 _LEADING = re.compile(r"^(?:(?:and|but|so|ok|okay|also|then|well|now)\b[,\s]+)+", re.IGNORECASE)
+_DESCRIBES = re.compile(r"\b(?:this|these)\s+\w+\s+(?:\w+\s+)?(?:that|which|who|whose)\b", re.I)
 _INTRODUCES = re.compile(
     r"(?:(?:please|can you|could you)\s+)?(?:(?:tell me|talk) about|describe|define|explain"
     r"|what(?:'s|\s+is|\s+are|\s+was|\s+were))\s+(?!the\b|some\b|its\b|their\b)"
@@ -125,14 +127,18 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
     if again := asked_again(question, subject):
         return [Rewriting(again, Form.ELLIPSIS)]
     asked = _LEADING.sub("", question).strip() or question
+    found = mentions(asked)
+    named = any(item.named for item in found)
     if resolved := _resolved(asked, subject):
-        return [Rewriting(item, Form.ANAPHORA, PRONOUN_GAIN) for item in resolved]
+        # "this song that ..." may be what the question itself describes
+        describes = named or _DESCRIBES.search(asked) is not None
+        gain = DESCRIBED_GAIN if describes else PRONOUN_GAIN
+        return [Rewriting(item, Form.ANAPHORA, gain) for item in resolved]
     if subject.focus is None or subject.is_named_in(asked):
         return []
-    found = mentions(asked)
     if not found and len(asked.split()) <= _BARE_WORDS:
         return [Rewriting(f"{subject.question} {asked}", Form.BARE)]
-    gain = NAMED_GAIN if any(item.named for item in found) else UNNAMED_GAIN
+    gain = NAMED_GAIN if named else UNNAMED_GAIN
     if found and all(item.relational for item in found):  # "What are the symptoms?"
         gain = PRONOUN_GAIN
     elif _INTRODUCES.match(asked):
