@@ -29,20 +29,32 @@ from expertrag.conversation.words import APOSTROPHE
 Evidence = Callable[[str], float]
 """Log odds, in nats, that the documents are about a question."""
 
-# Chosen on conversations made of the train splits of squad2, medquad, popqa and policyqa. Of
-# follow-ups, 90 % gain more than -1.8 (anaphora) and 2.5 (no name); of questions that stand alone,
-# 90 % gain less than 0.6 and 2.1, and 1.0 with a name.
-PRONOUN_GAIN = -1.0
-DESCRIBED_GAIN = 0.5
-UNNAMED_GAIN = 2.5
-NAMED_GAIN = 3.0
 ABOUT_DOCUMENTS = 1.5
-"""Evidence from which a question without a subject may get the one of the conversation. With a
-subject of the documents, any question seems to be about them."""
-LOSS = -5.0
-"""Below ABOUT_DOCUMENTS, the least sum of a question's evidence and of what it has more, with the
-subject, than the last question. Of questions about something else, .97 have less; of follow-ups,
-.02."""
+"""Evidence from which a question is about the documents, whatever the conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What a rewriting must reach, in nats of evidence, because the question may stand alone.
+
+    ``gain``: over the question as asked. ``own``: if the question alone is not about the documents,
+    its evidence plus what its rewriting has over the last question, because with a subject of the
+    documents any question seems to be about them. ``over_last``: over the last question.
+    """
+
+    gain: float
+    own: float
+    over_last: float = -math.inf
+
+
+# Chosen on conversations made of the train splits of squad2, medquad, popqa and policyqa, and of
+# questions that their documents are not about.
+PRONOUN = Bar(-1.0, own=-8.0)
+DESCRIBED_PRONOUN = Bar(0.5, own=-5.0)
+ASPECT = Bar(-1.0, own=-5.0)
+ONE_NOUN = Bar(2.5, own=-5.0)
+SEVERAL_NOUNS = Bar(2.5, own=-2.0)
+NAMED = Bar(3.0, own=-2.0, over_last=-1.0)
 
 _MEANINGS = 3
 _BARE_WORDS = 4
@@ -71,12 +83,17 @@ class Form(StrEnum):
 class Rewriting:
     """A way to make a question stand alone.
 
-    ``least_gain``: nats of evidence that it must add over the question as asked.
+    ``bar``: what it must reach; None if the question cannot stand alone.
     """
 
     question: str
     form: Form
-    least_gain: float = -math.inf
+    bar: Bar | None = None
+
+    @property
+    def likely(self) -> bool:
+        """Whether it is right more often than not, without evidence."""
+        return self.bar is None or self.bar.gain < 0
 
 
 def subject_of(turns: Sequence[tuple[str, str]], evidence: Evidence | None = None) -> Subject:
@@ -106,17 +123,24 @@ def rewrite(question: str, subject: Subject, evidence: Evidence | None = None) -
     found = rewritings(question, subject)
     if not found:
         return alone
-    if evidence is None or found[0].least_gain == -math.inf:
-        return found[0] if found[0].least_gain < 0 else alone
-    as_asked = evidence(question)
-    for item in found:
-        gain = evidence(item.question) - as_asked
-        if gain >= item.least_gain:
-            elsewhere = item.form is Form.NO_SUBJECT and as_asked < ABOUT_DOCUMENTS
-            if elsewhere and 2 * as_asked + gain - evidence(subject.question) < LOSS:
-                return alone
-            return item
-    return alone
+    if evidence is None or found[0].bar is None:
+        return found[0] if found[0].likely else alone
+    reached = (item for item in found if _reaches(item, question, subject, evidence))
+    return next(reached, alone)
+
+
+def _reaches(item: Rewriting, question: str, subject: Subject, evidence: Evidence) -> bool:
+    """Return whether a rewriting reaches its bar."""
+    bar, asked = item.bar, evidence(question)
+    if bar is None:
+        return True
+    rewritten = evidence(item.question)
+    if rewritten - asked < bar.gain:
+        return False
+    if asked >= ABOUT_DOCUMENTS and bar.over_last == -math.inf:
+        return True
+    over_last = rewritten - evidence(subject.question)
+    return over_last >= bar.over_last and (asked >= ABOUT_DOCUMENTS or asked + over_last >= bar.own)
 
 
 def rewritings(question: str, subject: Subject) -> list[Rewriting]:
@@ -132,18 +156,22 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
     if resolved := _resolved(asked, subject):
         # "this song that ..." may be what the question itself describes
         describes = named or _DESCRIBES.search(asked) is not None
-        gain = DESCRIBED_GAIN if describes else PRONOUN_GAIN
-        return [Rewriting(item, Form.ANAPHORA, gain) for item in resolved]
+        bar = DESCRIBED_PRONOUN if describes else PRONOUN
+        return [Rewriting(item, Form.ANAPHORA, bar) for item in resolved]
     if subject.focus is None or subject.is_named_in(asked):
         return []
     if not found and len(asked.split()) <= _BARE_WORDS:
         return [Rewriting(f"{subject.question} {asked}", Form.BARE)]
-    gain = NAMED_GAIN if named else UNNAMED_GAIN
-    if found and all(item.relational for item in found):  # "What are the symptoms?"
-        gain = PRONOUN_GAIN
+    aspects = [item for item in found if item.relational]
+    if found and len(aspects) == len(found):  # "What are the symptoms?"
+        bar = ASPECT
     elif _INTRODUCES.match(asked):
         return []
-    return [Rewriting(f"{asked} ({subject.focus.phrase})", Form.NO_SUBJECT, gain)]
+    elif named:
+        bar = NAMED
+    else:
+        bar = ONE_NOUN if len(found) - len(aspects) < 2 else SEVERAL_NOUNS
+    return [Rewriting(f"{asked} ({subject.focus.phrase})", Form.NO_SUBJECT, bar)]
 
 
 def _likely(question: str, subject: Subject) -> Rewriting:
@@ -152,7 +180,7 @@ def _likely(question: str, subject: Subject) -> Rewriting:
     A question without a name goes on about the same.
     """
     found = rewritings(question, subject)
-    if found and found[0].least_gain < NAMED_GAIN:
+    if found and found[0].bar != NAMED:
         return found[0]
     return Rewriting(question, Form.ALONE)
 

@@ -144,6 +144,7 @@ def test_evidence_rejects_a_meaning_of_a_pronoun() -> None:
     meanings = [item.question for item in rewritings(question, subject)]
     assert meanings[:2] == [first_meaning, second_meaning]
     evidence = dict.fromkeys(meanings, 0.0) | {question: 1.0, second_meaning: 9.0}
+    evidence[subject.question] = 5.0
     assert rewrite(question, subject, evidence.__getitem__).question == first_meaning
     evidence[first_meaning] = -5.0
     assert rewrite(question, subject, evidence.__getitem__).question == second_meaning
