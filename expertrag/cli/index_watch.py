@@ -83,7 +83,7 @@ def watch(
         FolderSource(folder, read_limits, include=include, exclude=exclude, store=store)
         for folder in dict.fromkeys(folders)
     ]
-    with _until_signal() as stop, progress(in_bytes=("embed",)) as report:
+    with until_signal() as stop, progress(in_bytes=("embed",)) as report:
         first = _First(report)
         watcher = FolderWatcher(
             store,
@@ -121,7 +121,7 @@ class _First:
 
 
 @contextmanager
-def _until_signal() -> Iterator[threading.Event]:
+def until_signal() -> Iterator[threading.Event]:
     """Yield an event that SIGINT or SIGTERM sets; a second signal ends the process at once."""
     stop = threading.Event()
 

@@ -59,7 +59,8 @@ class FolderSource:
         """List the files with size and time of change as version."""
         found = SourceItems()
         try:
-            next(os.scandir(self.folder), None)
+            with os.scandir(self.folder):
+                pass
         except OSError as error:
             found.unavailable = error.strerror or str(error)
             return found

@@ -1,0 +1,196 @@
+"""A store is brought into step with folders, and with nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from file_helper import write_lines
+from sources_helper import Kept, write_notes
+from store_helper import make_corpus
+
+from expertrag_index.sources.base import ReadLimits
+from expertrag_index.sources.ledger import Ledger
+from expertrag_index.types import Document
+
+
+def counts(report: object) -> tuple[int, int, int, int]:
+    return tuple(getattr(report, name) for name in ("added", "changed", "unchanged", "removed"))  # type: ignore[return-value]
+
+
+def test_new_changed_renamed_and_deleted_files(kept: Kept, notes: Path) -> None:
+    source = kept.folder(notes)
+    assert counts(kept.step(source)) == (3, 0, 0, 0)
+    assert counts(kept.step(source)) == (0, 0, 3, 0)
+
+    write_notes(notes, b="About tulips and bulbs.", d="About elms.")
+    (notes / "a.md").unlink()
+    (notes / "c.md").rename(notes / "e.md")
+    report = kept.step(source)
+
+    assert counts(report) == (2, 1, 0, 2)
+    assert report.generation == 2  # one write for all
+    assert kept.texts == {
+        "b.md": "About tulips and bulbs.",
+        "d.md": "About elms.",
+        "e.md": "About oaks.",
+    }
+
+
+def test_a_file_of_known_size_and_time_is_not_read(kept: Kept, notes: Path) -> None:
+    kept.step(kept.folder(notes))
+    before = (notes / "a.md").stat()
+    (notes / "a.md").write_text("About ROSES.")
+    os.utime(notes / "a.md", ns=(before.st_atime_ns, before.st_mtime_ns))
+    report = kept.step(kept.folder(notes))
+    assert (report.read, kept.texts["a.md"]) == ((), "About roses.")
+
+
+def test_files_are_read_again_if_they_are_read_differently(kept: Kept, notes: Path) -> None:
+    kept.step(kept.folder(notes))
+    report = kept.step(kept.folder(notes, limits=ReadLimits(labels=("staff",))))
+    assert counts(report) == (0, 3, 0, 0)
+
+
+def test_documents_of_others_are_never_deleted(kept: Kept, notes: Path, tmp_path: Path) -> None:
+    api = Document("a.md", "Written by a program.", source="api")
+    elsewhere = make_corpus(3)
+    with kept.writer() as writer:
+        writer.add([api, *elsewhere])
+    other = write_notes(tmp_path / "other", x="About birches.")
+    report = kept.step(kept.folder(notes), kept.folder(other))
+    assert [failure.document_id for failure in report.failures] == ["a.md"]  # the id is taken
+
+    for file in notes.glob("[ab].md"):
+        file.unlink()
+    kept.step(kept.folder(notes))
+    assert set(kept.texts) == {"a.md", "c.md", "x.md", *(item.id for item in elsewhere)}
+    assert kept.texts["a.md"] == "Written by a program."
+
+
+def test_a_folder_of_the_same_name_keeps_its_documents(
+    kept: Kept, notes: Path, tmp_path: Path
+) -> None:
+    kept.step(kept.folder(notes))
+    namesake = write_notes(tmp_path / "elsewhere" / "notes", a="Mine.", z="About zinnias.")
+    report = kept.step(kept.folder(namesake))
+    assert [f"belong to {notes}" in failure.reason for failure in report.failures] == [True]
+    assert (kept.texts["a.md"], kept.texts["z.md"]) == ("About roses.", "About zinnias.")
+    assert len(kept.texts) == 4
+
+    kept.stepper.adopt(kept.folder(namesake))
+    kept.step(kept.folder(namesake))
+    assert kept.texts == {"a.md": "Mine.", "z.md": "About zinnias."}
+
+
+def test_documents_that_nobody_claimed_are_kept_until_adopted(kept: Kept, notes: Path) -> None:
+    old = Document("old.md", "From an earlier build.", source="notes/old.md")
+    with kept.writer() as writer:
+        writer.add([old])
+    (plan,) = kept.stepper.plan([kept.folder(notes)])
+    assert (plan.unclaimed, plan.gone) == (1, [])
+    kept.stepper.apply([plan])
+    assert "old.md" in kept.texts
+
+    kept.stepper.adopt(kept.folder(notes))
+    assert kept.step(kept.folder(notes)).removed == 1
+
+
+def test_a_missing_or_emptied_folder_keeps_its_documents(kept: Kept, notes: Path) -> None:
+    kept.step(kept.folder(notes))
+    away = notes.rename(notes.with_name("away"))
+    (plan,) = kept.stepper.plan([kept.folder(notes)])
+    assert "No such file" in plan.unavailable
+    notes.mkdir()
+    (plan,) = kept.stepper.plan([kept.folder(notes)])
+    assert plan.unavailable == "no file is left in it"
+    kept.stepper.apply([plan])
+    assert len(kept.texts) == 3
+
+    notes.rmdir()
+    away.rename(notes)
+    assert counts(kept.step(kept.folder(notes))) == (0, 0, 3, 0)
+
+
+def test_an_unreadable_folder_inside_keeps_its_documents(kept: Kept, notes: Path) -> None:
+    if os.getuid() == 0:
+        pytest.skip("root reads everything")
+    inner = write_notes(notes / "inner", d="About elms.")
+    kept.step(kept.folder(notes))
+    inner.chmod(0)
+    try:
+        assert counts(kept.step(kept.folder(notes))) == (0, 0, 3, 0)
+    finally:
+        inner.chmod(0o755)
+    assert "inner/d.md" in kept.texts
+
+
+def test_a_file_that_cannot_be_read_keeps_its_version_from_before(kept: Kept, notes: Path) -> None:
+    records = notes / "records.json"
+    records.write_text(json.dumps([{"_id": "r1", "text": "One."}, {"_id": "r2", "text": "Two."}]))
+    kept.step(kept.folder(notes))
+    records.write_text('[{"_id": "r1", "text": "One')
+    report = kept.step(kept.folder(notes))
+    assert [failure.source for failure in report.failures] == ["notes/records.json"]
+    assert {"r1", "r2"} <= set(kept.texts)
+
+    records.write_text(json.dumps([{"_id": "r1", "text": "One."}]))
+    assert kept.step(kept.folder(notes)).removed == 1
+
+
+def test_records_may_move_to_another_file(kept: Kept, notes: Path) -> None:
+    write_lines(notes / "old.jsonl", [{"_id": "r1", "text": "One."}])
+    kept.step(kept.folder(notes))
+    (notes / "old.jsonl").rename(notes / "new.jsonl")
+    report = kept.step(kept.folder(notes))
+    assert report.failures == ()
+    assert kept.texts["r1"] == "One."
+
+
+def test_what_the_store_lost_is_read_again(kept: Kept, notes: Path) -> None:
+    kept.step(kept.folder(notes))
+    with kept.writer() as writer:
+        writer.delete(["b.md"])
+    assert counts(kept.step(kept.folder(notes))) == (1, 0, 2, 0)
+
+
+def test_a_lost_or_damaged_ledger_costs_only_work(kept: Kept, notes: Path) -> None:
+    kept.step(kept.folder(notes))
+    embedded = len(kept.embedder.encoded)
+    ledger = kept.store / "sources.db"
+    ledger.unlink()
+    assert counts(kept.step(kept.folder(notes))) == (0, 0, 3, 0)
+    ledger.write_bytes(b"\0" * 5_000)
+    assert counts(kept.step(kept.folder(notes))) == (0, 0, 3, 0)
+    assert len(kept.embedder.encoded) == embedded
+
+
+def test_a_process_killed_before_it_recorded_the_write(kept: Kept, notes: Path) -> None:
+    (plan,) = kept.stepper.plan([kept.folder(notes)])
+    with kept.writer() as writer, Ledger(kept.store) as ledger:
+        ledger.claim(plan.source.key, [item.source for item in plan.changed])
+        writer.refresh(
+            [Document("a.md", "About roses.", source="notes/a.md")], {"notes/a.md"}
+        )  # and nothing is recorded
+    (notes / "a.md").unlink()
+    report = kept.step(kept.folder(notes))
+    assert (report.removed, set(kept.texts)) == (1, {"b.md", "c.md"})
+
+
+def test_a_store_inside_the_folder_is_left_out(kept: Kept, tmp_path: Path) -> None:
+    write_notes(tmp_path, a="About roses.")
+    source = kept.folder(tmp_path)
+    kept.step(source)
+    report = kept.step(source)
+    assert (report.read, set(kept.texts)) == ((), {"a.md"})
+
+
+def test_patterns_and_links(kept: Kept, notes: Path, tmp_path: Path) -> None:
+    linked = write_notes(tmp_path / "linked", l="About limes.")
+    (notes / "more").symlink_to(linked)
+    (notes / "loop").symlink_to(notes)
+    kept.step(kept.folder(notes, exclude=["b.md"]))
+    assert set(kept.texts) == {"a.md", "c.md", "more/l.md"}
+    assert kept.step(kept.folder(notes, exclude=["b.md", "more/"])).removed == 1
