@@ -97,6 +97,7 @@ def sync(
     page is gone in two runs in a row, and if their source left the list; other documents are never
     touched. If that would delete over half of the store, nothing is done without --yes.
     """
+    from expertrag_index.sources.addresses import refusal, refuse_none
     from expertrag_index.sources.base import ReadLimits
     from expertrag_index.sources.download import HttpPolicy
     from expertrag_index.sources.scratch import Scratch
@@ -106,7 +107,7 @@ def sync(
     rest = dict(limits)
     if rest.pop("include") + rest.pop("exclude"):
         raise click.UsageError("write include and exclude into the list, at their sources")
-    policy = HttpPolicy(allow_private_addresses, page_s)
+    policy = HttpPolicy(refuse_none if allow_private_addresses else refusal, page_s)
     context = ListContext(sources.resolve().parent, store, ReadLimits(**rest), policy)
 
     def run(syncer: SourceSync) -> SyncReport:

@@ -16,6 +16,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Sequence[str]]
 """Returns the addresses of a host; raises ``OSError`` if it has none."""
 
+Refuse = Callable[[str], str]
+"""Returns why an address is refused; empty if it is not."""
+
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
 
@@ -26,7 +29,7 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def checked_address(host: str, port: int, resolve: Resolve, *, allow_private: bool) -> str:
+def checked_address(host: str, port: int, resolve: Resolve, refuse: Refuse) -> str:
     """Resolve a host once, and return the address to connect to.
 
     :raises Unreadable: one of its addresses is refused, or it has none.
@@ -37,14 +40,18 @@ def checked_address(host: str, port: int, resolve: Resolve, *, allow_private: bo
         addresses = []
     if not addresses:
         raise Unreadable(f"the host {host} has no address", "check the URL and the name server")
-    if not allow_private:
-        for address in addresses:
-            if reason := refusal(address):
-                raise Unreadable(
-                    f"{host} is at the {reason} address {address}, which is refused",
-                    "if you trust the list of sources, pass --allow-private-addresses",
-                )
+    for address in addresses:
+        if reason := refuse(address):
+            raise Unreadable(
+                f"{host} is at the {reason} address {address}, which is refused",
+                "if you trust the list of sources, pass --allow-private-addresses",
+            )
     return addresses[0]
+
+
+def refuse_none(_address: str) -> str:
+    """Refuse no address."""
+    return ""
 
 
 def refusal(text: str) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from expertrag_index.loaders.base import Unreadable, too_large
-from expertrag_index.sources.addresses import Resolve, checked_address, resolve
+from expertrag_index.sources.addresses import Refuse, Resolve, checked_address, refusal, resolve
 from expertrag_index.sources.redact import redacted
 
 MOST_REDIRECTS = 5
@@ -23,7 +23,7 @@ _FOLLOWED = (301, 302, 303, 307, 308)
 class HttpPolicy:
     """What may be fetched: ``page_s`` is the longest time of a page, with its redirects."""
 
-    allow_private: bool = False
+    refuse: Refuse = refusal
     page_s: float = 60.0
     resolve: Resolve = resolve
 
@@ -45,15 +45,17 @@ class _CheckedTransport(httpx.HTTPTransport):
     """
 
     def __init__(self, policy: HttpPolicy) -> None:
-        super().__init__(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
+        super().__init__(
+            verify=httpx.create_ssl_context(),  # with the authorities of SSL_CERT_FILE, if set
+            limits=httpx.Limits(max_keepalive_connections=0),
+            trust_env=False,  # a proxy would resolve names anew
+        )
         self._policy = policy
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Resolve the host once, check its addresses, and send the request to one of them."""
         host, port = request.url.host, request.url.port or _PORTS[request.url.scheme]
-        address = checked_address(
-            host, port, self._policy.resolve, allow_private=self._policy.allow_private
-        )
+        address = checked_address(host, port, self._policy.resolve, self._policy.refuse)
         request.extensions = {**request.extensions, "sni_hostname": host}
         request.url = request.url.copy_with(host=address)
         return super().handle_request(request)
@@ -70,7 +72,11 @@ def check_url(url: str) -> None:
     except ValueError:
         valid = False
     if not valid:
-        raise Unreadable(f"{redacted_or_hidden(url)} is no http or https URL", "correct the URL")
+        raise _not_http(redacted_or_hidden(url))
+
+
+def _not_http(url: str) -> Unreadable:
+    return Unreadable(f"{url} is no http or https URL", "correct the URL")
 
 
 def redacted_or_hidden(url: str) -> str:
@@ -101,7 +107,7 @@ def fetch(url: str, headers: Mapping[str, str], policy: HttpPolicy, max_bytes: i
                 response = _get(client, url, own, max_bytes, ends_at)
             except httpx.TimeoutException:
                 raise too_slow(policy.page_s) from None
-            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
                 kind = type(error).__name__
                 raise Unreadable(f"the connection failed ({kind})", "try again later") from None
             if response.status not in _FOLLOWED or "location" not in response.headers:
@@ -138,7 +144,10 @@ def _get(
 
 def _next(url: str, location: str) -> str:
     """Return where a redirect leads; a user and password in it are dropped."""
-    following = urlsplit(urljoin(url, location))
+    try:
+        following = urlsplit(urljoin(url, location))
+    except ValueError:
+        raise _not_http("the URL that it redirects to") from None
     if urlsplit(url).scheme == "https" and following.scheme == "http":
         raise Unreadable("it redirects from https to http", "give the URL of the page itself")
     host = following.netloc.rpartition("@")[2]

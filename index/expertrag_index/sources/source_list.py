@@ -13,6 +13,7 @@ import yaml
 
 from expertrag_index.errors import SourceListError
 from expertrag_index.loaders.base import Unreadable
+from expertrag_index.sources.addresses import refuse_none
 from expertrag_index.sources.base import DocumentSource, ReadLimits
 from expertrag_index.sources.download import HttpPolicy, redacted_or_hidden
 from expertrag_index.sources.folder import FolderSource
@@ -62,10 +63,8 @@ def read_source_list(file: Path, context: ListContext, scratch: Scratch) -> list
     allowed = content.get("allow_private_addresses", False)
     if not isinstance(allowed, bool):
         raise SourceListError(f"{file}: allow_private_addresses must be true or false")
-    policy = context.policy
-    context = replace(
-        context, policy=replace(policy, allow_private=policy.allow_private or allowed)
-    )
+    if allowed:
+        context = replace(context, policy=replace(context.policy, refuse=refuse_none))
     found: dict[str, DocumentSource] = {}
     for number, entry in enumerate(content["sources"], 1):
         source = _source(entry, f"{file}: source {number}", context, scratch)

@@ -21,7 +21,8 @@ class SyncReport:
     """What a run did.
 
     ``dropped``: keys of sources that the list does not name any more, with the number of their
-    documents, which are among those removed. ``unclaimed``: documents that look like a source's, but were not read from it.
+    documents, which are among those removed. ``unclaimed``: documents that look like a source's,
+    but were not read from it.
     """
 
     step: StepReport
