@@ -13,11 +13,12 @@ from store_helper import make_corpus
 
 from expertrag_index.sources.base import ReadLimits
 from expertrag_index.sources.ledger import Ledger
+from expertrag_index.sources.step import StepReport
 from expertrag_index.types import Document
 
 
-def counts(report: object) -> tuple[int, int, int, int]:
-    return tuple(getattr(report, name) for name in ("added", "changed", "unchanged", "removed"))  # type: ignore[return-value]
+def counts(report: StepReport) -> tuple[int, int, int, int]:
+    return report.added, report.changed, report.unchanged, report.removed
 
 
 def test_new_changed_renamed_and_deleted_files(kept: Kept, notes: Path) -> None:
