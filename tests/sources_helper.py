@@ -19,7 +19,7 @@ from expertrag_index.sources.step import Stepper, StepReport
 LIMITS = ReadLimits()
 
 
-class Kept:
+class StoreInStep:
     """A store, its embedder, and steps that keep it in step."""
 
     def __init__(self, root: Path) -> None:

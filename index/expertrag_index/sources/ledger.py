@@ -35,7 +35,7 @@ COMMIT;
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownItem:
     """What was read of an item: its version, empty if unsure, and how many documents it gave."""
 
     version: str
@@ -89,12 +89,12 @@ class Ledger:
         rows = self._connection.execute("SELECT key FROM sources WHERE list = ?", (list_name,))
         return {key for (key,) in rows}
 
-    def items(self, key: str) -> dict[str, Known]:
+    def items(self, key: str) -> dict[str, KnownItem]:
         """Return what is known of a source's items."""
         rows = self._connection.execute(
             "SELECT source, version, documents FROM items WHERE key = ?", (key,)
         )
-        return {source: Known(version, documents) for source, version, documents in rows}
+        return {source: KnownItem(version, documents) for source, version, documents in rows}
 
     def owners(self) -> dict[str, str]:
         """Return the key of the source of every item."""
@@ -117,7 +117,7 @@ class Ledger:
                 [(source, key) for source in stored if covers(source)],
             )
 
-    def record(self, key: str, items: Mapping[str, Known]) -> None:
+    def record(self, key: str, items: Mapping[str, KnownItem]) -> None:
         """Record what was read of a source's items."""
         with transaction(self._connection):
             self._connection.executemany(

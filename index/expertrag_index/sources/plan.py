@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from expertrag_index.sources.base import DocumentSource, Item
-from expertrag_index.sources.ledger import Known, Ledger
+from expertrag_index.sources.ledger import KnownItem, Ledger
 from expertrag_index.types import LoadFailure
 
 
@@ -24,7 +24,7 @@ class SourcePlan:
     changed: list[Item] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     failures: list[LoadFailure] = field(default_factory=list)
-    marks: dict[str, Known] = field(default_factory=dict)
+    marks: dict[str, KnownItem] = field(default_factory=dict)
     unchanged: int = 0
     unclaimed: int = 0
     unavailable: str = ""
@@ -49,12 +49,12 @@ def plan_of(source: DocumentSource, ledger: Ledger, stored: Mapping[str, int]) -
     for name, item in listing.items.items():
         if owners.get(name, source.key) != source.key:
             continue
-        if known.get(name) == Known(item.version, stored.get(name, 0)):
+        if known.get(name) == KnownItem(item.version, stored.get(name, 0)):
             plan.unchanged += stored.get(name, 0)
         else:
             plan.changed.append(item)
     for name, version in listing.marks.items():
-        plan.marks[name] = Known(version, stored.get(name, 0))
+        plan.marks[name] = KnownItem(version, stored.get(name, 0))
     kept = [failure.source for failure in listing.failures if not failure.notice]
     missing = [name for name in (*known, *stored) if name not in listing.items]
     missing = [name for name in dict.fromkeys(missing) if not any(covers(up, name) for up in kept)]

@@ -21,7 +21,7 @@ class _Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Readiness:
     """What one look at changed files finds.
 
     ``ready``: files to read now; ``writing``: sources of those that are not steady yet; ``wait_s``:
@@ -51,7 +51,7 @@ class Settling:
         self._tries = tries
         self._pending: dict[str, _Pending] = {}
 
-    def look(self, items: Iterable[Item]) -> Look:
+    def look(self, items: Iterable[Item]) -> Readiness:
         """Look at the files that differ from what was read of them."""
         now, wall = self._clock(), time.time()
         before, self._pending = self._pending, {}
@@ -74,7 +74,7 @@ class Settling:
             waits.append(wait)
             if not state.tries:
                 writing.append(item.source)
-        return Look(ready, writing, min(waits, default=None))
+        return Readiness(ready, writing, min(waits, default=None))
 
     @property
     def retry_s(self) -> float | None:

@@ -14,9 +14,9 @@ from expertrag_index.loaders.load import labelled
 from expertrag_index.loaders.parse import failure_of
 from expertrag_index.loaders.pool import parse_all
 from expertrag_index.sources.base import DocumentSource, Item
-from expertrag_index.sources.ledger import Known, Ledger
+from expertrag_index.sources.ledger import KnownItem, Ledger
 from expertrag_index.sources.plan import SourcePlan, plan_of
-from expertrag_index.sources.stored import stored_sources
+from expertrag_index.sources.stored import StoredSources
 from expertrag_index.types import Document, LoadFailure
 
 OpenWriter = Callable[[], IndexWriter]
@@ -57,6 +57,7 @@ class Stepper:
         self._store = store
         self._open_writer = open_writer
         self._list_name = list_name
+        self._stored = StoredSources(store)
 
     def ledger(self) -> Ledger:
         """Open the store's ledger: anew each time, as a restore replaces the store with its files.
@@ -70,7 +71,7 @@ class Stepper:
     def plan(self, sources: Sequence[DocumentSource]) -> list[SourcePlan]:
         """Compare sources with the store."""
         with self.ledger() as ledger:
-            stored = stored_sources(self._store)
+            stored = self._stored()
             for source in sources:
                 ledger.register(source.key, source.limits.fingerprint, self._list_name)
             return [plan_of(source, ledger, stored) for source in sources]
@@ -78,11 +79,11 @@ class Stepper:
     def adopt(self, source: DocumentSource) -> None:
         """Let a source take over the stored documents that look like its own."""
         with self.ledger() as ledger:
-            ledger.adopt(source.key, source.covers, stored_sources(self._store))
+            ledger.adopt(source.key, source.covers, self._stored())
 
     def documents_of(self, sources: Collection[str]) -> tuple[int, int]:
         """Return how many documents the store holds of these sources, and in all."""
-        stored = stored_sources(self._store)
+        stored = self._stored()
         return sum(stored.get(source, 0) for source in sources), sum(stored.values())
 
     def apply(self, plans: Sequence[SourcePlan]) -> StepReport:
@@ -118,12 +119,12 @@ class Stepper:
         )
 
     def _record(self, plans: Sequence[SourcePlan], failures: Sequence[LoadFailure]) -> None:
-        stored = stored_sources(self._store)
+        stored = self._stored()
         failed = {failure.source for failure in failures if not failure.notice}
         with self.ledger() as ledger:
             for plan in plans:
                 items = {
-                    item.source: Known(item.version, stored.get(item.source, 0))
+                    item.source: KnownItem(item.version, stored.get(item.source, 0))
                     for item in plan.changed
                     if item.source not in failed
                 }

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sources_helper import Kept, Site, write_notes
+from sources_helper import Site, StoreInStep, write_notes
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Kept:
-    return Kept(tmp_path)
+def kept(tmp_path: Path) -> StoreInStep:
+    return StoreInStep(tmp_path)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from sources_helper import LIMITS, Kept, write_notes
+from sources_helper import LIMITS, StoreInStep, write_notes
 
 from expertrag_index.loaders.base import Unreadable
 from expertrag_index.sources.base import ReadLimits
@@ -23,7 +23,7 @@ def scratch() -> Iterator[Scratch]:
 
 
 def test_objects_are_read_again_only_if_they_changed(
-    kept: Kept, notes: Path, scratch: Scratch
+    kept: StoreInStep, notes: Path, scratch: Scratch
 ) -> None:
     write_notes(notes / "garden", d="About elms.")
     (notes / ".hidden.md").write_text("Hidden.")
@@ -39,7 +39,7 @@ def test_objects_are_read_again_only_if_they_changed(
     assert (report.added, report.changed, report.removed, report.unchanged) == (0, 1, 1, 2)
 
 
-def test_many_objects_leave_no_files_behind(kept: Kept, notes: Path) -> None:
+def test_many_objects_leave_no_files_behind(kept: StoreInStep, notes: Path) -> None:
     write_notes(notes, **{f"n{i}": f"About plant {i}." for i in range(80)})
     with Scratch() as scratch:
         assert kept.step(ObjectSource(f"file://{notes}", LIMITS, scratch)).added == 83
@@ -48,7 +48,7 @@ def test_many_objects_leave_no_files_behind(kept: Kept, notes: Path) -> None:
     assert not folder.exists()
 
 
-def test_patterns_and_limits(kept: Kept, notes: Path, scratch: Scratch) -> None:
+def test_patterns_and_limits(kept: StoreInStep, notes: Path, scratch: Scratch) -> None:
     write_notes(notes / "drafts", d="About elms.")
     write_notes(notes, large="x" * 5_000)
     limits = ReadLimits(max_file_bytes=1_000)
@@ -63,7 +63,7 @@ def test_patterns_and_limits(kept: Kept, notes: Path, scratch: Scratch) -> None:
 
 
 def test_an_emptied_or_missing_folder_keeps_its_documents(
-    kept: Kept, notes: Path, scratch: Scratch
+    kept: StoreInStep, notes: Path, scratch: Scratch
 ) -> None:
     source = ObjectSource(f"file://{notes}", LIMITS, scratch)
     kept.step(source)
@@ -73,7 +73,7 @@ def test_an_emptied_or_missing_folder_keeps_its_documents(
     assert (plan.unavailable, plan.gone) == ("no object is left in it", [])
 
 
-def test_objects_without_a_version_are_read_each_time(kept: Kept, scratch: Scratch) -> None:
+def test_objects_without_a_version_are_read_each_time(kept: StoreInStep, scratch: Scratch) -> None:
     files = fsspec.filesystem("memory")
     files.pipe("/manual/a.md", b"About roses.")
     try:
@@ -92,6 +92,6 @@ def test_pages_are_not_opened_this_way(url: str, scratch: Scratch) -> None:
         ObjectSource(url, LIMITS, scratch)
 
 
-def test_what_is_missing_is_said(kept: Kept, scratch: Scratch) -> None:
+def test_what_is_missing_is_said(kept: StoreInStep, scratch: Scratch) -> None:
     (plan,) = kept.stepper.plan([ObjectSource("gs://bucket/notes", LIMITS, scratch)])
     assert "pip install" in plan.unavailable

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from sources_helper import LIMITS, Kept, Page, Site
+from sources_helper import LIMITS, Page, Site, StoreInStep
 
 from expertrag_index.loaders.base import Unreadable
 from expertrag_index.sources.addresses import refusal, refuse_none
@@ -42,7 +42,9 @@ def html(text: str, tag: str = "") -> Page:
     return Page(f"<title>Terms</title><p>{text}</p>".encode(), headers=headers)
 
 
-def test_a_page_is_read_again_only_if_it_changed(kept: Kept, site: Site, scratch: Scratch) -> None:
+def test_a_page_is_read_again_only_if_it_changed(
+    kept: StoreInStep, site: Site, scratch: Scratch
+) -> None:
     site.pages["/p"] = html("Thirty days.", '"1"')
     source = page(site, scratch)
     assert kept.step(source).added == 1
@@ -57,13 +59,15 @@ def test_a_page_is_read_again_only_if_it_changed(kept: Kept, site: Site, scratch
     assert kept.texts == {f"{site.url}/p": "Sixty days."}
 
 
-def test_a_server_without_validators(kept: Kept, site: Site, scratch: Scratch) -> None:
+def test_a_server_without_validators(kept: StoreInStep, site: Site, scratch: Scratch) -> None:
     site.pages["/p"] = html("Thirty days.")
     kept.step(page(site, scratch))
     assert kept.step(page(site, scratch)).read == ()
 
 
-def test_an_unchanged_page_that_the_store_lost(kept: Kept, site: Site, scratch: Scratch) -> None:
+def test_an_unchanged_page_that_the_store_lost(
+    kept: StoreInStep, site: Site, scratch: Scratch
+) -> None:
     site.pages["/p"] = html("Thirty days.", '"1"')
     kept.step(page(site, scratch))
     with kept.writer() as writer:
@@ -73,7 +77,7 @@ def test_an_unchanged_page_that_the_store_lost(kept: Kept, site: Site, scratch: 
 
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_page_is_deleted_when_it_is_gone_twice(
-    kept: Kept, site: Site, scratch: Scratch, status: int
+    kept: StoreInStep, site: Site, scratch: Scratch, status: int
 ) -> None:
     site.pages["/p"] = html("Thirty days.", '"1"')
     kept.step(page(site, scratch))
@@ -92,7 +96,7 @@ def test_a_page_is_deleted_when_it_is_gone_twice(
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
 def test_an_error_keeps_the_version_from_before(
-    kept: Kept, site: Site, scratch: Scratch, status: int
+    kept: StoreInStep, site: Site, scratch: Scratch, status: int
 ) -> None:
     site.pages["/p"] = html("Thirty days.")
     kept.step(page(site, scratch))
@@ -103,7 +107,7 @@ def test_an_error_keeps_the_version_from_before(
     assert len(kept.texts) == 1
 
 
-def test_a_server_that_is_away(kept: Kept, scratch: Scratch) -> None:
+def test_a_server_that_is_away(kept: StoreInStep, scratch: Scratch) -> None:
     server = Site()
     server.pages["/p"] = html("Thirty days.")
     source = page(server, scratch)
@@ -140,7 +144,7 @@ def test_a_refused_address_is_not_connected_to(site: Site) -> None:
 
 def test_every_redirect_is_checked_again(site: Site) -> None:
     """The first host counts as public, and redirects to one that is not."""
-    policy = _Names({"public.example": [["127.0.0.1"]], "meta.example": [["169.254.169.254"]]})
+    policy = _NameServer({"public.example": [["127.0.0.1"]], "meta.example": [["169.254.169.254"]]})
     site.pages["/p"] = Page(
         status=302, headers={"Location": f"http://meta.example:{site.port}/latest"}
     )
@@ -151,7 +155,7 @@ def test_every_redirect_is_checked_again(site: Site) -> None:
 
 def test_the_address_that_was_checked_is_the_one_connected_to(site: Site) -> None:
     """A name that resolves to another address the second time gets no second time."""
-    names = _Names({"rebinding.example": [["127.0.0.1"], ["169.254.169.254"]]})
+    names = _NameServer({"rebinding.example": [["127.0.0.1"], ["169.254.169.254"]]})
     site.pages["/p"] = Page(b"here")
     url = f"http://rebinding.example:{site.port}/p"
     assert fetch(url, {}, replace(ALLOWED, resolve=names.resolve), MOST).body == b"here"
@@ -159,7 +163,7 @@ def test_the_address_that_was_checked_is_the_one_connected_to(site: Site) -> Non
     assert site.requests[0][1]["host"] == f"rebinding.example:{site.port}"
 
 
-class _Names:
+class _NameServer:
     """A name server: each name's answers, one after the other."""
 
     def __init__(self, answers: dict[str, list[list[str]]]) -> None:
@@ -232,7 +236,7 @@ def test_a_packed_answer_is_not_unpacked(site: Site) -> None:
 
 
 def test_a_user_and_password_go_to_their_host_only_and_into_no_id(
-    kept: Kept, site: Site, scratch: Scratch
+    kept: StoreInStep, site: Site, scratch: Scratch
 ) -> None:
     url = f"http://ann:opensesame@127.0.0.1:{site.port}"
     elsewhere = f"http://localhost:{site.port}/there"
@@ -257,7 +261,13 @@ def test_a_user_and_password_go_to_their_host_only_and_into_no_id(
     ],
 )
 def test_content_types(
-    kept: Kept, site: Site, scratch: Scratch, content_type: str, path: str, body: bytes, text: str
+    kept: StoreInStep,
+    site: Site,
+    scratch: Scratch,
+    content_type: str,
+    path: str,
+    body: bytes,
+    text: str,
 ) -> None:
     site.pages[path] = Page(body, headers={"Content-Type": content_type})
     kept.step(page(site, scratch, path))
@@ -266,7 +276,7 @@ def test_content_types(
 
 @pytest.mark.parametrize("content_type", ["image/png", "video/mp4", "application/zip", "nonsense"])
 def test_other_content_types_are_failures(
-    kept: Kept, site: Site, scratch: Scratch, content_type: str
+    kept: StoreInStep, site: Site, scratch: Scratch, content_type: str
 ) -> None:
     site.pages["/p"] = Page(b"\x89PNG", headers={"Content-Type": content_type})
     (failure,) = kept.step(page(site, scratch)).failures

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from file_helper import write_lines
-from sources_helper import Kept, write_notes
+from sources_helper import StoreInStep, write_notes
 from store_helper import make_corpus
 
 from expertrag_index.sources.base import ReadLimits
@@ -21,7 +21,7 @@ def counts(report: StepReport) -> tuple[int, int, int, int]:
     return report.added, report.changed, report.unchanged, report.removed
 
 
-def test_new_changed_renamed_and_deleted_files(kept: Kept, notes: Path) -> None:
+def test_new_changed_renamed_and_deleted_files(kept: StoreInStep, notes: Path) -> None:
     source = kept.folder(notes)
     assert counts(kept.step(source)) == (3, 0, 0, 0)
     assert counts(kept.step(source)) == (0, 0, 3, 0)
@@ -40,7 +40,7 @@ def test_new_changed_renamed_and_deleted_files(kept: Kept, notes: Path) -> None:
     }
 
 
-def test_a_file_of_known_size_and_time_is_not_read(kept: Kept, notes: Path) -> None:
+def test_a_file_of_known_size_and_time_is_not_read(kept: StoreInStep, notes: Path) -> None:
     kept.step(kept.folder(notes))
     before = (notes / "a.md").stat()
     (notes / "a.md").write_text("About ROSES.")
@@ -49,13 +49,15 @@ def test_a_file_of_known_size_and_time_is_not_read(kept: Kept, notes: Path) -> N
     assert (report.read, kept.texts["a.md"]) == ((), "About roses.")
 
 
-def test_files_are_read_again_if_they_are_read_differently(kept: Kept, notes: Path) -> None:
+def test_files_are_read_again_if_they_are_read_differently(kept: StoreInStep, notes: Path) -> None:
     kept.step(kept.folder(notes))
     report = kept.step(kept.folder(notes, limits=ReadLimits(labels=("staff",))))
     assert counts(report) == (0, 3, 0, 0)
 
 
-def test_documents_of_others_are_never_deleted(kept: Kept, notes: Path, tmp_path: Path) -> None:
+def test_documents_of_others_are_never_deleted(
+    kept: StoreInStep, notes: Path, tmp_path: Path
+) -> None:
     api = Document("a.md", "Written by a program.", source="api")
     elsewhere = make_corpus(3)
     with kept.writer() as writer:
@@ -72,7 +74,7 @@ def test_documents_of_others_are_never_deleted(kept: Kept, notes: Path, tmp_path
 
 
 def test_a_folder_of_the_same_name_keeps_its_documents(
-    kept: Kept, notes: Path, tmp_path: Path
+    kept: StoreInStep, notes: Path, tmp_path: Path
 ) -> None:
     kept.step(kept.folder(notes))
     namesake = write_notes(tmp_path / "elsewhere" / "notes", a="Mine.", z="About zinnias.")
@@ -86,7 +88,9 @@ def test_a_folder_of_the_same_name_keeps_its_documents(
     assert kept.texts == {"a.md": "Mine.", "z.md": "About zinnias."}
 
 
-def test_documents_that_nobody_claimed_are_kept_until_adopted(kept: Kept, notes: Path) -> None:
+def test_documents_that_nobody_claimed_are_kept_until_adopted(
+    kept: StoreInStep, notes: Path
+) -> None:
     old = Document("old.md", "From an earlier build.", source="notes/old.md")
     with kept.writer() as writer:
         writer.add([old])
@@ -99,7 +103,7 @@ def test_documents_that_nobody_claimed_are_kept_until_adopted(kept: Kept, notes:
     assert kept.step(kept.folder(notes)).removed == 1
 
 
-def test_a_missing_or_emptied_folder_keeps_its_documents(kept: Kept, notes: Path) -> None:
+def test_a_missing_or_emptied_folder_keeps_its_documents(kept: StoreInStep, notes: Path) -> None:
     kept.step(kept.folder(notes))
     away = notes.rename(notes.with_name("away"))
     (plan,) = kept.stepper.plan([kept.folder(notes)])
@@ -115,7 +119,7 @@ def test_a_missing_or_emptied_folder_keeps_its_documents(kept: Kept, notes: Path
     assert counts(kept.step(kept.folder(notes))) == (0, 0, 3, 0)
 
 
-def test_an_unreadable_folder_inside_keeps_its_documents(kept: Kept, notes: Path) -> None:
+def test_an_unreadable_folder_inside_keeps_its_documents(kept: StoreInStep, notes: Path) -> None:
     if os.getuid() == 0:
         pytest.skip("root reads everything")
     inner = write_notes(notes / "inner", d="About elms.")
@@ -128,7 +132,9 @@ def test_an_unreadable_folder_inside_keeps_its_documents(kept: Kept, notes: Path
     assert "inner/d.md" in kept.texts
 
 
-def test_a_file_that_cannot_be_read_keeps_its_version_from_before(kept: Kept, notes: Path) -> None:
+def test_a_file_that_cannot_be_read_keeps_its_version_from_before(
+    kept: StoreInStep, notes: Path
+) -> None:
     records = notes / "records.json"
     records.write_text(json.dumps([{"_id": "r1", "text": "One."}, {"_id": "r2", "text": "Two."}]))
     kept.step(kept.folder(notes))
@@ -141,7 +147,7 @@ def test_a_file_that_cannot_be_read_keeps_its_version_from_before(kept: Kept, no
     assert kept.step(kept.folder(notes)).removed == 1
 
 
-def test_records_may_move_to_another_file(kept: Kept, notes: Path) -> None:
+def test_records_may_move_to_another_file(kept: StoreInStep, notes: Path) -> None:
     write_lines(notes / "old.jsonl", [{"_id": "r1", "text": "One."}])
     kept.step(kept.folder(notes))
     (notes / "old.jsonl").rename(notes / "new.jsonl")
@@ -150,14 +156,14 @@ def test_records_may_move_to_another_file(kept: Kept, notes: Path) -> None:
     assert kept.texts["r1"] == "One."
 
 
-def test_what_the_store_lost_is_read_again(kept: Kept, notes: Path) -> None:
+def test_what_the_store_lost_is_read_again(kept: StoreInStep, notes: Path) -> None:
     kept.step(kept.folder(notes))
     with kept.writer() as writer:
         writer.delete(["b.md"])
     assert counts(kept.step(kept.folder(notes))) == (1, 0, 2, 0)
 
 
-def test_a_lost_or_damaged_ledger_costs_only_work(kept: Kept, notes: Path) -> None:
+def test_a_lost_or_damaged_ledger_costs_only_work(kept: StoreInStep, notes: Path) -> None:
     kept.step(kept.folder(notes))
     embedded = len(kept.embedder.encoded)
     ledger = kept.store / "sources.db"
@@ -168,7 +174,7 @@ def test_a_lost_or_damaged_ledger_costs_only_work(kept: Kept, notes: Path) -> No
     assert len(kept.embedder.encoded) == embedded
 
 
-def test_a_process_killed_before_it_recorded_the_write(kept: Kept, notes: Path) -> None:
+def test_a_process_killed_before_it_recorded_the_write(kept: StoreInStep, notes: Path) -> None:
     (plan,) = kept.stepper.plan([kept.folder(notes)])
     with kept.writer() as writer, Ledger(kept.store) as ledger:
         ledger.claim(plan.source.key, [item.source for item in plan.changed])
@@ -180,7 +186,7 @@ def test_a_process_killed_before_it_recorded_the_write(kept: Kept, notes: Path) 
     assert (report.removed, set(kept.texts)) == (1, {"b.md", "c.md"})
 
 
-def test_a_store_inside_the_folder_is_left_out(kept: Kept, tmp_path: Path) -> None:
+def test_a_store_inside_the_folder_is_left_out(kept: StoreInStep, tmp_path: Path) -> None:
     write_notes(tmp_path, a="About roses.")
     source = kept.folder(tmp_path)
     kept.step(source)
@@ -188,7 +194,7 @@ def test_a_store_inside_the_folder_is_left_out(kept: Kept, tmp_path: Path) -> No
     assert (report.read, set(kept.texts)) == ((), {"a.md"})
 
 
-def test_patterns_and_links(kept: Kept, notes: Path, tmp_path: Path) -> None:
+def test_patterns_and_links(kept: StoreInStep, notes: Path, tmp_path: Path) -> None:
     linked = write_notes(tmp_path / "linked", l="About limes.")
     (notes / "more").symlink_to(linked)
     (notes / "loop").symlink_to(notes)

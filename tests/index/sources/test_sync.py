@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sources_helper import LIMITS, Kept, Page, Site, write_notes
+from sources_helper import LIMITS, Page, Site, StoreInStep, write_notes
 
 from expertrag_index.errors import SourceListError, TooManyRemovalsError
 from expertrag_index.sources.download import HttpPolicy
@@ -17,7 +17,7 @@ from expertrag_index.sources.sync import SourceSync, SyncReport
 class Listed:
     """A list of sources, and a store to bring into step with it."""
 
-    def __init__(self, kept: Kept, file: Path) -> None:
+    def __init__(self, kept: StoreInStep, file: Path) -> None:
         self._file = file
         self._sync = SourceSync(kept.store, file, kept.writer)
         self._context = ListContext(file.parent, kept.store, LIMITS, HttpPolicy(page_s=5.0))
@@ -30,12 +30,12 @@ class Listed:
 
 
 @pytest.fixture
-def listed(kept: Kept, tmp_path: Path) -> Listed:
+def listed(kept: StoreInStep, tmp_path: Path) -> Listed:
     return Listed(kept, tmp_path / "sources.yaml")
 
 
 def test_all_kinds_of_sources(
-    kept: Kept, listed: Listed, notes: Path, tmp_path: Path, site: Site
+    kept: StoreInStep, listed: Listed, notes: Path, tmp_path: Path, site: Site
 ) -> None:
     site.pages["/terms"] = Page(b"Thirty days.", headers={"Content-Type": "text/plain"})
     write_notes(tmp_path / "manuals" / "deep", m="About lathes.", skipped="No.")
@@ -70,7 +70,7 @@ def test_private_addresses_are_refused_unless_allowed(listed: Listed, site: Site
 
 
 def test_a_source_that_leaves_the_list_takes_its_documents_along(
-    kept: Kept, listed: Listed, notes: Path, tmp_path: Path
+    kept: StoreInStep, listed: Listed, notes: Path, tmp_path: Path
 ) -> None:
     write_notes(tmp_path / "other", x="About birches.")
     with kept.writer() as writer:
@@ -83,7 +83,7 @@ def test_a_source_that_leaves_the_list_takes_its_documents_along(
 
 
 def test_other_lists_and_folders_keep_theirs(
-    kept: Kept, listed: Listed, notes: Path, tmp_path: Path
+    kept: StoreInStep, listed: Listed, notes: Path, tmp_path: Path
 ) -> None:
     write_notes(tmp_path / "other", x="About birches.")
     kept.step(kept.folder(tmp_path / "other"))  # as a watch does
@@ -93,14 +93,18 @@ def test_other_lists_and_folders_keep_theirs(
     assert len(kept.texts) == 4
 
 
-def test_a_source_may_be_written_in_another_way(kept: Kept, listed: Listed, notes: Path) -> None:
+def test_a_source_may_be_written_in_another_way(
+    kept: StoreInStep, listed: Listed, notes: Path
+) -> None:
     listed.run("sources: [{folder: notes}]")
     report = listed.run(f"sources: [{{glob: '{notes}/*.md'}}]")
     assert (report.dropped, report.step.removed, report.step.failures) == ({}, 0, ())
     assert len(kept.texts) == 3
 
 
-def test_most_of_a_store_is_not_deleted_unasked(kept: Kept, listed: Listed, tmp_path: Path) -> None:
+def test_most_of_a_store_is_not_deleted_unasked(
+    kept: StoreInStep, listed: Listed, tmp_path: Path
+) -> None:
     write_notes(tmp_path / "many", **{f"n{i}": f"About plant {i}." for i in range(30)})
     write_notes(tmp_path / "few", x="About birches.")
     both, one = "sources: [{folder: many}, {folder: few}]", "sources: [{folder: few}]"
@@ -112,7 +116,7 @@ def test_most_of_a_store_is_not_deleted_unasked(kept: Kept, listed: Listed, tmp_
     assert set(kept.texts) == {"x.md"}
 
 
-def test_a_missing_folder_is_a_failure(kept: Kept, listed: Listed, notes: Path) -> None:
+def test_a_missing_folder_is_a_failure(kept: StoreInStep, listed: Listed, notes: Path) -> None:
     listed.run("sources: [{folder: notes}]")
     notes.rename(notes.with_name("away"))
     (failure,) = listed.run("sources: [{folder: notes}]").step.failures
