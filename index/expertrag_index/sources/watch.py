@@ -21,7 +21,7 @@ _LONGEST_HOLD_S = 10.0
 """Most seconds that steady files wait for others that are still being written."""
 _LOOK_EVERY_S = 60.0
 """Seconds between looks without a notice: network disks and linked files give none."""
-_LOOK_SHARE = 0.25  # most of the time that may go into looking while files change
+_LOOK_SHARE = 0.5  # most of the time that may go into looking while files change
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _SHOWN = 4
 
