@@ -173,7 +173,7 @@ def migrate(store: Path, config: Config, as_json: bool) -> None:
     """
     _need_store(store)
     with (
-        _resumable(store),
+        resumable(store),
         progress() as report,
         _writer(store, config, report, migrating=True) as writer,
     ):
@@ -318,7 +318,7 @@ def _update(
         message = "no readable documents found; nothing was changed"
         raise NotFound(message, reason="NO_DOCUMENTS")
     with (
-        _resumable(store),
+        resumable(store),
         progress(in_bytes=("embed",)) as report,
         _writer(store, config, report) as writer,
     ):
@@ -391,7 +391,7 @@ def opener(
 
 
 @contextmanager
-def _resumable(store: Path) -> Iterator[None]:
+def resumable(store: Path) -> Iterator[None]:
     """Say on Ctrl-C what is kept."""
     try:
         yield

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from expertrag.cli.exits import message_of
-from expertrag.cli.index import Limits, file_limits, opener
+from expertrag.cli.index import Limits, file_limits, opener, resumable
 from expertrag.cli.index_watch import until_signal
 from expertrag.cli.options import configured, flag, json_flag, store_argument
 from expertrag.cli.output import emit_json, exit_if_skipped, note, note_failures, printable
-from expertrag.cli.progress import progress
+from expertrag.cli.progress import Relay
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def sync(
     context = ListContext(sources.resolve().parent, store, ReadLimits(**rest), policy)
 
     def run(syncer: SourceSync) -> SyncReport:
-        with Scratch() as scratch:
+        with Scratch() as scratch, relay.shown(in_bytes=("embed",)):
             listed = read_source_list(sources, context, scratch)
             if adopt:
                 syncer.adopt(listed)
@@ -119,11 +119,12 @@ def sync(
 
     with Scratch() as scratch:
         read_source_list(sources, context, scratch)  # if it is wrong, before the embedder is loaded
-    with progress(in_bytes=("embed",)) as report:
-        syncer = SourceSync(store, sources, opener(store, config, report))
-        if every_s:
-            _repeat(lambda: run(syncer), every_s, as_json)
-            return
+    relay = Relay()
+    syncer = SourceSync(store, sources, opener(store, config, relay))
+    if every_s:
+        _repeat(lambda: run(syncer), every_s, as_json)
+        return
+    with resumable(store):
         done = run(syncer)
     _show(done, as_json)
     exit_if_skipped(done.step.failures)

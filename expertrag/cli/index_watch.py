@@ -6,8 +6,8 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -18,7 +18,7 @@ import click
 from expertrag.cli.index import Limits, file_limits, opener
 from expertrag.cli.options import configured, flag, json_flag, store_argument
 from expertrag.cli.output import note, printable, to_json
-from expertrag.cli.progress import progress
+from expertrag.cli.progress import Relay
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -83,13 +83,22 @@ def watch(
         FolderSource(folder, read_limits, include=include, exclude=exclude, store=store)
         for folder in dict.fromkeys(folders)
     ]
-    with until_signal() as stop, progress(in_bytes=("embed",)) as report:
-        first = _First(report)
+    relay = Relay()
+    with until_signal() as stop, ExitStack() as bars:
+        bars.enter_context(
+            relay.shown(in_bytes=("embed",))
+        )  # of the first write, which may be long
+
+        def tell(event: WatchEvent) -> None:
+            if event.kind != "watching":
+                bars.close()
+            _show(event, as_json)
+
         watcher = FolderWatcher(
             store,
             sources,
-            opener(store, config, first.progress, _LOCK_WAIT_S),
-            tell=lambda event: first.tell(event, as_json),
+            opener(store, config, relay, _LOCK_WAIT_S),
+            tell=tell,
             stop=stop,
             settle_s=settle_s,
         )
@@ -98,26 +107,12 @@ def watch(
         watcher.run()
 
 
-class _First:
-    """Shows the progress of the first write, which may take long, and the status of all."""
-
-    def __init__(self, report: Callable[[str, int, int | None], None]) -> None:
-        self._report = report
-        self._wrote = False
-
-    def progress(self, stage: str, done: int, total: int | None) -> None:
-        """Show progress until the first write is done."""
-        if not self._wrote:
-            self._report(stage, done, total)
-
-    def tell(self, event: WatchEvent, as_json: bool) -> None:
-        """Print an event."""
-        self._wrote = self._wrote or event.kind == "written"
-        now = datetime.now().astimezone()
-        note(f"{now:%H:%M:%S} {printable(event.message)}")
-        if as_json:
-            line = {"time": now.isoformat(timespec="milliseconds"), **to_json(event)}
-            click.echo(json.dumps(line, ensure_ascii=False))
+def _show(event: WatchEvent, as_json: bool) -> None:
+    now = datetime.now().astimezone()
+    note(f"{now:%H:%M:%S} {printable(event.message)}")
+    if as_json:
+        line = {"time": now.isoformat(timespec="milliseconds"), **to_json(event)}
+        click.echo(json.dumps(line, ensure_ascii=False))
 
 
 @contextmanager

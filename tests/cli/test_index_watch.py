@@ -116,6 +116,7 @@ def test_files_come_change_and_go(start: Start, notes: Path, tmp_path: Path) -> 
     store = tmp_path / "store"
     watching = start(store, notes)
     assert watching.until("written")["report"]["added"] == 2
+    assert "2 documents" in watching.until("ready")["message"]
     served = ServedIndex(store, open_embedder(ModelConfig(), store))
 
     write_notes(notes, c="About oaks.")
@@ -185,7 +186,7 @@ def test_killed_in_the_middle_of_a_write(
     start: Start, notes: Path, tmp_path: Path, run: Run
 ) -> None:
     store = tmp_path / "store"
-    texts = {f"n{i}": f"About plant {i}. " + "It grows slowly. " * 60 for i in range(150)}
+    texts = {f"n{i}": f"About plant {i}. " + "It grows slowly. " * 30 for i in range(40)}
     write_notes(notes, **texts)
     watching = start(store, notes)
     watching.until_error("embed: ")
@@ -197,6 +198,10 @@ def test_killed_in_the_middle_of_a_write(
     assert watching.end(signal.SIGINT) == 0
     assert set(texts_of(store)) == {"b.md", *(f"{name}.md" for name in texts)}
     run("index", "verify", store).ok()
+
+    watching = start(store, notes)
+    assert "41 documents" in watching.until("ready")["message"]
+    assert watching.end() == 0
 
 
 @pytest.mark.slow

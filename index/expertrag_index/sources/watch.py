@@ -30,7 +30,8 @@ _SHOWN = 4
 class WatchEvent:
     """Something to tell the user.
 
-    ``kind``: ``watching``, ``written``, ``waiting``, ``failed``, ``note`` or ``stopped``.
+    ``kind``: ``watching``, ``written``, ``ready`` (once, when the store is in step), ``waiting``,
+    ``failed``, ``note`` or ``stopped``.
     ``report``: of the write; ``failure``: what could not be read.
     """
 
@@ -73,6 +74,7 @@ class FolderWatcher:
         self._held_since: float | None = None
         self._pending = 0
         self._looking_s = 0.0
+        self._ready = False
 
     def adopt(self) -> None:
         """Take over stored documents that look like those of the folders."""
@@ -144,6 +146,10 @@ class FolderWatcher:
             self._tell(WatchEvent("written", _summary(report), report))
         self._say_failures(report.failures, failed - given_up)
         self._say_unclaimed(plans)
+        if not self._ready:
+            self._ready = True
+            count = report.added + report.changed + report.unchanged
+            self._tell(WatchEvent("ready", f"in step: {count:,} documents of these folders"))
 
     def _backed_off(self) -> float:
         self._waited_s = min(max(_FIRST_WAIT_S, 2 * self._waited_s), _LONGEST_WAIT_S)
