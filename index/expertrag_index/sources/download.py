@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -95,6 +97,28 @@ def fetch(url: str, headers: Mapping[str, str], policy: HttpPolicy, max_bytes: i
     :raises Unreadable: it is refused, too large or too slow, or the connection fails.
     """
     ends_at = time.monotonic() + policy.page_s
+    answers: queue.Queue[Response | Exception] = queue.Queue()
+
+    def run() -> None:
+        try:
+            answers.put(_followed(url, headers, policy, max_bytes, ends_at))
+        except Exception as error:
+            answers.put(error)
+
+    # a thread that may be left behind: a server that sends a byte now and then never times out
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        answer = answers.get(timeout=policy.page_s)
+    except queue.Empty:
+        raise _too_slow(policy.page_s) from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _followed(
+    url: str, headers: Mapping[str, str], policy: HttpPolicy, max_bytes: int, ends_at: float
+) -> Response:
     timeout = httpx.Timeout(min(_SILENT_S, policy.page_s), connect=_CONNECT_S)
     first = _origin(url)
     with httpx.Client(
@@ -106,7 +130,7 @@ def fetch(url: str, headers: Mapping[str, str], policy: HttpPolicy, max_bytes: i
             try:
                 response = _get(client, url, own, max_bytes, ends_at)
             except httpx.TimeoutException:
-                raise too_slow(policy.page_s) from None
+                raise _too_slow(policy.page_s) from None
             except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
                 kind = type(error).__name__
                 raise Unreadable(f"the connection failed ({kind})", "try again later") from None
@@ -116,8 +140,7 @@ def fetch(url: str, headers: Mapping[str, str], policy: HttpPolicy, max_bytes: i
     raise Unreadable(f"more than {MOST_REDIRECTS} redirects", "give the URL of the page itself")
 
 
-def too_slow(page_s: float) -> Unreadable:
-    """Return the error of a page that took too long."""
+def _too_slow(page_s: float) -> Unreadable:
     return Unreadable(f"no whole answer within {page_s:g} s", "try again later")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.load import files_of
@@ -71,7 +71,17 @@ class FolderSource:
             self._add(found, file)
         if known and not found.items:
             found.unavailable = "no file is left in it"
+        found.failures += self._dead_links(name for name in known if name not in found.items)
         return found
+
+    def _dead_links(self, missing: Iterable[str]) -> list[LoadFailure]:
+        """Report the links above missing files that lead nowhere, as to an unmounted disk."""
+        above = {up for name in missing for up in PurePosixPath(name).parents[:-2]}
+        return [
+            LoadFailure(str(folder), "a link that leads nowhere", "mount its disk, or delete it")
+            for folder in sorted(above)
+            if _is_dead_link(self.folder.joinpath(*folder.parts[1:]))
+        ]
 
     def _add(self, found: SourceItems, file: SourceFile) -> None:
         try:
@@ -84,6 +94,10 @@ class FolderSource:
         source = storable(file.source)
         changed_at = max(status.st_mtime, status.st_ctime)
         found.items[source] = Item(source, version, functools.partial(_same, file), changed_at)
+
+
+def _is_dead_link(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 def absolute(folder: Path) -> Path:

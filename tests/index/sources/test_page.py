@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import socket
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
@@ -225,6 +227,28 @@ def test_a_page_may_be_neither_too_large_nor_too_slow(site: Site) -> None:
     site.pages["/slow"] = Page(chunks=[b"x"] * 100, pause_s=0.1)
     with pytest.raises(Unreadable, match=r"no whole answer within 0.3 s"):
         fetch(f"{site.url}/slow", {}, replace(ALLOWED, page_s=0.3), MOST)
+
+
+def test_a_server_that_never_ends_its_headers() -> None:
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+                while not ended.wait(0.05):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            with pytest.raises(Unreadable, match=r"no whole answer within 0.4 s"):
+                fetch(f"http://127.0.0.1:{port}/", {}, replace(ALLOWED, page_s=0.4), MOST)
+        finally:
+            ended.set()
+            thread.join()
 
 
 def test_a_packed_answer_is_not_unpacked(site: Site) -> None:

@@ -194,6 +194,24 @@ def test_a_store_inside_the_folder_is_left_out(kept: StoreInStep, tmp_path: Path
     assert (report.read, set(kept.texts)) == ((), {"a.md"})
 
 
+def test_links_to_a_disk_that_is_away_keep_their_documents(
+    kept: StoreInStep, notes: Path, tmp_path: Path
+) -> None:
+    disk = write_notes(tmp_path / "disk" / "deep", l="About limes.", m="About maples.")
+    (notes / "linked.md").symlink_to(disk / "m.md")
+    (notes / "more").symlink_to(tmp_path / "disk")
+    kept.step(kept.folder(notes))
+    away = disk.parent.rename(tmp_path / "away")
+    report = kept.step(kept.folder(notes))
+    lost = {failure.source for failure in report.failures if not failure.notice}
+    assert lost == {"notes/linked.md", "notes/more"}
+    assert {"linked.md", "more/deep/l.md", "more/deep/m.md"} <= set(kept.texts)
+
+    away.rename(disk.parent)
+    (disk / "l.md").unlink()
+    assert kept.step(kept.folder(notes)).gone == ("notes/more/deep/l.md",)
+
+
 def test_patterns_and_links(kept: StoreInStep, notes: Path, tmp_path: Path) -> None:
     linked = write_notes(tmp_path / "linked", l="About limes.")
     (notes / "more").symlink_to(linked)
