@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from dataclasses import asdict
@@ -120,7 +121,8 @@ def sync(
     with Scratch() as scratch:
         read_source_list(sources, context, scratch)  # if it is wrong, before the embedder is loaded
     relay = Relay()
-    syncer = SourceSync(store, sources, opener(store, config, relay))
+    loaded = functools.cache(lambda: opener(store, config, relay))  # not if nothing has changed
+    syncer = SourceSync(store, sources, lambda: loaded()())
     if every_s:
         _repeat(lambda: run(syncer), every_s, as_json)
         return

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from expertrag_index.errors import TooManyRemovalsError
@@ -67,6 +68,7 @@ class SourceSync:
         :raises StoreLockedError: another process is writing.
         :raises IndexStoreError: the store is damaged, or there is no space; it is unchanged.
         """
+        started = time.monotonic()
         dropped = self._dropped(sources)
         plans = self._stepper.plan([*sources, *map(_DroppedSource, dropped)])
         for plan in plans:
@@ -84,6 +86,7 @@ class SourceSync:
                 if not ledger.items(key):
                     ledger.drop(key)
         unclaimed = sum(plan.unclaimed for plan in plans)
+        report = replace(report, seconds=time.monotonic() - started)
         return SyncReport(report, counts, unclaimed)
 
     def _dropped(self, sources: Sequence[DocumentSource]) -> list[str]:
