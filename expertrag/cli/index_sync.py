@@ -23,6 +23,7 @@ from expertrag.config import Config
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from expertrag_index.sources.source_list import ListContext
     from expertrag_index.sources.sync import SyncReport
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -98,50 +99,54 @@ def sync(
     page is gone in two runs in a row, and if their source left the list; other documents are never
     touched. If that would delete over half of the store, nothing is done without --yes.
     """
+    from expertrag_index.sources.scratch import Scratch
+    from expertrag_index.sources.source_list import read_source_list
+    from expertrag_index.sources.sync import SourceSync
+
+    context = _context(store, sources, limits, page_s, allow_private=allow_private_addresses)
+    relay = Relay()
+    loaded = functools.cache(lambda: opener(store, config, relay))  # not if nothing has changed
+    syncer = SourceSync(store, sources, lambda: loaded()())
+
+    def run(*, adopt: bool) -> SyncReport:
+        with Scratch() as scratch, relay.shown(in_bytes=("embed",)):
+            listed = read_source_list(sources, context, scratch)
+            return syncer.run(listed, confirmed=yes, adopt=adopt)
+
+    with resumable(store):
+        done = run(adopt=adopt)
+    _show(done, as_json)
+    if every_s:
+        _repeat(lambda: run(adopt=False), every_s, as_json)
+    else:
+        exit_if_skipped(done.step.failures)
+
+
+def _context(
+    store: Path, sources: Path, limits: Limits, page_s: float, *, allow_private: bool
+) -> ListContext:
     from expertrag_index.sources.addresses import refusal, refuse_none
     from expertrag_index.sources.base import ReadLimits
     from expertrag_index.sources.download import HttpPolicy
-    from expertrag_index.sources.scratch import Scratch
-    from expertrag_index.sources.source_list import ListContext, read_source_list
-    from expertrag_index.sources.sync import SourceSync
+    from expertrag_index.sources.source_list import ListContext
 
     rest = dict(limits)
     if rest.pop("include") + rest.pop("exclude"):
         raise click.UsageError("write include and exclude into the list, at their sources")
-    policy = HttpPolicy(refuse_none if allow_private_addresses else refusal, page_s)
-    context = ListContext(sources.resolve().parent, store, ReadLimits(**rest), policy)
-
-    def run(syncer: SourceSync) -> SyncReport:
-        with Scratch() as scratch, relay.shown(in_bytes=("embed",)):
-            listed = read_source_list(sources, context, scratch)
-            if adopt:
-                syncer.adopt(listed)
-            return syncer.run(listed, confirmed=yes)
-
-    with Scratch() as scratch:
-        read_source_list(sources, context, scratch)  # if it is wrong, before the embedder is loaded
-    relay = Relay()
-    loaded = functools.cache(lambda: opener(store, config, relay))  # not if nothing has changed
-    syncer = SourceSync(store, sources, lambda: loaded()())
-    if every_s:
-        _repeat(lambda: run(syncer), every_s, as_json)
-        return
-    with resumable(store):
-        done = run(syncer)
-    _show(done, as_json)
-    exit_if_skipped(done.step.failures)
+    policy = HttpPolicy(refuse_none if allow_private else refusal, page_s)
+    return ListContext(sources.resolve().parent, store, ReadLimits(**rest), policy)
 
 
 def _repeat(run: Callable[[], SyncReport], every_s: int, as_json: bool) -> None:
     with until_signal() as stop:
-        while not stop.is_set():
-            began = time.monotonic()
+        due = time.monotonic() + every_s
+        while not stop.wait(max(0.0, due - time.monotonic())):
+            due = time.monotonic() + every_s
             note(f"{datetime.now():%H:%M:%S} begins")
             try:
                 _show(run(), as_json)
             except Exception as error:  # the next run may succeed
                 note(f"{datetime.now():%H:%M:%S} failed: {message_of(error)}")
-            stop.wait(max(0.0, began + every_s - time.monotonic()))
 
 
 def _show(done: SyncReport, as_json: bool) -> None:

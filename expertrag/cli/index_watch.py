@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from expertrag.cli.progress import Relay
 from expertrag.config import Config
 
 if TYPE_CHECKING:
+    from expertrag_index.sources.folder import FolderSource
     from expertrag_index.sources.watch import WatchEvent
 
 _LOCK_WAIT_S = 2.0  # short, as the watch itself waits, and can be stopped meanwhile
@@ -72,17 +73,9 @@ def watch(
     Ctrl-C or SIGTERM ends it after the running write; a second one at once, which loses nothing.
     Status goes to stderr; with --json, also to stdout, as one JSON object a line.
     """
-    from expertrag_index.sources.base import ReadLimits
-    from expertrag_index.sources.folder import FolderSource
     from expertrag_index.sources.watch import FolderWatcher
 
-    rest = dict(limits)
-    include, exclude = rest.pop("include"), rest.pop("exclude")
-    read_limits = ReadLimits(**rest)
-    sources = [
-        FolderSource(folder, read_limits, include=include, exclude=exclude, store=store)
-        for folder in dict.fromkeys(folders)
-    ]
+    sources = _sources(store, folders, limits)
     relay = Relay()
     with until_signal() as stop, ExitStack() as bars:
         bars.enter_context(
@@ -105,6 +98,19 @@ def watch(
         if adopt:
             watcher.adopt()
         watcher.run()
+
+
+def _sources(store: Path, folders: Sequence[Path], limits: Limits) -> list[FolderSource]:
+    from expertrag_index.sources.base import ReadLimits
+    from expertrag_index.sources.folder import FolderSource
+
+    rest = dict(limits)
+    include, exclude = rest.pop("include"), rest.pop("exclude")
+    read_limits = ReadLimits(**rest)
+    return [
+        FolderSource(folder, read_limits, include=include, exclude=exclude, store=store)
+        for folder in dict.fromkeys(folders)
+    ]
 
 
 def _show(event: WatchEvent, as_json: bool) -> None:

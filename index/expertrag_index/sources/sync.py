@@ -55,20 +55,20 @@ class SourceSync:
         self._list_name = str(list_file.resolve())
         self._stepper = Stepper(store, open_writer, self._list_name)
 
-    def adopt(self, sources: Sequence[DocumentSource]) -> None:
-        """Let the sources take over stored documents that look like theirs."""
-        for source in sources:
-            self._stepper.adopt(source)
-
-    def run(self, sources: Sequence[DocumentSource], *, confirmed: bool = False) -> SyncReport:
+    def run(
+        self, sources: Sequence[DocumentSource], *, confirmed: bool = False, adopt: bool = False
+    ) -> SyncReport:
         """Bring the store into step.
 
         :param confirmed: delete any number of documents.
+        :param adopt: let the sources take over stored documents that look like theirs.
         :raises TooManyRemovalsError: over half of the store would be deleted; it is unchanged.
         :raises StoreLockedError: another process is writing.
         :raises IndexStoreError: the store is damaged, or there is no space; it is unchanged.
         """
         started = time.monotonic()
+        for source in sources if adopt else ():
+            self._stepper.adopt(source)
         dropped = self._dropped(sources)
         plans = self._stepper.plan([*sources, *map(_DroppedSource, dropped)])
         for plan in plans:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
-import pytest
 from file_helper import write_lines
 from sources_helper import StoreInStep, write_notes
 from store_helper import make_corpus
@@ -119,17 +121,32 @@ def test_a_missing_or_emptied_folder_keeps_its_documents(kept: StoreInStep, note
     assert counts(kept.step(kept.folder(notes))) == (0, 0, 3, 0)
 
 
-def test_an_unreadable_folder_inside_keeps_its_documents(kept: StoreInStep, notes: Path) -> None:
-    if os.getuid() == 0:
-        pytest.skip("root reads everything")
-    inner = write_notes(notes / "inner", d="About elms.")
-    kept.step(kept.folder(notes))
-    inner.chmod(0)
-    try:
-        assert counts(kept.step(kept.folder(notes))) == (0, 0, 3, 0)
-    finally:
+_LISTING = """
+import os, sys
+from pathlib import Path
+from expertrag_index.sources.base import ReadLimits
+from expertrag_index.sources.folder import FolderSource
+if os.geteuid() == 0: os.setuid(65534)
+source = FolderSource(Path(sys.argv[1]), ReadLimits(), store=Path("/nowhere"))
+found = source.listing({"notes/inner/d.md": "1 1"})
+print(sorted(found.items), [failure.source for failure in found.failures], found.unavailable)
+"""
+
+
+def test_an_unreadable_folder_inside_keeps_its_documents() -> None:
+    with tempfile.TemporaryDirectory() as above:  # pytest's own folders are for their owner only
+        Path(above).chmod(0o755)
+        notes = write_notes(Path(above) / "notes", a="About roses.")
+        inner = write_notes(notes / "inner", d="About elms.")
+        inner.chmod(0)
+        done = subprocess.run(
+            [sys.executable, "-c", _LISTING, str(notes)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         inner.chmod(0o755)
-    assert "inner/d.md" in kept.texts
+    assert done.stdout == "['notes/a.md'] ['notes/inner'] \n", done.stderr
 
 
 def test_a_file_that_cannot_be_read_keeps_its_version_from_before(
