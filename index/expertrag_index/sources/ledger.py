@@ -9,7 +9,8 @@ meanwhile stay until somebody deletes them: nobody knows any more where they cam
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,10 @@ class KnownItem:
 
 
 class Ledger:
-    """The ledger of one store, which must exist."""
+    """The ledger of one store, which must exist.
+
+    Every method that writes raises ``StorageFullError`` if there is no space.
+    """
 
     def __init__(self, store: Path) -> None:
         self._layout = Layout(store)
@@ -71,7 +75,7 @@ class Ledger:
 
         :param list_name: the list of sources that names it; empty if none does.
         """
-        with transaction(self._connection):
+        with self._writing():
             row = self._connection.execute(
                 "SELECT fingerprint FROM sources WHERE key = ?", (key,)
             ).fetchone()
@@ -102,7 +106,7 @@ class Ledger:
 
     def claim(self, key: str, sources: Iterable[str]) -> None:
         """Record, before items are written, that they come from a source. Others' stay theirs."""
-        with transaction(self._connection):
+        with self._writing():
             self._connection.executemany(
                 """INSERT INTO items VALUES (?, ?, '', 0) ON CONFLICT (source)
                 DO UPDATE SET version = '' WHERE key = excluded.key""",
@@ -111,7 +115,7 @@ class Ledger:
 
     def adopt(self, key: str, covers: Callable[[str], bool], stored: Iterable[str]) -> None:
         """Let a source take over stored items that it covers, whoever claimed them before."""
-        with transaction(self._connection):
+        with self._writing():
             self._connection.executemany(
                 "INSERT OR REPLACE INTO items VALUES (?, ?, '', 0)",
                 [(source, key) for source in stored if covers(source)],
@@ -119,7 +123,7 @@ class Ledger:
 
     def record(self, key: str, items: Mapping[str, KnownItem]) -> None:
         """Record what was read of a source's items."""
-        with transaction(self._connection):
+        with self._writing():
             self._connection.executemany(
                 "UPDATE items SET version = ?, documents = ? WHERE source = ? AND key = ?",
                 [(known.version, known.documents, name, key) for name, known in items.items()],
@@ -127,14 +131,20 @@ class Ledger:
 
     def forget(self, sources: Iterable[str]) -> None:
         """Drop items whose documents were deleted."""
-        with transaction(self._connection):
+        with self._writing():
             self._connection.executemany(
                 "DELETE FROM items WHERE source = ?", [(source,) for source in sources]
             )
 
     def drop(self, key: str) -> None:
         """Drop a source, once its items are dropped."""
-        self._connection.execute("DELETE FROM sources WHERE key = ?", (key,))
+        with self._writing():
+            self._connection.execute("DELETE FROM sources WHERE key = ?", (key,))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with store_errors(self._layout), transaction(self._connection):
+            yield
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -60,7 +60,7 @@ class FolderNotices:
                     stop_event=self._stop,
                     ignore_permission_denied=True,
                 )
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # watchfiles wraps errors of limits in the second
             self.problem = str(error)
         while True:
             self._stop.wait(TICK_S)

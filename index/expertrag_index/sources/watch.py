@@ -192,7 +192,8 @@ class FolderWatcher:
     def _say_unnoticed(self) -> None:
         message = (
             f"changes are not noticed ({self._notices.problem}): looking at all files every "
-            f"{_LOOK_EVERY_S:g} s instead"
+            f"{_LOOK_EVERY_S:g} s instead; to change that, raise the limits fs.inotify.* of the "
+            "system and start again"
         )
         self._say_once("notices", WatchEvent("note", message))
 
