@@ -75,17 +75,17 @@ class Ledger:
 
         :param list_name: the list of sources that names it; empty if none does.
         """
+        row = self._connection.execute(
+            "SELECT fingerprint, list FROM sources WHERE key = ?", (key,)
+        ).fetchone()
+        if row is not None and row[0] == fingerprint and list_name in ("", row[1]):
+            return
         with self._writing():
-            row = self._connection.execute(
-                "SELECT fingerprint FROM sources WHERE key = ?", (key,)
-            ).fetchone()
             if row is not None and row[0] != fingerprint:
                 self._connection.execute("UPDATE items SET version = '' WHERE key = ?", (key,))
             self._connection.execute(
-                """INSERT INTO sources VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET
-                fingerprint = excluded.fingerprint,
-                list = CASE excluded.list WHEN '' THEN list ELSE excluded.list END""",
-                (key, list_name, fingerprint),
+                "INSERT OR REPLACE INTO sources VALUES (?, ?, ?)",
+                (key, list_name or (row[1] if row else ""), fingerprint),
             )
 
     def listed(self, list_name: str) -> set[str]:

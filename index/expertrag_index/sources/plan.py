@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from expertrag_index.sources.base import DocumentSource, Item
-from expertrag_index.sources.ledger import KnownItem, Ledger
+from expertrag_index.sources.base import DocumentSource, Item, SourceItems
+from expertrag_index.sources.ledger import KnownItem
 from expertrag_index.types import LoadFailure
 
 
@@ -30,19 +31,36 @@ class SourcePlan:
     unavailable: str = ""
 
 
-def plan_of(source: DocumentSource, ledger: Ledger, stored: Mapping[str, int]) -> SourcePlan:
-    """Compare a source with the ledger and the store.
+@dataclass(frozen=True)
+class StoreState:
+    """What a store and its ledger hold.
+
+    ``stored``: number of documents by their sources; ``owners``: key of the source of each item.
+    """
+
+    stored: Mapping[str, int]
+    owners: Mapping[str, str]
+
+    @cached_property
+    def strangers(self) -> list[str]:
+        """Sources of documents that nobody has claimed."""
+        return [name for name in self.stored if name not in self.owners]
+
+
+def plan_of(
+    source: DocumentSource,
+    listing: SourceItems,
+    known: Mapping[str, KnownItem],
+    state: StoreState,
+) -> SourcePlan:
+    """Compare what a source lists with what is known of it.
 
     An item is read if its version is new, or if the store does not hold what the item gave.
-
-    :param stored: documents of the store by their sources (see ``stored_sources``).
     """
-    known = ledger.items(source.key)
-    listing = source.listing({name: item.version for name, item in known.items() if item.version})
     plan = SourcePlan(source, failures=listing.failures, unavailable=listing.unavailable)
     if plan.unavailable:
         return plan
-    owners = ledger.owners()
+    owners, stored = state.owners, state.stored
     others = [name for name in listing.items if owners.get(name, source.key) != source.key]
     if others:
         plan.failures.append(_of_another(source, others, owners[others[0]]))
@@ -56,12 +74,13 @@ def plan_of(source: DocumentSource, ledger: Ledger, stored: Mapping[str, int]) -
     for name, version in listing.marks.items():
         plan.marks[name] = KnownItem(version, stored.get(name, 0))
     kept = [failure.source for failure in listing.failures if not failure.notice]
-    missing = [name for name in (*known, *stored) if name not in listing.items]
-    missing = [name for name in dict.fromkeys(missing) if not any(covers(up, name) for up in kept)]
-    plan.gone = [name for name in missing if name in known]
-    plan.unclaimed = sum(
-        stored[name] for name in missing if name not in owners and source.covers(name)
-    )
+
+    def is_missing(name: str) -> bool:
+        return name not in listing.items and not any(covers(up, name) for up in kept)
+
+    plan.gone = [name for name in known if is_missing(name)]
+    strangers = (name for name in state.strangers if source.covers(name) and is_missing(name))
+    plan.unclaimed = sum(stored[name] for name in strangers)
     return plan
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 from expertrag_index.build import IndexWriter
@@ -13,13 +15,15 @@ from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.load import labelled
 from expertrag_index.loaders.parse import failure_of
 from expertrag_index.loaders.pool import parse_all
-from expertrag_index.sources.base import DocumentSource, Item
+from expertrag_index.sources.base import DocumentSource, Item, SourceItems
 from expertrag_index.sources.ledger import KnownItem, Ledger
-from expertrag_index.sources.plan import SourcePlan, plan_of
+from expertrag_index.sources.plan import SourcePlan, StoreState, plan_of
 from expertrag_index.sources.stored import StoredSources
 from expertrag_index.types import Document, LoadFailure
 
 OpenWriter = Callable[[], IndexWriter]
+
+_LISTED_TOGETHER = 4  # few enough for a server that has all pages of a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +75,15 @@ class Stepper:
     def plan(self, sources: Sequence[DocumentSource]) -> list[SourcePlan]:
         """Compare sources with the store."""
         with self.ledger() as ledger:
-            stored = self._stored()
             for source in sources:
                 ledger.register(source.key, source.limits.fingerprint, self._list_name)
-            return [plan_of(source, ledger, stored) for source in sources]
+            known = [ledger.items(source.key) for source in sources]
+            owners = ledger.owners()
+        # most of the time of a list of pages is waiting for servers
+        with ThreadPoolExecutor(_LISTED_TOGETHER) as pool:
+            listings = list(pool.map(_listing, sources, known))
+        state = StoreState(self._stored(), owners)
+        return list(map(plan_of, sources, listings, known, repeat(state)))
 
     def adopt(self, source: DocumentSource) -> None:
         """Let a source take over the stored documents that look like its own."""
@@ -130,6 +139,10 @@ class Stepper:
                 }
                 ledger.record(plan.source.key, {**items, **plan.marks})
                 ledger.forget(name for name in plan.gone if not stored.get(name))
+
+
+def _listing(source: DocumentSource, known: Mapping[str, KnownItem]) -> SourceItems:
+    return source.listing({name: item.version for name, item in known.items() if item.version})
 
 
 def _documents(plans: Sequence[SourcePlan], failures: list[LoadFailure]) -> Iterator[Document]:
