@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 from file_helper import write_lines
 from sources_helper import StoreInStep, write_notes
 from store_helper import make_corpus
@@ -236,3 +238,45 @@ def test_patterns_and_links(kept: StoreInStep, notes: Path, tmp_path: Path) -> N
     kept.step(kept.folder(notes, exclude=["b.md"]))
     assert set(kept.texts) == {"a.md", "c.md", "more/l.md"}
     assert kept.step(kept.folder(notes, exclude=["b.md", "more/"])).removed == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_history_ends_with_the_files_and_what_others_wrote(
+    kept: StoreInStep, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    folders = {name: write_notes(tmp_path / name) for name in ("a", "b")}
+    programs: dict[str, str] = {}
+    for step in range(14):
+        for _ in range(chance.randrange(1, 5)):
+            name = chance.choice("ab")
+            file = folders[name] / f"{name}{chance.randrange(6)}.md"
+            match chance.randrange(4):
+                case 0 | 1:
+                    file.write_text(f"About plant {chance.random()}.")
+                case 2:
+                    file.unlink(missing_ok=True)
+                case 3 if file.exists():
+                    file.rename(folders[name] / f"{name}{chance.randrange(6)}.md")
+        if chance.random() < 0.3:
+            written = f"p{chance.randrange(3)}"
+            programs[written] = f"Text {step}."
+            with kept.writer() as writer:
+                writer.add([Document(written, programs[written], source="api")])
+        if chance.random() < 0.2:
+            with kept.writer() as writer:
+                writer.delete([f"a{chance.randrange(6)}.md"])
+        plans = kept.stepper.plan([kept.folder(folder) for folder in folders.values()])
+        if chance.random() < 0.2:
+            (folders["a"] / "a0.md").write_text(f"Changed since {step}.")
+        for plan in plans:
+            kept.stepper.apply([plan])
+    write_notes(folders["a"], a0="The last one.")
+    kept.step(*map(kept.folder, folders.values()))
+    files = {
+        file.name: file.read_text() for folder in folders.values() for file in folder.iterdir()
+    }
+    alone = {name for name in files if name[0] == "b"}
+    # a folder that has lost its last file keeps what it had
+    found = {name: text for name, text in kept.texts.items() if alone or name[0] != "b"}
+    assert found == {**files, **programs}
