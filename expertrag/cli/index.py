@@ -173,7 +173,7 @@ def migrate(store: Path, config: Config, as_json: bool) -> None:
     """
     _need_store(store)
     with (
-        _resumable(store),
+        resumable(store),
         progress() as report,
         _writer(store, config, report, migrating=True) as writer,
     ):
@@ -305,10 +305,12 @@ def _update(
 ) -> None:
     from expertrag_index.language import LanguageShare
     from expertrag_index.loaders import load
+    from expertrag_index.sources.built import claim_built, seen_in
 
     failures: list[LoadFailure] = []
-    languages = LanguageShare()
-    documents = languages.watch(load(docs, on_failure=failures.append, **limits))
+    languages, sources = LanguageShare(), set[str]()
+    loaded = seen_in(load(docs, on_failure=failures.append, **limits), sources)
+    documents = languages.watch(loaded)
     first = next(documents, None)
     if first is None:
         # A mistyped or emptied folder must not empty the store.
@@ -316,11 +318,12 @@ def _update(
         message = "no readable documents found; nothing was changed"
         raise NotFound(message, reason="NO_DOCUMENTS")
     with (
-        _resumable(store),
+        resumable(store),
         progress(in_bytes=("embed",)) as report,
         _writer(store, config, report) as writer,
     ):
         done = update(writer, itertools.chain((first,), documents), failures)
+        claim_built(store, docs, sources)
     _note_language(languages.other, store)
     if as_json:
         emit_json(done)
@@ -358,24 +361,37 @@ def _writer(
     *,
     migrating: bool = False,
 ) -> IndexWriter:
+    return opener(store, config, report, migrating=migrating)()
+
+
+def opener(
+    store: Path,
+    config: Config,
+    report: Callable[[str, int, int | None], None],
+    lock_wait_s: float = LOCK_WAIT_S,
+    *,
+    migrating: bool = False,
+) -> Callable[[], IndexWriter]:
+    """Load the embedder, and return what opens the store for writing, as often as needed."""
     from expertrag.answer.embedders import open_embedder
     from expertrag_index.build import IndexWriter
     from expertrag_index.settings import WriterSettings
     from expertrag_retriever.calibrate import calibrator
 
     embedder = open_embedder(config.model, store)
-    return IndexWriter.open(
+    return functools.partial(
+        IndexWriter.open,
         store,
         embedder,
         calibrate=calibrator(embedder),
         progress=report,
-        settings=WriterSettings(lock_wait_s=LOCK_WAIT_S),
+        settings=WriterSettings(lock_wait_s=lock_wait_s),
         migrating=migrating,
     )
 
 
 @contextmanager
-def _resumable(store: Path) -> Iterator[None]:
+def resumable(store: Path) -> Iterator[None]:
     """Say on Ctrl-C what is kept."""
     try:
         yield

@@ -20,7 +20,9 @@ from expertrag.cli.gate import gate
 from expertrag.cli.gate_use import annotate, feedback, replay
 from expertrag.cli.index import index
 from expertrag.cli.index_documents import list_documents, show
+from expertrag.cli.index_sync import sync
 from expertrag.cli.index_upkeep import backup, compact, repair, restore, verify
+from expertrag.cli.index_watch import watch
 from expertrag.cli.llm import llm
 from expertrag.cli.models import models
 from expertrag.cli.probe import probe
@@ -53,7 +55,7 @@ for command in (ask, chat, doctor, evaluation, gate, index, llm, models, retriev
     cli.add_command(command)
 for command in (serve, tokens, train):
     cli.add_command(command)
-for command in (backup, compact, list_documents, repair, restore, show, verify):
+for command in (backup, compact, list_documents, repair, restore, show, sync, verify, watch):
     index.add_command(command)
 for command in (annotate, feedback, replay):
     gate.add_command(command)

@@ -37,6 +37,27 @@ def progress(in_bytes: tuple[str, ...] = ()) -> Iterator[Progress]:
             bars.close()
 
 
+class Relay:
+    """Passes progress on while it is shown, and drops it otherwise: for a writer that is kept."""
+
+    def __init__(self) -> None:
+        self._report: Progress | None = None
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        """Take a step of progress."""
+        if self._report is not None:
+            self._report(stage, done, total)
+
+    @contextmanager
+    def shown(self, in_bytes: tuple[str, ...] = ()) -> Iterator[None]:
+        """Show progress in this block, as ``progress`` does."""
+        with progress(in_bytes) as self._report:
+            try:
+                yield
+            finally:
+                self._report = None
+
+
 def _has_columns() -> bool:
     """Return whether stderr is a terminal of known width; otherwise a bar would not show."""
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,6 +154,22 @@ class IndexWriter:
         """
         return self._update(documents, failures, vanish=False)
 
+    def refresh(
+        self,
+        documents: Iterable[Document],
+        sources: Collection[str],
+        failures: Sequence[LoadFailure] = (),
+    ) -> BuildReport:
+        """Make the store hold exactly ``documents`` of ``sources``, and keep those of others.
+
+        A document of ``sources`` that is missing is removed, unless its source is among
+        ``failures``, which is read after the documents. A stored document with the same id but of
+        a source that is not among ``sources`` is kept, and the new one becomes a failure.
+
+        :raises StorageFullError: no space left; the published generation is untouched.
+        """
+        return self._update(documents, failures, vanish=False, sources=sources)
+
     def delete(self, document_ids: Sequence[str]) -> BuildReport:
         """Remove documents; an unknown id is reported as a failure.
 
@@ -192,14 +208,19 @@ class IndexWriter:
             return self._finish(stage, previous, (), [], started, from_scratch=True)
 
     def _update(
-        self, documents: Iterable[Document], failures: Sequence[LoadFailure], *, vanish: bool
+        self,
+        documents: Iterable[Document],
+        failures: Sequence[LoadFailure],
+        *,
+        vanish: bool,
+        sources: Collection[str] = (),
     ) -> BuildReport:
         started = time.monotonic()
         with store_errors(self._layout):
             previous = self._published()
             stage = self._stage(previous)
-            stage.take(documents, keep_others=not vanish)
-            rows = stage.vanished(failures) if vanish else []
+            stage.take(documents, keep_others=not vanish, moving=sources)
+            rows = stage.vanished(failures, None if vanish else sources)
             uncalibrated = bool(self._calibrate and previous and not previous.calibration)
             if previous and not (stage.added or stage.changed or rows or uncalibrated):
                 return self._report(stage, previous, failures, 0, started)

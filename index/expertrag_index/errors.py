@@ -8,7 +8,10 @@
     ├── EmbedderMismatchError   the store was built with another embedder
     ├── FilterError             unknown field or operator in a metadata filter
     ├── SearchError             invalid query vector, k or key
+    ├── PatternError            a pattern of file names is invalid
     ├── DocumentError           a document cannot be stored
+    ├── SourceListError         a list of sources is invalid
+    ├── TooManyRemovalsError    most of a store would be deleted, and nobody has confirmed it
     └── StorageFullError        no space left while writing; nothing was published
 
 Every message is one line and says what to do.
@@ -53,6 +56,14 @@ class PatternError(IndexStoreError):
 
 class DocumentError(IndexStoreError):
     """A document cannot be stored."""
+
+
+class SourceListError(IndexStoreError):
+    """A list of sources is invalid."""
+
+
+class TooManyRemovalsError(IndexStoreError):
+    """A run would delete most of a store, and nobody has confirmed it."""
 
 
 class StorageFullError(IndexStoreError):

@@ -8,6 +8,7 @@
     │   ├── gen-000006/manifest.json   the previous generation, kept for fallback
     │   └── gen-000007/manifest.json   names every file with size and sha256
     ├── CURRENT                        one line: generation and checksum; swapped atomically
+    ├── sources.db                     which source documents came from (see sources/ledger.py)
     └── LOCK                           flock of the one writer
 
 A generation is published by renaming its folder into place and then replacing CURRENT. Everything
@@ -53,6 +54,11 @@ class Layout:
     def lock(self) -> Path:
         """The writer's lock file."""
         return self.root / "LOCK"
+
+    @property
+    def ledger(self) -> Path:
+        """The record of where documents came from; losing it costs only work."""
+        return self.root / "sources.db"
 
     def generation(self, number: int) -> Path:
         """Folder of generation ``number``."""

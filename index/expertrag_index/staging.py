@@ -10,7 +10,7 @@ import json
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from expertrag_index.assignment import Assignment, Spool
 from expertrag_index.chunk import Chunker
@@ -71,16 +71,19 @@ class Stage:
         """Number of chunks that had to be embedded."""
         return self._vectors.embedded
 
-    def take(self, documents: Iterable[Document], *, keep_others: bool) -> None:
+    def take(
+        self, documents: Iterable[Document], *, keep_others: bool, moving: Collection[str] = ()
+    ) -> None:
         """Stage new and changed documents; those that cannot be stored become failures.
 
-        With ``keep_others``, a document of another source does not replace a stored one.
+        With ``keep_others``, a document of another source does not replace a stored one, unless
+        the stored one's source is among ``moving``.
         """
         done = 0
         for done, document in enumerate(documents, 1):
             failure = self._problem(document)
             if failure is None and keep_others:
-                failure = self._foreign(document)
+                failure = self._foreign(document, moving)
             if failure:
                 self.failures.append(failure)
             else:
@@ -95,8 +98,13 @@ class Stage:
         if self._bytes:
             self._progress("embed", self._bytes, self._bytes)
 
-    def vanished(self, failures: Sequence[LoadFailure]) -> list[int]:
-        """Return the rows of documents that were not seen again, unless their file failed."""
+    def vanished(
+        self, failures: Sequence[LoadFailure], sources: Collection[str] | None = None
+    ) -> list[int]:
+        """Return the rows of documents that were not seen again, unless their file failed.
+
+        :param sources: only documents of these; None for all.
+        """
         failures = [each for each in (*failures, *self.failures) if not each.notice]
         protected = [failure.source for failure in failures if failure.source]
         failed_ids = {failure.document_id for failure in failures}
@@ -107,7 +115,8 @@ class Stage:
         return [
             row
             for row, identifier, source in rows
-            if identifier not in self._sources
+            if (sources is None or source in sources)
+            and identifier not in self._sources
             and identifier not in failed_ids
             and not any(_covers(failed, source) for failed in protected)
         ]
@@ -175,10 +184,10 @@ class Stage:
             )
         return _unstorable(document, source)
 
-    def _foreign(self, document: Document) -> LoadFailure | None:
+    def _foreign(self, document: Document, moving: Collection[str]) -> LoadFailure | None:
         query = "SELECT source FROM documents WHERE id = ? AND removed_in = ? AND added_in < ?"
         row = self._connection.execute(query, (document.id, NEVER, self.generation)).fetchone()
-        if row is None or row[0] == document.source:
+        if row is None or row[0] == document.source or row[0] in moving:
             return None
         return LoadFailure(
             document.source or document.id,

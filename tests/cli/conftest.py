@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import Ran, Run
 from logging_helper import logging_restored
+from sources_helper import Site
 
 DOCUMENTS = Path(__file__).parents[1] / "data" / "documents"
 
@@ -70,3 +72,11 @@ def built(tmp_path_factory: pytest.TempPathFactory, minilm_path: Path) -> Path:
         main()
     assert ended.value.code == 0
     return store
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A web server on loopback."""
+    server = Site()
+    yield server
+    server.close()

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from expertrag.cli.progress import progress
+from expertrag.cli.progress import Relay, progress
 
 WORK = """
 from expertrag.cli.progress import progress
@@ -99,3 +99,14 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 4096)
     except OSError:  # Linux raises EIO when the other side is closed
         return b""
+
+
+def test_a_relay_passes_progress_on_only_while_it_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    relay = Relay()
+    relay("read", 1, 1)
+    with relay.shown():
+        relay("embed", 1, 1)
+    relay("write", 1, 1)
+    assert capsys.readouterr().err == "embed: 1/1\n"

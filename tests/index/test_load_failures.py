@@ -243,13 +243,13 @@ def test_missing_read_permission_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "a.txt").chmod(0)
     program = (
         "import os, sys; from pathlib import Path; import expertrag_index.loaders.plain\n"
-        "from expertrag_index.loaders.load import _files\n"
+        "from expertrag_index.loaders.load import files_of\n"
         "from expertrag_index.loaders.parse import parse\n"
         "from expertrag_index.loaders.patterns import Patterns\n"
         "from expertrag_index.types import LoadFailure\n"
         "os.chdir(sys.argv[1])\n"
         "if os.geteuid() == 0: os.setuid(65534)\n"  # who may start no worker from root's Python
-        "for file in _files(Path('.'), 2**20, Patterns()):\n"
+        "for file in files_of(Path('.'), 2**20, Patterns()):\n"
         "    for f in [file] if isinstance(file, LoadFailure) else parse(file):\n"
         "        print(f.source, '|', f.reason)\n"
     )

@@ -51,20 +51,21 @@ def load(
     :return: documents; their ids are not checked for duplicates.
     """
     patterns = Patterns(include, exclude)
-    files = (item for path in paths for item in _files(path, max_file_bytes, patterns))
+    files = (item for path in paths for item in files_of(path, max_file_bytes, patterns))
     public = 0
     for item in parse_all(files, max_file_s):
         if isinstance(item, Document):
-            labelled = _labelled(item, labels, labels_field)
-            public += not labelled.labels
-            yield labelled
+            document = labelled(item, labels, labels_field)
+            public += not document.labels
+            yield document
         else:
             on_failure(item)
     if labels_field and public:
         on_failure(_public(paths, public, labels_field))
 
 
-def _labelled(document: Document, labels: Sequence[str], field: str) -> Document:
+def labelled(document: Document, labels: Sequence[str], field: str) -> Document:
+    """Return a document with these access labels, and those in its metadata field ``field``."""
     own = scalars_of(document.metadata.get(field, ())) if field else []
     every = {*labels, *map(str, own)}
     return replace(document, labels=tuple(sorted(every)))
@@ -80,9 +81,10 @@ def _public(paths: Sequence[Path], count: int, field: str) -> LoadFailure:
     )
 
 
-def _files(
+def files_of(
     path: Path, max_file_bytes: int, patterns: Patterns
 ) -> Iterator[SourceFile | LoadFailure]:
+    """Find the files of a path, and what of it cannot be read."""
     walk = Walk(path, max_file_bytes, patterns)
     try:
         yield from walk
