@@ -77,7 +77,7 @@ def _answered(
         else:
             answer = stream_answer(client, question, server, options)
             print_sources(answer)
-            for line in decision_lines(answer.decision):
+            for line in decision_lines(answer.decision, brief=True):
                 click.echo(line)
             click.echo()
         return answer.text

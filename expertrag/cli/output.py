@@ -117,14 +117,18 @@ def passage_lines(passages: Sequence[Passage]) -> Iterator[str]:
         yield "nothing found"
 
 
-def decision_lines(decision: GateDecision) -> Iterator[str]:
-    """Yield lines on the gate's decision and its reason."""
+def decision_lines(decision: GateDecision, *, brief: bool = False) -> Iterator[str]:
+    """Yield lines on the gate's decision and its reason.
+
+    :param brief: without the reason if probabilities decided.
+    """
     if decision.rewritten_question:
         yield f"Read as: {_one_line(decision.rewritten_question)}"
     numbers = ""
     if decision.p_benefit is not None and decision.threshold is not None:
         numbers = f", p_benefit {decision.p_benefit:.2f} against {decision.threshold:.2f}"
-    yield f"Gate: {decision.action} ({decision.mode}{numbers}). {printable(decision.reason)}"
+    reason = "" if brief and numbers else f". {printable(decision.reason)}"
+    yield f"Gate: {decision.action} ({decision.mode}{numbers}){reason}"
     for warning in decision.warnings:
         yield printable(f"  warning: {warning}")
 
