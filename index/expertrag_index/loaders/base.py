@@ -52,6 +52,11 @@ class SourceFile:
         """The file's name without its suffix: the title of last resort."""
         return PurePosixPath(self.id).stem
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is compressed by gzip, by its name."""
+        return self.id.lower().endswith(".gz")
+
     def read_bytes(self) -> bytes:
         """Read the whole file.
 

@@ -18,7 +18,7 @@ def bounded_lines(file: SourceFile) -> Iterator[tuple[int, bytes | None]]:
     :return: pairs ``(line number from 1, line)``; the line is None if it exceeds the limit.
     :raises Unreadable: the file is empty, damaged, or a decompression bomb.
     """
-    if file.path.suffix.lower() != ".gz":
+    if not file.is_packed:
         with file.path.open("rb") as plain:
             yield from _bounded(plain, file.max_bytes)
         return

@@ -86,7 +86,7 @@ def read_lines(file: SourceFile, report: Report) -> Iterator[Document]:
 
 def _unpacked(file: SourceFile) -> bytes:
     data = file.read_bytes()
-    if file.path.suffix.lower() != ".gz":
+    if not file.is_packed:
         return data
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:

@@ -6,7 +6,7 @@ import io
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from pypdf import PasswordType, PdfReader
@@ -22,11 +22,11 @@ from expertrag_index.loaders.base import (
 )
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.hidden_pdf import page_text
+from expertrag_index.loaders.pages import joined
 from expertrag_index.types import Document
 
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # its warnings quote the document
 
-_BETWEEN = "\n\n"
 _BROKEN_WORD = re.compile(r"(?<=[a-z])-\n(?=[a-z])")
 _NO_PDF = ("not a readable PDF", "open it and save it again, or convert it to text")
 _ENCRYPTED = ("the PDF is encrypted", "remove its password: qpdf --decrypt IN.pdf OUT.pdf")
@@ -46,7 +46,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     except Exception as error:  # hostile files make the parser raise anything, even RecursionError
         raise Unreadable(f"{_NO_PDF[0]} ({type(error).__name__})", _NO_PDF[1]) from None
     note_hidden(report, hidden)
-    text, starts = _joined(pages)
+    text, starts = joined(pages)
     if not text:
         raise Unreadable("the PDF has no text layer (scanned?)", "run: ocrmypdf IN.pdf OUT.pdf")
     metadata: dict[str, str | int] = {"pages": len(pages)}
@@ -54,16 +54,6 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
         metadata["author"] = author
     made = document(file, FrontMatter(title, None, metadata), "", text)
     yield replace(made, page_starts=starts)
-
-
-def _joined(pages: Sequence[str]) -> tuple[str, list[int]]:
-    """Join pages; return the text and where each page begins, an empty one where the next does."""
-    starts, length = [], 0
-    for page in pages:
-        starts.append(length)
-        length += len(page) + len(_BETWEEN) if page else 0
-    text = _BETWEEN.join(page for page in pages if page)
-    return text, [min(start, len(text)) for start in starts]
 
 
 def _extract(data: bytes, max_bytes: int, hidden: Counter[str]) -> tuple[list[str], str, str]:
