@@ -25,7 +25,7 @@ _LONGEST_NAME = 100
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a file of code as one document, whose title is its name."""
-    text = require_text(decode(file.read_bytes())).strip("\n")
+    text = require_text(decode(file.read_bytes(), report=report)).strip("\n")
     suffix = suffix_of(file.id)
     language = LANGUAGES[suffix]
     longest = max((len(mark) for mark in _FENCES.findall(text)), default=2)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import cast
 
@@ -35,7 +36,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     leaves = list(_leaves(message))
     attachments = _named([part for part, _ in leaves if part.get_filename()])
     hidden: Counter[str] = Counter()
-    body = _body(message, leaves, hidden)
+    body = _body(message, leaves, partial(_text, hidden=hidden, report=report))
     note_hidden(report, hidden)
     heads = {name: head for name in _SHOWN if (head := _head(message, name))}
     shown = [f"{name.capitalize()}: {head}" for name, head in heads.items()]
@@ -82,32 +83,34 @@ def _leaves(
 
 
 def _body(
-    message: EmailMessage, leaves: Sequence[tuple[EmailMessage, bool]], hidden: Counter[str]
+    message: EmailMessage,
+    leaves: Sequence[tuple[EmailMessage, bool]],
+    text_of: Callable[[EmailMessage], str],
 ) -> str:
     """Return the text: the plain form, else that of the page, and plain texts that follow it."""
     first: EmailMessage | None = None
     texts: list[str] = []
     for form in ("plain", "html"):
         first = cast(EmailMessage | None, message.get_body(preferencelist=(form,)))
-        text = _text(first, hidden) if first is not None and not first.get_filename() else ""
+        text = text_of(first) if first is not None and not first.get_filename() else ""
         if text:
             texts.append(text)
             break
     for part, is_form in leaves:
         plain = part.get_content_type() == "text/plain" and not part.get_filename()
         if plain and not is_form and part is not first:
-            texts.append(_text(part, hidden))
+            texts.append(text_of(part))
     return "\n\n".join(filter(None, texts))
 
 
-def _text(part: EmailMessage, hidden: Counter[str]) -> str:
+def _text(part: EmailMessage, hidden: Counter[str], report: Report) -> str:
     data = _content(part)
     charset = str(part.get_content_charset() or "") or None
     for declared in (charset, None):  # programs declare wrongly
         try:
             if part.get_content_subtype() == "html":
-                return page_of(data, hidden, declared)[1].strip()
-            return decode(data, declared).strip()
+                return page_of(data, hidden, declared, report)[1].strip()
+            return decode(data, declared, report).strip()
         except Unreadable:
             if declared is None:
                 raise
