@@ -97,7 +97,7 @@ def main() -> None:
                 if given.show and system == "expertrag":
                     for (_, text), answer, mark in zip(texts, answers, marks, strict=True):
                         if not mark:
-                            print(f"{encoding} {length} {answer} {text[:70]!r}")
+                            print(f"{encoding} {length} {answer} {(text or '')[:70]!r}")
                 share = sum(marks) / len(marks) if marks else float("nan")
                 right.setdefault(encoding, {}).setdefault(system, {})[str(length)] = share
     _print(right, {system: 1000 * total / count for system, total in seconds.items()})

@@ -19,6 +19,7 @@ _MEANT = {
     "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "cp950", "tis-620": "cp874",
 }  # fmt: skip
 """What texts are in that declare an encoding: browsers read them so, by the Encoding Standard."""
+_BINARY = "\0"
 UTF_8 = ("utf-8", "utf-8-sig")
 
 
@@ -34,7 +35,8 @@ def decode(data: bytes, declared: str | None = None, report: Report | None = Non
     if encoding is None and report is not None:
         encoding = detect(data) or "utf-8"
         note_encoding(encoding, report)
-    text = _text(data, encoding or "utf-8")
+    encoding = encoding or "utf-8"
+    text = _BINARY if encoding == "utf-8" and b"\0" in data else _text(data, encoding)
     if "\0" in text:
         raise Unreadable(
             "binary content (it contains NUL bytes)",

@@ -91,15 +91,15 @@ def detect(data: bytes, *, whole: bool = True) -> str | None:
     if _CONTROLS.search(data) or _is_damaged_utf_8(data):
         return None
     sample = b" ".join(_words(data))
-    scores = [(_score(sample, each), each.encoding) for each in _SINGLE_BYTE]
-    scores += [(_score_wide(sample, each, of), each) for each, of in _WIDE.items()]
-    scores = [(score, name) for score, name in scores if score is not None]
-    if not scores:
+    scores = {each.encoding: _score(sample, each) for each in _SINGLE_BYTE}
+    scores |= {each: _score_wide(sample, each, cost) for each, cost in _WIDE.items()}
+    valid = {name: score for name, score in scores.items() if score is not None}
+    best = max(valid, key=lambda name: valid[name], default=None)
+    if best is None:
         return None
-    best, name = max(scores, key=lambda scored: scored[0])
     beyond = sum(byte > 0x7F for byte in sample)
-    ascii_only = sum(character < "\x80" for character in _decoded(sample, name) or "")
-    return name if (best - _ASCII * ascii_only) / beyond > _IMPROBABLE else None
+    plain = sum(character < "\x80" for character in _decoded(sample, best) or "")
+    return best if (valid[best] - _ASCII * plain) / beyond > _IMPROBABLE else None
 
 
 def _is_utf_8(data: bytes, *, whole: bool) -> bool:
