@@ -48,20 +48,20 @@ def main() -> None:
     given = parser.parse_args()
     if given.packages:
         sys.path.append(str(given.packages))
-    cases = dict(_cases(paragraphs()))
+    made = dict(cases(paragraphs()))
     systems = {name: read for name, read in SYSTEMS.items() if find_spec(name.removesuffix(".six"))}
     errors: dict[str, dict[str, dict[str, float]]] = {}
     seconds: dict[str, list[float]] = {name: [] for name in systems}
     pages = 0
-    for case, (data, text) in cases.items():
+    for case, (data, text) in made.items():
         pages += _pages(data)
         for name, read in systems.items():
             started = time.perf_counter()
             found = read(data)
             seconds[name].append(time.perf_counter() - started)
             errors.setdefault(case, {})[name] = {
-                "characters": _error(text, found),
-                "words": _missed(text, found),
+                "characters": error(text, found),
+                "words": missed(text, found),
             }
             if case == given.show:
                 print(f"--- {name}\n{found[:3000]}")
@@ -86,7 +86,8 @@ def paragraphs() -> list[str]:
     return found
 
 
-def _cases(texts: list[str]) -> Iterator[tuple[str, Made]]:
+def cases(texts: list[str]) -> Iterator[tuple[str, Made]]:
+    """Yield the files by name; those of libraries that are not installed are left out."""
     yield "fpdf2, plain", _fpdf(texts, align="L")
     yield "fpdf2, justified", _fpdf(texts, align="J")
     yield "fpdf2, hyphens", _fpdf(texts, align="J", hyphens=True)
@@ -286,7 +287,7 @@ def _pages(data: bytes) -> int:
     return len(PdfReader(io.BytesIO(data)).pages)
 
 
-def _error(right: str, found: str) -> float:
+def error(right: str, found: str) -> float:
     """Return the edit distance of the letters over their number."""
     one, other = "".join(right.split()), "".join(found.split())
     changed = sum(
@@ -297,7 +298,8 @@ def _error(right: str, found: str) -> float:
     return changed / len(one)
 
 
-def _missed(right: str, found: str) -> float:
+def missed(right: str, found: str) -> float:
+    """Return the share of words that are not found in their order."""
     one, other = right.split(), found.split()
     blocks = SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
     return 1 - sum(block.size for block in blocks) / len(one)

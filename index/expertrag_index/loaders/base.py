@@ -46,6 +46,8 @@ class SourceFile:
     """Name of the first folder below the root."""
     max_bytes: int
     """Limit of one document, before and after decompression."""
+    ocr: bool = False
+    """Whether pages without text are read from their pictures."""
 
     @property
     def stem(self) -> str:

@@ -16,6 +16,8 @@ from expertrag_index.types import Document, LoadFailure
 
 DEFAULT_MAX_FILE_BYTES = 32 * 2**20
 DEFAULT_MAX_FILE_S = 120.0
+OCR_TIMES_AS_LONG = 20
+"""A page takes some fifteen seconds of a core."""
 
 OnFailure = Callable[[LoadFailure], None]
 
@@ -30,6 +32,7 @@ def load(
     labels_field: str = "",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    ocr: bool = False,
 ) -> Iterator[Document]:
     """Load the documents of files and folders, in sorted order.
 
@@ -48,10 +51,13 @@ def load(
     :param include: patterns as in ``.gitignore``, of paths below the folders: if there are any,
         only files that match one are read.
     :param exclude: patterns of the files and folders that are not read.
+    :param ocr: read the pages of PDF files that have no text from their pictures; ``max_file_s``
+        is then ``OCR_TIMES_AS_LONG`` times as long. Without the extra such a file is a failure.
     :return: documents; their ids are not checked for duplicates.
     """
     patterns = Patterns(include, exclude)
-    files = (item for path in paths for item in files_of(path, max_file_bytes, patterns))
+    files = (item for path in paths for item in files_of(path, max_file_bytes, patterns, ocr))
+    max_file_s *= OCR_TIMES_AS_LONG if ocr else 1
     public = 0
     for item in parse_all(files, max_file_s):
         if isinstance(item, Document):
@@ -82,10 +88,10 @@ def _public(paths: Sequence[Path], count: int, field: str) -> LoadFailure:
 
 
 def files_of(
-    path: Path, max_file_bytes: int, patterns: Patterns
+    path: Path, max_file_bytes: int, patterns: Patterns, ocr: bool = False
 ) -> Iterator[SourceFile | LoadFailure]:
     """Find the files of a path, and what of it cannot be read."""
-    walk = Walk(path, max_file_bytes, patterns)
+    walk = Walk(path, max_file_bytes, patterns, ocr=ocr)
     try:
         yield from walk
     except (Unreadable, OSError) as error:

@@ -21,6 +21,7 @@ from expertrag_index.loaders.base import (
 )
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.hidden_pdf import page_text
+from expertrag_index.loaders.ocr import recognised
 from expertrag_index.loaders.pages import joined
 from expertrag_index.types import Document
 
@@ -30,6 +31,8 @@ _HYPHEN = "\ufffe"
 """PDFium's sign for a hyphen at the end of a line, instead of the line break."""
 _BROKEN_WORD = re.compile(rf"(?<=[^\W\d_])(?:{_HYPHEN}|[-\xad]\n)(?=[a-z\xdf-\xff])")
 _NO_PDF = ("not a readable PDF", "open it and save it again, or convert it to text")
+_SCANNED = ("the PDF has no text; scanned?", "use --ocr, or run: ocrmypdf IN.pdf OUT.pdf")
+_BLANK = ("the PDF has no text, and none was recognised", "scan it again with more contrast")
 _ENCRYPTED = ("the PDF is encrypted", "remove its password: qpdf --decrypt IN.pdf OUT.pdf")
 
 
@@ -39,7 +42,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     hidden: Counter[str] = Counter()
     try:
         with quiet():
-            pages, title, author = _extract(data, file.max_bytes, hidden, report)
+            pages, title, author = _extract(data, file, hidden, report)
     except Unreadable:
         raise
     except Exception as error:
@@ -49,7 +52,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     note_hidden(report, hidden)
     text, starts = joined(pages)
     if not text:
-        raise Unreadable("the PDF has no text layer (scanned?)", "run: ocrmypdf IN.pdf OUT.pdf")
+        raise Unreadable(*(_BLANK if file.ocr else _SCANNED))
     metadata: dict[str, str | int] = {"pages": len(pages)}
     if author:
         metadata["author"] = author
@@ -58,7 +61,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
 
 
 def _extract(
-    data: bytes, max_bytes: int, hidden: Counter[str], report: Report
+    data: bytes, file: SourceFile, hidden: Counter[str], report: Report
 ) -> tuple[list[str], str, str]:
     pages: list[str] = []
     size = 0
@@ -71,10 +74,12 @@ def _extract(
                 pages.append("")
                 continue
             pages.append(_clean(page_text(page, hidden)))
+            if file.ocr and not pages[-1]:
+                pages[-1] = recognised(page)
             page.close()
             size += len(pages[-1])
-            if size > max_bytes:
-                raise too_large("the text of the PDF", max_bytes)
+            if size > file.max_bytes:
+                raise too_large("the text of the PDF", file.max_bytes)
         title, author = map(book.get_metadata_value, ("Title", "Author"))
     return pages, _clean(title), _clean(author)
 
