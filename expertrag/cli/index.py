@@ -71,6 +71,15 @@ def _installed(_: click.Context, option: click.Parameter, ocr: bool) -> bool:
     return ocr
 
 
+ocr_flag = flag(
+    "--ocr",
+    is_flag=True,
+    callback=_installed,
+    help="Read scanned pages of PDF files, some fifteen seconds each; --max-file-s is then "
+    "twenty times as long. Needs the extra 'ocr'.",
+)
+
+
 def file_limits(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of the loaders, which the command gets as ``limits``."""
 
@@ -86,13 +95,7 @@ def file_limits(command: Callable[..., None]) -> Callable[..., None]:
         default=MAX_FILE_S,
         help="Seconds that reading a document may take; a slower one is skipped.",
     )
-    @flag(
-        "--ocr",
-        is_flag=True,
-        callback=_installed,
-        help="Read scanned pages of PDF files, some fifteen seconds each; --max-file-s is then "
-        "twenty times as long. Needs the extra 'ocr'.",
-    )
+    @ocr_flag
     @flag(
         "--include",
         multiple=True,
