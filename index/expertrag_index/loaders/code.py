@@ -20,6 +20,7 @@ from expertrag_index.types import Document
 _FENCES = re.compile(r"^[^\S\n]*(`{3,})", re.MULTILINE)
 _BELONGS_TO_NEXT = re.compile(r"\s*(?:@[\w.]|#(?!include|define)|//|--|/?\*|\[\w.*\]$)")
 """A line of a comment, a decorator, an annotation or an attribute."""
+_COMMENT = re.compile(r"\s(?:#|//|--)")
 _LONGEST_NAME = 100
 
 
@@ -49,7 +50,8 @@ def _sections(text: str, definition: re.Pattern[str] | None) -> Iterator[tuple[i
         first = number
         while first > starts[-1][0] and _BELONGS_TO_NEXT.match(lines[first - 1]):
             first -= 1
-        name = " ".join(line.split()).rstrip(" {:(=;,")[:_LONGEST_NAME]
+        name = " ".join(_COMMENT.split(line, maxsplit=1)[0].split())
+        name = name.rstrip(" {:(=;,")[:_LONGEST_NAME]
         starts.append((first, 3 if line[0].isspace() else 2, name))
     ends = [first for first, *_ in starts[1:]] + [len(lines)]
     for (first, level, name), end in zip(starts, ends, strict=True):

@@ -36,7 +36,11 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     leaves = list(_leaves(message))
     attachments = _named([part for part, _ in leaves if part.get_filename()])
     hidden: Counter[str] = Counter()
-    body = _body(message, leaves, partial(_text, hidden=hidden, report=report))
+    try:
+        body = _body(message, leaves, partial(_text, hidden=hidden, report=report))
+    except Unreadable as error:  # the attachments may be readable
+        report(f"the text of the e-mail: {error.reason}", error.cure)
+        body = ""
     note_hidden(report, hidden)
     heads = {name: head for name in _SHOWN if (head := _head(message, name))}
     shown = [f"{name.capitalize()}: {head}" for name, head in heads.items()]

@@ -99,6 +99,12 @@ def test_definitions_of_languages(tmp_path: Path, name: str, line: str, found: b
     assert (f"## {line.strip().rstrip(' {(=:')}" in document.text) is found
 
 
+def test_a_comment_after_a_definition_is_no_part_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("class Ship(Boat):  # type: ignore[misc]\n    pass\n")
+    (document,) = load_whole(tmp_path / "a.py")
+    assert document.text.startswith("## class Ship(Boat)\n```python\nclass Ship(Boat):  # type")
+
+
 def test_binary_content_with_such_a_name_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "video.ts").write_bytes(b"G@\0\x10\0\0\xb0" * 50)
     _, (failure,) = load_all(tmp_path)

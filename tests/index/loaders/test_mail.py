@@ -112,6 +112,16 @@ def test_charsets_are_followed_unless_they_are_wrong(
     assert documents[0].text == text
 
 
+def test_a_text_that_cannot_be_read_does_not_lose_the_attachments(tmp_path: Path) -> None:
+    message = mail()
+    message.add_attachment("Attached.", filename="a.txt")
+    data = message.as_bytes().replace(b"pilot boards", b"\x81\x8d\xff")
+    (tmp_path / "a.eml").write_bytes(data)
+    documents, (failure,) = load_all(tmp_path / "a.eml")
+    assert [document.id for document in documents] == ["a.eml", "a.eml/a.txt"]
+    assert failure.reason.startswith("the text of the e-mail: not valid UTF-8")
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
