@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from docx import Document as open_docx
 from docx.enum.style import WD_STYLE_TYPE
+from docx.opc.constants import RELATIONSHIP_TYPE
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
-from index.conftest import load_whole
+from index.conftest import load_all, load_whole
 from index.test_load_hostile import docx_of
 
 from expertrag_index.sections import sections
@@ -87,6 +90,27 @@ def test_a_table_inside_a_cell_is_part_of_its_row(tmp_path: Path) -> None:
         f"<w:tc>{paragraph('right')}</w:tc></w:tr></w:tbl>"
     )
     assert body(tmp_path, table) == "left inner | right"
+
+
+NOTES = f"""<w:footnotes {nsdecls("w")}>
+<w:footnote w:type="separator" w:id="0"><w:p><w:r><w:separator/></w:r></w:p></w:footnote>
+<w:footnote w:id="1"><w:p><w:r><w:footnoteRef/></w:r><w:r><w:t>Of 1871.</w:t></w:r>
+<w:r><w:rPr><w:vanish/></w:rPr><w:t>Unseen</w:t></w:r></w:p></w:footnote></w:footnotes>"""
+
+
+def test_footnotes_follow_what_refers_to_them(tmp_path: Path) -> None:
+    word: Any = open_docx()
+    run = word.add_paragraph("The lighthouse").add_run()
+    run._r.append(parse_xml(f'<w:footnoteReference {nsdecls("w")} w:id="1"/>'))
+    run._r.append(parse_xml(f'<w:footnoteReference {nsdecls("w")} w:id="7"/>'))
+    word.add_paragraph("The pier")
+    kind = "application/vnd.openxmlformats-officedocument.wordprocessingml.footnotes+xml"
+    part = Part(PackURI("/word/footnotes.xml"), kind, NOTES.encode(), word.part.package)
+    word.part.relate_to(part, RELATIONSHIP_TYPE.FOOTNOTES)
+    word.save(str(tmp_path / "a.docx"))
+    (document,), (failure,) = load_all(tmp_path / "a.docx", limit=2**22)
+    assert document.text == "The lighthouse\n\nNote: Of 1871.\n\nThe pier"
+    assert failure.reason == "hidden text is left out: hidden (1)"
 
 
 def test_a_row_is_below_the_headings_above_its_table(tmp_path: Path) -> None:
