@@ -36,7 +36,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
         title = [heading(level, name)] if name else []
         parts += ["\n".join([*title, f"{fence}{language}", code, fence])]
     name = file.id.rpartition("/")[2]
-    yield document(file, FrontMatter(name, None, {"language": language}), "", "\n\n".join(parts))
+    yield document(file, FrontMatter(name, None, {"programming_language": language}), "", "\n\n".join(parts))
 
 
 def _sections(text: str, definition: re.Pattern[str] | None) -> Iterator[tuple[int, str, str]]:

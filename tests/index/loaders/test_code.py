@@ -35,7 +35,7 @@ if __name__ == "__main__":
 def test_a_section_begins_at_each_definition_with_what_is_written_above_it(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(PYTHON)
     (document,) = load_whole(tmp_path / "a.py")
-    assert (document.title, document.metadata) == ("a.py", {"language": "python"})
+    assert (document.title, document.metadata) == ("a.py", {"programming_language": "python"})
     first, second, third = sections(document.text)[1:]
     assert first.heading == "def first(a: int) -> int"
     start = "## def first(a: int) -> int\n```python\n# A comment at the margin is no heading.\n"
