@@ -48,6 +48,8 @@ class SourceFile:
     """Limit of one document, before and after decompression."""
     ocr: bool = False
     """Whether pages without text are read from their pictures."""
+    type_name: str = ""
+    """The name that tells the type, if it is not that of the path."""
 
     @property
     def stem(self) -> str:
@@ -57,7 +59,12 @@ class SourceFile:
     @property
     def is_packed(self) -> bool:
         """Whether it is compressed by gzip, by its name."""
-        return self.id.lower().endswith(".gz")
+        return self.name.lower().endswith(".gz")
+
+    @property
+    def name(self) -> str:
+        """The name that tells the type."""
+        return self.type_name or self.path.name
 
     def read_bytes(self) -> bytes:
         """Read the whole file.

@@ -27,7 +27,7 @@ _LONGEST_NAME = 100
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a file of code as one document, whose title is its name."""
     text = require_text(decode(file.read_bytes(), report=report)).strip("\n")
-    suffix = suffix_of(file.id)
+    suffix = suffix_of(file.name)
     language = LANGUAGES[suffix]
     longest = max((len(mark) for mark in _FENCES.findall(text)), default=2)
     fence = "`" * max(3, longest + 1)
@@ -36,7 +36,9 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
         title = [heading(level, name)] if name else []
         parts += ["\n".join([*title, f"{fence}{language}", code, fence])]
     name = file.id.rpartition("/")[2]
-    yield document(file, FrontMatter(name, None, {"programming_language": language}), "", "\n\n".join(parts))
+    yield document(
+        file, FrontMatter(name, None, {"programming_language": language}), "", "\n\n".join(parts)
+    )
 
 
 def _sections(text: str, definition: re.Pattern[str] | None) -> Iterator[tuple[int, str, str]]:

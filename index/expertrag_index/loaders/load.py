@@ -16,8 +16,6 @@ from expertrag_index.types import Document, LoadFailure
 
 DEFAULT_MAX_FILE_BYTES = 32 * 2**20
 DEFAULT_MAX_FILE_S = 120.0
-OCR_TIMES_AS_LONG = 20
-"""A page takes some fifteen seconds of a core."""
 
 OnFailure = Callable[[LoadFailure], None]
 
@@ -52,12 +50,11 @@ def load(
         only files that match one are read.
     :param exclude: patterns of the files and folders that are not read.
     :param ocr: read the pages of PDF files that have no text from their pictures; ``max_file_s``
-        is then ``OCR_TIMES_AS_LONG`` times as long. Without the extra such a file is a failure.
+        is then ``pool.OCR_TIMES_AS_LONG`` times as long; without the extra it is a failure.
     :return: documents; their ids are not checked for duplicates.
     """
     patterns = Patterns(include, exclude)
     files = (item for path in paths for item in files_of(path, max_file_bytes, patterns, ocr))
-    max_file_s *= OCR_TIMES_AS_LONG if ocr else 1
     public = 0
     for item in parse_all(files, max_file_s):
         if isinstance(item, Document):

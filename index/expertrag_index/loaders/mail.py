@@ -162,7 +162,8 @@ def _attached(
         kept.seek(0)
         path = Path(f"/dev/fd/{kept.fileno()}")
         try:
-            for each in reader(replace(file, path=path, id=f"{file.id}/{name}"), noted):
+            own = replace(file, path=path, id=f"{file.id}/{name}", type_name=name)
+            for each in reader(own, noted):
                 yield replace(each, metadata={**each.metadata, "attached_to": file.id})
         except Unreadable as error:
             noted(error.reason, error.cure)

@@ -24,7 +24,7 @@ def parse(file: SourceFile) -> Iterator[Document | LoadFailure]:
     try:
         if storable(file.source) != file.source:
             raise Unreadable("the file name is not valid UTF-8", "rename the file")
-        suffix = suffix_of(file.path.name)
+        suffix = suffix_of(file.name)
         reader = reader_of(suffix)
         if reader is None:
             kind = f"unknown file type {suffix}" if suffix else "a file without a suffix"
