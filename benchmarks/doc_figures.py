@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import doc_tables
+import document_tables
 import security_tables
 import speed_tables
 import training_tables
@@ -69,6 +70,9 @@ TABLES = (
     Table("answers", "consistency", "evaluation", doc_tables.consistency, ("consistency",)),
     Table("conversations", "conversations", "conversations", doc_tables.conversations),
     Table("conversations", "conversations by a model", "conversations", doc_tables.by_model),
+    Table("documents", "encodings", "encodings", document_tables.encodings),
+    Table("documents", "pdf", "pdf", document_tables.pdf),
+    Table("documents", "ocr", "ocr", document_tables.ocr),
     Table("embedding-experts", "experts", "experts", training_tables.experts),
     Table("embedding-experts", "experts left out", "experts_left_out", doc_tables.left_out),
     Table("embedding-experts", "specialists", "experts_specialists", training_tables.specialists),

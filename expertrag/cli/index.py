@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,9 @@ MAX_FILE_MB, MAX_FILE_S = 32, 120.0
 """Defaults of ``--max-file-mb`` and ``--max-file-s``. A test checks that they equal the loaders'
 own, which are heavy to import."""
 
+OCR_PACKAGES = ("rapidocr", "onnxruntime")
+"""Those of the extra; the same test checks them."""
+
 LOCK_WAIT_S = 30.0
 """Seconds to wait for another writer: an upsert of a running server takes a few."""
 
@@ -54,10 +58,25 @@ _MUCH = 0.1
 Update = Callable[["IndexWriter", Iterator["Document"], list["LoadFailure"]], "BuildReport"]
 
 Limits = Mapping[str, Any]
-_LIMITS = ("max_file_s", "include", "exclude", "labels", "labels_field")
+_LIMITS = ("max_file_s", "ocr", "include", "exclude", "labels", "labels_field")
 
 docs_argument = click.argument(
     "docs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
+
+
+def _installed(_: click.Context, option: click.Parameter, ocr: bool) -> bool:
+    if ocr and not all(map(find_spec, OCR_PACKAGES)):
+        raise click.BadParameter("it needs an extra: pip install 'expertrag[ocr]'", param=option)
+    return ocr
+
+
+ocr_flag = flag(
+    "--ocr",
+    is_flag=True,
+    callback=_installed,
+    help="Read scanned pages of PDF files, some fifteen seconds each; --max-file-s is then "
+    "twenty times as long. Needs the extra 'ocr'.",
 )
 
 
@@ -76,6 +95,7 @@ def file_limits(command: Callable[..., None]) -> Callable[..., None]:
         default=MAX_FILE_S,
         help="Seconds that reading a document may take; a slower one is skipped.",
     )
+    @ocr_flag
     @flag(
         "--include",
         multiple=True,

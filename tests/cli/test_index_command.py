@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from command_line import Run
 
-from expertrag.cli.index import MAX_FILE_MB, MAX_FILE_S
+from expertrag.cli import index
+from expertrag.cli.index import MAX_FILE_MB, MAX_FILE_S, OCR_PACKAGES
 from expertrag_index.loaders import DEFAULT_MAX_FILE_BYTES, DEFAULT_MAX_FILE_S
+from expertrag_index.loaders.ocr import PACKAGES
 
 
 @pytest.fixture
@@ -30,6 +32,17 @@ def docs(tmp_path: Path) -> Path:
 
 def test_the_default_size_limit_is_that_of_the_loaders() -> None:
     assert (MAX_FILE_MB * 2**20, MAX_FILE_S) == (DEFAULT_MAX_FILE_BYTES, DEFAULT_MAX_FILE_S)
+    assert OCR_PACKAGES == PACKAGES
+
+
+def test_ocr_without_its_extra_says_how_to_install_it(
+    run: Run, docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "OCR_PACKAGES", ("rapidocr", "no_such_package"))
+    ran = run("index", "build", docs, "--out", tmp_path / "new", "--ocr")
+    assert ran.code == 2
+    assert "pip install 'expertrag[ocr]'" in ran.err
+    assert not (tmp_path / "new").exists()
 
 
 def test_add_stats_search_delete(run: Run, store: Path, docs: Path) -> None:
@@ -62,7 +75,7 @@ def test_add_stats_search_delete(run: Run, store: Path, docs: Path) -> None:
 def test_bad_documents_are_listed_and_the_rest_is_stored(run: Run, docs: Path) -> None:
     (docs / "a.pdf").write_bytes(b"this is no PDF")
     (docs / "empty.txt").touch()
-    (docs / "latin.txt").write_bytes(b"caf\xe9")
+    (docs / "damaged.txt").write_bytes("café crème".encode() + b"\xe9")
     (docs / "large.txt").write_text("word " * 300_000, encoding="utf-8")
     store = docs.parent / "new"
     ran = run("index", "build", docs, "--out", store, "--max-file-mb", 1)

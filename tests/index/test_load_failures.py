@@ -14,6 +14,7 @@ from index.conftest import load_all, zip_of
 from expertrag_index.loaders import load
 from expertrag_index.types import LoadFailure
 
+DAMAGED = b"na\xc3\xafve caf\xe9 \xc3\xa0 la carte\n"
 BAD_FILES = {
     "a PDF that is not one": ("a.pdf", b"hello, I am text", "not a readable PDF"),
     "a PDF cut off": ("a.pdf", b"%PDF-1.7\n1 0 obj\n<</Type /Catalog", "not a readable PDF"),
@@ -28,10 +29,10 @@ BAD_FILES = {
     "a page without text": ("a.html", b"<script>x</script>", "contains no text"),
     "too large a text": ("a.txt", b"word " * 20_000, "larger than 0.0625 MiB"),
     "too large a JSON": ("a.json", b"[" + b" " * 70_000 + b"]", "larger than"),
-    "Latin-1": ("a.txt", b"caf\xe9 au lait", "not valid UTF-8: byte 0xe9 at offset 3"),
-    "Latin-1 in a table": ("a.csv", b"id,text\n1,caf\xe9\n", "line 2: not valid UTF-8"),
-    "Latin-1 in JSON": ("a.json", b'{"text": "caf\xe9"}', "not valid UTF-8"),
-    "UTF-16 without a mark": ("a.txt", "text".encode("utf-16-le"), "NUL"),
+    "damaged UTF-8": ("a.txt", DAMAGED, "not valid UTF-8: byte 0xe9 at offset 10"),
+    "damaged UTF-8 in a table": ("a.csv", b"id,text\n1," + DAMAGED, "line 2: not valid UTF-8"),
+    "damaged UTF-8 in JSON": ("a.json", b'{"text": "%s"}' % DAMAGED, "not valid UTF-8"),
+    "bytes of no encoding": ("a.txt", b"text \x81\x8d\xff text", "not valid UTF-8"),
     "binary": ("a.txt", b"\x7fELF\0\0\1", "NUL"),
     "a wrong charset": ("a.html", b'<meta charset="utf-8">caf\xe9', "not valid UTF-8"),
     "broken front matter": ("a.md", b"---\ntitle: [a\n---\nText", "broken front matter"),
@@ -128,7 +129,7 @@ def test_a_pdf_without_text_names_a_cure(tmp_path: Path) -> None:
     pdf.add_page()
     (tmp_path / "a.pdf").write_bytes(bytes(pdf.output()))
     _, (failure,) = load_all(tmp_path)
-    assert "ocrmypdf" in failure.cure
+    assert "--ocr" in failure.cure and "ocrmypdf" in failure.cure
 
 
 LONG_LINE = json.dumps({"text": "x" * 200_000})

@@ -1,4 +1,4 @@
-"""Documents from files: plain text, Markdown, reST, HTML, PDF, DOCX, CSV, JSON and BEIR folders."""
+"""Documents from files: texts, pages, books, Office files, e-mails, records and source code."""
 
 from expertrag_index.loaders.load import DEFAULT_MAX_FILE_BYTES, DEFAULT_MAX_FILE_S, load
 from expertrag_index.loaders.registry import SUFFIXES

@@ -46,11 +46,25 @@ class SourceFile:
     """Name of the first folder below the root."""
     max_bytes: int
     """Limit of one document, before and after decompression."""
+    ocr: bool = False
+    """Whether pages without text are read from their pictures."""
+    type_name: str = ""
+    """The name that tells the type, if it is not that of the path."""
 
     @property
     def stem(self) -> str:
         """The file's name without its suffix: the title of last resort."""
         return PurePosixPath(self.id).stem
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is compressed by gzip, by its name."""
+        return self.name.lower().endswith(".gz")
+
+    @property
+    def name(self) -> str:
+        """The name that tells the type."""
+        return self.type_name or self.path.name
 
     def read_bytes(self) -> bytes:
         """Read the whole file.

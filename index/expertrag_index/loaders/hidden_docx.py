@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from docx.oxml.ns import qn
@@ -16,11 +16,14 @@ _OFF = ("0", "false", "off")
 _WHITE = "FFFFFF"
 
 
-def remove_hidden(word: Any) -> Counter[str]:
-    """Remove the hidden runs of a document; return how many there were of each kind."""
+def remove_hidden(word: Any, notes: Iterable[Any] = ()) -> Counter[str]:
+    """Remove the hidden runs of a document and its notes; return how many there were of each kind.
+
+    :param notes: elements of footnotes and endnotes.
+    """
     styles = dict(_hidden_styles(word))
     found: Counter[str] = Counter()
-    for run in list(word.element.body.iter(_RUN)):
+    for run in [run for part in (word.element.body, *notes) for run in part.iter(_RUN)]:
         reason = "hidden" if _is_hidden(run, styles) else "white on white"
         if reason == "hidden" or _is_white(run):
             if "".join(run.itertext()).strip():

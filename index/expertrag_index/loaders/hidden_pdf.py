@@ -1,93 +1,128 @@
-"""Extracts the text of PDF pages without what is not drawn (text rendering mode 3).
+"""Extracts the text of PDF pages without what a page does not show.
 
-OCR puts the text of a scan behind its picture in the same mode, so on a page that is mostly a
-picture this text is kept.
+That is text that is not drawn (text rendering mode 3), transparent, or outside the page. OCR puts
+the text of a scan behind its picture in mode 3, so on a page that is mostly a picture text that is
+not drawn is kept.
 """
 
 from __future__ import annotations
 
-import re
+import ctypes
 from collections import Counter
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from pypdf import PageObject
-from pypdf.generic import ArrayObject, DictionaryObject, StreamObject, TextStringObject
+import pypdfium2.raw as pdfium
+from pypdfium2 import PdfPage, PdfTextPage
 
-_UNDRAWN = 3
-_SETS_MODE = re.compile(rb"\b3\s+Tr\b")
 _SHARE_OF_SCAN = 0.5
-_STRING_AT = {b"Tj": 0, b"TJ": 0, b"'": 0, b'"': 2}
+_DEEPEST_FORM = 15
+_NOT_DRAWN = "not drawn"
+
+Box = tuple[float, float, float, float]
+"""Left, bottom, right and top in points."""
 
 
-def page_text(page: PageObject, hidden: Counter[str]) -> str:
+class _Object(NamedTuple):
+    """Something on a page. ``form`` is what holds it, None if the page does itself."""
+
+    raw: Any
+    kind: int
+    form: _Object | None
+    depth: int
+
+
+def page_text(page: PdfPage, hidden: Counter[str]) -> str:
     """Return the text of a page, and count texts that are left out."""
-    if not _may_hide(page):
-        return page.extract_text()
-    seen = _Watch(page)
-    text = page.extract_text(visitor_operand_before=seen.before)
-    area = float(page.mediabox.width) * float(page.mediabox.height)
-    if not seen.undrawn or seen.largest_picture >= _SHARE_OF_SCAN * area:
-        return text
-    hidden["not drawn"] += seen.undrawn
-    return page.extract_text(visitor_operand_before=_Watch(page, erase=True).before)
+    page.set_rotation(0)  # PDFium takes the lines of a turned page for columns
+    bounds = page.get_bbox()
+    objects = list(_objects(page))
+    unseen = [(item, reason) for item in objects if (reason := _reason(item, bounds))]
+    shown = page.get_textpage()
+    if any(reason == _NOT_DRAWN for _, reason in unseen) and _is_scan(objects, bounds):
+        unseen = [(item, reason) for item, reason in unseen if reason != _NOT_DRAWN]
+    unseen = [(item, reason) for item, reason in unseen if _text(item, shown).strip()]
+    if unseen:
+        shown.close()
+        for item, reason in unseen:
+            hidden[reason] += 1
+            _remove(page, item)
+        shown = page.get_textpage()
+    return str(shown.get_text_range())
 
 
-def _may_hide(page: PageObject) -> bool:
-    """Whether the page or a form on it sets the mode at all; most pages are read as ever."""
-    content = page.get_contents()
-    parts = [content, *(item for item in _objects(page).values() if _is_form(item))]
-    return any(part is not None and _SETS_MODE.search(part.get_data()) for part in parts)
+def _objects(page: PdfPage) -> Iterator[_Object]:
+    """Yield the objects of a page and of the forms on it."""
+    forms: list[_Object | None] = [None]
+    while forms:
+        form = forms.pop()
+        owner = form.raw if form else page.raw
+        count = pdfium.FPDFFormObj_CountObjects if form else pdfium.FPDFPage_CountObjects
+        get = pdfium.FPDFFormObj_GetObject if form else pdfium.FPDFPage_GetObject
+        depth = form.depth + 1 if form else 0
+        for number in range(count(owner)):
+            raw = get(owner, number)
+            item = _Object(raw, pdfium.FPDFPageObj_GetType(raw), form, depth)
+            yield item
+            if item.kind == pdfium.FPDF_PAGEOBJ_FORM and depth < _DEEPEST_FORM:
+                forms.append(item)
 
 
-def _objects(page: PageObject) -> dict[str, Any]:
-    named = _entry(_entry(page, "/Resources"), "/XObject")
-    if not isinstance(named, DictionaryObject):
-        return {}
-    return {name: _entry(named, name) for name in named}
+def _reason(item: _Object, page: Box) -> str:
+    """Return why a text is not shown; empty if it is, or is no text."""
+    if item.kind != pdfium.FPDF_PAGEOBJ_TEXT:
+        return ""
+    mode = pdfium.FPDFTextObj_GetTextRenderMode(item.raw)
+    if mode == pdfium.FPDF_TEXTRENDERMODE_INVISIBLE:
+        return _NOT_DRAWN
+    if mode == pdfium.FPDF_TEXTRENDERMODE_FILL and _alpha(item) == 0:
+        return "transparent"
+    if item.form is None and _area(_overlap(_bounds(item), page)) <= 0:
+        return "outside the page"
+    return ""
 
 
-def _entry(owner: Any, name: str) -> Any:
-    found = owner.get(name) if isinstance(owner, DictionaryObject) else None
-    return found.get_object() if found is not None else None
+def _alpha(item: _Object) -> int:
+    channels = [ctypes.c_uint(255) for _ in range(4)]
+    pdfium.FPDFPageObj_GetFillColor(item.raw, *map(ctypes.byref, channels))
+    return channels[-1].value
 
 
-def _is_form(item: Any) -> bool:
-    return isinstance(item, StreamObject) and item.get("/Subtype") == "/Form"
+def _bounds(item: _Object) -> Box:
+    sides = [ctypes.c_float() for _ in range(4)]
+    pdfium.FPDFPageObj_GetBounds(item.raw, *map(ctypes.byref, sides))
+    left, bottom, right, top = (side.value for side in sides)
+    return left, bottom, right, top
 
 
-class _Watch:
-    """Follows the operators of a page: its rendering mode, pictures and texts that are not drawn.
+def _overlap(one: Box, other: Box) -> Box:
+    return (*map(max, one[:2], other[:2]), *map(min, one[2:], other[2:]))  # type: ignore[return-value]
 
-    :param erase: empty these texts before they are extracted.
-    """
 
-    def __init__(self, page: PageObject, *, erase: bool = False) -> None:
-        self._objects = _objects(page)
-        self._erase = erase
-        self._mode = 0
-        self._saved: list[int] = []
-        self.undrawn = 0
-        self.largest_picture = 0.0
-        """Area in square points."""
+def _area(box: Box) -> float:
+    left, bottom, right, top = box
+    return -1.0 if right < left or top < bottom else (right - left) * (top - bottom)
 
-    def before(self, operator: bytes, operands: Any, matrix: Any, _: Any) -> None:
-        """Take note of an operator that is about to be carried out."""
-        if operator == b"q":
-            self._saved.append(self._mode)
-        elif operator == b"Q" and self._saved:
-            self._mode = self._saved.pop()
-        elif operator == b"Tr" and operands:
-            self._mode = int(operands[0])
-        elif operator == b"INLINE IMAGE" or (
-            operator == b"Do" and not _is_form(self._objects.get(operands[0]))
-        ):
-            area = abs(matrix[0] * matrix[3] - matrix[1] * matrix[2])
-            self.largest_picture = max(self.largest_picture, float(area))
-        elif self._mode == _UNDRAWN and operator in _STRING_AT:
-            self._leave_out(operator, operands)
 
-    def _leave_out(self, operator: bytes, operands: Any) -> None:
-        self.undrawn += 1
-        at = _STRING_AT[operator]
-        if self._erase and len(operands) > at:
-            operands[at] = ArrayObject() if operator == b"TJ" else TextStringObject("")
+def _is_scan(objects: list[_Object], page: Box) -> bool:
+    """Whether a picture covers half of a page; one inside a form has the bounds of the form."""
+    pictures = [item for item in objects if item.kind == pdfium.FPDF_PAGEOBJ_IMAGE]
+    pictures += [item.form for item in pictures if item.form]
+    largest = max((_area(_overlap(_bounds(item), page)) for item in pictures), default=0.0)
+    return largest >= _SHARE_OF_SCAN * _area(page)
+
+
+def _text(item: _Object, page: PdfTextPage) -> str:
+    size = pdfium.FPDFTextObj_GetText(item.raw, page.raw, None, 0)  # bytes, with a NUL at the end
+    buffer = (pdfium.FPDF_WCHAR * (size // 2 + 1))()
+    pdfium.FPDFTextObj_GetText(item.raw, page.raw, buffer, size)
+    return bytes(buffer).decode("utf-16-le", "replace").rstrip("\0")
+
+
+def _remove(page: PdfPage, item: _Object) -> None:
+    if item.form is None:
+        removed = pdfium.FPDFPage_RemoveObject(page.raw, item.raw)
+    else:
+        removed = pdfium.FPDFFormObj_RemoveObject(item.form.raw, item.raw)
+    if removed:
+        pdfium.FPDFPageObj_Destroy(item.raw)

@@ -39,17 +39,34 @@ _MARGINS = re.compile(r"[^\S\n]*\n[^\S\n]?(?:[^\S\n]*\n)+[^\S\n]?")
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a page as one document; its title is ``<title>`` or the first heading."""
-    data = file.read_bytes()
-    charset = _CHARSET.search(data, 0, _DECLARED_WITHIN)
-    page = _as_html(decode(data, charset and charset[1].decode().lower()))
+    hidden: Counter[str] = Counter()
+    title, text = page_of(file.read_bytes(), hidden, report=report)
+    text = require_text(text)
+    note_hidden(report, hidden)
+    yield document(file, FrontMatter("", None, {}), title or first_heading(text), text)
+
+
+def page_of(
+    data: bytes,
+    hidden: Counter[str],
+    charset: str | None = None,
+    report: Report | None = None,
+) -> tuple[str, str]:
+    """Return the title and the text of a page.
+
+    :param hidden: counts the elements that are left out because a browser does not show them.
+    :param charset: the encoding, if it is told outside the page.
+    :param report: as in :func:`decode`.
+    :raises Unreadable: as :func:`decode` does.
+    """
+    declared = _CHARSET.search(data, 0, _DECLARED_WITHIN)
+    charset = charset or (declared and declared[1].decode().lower())
+    page = _as_html(decode(data, charset, report))
     # Not "html.parser": it takes 25 s for 80 kB of `<a b=`, in quadratic time; lxml takes 0.02 s.
     with quiet():
         soup = BeautifulSoup(page, "lxml")
-    hidden: Counter[str] = Counter()
-    text = require_text(_text_of(soup, hidden))
-    note_hidden(report, hidden)
     title = _SPACE.sub(" ", soup.title.get_text()).strip() if soup.title else ""
-    yield document(file, FrontMatter("", None, {}), title or first_heading(text), text)
+    return title, _text_of(soup, hidden)
 
 
 def _as_html(page: str) -> str:

@@ -30,6 +30,7 @@ def load(
     labels_field: str = "",
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    ocr: bool = False,
 ) -> Iterator[Document]:
     """Load the documents of files and folders, in sorted order.
 
@@ -48,10 +49,12 @@ def load(
     :param include: patterns as in ``.gitignore``, of paths below the folders: if there are any,
         only files that match one are read.
     :param exclude: patterns of the files and folders that are not read.
+    :param ocr: read the pages of PDF files that have no text from their pictures; ``max_file_s``
+        is then ``pool.OCR_TIMES_AS_LONG`` times as long; without the extra it is a failure.
     :return: documents; their ids are not checked for duplicates.
     """
     patterns = Patterns(include, exclude)
-    files = (item for path in paths for item in files_of(path, max_file_bytes, patterns))
+    files = (item for path in paths for item in files_of(path, max_file_bytes, patterns, ocr))
     public = 0
     for item in parse_all(files, max_file_s):
         if isinstance(item, Document):
@@ -82,10 +85,10 @@ def _public(paths: Sequence[Path], count: int, field: str) -> LoadFailure:
 
 
 def files_of(
-    path: Path, max_file_bytes: int, patterns: Patterns
+    path: Path, max_file_bytes: int, patterns: Patterns, ocr: bool = False
 ) -> Iterator[SourceFile | LoadFailure]:
     """Find the files of a path, and what of it cannot be read."""
-    walk = Walk(path, max_file_bytes, patterns)
+    walk = Walk(path, max_file_bytes, patterns, ocr=ocr)
     try:
         yield from walk
     except (Unreadable, OSError) as error:

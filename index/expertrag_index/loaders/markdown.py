@@ -25,7 +25,7 @@ _TAG = re.compile(
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a Markdown file as one document."""
-    matter, text = split_front_matter(decode(file.read_bytes()))
+    matter, text = split_front_matter(decode(file.read_bytes(), report=report))
     blocks = [block if is_code else _readable(block) for is_code, block in _blocks(text)]
     prose = "\n".join(block for block in blocks if not _FENCE.match(block))
     text = require_text("\n".join(blocks)).strip("\n")

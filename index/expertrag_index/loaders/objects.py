@@ -25,7 +25,7 @@ def read_whole(file: SourceFile, report: Report) -> Iterator[Document]:
 
     The list may be inside an object that is not itself a document.
     """
-    content = _parse(decode(_unpacked(file)))
+    content = _parse(decode(_unpacked(file), report=report))
     if isinstance(content, dict):
         records, shared = _collection(content)
     else:
@@ -73,7 +73,7 @@ def _says_something(name: str, value: object) -> bool:
 
 def read_lines(file: SourceFile, report: Report) -> Iterator[Document]:
     """Stream JSON lines, one document per line; a broken line is reported and skipped."""
-    for number, line in bounded_lines(file):
+    for number, line in bounded_lines(file, report):
         try:
             if line is None:
                 raise too_large("the record", file.max_bytes)
@@ -86,7 +86,7 @@ def read_lines(file: SourceFile, report: Report) -> Iterator[Document]:
 
 def _unpacked(file: SourceFile) -> bytes:
     data = file.read_bytes()
-    if file.path.suffix.lower() != ".gz":
+    if not file.is_packed:
         return data
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:

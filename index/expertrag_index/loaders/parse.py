@@ -9,11 +9,11 @@ from itertools import accumulate, pairwise
 
 from expertrag_index.invisible import left_out, visible
 from expertrag_index.loaders.base import SourceFile, Unreadable, note_hidden
-from expertrag_index.loaders.registry import SUFFIXES, reader_of, suffix_of
+from expertrag_index.loaders.registry import DOCUMENT_SUFFIXES, reader_of, suffix_of
 from expertrag_index.metadata import scalars_of
 from expertrag_index.types import Document, LoadFailure, MetadataValue
 
-CONVERT = f"convert it to one of {' '.join(SUFFIXES)}"
+CONVERT = f"convert it to one of {' '.join(DOCUMENT_SUFFIXES)}"
 _REPORTS_PER_FILE = 10  # a file of a million broken lines must not hide the other failures
 
 
@@ -24,7 +24,7 @@ def parse(file: SourceFile) -> Iterator[Document | LoadFailure]:
     try:
         if storable(file.source) != file.source:
             raise Unreadable("the file name is not valid UTF-8", "rename the file")
-        suffix = suffix_of(file.path.name)
+        suffix = suffix_of(file.name)
         reader = reader_of(suffix)
         if reader is None:
             kind = f"unknown file type {suffix}" if suffix else "a file without a suffix"

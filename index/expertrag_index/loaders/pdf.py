@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
-from pypdf import PasswordType, PdfReader
-from pypdf.errors import DependencyError
+import pypdfium2.raw as pdfium
+from pypdfium2 import PdfDocument, PdfiumError
 
 from expertrag_index.loaders.base import (
     Report,
@@ -22,13 +21,18 @@ from expertrag_index.loaders.base import (
 )
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.hidden_pdf import page_text
+from expertrag_index.loaders.ocr import recognised
+from expertrag_index.loaders.pages import joined
 from expertrag_index.types import Document
 
-logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # its warnings quote the document
+logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)
 
-_BETWEEN = "\n\n"
-_BROKEN_WORD = re.compile(r"(?<=[a-z])-\n(?=[a-z])")
+_HYPHEN = "\ufffe"
+"""PDFium's sign for a hyphen at the end of a line, instead of the line break."""
+_BROKEN_WORD = re.compile(rf"(?<=[^\W\d_])(?:{_HYPHEN}|[-\xad]\n)(?=[a-z\xdf-\xff])")
 _NO_PDF = ("not a readable PDF", "open it and save it again, or convert it to text")
+_SCANNED = ("the PDF has no text; scanned?", "use --ocr, or run: ocrmypdf IN.pdf OUT.pdf")
+_BLANK = ("the PDF has no text, and none was recognised", "scan it again with more contrast")
 _ENCRYPTED = ("the PDF is encrypted", "remove its password: qpdf --decrypt IN.pdf OUT.pdf")
 
 
@@ -38,17 +42,17 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     hidden: Counter[str] = Counter()
     try:
         with quiet():
-            pages, title, author = _extract(data, file.max_bytes, hidden)
+            pages, title, author = _extract(data, file, hidden, report)
     except Unreadable:
         raise
-    except DependencyError:  # AES needs a package that the parser does not install
-        raise Unreadable(*_ENCRYPTED) from None
-    except Exception as error:  # hostile files make the parser raise anything, even RecursionError
+    except Exception as error:
+        if isinstance(error, PdfiumError) and error.err_code == pdfium.FPDF_ERR_PASSWORD:
+            raise Unreadable(*_ENCRYPTED) from None
         raise Unreadable(f"{_NO_PDF[0]} ({type(error).__name__})", _NO_PDF[1]) from None
     note_hidden(report, hidden)
-    text, starts = _joined(pages)
+    text, starts = joined(pages)
     if not text:
-        raise Unreadable("the PDF has no text layer (scanned?)", "run: ocrmypdf IN.pdf OUT.pdf")
+        raise Unreadable(*(_BLANK if file.ocr else _SCANNED))
     metadata: dict[str, str | int] = {"pages": len(pages)}
     if author:
         metadata["author"] = author
@@ -56,34 +60,33 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     yield replace(made, page_starts=starts)
 
 
-def _joined(pages: Sequence[str]) -> tuple[str, list[int]]:
-    """Join pages; return the text and where each page begins, an empty one where the next does."""
-    starts, length = [], 0
-    for page in pages:
-        starts.append(length)
-        length += len(page) + len(_BETWEEN) if page else 0
-    text = _BETWEEN.join(page for page in pages if page)
-    return text, [min(start, len(text)) for start in starts]
-
-
-def _extract(data: bytes, max_bytes: int, hidden: Counter[str]) -> tuple[list[str], str, str]:
-    reader = PdfReader(io.BytesIO(data))
-    if reader.is_encrypted and reader.decrypt("") is PasswordType.NOT_DECRYPTED:
-        raise Unreadable(*_ENCRYPTED)
+def _extract(
+    data: bytes, file: SourceFile, hidden: Counter[str], report: Report
+) -> tuple[list[str], str, str]:
     pages: list[str] = []
     size = 0
-    for page in reader.pages:
-        pages.append(_clean(page_text(page, hidden)))
-        size += len(pages[-1])
-        if size > max_bytes:
-            raise too_large("the text of the PDF", max_bytes)
-    info = reader.metadata
-    if info is None:
-        return pages, "", ""
-    return pages, _clean(str(info.title or "")), _clean(str(info.author or ""))
+    with PdfDocument(data) as book:
+        for number in range(len(book)):
+            try:
+                page = book[number]
+            except PdfiumError:
+                report(f"page {number + 1} is damaged", _NO_PDF[1])
+                pages.append("")
+                continue
+            pages.append(_clean(page_text(page, hidden)))
+            if file.ocr and not pages[-1]:
+                pages[-1] = recognised(page)
+            page.close()
+            size += len(pages[-1])
+            if size > file.max_bytes:
+                raise too_large("the text of the PDF", file.max_bytes)
+        title, author = map(book.get_metadata_value, ("Title", "Author"))
+    return pages, _clean(title), _clean(author)
 
 
 def _clean(text: str) -> str:
     """Join words broken across lines; clean up NUL and surrogates, from fonts without a map."""
     text = text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return _BROKEN_WORD.sub("", text).strip()
+    text = text.replace("\r\n", "\n").replace("\x02", _HYPHEN)
+    lines = _BROKEN_WORD.sub("", text).replace(_HYPHEN, "-\n").replace("\uffff", "").split("\n")
+    return "\n".join(line.rstrip() for line in lines).strip()

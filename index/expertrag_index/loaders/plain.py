@@ -13,7 +13,7 @@ from expertrag_index.types import Document
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a text file as one document; a heading in its first lines is its title."""
-    matter, text = split_front_matter(decode(file.read_bytes()))
+    matter, text = split_front_matter(decode(file.read_bytes(), report=report))
     text = mark_headings(require_text(text).strip("\n"), None)
     opening = "\n".join(text.split("\n", 3)[:3])
     yield document(file, matter, first_heading(opening), text)

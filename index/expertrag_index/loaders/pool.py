@@ -17,6 +17,8 @@ from expertrag_index.worker_process import WorkerProcess
 
 _CURE = "split it, convert it to another type, or raise the limit with --max-file-s"
 _MOST_WORKERS = 8
+OCR_TIMES_AS_LONG = 20
+"""A scanned page takes some fifteen seconds of a core."""
 _MESSAGES_AHEAD = 64
 """Documents that are kept of a file while those of the files before it are not read yet."""
 
@@ -77,6 +79,7 @@ class _Reading:
             self.items.append(file)
             return
         self._source = storable(file.source)
+        max_s *= OCR_TIMES_AS_LONG if file.ocr else 1
         self._max_s = self.seconds_left = max_s
         self._worker = _free_worker()
         self.link = self._worker.link

@@ -6,12 +6,15 @@ from importlib import import_module
 from typing import cast
 
 from expertrag_index.loaders.base import FileReader
+from expertrag_index.loaders.definitions import LANGUAGES
 
 _PACKAGE = "expertrag_index.loaders"
-_READERS = {
+_DOCUMENTS = {
     ".csv": "tables:read",
     ".csv.gz": "tables:read",
     ".docx": "docx:read",
+    ".eml": "mail:read",
+    ".epub": "epub:read",
     ".htm": "html:read",
     ".html": "html:read",
     ".json": "objects:read_whole",
@@ -20,10 +23,15 @@ _READERS = {
     ".jsonl.gz": "objects:read_lines",
     ".md": "markdown:read",
     ".pdf": "pdf:read",
+    ".pptx": "pptx:read",
     ".rst": "rst:read",
     ".txt": "plain:read",
+    ".xlsx": "xlsx:read",
 }
+_READERS = _DOCUMENTS | dict.fromkeys(LANGUAGES, "code:read")
+DOCUMENT_SUFFIXES = tuple(_DOCUMENTS)
 SUFFIXES = tuple(_READERS)
+"""Those of documents, then those of source code."""
 
 
 def suffix_of(name: str) -> str:

@@ -27,7 +27,7 @@ _LITERAL = re.compile(r"``([^`\n]+)``")
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a reST file as one document."""
-    matter, text = split_front_matter(decode(file.read_bytes()))
+    matter, text = split_front_matter(decode(file.read_bytes(), report=report))
     text = mark_headings("\n".join(_kept(text.expandtabs().split("\n"))), None)
     text = require_text(_inline(text)).strip("\n")
     yield document(file, matter, first_heading(text), text)

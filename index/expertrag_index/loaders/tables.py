@@ -21,7 +21,7 @@ _DECIMAL = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,15}")
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Stream a CSV file; the delimiter is the candidate that is most frequent in its first line."""
     csv.field_size_limit(file.max_bytes)
-    lines = _lines(file)
+    lines = _lines(file, report)
     first = next(lines)
     delimiter = max(_DELIMITERS, key=first.count)
     rows = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
@@ -44,8 +44,8 @@ def _next(rows: Iterator[list[str]], what: str) -> list[str] | None:
         raise Unreadable(f"{what}: {error}", cure) from None
 
 
-def _lines(file: SourceFile) -> Iterator[str]:
-    for number, line in bounded_lines(file):
+def _lines(file: SourceFile, report: Report) -> Iterator[str]:
+    for number, line in bounded_lines(file, report):
         if line is None:
             raise too_large(f"line {number}", file.max_bytes)
         try:

@@ -24,13 +24,17 @@ class Walk:
 
     :param root: a file or a folder.
     :param max_bytes: limit of one document, passed to each file.
+    :param ocr: passed to each file.
     :param patterns: which files of a folder are read; one that is the root itself always is.
     """
 
-    def __init__(self, root: Path, max_bytes: int, patterns: Patterns = EVERY_FILE) -> None:
+    def __init__(
+        self, root: Path, max_bytes: int, patterns: Patterns = EVERY_FILE, *, ocr: bool = False
+    ) -> None:
         self._root = root
         self._max_bytes = max_bytes
         self._patterns = patterns
+        self._ocr = ocr
         self._folders_seen: set[tuple[int, int]] = set()
         self.name = root.name if root.name not in ("", "..") else root.resolve().name
         self.unknown_suffixes: Counter[str] = Counter()
@@ -52,7 +56,7 @@ class Walk:
         if not self._root.is_file():
             raise Unreadable("neither a file nor a folder", "name a file or a folder")
         name = self._root.name
-        yield SourceFile(self._root, name, name, None, self._max_bytes)
+        yield SourceFile(self._root, name, name, None, self._max_bytes, self._ocr)
 
     def _folder(
         self, folder: Path, parts: tuple[str, ...]
@@ -95,4 +99,4 @@ class Walk:
     def _file(self, path: Path, parts: tuple[str, ...]) -> SourceFile:
         domain = parts[0] if len(parts) > 1 else None
         source = "/".join((self.name, *parts)) if self.name else "/".join(parts)
-        return SourceFile(path, "/".join(parts), source, domain, self._max_bytes)
+        return SourceFile(path, "/".join(parts), source, domain, self._max_bytes, self._ocr)

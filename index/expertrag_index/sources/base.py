@@ -21,6 +21,7 @@ class ReadLimits:
     max_file_s: float = DEFAULT_MAX_FILE_S
     labels: Sequence[str] = ()
     labels_field: str = ""
+    ocr: bool = False
 
     @property
     def fingerprint(self) -> str:

@@ -11,12 +11,16 @@ from expertrag_index.loaders.base import Unreadable
 from expertrag_index.loaders.registry import SUFFIXES, suffix_of
 
 _SUFFIXES = {
+    "application/epub+zip": ".epub",
     "application/json": ".json",
     "application/jsonl": ".jsonl",
     "application/pdf": ".pdf",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": ".pptx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": ".docx",
     "application/x-ndjson": ".jsonl",
     "application/xhtml+xml": ".html",
+    "message/rfc822": ".eml",
     "text/csv": ".csv",
     "text/html": ".html",
     "text/markdown": ".md",

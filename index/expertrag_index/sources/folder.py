@@ -57,14 +57,14 @@ class FolderSource:
 
     def listing(self, known: Mapping[str, str]) -> SourceItems:
         """List the files with size and time of change as version."""
-        found = SourceItems()
+        found, limits = SourceItems(), self.limits
         try:
             with os.scandir(self.folder):
                 pass
         except OSError as error:
             found.unavailable = error.strerror or str(error)
             return found
-        for file in files_of(self.folder, self.limits.max_file_bytes, self._patterns):
+        for file in files_of(self.folder, limits.max_file_bytes, self._patterns, limits.ocr):
             if isinstance(file, LoadFailure):
                 found.failures.append(file)
                 continue

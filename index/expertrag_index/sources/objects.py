@@ -107,7 +107,8 @@ class ObjectSource:
             raise Unreadable(f"cannot be fetched ({kind})", "try again later") from error
         parts = PurePosixPath(source.removeprefix(f"{self.key}/")).parts
         domain = self._domain or (parts[0] if len(parts) > 1 else None)
-        return SourceFile(path, source, source, domain, self.limits.max_file_bytes)
+        limits = self.limits
+        return SourceFile(path, source, source, domain, limits.max_file_bytes, limits.ocr)
 
 
 def _opened(url: str) -> tuple[Any, str]:

@@ -86,7 +86,8 @@ class PageSource:
         content_type = response.headers.get("content-type", "")
         suffix = suffix_for(content_type, self._url)
         path = self._scratch.put(with_encoding(response.body, content_type), suffix)
-        return SourceFile(path, self.key, self.key, self._domain, self.limits.max_file_bytes)
+        limits = self.limits
+        return SourceFile(path, self.key, self.key, self._domain, limits.max_file_bytes, limits.ocr)
 
 
 class _GoneError(Unreadable):

@@ -59,6 +59,12 @@ def test_files_are_read_again_if_they_are_read_differently(kept: StoreInStep, no
     assert counts(report) == (0, 3, 0, 0)
 
 
+def test_scans_are_read_if_that_is_asked_for(kept: StoreInStep, notes: Path) -> None:
+    for ocr in (False, True):
+        items = kept.folder(notes, limits=ReadLimits(ocr=ocr)).listing({}).items
+        assert {item.fetch().ocr for item in items.values()} == {ocr}
+
+
 def test_documents_of_others_are_never_deleted(
     kept: StoreInStep, notes: Path, tmp_path: Path
 ) -> None:
