@@ -23,6 +23,7 @@ _PREDICATE = re.compile(
     re.IGNORECASE,
 )
 _AGENT = re.compile(r"\b(?:i|you|we|they|he|she)\s+$", re.IGNORECASE)
+_PARTICIPLE = re.compile(r"[a-z]{3,}(?<!e)ed")
 _DO = re.compile(r"\b(?:do|does|did)\s+(?:(?:a|an|the)\s+)?$", re.IGNORECASE)
 _NEXT = re.compile(r"\s+([\w'-]+)")
 _DETERMINERS = frozenset(("a", "an", "the", "its", "their", "all", "each", "this", "these"))
@@ -131,7 +132,7 @@ def _closed(text: str, run: list[re.Match[str]], found: list[Mention]) -> list[r
         named = any(_is_name(word, text) or _CODE.match(word.group()) for word in run)
         if phrase.endswith("'s"):
             end, phrase = end - 2, phrase[:-2]
-        if not _PREDICATE.fullmatch(phrase):
+        if not _PREDICATE.fullmatch(phrase) and not _PARTICIPLE.fullmatch(phrase):
             article = _ARTICLE.search(text[:start])
             found.append(Mention(phrase, start, end, named, article.group(1) if article else ""))
     return []
@@ -140,7 +141,7 @@ def _closed(text: str, run: list[re.Match[str]], found: list[Mention]) -> list[r
 def _is_predicate(run: list[re.Match[str]], text: str) -> bool:
     """Return whether the last word is not of the phrase, as in "are roses pruned"."""
     last = run[-1].group()
-    if _PREDICATE.fullmatch(last) or (last.islower() and last.endswith("ed")):
+    if _PREDICATE.fullmatch(last) or _PARTICIPLE.fullmatch(last):
         return True
     ends = not text[run[-1].end() :].strip(" ?.!")
     return ends and last.islower() and _DO.search(text, 0, run[0].start()) is not None

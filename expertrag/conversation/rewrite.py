@@ -151,6 +151,7 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
     if again := asked_again(question, subject):
         return [Rewriting(again, Form.ELLIPSIS)]
     asked = _LEADING.sub("", question).strip() or question
+    asked = asked[0].upper() + asked[1:]
     found = mentions(asked)
     named = any(item.named for item in found)
     if resolved := _resolved(asked, subject):

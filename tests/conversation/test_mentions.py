@@ -15,7 +15,7 @@ from expertrag.conversation.mentions import mentions
         ("What was the Securities Act of 1933?", ["Securities Act of 1933"]),
         (
             "Who signed the Charter of the European Union?",
-            ["signed", "Charter of the European Union"],
+            ["Charter of the European Union"],
         ),
         (
             "Which file holds the client authentication rules?",
@@ -27,6 +27,8 @@ from expertrag.conversation.mentions import mentions
         ('What does "point in time" mean?', ["point in time"]),
         ("What is the default port of PostgreSQL?", ["default port of PostgreSQL"]),
         ("What are the symptoms of asthma?", ["symptoms", "asthma"]),
+        ("Which berth is reserved for tugs?", ["berth", "tugs"]),
+        ("What is the speed of a seed?", ["speed of a seed"]),
         ("Why?", []),
         ("Is it good?", []),
     ],

@@ -65,7 +65,7 @@ def first(question: str, *turns: tuple[str, str]) -> tuple[str, Form]:
         (
             [("How are apples stored?", "In a cool place.")],
             "ok, and how are they washed?",
-            "how are apples washed?",
+            "How are apples washed?",
         ),
     ],
 )
