@@ -20,6 +20,7 @@ from expertrag.v1 import (
     gate_pb2,
     index_pb2,
     info_pb2,
+    rerank_pb2,
     retrieve_pb2,
 )
 
@@ -126,6 +127,7 @@ MAKERS: Mapping[str, tuple[int, Callable[[random.Random], Message]]] = {
             k=rng.randint(1, 50),
             filter=_filter(rng),
             mode=rng.randint(0, 3),  # type: ignore[arg-type]
+            rerank=rng.randint(0, 3),  # type: ignore[arg-type]
             collection=_collection(rng),
             history=_history(rng),
         ),
@@ -151,6 +153,16 @@ MAKERS: Mapping[str, tuple[int, Callable[[random.Random], Message]]] = {
             texts=[text(rng), text(rng)],
             role="EMBED_ROLE_DOCUMENT",
             collection=_collection(rng),
+        ),
+    ),
+    "RerankService/Rerank": (
+        6,
+        lambda rng: rerank_pb2.RerankRequest(
+            query=text(rng),
+            texts=[text(rng), text(rng)],
+            truncate=rng.choice((None, True, False)),
+            raw_scores=rng.random() < 0.5,
+            return_text=rng.random() < 0.5,
         ),
     ),
     "DocumentService/GetDocument": (

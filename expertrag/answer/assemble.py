@@ -14,6 +14,7 @@ from expertrag.answer.collections import DEFAULT, Collections
 from expertrag.answer.decide import check_drafts
 from expertrag.answer.embedders import embedder_name, open_embedder
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.rerank import ServedReranker, open_served_reranker
 from expertrag.answer.served_gate import ServedGate, check_models
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.audit import Audit
@@ -60,6 +61,8 @@ class Models:
         self._lock = threading.Lock()
         self._embedders: dict[str, SentenceTransformerEmbedder] = {}
         self._generator: Generator | None = None
+        self._reranker: ServedReranker | None = None
+        self._opened_reranker = False
 
     def pipeline(self, store: Path) -> Pipeline:
         """Open a store; the caller closes it.
@@ -69,6 +72,7 @@ class Models:
         config = self._config
         with self._lock:  # one after the other: ``quiet`` lets one thread load at a time
             embedder, generator = self._embedder(store), self._loaded_generator()
+            reranker = self._loaded_reranker()
         reload = replace(config.model, embedder=AUTO_EMBEDDER)
         return Pipeline(
             store,
@@ -78,6 +82,7 @@ class Models:
             policy=config.gate,
             load_embedder=lambda: open_embedder(reload, store),
             audit=self.audit,
+            reranker=reranker,
         )
 
     def create_store(self, store: Path) -> None:
@@ -98,6 +103,12 @@ class Models:
         if self._generator is None:
             self._generator = open_generator(self._config.model, self._config.gate)
         return self._generator
+
+    def _loaded_reranker(self) -> ServedReranker | None:
+        if not self._opened_reranker:
+            self._reranker = open_served_reranker(self._config.model, self._config.rerank)
+            self._opened_reranker = True
+        return self._reranker
 
 
 def open_pipeline(config: Config) -> Pipeline:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider
 from expertrag.answer.ground import Grounding, ground
 from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
+from expertrag.answer.rerank import ServedReranker, active_on, searched
 from expertrag.answer.retrieve import DRAFT_TOKENS, SPARE, gather
 from expertrag.answer.wording import wording
 from expertrag.api import validation
@@ -57,7 +59,10 @@ class PassageSession:
 class Answering:
     """Generates answers with a language model; the caller decides whether to retrieve."""
 
-    def __init__(self, generator: Generator, decider: Decider) -> None:
+    def __init__(
+        self, generator: Generator, decider: Decider, reranker: ServedReranker | None = None
+    ) -> None:
+        self._reranker = reranker
         self._generator = generator
         self._decider = decider
         self._family = prompt.FAMILIES[generator.family]
@@ -177,17 +182,26 @@ class Answering:
             logprobs=None,
         )
 
+        calibration = context.view.index.manifest.calibration
+        active = active_on(calibration, self._reranker, request.rerank)
+
         def search(query: str) -> SearchResult:
             context.should_stop()
-            with meter.stage("search"):
-                result = context.view.searcher.search(
-                    query,
-                    k=min(SPARE * request.k, validation.MAX_K),
-                    filter=request.filter or None,
-                    query_vector=context.vectors if query == request.question else None,
-                )
-            meter.add(retrieval_calls=1, vectors_scanned=result.vectors_scanned)
-            return result
+            k = min(SPARE * request.k, validation.MAX_K)
+            find = partial(
+                context.view.searcher.search,
+                query,
+                filter=request.filter or None,
+                query_vector=context.vectors if query == request.question else None,
+            )
+            done = searched(lambda k: find(k=k), query, k, active, meter.stage, context.should_stop)
+            meter.add(
+                retrieval_calls=1,
+                vectors_scanned=done.found.vectors_scanned,
+                reranked=done.candidates,
+                rerank_skipped=int(bool(done.skipped)),
+            )
+            return done.found
 
         def draft(passages: Sequence[Passage]) -> str:
             messages = prompt.open_book(

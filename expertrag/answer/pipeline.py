@@ -31,6 +31,7 @@ from expertrag.answer.decide import Decider, base_encoder
 from expertrag.answer.evidence import evidence_signals
 from expertrag.answer.generate import Answering
 from expertrag.answer.in_context import Asked, read_in_context
+from expertrag.answer.rerank import ServedReranker, active_on, rank_texts, searched
 from expertrag.answer.route import route
 from expertrag.answer.served_gate import ServedGate
 from expertrag.answer.served_index import LoadEmbedder, ServedIndex, View
@@ -55,6 +56,8 @@ from expertrag.api.types import (
     GateMode,
     IndexStats,
     Passage,
+    RerankRequest,
+    RerankResult,
     RetrieveRequest,
     RetrieveResult,
     Sampling,
@@ -71,6 +74,7 @@ from expertrag.runtime.tracing import stage_span
 
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.types import SearchResult
 
 SAMPLING = Sampling()
 
@@ -92,6 +96,7 @@ class Pipeline:
         policy: GateConfig | None = None,
         load_embedder: LoadEmbedder | None = None,
         audit: Audit | None = None,
+        reranker: ServedReranker | None = None,
     ) -> None:
         """Open the store; the models are already loaded and may be shared.
 
@@ -100,11 +105,13 @@ class Pipeline:
         :param load_embedder: loads the embedder that the store names, for a store that is migrated
             to another one while it is served.
         :param audit: log of the decisions; None keeps none. It is closed with the pipeline.
+        :param reranker: reranks what a search finds; None keeps its order.
         :raises ExpertRAGError: if the store cannot be served; the message has the fix.
         """
+        self._reranker = reranker
         self._generator = generator
         self._decider = Decider(generator, gate, policy or GateConfig())
-        self._answering = Answering(generator, self._decider)
+        self._answering = Answering(generator, self._decider, reranker)
         self.audit = audit or Audit()
         self._access, self._asked_by = EVERYTHING, NOBODY
         with translated_errors():
@@ -144,24 +151,35 @@ class Pipeline:
         validation.check_retrieve(request)
         started = time.perf_counter()
         with translated_errors(), self._leased() as view:
+            active = active_on(view.index.manifest.calibration, self._reranker, request.rerank)
             should_stop()
             filter = request.filter or None
             asked = read_in_context(request.query, request.history, view, filter, should_stop)
-            with stage_span("search"):
-                result = view.searcher.search(
+
+            def search(k: int) -> SearchResult:
+                return view.searcher.search(
                     asked.question,
-                    k=request.k,
+                    k=k,
                     mode=request.mode,
                     filter=filter,
                     query_vector=asked.vectors,
                 )
+
+            done = searched(search, asked.question, request.k, active, stage_span, should_stop)
         return RetrieveResult(
-            passages=result.passages,
-            generation=result.generation,
-            vectors_scanned=result.vectors_scanned,
+            passages=done.found.passages[: request.k],
+            generation=done.found.generation,
+            vectors_scanned=done.found.vectors_scanned,
             seconds=time.perf_counter() - started,
             rewritten_query=asked.rewritten,
+            reranked=done.candidates,
+            rerank_skipped=done.skipped,
         )
+
+    def rerank(self, request: RerankRequest, should_stop: ShouldStop = never_stop) -> RerankResult:
+        """Rank texts for a query by the reranker's scores."""
+        with translated_errors(), stage_span("rerank"):
+            return rank_texts(request, self._reranker, should_stop)
 
     def decide(
         self,

@@ -41,6 +41,10 @@ __all__ = [
     "ItemStatus",
     "Passage",
     "PassagesEvent",
+    "Rank",
+    "RerankMode",
+    "RerankRequest",
+    "RerankResult",
     "RetrieveRequest",
     "RetrieveResult",
     "Sampling",
@@ -62,8 +66,18 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 GATE_STAGES = ("rewrite", "route", "embed", "gate", "check", "prefill", "draft")
 """Stages that run before the gate decides."""
-STAGES = (*GATE_STAGES, "search", "judge", "generate", "ground")
+STAGES = (*GATE_STAGES, "search", "rerank", "judge", "generate", "ground")
 """Keys of ``Usage.stage_seconds``, in execution order; an answer has some of them."""
+
+
+class RerankMode(StrEnum):
+    """Whether the reranker reads the candidates of a search again."""
+
+    AUTO = "auto"
+    """If there is a reranker, and it helps on this store by the store's own estimate."""
+    ON = "on"
+    """Also where the estimate is against it; an error without a reranker."""
+    OFF = "off"
 
 
 class FinishReason(StrEnum):
@@ -135,6 +149,7 @@ class AnswerRequest:
     sampling: Sampling = Sampling()
     steps: int = 1
     history: tuple[Turn, ...] = ()
+    rerank: RerankMode = RerankMode.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +181,7 @@ class RetrieveRequest:
     filter: Mapping[str, object] = field(default_factory=dict)
     mode: SearchMode = SearchMode.HYBRID
     history: tuple[Turn, ...] = ()
+    rerank: RerankMode = RerankMode.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +189,8 @@ class RetrieveResult:
     """Passages in rank order, the generation they come from, and the cost.
 
     ``rewritten_query``: the query that was searched for, if the conversation changed it; else "".
+    ``reranked`` counts the candidates that were reranked; with 0, the order is that of the search.
+    ``rerank_skipped`` says why they were not, although that was asked for: too little time.
     """
 
     passages: tuple[Passage, ...]
@@ -180,6 +198,44 @@ class RetrieveResult:
     vectors_scanned: int
     seconds: float
     rewritten_query: str = ""
+    reranked: int = 0
+    rerank_skipped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RerankRequest:
+    """Texts to score for a query; the shape of text-embeddings-inference's Rerank.
+
+    ``truncate``: cut a text that is longer than what the reranker reads; else it is an error.
+    ``raw_scores``: scores as the reranker computes them, else mapped to [0, 1] by the logistic
+    function. ``return_text``: repeat the texts in the result.
+    """
+
+    query: str
+    texts: Sequence[str]
+    truncate: bool = True
+    raw_scores: bool = False
+    return_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """A reranked text: its place in the request, from 0, and its score; higher is better.
+
+    ``text`` is empty unless it was asked for.
+    """
+
+    index: int
+    score: float
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RerankResult:
+    """All texts of a request, the best first, and the name of the reranker."""
+
+    ranks: tuple[Rank, ...]
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +287,8 @@ class Usage:
     ``cached_prompt_tokens``: prompt tokens that were reused from an earlier prompt with the same
     prefix (prefix caching); 0 if the language model does not report them. ``turns_dropped``: turns
     of the conversation, from the oldest on, that were not in the prompt because they did not fit.
+    ``reranked``: candidates that were reranked, of all searches; ``rerank_skipped``: searches whose
+    candidates were not, for want of time.
     """
 
     lm_calls: int = 0
@@ -242,6 +300,8 @@ class Usage:
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     cached_prompt_tokens: int = 0
     turns_dropped: int = 0
+    reranked: int = 0
+    rerank_skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from expertrag.api.types import (
     Constraint,
     DocumentInput,
     Feedback,
+    RerankRequest,
     RetrieveRequest,
     Sampling,
 )
@@ -212,8 +213,14 @@ def check_history(history: Sequence[Turn]) -> None:
         )
 
 
+def check_rerank(request: RerankRequest) -> None:
+    """Check a query and the texts to rerank."""
+    check_text("query", request.query)
+    check_texts(request.texts)
+
+
 def check_texts(texts: Sequence[str]) -> None:
-    """Check a batch of texts to embed."""
+    """Check a batch of texts to embed or to rerank."""
     if not 1 <= len(texts) <= MAX_BATCH:
         raise invalid("texts", f"has {len(texts)} items; send 1 to {MAX_BATCH} at a time")
     for text in texts:

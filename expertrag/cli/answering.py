@@ -22,6 +22,7 @@ from expertrag.cli.options import (
     filter_option,
     flag,
     json_flag,
+    rerank_option,
     search_mode_option,
 )
 from expertrag.cli.output import (
@@ -186,7 +187,7 @@ def asking(*keys: str) -> Callable[[Command], Command]:
     """Add the options shared by all commands that ask a server or a store."""
 
     def decorate(command: Command) -> Command:
-        return configured("index", "model", *keys)(json_flag(targeted(command)))
+        return configured("index", "model", "rerank", *keys)(json_flag(targeted(command)))
 
     return decorate
 
@@ -224,6 +225,7 @@ _GENERATION_OPTIONS = (
         help="Number of searches, 1 to 3; each after the first adds a draft answer to the query.",
     ),
     filter_option,
+    rerank_option,
     domain_option,
     asking("gate", "search"),
 )
@@ -309,16 +311,22 @@ def ask(
 @click.argument("query")
 @search_mode_option
 @filter_option
+@rerank_option
 @asking("search")
 def retrieve(
     query: str,
     mode: str,
     metadata_filter: Mapping[str, object] | None,
+    rerank: str,
     server: ServerOptions,
     as_json: bool,
 ) -> None:
     """Print the best passages for a query."""
     k = server.config.search.k
     with server.open() as client:
-        result = client.retrieve(query, k=k, filter=metadata_filter, mode=mode, **server.deadline)
+        result = client.retrieve(
+            query, k=k, filter=metadata_filter, mode=mode, rerank=rerank, **server.deadline
+        )
+    if result.rerank_skipped:
+        note(f"not reranked: {result.rerank_skipped}")
     print_found(result, as_json, passage_lines(result.passages))

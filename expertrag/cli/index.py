@@ -20,6 +20,7 @@ from expertrag.cli.options import (
     filter_option,
     flag,
     json_flag,
+    rerank_option,
     search_mode_option,
     store_argument,
 )
@@ -147,7 +148,7 @@ def index() -> None:
     help="Folder of the store; created if missing.",
 )
 @file_limits
-@configured("model.embedder", "model.device")
+@configured("model.embedder", "model.reranker", "model.device")
 @json_flag
 def build(docs: tuple[Path, ...], out: Path, limits: Limits, config: Config, as_json: bool) -> None:
     """Build a store of exactly the documents in DOCS.
@@ -164,7 +165,7 @@ def build(docs: tuple[Path, ...], out: Path, limits: Limits, config: Config, as_
 @store_argument
 @docs_argument
 @file_limits
-@configured("model.embedder", "model.device")
+@configured("model.embedder", "model.reranker", "model.device")
 @json_flag
 def add(store: Path, docs: tuple[Path, ...], limits: Limits, config: Config, as_json: bool) -> None:
     """Add the documents in DOCS to a store.
@@ -284,35 +285,34 @@ def _counts(counts: Mapping[str, int]) -> str:
 @click.argument("query")
 @search_mode_option
 @filter_option
-@configured("search.k", "model.embedder", "model.device")
+@rerank_option
+@configured("search.k", "model.embedder", "model.reranker", "model.device", "rerank")
 @json_flag
 def search(
     store: Path,
     query: str,
     mode: str,
     metadata_filter: Mapping[str, object] | None,
+    rerank: str,
     config: Config,
     as_json: bool,
 ) -> None:
     """Search a store without a server or language model."""
     from expertrag.api import validation
-    from expertrag.api.types import RetrieveRequest, SearchMode
+    from expertrag.api.types import RerankMode, RetrieveRequest, SearchMode
 
-    request = RetrieveRequest(query, config.search.k, metadata_filter or {}, SearchMode(mode))
+    asked = SearchMode(mode), RerankMode(rerank)
+    request = RetrieveRequest(query, config.search.k, metadata_filter or {}, *asked)
     validation.check_retrieve(request)
     _need_store(store)  # before torch is imported
-    from expertrag.answer.embedders import open_embedder
-    from expertrag_index.index import Index
-    from expertrag_retriever.search import Searcher
+    from expertrag.answer.searching import search_store
 
-    embedder = open_embedder(config.model, store)
-    with Index.open(store, embedder_fingerprint=embedder.fingerprint) as opened:
-        if opened.degraded:
-            note(f"warning: {opened.degraded}")
-        result = Searcher(opened, embedder).search(
-            request.query, k=request.k, mode=request.mode, filter=request.filter or None
-        )
-    print_found(result, as_json, passage_lines(result.passages))
+    done, degraded = search_store(store, request, config)
+    if degraded:
+        note(f"warning: {degraded}")
+    if done.skipped:
+        note(f"not reranked: {done.skipped}")
+    print_found(done.found, as_json, passage_lines(done.found.passages))
 
 
 def _update(
@@ -394,18 +394,19 @@ def opener(
 ) -> Callable[[], IndexWriter]:
     """Load the embedder, and return what opens the store for writing, as often as needed."""
     from expertrag.answer.embedders import open_embedder
+    from expertrag.answer.rerank import open_reranker
     from expertrag_index.build import IndexWriter
     from expertrag_index.settings import WriterSettings
-    from expertrag_retriever.calibrate import calibrator
+    from expertrag_retriever.calibrate import calibrated, calibrator
 
-    embedder = open_embedder(config.model, store)
+    embedder, reranker = open_embedder(config.model, store), open_reranker(config.model)
     return functools.partial(
         IndexWriter.open,
         store,
         embedder,
-        calibrate=calibrator(embedder),
+        calibrate=calibrator(embedder, reranker),
         progress=report,
-        settings=WriterSettings(lock_wait_s=lock_wait_s),
+        settings=WriterSettings(lock_wait_s=lock_wait_s, calibrated=calibrated(reranker)),
         migrating=migrating,
     )
 

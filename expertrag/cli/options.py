@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.api.types import SearchMode
+from expertrag.api.types import RerankMode, SearchMode
 from expertrag.config import CONFIG_ENV, ENV_PREFIX, Config, Setting, load, render, settings
 
 Command = Callable[..., Any]
@@ -93,6 +93,13 @@ search_mode_option = flag(
     type=click.Choice([mode.value for mode in SearchMode]),
     default=SearchMode.HYBRID.value,
     help="Search mode: dense vectors, BM25, or the fusion of both.",
+)
+rerank_option = flag(
+    "--rerank",
+    env=f"{ENV_PREFIX}ASK_RERANK",
+    type=click.Choice([mode.value for mode in RerankMode]),
+    default=RerankMode.AUTO.value,
+    help="auto: rerank where --reranker does; on: on every store; off: never.",
 )
 _print_config_flag = flag(
     "--print-config",

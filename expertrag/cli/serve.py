@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @configured(
-    "index", "model", "gate", "service", "collections", "auth", "tls", "quota", "audit", "log"
+    "index",
+    "model",
+    "gate",
+    "rerank",
+    "service",
+    "collections",
+    "auth",
+    "tls",
+    "quota",
+    "audit",
+    "log",
 )
 @flag(
     "named",

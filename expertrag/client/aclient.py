@@ -17,6 +17,8 @@ from expertrag.api.types import (
     GateDecision,
     GateMode,
     IndexStats,
+    RerankMode,
+    RerankResult,
     RetrieveResult,
     Role,
     SearchMode,
@@ -36,6 +38,7 @@ from expertrag.client.operations import (
     EMBED,
     INFO,
     LIST_COLLECTIONS,
+    RERANK,
     RETRIEVE,
     STATS,
     no_collection,
@@ -49,6 +52,7 @@ from expertrag.client.requests import (
     answer_request,
     decide_request,
     embed_request,
+    rerank_request,
     retrieve_request,
     strings,
 )
@@ -145,12 +149,32 @@ class AsyncClient:
         filter: Mapping[str, object] | None = None,
         mode: SearchMode | str = SearchMode.HYBRID,
         history: Iterable[Turn] = (),
+        rerank: RerankMode | str = RerankMode.AUTO,
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> RetrieveResult:
         """Search, without generating an answer."""
-        return await self._backend.call(
-            RETRIEVE, retrieve_request(query, k, filter, mode, history), timeout
-        )
+        request = retrieve_request(query, k, filter, mode, history, rerank)
+        return await self._backend.call(RETRIEVE, request, timeout)
+
+    async def rerank(
+        self,
+        query: str,
+        texts: Sequence[str],
+        *,
+        truncate: bool = True,
+        raw_scores: bool = False,
+        return_text: bool = False,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> RerankResult:
+        """Rank 1 to 256 texts by the reranker's scores for a query, the best first.
+
+        :param truncate: cut texts that are too long for the reranker; else they are an error.
+        :param raw_scores: scores as the reranker computes them, else mapped to [0, 1].
+        :param return_text: repeat the texts in the result.
+        :raises Conflict: if no reranker is set.
+        """
+        request = rerank_request(query, texts, truncate, raw_scores, return_text)
+        return await self._backend.call(RERANK, request, timeout)
 
     async def decide(
         self,

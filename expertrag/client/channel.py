@@ -12,6 +12,7 @@ from expertrag.v1 import (
     gate_pb2_grpc,
     index_pb2_grpc,
     info_pb2_grpc,
+    rerank_pb2_grpc,
     retrieve_pb2_grpc,
 )
 
@@ -43,6 +44,7 @@ class Stubs:
         self.retrieve = retrieve_pb2_grpc.RetrieveServiceStub(channel)
         self.gate = gate_pb2_grpc.GateServiceStub(channel)
         self.embed = embed_pb2_grpc.EmbedServiceStub(channel)
+        self.rerank = rerank_pb2_grpc.RerankServiceStub(channel)
         self.collection = collection_pb2_grpc.CollectionServiceStub(channel)
         self.document = document_pb2_grpc.DocumentServiceStub(channel)
         self.index = index_pb2_grpc.IndexServiceStub(channel)

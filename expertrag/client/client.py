@@ -16,6 +16,8 @@ from expertrag.api.types import (
     GateDecision,
     GateMode,
     IndexStats,
+    RerankMode,
+    RerankResult,
     RetrieveResult,
     Role,
     SearchMode,
@@ -34,6 +36,7 @@ from expertrag.client.operations import (
     EMBED,
     INFO,
     LIST_COLLECTIONS,
+    RERANK,
     RETRIEVE,
     STATS,
     no_collection,
@@ -48,6 +51,7 @@ from expertrag.client.requests import (
     answer_request,
     decide_request,
     embed_request,
+    rerank_request,
     retrieve_request,
     strings,
 )
@@ -150,12 +154,32 @@ class Client:
         filter: Mapping[str, object] | None = None,
         mode: SearchMode | str = SearchMode.HYBRID,
         history: Iterable[Turn] = (),
+        rerank: RerankMode | str = RerankMode.AUTO,
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> RetrieveResult:
         """Search, without generating an answer."""
-        return self._backend.call(
-            RETRIEVE, retrieve_request(query, k, filter, mode, history), timeout
-        )
+        request = retrieve_request(query, k, filter, mode, history, rerank)
+        return self._backend.call(RETRIEVE, request, timeout)
+
+    def rerank(
+        self,
+        query: str,
+        texts: Sequence[str],
+        *,
+        truncate: bool = True,
+        raw_scores: bool = False,
+        return_text: bool = False,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> RerankResult:
+        """Rank 1 to 256 texts by the reranker's scores for a query, the best first.
+
+        :param truncate: cut texts that are too long for the reranker; else they are an error.
+        :param raw_scores: scores as the reranker computes them, else mapped to [0, 1].
+        :param return_text: repeat the texts in the result.
+        :raises Conflict: if no reranker is set.
+        """
+        request = rerank_request(query, texts, truncate, raw_scores, return_text)
+        return self._backend.call(RERANK, request, timeout)
 
     def decide(
         self,

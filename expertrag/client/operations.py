@@ -21,13 +21,15 @@ from expertrag.api.types import (
     EmbedRequest,
     GateDecision,
     IndexStats,
+    RerankRequest,
+    RerankResult,
     RetrieveRequest,
     RetrieveResult,
     ServerInfo,
     UpdateReport,
 )
 from expertrag.v1 import collection_pb2, index_pb2, info_pb2
-from expertrag.wire import document, embed, gate, index, retrieve
+from expertrag.wire import document, embed, gate, index, rerank, retrieve
 from expertrag.wire.common import value_of
 
 if TYPE_CHECKING:
@@ -99,6 +101,12 @@ DECIDE: Operation[DecideRequest, GateDecision] = Operation(
 )
 EMBED: Operation[EmbedRequest, list[list[float]]] = Operation(
     _embed, lambda stubs: stubs.embed.Embed, embed.embed_to_proto, embed.vectors_from_proto
+)
+RERANK: Operation[RerankRequest, RerankResult] = Operation(
+    lambda pipeline, request, stop: pipeline.rerank(request, stop),
+    lambda stubs: stubs.rerank.Rerank,
+    rerank.rerank_to_proto,
+    rerank.ranks_from_proto,
 )
 DELETE: Operation[Sequence[str], UpdateReport] = Operation(
     lambda pipeline, ids, stop: pipeline.delete(ids),

@@ -15,6 +15,8 @@ from expertrag.api.types import (
     DecideRequest,
     EmbedRequest,
     GateMode,
+    RerankMode,
+    RerankRequest,
     RetrieveRequest,
     Role,
     Sampling,
@@ -64,6 +66,7 @@ class AnswerOptions(_SamplingOptions, total=False):
     :param steps: number of searches, 1 to 3; each after the first adds a draft answer to the
         query, for questions that need several facts.
     :param history: the conversation so far, oldest turn first; at most 200 turns and 256 KiB.
+    :param rerank: ``auto`` reranks where the server does, ``on`` on every store, ``off`` never.
     """
 
     mode: GateMode | str
@@ -74,6 +77,7 @@ class AnswerOptions(_SamplingOptions, total=False):
     stop: Iterable[str]
     steps: int
     history: Iterable[Turn]
+    rerank: RerankMode | str
 
 
 def answer_request(
@@ -87,6 +91,7 @@ def answer_request(
     stop: Iterable[str] = (),
     steps: int = 1,
     history: Iterable[Turn] = (),
+    rerank: RerankMode | str = RerankMode.AUTO,
     **sampling: Unpack[_SamplingOptions],
 ) -> AnswerRequest:
     """Return the request of ``answer`` and ``stream``.
@@ -105,6 +110,7 @@ def answer_request(
         sampling=Sampling(stop=(stop,) if isinstance(stop, str) else tuple(stop), **sampling),
         steps=steps,
         history=tuple(history),
+        rerank=_choice("rerank", RerankMode, rerank),
     )
 
 
@@ -114,6 +120,7 @@ def retrieve_request(
     filter: Mapping[str, object] | None,
     mode: SearchMode | str,
     history: Iterable[Turn],
+    rerank: RerankMode | str,
 ) -> RetrieveRequest:
     """Return the request of ``retrieve``."""
     return RetrieveRequest(
@@ -122,7 +129,15 @@ def retrieve_request(
         filter=filter or {},
         mode=_choice("mode", SearchMode, mode),
         history=tuple(history),
+        rerank=_choice("rerank", RerankMode, rerank),
     )
+
+
+def rerank_request(
+    query: str, texts: Sequence[str], truncate: bool, raw_scores: bool, return_text: bool
+) -> RerankRequest:
+    """Return the request of ``rerank``."""
+    return RerankRequest(query, strings("texts", texts), truncate, raw_scores, return_text)
 
 
 def list_documents_request(

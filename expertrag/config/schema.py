@@ -19,6 +19,9 @@ AUTO_READER = "auto"
 NO_READER = "none"
 AUTO_PROBE = "auto"
 NO_PROBE = "none"
+AUTO_RERANKER = "auto"
+ON_RERANKER = "on"
+NO_RERANKER = "off"
 TOGETHER = "together"
 TRAINING_FREE = "training-free"
 
@@ -49,6 +52,13 @@ class ModelConfig:
         "Probe that predicts from the language model's hidden states whether the passages hold the "
         "answer: a folder from `expertrag train probe`; auto is the one shipped for the model, if "
         "any; none relies on the model's text alone.",
+    )
+    reranker: str = option(
+        NO_RERANKER,
+        "Reranker of the search's best passages: a folder or hub id (sentence-transformers "
+        "CrossEncoder), a folder from `expertrag train reranker`, or a shipped one, unless the "
+        "store's estimate is against it; auto is the shipped one, on stores where the estimate is "
+        "for it; on is the shipped one on every store; off is none.",
     )
     passages: str = option(
         "auto",
@@ -156,6 +166,25 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         validate(self, "search")
+
+
+@dataclass(frozen=True, slots=True)
+class RerankConfig:
+    """How much to rerank, if there is a reranker."""
+
+    candidates: int = option(
+        20, "Passages of a search that are reranked.", minimum=1, maximum=1_000
+    )
+    deadline_s: float = option(
+        1.0,
+        "Seconds that reranking may take; a search whose candidates would take longer keeps its "
+        "order.",
+        minimum=0.001,
+        maximum=600,
+    )
+
+    def __post_init__(self) -> None:
+        validate(self, "rerank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +359,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
+    rerank: RerankConfig = field(default_factory=RerankConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
     collections: CollectionsConfig = field(default_factory=CollectionsConfig)
     auth: AuthConfig = field(default_factory=AuthConfig)

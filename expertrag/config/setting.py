@@ -10,6 +10,7 @@ from typing import Any
 from expertrag.api.errors import InvalidArgument
 
 ENV_PREFIX = "EXPERTRAG_"
+_PREFIXED = ("audit", "collections", "log", "quota", "rerank", "tls")
 
 
 def option(
@@ -53,7 +54,7 @@ class Setting:
         """Name of the flag: ``--address``; a name that is vague alone includes its section."""
         if self.key == "collections.folder":
             return "--collections"
-        if self.section in ("audit", "collections", "log", "quota", "tls") or self.name == "bundle":
+        if self.section in _PREFIXED or self.name == "bundle":
             return f"--{self.section}-{self.name}".replace("_", "-")
         return "-k" if self.name == "k" else "--" + self.name.replace("_", "-")
 

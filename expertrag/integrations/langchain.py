@@ -45,6 +45,7 @@ from expertrag.api.types import (
     DeltaEvent,
     GateMode,
     Passage,
+    RerankMode,
     RetrieveResult,
     Sampling,
     SearchMode,
@@ -69,6 +70,7 @@ class ExpertRAGRetriever(BaseRetriever):
     k: int = DEFAULT_K
     filter: dict[str, Any] | None = None
     mode: SearchMode = SearchMode.HYBRID
+    rerank: RerankMode = RerankMode.AUTO
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
@@ -83,7 +85,7 @@ class ExpertRAGRetriever(BaseRetriever):
         return _documents(await self.async_client.retrieve(query, **self._options()))
 
     def _options(self) -> dict[str, Any]:
-        return {"k": self.k, "filter": self.filter, "mode": self.mode}
+        return {"k": self.k, "filter": self.filter, "mode": self.mode, "rerank": self.rerank}
 
 
 class ExpertRAGChatModel(BaseChatModel):
@@ -114,6 +116,7 @@ class ExpertRAGChatModel(BaseChatModel):
     constraint: Constraint | None = None
     logprobs: int | None = None
     steps: int = 1
+    rerank: RerankMode = RerankMode.AUTO
 
     @property
     def _llm_type(self) -> str:
@@ -204,6 +207,7 @@ class ExpertRAGChatModel(BaseChatModel):
             "constraint",
             "logprobs",
             "steps",
+            "rerank",
         )
         options = {name: getattr(self, name) for name in names}
         options.update({name: overrides[name] for name in names if name in overrides})
@@ -251,6 +255,7 @@ def _document(passage: Passage, generation: int) -> Document:
             "score": passage.score,
             "generation": generation,
             **({} if passage.page is None else {"page": passage.page}),
+            **({} if passage.rerank_score is None else {"rerank_score": passage.rerank_score}),
         },
     )
 

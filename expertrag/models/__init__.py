@@ -41,11 +41,13 @@ from expertrag.models.registry import (
 from expertrag.models.shipped import (
     SHIPPED,
     SHIPPED_GATES,
+    SHIPPED_RERANKERS,
     gate_folder,
     gate_of,
     probe_of,
     reader_folder,
     reader_of,
+    reranker_source,
     shipped_folder,
 )
 from expertrag.models.speed import Speed, measured
@@ -59,6 +61,7 @@ __all__ = [
     "REGISTRY",
     "SHIPPED",
     "SHIPPED_GATES",
+    "SHIPPED_RERANKERS",
     "SMALL",
     "GGUFModel",
     "GeneratorChoice",
@@ -82,6 +85,7 @@ __all__ = [
     "pull",
     "reader_folder",
     "reader_of",
+    "reranker_source",
     "resolve",
     "suited",
 ]

@@ -16,6 +16,10 @@ SHIPPED: tuple[str, ...] = ("minilm-domains",)
 """Names of the expert bundles, which are also embedder names."""
 
 
+SHIPPED_RERANKERS: tuple[str, ...] = ("minilm-reranker",)
+"""Names of the shipped rerankers; the first is the one of ``--reranker auto`` and ``on``."""
+
+
 SHIPPED_GATES: tuple[str, ...] = ("adarague-drafts", "qwen-gate")
 """Names of the shipped gates."""
 
@@ -52,6 +56,11 @@ def gate_of(generator: str) -> str | None:
 def gate_folder(name: str) -> Path:
     """Return the folder of a gate: a shipped one by its name, else ``name`` as a folder."""
     return shipped_folder(name) if name in SHIPPED_GATES else Path(name)
+
+
+def reranker_source(name: str) -> str:
+    """Return the folder of a shipped reranker by its name; any other name is returned as it is."""
+    return str(shipped_folder(name)) if name in SHIPPED_RERANKERS else name
 
 
 def reader_folder(name: str) -> Path:

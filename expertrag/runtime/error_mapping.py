@@ -32,6 +32,7 @@ TRANSLATIONS: dict[type[Exception], tuple[type[ExpertRAGError], str]] = {
     retriever_errors.RouterError: (InvalidArgument, "ROUTER_DATA"),
     retriever_errors.TrainingError: (InvalidArgument, "TRAINING_DATA"),
     retriever_errors.EmbedderError: (NotFound, "EMBEDDER_UNUSABLE"),
+    retriever_errors.RerankerError: (NotFound, "RERANKER_UNUSABLE"),
 }
 
 

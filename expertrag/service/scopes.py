@@ -11,6 +11,7 @@ SCOPES = {
     "GateService/Decide": Scope.READ,
     "GateService/ReportFeedback": Scope.READ,
     "EmbedService/Embed": Scope.READ,
+    "RerankService/Rerank": Scope.READ,
     "DocumentService/GetDocument": Scope.READ,
     "DocumentService/ListDocuments": Scope.READ,
     "DocumentService/ListChunks": Scope.READ,

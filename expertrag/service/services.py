@@ -16,6 +16,7 @@ from expertrag.service.embed import EmbedService
 from expertrag.service.gate import GateService
 from expertrag.service.index import IndexService
 from expertrag.service.info import InfoService
+from expertrag.service.rerank import RerankService
 from expertrag.service.retrieve import RetrieveService
 from expertrag.service.runtime import Runtime
 from expertrag.v1 import (
@@ -26,6 +27,7 @@ from expertrag.v1 import (
     gate_pb2_grpc,
     index_pb2_grpc,
     info_pb2_grpc,
+    rerank_pb2_grpc,
     retrieve_pb2_grpc,
 )
 
@@ -38,6 +40,7 @@ SERVICES: dict[Callable[[Runtime], Any], Callable[[Any, grpc.aio.Server], None]]
     RetrieveService: retrieve_pb2_grpc.add_RetrieveServiceServicer_to_server,
     GateService: gate_pb2_grpc.add_GateServiceServicer_to_server,
     EmbedService: embed_pb2_grpc.add_EmbedServiceServicer_to_server,
+    RerankService: rerank_pb2_grpc.add_RerankServiceServicer_to_server,
     DocumentService: document_pb2_grpc.add_DocumentServiceServicer_to_server,
     IndexService: index_pb2_grpc.add_IndexServiceServicer_to_server,
     CollectionService: collection_pb2_grpc.add_CollectionServiceServicer_to_server,

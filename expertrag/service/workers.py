@@ -31,6 +31,7 @@ class CallKind(StrEnum):
     RETRIEVE = "retrieve"
     GATE = "gate"
     EMBED = "embed"
+    RERANK = "rerank"
     READ = "read"
     WRITE = "write"
     FEEDBACK = "feedback"

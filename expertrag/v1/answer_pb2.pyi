@@ -59,7 +59,7 @@ class Choices(_message.Message):
     def __init__(self, values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Question(_message.Message):
-    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "steps", "history")
+    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "steps", "history", "rerank")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +68,7 @@ class Question(_message.Message):
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
+    RERANK_FIELD_NUMBER: _ClassVar[int]
     text: str
     policy: _gate_pb2.GatePolicy
     k: int
@@ -76,7 +77,8 @@ class Question(_message.Message):
     sampling: Sampling
     steps: int
     history: _containers.RepeatedCompositeFieldContainer[_conversation_pb2.Turn]
-    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., steps: _Optional[int] = ..., history: _Optional[_Iterable[_Union[_conversation_pb2.Turn, _Mapping]]] = ...) -> None: ...
+    rerank: _retrieve_pb2.RerankMode
+    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., steps: _Optional[int] = ..., history: _Optional[_Iterable[_Union[_conversation_pb2.Turn, _Mapping]]] = ..., rerank: _Optional[_Union[_retrieve_pb2.RerankMode, str]] = ...) -> None: ...
 
 class Citation(_message.Message):
     __slots__ = ("answer_start", "answer_end", "passage", "document_id", "start", "end", "score", "page")
@@ -117,7 +119,7 @@ class TopLogprob(_message.Message):
     def __init__(self, text: _Optional[str] = ..., logprob: _Optional[float] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("lm_calls", "retrieval_calls", "prompt_tokens", "completion_tokens", "vectors_scanned", "passages_dropped", "stage_seconds", "cached_prompt_tokens", "turns_dropped")
+    __slots__ = ("lm_calls", "retrieval_calls", "prompt_tokens", "completion_tokens", "vectors_scanned", "passages_dropped", "stage_seconds", "cached_prompt_tokens", "turns_dropped", "reranked", "rerank_skipped")
     class StageSecondsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +136,8 @@ class Usage(_message.Message):
     STAGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     CACHED_PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     TURNS_DROPPED_FIELD_NUMBER: _ClassVar[int]
+    RERANKED_FIELD_NUMBER: _ClassVar[int]
+    RERANK_SKIPPED_FIELD_NUMBER: _ClassVar[int]
     lm_calls: int
     retrieval_calls: int
     prompt_tokens: int
@@ -143,7 +147,9 @@ class Usage(_message.Message):
     stage_seconds: _containers.ScalarMap[str, float]
     cached_prompt_tokens: int
     turns_dropped: int
-    def __init__(self, lm_calls: _Optional[int] = ..., retrieval_calls: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., vectors_scanned: _Optional[int] = ..., passages_dropped: _Optional[int] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., cached_prompt_tokens: _Optional[int] = ..., turns_dropped: _Optional[int] = ...) -> None: ...
+    reranked: int
+    rerank_skipped: int
+    def __init__(self, lm_calls: _Optional[int] = ..., retrieval_calls: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., vectors_scanned: _Optional[int] = ..., passages_dropped: _Optional[int] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., cached_prompt_tokens: _Optional[int] = ..., turns_dropped: _Optional[int] = ..., reranked: _Optional[int] = ..., rerank_skipped: _Optional[int] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
     __slots__ = ("question", "collection")

@@ -26,21 +26,23 @@ from expertrag.v1 import conversation_pb2 as expertrag_dot_v1_dot_conversation__
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x65xpertrag/v1/retrieve.proto\x12\x0c\x65xpertrag.v1\x1a\x1f\x65xpertrag/v1/conversation.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xaf\x02\n\x07Passage\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0f\n\x07ordinal\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\r\n\x05start\x18\x04 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x05 \x01(\x03\x12\r\n\x05score\x18\x06 \x01(\x01\x12\x13\n\x0b\x64\x65nse_score\x18\x07 \x01(\x01\x12\x15\n\rlexical_score\x18\x08 \x01(\x01\x12\r\n\x05title\x18\t \x01(\t\x12\x13\n\x06\x64omain\x18\n \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06source\x18\x0b \x01(\t\x12)\n\x08metadata\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\x04page\x18\r \x01(\x05H\x01\x88\x01\x01\x12\x13\n\x0bpage_starts\x18\x0e \x03(\x03\x42\t\n\x07_domainB\x07\n\x05_page\"\xce\x01\n\x0fRetrieveRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x0e\n\x01k\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\'\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x04mode\x18\x05 \x01(\x0e\x32\x18.expertrag.v1.SearchMode\x12\x12\n\ncollection\x18\x06 \x01(\t\x12#\n\x07history\x18\x07 \x03(\x0b\x32\x12.expertrag.v1.TurnB\x04\n\x02_kJ\x04\x08\x04\x10\x05R\x06\x64omain\"\x92\x01\n\x10RetrieveResponse\x12\'\n\x08passages\x18\x01 \x03(\x0b\x32\x15.expertrag.v1.Passage\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x17\n\x0fvectors_scanned\x18\x03 \x01(\x03\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\x12\x17\n\x0frewritten_query\x18\x05 \x01(\t*n\n\nSearchMode\x12\x1b\n\x17SEARCH_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12SEARCH_MODE_HYBRID\x10\x01\x12\x15\n\x11SEARCH_MODE_DENSE\x10\x02\x12\x14\n\x10SEARCH_MODE_BM25\x10\x03\x32\\\n\x0fRetrieveService\x12I\n\x08Retrieve\x12\x1d.expertrag.v1.RetrieveRequest\x1a\x1e.expertrag.v1.RetrieveResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x65xpertrag/v1/retrieve.proto\x12\x0c\x65xpertrag.v1\x1a\x1f\x65xpertrag/v1/conversation.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xdb\x02\n\x07Passage\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0f\n\x07ordinal\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\r\n\x05start\x18\x04 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x05 \x01(\x03\x12\r\n\x05score\x18\x06 \x01(\x01\x12\x13\n\x0b\x64\x65nse_score\x18\x07 \x01(\x01\x12\x15\n\rlexical_score\x18\x08 \x01(\x01\x12\r\n\x05title\x18\t \x01(\t\x12\x13\n\x06\x64omain\x18\n \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06source\x18\x0b \x01(\t\x12)\n\x08metadata\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\x04page\x18\r \x01(\x05H\x01\x88\x01\x01\x12\x13\n\x0bpage_starts\x18\x0e \x03(\x03\x12\x19\n\x0crerank_score\x18\x0f \x01(\x01H\x02\x88\x01\x01\x42\t\n\x07_domainB\x07\n\x05_pageB\x0f\n\r_rerank_score\"\xf8\x01\n\x0fRetrieveRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x0e\n\x01k\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\'\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x04mode\x18\x05 \x01(\x0e\x32\x18.expertrag.v1.SearchMode\x12\x12\n\ncollection\x18\x06 \x01(\t\x12#\n\x07history\x18\x07 \x03(\x0b\x32\x12.expertrag.v1.Turn\x12(\n\x06rerank\x18\x08 \x01(\x0e\x32\x18.expertrag.v1.RerankModeB\x04\n\x02_kJ\x04\x08\x04\x10\x05R\x06\x64omain\"\xbc\x01\n\x10RetrieveResponse\x12\'\n\x08passages\x18\x01 \x03(\x0b\x32\x15.expertrag.v1.Passage\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x17\n\x0fvectors_scanned\x18\x03 \x01(\x03\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\x12\x17\n\x0frewritten_query\x18\x05 \x01(\t\x12\x10\n\x08reranked\x18\x06 \x01(\x05\x12\x16\n\x0ererank_skipped\x18\x07 \x01(\t*n\n\nSearchMode\x12\x1b\n\x17SEARCH_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12SEARCH_MODE_HYBRID\x10\x01\x12\x15\n\x11SEARCH_MODE_DENSE\x10\x02\x12\x14\n\x10SEARCH_MODE_BM25\x10\x03*h\n\nRerankMode\x12\x1b\n\x17RERANK_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10RERANK_MODE_AUTO\x10\x01\x12\x12\n\x0eRERANK_MODE_ON\x10\x02\x12\x13\n\x0fRERANK_MODE_OFF\x10\x03\x32\\\n\x0fRetrieveService\x12I\n\x08Retrieve\x12\x1d.expertrag.v1.RetrieveRequest\x1a\x1e.expertrag.v1.RetrieveResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'expertrag.v1.retrieve_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SEARCHMODE']._serialized_start=772
-  _globals['_SEARCHMODE']._serialized_end=882
+  _globals['_SEARCHMODE']._serialized_start=900
+  _globals['_SEARCHMODE']._serialized_end=1010
+  _globals['_RERANKMODE']._serialized_start=1012
+  _globals['_RERANKMODE']._serialized_end=1116
   _globals['_PASSAGE']._serialized_start=109
-  _globals['_PASSAGE']._serialized_end=412
-  _globals['_RETRIEVEREQUEST']._serialized_start=415
-  _globals['_RETRIEVEREQUEST']._serialized_end=621
-  _globals['_RETRIEVERESPONSE']._serialized_start=624
-  _globals['_RETRIEVERESPONSE']._serialized_end=770
-  _globals['_RETRIEVESERVICE']._serialized_start=884
-  _globals['_RETRIEVESERVICE']._serialized_end=976
+  _globals['_PASSAGE']._serialized_end=456
+  _globals['_RETRIEVEREQUEST']._serialized_start=459
+  _globals['_RETRIEVEREQUEST']._serialized_end=707
+  _globals['_RETRIEVERESPONSE']._serialized_start=710
+  _globals['_RETRIEVERESPONSE']._serialized_end=898
+  _globals['_RETRIEVESERVICE']._serialized_start=1118
+  _globals['_RETRIEVESERVICE']._serialized_end=1210
 # @@protoc_insertion_point(module_scope)

@@ -31,7 +31,7 @@ from expertrag.wire.gate import (
     policy_from_proto,
     policy_to_proto,
 )
-from expertrag.wire.retrieve import passage_from_proto, passage_to_proto
+from expertrag.wire.retrieve import RERANK_MODES, passage_from_proto, passage_to_proto
 
 FINISH_REASONS = EnumMap(
     "finish_reason",
@@ -56,6 +56,7 @@ def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
             sampling=message_of(answer_pb2.Sampling, request.sampling, constraint=constraint),
             steps=request.steps,
             history=history_to_proto(request.history),
+            rerank=RERANK_MODES.to_proto(request.rerank),
         )
 
 
@@ -73,6 +74,7 @@ def question_from_proto(question: answer_pb2.Question) -> AnswerRequest:
         threshold=threshold,
         sampling=value_of(Sampling, question.sampling, constraint=constraint),
         history=history_from_proto(question.history),
+        rerank=RERANK_MODES.from_proto(question.rerank),
     )
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from expertrag.api.types import Passage, RetrieveRequest, RetrieveResult, SearchMode
+from expertrag.api.types import (
+    Passage,
+    RerankMode,
+    RetrieveRequest,
+    RetrieveResult,
+    SearchMode,
+)
 from expertrag.v1 import retrieve_pb2
 from expertrag.wire.common import (
     EnumMap,
@@ -26,13 +32,30 @@ SEARCH_MODES = EnumMap(
 )
 
 
+RERANK_MODES = EnumMap(
+    "rerank",
+    {
+        RerankMode.AUTO: retrieve_pb2.RERANK_MODE_AUTO,
+        RerankMode.ON: retrieve_pb2.RERANK_MODE_ON,
+        RerankMode.OFF: retrieve_pb2.RERANK_MODE_OFF,
+    },
+    unset=RerankMode.AUTO,
+)
+
+
 def request_to_proto(request: RetrieveRequest) -> retrieve_pb2.RetrieveRequest:
     """Return the message."""
     wanted, mode = struct_to_proto("filter", request.filter), SEARCH_MODES.to_proto(request.mode)
     history = history_to_proto(request.history)
+    rerank = RERANK_MODES.to_proto(request.rerank)
     with fits_the_wire():
         return message_of(
-            retrieve_pb2.RetrieveRequest, request, filter=wanted, mode=mode, history=history
+            retrieve_pb2.RetrieveRequest,
+            request,
+            filter=wanted,
+            mode=mode,
+            history=history,
+            rerank=rerank,
         )
 
 
@@ -40,7 +63,10 @@ def request_from_proto(request: retrieve_pb2.RetrieveRequest) -> RetrieveRequest
     """Return the value."""
     wanted, mode = struct_from_proto(request.filter), SEARCH_MODES.from_proto(request.mode)
     history = history_from_proto(request.history)
-    return value_of(RetrieveRequest, request, filter=wanted, mode=mode, history=history)
+    rerank = RERANK_MODES.from_proto(request.rerank)
+    return value_of(
+        RetrieveRequest, request, filter=wanted, mode=mode, history=history, rerank=rerank
+    )
 
 
 def result_to_proto(result: RetrieveResult) -> retrieve_pb2.RetrieveResponse:

@@ -221,7 +221,8 @@ class IndexWriter:
             stage = self._stage(previous)
             stage.take(documents, keep_others=not vanish, moving=sources)
             rows = stage.vanished(failures, None if vanish else sources)
-            uncalibrated = bool(self._calibrate and previous and not previous.calibration)
+            calibrated = not previous or self._settings.calibrated(previous.calibration)
+            uncalibrated = bool(self._calibrate) and not calibrated
             if previous and not (stage.added or stage.changed or rows or uncalibrated):
                 return self._report(stage, previous, failures, 0, started)
             return self._finish(stage, previous, failures, rows, started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -17,6 +18,8 @@ class WriterSettings:
     ``chunk_tokens``: budget of a chunk, title included; None uses the embedder's limit. With a
     larger budget, dense search covers only the beginning of a long chunk, and BM25 all of it.
     ``lock_wait_s``: seconds to wait for another writer of the store.
+    ``calibrated``: whether a calibration has all that the writer measures; where it has not, a new
+    generation is published even if no document has changed.
     """
 
     flat_limit: int = 50_000
@@ -27,3 +30,4 @@ class WriterSettings:
     embed_batch: int = 64
     chunk_tokens: int | None = None
     lock_wait_s: float = 0.0
+    calibrated: Callable[[Mapping[str, object]], bool] = bool

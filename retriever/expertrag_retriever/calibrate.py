@@ -6,12 +6,13 @@ measurement, as long as the chunks that it was made on are still nearly all of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from expertrag_index.scales import read_scales
-from expertrag_retriever.fusion import calibrate_fusion
+from expertrag_retriever.fusion import Fusion, calibrate_fusion
 from expertrag_retriever.gate import calibrate_coverage
+from expertrag_retriever.rerank.estimate import RerankEstimate, estimate_gain
 from expertrag_retriever.scales import calibrate_partitions
 
 if TYPE_CHECKING:
@@ -19,16 +20,22 @@ if TYPE_CHECKING:
     from expertrag_index.index import Index
     from expertrag_index.manifest import JSON
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.rerank.base import Reranker
 
 _CHANGED = 0.1  # share of added and removed chunks up to which a measurement is kept
 
 
-def calibrator(embedder: SentenceTransformerEmbedder) -> Calibrate:
+def calibrator(
+    embedder: SentenceTransformerEmbedder, reranker: Reranker | None = None
+) -> Calibrate:
     """Return the function that an ``IndexWriter`` calls on a generation before it is published.
 
     It records the score scales of the partitions (``partitions``, for an embedder with experts)
     and, measured on those scales, the fusion weight (``fusion``) and the coverage quantiles
     (``coverage``). ``measured`` tells on which chunks: their number, and the newest key.
+
+    :param reranker: its gain is estimated and recorded as well (``rerank``); without one, an
+        earlier estimate is kept.
     """
 
     def calibrate(index: Index) -> Mapping[str, JSON]:
@@ -36,16 +43,46 @@ def calibrator(embedder: SentenceTransformerEmbedder) -> Calibrate:
         scales = {"partitions": partitions} if partitions else {}
         last = index.manifest.calibration
         if last.get("partitions", {}) == partitions and _still_holds(last.get("measured"), index):
-            return last
+            return _with_estimate(last, index, embedder, reranker)
         scaled = index.rescaled(read_scales(scales))
-        return {
+        measured: dict[str, JSON] = {
             **scales,
             "fusion": dict(calibrate_fusion(scaled, embedder)),
             "coverage": dict(calibrate_coverage(scaled, embedder)),
             "measured": {"chunks": index.size, "newest": index.newest_key},
         }
+        if reranker is None and "rerank" in last:
+            measured["rerank"] = last["rerank"]
+        return _with_estimate(measured, scaled, embedder, reranker)
 
     return calibrate
+
+
+def calibrated(reranker: Reranker | None) -> Callable[[Mapping[str, object]], bool]:
+    """Return whether a calibration lacks nothing that ``calibrator`` measures with a reranker."""
+
+    def complete(calibration: Mapping[str, object]) -> bool:
+        return bool(calibration) and (reranker is None or _estimated(calibration, reranker))
+
+    return complete
+
+
+def _with_estimate(
+    calibration: Mapping[str, JSON],
+    index: Index,
+    embedder: SentenceTransformerEmbedder,
+    reranker: Reranker | None,
+) -> Mapping[str, JSON]:
+    """Add the estimate of a reranker, unless the calibration has it."""
+    if reranker is None or _estimated(calibration, reranker):
+        return calibration
+    fusion = Fusion.of(calibration)
+    return {**calibration, "rerank": estimate_gain(index, embedder, reranker, fusion).stored()}
+
+
+def _estimated(calibration: Mapping[str, object], reranker: Reranker) -> bool:
+    known = RerankEstimate.of(calibration)
+    return known is not None and known.fingerprint == reranker.fingerprint
 
 
 def _still_holds(measured: JSON, index: Index) -> bool:

@@ -201,7 +201,7 @@ class SentenceTransformerEmbedder:
             rows[batch] = forward(features)
 
         batches = list(token_batches([len(encoding) for encoding in encodings]))
-        workers = min(len(batches), _workers(self._model.device.type))
+        workers = min(len(batches), concurrent_batches(self._model.device.type))
         if workers == 1:
             for batch in batches:
                 encode(batch)
@@ -376,7 +376,7 @@ def number_format(device: str) -> torch.dtype:
     return torch.bfloat16 if hardware else torch.float32
 
 
-def _workers(device: str) -> int:
+def concurrent_batches(device: str) -> int:
     """Return how many batches to run concurrently: the cores divided by torch's threads.
 
     On 2 cores, two batches of one thread each encode 1.1 times the texts per second of one batch of
@@ -399,12 +399,16 @@ def _tokenizer(model: Any) -> Tokenizer:
     return tokenizer
 
 
-def token_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Yield batches of rows of similar length, longest first, of at most _BATCH_TOKENS padded."""
+def token_batches(lengths: Sequence[int], most: int = _BATCH_TOKENS) -> Iterator[list[int]]:
+    """Yield batches of rows of similar length, longest first.
+
+    :param most: padded tokens of a batch, at most _BATCH_TOKENS.
+    """
+    most = min(most, _BATCH_TOKENS)
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     start = 0
     while start < len(order):
-        rows = max(1, _BATCH_TOKENS // max(1, lengths[order[start]]))
+        rows = max(1, most // max(1, lengths[order[start]]))
         yield order[start : start + rows]
         start += rows
 

@@ -5,6 +5,7 @@
     ├── EmbedderError    the embedder cannot be loaded or used
     ├── GateError        no gate can be fitted on these rows, or the gate cannot be used
     ├── QueryError       the query cannot be searched
+    ├── RerankerError    the reranker cannot be loaded or used
     ├── RouterError      no router can be trained on these texts
     └── TrainingError    no expert can be trained on this data
 
@@ -30,6 +31,10 @@ class GateError(RetrieverError, ValueError):
 
 class QueryError(RetrieverError, ValueError):
     """The query cannot be searched: it is empty, or k is out of range."""
+
+
+class RerankerError(RetrieverError):
+    """The reranker cannot be loaded: it is missing, damaged or of an unsupported kind."""
 
 
 class RouterError(RetrieverError, ValueError):

@@ -45,10 +45,14 @@ class _Scores:
 class Searcher:
     """Searches one generation of a store. Thread-safe."""
 
-    def __init__(self, index: Index, embedder: Embedder) -> None:
+    def __init__(self, index: Index, embedder: Embedder, fusion: Fusion | None = None) -> None:
+        """Search an index.
+
+        :param fusion: weight of BM25, for a generation that is being calibrated; None for its own.
+        """
         self._index = index
         self._encoder = QueryEncoder(index, embedder)
-        self._fusion = Fusion.of(index.manifest.calibration)
+        self._fusion = fusion or Fusion.of(index.manifest.calibration)
 
     def encode(
         self, query: str, filter: Filter | None = None, vector: FloatArray | None = None

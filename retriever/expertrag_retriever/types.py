@@ -51,7 +51,8 @@ class Passage:
     cosine in [-1, 1], for an embedding expert mapped onto the base model's scale; ``lexical_score``
     is BM25 divided by the best BM25 of the query, in [0, 1]. ``page`` is the page on which it
     begins, from 1; None in a document without pages. ``page_starts``: where further pages begin in
-    it (character offsets into the document).
+    it (character offsets into the document). ``rerank_score`` ranks instead of ``score`` where a
+    reranker has read the passage (higher is better); None where none has.
     """
 
     document_id: str
@@ -68,6 +69,7 @@ class Passage:
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
     page: int | None = None
     page_starts: tuple[int, ...] = ()
+    rerank_score: float | None = None
 
     def page_at(self, offset: int) -> int | None:
         """Return the page of a character of it, given by its offset into the document."""

@@ -14,8 +14,16 @@ from expertrag.api import documents, types
 from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.api.turns import Turn
 from expertrag.api.types import EmbedRequest
-from expertrag.v1 import answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2
-from expertrag.wire import answer, common, document, events, gate, index, retrieve
+from expertrag.v1 import (
+    answer_pb2,
+    embed_pb2,
+    gate_pb2,
+    index_pb2,
+    info_pb2,
+    rerank_pb2,
+    retrieve_pb2,
+)
+from expertrag.wire import answer, common, document, events, gate, index, rerank, retrieve
 from expertrag.wire.embed import embed_from_proto, embed_to_proto
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -47,7 +55,10 @@ DECISIONS = values(
     signals=st.dictionaries(TEXT, UNIT, max_size=3),
     rewritten_question=TEXT,
 )
-PASSAGES = st.lists(values(types.Passage, metadata=METADATA, domain=optional(TEXT)), max_size=2)
+PASSAGES = st.lists(
+    values(types.Passage, metadata=METADATA, domain=optional(TEXT), rerank_score=optional(UNIT)),
+    max_size=2,
+)
 USAGES = values(types.Usage, stage_seconds=st.dictionaries(TEXT, UNIT, max_size=3))
 CITATIONS = values(types.Citation)
 LOGPROBS = st.lists(
@@ -113,6 +124,18 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
         retrieve.result_to_proto,
         retrieve.result_from_proto,
         values(types.RetrieveResult, passages=PASSAGES.map(tuple), rewritten_query=TEXT),
+    ),
+    (
+        rerank.rerank_to_proto,
+        rerank.rerank_from_proto,
+        values(types.RerankRequest, texts=st.lists(TEXT, max_size=3).map(tuple)),
+    ),
+    (
+        rerank.ranks_to_proto,
+        rerank.ranks_from_proto,
+        values(
+            types.RerankResult, ranks=st.lists(values(types.Rank, text=TEXT), max_size=3).map(tuple)
+        ),
     ),
     (
         index.document_to_proto,
@@ -234,6 +257,7 @@ def test_every_enum_value_has_a_number() -> None:
         (types.GateMode, gate.MODES),
         (types.GateAction, gate.ACTIONS),
         (types.SearchMode, retrieve.SEARCH_MODES),
+        (types.RerankMode, retrieve.RERANK_MODES),
         (types.FinishReason, answer.FINISH_REASONS),
     ]:
         for value in enum:
@@ -283,12 +307,22 @@ def test_embed_roles() -> None:
     assert embed_from_proto(embed_pb2.EmbedRequest(texts=["a"])).role == "document"
 
 
+def test_a_text_is_cut_unless_the_message_says_no() -> None:
+    message = rerank_pb2.RerankRequest(query="q", texts=["a"])
+    assert rerank.rerank_from_proto(message).truncate
+    message.truncate = False
+    assert not rerank.rerank_from_proto(message).truncate
+
+
 def test_messages_have_all_fields_of_the_values() -> None:
     """Messages have the same field names as values, except for nesting in the question."""
     pairs: list[tuple[type[Any], Any]] = [
         (types.Passage, retrieve_pb2.Passage),
         (types.Sampling, answer_pb2.Sampling),
         (types.Usage, answer_pb2.Usage),
+        (types.RetrieveResult, retrieve_pb2.RetrieveResponse),
+        (types.RerankResult, rerank_pb2.RerankResponse),
+        (types.Rank, rerank_pb2.Rank),
         (types.Citation, answer_pb2.Citation),
         (types.Answer, answer_pb2.AnswerResponse),
         (types.DoneEvent, answer_pb2.Done),

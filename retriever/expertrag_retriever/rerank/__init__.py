@@ -1,0 +1,1 @@
+"""Reranking: a second look at the candidates of a search, by a model that reads both texts."""

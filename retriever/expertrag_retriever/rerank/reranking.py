@@ -1,0 +1,107 @@
+"""The step after a search: rerank its best candidates, unless there is no time for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from expertrag_retriever.types import Passage, SearchResult
+
+if TYPE_CHECKING:
+    from expertrag_retriever.rerank.base import Reranker
+
+CANDIDATES = 20
+DEADLINE_S = 1.0
+
+_SAMPLE_QUERY = "How long is the notice period?"
+_SAMPLE_TEXT = "Either party may end the agreement in writing, three months before a quarter ends. "
+_SAMPLE = (_SAMPLE_TEXT * 8,) * 4
+_RECENT = 0.2
+"""Weight of the latest call in the mean time of a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """The result of a search in its final order, how many candidates were reranked, why not."""
+
+    found: SearchResult
+    candidates: int = 0
+    skipped: str = ""
+
+
+class Reranking:
+    """Reranks candidates within a time limit. Thread-safe.
+
+    The time is predicted before: from the number of tokens, and the mean time that a token took
+    lately, with whatever else the machine does.
+    """
+
+    def __init__(
+        self, reranker: Reranker, candidates: int = CANDIDATES, deadline_s: float = DEADLINE_S
+    ) -> None:
+        """Measure the reranker on a sample.
+
+        :param candidates: most passages of a search to rerank.
+        :param deadline_s: seconds that this may take.
+        """
+        self.reranker = reranker
+        self.candidates = candidates
+        self._deadline_s = deadline_s
+        self._lock = threading.Lock()
+        self._token_s = 0.0
+        tokens = self._tokens(_SAMPLE_QUERY, _SAMPLE)
+        for _ in range(2):  # the first call also loads code
+            self._token_s = self._timed(_SAMPLE_QUERY, _SAMPLE)[1] / tokens
+
+    def depth(self, k: int) -> int:
+        """Return the number of passages to search for, if ``k`` are wanted."""
+        return max(k, self.candidates)
+
+    def apply(self, query: str, found: SearchResult, time_left_s: float | None = None) -> Reranked:
+        """Rerank the candidates; passages beyond them follow in the order of the search.
+
+        :param time_left_s: seconds that the caller has; None without a limit.
+        """
+        candidates = found.passages[: self.candidates]
+        texts = [embedded_text(passage) for passage in candidates]
+        if not texts:
+            return Reranked(found)
+        room_s = self._deadline_s if time_left_s is None else min(self._deadline_s, time_left_s)
+        tokens = self._tokens(query, texts)
+        needed_s = self._token_s * tokens
+        if needed_s > room_s:
+            return Reranked(found, skipped=f"it would take {needed_s:.2f} s of {room_s:.2f} s")
+        scores, seconds = self._timed(query, texts)
+        with self._lock:
+            self._token_s += _RECENT * (seconds / tokens - self._token_s)
+        weight = self.reranker.search_weight
+        scored = [
+            replace(passage, rerank_score=float(score) + weight * passage.score)
+            for passage, score in zip(candidates, scores, strict=True)
+        ]
+        scored.sort(key=_rerank_score, reverse=True)  # stable: equal scores keep the search's order
+        passages = (*scored, *found.passages[self.candidates :])
+        return Reranked(replace(found, passages=passages), len(scored))
+
+    def _timed(self, query: str, texts: Sequence[str]) -> tuple[list[float], float]:
+        """Return the scores of texts, and the seconds that they took."""
+        started = time.perf_counter()
+        scores: list[float] = self.reranker.score(query, texts).tolist()
+        return scores, time.perf_counter() - started
+
+    def _tokens(self, query: str, texts: Sequence[str]) -> int:
+        longest = self.reranker.max_tokens
+        return sum(min(longest, count) for count in self.reranker.count_tokens(query, texts))
+
+
+def embedded_text(passage: Passage) -> str:
+    """Return the text of a passage as the embedder sees it: its title, then its text."""
+    return f"{passage.title}\n{passage.text}" if passage.title else passage.text
+
+
+def _rerank_score(passage: Passage) -> float:
+    assert passage.rerank_score is not None, "every candidate was scored"
+    return passage.rerank_score
