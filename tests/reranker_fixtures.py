@@ -47,7 +47,12 @@ def reranker_bundle(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory)
 
     from expertrag_retriever.experts.bundle import Base
     from expertrag_retriever.fingerprint import folder_fingerprint
-    from expertrag_retriever.rerank.bundle import RerankerSettings, open_network, save_bundle
+    from expertrag_retriever.rerank.bundle import (
+        RerankerForm,
+        RerankerSettings,
+        open_network,
+        save_bundle,
+    )
 
     torch.manual_seed(2)
     network, _ = open_network(minilm_path, rank=4, max_tokens=128)
@@ -56,5 +61,11 @@ def reranker_bundle(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory)
             parameter.data = torch.randn_like(parameter) * 0.02
     folder = tmp_path_factory.mktemp("reranker")
     base = Base("all-minilm-l6-v2", folder_fingerprint(minilm_path))
-    save_bundle(network.trained(), RerankerSettings(4, 128, 2.0), base, folder, {})
+    save_bundle(
+        network.trained(),
+        RerankerSettings(RerankerForm.CROSS_ENCODER, 128, 2.0, rank=4),
+        base,
+        folder,
+        {},
+    )
     return folder

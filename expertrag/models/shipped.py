@@ -16,7 +16,7 @@ SHIPPED: tuple[str, ...] = ("minilm-domains",)
 """Names of the expert bundles, which are also embedder names."""
 
 
-SHIPPED_RERANKERS: tuple[str, ...] = ("minilm-reranker",)
+SHIPPED_RERANKERS: tuple[str, ...] = ("minilm-tokens",)
 """Names of the shipped rerankers; the first is the one of ``--reranker auto`` and ``on``."""
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from expertrag_index.lexical import STOP_WORDS, query_terms
 from expertrag_retriever.pseudo import pseudo_query
-from expertrag_retriever.rerank.reranking import CANDIDATES, embedded_text
+from expertrag_retriever.rerank.reranking import CANDIDATES, embedded_text, join_scores
 from expertrag_retriever.search import Searcher
 
 if TYPE_CHECKING:
@@ -87,11 +87,8 @@ def estimate_gain(
     for question, document in _questions(index):
         found = searcher.search(question, k=CANDIDATES).passages
         scores = reranker.score(question, [embedded_text(passage) for passage in found])
-        weight = reranker.search_weight
-        order = sorted(
-            range(len(found)),
-            key=lambda row: -(float(scores[row]) + weight * found[row].score),
-        )
+        joined = join_scores(found, scores.tolist(), reranker.search_weight)
+        order = sorted(range(len(found)), key=lambda row: -joined[row])
         before.append(_ndcg(found, document))
         after.append(_ndcg([found[row] for row in order], document))
     count = len(before)

@@ -43,10 +43,7 @@ def load_reranker(
 
 
 def _bundle(folder: Path, name: str, resolve: Callable[[str], str]) -> CrossEncoderReranker:
-    from expertrag_retriever.rerank.network import BertPairs
-
     _, base = read_settings(folder)
     source = Path(resolve(base.name))
-    network, tokens, settings = load_bundle(folder, source, folder_fingerprint(source))
-    pairs = BertPairs(network, tokens)
+    pairs, settings = load_bundle(folder, source, folder_fingerprint(source))
     return CrossEncoderReranker(name, folder_fingerprint(folder), pairs, settings.search_weight)

@@ -6,22 +6,16 @@ N pairs, L tokens of the longest, H hidden, R rank, I in, O out
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer
 from torch import nn
 
 from expertrag_index.types import FloatArray
 from expertrag_retriever.bert import Bert
+from expertrag_retriever.rerank.tokens import PairFeatures, PairTokens
 
-MOST_QUERY_TOKENS = 64
-"""A longer query is cut, so that room is left for the text."""
-
-_SPECIAL = 3  # [CLS] query [SEP] text [SEP]
 _MATRICES = (
     "attention.self.query",
     "attention.self.key",
@@ -58,15 +52,6 @@ class LowRankUpdate(nn.Module):
         return self.base
 
 
-@dataclass(frozen=True, slots=True)
-class PairFeatures:
-    """Token ids, attention mask and token types (1 in the text) of pairs, (N, L) each."""
-
-    ids: torch.Tensor
-    mask: torch.Tensor
-    kinds: torch.Tensor
-
-
 class CrossEncoderNetwork(nn.Module):
     """Scores a pair from the first token's state and the mean state of the text's tokens."""
 
@@ -101,51 +86,6 @@ class CrossEncoderNetwork(nn.Module):
             for name, part in list(owner.named_children()):
                 if isinstance(part, LowRankUpdate):
                     setattr(owner, name, part.merged())
-
-
-class PairTokens:
-    """Makes the features of pairs with a BERT tokenizer. Thread-safe: it is never modified."""
-
-    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
-        """Cut the text of a pair so that it has at most ``max_tokens`` tokens."""
-        self._tokenizer = tokenizer
-        self.max_tokens = max_tokens
-        self._first = tokenizer.token_to_id("[CLS]")
-        self._end = tokenizer.token_to_id("[SEP]")
-
-    def count(self, query: str, texts: Sequence[str]) -> list[int]:
-        """Count the tokens of each pair, the text without truncation."""
-        own = len(self._query(query)) + _SPECIAL
-        return [own + len(row) for row in self._ids(texts)]
-
-    def features(self, query: str, texts: Sequence[str]) -> PairFeatures:
-        """Pad pairs of one query to the longest of them."""
-        return self.of_pairs([(query, texts)])
-
-    def of_pairs(self, groups: Sequence[tuple[str, Sequence[str]]]) -> PairFeatures:
-        """Pad pairs of several queries, each with its texts, to the longest of them."""
-        rows = [
-            (head, text[: self.max_tokens - len(head) - 1])
-            for query, texts in groups
-            for head in ([self._first, *self._query(query), self._end],)
-            for text in self._ids(texts)
-        ]
-        longest = max(len(head) + len(text) + 1 for head, text in rows)
-        ids = torch.zeros(len(rows), longest, dtype=torch.int64)
-        mask, kinds = torch.zeros_like(ids), torch.zeros_like(ids)
-        for row, (head, text) in enumerate(rows):
-            end = len(head) + len(text) + 1
-            ids[row, :end] = torch.tensor([*head, *text, self._end])
-            mask[row, :end] = 1
-            kinds[row, len(head) : end] = 1
-        return PairFeatures(ids, mask, kinds)
-
-    def _query(self, query: str) -> list[int]:
-        return next(self._ids([query]))[:MOST_QUERY_TOKENS]
-
-    def _ids(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        found: Any = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return (encoding.ids for encoding in found)
 
 
 class BertPairs:

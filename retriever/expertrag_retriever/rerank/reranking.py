@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from expertrag_index.types import FloatArray
 from expertrag_retriever.types import Passage, SearchResult
 
 if TYPE_CHECKING:
@@ -77,10 +80,10 @@ class Reranking:
         scores, seconds = self._timed(query, texts)
         with self._lock:
             self._token_s += _RECENT * (seconds / tokens - self._token_s)
-        weight = self.reranker.search_weight
+        joined = join_scores(candidates, scores, self.reranker.search_weight)
         scored = [
-            replace(passage, rerank_score=float(score) + weight * passage.score)
-            for passage, score in zip(candidates, scores, strict=True)
+            replace(passage, rerank_score=score)
+            for passage, score in zip(candidates, joined, strict=True)
         ]
         scored.sort(key=_rerank_score, reverse=True)  # stable: equal scores keep the search's order
         passages = (*scored, *found.passages[self.candidates :])
@@ -95,6 +98,25 @@ class Reranking:
     def _tokens(self, query: str, texts: Sequence[str]) -> int:
         longest = self.reranker.max_tokens
         return sum(min(longest, count) for count in self.reranker.count_tokens(query, texts))
+
+
+def join_scores(
+    passages: Sequence[Passage], scores: Sequence[float], search_weight: float
+) -> list[float]:
+    """Add the search's scores, standardised among the candidates, to the reranker's."""
+    if not search_weight:
+        return list(scores)
+    searched = standardised([passage.score for passage in passages])
+    joined: list[float] = (np.array(scores) + search_weight * searched).tolist()
+    return joined
+
+
+def standardised(scores: Sequence[float]) -> FloatArray:
+    """Scale scores to mean 0 and standard deviation 1; equal ones to 0."""
+    found = np.array(scores, np.float32)
+    spread = float(found.std()) or 1.0
+    scaled: FloatArray = (found - found.mean()) / spread
+    return scaled
 
 
 def embedded_text(passage: Passage) -> str:

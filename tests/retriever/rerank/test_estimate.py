@@ -108,5 +108,3 @@ def test_a_build_keeps_the_estimate_until_the_store_changes(
 def _estimate(store: Path) -> RerankEstimate | None:
     with Index.open(store) as index:
         return RerankEstimate.of(index.manifest.calibration)
-
-

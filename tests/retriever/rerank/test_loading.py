@@ -62,7 +62,7 @@ def test_a_missing_folder_is_named(name: str) -> None:
 def test_a_damaged_folder_says_what_to_do(cross_encoder_folder: Path, tmp_path: Path) -> None:
     copied = Path(shutil.copytree(cross_encoder_folder, tmp_path / "copy"))
     (copied / "model.safetensors").write_bytes(b"nothing")
-    with pytest.raises(RerankerError, match="cannot load reranker .*: name the folder"):
+    with pytest.raises(RerankerError, match=r"cannot load reranker .*: name the folder"):
         load_reranker(str(copied))
 
 
@@ -93,7 +93,7 @@ def test_a_damaged_bundle_is_found_before_it_is_parsed(
 ) -> None:
     copied = Path(shutil.copytree(reranker_bundle, tmp_path / "copy"))
     (copied / WEIGHTS).write_bytes((copied / WEIGHTS).read_bytes()[:-1] + b"?")
-    with pytest.raises(RerankerError, match="is damaged .* train it again"):
+    with pytest.raises(RerankerError, match=r"is damaged .* train it again"):
         read_settings(copied)
 
 

@@ -55,10 +55,14 @@ def test_candidates_are_ranked_by_the_reranker() -> None:
     assert [item.score for item in done.found.passages] == [-1000.0, -2000.0, 0.0, -3000.0]
 
 
-def test_the_scores_of_the_search_may_count() -> None:
-    done = reranking(weight=1.0).apply("q", found("a", "aaa", "aa"))
+def test_the_standardised_scores_of_the_search_may_count() -> None:
+    result = found("a", "aaa", "aa")
+    done = reranking(weight=4.0).apply("q", result)
     assert order(done.found) == ["0", "1", "2"]
-    assert done.found.passages[1].rerank_score == 3.0 - 1000.0
+    searched = np.array([passage.score for passage in result.passages])
+    standard = (searched - searched.mean()) / searched.std()
+    wanted = np.array([1.0, 3.0, 2.0]) + 4 * standard
+    assert [item.rerank_score for item in done.found.passages] == pytest.approx(wanted)
 
 
 def test_equal_scores_keep_the_order_of_the_search() -> None:
