@@ -160,7 +160,7 @@ MAKERS: Mapping[str, tuple[int, Callable[[random.Random], Message]]] = {
         lambda rng: rerank_pb2.RerankRequest(
             query=text(rng),
             texts=[text(rng), text(rng)],
-            truncate=rng.choice((None, True, False)),
+            truncate=rng.random() < 0.5,
             raw_scores=rng.random() < 0.5,
             return_text=rng.random() < 0.5,
         ),

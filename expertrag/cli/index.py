@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from expertrag.api.types import IndexStats
     from expertrag_index.build import IndexWriter
     from expertrag_index.types import BuildReport, Document, Group, LoadFailure
+    from expertrag_retriever.rerank.estimate import RerankEstimate
 
 MAX_FILE_MB, MAX_FILE_S = 32, 120.0
 """Defaults of ``--max-file-mb`` and ``--max-file-s``. A test checks that they equal the loaders'
@@ -250,10 +251,14 @@ def stats(store: Path, as_json: bool) -> None:
     """Describe the published generation of a store."""
     from expertrag.answer.served_index import describe
     from expertrag_index.index import Index
+    from expertrag_retriever.rerank.estimate import RerankEstimate
 
     with Index.open(store) as opened:
         found, groups = describe(opened), opened.groups()
-    print_found({**asdict(found), "groups": groups}, as_json, _stats_lines(found, groups))
+        estimate = RerankEstimate.of(opened.manifest.calibration)
+    lines = itertools.chain(_stats_lines(found, groups), _estimate_lines(estimate))
+    about = {**asdict(found), "groups": groups, "rerank": estimate}
+    print_found(about, as_json, lines)
 
 
 def _stats_lines(found: IndexStats, groups: Sequence[Group]) -> Iterator[str]:
@@ -274,6 +279,15 @@ def _stats_lines(found: IndexStats, groups: Sequence[Group]) -> Iterator[str]:
         yield f"  and {len(groups) - _SHOWN_GROUPS:,} more groups; all with --json"
     if found.degraded:
         yield f"degraded         {found.degraded}"
+
+
+def _estimate_lines(known: RerankEstimate | None) -> Iterator[str]:
+    if known is not None:
+        yield (
+            f"reranker         {'on' if known.helps else 'off'} under auto: {known.reranker} "
+            f"changes nDCG@10 from {known.search:.3f} to {known.reranked:.3f} on "
+            f"{known.questions} questions made of the store"
+        )
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -301,8 +315,13 @@ def search(
     from expertrag.api import validation
     from expertrag.api.types import RerankMode, RetrieveRequest, SearchMode
 
-    asked = SearchMode(mode), RerankMode(rerank)
-    request = RetrieveRequest(query, config.search.k, metadata_filter or {}, *asked)
+    request = RetrieveRequest(
+        query,
+        config.search.k,
+        metadata_filter or {},
+        SearchMode(mode),
+        rerank=RerankMode(rerank),
+    )
     validation.check_retrieve(request)
     _need_store(store)  # before torch is imported
     from expertrag.answer.searching import search_store

@@ -34,8 +34,7 @@ class PairTokens:
         """Cut what is longer than ``max_tokens``: a pair at the end of its text, or a text."""
         self._tokenizer = tokenizer
         self.max_tokens = max_tokens
-        self._first = tokenizer.token_to_id("[CLS]")
-        self._end = tokenizer.token_to_id("[SEP]")
+        self._first, self._end = (_id(tokenizer, name) for name in ("[CLS]", "[SEP]"))
 
     def count(self, query: str, texts: Sequence[str]) -> list[int]:
         """Count the tokens of each pair, the text without truncation."""
@@ -75,6 +74,12 @@ class PairTokens:
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         found: Any = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in found]
+
+
+def _id(tokenizer: Tokenizer, name: str) -> int:
+    found = tokenizer.token_to_id(name)
+    assert found is not None, f"a BERT vocabulary has {name}"
+    return int(found)
 
 
 def padded(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:

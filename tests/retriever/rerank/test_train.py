@@ -87,7 +87,7 @@ def test_it_learns_and_describes_itself(trained: Path, minilm_path: Path) -> Non
     assert sum(path.stat().st_size for path in trained.iterdir()) < 10 << 20
     reranker = load_reranker(str(trained), resolve=lambda _: str(minilm_path))
     group = colour_group(40)
-    joined = reranker.score(group.query, group.texts) + 1.5 * np.array(group.search)
+    joined = reranker.score(group.query, group.texts) + 1.5 * np.array(group.search, np.float32)
     assert group_ndcg(group.relevant, joined) > 0.4
 
 

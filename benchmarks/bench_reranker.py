@@ -1,0 +1,105 @@
+"""Time to rerank the candidates of a search, beside the search itself, on this machine's cores.
+
+    python benchmarks/bench_reranker.py --data ../shared/data --json benchmarks/results/reranking.json
+
+Queries of test splits, drawn evenly; for each, hybrid search with its embedding, and the reranking
+of its 20 best chunks: median and 90th percentile in milliseconds. Stores are kept in --cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import results_file
+
+from expertrag import models
+from expertrag.cli.progress import progress
+from expertrag.data.datasets import load_dataset, sample
+from expertrag.eval.stores import build_store
+from expertrag.runtime.threads import share_cores
+from expertrag_index import Index
+from expertrag_retriever import Searcher, load_embedder
+from expertrag_retriever.cores import available_cores
+from expertrag_retriever.rerank.loading import load_reranker
+from expertrag_retriever.rerank.reranking import CANDIDATES, embedded_text
+
+T = TypeVar("T")
+LIMIT_MS = 250.0
+CODE = (*results_file.SEARCH, "benchmarks/bench_reranker.py")
+
+
+def main() -> int:
+    """Run the benchmark; the exit code is 1 if reranking takes longer than asked."""
+    parser = results_file.parser(__doc__, "--data")
+    parser.add_argument("--reranker", default=models.SHIPPED_RERANKERS[0], help="name or folder")
+    parser.add_argument("--sets", type=lambda names: names.split(","), default=["squad2", "tatqa"])
+    parser.add_argument("--queries", type=int, default=40, help="of each data set")
+    parser.add_argument("--cache", type=Path, default=Path(".cache/bench_search"))
+    options = parser.parse_args()
+    share_cores()
+    search_ms, rerank_ms, tokens = timed(options)
+    summary = {
+        "reranker": options.reranker,
+        "candidates": CANDIDATES,
+        "cores": available_cores(),
+        "load": round(os.getloadavg()[0], 1),
+        "queries": len(search_ms),
+        "tokens": round(float(np.mean(tokens))),
+        "search_ms": percentiles(search_ms),
+        "rerank_ms": percentiles(rerank_ms),
+        "passed": float(np.median(rerank_ms)) <= LIMIT_MS,
+    }
+    for name, value in summary.items():
+        print(f"{name:<12} {value}")
+    results_file.write(options.json, summary, CODE)
+    return 0 if summary["passed"] else 1
+
+
+def timed(options: argparse.Namespace) -> tuple[list[float], list[float], list[int]]:
+    """Milliseconds of each search and each reranking, and the tokens that were reranked."""
+    embedder = load_embedder(models.ensure("all-minilm-l6-v2"))
+    name = options.reranker
+    reranker = load_reranker(models.reranker_source(name), name=name, resolve=models.resolve)
+    search_ms, rerank_ms, tokens = [], [], []
+    with progress() as report:
+        for folder in (options.data / name for name in options.sets):
+            dataset = load_dataset(folder, "test")
+            store, _ = build_store(dataset, embedder, "chunk", options.cache, report)
+            with Index.open(store) as index:
+                searcher = Searcher(index, embedder)
+                for number, query in enumerate(sample(dataset.judged, options.queries + 1, 0)):
+                    found, first = clocked(lambda: searcher.search(query.text, k=CANDIDATES))  # noqa: B023
+                    texts = [embedded_text(passage) for passage in found.passages]
+                    _, second = clocked(lambda: reranker.score(query.text, texts))  # noqa: B023
+                    if number:  # the first loads code
+                        search_ms.append(first)
+                        rerank_ms.append(second)
+                        counted = reranker.count_tokens(query.text, texts)
+                        tokens.append(sum(min(reranker.max_tokens, one) for one in counted))
+    return search_ms, rerank_ms, tokens
+
+
+def clocked(work: Callable[[], T]) -> tuple[T, float]:
+    """Return what a call returns, and its milliseconds."""
+    started = time.perf_counter()
+    result = work()
+    return result, (time.perf_counter() - started) * 1000
+
+
+def percentiles(values: list[float]) -> dict[str, float]:
+    """Median and 90th percentile."""
+    return {
+        "median": round(float(np.median(values)), 1),
+        "p90": round(float(np.percentile(values, 90)), 1),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
