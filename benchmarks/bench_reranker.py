@@ -1,6 +1,6 @@
 """Time to rerank the candidates of a search, beside the search itself, on this machine's cores.
 
-    python benchmarks/bench_reranker.py --data ../shared/data --json benchmarks/results/reranking.json
+    python benchmarks/bench_reranker.py --data ../shared/data --json FILE
 
 Queries of test splits, drawn evenly; for each, hybrid search with its embedding, and the reranking
 of its 20 best chunks: median and 90th percentile in milliseconds. Stores are kept in --cache.
