@@ -104,6 +104,8 @@ TABLES = (
     Table("service", "stages", "service", speed_tables.stages),
     Table("guide/store", "store", "store", speed_tables.store),
     Table("guide/store", "restricted", "store", speed_tables.restricted),
+    Table("reranker", "reranker", "reranker", training_tables.reranker),
+    Table("reranker", "curve", "reranker_curve", training_tables.reranker_curve),
     Table("search", "chunks", "search", training_tables.chunks),
     Table("search", "documents", "evaluation", training_tables.documents, ("retrieval",)),
 )

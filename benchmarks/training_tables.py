@@ -179,3 +179,34 @@ def reader_experts(results: Mapping[str, Any]) -> Iterator[str]:
         right = by[names[0]]["after"]["mean"]
         first = f"{routed['n']} | {routed['mean']:.2f} | {right:.2f}"
         yield f"| {domain} | {first} | {' | '.join(cells)} |"
+
+
+def reranker(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each split: hybrid search, reranked, and what the build's estimate says."""
+    yield from head("set | queries | hybrid | reranked | gain | estimated | auto")
+    for row in results["rows"]:
+        split = "" if row["split"] == "test" else f" ({row['split']})"
+        used = f"{row['auto']:.3f}"
+        gain = f"{row['reranked'] - row['hybrid']:+.3f} ± {row['error']:.3f}"
+        yield (
+            f"| {row['name']}{split} | {row['queries']:,} | {row['hybrid']:.3f} "
+            f"| {row['reranked']:.3f} | {gain} "
+            f"| {row['estimate']:+.3f} | {used if row['helps'] else f'{used}, off'} |"
+        )
+    count = len(results["rows"])
+    before, after, auto = (
+        sum(row[name] for row in results["rows"]) / count for name in ("hybrid", "reranked", "auto")
+    )
+    yield (
+        f"| **mean** | | {before:.3f} | {after:.3f} | {results['mean_gain']:+.3f} | | {auto:.3f} |"
+    )
+
+
+def reranker_curve(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each point of a training, with the data sets that were left out."""
+    sets = list(results["dev_queries"])
+    yield from head(f"queries learnt from | {' | '.join(sets)} | mean")
+    for point in results["points"]:
+        values = [point["dev"][name] for name in sets]
+        cells = " | ".join(f"{value:.3f}" for value in values)
+        yield f"| {point['queries']:,} | {cells} | {sum(values) / len(values):.3f} |"

@@ -84,7 +84,7 @@ def group_source(
     queries = list(dict.fromkeys(pair.query for pair in (*source.pairs, *held_out.pairs)))
     with Index.open(store, embedder_fingerprint=embedder.fingerprint) as index:
         searcher = Searcher(index, embedder)
-        found = dict(_groups(searcher, queries, answers, advance))
+        found = dict(candidate_groups(searcher, queries, answers, advance))
     held = {pair.query for pair in held_out.pairs}
     return GroupedSource(
         source.name,
@@ -94,12 +94,16 @@ def group_source(
     )
 
 
-def _groups(
+def candidate_groups(
     searcher: Searcher,
     queries: Sequence[str],
     answers: Mapping[str, frozenset[str]],
     advance: Callable[[int, int], None],
 ) -> Iterator[tuple[str, CandidateGroup]]:
+    """Search for queries, and yield each with its group; those without one are left out.
+
+    :param answers: ids of the documents that answer a query.
+    """
     for done, query in enumerate(queries, 1):
         passages = searcher.search(query, k=CANDIDATES).passages
         relevant = tuple(item.document_id in answers[query] for item in passages)
