@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from serving_fixtures import OpenPipeline, PacedGenerator, StartServer
 
 from expertrag.answer.rerank import ServedReranker
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.client import Client
+from expertrag.api.types import RerankMode, RerankResult, RetrieveResult
+from expertrag.client import AsyncClient, Client
+from expertrag.integrations.langchain import ExpertRAGRetriever
 from expertrag_retriever.rerank.loading import load_reranker
 from expertrag_retriever.rerank.reranking import Reranking
 
@@ -94,6 +97,24 @@ def test_an_answer_reports_the_reranking(client: Client) -> None:
     plain = client.answer(QUERY, mode="always", k=2, rerank="off")
     assert plain.usage.reranked == 0
     assert "rerank" not in plain.usage.stage_seconds
+
+
+def test_both_clients_and_langchain_see_the_scores(
+    open_pipeline: OpenPipeline, start_server: StartServer, served: ServedReranker
+) -> None:
+    address = start_server(lambda: open_pipeline(reranker=served)).address
+
+    async def ask() -> tuple[RerankResult, RetrieveResult]:
+        async with AsyncClient(address) as twin:
+            return await twin.rerank(QUERY, TEXTS), await twin.retrieve(QUERY, k=3)
+
+    ranked, found = asyncio.run(ask())
+    with Client(address) as client:
+        assert client.rerank(QUERY, TEXTS) == ranked
+        first, *_ = ExpertRAGRetriever(client=client, k=3).invoke(QUERY)
+        assert first.metadata["rerank_score"] == found.passages[0].rerank_score
+        plain, *_ = ExpertRAGRetriever(client=client, k=3, rerank=RerankMode.OFF).invoke(QUERY)
+        assert "rerank_score" not in plain.metadata
 
 
 def test_without_time_the_search_keeps_its_order(
