@@ -62,7 +62,13 @@ class RerankRecipe:
 
 RERANK_PROFILES = {
     "small": RerankRecipe(
-        most_groups=160, epochs=1, negatives=3, most_dev=24, max_tokens=96, evaluations=2
+        most_groups=160,
+        epochs=2,
+        negatives=3,
+        most_dev=24,
+        max_tokens=96,
+        learning_rate=2e-3,
+        evaluations=4,
     ),
     "full": RerankRecipe(),
 }
