@@ -59,7 +59,9 @@ def _set_one(message: Message, rng: random.Random) -> None:
         return
     field: Any = rng.choice(fields)
     if field.message_type is not None:
-        _set_one(getattr(message, field.name), rng)
+        part = getattr(message, field.name)
+        for item in _repeated(part, rng) if field.is_repeated else [part]:
+            _set_one(item, rng)
         return
     make = _VALUES[field.type]
     if field.is_repeated:
@@ -68,6 +70,12 @@ def _set_one(message: Message, rng: random.Random) -> None:
         getattr(message, field.name).extend(_short(make(rng)) for _ in range(count))
     else:
         setattr(message, field.name, make(rng))
+
+
+def _repeated(items: Any, rng: random.Random) -> list[Message]:
+    """Give a repeated field of messages another length; return the messages."""
+    del items[:]
+    return [items.add() for _ in range(rng.choice((0, 1, 3, 300)))]
 
 
 def _short(value: Any) -> Any:
