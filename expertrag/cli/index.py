@@ -407,11 +407,14 @@ def opener(
     store: Path,
     config: Config,
     report: Callable[[str, int, int | None], None],
-    lock_wait_s: float = LOCK_WAIT_S,
+    lock_wait_s: float | None = None,
     *,
     migrating: bool = False,
 ) -> Callable[[], IndexWriter]:
-    """Load the embedder, and return what opens the store for writing, as often as needed."""
+    """Load the embedder, and return what opens the store for writing, as often as needed.
+
+    :param lock_wait_s: seconds to wait for another writer; None for ``LOCK_WAIT_S``.
+    """
     from expertrag.answer.embedders import open_embedder
     from expertrag.answer.rerank import open_reranker
     from expertrag_index.build import IndexWriter
@@ -419,13 +422,14 @@ def opener(
     from expertrag_retriever.calibrate import calibrated, calibrator
 
     embedder, reranker = open_embedder(config.model, store), open_reranker(config.model)
+    wait_s = LOCK_WAIT_S if lock_wait_s is None else lock_wait_s
     return functools.partial(
         IndexWriter.open,
         store,
         embedder,
         calibrate=calibrator(embedder, reranker),
         progress=report,
-        settings=WriterSettings(lock_wait_s=lock_wait_s, calibrated=calibrated(reranker)),
+        settings=WriterSettings(lock_wait_s=wait_s, calibrated=calibrated(reranker)),
         migrating=migrating,
     )
 

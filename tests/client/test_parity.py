@@ -75,9 +75,9 @@ def test_answers_are_equal(local: Client, remote: Client, mode: str) -> None:
         assert here.usage.lm_calls == 1
 
 
-@pytest.mark.parametrize("question", ["How many do they get?", "Thanks!"])
+@pytest.mark.parametrize("question", ["What does it need?", "Thanks!"])
 def test_answers_in_a_conversation_are_equal(local: Client, remote: Client, question: str) -> None:
-    history = [Turn.user("Do employees of Northwind get paid leave?"), Turn.assistant("Yes.")]
+    history = [Turn.user("What is compost?"), Turn.assistant("Rotten plants.")]
     options: dict[str, Any] = {"history": history, "k": 2, "max_tokens": 8}
     here = local.answer(question, **options)
     assert timeless(remote.answer(question, **options)) == timeless(here)
@@ -88,7 +88,7 @@ def test_answers_in_a_conversation_are_equal(local: Client, remote: Client, ques
     )
     thanks = question == "Thanks!"
     assert here.decision.rewritten_question == ("" if thanks else found.rewritten_query)
-    assert thanks or "Northwind" in found.rewritten_query
+    assert thanks or found.rewritten_query == "What does compost need?"
 
 
 @pytest.mark.parametrize("mode", ["never", "always", "strict"])
