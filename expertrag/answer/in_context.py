@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from expertrag.api.turns import Turn, TurnRole
 from expertrag.conversation.about import is_about_conversation
 from expertrag.conversation.rewrite import rewrite, subject_of
+from expertrag_index.language import is_english
 
 if TYPE_CHECKING:
     from expertrag.answer.served_index import View
@@ -57,6 +58,8 @@ def read_in_context(
         return Asked(message, message)
     if is_about_conversation(message):
         return Asked(message, message, turns, about_conversation=True)
+    if is_english(message) is False:  # the rules are
+        return Asked(message, message, turns)
     known: dict[str, QueryVectors] = {}
 
     def evidence(question: str) -> float:

@@ -65,6 +65,11 @@ def test_a_change_of_subject_is_left_alone(open_pipeline: OpenPipeline) -> None:
     assert found.passages[0].document_id == "office/leave"
 
 
+def test_a_question_in_another_language_is_left_alone(open_pipeline: OpenPipeline) -> None:
+    question = "Wann und wie oft werden die Rosen im Garten geschnitten, und wie macht man das?"
+    assert open_pipeline().retrieve(RetrieveRequest(question, history=ROSES)).rewritten_query == ""
+
+
 @pytest.mark.parametrize("message", ["Thanks!", "Make that shorter, please."])
 def test_messages_about_the_conversation_need_no_search(
     open_pipeline: OpenPipeline, message: str

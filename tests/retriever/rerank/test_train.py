@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from expertrag_retriever import SentenceTransformerEmbedder
 
 RECIPE = RerankRecipe(
-    epochs=4, batch=4, negatives=3, rank=4, max_tokens=32, evaluations=4, learning_rate=5e-3
+    epochs=3, batch=4, negatives=3, rank=4, max_tokens=32, evaluations=4, learning_rate=5e-3
 )
 COLOURS = ("red", "blue", "green", "white", "black", "yellow")
 
@@ -47,8 +47,8 @@ def colour_group(number: int) -> CandidateGroup:
 
 @pytest.fixture(scope="module")
 def source() -> GroupedSource:
-    groups = [colour_group(number) for number in range(44)]
-    return GroupedSource("doors", tuple(groups[:32]), tuple(groups[32:]), dropped=0)
+    groups = [colour_group(number) for number in range(36)]
+    return GroupedSource("doors", tuple(groups[:24]), tuple(groups[24:]), dropped=0)
 
 
 class Killed(Exception):
@@ -83,7 +83,7 @@ def test_it_learns_and_describes_itself(trained: Path, minilm_path: Path) -> Non
     assert before == pytest.approx(1 / np.log2(5))
     assert after > before + 0.1
     card = (trained / "README.md").read_text()
-    assert f"| doors | 32 | 12 | {before:.3f} -> {after:.3f} |" in card
+    assert f"| doors | 24 | 12 | {before:.3f} -> {after:.3f} |" in card
     assert sum(path.stat().st_size for path in trained.iterdir()) < 10 << 20
     reranker = load_reranker(str(trained), resolve=lambda _: str(minilm_path))
     group = colour_group(40)
@@ -95,7 +95,7 @@ def test_a_killed_training_resumes_to_the_same_result(
     source: GroupedSource, minilm_path: Path, trained: Path, tmp_path: Path
 ) -> None:
     def kill(stage: str, done: int, total: int | None) -> None:
-        if done == 20:
+        if done == 10:
             raise Killed
 
     out, work = tmp_path / "reranker", tmp_path / "work"
