@@ -34,8 +34,8 @@ ABOUT_DOCUMENTS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """What a rewriting must reach, in nats of evidence, because the question may stand alone.
+class EvidenceThreshold:
+    """Evidence that a rewriting must have, in nats, because the question may stand alone.
 
     ``gain``: over the question as asked. ``own``: if the question alone is not about the documents,
     its evidence plus what its rewriting has over the last question, because with a subject of the
@@ -49,12 +49,12 @@ class Bar:
 
 # Chosen on conversations made of the train splits of squad2, medquad, popqa and policyqa, and of
 # questions that their documents are not about.
-PRONOUN = Bar(-1.0, own=-8.0)
-DESCRIBED_PRONOUN = Bar(0.5, own=-5.0)
-ASPECT = Bar(-1.0, own=-5.0)
-ONE_NOUN = Bar(2.5, own=-5.0)
-SEVERAL_NOUNS = Bar(2.5, own=-2.0)
-NAMED = Bar(3.0, own=-2.0, over_last=-1.0)
+PRONOUN = EvidenceThreshold(-1.0, own=-8.0)
+DESCRIBED_PRONOUN = EvidenceThreshold(0.5, own=-5.0)
+ASPECT = EvidenceThreshold(-1.0, own=-5.0)
+ONE_NOUN = EvidenceThreshold(2.5, own=-5.0)
+SEVERAL_NOUNS = EvidenceThreshold(2.5, own=-2.0)
+NAMED = EvidenceThreshold(3.0, own=-2.0, over_last=-1.0)
 
 _MEANINGS = 3
 _BARE_WORDS = 4
@@ -83,17 +83,17 @@ class Form(StrEnum):
 class Rewriting:
     """A way to make a question stand alone.
 
-    ``bar``: what it must reach; None if the question cannot stand alone.
+    ``threshold``: of its evidence; None if the question cannot stand alone.
     """
 
     question: str
     form: Form
-    bar: Bar | None = None
+    threshold: EvidenceThreshold | None = None
 
     @property
     def likely(self) -> bool:
         """Whether it is right more often than not, without evidence."""
-        return self.bar is None or self.bar.gain < 0
+        return self.threshold is None or self.threshold.gain < 0
 
 
 def subject_of(turns: Sequence[tuple[str, str]], evidence: Evidence | None = None) -> Subject:
@@ -123,24 +123,26 @@ def rewrite(question: str, subject: Subject, evidence: Evidence | None = None) -
     found = rewritings(question, subject)
     if not found:
         return alone
-    if evidence is None or found[0].bar is None:
+    if evidence is None or found[0].threshold is None:
         return found[0] if found[0].likely else alone
     reached = (item for item in found if _reaches(item, question, subject, evidence))
     return next(reached, alone)
 
 
 def _reaches(item: Rewriting, question: str, subject: Subject, evidence: Evidence) -> bool:
-    """Return whether a rewriting reaches its bar."""
-    bar, asked = item.bar, evidence(question)
-    if bar is None:
+    """Return whether a rewriting has the evidence that it must have."""
+    threshold, asked = item.threshold, evidence(question)
+    if threshold is None:
         return True
     rewritten = evidence(item.question)
-    if rewritten - asked < bar.gain:
+    if rewritten - asked < threshold.gain:
         return False
-    if asked >= ABOUT_DOCUMENTS and bar.over_last == -math.inf:
+    if asked >= ABOUT_DOCUMENTS and threshold.over_last == -math.inf:
         return True
     over_last = rewritten - evidence(subject.question)
-    return over_last >= bar.over_last and (asked >= ABOUT_DOCUMENTS or asked + over_last >= bar.own)
+    return over_last >= threshold.over_last and (
+        asked >= ABOUT_DOCUMENTS or asked + over_last >= threshold.own
+    )
 
 
 def rewritings(question: str, subject: Subject) -> list[Rewriting]:
@@ -157,22 +159,22 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
     if resolved := _resolved(asked, subject):
         # "this song that ..." may be what the question itself describes
         describes = named or _DESCRIBES.search(asked) is not None
-        bar = DESCRIBED_PRONOUN if describes else PRONOUN
-        return [Rewriting(item, Form.ANAPHORA, bar) for item in resolved]
+        threshold = DESCRIBED_PRONOUN if describes else PRONOUN
+        return [Rewriting(item, Form.ANAPHORA, threshold) for item in resolved]
     if subject.focus is None or subject.is_named_in(asked):
         return []
     if not found and len(asked.split()) <= _BARE_WORDS:
         return [Rewriting(f"{subject.question} {asked}", Form.BARE)]
     aspects = [item for item in found if item.relational]
     if found and len(aspects) == len(found):  # "What are the symptoms?"
-        bar = ASPECT
+        threshold = ASPECT
     elif _INTRODUCES.match(asked):
         return []
     elif named:
-        bar = NAMED
+        threshold = NAMED
     else:
-        bar = ONE_NOUN if len(found) - len(aspects) < 2 else SEVERAL_NOUNS
-    return [Rewriting(f"{asked} ({subject.focus.phrase})", Form.NO_SUBJECT, bar)]
+        threshold = ONE_NOUN if len(found) - len(aspects) < 2 else SEVERAL_NOUNS
+    return [Rewriting(f"{asked} ({subject.focus.phrase})", Form.NO_SUBJECT, threshold)]
 
 
 def _likely(question: str, subject: Subject) -> Rewriting:
@@ -181,7 +183,7 @@ def _likely(question: str, subject: Subject) -> Rewriting:
     A question without a name goes on about the same.
     """
     found = rewritings(question, subject)
-    if found and found[0].bar != NAMED:
+    if found and found[0].threshold != NAMED:
         return found[0]
     return Rewriting(question, Form.ALONE)
 
