@@ -33,6 +33,7 @@ from expertrag.api.errors import (
     Unimplemented,
 )
 from expertrag.api.folding import fold
+from expertrag.api.rerank import Rank, RerankMode, RerankRequest, RerankResult
 from expertrag.api.turns import Turn, TurnRole
 from expertrag.api.types import (
     Answer,
@@ -57,10 +58,6 @@ from expertrag.api.types import (
     ItemStatus,
     Passage,
     PassagesEvent,
-    Rank,
-    RerankMode,
-    RerankRequest,
-    RerankResult,
     RetrieveRequest,
     RetrieveResult,
     Sampling,

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +62,6 @@ class Models:
         self._lock = threading.Lock()
         self._embedders: dict[str, SentenceTransformerEmbedder] = {}
         self._generator: Generator | None = None
-        self._reranker: ServedReranker | None = None
-        self._opened_reranker = False
 
     def pipeline(self, store: Path) -> Pipeline:
         """Open a store; the caller closes it.
@@ -72,7 +71,7 @@ class Models:
         config = self._config
         with self._lock:  # one after the other: ``quiet`` lets one thread load at a time
             embedder, generator = self._embedder(store), self._loaded_generator()
-            reranker = self._loaded_reranker()
+            reranker = self._reranker
         reload = replace(config.model, embedder=AUTO_EMBEDDER)
         return Pipeline(
             store,
@@ -104,11 +103,9 @@ class Models:
             self._generator = open_generator(self._config.model, self._config.gate)
         return self._generator
 
-    def _loaded_reranker(self) -> ServedReranker | None:
-        if not self._opened_reranker:
-            self._reranker = open_served_reranker(self._config.model, self._config.rerank)
-            self._opened_reranker = True
-        return self._reranker
+    @cached_property
+    def _reranker(self) -> ServedReranker | None:
+        return open_served_reranker(self._config.model, self._config.rerank)
 
 
 def open_pipeline(config: Config) -> Pipeline:

@@ -31,8 +31,9 @@ from expertrag.answer.decide import Decider, base_encoder
 from expertrag.answer.evidence import evidence_signals
 from expertrag.answer.generate import Answering
 from expertrag.answer.in_context import Asked, read_in_context
-from expertrag.answer.rerank import ServedReranker, active_on, rank_texts, searched
+from expertrag.answer.rerank import ServedReranker, rank_texts
 from expertrag.answer.route import route
+from expertrag.answer.searching import retrieved
 from expertrag.answer.served_gate import ServedGate
 from expertrag.answer.served_index import LoadEmbedder, ServedIndex, View
 from expertrag.api import validation
@@ -45,6 +46,7 @@ from expertrag.api.documents import (
     ListChunksRequest,
     ListDocumentsRequest,
 )
+from expertrag.api.rerank import RerankRequest, RerankResult
 from expertrag.api.turns import Turn
 from expertrag.api.types import (
     AnswerEvent,
@@ -56,8 +58,6 @@ from expertrag.api.types import (
     GateMode,
     IndexStats,
     Passage,
-    RerankRequest,
-    RerankResult,
     RetrieveRequest,
     RetrieveResult,
     Sampling,
@@ -74,7 +74,6 @@ from expertrag.runtime.tracing import stage_span
 
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
-    from expertrag_retriever.types import SearchResult
 
 SAMPLING = Sampling()
 
@@ -151,23 +150,19 @@ class Pipeline:
         validation.check_retrieve(request)
         started = time.perf_counter()
         with translated_errors(), self._leased() as view:
-            active = active_on(view.index.manifest.calibration, self._reranker, request.rerank)
             should_stop()
             filter = request.filter or None
             asked = read_in_context(request.query, request.history, view, filter, should_stop)
-
-            def search(k: int) -> SearchResult:
-                return view.searcher.search(
-                    asked.question,
-                    k=k,
-                    mode=request.mode,
-                    filter=filter,
-                    query_vector=asked.vectors,
-                )
-
-            done = searched(search, asked.question, request.k, active, stage_span, should_stop)
+            done = retrieved(
+                view.index,
+                view.searcher,
+                replace(request, query=asked.question),
+                self._reranker,
+                should_stop,
+                query_vector=asked.vectors,
+            )
         return RetrieveResult(
-            passages=done.found.passages[: request.k],
+            passages=done.found.passages,
             generation=done.found.generation,
             vectors_scanned=done.found.vectors_scanned,
             seconds=time.perf_counter() - started,

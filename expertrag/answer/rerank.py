@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from expertrag import models
 from expertrag.api.errors import Conflict
-from expertrag.api.types import Rank, RerankMode, RerankRequest, RerankResult
+from expertrag.api.rerank import Rank, RerankMode, RerankRequest, RerankResult
 from expertrag.api.validation import MAX_K, check_rerank, invalid
 from expertrag.config import AUTO_RERANKER, NO_RERANKER, ON_RERANKER, ModelConfig, RerankConfig
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.stop import Stop
+from expertrag_retriever.gate.odds import logistic
 from expertrag_retriever.rerank.estimate import RerankEstimate
 from expertrag_retriever.rerank.loading import load_reranker
 from expertrag_retriever.rerank.reranking import Reranked, Reranking
@@ -155,14 +155,9 @@ def rank_texts(
         should_stop()
         scores += reranker.score(request.query, request.texts[start : start + _PORTION]).tolist()
     if not request.raw_scores:
-        scores = [_logistic(score) for score in scores]
+        scores = logistic(scores).tolist()
     order = sorted(range(len(scores)), key=lambda place: -scores[place])
     texts = request.texts if request.return_text else [""] * len(scores)
     return RerankResult(
         tuple(Rank(place, scores[place], texts[place]) for place in order), reranker.name
     )
-
-
-def _logistic(score: float) -> float:
-    """Map a score to [0, 1]; written so that no exponential overflows."""
-    return 0.5 * (1 + math.tanh(score / 2))

@@ -1,20 +1,26 @@
-"""Search one store once, without a server or a language model."""
+"""Search a store without an answer: for a pipeline, or once, without a language model."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from expertrag.answer.embedders import open_embedder
-from expertrag.answer.rerank import active_on, open_served_reranker, searched
-from expertrag.api.types import RerankMode, RetrieveRequest
+from expertrag.answer.rerank import ServedReranker, active_on, open_served_reranker, searched
+from expertrag.api.rerank import RerankMode
+from expertrag.api.types import RetrieveRequest
 from expertrag.config import Config
+from expertrag.llm.base import ShouldStop, never_stop
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.tracing import stage_span
 from expertrag_index.index import Index
 from expertrag_retriever.rerank.reranking import Reranked
 from expertrag_retriever.search import Searcher
-from expertrag_retriever.types import SearchResult
+
+if TYPE_CHECKING:
+    from expertrag_retriever.partitions import QueryVectors
 
 
 def search_store(store: Path, request: RetrieveRequest, config: Config) -> tuple[Reranked, str]:
@@ -30,14 +36,31 @@ def search_store(store: Path, request: RetrieveRequest, config: Config) -> tuple
         translated_errors(),
         Index.open(store, embedder_fingerprint=embedder.fingerprint) as index,
     ):
-        searcher = Searcher(index, embedder)
+        return retrieved(index, Searcher(index, embedder), request, served), index.degraded
 
-        def search(k: int) -> SearchResult:
-            return searcher.search(
-                request.query, k=k, mode=request.mode, filter=request.filter or None
-            )
 
-        active = active_on(index.manifest.calibration, served, request.rerank)
-        done = searched(search, request.query, request.k, active, stage_span, lambda: None)
-        best = replace(done.found, passages=done.found.passages[: request.k])
-        return replace(done, found=best), index.degraded
+def retrieved(
+    index: Index,
+    searcher: Searcher,
+    request: RetrieveRequest,
+    served: ServedReranker | None,
+    should_stop: ShouldStop = never_stop,
+    *,
+    query_vector: QueryVectors | None = None,
+) -> Reranked:
+    """Search for a request's query, and rerank what is found; at most ``request.k`` passages.
+
+    :param query_vector: the query's, if known; see :meth:`Searcher.search`.
+    :raises Conflict: if the request asks for a reranker, and there is none.
+    """
+    find = partial(
+        searcher.search,
+        request.query,
+        mode=request.mode,
+        filter=request.filter or None,
+        query_vector=query_vector,
+    )
+    active = active_on(index.manifest.calibration, served, request.rerank)
+    done = searched(lambda k: find(k=k), request.query, request.k, active, stage_span, should_stop)
+    best = replace(done.found, passages=done.found.passages[: request.k])
+    return replace(done, found=best)

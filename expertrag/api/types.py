@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, get_args
 
+from expertrag.api.rerank import RerankMode
 from expertrag.api.turns import Turn
 from expertrag_retriever.types import (
     GateAction,
@@ -41,10 +42,6 @@ __all__ = [
     "ItemStatus",
     "Passage",
     "PassagesEvent",
-    "Rank",
-    "RerankMode",
-    "RerankRequest",
-    "RerankResult",
     "RetrieveRequest",
     "RetrieveResult",
     "Sampling",
@@ -68,16 +65,6 @@ GATE_STAGES = ("rewrite", "route", "embed", "gate", "check", "prefill", "draft")
 """Stages that run before the gate decides."""
 STAGES = (*GATE_STAGES, "search", "rerank", "judge", "generate", "ground")
 """Keys of ``Usage.stage_seconds``, in execution order; an answer has some of them."""
-
-
-class RerankMode(StrEnum):
-    """Whether the reranker reads the candidates of a search again."""
-
-    AUTO = "auto"
-    """If there is a reranker, and it helps on this store by the store's own estimate."""
-    ON = "on"
-    """Also where the estimate is against it; an error without a reranker."""
-    OFF = "off"
 
 
 class FinishReason(StrEnum):
@@ -200,42 +187,6 @@ class RetrieveResult:
     rewritten_query: str = ""
     reranked: int = 0
     rerank_skipped: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RerankRequest:
-    """Texts to score for a query; the shape of text-embeddings-inference's Rerank.
-
-    ``truncate``: cut a text that is longer than what the reranker reads; else it is an error.
-    ``raw_scores``: scores as the reranker computes them, else mapped to [0, 1] by the logistic
-    function. ``return_text``: repeat the texts in the result.
-    """
-
-    query: str
-    texts: Sequence[str]
-    truncate: bool = True
-    raw_scores: bool = False
-    return_text: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rank:
-    """A reranked text: its place in the request, from 0, and its score; higher is better.
-
-    ``text`` is empty unless it was asked for.
-    """
-
-    index: int
-    score: float
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RerankResult:
-    """All texts of a request, the best first, and the name of the reranker."""
-
-    ranks: tuple[Rank, ...]
-    model: str
 
 
 @dataclass(frozen=True, slots=True)

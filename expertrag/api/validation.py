@@ -13,13 +13,13 @@ from dataclasses import fields
 
 from expertrag.api.documents import GetDocumentRequest, ListChunksRequest, ListDocumentsRequest
 from expertrag.api.errors import InvalidArgument
+from expertrag.api.rerank import RerankRequest
 from expertrag.api.turns import MAX_HISTORY_BYTES, MAX_TURNS, Turn, TurnRole
 from expertrag.api.types import (
     AnswerRequest,
     Constraint,
     DocumentInput,
     Feedback,
-    RerankRequest,
     RetrieveRequest,
     Sampling,
 )

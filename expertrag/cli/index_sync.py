@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from expertrag.cli.exits import message_of
-from expertrag.cli.index import Limits, file_limits, opener, resumable
+from expertrag.cli.index import opener, resumable
 from expertrag.cli.index_watch import until_signal
 from expertrag.cli.options import configured, flag, json_flag, store_argument
 from expertrag.cli.output import emit_json, exit_if_skipped, note, note_failures, printable
 from expertrag.cli.progress import Relay
+from expertrag.cli.reading import Limits, file_limits
 from expertrag.config import Config
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import click
 from click.core import ParameterSource
 
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.api.types import RerankMode, SearchMode
+from expertrag.api.rerank import RerankMode
+from expertrag.api.types import SearchMode
 from expertrag.config import CONFIG_ENV, ENV_PREFIX, Config, Setting, load, render, settings
 
 Command = Callable[..., Any]

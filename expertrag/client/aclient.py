@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Unpack
 
+from expertrag.api.rerank import RerankMode, RerankResult
 from expertrag.api.turns import Turn
 from expertrag.api.types import (
     Answer,
@@ -17,8 +18,6 @@ from expertrag.api.types import (
     GateDecision,
     GateMode,
     IndexStats,
-    RerankMode,
-    RerankResult,
     RetrieveResult,
     Role,
     SearchMode,

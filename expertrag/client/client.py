@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Unpack
 
+from expertrag.api.rerank import RerankMode, RerankResult
 from expertrag.api.turns import Turn
 from expertrag.api.types import (
     Answer,
@@ -16,8 +17,6 @@ from expertrag.api.types import (
     GateDecision,
     GateMode,
     IndexStats,
-    RerankMode,
-    RerankResult,
     RetrieveResult,
     Role,
     SearchMode,

@@ -15,14 +15,13 @@ from expertrag.api.documents import (
     ListDocumentsRequest,
 )
 from expertrag.api.errors import Unimplemented
+from expertrag.api.rerank import RerankRequest, RerankResult
 from expertrag.api.types import (
     CollectionInfo,
     DecideRequest,
     EmbedRequest,
     GateDecision,
     IndexStats,
-    RerankRequest,
-    RerankResult,
     RetrieveRequest,
     RetrieveResult,
     ServerInfo,

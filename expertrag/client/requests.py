@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TypedDict, TypeVar, Unpack
 
 from expertrag.api.documents import DocumentOrder, ListDocumentsRequest
+from expertrag.api.rerank import RerankMode, RerankRequest
 from expertrag.api.turns import Turn
 from expertrag.api.types import (
     ROLES,
@@ -15,8 +16,6 @@ from expertrag.api.types import (
     DecideRequest,
     EmbedRequest,
     GateMode,
-    RerankMode,
-    RerankRequest,
     RetrieveRequest,
     Role,
     Sampling,

@@ -10,6 +10,7 @@ import re
 from expertrag.conversation.words import APOSTROPHE, POLITE
 
 _WORD = re.compile(r"[\w'-]+")
+_MOST_CHARACTERS = 200  # of a message about the conversation
 _PLEASE = r"(?:(?:can|could|would|will) you (?:please )?|please |i'd like you to )?"
 _THAT = (
     r"(?:that|this|it|them|(?:your|the|that|this) (?:(?:last|previous|first|above) )?(?:answer"
@@ -68,6 +69,8 @@ def is_about_conversation(message: str) -> bool:
 
     Meant for messages after the first: without an earlier answer there is nothing to change.
     """
+    if len(message) > _MOST_CHARACTERS:
+        return False
     words = _WORD.findall(message.lower().replace(APOSTROPHE, "'"))
     start = next((i for i, word in enumerate(words) if word not in POLITE), len(words))
     if words and start == len(words):

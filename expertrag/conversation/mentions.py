@@ -19,7 +19,7 @@ _CODE = re.compile(r"--?\w|.*[_\\/]|.*\w\.\w|.*\w\(|[a-z]+[A-Z]|\S*\d[A-Za-z]|[A
 _ARTICLE = re.compile(r"\b(a|an|the)\s+$", re.IGNORECASE)
 _PREDICATE = re.compile(
     r"good|better|best|bad|worse|important|available|possible|healthy|common|popular|similar|safe"
-    r"|necessary|true|free|likely|dangerous|serious|famous|able|responsible|located|available",
+    r"|necessary|true|free|likely|dangerous|serious|famous|able|responsible",
     re.IGNORECASE,
 )
 _AGENT = re.compile(r"\b(?:i|you|we|they|he|she)\s+$", re.IGNORECASE)
@@ -29,6 +29,10 @@ _NEXT = re.compile(r"\s+([\w'-]+)")
 _DETERMINERS = frozenset(("a", "an", "the", "its", "their", "all", "each", "this", "these"))
 _OF = re.compile(r"\s+of\s+(?:(?:the|an?)\s+)?", re.IGNORECASE)
 _QUOTED = re.compile(r"[\"“`]([^\"”`]{2,80})[\"”`]")
+
+
+MOST_CHARACTERS = 500
+"""Characters of a text that are read; a longer message is no follow-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,8 @@ class Mention:
 
 
 def mentions(text: str) -> list[Mention]:
-    """Return the mentions of a text, in its order."""
+    """Return the mentions of a text, in its order; only its first ``MOST_CHARACTERS`` are read."""
+    text = text[:MOST_CHARACTERS]
     quoted = [Mention(m.group(1), m.start(1), m.end(1), True) for m in _QUOTED.finditer(text)]
     found: list[Mention] = list(quoted)
     run: list[re.Match[str]] = []

@@ -22,7 +22,7 @@ from enum import StrEnum
 
 from expertrag.conversation.anaphora import Anaphor, Reference, first_anaphor
 from expertrag.conversation.ellipsis import asked_again
-from expertrag.conversation.mentions import Mention, mentions
+from expertrag.conversation.mentions import MOST_CHARACTERS, Mention, mentions
 from expertrag.conversation.subject import Subject
 from expertrag.conversation.words import APOSTROPHE
 
@@ -55,6 +55,9 @@ ASPECT = EvidenceThreshold(-1.0, own=-5.0)
 ONE_NOUN = EvidenceThreshold(2.5, own=-5.0)
 SEVERAL_NOUNS = EvidenceThreshold(2.5, own=-2.0)
 NAMED = EvidenceThreshold(3.0, own=-2.0, over_last=-1.0)
+
+MOST_EXCHANGES = 20
+"""Questions with their answers that are read for the subject."""
 
 _MEANINGS = 3
 _BARE_WORDS = 4
@@ -99,15 +102,17 @@ class Rewriting:
 def subject_of(turns: Sequence[tuple[str, str]], evidence: Evidence | None = None) -> Subject:
     """Read a conversation; return what it is about.
 
-    Each follow-up is resolved against the turns before it, so the subject survives any number.
+    Each follow-up is resolved against those before it, so the subject survives many of them.
 
-    :param turns: questions of the user with their answers, oldest first.
+    :param turns: questions of the user with their answers, oldest first; the last
+        ``MOST_EXCHANGES`` are read.
     :param evidence: decides whether the last one went on about the same subject.
     """
     subject = Subject()
-    for place, (question, answer) in enumerate(turns, start=1):
+    recent = turns[-MOST_EXCHANGES:]
+    for place, (question, answer) in enumerate(recent, start=1):
         likely = _likely(question, subject)
-        if evidence and place == len(turns) and likely.form is Form.NO_SUBJECT:
+        if evidence and place == len(recent) and likely.form is Form.NO_SUBJECT:
             likely = rewrite(question, subject, evidence)
         continues = likely.form in {Form.ANAPHORA, Form.NO_SUBJECT}
         subject = subject.after(likely.question, answer, continues=continues)
@@ -147,7 +152,7 @@ def _reaches(item: Rewriting, question: str, subject: Subject, evidence: Evidenc
 
 def rewritings(question: str, subject: Subject) -> list[Rewriting]:
     """Return the ways to make a question stand alone, the likeliest first."""
-    if not subject.question:
+    if not subject.question or len(question) > MOST_CHARACTERS:
         return []
     question = question.replace(APOSTROPHE, "'")
     if again := asked_again(question, subject):

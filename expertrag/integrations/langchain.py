@@ -38,6 +38,7 @@ except ModuleNotFoundError as error:
 from pydantic import ConfigDict
 
 from expertrag.api.folding import AnswerFolder
+from expertrag.api.rerank import RerankMode
 from expertrag.api.turns import Turn, TurnRole, latest
 from expertrag.api.types import (
     Answer,
@@ -45,7 +46,6 @@ from expertrag.api.types import (
     DeltaEvent,
     GateMode,
     Passage,
-    RerankMode,
     RetrieveResult,
     Sampling,
     SearchMode,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from expertrag.api.types import Rank, RerankRequest, RerankResult
+from expertrag.api.rerank import Rank, RerankRequest, RerankResult
 from expertrag.v1 import rerank_pb2
 from expertrag.wire.common import fits_the_wire, message_of, value_of
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from expertrag.api.types import (
-    Passage,
-    RerankMode,
-    RetrieveRequest,
-    RetrieveResult,
-    SearchMode,
-)
+from expertrag.api.rerank import RerankMode
+from expertrag.api.types import Passage, RetrieveRequest, RetrieveResult, SearchMode
 from expertrag.v1 import retrieve_pb2
 from expertrag.wire.common import (
     EnumMap,

@@ -8,7 +8,7 @@ import pytest
 
 from expertrag.answer.rerank import ServedReranker, active_on, open_served_reranker
 from expertrag.api.errors import NotFound
-from expertrag.api.types import RerankMode
+from expertrag.api.rerank import RerankMode
 from expertrag.config import ModelConfig, RerankConfig
 from expertrag_index.manifest import JSON
 from expertrag_retriever.rerank.estimate import RerankEstimate

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from command_line import Run
 
-from expertrag.cli import index
-from expertrag.cli.index import MAX_FILE_MB, MAX_FILE_S, OCR_PACKAGES
+from expertrag.cli import reading
+from expertrag.cli.reading import MAX_FILE_MB, MAX_FILE_S, OCR_PACKAGES
 from expertrag_index.loaders import DEFAULT_MAX_FILE_BYTES, DEFAULT_MAX_FILE_S
 from expertrag_index.loaders.ocr import PACKAGES
 
@@ -38,7 +38,7 @@ def test_the_default_size_limit_is_that_of_the_loaders() -> None:
 def test_ocr_without_its_extra_says_how_to_install_it(
     run: Run, docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index, "OCR_PACKAGES", ("rapidocr", "no_such_package"))
+    monkeypatch.setattr(reading, "OCR_PACKAGES", ("rapidocr", "no_such_package"))
     ran = run("index", "build", docs, "--out", tmp_path / "new", "--ocr")
     assert ran.code == 2
     assert "pip install 'expertrag[ocr]'" in ran.err

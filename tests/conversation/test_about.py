@@ -69,6 +69,10 @@ def test_messages_about_the_conversation(message: str) -> None:
     assert is_about_conversation(message)
 
 
+def test_a_long_message_is_a_question() -> None:
+    assert not is_about_conversation("ok " * 50_000 + "x")
+
+
 @pytest.mark.parametrize("message", QUESTIONS)
 def test_questions(message: str) -> None:
     assert not is_about_conversation(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expertrag.conversation.rewrite import Form, rewrite, rewritings, subject_of
+from expertrag.conversation.rewrite import MOST_EXCHANGES, Form, rewrite, rewritings, subject_of
 from expertrag.conversation.subject import Subject
 
 ACT = ("What was the Securities Act of 1933?", "A law on the sale of securities in the US.")
@@ -163,6 +163,16 @@ def test_evidence_rejects_a_meaning_of_a_pronoun() -> None:
 )
 def test_questions_that_stand_alone(question: str) -> None:
     assert rewrite(question, subject_of([LASIK])).question == question
+
+
+def test_a_long_message_is_no_follow_up() -> None:
+    assert rewritings("Why is it so? " * 5_000, subject_of([LASIK])) == []
+
+
+def test_only_the_beginning_of_long_turns_and_the_latest_exchanges_are_read() -> None:
+    long = ("What is LASIK? " + "And What The Word is it? " * 10_000, "")
+    assert subject_of([long]).focus.phrase == "LASIK"  # type: ignore[union-attr]
+    assert subject_of([LASIK] * 200 + [ACT]) == subject_of([LASIK] * (MOST_EXCHANGES - 1) + [ACT])
 
 
 def test_without_a_conversation_nothing_changes() -> None:

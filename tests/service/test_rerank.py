@@ -12,7 +12,8 @@ from serving_fixtures import OpenPipeline, PacedGenerator, StartServer
 
 from expertrag.answer.rerank import ServedReranker
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.api.types import RerankMode, RerankResult, RetrieveResult
+from expertrag.api.rerank import RerankMode, RerankResult
+from expertrag.api.types import RetrieveResult
 from expertrag.client import AsyncClient, Client
 from expertrag.integrations.langchain import ExpertRAGRetriever
 from expertrag_retriever.rerank.loading import load_reranker

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expertrag.api import documents, types
+from expertrag.api import rerank as rerank_types
 from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.api.turns import Turn
 from expertrag.api.types import EmbedRequest
@@ -128,13 +129,14 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
     (
         rerank.rerank_to_proto,
         rerank.rerank_from_proto,
-        values(types.RerankRequest, texts=st.lists(TEXT, max_size=3).map(tuple)),
+        values(rerank_types.RerankRequest, texts=st.lists(TEXT, max_size=3).map(tuple)),
     ),
     (
         rerank.ranks_to_proto,
         rerank.ranks_from_proto,
         values(
-            types.RerankResult, ranks=st.lists(values(types.Rank, text=TEXT), max_size=3).map(tuple)
+            rerank_types.RerankResult,
+            ranks=st.lists(values(rerank_types.Rank, text=TEXT), max_size=3).map(tuple),
         ),
     ),
     (
@@ -257,7 +259,7 @@ def test_every_enum_value_has_a_number() -> None:
         (types.GateMode, gate.MODES),
         (types.GateAction, gate.ACTIONS),
         (types.SearchMode, retrieve.SEARCH_MODES),
-        (types.RerankMode, retrieve.RERANK_MODES),
+        (rerank_types.RerankMode, retrieve.RERANK_MODES),
         (types.FinishReason, answer.FINISH_REASONS),
     ]:
         for value in enum:
@@ -321,8 +323,8 @@ def test_messages_have_all_fields_of_the_values() -> None:
         (types.Sampling, answer_pb2.Sampling),
         (types.Usage, answer_pb2.Usage),
         (types.RetrieveResult, retrieve_pb2.RetrieveResponse),
-        (types.RerankResult, rerank_pb2.RerankResponse),
-        (types.Rank, rerank_pb2.Rank),
+        (rerank_types.RerankResult, rerank_pb2.RerankResponse),
+        (rerank_types.Rank, rerank_pb2.Rank),
         (types.Citation, answer_pb2.Citation),
         (types.Answer, answer_pb2.AnswerResponse),
         (types.DoneEvent, answer_pb2.Done),
