@@ -162,7 +162,12 @@ class Answering:
         def begin(shown: Sequence[Passage]) -> Session:
             strict = request.mode is GateMode.STRICT
             messages = prompt.open_book(
-                request.question, shown, strict=strict, family=self._family, begun=begun
+                request.question,
+                shown,
+                strict=strict,
+                family=self._family,
+                begun=begun,
+                instructions=request.instructions,
             )
             return self._begin(context, messages, sampling, from_passages=True)
 
@@ -221,6 +226,7 @@ class Answering:
             self._generator.count_tokens,
             self._generator.context_tokens - request.sampling.max_tokens,
             self._family,
+            request.instructions,
         )
 
     def _without_passages(self, context: AnswerContext) -> Iterator[AnswerEvent]:

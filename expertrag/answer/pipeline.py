@@ -367,6 +367,7 @@ class Pipeline:
             asked.history,
             self._generator.count_tokens,
             self._generator.context_tokens - request.sampling.max_tokens,
+            request.instructions,
         )
         meter.add(turns_dropped=dropped)
         return AnswerContext(

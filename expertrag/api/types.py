@@ -125,6 +125,8 @@ class AnswerRequest:
 
     ``history``: the conversation so far, oldest turn first. A question that does not stand alone is
     rewritten by it before the documents are searched.
+
+    ``instructions`` are added to the system prompt of the answer; the search does not see them.
     """
 
     question: str
@@ -137,6 +139,7 @@ class AnswerRequest:
     steps: int = 1
     history: tuple[Turn, ...] = ()
     rerank: RerankMode = RerankMode.AUTO
+    instructions: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from expertrag.api.types import (
 from expertrag_index.metadata import LABEL
 
 MAX_QUERY_BYTES = 32 * 1024
+MAX_INSTRUCTIONS_BYTES = 16 * 1024
 MAX_K = 1_000
 MAX_STEPS = 3
 MAX_NEW_TOKENS = 4_096
@@ -180,6 +181,8 @@ def check_answer(request: AnswerRequest) -> None:
     """Check a question and its options."""
     check_text("question", request.question)
     check_history(request.history)
+    if request.instructions:
+        check_text("instructions", request.instructions, MAX_INSTRUCTIONS_BYTES)
     check_k(request.k)
     check_threshold(request.threshold)
     check_sampling(request.sampling)

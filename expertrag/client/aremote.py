@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
@@ -55,6 +56,13 @@ class AsyncRemoteBackend:
     @cached_property
     def _stubs(self) -> Stubs:
         return Stubs(self._channel)
+
+    def sharing(self, connection: Connection) -> AsyncRemoteBackend:
+        """Return a backend with another token or collection on the same channel."""
+        assert self._stubs  # opens the channel, so that the copy has it
+        other = copy.copy(self)
+        other._connection = connection
+        return other
 
     async def close(self) -> None:
         """Cancel running calls and disconnect."""

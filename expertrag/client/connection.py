@@ -37,6 +37,8 @@ class Connection:
     token: TokenSource | None = None
     tls: Tls | None = None
     collection: str = ""
+    request_id: str = ""
+    """Id of the calls in logs and errors; empty for ids that the server chooses."""
 
     @classmethod
     def of(
@@ -89,7 +91,7 @@ class Connection:
         return (*OPTIONS, ("grpc.ssl_target_name_override", self.tls.server_name))
 
     def metadata(self) -> Metadata | None:
-        """Return the metadata of the next call: its trace and its token.
+        """Return the metadata of the next call: its trace, token and request id.
 
         :raises InvalidArgument: the token is none.
         """
@@ -104,6 +106,8 @@ class Connection:
                     metadata={"field": "token"},
                 )
             found = (*found, ("authorization", f"Bearer {text.strip()}"))
+        if self.request_id:
+            found = (*found, ("x-request-id", self.request_id))
         return found or None
 
 

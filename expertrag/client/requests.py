@@ -65,6 +65,8 @@ class AnswerOptions(_SamplingOptions, total=False):
     :param steps: number of searches, 1 to 3; each after the first adds a draft answer to the
         query, for questions that need several facts.
     :param history: the conversation so far, oldest turn first; at most 200 turns and 256 KiB.
+    :param instructions: added to the system prompt of the answer, 16 KiB at most; the search does
+        not see them.
     :param rerank: ``auto`` reranks where the server does, ``on`` on every store, ``off`` never.
     """
 
@@ -77,6 +79,7 @@ class AnswerOptions(_SamplingOptions, total=False):
     steps: int
     history: Iterable[Turn]
     rerank: RerankMode | str
+    instructions: str
 
 
 def answer_request(
@@ -91,6 +94,7 @@ def answer_request(
     steps: int = 1,
     history: Iterable[Turn] = (),
     rerank: RerankMode | str = RerankMode.AUTO,
+    instructions: str = "",
     **sampling: Unpack[_SamplingOptions],
 ) -> AnswerRequest:
     """Return the request of ``answer`` and ``stream``.
@@ -110,6 +114,7 @@ def answer_request(
         steps=steps,
         history=tuple(history),
         rerank=_choice("rerank", RerankMode, rerank),
+        instructions=instructions,
     )
 
 

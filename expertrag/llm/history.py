@@ -14,16 +14,21 @@ HISTORY_TOKENS = 1_024
 
 
 def in_conversation(
-    question: str, history: Sequence[Turn], count: TokenCounter, budget_tokens: int
+    question: str,
+    history: Sequence[Turn],
+    count: TokenCounter,
+    budget_tokens: int,
+    instructions: str = "",
 ) -> tuple[list[Message], int]:
     """Return the closed-book prompt with as much of the conversation as fits, the latest turns.
 
     It begins with a turn of the user, as the chat templates of some models require.
 
     :param budget_tokens: most tokens of the prompt.
+    :param instructions: of the caller, added to the system turn.
     :returns: the prompt, and how many turns, from the oldest on, are not in it.
     """
-    alone = closed_book(question)
+    alone = closed_book(question, instructions)
     if not history:
         return alone, 0
     least_tokens = count(closed_book("."))

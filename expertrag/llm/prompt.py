@@ -192,9 +192,12 @@ class Reply:
 ABSTAINS = Reply(NOT_FOUND)
 
 
-def closed_book(question: str) -> list[Message]:
-    """Return the prompt for an answer from the model alone."""
-    return [Message("system", CLOSED_BOOK), Message("user", question)]
+def closed_book(question: str, instructions: str = "") -> list[Message]:
+    """Return the prompt for an answer from the model alone.
+
+    :param instructions: of the caller, added to the system turn.
+    """
+    return [_system(CLOSED_BOOK, instructions), Message("user", question)]
 
 
 def open_book(
@@ -204,17 +207,19 @@ def open_book(
     strict: bool = False,
     family: Family = PLAIN,
     begun: bool = True,
+    instructions: str = "",
 ) -> list[Message]:
     """Return the prompt for an answer from ``passages``, which are numbered from 1, best first.
 
     :param begun: whether it ends with the beginning of the model's turn, if the family has one;
         False for an answer with a constraint.
+    :param instructions: of the caller, added to the system turn.
     """
     shown = "\n\n".join(
         _numbered(number, passage) for number, passage in enumerate(passages, start=1)
     )
     turns = [
-        Message("system", family.strict if strict else family.open_book),
+        _system(family.strict if strict else family.open_book, instructions),
         Message("user", f"{shown}\n\nQuestion: {question}"),
     ]
     if begun and (beginning := family.beginning(question)):
@@ -239,6 +244,7 @@ def pack(
     count: TokenCounter,
     budget_tokens: int,
     family: Family = PLAIN,
+    instructions: str = "",
 ) -> Packed:
     """Keep as many whole passages as fit, in order; stop at the first that does not fit.
 
@@ -249,7 +255,8 @@ def pack(
     """
 
     def tokens(shown: Sequence[Passage]) -> int:
-        return count(open_book(question, shown, strict=True, family=family))
+        prompt = open_book(question, shown, strict=True, family=family, instructions=instructions)
+        return count(prompt)
 
     empty_tokens = tokens(())
     left_tokens, fitting = budget_tokens - empty_tokens, 0
@@ -264,12 +271,16 @@ def pack(
     if passages and not fitting:
         raise InvalidArgument(
             f"question: with the best passage, it needs more than the {budget_tokens:,} tokens "
-            "left in the model's context; shorten the question, lower max_tokens, or rebuild the "
-            "index with smaller chunks",
+            "left in the model's context; shorten the question or the instructions, lower "
+            "max_tokens, or rebuild the index with smaller chunks",
             reason="CONTEXT_TOO_SMALL",
             metadata={"field": "question"},
         )
     return Packed(kept=tuple(passages[:fitting]), dropped=tuple(passages[fitting:]))
+
+
+def _system(text: str, instructions: str) -> Message:
+    return Message("system", f"{text}\n\n{instructions}" if instructions else text)
 
 
 def _numbered(number: int, passage: Passage) -> str:

@@ -59,7 +59,7 @@ class Choices(_message.Message):
     def __init__(self, values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Question(_message.Message):
-    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "steps", "history", "rerank")
+    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "steps", "history", "rerank", "instructions")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
@@ -69,6 +69,7 @@ class Question(_message.Message):
     STEPS_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
     RERANK_FIELD_NUMBER: _ClassVar[int]
+    INSTRUCTIONS_FIELD_NUMBER: _ClassVar[int]
     text: str
     policy: _gate_pb2.GatePolicy
     k: int
@@ -78,7 +79,8 @@ class Question(_message.Message):
     steps: int
     history: _containers.RepeatedCompositeFieldContainer[_conversation_pb2.Turn]
     rerank: _retrieve_pb2.RerankMode
-    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., steps: _Optional[int] = ..., history: _Optional[_Iterable[_Union[_conversation_pb2.Turn, _Mapping]]] = ..., rerank: _Optional[_Union[_retrieve_pb2.RerankMode, str]] = ...) -> None: ...
+    instructions: str
+    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., steps: _Optional[int] = ..., history: _Optional[_Iterable[_Union[_conversation_pb2.Turn, _Mapping]]] = ..., rerank: _Optional[_Union[_retrieve_pb2.RerankMode, str]] = ..., instructions: _Optional[str] = ...) -> None: ...
 
 class Citation(_message.Message):
     __slots__ = ("answer_start", "answer_end", "passage", "document_id", "start", "end", "score", "page")

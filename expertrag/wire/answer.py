@@ -57,6 +57,7 @@ def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
             steps=request.steps,
             history=history_to_proto(request.history),
             rerank=RERANK_MODES.to_proto(request.rerank),
+            instructions=request.instructions,
         )
 
 

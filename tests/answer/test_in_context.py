@@ -11,6 +11,7 @@ from serving_fixtures import OpenPipeline, TellingGenerator
 
 from expertrag.answer.decide import ABOUT_CONVERSATION
 from expertrag.answer.in_context import exchanges
+from expertrag.api.errors import InvalidArgument
 from expertrag.api.folding import fold
 from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerRequest, GateAction, GateMode, RetrieveRequest, Sampling
@@ -136,3 +137,23 @@ def test_exchanges_leave_out_thanks() -> None:
     assert exchanges([Turn.assistant("Hello, how can I help?"), *ROSES]) == [
         ("When are roses pruned?", "In March.")
     ]
+
+
+@pytest.mark.parametrize("mode", [GateMode.NEVER, GateMode.ALWAYS])
+def test_instructions_reach_the_answer_but_not_the_search(
+    open_pipeline: OpenPipeline, mode: GateMode
+) -> None:
+    model = Listening()
+    pipeline = open_pipeline(model)
+    request = AnswerRequest("When are roses pruned?", mode, instructions="Answer about tulips.")
+    answer = fold(pipeline.answer(request))
+    assert model.prompts[-1][0].content.endswith("\n\nAnswer about tulips.")
+    if mode is GateMode.ALWAYS:
+        plain = fold(pipeline.answer(AnswerRequest("When are roses pruned?", mode)))
+        assert plain.passages == answer.passages
+
+
+@pytest.mark.parametrize("instructions", [" ", "long " * 4_000])
+def test_instructions_are_bounded(open_pipeline: OpenPipeline, instructions: str) -> None:
+    with pytest.raises(InvalidArgument, match="instructions: "):
+        open_pipeline().answer(AnswerRequest("Why?", instructions=instructions))

@@ -133,3 +133,25 @@ def test_no_passage_fits() -> None:
 
 def test_nothing_to_pack() -> None:
     assert prompt.pack("q", [], count, budget_tokens=5) == prompt.Packed((), ())
+
+
+def test_instructions_are_added_to_the_system_turn() -> None:
+    roses = [passage("Roses are red.")]
+    for plain, instructed in (
+        (prompt.closed_book("Why?"), prompt.closed_book("Why?", "Answer in verse.")),
+        (
+            prompt.open_book("Why?", roses),
+            prompt.open_book("Why?", roses, instructions="Answer in verse."),
+        ),
+    ):
+        assert instructed[0].content == f"{plain[0].content}\n\nAnswer in verse."
+        assert instructed[1:] == plain[1:]
+
+
+def test_instructions_take_the_place_of_passages() -> None:
+    passages = [passage("word " * 20)] * 5
+    plain = prompt.pack("Why?", passages, count, 110)
+    packed = prompt.pack("Why?", passages, count, 110, instructions="word " * 40)
+    assert 1 <= len(packed.kept) < len(plain.kept)
+    with pytest.raises(InvalidArgument, match="shorten the question or the instructions"):
+        prompt.pack("Why?", passages, count, 110, instructions="word " * 100)
