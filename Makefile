@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt kernels/CMakeLists.txt $(wildcard kerne
 	@echo "installing into $(VENV) (a few minutes the first time)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@$(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --editable '.[server,langchain,eval,dev]'
+	@$(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --editable '.[server,http,langchain,eval,dev]'
 	@touch $(STAMP)
 
 install: $(STAMP) ## environment with everything for development

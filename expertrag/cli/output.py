@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from expertrag.api.jsonable import to_json
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
@@ -31,17 +31,6 @@ SHOWN_FAILURES = 20
 SNIPPET_CHARACTERS = 240
 MODEL_ALONE = "From the model alone, not from your documents"
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
-
-
-def to_json(value: Any) -> Any:
-    """Convert value objects to types that ``json`` can serialize."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: to_json(getattr(value, item.name)) for item in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): to_json(entry) for key, entry in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [to_json(entry) for entry in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def emit_json(value: Any) -> None:

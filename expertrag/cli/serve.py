@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.api.errors import InvalidArgument
+from expertrag.api.errors import InvalidArgument, MissingExtra
 from expertrag.cli.options import configured, flag, index_of
 from expertrag.config import ENV_PREFIX, Config
 
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
+    from expertrag.http import HttpServer
 
 
 @click.command()
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 def serve(config: Config, named: tuple[str, ...]) -> None:
     """Serve document stores over gRPC until SIGTERM or Ctrl-C.
 
-    Running calls finish first.
+    Running calls finish first. With --http-address also over HTTP: OpenAI's API, MCP and the
+    console.
 
     Listens at once, and accepts calls when the models are loaded (see the health service). Beyond
     loopback it needs --tls-cert and --tls-key, or --insecure.
@@ -68,7 +70,22 @@ def serve(config: Config, named: tuple[str, ...]) -> None:
 
         return open_collections(config, stores)
 
-    asyncio.run(run(config, load_collections))
+    asyncio.run(run(config, load_collections, _http(config)))
+
+
+def _http(config: Config) -> HttpServer | None:
+    """Return the HTTP server, if there is to be one."""
+    if not config.service.http_address:
+        return None
+    try:
+        from expertrag.http import HttpServer
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"--http-address needs the package {error.name}; "
+            "run: pip install 'expertrag[server,http]'",
+            reason="MISSING_EXTRA",
+        ) from error
+    return HttpServer(config)
 
 
 def _stores(items: Iterable[str]) -> dict[str, Path]:

@@ -192,6 +192,16 @@ class ServiceConfig:
     """Where the server listens, and how many calls it admits. Times are in seconds."""
 
     address: str = option("127.0.0.1:50051", "Where to listen: HOST:PORT or unix:PATH.")
+    http_address: str = option(
+        "",
+        "Where to listen for HTTP, too: OpenAI's API, MCP and the console (extra http). Unset: "
+        "nowhere.",
+    )
+    http_host: str = option(
+        "",
+        "Further host names, separated by commas, by which a proxy or this machine reaches an "
+        "http_address on loopback; requests for others are refused.",
+    )
     max_concurrency: int = option(
         8, "Maximum concurrent calls per method.", minimum=1, maximum=1_024
     )

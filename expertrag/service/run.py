@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from expertrag.config import Config
 from expertrag.service.server import Server
@@ -17,9 +17,22 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def serve(config: Config, load: Callable[[], Collections]) -> None:
+class Beside(Protocol):
+    """A server of another protocol, which calls the gRPC server."""
+
+    async def start(self, grpc_address: str) -> None:
+        """Listen; calls go to ``grpc_address``, a socket that only this user reaches."""
+
+    async def stop(self) -> None:
+        """Accept no more requests, and let running ones finish."""
+
+
+async def serve(
+    config: Config, load: Callable[[], Collections], beside: Beside | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends the process at once.
 
+    :param beside: started and stopped with the gRPC server.
     :raises ExpertRAGError: if the address is taken or the pipeline cannot be loaded.
     """
     server = Server(config, load)
@@ -34,7 +47,10 @@ async def serve(config: Config, load: Callable[[], Collections]) -> None:
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
     try:
+        address = server.private_address if beside is not None else ""
         await server.start()
+        if beside is not None:
+            await beside.start(address)
         loading = asyncio.create_task(server.wait_loaded())
         waiting = asyncio.create_task(signalled.wait())
         await asyncio.wait([loading, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -42,6 +58,7 @@ async def serve(config: Config, load: Callable[[], Collections]) -> None:
             loading.result()
         await waiting
     finally:
-        await server.stop()
+        stops = [server.stop(), *([beside.stop()] if beside is not None else [])]
+        await asyncio.gather(*stops)
         for number in SIGNALS:
             loop.remove_signal_handler(number)

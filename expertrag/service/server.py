@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -74,6 +75,17 @@ class Server:
         self._grpc: grpc.aio.Server | None = None
         self._loading: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
+        self._private: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def private_address(self) -> str:
+        """Address of a socket that only this user reaches; made at its first use.
+
+        Ask before the start.
+        """
+        if self._private is None:
+            self._private = tempfile.TemporaryDirectory(prefix="expertrag-")
+        return f"unix:{self._private.name}/grpc.sock"
 
     @property
     def address(self) -> str:
@@ -105,6 +117,8 @@ class Server:
         reflection = self._config.reflection
         if is_local(self._address) if reflection is None else reflection:
             add_reflection(server)
+        if self._private is not None:
+            server.add_insecure_port(self.private_address)
         try:
             port = self._add_port(server)
         except RuntimeError as error:
@@ -149,6 +163,8 @@ class Server:
         if self._runtime.loaded is not None:
             self._runtime.loaded.close()
         self._metrics.stop()
+        if self._private is not None:
+            self._private.cleanup()
         _log.info("stopped", address=self.address)
 
     async def _load_pipeline(self) -> None:

@@ -1,0 +1,86 @@
+"""The routes of the HTTP server."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from expertrag.api.errors import ExpertRAGError, InvalidArgument, NotFound, ServerError
+from expertrag.http.door import Door
+from expertrag.http.errors import body_of, response_of
+from expertrag.http.middleware import HostCheck, RequestIds
+from expertrag.http.openai import chat_request, responses_request
+from expertrag.http.openai.chat import chat
+from expertrag.http.openai.embeddings import embeddings
+from expertrag.http.openai.models import model, models
+from expertrag.http.openai.responses import responses
+
+_log = structlog.get_logger("expertrag.http")
+_PARAMS = {
+    "/v1/chat/completions": chat_request.PARAMS,
+    "/v1/responses": responses_request.PARAMS,
+    "/v1/embeddings": {"texts": "input", "collection": "model"},
+}
+"""Names of our fields, by path."""
+
+
+def http_app(door: Door, hosts: Collection[str] | None) -> Starlette:
+    """Return the app.
+
+    :param hosts: names of the server besides those of the loopback; None accepts any.
+    """
+    middleware = [Middleware(RequestIds)]
+    if hosts is not None:
+        middleware.append(Middleware(HostCheck, hosts=hosts))
+    app = Starlette(
+        routes=[
+            Route("/health", health),
+            Route("/v1/chat/completions", chat, methods=["POST"]),
+            Route("/v1/responses", responses, methods=["POST"]),
+            Route("/v1/embeddings", embeddings, methods=["POST"]),
+            Route("/v1/models", models),
+            Route("/v1/models/{name:path}", model),
+        ],
+        middleware=middleware,
+        exception_handlers={
+            ExpertRAGError: _refused,
+            HTTPException: _no_route,
+            Exception: _failed,
+        },
+    )
+    app.state.door = door
+    return app
+
+
+async def health(request: Request) -> Response:
+    """Tell whether the server has loaded its models; needs no token."""
+    await Door.of(request).clients.check_ready()
+    return JSONResponse({"status": "ok"})
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ExpertRAGError)
+    return response_of(error, _PARAMS.get(request.url.path))
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    known: ExpertRAGError = NotFound(f"there is no {path!r:.100}", reason="NO_ROUTE")
+    if error.status_code == 405:
+        known = InvalidArgument(f"{path} does not take {request.method}", reason="NO_METHOD")
+    return JSONResponse(body_of(known), error.status_code, error.headers)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    request_id = request.scope.get("state", {}).get("request_id", "")
+    _log.error("unexpected error", request_id=request_id, exc_info=error)
+    message = f"the server failed; its log has the cause under request id {request_id}"
+    return response_of(ServerError(message, reason="INTERNAL"))

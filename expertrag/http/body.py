@@ -1,0 +1,66 @@
+"""Read the body of a request, within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from expertrag.api.errors import Cancelled, DeadlineExceeded, InvalidArgument, Overloaded
+from expertrag.http.errors import invalid_body
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+BODY_S = 30.0
+"""Time for the body of a request."""
+RECEIVING = 16
+"""Bodies that are received at a time."""
+
+M = TypeVar("M", bound=BaseModel)
+
+_places = asyncio.Semaphore(RECEIVING)
+
+
+async def read_body(request: Request, kind: type[M]) -> M:
+    """Return the JSON body of a request.
+
+    The content type must be JSON: a browser then asks before it sends a page's request to another
+    site, and is refused.
+
+    :raises InvalidArgument: it is not JSON, or not what ``kind`` describes.
+    """
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent != "application/json":
+        raise InvalidArgument(
+            f"content-type: is {sent or 'unset'!r}; send application/json",
+            reason="INVALID_CONTENT_TYPE",
+            metadata={"field": "content-type"},
+        )
+    async with _places:
+        data = await _received(request)
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        raise invalid_body(error) from None
+
+
+async def _received(request: Request) -> bytes:
+    data = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                data += part
+                if len(data) > MAX_BODY_BYTES:
+                    limit = MAX_BODY_BYTES // 2**20
+                    raise Overloaded(
+                        f"the body is over the limit of {limit} MiB; send less at a time",
+                        reason="MESSAGE_TOO_LARGE",
+                    )
+    except TimeoutError:
+        raise DeadlineExceeded(
+            f"the body did not arrive within {BODY_S:g} s; send it at once"
+        ) from None
+    except ClientDisconnect:
+        raise Cancelled("the caller hung up") from None
+    return bytes(data)

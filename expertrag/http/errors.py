@@ -1,0 +1,83 @@
+"""Errors as HTTP statuses, with bodies and headers that OpenAI's clients understand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+from starlette.responses import JSONResponse
+
+from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded
+
+Params = Mapping[str, str]
+"""Names of our fields in a request of the API that was called."""
+
+_STATUSES = {
+    "INVALID_ARGUMENT": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "FAILED_PRECONDITION": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "UNIMPLEMENTED": 501,
+    "CANCELLED": 503,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+_RETRY_S = 1.0
+
+
+def status_of(error: ExpertRAGError) -> int:
+    """Return the HTTP status of an error."""
+    if error.reason == "MESSAGE_TOO_LARGE":
+        return 413
+    return _STATUSES.get(error.code, 500)
+
+
+def body_of(error: ExpertRAGError, params: Params | None = None) -> dict[str, object]:
+    """Return the body of an error: ``{"error": {message, type, param, code}}``."""
+    status = status_of(error)
+    client_side = "invalid_request_error" if status < 500 else "server_error"
+    field = error.metadata.get("field")
+    return {
+        "error": {
+            "message": error.message,
+            "type": _TYPES.get(status, client_side),
+            "param": field and (params or {}).get(field, field),
+            "code": "invalid_api_key" if status == 401 else error.reason.lower(),
+        }
+    }
+
+
+def response_of(error: ExpertRAGError, params: Params | None = None) -> JSONResponse:
+    """Return the response for an error."""
+    status = status_of(error)
+    headers = {"x-should-retry": "true" if status in (429, 503) else "false"}
+    if status in (429, 503):
+        known = error.retry_after_s if isinstance(error, Overloaded) else None
+        wait_s = _RETRY_S if known is None else known
+        headers["retry-after"] = str(math.ceil(wait_s))
+        headers["retry-after-ms"] = str(math.ceil(1000 * wait_s))
+    if status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return JSONResponse(body_of(error, params), status, headers)
+
+
+def invalid_body(error: ValidationError) -> InvalidArgument:
+    """Return the error for a body that lacks a field, or has one of the wrong type."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"] if not _is_branch(part)) or "body"
+    return InvalidArgument(
+        f"{field}: {first['msg']}", reason="INVALID_FIELD", metadata={"field": field}
+    )
+
+
+def _is_branch(part: int | str) -> bool:
+    """Whether a part of a location names a branch of a union, such as ``list[TextPart]``."""
+    return isinstance(part, str) and (part in ("str", "int", "float", "bool") or "[" in part)

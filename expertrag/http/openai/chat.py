@@ -1,0 +1,177 @@
+"""``POST /v1/chat/completions``, whole or as a stream of chunks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from expertrag.api.folding import AnswerFolder
+from expertrag.api.jsonable import to_json
+from expertrag.api.types import (
+    Answer,
+    AnswerEvent,
+    DeltaEvent,
+    FinishReason,
+    GateEvent,
+    TokenLogprob,
+    Usage,
+)
+from expertrag.http.body import read_body
+from expertrag.http.door import Door
+from expertrag.http.openai.chat_request import ChatRequest
+from expertrag.http.openai.citations import Url, cited, document_url
+from expertrag.http.openai.extension import extension_of
+from expertrag.http.openai.model_names import NamedModel, naming_models
+from expertrag.http.sse import event, stream_of
+
+DONE = "data: [DONE]\n\n"
+
+
+async def chat(request: Request) -> Response:
+    """Answer a conversation."""
+    asked = await read_body(request, ChatRequest)
+    question, options = asked.question()
+    collection = NamedModel.of(asked.model).collection
+    door = Door.of(request)
+    client = door.client(request, collection)
+    form = _Form(asked, partial(document_url, door.base_url(request), collection))
+    events = naming_models(client.stream(question, timeout=door.answer_s, **options), asked.model)
+    if asked.stream:
+        return await stream_of(form.chunks(events))
+    folder = AnswerFolder()
+    async with aclosing(events):
+        async for each in events:
+            folder.add(each)
+    return JSONResponse(form.whole(folder.answer()))
+
+
+class _Form:
+    """The form of one response."""
+
+    def __init__(self, asked: ChatRequest, url: Url) -> None:
+        self._asked = asked
+        self._url = url
+        self._markers = asked.response_format is None or asked.response_format.type == "text"
+        self._created = int(time.time())
+
+    def whole(self, answer: Answer) -> dict[str, Any]:
+        """Return a whole response."""
+        marked = cited(answer, self._url, markers=self._markers)
+        choice = {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": answer.text + marked.added,
+                "refusal": None,
+                "annotations": _nested(marked.annotations),
+            },
+            "logprobs": self._logprobs(answer.logprobs),
+            "finish_reason": _finish(answer),
+        }
+        return {
+            **self._head("chat.completion", answer.id),
+            "choices": [choice],
+            "usage": usage_of(answer.usage),
+            "expertrag": extension_of(answer),
+        }
+
+    async def chunks(self, events: AsyncGenerator[AnswerEvent]) -> AsyncGenerator[str]:
+        """Yield the chunks of a stream: role, text, citations, the end, and usage if wanted."""
+        folder, answer_id = AnswerFolder(), ""
+        async with aclosing(events):
+            async for each in events:
+                folder.add(each)
+                match each:
+                    case GateEvent(decision):
+                        answer_id = decision.id
+                        begin = {"role": "assistant", "content": "", "refusal": None}
+                        extra = {"decision": to_json(decision)}
+                        yield self._chunk(answer_id, begin, expertrag=extra)
+                    case DeltaEvent(text, logprobs):
+                        yield self._chunk(answer_id, {"content": text}, logprobs=logprobs)
+        answer = folder.answer()
+        marked = cited(answer, self._url, markers=self._markers)
+        if marked.annotations:
+            annotations = _nested(marked.annotations)
+            last = {"content": marked.added, "annotations": annotations}
+            yield self._chunk(answer_id, last)
+        extra = extension_of(answer)
+        yield self._chunk(answer_id, {}, finish_reason=_finish(answer), expertrag=extra)
+        if self._asked.with_usage:
+            head = self._head("chat.completion.chunk", answer_id)
+            yield event({**head, "choices": [], "usage": usage_of(answer.usage)})
+        yield DONE
+
+    def _chunk(
+        self,
+        answer_id: str,
+        delta: dict[str, Any],
+        *,
+        finish_reason: str | None = None,
+        logprobs: Sequence[TokenLogprob] = (),
+        **extra: Any,
+    ) -> str:
+        choice = {
+            "index": 0,
+            "delta": delta,
+            "logprobs": self._logprobs(logprobs) if logprobs else None,
+            "finish_reason": finish_reason,
+        }
+        usage = {"usage": None} if self._asked.with_usage else {}
+        head = self._head("chat.completion.chunk", answer_id)
+        return event({**head, "choices": [choice], **usage, **extra})
+
+    def _head(self, kind: str, answer_id: str) -> dict[str, Any]:
+        return {
+            "id": f"chatcmpl-{answer_id}",
+            "object": kind,
+            "created": self._created,
+            "model": self._asked.model,
+        }
+
+    def _logprobs(self, tokens: Sequence[TokenLogprob]) -> dict[str, Any] | None:
+        if not self._asked.logprobs:
+            return None
+        return {"content": [_token(token) for token in tokens], "refusal": None}
+
+
+def usage_of(usage: Usage) -> dict[str, Any]:
+    """Return the tokens of an answer."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_prompt_tokens},
+    }
+
+
+def _finish(answer: Answer) -> str:
+    return "length" if answer.finish_reason is FinishReason.LENGTH else "stop"
+
+
+def _nested(annotations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return annotations as chat completions have them: a responses' annotation is flat."""
+    return [
+        {
+            "type": item["type"],
+            item["type"]: {name: value for name, value in item.items() if name != "type"},
+        }
+        for item in annotations
+    ]
+
+
+def _token(token: TokenLogprob) -> dict[str, Any]:
+    return {
+        **_probability(token.text, token.logprob),
+        "top_logprobs": [_probability(other.text, other.logprob) for other in token.top],
+    }
+
+
+def _probability(text: str, logprob: float) -> dict[str, Any]:
+    return {"token": text, "logprob": logprob, "bytes": list(text.encode())}

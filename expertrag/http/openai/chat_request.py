@@ -1,0 +1,89 @@
+"""The request of ``POST /v1/chat/completions``; fields that it does not name are ignored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from expertrag.http.openai.conversation import Message, conversation_of
+from expertrag.http.openai.formats import TextFormat, constraint_of
+from expertrag.http.openai.model_names import NamedModel
+from expertrag.http.openai.options import Sampled, refuse
+
+PARAMS = {
+    "question": "messages",
+    "history": "messages",
+    "instructions": "messages",
+    "constraint": "response_format",
+    "constraint.json_schema": "response_format",
+    "logprobs": "top_logprobs",
+    "collection": "model",
+}
+"""Names of our fields in the request."""
+
+
+class StreamOptions(BaseModel):
+    """What a stream ends with."""
+
+    include_usage: bool | None = None
+
+
+class ChatRequest(Sampled):
+    """A conversation, and how to answer its last message."""
+
+    messages: list[Message] = Field(min_length=1)
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    logit_bias: dict[str, float] | None = None
+    n: int | None = None
+    response_format: TextFormat | None = None
+    functions: list[object] | None = None
+    modalities: list[str] | None = None
+
+    @property
+    def with_usage(self) -> bool:
+        """Whether a stream ends with the usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    def question(self) -> tuple[str, dict[str, Any]]:
+        """Return the question, and the options of ``AsyncClient.answer``.
+
+        :raises InvalidArgument: a field is wrong, or not supported.
+        """
+        self._check()
+        asked = conversation_of(self.messages, "messages")
+        options: dict[str, Any] = {
+            "mode": NamedModel.of(self.model).mode,
+            "history": asked.history,
+            "instructions": asked.instructions,
+            "stop": self.stop or (),
+            "constraint": constraint_of(self.response_format, "response_format"),
+            "frequency_penalty": self.frequency_penalty,
+            **self.sampling(self.seed),
+        }
+        if (most := self.max_completion_tokens or self.max_tokens) is not None:
+            options["max_tokens"] = most
+        if self.logprobs:
+            options["logprobs"] = self.top_logprobs or 0
+        return asked.question, options | (self.expertrag.options() if self.expertrag else {})
+
+    def _check(self) -> None:
+        self.check_sampled()
+        refuse("n", self.n not in (None, 1), "only 1 is supported; send the request again")
+        refuse("functions", bool(self.functions), "calls of functions are not supported")
+        refuse("logit_bias", bool(self.logit_bias), "is not supported; leave it out")
+        refuse(
+            "presence_penalty",
+            bool(self.presence_penalty),
+            "is not supported; use frequency_penalty",
+        )
+        spoken = set(self.modalities or ["text"]) - {"text"}
+        refuse("modalities", bool(spoken), "only text is supported")

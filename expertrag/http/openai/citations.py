@@ -1,0 +1,74 @@
+"""Citations as annotations of an answer's text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from expertrag.api.types import Answer, Citation, FinishReason
+
+_MARKERS = re.compile(r"(?:\s*\[\d+\])+\s*$")
+
+Url = Callable[[Citation], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """What is added to the end of an answer's text, and the annotations of the whole text.
+
+    A marker such as ``[2]`` is the rank of a passage. A text without markers gets them at its end.
+    """
+
+    added: str
+    annotations: list[dict[str, Any]]
+
+
+def cited(answer: Answer, url: Url, *, markers: bool = True) -> Cited:
+    """Return the annotations of an answer, one for each passage that it cites.
+
+    :param url: returns the address of a citation's source.
+    :param markers: whether markers may be added; without them, an annotation covers the sentence.
+    """
+    best: dict[int, Citation] = {}
+    for citation in answer.citations:
+        if citation.passage not in best or citation.score > best[citation.passage].score:
+            best[citation.passage] = citation
+    if answer.finish_reason is FinishReason.ABSTAINED:
+        best = {}
+    text, added, annotations = answer.text, "", []
+    found = _MARKERS.search(text) if markers else None
+    for rank, citation in sorted(best.items()):
+        start, end = citation.answer_start, citation.answer_end
+        if markers:
+            marker = f"[{rank}]"
+            place = text.find(marker, found.start()) if found else -1
+            if place < 0:
+                added += marker if added or found else f" {marker}"
+                place = len(text) + len(added) - len(marker)
+            start, end = place, place + len(marker)
+        annotations.append(_annotation(answer, citation, start, end, url(citation)))
+    return Cited(added, annotations)
+
+
+def document_url(base: str, collection: str, citation: Citation) -> str:
+    """Return the address of the console's view of a document, at the span of a citation."""
+    about: dict[str, str | int] = {"id": citation.document_id}
+    if collection:
+        about["collection"] = collection
+    about |= {"start": citation.start, "end": citation.end}
+    return f"{base}/#/document?{urlencode(about)}"
+
+
+def _annotation(answer: Answer, citation: Citation, start: int, end: int, url: str) -> Any:
+    known = citation.passage <= len(answer.passages)
+    title = answer.passages[citation.passage - 1].title if known else ""
+    return {
+        "type": "url_citation",
+        "start_index": start,
+        "end_index": end,
+        "title": title or citation.document_id,
+        "url": url,
+    }

@@ -1,0 +1,73 @@
+"""``POST /v1/embeddings``."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from array import array
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from expertrag.api.validation import MAX_BATCH
+from expertrag.http.body import read_body
+from expertrag.http.door import Door
+from expertrag.http.openai.model_names import NamedModel, naming_model
+from expertrag.http.openai.options import refuse
+
+MAX_INPUTS = 2_048
+"""Texts of a request, as in OpenAI's API; they are embedded ``MAX_BATCH`` at a time."""
+
+
+class EmbeddingsRequest(BaseModel):
+    """Texts to encode; ``input_type`` is an extension that other servers have, too."""
+
+    model: str
+    input: str | list[str] | list[int] | list[list[int]] = Field(min_length=1)
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = None
+    input_type: Literal["query", "document"] | None = None
+
+    def texts(self) -> list[str]:
+        """Return the texts.
+
+        :raises InvalidArgument: they are tokens, or too many.
+        """
+        if isinstance(self.input, str):
+            return [self.input]
+        texts = [text for text in self.input if isinstance(text, str)]
+        refuse("input", len(texts) < len(self.input), "has numbers of tokens; send texts")
+        refuse("input", len(texts) > MAX_INPUTS, f"has {len(texts)} texts; send {MAX_INPUTS:,}")
+        return texts
+
+
+async def embeddings(request: Request) -> Response:
+    """Encode texts."""
+    asked = await read_body(request, EmbeddingsRequest)
+    texts = asked.texts()
+    client = Door.of(request).client(request, NamedModel.of(asked.model).collection)
+    vectors: list[list[float]] = []
+    with naming_model(asked.model):
+        for start in range(0, len(texts), MAX_BATCH):
+            some = texts[start : start + MAX_BATCH]
+            vectors += await client.embed(some, role=asked.input_type or "document")
+    other = asked.dimensions not in (None, len(vectors[0]))
+    refuse("dimensions", other, f"only {len(vectors[0])} is supported; leave it out")
+    encode = _base64 if asked.encoding_format == "base64" else list
+    data = [
+        {"object": "embedding", "index": place, "embedding": encode(vector)}
+        for place, vector in enumerate(vectors)
+    ]
+    usage = {"prompt_tokens": 0, "total_tokens": 0}  # the encoder's tokens are not counted
+    return JSONResponse({"object": "list", "data": data, "model": asked.model, "usage": usage})
+
+
+def _base64(vector: Sequence[float]) -> str:
+    """Return little-endian float32 numbers, as OpenAI's clients read them."""
+    numbers = array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return base64.b64encode(numbers.tobytes()).decode()

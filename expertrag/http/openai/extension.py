@@ -1,0 +1,27 @@
+"""``expertrag`` in a response: what OpenAI's format has no place for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from expertrag.api.jsonable import to_json
+from expertrag.api.types import Answer
+
+
+def extension_of(answer: Answer) -> dict[str, Any]:
+    """Return the gate's decision, the passages, the support and the cost of an answer."""
+    names = (
+        "id",
+        "decision",
+        "passages",
+        "citations",
+        "finish_reason",
+        "support",
+        "p_sufficient",
+        "from_documents",
+        "unsupported_reason",
+        "generation",
+        "model",
+        "usage",
+    )
+    return {name: to_json(getattr(answer, name)) for name in names}

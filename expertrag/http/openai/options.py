@@ -1,0 +1,65 @@
+"""Fields that chat completions and responses share, as options of an answer."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.rerank import RerankMode
+from expertrag.api.types import GateMode
+
+
+class Extension(BaseModel):
+    """``expertrag`` in a request (``extra_body`` of OpenAI's client): options of our own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: GateMode | None = None
+    k: int | None = None
+    filter: dict[str, Any] | None = None
+    domain: str | None = None
+    threshold: float | None = None
+    steps: int | None = None
+    rerank: RerankMode | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that are set."""
+        return self.model_dump(exclude_none=True)
+
+
+class Sampled(BaseModel):
+    """How tokens are sampled."""
+
+    model: str
+    stream: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    tools: list[object] | None = None
+    expertrag: Extension | None = None
+
+    def sampling(self, seed: int | None) -> dict[str, Any]:
+        """Return options of the sampling; without a seed, each sampled answer has its own."""
+        if not self.temperature:
+            return {"seed": seed or 0}
+        chosen = secrets.randbelow(2**31) if seed is None else seed
+        return {"temperature": self.temperature, "seed": chosen}
+
+    def check_sampled(self) -> None:
+        """Reject fields that would change the answer and are not supported."""
+        refuse("tools", bool(self.tools), "calls of tools are not supported; leave it out")
+        nucleus = self.top_p not in (None, 1) and bool(self.temperature)
+        refuse("top_p", nucleus, "only 1 is supported; use temperature")
+
+
+def refuse(field: str, sent: bool, why: str) -> None:
+    """Reject a field that was sent.
+
+    :raises InvalidArgument: if it was.
+    """
+    if sent:
+        raise InvalidArgument(
+            f"{field}: {why}", reason="UNSUPPORTED_FIELD", metadata={"field": field}
+        )

@@ -1,0 +1,122 @@
+"""The HTTP server, which runs beside the gRPC server on its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import structlog
+import uvicorn
+
+from expertrag.config import Config
+from expertrag.http.app import http_app
+from expertrag.http.clients import CallerClients
+from expertrag.http.door import Door
+from expertrag.service.address import Address
+from expertrag.service.transport import check_exposure, is_local
+
+BACKLOG = 1_024
+MAX_CONNECTIONS = 512
+"""Requests at a time, waiting ones and streams included; more get 503."""
+KEEP_ALIVE_S = 30
+
+_log = structlog.get_logger("expertrag.http")
+
+
+class _Uvicorn(uvicorn.Server):
+    """Leaves the signals to the process, which stops both servers."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """One HTTP server; use it on one event loop."""
+
+    def __init__(self, config: Config) -> None:
+        """Prepare the server.
+
+        :raises InvalidArgument: if the address is beyond loopback without TLS.
+        """
+        self._config = config
+        self._address = Address.parse(config.service.http_address)
+        check_exposure(self._address, config.auth, config.tls)
+        self._server: _Uvicorn | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._clients: CallerClients | None = None
+
+    @property
+    def address(self) -> str:
+        """Address the server listens at, with the port the system chose for port 0."""
+        return str(self._address)
+
+    async def start(self, grpc_address: str) -> None:
+        """Listen.
+
+        :param grpc_address: of the gRPC server, a socket that no other user reaches.
+        :raises Conflict: if the address is in use.
+        """
+        self._address.check_free()
+        service, tls = self._config.service, self._config.tls
+        self._clients = CallerClients(grpc_address)
+        door = Door(self._clients, service.max_deadline_s, service.allow_writes)
+        hosts = [host.strip().lower() for host in service.http_host.split(",") if host.strip()]
+        local = is_local(self._address)
+        settings = uvicorn.Config(
+            http_app(door, hosts if local else None),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            ws="none",
+            backlog=BACKLOG,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=round(service.drain_s),
+            ssl_certfile=tls.cert or None,
+            ssl_keyfile=tls.key or None,
+            ssl_ca_certs=tls.client_ca or None,
+            ssl_cert_reqs=ssl.CERT_REQUIRED if tls.client_ca else ssl.CERT_NONE,
+        )
+        self._server = _Uvicorn(settings)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._listening()]))
+        await self._server.listening.wait()
+        _log.info("listening", address=self.address, tls=bool(tls.cert))
+
+    async def stop(self) -> None:
+        """Accept no more requests, and let running ones finish."""
+        if self._server is None or self._serving is None:
+            return
+        self._server.should_exit = True
+        await self._serving
+        self._server = None
+        if self._clients is not None:
+            await self._clients.close()
+
+    def _listening(self) -> socket.socket:
+        if self._address.path:
+            found = socket.socket(socket.AF_UNIX)
+            found.bind(self._address.path)
+        else:
+            host = self._address.host.strip("[]")
+            found = socket.create_server(
+                (host, self._address.port),
+                family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+                backlog=BACKLOG,
+            )
+            self._address = replace(self._address, port=found.getsockname()[1])
+        found.setblocking(False)
+        return found

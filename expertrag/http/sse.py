@@ -1,0 +1,52 @@
+"""Server-sent events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import structlog
+from starlette.responses import StreamingResponse
+
+from expertrag.api.errors import ExpertRAGError, ServerError
+from expertrag.http.errors import Params, body_of
+
+_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+_log = structlog.get_logger("expertrag.http")
+
+
+def event(data: dict[str, Any], name: str = "") -> str:
+    """Return an event as text; JSON of one line has no line breaks that could end it."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return f"event: {name}\ndata: {text}\n\n" if name else f"data: {text}\n\n"
+
+
+async def stream_of(
+    events: AsyncGenerator[str], params: Params | None = None, error_name: str = ""
+) -> StreamingResponse:
+    """Return a response that sends events as they come.
+
+    The first one is awaited here, so that what fails at once has an HTTP status of its own.
+    A later error is sent as an event, the last one. Who hangs up closes the iterator.
+
+    :param params: names of our fields in the request.
+    :param error_name: name of the event of an error.
+    """
+    first = await anext(events)
+
+    async def sent() -> AsyncIterator[str]:
+        async with aclosing(events):
+            yield first
+            try:
+                async for each in events:
+                    yield each
+            except ExpertRAGError as error:
+                yield event(body_of(error, params), error_name)
+            except Exception as error:
+                _log.error("unexpected error in a stream", exc_info=error)
+                failed = ServerError("the server failed; its log has the cause")
+                yield event(body_of(failed), error_name)
+
+    return StreamingResponse(sent(), media_type="text/event-stream", headers=_HEADERS)
