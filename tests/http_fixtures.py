@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,10 @@ class Served:
     def get(self, path: str, **options: Any) -> httpx.Response:
         return httpx.get(f"{self.url}{path}", timeout=60, **options)
 
+    async def stop(self) -> None:
+        """Stop both, as the process does at a signal."""
+        await asyncio.gather(self.grpc.stop(), self.http.stop())
+
     def post(self, path: str, body: Any, **options: Any) -> httpx.Response:
         return httpx.post(f"{self.url}{path}", json=body, timeout=60, **options)
 
@@ -55,16 +60,19 @@ def start_http(background: Background, open_pipeline: OpenPipeline) -> Iterator[
         await served.grpc.start()
         running.append(served)
         await served.http.start(address)
-        await served.grpc.wait_loaded()
         return served
 
-    def make(load: Callable[[], Any] = open_pipeline, **settings: Any) -> Served:
-        return background.run(start(load, settings))
+    def make(
+        load: Callable[[], Any] = open_pipeline, *, wait: bool = True, **settings: Any
+    ) -> Served:
+        served = background.run(start(load, settings))
+        if wait:
+            background.run(served.grpc.wait_loaded())
+        return served
 
     yield make
     for served in running:
-        background.run(served.http.stop())
-        background.run(served.grpc.stop())
+        background.run(served.stop())
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ TokenSource = str | Callable[[], str]
 """A bearer token, or a function that returns the current one; it is called before every call, and
 must not block."""
 
-_TOKEN = re.compile(r"[!-~]+")
+TOKEN = re.compile(r"[!-~]+")
 _CERTIFICATE = b"CERTIFICATE-----"
 
 Metadata = tuple[tuple[str, str], ...]
@@ -98,7 +98,7 @@ class Connection:
         found = headers()
         if self.token is not None:
             text = self.token if isinstance(self.token, str) else self.token()
-            if not isinstance(text, str) or not _TOKEN.fullmatch(text.strip()):
+            if not isinstance(text, str) or not TOKEN.fullmatch(text.strip()):
                 raise InvalidArgument(
                     "token: is no token; give a text of letters, digits and signs, without spaces, "
                     "or a function that returns one",

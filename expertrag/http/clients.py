@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from starlette.requests import HTTPConnection
 
-from expertrag.api.errors import DeadlineExceeded, Unavailable
+from expertrag.api.errors import DeadlineExceeded, Unauthenticated, Unavailable
 from expertrag.client.aclient import AsyncClient
 from expertrag.client.aremote import AsyncRemoteBackend
-from expertrag.client.connection import Connection
+from expertrag.client.connection import TOKEN, Connection
 
 READY_S = 0.5
 
@@ -60,6 +60,16 @@ class CallerClients:
 
 
 def bearer(request: HTTPConnection) -> str | None:
-    """Return the bearer token of a request; None without one."""
+    """Return the bearer token of a request; None without one.
+
+    :raises Unauthenticated: if it is none that a client could send.
+    """
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return (token.strip() or None) if scheme.lower() == "bearer" else None
+    if scheme.lower() != "bearer" or not token.strip():
+        return None
+    if not TOKEN.fullmatch(token.strip()):
+        raise Unauthenticated(
+            "the token is not accepted: it has other signs than letters and digits",
+            reason="TOKEN_REFUSED",
+        )
+    return token.strip()

@@ -17,7 +17,7 @@ from expertrag.http.app import http_app
 from expertrag.http.clients import CallerClients
 from expertrag.http.door import Door
 from expertrag.service.address import Address
-from expertrag.service.transport import check_exposure, is_local
+from expertrag.service.transport import check_exposure, is_local, server_context
 
 BACKLOG = 1_024
 MAX_CONNECTIONS = 512
@@ -54,6 +54,7 @@ class HttpServer:
         self._config = config
         self._address = Address.parse(config.service.http_address)
         check_exposure(self._address, config.auth, config.tls)
+        self._tls = server_context(config.tls)
         self._server: _Uvicorn | None = None
         self._serving: asyncio.Task[None] | None = None
         self._clients: CallerClients | None = None
@@ -70,7 +71,7 @@ class HttpServer:
         :raises Conflict: if the address is in use.
         """
         self._address.check_free()
-        service, tls = self._config.service, self._config.tls
+        service = self._config.service
         self._clients = CallerClients(grpc_address)
         door = Door(self._clients, service.max_deadline_s, service.allow_writes)
         hosts = [host.strip().lower() for host in service.http_host.split(",") if host.strip()]
@@ -86,15 +87,12 @@ class HttpServer:
             limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=round(service.drain_s),
-            ssl_certfile=tls.cert or None,
-            ssl_keyfile=tls.key or None,
-            ssl_ca_certs=tls.client_ca or None,
-            ssl_cert_reqs=ssl.CERT_REQUIRED if tls.client_ca else ssl.CERT_NONE,
+            ssl_context_factory=None if self._tls is None else lambda *_: self._tls,
         )
         self._server = _Uvicorn(settings)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._listening()]))
         await self._server.listening.wait()
-        _log.info("listening", address=self.address, tls=bool(tls.cert))
+        _log.info("listening", address=self.address, tls=self._tls is not None)
 
     async def stop(self) -> None:
         """Accept no more requests, and let running ones finish."""
@@ -105,6 +103,10 @@ class HttpServer:
         self._server = None
         if self._clients is not None:
             await self._clients.close()
+
+    def _context(self, *_: object) -> ssl.SSLContext:
+        assert self._tls is not None
+        return self._tls
 
     def _listening(self) -> socket.socket:
         if self._address.path:

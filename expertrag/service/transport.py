@@ -59,6 +59,37 @@ def server_credentials(tls: TlsConfig) -> grpc.ServerCredentials | None:
     return found
 
 
+def server_context(tls: TlsConfig) -> ssl.SSLContext | None:
+    """Return the TLS of an HTTP server, which follows changes of its files; None without one.
+
+    :raises InvalidArgument: if a file cannot be read or is no certificate or key.
+    """
+    if not tls.cert:
+        return None
+    files = _Files(tls)
+    files.read()
+    latest = [_context(tls)]
+
+    def follow(connection: ssl.SSLObject, _name: str | None, _context_: ssl.SSLContext) -> None:
+        if files.changed() is not None:
+            latest[0] = _context(tls)
+        connection.context = latest[0]
+
+    listening = _context(tls)
+    listening.sni_callback = follow  # called in every handshake, with a name or without
+    return listening
+
+
+def _context(tls: TlsConfig) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.cert, tls.key)
+    context.set_alpn_protocols(["http/1.1"])
+    if tls.client_ca:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(tls.client_ca)
+    return context
+
+
 class _Files:
     """The certificate, key and CA of a server. gRPC asks for changes at every connection."""
 

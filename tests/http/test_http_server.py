@@ -1,0 +1,295 @@
+"""What holds for every request: who may call, from where, how much, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+from http_fixtures import Served, StartHttp
+from serving_fixtures import Background, OpenPipeline, PacedGenerator, wait_until
+
+from expertrag.api.access import Access
+from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.auth import Scope
+from expertrag.auth.token_file import TokenFile
+from expertrag.config import AuthConfig, Config, QuotaConfig, ServiceConfig, TlsConfig
+from expertrag.http import HttpServer
+from expertrag.http.body import MAX_BODY_BYTES
+
+QUESTION = {"role": "user", "content": "When are roses pruned?"}
+CHAT = "/v1/chat/completions"
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    return {"model": "default:never", "messages": [QUESTION], "max_tokens": 5, **fields}
+
+
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    found = response.json()["error"]
+    assert found.keys() == {"message", "type", "param", "code"}
+    assert isinstance(found["message"], str) and found["message"]
+    return dict(found)
+
+
+def test_health_waits_for_the_models(
+    start_http: StartHttp, open_pipeline: OpenPipeline, background: Background
+) -> None:
+    loading = threading.Event()
+
+    def load() -> Any:
+        loading.wait(30)
+        return open_pipeline()
+
+    served = start_http(load, wait=False)
+    try:
+        response = served.get("/health")
+        assert response.status_code == 503
+        assert error_of(response)["code"] == "loading"
+        assert (response.headers["retry-after"], response.headers["x-should-retry"]) == (
+            "1",
+            "true",
+        )
+    finally:
+        loading.set()
+    background.run(served.grpc.wait_loaded())
+    assert served.get("/health").json() == {"status": "ok"}
+
+
+def test_tokens_scopes_and_tenants(start_http: StartHttp, tmp_path: Path) -> None:
+    tokens = TokenFile(tmp_path / "tokens.json")
+    reader = tokens.create("reader", frozenset({Scope.READ}))
+    writer = tokens.create("writer", frozenset({Scope.WRITE}))
+    tenant = tokens.create("tenant", frozenset({Scope.READ}), access=Access("acme"))
+    served = start_http(auth=AuthConfig(tokens=str(tokens.path)))
+
+    def asked(token: str) -> httpx.Response:
+        return served.post(
+            CHAT, body(), headers={"authorization": f"Bearer {token}".encode("latin-1")}
+        )
+
+    assert asked(reader.text).status_code == 200
+    for refused in (served.post(CHAT, body()), asked("wrong"), asked("\u00e9")):
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"] == "Bearer"
+        assert error_of(refused)["code"] == "invalid_api_key"
+    assert asked(writer.text).status_code == 403
+    assert error_of(asked(writer.text))["type"] == "permission_error"
+    assert asked(tenant.text).status_code == 404  # the default collection is no tenant's
+    listed = served.get("/v1/models", headers={"authorization": f"Bearer {tenant.text}"})
+    assert listed.json()["data"] == []
+    assert served.get("/health").status_code == 200
+
+
+def test_a_token_of_the_process_is_nobody_elses(
+    start_http: StartHttp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = TokenFile(tmp_path / "tokens.json")
+    monkeypatch.setenv("EXPERTRAG_TOKEN", tokens.create("own", frozenset(Scope)).text)
+    served = start_http(auth=AuthConfig(tokens=str(tokens.path)))
+    assert served.post(CHAT, body()).status_code == 401
+
+
+def test_a_quota_says_when_to_retry(start_http: StartHttp) -> None:
+    served = start_http(quota=QuotaConfig(requests=2))
+    for _ in range(2):
+        assert served.post(CHAT, body()).status_code == 200
+    refused = served.post(CHAT, body())
+    assert refused.status_code == 429
+    assert error_of(refused)["type"] == "rate_limit_error"
+    assert 25 <= int(refused.headers["retry-after"]) <= 30
+    assert refused.headers["x-should-retry"] == "true"
+
+
+def test_a_busy_server_says_when_to_retry(
+    start_http: StartHttp, open_pipeline: OpenPipeline
+) -> None:
+    model = PacedGenerator(step_s=0.1, words=50)
+    served = start_http(lambda: open_pipeline(model), max_concurrency=1, queue_depth=0)
+    with httpx.stream(
+        "POST", f"{served.url}{CHAT}", json=body(stream=True, max_tokens=50), timeout=60
+    ) as running:
+        assert running.status_code == 200
+        refused = served.post(CHAT, body())
+        assert refused.status_code == 429
+        assert error_of(refused)["code"] == "overloaded"
+        assert int(refused.headers["retry-after-ms"]) > 0
+
+
+def test_who_hangs_up_frees_the_slot(start_http: StartHttp, open_pipeline: OpenPipeline) -> None:
+    model = PacedGenerator(step_s=0.05, words=2_000)
+    served = start_http(lambda: open_pipeline(model), max_concurrency=1, queue_depth=0)
+    asked = body(stream=True, max_tokens=2_000)
+    with httpx.stream("POST", f"{served.url}{CHAT}", json=asked, timeout=60) as running:
+        next(running.iter_lines())
+        assert served.grpc.running == 1
+    wait_until(lambda: served.grpc.running == 0)
+    assert model.open_sessions == 0
+
+
+def test_an_error_in_mid_stream_is_an_event(
+    start_http: StartHttp, open_pipeline: OpenPipeline
+) -> None:
+    model = PacedGenerator(step_s=0.05, words=2_000)
+    served = start_http(lambda: open_pipeline(model), max_deadline_s=1.0, default_deadline_s=1.0)
+    asked = body(stream=True, max_tokens=2_000)
+    response = served.post(CHAT, asked)
+    assert response.status_code == 200
+    *_, last = [line for line in response.text.split("\n\n") if line]
+    error = json.loads(last.removeprefix("data: "))["error"]
+    assert (error["type"], error["code"]) == ("server_error", "deadline_exceeded")
+    named = served.post(
+        "/v1/responses",
+        {"model": "default:never", "input": "Why?", "stream": True, "max_output_tokens": 2_000},
+    )
+    assert [line for line in named.text.split("\n\n") if line][-1].startswith("event: error\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "param"),
+    [
+        (b"{}", {"content-type": "text/plain"}, 400, "content-type"),
+        (b"{}", {}, 400, "content-type"),
+        (b"{", {"content-type": "application/json"}, 400, "body"),
+        (b"[]", {"content-type": "application/json; charset=utf-8"}, 400, "body"),
+        (b"{}", {"content-type": "application/json"}, 400, "model"),
+        (b"\xff", {"content-type": "application/json"}, 400, "body"),
+        (b"[" * 100_000, {"content-type": "application/json"}, 400, "body"),
+        (b" " * (MAX_BODY_BYTES + 1), {"content-type": "application/json"}, 413, None),
+    ],
+)
+def test_bad_bodies(
+    served: Served, content: bytes, headers: dict[str, str], status: int, param: str | None
+) -> None:
+    for path in (CHAT, "/v1/responses", "/v1/embeddings"):
+        response = httpx.post(f"{served.url}{path}", content=content, headers=headers)
+        assert response.status_code == status
+        assert error_of(response)["param"] == param
+    assert served.post(CHAT, body()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/nothing", 404), ("GET", CHAT, 405), ("DELETE", "/v1/models", 405)],
+)
+def test_no_such_route(served: Served, method: str, path: str, status: int) -> None:
+    response = httpx.request(method, f"{served.url}{path}")
+    assert response.status_code == status
+    assert error_of(response)["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "localhost.evil.example", ""])
+def test_other_hosts_are_refused_on_the_loopback(served: Served, host: str) -> None:
+    refused = served.get("/v1/models", headers={"host": host})
+    assert refused.status_code == 403
+    assert error_of(refused)["param"] == "host"
+
+
+def test_hosts_that_are_named_are_served(start_http: StartHttp) -> None:
+    served = start_http(http_host="rag.example, other.example")
+    for host in ("rag.example", "other.example:443", "LOCALHOST:9", "[::1]:80"):
+        assert served.get("/v1/models", headers={"host": host}).status_code == 200
+
+
+def test_request_ids_come_back(served: Served) -> None:
+    own = served.get("/v1/models", headers={"x-request-id": "trace-7"})
+    assert own.headers["x-request-id"] == "trace-7"
+    for sent in ({}, {"x-request-id": "two words"}):
+        response = served.get("/v1/nothing", headers=sent)
+        assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
+
+
+def test_calls_are_counted_as_those_of_grpc(served: Served) -> None:
+    served.post(CHAT, body())
+    calls = served.grpc._metrics.calls.labels("AnswerService/StreamAnswer", "OK")
+    assert calls._value.get() == 1
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def tls_of(authority: trustme.CA, folder: Path, *, mutual: bool = False) -> TlsConfig:
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    cert, key, ca = (str(folder / name) for name in ("cert.pem", "key.pem", "ca.pem"))
+    issued.private_key_pem.write_to_path(key)
+    Path(cert).write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    authority.cert_pem.write_to_path(ca)
+    return TlsConfig(cert, key, ca if mutual else "")
+
+
+def test_tls_of_the_grpc_server(
+    start_http: StartHttp, authority: trustme.CA, tmp_path: Path
+) -> None:
+    served = start_http(tls=tls_of(authority, tmp_path))
+    url = f"https://{served.http.address}/v1/models"
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    assert httpx.get(url, verify=trusting).status_code == 200
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"http://{served.http.address}/v1/models")
+
+
+def test_a_changed_certificate_is_followed(
+    start_http: StartHttp, authority: trustme.CA, tmp_path: Path
+) -> None:
+    served = start_http(tls=tls_of(authority, tmp_path))
+    url = f"https://{served.http.address}/v1/models"
+    tls_of(trustme.CA(), tmp_path)
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    assert httpx.get(url, verify=trusting).status_code == 200
+
+
+def test_mutual_tls_is_for_http_too(
+    start_http: StartHttp, authority: trustme.CA, tmp_path: Path
+) -> None:
+    served = start_http(tls=tls_of(authority, tmp_path, mutual=True))
+    url = f"https://{served.http.address}/v1/models"
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(url, verify=trusting)
+    authority.issue_cert("client.example").configure_cert(trusting)
+    assert httpx.get(url, verify=trusting).status_code == 200
+
+
+def test_nothing_listens_beyond_loopback_in_the_clear() -> None:
+    config = Config(service=ServiceConfig(http_address="0.0.0.0:0"))
+    with pytest.raises(InvalidArgument, match="TLS"):
+        HttpServer(config)
+
+
+def test_an_address_in_use_is_an_error(served: Served, background: Background) -> None:
+    other = HttpServer(Config(service=ServiceConfig(http_address=served.http.address)))
+    with pytest.raises(Conflict, match="in use"):
+        background.run(other.start("unix:/nowhere"))
+
+
+def test_a_stream_ends_before_the_server_stops(
+    start_http: StartHttp, open_pipeline: OpenPipeline, background: Background
+) -> None:
+    model = PacedGenerator(step_s=0.05, words=20)
+    served = start_http(lambda: open_pipeline(model))
+    asked = body(stream=True, max_tokens=20)
+    with httpx.stream("POST", f"{served.url}{CHAT}", json=asked, timeout=60) as running:
+        lines = running.iter_lines()
+        next(lines)
+        stopped = threading.Thread(target=lambda: background.run(served.stop()))
+        stopped.start()
+        assert [line for line in lines if line][-1] == "data: [DONE]"
+        stopped.join()
+    with pytest.raises(httpx.ConnectError):
+        served.get("/health")
+
+
+def test_the_private_socket_is_removed(start_http: StartHttp, background: Background) -> None:
+    served = start_http()
+    folder = Path(served.grpc.private_address.removeprefix("unix:")).parent
+    assert folder.stat().st_mode & 0o777 == 0o700
+    background.run(served.stop())
+    assert not folder.exists()
