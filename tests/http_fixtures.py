@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -32,6 +33,12 @@ class Served:
     def get(self, path: str, **options: Any) -> httpx.Response:
         return httpx.get(f"{self.url}{path}", timeout=60, **options)
 
+    async def start(self) -> None:
+        """Start both, as the process does."""
+        address = self.grpc.private_address
+        await self.grpc.start()
+        await self.http.start(address)
+
     async def stop(self) -> None:
         """Stop both, as the process does at a signal."""
         await asyncio.gather(self.grpc.stop(), self.http.stop())
@@ -56,10 +63,8 @@ def start_http(background: Background, open_pipeline: OpenPipeline) -> Iterator[
         free = {"address": "127.0.0.1:0", "http_address": "127.0.0.1:0"}
         config = Config(service=ServiceConfig(**{**free, **settings}), **sections)
         served = Served(Server(config, lambda: collections_of(load())), HttpServer(config))
-        address = served.grpc.private_address
-        await served.grpc.start()
         running.append(served)
-        await served.http.start(address)
+        await served.start()
         return served
 
     def make(
@@ -79,3 +84,24 @@ def start_http(background: Background, open_pipeline: OpenPipeline) -> Iterator[
 def served(start_http: StartHttp) -> Served:
     """A server with its defaults, whose model counts."""
     return start_http()
+
+
+@pytest.fixture(scope="session")
+def served_with_models(
+    background: Background, model_config: Config, reader_path: Path, built_store: Path
+) -> Iterator[Served]:
+    """A server whose embedder and language model are real."""
+    from expertrag.answer.assemble import open_pipeline
+    from expertrag.http import HttpServer
+    from expertrag.service import Server
+
+    service = ServiceConfig(address="127.0.0.1:0", http_address="127.0.0.1:0")
+    model = replace(model_config.model, generator=str(reader_path))
+    config = replace(model_config, index=str(built_store), model=model, service=service)
+    served = Served(
+        Server(config, lambda: collections_of(open_pipeline(config))), HttpServer(config)
+    )
+    background.run(served.start())
+    background.run(served.grpc.wait_loaded())
+    yield served
+    background.run(served.stop())

@@ -44,12 +44,15 @@ def body_of(error: ExpertRAGError, params: Params | None = None) -> dict[str, ob
     """Return the body of an error: ``{"error": {message, type, param, code}}``."""
     status = status_of(error)
     client_side = "invalid_request_error" if status < 500 else "server_error"
-    field = error.metadata.get("field")
+    field, message = error.metadata.get("field"), error.message
+    param = field and (params or {}).get(field, field)
+    if param and message.startswith(f"{field}: "):
+        message = f"{param}{message.removeprefix(field or '')}"
     return {
         "error": {
-            "message": error.message,
+            "message": message,
             "type": _TYPES.get(status, client_side),
-            "param": field and (params or {}).get(field, field),
+            "param": param,
             "code": "invalid_api_key" if status == 401 else error.reason.lower(),
         }
     }

@@ -135,16 +135,6 @@ def test_options_of_our_own(served: Served) -> None:
     assert refused.json()["error"]["param"] == "expertrag.kk"
 
 
-def test_log_probabilities(served: Served) -> None:
-    asked = body(logprobs=True, top_logprobs=2)
-    answer = served.post("/v1/chat/completions", asked)
-    if answer.status_code == 400:  # this model has none
-        assert "logprobs" in answer.json()["error"]["message"]
-        return
-    tokens = answer.json()["choices"][0]["logprobs"]["content"]
-    assert tokens[0]["bytes"] == list(tokens[0]["token"].encode())
-
-
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
@@ -176,7 +166,7 @@ def test_what_changes_the_answer_and_is_not_supported(
     assert response.status_code == 400
     error = response.json()["error"]
     assert (error["type"], error["param"]) == ("invalid_request_error", param)
-    assert error["message"].startswith(tuple({param, "question", "max_tokens"})), error
+    assert error["message"].startswith(param), error
     assert response.headers["x-should-retry"] == "false"
 
 
@@ -213,19 +203,3 @@ def test_an_abstention_is_an_answer(served: Served) -> None:
     assert found["choices"][0]["finish_reason"] == "stop"
     assert found["choices"][0]["message"]["annotations"] == []
     assert found["expertrag"]["finish_reason"] == "abstained"
-
-
-def test_json_is_an_answer_without_markers(
-    start_http: StartHttp, open_pipeline: OpenPipeline
-) -> None:
-    model = TellingGenerator("Roses are pruned in March, above a bud that faces outwards.")
-    served = start_http(lambda: open_pipeline(model))
-    schema = {"name": "x", "schema": {"type": "object"}, "strict": True}
-    asked = body(
-        model="default:always", response_format={"type": "json_schema", "json_schema": schema}
-    )
-    response = served.post("/v1/chat/completions", asked)
-    if response.status_code == 200:
-        assert "[1]" not in response.json()["choices"][0]["message"]["content"]
-    else:  # this model cannot be constrained
-        assert response.json()["error"]["param"] == "response_format"
