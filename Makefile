@@ -8,7 +8,7 @@ DATA   ?= ../shared/data
 STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
+.PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-clients test-default-model \
         fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-kept bench-quick bench-search eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
 
 help: ## list the targets
@@ -70,6 +70,17 @@ test-default-model: $(STAMP) ## the large default generator end to end; pulls it
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag models pull qwen2.5-coder-1.5b-instruct
 	@$(BIN)/python -m pytest -q tests/models/test_large_model.py
+
+CLIENTS ?= .clients
+
+test-clients: $(STAMP) ## clients of other projects over HTTP: LiteLLM, LlamaIndex, Haystack, and on npm; needs Node.js
+	@command -v node >/dev/null || { echo "error: node not found; install Node.js 20 or newer"; exit 1; }
+	@$(PYTHON) -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip install --quiet litellm llama-index-llms-openai-like llama-index-embeddings-openai-like haystack-ai
+	@mkdir -p $(CLIENTS)/node && cd $(CLIENTS)/node && npm install --silent --no-audit --no-fund openai ai @ai-sdk/openai-compatible zod
+	@for name in all-minilm-l6-v2 smollm2-135m-reader; do $(BIN)/expertrag models pull $$name || exit 1; done
+	@$(BIN)/expertrag index build examples/documents --out $(STORE)
+	@$(BIN)/python benchmarks/http_clients.py --store $(STORE) --clients $(CLIENTS) --json benchmarks/results/clients.json
 
 fix: $(STAMP) ## format and fix what can be fixed
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

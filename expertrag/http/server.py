@@ -87,7 +87,7 @@ class HttpServer:
             limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=round(service.drain_s),
-            ssl_context_factory=None if self._tls is None else lambda *_: self._tls,
+            ssl_context_factory=self._context if self._tls is not None else None,
         )
         self._server = _Uvicorn(settings)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._listening()]))
