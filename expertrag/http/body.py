@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from expertrag.api.errors import Cancelled, DeadlineExceeded, InvalidArgument, Overloaded
+from expertrag.api.errors import Cancelled, InvalidArgument, Overloaded
+from expertrag.http.clients import bearer
+from expertrag.http.door import Door
 from expertrag.http.errors import invalid_body
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
-BODY_S = 30.0
-"""Time for the body of a request."""
-RECEIVING = 16
-"""Bodies that are received at a time."""
 
 M = TypeVar("M", bound=BaseModel)
 
-_places = asyncio.Semaphore(RECEIVING)
-
 
 async def read_body(request: Request, kind: type[M]) -> M:
-    """Return the JSON body of a request.
+    """Return the JSON body of a request; those of many callers are received in turn.
 
     The content type must be JSON: a browser then asks before it sends a page's request to another
     site, and is refused.
@@ -37,8 +33,8 @@ async def read_body(request: Request, kind: type[M]) -> M:
             reason="INVALID_CONTENT_TYPE",
             metadata={"field": "content-type"},
         )
-    async with _places:
-        data = await _received(request)
+    sender = bearer(request) or (request.client.host if request.client else "")
+    data = await Door.of(request).in_flight.receive(sender, partial(_received, request))
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
@@ -48,19 +44,14 @@ async def read_body(request: Request, kind: type[M]) -> M:
 async def _received(request: Request) -> bytes:
     data = bytearray()
     try:
-        async with asyncio.timeout(BODY_S):
-            async for part in request.stream():
-                data += part
-                if len(data) > MAX_BODY_BYTES:
-                    limit = MAX_BODY_BYTES // 2**20
-                    raise Overloaded(
-                        f"the body is over the limit of {limit} MiB; send less at a time",
-                        reason="MESSAGE_TOO_LARGE",
-                    )
-    except TimeoutError:
-        raise DeadlineExceeded(
-            f"the body did not arrive within {BODY_S:g} s; send it at once"
-        ) from None
+        async for part in request.stream():
+            data += part
+            if len(data) > MAX_BODY_BYTES:
+                limit = MAX_BODY_BYTES // 2**20
+                raise Overloaded(
+                    f"the body is over the limit of {limit} MiB; send less at a time",
+                    reason="MESSAGE_TOO_LARGE",
+                )
     except ClientDisconnect:
         raise Cancelled("the caller hung up") from None
     return bytes(data)

@@ -9,15 +9,20 @@ from starlette.requests import Request
 
 from expertrag.client.aclient import AsyncClient
 from expertrag.http.clients import CallerClients
+from expertrag.service.inflight import InFlight
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """The clients of callers, and limits; ``answer_s``: seconds that an answer may take."""
+    """The clients of callers, and limits.
+
+    ``answer_s``: seconds that an answer may take. ``in_flight``: bodies that are being received.
+    """
 
     clients: CallerClients
     answer_s: float
     allow_writes: bool = False
+    in_flight: InFlight = field(default_factory=InFlight)
     opened: int = field(default_factory=lambda: int(time()))
 
     @classmethod

@@ -16,12 +16,13 @@ from expertrag.config import Config
 from expertrag.http.app import http_app
 from expertrag.http.clients import CallerClients
 from expertrag.http.door import Door
+from expertrag.http.protocol import PunctualProtocol
 from expertrag.service.address import Address
 from expertrag.service.transport import check_exposure, is_local, server_context
 
 BACKLOG = 1_024
-MAX_CONNECTIONS = 512
-"""Requests at a time, waiting ones and streams included; more get 503."""
+MAX_CONNECTIONS = 1_000
+"""Connections at a time, idle ones and streams included; requests beyond get 503."""
 KEEP_ALIVE_S = 30
 
 _log = structlog.get_logger("expertrag.http")
@@ -82,6 +83,7 @@ class HttpServer:
             access_log=False,
             server_header=False,
             lifespan="on",
+            http=PunctualProtocol,
             ws="none",
             backlog=BACKLOG,
             limit_concurrency=MAX_CONNECTIONS,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import ssl
 import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.config import AuthConfig, Config, QuotaConfig, ServiceConfig, TlsConfig
-from expertrag.http import HttpServer
+from expertrag.http import HttpServer, protocol
 from expertrag.http.body import MAX_BODY_BYTES
 
 QUESTION = {"role": "user", "content": "When are roses pruned?"}
@@ -172,6 +175,45 @@ def test_bad_bodies(
         assert response.status_code == status
         assert error_of(response)["param"] == param
     assert served.post(CHAT, body()).status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /v1/models HTTP/1.1\r\nhost: a"])
+def test_who_sends_no_request_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch, start_http: StartHttp, sent: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_S", 0.2)
+    served = start_http()
+    host, _, port = served.http.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as silent:
+        silent.sendall(sent)
+        assert silent.recv(1) == b""
+
+
+def test_an_idle_connection_is_kept_between_requests(
+    monkeypatch: pytest.MonkeyPatch, start_http: StartHttp
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_S", 0.2)
+    served = start_http()
+    with httpx.Client() as client:
+        streams = []
+        for _ in range(2):
+            response = client.get(f"{served.url}/v1/models")
+            streams.append(response.extensions["network_stream"])
+            time.sleep(0.5)
+    assert streams[0] is streams[1]
+
+
+def test_a_body_that_stalls_holds_up_nobody(served: Served) -> None:
+    host, _, port = served.http.address.rpartition(":")
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        "content-length: 100\r\n\r\n{"
+    )
+    with ExitStack() as stack:
+        for _ in range(40):
+            stalled = stack.enter_context(socket.create_connection((host, int(port))))
+            stalled.sendall(head.encode())
+        assert served.post(CHAT, body(), headers={"authorization": "Bearer other"}).is_success
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from functools import partial
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from expertrag.api.folding import AnswerFolder
 from expertrag.api.jsonable import to_json
@@ -24,11 +22,10 @@ from expertrag.api.types import (
 )
 from expertrag.http.body import read_body
 from expertrag.http.door import Door
-from expertrag.http.openai.chat_request import ChatRequest
-from expertrag.http.openai.citations import Url, cited, document_url
+from expertrag.http.openai.answering import Form, respond
+from expertrag.http.openai.chat_request import PARAMS, ChatRequest
 from expertrag.http.openai.extension import extension_of
-from expertrag.http.openai.model_names import NamedModel, naming_models
-from expertrag.http.sse import event, stream_of
+from expertrag.http.sse import event
 
 DONE = "data: [DONE]\n\n"
 
@@ -36,33 +33,21 @@ DONE = "data: [DONE]\n\n"
 async def chat(request: Request) -> Response:
     """Answer a conversation."""
     asked = await read_body(request, ChatRequest)
-    question, options = asked.question()
-    collection = NamedModel.of(asked.model).collection
-    door = Door.of(request)
-    client = door.client(request, collection)
-    form = _Form(asked, partial(document_url, door.base_url(request), collection))
-    events = naming_models(client.stream(question, timeout=door.answer_s, **options), asked.model)
-    if asked.stream:
-        return await stream_of(form.chunks(events))
-    folder = AnswerFolder()
-    async with aclosing(events):
-        async for each in events:
-            folder.add(each)
-    return JSONResponse(form.whole(folder.answer()))
+    return await respond(request, asked, _Form(asked, Door.of(request).base_url(request)))
 
 
-class _Form:
-    """The form of one response."""
+class _Form(Form):
+    """A completion, or its chunks."""
 
-    def __init__(self, asked: ChatRequest, url: Url) -> None:
+    params = PARAMS
+
+    def __init__(self, asked: ChatRequest, base_url: str) -> None:
+        super().__init__(asked, base_url)
         self._asked = asked
-        self._url = url
-        self._markers = asked.response_format is None or asked.response_format.type == "text"
-        self._created = int(time.time())
 
     def whole(self, answer: Answer) -> dict[str, Any]:
         """Return a whole response."""
-        marked = cited(answer, self._url, markers=self._markers)
+        marked = self._cited(answer)
         choice = {
             "index": 0,
             "message": {
@@ -81,7 +66,7 @@ class _Form:
             "expertrag": extension_of(answer),
         }
 
-    async def chunks(self, events: AsyncGenerator[AnswerEvent]) -> AsyncGenerator[str]:
+    async def events(self, events: AsyncGenerator[AnswerEvent]) -> AsyncGenerator[str]:
         """Yield the chunks of a stream: role, text, citations, the end, and usage if wanted."""
         folder, answer_id = AnswerFolder(), ""
         async with aclosing(events):
@@ -96,7 +81,7 @@ class _Form:
                     case DeltaEvent(text, logprobs):
                         yield self._chunk(answer_id, {"content": text}, logprobs=logprobs)
         answer = folder.answer()
-        marked = cited(answer, self._url, markers=self._markers)
+        marked = self._cited(answer)
         if marked.annotations:
             annotations = _nested(marked.annotations)
             last = {"content": marked.added, "annotations": annotations}
@@ -132,7 +117,7 @@ class _Form:
             "id": f"chatcmpl-{answer_id}",
             "object": kind,
             "created": self._created,
-            "model": self._asked.model,
+            "model": self._model,
         }
 
     def _logprobs(self, tokens: Sequence[TokenLogprob]) -> dict[str, Any] | None:

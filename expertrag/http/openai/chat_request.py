@@ -53,11 +53,13 @@ class ChatRequest(Sampled):
         """Whether a stream ends with the usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
-    def question(self) -> tuple[str, dict[str, Any]]:
-        """Return the question, and the options of ``AsyncClient.answer``.
+    @property
+    def form(self) -> TextFormat | None:
+        """The form of the text; None for any."""
+        return self.response_format
 
-        :raises InvalidArgument: a field is wrong, or not supported.
-        """
+    def question(self) -> tuple[str, dict[str, Any]]:
+        """Return the question and its options, of the last message and those before it."""
         self._check()
         asked = conversation_of(self.messages, "messages")
         options: dict[str, Any] = {

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.rerank import RerankMode
 from expertrag.api.types import GateMode
+from expertrag.http.openai.formats import TextFormat
 
 
 class Extension(BaseModel):
@@ -31,7 +32,7 @@ class Extension(BaseModel):
 
 
 class Sampled(BaseModel):
-    """How tokens are sampled."""
+    """A question, and how to answer it: what both APIs have."""
 
     model: str
     stream: bool | None = None
@@ -39,6 +40,18 @@ class Sampled(BaseModel):
     top_p: float | None = None
     tools: list[object] | None = None
     expertrag: Extension | None = None
+
+    @property
+    def form(self) -> TextFormat | None:
+        """The form of the text; None for any."""
+        return None
+
+    def question(self) -> tuple[str, dict[str, Any]]:
+        """Return the question, and the options of ``AsyncClient.answer``.
+
+        :raises InvalidArgument: a field is wrong, or not supported.
+        """
+        raise NotImplementedError
 
     def sampling(self, seed: int | None) -> dict[str, Any]:
         """Return options of the sampling; without a seed, each sampled answer has its own."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from functools import partial
 from itertools import count
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from expertrag.api.folding import AnswerFolder
 from expertrag.api.types import (
@@ -22,11 +21,10 @@ from expertrag.api.types import (
 )
 from expertrag.http.body import read_body
 from expertrag.http.door import Door
-from expertrag.http.openai.citations import Url, cited, document_url
+from expertrag.http.openai.answering import Form, respond
 from expertrag.http.openai.extension import extension_of
-from expertrag.http.openai.model_names import NamedModel, naming_models
 from expertrag.http.openai.responses_request import PARAMS, ResponsesRequest
-from expertrag.http.sse import event, stream_of
+from expertrag.http.sse import event
 
 _PLACE = {"output_index": 0, "content_index": 0}
 
@@ -34,34 +32,23 @@ _PLACE = {"output_index": 0, "content_index": 0}
 async def responses(request: Request) -> Response:
     """Answer a conversation."""
     asked = await read_body(request, ResponsesRequest)
-    question, options = asked.question()
-    collection = NamedModel.of(asked.model).collection
-    door = Door.of(request)
-    client = door.client(request, collection)
-    form = _Form(asked, partial(document_url, door.base_url(request), collection))
-    events = naming_models(client.stream(question, timeout=door.answer_s, **options), asked.model)
-    if asked.stream:
-        return await stream_of(form.events(events), PARAMS, "error")
-    folder = AnswerFolder()
-    async with aclosing(events):
-        async for each in events:
-            folder.add(each)
-    return JSONResponse(form.whole(folder.answer()))
+    return await respond(request, asked, _Form(asked, Door.of(request).base_url(request)))
 
 
-class _Form:
-    """The form of one response."""
+class _Form(Form):
+    """A response, or its events."""
 
-    def __init__(self, asked: ResponsesRequest, url: Url) -> None:
+    params = PARAMS
+    error_name = "error"
+
+    def __init__(self, asked: ResponsesRequest, base_url: str) -> None:
+        super().__init__(asked, base_url)
         self._asked = asked
-        self._url = url
-        self._markers = asked.format is None or asked.format.type == "text"
-        self._created = int(time.time())
         self._numbers = count()
 
     def whole(self, answer: Answer) -> dict[str, Any]:
         """Return a whole response."""
-        marked = cited(answer, self._url, markers=self._markers)
+        marked = self._cited(answer)
         return self._done(answer, _part(answer.text + marked.added, marked.annotations))
 
     async def events(self, events: AsyncGenerator[AnswerEvent]) -> AsyncGenerator[str]:
@@ -78,7 +65,7 @@ class _Form:
                     case DeltaEvent(text):
                         yield self._delta(answer_id, text)
         answer = folder.answer()
-        marked = cited(answer, self._url, markers=self._markers)
+        marked = self._cited(answer)
         if marked.added:
             yield self._delta(answer_id, marked.added)
         for place, annotation in enumerate(marked.annotations):
@@ -151,7 +138,7 @@ class _Form:
             "instructions": asked.instructions,
             "max_output_tokens": asked.max_output_tokens,
             "metadata": {},
-            "model": asked.model,
+            "model": self._model,
             "output": [],
             "parallel_tool_calls": False,
             "previous_response_id": None,

@@ -49,22 +49,19 @@ class ResponsesRequest(Sampled):
     background: bool | None = None
 
     @property
-    def format(self) -> TextFormat | None:
+    def form(self) -> TextFormat | None:
         """The form of the text; None for any."""
         return self.text.format if self.text else None
 
     def question(self) -> tuple[str, dict[str, Any]]:
-        """Return the question, and the options of ``AsyncClient.answer``.
-
-        :raises InvalidArgument: a field is wrong, or not supported.
-        """
+        """Return the question and its options, of the last item and those before it."""
         self._check()
         asked = conversation_of(self._messages(), "input")
         options: dict[str, Any] = {
             "mode": NamedModel.of(self.model).mode,
             "history": asked.history,
             "instructions": "\n\n".join(filter(None, (self.instructions, asked.instructions))),
-            "constraint": constraint_of(self.format, "text.format"),
+            "constraint": constraint_of(self.form, "text.format"),
             **self.sampling(None),
         }
         if self.max_output_tokens is not None:

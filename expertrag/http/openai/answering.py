@@ -1,0 +1,64 @@
+"""Answer a request, in the form of the API that it was sent to."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import partial
+from typing import Any, ClassVar
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from expertrag.api.folding import afold
+from expertrag.api.types import Answer, AnswerEvent
+from expertrag.http.door import Door
+from expertrag.http.errors import Params
+from expertrag.http.openai.citations import Cited, cited, document_url
+from expertrag.http.openai.model_names import NamedModel, naming_models
+from expertrag.http.openai.options import Sampled
+from expertrag.http.sse import stream_of
+
+
+class Form(ABC):
+    """The form of one response."""
+
+    params: ClassVar[Params] = {}
+    """Names of our fields in the request."""
+    error_name: ClassVar[str] = ""
+    """Name of the event of an error in mid-stream."""
+
+    def __init__(self, asked: Sampled, base_url: str) -> None:
+        """Make the form of the response to ``asked``.
+
+        :param base_url: address by which the caller has reached the server.
+        """
+        self._model = asked.model
+        self._url = partial(document_url, base_url, NamedModel.of(asked.model).collection)
+        self._markers = asked.form is None or asked.form.type == "text"
+        self._created = int(time.time())
+
+    @abstractmethod
+    def whole(self, answer: Answer) -> dict[str, Any]:
+        """Return a whole response."""
+
+    @abstractmethod
+    def events(self, events: AsyncGenerator[AnswerEvent]) -> AsyncGenerator[str]:
+        """Yield the events of a stream."""
+
+    def _cited(self, answer: Answer) -> Cited:
+        return cited(answer, self._url, markers=self._markers)
+
+
+async def respond(request: Request, asked: Sampled, form: Form) -> Response:
+    """Answer a request, whole or as a stream."""
+    question, options = asked.question()
+    door = Door.of(request)
+    client = door.client(request, NamedModel.of(asked.model).collection)
+    events = naming_models(client.stream(question, timeout=door.answer_s, **options), asked.model)
+    if asked.stream:
+        return await stream_of(form.events(events), form.params, form.error_name)
+    async with aclosing(events):
+        return JSONResponse(form.whole(await afold(events)))

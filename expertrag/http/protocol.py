@@ -1,0 +1,49 @@
+"""HTTP/1.1 of a connection, with a deadline for the head of each request."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_S = 10.0
+"""Time for the request line and the headers, from the connection or the first byte on."""
+
+
+class PunctualProtocol(H11Protocol):
+    """Closes connections that send nothing, or their headers byte by byte; uvicorn waits."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Receive a part of a request."""
+        super().data_received(data)
+        if self._idle and self._head_timer is None:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        super().connection_lost(exc)
+
+    @property
+    def _idle(self) -> bool:
+        """Whether no request has come whose response is not complete."""
+        cycle: Any = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_S, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        # between two requests, the time that a connection may be idle is uvicorn's
+        if self._idle and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            self.transport.close()
