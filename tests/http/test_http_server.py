@@ -136,6 +136,17 @@ def test_who_hangs_up_frees_the_slot(start_http: StartHttp, open_pipeline: OpenP
     assert model.open_sessions == 0
 
 
+def test_who_hangs_up_on_a_whole_answer_frees_the_slot(
+    start_http: StartHttp, open_pipeline: OpenPipeline
+) -> None:
+    model = PacedGenerator(step_s=0.05, words=2_000)
+    served = start_http(lambda: open_pipeline(model), max_concurrency=1, queue_depth=0)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{served.url}{CHAT}", json=body(max_tokens=2_000), timeout=0.5)
+    wait_until(lambda: served.grpc.running == 0)
+    assert model.open_sessions == 0
+
+
 def test_an_error_in_mid_stream_is_an_event(
     start_http: StartHttp, open_pipeline: OpenPipeline
 ) -> None:

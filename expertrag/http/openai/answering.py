@@ -16,6 +16,7 @@ from expertrag.api.folding import afold
 from expertrag.api.types import Answer, AnswerEvent
 from expertrag.http.door import Door
 from expertrag.http.errors import Params
+from expertrag.http.hangup import unless_hung_up
 from expertrag.http.openai.citations import Cited, cited, document_url
 from expertrag.http.openai.model_names import NamedModel, naming_models
 from expertrag.http.openai.options import Sampled
@@ -60,5 +61,9 @@ async def respond(request: Request, asked: Sampled, form: Form) -> Response:
     events = naming_models(client.stream(question, timeout=door.answer_s, **options), asked.model)
     if asked.stream:
         return await stream_of(form.events(events), form.params, form.error_name)
+    return JSONResponse(form.whole(await unless_hung_up(request, _folded(events))))
+
+
+async def _folded(events: AsyncGenerator[AnswerEvent]) -> Answer:
     async with aclosing(events):
-        return JSONResponse(form.whole(await afold(events)))
+        return await afold(events)

@@ -12,9 +12,12 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from expertrag.api.types import Role
 from expertrag.api.validation import MAX_BATCH
+from expertrag.client.aclient import AsyncClient
 from expertrag.http.body import read_body
 from expertrag.http.door import Door
+from expertrag.http.hangup import unless_hung_up
 from expertrag.http.openai.model_names import NamedModel, naming_model
 from expertrag.http.openai.options import refuse
 
@@ -49,11 +52,9 @@ async def embeddings(request: Request) -> Response:
     asked = await read_body(request, EmbeddingsRequest)
     texts = asked.texts()
     client = Door.of(request).client(request, NamedModel.of(asked.model).collection)
-    vectors: list[list[float]] = []
     with naming_model(asked.model):
-        for start in range(0, len(texts), MAX_BATCH):
-            some = texts[start : start + MAX_BATCH]
-            vectors += await client.embed(some, role=asked.input_type or "document")
+        work = _embedded(client, texts, asked.input_type or "document")
+        vectors = await unless_hung_up(request, work)
     other = asked.dimensions not in (None, len(vectors[0]))
     refuse("dimensions", other, f"only {len(vectors[0])} is supported; leave it out")
     encode = _base64 if asked.encoding_format == "base64" else list
@@ -63,6 +64,13 @@ async def embeddings(request: Request) -> Response:
     ]
     usage = {"prompt_tokens": 0, "total_tokens": 0}  # the encoder's tokens are not counted
     return JSONResponse({"object": "list", "data": data, "model": asked.model, "usage": usage})
+
+
+async def _embedded(client: AsyncClient, texts: Sequence[str], role: Role) -> list[list[float]]:
+    vectors: list[list[float]] = []
+    for start in range(0, len(texts), MAX_BATCH):
+        vectors += await client.embed(texts[start : start + MAX_BATCH], role=role)
+    return vectors
 
 
 def _base64(vector: Sequence[float]) -> str:
