@@ -132,7 +132,8 @@ class ServerOptions:
         from expertrag.client import AsyncClient
 
         if self.in_process:
-            return AsyncClient(Path(self.config.index), config=self.config)
+            store = Path(self.config.index)
+            return AsyncClient(store, config=self.config, collection=self.collection)
         address = self.server or self.config.service.address
         return AsyncClient(address, token=self._token, tls=self._tls, collection=self.collection)
 

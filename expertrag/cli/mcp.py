@@ -35,7 +35,7 @@ flag = flags_of("MCP")
     default="",
     metavar="URL",
     help="Where the console of the server is, such as http://localhost:8080: links to documents "
-    "lead there. Unset: they are the documents' sources.",
+    "lead there. Unset: to the web pages that they are from.",
 )
 def mcp(target: str | None, server: ServerOptions, allow_writes: bool, base_url: str) -> None:
     """Serve documents over MCP on stdin and stdout.
@@ -44,21 +44,30 @@ def mcp(target: str | None, server: ServerOptions, allow_writes: bool, base_url:
     of a server or the folder of a store, and takes precedence over --server and --index.
     """
     import asyncio
+    import signal
 
-    from expertrag.client.target import parse_target
     from expertrag.runtime import logs
 
+    # Python cannot end a thread that reads stdin: Ctrl-C ends the process, which a store survives.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     logs.configure(server.config.log)
     if target is not None:
-        named = parse_target(target)
-        folder = isinstance(named, Path)
-        index = str(named) if folder else server.config.index
-        server = replace(
-            server,
-            server=None if folder else str(named),
-            config=replace(server.config, index=index),
-        )
+        server = _aimed(server, target)
+    if server.in_process:
+        from expertrag_index.opening import check_published
+
+        check_published(Path(server.config.index))  # fail now, not at the first call
     asyncio.run(_serve(server, writes=allow_writes, base_url=base_url))
+
+
+def _aimed(server: ServerOptions, target: str) -> ServerOptions:
+    """Return the options for a target: an address, or a folder."""
+    from expertrag.client.target import parse_target
+
+    named = parse_target(target)
+    if isinstance(named, str):
+        return replace(server, server=named)
+    return replace(server, server=None, config=replace(server.config, index=str(named)))
 
 
 async def _serve(options: ServerOptions, *, writes: bool, base_url: str) -> None:

@@ -28,9 +28,12 @@ class DocumentLinks:
     base_url: str = ""
 
     def url_of(self, document_id: str, source: str) -> str:
-        """Return the URL of the console's view of a document, else its ``source``, maybe empty."""
+        """Return the URL of the console's view of a document, else of the web page it is from.
+
+        Empty if there is neither: the name of a file leads nowhere on another machine.
+        """
         if not self.base_url:
-            return source
+            return source if source.startswith(("https://", "http://")) else ""
         return f"{self.base_url.rstrip('/')}/#/document?id={quote(document_id, safe='')}"
 
 
