@@ -10,6 +10,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.responses import Response
+from starlette.routing import Route
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -20,7 +21,9 @@ MAX_REQUEST_BYTES = 8 * 1024 * 1024
 
 
 class McpEndpoint:
-    """ASGI application of an MCP server; mount it, and enter ``running`` in the lifespan.
+    """ASGI application of an MCP server, served at one path while ``running`` is entered.
+
+        Starlette(routes=[endpoint.route()], lifespan=lambda _: endpoint.running())
 
     No state is kept between requests, so any process can answer any of them, and a restart loses
     none. A request is answered as JSON, or as a stream of events if its progress is reported or it
@@ -55,6 +58,10 @@ class McpEndpoint:
             ),
             max_request_body_size=max_request_bytes,
         )
+
+    def route(self, path: str = "/mcp") -> Route:
+        """Return the route of the endpoint; a mount would redirect its path to one with a slash."""
+        return Route(path, endpoint=self)
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Serve while this context is open; it can be entered once."""

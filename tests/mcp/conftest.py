@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from mcp import Client
 from mcp_helper import ERAS, Connected, ServeHttp, T, Talk, Use
 from serving_fixtures import Background, wait_until
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from expertrag.client import AsyncClient
@@ -52,17 +51,12 @@ def talk(request: pytest.FixtureRequest, background: Background) -> Talk:
 
 @pytest.fixture
 def serve_http(background: Background) -> Iterator[ServeHttp]:
-    """Serves an application with a mounted endpoint on loopback; returns the endpoint's URL."""
+    """Serves an application in front of an endpoint on loopback; returns its URL."""
     stops: list[Callable[[], Awaitable[None]]] = []
 
     def serve(app: ASGIApp, endpoint: McpEndpoint) -> str:
-        @asynccontextmanager
-        async def lifespan(_: Starlette) -> AsyncIterator[None]:
-            async with endpoint.running():
-                yield
-
         listening = socket.create_server(("127.0.0.1", 0))
-        outer = Starlette(routes=[Mount("/", app)], lifespan=lifespan)
+        outer = Starlette(routes=[Route("/mcp", app)], lifespan=lambda _: endpoint.running())
         stops.append(background.run(_started(outer, listening)))
         return f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
 
