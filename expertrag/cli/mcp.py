@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.api.errors import ExpertRAGError
 from expertrag.cli.answering import LOAD_TIMEOUT_S, ServerOptions, targeted
 from expertrag.cli.exits import message_of
 from expertrag.cli.options import configured, flags_of
 from expertrag.cli.output import note
-from expertrag.runtime.error_mapping import translated_errors
 
 if TYPE_CHECKING:
     from expertrag.client import AsyncClient
@@ -57,6 +56,8 @@ def mcp(target: str | None, server: ServerOptions, allow_writes: bool, base_url:
         from expertrag_index.opening import check_published
 
         check_published(Path(server.config.index))  # fail now, not at the first call
+    if sys.stdin.isatty():
+        note("An application starts this command and speaks MCP to it; Ctrl-C ends it.")
     asyncio.run(_serve(server, writes=allow_writes, base_url=base_url))
 
 
@@ -93,7 +94,6 @@ async def _serve(options: ServerOptions, *, writes: bool, base_url: str) -> None
 async def _load(client: AsyncClient) -> None:
     """Load the models; an error is noted here, and is the answer to every call."""
     try:
-        with translated_errors():
-            await client.wait_ready(LOAD_TIMEOUT_S)
-    except ExpertRAGError as error:
+        await client.wait_ready(LOAD_TIMEOUT_S)
+    except Exception as error:
         note(f"error: {message_of(error)}")

@@ -134,6 +134,23 @@ def test_a_server_over_stdio(
     assert "token" in failure(start(write, *arguments, era=era))
 
 
+def test_a_server_needs_the_sdk_alone(
+    start: Start, start_server: StartServer, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "for name in ('torch', 'numpy', 'faiss', 'transformers', 'structlog', 'tqdm',\n"
+        "             'platformdirs', 'yaml', 'grpc_health', 'grpc_reflection'):\n"
+        "    sys.modules[name] = None\n"
+    )
+
+    async def use(client: Client) -> Any:
+        return value(await client.call_tool("fetch", {"id": "office/leave"}))["text"]
+
+    text = start(use, "--server", start_server().address, PYTHONPATH=str(tmp_path))
+    assert text == TOPICS["office"]["leave"]
+
+
 def test_stdout_holds_the_protocol_alone(start_server: StartServer) -> None:
     asked = {"name": "search", "arguments": {"query": "paid leave of the zircon project"}}
     code, out, err = spoken(
