@@ -197,6 +197,23 @@ def test_a_signal_ends_it_while_stdin_is_open(
         assert process.wait(timeout=30) == -kind
 
 
+def test_a_person_at_a_terminal_is_told_what_it_waits_for() -> None:
+    terminal, stdin = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, *COMMAND, "localhost:1"],
+        stdin=stdin,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        assert "An application starts this command" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == -signal.SIGINT
+    os.close(stdin)
+    os.close(terminal)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
