@@ -137,7 +137,7 @@ def served(store: Path) -> Iterator[str]:
     with IndexWriter.open(store, open_embedder(ModelConfig(), None)) as writer:
         writer.build([Document(id=f"note-{n}", text=f"This is note {n}.") for n in range(3)])
     client = AsyncClient(store)
-    endpoint = McpEndpoint(mcp_server(lambda: client, writes=True))
+    endpoint = McpEndpoint(mcp_server(lambda _: client, writes=True))
 
     app = Starlette(routes=[endpoint.route()], lifespan=lambda _: endpoint.running())
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))

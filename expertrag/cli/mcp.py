@@ -80,9 +80,9 @@ async def _serve(options: ServerOptions, *, writes: bool, base_url: str) -> None
         # Applications wait only seconds for the first answer: serve at once, and load meanwhile.
         loading = asyncio.create_task(_load(client)) if options.in_process else None
         server = mcp_server(
-            lambda: client,
+            lambda _: client,
             writes=writes,
-            base_url=base_url,
+            base_url_of=lambda _: base_url,
             k=options.config.search.k,
             timeout_s=options.timeout,
         )

@@ -1,6 +1,6 @@
 """An MCP server over a client of ours: tools and resources for assistants and agents.
 
-    server = mcp_server(lambda: client, writes=False)
+    server = mcp_server(lambda _: client, writes=False)
     await serve_stdio(server)              # or McpEndpoint(server), for an HTTP server
 
 Needs ``pip install 'expertrag[http]'``.

@@ -21,9 +21,9 @@ from expertrag.mcp.documents import DocumentLinks
 from expertrag.mcp.tool import Deadline, McpTool, ToolCall
 from expertrag.runtime.error_mapping import translated_errors
 
-ClientOf = Callable[[], AsyncClient]
-"""Returns the client for the caller of the current request. It is called in the request's own
-context, so that it may read a context variable; whoever made the client closes it."""
+ClientOf = Callable[[Any], AsyncClient]
+"""Returns the client for the caller of an HTTP request (``starlette.requests.Request``; None over
+stdio). Whoever makes the client closes it."""
 
 INSTRUCTIONS = (
     "Searches and answers from a team's own documents. Use search and fetch to read the documents "
@@ -46,7 +46,7 @@ def mcp_server(
     client_of: ClientOf,
     *,
     writes: bool,
-    base_url: str = "",
+    base_url_of: Callable[[Any], str] = lambda _: "",
     k: int = DEFAULT_K,
     timeout_s: float | None = None,
 ) -> Server[dict[str, Any]]:
@@ -55,15 +55,14 @@ def mcp_server(
     :param client_of: the client of the caller; its calls are authorised, counted and logged as
         that caller's.
     :param writes: offer the tools that change the store.
-    :param base_url: where the console is, which URLs of documents then lead to.
+    :param base_url_of: takes what ``client_of`` takes, and returns where the console is, which URLs
+        of documents then lead to; empty for none.
     :param k: passages to answer from.
     :param timeout_s: deadline of a call; None for those of the client.
     """
     tools = READING + WRITING if writes else READING
     deadline: Deadline = {} if timeout_s is None else {"timeout": timeout_s}
-    handlers = _Handlers(
-        client_of, {tool.name: tool for tool in tools}, DocumentLinks(base_url), k, deadline
-    )
+    handlers = _Handlers(client_of, {tool.name: tool for tool in tools}, base_url_of, k, deadline)
     return Server(
         "expertrag",
         version=__version__,
@@ -86,7 +85,7 @@ class _Handlers:
 
     client_of: ClientOf
     tools: dict[str, McpTool[Any]]
-    links: DocumentLinks
+    base_url_of: Callable[[Any], str]
     k: int
     deadline: Deadline
 
@@ -112,7 +111,9 @@ class _Handlers:
 
         try:
             with translated_errors():
-                call = ToolCall(self.client_of(), self.links, report, self.k, self.deadline)
+                client = self.client_of(context.request)
+                links = DocumentLinks(self.base_url_of(context.request))
+                call = ToolCall(client, links, report, self.k, self.deadline)
                 return await tool.call(call, asked.arguments or {})
         except ExpertRAGError as error:
             return _failed(_message(error))
@@ -126,7 +127,8 @@ class _Handlers:
         """Return a page of the documents."""
         with _protocol_errors():
             cursor = page.cursor if page else None
-            return await resources.list_resources(self.client_of(), cursor, self.deadline)
+            client = self.client_of(context.request)
+            return await resources.list_resources(client, cursor, self.deadline)
 
     async def list_resource_templates(
         self, context: _Context, page: types.PaginatedRequestParams | None
@@ -139,7 +141,8 @@ class _Handlers:
     ) -> types.ReadResourceResult:
         """Return the text of a document."""
         with _protocol_errors({"uri": asked.uri}):
-            return await resources.read_resource(self.client_of(), asked.uri, self.deadline)
+            client = self.client_of(context.request)
+            return await resources.read_resource(client, asked.uri, self.deadline)
 
 
 @contextmanager

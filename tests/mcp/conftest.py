@@ -40,7 +40,7 @@ def talk(request: pytest.FixtureRequest, background: Background) -> Talk:
 
     def run(use: Use[T], client: AsyncClient, writes: bool = False, **options: Any) -> T:
         async def session() -> T:
-            server = mcp_server(lambda: client, writes=writes, **options)
+            server = mcp_server(lambda _: client, writes=writes, **options)
             async with Client(server, mode=request.param) as session:
                 return await use(session)
 

@@ -16,7 +16,7 @@ def test_mcpcheck_finds_nothing(
     start_server: StartServer, connected: Connected, serve_http: ServeHttp
 ) -> None:
     client = connected(start_server().address)
-    endpoint = McpEndpoint(mcp_server(lambda: client, writes=True))
+    endpoint = McpEndpoint(mcp_server(lambda _: client, writes=True))
     url = serve_http(endpoint, endpoint)
     done = subprocess.run(
         [sys.executable, "-m", "mcpcheck", url, "--strict", "--legacy-probes", "--json"],

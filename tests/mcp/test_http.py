@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import httpx2
@@ -14,6 +13,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_helper import ERAS, Connected, ServeHttp, failure, refused, value
 from serving_fixtures import Background, OpenPipeline, PacedGenerator, StartServer, wait_until
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from expertrag.answer.collections import Collections
@@ -27,31 +27,34 @@ from expertrag.service import Server
 
 TENANTS = {"acme": "zirconcanary", "globex": "obsidiancanary"}
 LIST_TOOLS = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
-_token: ContextVar[str] = ContextVar("token")
 
 
-class Door:
-    """Keeps the caller's token for the request, as the HTTP server in front of the endpoint does.
-
-    It calls as the caller of the request: with a client of its own for each token.
-    """
+class CallersOf:
+    """Keeps a client of ours for each token, as the HTTP server in front of the endpoint does."""
 
     def __init__(self, address: str, connected: Connected) -> None:
         self._address = address
         self._connected = connected
         self._clients: dict[str, AsyncClient] = {}
-        self.endpoint = McpEndpoint(mcp_server(self.client_of, writes=True))
 
-    def client_of(self) -> AsyncClient:
-        token = _token.get()
+    def client(self, request: Request) -> AsyncClient:
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if token not in self._clients:
             self._clients[token] = self._connected(self._address, token=token or None)
         return self._clients[token]
 
+    def endpoint(self, **options: Any) -> McpEndpoint:
+        return McpEndpoint(mcp_server(self.client, writes=True), **options)
+
+
+class Balancer:
+    """Sends requests to one of several endpoints."""
+
+    def __init__(self, chosen: McpEndpoint) -> None:
+        self.chosen = chosen
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
-        _token.set(headers.get(b"authorization", b"").decode().removeprefix("Bearer "))
-        await self.endpoint(scope, receive, send)
+        await self.chosen(scope, receive, send)
 
 
 @asynccontextmanager
@@ -67,8 +70,8 @@ async def opened(url: str, era: str, token: str = "") -> AsyncIterator[Client]:
 
 @pytest.fixture
 def url(start_server: StartServer, connected: Connected, serve_http: ServeHttp) -> str:
-    door = Door(start_server().address, connected)
-    return serve_http(door, door.endpoint)
+    endpoint = CallersOf(start_server().address, connected).endpoint()
+    return serve_http(endpoint, endpoint)
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -132,11 +135,11 @@ def tenants(
     server: Server = start_server(
         lambda: collections, auth=AuthConfig(tokens=str(tokens.path)), allow_writes=True
     )
-    door = Door(server.address, connected)
+    endpoint = CallersOf(server.address, connected).endpoint()
     for name in TENANTS:
         client = connected(server.address, token=made[name].text)
         background.run(client.create_collection("default"))
-    return serve_http(door, door.endpoint), {name: token.text for name, token in made.items()}
+    return serve_http(endpoint, endpoint), {name: token.text for name, token in made.items()}
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -221,15 +224,14 @@ def test_pages_of_others_are_refused(url: str, header: str, text: str, status: i
 def test_named_hosts_and_origins_are_served(
     start_server: StartServer, connected: Connected, serve_http: ServeHttp
 ) -> None:
-    door = Door(start_server().address, connected)
-    server = mcp_server(door.client_of, writes=False)
-    named = McpEndpoint(server, hosts=["rag.example"], origins=["https://chat.example"])
+    callers = CallersOf(start_server().address, connected)
+    named = callers.endpoint(hosts=["rag.example"], origins=["https://chat.example"])
     url = serve_http(named, named)
     assert posted(url, Host="rag.example", Origin="https://chat.example").status_code == 200
     assert posted(url, Host="rag.example:8443", Origin="https://rag.example").status_code == 200
     assert posted(url, Host="rag.example", Origin="https://evil.example").status_code == 403
     assert posted(url).status_code == 421
-    anywhere = McpEndpoint(server, hosts=None)
+    anywhere = callers.endpoint(hosts=None)
     assert posted(serve_http(anywhere, anywhere), Host="any.example").status_code == 200
 
 
@@ -240,18 +242,13 @@ def test_nothing_but_posts_of_a_bounded_size(
     assert (answered.status_code, answered.headers["allow"]) == (405, "POST")
     assert httpx2.delete(url).status_code == 405
     assert posted(url, body=["not a request"]).status_code == 400
-    door = Door(start_server().address, connected)
-    small = McpEndpoint(mcp_server(door.client_of, writes=False), max_request_bytes=1_000)
+    small = CallersOf(start_server().address, connected).endpoint(max_request_bytes=1_000)
     long = {**LIST_TOOLS, "params": {"cursor": "x" * 1_000}}
     assert posted(serve_http(small, small), body=long).status_code == 413
 
 
-def test_a_caller_that_goes_away_ends_the_answer(
-    start_server: StartServer, connected: Connected, serve_http: ServeHttp, paced: PacedGenerator
-) -> None:
+def test_a_caller_that_goes_away_ends_the_answer(url: str, paced: PacedGenerator) -> None:
     paced.step_s, paced.words = 0.01, 3_000
-    door = Door(start_server().address, connected)
-    url = serve_http(door, door.endpoint)
     asked = {"name": "answer", "arguments": {"question": "How many?", "mode": "never"}}
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": asked}
     with pytest.raises(httpx2.TimeoutException), httpx2.Client(timeout=1.0) as http:
@@ -286,15 +283,16 @@ def test_a_session_outlasts_a_restart(
     background: Background,
     era: str,
 ) -> None:
-    door = Door(start_server().address, connected)
-    url = serve_http(door, door.endpoint)
-    restarted = McpEndpoint(mcp_server(door.client_of, writes=True))  # it never saw the session
-    serve_http(restarted, restarted)
+    callers = CallersOf(start_server().address, connected)
+    first, second = callers.endpoint(), callers.endpoint()
+    balancer = Balancer(first)
+    url = serve_http(balancer, first)
+    serve_http(second, second)
 
     async def use() -> None:
         async with opened(url, era) as session:
             before = value(await session.call_tool("search", {"query": "leave"}))
-            door.endpoint = restarted
+            balancer.chosen = second  # which never saw the session
             assert value(await session.call_tool("search", {"query": "leave"})) == before
 
     background.run(use())

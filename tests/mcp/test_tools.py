@@ -112,7 +112,7 @@ def test_urls_lead_to_the_console(talk: Talk, client: AsyncClient) -> None:
 
     expected = "https://rag.example/console/#/document?id=office%2Fleave"
     for base_url in ("https://rag.example/console", "https://rag.example/console/"):
-        assert talk(use, client, base_url=base_url) == [expected] * 2
+        assert talk(use, client, base_url_of=lambda _, base=base_url: base) == [expected] * 2
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_an_absent_server_is_an_error_of_the_tool(
 def test_what_is_unexpected_stays_in_the_log(background: Background) -> None:
     from expertrag.mcp import mcp_server
 
-    def broken() -> AsyncClient:
+    def broken(_: object) -> AsyncClient:
         raise RuntimeError("a secret")
 
     async def use() -> tuple[str, str]:
@@ -175,7 +175,11 @@ def test_an_answer_marks_its_citations(
     client = connected(start_server(lambda: open_pipeline(model)).address)
     asked = {"question": "How many days of leave do employees get?", "mode": "always"}
     answer = value(
-        talk(lambda session: session.call_tool("answer", asked), client, base_url="http://x")
+        talk(
+            lambda session: session.call_tool("answer", asked),
+            client,
+            base_url_of=lambda _: "http://x",
+        )
     )
     assert answer["from_documents"]
     assert not answer["abstained"]
