@@ -94,6 +94,11 @@ eval-reranker: $(STAMP) ## nDCG@10 of hybrid search, reranked and under auto; DA
 bench-reranker: $(STAMP) ## time to rerank 20 candidates, beside the search; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_reranker.py --data $(DATA) $(ARGS)
 
+.PHONY: mcp-conformance
+mcp-conformance: $(STAMP) ## the protocol's own suite against the MCP server (npx); ARGS="--json FILE"
+	@for name in all-minilm-l6-v2 smollm2-135m-reader; do $(BIN)/expertrag models pull $$name || exit 1; done
+	@EXPERTRAG_MODEL_GENERATOR=smollm2-135m-reader $(BIN)/python benchmarks/mcp_conformance.py $(ARGS)
+
 RERANKER ?= .eval/minilm-tokens
 
 reranker-bundle: $(STAMP) ## make the reranker that is shipped; RERANKER=folder to make

@@ -37,7 +37,7 @@ from expertrag.cli.output import (
 from expertrag.config import ENV_PREFIX, Config
 
 if TYPE_CHECKING:
-    from expertrag.client import Client
+    from expertrag.client import AsyncClient, Client
     from expertrag.client.requests import AnswerOptions
 
 SAMPLING = Sampling()
@@ -109,7 +109,7 @@ class ServerOptions:
         """
         from expertrag.client import Client
 
-        if not self.server and self.config.index:
+        if self.in_process:
             from expertrag.llm.load.loading import quiet
 
             with Client(Path(self.config.index), config=self.config) as client:
@@ -126,6 +126,21 @@ class ServerOptions:
                 note("the server is loading its models")
                 client.wait_ready(self.timeout or LOAD_TIMEOUT_S)
             yield client
+
+    def connect(self) -> AsyncClient:
+        """Return an asyncio client; it connects, or loads the models, at its first call."""
+        from expertrag.client import AsyncClient
+
+        if self.in_process:
+            store = Path(self.config.index)
+            return AsyncClient(store, config=self.config, collection=self.collection)
+        address = self.server or self.config.service.address
+        return AsyncClient(address, token=self._token, tls=self._tls, collection=self.collection)
+
+    @property
+    def in_process(self) -> bool:
+        """Whether a store is served in this process, not by a server."""
+        return not self.server and bool(self.config.index)
 
     @property
     def _token(self) -> str | None:

@@ -24,6 +24,7 @@ from expertrag.cli.index_sync import sync
 from expertrag.cli.index_upkeep import backup, compact, repair, restore, verify
 from expertrag.cli.index_watch import watch
 from expertrag.cli.llm import llm
+from expertrag.cli.mcp import mcp
 from expertrag.cli.models import models
 from expertrag.cli.probe import probe
 from expertrag.cli.reader import reader
@@ -53,7 +54,7 @@ def cli() -> None:
 
 for command in (ask, chat, doctor, evaluation, gate, index, llm, models, retrieve, router):
     cli.add_command(command)
-for command in (serve, tokens, train):
+for command in (mcp, serve, tokens, train):
     cli.add_command(command)
 for command in (backup, compact, list_documents, repair, restore, show, sync, verify, watch):
     index.add_command(command)

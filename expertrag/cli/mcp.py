@@ -1,0 +1,99 @@
+"""``expertrag mcp``: the MCP server of desktop applications and editors, over stdio."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from expertrag.cli.answering import LOAD_TIMEOUT_S, ServerOptions, targeted
+from expertrag.cli.exits import message_of
+from expertrag.cli.options import configured, flags_of
+from expertrag.cli.output import note
+
+if TYPE_CHECKING:
+    from expertrag.client import AsyncClient
+
+flag = flags_of("MCP")
+
+
+@click.command()
+@click.argument("target", required=False)
+@configured("index", "model", "rerank", "gate", "search", "log")
+@targeted
+@flag(
+    "--allow-writes",
+    is_flag=True,
+    help="Offer the tools that add and delete documents. A server must allow it, too.",
+)
+@flag(
+    "--base-url",
+    default="",
+    metavar="URL",
+    help="Where the console of the server is, such as http://localhost:8080: links to documents "
+    "lead there. Unset: to the web pages that they are from.",
+)
+def mcp(target: str | None, server: ServerOptions, allow_writes: bool, base_url: str) -> None:
+    """Serve documents over MCP on stdin and stdout.
+
+    An application such as Claude Desktop or an editor starts this command. TARGET is the address
+    of a server or the folder of a store, and takes precedence over --server and --index.
+    """
+    import asyncio
+    import signal
+
+    from expertrag.runtime import logs
+
+    # Python cannot end a thread that reads stdin: Ctrl-C ends the process, which a store survives.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    logs.configure(server.config.log)
+    if target is not None:
+        server = _aimed(server, target)
+    if server.in_process:
+        from expertrag_index.opening import check_published
+
+        check_published(Path(server.config.index))  # fail now, not at the first call
+    if sys.stdin.isatty():
+        note("An application starts this command and speaks MCP to it; Ctrl-C ends it.")
+    asyncio.run(_serve(server, writes=allow_writes, base_url=base_url))
+
+
+def _aimed(server: ServerOptions, target: str) -> ServerOptions:
+    """Return the options for a target: an address, or a folder."""
+    from expertrag.client.target import parse_target
+
+    named = parse_target(target)
+    if isinstance(named, str):
+        return replace(server, server=named)
+    return replace(server, server=None, config=replace(server.config, index=str(named)))
+
+
+async def _serve(options: ServerOptions, *, writes: bool, base_url: str) -> None:
+    import asyncio
+
+    from expertrag.mcp import mcp_server, serve_stdio
+
+    async with options.connect() as client:
+        # Applications wait only seconds for the first answer: serve at once, and load meanwhile.
+        loading = asyncio.create_task(_load(client)) if options.in_process else None
+        server = mcp_server(
+            lambda _: client,
+            writes=writes,
+            base_url_of=lambda _: base_url,
+            k=options.config.search.k,
+            timeout_s=options.timeout,
+        )
+        await serve_stdio(server)
+        if loading is not None:
+            loading.cancel()
+
+
+async def _load(client: AsyncClient) -> None:
+    """Load the models; an error is noted here, and is the answer to every call."""
+    try:
+        await client.wait_ready(LOAD_TIMEOUT_S)
+    except Exception as error:
+        note(f"error: {message_of(error)}")
