@@ -15,6 +15,7 @@ from starlette.routing import Route
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, NotFound, ServerError
 from expertrag.http.door import Door
 from expertrag.http.errors import body_of, response_of
+from expertrag.http.mcp_route import McpRoute
 from expertrag.http.middleware import HostCheck, RequestIds
 from expertrag.http.openai import chat_request, responses_request
 from expertrag.http.openai.chat import chat
@@ -39,8 +40,11 @@ def http_app(door: Door, hosts: Collection[str] | None) -> Starlette:
     middleware = [Middleware(RequestIds)]
     if hosts is not None:
         middleware.append(Middleware(HostCheck, hosts=hosts))
+    mcp = McpRoute(door, hosts)
     app = Starlette(
+        lifespan=lambda _: mcp.running(),
         routes=[
+            mcp.route,
             Route("/health", health),
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/responses", responses, methods=["POST"]),

@@ -22,6 +22,7 @@ class Door:
     clients: CallerClients
     answer_s: float
     allow_writes: bool = False
+    needs_token: bool = False
     in_flight: InFlight = field(default_factory=InFlight)
     opened: int = field(default_factory=lambda: int(time()))
 

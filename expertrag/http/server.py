@@ -74,7 +74,12 @@ class HttpServer:
         self._address.check_free()
         service = self._config.service
         self._clients = CallerClients(grpc_address)
-        door = Door(self._clients, service.max_deadline_s, service.allow_writes)
+        door = Door(
+            self._clients,
+            service.max_deadline_s,
+            allow_writes=service.allow_writes,
+            needs_token=bool(self._config.auth.tokens or self._config.auth.jwt_keys),
+        )
         hosts = [host.strip().lower() for host in service.http_host.split(",") if host.strip()]
         local = is_local(self._address)
         settings = uvicorn.Config(

@@ -18,8 +18,8 @@ except ModuleNotFoundError as error:
         reason="MISSING_EXTRA",
     ) from error
 
-from expertrag.mcp.endpoint import McpEndpoint
+from expertrag.mcp.endpoint import LOOPBACK, McpEndpoint
 from expertrag.mcp.server import ClientOf, mcp_server
 from expertrag.mcp.stdio import serve_stdio
 
-__all__ = ["ClientOf", "McpEndpoint", "mcp_server", "serve_stdio"]
+__all__ = ["LOOPBACK", "ClientOf", "McpEndpoint", "mcp_server", "serve_stdio"]

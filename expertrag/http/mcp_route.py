@@ -1,0 +1,49 @@
+"""``/mcp``: the Model Context Protocol, over streamable HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
+
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from expertrag.api.errors import Unauthenticated
+from expertrag.http.clients import bearer
+from expertrag.http.door import Door
+from expertrag.http.errors import response_of
+from expertrag.mcp import LOOPBACK, McpEndpoint, mcp_server
+
+
+class McpRoute:
+    """Serves MCP while ``running`` is entered; a caller needs a token wherever calls need one."""
+
+    def __init__(self, door: Door, hosts: Collection[str] | None) -> None:
+        """Serve the callers of ``door``.
+
+        :param hosts: names of the server besides those of the loopback; None accepts any.
+        """
+        self._door = door
+        server = mcp_server(door.client, writes=door.allow_writes, base_url_of=door.base_url)
+        self._endpoint = McpEndpoint(server, hosts=None if hosts is None else (*LOOPBACK, *hosts))
+
+    @property
+    def route(self) -> Route:
+        """The route; a mount would redirect its path to one with a slash."""
+        return Route("/mcp", endpoint=self)
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Serve while this context is open."""
+        return self._endpoint.running()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if self._door.needs_token and bearer(Request(scope)) is None:
+            refused = Unauthenticated(
+                "this server needs a token: send it as Authorization: Bearer TOKEN",
+                reason="TOKEN_MISSING",
+            )
+            await response_of(refused)(scope, receive, send)
+            return
+        await self._endpoint(scope, receive, send)
