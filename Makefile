@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-clients test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-kept bench-quick bench-search eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-kept bench-quick bench-search eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -138,6 +138,9 @@ gate-default: $(STAMP) ## fit the gate of the default language model; DATA=..., 
 
 eval-gate: $(STAMP) ## the calibrated gate by nested cross-validation; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_gate.py --data $(DATA) $(ARGS)
+
+eval-annotation: $(STAMP) ## labels of uncertain questions first, against labels at random; DATA=..., ARGS="--json FILE"
+	@$(BIN)/python benchmarks/annotation_order.py --data $(DATA) $(ARGS)
 
 eval-gate-live: $(STAMP) ## the gate in a running system, default models; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/live_gate.py --data $(DATA) $(ARGS)
