@@ -8,9 +8,11 @@ Needs ``pip install 'expertrag[langchain]'``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, closing
 from dataclasses import asdict
+from operator import itemgetter
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument, MissingExtra
@@ -23,11 +25,22 @@ try:
         CallbackManagerForRetrieverRun,
     )
     from langchain_core.documents import Document
-    from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+    from langchain_core.language_models import (
+        BaseChatModel,
+        LangSmithParams,
+        LanguageModelInput,
+    )
+    from langchain_core.messages import (
+        AIMessage,
+        AIMessageChunk,
+        BaseMessage,
+        HumanMessage,
+        SystemMessage,
+    )
     from langchain_core.messages.ai import UsageMetadata
     from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
     from langchain_core.retrievers import BaseRetriever
+    from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 except ModuleNotFoundError as error:
     raise MissingExtra(
         f"the LangChain adapters need the package {error.name}; "
@@ -51,15 +64,36 @@ from expertrag.api.types import (
     SearchMode,
     Usage,
 )
+from expertrag.api.validation import invalid
 from expertrag.client import AsyncClient, Client
-from expertrag.client.requests import DEFAULT_K
+from expertrag.client.requests import ANSWER_TIMEOUT_S, DEFAULT_K, DEFAULT_TIMEOUT_S
+from expertrag.integrations.structured import (
+    METHODS,
+    StructuredOutputParser,
+    constraint_of,
+    pydantic_class,
+)
 
 _SAMPLING = Sampling()
+_RETRIEVE_OPTIONS = ("k", "filter", "mode", "rerank", "timeout")
+_ANSWER_OPTIONS = (
+    *_RETRIEVE_OPTIONS,
+    "domain",
+    "threshold",
+    "max_tokens",
+    "temperature",
+    "seed",
+    "frequency_penalty",
+    "constraint",
+    "logprobs",
+    "steps",
+)
 
 
 class ExpertRAGRetriever(BaseRetriever):
     """Retrieves passages as documents, with provenance and scores in their metadata.
 
+    ``invoke(query, k=2)`` overrides an option for one call. ``timeout`` is in seconds.
     Asynchronous calls use ``async_client`` if given, else the client in a thread.
     """
 
@@ -71,33 +105,35 @@ class ExpertRAGRetriever(BaseRetriever):
     filter: dict[str, Any] | None = None
     mode: SearchMode = SearchMode.HYBRID
     rerank: RerankMode = RerankMode.AUTO
+    timeout: float = DEFAULT_TIMEOUT_S
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        return _documents(self.client.retrieve(query, **self._options()))
+        options = _options(self, _RETRIEVE_OPTIONS, kwargs)
+        return _documents(self.client.retrieve(query, **options))
 
     async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         if self.async_client is None:
-            return await super()._aget_relevant_documents(query, run_manager=run_manager)
-        return _documents(await self.async_client.retrieve(query, **self._options()))
-
-    def _options(self) -> dict[str, Any]:
-        return {"k": self.k, "filter": self.filter, "mode": self.mode, "rerank": self.rerank}
+            search, manager = self._get_relevant_documents, run_manager.get_sync()
+            return await asyncio.to_thread(search, query, run_manager=manager, **kwargs)
+        options = _options(self, _RETRIEVE_OPTIONS, kwargs)
+        return _documents(await self.async_client.retrieve(query, **options))
 
 
 class ExpertRAGChatModel(BaseChatModel):
     """Answers the last message of a chat, from the documents if the gate decides so.
 
-    Earlier messages of the user and of the model are sent as its history, the latest that fit; a
-    system message is not, because the prompts are ExpertRAG's own. ``response_metadata`` of the
-    answer holds its id (for ``client.feedback``), whether it is ``from_documents`` or from the
-    model alone, the gate's decision, the citations, the support, why the passages do not support it
-    (``unsupported_reason``), log probabilities if requested, and the model's name;
-    ``usage_metadata`` holds the token counts. Asynchronous calls use ``async_client`` if given,
-    else the client in a thread.
+    Earlier messages of the user and of the model are sent as its history, the latest that fit.
+    System messages are added to the system prompt of the answer (``instructions``); the search does
+    not see them. ``response_metadata`` of the answer holds its id (for ``client.feedback``),
+    whether it is ``from_documents`` or from the model alone, the gate's decision, the citations,
+    the support, why the passages do not support it (``unsupported_reason``), log probabilities if
+    requested, and the model's name; ``usage_metadata`` holds the token counts. Asynchronous calls
+    use ``async_client`` if given, else the client in a thread. ``invoke(messages, mode="strict")``
+    overrides an option for one call. ``timeout`` is in seconds.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -117,10 +153,65 @@ class ExpertRAGChatModel(BaseChatModel):
     logprobs: int | None = None
     steps: int = 1
     rerank: RerankMode = RerankMode.AUTO
+    stop: list[str] | None = None
+    timeout: float = ANSWER_TIMEOUT_S
 
     @property
     def _llm_type(self) -> str:
         return "expertrag"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        """Return what traces say of a call; its model is known only from the answer."""
+        known = super()._get_ls_params(stop=stop or self.stop, **kwargs)
+        known.setdefault("ls_model_name", "expertrag")
+        known["ls_provider"] = "expertrag"
+        return known
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type | None,
+        *,
+        include_raw: bool = False,
+        method: str = "json_schema",
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Return a runnable whose answers are objects of a schema.
+
+        Decoding is constrained to the schema, so that every answer fits it. Two have no structure:
+        an abstention raises ``ModelRefusalError``, an answer that was cut by ``max_tokens``
+        ``OutputParserException``. With ``include_raw``, they are in ``parsing_error``.
+
+        :param schema: a pydantic class, whose objects are returned; or a TypedDict or JSON Schema,
+            which give dictionaries. None, with ``json_mode``, is any JSON object.
+        :param include_raw: return a dictionary of ``raw`` (the message), ``parsed`` and
+            ``parsing_error``; errors of parsing are not raised then.
+        :param method: "json_schema", "json_mode" or "function_calling"; all do the same.
+        :param strict: False allows properties that the schema does not name, where it does not
+            forbid them.
+        :raises InvalidArgument: the method is unknown, or there is no schema.
+        """
+        if kwargs:
+            raise invalid(min(kwargs), "is no option of with_structured_output")
+        if method not in METHODS:
+            raise invalid("method", f"is {method!r}; choose one of {', '.join(METHODS)}")
+        if schema is None and method != "json_mode":
+            raise invalid("schema", "is None; give a schema, or method='json_mode'")
+        traced = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
+        model = self.bind(
+            constraint=constraint_of(schema, closed=strict is not False),
+            ls_structured_output_format=traced if schema is not None else None,
+        )
+        parser = StructuredOutputParser(pydantic_object=pydantic_class(schema))
+        if not include_raw:
+            return model | parser
+        parsed = RunnablePassthrough.assign(
+            parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
+        )
+        failed = RunnablePassthrough.assign(parsed=lambda _: None)
+        return RunnableMap(raw=model) | parsed.with_fallbacks(
+            [failed], exception_key="parsing_error"
+        )
 
     def _generate(
         self,
@@ -129,10 +220,7 @@ class ExpertRAGChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        options = self._options(stop, kwargs)
-        return _result(
-            self.client.answer(_question(messages), history=_history(messages), **options)
-        )
+        return _result(self.client.answer(**self._request(messages, stop, kwargs)))
 
     async def _agenerate(
         self,
@@ -143,11 +231,7 @@ class ExpertRAGChatModel(BaseChatModel):
     ) -> ChatResult:
         if self.async_client is None:
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
-        options = self._options(stop, kwargs)
-        history = _history(messages)
-        return _result(
-            await self.async_client.answer(_question(messages), history=history, **options)
-        )
+        return _result(await self.async_client.answer(**self._request(messages, stop, kwargs)))
 
     def _stream(
         self,
@@ -157,9 +241,7 @@ class ExpertRAGChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         folder = AnswerFolder()
-        options = self._options(stop, kwargs)
-        asked, history = _question(messages), _history(messages)
-        with closing(self.client.stream(asked, history=history, **options)) as events:
+        with closing(self.client.stream(**self._request(messages, stop, kwargs))) as events:
             for event in events:
                 folder.add(event)
                 if isinstance(event, DeltaEvent):
@@ -181,9 +263,8 @@ class ExpertRAGChatModel(BaseChatModel):
                 yield chunk
             return
         folder = AnswerFolder()
-        options = self._options(stop, kwargs)
-        asked, history = _question(messages), _history(messages)
-        async with aclosing(self.async_client.stream(asked, history=history, **options)) as events:
+        request = self._request(messages, stop, kwargs)
+        async with aclosing(self.async_client.stream(**request)) as events:
             async for event in events:
                 folder.add(event)
                 if isinstance(event, DeltaEvent):
@@ -193,25 +274,27 @@ class ExpertRAGChatModel(BaseChatModel):
                     yield chunk
         yield _last_chunk(folder.answer())
 
-    def _options(self, stop: list[str] | None, overrides: dict[str, Any]) -> dict[str, Any]:
-        names = (
-            "mode",
-            "k",
-            "filter",
-            "domain",
-            "threshold",
-            "max_tokens",
-            "temperature",
-            "seed",
-            "frequency_penalty",
-            "constraint",
-            "logprobs",
-            "steps",
-            "rerank",
-        )
-        options = {name: getattr(self, name) for name in names}
-        options.update({name: overrides[name] for name in names if name in overrides})
-        return {**options, "stop": stop or ()}
+    def _request(
+        self, messages: list[BaseMessage], stop: list[str] | None, overrides: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the arguments of ``client.answer`` and ``client.stream``."""
+        return {
+            **_options(self, _ANSWER_OPTIONS, overrides),
+            "question": _question(messages),
+            "history": _history(messages),
+            "instructions": _instructions(messages),
+            "stop": stop or self.stop or (),
+        }
+
+
+def _options(owner: object, names: Sequence[str], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a call: those of its model or retriever, but for overrides.
+
+    :raises InvalidArgument: there is no such option, such as ``tools``.
+    """
+    if unknown := sorted(overrides.keys() - set(names)):
+        raise invalid(unknown[0], f"is no option; choose among {', '.join(sorted(names))}")
+    return {**{name: getattr(owner, name) for name in names}, **overrides}
 
 
 def _question(messages: list[BaseMessage]) -> str:
@@ -233,6 +316,11 @@ def _history(messages: list[BaseMessage]) -> tuple[Turn, ...]:
         if isinstance(message, HumanMessage | AIMessage) and (text := str(message.text)).strip()
     ]
     return latest(turns)
+
+
+def _instructions(messages: list[BaseMessage]) -> str:
+    texts = (str(message.text) for message in messages if isinstance(message, SystemMessage))
+    return "\n\n".join(text for text in texts if text.strip())
 
 
 def _documents(result: RetrieveResult) -> list[Document]:

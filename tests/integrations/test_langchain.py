@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
+from langchain_core.exceptions import ModelRefusalError, OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
-from serving_fixtures import Background, StartServer
+from pydantic import BaseModel
+from serving_fixtures import Background, OpenPipeline, StartServer, TellingGenerator
 
-from expertrag.api.errors import InvalidArgument
+from expertrag.api.errors import DeadlineExceeded, InvalidArgument
 from expertrag.api.types import Constraint, GateMode
 from expertrag.client import AsyncClient, Client
 from expertrag.integrations.langchain import ExpertRAGChatModel, ExpertRAGRetriever
+from expertrag.integrations.structured import constraint_of
+from expertrag.llm.base import Message
 
 QUESTION = "When are roses pruned?"
+Telling = Callable[..., ExpertRAGChatModel]
 
 
 @pytest.fixture
@@ -125,6 +132,119 @@ def test_asynchronous_calls(
             await twin.close()
 
     background.run(scenario())
+
+
+def test_system_messages_are_instructions(
+    start_server: StartServer, open_pipeline: OpenPipeline
+) -> None:
+    class ReadingAloud(TellingGenerator):
+        def reply_to(self, messages: Sequence[Message]) -> str:
+            return messages[0].content
+
+    server = start_server(lambda: open_pipeline(ReadingAloud()))
+    with Client(server.address) as client:
+        model = ExpertRAGChatModel(client=client, mode=GateMode.NEVER)
+        chat = [SystemMessage("Be brief."), HumanMessage(QUESTION), SystemMessage("Rhyme.")]
+        with pytest.raises(InvalidArgument, match="messages"):
+            model.invoke(chat)
+        message = model.invoke([*chat[::2], HumanMessage(QUESTION)])
+        assert str(message.content).endswith("\n\nBe brief.\n\nRhyme.")
+        *streamed, _ = model.stream([*chat[::2], HumanMessage(QUESTION)])
+        assert "".join(str(chunk.content) for chunk in streamed) == message.content
+
+
+def test_options_of_one_call(client: Client) -> None:
+    assert len(ExpertRAGRetriever(client=client).invoke(QUESTION, k=2)) == 2
+    with pytest.raises(InvalidArgument, match="top_k: is no option"):
+        ExpertRAGRetriever(client=client).invoke(QUESTION, top_k=2)
+    model = ExpertRAGChatModel(client=client, mode=GateMode.NEVER)
+    with pytest.raises(InvalidArgument, match="tools: is no option"):
+        model.invoke(QUESTION, tools=[])
+    with pytest.raises(DeadlineExceeded):
+        model.invoke(QUESTION, timeout=0.0001)
+
+
+class Pruning(BaseModel):
+    month: str
+    above: str | None = None
+
+
+REPLY = '{"month": "March", "above": "a bud"}'
+
+
+@pytest.fixture
+def telling(start_server: StartServer, open_pipeline: OpenPipeline) -> Iterator[Telling]:
+    """Returns a chat model that replies what it is told."""
+    with ExitStack() as opened:
+
+        def make(reply: str, doubt: float | None = None, **options: Any) -> ExpertRAGChatModel:
+            generator = TellingGenerator(reply, doubt)
+            server = start_server(lambda: open_pipeline(generator))
+            client = opened.enter_context(Client(server.address))
+            return ExpertRAGChatModel(client=client, **options)
+
+        yield make
+
+
+def test_structured_output(telling: Telling) -> None:
+    model = telling(REPLY, mode=GateMode.NEVER)
+    found = Pruning(month="March", above="a bud")
+    assert model.with_structured_output(Pruning).invoke(QUESTION) == found
+    assert list(model.with_structured_output(Pruning).stream(QUESTION)) == [found]
+    as_dict = model.with_structured_output(Pruning.model_json_schema())
+    assert as_dict.invoke(QUESTION) == found.model_dump()
+    *_, whole = as_dict.stream(QUESTION)
+    assert whole == found.model_dump()
+    anything = model.with_structured_output(None, method="json_mode")
+    assert anything.invoke(QUESTION) == found.model_dump()
+    raw = model.with_structured_output(Pruning, include_raw=True).invoke(QUESTION)
+    assert (raw["raw"].content, raw["parsed"], raw["parsing_error"]) == (REPLY, found, None)
+
+
+def test_abstentions_have_no_structure(telling: Telling) -> None:
+    model = telling(REPLY, doubt=0.99, mode=GateMode.STRICT)
+    structured = model.with_structured_output(Pruning)
+    with pytest.raises(ModelRefusalError, match="an abstention has no structure; it says: The "):
+        structured.invoke(QUESTION)
+    with pytest.raises(ModelRefusalError):
+        list(structured.stream(QUESTION))
+    raw = model.with_structured_output(Pruning, include_raw=True).invoke(QUESTION)
+    assert raw["parsed"] is None
+    assert isinstance(raw["parsing_error"], ModelRefusalError)
+    assert raw["raw"].response_metadata["finish_reason"] == "abstained"
+
+
+def test_what_was_cut_or_is_invalid_is_an_error(telling: Telling, client: Client) -> None:
+    cut = ExpertRAGChatModel(client=client, mode=GateMode.NEVER, max_tokens=3)
+    with pytest.raises(OutputParserException, match="raise max_tokens"):
+        cut.with_structured_output(Pruning).invoke(QUESTION)
+    invalid = telling('{"month": 3}', mode=GateMode.NEVER)
+    with pytest.raises(OutputParserException, match="not a valid Pruning"):
+        invalid.with_structured_output(Pruning).invoke(QUESTION)
+
+
+def test_arguments_of_structured_output(client: Client) -> None:
+    model = ExpertRAGChatModel(client=client)
+    for arguments, message in (
+        ({"method": "xml"}, "method: is 'xml'; choose one of json_schema"),
+        ({"tools": []}, "tools: is no option"),
+    ):
+        with pytest.raises(InvalidArgument, match=message):
+            model.with_structured_output(Pruning, **arguments)
+    with pytest.raises(InvalidArgument, match="schema: is None"):
+        model.with_structured_output(None)
+
+
+def test_objects_have_no_more_properties_than_the_schema() -> None:
+    closed = constraint_of(Pruning, closed=True).json_schema
+    assert closed == {**Pruning.model_json_schema(), "additionalProperties": False}
+    assert constraint_of(Pruning, closed=False).json_schema == Pruning.model_json_schema()
+    own = {"type": "object", "properties": {}, "additionalProperties": True}
+    assert constraint_of(own, closed=True).json_schema == own
+    inner = {"type": "object", "properties": {"of": own, "in": {**own}}}
+    nested = {"type": "array", "items": [{**inner}]}
+    shut = {"type": "array", "items": [{**inner, "additionalProperties": False}]}
+    assert constraint_of(nested, closed=True).json_schema == shut
 
 
 def test_without_langchain_the_fix_is_named() -> None:
