@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.api.types import Answer, DeltaEvent, GateMode, Sampling, Tls
+from expertrag.api.types import Answer, AnswerEvent, DeltaEvent, GateMode, Sampling, Tls
+from expertrag.cli.answer_lines import Detail, heading_of, print_facts
+from expertrag.cli.completers import a_collection, a_file_or
 from expertrag.cli.constraint import constrained
 from expertrag.cli.history import history_of_option
 from expertrag.cli.options import (
@@ -25,15 +27,8 @@ from expertrag.cli.options import (
     rerank_option,
     search_mode_option,
 )
-from expertrag.cli.output import (
-    emit_json,
-    note,
-    passage_lines,
-    print_answer_facts,
-    print_answer_heading,
-    print_found,
-    printable,
-)
+from expertrag.cli.output import emit_json, note, passage_lines, print_found, printable
+from expertrag.cli.question import question_argument
 from expertrag.config import ENV_PREFIX, Config
 
 if TYPE_CHECKING:
@@ -59,6 +54,7 @@ token_file_option = flag(
 ca_option = flag(
     "--ca",
     metavar="FILE",
+    shell_complete=a_file_or(SYSTEM_CA),
     help="Use TLS; certificates (PEM) that sign the server's, or `system`. For mutual TLS, see "
     "EXPERTRAG_CLIENT_CERT and EXPERTRAG_CLIENT_KEY.",
 )
@@ -67,6 +63,7 @@ collection_option = flag(
     default="",
     metavar="NAME",
     env=f"{ENV_PREFIX}ASK_COLLECTION",
+    shell_complete=a_collection,
     help="Collection of the server. Unset: the default one.",
 )
 timeout_option = flag(
@@ -265,27 +262,50 @@ def generating(command: Command) -> Command:
 
 
 def stream_answer(
-    client: Client, question: str, server: ServerOptions, options: AnswerOptions
+    client: Client,
+    question: str,
+    server: ServerOptions,
+    options: AnswerOptions,
+    show: Callable[[AnswerEvent], None],
 ) -> Answer:
-    """Print an answer while it is generated, and return it."""
+    """Print the text of an answer on stdout while it is generated, and return the answer.
+
+    :param show: called with each event before its text is printed.
+    """
     from expertrag.api.folding import AnswerFolder
 
     folder, begun = AnswerFolder(), False
     try:
         for event in client.stream(question, **options, **server.deadline):
             folder.add(event)
-            print_answer_heading(event, GateMode(options["mode"]))
+            show(event)
             if isinstance(event, DeltaEvent):
                 click.echo(printable(event.text), nl=False)
                 begun = True
     finally:
         if begun:  # so that an error gets its own line
-            click.echo("\n")
+            click.echo()
     return folder.answer()
 
 
 @click.command()
-@click.argument("question")
+@question_argument
+@flag(
+    "quiet",
+    "-q",
+    "--quiet",
+    is_flag=True,
+    env=f"{ENV_PREFIX}ASK_QUIET",
+    help="Print the answer alone, and errors.",
+)
+@flag(
+    "verbose",
+    "-v",
+    "--verbose",
+    is_flag=True,
+    env=f"{ENV_PREFIX}ASK_VERBOSE",
+    help="Print all passages, what the decision rests on, and the seconds of each stage, too.",
+)
 @generating
 @constrained
 @flag(
@@ -305,21 +325,37 @@ def stream_answer(
     """'{"role": "user", "text": "What is WAL?"}', oldest first.""",
 )
 def ask(
-    question: str, server: ServerOptions, as_json: bool, **options: Unpack[AnswerOptions]
+    question: str,
+    quiet: bool,
+    verbose: bool,
+    server: ServerOptions,
+    as_json: bool,
+    **options: Unpack[AnswerOptions],
 ) -> None:
     """Answer a question.
 
-    Stream the text, then print sources, gate decision and cost.
+    The answer is streamed to stdout. Everything else goes to stderr: above the text, a line that
+    marks an answer from the model alone, not from the documents; below it, why the passages do not
+    support the answer, its sources, the gate's decision and the cost.
 
-    A line above the text marks an answer that comes from the model alone, not from the documents.
-    A line below it says why the passages do not support the answer.
+    Several words are one question; quote it if it has a word that begins with a dash. - reads the
+    question from stdin.
     """
+    if quiet and verbose:
+        raise click.UsageError("-q and -v exclude each other")
+    detail = Detail.NOTHING if quiet else Detail.EVERYTHING if verbose else Detail.FACTS
+    mode = GateMode(options["mode"])
+
+    def show(event: AnswerEvent) -> None:
+        if detail and (heading := heading_of(event, mode)):
+            note(heading)
+
     with server.open() as client:
         if as_json:
             emit_json(client.answer(question, **options, **server.deadline))
             return
-        answer = stream_answer(client, question, server, options)
-    print_answer_facts(answer)
+        answer = stream_answer(client, question, server, options, show)
+    print_facts(answer, detail)
 
 
 @click.command()

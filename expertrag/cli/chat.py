@@ -10,52 +10,46 @@ import click
 
 from expertrag.api.errors import ExpertRAGError
 from expertrag.api.turns import Turn, latest
+from expertrag.api.types import AnswerEvent, GateEvent, GateMode
+from expertrag.cli.answer_lines import decision_lines, dimmed, heading_of, source_lines
 from expertrag.cli.answering import ServerOptions, generating, stream_answer
+from expertrag.cli.chat_commands import Dialogue, command_lines, is_command, run_command
 from expertrag.cli.exits import message_of
-from expertrag.cli.output import decision_lines, emit_json, note, print_sources
+from expertrag.cli.output import emit_json, note
 
 if TYPE_CHECKING:
     from expertrag.client import Client
     from expertrag.client.requests import AnswerOptions
 
-NEW, EXIT = "/new", "/exit"
 PROMPT = "> "
 
 
-@click.command()
+@click.command(epilog="\b\nCommands:\n" + "\n".join(f"  {line}" for line in command_lines()))
 @generating
 def chat(server: ServerOptions, as_json: bool, **options: Unpack[AnswerOptions]) -> None:
     """Answer questions one after another, as one conversation.
 
     Reads one question per line, from the terminal or from a pipe. A question may refer to the
-    earlier ones ("When was it added?"). /new starts another conversation, /exit or Ctrl-D ends;
-    Ctrl-C stops an answer.
+    earlier ones ("When was it added?"). Answers go to stdout, everything else to stderr: above an
+    answer the gate's decision, below it the sources. Ctrl-C stops an answer.
     """
-    history: list[Turn] = []
+    dialogue = Dialogue(options)
     with server.open() as client:
-        for question in _questions():
-            if question == NEW:
-                history.clear()
-                continue
-            options["history"] = latest(history)
-            text = _answered(client, question, server, options, as_json=as_json)
-            if text:
-                history += [Turn.user(question), Turn.assistant(text)]
+        for line in _lines():
+            _reply(client, server, dialogue, line, as_json=as_json)
 
 
-def _questions() -> Iterator[str]:
+def _lines() -> Iterator[str]:
     """Yield the lines of the user until the end; without a terminal, echo them."""
     interactive = sys.stdin.isatty()
     if interactive:
         import readline  # noqa: F401 - line editing of input()
 
-        note(f"Ask a question; {NEW} starts another conversation, {EXIT} or Ctrl-D ends.")
+        note("Ask a question; /help lists the commands, Ctrl-D ends.")
     while True:
         try:
-            line = input(PROMPT if interactive else "").strip()
+            line = _typed() if interactive else input().strip()
         except EOFError:
-            return
-        if line == EXIT:
             return
         if line:
             if not interactive:
@@ -63,24 +57,31 @@ def _questions() -> Iterator[str]:
             yield line
 
 
-def _answered(
-    client: Client, question: str, server: ServerOptions, options: AnswerOptions, *, as_json: bool
-) -> str:
-    """Print the answer to a question and return its text; "" if there is none.
+def _typed() -> str:
+    """Read a line from the terminal."""
+    prompt = PROMPT
+    if not sys.stdout.isatty():  # where input() would print the prompt
+        click.echo(PROMPT, nl=False, err=True)
+        prompt = ""
+    try:
+        return input(prompt).strip()
+    except (EOFError, KeyboardInterrupt):
+        note("")  # the prompt of the shell gets its own line
+        raise
+
+
+def _reply(
+    client: Client, server: ServerOptions, dialogue: Dialogue, line: str, *, as_json: bool
+) -> None:
+    """Answer a question, or run a command.
 
     In a terminal, an error or Ctrl-C ends the answer, not the conversation.
     """
     try:
-        if as_json:
-            answer = client.answer(question, **options, **server.deadline)
-            emit_json(answer)
+        if is_command(line):
+            run_command(dialogue, line)
         else:
-            answer = stream_answer(client, question, server, options)
-            print_sources(answer)
-            for line in decision_lines(answer.decision, brief=True):
-                click.echo(line)
-            click.echo()
-        return answer.text
+            _answer(client, server, dialogue, line, as_json=as_json)
     except KeyboardInterrupt:
         if not sys.stdin.isatty():
             raise
@@ -89,4 +90,30 @@ def _answered(
         if not sys.stdin.isatty():
             raise
         note(f"error: {message_of(error)}")
-    return ""
+
+
+def _answer(
+    client: Client, server: ServerOptions, dialogue: Dialogue, question: str, *, as_json: bool
+) -> None:
+    """Print the answer to a question, and add both to the conversation."""
+    options = dialogue.options
+    options["history"] = latest(dialogue.history)
+    mode = GateMode(options["mode"])
+
+    def show(event: AnswerEvent) -> None:
+        if isinstance(event, GateEvent):
+            dimmed(decision_lines(event.decision, brief=True))
+        if heading := heading_of(event, mode):
+            note(heading)
+
+    if as_json:
+        answer = client.answer(question, **options, **server.deadline)
+        emit_json(answer)
+    else:
+        answer = stream_answer(client, question, server, options, show)
+        for line in source_lines(answer):
+            note(line)
+        click.echo()
+    dialogue.last = answer
+    if answer.text:
+        dialogue.history += [Turn.user(question), Turn.assistant(answer.text)]

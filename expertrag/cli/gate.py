@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import click
 
 from expertrag.api.errors import InvalidArgument
+from expertrag.cli.answer_lines import decision_lines, evidence_lines
 from expertrag.cli.answering import ServerOptions, asking, mode_option
+from expertrag.cli.completers import a_gate
 from expertrag.cli.eval.options import (
     Names,
     end_with_failures,
@@ -20,7 +22,7 @@ from expertrag.cli.eval.options import (
     work_option,
 )
 from expertrag.cli.options import configured, domain_option, flags_of, json_flag, out_folder
-from expertrag.cli.output import decision_lines, print_found, print_made, printable
+from expertrag.cli.output import print_found, print_made, printable
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
 
@@ -67,6 +69,7 @@ bundle_option = flag(
     "folder",
     required=True,
     metavar="GATE",
+    shell_complete=a_gate,
     help="Folder from `train gate`, or the name of a shipped gate.",
 )
 
@@ -90,8 +93,8 @@ def explain(
         decision = client.decide(
             question, mode=mode, threshold=threshold, domain=domain, **server.deadline
         )
-    signals = (f"  {name} {value:.3f}" for name, value in sorted(decision.signals.items()))
-    print_found(decision, as_json, itertools.chain(decision_lines(decision), signals))
+    lines = itertools.chain(decision_lines(decision), evidence_lines(decision))
+    print_found(decision, as_json, lines)
 
 
 @click.command("gate")

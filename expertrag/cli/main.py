@@ -12,6 +12,7 @@ import click
 from expertrag._version import __version__
 from expertrag.cli.answering import ask, retrieve
 from expertrag.cli.chat import chat
+from expertrag.cli.completion import answer_the_shell, completion
 from expertrag.cli.doctor import doctor
 from expertrag.cli.eval import evaluation
 from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
@@ -52,9 +53,9 @@ def cli() -> None:
     """
 
 
-for command in (ask, chat, doctor, evaluation, gate, index, llm, models, retrieve, router):
+for command in (ask, chat, completion, doctor, evaluation, gate, index, llm, models, retrieve):
     cli.add_command(command)
-for command in (mcp, serve, tokens, train):
+for command in (mcp, router, serve, tokens, train):
     cli.add_command(command)
 for command in (backup, compact, list_documents, repair, restore, show, sync, verify, watch):
     index.add_command(command)
@@ -70,6 +71,7 @@ def main() -> NoReturn:
     share_cores()
     try:
         with translated_errors():
+            answer_the_shell(cli)
             # Not cli.main(): click would handle Ctrl-C and a closed pipe itself, with exit code 1.
             with cli.make_context("expertrag", sys.argv[1:]) as context:
                 cli.invoke(context)

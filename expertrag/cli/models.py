@@ -9,6 +9,7 @@ import click
 
 from expertrag import models as package_models
 from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.cli.completers import a_model
 from expertrag.cli.options import flag, json_flag
 from expertrag.cli.output import print_found, size
 from expertrag.cli.progress import progress
@@ -38,7 +39,7 @@ def list_models(as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=a_model)
 @flag("--keep", is_flag=True, help="Keep the GGUF file in the folder of a model packed from one.")
 @json_flag
 def pull(names: tuple[str, ...], keep: bool, as_json: bool) -> None:
@@ -59,7 +60,7 @@ def pull(names: tuple[str, ...], keep: bool, as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=a_model)
 @json_flag
 def bench(names: tuple[str, ...], as_json: bool) -> None:
     """Measure the speed of generators on this machine.
@@ -105,7 +106,7 @@ def _pulled_generators() -> list[str]:
 
 
 @models.command("path")
-@click.argument("name")
+@click.argument("name", shell_complete=a_model)
 @json_flag
 def show_path(name: str, as_json: bool) -> None:
     """Print the folder of a pulled model."""

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.rerank import RerankMode
 from expertrag.api.types import SearchMode
+from expertrag.cli.completers import OF_SETTINGS
 from expertrag.config import CONFIG_ENV, ENV_PREFIX, Config, Setting, load, render, settings
 
 Command = Callable[..., Any]
@@ -176,4 +177,5 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
         type=click.Choice(setting.choices) if setting.choices else setting.kind,
         default=setting.default,
         help=setting.help,
+        shell_complete=OF_SETTINGS.get(setting.key),
     )

@@ -126,6 +126,16 @@ class StoreSignals:
     p_sufficient: float | None = None
 
 
+SIGNAL_GROUPS: Mapping[str, str] = {
+    "question": "the question's wording",
+    "domain": "the domain of the question",
+    "store": "what the store covers",
+    "prefill": "the model's confidence",
+    "draft": "the model's own draft",
+}
+"""Groups of a gate's signals in words, by the keys of ``GateDecision.contributions``."""
+
+
 @dataclass(frozen=True, slots=True)
 class GateDecision:
     """The gate's choice for one query, with everything needed to explain it.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from command_line import Run
 from serving_fixtures import StartServer
+from terminal_helper import Terminal
 
 
 @pytest.fixture
@@ -23,15 +24,19 @@ def type_in(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
 def test_a_conversation(run: Run, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     type_in(monkeypatch, "When are roses pruned?", "", "Above what are they pruned?", "Thanks!")
     ran = run("chat", "--server", server, "--max-tokens", 4).ok()
-    assert ran.err.splitlines() == [
+    lines = ran.err.splitlines()
+    assert [line for line in lines if line.startswith("> ")] == [
         "> When are roses pruned?",
         "> Above what are they pruned?",
         "> Thanks!",
     ]
-    assert "Read as: Above what are roses pruned?" in ran.out
-    assert ran.out.count("Gate: ") == 3
-    assert "The message is about the conversation itself" in ran.out
-    assert "Cost: " not in ran.out
+    at = lines.index("> Above what are they pruned?")
+    assert lines[at + 1] == "Read as: Above what are roses pruned?"
+    assert lines[at + 2].startswith("Gate: ")
+    assert ran.err.count("Gate: ") == 3
+    assert "The message is about the conversation itself" in ran.err
+    assert "Cost: " not in ran.err
+    assert ran.out == "0 1 2 3 \n\n" * 3  # the answers alone
 
 
 def test_new_forgets_the_conversation_and_exit_ends_it(
@@ -46,8 +51,78 @@ def test_new_forgets_the_conversation_and_exit_ends_it(
         "Is this asked?",
     )
     ran = run("chat", "--server", server, "--mode", "always", "--max-tokens", 4).ok()
-    assert ran.out.count("Gate: ") == 2
-    assert "Read as: " not in ran.out
+    assert ran.err.count("Gate: ") == 2
+    assert "Read as: " not in ran.err
+
+
+def test_commands(run: Run, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    type_in(
+        monkeypatch,
+        "/mode",
+        "When are roses pruned?",
+        "/why",
+        "/mode always",
+        "When are roses pruned?",
+        "/sources",
+        "/mode never",
+        "When are roses pruned?",
+        "/sources",
+        "/help",
+    )
+    ran = run("chat", "--server", server, "--max-tokens", 4).ok()
+    told = {part.splitlines()[0]: part.splitlines()[1:] for part in ran.err.split("> ")[1:]}
+    modes = "auto, never, always, strict"
+    assert told["/mode"] == [f"Mode: auto (of {modes})"]
+    assert told["/mode always"] == [f"Mode: always (of {modes})"]
+    assert told["/why"][0].startswith("Gate: ")
+    assert {"  probabilities", "  signals"} <= set(told["/why"])
+    assert told["/help"][-1] == f"{'/exit'.ljust(34)}end, as Ctrl-D does"
+    assert told["/sources"] == ["The last answer is not from the documents: there are no passages."]
+    assert "Passages that were read for it, 5:\n  1. " in ran.err
+    assert ran.out == "0 1 2 3 \n\n" * 3
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("/sauces", "there is no command /sauces; there are /why, /sources, /mode, /new"),
+        ("/", "there is no command /; there are"),
+        ("/mode sometimes", "there is no mode sometimes; choose one of auto, never, always"),
+        ("/why is that?", "/why takes no argument"),
+        ("/why", "nothing has been answered yet"),
+    ],
+)
+def test_what_is_not_a_command(
+    run: Run, server: str, monkeypatch: pytest.MonkeyPatch, line: str, message: str
+) -> None:
+    type_in(monkeypatch, line)
+    ran = run("chat", "--server", server)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.splitlines()[-1].startswith(f"error: {message}")
+
+
+def test_a_question_may_begin_with_a_path(
+    run: Run, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    type_in(monkeypatch, "/etc/hosts holds what?")
+    assert run("chat", "--server", server, "--max-tokens", 1).ok().out == "0 \n\n"
+
+
+def test_in_a_terminal(server: str) -> None:
+    """The gate's line is dimmed, errors end no conversation, Ctrl-D does."""
+    with Terminal("chat", "--server", server, "--mode", "always", "--max-tokens", "4") as terminal:
+        terminal.shows("Ctrl-D ends.")
+        terminal.shows("> ")
+        terminal.types("When are roses pruned?\n")
+        terminal.shows("\x1b[2mGate: retrieve (always). ")
+        terminal.shows("0 1 2 3 \r\n")
+        terminal.shows("> ")
+        terminal.types("/sauces\n")
+        terminal.shows("error: there is no command /sauces")
+        terminal.types("/mode never\n")
+        terminal.shows("Mode: never")
+        terminal.types("\x04")
+        assert terminal.ends() == 0
 
 
 def test_json_prints_every_answer(run: Run, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +152,7 @@ def test_ask_with_a_history(run: Run, server: str, tmp_path: Path) -> None:
     ]
     history.write_text("".join(f"{json.dumps(turn)}\n" for turn in turns))
     ask = ("ask", "Above what are they pruned?", "--server", server, "--max-tokens", 4)
-    assert "Read as: Above what are roses pruned?\n" in run(*ask, "--history", history).ok().out
+    assert "Read as: Above what are roses pruned?\n" in run(*ask, "--history", history).ok().err
 
 
 @pytest.mark.parametrize(

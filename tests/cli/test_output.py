@@ -1,7 +1,8 @@
-"""Lines printed above and below the text of an answer."""
+"""Lines printed above and below the text of an answer, on stderr."""
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
+    Citation,
     FinishReason,
     GateAction,
     GateDecision,
@@ -18,7 +20,14 @@ from expertrag.api.types import (
     PassagesEvent,
     Usage,
 )
-from expertrag.cli.output import print_answer_facts, print_answer_heading
+from expertrag.cli.answer_lines import (
+    Detail,
+    dimmed,
+    evidence_lines,
+    heading_of,
+    print_facts,
+    source_lines,
+)
 
 RETRIEVED = GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "It pays.")
 ALONE = GateDecision(GateAction.CLOSED_BOOK, GateMode.AUTO, "It does not pay.")
@@ -41,39 +50,33 @@ ANSWER = Answer(
     [
         (GateEvent(RETRIEVED), GateMode.AUTO, ""),
         (PassagesEvent(ANSWER.passages, 1), GateMode.AUTO, ""),
-        (GateEvent(ALONE), GateMode.AUTO, "From the model alone, not from your documents:\n"),
+        (GateEvent(ALONE), GateMode.AUTO, "From the model alone, not from your documents:"),
         (
             PassagesEvent((), 1),
             GateMode.AUTO,
-            "From the model alone, not from your documents, where nothing was found:\n",
+            "From the model alone, not from your documents, where nothing was found:",
         ),
         (PassagesEvent((), 1), GateMode.STRICT, ""),
     ],
 )
 def test_only_answers_from_the_model_alone_have_a_heading(
-    capsys: pytest.CaptureFixture[str], event: AnswerEvent, mode: GateMode, heading: str
+    event: AnswerEvent, mode: GateMode, heading: str
 ) -> None:
-    print_answer_heading(event, mode)
-    assert capsys.readouterr().out == heading
+    assert heading_of(event, mode) == heading
 
 
 @pytest.mark.parametrize(
     ("finish_reason", "label"),
     [(FinishReason.STOP, "Not supported"), (FinishReason.ABSTAINED, "Withheld, not supported")],
 )
-def test_the_unsupported_reason_is_printed_first(
-    capsys: pytest.CaptureFixture[str], finish_reason: FinishReason, label: str
-) -> None:
-    reason = "'--force' is not\nin \x1b[2Jthe passage"
-    print_answer_facts(
-        replace(
-            ANSWER,
-            finish_reason=finish_reason,
-            from_documents=finish_reason is FinishReason.STOP,
-            unsupported_reason=reason,
-        )
+def test_the_unsupported_reason_is_printed_first(finish_reason: FinishReason, label: str) -> None:
+    answer = replace(
+        ANSWER,
+        finish_reason=finish_reason,
+        from_documents=finish_reason is FinishReason.STOP,
+        unsupported_reason="'--force' is not\nin \x1b[2Jthe passage",
     )
-    first = capsys.readouterr().out.splitlines()[0]
+    first = next(source_lines(answer))
     assert first == f"{label}: '--force' is not in [2Jthe passage"
 
 
@@ -88,5 +91,93 @@ def test_the_unsupported_reason_is_printed_first(
 def test_missing_sources_are_not_reported_twice(
     capsys: pytest.CaptureFixture[str], answer: Answer, first: str
 ) -> None:
-    print_answer_facts(answer)
-    assert capsys.readouterr().out.startswith(first)
+    print_facts(answer, Detail.FACTS)
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()[1].startswith(first)) == ("", True)
+
+
+CITED = replace(
+    ANSWER,
+    passages=(
+        Passage("rm", 0, "Of rm. It removes files.", 0, 24, 0.5, title="rm", page=4),
+        Passage("cp", 0, "cp copies files.", 0, 16, 0.4),
+    ),
+    citations=(Citation(0, 15, 1, "rm", 7, 24, 0.9, page=5),),
+    usage=Usage(1, 1, 30, 5, 18, stage_seconds={"search": 0.25, "generate": 1.0}),
+    support=1.0,
+)
+
+
+def test_how_much_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_facts(CITED, Detail.NOTHING)
+    assert capsys.readouterr() == ("", "")
+    print_facts(CITED, Detail.FACTS)
+    assert capsys.readouterr().err.splitlines() == [
+        "",
+        "Source [1]: rm, page 5, support 0.90",
+        "  \u201cIt removes files.\u201d",
+        "Gate: retrieve (auto). It pays.",
+        "Cost: lm_calls 1, retrieval_calls 1, tokens 30 + 5, vectors scanned 18, seconds 1.25",
+    ]
+    print_facts(CITED, Detail.EVERYTHING)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[3:8] == [
+        "Passages:",
+        "  1. 0.500  rm, page 4  characters 0-24",
+        "     Of rm. It removes files.",
+        "  2. 0.400  cp  characters 0-16",
+        "     cp copies files.",
+    ]
+    assert lines[-1].endswith("seconds 1.25 (search 0.25, generate 1.00)")
+
+
+def test_what_a_decision_rests_on() -> None:
+    decision = replace(
+        RETRIEVED,
+        p_benefit=0.31,
+        threshold=0.12,
+        p_correct_closed_book=0.1,
+        p_correct_retrieval=0.4,
+        contributions={"question": -0.25, "store": 1.0, "new": 0.0},
+        signals={"store.coverage": 0.5},
+    )
+    assert list(evidence_lines(decision)) == [
+        "  probabilities",
+        "    0.31  retrieval improves the answer",
+        "    0.12  needed for a retrieval (the threshold)",
+        "    0.10  the model is right alone",
+        "    0.40  the model is right with the documents",
+        "  contributions to the log odds that retrieval improves the answer",
+        f"    +1.00  what the store covers   {'█' * 20}",
+        f"    -0.25  the question's wording  {'█' * 5}",
+        "    +0.00  new",
+        "  signals",
+        "    store.coverage 0.500",
+    ]
+    assert list(evidence_lines(ALONE)) == []
+
+
+@pytest.mark.parametrize(
+    ("terminal", "env", "codes"),
+    [
+        (True, {}, True),
+        (False, {}, False),
+        (True, {"NO_COLOR": "1"}, False),
+        (True, {"TERM": "dumb"}, False),
+    ],
+)
+def test_lines_are_dimmed_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, env: dict[str, str], codes: bool
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    monkeypatch.setattr("sys.stderr", written := Terminal())
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    dimmed(["Gate: retrieve"])
+    shown = "\x1b[2mGate: retrieve\x1b[0m\n" if codes else "Gate: retrieve\n"
+    assert written.getvalue() == shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from command_line import Run
+from command_line import Ran, Run
 from serving_fixtures import OpenPipeline, StartServer
 
 from expertrag.answer.pipeline import Pipeline
@@ -65,31 +66,45 @@ def test_ask_waits_while_the_server_loads(
 
     server = start_server(load, wait=False)
     threading.Timer(0.5, loaded.set).start()
-    asked = run("ask", "How many?", "--server", server.address, "--mode", "never")
+    asked = run("ask", "-q", "How many?", "--server", server.address, "--mode", "never")
     assert (asked.code, asked.err) == (0, "the server is loading its models\n")
 
 
-def test_ask_streams_the_text_then_prints_the_facts(run: Run, server: str) -> None:
-    ran = run(
-        "ask", "When are backups made?", "--server", server, "--mode", "always",
-        "--max-tokens", 8, "-k", 2,
-    )  # fmt: skip
-    assert (ran.code, ran.err) == (0, "")
-    answer, facts = ran.out.split("\n\n")
-    assert answer
-    lines = facts.splitlines()
+def test_ask_prints_the_answer_on_stdout_and_the_facts_on_stderr(run: Run, server: str) -> None:
+    ask = ("ask", "--server", server, "--mode", "always", "--max-tokens", 8, "-k", 2)
+    ran = run(*ask, "When are backups made?").ok()
+    assert ran.out.strip() and ran.out.endswith("\n") and "\n\n" not in ran.out
+    _, *lines = ran.err.splitlines()
     assert lines[0].startswith("Source")
     assert any(line.startswith("Gate: retrieve (always") for line in lines)
     assert lines[-1].startswith("Cost: lm_calls ")
     assert "retrieval_calls 1" in lines[-1]
-    assert "model alone" not in ran.out
+    assert "model alone" not in ran.err
+    several = run(*ask, "When", "are", "-q", "backups", "made?").ok()
+    assert (several.out, several.err) == (ran.out, "")
+    verbose = run(*ask, "-v", "When are backups made?").ok()
+    assert verbose.out == ran.out
+    assert "Passages:\n  1. " in verbose.err and " (route " in verbose.err.splitlines()[-1]
+
+
+def test_ask_reads_the_question_from_stdin(
+    run: Run, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(text: bytes) -> Ran:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+        return run("ask", "-", "--server", server, "--mode", "never", "--max-tokens", 4, "-q")
+
+    typed = run("ask", "What is rué?", "--server", server, "--mode", "never", "--max-tokens", 4)
+    assert asked("What is rué?\n".encode()).ok().out == typed.out
+    asked(b"  \n").fails(2, "question")
+    asked(b"What is ru\xe9?\n").fails(2, "stdin is not UTF-8 text")
 
 
 def test_ask_marks_answers_from_the_model_alone(run: Run, server: str) -> None:
     ask = ("ask", "When are backups made?", "--server", server, "--max-tokens", 4)
-    heading, text = run(*ask, "--mode", "never").out.splitlines()[:2]
-    assert heading == "From the model alone, not from your documents:"
-    assert text and not text.startswith("Gate")
+    ran = run(*ask, "--mode", "never").ok()
+    assert ran.err.splitlines()[0] == "From the model alone, not from your documents:"
+    assert len(ran.out.splitlines()) == 1
     nothing = ("--filter", '{"source": "of nobody"}')
     assert run(*ask, "--mode", "strict", *nothing).out.startswith("The documents do not hold")
 
@@ -134,6 +149,7 @@ def test_retrieve_and_gate(run: Run, server: str) -> None:
     ("arguments", "message"),
     [
         (("ask", ""), "question"),
+        (("ask", "x", "-q", "-v"), "-q and -v exclude each other"),
         (("ask", "x", "--frequency-penalty", "3"), "frequency_penalty"),
         (("ask", "x", "--regex", "(ab"), "constraint.regex: cannot be enforced (unclosed group)"),
         (("ask", "x", "--regex", "a", "--choice", "b"), "sets regex and choices"),
@@ -169,8 +185,7 @@ def test_the_base_install_asks_a_server(spawn: Run, server: str, tmp_path: Path)
     ran = spawn(
         "ask", "Hello", "--server", server, "--max-tokens", "4", env={"PYTHONPATH": str(tmp_path)}
     )
-    assert (ran.code, ran.err) == (0, "")
-    assert "Cost: " in ran.out
+    assert "Cost: " in ran.ok().err
 
 
 @pytest.mark.parametrize("command", ["ask", "retrieve", "gate explain", "serve"])

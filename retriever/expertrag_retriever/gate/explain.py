@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from expertrag_retriever.gate.odds import log_odds
 from expertrag_retriever.gate.policy import BenefitEstimate
-from expertrag_retriever.types import GateMode, PrefillSignals, StoreSignals
+from expertrag_retriever.types import SIGNAL_GROUPS, GateMode, PrefillSignals, StoreSignals
 
 _FORCED = {
     GateMode.NEVER: "The caller asked for no retrieval, so the model answers alone.",
@@ -89,12 +89,12 @@ def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str
     action = "the documents are consulted" if retrieve else "the model answers alone"
     speaking = {name: value for name, value in contributions.items() if abs(value) >= _NOTABLE}
     listed = ", ".join(
-        f"{_GROUPS[name]} {value:+.2f}"
+        f"{SIGNAL_GROUPS[name]} {value:+.2f}"
         for name, value in sorted(speaking.items(), key=lambda item: -abs(item[1]))
     )
     grounds = f" ({listed})" if listed else ""
     turning = [
-        _GROUPS[name]
+        SIGNAL_GROUPS[name]
         for name, value in speaking.items()
         if (log_odds(p_benefit) - value >= log_odds(threshold)) != retrieve
     ]
@@ -105,10 +105,3 @@ def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str
 
 
 _NOTABLE = 0.05  # nats; less changes a probability by at most a hundredth
-_GROUPS = {
-    "question": "the question's wording",
-    "domain": "the domain of the question",
-    "store": "what the store covers",
-    "prefill": "the model's confidence",
-    "draft": "the model's own draft",
-}

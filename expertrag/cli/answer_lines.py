@@ -1,0 +1,167 @@
+"""Lines about an answer, all on stderr: where it is from, its sources, the gate, the cost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+
+import click
+
+from expertrag.api.types import (
+    Answer,
+    AnswerEvent,
+    Citation,
+    GateAction,
+    GateDecision,
+    GateEvent,
+    GateMode,
+    PassagesEvent,
+)
+from expertrag.cli.output import note, one_line, origin_of, passage_lines, printable, snippet
+from expertrag_retriever.types import SIGNAL_GROUPS
+
+MODEL_ALONE = "From the model alone, not from your documents"
+BAR_CHARACTERS = 20
+
+
+class Detail(IntEnum):
+    """How much is printed besides the answer."""
+
+    NOTHING = 0
+    FACTS = 1
+    EVERYTHING = 2
+
+
+def dimmed(lines: Iterable[str]) -> None:
+    """Print lines on stderr: dimmed on a terminal, unless NO_COLOR is set."""
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    for line in lines:
+        note(line if plain else click.style(line, dim=True))  # only a terminal gets the codes
+
+
+def heading_of(event: AnswerEvent, mode: GateMode) -> str:
+    """Return the heading of an answer that comes from the model alone; "" for all others.
+
+    :param event: any event of the answer; only the first that implies such an answer has one.
+    :param mode: in STRICT, no passages mean an abstention, which has no heading.
+    """
+    match event:
+        case GateEvent(decision) if decision.action is GateAction.CLOSED_BOOK:
+            return f"{MODEL_ALONE}:"
+        case PassagesEvent(()) if mode is not GateMode.STRICT:
+            return f"{MODEL_ALONE}, where nothing was found:"
+    return ""
+
+
+def source_lines(answer: Answer) -> Iterator[str]:
+    """Yield lines on missing support, and on the sources with the sentences that they support."""
+    if answer.unsupported_reason:
+        label = "Withheld, not supported" if answer.abstained else "Not supported"
+        yield f"{label}: {one_line(answer.unsupported_reason)}"
+    cited = sorted(_best(answer.citations).items())
+    for rank, citation in cited:
+        if 1 <= rank <= len(answer.passages):
+            passage = answer.passages[rank - 1]
+            origin = origin_of(passage, citation.page)
+            yield f"Source [{rank}]: {origin}, support {citation.score:.2f}"
+            quoted = passage.text[citation.start - passage.start : citation.end - passage.start]
+            yield f"  \u201c{snippet(quoted)}\u201d"
+    if answer.passages and not cited and answer.support is not None:
+        yield f"Sources: none of the {len(answer.passages)} passages supports a sentence"
+    if answer.p_sufficient is not None:
+        asked = " (STRICT requires 0.50)" if answer.decision.mode is GateMode.STRICT else ""
+        yield f"Passages: hold the answer with probability {answer.p_sufficient:.2f}{asked}"
+
+
+def _best(citations: Iterable[Citation]) -> dict[int, Citation]:
+    """Return the citation of the highest score by the rank of its passage."""
+    best: dict[int, Citation] = {}
+    for citation in citations:
+        if citation.passage not in best or citation.score > best[citation.passage].score:
+            best[citation.passage] = citation
+    return best
+
+
+def decision_lines(decision: GateDecision, *, brief: bool = False) -> Iterator[str]:
+    """Yield lines on the gate's decision and its reason.
+
+    :param brief: without the reason if probabilities decided.
+    """
+    if decision.rewritten_question:
+        yield f"Read as: {one_line(decision.rewritten_question)}"
+    numbers = ""
+    if decision.p_benefit is not None and decision.threshold is not None:
+        numbers = f", p_benefit {decision.p_benefit:.2f} against {decision.threshold:.2f}"
+    reason = "" if brief and numbers else f". {printable(decision.reason)}"
+    yield f"Gate: {decision.action} ({decision.mode}{numbers}){reason}"
+    for warning in decision.warnings:
+        yield printable(f"  warning: {warning}")
+
+
+def evidence_lines(decision: GateDecision) -> Iterator[str]:
+    """Yield lines on what the decision rests on: probabilities, contributions and signals."""
+    known = {
+        "retrieval improves the answer": decision.p_benefit,
+        "needed for a retrieval (the threshold)": decision.threshold,
+        "the model is right alone": decision.p_correct_closed_book,
+        "the model is right with the documents": decision.p_correct_retrieval,
+    }
+    probabilities = {name: value for name, value in known.items() if value is not None}
+    if probabilities:
+        yield "  probabilities"
+        yield from (f"    {value:.2f}  {name}" for name, value in probabilities.items())
+    if decision.contributions:
+        yield "  contributions to the log odds that retrieval improves the answer"
+        yield from _bars(decision)
+    if decision.signals:
+        yield "  signals"
+        signals = sorted(decision.signals.items())
+        yield from (f"    {printable(name)} {value:.3f}" for name, value in signals)
+
+
+def _bars(decision: GateDecision) -> Iterator[str]:
+    """Yield a bar for each contribution, the largest first; the largest has the full length."""
+    found = {
+        SIGNAL_GROUPS.get(name, printable(name)): value
+        for name, value in decision.contributions.items()
+    }
+    widest = max(map(len, found))
+    largest = max(map(abs, found.values())) or 1.0
+    for name, value in sorted(found.items(), key=lambda item: -abs(item[1])):
+        bar = "█" * round(BAR_CHARACTERS * abs(value) / largest)
+        yield f"    {value:+.2f}  {name.ljust(widest)}  {bar}".rstrip()
+
+
+def cost_line(answer: Answer, detail: Detail) -> str:
+    """Return the line on the cost; with EVERYTHING, the seconds of each stage."""
+    usage = answer.usage
+    spent = sum(usage.stage_seconds.values())
+    stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in usage.stage_seconds.items())
+    dropped = f", turns dropped {usage.turns_dropped}" if usage.turns_dropped else ""
+    cached = f" ({usage.cached_prompt_tokens} cached)" if usage.cached_prompt_tokens else ""
+    parts = f" ({stages})" if stages and detail is Detail.EVERYTHING else ""
+    return (
+        f"Cost: lm_calls {usage.lm_calls}, retrieval_calls {usage.retrieval_calls}, "
+        f"tokens {usage.prompt_tokens}{cached} + {usage.completion_tokens}, "
+        f"vectors scanned {usage.vectors_scanned:,}{dropped}, seconds {spent:.2f}{parts}"
+    )
+
+
+def print_facts(answer: Answer, detail: Detail) -> None:
+    """Print the lines below an answer, on stderr: sources, gate, id and cost."""
+    if detail is Detail.NOTHING:
+        return
+    note("")
+    for line in source_lines(answer):
+        note(line)
+    if detail is Detail.EVERYTHING and answer.passages:
+        note("Passages:")
+        for line in passage_lines(answer.passages):
+            note(f"  {line}")
+    dimmed(decision_lines(answer.decision))
+    if detail is Detail.EVERYTHING:
+        dimmed(evidence_lines(answer.decision))
+    if answer.id:
+        dimmed([f"Id: {answer.id}"])
+    dimmed([cost_line(answer, detail)])

@@ -1,0 +1,132 @@
+"""The commands of ``expertrag chat``, such as /why; all print on stderr."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.turns import Turn
+from expertrag.api.types import Answer, GateMode
+from expertrag.cli.answer_lines import decision_lines, evidence_lines, source_lines
+from expertrag.cli.output import note, passage_lines
+
+if TYPE_CHECKING:
+    from expertrag.client.requests import AnswerOptions
+
+_COMMAND = re.compile(r"/\w*")
+
+
+@dataclass(slots=True)
+class Dialogue:
+    """A conversation in the terminal: its options, its turns, and the last answer."""
+
+    options: AnswerOptions
+    history: list[Turn] = field(default_factory=list)
+    last: Answer | None = None
+
+    def answered(self) -> Answer:
+        """Return the last answer.
+
+        :raises InvalidArgument: there is none.
+        """
+        if self.last is None:
+            raise InvalidArgument("nothing has been answered yet; ask a question first")
+        return self.last
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCommand:
+    """A command; ``run`` gets the conversation and the text after the command's name."""
+
+    help: str
+    run: Callable[[Dialogue, str], None]
+    argument: str = ""
+
+
+def is_command(line: str) -> bool:
+    """Return whether a line is a command: /help, but not /etc/hosts."""
+    return _COMMAND.fullmatch(line.split()[0]) is not None
+
+
+def run_command(dialogue: Dialogue, line: str) -> None:
+    """Run the command of a line.
+
+    :raises InvalidArgument: there is no such command, or it takes no such argument.
+    """
+    name, _, argument = line.partition(" ")
+    command = COMMANDS.get(name)
+    if command is None:
+        raise InvalidArgument(f"there is no command {name}; there are {', '.join(COMMANDS)}")
+    if argument and not command.argument:
+        raise InvalidArgument(f"{name} takes no argument; a question does not begin with /")
+    command.run(dialogue, argument.strip())
+
+
+def _why(dialogue: Dialogue, _: str) -> None:
+    decision = dialogue.answered().decision
+    _print(decision_lines(decision))
+    _print(evidence_lines(decision))
+
+
+def _sources(dialogue: Dialogue, _: str) -> None:
+    answer = dialogue.answered()
+    _print(source_lines(answer))
+    if not answer.passages:
+        note("The last answer is not from the documents: there are no passages.")
+        return
+    note(f"Passages that were read for it, {len(answer.passages)}:")
+    _print(f"  {line}" for line in passage_lines(answer.passages))
+
+
+def _mode(dialogue: Dialogue, argument: str) -> None:
+    if argument:
+        if argument not in list(GateMode):
+            raise InvalidArgument(f"there is no mode {argument}; choose one of {_modes()}")
+        dialogue.options["mode"] = argument
+    note(f"Mode: {dialogue.options['mode']} (of {_modes()})")
+
+
+def _modes() -> str:
+    return ", ".join(GateMode)
+
+
+def _new(dialogue: Dialogue, _: str) -> None:
+    dialogue.history.clear()
+    dialogue.last = None
+    note("Another conversation begins.")
+
+
+def _help(_dialogue: Dialogue, _: str) -> None:
+    _print(command_lines())
+
+
+def _exit(_dialogue: Dialogue, _: str) -> None:
+    raise click.exceptions.Exit(0)
+
+
+def command_lines() -> Iterator[str]:
+    """Yield a line on each command."""
+    usages = [f"{name} {command.argument}".strip() for name, command in COMMANDS.items()]
+    width = max(map(len, usages))
+    for usage, command in zip(usages, COMMANDS.values(), strict=True):
+        yield f"{usage.ljust(width)}  {command.help}"
+
+
+def _print(lines: Iterator[str]) -> None:
+    for line in lines:
+        note(line)
+
+
+COMMANDS: Mapping[str, ChatCommand] = {
+    "/why": ChatCommand("explain the decision about the last question", _why),
+    "/sources": ChatCommand("list the sources of the last answer, and all its passages", _sources),
+    "/mode": ChatCommand("show the mode, or set it", _mode, f"[{'|'.join(GateMode)}]"),
+    "/new": ChatCommand("start another conversation", _new),
+    "/help": ChatCommand("list the commands", _help),
+    "/exit": ChatCommand("end, as Ctrl-D does", _exit),
+}

@@ -1,0 +1,64 @@
+"""A command in a terminal: a pseudo-terminal of the system, read and typed into."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+from types import TracebackType
+
+TIMEOUT_S = 60.0
+
+
+class Terminal:
+    """Runs ``expertrag`` with a terminal for stdin, stdout and stderr."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._end, end = pty.openpty()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "expertrag", *arguments],
+            stdin=end,
+            stdout=end,
+            stderr=end,
+            env={**os.environ, "TERM": "xterm"},
+            start_new_session=True,
+        )
+        os.close(end)
+        self._unread = ""
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._end)
+
+    def types(self, text: str) -> None:
+        """Type a text."""
+        os.write(self._end, text.encode())
+
+    def shows(self, text: str) -> None:
+        """Wait until a text is shown, below what was waited for before."""
+        while text not in self._unread:
+            read = self._read()
+            assert read, f"{text!r} is not shown, but {self._unread!r}"
+            self._unread += read.decode(errors="replace")
+        self._unread = self._unread.partition(text)[2]
+
+    def _read(self) -> bytes:
+        """Return what comes next; nothing if the command has ended, or is silent for too long."""
+        if not select.select([self._end], [], [], TIMEOUT_S)[0]:
+            return b""
+        try:
+            return os.read(self._end, 4096)
+        except OSError:  # the command has ended
+            return b""
+
+    def ends(self) -> int:
+        """Wait for the end, and return the exit code."""
+        return self._process.wait(TIMEOUT_S)
