@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
+import termios
 from types import TracebackType
 
 TIMEOUT_S = 60.0
+
+
+def _take_terminal() -> None:
+    """Let stdin be the terminal whose Ctrl-C interrupts this process."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's job ignores
 
 
 class Terminal:
@@ -24,6 +33,7 @@ class Terminal:
             stderr=end,
             env={**os.environ, "TERM": "xterm"},
             start_new_session=True,
+            preexec_fn=_take_terminal,
         )
         os.close(end)
         self._unread = ""

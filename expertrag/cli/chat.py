@@ -98,10 +98,12 @@ def _answer(
     """Print the answer to a question, and add both to the conversation."""
     options = dialogue.options
     options["history"] = latest(dialogue.history)
+    dialogue.decision = dialogue.answer = None
     mode = GateMode(options["mode"])
 
     def show(event: AnswerEvent) -> None:
         if isinstance(event, GateEvent):
+            dialogue.decision = event.decision
             dimmed(decision_lines(event.decision, brief=True))
         if heading := heading_of(event, mode):
             note(heading)
@@ -114,6 +116,6 @@ def _answer(
         for line in source_lines(answer):
             note(line)
         click.echo()
-    dialogue.last = answer
+    dialogue.decision, dialogue.answer = answer.decision, answer
     if answer.text:
         dialogue.history += [Turn.user(question), Turn.assistant(answer.text)]

@@ -11,7 +11,7 @@ import click
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.turns import Turn
-from expertrag.api.types import Answer, GateMode
+from expertrag.api.types import Answer, GateDecision, GateMode
 from expertrag.cli.answer_lines import decision_lines, evidence_lines, source_lines
 from expertrag.cli.output import note, passage_lines
 
@@ -23,20 +23,15 @@ _COMMAND = re.compile(r"/\w*")
 
 @dataclass(slots=True)
 class Dialogue:
-    """A conversation in the terminal: its options, its turns, and the last answer."""
+    """A conversation in the terminal: its options and turns, and what came of the last question.
+
+    ``answer`` is None if the question was not answered, as after Ctrl-C.
+    """
 
     options: AnswerOptions
     history: list[Turn] = field(default_factory=list)
-    last: Answer | None = None
-
-    def answered(self) -> Answer:
-        """Return the last answer.
-
-        :raises InvalidArgument: there is none.
-        """
-        if self.last is None:
-            raise InvalidArgument("nothing has been answered yet; ask a question first")
-        return self.last
+    decision: GateDecision | None = None
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +63,16 @@ def run_command(dialogue: Dialogue, line: str) -> None:
 
 
 def _why(dialogue: Dialogue, _: str) -> None:
-    decision = dialogue.answered().decision
-    _print(decision_lines(decision))
-    _print(evidence_lines(decision))
+    if dialogue.decision is None:
+        raise InvalidArgument("there is no question yet; ask one first")
+    _print(decision_lines(dialogue.decision))
+    _print(evidence_lines(dialogue.decision))
 
 
 def _sources(dialogue: Dialogue, _: str) -> None:
-    answer = dialogue.answered()
+    answer = dialogue.answer
+    if answer is None:
+        raise InvalidArgument("there is no answer; ask a question first")
     _print(source_lines(answer))
     if not answer.passages:
         note("The last answer is not from the documents: there are no passages.")
@@ -97,7 +95,7 @@ def _modes() -> str:
 
 def _new(dialogue: Dialogue, _: str) -> None:
     dialogue.history.clear()
-    dialogue.last = None
+    dialogue.decision = dialogue.answer = None
     note("Another conversation begins.")
 
 

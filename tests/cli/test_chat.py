@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Run
-from serving_fixtures import StartServer
+from serving_fixtures import OpenPipeline, PacedGenerator, StartServer
 from terminal_helper import Terminal
 
 
@@ -89,7 +89,7 @@ def test_commands(run: Run, server: str, monkeypatch: pytest.MonkeyPatch) -> Non
         ("/", "there is no command /; there are"),
         ("/mode sometimes", "there is no mode sometimes; choose one of auto, never, always"),
         ("/why is that?", "/why takes no argument"),
-        ("/why", "nothing has been answered yet"),
+        ("/why", "there is no question yet"),
     ],
 )
 def test_what_is_not_a_command(
@@ -121,6 +121,23 @@ def test_in_a_terminal(server: str) -> None:
         terminal.shows("error: there is no command /sauces")
         terminal.types("/mode never\n")
         terminal.shows("Mode: never")
+        terminal.types("\x04")
+        assert terminal.ends() == 0
+
+
+def test_ctrl_c_stops_an_answer(start_server: StartServer, open_pipeline: OpenPipeline) -> None:
+    """Its decision can be explained, and no answer before it is taken for it."""
+    slow = PacedGenerator(step_s=0.02, words=2000)
+    address = start_server(lambda: open_pipeline(slow)).address
+    with Terminal("chat", "--server", address, "--max-tokens", "2000") as terminal:
+        terminal.types("When are roses pruned?\n")
+        terminal.shows("0 1 2 ")
+        terminal.types("\x03")
+        terminal.shows("stopped")
+        terminal.types("/why\n")
+        terminal.shows("  probabilities")
+        terminal.types("/sources\n")
+        terminal.shows("error: there is no answer")
         terminal.types("\x04")
         assert terminal.ends() == 0
 
