@@ -48,8 +48,9 @@ class Terminal:
         self._process.wait()
         os.close(self._end)
 
-    def types(self, text: str) -> None:
-        """Type a text."""
+    def types_at(self, prompt: str, text: str) -> None:
+        """Wait until a text is shown, then type: what comes too early, a terminal may swallow."""
+        self.shows(prompt)
         os.write(self._end, text.encode())
 
     def shows(self, text: str) -> None:

@@ -112,16 +112,14 @@ def test_in_a_terminal(server: str) -> None:
     """The gate's line is dimmed, errors end no conversation, Ctrl-D does."""
     with Terminal("chat", "--server", server, "--mode", "always", "--max-tokens", "4") as terminal:
         terminal.shows("Ctrl-D ends.")
-        terminal.shows("> ")
-        terminal.types("When are roses pruned?\n")
+        terminal.types_at("> ", "When are roses pruned?\n")
         terminal.shows("\x1b[2mGate: retrieve (always). ")
         terminal.shows("0 1 2 3 \r\n")
-        terminal.shows("> ")
-        terminal.types("/sauces\n")
+        terminal.types_at("> ", "/sauces\n")
         terminal.shows("error: there is no command /sauces")
-        terminal.types("/mode never\n")
+        terminal.types_at("> ", "/mode never\n")
         terminal.shows("Mode: never")
-        terminal.types("\x04")
+        terminal.types_at("> ", "\x04")
         assert terminal.ends() == 0
 
 
@@ -130,15 +128,14 @@ def test_ctrl_c_stops_an_answer(start_server: StartServer, open_pipeline: OpenPi
     slow = PacedGenerator(step_s=0.02, words=2000)
     address = start_server(lambda: open_pipeline(slow)).address
     with Terminal("chat", "--server", address, "--max-tokens", "2000") as terminal:
-        terminal.types("When are roses pruned?\n")
-        terminal.shows("0 1 2 ")
-        terminal.types("\x03")
+        terminal.types_at("> ", "When are roses pruned?\n")
+        terminal.types_at("0 1 2 ", "\x03")
         terminal.shows("stopped")
-        terminal.types("/why\n")
+        terminal.types_at("> ", "/why\n")
         terminal.shows("  probabilities")
-        terminal.types("/sources\n")
+        terminal.types_at("> ", "/sources\n")
         terminal.shows("error: there is no answer")
-        terminal.types("\x04")
+        terminal.types_at("> ", "\x04")
         assert terminal.ends() == 0
 
 
