@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from expertrag.api.jsonable import to_json
 from expertrag.cli.index import opener
 from expertrag.cli.options import configured, flag, json_flag, store_argument
-from expertrag.cli.output import note, printable, to_json
+from expertrag.cli.output import note, printable
 from expertrag.cli.progress import Relay
 from expertrag.cli.reading import Limits, file_limits
 from expertrag.config import Config
