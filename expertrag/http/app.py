@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, NotFound, ServerError
+from expertrag.http.console.routes import console_routes
 from expertrag.http.door import Door
 from expertrag.http.errors import body_of, response_of
 from expertrag.http.mcp_route import McpRoute
@@ -51,6 +52,7 @@ def http_app(door: Door, hosts: Collection[str] | None) -> Starlette:
             Route("/v1/embeddings", embeddings, methods=["POST"]),
             Route("/v1/models", models),
             Route("/v1/models/{name:path}", model),
+            *console_routes(),
         ],
         middleware=middleware,
         exception_handlers={

@@ -1,0 +1,28 @@
+"""The routes of the console; everything but the page itself needs the caller's token."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+from expertrag.http.console import answering, stored
+
+
+def console_routes() -> list[Route]:
+    """Return the routes of the page and of its API."""
+    posts = {
+        "answer": answering.answer,
+        "decide": answering.decide,
+        "retrieve": answering.retrieve,
+        "feedback": answering.feedback,
+        "stats": stored.stats,
+        "documents/list": stored.listed,
+        "documents/text": stored.text,
+        "documents/chunks": stored.chunks,
+        "documents/upsert": stored.upsert,
+        "documents/delete": stored.delete,
+    }
+    return [
+        Route("/api/info", stored.info),
+        Route("/api/collections", stored.collections),
+        *(Route(f"/api/{path}", handler, methods=["POST"]) for path, handler in posts.items()),
+    ]
