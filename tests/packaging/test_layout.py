@@ -66,6 +66,13 @@ def test_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
     assert not [name for name in names if "libgomp" in name or name.endswith((".cpp", ".h"))]
 
 
+def test_wheel_holds_the_page_of_the_console(wheel: Path) -> None:
+    page = ROOT / "expertrag/http/console/static"
+    files = {path.relative_to(ROOT).as_posix() for path in page.rglob("*") if path.is_file()}
+    assert files
+    assert files <= set(_names(wheel))
+
+
 def test_without_a_compiler_the_same_packages_are_built(tmp_path: Path) -> None:
     names = _names(_build(tmp_path, CXX="/no/compiler"))
     assert "expertrag_kernels/cpu_experts.py" in names

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from expertrag.http.console import answering, stored
+from expertrag.http.console.page import page_routes
 
 
 def console_routes() -> list[Route]:
@@ -22,6 +23,7 @@ def console_routes() -> list[Route]:
         "documents/delete": stored.delete,
     }
     return [
+        *page_routes(),
         Route("/api/info", stored.info),
         Route("/api/collections", stored.collections),
         *(Route(f"/api/{path}", handler, methods=["POST"]) for path, handler in posts.items()),
