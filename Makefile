@@ -66,6 +66,12 @@ docs-check: $(STAMP) ## the generated docs are current, and mark the figures who
 unit: $(STAMP) ## tests only
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 tests
 
+.PHONY: console-test
+
+console-test: $(STAMP) ## the console in a real browser (Chromium); ARGS="--json FILE"
+	@$(BIN)/python -m pip install --quiet --requirement tests/browser/requirements.txt
+	@$(BIN)/python benchmarks/console_browser.py $(ARGS)
+
 test-default-model: $(STAMP) ## the large default generator end to end; pulls it (1.1 GB) where it is missing
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag models pull qwen2.5-coder-1.5b-instruct

@@ -117,7 +117,7 @@ export class Exchange extends Component {
     const busy = status === "waiting" || status === "answering";
     const reason = done && done.unsupported_reason;
     return html`<article class="exchange ${narrow ? "narrow" : ""}" aria-label=${heading || exchange.question}>
-      ${heading ? html`<h3 class="mode-name">${heading}</h3>` : html`<h3 class="question" dir="auto">${shown(exchange.question)}</h3>`}
+      ${heading ? html`<h2 class="mode-name">${heading}</h2>` : html`<h2 class="question" dir="auto">${shown(exchange.question)}</h2>`}
       <div class="main">
         <div aria-live="polite" aria-busy=${busy}>
           <${Basis} exchange=${exchange} />
@@ -132,10 +132,10 @@ export class Exchange extends Component {
         ${done && gate.id && html`<${Rating} exchange=${exchange} onChange=${onChange} />`}
         ${passages && !narrow && html`<${Passages} exchange=${exchange} />`}
       </div>
-      <aside class="side">
+      <div class="side">
         ${gate && html`<${Gate} gate=${gate} />`}
         ${usage && done && html`<${Cost} usage=${usage} done=${done} generation=${exchange.generation} />`}
-      </aside>
+      </div>
       ${passages && narrow && html`<${Passages} exchange=${exchange} />`}
     </article>`;
   }

@@ -7,8 +7,8 @@ const ACTIONS = { retrieve: "Retrieve", closed_book: "Closed book" };
 
 export function Gate({ gate }) {
   const kind = gate.action === "retrieve" ? "documents" : "model";
-  return html`<section class="panel" aria-label="Gate">
-    <h4><span class="label">Gate</span> <b class=${kind}>${ACTIONS[gate.action]}</b></h4>
+  return html`<div class="panel" role="group" aria-label="Gate">
+    <h3><span class="label">Gate</span> <b class=${kind}>${ACTIONS[gate.action]}</b></h3>
     <${Benefit} gate=${gate} kind=${kind} />
     <p class="reason">${shown(gate.reason)}</p>
     ${gate.rewritten_question &&
@@ -17,7 +17,7 @@ export function Gate({ gate }) {
     <${Contributions} values=${gate.contributions} />
     <${Experts} gate=${gate} />
     <${Signals} gate=${gate} />
-  </section>`;
+  </div>`;
 }
 
 function Benefit({ gate, kind }) {
@@ -107,8 +107,8 @@ export function Cost({ usage, done, generation }) {
     usage.reranked > 0 && `${count(usage.reranked)} reranked`,
     usage.turns_dropped > 0 && `${several(usage.turns_dropped, "turn")} did not fit`,
   ].filter(Boolean);
-  return html`<section class="panel" aria-label="Cost">
-    <h4><span class="label">Cost</span> <b>${seconds(total)}</b></h4>
+  return html`<div class="panel" role="group" aria-label="Cost">
+    <h3><span class="label">Cost</span> <b>${seconds(total)}</b></h3>
     <div class="stack" aria-hidden="true">
       ${stages.map(
         ([stage, time]) =>
@@ -126,5 +126,5 @@ export function Cost({ usage, done, generation }) {
     <p class="figures wrap">
       <span>${shown(done.model)}</span>${generation != null && html`<span>generation ${count(generation)}</span>`}
     </p>
-  </section>`;
+  </div>`;
 }

@@ -26,7 +26,7 @@ export function Passage({ passage, rank, collection, citations = [], anchor, dro
       ${passage.rerank_score != null && html`<div><dt>reranker</dt><dd>${share(passage.rerank_score)}</dd></div>`}
     </dl>
     <details>
-      <summary><span class="excerpt" dir="auto">${shown(passage.text.slice(0, 400))}</span></summary>
+      <summary><span class="excerpt" dir="auto">${shown(passage.text.slice(0, 400))}</span><span class="close">Close</span></summary>
       <p class="source-text" dir="auto"><${Cited} passage=${passage} citations=${citations} /></p>
     </details>
   </li>`;
@@ -72,8 +72,8 @@ export class Passages extends Component {
     const { key, passages, citations, usage, collection } = exchange;
     const lost = usage ? usage.passages_dropped : 0;
     const all = dropped || [];
-    return html`<section class="passages" aria-label="Passages">
-      <h4><span class="label">Passages</span> <b>${passages.length || "none found"}</b></h4>
+    return html`<div class="passages" role="group" aria-label="Passages">
+      <h3><span class="label">Passages</span> <b>${passages.length || "none found"}</b></h3>
       <ol>
         ${passages.map(
           (passage, place) =>
@@ -98,6 +98,6 @@ export class Passages extends Component {
         <button type="button" class="link" onClick=${() => this.show()}>Show</button>
       </p>`}
       ${error && html`<p class="warning" role="alert">${error.message}</p>`}
-    </section>`;
+    </div>`;
   }
 }
