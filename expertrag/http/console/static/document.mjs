@@ -89,7 +89,7 @@ export class Document extends Component {
         <section class="text-column" aria-label="Text">
           ${span &&
           html`<p class="cited-where">
-            <b>Cited</b> characters ${count(span[0])} to ${count(span[1])}${page != null && `, page ${page}`}
+            <b>Characters ${count(span[0])} to ${count(span[1])}</b>${page != null && `, page ${page}`}
           </p>`}
           ${from > 0 && html`<button type="button" class="quiet wide" onClick=${() => this.move(false)}>Earlier text</button>`}
           <div class="document-text" dir="auto" tabindex="0" role="region" aria-label="Text of the document">

@@ -56,10 +56,12 @@ function Experts({ gate }) {
 }
 
 function Signals({ gate }) {
+  const signals = Object.entries(gate.signals);
+  const zero = signals.filter(([, value]) => value === 0).length;
   const estimates = [
     ["p correct, closed book", gate.p_correct_closed_book],
     ["p correct, with passages", gate.p_correct_retrieval],
-    ...Object.entries(gate.signals).map(([name, value]) => [words(name), value]),
+    ...signals.filter(([, value]) => value !== 0).map(([name, value]) => [words(name), value]),
   ].filter(([, value]) => value != null);
   if (!estimates.length && !gate.calibrator) return null;
   return html`<details class="more">
@@ -74,6 +76,7 @@ function Signals({ gate }) {
         )}
       </tbody>
     </table>
+    ${zero > 0 && html`<p class="figures">${several(zero, "further signal")} at zero</p>`}
     ${gate.calibrator && html`<p class="figures">${shown(gate.calibrator)}</p>`}
   </details>`;
 }

@@ -42,7 +42,16 @@ const whole = new Intl.NumberFormat("en-US");
 
 export const count = (number) => whole.format(number);
 export const several = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
-export const share = (value) => (value == null ? "–" : value.toFixed(2));
+
+// Two digits; a value in the middle goes to the even one, as in the server's texts.
+export function share(value) {
+  if (value == null) return "–";
+  const scaled = 100 * value;
+  const below = Math.floor(scaled);
+  const rounded = scaled - below === 0.5 ? below + (below % 2) : Math.round(scaled);
+  return (rounded / 100).toFixed(2);
+}
+
 export const percent = (value) => `${Math.round(100 * value)} %`;
 
 export function seconds(value) {

@@ -42,7 +42,7 @@ export class TokenDialog extends Component {
       <form onSubmit=${this.submit}>
         <h2 id="token-title">Access token</h2>
         <p id="token-help">
-          ${state.token ? "The server has refused the token, or you want to change it." : "The server wants a bearer token."}${" "}
+          ${state.token ? "The server has refused the token, or you want to change it." : "For a server that wants a bearer token."}${" "}
           It is kept until this tab is closed.
         </p>
         <label for="token">Token</label>
