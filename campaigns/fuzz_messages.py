@@ -13,6 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 from expertrag.service.scopes import SCOPES
 from expertrag.v1 import (
     answer_pb2,
+    audit_pb2,
     collection_pb2,
     conversation_pb2,
     document_pb2,
@@ -99,6 +100,13 @@ def _history(rng: random.Random) -> list[conversation_pb2.Turn]:
         conversation_pb2.Turn(role=rng.randint(0, 3), text=text(rng))  # type: ignore[arg-type]
         for _ in range(rng.choice((0, 0, 0, 1, 2, 6)))
     ]
+
+
+def _replay(rng: random.Random) -> audit_pb2.ReplayRequest:
+    made = audit_pb2.ReplayRequest(collection=_collection(rng))
+    if rng.random() < 0.8:
+        setattr(made, rng.choice(("threshold", "target_rate")), 2 * rng.random() - 0.2)
+    return made
 
 
 def _document(rng: random.Random) -> index_pb2.Document:
@@ -204,6 +212,19 @@ MAKERS: Mapping[str, tuple[int, Callable[[random.Random], Message]]] = {
     ),
     "IndexService/Stats": (4, lambda rng: index_pb2.StatsRequest(collection=_collection(rng))),
     "InfoService/Info": (4, lambda rng: info_pb2.InfoRequest(collection=_collection(rng))),
+    "AuditService/Replay": (2, _replay),
+    "AuditService/ListUncertain": (
+        2,
+        lambda rng: audit_pb2.ListUncertainRequest(
+            limit=rng.choice((None, 0, 1, 9)), collection=_collection(rng)
+        ),
+    ),
+    "AuditService/CountExperts": (
+        2,
+        lambda rng: audit_pb2.CountExpertsRequest(
+            periods=rng.choice((None, 0, 1, 9)), collection=_collection(rng)
+        ),
+    ),
     "CollectionService/ListCollections": (
         5,
         lambda rng: collection_pb2.ListCollectionsRequest(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from expertrag._version import __version__
+from expertrag.api.decisions import ExpertCounts, Replay, UncertainQuestions
 from expertrag.api.documents import (
     ChunkPage,
     DocumentChunk,
@@ -98,6 +99,7 @@ __all__ = [
     "DocumentText",
     "DoneEvent",
     "EmbedRequest",
+    "ExpertCounts",
     "ExpertRAGError",
     "Feedback",
     "FinishReason",
@@ -115,6 +117,7 @@ __all__ = [
     "PassagesEvent",
     "PermissionDenied",
     "Rank",
+    "Replay",
     "RerankMode",
     "RerankRequest",
     "RerankResult",
@@ -131,6 +134,7 @@ __all__ = [
     "TurnRole",
     "Unauthenticated",
     "Unavailable",
+    "UncertainQuestions",
     "Unimplemented",
     "UpdateReport",
     "Usage",

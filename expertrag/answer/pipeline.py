@@ -65,6 +65,7 @@ from expertrag.api.types import (
     UpdateReport,
 )
 from expertrag.audit import NOBODY, Asker, Audit, Entry
+from expertrag.audit.served import ServedLog
 from expertrag.config import GateConfig
 from expertrag.llm.base import Generator, ShouldStop, never_stop
 from expertrag.llm.history import in_conversation
@@ -226,6 +227,11 @@ class Pipeline:
         :raises NotFound: if the answer was given to another caller.
         """
         self.audit.feedback(feedback, self._asked_by.caller)
+
+    @property
+    def log(self) -> ServedLog:
+        """The decisions of this collection in the audit log."""
+        return ServedLog(self.audit, self._asked_by.collection)
 
     def embed(
         self,

@@ -42,13 +42,13 @@ class Annotations:
 
     def __init__(self, file: TextIO, texts: Iterable[str]) -> None:
         self._file = file
-        self._known = {_key(text) for text in texts}
+        self._known = {same_question(text) for text in texts}
 
     def __len__(self) -> int:
         return len(self._known)
 
     def __contains__(self, question: Question) -> bool:
-        return _key(question.text) in self._known
+        return same_question(question.text) in self._known
 
     def add(self, question: Question, answers: Sequence[str], source: str) -> None:
         """Append a question; it is on disk once this returns."""
@@ -61,7 +61,7 @@ class Annotations:
         self._file.write(json.dumps(item, ensure_ascii=False) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._known.add(_key(question.text))
+        self._known.add(same_question(question.text))
 
 
 @contextmanager
@@ -96,10 +96,10 @@ def uncertain(log: Log) -> list[Question]:
         if entry.question is None or entry.p_benefit is None or entry.threshold is None:
             continue
         distance = abs(entry.p_benefit - entry.threshold)
-        found = nearest.get(_key(entry.question))
+        found = nearest.get(same_question(entry.question))
         if found is None or distance < found[0]:
             question = Question(entry.id, entry.question, entry=entry)
-            nearest[_key(entry.question)] = (distance, question)
+            nearest[same_question(entry.question)] = (distance, question)
     return [question for _, question in sorted(nearest.values(), key=lambda item: item[0])]
 
 
@@ -114,9 +114,9 @@ def corrected(log: Log) -> list[Question]:
         text = asked.get(said.answer_id) or said.query
         if text is None or said.correct_answer is None:
             continue
-        earlier = merged.get(_key(text))
+        earlier = merged.get(same_question(text))
         answers = (*(earlier.answers if earlier else ()), said.correct_answer.strip())
-        merged[_key(text)] = Question(
+        merged[same_question(text)] = Question(
             earlier.id if earlier else said.answer_id, text, tuple(dict.fromkeys(answers))
         )
     return list(merged.values())
@@ -140,5 +140,6 @@ def split_answers(line: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in parts if part))
 
 
-def _key(text: str) -> str:
+def same_question(text: str) -> str:
+    """Return what is equal for questions that differ in case and whitespace only."""
     return " ".join(text.split()).casefold()

@@ -48,6 +48,7 @@ class Audit:
 
         :param texts: also log the questions.
         """
+        self.path = path
         self._texts = texts
         self._ids = AnswerIds(path)
         self._decisions = Appender(path) if path else None

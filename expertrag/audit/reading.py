@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -30,8 +31,10 @@ class Log:
     torn: int
 
 
-def read_log(path: Path) -> Log:
+def read_log(path: Path, latest: int | None = None) -> Log:
     """Read a log; torn lines are skipped and counted.
+
+    :param latest: most lines to read, the newest of the log; None for all.
 
     :raises NotFound: if there is no such file.
     :raises InvalidArgument: if it cannot be read, or has no decision.
@@ -42,7 +45,8 @@ def read_log(path: Path) -> Log:
             f"no audit log {path}; give the file of the server's --audit-path",
             reason="FILE_NOT_FOUND",
         )
-    lines = [parsed for file in files for parsed in _parsed(file, parse_entry)]
+    newest = deque((line for file in files for line in _lines(file)), maxlen=latest)
+    lines = [_parsed(line, parse_entry) for line in newest]
     entries = tuple(entry for entry in lines if entry is not None)
     if not entries:
         what = f"its {len(lines):,} lines are torn or not decisions" if lines else "it is empty"
@@ -56,7 +60,8 @@ def _read_feedback(path: Path) -> tuple[dict[str, Feedback], int]:
     said: dict[str, Feedback] = {}
     torn = 0
     for file in (*reversed(older(path)), path):
-        for item in _parsed(file, parse_feedback) if file.is_file() else ():
+        for line in _lines(file) if file.is_file() else ():
+            item = _parsed(line, parse_feedback)
             if item is None:
                 torn += 1
             else:
@@ -76,15 +81,16 @@ def _over(earlier: Feedback | None, later: Feedback) -> Feedback:
     )
 
 
-def _parsed(file: Path, parse: Callable[[bytes], T]) -> Iterator[T | None]:
-    """Yield each parsed line; None for a torn one."""
+def _lines(file: Path) -> Iterator[bytes]:
     try:
         with file.open("rb") as lines:
-            for line in lines:
-                if line.strip():
-                    parsed = None
-                    with suppress(ValueError):
-                        parsed = parse(line)
-                    yield parsed
+            yield from (line for line in lines if line.strip())
     except OSError as error:
         raise InvalidArgument(f"{file} cannot be read ({error.strerror}); fix that") from None
+
+
+def _parsed(line: bytes, parse: Callable[[bytes], T]) -> T | None:
+    """Return a parsed line; None for a torn one."""
+    with suppress(ValueError):
+        return parse(line)
+    return None

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean
 
+from expertrag.api.decisions import Changes, Replay, ReplayOutcome
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import GateAction, GateMode, Usage
 from expertrag.audit.entries import AuditEntry
@@ -25,7 +26,8 @@ _WITHOUT_GATE = {
 """Stages that a forced mode saves. A closed-book answer continues the gate's prefill or is its
 draft, and a search needs the embedding, so these remain."""
 
-BASIS = "costs are estimated from the log's own mean costs, closed book and with retrieval"
+HISTOGRAM = 20
+"""Steps of p_benefit in which decisions are counted."""
 POLICIES = "threshold:T, never, always, rate:R"
 
 
@@ -41,56 +43,6 @@ class Policy:
         """Return whether the policy retrieves."""
         assert entry.p_benefit is not None, "AUTO decisions have one"
         return entry.p_benefit >= self.threshold
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayOutcome:
-    """Decisions, and the cost of the ``answers`` that finished.
-
-    The cost is None if it is unknown: the log has no finished answer with a required action.
-    """
-
-    decisions: int
-    retrievals: int
-    rate: float
-    answers: int
-    lm_calls: float | None
-    retrieval_calls: float | None
-    seconds: float | None
-    stage_seconds: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Decisions that change, and the feedback on their answers."""
-
-    total: int
-    to_retrieve: int
-    to_closed_book: int
-    helpful: int
-    not_helpful: int
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """A policy compared with the log.
-
-    ``threshold`` is the policy's, None for a forced one. ``forced``, ``unjudged`` (AUTO, but
-    the gate could not judge) and ``torn`` count excluded lines of the log; ``rated`` counts the
-    replayed answers with user ratings; ``gates`` names the gates that gave the probabilities.
-    """
-
-    policy: str
-    threshold: float | None
-    gates: tuple[str, ...]
-    logged: ReplayOutcome
-    replayed: ReplayOutcome
-    changed: Changes
-    rated: int
-    forced: int
-    unjudged: int
-    torn: int
-    basis: str = BASIS
 
 
 def replay(log: Log, spec: str) -> Replay:
@@ -126,7 +78,14 @@ def replay(log: Log, spec: str) -> Replay:
         forced=(forced := sum(entry.mode is not GateMode.AUTO for entry in log.entries)),
         unjudged=len(log.entries) - len(entries) - forced,
         torn=log.torn,
+        histogram=_histogram(entries),
     )
+
+
+def _histogram(entries: Sequence[AuditEntry]) -> tuple[int, ...]:
+    values = (entry.p_benefit or 0.0 for entry in entries)
+    steps = Counter(min(int(HISTOGRAM * value), HISTOGRAM - 1) for value in values)
+    return tuple(steps[step] for step in range(HISTOGRAM))
 
 
 def auto_entries(log: Log) -> list[AuditEntry]:

@@ -20,7 +20,7 @@ class Scope(StrEnum):
     WRITE = "write"
     """Add and delete documents."""
     ADMIN = "admin"
-    """Create and drop collections."""
+    """Create and drop collections, and read the audit log."""
 
 
 ALL_SCOPES = frozenset(Scope)

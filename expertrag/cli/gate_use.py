@@ -14,9 +14,9 @@ from expertrag.cli.options import configured, flag, json_flag
 from expertrag.cli.output import note, print_found, printable
 
 if TYPE_CHECKING:
+    from expertrag.api.decisions import Replay
     from expertrag.audit.annotate import Annotations, Question
     from expertrag.audit.reading import Log
-    from expertrag.audit.replay import Replay
 
 log_argument = click.argument("log", type=click.Path(path_type=Path))
 

@@ -25,6 +25,7 @@ from expertrag.api.types import (
     Tls,
     UpdateReport,
 )
+from expertrag.client.adecisions import AsyncDecisions
 from expertrag.client.adocuments import AsyncDocuments
 from expertrag.client.aremote import AsyncRemoteBackend
 from expertrag.client.connection import Connection, TokenSource
@@ -241,6 +242,11 @@ class AsyncClient:
     def documents(self) -> AsyncDocuments:
         """The documents of the store: list them, and open one."""
         return AsyncDocuments(self._backend)
+
+    @property
+    def decisions(self) -> AsyncDecisions:
+        """The decisions of the gate that the audit log holds."""
+        return AsyncDecisions(self._backend)
 
     async def collections(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> list[CollectionInfo]:
         """List the collections of the server that this client's token may name."""

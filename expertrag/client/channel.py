@@ -6,6 +6,7 @@ from typing import Any
 
 from expertrag.v1 import (
     answer_pb2_grpc,
+    audit_pb2_grpc,
     collection_pb2_grpc,
     document_pb2_grpc,
     embed_pb2_grpc,
@@ -48,5 +49,6 @@ class Stubs:
         self.collection = collection_pb2_grpc.CollectionServiceStub(channel)
         self.document = document_pb2_grpc.DocumentServiceStub(channel)
         self.index = index_pb2_grpc.IndexServiceStub(channel)
+        self.audit = audit_pb2_grpc.AuditServiceStub(channel)
         self.info = info_pb2_grpc.InfoServiceStub(channel)
         self.health = channel.unary_unary(HEALTH_CHECK)

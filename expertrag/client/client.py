@@ -25,6 +25,7 @@ from expertrag.api.types import (
     UpdateReport,
 )
 from expertrag.client.connection import Connection, TokenSource
+from expertrag.client.decisions import Decisions
 from expertrag.client.documents import Documents
 from expertrag.client.local import LocalBackend
 from expertrag.client.operations import (
@@ -246,6 +247,11 @@ class Client:
     def documents(self) -> Documents:
         """The documents of the store: list them, and open one."""
         return Documents(self._backend)
+
+    @property
+    def decisions(self) -> Decisions:
+        """The decisions of the gate that the audit log holds."""
+        return Decisions(self._backend)
 
     def collections(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> list[CollectionInfo]:
         """List the collections of the server that this client's token may name."""

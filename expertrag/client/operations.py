@@ -6,6 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from expertrag.api.decisions import (
+    CountExpertsRequest,
+    ExpertCounts,
+    ListUncertainRequest,
+    Replay,
+    ReplayRequest,
+    UncertainQuestions,
+)
 from expertrag.api.documents import (
     ChunkPage,
     DocumentPage,
@@ -28,7 +36,7 @@ from expertrag.api.types import (
     UpdateReport,
 )
 from expertrag.v1 import collection_pb2, index_pb2, info_pb2
-from expertrag.wire import document, embed, gate, index, rerank, retrieve
+from expertrag.wire import audit, document, embed, gate, index, rerank, retrieve
 from expertrag.wire.common import value_of
 
 if TYPE_CHECKING:
@@ -130,6 +138,24 @@ LIST_CHUNKS: Operation[ListChunksRequest, ChunkPage] = Operation(
     lambda stubs: stubs.document.ListChunks,
     document.chunks_to_proto,
     document.chunk_page_from_proto,
+)
+REPLAY: Operation[ReplayRequest, Replay] = Operation(
+    lambda pipeline, request, stop: pipeline.log.replay(request),
+    lambda stubs: stubs.audit.Replay,
+    audit.replay_to_proto,
+    audit.replayed_from_proto,
+)
+LIST_UNCERTAIN: Operation[ListUncertainRequest, UncertainQuestions] = Operation(
+    lambda pipeline, request, stop: pipeline.log.uncertain(request),
+    lambda stubs: stubs.audit.ListUncertain,
+    audit.uncertain_to_proto,
+    audit.questions_from_proto,
+)
+COUNT_EXPERTS: Operation[CountExpertsRequest, ExpertCounts] = Operation(
+    lambda pipeline, request, stop: pipeline.log.experts(request),
+    lambda stubs: stubs.audit.CountExperts,
+    audit.experts_to_proto,
+    audit.counts_from_proto,
 )
 LIST_COLLECTIONS: Operation[None, list[CollectionInfo]] = Operation(
     _unsupported,

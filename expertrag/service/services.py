@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from expertrag.service.answer import AnswerService
+from expertrag.service.audit import AuditService
 from expertrag.service.collection import CollectionService
 from expertrag.service.document import DocumentService
 from expertrag.service.embed import EmbedService
@@ -21,6 +22,7 @@ from expertrag.service.retrieve import RetrieveService
 from expertrag.service.runtime import Runtime
 from expertrag.v1 import (
     answer_pb2_grpc,
+    audit_pb2_grpc,
     collection_pb2_grpc,
     document_pb2_grpc,
     embed_pb2_grpc,
@@ -44,6 +46,7 @@ SERVICES: dict[Callable[[Runtime], Any], Callable[[Any, grpc.aio.Server], None]]
     DocumentService: document_pb2_grpc.add_DocumentServiceServicer_to_server,
     IndexService: index_pb2_grpc.add_IndexServiceServicer_to_server,
     CollectionService: collection_pb2_grpc.add_CollectionServiceServicer_to_server,
+    AuditService: audit_pb2_grpc.add_AuditServiceServicer_to_server,
     InfoService: info_pb2_grpc.add_InfoServiceServicer_to_server,
 }
 INFO = "expertrag.v1.InfoService"

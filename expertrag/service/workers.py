@@ -35,6 +35,7 @@ class CallKind(StrEnum):
     READ = "read"
     WRITE = "write"
     FEEDBACK = "feedback"
+    AUDIT = "audit"
 
 
 class Workers:

@@ -8,10 +8,12 @@ import typing
 import pytest
 
 from expertrag.client import AsyncClient, Client
+from expertrag.client.adecisions import AsyncDecisions
 from expertrag.client.adocuments import AsyncDocuments
+from expertrag.client.decisions import Decisions
 from expertrag.client.documents import Documents
 
-TWINS = ((Client, AsyncClient), (Documents, AsyncDocuments))
+TWINS = ((Client, AsyncClient), (Documents, AsyncDocuments), (Decisions, AsyncDecisions))
 
 
 def names(kind: type[object]) -> list[str]:

@@ -159,6 +159,22 @@ def test_feedback_reaches_the_audit_log(
     assert read_log(log).feedback[answer_id].helpful is True
 
 
+def test_the_audit_log_is_told(
+    start_http: StartHttp, open_pipeline: OpenPipeline, tmp_path: Path
+) -> None:
+    served = start_http(lambda: open_pipeline(audit=Audit(tmp_path / "audit.jsonl", texts=True)))
+    assert served.post("/api/decisions/uncertain", {}).status_code == 404
+    served.post("/api/answer", {"question": QUESTION, "max_tokens": 2})
+    replayed = served.post("/api/decisions/replay", {"threshold": 0}).json()
+    assert replayed["replayed"]["retrievals"] == sum(replayed["histogram"]) == 1
+    assert served.post("/api/decisions/replay", {"target_rate": 0}).json()["threshold"] > 0
+    (found,) = served.post("/api/decisions/uncertain", {"limit": 5}).json()["questions"]
+    assert found["question"] == QUESTION
+    counts = served.post("/api/decisions/experts", {}).json()["counts"]
+    assert counts[0]["decisions"] == 1
+    assert served.post("/api/decisions/replay", {}).status_code == 400
+
+
 def test_feedback_without_a_log(served: Served) -> None:
     response = served.post("/api/feedback", {"answer_id": "0" * 32, "helpful": True})
     assert response.status_code == 409
@@ -185,6 +201,9 @@ def test_every_call_needs_the_token(start_http: StartHttp, tmp_path: Path) -> No
     for path in ("info", "collections"):
         assert served.get(f"/api/{path}").status_code == 401
         assert served.get(f"/api/{path}", headers=known).status_code == 200
+    for path in ("replay", "uncertain", "experts"):
+        refused = served.post(f"/api/decisions/{path}", {}, headers=known)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope_missing")
     refused = served.post("/api/documents/delete", {"ids": ["garden/roses"]}, headers=known)
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope_missing")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from serving_fixtures import Background, OpenPipeline, PacedGenerator, StartServer, wait_until
 
-from expertrag.api.errors import Conflict, DeadlineExceeded, InvalidArgument
+from expertrag.api.errors import Conflict, DeadlineExceeded, InvalidArgument, NotFound
 from expertrag.api.folding import fold
 from expertrag.api.types import Feedback, FinishReason, GateAction, GateEvent, GateMode
 from expertrag.audit import Audit
@@ -106,3 +106,21 @@ def test_without_a_log(start_server: StartServer) -> None:
         with pytest.raises(Conflict, match="no audit log is kept here") as caught:
             client.feedback(answer.id, helpful=True)
         assert caught.value.reason == "AUDIT_OFF"
+
+
+def test_the_log_is_read_over_the_wire(client: Client, path: Path) -> None:
+    with pytest.raises(NotFound, match="no decision has been logged"):
+        client.decisions.uncertain()
+    for question in (QUESTION, "When are roses pruned?", "Who won the election of 1932?"):
+        client.answer(question, max_tokens=2)
+    client.answer(QUESTION, mode="always", max_tokens=2)
+    replayed = client.decisions.replay(threshold=0.0)
+    assert (replayed.logged.decisions, replayed.replayed.retrievals, replayed.forced) == (3, 3, 1)
+    assert sum(replayed.histogram) == 3
+    assert client.decisions.replay(target_rate=0.0).replayed.retrievals == 0
+    found = client.decisions.uncertain()
+    assert {item.question for item in found.questions} >= {QUESTION, "When are roses pruned?"}
+    client.feedback(found.questions[0].id, correct_answer="In March.")
+    after = client.decisions.uncertain()
+    assert (after.total, after.corrected) == (found.total - 1, 1)
+    assert sum(count.decisions for count in client.decisions.experts().counts) == 4

@@ -389,6 +389,16 @@ def test_errors_name_no_relative_path_of_the_server(
     assert own_store.name not in caught.value.message
 
 
+def test_a_tenant_reads_its_own_decisions_only(filled: Mapping[str, Client]) -> None:
+    for tenant, client in filled.items():
+        client.answer(f"What is {TENANTS[tenant]}?", max_tokens=2)
+    for tenant, client in filled.items():
+        (question,) = client.decisions.uncertain().questions
+        assert question.question == f"What is {TENANTS[tenant]}?"
+        assert client.decisions.replay(threshold=0.5).logged.decisions == 1
+        assert sum(count.decisions for count in client.decisions.experts().counts) == 1
+
+
 def test_the_audit_log_says_who_asked_where(filled: Mapping[str, Client], tmp_path: Path) -> None:
     filled["acme"].answer("When are roses pruned?", mode="always", max_tokens=2)
     (line,) = (tmp_path / "audit.jsonl").read_text().splitlines()

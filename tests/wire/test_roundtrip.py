@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from expertrag.api import documents, types
+from expertrag.api import decisions, documents, types
 from expertrag.api import rerank as rerank_types
 from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.api.turns import Turn
@@ -24,7 +24,7 @@ from expertrag.v1 import (
     rerank_pb2,
     retrieve_pb2,
 )
-from expertrag.wire import answer, common, document, events, gate, index, rerank, retrieve
+from expertrag.wire import answer, audit, common, document, events, gate, index, rerank, retrieve
 from expertrag.wire.embed import embed_from_proto, embed_to_proto
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -81,6 +81,28 @@ FILTERS = st.dictionaries(TEXT, SCALAR | st.dictionaries(TEXT, st.lists(SCALAR, 
 INFOS = values(documents.DocumentInfo, metadata=METADATA, domain=optional(TEXT))
 STATS = values(types.IndexStats, domains=st.dictionaries(TEXT, INT, max_size=3))
 
+OUTCOMES = values(
+    decisions.ReplayOutcome,
+    lm_calls=optional(UNIT),
+    retrieval_calls=optional(UNIT),
+    seconds=optional(UNIT),
+    stage_seconds=st.dictionaries(TEXT, UNIT, max_size=3),
+)
+REPLAYS = values(
+    decisions.Replay,
+    threshold=optional(UNIT),
+    gates=st.lists(TEXT, max_size=2).map(tuple),
+    logged=OUTCOMES,
+    replayed=OUTCOMES,
+    basis=st.just(decisions.BASIS),
+    histogram=st.lists(INT, max_size=3).map(tuple),
+)
+QUESTIONS = st.lists(values(decisions.UncertainQuestion), max_size=3).map(tuple)
+COUNTS = st.lists(values(decisions.ExpertCount), max_size=3).map(tuple)
+POLICIES = values(decisions.ReplayRequest, threshold=UNIT, target_rate=st.none()) | values(
+    decisions.ReplayRequest, threshold=st.none(), target_rate=UNIT
+)
+
 ASKS = values(
     types.DecideRequest, domain=optional(TEXT), threshold=optional(UNIT), history=HISTORIES
 )
@@ -88,6 +110,28 @@ ASKS = values(
 CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
     (gate.decision_to_proto, gate.decision_from_proto, DECISIONS),
     (gate.decide_to_proto, gate.decide_from_proto, ASKS),
+    (audit.replay_to_proto, audit.replay_from_proto, POLICIES),
+    (audit.replayed_to_proto, audit.replayed_from_proto, REPLAYS),
+    (
+        audit.uncertain_to_proto,
+        audit.uncertain_from_proto,
+        values(decisions.ListUncertainRequest),
+    ),
+    (
+        audit.questions_to_proto,
+        audit.questions_from_proto,
+        values(decisions.UncertainQuestions, questions=QUESTIONS),
+    ),
+    (
+        audit.experts_to_proto,
+        audit.experts_from_proto,
+        values(decisions.CountExpertsRequest),
+    ),
+    (
+        audit.counts_to_proto,
+        audit.counts_from_proto,
+        values(decisions.ExpertCounts, counts=COUNTS),
+    ),
     (answer.usage_to_proto, answer.usage_from_proto, USAGES),
     (
         answer.question_to_proto,

@@ -122,3 +122,22 @@ class Deletion(Body):
     """Ids of documents to delete."""
 
     ids: list[str] = Field(min_length=1)
+
+
+class Replayed(Body):
+    """Another policy for the decisions of the audit log; one field is set."""
+
+    threshold: float | None = None
+    target_rate: float | None = None
+
+
+class Doubted(Body):
+    """How many questions of the audit log to list."""
+
+    limit: int = 50
+
+
+class Counted(Body):
+    """Into how many periods the time of the audit log is divided at most."""
+
+    periods: int = 24

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from expertrag.http.console import answering, stored
+from expertrag.http.console import answering, decisions, stored
 from expertrag.http.console.page import page_routes
 
 
@@ -15,6 +15,9 @@ def console_routes() -> list[Route]:
         "decide": answering.decide,
         "retrieve": answering.retrieve,
         "feedback": answering.feedback,
+        "decisions/replay": decisions.replay,
+        "decisions/uncertain": decisions.uncertain,
+        "decisions/experts": decisions.experts,
         "stats": stored.stats,
         "documents/list": stored.listed,
         "documents/text": stored.text,

@@ -1,0 +1,32 @@
+"""What the audit log tells, for callers with the scope "admin"."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from expertrag.http.body import read_body
+from expertrag.http.console.bodies import Counted, Doubted, Replayed
+from expertrag.http.console.replies import private
+from expertrag.http.door import Door
+
+
+async def replay(request: Request) -> Response:
+    """Replay the decisions of a collection under another threshold."""
+    asked = await read_body(request, Replayed)
+    decisions = Door.of(request).client(request, asked.collection).decisions
+    return private(await decisions.replay(threshold=asked.threshold, target_rate=asked.target_rate))
+
+
+async def uncertain(request: Request) -> Response:
+    """List the questions that the gate was least certain about."""
+    asked = await read_body(request, Doubted)
+    decisions = Door.of(request).client(request, asked.collection).decisions
+    return private(await decisions.uncertain(limit=asked.limit))
+
+
+async def experts(request: Request) -> Response:
+    """Count the decisions by domain, expert and time."""
+    asked = await read_body(request, Counted)
+    decisions = Door.of(request).client(request, asked.collection).decisions
+    return private(await decisions.experts(periods=asked.periods))

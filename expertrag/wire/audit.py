@@ -1,0 +1,106 @@
+"""Messages of ``audit.proto``."""
+
+from __future__ import annotations
+
+from expertrag.api.decisions import (
+    BASIS,
+    Changes,
+    CountExpertsRequest,
+    ExpertCount,
+    ExpertCounts,
+    ListUncertainRequest,
+    Replay,
+    ReplayOutcome,
+    ReplayRequest,
+    UncertainQuestion,
+    UncertainQuestions,
+)
+from expertrag.v1 import audit_pb2
+from expertrag.wire.common import fits_the_wire, message_of, value_of
+from expertrag.wire.gate import ACTIONS
+
+
+def replay_to_proto(request: ReplayRequest) -> audit_pb2.ReplayRequest:
+    """Return the message."""
+    with fits_the_wire():
+        return message_of(audit_pb2.ReplayRequest, request)
+
+
+def replay_from_proto(request: audit_pb2.ReplayRequest) -> ReplayRequest:
+    """Return the value."""
+    return value_of(ReplayRequest, request)
+
+
+def replayed_to_proto(replay: Replay) -> audit_pb2.ReplayResponse:
+    """Return the response."""
+    names = ("policy", "threshold", "gates", "rated", "forced", "unjudged", "torn", "histogram")
+    return audit_pb2.ReplayResponse(
+        **{name: getattr(replay, name) for name in names},
+        logged=message_of(audit_pb2.ReplayOutcome, replay.logged),
+        replayed=message_of(audit_pb2.ReplayOutcome, replay.replayed),
+        changed=message_of(audit_pb2.ReplayChanges, replay.changed),
+    )
+
+
+def replayed_from_proto(response: audit_pb2.ReplayResponse) -> Replay:
+    """Return the value."""
+    return value_of(
+        Replay,
+        response,
+        logged=value_of(ReplayOutcome, response.logged),
+        replayed=value_of(ReplayOutcome, response.replayed),
+        changed=value_of(Changes, response.changed),
+        basis=BASIS,
+    )
+
+
+def uncertain_to_proto(request: ListUncertainRequest) -> audit_pb2.ListUncertainRequest:
+    """Return the message."""
+    with fits_the_wire():
+        return message_of(audit_pb2.ListUncertainRequest, request)
+
+
+def uncertain_from_proto(request: audit_pb2.ListUncertainRequest) -> ListUncertainRequest:
+    """Return the value."""
+    return value_of(ListUncertainRequest, request)
+
+
+def questions_to_proto(found: UncertainQuestions) -> audit_pb2.ListUncertainResponse:
+    """Return the response."""
+    questions = [
+        message_of(audit_pb2.UncertainQuestion, item, action=ACTIONS.to_proto(item.action))
+        for item in found.questions
+    ]
+    return message_of(audit_pb2.ListUncertainResponse, found, questions=questions)
+
+
+def questions_from_proto(response: audit_pb2.ListUncertainResponse) -> UncertainQuestions:
+    """Return the value."""
+    questions = tuple(
+        value_of(UncertainQuestion, item, action=ACTIONS.from_proto(item.action))
+        for item in response.questions
+    )
+    return value_of(UncertainQuestions, response, questions=questions)
+
+
+def experts_to_proto(request: CountExpertsRequest) -> audit_pb2.CountExpertsRequest:
+    """Return the message."""
+    with fits_the_wire():
+        return message_of(audit_pb2.CountExpertsRequest, request)
+
+
+def experts_from_proto(request: audit_pb2.CountExpertsRequest) -> CountExpertsRequest:
+    """Return the value."""
+    return value_of(CountExpertsRequest, request)
+
+
+def counts_to_proto(found: ExpertCounts) -> audit_pb2.CountExpertsResponse:
+    """Return the response."""
+    counts = [message_of(audit_pb2.ExpertCount, item) for item in found.counts]
+    return message_of(audit_pb2.CountExpertsResponse, found, counts=counts)
+
+
+def counts_from_proto(response: audit_pb2.CountExpertsResponse) -> ExpertCounts:
+    """Return the value."""
+    counts = tuple(value_of(ExpertCount, item) for item in response.counts)
+    return value_of(ExpertCounts, response, counts=counts)
