@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from browser.conftest import Figures, Visit, ask
 from http_fixtures import Served, StartHttp
+from serving_fixtures import OpenPipeline, TellingGenerator
 
+from expertrag.audit import Audit
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.config import AuthConfig
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 QUESTION = "When are roses pruned?"
 DOCUMENT = "#/document?id=garden%2Froses&start=0&end=26"
-VIEWS = ("", "#/why", "#/store", DOCUMENT)
+VIEWS = ("", "#/why", "#/store", "#/experts", "#/learn", DOCUMENT)
 SCREENS: list[tuple[Any, int]] = [("light", 1280), ("dark", 1280), ("light", 400)]
 SERIOUS = ("serious", "critical")
 
@@ -52,6 +54,7 @@ def test_a_token_is_asked_for_once(guarded: tuple[Served, str], visit: Visit) ->
     page.click("text=Token")
     page.click("text=Forget")
     page.wait_for_selector("dialog[open]")
+    assert QUESTION not in page.inner_text("body")
     assert token not in page.evaluate("() => JSON.stringify({...sessionStorage})")
 
 
@@ -127,6 +130,20 @@ def test_the_skip_link_and_the_headings(served: Served, visit: Visit) -> None:
     assert page.title() == "Why · ExpertRAG"
 
 
+@pytest.fixture
+def logged(
+    start_http: StartHttp, open_pipeline: OpenPipeline, own_store: Path, tmp_path: Path
+) -> Served:
+    """A server that accepts writes, and has logged a decision."""
+    model = TellingGenerator("Roses are pruned in March, above a bud that faces outwards.")
+    audit = Audit(tmp_path / "audit.jsonl", texts=True)
+    served = start_http(
+        lambda: open_pipeline(model, store=own_store, audit=audit), allow_writes=True
+    )
+    served.post("/api/answer", {"question": QUESTION})
+    return served
+
+
 def _filled(page: Page, view: str) -> None:
     """Bring a view into a state with everything in it."""
     if view == "":
@@ -139,6 +156,12 @@ def _filled(page: Page, view: str) -> None:
         page.fill("#compared", QUESTION)
         page.press("#compared", "Enter")
         page.wait_for_selector(".exchange:nth-of-type(4) .panel[aria-label=Cost]")
+        page.wait_for_selector(".histogram")
+    elif view == "#/experts":
+        page.wait_for_selector(".heat >> nth=2")
+    elif view == "#/learn":
+        page.wait_for_selector(".side-answer:nth-child(2) .rate:not([disabled])")
+        page.keyboard.press("2")
     elif view == "#/store":
         page.wait_for_selector(".doc-table tbody tr")
         page.click("text=Add documents")
@@ -150,10 +173,10 @@ def _filled(page: Page, view: str) -> None:
 
 @pytest.mark.parametrize("view", [*VIEWS, f"{DOCUMENT}&token"])
 def test_axe_finds_nothing_serious(
-    writing: Served, visit: Visit, figures: Figures, view: str
+    logged: Served, visit: Visit, figures: Figures, view: str
 ) -> None:
     axe = Path(os.environ["CONSOLE_AXE"]).read_text("utf-8")
-    page = visit(writing, view, bypass_csp=True)
+    page = visit(logged, view, bypass_csp=True)
     _filled(page, view)
     for scheme, width in SCREENS:
         page.emulate_media(color_scheme=scheme)
@@ -170,8 +193,8 @@ def test_axe_finds_nothing_serious(
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_nothing_is_wider_than_a_small_screen(writing: Served, visit: Visit, view: str) -> None:
-    page = visit(writing, view, viewport={"width": 400, "height": 800})
+def test_nothing_is_wider_than_a_small_screen(logged: Served, visit: Visit, view: str) -> None:
+    page = visit(logged, view, viewport={"width": 400, "height": 800})
     _filled(page, view)
     assert page.evaluate("() => document.documentElement.scrollWidth") == 400
     assert page.locator("header nav a").last.is_visible()

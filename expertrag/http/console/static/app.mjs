@@ -2,21 +2,24 @@
 import { get } from "./api.mjs";
 import { Ask } from "./ask.mjs";
 import { Document } from "./document.mjs";
+import { Experts } from "./experts.mjs";
 import { Component, createRef, html, render } from "./html.mjs";
+import { Learn } from "./learn.mjs";
 import { linkTo, route } from "./links.mjs";
 import { setTheme, state, stop, subscribe, update } from "./state.mjs";
 import { Store } from "./store.mjs";
 import { TokenDialog } from "./token.mjs";
 import { Why } from "./why.mjs";
 
-const VIEWS = { "": ["Ask", Ask], why: ["Why", Why], store: ["Store", Store] };
+const VIEWS = { "": ["Ask", Ask], why: ["Why", Why], store: ["Store", Store], experts: ["Experts", Experts], learn: ["Learn", Learn] };
 const HALF = "M8 2a6 6 0 0 1 0 12z";
 const DISC = "M8 2a6 6 0 0 1 0 12A6 6 0 0 1 8 2z";
 const THEMES = { auto: "light", light: "dark", dark: "auto" };
 
 async function connect() {
   try {
-    const [{ server, writes }, { collections }] = await Promise.all([get("info"), get("collections")]);
+    const { server, writes } = await get("info"); // alone: only one call opens the token's field
+    const { collections } = await get("collections");
     const names = collections.map((each) => each.name);
     const known = names.includes(state.collection) ? state.collection : "";
     const first = names.includes("default") ? "default" : names[0] || "";
@@ -66,7 +69,7 @@ class App extends Component {
         html`<p class="warning banner" role="alert">
           ${state.problem.message} <button type="button" class="link" onClick=${connect}>Try again</button>
         </p>`}
-        <${View} key=${view} fields=${fields} />
+        ${state.info && html`<${View} key=${view} fields=${fields} />`}
       </main>
       <${TokenDialog} onToken=${connect} />
     </div>`;

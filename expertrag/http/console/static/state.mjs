@@ -26,6 +26,9 @@ export const state = {
   stopping: null,
 };
 
+// What goes with a token that is forgotten.
+const FORGOTTEN = { exchanges: [], compared: { question: "", exchanges: [] } };
+
 const listeners = new Set();
 
 export function subscribe(listener) {
@@ -41,7 +44,7 @@ export function update(patch) {
 export function setToken(token) {
   if (token) sessionStorage.setItem(TOKEN, token);
   else sessionStorage.removeItem(TOKEN);
-  update({ token, tokenAsked: false });
+  update({ token, tokenAsked: false, info: null, ...(token ? {} : FORGOTTEN) });
 }
 
 export function setTheme(theme) {
@@ -52,6 +55,7 @@ export function setTheme(theme) {
 
 // Starts work that Escape and the stop button end; only one runs at a time.
 export async function stoppable(work) {
+  stop();
   const stopping = new AbortController();
   update({ stopping });
   try {

@@ -56,6 +56,7 @@ export const percent = (value) => `${Math.round(100 * value)} %`;
 
 export function seconds(value) {
   if (value < 0.0095) return `${(1000 * value).toFixed(value < 0.00095 ? 1 : 0)} ms`;
+  if (value >= 600) return `${count(Math.round(value / 60))} min`;
   return value < 10 ? `${value.toFixed(2)} s` : `${value.toFixed(1)} s`;
 }
 

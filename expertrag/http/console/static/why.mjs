@@ -2,6 +2,7 @@
 import { Exchange } from "./answer.mjs";
 import { exchangeOf, run } from "./exchange.mjs";
 import { Component, createRef, html } from "./html.mjs";
+import { Replay } from "./replay.mjs";
 import { MODES, MODE_TEXTS, state, stop, stoppable, update } from "./state.mjs";
 
 function publish(changed) {
@@ -62,6 +63,7 @@ export class Why extends Component {
       html`<dl class="plain-list">
         ${MODES.map((mode) => html`<div key=${mode}><dt>${mode}</dt><dd>${MODE_TEXTS[mode]}</dd></div>`)}
       </dl>`}
+      <${Replay} key=${state.collection} />
     </div>`;
   }
 }
