@@ -160,3 +160,20 @@ def test_a_hostile_answer_is_text(
     assert page.inner_text(".passage >> nth=0").count("<img src=x onerror=alert(1)>") == 2
     assert page.locator("main img, main script, main b:text('roses')").count() == 0
     assert "\u202e" not in page.inner_text("main")
+
+
+def test_what_did_not_fit_into_the_prompt_is_listed_on_demand(
+    served: Served, paced: PacedGenerator, visit: Visit
+) -> None:
+    paced.context_tokens = 330  # the answer takes 256
+    page = visit(served)
+    page.check("input[value=always]", force=True)
+    ask(page, QUESTION)
+    kept = page.locator(".passage").count()
+    assert 0 < kept < 5
+    assert f"{5 - kept} passage" in page.inner_text(".passages")
+    page.click(".passages >> text=Show")
+    page.wait_for_selector(".passage.dropped")
+    assert page.locator(".passage.dropped").count() == 5 - kept
+    titles = page.eval_on_selector_all(".passage bdi", "all => all.map(each => each.innerText)")
+    assert len(set(titles)) == 5

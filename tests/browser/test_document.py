@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from browser.conftest import Figures, Visit, add
-from http_fixtures import Served
+from browser.conftest import Figures, Visit, add, ask
+from http_fixtures import Served, StartHttp
+from serving_fixtures import OpenPipeline, TellingGenerator
+
+from expertrag_index.build import IndexWriter
+from expertrag_index.types import Document
 
 LONG = 1_000_000
 
@@ -115,3 +121,23 @@ def test_a_document_that_is_not_there(served: Served, visit: Visit) -> None:
 def test_a_span_that_is_none(served: Served, visit: Visit, end: str) -> None:
     page = visit(served, view(id="garden/roses", start=5, end=end))
     assert page.inner_text(".document-text").startswith("Roses are pruned")
+
+
+def test_a_citation_leads_to_its_page(
+    start_http: StartHttp, open_pipeline: OpenPipeline, own_store: Path, embedder: Any, visit: Visit
+) -> None:
+    first = "The lease begins in May. " * 30
+    sentence = "The notice period of the tenant is four months."
+    paged = Document(
+        id="lease.pdf", text=f"{first}{sentence}", title="Lease", page_starts=(0, len(first))
+    )
+    with IndexWriter.open(own_store, embedder) as writer:
+        writer.add([paged])
+    served = start_http(lambda: open_pipeline(TellingGenerator(sentence), store=own_store))
+    page = visit(served)
+    page.check("input[value=always]", force=True)
+    ask(page, "What is the notice period of the tenant?")
+    assert "page 2" in page.inner_text(".passage:has(mark) .passage-head, .passage-head >> nth=0")
+    page.click(".marker >> nth=0")
+    assert page.inner_text("#cited") == sentence
+    assert page.inner_text(".cited-where").endswith("page 2")
