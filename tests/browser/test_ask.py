@@ -177,3 +177,20 @@ def test_what_did_not_fit_into_the_prompt_is_listed_on_demand(
     assert page.locator(".passage.dropped").count() == 5 - kept
     titles = page.eval_on_selector_all(".passage bdi", "all => all.map(each => each.innerText)")
     assert len(set(titles)) == 5
+
+
+def test_back_returns_to_the_place_in_the_conversation(served: Served, visit: Visit) -> None:
+    page = visit(served)
+    page.check("input[value=always]", force=True)
+    for _ in range(3):
+        ask(page, QUESTION)
+    page.evaluate("() => scrollTo(0, 700)")
+    page.click(".exchange:nth-of-type(2) .passage-head a >> nth=0")
+    page.wait_for_selector("#cited")
+    page.go_back()
+    page.wait_for_selector(".exchange >> nth=2")
+    place = page.evaluate("() => scrollY")
+    assert place > 300
+    page.click("text=Compare the modes >> nth=0")
+    assert page.input_value("#compared") == QUESTION
+    assert page.locator(".side-by-side .exchange").count() == 0  # an address alone asks nothing

@@ -3,7 +3,7 @@ import { post } from "./api.mjs";
 import { basis } from "./exchange.mjs";
 import { Cost, Gate } from "./gate.mjs";
 import { Component, html } from "./html.mjs";
-import { documentLink } from "./links.mjs";
+import { documentLink, linkTo } from "./links.mjs";
 import { Passages } from "./passages.mjs";
 import { state, update } from "./state.mjs";
 import { indexes, percent, shown } from "./text.mjs";
@@ -86,7 +86,7 @@ class Rating extends Component {
     }
   }
 
-  render({ exchange }, { error }) {
+  render({ exchange, again }, { error }) {
     if (!state.rating) return html`<p class="muted" role="status">The server keeps no audit log, so ratings are not stored.</p>`;
     const button = (helpful, label) =>
       html`<button
@@ -100,6 +100,7 @@ class Rating extends Component {
       </button>`;
     return html`<div class="rating" role="group" aria-label="Rate this answer">
       ${button(true, "Helpful")} ${button(false, "Not helpful")}
+      ${again && html`<a class="muted" href=${linkTo("why", { q: exchange.question })}>Compare the modes</a>`}
       ${exchange.rated != null && html`<span class="muted" role="status">Stored</span>`}
       ${error && html`<span class="warning" role="alert">${error.message}</span>`}
     </div>`;
@@ -129,7 +130,7 @@ export class Exchange extends Component {
         html`<p class="warning" role="alert">
           ${error.message} ${onAgain && html`<button type="button" class="link" onClick=${() => onAgain(exchange)}>Try again</button>`}
         </p>`}
-        ${done && gate.id && html`<${Rating} exchange=${exchange} onChange=${onChange} />`}
+        ${done && gate.id && html`<${Rating} exchange=${exchange} onChange=${onChange} again=${!narrow} />`}
         ${passages && !narrow && html`<${Passages} exchange=${exchange} />`}
       </div>
       <div class="side">

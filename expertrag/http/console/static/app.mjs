@@ -32,6 +32,7 @@ async function connect() {
 class App extends Component {
   state = { route: route() };
   main = createRef();
+  places = new Map();
 
   componentDidMount() {
     subscribe(() => this.forceUpdate());
@@ -42,10 +43,11 @@ class App extends Component {
 
   moved = () => {
     const now = route();
-    const other = now.view !== this.state.route.view;
+    const { view } = this.state.route;
+    if (view !== now.view) this.places.set(view, scrollY);
     this.setState({ route: now }, () => {
-      if (!other) return;
-      scrollTo(0, 0);
+      if (view === now.view) return;
+      scrollTo(0, now.view === "document" ? 0 : this.places.get(now.view) || 0);
       this.main.current.querySelector("h1")?.focus({ preventScroll: true });
     });
   };

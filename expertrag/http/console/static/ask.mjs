@@ -16,7 +16,7 @@ const publish = (changed) => update({ exchanges: replaced(state.exchanges, chang
 
 async function ask(question) {
   const exchange = exchangeOf(question, state.mode, state.collection);
-  const history = historyOf(state.exchanges);
+  const history = historyOf(state.exchanges, state.collection);
   update({ exchanges: [...state.exchanges, exchange] });
   await stoppable((signal) => run(exchange, history, signal, publish));
 }
@@ -26,7 +26,7 @@ async function again({ key }) {
   const { question, mode, collection } = state.exchanges[place];
   const fresh = { ...exchangeOf(question, mode, collection), key };
   publish(fresh);
-  await stoppable((signal) => run(fresh, historyOf(state.exchanges.slice(0, place)), signal, publish));
+  await stoppable((signal) => run(fresh, historyOf(state.exchanges.slice(0, place), collection), signal, publish));
 }
 
 export function ModeChoice({ value, onChange }) {

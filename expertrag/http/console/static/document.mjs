@@ -42,8 +42,10 @@ export class Document extends Component {
     const to = span ? Math.min(Math.max(from + RANGE, span[1] + BEFORE), from + MOST) : from + RANGE;
     const same = this.state.found && this.state.found.id === id;
     if (!same) this.setState({ found: null, chunks: null });
+    const asked = (this.last = this.props.fields);
     try {
       await this.read(from, to);
+      if (this.last !== asked) return;
       this.mark.current?.scrollIntoView({ block: "center" });
       if (!same) await this.readChunks("");
     } catch (error) {
@@ -52,14 +54,18 @@ export class Document extends Component {
   }
 
   async read(from, to) {
+    const asked = this.last;
     const page = await post("documents/text", { ...this.asked, start: from, end: to });
+    if (this.last !== asked) return; // another document was opened meanwhile
     await new Promise((resolve) => {
       this.setState({ found: page.document, text: page.text, from: page.start, to: page.end, error: null }, resolve);
     });
   }
 
   async readChunks(token) {
+    const asked = this.last;
     const page = await post("documents/chunks", { ...this.asked, page_size: 100, page_token: token });
+    if (this.last !== asked) return;
     const before = token ? this.state.chunks : [];
     this.setState({ chunks: [...before, ...page.chunks], next: page.next_page_token });
   }

@@ -1,5 +1,7 @@
 // A question and what became of it: made once, and replaced by a new object with every event.
-import { events } from "./api.mjs";
+import { Refused, events } from "./api.mjs";
+
+const BROKEN = "The answer broke off.";
 
 let made = 0;
 
@@ -35,10 +37,10 @@ export async function run(exchange, history, signal, publish) {
     for await (const [name, data] of events("answer", { question, mode, collection, history }, signal)) {
       change(changeOf(exchange, name, data));
     }
-    if (!exchange.done) change({ status: "failed", error: new Error("The answer broke off.") });
+    if (!exchange.done) change({ status: "failed", error: new Error(BROKEN) });
   } catch (error) {
-    const stopped = error.name === "AbortError";
-    change(stopped ? { status: "stopped" } : { status: "failed", error });
+    if (error.name === "AbortError") change({ status: "stopped" });
+    else change({ status: "failed", error: error instanceof Refused ? error : new Error(BROKEN) });
   }
   return exchange;
 }
@@ -64,9 +66,10 @@ export function basis({ status, done, gate }) {
 
 const KEPT = 40;
 
-export function historyOf(exchanges) {
+// The conversation about one collection: what another holds stays out of its prompts.
+export function historyOf(exchanges, collection) {
   const turns = exchanges
-    .filter((each) => each.status === "done" && each.text)
+    .filter((each) => each.status === "done" && each.text && each.collection === collection)
     .flatMap((each) => [
       { role: "user", text: each.question },
       { role: "assistant", text: each.text },

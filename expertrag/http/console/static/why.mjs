@@ -23,11 +23,6 @@ async function compare(question) {
 export class Why extends Component {
   field = createRef();
 
-  componentDidMount() {
-    const { q } = this.props.fields;
-    if (q && q !== state.compared.question && !state.stopping) compare(q);
-  }
-
   submit = (event) => {
     event.preventDefault();
     const question = this.field.current.value.trim();
@@ -41,7 +36,7 @@ export class Why extends Component {
       <p class="lead">One question under the four modes, one after another: what the gate changes, and what it saves.</p>
       <form class="line" onSubmit=${this.submit}>
         <label class="hidden" for="compared">Question</label>
-        <input id="compared" ref=${this.field} type="text" dir="auto" placeholder="Ask under every mode" defaultValue=${question} />
+        <input id="compared" ref=${this.field} type="text" dir="auto" placeholder="Ask under every mode" defaultValue=${this.props.fields.q || question} />
         ${state.stopping
           ? html`<button type="button" class="primary" onClick=${stop}>Stop</button>`
           : html`<button type="submit" class="primary">Compare</button>`}
