@@ -11,7 +11,11 @@ from expertrag.api.types import GateAction
 from expertrag.audit.entries import AuditEntry
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
-PERIODS_S = (MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY, 365 * DAY)
+PERIODS_S = (
+    *(number * MINUTE for number in (1, 5, 15, 30)),
+    *(number * HOUR for number in (1, 2, 3, 6, 12)),
+    *(number * DAY for number in (1, 7, 30, 365)),
+)
 """Lengths of periods, in seconds."""
 
 

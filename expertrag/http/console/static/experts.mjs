@@ -4,7 +4,7 @@ import { Component, html } from "./html.mjs";
 import { state } from "./state.mjs";
 import { count, percent, several, shown, words } from "./text.mjs";
 
-const PERIODS = 24;
+const PERIODS = 18;
 const NONE = "none";
 
 export class Experts extends Component {
@@ -86,18 +86,18 @@ function HeatMap({ counts, row, column, label, name }) {
         <thead>
           <tr>
             <th scope="col"><span class="hidden">Expert</span></th>
+            <th scope="col">all</th>
+            <th scope="col">retrieved</th>
             ${columns.map((each) => html`<th key=${each} scope="col" title=${each}>${shown(name(each))}</th>`)}
-            <th scope="col" class="figure">all</th>
-            <th scope="col" class="figure">retrieved</th>
           </tr>
         </thead>
         <tbody>
           ${rows.map(
             ([expert, [decisions, retrievals]]) => html`<tr key=${expert}>
               <th scope="row">${shown(words(expert || NONE))}</th>
-              ${columns.map((each) => html`<${Cell} key=${each} sums=${cells.get(JSON.stringify([expert, each]))} most=${most} />`)}
               <td class="figure">${count(decisions)}</td>
               <td class="figure">${percent(retrievals / decisions)}</td>
+              ${columns.map((each) => html`<${Cell} key=${each} sums=${cells.get(JSON.stringify([expert, each]))} most=${most} />`)}
             </tr>`,
           )}
         </tbody>
