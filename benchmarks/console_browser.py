@@ -28,7 +28,7 @@ AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
 AXE_PATH = ROOT / ".cache" / "axe-core" / "axe.min.js"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PAGE = ROOT / "expertrag" / "http" / "console"
-CODE = sorted(
+FILES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in PAGE.rglob("*")
     if path.is_file() and "__pycache__" not in path.parts
@@ -55,7 +55,7 @@ def main() -> None:
             sys.exit(done.returncode)
         body = _body(chromium, json.loads(figures.read_text("utf-8")), results)
     print(json.dumps(body, indent=1))
-    write(options.json, body, CODE)
+    write(options.json, body, FILES)
 
 
 def _options() -> argparse.Namespace:
