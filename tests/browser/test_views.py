@@ -78,16 +78,22 @@ def test_files_are_added_and_documents_deleted(
     page.wait_for_selector("text=1 document added, 0 changed; generation 2.")
     stored = writing.post("/api/documents/text", {"id": "Asters é.txt"}).json()
     assert stored["text"] == "Asters bloom in autumn 🌼."
+    empty, other = tmp_path / "empty.txt", tmp_path / "other.txt"
+    empty.touch()
+    other.write_text("Dahlias are lifted in November.")
+    page.set_input_files("#files", [empty, other])
+    page.wait_for_selector("text=1 document added, 0 changed; generation 3.")
+    assert page.inner_text(".skipped").startswith("empty.txt: ")
     page.fill("#new-id", "note")
     page.fill("#new-text", "A note.")
     page.click("text=/^Add$/")
-    page.wait_for_selector("text=generation 3.")
+    page.wait_for_selector("text=generation 4.")
     page.check("[aria-label='Choose note']")
     page.click("text=Delete 1 document")
     page.click("text=/^Keep$/")
     page.click("text=Delete 1 document")
     page.click("text=/^Delete$/")
-    page.wait_for_selector("text=1 document deleted; generation 4.")
+    page.wait_for_selector("text=1 document deleted; generation 5.")
     assert writing.post("/api/documents/text", {"id": "note"}).status_code == 404
 
 

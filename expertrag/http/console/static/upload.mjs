@@ -2,7 +2,7 @@
 import { post } from "./api.mjs";
 import { Component, createRef, html } from "./html.mjs";
 import { state } from "./state.mjs";
-import { count, several } from "./text.mjs";
+import { count, several, shown } from "./text.mjs";
 
 // A request may have 8 MiB, and JSON writes some characters longer.
 const MOST_BYTES = 4_000_000;
@@ -17,19 +17,17 @@ async function read(file) {
 }
 
 export class Upload extends Component {
-  state = { busy: false, error: null };
+  state = { busy: false, error: null, skipped: [] };
   files = createRef();
   id = createRef();
   text = createRef();
 
   send = async (gather) => {
-    this.setState({ busy: true, error: null });
+    this.setState({ busy: true, error: null, skipped: [] });
     try {
       const documents = await gather();
       const report = await post("documents/upsert", { documents, collection: state.collection });
-      const failed = report.items.filter((item) => item.error);
-      if (failed.length) throw new Error(`${failed[0].id}: ${failed[0].error}`);
-      this.setState({ busy: false });
+      this.setState({ busy: false, skipped: report.items.filter((item) => item.error) });
       this.props.onDone(
         `${several(report.added, "document")} added, ${count(report.changed)} changed; generation ${count(report.generation)}.`,
       );
@@ -57,7 +55,7 @@ export class Upload extends Component {
     if (id && text.trim()) this.send(async () => [{ id, text }]);
   };
 
-  render(_, { busy, error }) {
+  render(_, { busy, error, skipped }) {
     return html`<details class="more">
       <summary>Add documents</summary>
       <div class="upload">
@@ -73,6 +71,13 @@ export class Upload extends Component {
           <button type="submit" class="quiet" disabled=${busy}>${busy ? "Adding" : "Add"}</button>
         </form>
         ${error && html`<p class="warning" role="alert">${error.message}</p>`}
+        ${skipped.length > 0 &&
+        html`<div role="alert">
+          <p class="warning">${several(skipped.length, "document")} left out:</p>
+          <ul class="skipped">
+            ${skipped.map((item) => html`<li key=${item.id}><bdi>${shown(item.id)}</bdi>: ${shown(item.error)}</li>`)}
+          </ul>
+        </div>`}
       </div>
     </details>`;
   }
