@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-clients test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-kept bench-quick bench-search eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-kept bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -93,6 +93,9 @@ fix: $(STAMP) ## format and fix what can be fixed
 
 bench-search: $(STAMP) ## nDCG@10 and documents/s; DATA=folder of data sets, ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_search.py --data $(DATA) $(ARGS)
+
+eval-mixed-reranker: $(STAMP) ## answers over the store of eval-mixed, reranked and not; DATA=..., ARGS="--json FILE"
+	@$(BIN)/python benchmarks/mixed_reranker.py --data $(DATA) $(ARGS)
 
 eval-reranker: $(STAMP) ## nDCG@10 of hybrid search, reranked and under auto; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_reranker.py --data $(DATA) $(ARGS)
