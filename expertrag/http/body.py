@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from expertrag.api.errors import Cancelled, InvalidArgument, Overloaded
@@ -15,7 +15,13 @@ from expertrag.http.errors import invalid_body
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
+MAX_ITEMS = 10_000
+
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+
+Items = Annotated[list[T], Field(fail_fast=True, max_length=MAX_ITEMS)]
+"""A list in a body. Its first wrong item is the only one that is reported: 8 MiB hold millions."""
 
 
 async def read_body(request: Request, kind: type[M]) -> M:

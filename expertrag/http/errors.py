@@ -31,6 +31,7 @@ _TYPES = {
     429: "rate_limit_error",
 }
 _RETRY_S = 1.0
+_MOST_ERRORS = 100
 
 
 def status_of(error: ExpertRAGError) -> int:
@@ -74,6 +75,12 @@ def response_of(error: ExpertRAGError, params: Params | None = None) -> JSONResp
 
 def invalid_body(error: ValidationError) -> InvalidArgument:
     """Return the error for a body that lacks a field, or has one of the wrong type."""
+    if error.error_count() > _MOST_ERRORS:  # a list of them would take seconds
+        return InvalidArgument(
+            f"body: has {error.error_count():,} errors, such as unknown fields; see the API",
+            reason="INVALID_FIELD",
+            metadata={"field": "body"},
+        )
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"] if not _is_branch(part)) or "body"
     return InvalidArgument(

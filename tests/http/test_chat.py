@@ -156,6 +156,7 @@ def test_options_of_our_own(served: Served) -> None:
         ({"max_tokens": 0}, "max_tokens"),
         ({"temperature": "hot"}, "temperature"),
         ({"expertrag": {"k": 0}}, "k"),
+        ({"expertrag": {"filter": {"year": [0] * 50_000}}}, "expertrag.filter"),
         ({"model": 5}, "model"),
     ],
 )

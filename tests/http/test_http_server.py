@@ -16,6 +16,7 @@ import httpx
 import pytest
 import trustme
 from http_fixtures import Served, StartHttp
+from pydantic import BaseModel, ValidationError
 from serving_fixtures import Background, OpenPipeline, PacedGenerator, wait_until
 
 from expertrag.api.access import Access
@@ -25,6 +26,8 @@ from expertrag.auth.token_file import TokenFile
 from expertrag.config import AuthConfig, Config, QuotaConfig, ServiceConfig, TlsConfig
 from expertrag.http import HttpServer, protocol
 from expertrag.http.body import MAX_BODY_BYTES
+from expertrag.http.openai.chat_request import ChatRequest
+from expertrag.http.openai.responses_request import ResponsesRequest
 
 QUESTION = {"role": "user", "content": "When are roses pruned?"}
 CHAT = "/v1/chat/completions"
@@ -186,6 +189,40 @@ def test_bad_bodies(
         assert response.status_code == status
         assert error_of(response)["param"] == param
     assert served.post(CHAT, body()).status_code == 200
+
+
+@pytest.mark.parametrize("wrong", ["1", "[]", "null"])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (ChatRequest, '{"model": "a", "messages": [%s]}'),
+        (ChatRequest, '{"model": "a", "messages": [{"role": "user", "content": [%s]}]}'),
+        (ChatRequest, '{"model": "a", "messages": [{"role": "user"}], "stop": [%s]}'),
+        (ChatRequest, '{"model": "a", "messages": [{"role": "user"}], "modalities": [%s]}'),
+        (ResponsesRequest, '{"model": "a", "input": [%s]}'),
+        (ResponsesRequest, '{"model": "a", "input": [{"content": [%s]}]}'),
+    ],
+)
+def test_the_first_wrong_item_ends_the_check(kind: type[BaseModel], body: str, wrong: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        kind.model_validate_json(body % ",".join([wrong] * 5_000))
+    assert caught.value.error_count() < 10
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/responses"])
+def test_many_errors_are_counted_only(served: Served, path: str) -> None:
+    unknown = {str(number): 1 for number in range(5_000)}
+    asked = {"model": "default", "messages": [QUESTION], "input": "Why?", "expertrag": unknown}
+    response = served.post(path, asked)
+    assert response.status_code == 400
+    assert "5,000 errors" in error_of(response)["message"]
+
+
+def test_many_inputs_of_the_wrong_type(served: Served) -> None:
+    for wrong in (1, [1], {}, None):
+        response = served.post("/v1/embeddings", {"model": "default", "input": [wrong] * 5_000})
+        assert response.status_code == 400
+        assert error_of(response)["param"] == "input"
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /v1/models HTTP/1.1\r\nhost: a"])

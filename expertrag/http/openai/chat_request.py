@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from expertrag.http.body import Items
 from expertrag.http.openai.conversation import Message, conversation_of
 from expertrag.http.openai.formats import TextFormat, constraint_of
 from expertrag.http.openai.model_names import NamedModel
@@ -32,21 +33,21 @@ class StreamOptions(BaseModel):
 class ChatRequest(Sampled):
     """A conversation, and how to answer its last message."""
 
-    messages: list[Message] = Field(min_length=1)
+    messages: Items[Message] = Field(min_length=1)
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     seed: int | None = None
-    stop: str | list[str] | None = None
+    stop: str | Items[str] | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
-    logit_bias: dict[str, float] | None = None
+    logit_bias: dict[str, object] | None = None
     n: int | None = None
     response_format: TextFormat | None = None
     functions: list[object] | None = None
-    modalities: list[str] | None = None
+    modalities: Items[str] | None = None
 
     @property
     def with_usage(self) -> bool:

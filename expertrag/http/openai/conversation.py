@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.turns import Turn, latest
+from expertrag.http.body import Items
 
 _TEXTS = ("text", "input_text", "output_text")
 
@@ -24,7 +25,7 @@ class Message(BaseModel):
     """A message of a conversation."""
 
     role: str
-    content: str | list[Part] | None = None
+    content: str | Items[Part] | None = None
     tool_calls: list[object] | None = None
 
 

@@ -29,7 +29,7 @@ class EmbeddingsRequest(BaseModel):
     """Texts to encode; ``input_type`` is an extension that other servers have, too."""
 
     model: str
-    input: str | list[str] | list[int] | list[list[int]] = Field(min_length=1)
+    input: str | list[object] = Field(min_length=1)
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = None
     input_type: Literal["query", "document"] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import Any
 
@@ -11,6 +12,8 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.api.rerank import RerankMode
 from expertrag.api.types import GateMode
 from expertrag.http.openai.formats import TextFormat
+
+MAX_FILTER_BYTES = 64 * 1024
 
 
 class Extension(BaseModel):
@@ -27,7 +30,16 @@ class Extension(BaseModel):
     rerank: RerankMode | None = None
 
     def options(self) -> dict[str, Any]:
-        """Return the options that are set."""
+        """Return the options that are set.
+
+        :raises InvalidArgument: the filter is too long; one of 8 MiB takes seconds to send on.
+        """
+        size = len(json.dumps(self.filter)) if self.filter else 0
+        refuse(
+            "expertrag.filter",
+            size > MAX_FILTER_BYTES,
+            f"has {size:,} bytes; shorten it to at most {MAX_FILTER_BYTES:,}",
+        )
         return self.model_dump(exclude_none=True)
 
 

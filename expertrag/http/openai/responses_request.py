@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from expertrag.api.errors import InvalidArgument
+from expertrag.http.body import Items
 from expertrag.http.openai.conversation import Message, Part, conversation_of
 from expertrag.http.openai.formats import TextFormat, constraint_of
 from expertrag.http.openai.model_names import NamedModel
@@ -28,7 +29,7 @@ class Item(BaseModel):
 
     type: str = "message"
     role: str = "user"
-    content: str | list[Part] | None = None
+    content: str | Items[Part] | None = None
 
 
 class TextOptions(BaseModel):
@@ -40,7 +41,7 @@ class TextOptions(BaseModel):
 class ResponsesRequest(Sampled):
     """A conversation, and how to answer its last message."""
 
-    input: str | list[Item]
+    input: str | Items[Item]
     instructions: str | None = None
     max_output_tokens: int | None = None
     text: TextOptions | None = None
