@@ -251,6 +251,16 @@ def test_an_idle_connection_is_kept_between_requests(
     assert streams[0] is streams[1]
 
 
+def test_small_writes_are_sent_at_once(served: Served) -> None:
+    server = served.http._server
+    assert server is not None
+    with httpx.Client() as client:
+        client.get(f"{served.url}/v1/models")
+        (connection,) = server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_body_that_stalls_holds_up_nobody(served: Served) -> None:
     host, _, port = served.http.address.rpartition(":")
     head = (
