@@ -16,7 +16,7 @@ T = TypeVar("T")
 async def unless_hung_up(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Return what ``work`` returns; cancel it if the caller hangs up before.
 
-    Starlette does so for streams alone.
+    Starlette does so for streams alone, once they have begun.
 
     :param request: one whose body has been read.
     :raises Cancelled: the caller hung up.

@@ -18,8 +18,11 @@ _log = structlog.get_logger("expertrag.http")
 
 
 def event(data: dict[str, Any], name: str = "") -> str:
-    """Return an event as text; JSON of one line has no line breaks that could end it."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    """Return an event as text.
+
+    It is ASCII: some clients take further signs for the end of a line, such as U+2028.
+    """
+    text = json.dumps(data, separators=(",", ":"))
     return f"event: {name}\ndata: {text}\n\n" if name else f"data: {text}\n\n"
 
 

@@ -154,6 +154,11 @@ def test_options_of_our_own(served: Served) -> None:
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages"),
         ({"messages": [{"role": "user", "content": "  "}]}, "messages"),
         ({"max_tokens": 0}, "max_tokens"),
+        ({"max_completion_tokens": 0}, "max_completion_tokens"),
+        ({"max_tokens": 2**31}, "max_tokens"),
+        ({"seed": 2**63}, "seed"),
+        ({"logprobs": 5}, "logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
         ({"temperature": "hot"}, "temperature"),
         ({"expertrag": {"k": 0}}, "k"),
         ({"expertrag": {"filter": {"year": [0] * 50_000}}}, "expertrag.filter"),
@@ -204,3 +209,21 @@ def test_an_abstention_is_an_answer(served: Served) -> None:
     assert found["choices"][0]["finish_reason"] == "stop"
     assert found["choices"][0]["message"]["annotations"] == []
     assert found["expertrag"]["finish_reason"] == "abstained"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+def test_a_line_separator_ends_no_event(
+    start_http: StartHttp, open_pipeline: OpenPipeline, path: str
+) -> None:
+    separators = "\u2028\u2029\x85"
+    model = TellingGenerator(f"in{separators}March")
+    served = start_http(lambda: open_pipeline(model))
+    asked = {**body(model="default:never", max_tokens=50, stream=True), "input": QUESTION}
+    response = served.post(path, asked)
+    # clients of httpx split lines as Python does, at more than line feeds
+    texts = [line.removeprefix("data: ") for line in response.iter_lines() if "data:" in line]
+    found = "".join(json.loads(text)["text"] for text in texts if '"output_text.done"' in text)
+    for text in texts[:-1]:
+        if "choices" in json.loads(text):
+            found += json.loads(text)["choices"][0]["delta"].get("content", "")
+    assert path == "/v1/responses" or separators in found

@@ -150,6 +150,21 @@ def test_who_hangs_up_on_a_whole_answer_frees_the_slot(
     assert model.open_sessions == 0
 
 
+def test_who_hangs_up_while_a_stream_waits_leaves_the_queue(
+    start_http: StartHttp, open_pipeline: OpenPipeline
+) -> None:
+    model = PacedGenerator(step_s=0.05, words=2_000)
+    served = start_http(lambda: open_pipeline(model), max_concurrency=1, queue_depth=4)
+    asked = body(stream=True, max_tokens=2_000)
+    with httpx.stream("POST", f"{served.url}{CHAT}", json=asked, timeout=60) as running:
+        lines = running.iter_lines()  # closes the connection when it is collected
+        next(lines)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{served.url}{CHAT}", json=asked, timeout=0.5)
+        wait_until(lambda: served.grpc.waiting == 0)
+        assert served.grpc.running == 1
+
+
 def test_an_error_in_mid_stream_is_an_event(
     start_http: StartHttp, open_pipeline: OpenPipeline
 ) -> None:
@@ -219,7 +234,8 @@ def test_many_errors_are_counted_only(served: Served, path: str) -> None:
 
 
 def test_many_inputs_of_the_wrong_type(served: Served) -> None:
-    for wrong in (1, [1], {}, None):
+    wrongs: list[Any] = [1, [1], {}, None]
+    for wrong in wrongs:
         response = served.post("/v1/embeddings", {"model": "default", "input": [wrong] * 5_000})
         assert response.status_code == 400
         assert error_of(response)["param"] == "input"

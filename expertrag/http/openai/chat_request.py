@@ -6,11 +6,12 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from expertrag.api.validation import MAX_LOGPROBS
 from expertrag.http.body import Items
 from expertrag.http.openai.conversation import Message, conversation_of
 from expertrag.http.openai.formats import TextFormat, constraint_of
 from expertrag.http.openai.model_names import NamedModel
-from expertrag.http.openai.options import Sampled, refuse
+from expertrag.http.openai.options import Int32, Int64, Sampled, refuse
 
 PARAMS = {
     "question": "messages",
@@ -18,7 +19,6 @@ PARAMS = {
     "instructions": "messages",
     "constraint": "response_format",
     "constraint.json_schema": "response_format",
-    "logprobs": "top_logprobs",
     "collection": "model",
 }
 """Names of our fields in the request."""
@@ -35,14 +35,14 @@ class ChatRequest(Sampled):
 
     messages: Items[Message] = Field(min_length=1)
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    seed: int | None = None
+    max_tokens: Int32 | None = None
+    max_completion_tokens: Int32 | None = Field(None, ge=1)
+    seed: Int64 | None = None
     stop: str | Items[str] | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
     logit_bias: dict[str, object] | None = None
     n: int | None = None
     response_format: TextFormat | None = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.rerank import RerankMode
@@ -15,6 +15,10 @@ from expertrag.http.openai.formats import TextFormat
 
 MAX_FILTER_BYTES = 64 * 1024
 
+Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""Numbers that the server's own protocol has room for."""
+
 
 class Extension(BaseModel):
     """``expertrag`` in a request (``extra_body`` of OpenAI's client): options of our own."""
@@ -22,11 +26,11 @@ class Extension(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     mode: GateMode | None = None
-    k: int | None = None
+    k: Int32 | None = None
     filter: dict[str, Any] | None = None
     domain: str | None = None
     threshold: float | None = None
-    steps: int | None = None
+    steps: Int32 | None = None
     rerank: RerankMode | None = None
 
     def options(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from expertrag.http.body import Items
 from expertrag.http.openai.conversation import Message, Part, conversation_of
 from expertrag.http.openai.formats import TextFormat, constraint_of
 from expertrag.http.openai.model_names import NamedModel
-from expertrag.http.openai.options import Sampled, refuse
+from expertrag.http.openai.options import Int32, Sampled, refuse
 
 PARAMS = {
     "question": "input",
@@ -43,7 +43,7 @@ class ResponsesRequest(Sampled):
 
     input: str | Items[Item]
     instructions: str | None = None
-    max_output_tokens: int | None = None
+    max_output_tokens: Int32 | None = None
     text: TextOptions | None = None
     previous_response_id: str | None = None
     conversation: object = None
