@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 import uvicorn
@@ -53,7 +54,7 @@ class HttpServer:
         :raises InvalidArgument: if the address is beyond loopback without TLS.
         """
         self._config = config
-        self._address = Address.parse(config.service.http_address)
+        self._address = Address.parse(config.service.http_address, "--http-address")
         check_exposure(self._address, config.auth, config.tls)
         self._tls = server_context(config.tls)
         self._server: _Uvicorn | None = None
@@ -108,6 +109,7 @@ class HttpServer:
         self._server.should_exit = True
         await self._serving
         self._server = None
+        self._remove_socket()
         if self._clients is not None:
             await self._clients.close()
 
@@ -115,9 +117,14 @@ class HttpServer:
         assert self._tls is not None
         return self._tls
 
+    def _remove_socket(self) -> None:
+        if self._address.path:
+            Path(self._address.path).unlink(missing_ok=True)
+
     def _listening(self) -> socket.socket:
         if self._address.path:
             found = socket.socket(socket.AF_UNIX)
+            self._remove_socket()  # of a server that was killed
             found.bind(self._address.path)
         else:
             host = self._address.host.strip("[]")

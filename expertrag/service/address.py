@@ -10,19 +10,22 @@ from pathlib import Path
 from expertrag.api.errors import Conflict, InvalidArgument
 
 PROBE_S = 1.0
-_IN_USE = "choose another --address or stop the other server"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A parsed address; ``port`` 0 lets the system choose, ``path`` is set for a Unix socket."""
+    """A parsed address; ``port`` 0 lets the system choose, ``path`` is set for a Unix socket.
+
+    ``option`` is the one that it was given by, for errors.
+    """
 
     host: str = ""
     port: int = 0
     path: str = ""
+    option: str = "--address"
 
     @classmethod
-    def parse(cls, text: str) -> Address:
+    def parse(cls, text: str, option: str = "--address") -> Address:
         """Parse ``HOST:PORT``, ``[IPV6]:PORT`` or ``unix:PATH``.
 
         :raises InvalidArgument: if it is none of them.
@@ -30,10 +33,10 @@ class Address:
         if text.startswith("unix:"):
             path = text.removeprefix("unix:")
             if path:
-                return cls(path=path)
+                return cls(path=path, option=option)
         host, colon, port = text.rpartition(":")
         if colon and host and port.isascii() and port.isdigit() and int(port) < 2**16:
-            return cls(host=host, port=int(port))
+            return cls(host=host, port=int(port), option=option)
         raise InvalidArgument(
             f"address {text!r} is neither HOST:PORT nor unix:PATH",
             reason="INVALID_ADDRESS",
@@ -56,17 +59,21 @@ class Address:
         else:
             self._check_port()
 
+    @property
+    def _cure(self) -> str:
+        return f"choose another {self.option} or stop the other server"
+
     def _check_path(self) -> None:
         path = Path(self.path)
         if path.exists() and not path.is_socket():
-            raise _in_use(f"{self.path} exists and is not a socket; choose another --address")
+            raise _in_use(f"{self.path} exists and is not a socket; choose another {self.option}")
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(PROBE_S)
             try:
                 probe.connect(self.path)
             except OSError:
                 return
-        raise _in_use(f"another server listens at {self}; {_IN_USE}")
+        raise _in_use(f"another server listens at {self}; {self._cure}")
 
     def _check_port(self) -> None:
         host = self.host.strip("[]")
@@ -77,9 +84,10 @@ class Address:
                 probe.bind((host, self.port))
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
-                    raise _in_use(f"port {self.port} on {host} is in use; {_IN_USE}") from error
+                    in_use = f"port {self.port} on {host} is in use; {self._cure}"
+                    raise _in_use(in_use) from error
                 raise InvalidArgument(
-                    f"cannot listen at {self} ({error.strerror}); choose another --address",
+                    f"cannot listen at {self} ({error.strerror}); choose another {self.option}",
                     reason="INVALID_ADDRESS",
                 ) from error
 

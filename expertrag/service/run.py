@@ -48,9 +48,9 @@ async def serve(
         loop.add_signal_handler(number, on_signal, number)
     try:
         address = server.private_address if beside is not None else ""
-        await server.start()
-        if beside is not None:
+        if beside is not None:  # first: whether its address is free is known before models load
             await beside.start(address)
+        await server.start()
         loading = asyncio.create_task(server.wait_loaded())
         waiting = asyncio.create_task(signalled.wait())
         await asyncio.wait([loading, waiting], return_when=asyncio.FIRST_COMPLETED)

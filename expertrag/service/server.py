@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from expertrag.service.health import Health
 from expertrag.service.inflight import InFlight
 from expertrag.service.interceptor import CallInterceptor
 from expertrag.service.metrics import Metrics
+from expertrag.service.private_socket import PrivateSocket
 from expertrag.service.quotas import Quotas
 from expertrag.service.runtime import Runtime
 from expertrag.service.services import INFO, NAMES, SERVICES, add_reflection
@@ -75,7 +75,7 @@ class Server:
         self._grpc: grpc.aio.Server | None = None
         self._loading: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
-        self._private: tempfile.TemporaryDirectory[str] | None = None
+        self._private: PrivateSocket | None = None
 
     @property
     def private_address(self) -> str:
@@ -84,8 +84,8 @@ class Server:
         Ask before the start.
         """
         if self._private is None:
-            self._private = tempfile.TemporaryDirectory(prefix="expertrag-")
-        return f"unix:{self._private.name}/grpc.sock"
+            self._private = PrivateSocket()
+        return self._private.address
 
     @property
     def address(self) -> str:
@@ -148,6 +148,7 @@ class Server:
     async def stop(self) -> None:
         """Drain: notify health watchers, reject new calls, let running calls finish, close."""
         if self._grpc is None:
+            self._remove_private()
             return
         server, self._grpc = self._grpc, None
         _log.info("draining", address=self.address, running=self.running)
@@ -163,9 +164,12 @@ class Server:
         if self._runtime.loaded is not None:
             self._runtime.loaded.close()
         self._metrics.stop()
-        if self._private is not None:
-            self._private.cleanup()
+        self._remove_private()
         _log.info("stopped", address=self.address)
+
+    def _remove_private(self) -> None:
+        if self._private is not None:
+            self._private.remove()
 
     async def _load_pipeline(self) -> None:
         collections = await asyncio.to_thread(self._load)

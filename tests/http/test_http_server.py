@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
 import ssl
+import tempfile
 import threading
 import time
 from contextlib import ExitStack
@@ -28,6 +30,7 @@ from expertrag.http import HttpServer, protocol
 from expertrag.http.body import MAX_BODY_BYTES
 from expertrag.http.openai.chat_request import ChatRequest
 from expertrag.http.openai.responses_request import ResponsesRequest
+from expertrag.service.run import serve
 
 QUESTION = {"role": "user", "content": "When are roses pruned?"}
 CHAT = "/v1/chat/completions"
@@ -382,8 +385,38 @@ def test_nothing_listens_beyond_loopback_in_the_clear() -> None:
 
 def test_an_address_in_use_is_an_error(served: Served, background: Background) -> None:
     other = HttpServer(Config(service=ServiceConfig(http_address=served.http.address)))
-    with pytest.raises(Conflict, match="in use"):
+    with pytest.raises(Conflict, match=r"in use; choose another --http-address"):
         background.run(other.start("unix:/nowhere"))
+
+
+def test_an_address_in_use_is_known_before_models_load(served: Served) -> None:
+    taken = ServiceConfig(address="127.0.0.1:0", http_address=served.http.address)
+    config = Config(service=taken)
+    loaded: list[bool] = []
+
+    def load() -> Any:
+        loaded.append(True)
+        raise Conflict("not reached")
+
+    with pytest.raises(Conflict, match="in use"):
+        asyncio.run(serve(config, load, HttpServer(config)))
+    assert not loaded
+
+
+def test_a_unix_socket_of_a_killed_server_is_taken_over(
+    start_http: StartHttp, background: Background, tmp_path: Path
+) -> None:
+    path = tmp_path / "http.sock"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))
+    served = start_http(http_address=f"unix:{path}")
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+        assert client.get("http://localhost/v1/models").status_code == 200
+    other = HttpServer(Config(service=ServiceConfig(http_address=f"unix:{path}")))
+    with pytest.raises(Conflict, match="another server listens"):
+        background.run(other.start("unix:/nowhere"))
+    background.run(served.stop())
+    assert not path.exists()
 
 
 def test_a_stream_ends_before_the_server_stops(
@@ -409,3 +442,18 @@ def test_the_private_socket_is_removed(start_http: StartHttp, background: Backgr
     assert folder.stat().st_mode & 0o777 == 0o700
     background.run(served.stop())
     assert not folder.exists()
+
+
+def test_the_private_socket_of_a_killed_server_is_removed(
+    start_http: StartHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        left = Path(folder) / "expertrag-left" / "grpc.sock"
+        left.parent.mkdir()
+        with socket.socket(socket.AF_UNIX) as killed:
+            killed.bind(str(left))
+        running, other = start_http(), start_http()
+        assert not left.parent.exists()
+        for served in (running, other):
+            assert served.get("/v1/models").status_code == 200
