@@ -17,7 +17,7 @@ from expertrag.http.console.routes import console_routes
 from expertrag.http.door import Door
 from expertrag.http.errors import body_of, response_of
 from expertrag.http.mcp_route import McpRoute
-from expertrag.http.middleware import HostCheck, RequestIds
+from expertrag.http.middleware import Holding, HostCheck, RequestIds
 from expertrag.http.openai import chat_request, responses_request
 from expertrag.http.openai.chat import chat
 from expertrag.http.openai.embeddings import embeddings
@@ -38,7 +38,7 @@ def http_app(door: Door, hosts: Collection[str] | None) -> Starlette:
 
     :param hosts: names of the server besides those of the loopback; None accepts any.
     """
-    middleware = [Middleware(RequestIds)]
+    middleware = [Middleware(RequestIds), Middleware(Holding)]
     if hosts is not None:
         middleware.append(Middleware(HostCheck, hosts=hosts))
     mcp = McpRoute(door, hosts)

@@ -9,13 +9,14 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from expertrag.api.errors import Cancelled, InvalidArgument, Overloaded
-from expertrag.http.clients import bearer
 from expertrag.http.door import Door
 from expertrag.http.errors import invalid_body
+from expertrag.service.inflight import InFlight
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 MAX_ITEMS = 10_000
+_STEP_BYTES = 64 * 1024
 
 M = TypeVar("M", bound=BaseModel)
 T = TypeVar("T")
@@ -30,6 +31,7 @@ async def read_body(request: Request, kind: type[M]) -> M:
     The content type must be JSON: a browser then asks before it sends a page's request to another
     site, and is refused.
 
+    :raises Unauthenticated: the caller may not call; nothing is received then.
     :raises InvalidArgument: it is not JSON, or not what ``kind`` describes.
     """
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -39,19 +41,25 @@ async def read_body(request: Request, kind: type[M]) -> M:
             reason="INVALID_CONTENT_TYPE",
             metadata={"field": "content-type"},
         )
-    sender = bearer(request) or (request.client.host if request.client else "")
-    data = await Door.of(request).in_flight.receive(sender, partial(_received, request))
+    door = Door.of(request)
+    caller = door.caller(request)
+    sender = caller.known_id or (request.client.host if request.client else "")
+    received = partial(_received, request, door.in_flight)
+    data = await door.in_flight.receive(sender, received)
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
         raise invalid_body(error) from None
 
 
-async def _received(request: Request) -> bytes:
-    data = bytearray()
+async def _received(request: Request, in_flight: InFlight) -> bytes:
+    data, held = bytearray(), 0
     try:
         async for part in request.stream():
             data += part
+            while held < len(data):  # until the request ends
+                request.state.held.enter_context(in_flight.holding(_STEP_BYTES))
+                held += _STEP_BYTES
             if len(data) > MAX_BODY_BYTES:
                 limit = MAX_BODY_BYTES // 2**20
                 raise Overloaded(

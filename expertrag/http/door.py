@@ -7,8 +7,10 @@ from time import time
 
 from starlette.requests import Request
 
+from expertrag.api.errors import Unauthenticated
+from expertrag.auth import Authenticator, Caller
 from expertrag.client.aclient import AsyncClient
-from expertrag.http.clients import CallerClients
+from expertrag.http.clients import CallerClients, bearer
 from expertrag.service.inflight import InFlight
 
 
@@ -16,13 +18,14 @@ from expertrag.service.inflight import InFlight
 class Door:
     """The clients of callers, and limits.
 
-    ``answer_s``: seconds that an answer may take. ``in_flight``: bodies that are being received.
+    ``answer_s``: seconds that an answer may take. ``in_flight``: bodies that are being received,
+    and those of requests that are running.
     """
 
     clients: CallerClients
+    authenticator: Authenticator
     answer_s: float
     allow_writes: bool = False
-    needs_token: bool = False
     in_flight: InFlight = field(default_factory=InFlight)
     opened: int = field(default_factory=lambda: int(time()))
 
@@ -31,6 +34,19 @@ class Door:
         """Return that of the app which serves a request."""
         door: Door = request.app.state.door
         return door
+
+    def caller(self, request: Request) -> Caller:
+        """Return who sent a request, before its body is received.
+
+        :raises Unauthenticated: the token is missing, or not accepted.
+        """
+        token = bearer(request)
+        if token is None and not self.authenticator.open:
+            raise Unauthenticated(
+                "this server needs a token: send it as Authorization: Bearer TOKEN",
+                reason="TOKEN_MISSING",
+            )
+        return self.authenticator.caller([("authorization", f"Bearer {token}")])
 
     def client(self, request: Request, collection: str = "") -> AsyncClient:
         """Return the client of a request's caller, for a collection."""

@@ -9,10 +9,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from expertrag.api.errors import Unauthenticated
-from expertrag.http.clients import bearer
 from expertrag.http.door import Door
-from expertrag.http.errors import response_of
 from expertrag.mcp import LOOPBACK, McpEndpoint, mcp_server
 
 
@@ -38,12 +35,9 @@ class McpRoute:
         return self._endpoint.running()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if self._door.needs_token and bearer(Request(scope)) is None:
-            refused = Unauthenticated(
-                "this server needs a token: send it as Authorization: Bearer TOKEN",
-                reason="TOKEN_MISSING",
-            )
-            await response_of(refused)(scope, receive, send)
-            return
+        """Answer a request.
+
+        :raises Unauthenticated: the token is missing, or not accepted.
+        """
+        self._door.caller(Request(scope))
         await self._endpoint(scope, receive, send)

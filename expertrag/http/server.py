@@ -19,6 +19,7 @@ from expertrag.http.clients import CallerClients
 from expertrag.http.door import Door
 from expertrag.http.protocol import PunctualProtocol
 from expertrag.service.address import Address
+from expertrag.service.server import authenticator_of
 from expertrag.service.transport import check_exposure, is_local, server_context
 
 BACKLOG = 1_024
@@ -77,9 +78,9 @@ class HttpServer:
         self._clients = CallerClients(grpc_address)
         door = Door(
             self._clients,
+            authenticator_of(self._config),
             service.max_deadline_s,
             allow_writes=service.allow_writes,
-            needs_token=bool(self._config.auth.tokens or self._config.auth.jwt_keys),
         )
         hosts = [host.strip().lower() for host in service.http_host.split(",") if host.strip()]
         local = is_local(self._address)

@@ -280,6 +280,54 @@ def test_small_writes_are_sent_at_once(served: Served) -> None:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+def stalled(served: Served, path: str, headers: str = "", sent: int = 1) -> socket.socket:
+    """Return a connection on which a part of a body was sent."""
+    host, _, port = served.http.address.rpartition(":")
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        f"accept: application/json, text/event-stream\r\n{headers}content-length: 8000000\r\n\r\n"
+    )
+    connection = socket.create_connection((host, int(port)), timeout=10)
+    connection.sendall(head.encode() + b" " * sent)
+    return connection
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/responses", "/v1/embeddings", "/mcp"])
+@pytest.mark.parametrize("headers", ["", "authorization: Bearer wrong\r\n"])
+def test_nothing_is_received_without_a_token(
+    start_http: StartHttp, tmp_path: Path, path: str, headers: str
+) -> None:
+    tokens = TokenFile(tmp_path / "tokens.json")
+    tokens.create("reader", frozenset({Scope.READ}))
+    served = start_http(auth=AuthConfig(tokens=str(tokens.path)))
+    with stalled(served, path, headers) as connection:
+        response = connection.recv(65_536)
+    assert response.startswith(b"HTTP/1.1 401 ")
+
+
+def test_bodies_together_are_bounded(start_http: StartHttp, open_pipeline: OpenPipeline) -> None:
+    served = start_http(lambda: open_pipeline(PacedGenerator(step_s=0.05, words=10)))
+    assert served.http._server is not None
+    app: Any = served.http._server.config.app
+    in_flight = app.state.door.in_flight
+    in_flight._most = 2**20
+    with ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(stalled(served, CHAT, sent=128 * 1024))
+        wait_until(lambda: in_flight.bytes == 2**20)
+        refused = served.post(CHAT, body())
+        assert refused.status_code == 429
+        assert error_of(refused)["code"] == "overloaded"
+    wait_until(lambda: in_flight.bytes == 0)
+    asked = body(stream=True, max_tokens=10)
+    with httpx.stream("POST", f"{served.url}{CHAT}", json=asked, timeout=60) as running:
+        lines = running.iter_lines()
+        next(lines)
+        assert in_flight.bytes > 0  # a stream holds its request
+        assert [line for line in lines if line][-1] == "data: [DONE]"
+    wait_until(lambda: in_flight.bytes == 0)
+
+
 def test_a_body_that_stalls_holds_up_nobody(served: Served) -> None:
     host, _, port = served.http.address.rpartition(":")
     head = (

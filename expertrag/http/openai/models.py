@@ -27,6 +27,7 @@ async def model(request: Request) -> Response:
 
 async def _models(request: Request) -> list[dict[str, Any]]:
     door = Door.of(request)
+    door.caller(request)
     found = await door.client(request).collections()
     named = [NamedModel(collection.name, mode).name for collection in found for mode in MODES]
     return [
