@@ -10,6 +10,8 @@ from expertrag.client.aremote import AsyncRemoteBackend
 from expertrag.client.connection import TOKEN, Connection
 
 READY_S = 0.5
+LANES = 16
+"""Connections to the gRPC server, of 100 calls each; there are up to 1,000 HTTP requests."""
 
 
 class CallerClient(AsyncClient):
@@ -19,8 +21,33 @@ class CallerClient(AsyncClient):
         self._backend = backend
 
 
+class _OwnConnection(Connection):
+    """A connection that no other channel of this process shares."""
+
+    @property
+    def options(self) -> tuple[tuple[str, str | int], ...]:
+        """Options of the channel."""
+        return (*super().options, ("grpc.use_local_subchannel_pool", 1))
+
+
+class _Lane:
+    """A channel to the server, and the number of requests that use it."""
+
+    def __init__(self, address: str) -> None:
+        self.backend = AsyncRemoteBackend(_OwnConnection(address))
+        self.requests = 0
+
+    def leave(self) -> None:
+        """End a request."""
+        self.requests -= 1
+
+
 class CallerClients:
-    """Makes the clients of requests; use it on one event loop."""
+    """Makes the clients of requests; use it on one event loop.
+
+    A connection of gRPC takes 100 calls at a time, and lets others wait without an answer. So there
+    are several, of which a request takes the one that the fewest others use.
+    """
 
     def __init__(self, address: str) -> None:
         """Connect at the first call.
@@ -28,20 +55,25 @@ class CallerClients:
         :param address: of the gRPC server, a socket that no other user reaches.
         """
         self._address = address
-        self._backend = AsyncRemoteBackend(Connection(address))
+        self._lanes = [_Lane(address) for _ in range(LANES)]
+        self._health = AsyncRemoteBackend(_OwnConnection(address))
 
     def of(self, request: HTTPConnection, collection: str = "") -> AsyncClient:
-        """Return the client of a request's caller, for a collection.
+        """Return the client of a request's caller, for a collection, until the request ends.
 
         :param collection: its name; empty for the caller's default.
         """
+        state = request.scope["state"]
+        lane = min(self._lanes, key=lambda lane: lane.requests)
+        lane.requests += 1
+        state["held"].callback(lane.leave)
         connection = Connection(
             self._address,
             token=bearer(request),
             collection=collection,
-            request_id=request.scope.get("state", {}).get("request_id", ""),
+            request_id=state["request_id"],
         )
-        return CallerClient(self._backend.sharing(connection))
+        return CallerClient(lane.backend.sharing(connection))
 
     async def check_ready(self) -> None:
         """Check that the server has loaded its models.
@@ -49,14 +81,15 @@ class CallerClients:
         :raises Unavailable: if it has not.
         """
         try:
-            await self._backend.wait_ready(READY_S)
+            await self._health.wait_ready(READY_S)
         except DeadlineExceeded:
             message = "the models are still loading; try again in a moment"
             raise Unavailable(message, reason="LOADING") from None
 
     async def close(self) -> None:
         """Cancel running calls and disconnect."""
-        await self._backend.close()
+        for backend in (self._health, *(lane.backend for lane in self._lanes)):
+            await backend.close()
 
 
 def bearer(request: HTTPConnection) -> str | None:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 of a connection, with a deadline for the head of each request."""
+"""HTTP/1.1 of a connection, with limits that uvicorn does not have."""
 
 from __future__ import annotations
 
@@ -6,21 +6,32 @@ import asyncio
 import socket
 from typing import Any
 
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from expertrag.api.errors import Unavailable
+from expertrag.http.errors import response_of
 
 HEAD_S = 10.0
 """Time for the request line and the headers, from the connection or the first byte on."""
+STALLED_S = 60.0
+"""Time for a caller that does not read, once the buffers are full."""
+MAX_CONNECTIONS = 1_000
+"""Connections at a time, idle ones and streams included; requests on others get 503."""
 
 
 class PunctualProtocol(H11Protocol):
-    """Closes connections that send nothing, or their headers byte by byte; uvicorn waits."""
+    """Closes connections that send nothing, or their headers byte by byte, or do not read."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
         _send_at_once(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            self.app = _crowded
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -29,11 +40,27 @@ class PunctualProtocol(H11Protocol):
         if self._idle and self._head_timer is None:
             self._await_head()
 
+    def pause_writing(self) -> None:
+        """Begin to wait for the caller to read."""
+        super().pause_writing()
+        self._stall_timer = self.loop.call_later(STALLED_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Write on."""
+        self._end_stall()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         if self._head_timer is not None:
             self._head_timer.cancel()
+        self._end_stall()
         super().connection_lost(exc)
+
+    def _end_stall(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
     @property
     def _idle(self) -> bool:
@@ -49,6 +76,17 @@ class PunctualProtocol(H11Protocol):
         # between two requests, the time that a connection may be idle is uvicorn's
         if self._idle and self.timeout_keep_alive_task is None and not self.transport.is_closing():
             self.transport.close()
+
+
+async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a request, and close its connection."""
+    error = Unavailable(
+        f"the server has {MAX_CONNECTIONS:,} connections; try again in a moment",
+        reason="TOO_MANY_CONNECTIONS",
+    )
+    response = response_of(error)
+    response.headers["connection"] = "close"
+    await response(scope, receive, send)
 
 
 def _send_at_once(transport: asyncio.Transport) -> None:

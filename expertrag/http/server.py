@@ -23,8 +23,6 @@ from expertrag.service.server import authenticator_of
 from expertrag.service.transport import check_exposure, is_local, server_context
 
 BACKLOG = 1_024
-MAX_CONNECTIONS = 1_000
-"""Connections at a time, idle ones and streams included; requests beyond get 503."""
 KEEP_ALIVE_S = 30
 
 _log = structlog.get_logger("expertrag.http")
@@ -93,7 +91,6 @@ class HttpServer:
             http=PunctualProtocol,
             ws="none",
             backlog=BACKLOG,
-            limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=round(service.drain_s),
             ssl_context_factory=self._context if self._tls is not None else None,

@@ -280,6 +280,64 @@ def test_small_writes_are_sent_at_once(served: Served) -> None:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+def streaming(served: Served, asked: dict[str, Any]) -> socket.socket:
+    """Return a connection on which a request was sent, with a small buffer for the response."""
+    content = json.dumps(asked).encode()
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(content)}\r\n\r\n"
+    )
+    host, _, port = served.http.address.rpartition(":")
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    connection.connect((host, int(port)))
+    connection.sendall(head.encode() + content)
+    return connection
+
+
+def test_many_streams_hold_up_no_other_request(
+    start_http: StartHttp, open_pipeline: OpenPipeline
+) -> None:
+    model = PacedGenerator(step_s=0.5, words=2_000)
+    served = start_http(lambda: open_pipeline(model), max_concurrency=110, queue_depth=1)
+    with ExitStack() as stack:
+        for _ in range(105):  # a connection of gRPC takes 100 calls
+            stack.enter_context(streaming(served, body(stream=True, max_tokens=2_000)))
+        wait_until(lambda: served.grpc.running > 100)
+        assert served.get("/health").status_code == 200
+        assert served.get("/v1/models").status_code == 200
+    wait_until(lambda: served.grpc.running == 0)
+
+
+def test_who_reads_nothing_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch, start_http: StartHttp, open_pipeline: OpenPipeline
+) -> None:
+    monkeypatch.setattr(protocol, "STALLED_S", 0.2)
+    served = start_http(lambda: open_pipeline(PacedGenerator(words=4_000)))
+    assert served.http._server is not None
+    (listening,) = served.http._server.servers[0].sockets
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)  # of what it accepts
+    connections = served.http._server.server_state.connections
+    with streaming(served, body(stream=True, max_tokens=4_000)):
+        wait_until(lambda: len(connections) == 1)
+        wait_until(lambda: not connections)
+    wait_until(lambda: served.grpc.running == 0)
+
+
+def test_too_many_connections(monkeypatch: pytest.MonkeyPatch, start_http: StartHttp) -> None:
+    monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 1)
+    served = start_http()
+    with httpx.Client() as first:
+        assert first.get(f"{served.url}/v1/models").status_code == 200
+        refused = served.get("/v1/models")
+    assert refused.status_code == 503
+    assert error_of(refused)["code"] == "too_many_connections"
+    assert refused.headers["x-should-retry"] == "true"
+    assert refused.headers["retry-after"] == "1"
+    assert refused.headers["connection"] == "close"
+    assert served.get("/v1/models").status_code == 200
+
+
 def stalled(served: Served, path: str, headers: str = "", sent: int = 1) -> socket.socket:
     """Return a connection on which a part of a body was sent."""
     host, _, port = served.http.address.rpartition(":")
