@@ -41,6 +41,7 @@ class Served:
 
     async def stop(self) -> None:
         """Stop both, as the process does at a signal."""
+        await self.grpc.retire()
         await asyncio.gather(self.grpc.stop(), self.http.stop())
 
     def post(self, path: str, body: Any, **options: Any) -> httpx.Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -12,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from expertrag.api.errors import ExpertRAGError, InvalidArgument, NotFound, ServerError
+from expertrag.api.errors import ExpertRAGError, InvalidArgument, NotFound
 from expertrag.http.console.routes import console_routes
 from expertrag.http.door import Door
-from expertrag.http.errors import body_of, response_of
+from expertrag.http.errors import body_of, response_of, unexpected
 from expertrag.http.mcp_route import McpRoute
 from expertrag.http.middleware import Holding, HostCheck, RequestIds
 from expertrag.http.openai import chat_request, responses_request
@@ -24,7 +23,6 @@ from expertrag.http.openai.embeddings import embeddings
 from expertrag.http.openai.models import model, models
 from expertrag.http.openai.responses import responses
 
-_log = structlog.get_logger("expertrag.http")
 _PARAMS = {
     "/v1/chat/completions": chat_request.PARAMS,
     "/v1/responses": responses_request.PARAMS,
@@ -86,7 +84,4 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    request_id = request.scope.get("state", {}).get("request_id", "")
-    _log.error("unexpected error", request_id=request_id, exc_info=error)
-    message = f"the server failed; its log has the cause under request id {request_id}"
-    return response_of(ServerError(message, reason="INTERNAL"))
+    return response_of(unexpected(error, request.scope.get("state", {}).get("request_id", "")))

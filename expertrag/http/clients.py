@@ -76,14 +76,14 @@ class CallerClients:
         return CallerClient(lane.backend.sharing(connection))
 
     async def check_ready(self) -> None:
-        """Check that the server has loaded its models.
+        """Check that the server has loaded its models, and does not stop.
 
-        :raises Unavailable: if it has not.
+        :raises Unavailable: if it is not so.
         """
         try:
             await self._health.wait_ready(READY_S)
         except DeadlineExceeded:
-            message = "the models are still loading; try again in a moment"
+            message = "the models are still loading, or the server stops; try again in a moment"
             raise Unavailable(message, reason="LOADING") from None
 
     async def close(self) -> None:

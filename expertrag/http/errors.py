@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import structlog
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
-from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded
+from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
 
 Params = Mapping[str, str]
 """Names of our fields in a request of the API that was called."""
@@ -31,6 +32,7 @@ _TYPES = {
     429: "rate_limit_error",
 }
 _RETRY_S = 1.0
+_log = structlog.get_logger("expertrag.http")
 _MOST_ERRORS = 100
 
 
@@ -71,6 +73,13 @@ def response_of(error: ExpertRAGError, params: Params | None = None) -> JSONResp
     if status == 401:
         headers["www-authenticate"] = "Bearer"
     return JSONResponse(body_of(error, params), status, headers)
+
+
+def unexpected(error: Exception, request_id: str) -> ServerError:
+    """Log an error that nobody foresaw; return one that gives the caller only the request's id."""
+    _log.error("unexpected error", request_id=request_id, exc_info=error)
+    message = f"the server failed; its log has the cause under request id {request_id}"
+    return ServerError(message, reason="INTERNAL")
 
 
 def invalid_body(error: ValidationError) -> InvalidArgument:

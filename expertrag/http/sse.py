@@ -7,14 +7,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
-import structlog
 from starlette.responses import StreamingResponse
 
-from expertrag.api.errors import ExpertRAGError, ServerError
-from expertrag.http.errors import Params, body_of
+from expertrag.api.errors import ExpertRAGError
+from expertrag.http.errors import Params, body_of, unexpected
 
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-_log = structlog.get_logger("expertrag.http")
 
 
 def event(data: dict[str, Any], name: str = "") -> str:
@@ -27,13 +25,17 @@ def event(data: dict[str, Any], name: str = "") -> str:
 
 
 async def stream_of(
-    events: AsyncGenerator[str], params: Params | None = None, error_name: str = ""
+    events: AsyncGenerator[str],
+    request_id: str,
+    params: Params | None = None,
+    error_name: str = "",
 ) -> StreamingResponse:
     """Return a response that sends events as they come.
 
     The first one is awaited here, so that what fails at once has an HTTP status of its own.
     A later error is sent as an event, the last one. Who hangs up closes the iterator.
 
+    :param request_id: of the request, for the log.
     :param params: names of our fields in the request.
     :param error_name: name of the event of an error.
     """
@@ -48,8 +50,6 @@ async def stream_of(
             except ExpertRAGError as error:
                 yield event(body_of(error, params), error_name)
             except Exception as error:
-                _log.error("unexpected error in a stream", exc_info=error)
-                failed = ServerError("the server failed; its log has the cause")
-                yield event(body_of(failed), error_name)
+                yield event(body_of(unexpected(error, request_id)), error_name)
 
     return StreamingResponse(sent(), media_type="text/event-stream", headers=_HEADERS)

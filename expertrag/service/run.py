@@ -58,6 +58,7 @@ async def serve(
             loading.result()
         await waiting
     finally:
+        await server.retire()
         stops = [server.stop(), *([beside.stop()] if beside is not None else [])]
         await asyncio.gather(*stops)
         for number in SIGNALS:

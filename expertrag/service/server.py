@@ -73,6 +73,7 @@ class Server:
         self._metrics.watch_load(self._runtime.workers.waiting, lambda: in_flight.bytes)
         self._health = Health(NAMES)
         self._grpc: grpc.aio.Server | None = None
+        self._retired = False
         self._loading: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._private: PrivateSocket | None = None
@@ -145,16 +146,23 @@ class Server:
         if self._loading is not None:
             await asyncio.shield(self._loading)
 
-    async def stop(self) -> None:
-        """Drain: notify health watchers, reject new calls, let running calls finish, close."""
-        if self._grpc is None:
-            self._remove_private()
+    async def retire(self) -> None:
+        """Notify health watchers, and let load balancers switch away; calls are served still."""
+        if self._grpc is None or self._retired:
             return
-        server, self._grpc = self._grpc, None
+        self._retired = True
         _log.info("draining", address=self.address, running=self.running)
         await self._health.close()
         if self._health.asked:
             await asyncio.sleep(self._config.lame_duck_s)
+
+    async def stop(self) -> None:
+        """Retire, reject new calls, let running calls finish, close."""
+        await self.retire()
+        if self._grpc is None:
+            self._remove_private()
+            return
+        server, self._grpc = self._grpc, None
         if self._upkeep is not None:
             self._upkeep.cancel()
         await server.stop(self._config.drain_s)

@@ -542,6 +542,20 @@ def test_a_stream_ends_before_the_server_stops(
         served.get("/health")
 
 
+def test_a_load_balancer_may_switch_away_before_the_server_stops(
+    start_http: StartHttp, background: Background
+) -> None:
+    served = start_http(lame_duck_s=1.0)
+    assert served.get("/health").status_code == 200
+    stopped = threading.Thread(target=lambda: background.run(served.stop()))
+    stopped.start()
+    wait_until(lambda: served.get("/health").status_code == 503)
+    assert served.get("/v1/models").status_code == 200
+    stopped.join()
+    with pytest.raises(httpx.ConnectError):
+        served.get("/health")
+
+
 def test_the_private_socket_is_removed(start_http: StartHttp, background: Background) -> None:
     served = start_http()
     folder = Path(served.grpc.private_address.removeprefix("unix:")).parent

@@ -60,7 +60,8 @@ async def respond(request: Request, asked: Sampled, form: Form) -> Response:
     client = door.client(request, NamedModel.of(asked.model).collection)
     events = naming_models(client.stream(question, timeout=door.answer_s, **options), asked.model)
     if asked.stream:
-        opened = stream_of(form.events(events), form.params, form.error_name)
+        request_id = request.state.request_id
+        opened = stream_of(form.events(events), request_id, form.params, form.error_name)
         return await unless_hung_up(request, opened)
     return JSONResponse(form.whole(await unless_hung_up(request, _folded(events))))
 
