@@ -89,6 +89,16 @@ def test_citations_cover_their_markers(start_http: StartHttp, open_pipeline: Ope
     assert "annotations" in deltas[-2]  # the last with content
 
 
+def test_citations_count_code_points(start_http: StartHttp, open_pipeline: OpenPipeline) -> None:
+    model = TellingGenerator("\U0001f339 Roses are pruned in March \u2014 above a bud.")
+    served = start_http(lambda: open_pipeline(model))
+    asked = body(model="default:always", max_tokens=50)
+    message = served.post("/v1/chat/completions", asked).json()["choices"][0]["message"]
+    cited = message["annotations"][0]["url_citation"]
+    assert message["content"].startswith("\U0001f339")
+    assert message["content"][cited["start_index"] : cited["end_index"]] == "[1]"
+
+
 def test_messages_are_the_conversation(start_http: StartHttp, open_pipeline: OpenPipeline) -> None:
     served = start_http(lambda: open_pipeline(PacedGenerator()))
     messages = [
