@@ -28,6 +28,7 @@ from expertrag.auth.token_file import TokenFile
 from expertrag.config import AuthConfig, Config, QuotaConfig, ServiceConfig, TlsConfig
 from expertrag.http import HttpServer, protocol
 from expertrag.http.body import MAX_BODY_BYTES
+from expertrag.http.console.bodies import Asked, Deletion, Upload
 from expertrag.http.openai.chat_request import ChatRequest
 from expertrag.http.openai.responses_request import ResponsesRequest
 from expertrag.service.run import serve
@@ -217,6 +218,9 @@ def test_bad_bodies(
         (ChatRequest, '{"model": "a", "messages": [{"role": "user", "content": [%s]}]}'),
         (ChatRequest, '{"model": "a", "messages": [{"role": "user"}], "stop": [%s]}'),
         (ChatRequest, '{"model": "a", "messages": [{"role": "user"}], "modalities": [%s]}'),
+        (Asked, '{"question": "Why?", "history": [%s]}'),
+        (Upload, '{"documents": [%s]}'),
+        (Deletion, '{"ids": [%s]}'),
         (ResponsesRequest, '{"model": "a", "input": [%s]}'),
         (ResponsesRequest, '{"model": "a", "input": [{"content": [%s]}]}'),
     ],

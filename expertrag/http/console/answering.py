@@ -22,6 +22,7 @@ from expertrag.http.body import read_body
 from expertrag.http.console.bodies import Asked, Question, Rated, Searched
 from expertrag.http.console.replies import private
 from expertrag.http.door import Door
+from expertrag.http.hangup import unless_hung_up
 from expertrag.http.sse import event, stream_of
 
 
@@ -31,7 +32,8 @@ async def answer(request: Request) -> Response:
     door = Door.of(request)
     client = door.client(request, asked.collection)
     events = client.stream(asked.question, timeout=door.answer_s, **asked.options())
-    return await stream_of(_named(events), error_name="error")
+    opened = stream_of(_named(events), request.state.request_id, error_name="error")
+    return await unless_hung_up(request, opened)
 
 
 async def decide(request: Request) -> Response:

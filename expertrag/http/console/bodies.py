@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from expertrag.api.turns import Turn, TurnRole
 from expertrag.api.types import DocumentInput
+from expertrag.http.body import Items
 
 
 class Body(BaseModel):
@@ -32,7 +33,7 @@ class Question(Body):
     question: str
     mode: str = "auto"
     threshold: float | None = None
-    history: list[Said] = Field(default_factory=list)
+    history: Items[Said] = Field(default_factory=list)
 
     def turns(self) -> list[Turn]:
         """Return the conversation."""
@@ -115,13 +116,13 @@ class Uploaded(BaseModel):
 class Upload(Body):
     """Documents to add or replace."""
 
-    documents: list[Uploaded] = Field(min_length=1)
+    documents: Items[Uploaded] = Field(min_length=1)
 
 
 class Deletion(Body):
     """Ids of documents to delete."""
 
-    ids: list[str] = Field(min_length=1)
+    ids: Items[str] = Field(min_length=1)
 
 
 class Replayed(Body):
