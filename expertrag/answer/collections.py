@@ -218,11 +218,11 @@ class Collections:
             )
         assert self._folder is not None, "it was created there"
         away = self._folder / f".dropped-{uuid.uuid4().hex}"
-        try:
-            path.rename(away)  # from here on, it does not exist
-        except OSError:
-            raise unknown_collection(key) from None
-        with self._lock:
+        with self._lock:  # from here on, it does not exist
+            try:
+                path.rename(away)
+            except OSError:
+                raise unknown_collection(key) from None
             entry = self._entries.pop(key, None)
         if entry is not None:
             self._close_unused(entry, _DROP_WAIT_S)
