@@ -1,16 +1,17 @@
-"""Whether labels of the least certain questions first teach a gate faster than labels at random.
+"""In which order to label the questions of a log, so that the gate learns most from few labels.
 
     python benchmarks/annotation_order.py --data DATA --json FILE
 
 AdaRAGUE's development rows: 500 questions of each of six sets. A set plays a team's traffic: a gate
 fitted on rows of the other five decides its questions, some are labelled, and the gate is fitted
-again on both. Half of the set is never labelled and measures the gate. ``uncertain`` labels what is
-nearest to the threshold first, as `gate annotate` asks; ``random`` draws.
+again on both. Half of the set is never labelled and measures the gate. ``random`` draws, as `gate
+annotate` does; ``uncertain`` takes what is nearest to the threshold first, ``likely`` the greatest
+probability of benefit, ``spread`` covers all probabilities evenly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,12 +28,19 @@ from expertrag.train.gate.source import open_source
 from expertrag_retriever.gate.fitting import Predictor, fit_predictor
 from expertrag_retriever.gate.signals import SignalGroup
 
+Floats = NDArray[np.float64]
+
 SIZES = (0, 25, 50, 100, 200)
 DRAWS = 20
 BASE_ROWS = 500
 """Rows of the other sets, as many as a shipped gate is fitted on."""
 RATE = 0.5
-ORDERS = ("random", "uncertain")
+BY_BENEFIT: dict[str, Callable[[Floats], NDArray[np.intp]]] = {
+    "uncertain": lambda p: np.argsort(np.abs(p - np.quantile(p, 1 - RATE)), kind="stable"),
+    "likely": lambda p: np.argsort(-p, kind="stable"),
+    "spread": lambda p: np.argsort(p, kind="stable")[spread(len(p))],
+}
+ORDERS = ("random", *BY_BENEFIT)
 MODEL = "logistic"
 GROUPS = (SignalGroup.QUESTION, SignalGroup.DRAFT)
 CODE = (
@@ -40,8 +48,6 @@ CODE = (
     "retriever/expertrag_retriever/gate",
     "benchmarks/annotation_order.py",
 )
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +111,20 @@ def learned(
         pool, held = places[:half], own.take(chosen(places[half:], own))
         deployed = fitted(base, groups, draw)
         p = deployed.predict([own.signals[place] for place in pool]).benefit
-        nearest = pool[np.argsort(np.abs(p - np.quantile(p, 1 - RATE)), kind="stable")]
-        for order, queue in zip(ORDERS, (pool, nearest), strict=True):
+        queues = {"random": pool, **{name: pool[order(p)] for name, order in BY_BENEFIT.items()}}
+        for order, queue in queues.items():
             for size in SIZES:
                 labelled = own.take(chosen(queue[:size], own))
                 gate = fitted(joined([base, labelled]), groups, draw) if size else deployed
                 found[order][size].append(measured(gate, held))
     return found
+
+
+def spread(count: int) -> NDArray[np.intp]:
+    """Return places of which any beginning is spread evenly (van der Corput's sequence)."""
+    bits = max(1, (count - 1).bit_length())
+    reverse = [int(f"{place:0{bits}b}"[::-1], 2) for place in range(1 << bits)]
+    return np.array([place for place in reverse if place < count], np.intp)
 
 
 def fitted(rows: GateMaterial, groups: Sequence[SignalGroup], seed: int) -> Predictor:

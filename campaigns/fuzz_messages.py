@@ -213,9 +213,9 @@ MAKERS: Mapping[str, tuple[int, Callable[[random.Random], Message]]] = {
     "IndexService/Stats": (4, lambda rng: index_pb2.StatsRequest(collection=_collection(rng))),
     "InfoService/Info": (4, lambda rng: info_pb2.InfoRequest(collection=_collection(rng))),
     "AuditService/Replay": (2, _replay),
-    "AuditService/ListUncertain": (
+    "AuditService/ListQuestions": (
         2,
-        lambda rng: audit_pb2.ListUncertainRequest(
+        lambda rng: audit_pb2.ListQuestionsRequest(
             limit=rng.choice((None, 0, 1, 9)), collection=_collection(rng)
         ),
     ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from expertrag._version import __version__
-from expertrag.api.decisions import ExpertCounts, Replay, UncertainQuestions
+from expertrag.api.decisions import ExpertCounts, LoggedQuestions, Replay
 from expertrag.api.documents import (
     ChunkPage,
     DocumentChunk,
@@ -110,6 +110,7 @@ __all__ = [
     "IndexStats",
     "InvalidArgument",
     "ItemStatus",
+    "LoggedQuestions",
     "MissingExtra",
     "NotFound",
     "Overloaded",
@@ -134,7 +135,6 @@ __all__ = [
     "TurnRole",
     "Unauthenticated",
     "Unavailable",
-    "UncertainQuestions",
     "Unimplemented",
     "UpdateReport",
     "Usage",

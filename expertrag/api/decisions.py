@@ -12,12 +12,12 @@ __all__ = [
     "CountExpertsRequest",
     "ExpertCount",
     "ExpertCounts",
-    "ListUncertainRequest",
+    "ListQuestionsRequest",
+    "LoggedQuestion",
+    "LoggedQuestions",
     "Replay",
     "ReplayOutcome",
     "ReplayRequest",
-    "UncertainQuestion",
-    "UncertainQuestions",
 ]
 
 BASIS = "costs are estimated from the log's own mean costs, closed book and with retrieval"
@@ -84,15 +84,15 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class ListUncertainRequest:
+class ListQuestionsRequest:
     """How many questions to list, 1 to 1,000."""
 
     limit: int = 50
 
 
 @dataclass(frozen=True, slots=True)
-class UncertainQuestion:
-    """A question that the gate was not certain about; ``id`` and ``time`` are of the decision."""
+class LoggedQuestion:
+    """A question of a log; ``id`` and ``time`` are of its latest decision."""
 
     id: str
     question: str
@@ -103,13 +103,13 @@ class UncertainQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class UncertainQuestions:
-    """The least certain questions of a log first, without those that have a correct answer.
+class LoggedQuestions:
+    """Questions of a log to label, in random order, without those that have a correct answer.
 
     ``total`` counts them all; ``corrected`` those that have one, from feedback.
     """
 
-    questions: tuple[UncertainQuestion, ...]
+    questions: tuple[LoggedQuestion, ...]
     total: int
     corrected: int
 

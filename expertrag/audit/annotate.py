@@ -1,13 +1,15 @@
-"""Turn questions of a log into a data set, the most uncertain first (uncertainty sampling).
+"""Turn questions of a log into a data set, in random order.
 
     DATASET/queries.jsonl    {"_id", "text", "answers": [...], "metadata": {"source": ...}}
 
-Lewis and Gale, "A sequential algorithm for training text classifiers" (SIGIR 1994): labels help
-most where the classifier is least certain, which for a gate is nearest to its threshold.
+In random order, what has been labelled so far is always a sample of all questions. Asking the
+least certain first (Lewis and Gale, "A sequential algorithm for training text classifiers", SIGIR
+1994) was measured and teaches a gate no faster (``make eval-annotation``).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -89,18 +91,22 @@ def open_dataset(folder: Path) -> Iterator[Annotations]:
         yield Annotations(file, texts)
 
 
-def uncertain(log: Log) -> list[Question]:
-    """Return the distinct questions that the gate decided on, the least certain first."""
-    nearest: dict[str, tuple[float, Question]] = {}
+def to_label(log: Log) -> list[Question]:
+    """Return the distinct questions that the gate decided on, each with its latest decision.
+
+    The order is random, and the same at every call; further questions leave it as it is.
+    """
+    found: dict[str, Question] = {}
     for entry in log.entries:
         if entry.question is None or entry.p_benefit is None or entry.threshold is None:
             continue
-        distance = abs(entry.p_benefit - entry.threshold)
-        found = nearest.get(same_question(entry.question))
-        if found is None or distance < found[0]:
-            question = Question(entry.id, entry.question, entry=entry)
-            nearest[same_question(entry.question)] = (distance, question)
-    return [question for _, question in sorted(nearest.values(), key=lambda item: item[0])]
+        question = Question(entry.id, entry.question, entry=entry)
+        found[same_question(entry.question)] = question
+    return [found[key] for key in sorted(found, key=_drawn)]
+
+
+def _drawn(key: str) -> bytes:
+    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
 
 
 def corrected(log: Log) -> list[Question]:
@@ -127,7 +133,7 @@ def check_texts(log: Log) -> None:
 
     :raises InvalidArgument: if it was kept without texts, and no feedback has any.
     """
-    if not (uncertain(log) or corrected(log)):
+    if not (to_label(log) or corrected(log)):
         raise InvalidArgument(
             f"{log.path} has no question of an AUTO decision: it was kept without texts; set "
             "audit.texts = true (--audit-texts) and collect new questions"

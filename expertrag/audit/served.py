@@ -7,15 +7,15 @@ from dataclasses import replace
 from expertrag.api.decisions import (
     CountExpertsRequest,
     ExpertCounts,
-    ListUncertainRequest,
+    ListQuestionsRequest,
+    LoggedQuestion,
+    LoggedQuestions,
     Replay,
     ReplayRequest,
-    UncertainQuestion,
-    UncertainQuestions,
 )
 from expertrag.api.errors import Conflict, NotFound
 from expertrag.api.validation import invalid
-from expertrag.audit.annotate import Question, corrected, same_question, uncertain
+from expertrag.audit.annotate import Question, corrected, same_question, to_label
 from expertrag.audit.audit import Audit
 from expertrag.audit.experts import count_experts
 from expertrag.audit.reading import Log, read_log
@@ -48,8 +48,8 @@ class ServedLog:
             return replay(self._read(), f"threshold:{request.threshold}")
         return replay(self._read(), f"rate:{request.target_rate}")
 
-    def uncertain(self, request: ListUncertainRequest) -> UncertainQuestions:
-        """List the questions that the gate was least certain about.
+    def questions(self, request: ListQuestionsRequest) -> LoggedQuestions:
+        """List questions to label.
 
         Raises as ``replay`` does.
         """
@@ -57,8 +57,8 @@ class ServedLog:
             raise invalid("limit", f"is {request.limit}; choose from 1 to {MOST_LISTED:,}")
         log = self._read()
         known = {same_question(item.text) for item in corrected(log)}
-        waiting = [item for item in uncertain(log) if same_question(item.text) not in known]
-        return UncertainQuestions(
+        waiting = [item for item in to_label(log) if same_question(item.text) not in known]
+        return LoggedQuestions(
             tuple(map(_listed, waiting[: request.limit])), len(waiting), len(known)
         )
 
@@ -93,9 +93,9 @@ class ServedLog:
         return replace(log, entries=entries, feedback=feedback)
 
 
-def _listed(item: Question) -> UncertainQuestion:
+def _listed(item: Question) -> LoggedQuestion:
     entry = item.entry
     assert entry is not None and entry.p_benefit is not None and entry.threshold is not None
-    return UncertainQuestion(
+    return LoggedQuestion(
         entry.id, item.text, entry.time, entry.p_benefit, entry.threshold, entry.action
     )

@@ -104,7 +104,7 @@ def replay(log: Path, policy: str, as_json: bool) -> None:
 def annotate(log: Path, out: Path, as_json: bool) -> None:
     """Prompt for correct answers to the questions of LOG.
 
-    Those that the gate was least certain about come first.
+    They come in random order, so that what is labelled is a sample of all.
 
     Type the accepted answers to each question, separated by ' | '; press Enter to skip it, q to
     stop. Answers from feedback are added without asking. Questions already in DATASET are not asked
@@ -117,7 +117,7 @@ def annotate(log: Path, out: Path, as_json: bool) -> None:
     annotating.check_texts(read)
     with annotating.open_dataset(out) as dataset:
         taken = _take_feedback(read, dataset)
-        waiting = [item for item in annotating.uncertain(read) if item not in dataset]
+        waiting = [item for item in annotating.to_label(read) if item not in dataset]
         answered = sum(1 for _ in _asked(waiting, dataset))
         total = len(dataset)
     left = len(waiting) - answered

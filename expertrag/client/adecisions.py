@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from expertrag.api.decisions import (
     CountExpertsRequest,
     ExpertCounts,
-    ListUncertainRequest,
+    ListQuestionsRequest,
+    LoggedQuestions,
     Replay,
     ReplayRequest,
-    UncertainQuestions,
 )
 from expertrag.client.decisions import PERIODS, QUESTIONS
-from expertrag.client.operations import COUNT_EXPERTS, LIST_UNCERTAIN, REPLAY
+from expertrag.client.operations import COUNT_EXPERTS, LIST_QUESTIONS, REPLAY
 from expertrag.client.requests import DEFAULT_TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ class AsyncDecisions:
         request = ReplayRequest(threshold, target_rate)
         return await self._backend.call(REPLAY, request, timeout)
 
-    async def uncertain(
+    async def questions(
         self, *, limit: int = QUESTIONS, timeout: float = DEFAULT_TIMEOUT_S
-    ) -> UncertainQuestions:
-        """List the questions that the gate was least certain about, 1 to 1,000.
+    ) -> LoggedQuestions:
+        """List 1 to 1,000 questions to label, in random order.
 
         Questions with a correct answer from feedback are left out.
         """
-        return await self._backend.call(LIST_UNCERTAIN, ListUncertainRequest(limit), timeout)
+        return await self._backend.call(LIST_QUESTIONS, ListQuestionsRequest(limit), timeout)
 
     async def experts(
         self, *, periods: int = PERIODS, timeout: float = DEFAULT_TIMEOUT_S

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 from expertrag.api.decisions import (
     CountExpertsRequest,
     ExpertCounts,
-    ListUncertainRequest,
+    ListQuestionsRequest,
+    LoggedQuestions,
     Replay,
     ReplayRequest,
-    UncertainQuestions,
 )
-from expertrag.client.operations import COUNT_EXPERTS, LIST_UNCERTAIN, REPLAY
+from expertrag.client.operations import COUNT_EXPERTS, LIST_QUESTIONS, REPLAY
 from expertrag.client.requests import DEFAULT_TIMEOUT_S
 
 if TYPE_CHECKING:
     from expertrag.client.local import LocalBackend
     from expertrag.client.remote import RemoteBackend
 
-QUESTIONS = ListUncertainRequest().limit
+QUESTIONS = ListQuestionsRequest().limit
 PERIODS = CountExpertsRequest().periods
 
 
@@ -48,14 +48,14 @@ class Decisions:
         request = ReplayRequest(threshold, target_rate)
         return self._backend.call(REPLAY, request, timeout)
 
-    def uncertain(
+    def questions(
         self, *, limit: int = QUESTIONS, timeout: float = DEFAULT_TIMEOUT_S
-    ) -> UncertainQuestions:
-        """List the questions that the gate was least certain about, 1 to 1,000.
+    ) -> LoggedQuestions:
+        """List 1 to 1,000 questions to label, in random order.
 
         Questions with a correct answer from feedback are left out.
         """
-        return self._backend.call(LIST_UNCERTAIN, ListUncertainRequest(limit), timeout)
+        return self._backend.call(LIST_QUESTIONS, ListQuestionsRequest(limit), timeout)
 
     def experts(
         self, *, periods: int = PERIODS, timeout: float = DEFAULT_TIMEOUT_S

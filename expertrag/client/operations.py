@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from expertrag.api.decisions import (
     CountExpertsRequest,
     ExpertCounts,
-    ListUncertainRequest,
+    ListQuestionsRequest,
+    LoggedQuestions,
     Replay,
     ReplayRequest,
-    UncertainQuestions,
 )
 from expertrag.api.documents import (
     ChunkPage,
@@ -145,10 +145,10 @@ REPLAY: Operation[ReplayRequest, Replay] = Operation(
     audit.replay_to_proto,
     audit.replayed_from_proto,
 )
-LIST_UNCERTAIN: Operation[ListUncertainRequest, UncertainQuestions] = Operation(
-    lambda pipeline, request, stop: pipeline.log.uncertain(request),
-    lambda stubs: stubs.audit.ListUncertain,
-    audit.uncertain_to_proto,
+LIST_QUESTIONS: Operation[ListQuestionsRequest, LoggedQuestions] = Operation(
+    lambda pipeline, request, stop: pipeline.log.questions(request),
+    lambda stubs: stubs.audit.ListQuestions,
+    audit.wanted_to_proto,
     audit.questions_from_proto,
 )
 COUNT_EXPERTS: Operation[CountExpertsRequest, ExpertCounts] = Operation(

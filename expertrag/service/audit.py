@@ -25,16 +25,16 @@ class AuditService(Servicer, AuditServiceServicer):
         )
         return audit.replayed_to_proto(replayed)
 
-    async def ListUncertain(
-        self, request: audit_pb2.ListUncertainRequest, context: Context
-    ) -> audit_pb2.ListUncertainResponse:
-        """List the questions that the gate was least certain about."""
-        wanted = audit.uncertain_from_proto(request)
+    async def ListQuestions(
+        self, request: audit_pb2.ListQuestionsRequest, context: Context
+    ) -> audit_pb2.ListQuestionsResponse:
+        """List questions of the log to label."""
+        wanted = audit.wanted_from_proto(request)
         found = await self._runtime.run(
             CallKind.AUDIT,
             context,
             request.collection,
-            lambda pipeline, _: pipeline.log.uncertain(wanted),
+            lambda pipeline, _: pipeline.log.questions(wanted),
         )
         return audit.questions_to_proto(found)
 

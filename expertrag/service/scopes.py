@@ -20,7 +20,7 @@ SCOPES = {
     "IndexService/Delete": Scope.WRITE,
     "InfoService/Info": Scope.READ,
     "AuditService/Replay": Scope.ADMIN,
-    "AuditService/ListUncertain": Scope.ADMIN,
+    "AuditService/ListQuestions": Scope.ADMIN,
     "AuditService/CountExperts": Scope.ADMIN,
     "CollectionService/ListCollections": Scope.READ,
     "CollectionService/CreateCollection": Scope.ADMIN,

@@ -84,7 +84,7 @@ class ReplayResponse(_message.Message):
     histogram: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, policy: _Optional[str] = ..., threshold: _Optional[float] = ..., gates: _Optional[_Iterable[str]] = ..., logged: _Optional[_Union[ReplayOutcome, _Mapping]] = ..., replayed: _Optional[_Union[ReplayOutcome, _Mapping]] = ..., changed: _Optional[_Union[ReplayChanges, _Mapping]] = ..., rated: _Optional[int] = ..., forced: _Optional[int] = ..., unjudged: _Optional[int] = ..., torn: _Optional[int] = ..., histogram: _Optional[_Iterable[int]] = ...) -> None: ...
 
-class ListUncertainRequest(_message.Message):
+class ListQuestionsRequest(_message.Message):
     __slots__ = ("limit", "collection")
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
@@ -92,7 +92,7 @@ class ListUncertainRequest(_message.Message):
     collection: str
     def __init__(self, limit: _Optional[int] = ..., collection: _Optional[str] = ...) -> None: ...
 
-class UncertainQuestion(_message.Message):
+class LoggedQuestion(_message.Message):
     __slots__ = ("id", "question", "time", "p_benefit", "threshold", "action")
     ID_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
@@ -108,15 +108,15 @@ class UncertainQuestion(_message.Message):
     action: _gate_pb2.GateAction
     def __init__(self, id: _Optional[str] = ..., question: _Optional[str] = ..., time: _Optional[str] = ..., p_benefit: _Optional[float] = ..., threshold: _Optional[float] = ..., action: _Optional[_Union[_gate_pb2.GateAction, str]] = ...) -> None: ...
 
-class ListUncertainResponse(_message.Message):
+class ListQuestionsResponse(_message.Message):
     __slots__ = ("questions", "total", "corrected")
     QUESTIONS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     CORRECTED_FIELD_NUMBER: _ClassVar[int]
-    questions: _containers.RepeatedCompositeFieldContainer[UncertainQuestion]
+    questions: _containers.RepeatedCompositeFieldContainer[LoggedQuestion]
     total: int
     corrected: int
-    def __init__(self, questions: _Optional[_Iterable[_Union[UncertainQuestion, _Mapping]]] = ..., total: _Optional[int] = ..., corrected: _Optional[int] = ...) -> None: ...
+    def __init__(self, questions: _Optional[_Iterable[_Union[LoggedQuestion, _Mapping]]] = ..., total: _Optional[int] = ..., corrected: _Optional[int] = ...) -> None: ...
 
 class CountExpertsRequest(_message.Message):
     __slots__ = ("periods", "collection")

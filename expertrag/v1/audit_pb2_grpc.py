@@ -42,10 +42,10 @@ class AuditServiceStub(object):
                 request_serializer=expertrag_dot_v1_dot_audit__pb2.ReplayRequest.SerializeToString,
                 response_deserializer=expertrag_dot_v1_dot_audit__pb2.ReplayResponse.FromString,
                 _registered_method=True)
-        self.ListUncertain = channel.unary_unary(
-                '/expertrag.v1.AuditService/ListUncertain',
-                request_serializer=expertrag_dot_v1_dot_audit__pb2.ListUncertainRequest.SerializeToString,
-                response_deserializer=expertrag_dot_v1_dot_audit__pb2.ListUncertainResponse.FromString,
+        self.ListQuestions = channel.unary_unary(
+                '/expertrag.v1.AuditService/ListQuestions',
+                request_serializer=expertrag_dot_v1_dot_audit__pb2.ListQuestionsRequest.SerializeToString,
+                response_deserializer=expertrag_dot_v1_dot_audit__pb2.ListQuestionsResponse.FromString,
                 _registered_method=True)
         self.CountExperts = channel.unary_unary(
                 '/expertrag.v1.AuditService/CountExperts',
@@ -67,8 +67,8 @@ class AuditServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListUncertain(self, request, context):
-        """Lists the questions that the gate was least certain about, without those that have a correct answer.
+    def ListQuestions(self, request, context):
+        """Lists questions to label, without those that have a correct answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,10 +89,10 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     request_deserializer=expertrag_dot_v1_dot_audit__pb2.ReplayRequest.FromString,
                     response_serializer=expertrag_dot_v1_dot_audit__pb2.ReplayResponse.SerializeToString,
             ),
-            'ListUncertain': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListUncertain,
-                    request_deserializer=expertrag_dot_v1_dot_audit__pb2.ListUncertainRequest.FromString,
-                    response_serializer=expertrag_dot_v1_dot_audit__pb2.ListUncertainResponse.SerializeToString,
+            'ListQuestions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuestions,
+                    request_deserializer=expertrag_dot_v1_dot_audit__pb2.ListQuestionsRequest.FromString,
+                    response_serializer=expertrag_dot_v1_dot_audit__pb2.ListQuestionsResponse.SerializeToString,
             ),
             'CountExperts': grpc.unary_unary_rpc_method_handler(
                     servicer.CountExperts,
@@ -141,7 +141,7 @@ class AuditService(object):
             _registered_method=True)
 
     @staticmethod
-    def ListUncertain(request,
+    def ListQuestions(request,
             target,
             options=(),
             channel_credentials=None,
@@ -154,9 +154,9 @@ class AuditService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/expertrag.v1.AuditService/ListUncertain',
-            expertrag_dot_v1_dot_audit__pb2.ListUncertainRequest.SerializeToString,
-            expertrag_dot_v1_dot_audit__pb2.ListUncertainResponse.FromString,
+            '/expertrag.v1.AuditService/ListQuestions',
+            expertrag_dot_v1_dot_audit__pb2.ListQuestionsRequest.SerializeToString,
+            expertrag_dot_v1_dot_audit__pb2.ListQuestionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

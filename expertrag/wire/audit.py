@@ -8,12 +8,12 @@ from expertrag.api.decisions import (
     CountExpertsRequest,
     ExpertCount,
     ExpertCounts,
-    ListUncertainRequest,
+    ListQuestionsRequest,
+    LoggedQuestion,
+    LoggedQuestions,
     Replay,
     ReplayOutcome,
     ReplayRequest,
-    UncertainQuestion,
-    UncertainQuestions,
 )
 from expertrag.v1 import audit_pb2
 from expertrag.wire.common import fits_the_wire, message_of, value_of
@@ -54,33 +54,33 @@ def replayed_from_proto(response: audit_pb2.ReplayResponse) -> Replay:
     )
 
 
-def uncertain_to_proto(request: ListUncertainRequest) -> audit_pb2.ListUncertainRequest:
+def wanted_to_proto(request: ListQuestionsRequest) -> audit_pb2.ListQuestionsRequest:
     """Return the message."""
     with fits_the_wire():
-        return message_of(audit_pb2.ListUncertainRequest, request)
+        return message_of(audit_pb2.ListQuestionsRequest, request)
 
 
-def uncertain_from_proto(request: audit_pb2.ListUncertainRequest) -> ListUncertainRequest:
+def wanted_from_proto(request: audit_pb2.ListQuestionsRequest) -> ListQuestionsRequest:
     """Return the value."""
-    return value_of(ListUncertainRequest, request)
+    return value_of(ListQuestionsRequest, request)
 
 
-def questions_to_proto(found: UncertainQuestions) -> audit_pb2.ListUncertainResponse:
+def questions_to_proto(found: LoggedQuestions) -> audit_pb2.ListQuestionsResponse:
     """Return the response."""
     questions = [
-        message_of(audit_pb2.UncertainQuestion, item, action=ACTIONS.to_proto(item.action))
+        message_of(audit_pb2.LoggedQuestion, item, action=ACTIONS.to_proto(item.action))
         for item in found.questions
     ]
-    return message_of(audit_pb2.ListUncertainResponse, found, questions=questions)
+    return message_of(audit_pb2.ListQuestionsResponse, found, questions=questions)
 
 
-def questions_from_proto(response: audit_pb2.ListUncertainResponse) -> UncertainQuestions:
+def questions_from_proto(response: audit_pb2.ListQuestionsResponse) -> LoggedQuestions:
     """Return the value."""
     questions = tuple(
-        value_of(UncertainQuestion, item, action=ACTIONS.from_proto(item.action))
+        value_of(LoggedQuestion, item, action=ACTIONS.from_proto(item.action))
         for item in response.questions
     )
-    return value_of(UncertainQuestions, response, questions=questions)
+    return value_of(LoggedQuestions, response, questions=questions)
 
 
 def experts_to_proto(request: CountExpertsRequest) -> audit_pb2.CountExpertsRequest:

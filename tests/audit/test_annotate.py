@@ -9,25 +9,27 @@ from audit.conftest import WriteLog, make_entry
 
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Feedback, GateMode
-from expertrag.audit.annotate import check_texts, corrected, open_dataset, split_answers, uncertain
+from expertrag.audit.annotate import check_texts, corrected, open_dataset, split_answers, to_label
 from expertrag.audit.reading import read_log
 from expertrag.data.datasets import load_dataset
 
 
-def test_questions_are_distinct_and_least_certain_first(write_log: WriteLog) -> None:
-    log = read_log(
-        write_log(
-            [
-                make_entry(1, 0.9, question="Sure?"),
-                make_entry(2, 0.45, question="Close?"),
-                make_entry(3, 0.7, question="Middling?"),
-                make_entry(4, 0.52, question="  sure? "),
-                make_entry(5, 0.5),
-                make_entry(6, None, mode=GateMode.ALWAYS, question="Forced?"),
-            ]
-        )
-    )
-    assert [question.text for question in uncertain(log)] == ["  sure? ", "Close?", "Middling?"]
+def test_questions_are_distinct_and_in_random_order(write_log: WriteLog) -> None:
+    entries = [
+        make_entry(1, 0.9, question="Sure?"),
+        make_entry(2, 0.45, question="Close?"),
+        make_entry(3, 0.7, question="Middling?"),
+        make_entry(4, 0.52, question="  sure? "),
+        make_entry(5, 0.5),
+        make_entry(6, None, mode=GateMode.ALWAYS, question="Forced?"),
+    ]
+    found = to_label(read_log(write_log(entries)))
+    assert {question.text for question in found} == {"  sure? ", "Close?", "Middling?"}
+    more = [*entries, *(make_entry(n, n / 50, question=f"Number {n}?") for n in range(7, 47))]
+    order = [question.text for question in to_label(read_log(write_log(more)))]
+    assert [text for text in order if text in {q.text for q in found}] == [q.text for q in found]
+    numbers = [text for text in order if text.startswith("Number")]
+    assert numbers != sorted(numbers, key=lambda text: int(text[7:-1]))  # nor by p_benefit
 
 
 def test_answers_from_feedback(write_log: WriteLog) -> None:
@@ -60,7 +62,7 @@ def test_a_log_without_texts_is_rejected(write_log: WriteLog) -> None:
 
 def test_a_data_set_is_continued(tmp_path: Path, write_log: WriteLog) -> None:
     log = read_log(write_log([make_entry(1, question="Où?"), make_entry(2, 0.9, question="When?")]))
-    where, when = uncertain(log)
+    where, when = to_label(log)
     folder = tmp_path / "mine"
     with open_dataset(folder) as dataset:
         assert where not in dataset

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from audit.conftest import WriteLog, make_entry
 
-from expertrag.api.decisions import CountExpertsRequest, ListUncertainRequest, ReplayRequest
+from expertrag.api.decisions import CountExpertsRequest, ListQuestionsRequest, ReplayRequest
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound
 from expertrag.api.types import Feedback
 from expertrag.audit import Audit, served
@@ -24,11 +24,11 @@ def test_only_decisions_of_the_collection_count(write_log: WriteLog) -> None:
     for collection, question in (("", "Mine?"), ("acme/default", "Theirs?"), ("wiki", "Other?")):
         log = ServedLog(audit, collection)
         assert log.replay(ReplayRequest(threshold=0.5)).logged.decisions == 1
-        (found,) = log.uncertain(ListUncertainRequest()).questions
+        (found,) = log.questions(ListQuestionsRequest()).questions
         assert found.question == question
         assert len(log.experts(CountExpertsRequest()).counts) == 1
     with pytest.raises(NotFound, match="no decision has been logged for this collection"):
-        ServedLog(audit, "globex/default").uncertain(ListUncertainRequest())
+        ServedLog(audit, "globex/default").questions(ListQuestionsRequest())
 
 
 def test_the_least_certain_first_without_those_that_are_corrected(write_log: WriteLog) -> None:
@@ -40,11 +40,11 @@ def test_the_least_certain_first_without_those_that_are_corrected(write_log: Wri
     ]
     said = [Feedback(entries[3].id, correct_answer="Yes."), Feedback(entries[0].id, helpful=True)]
     log = ServedLog(Audit(write_log(entries, said)), "")
-    found = log.uncertain(ListUncertainRequest())
+    found = log.questions(ListQuestionsRequest())
     assert [item.question for item in found.questions] == ["Near?", "Far?"]
     assert (found.total, found.corrected) == (2, 1)
     assert found.questions[0].p_benefit == 0.52
-    first = log.uncertain(ListUncertainRequest(limit=1))
+    first = log.questions(ListQuestionsRequest(limit=1))
     assert (len(first.questions), first.total) == (1, 2)
 
 
@@ -78,7 +78,7 @@ def test_bad_limits(write_log: WriteLog) -> None:
     log = ServedLog(Audit(write_log([make_entry(1)])), "")
     for limit in (0, 1_001):
         with pytest.raises(InvalidArgument, match="limit"):
-            log.uncertain(ListUncertainRequest(limit))
+            log.questions(ListQuestionsRequest(limit))
     for periods in (0, 201):
         with pytest.raises(InvalidArgument, match="periods"):
             log.experts(CountExpertsRequest(periods))

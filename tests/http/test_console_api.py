@@ -163,12 +163,12 @@ def test_the_audit_log_is_told(
     start_http: StartHttp, open_pipeline: OpenPipeline, tmp_path: Path
 ) -> None:
     served = start_http(lambda: open_pipeline(audit=Audit(tmp_path / "audit.jsonl", texts=True)))
-    assert served.post("/api/decisions/uncertain", {}).status_code == 404
+    assert served.post("/api/decisions/questions", {}).status_code == 404
     served.post("/api/answer", {"question": QUESTION, "max_tokens": 2})
     replayed = served.post("/api/decisions/replay", {"threshold": 0}).json()
     assert replayed["replayed"]["retrievals"] == sum(replayed["histogram"]) == 1
     assert served.post("/api/decisions/replay", {"target_rate": 0}).json()["threshold"] > 0
-    (found,) = served.post("/api/decisions/uncertain", {"limit": 5}).json()["questions"]
+    (found,) = served.post("/api/decisions/questions", {"limit": 5}).json()["questions"]
     assert found["question"] == QUESTION
     counts = served.post("/api/decisions/experts", {}).json()["counts"]
     assert counts[0]["decisions"] == 1
@@ -201,7 +201,7 @@ def test_every_call_needs_the_token(start_http: StartHttp, tmp_path: Path) -> No
     for path in ("info", "collections"):
         assert served.get(f"/api/{path}").status_code == 401
         assert served.get(f"/api/{path}", headers=known).status_code == 200
-    for path in ("replay", "uncertain", "experts"):
+    for path in ("replay", "questions", "experts"):
         refused = served.post(f"/api/decisions/{path}", {}, headers=known)
         assert (refused.status_code, refused.json()["error"]["code"]) == (403, "scope_missing")
     refused = served.post("/api/documents/delete", {"ids": ["garden/roses"]}, headers=known)

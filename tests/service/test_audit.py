@@ -110,7 +110,7 @@ def test_without_a_log(start_server: StartServer) -> None:
 
 def test_the_log_is_read_over_the_wire(client: Client, path: Path) -> None:
     with pytest.raises(NotFound, match="no decision has been logged"):
-        client.decisions.uncertain()
+        client.decisions.questions()
     for question in (QUESTION, "When are roses pruned?", "Who won the election of 1932?"):
         client.answer(question, max_tokens=2)
     client.answer(QUESTION, mode="always", max_tokens=2)
@@ -118,9 +118,9 @@ def test_the_log_is_read_over_the_wire(client: Client, path: Path) -> None:
     assert (replayed.logged.decisions, replayed.replayed.retrievals, replayed.forced) == (3, 3, 1)
     assert sum(replayed.histogram) == 3
     assert client.decisions.replay(target_rate=0.0).replayed.retrievals == 0
-    found = client.decisions.uncertain()
+    found = client.decisions.questions()
     assert {item.question for item in found.questions} >= {QUESTION, "When are roses pruned?"}
     client.feedback(found.questions[0].id, correct_answer="In March.")
-    after = client.decisions.uncertain()
+    after = client.decisions.questions()
     assert (after.total, after.corrected) == (found.total - 1, 1)
     assert sum(count.decisions for count in client.decisions.experts().counts) == 4

@@ -60,7 +60,7 @@ CALLS: dict[Scope, list[Callable[[Client], object]]] = {
     ],
     Scope.ADMIN: [
         lambda client: client.decisions.replay(threshold=0.5),
-        lambda client: client.decisions.uncertain(),
+        lambda client: client.decisions.questions(),
         lambda client: client.decisions.experts(),
         lambda client: client.create_collection("more"),
         lambda client: client.drop_collection("more"),

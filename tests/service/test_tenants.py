@@ -393,7 +393,7 @@ def test_a_tenant_reads_its_own_decisions_only(filled: Mapping[str, Client]) -> 
     for tenant, client in filled.items():
         client.answer(f"What is {TENANTS[tenant]}?", max_tokens=2)
     for tenant, client in filled.items():
-        (question,) = client.decisions.uncertain().questions
+        (question,) = client.decisions.questions().questions
         assert question.question == f"What is {TENANTS[tenant]}?"
         assert client.decisions.replay(threshold=0.5).logged.decisions == 1
         assert sum(count.decisions for count in client.decisions.experts().counts) == 1

@@ -97,7 +97,7 @@ REPLAYS = values(
     basis=st.just(decisions.BASIS),
     histogram=st.lists(INT, max_size=3).map(tuple),
 )
-QUESTIONS = st.lists(values(decisions.UncertainQuestion), max_size=3).map(tuple)
+QUESTIONS = st.lists(values(decisions.LoggedQuestion), max_size=3).map(tuple)
 COUNTS = st.lists(values(decisions.ExpertCount), max_size=3).map(tuple)
 POLICIES = values(decisions.ReplayRequest, threshold=UNIT, target_rate=st.none()) | values(
     decisions.ReplayRequest, threshold=st.none(), target_rate=UNIT
@@ -113,14 +113,14 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
     (audit.replay_to_proto, audit.replay_from_proto, POLICIES),
     (audit.replayed_to_proto, audit.replayed_from_proto, REPLAYS),
     (
-        audit.uncertain_to_proto,
-        audit.uncertain_from_proto,
-        values(decisions.ListUncertainRequest),
+        audit.wanted_to_proto,
+        audit.wanted_from_proto,
+        values(decisions.ListQuestionsRequest),
     ),
     (
         audit.questions_to_proto,
         audit.questions_from_proto,
-        values(decisions.UncertainQuestions, questions=QUESTIONS),
+        values(decisions.LoggedQuestions, questions=QUESTIONS),
     ),
     (
         audit.experts_to_proto,

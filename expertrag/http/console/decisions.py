@@ -18,11 +18,11 @@ async def replay(request: Request) -> Response:
     return private(await decisions.replay(threshold=asked.threshold, target_rate=asked.target_rate))
 
 
-async def uncertain(request: Request) -> Response:
-    """List the questions that the gate was least certain about."""
+async def questions(request: Request) -> Response:
+    """List questions of the log to label."""
     asked = await read_body(request, Doubted)
     decisions = Door.of(request).client(request, asked.collection).decisions
-    return private(await decisions.uncertain(limit=asked.limit))
+    return private(await decisions.questions(limit=asked.limit))
 
 
 async def experts(request: Request) -> Response:

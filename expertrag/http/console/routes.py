@@ -16,7 +16,7 @@ def console_routes() -> list[Route]:
         "retrieve": answering.retrieve,
         "feedback": answering.feedback,
         "decisions/replay": decisions.replay,
-        "decisions/uncertain": decisions.uncertain,
+        "decisions/questions": decisions.questions,
         "decisions/experts": decisions.experts,
         "stats": stored.stats,
         "documents/list": stored.listed,

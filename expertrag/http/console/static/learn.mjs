@@ -1,4 +1,4 @@
-// Learn: the questions that the gate was least certain about, with both answers to judge.
+// Learn: questions of the log in random order, with both answers to judge.
 import { post } from "./api.mjs";
 import { AnswerText, Basis } from "./answer.mjs";
 import { Against } from "./bars.mjs";
@@ -43,7 +43,7 @@ export class Learn extends Component {
     this.attempt(async () => {
       this.collection = state.collection;
       this.setState({ queue: null, error: null });
-      const queue = await post("decisions/uncertain", { limit: 50, collection: state.collection });
+      const queue = await post("decisions/questions", { limit: 50, collection: state.collection });
       this.setState({ queue, place: 0 }, this.answer);
     });
 
@@ -112,7 +112,7 @@ export class Learn extends Component {
     return html`<div class="learn">
       <h1 tabindex="-1">Learn</h1>
       <p class="lead">
-        The questions that the gate was least certain about, first. Say which answers are right; what you say is kept as feedback,
+        Questions that were asked, in random order. Say which answers are right; what you say is kept as feedback,
         and a gate can be fitted on it.
       </p>
       ${error && html`<p class="note" role="alert">${error.message}</p>`}
