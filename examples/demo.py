@@ -78,8 +78,8 @@ def main() -> int:
         )
     print("Now yours:")
     print("  .venv/bin/expertrag index build YOUR_DOCUMENTS --out my-store")
-    print("  .venv/bin/expertrag serve --index my-store")
-    print('  .venv/bin/expertrag ask "your question"')
+    print("  .venv/bin/expertrag serve --index my-store --http-address 127.0.0.1:8080")
+    print('  .venv/bin/expertrag ask "your question"   # or open http://127.0.0.1:8080')
     return 0
 
 

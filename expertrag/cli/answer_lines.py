@@ -116,8 +116,10 @@ def evidence_lines(decision: GateDecision) -> Iterator[str]:
         yield from _bars(decision)
     if decision.signals:
         yield "  signals"
-        signals = sorted(decision.signals.items())
+        signals = sorted((name, value) for name, value in decision.signals.items() if value)
         yield from (f"    {printable(name)} {value:.3f}" for name, value in signals)
+        if zeros := len(decision.signals) - len(signals):
+            yield f"    and {zeros} that are 0"
 
 
 def _bars(decision: GateDecision) -> Iterator[str]:

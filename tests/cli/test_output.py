@@ -139,7 +139,7 @@ def test_what_a_decision_rests_on() -> None:
         p_correct_closed_book=0.1,
         p_correct_retrieval=0.4,
         contributions={"question": -0.25, "store": 1.0, "new": 0.0},
-        signals={"store.coverage": 0.5},
+        signals={"store.coverage": 0.5, "question.year": 0.0, "question.list": 0.0},
     )
     assert list(evidence_lines(decision)) == [
         "  probabilities",
@@ -153,6 +153,7 @@ def test_what_a_decision_rests_on() -> None:
         "    +0.00  new",
         "  signals",
         "    store.coverage 0.500",
+        "    and 2 that are 0",
     ]
     assert list(evidence_lines(ALONE)) == []
 
