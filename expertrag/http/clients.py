@@ -10,7 +10,7 @@ from expertrag.client.aremote import AsyncRemoteBackend
 from expertrag.client.connection import TOKEN, Connection
 
 READY_S = 0.5
-LANES = 16
+CHANNELS = 16
 """Connections to the gRPC server, of 100 calls each; there are up to 1,000 HTTP requests."""
 
 
@@ -30,7 +30,7 @@ class _OwnConnection(Connection):
         return (*super().options, ("grpc.use_local_subchannel_pool", 1))
 
 
-class _Lane:
+class _Channel:
     """A channel to the server, and the number of requests that use it."""
 
     def __init__(self, address: str) -> None:
@@ -55,7 +55,7 @@ class CallerClients:
         :param address: of the gRPC server, a socket that no other user reaches.
         """
         self._address = address
-        self._lanes = [_Lane(address) for _ in range(LANES)]
+        self._channels = [_Channel(address) for _ in range(CHANNELS)]
         self._health = AsyncRemoteBackend(_OwnConnection(address))
 
     def of(self, request: HTTPConnection, collection: str = "") -> AsyncClient:
@@ -64,16 +64,16 @@ class CallerClients:
         :param collection: its name; empty for the caller's default.
         """
         state = request.scope["state"]
-        lane = min(self._lanes, key=lambda lane: lane.requests)
-        lane.requests += 1
-        state["held"].callback(lane.leave)
+        channel = min(self._channels, key=lambda channel: channel.requests)
+        channel.requests += 1
+        state["held"].callback(channel.leave)
         connection = Connection(
             self._address,
             token=bearer(request),
             collection=collection,
             request_id=state["request_id"],
         )
-        return CallerClient(lane.backend.sharing(connection))
+        return CallerClient(channel.backend.sharing(connection))
 
     async def check_ready(self) -> None:
         """Check that the server has loaded its models, and does not stop.
@@ -88,7 +88,7 @@ class CallerClients:
 
     async def close(self) -> None:
         """Cancel running calls and disconnect."""
-        for backend in (self._health, *(lane.backend for lane in self._lanes)):
+        for backend in (self._health, *(channel.backend for channel in self._channels)):
             await backend.close()
 
 
