@@ -13,7 +13,6 @@ from starlette.routing import Route
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, NotFound
 from expertrag.http.console.routes import console_routes
-from expertrag.http.door import Door
 from expertrag.http.errors import body_of, response_of, unexpected
 from expertrag.http.mcp_route import McpRoute
 from expertrag.http.middleware import Holding, HostCheck, RequestIds
@@ -22,6 +21,7 @@ from expertrag.http.openai.chat import chat
 from expertrag.http.openai.embeddings import embeddings
 from expertrag.http.openai.models import model, models
 from expertrag.http.openai.responses import responses
+from expertrag.http.state import HttpState
 
 _PARAMS = {
     "/v1/chat/completions": chat_request.PARAMS,
@@ -31,7 +31,7 @@ _PARAMS = {
 """Names of our fields, by path."""
 
 
-def http_app(door: Door, hosts: Collection[str] | None) -> Starlette:
+def http_app(shared: HttpState, hosts: Collection[str] | None) -> Starlette:
     """Return the app.
 
     :param hosts: names of the server besides those of the loopback; None accepts any.
@@ -39,7 +39,7 @@ def http_app(door: Door, hosts: Collection[str] | None) -> Starlette:
     middleware = [Middleware(RequestIds), Middleware(Holding)]
     if hosts is not None:
         middleware.append(Middleware(HostCheck, hosts=hosts))
-    mcp = McpRoute(door, hosts)
+    mcp = McpRoute(shared, hosts)
     app = Starlette(
         lifespan=lambda _: mcp.running(),
         routes=[
@@ -59,13 +59,13 @@ def http_app(door: Door, hosts: Collection[str] | None) -> Starlette:
             Exception: _failed,
         },
     )
-    app.state.door = door
+    app.state.shared = shared
     return app
 
 
 async def health(request: Request) -> Response:
     """Tell whether the server has loaded its models; needs no token."""
-    await Door.of(request).clients.check_ready()
+    await HttpState.of(request).clients.check_ready()
     return JSONResponse({"status": "ok"})
 
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from expertrag.api.errors import Cancelled, InvalidArgument, Overloaded
-from expertrag.http.door import Door
 from expertrag.http.errors import invalid_body
+from expertrag.http.state import HttpState
 from expertrag.service.inflight import InFlight
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -41,11 +41,11 @@ async def read_body(request: Request, kind: type[M]) -> M:
             reason="INVALID_CONTENT_TYPE",
             metadata={"field": "content-type"},
         )
-    door = Door.of(request)
-    caller = door.caller(request)
+    shared = HttpState.of(request)
+    caller = shared.caller(request)
     sender = caller.known_id or (request.client.host if request.client else "")
-    received = partial(_received, request, door.in_flight)
-    data = await door.in_flight.receive(sender, received)
+    received = partial(_received, request, shared.in_flight)
+    data = await shared.in_flight.receive(sender, received)
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:

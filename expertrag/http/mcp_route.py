@@ -9,20 +9,20 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from expertrag.http.door import Door
+from expertrag.http.state import HttpState
 from expertrag.mcp import LOOPBACK, McpEndpoint, mcp_server
 
 
 class McpRoute:
     """Serves MCP while ``running`` is entered; a caller needs a token wherever calls need one."""
 
-    def __init__(self, door: Door, hosts: Collection[str] | None) -> None:
-        """Serve the callers of ``door``.
+    def __init__(self, shared: HttpState, hosts: Collection[str] | None) -> None:
+        """Serve the callers of ``shared``.
 
         :param hosts: names of the server besides those of the loopback; None accepts any.
         """
-        self._door = door
-        server = mcp_server(door.client, writes=door.allow_writes, base_url_of=door.base_url)
+        self._shared = shared
+        server = mcp_server(shared.client, writes=shared.allow_writes, base_url_of=shared.base_url)
         self._endpoint = McpEndpoint(server, hosts=None if hosts is None else (*LOOPBACK, *hosts))
 
     @property
@@ -39,5 +39,5 @@ class McpRoute:
 
         :raises Unauthenticated: the token is missing, or not accepted.
         """
-        self._door.caller(Request(scope))
+        self._shared.caller(Request(scope))
         await self._endpoint(scope, receive, send)

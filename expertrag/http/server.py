@@ -16,8 +16,8 @@ import uvicorn
 from expertrag.config import Config
 from expertrag.http.app import http_app
 from expertrag.http.clients import CallerClients
-from expertrag.http.door import Door
 from expertrag.http.protocol import PunctualProtocol
+from expertrag.http.state import HttpState
 from expertrag.service.address import Address
 from expertrag.service.server import authenticator_of
 from expertrag.service.transport import check_exposure, is_local, server_context
@@ -74,7 +74,7 @@ class HttpServer:
         self._address.check_free()
         service = self._config.service
         self._clients = CallerClients(grpc_address)
-        door = Door(
+        shared = HttpState(
             self._clients,
             authenticator_of(self._config),
             service.max_deadline_s,
@@ -83,7 +83,7 @@ class HttpServer:
         hosts = [host.strip().lower() for host in service.http_host.split(",") if host.strip()]
         local = is_local(self._address)
         settings = uvicorn.Config(
-            http_app(door, hosts if local else None),
+            http_app(shared, hosts if local else None),
             log_config=None,
             access_log=False,
             server_header=False,

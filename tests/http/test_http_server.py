@@ -371,7 +371,7 @@ def test_bodies_together_are_bounded(start_http: StartHttp, open_pipeline: OpenP
     served = start_http(lambda: open_pipeline(PacedGenerator(step_s=0.05, words=10)))
     assert served.http._server is not None
     app: Any = served.http._server.config.app
-    in_flight = app.state.door.in_flight
+    in_flight = app.state.shared.in_flight
     in_flight._most = 2**20
     with ExitStack() as stack:
         for _ in range(8):

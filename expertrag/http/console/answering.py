@@ -21,17 +21,17 @@ from expertrag.api.types import (
 from expertrag.http.body import read_body
 from expertrag.http.console.bodies import Asked, Question, Rated, Searched
 from expertrag.http.console.replies import private
-from expertrag.http.door import Door
 from expertrag.http.hangup import unless_hung_up
 from expertrag.http.sse import event, stream_of
+from expertrag.http.state import HttpState
 
 
 async def answer(request: Request) -> Response:
     """Answer a question as events: gate, passages, delta*, citation*, usage, done, or error."""
     asked = await read_body(request, Asked)
-    door = Door.of(request)
-    client = door.client(request, asked.collection)
-    events = client.stream(asked.question, timeout=door.answer_s, **asked.options())
+    shared = HttpState.of(request)
+    client = shared.client(request, asked.collection)
+    events = client.stream(asked.question, timeout=shared.answer_s, **asked.options())
     opened = stream_of(_named(events), request.state.request_id, error_name="error")
     return await unless_hung_up(request, opened)
 
@@ -39,7 +39,7 @@ async def answer(request: Request) -> Response:
 async def decide(request: Request) -> Response:
     """Return the gate's decision on a question."""
     asked = await read_body(request, Question)
-    client = Door.of(request).client(request, asked.collection)
+    client = HttpState.of(request).client(request, asked.collection)
     return private(
         await client.decide(
             asked.question, mode=asked.mode, threshold=asked.threshold, history=asked.turns()
@@ -50,7 +50,7 @@ async def decide(request: Request) -> Response:
 async def retrieve(request: Request) -> Response:
     """Return the passages that a search finds."""
     asked = await read_body(request, Searched)
-    client = Door.of(request).client(request, asked.collection)
+    client = HttpState.of(request).client(request, asked.collection)
     return private(
         await client.retrieve(asked.query, k=asked.k, filter=asked.filter, mode=asked.mode)
     )
@@ -59,7 +59,7 @@ async def retrieve(request: Request) -> Response:
 async def feedback(request: Request) -> Response:
     """Store feedback on an answer."""
     rated = await read_body(request, Rated)
-    client = Door.of(request).client(request, rated.collection)
+    client = HttpState.of(request).client(request, rated.collection)
     await client.feedback(
         rated.answer_id,
         helpful=rated.helpful,

@@ -8,25 +8,25 @@ from starlette.responses import Response
 from expertrag.http.body import read_body
 from expertrag.http.console.bodies import Counted, Doubted, Replayed
 from expertrag.http.console.replies import private
-from expertrag.http.door import Door
+from expertrag.http.state import HttpState
 
 
 async def replay(request: Request) -> Response:
     """Replay the decisions of a collection under another threshold."""
     asked = await read_body(request, Replayed)
-    decisions = Door.of(request).client(request, asked.collection).decisions
+    decisions = HttpState.of(request).client(request, asked.collection).decisions
     return private(await decisions.replay(threshold=asked.threshold, target_rate=asked.target_rate))
 
 
 async def questions(request: Request) -> Response:
     """List questions of the log to label."""
     asked = await read_body(request, Doubted)
-    decisions = Door.of(request).client(request, asked.collection).decisions
+    decisions = HttpState.of(request).client(request, asked.collection).decisions
     return private(await decisions.questions(limit=asked.limit))
 
 
 async def experts(request: Request) -> Response:
     """Count the decisions by domain, expert and time."""
     asked = await read_body(request, Counted)
-    decisions = Door.of(request).client(request, asked.collection).decisions
+    decisions = HttpState.of(request).client(request, asked.collection).decisions
     return private(await decisions.experts(periods=asked.periods))

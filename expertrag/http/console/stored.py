@@ -8,32 +8,32 @@ from starlette.responses import Response
 from expertrag.http.body import read_body
 from expertrag.http.console.bodies import Body, Deletion, Listed, Opened, OpenedChunks, Upload
 from expertrag.http.console.replies import private
-from expertrag.http.door import Door
+from expertrag.http.state import HttpState
 
 
 async def info(request: Request) -> Response:
     """Describe the server, and tell whether it accepts writes."""
-    door = Door.of(request)
-    server = await door.client(request).info()
-    return private({"server": server, "writes": door.allow_writes})
+    shared = HttpState.of(request)
+    server = await shared.client(request).info()
+    return private({"server": server, "writes": shared.allow_writes})
 
 
 async def collections(request: Request) -> Response:
     """List the collections that the caller may name."""
-    found = await Door.of(request).client(request).collections()
+    found = await HttpState.of(request).client(request).collections()
     return private({"collections": found})
 
 
 async def stats(request: Request) -> Response:
     """Describe the store of a collection."""
     asked = await read_body(request, Body)
-    return private(await Door.of(request).client(request, asked.collection).stats())
+    return private(await HttpState.of(request).client(request, asked.collection).stats())
 
 
 async def listed(request: Request) -> Response:
     """Return a page of documents."""
     asked = await read_body(request, Listed)
-    documents = Door.of(request).client(request, asked.collection).documents
+    documents = HttpState.of(request).client(request, asked.collection).documents
     return private(
         await documents.list(
             filter=asked.filter,
@@ -47,14 +47,14 @@ async def listed(request: Request) -> Response:
 async def text(request: Request) -> Response:
     """Return the text of a document, or of a range of its characters."""
     asked = await read_body(request, Opened)
-    documents = Door.of(request).client(request, asked.collection).documents
+    documents = HttpState.of(request).client(request, asked.collection).documents
     return private(await documents.get(asked.id, start=asked.start, end=asked.end))
 
 
 async def chunks(request: Request) -> Response:
     """Return a page of the chunks of a document."""
     asked = await read_body(request, OpenedChunks)
-    documents = Door.of(request).client(request, asked.collection).documents
+    documents = HttpState.of(request).client(request, asked.collection).documents
     return private(
         await documents.chunks(asked.id, page_size=asked.page_size, page_token=asked.page_token)
     )
@@ -63,11 +63,11 @@ async def chunks(request: Request) -> Response:
 async def upsert(request: Request) -> Response:
     """Add or replace documents."""
     sent = await read_body(request, Upload)
-    client = Door.of(request).client(request, sent.collection)
+    client = HttpState.of(request).client(request, sent.collection)
     return private(await client.upsert([each.document() for each in sent.documents]))
 
 
 async def delete(request: Request) -> Response:
     """Delete documents."""
     asked = await read_body(request, Deletion)
-    return private(await Door.of(request).client(request, asked.collection).delete(asked.ids))
+    return private(await HttpState.of(request).client(request, asked.collection).delete(asked.ids))

@@ -14,13 +14,13 @@ from starlette.responses import JSONResponse, Response
 
 from expertrag.api.folding import afold
 from expertrag.api.types import Answer, AnswerEvent
-from expertrag.http.door import Door
 from expertrag.http.errors import Params
 from expertrag.http.hangup import unless_hung_up
 from expertrag.http.openai.citations import Cited, cited, document_url
 from expertrag.http.openai.model_names import NamedModel, naming_models
 from expertrag.http.openai.options import Sampled
 from expertrag.http.sse import stream_of
+from expertrag.http.state import HttpState
 
 
 class Form(ABC):
@@ -56,9 +56,9 @@ class Form(ABC):
 async def respond(request: Request, asked: Sampled, form: Form) -> Response:
     """Answer a request, whole or as a stream."""
     question, options = asked.question()
-    door = Door.of(request)
-    client = door.client(request, NamedModel.of(asked.model).collection)
-    events = naming_models(client.stream(question, timeout=door.answer_s, **options), asked.model)
+    shared = HttpState.of(request)
+    client = shared.client(request, NamedModel.of(asked.model).collection)
+    events = naming_models(client.stream(question, timeout=shared.answer_s, **options), asked.model)
     if asked.stream:
         request_id = request.state.request_id
         opened = stream_of(form.events(events), request_id, form.params, form.error_name)

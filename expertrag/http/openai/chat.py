@@ -21,11 +21,11 @@ from expertrag.api.types import (
     Usage,
 )
 from expertrag.http.body import read_body
-from expertrag.http.door import Door
 from expertrag.http.openai.answering import Form, respond
 from expertrag.http.openai.chat_request import PARAMS, ChatRequest
 from expertrag.http.openai.extension import extension_of
 from expertrag.http.sse import event
+from expertrag.http.state import HttpState
 
 DONE = "data: [DONE]\n\n"
 
@@ -33,7 +33,7 @@ DONE = "data: [DONE]\n\n"
 async def chat(request: Request) -> Response:
     """Answer a conversation."""
     asked = await read_body(request, ChatRequest)
-    return await respond(request, asked, _Form(asked, Door.of(request).base_url(request)))
+    return await respond(request, asked, _Form(asked, HttpState.of(request).base_url(request)))
 
 
 class _Form(Form):

@@ -17,10 +17,10 @@ from expertrag.api.types import Role
 from expertrag.api.validation import MAX_BATCH
 from expertrag.client.aclient import AsyncClient
 from expertrag.http.body import read_body
-from expertrag.http.door import Door
 from expertrag.http.hangup import unless_hung_up
 from expertrag.http.openai.model_names import NamedModel, naming_model
 from expertrag.http.openai.options import refuse
+from expertrag.http.state import HttpState
 
 MAX_INPUTS = 2_048
 """Texts of a request, as in OpenAI's API; they are embedded ``MAX_BATCH`` at a time."""
@@ -52,7 +52,7 @@ async def embeddings(request: Request) -> Response:
     """Encode texts."""
     asked = await read_body(request, EmbeddingsRequest)
     texts = asked.texts()
-    client = Door.of(request).client(request, NamedModel.of(asked.model).collection)
+    client = HttpState.of(request).client(request, NamedModel.of(asked.model).collection)
     with naming_model(asked.model):
         work = _embedded(client, texts, asked.input_type or "document")
         vectors = await unless_hung_up(request, work)

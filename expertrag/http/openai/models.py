@@ -7,8 +7,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from expertrag.http.door import Door
 from expertrag.http.openai.model_names import MODES, NamedModel, unknown_model
+from expertrag.http.state import HttpState
 
 
 async def models(request: Request) -> Response:
@@ -26,11 +26,11 @@ async def model(request: Request) -> Response:
 
 
 async def _models(request: Request) -> list[dict[str, Any]]:
-    door = Door.of(request)
-    door.caller(request)
-    found = await door.client(request).collections()
+    shared = HttpState.of(request)
+    shared.caller(request)
+    found = await shared.client(request).collections()
     named = [NamedModel(collection.name, mode).name for collection in found for mode in MODES]
     return [
-        {"id": name, "object": "model", "created": door.opened, "owned_by": "expertrag"}
+        {"id": name, "object": "model", "created": shared.opened, "owned_by": "expertrag"}
         for name in named
     ]

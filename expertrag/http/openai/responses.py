@@ -20,11 +20,11 @@ from expertrag.api.types import (
     GateEvent,
 )
 from expertrag.http.body import read_body
-from expertrag.http.door import Door
 from expertrag.http.openai.answering import Form, respond
 from expertrag.http.openai.extension import extension_of
 from expertrag.http.openai.responses_request import PARAMS, ResponsesRequest
 from expertrag.http.sse import event
+from expertrag.http.state import HttpState
 
 _PLACE = {"output_index": 0, "content_index": 0}
 
@@ -32,7 +32,7 @@ _PLACE = {"output_index": 0, "content_index": 0}
 async def responses(request: Request) -> Response:
     """Answer a conversation."""
     asked = await read_body(request, ResponsesRequest)
-    return await respond(request, asked, _Form(asked, Door.of(request).base_url(request)))
+    return await respond(request, asked, _Form(asked, HttpState.of(request).base_url(request)))
 
 
 class _Form(Form):

@@ -15,7 +15,7 @@ from expertrag.service.inflight import InFlight
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class HttpState:
     """The clients of callers, and limits.
 
     ``answer_s``: seconds that an answer may take. ``in_flight``: bodies that are being received,
@@ -30,10 +30,10 @@ class Door:
     opened: int = field(default_factory=lambda: int(time()))
 
     @classmethod
-    def of(cls, request: Request) -> Door:
-        """Return that of the app which serves a request."""
-        door: Door = request.app.state.door
-        return door
+    def of(cls, request: Request) -> HttpState:
+        """Return the state of the app that serves a request."""
+        shared: HttpState = request.app.state.shared
+        return shared
 
     def caller(self, request: Request) -> Caller:
         """Return who sent a request, before its body is received.
