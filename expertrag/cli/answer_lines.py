@@ -8,10 +8,10 @@ from enum import IntEnum
 
 import click
 
+from expertrag.api.citing import best_by_passage, quoted
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
-    Citation,
     GateAction,
     GateDecision,
     GateEvent,
@@ -59,28 +59,18 @@ def source_lines(answer: Answer) -> Iterator[str]:
     if answer.unsupported_reason:
         label = "Withheld, not supported" if answer.abstained else "Not supported"
         yield f"{label}: {one_line(answer.unsupported_reason)}"
-    cited = sorted(_best(answer.citations).items())
-    for rank, citation in cited:
+    cited = best_by_passage(answer.citations)
+    for rank, citation in cited.items():
         if 1 <= rank <= len(answer.passages):
             passage = answer.passages[rank - 1]
             origin = origin_of(passage, citation.page)
             yield f"Source [{rank}]: {origin}, support {citation.score:.2f}"
-            quoted = passage.text[citation.start - passage.start : citation.end - passage.start]
-            yield f"  \u201c{snippet(quoted)}\u201d"
+            yield f"  \u201c{snippet(quoted(citation, passage))}\u201d"
     if answer.passages and not cited and answer.support is not None:
         yield f"Sources: none of the {len(answer.passages)} passages supports a sentence"
     if answer.p_sufficient is not None:
         asked = " (STRICT requires 0.50)" if answer.decision.mode is GateMode.STRICT else ""
         yield f"Passages: hold the answer with probability {answer.p_sufficient:.2f}{asked}"
-
-
-def _best(citations: Iterable[Citation]) -> dict[int, Citation]:
-    """Return the citation of the highest score by the rank of its passage."""
-    best: dict[int, Citation] = {}
-    for citation in citations:
-        if citation.passage not in best or citation.score > best[citation.passage].score:
-            best[citation.passage] = citation
-    return best
 
 
 def decision_lines(decision: GateDecision, *, brief: bool = False) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
+from expertrag.api.validation import invalid
 
 Params = Mapping[str, str]
 """Names of our fields in a request of the API that was called."""
@@ -85,16 +86,11 @@ def unexpected(error: Exception, request_id: str) -> ServerError:
 def invalid_body(error: ValidationError) -> InvalidArgument:
     """Return the error for a body that lacks a field, or has one of the wrong type."""
     if error.error_count() > _MOST_ERRORS:  # a list of them would take seconds
-        return InvalidArgument(
-            f"body: has {error.error_count():,} errors, such as unknown fields; see the API",
-            reason="INVALID_FIELD",
-            metadata={"field": "body"},
-        )
+        count = error.error_count()
+        return invalid("body", f"has {count:,} errors, such as unknown fields; see the API")
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"] if not _is_branch(part)) or "body"
-    return InvalidArgument(
-        f"{field}: {first['msg']}", reason="INVALID_FIELD", metadata={"field": field}
-    )
+    return invalid(field, first["msg"])
 
 
 def _is_branch(part: int | str) -> bool:

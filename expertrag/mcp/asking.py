@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, with_config
 
+from expertrag.api.citing import quoted
 from expertrag.api.folding import AnswerFolder
 from expertrag.api.types import (
     Answer,
@@ -177,7 +178,7 @@ def _sentence(answer: Answer, citation: Citation) -> CitedSentence:
     return CitedSentence(
         sentence=answer.text[citation.answer_start : citation.answer_end],
         source=citation.passage,
-        quote=passage.text[citation.start - passage.start : citation.end - passage.start],
+        quote=quoted(citation, passage),
         start=citation.start,
         end=citation.end,
         page=citation.page,

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from expertrag.api.citing import document_url
 from expertrag.api.documents import DocumentText
-from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.api.errors import Conflict
+from expertrag.api.validation import invalid
 
 if TYPE_CHECKING:
     from expertrag.client import AsyncClient
@@ -34,7 +36,7 @@ class DocumentLinks:
         """
         if not self.base_url:
             return source if source.startswith(("https://", "http://")) else ""
-        return f"{self.base_url.rstrip('/')}/#/document?id={quote(document_id, safe='')}"
+        return document_url(self.base_url, document_id)
 
 
 def uri_of(document_id: str) -> str:
@@ -53,10 +55,8 @@ def id_of(uri: str) -> str:
     except UnicodeDecodeError:
         document_id = ""
     if encoded == uri or not document_id:
-        raise InvalidArgument(
-            f"uri: is not the URI of a document; write {URI_TEMPLATE} with the id percent-encoded",
-            reason="INVALID_FIELD",
-            metadata={"field": "uri"},
+        raise invalid(
+            "uri", f"is not the URI of a document; write {URI_TEMPLATE} with the id percent-encoded"
         )
     return document_id
 

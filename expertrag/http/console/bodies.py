@@ -132,7 +132,7 @@ class Replayed(Body):
     target_rate: float | None = None
 
 
-class Doubted(Body):
+class QuestionsWanted(Body):
     """How many questions of the audit log to list."""
 
     limit: int = 50

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from expertrag.http.body import read_body
-from expertrag.http.console.bodies import Counted, Doubted, Replayed
+from expertrag.http.console.bodies import Counted, QuestionsWanted, Replayed
 from expertrag.http.console.replies import private
 from expertrag.http.state import HttpState
 
@@ -20,7 +20,7 @@ async def replay(request: Request) -> Response:
 
 async def questions(request: Request) -> Response:
     """List questions of the log to label."""
-    asked = await read_body(request, Doubted)
+    asked = await read_body(request, QuestionsWanted)
     decisions = HttpState.of(request).client(request, asked.collection).decisions
     return private(await decisions.questions(limit=asked.limit))
 

@@ -6,17 +6,17 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from functools import partial
 from typing import Any, ClassVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from expertrag.api.citing import document_url
 from expertrag.api.folding import afold
-from expertrag.api.types import Answer, AnswerEvent
+from expertrag.api.types import Answer, AnswerEvent, Citation
 from expertrag.http.errors import Params
 from expertrag.http.hangup import unless_hung_up
-from expertrag.http.openai.citations import Cited, cited, document_url
+from expertrag.http.openai.citations import Cited, cited
 from expertrag.http.openai.model_names import NamedModel, naming_models
 from expertrag.http.openai.options import Sampled
 from expertrag.http.sse import stream_of
@@ -37,7 +37,8 @@ class Form(ABC):
         :param base_url: address by which the caller has reached the server.
         """
         self._model = asked.model
-        self._url = partial(document_url, base_url, NamedModel.of(asked.model).collection)
+        self._base_url = base_url
+        self._collection = NamedModel.of(asked.model).collection
         self._markers = asked.form is None or asked.form.type == "text"
         self._created = int(time.time())
 
@@ -51,6 +52,10 @@ class Form(ABC):
 
     def _cited(self, answer: Answer) -> Cited:
         return cited(answer, self._url, markers=self._markers)
+
+    def _url(self, citation: Citation) -> str:
+        span = citation.start, citation.end
+        return document_url(self._base_url, citation.document_id, self._collection, span)
 
 
 async def respond(request: Request, asked: Sampled, form: Form) -> Response:

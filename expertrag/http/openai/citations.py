@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
-from expertrag.api.types import Answer, Citation, FinishReason
+from expertrag.api.citing import best_by_passage
+from expertrag.api.types import Answer, Citation
 
 _MARKERS = re.compile(r"(?:\s*\[\d+\])+\s*$")
 
@@ -32,15 +32,10 @@ def cited(answer: Answer, url: Url, *, markers: bool = True) -> Cited:
     :param url: returns the address of a citation's source.
     :param markers: whether markers may be added; without them, an annotation covers the sentence.
     """
-    best: dict[int, Citation] = {}
-    for citation in answer.citations:
-        if citation.passage not in best or citation.score > best[citation.passage].score:
-            best[citation.passage] = citation
-    if answer.finish_reason is FinishReason.ABSTAINED:
-        best = {}
+    best = {} if answer.abstained else best_by_passage(answer.citations)
     text, added, annotations = answer.text, "", []
     found = _MARKERS.search(text) if markers else None
-    for rank, citation in sorted(best.items()):
+    for rank, citation in best.items():
         start, end = citation.answer_start, citation.answer_end
         if markers:
             marker = f"[{rank}]"
@@ -51,15 +46,6 @@ def cited(answer: Answer, url: Url, *, markers: bool = True) -> Cited:
             start, end = place, place + len(marker)
         annotations.append(_annotation(answer, citation, start, end, url(citation)))
     return Cited(added, annotations)
-
-
-def document_url(base: str, collection: str, citation: Citation) -> str:
-    """Return the address of the console's view of a document, at the span of a citation."""
-    about: dict[str, str | int] = {"id": citation.document_id}
-    if collection:
-        about["collection"] = collection
-    about |= {"start": citation.start, "end": citation.end}
-    return f"{base}/#/document?{urlencode(about)}"
 
 
 def _annotation(answer: Answer, citation: Citation, start: int, end: int, url: str) -> Any:

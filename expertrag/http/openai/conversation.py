@@ -56,27 +56,30 @@ def conversation_of(messages: Sequence[Message], field: str) -> Conversation:
             case "assistant":
                 turns.append(Turn.assistant(text))
             case _:
-                raise _invalid(field, f"has a message of the role {message.role!r:.40}; ")
+                raise unsupported(field, f"has a message of the role {message.role!r:.40}; ")
     if not turns or messages[-1].role != "user":
-        raise _invalid(field, "does not end with a message of the user; ", "end with the question")
+        raise unsupported(
+            field, "does not end with a message of the user; ", "end with the question"
+        )
     earlier = [turn for turn in turns[:-1] if turn.text.strip()]
     return Conversation(turns[-1].text, latest(earlier), "\n\n".join(filter(None, instructions)))
 
 
 def _text(message: Message, field: str) -> str:
     if message.tool_calls:
-        raise _invalid(field, "has calls of tools; ")
+        raise unsupported(field, "has calls of tools; ")
     if message.content is None or isinstance(message.content, str):
         return message.content or ""
     for part in message.content:
         if part.type not in _TEXTS:
-            raise _invalid(field, f"has a part of the type {part.type!r:.40}; ")
+            raise unsupported(field, f"has a part of the type {part.type!r:.40}; ")
     return "".join(part.text or "" for part in message.content)
 
 
-def _invalid(
+def unsupported(
     field: str, what: str, cure: str = "send texts of system, user and assistant"
 ) -> InvalidArgument:
+    """Return the error for a message that is not supported."""
     return InvalidArgument(
         f"{field}: {what}{cure}", reason="UNSUPPORTED_MESSAGE", metadata={"field": field}
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Constraint
+from expertrag.api.validation import invalid
 
 
 class JsonSchema(BaseModel):
@@ -38,11 +38,7 @@ def constraint_of(asked: TextFormat | None, field: str) -> Constraint | None:
             assert asked is not None
             schema = asked.body if asked.json_schema is None else asked.json_schema.body
             if schema is None:
-                raise _invalid(field, "has no schema; add one, or use json_object")
+                raise invalid(field, "has no schema; add one, or use json_object")
             return Constraint(json_schema=schema)
         case other:
-            raise _invalid(field, f"has the type {other!r:.40}; use text or json_schema")
-
-
-def _invalid(field: str, message: str) -> InvalidArgument:
-    return InvalidArgument(f"{field}: {message}", reason="INVALID_FIELD", metadata={"field": field})
+            raise invalid(field, f"has the type {other!r:.40}; use text or json_schema")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from abc import ABC, abstractmethod
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,7 +48,7 @@ class Extension(BaseModel):
         return self.model_dump(exclude_none=True)
 
 
-class Sampled(BaseModel):
+class Sampled(BaseModel, ABC):
     """A question, and how to answer it: what both APIs have."""
 
     model: str
@@ -58,16 +59,16 @@ class Sampled(BaseModel):
     expertrag: Extension | None = None
 
     @property
+    @abstractmethod
     def form(self) -> TextFormat | None:
         """The form of the text; None for any."""
-        return None
 
+    @abstractmethod
     def question(self) -> tuple[str, dict[str, Any]]:
         """Return the question, and the options of ``AsyncClient.answer``.
 
         :raises InvalidArgument: a field is wrong, or not supported.
         """
-        raise NotImplementedError
 
     def sampling(self, seed: int | None) -> dict[str, Any]:
         """Return options of the sampling; without a seed, each sampled answer has its own."""

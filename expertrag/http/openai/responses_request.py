@@ -6,9 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from expertrag.api.errors import InvalidArgument
 from expertrag.http.body import Items
-from expertrag.http.openai.conversation import Message, Part, conversation_of
+from expertrag.http.openai.conversation import Message, Part, conversation_of, unsupported
 from expertrag.http.openai.formats import TextFormat, constraint_of
 from expertrag.http.openai.model_names import NamedModel
 from expertrag.http.openai.options import Int32, Sampled, refuse
@@ -74,11 +73,7 @@ class ResponsesRequest(Sampled):
             return [Message(role="user", content=self.input)]
         for item in self.input:
             if item.type != "message":
-                raise InvalidArgument(
-                    f"input: has an item of the type {item.type!r:.40}; send messages",
-                    reason="UNSUPPORTED_MESSAGE",
-                    metadata={"field": "input"},
-                )
+                raise unsupported("input", f"has an item of the type {item.type!r:.40}; ")
         return [Message(role=item.role, content=item.content) for item in self.input]
 
     def _check(self) -> None:
