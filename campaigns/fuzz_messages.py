@@ -198,6 +198,14 @@ MAKERS: Mapping[str, tuple[int, Callable[[random.Random], Message]]] = {
             id=_id(rng), page_token=rng.choice(PAGE_TOKENS), collection=_collection(rng)
         ),
     ),
+    "DocumentService/ListSkipped": (
+        4,
+        lambda rng: document_pb2.ListSkippedRequest(
+            page_size=rng.choice((None, 1, 3)),
+            page_token=rng.choice(PAGE_TOKENS),
+            collection=_collection(rng),
+        ),
+    ),
     "IndexService/Upsert": (
         2,
         lambda rng: index_pb2.UpsertRequest(

@@ -17,6 +17,8 @@ from expertrag.api.documents import (
     DocumentOrder,
     DocumentPage,
     DocumentText,
+    SkippedFile,
+    SkippedPage,
 )
 from expertrag.api.errors import (
     Cancelled,
@@ -128,6 +130,8 @@ __all__ = [
     "SearchMode",
     "ServerError",
     "ServerInfo",
+    "SkippedFile",
+    "SkippedPage",
     "Tls",
     "TokenLogprob",
     "TopLogprob",

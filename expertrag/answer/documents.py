@@ -1,4 +1,4 @@
-"""Opens the documents of a store: lists of them, their texts and their chunks."""
+"""Opens the documents of a store: lists of them, texts, chunks, and what was skipped."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from expertrag.api.documents import (
     GetDocumentRequest,
     ListChunksRequest,
     ListDocumentsRequest,
+    ListSkippedRequest,
+    SkippedFile,
+    SkippedPage,
 )
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag_index.filters import canonical
@@ -83,6 +86,26 @@ def list_chunks(index: Index, request: ListChunksRequest) -> ChunkPage:
     return ChunkPage(chunks, token, index.generation)
 
 
+def list_skipped(index: Index, request: ListSkippedRequest) -> SkippedPage:
+    """Return a page of what was skipped when the sources of a store were last read.
+
+    :raises InvalidArgument: the size of the page is out of range, or the token is of another list.
+    """
+    validation.check_list_skipped(request)
+    listed = _name_of("skipped")
+    after = _skipped(request.page_token, listed) if request.page_token else None
+    found = index.catalog.skipped(after, request.page_size + 1)
+    sizes = (len("".join(_texts(file)).encode()) for file in found)
+    page = found[: _fitting(sizes, request.page_size)]
+    more = len(page) < len(found)
+    token = _token(listed, page[-1].notice, *_texts(page[-1])) if more else ""
+    return SkippedPage(tuple(page), token, index.catalog.count_skipped())
+
+
+def _texts(file: SkippedFile) -> tuple[str, str, str, str]:
+    return file.source, file.document_id, file.reason, file.cure
+
+
 def _existing(index: Index, document_id: str) -> DocumentInfo:
     stored = index.catalog.document(document_id)
     if stored is None:
@@ -144,6 +167,13 @@ def _ordinal(token: str, listed: str) -> int:
     match _parts(token, listed):
         case [int() as ordinal] if 0 <= ordinal < 2**31:
             return ordinal
+    raise _not_of_this_list()
+
+
+def _skipped(token: str, listed: str) -> SkippedFile:
+    match _parts(token, listed):
+        case [bool() as notice, str() as a, str() as b, str() as c, str() as d]:
+            return SkippedFile(notice, a, b, c, d)
     raise _not_of_this_list()
 
 

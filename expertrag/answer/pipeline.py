@@ -45,6 +45,8 @@ from expertrag.api.documents import (
     GetDocumentRequest,
     ListChunksRequest,
     ListDocumentsRequest,
+    ListSkippedRequest,
+    SkippedPage,
 )
 from expertrag.api.rerank import RerankRequest, RerankResult
 from expertrag.api.turns import Turn
@@ -268,6 +270,11 @@ class Pipeline:
         """Return a page of a document's chunks."""
         with translated_errors(), self._leased() as view:
             return documents.list_chunks(view.index, request)
+
+    def list_skipped(self, request: ListSkippedRequest) -> SkippedPage:
+        """Return a page of what was skipped when the sources of the store were last read."""
+        with translated_errors(), self._leased() as view:
+            return documents.list_skipped(view.index, request)
 
     def upsert(self, documents: Iterable[DocumentInput]) -> UpdateReport:
         """Add or replace documents as one new generation, and serve it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from expertrag_index.listing import DocumentInfo, DocumentOrder
+from expertrag_index.listing import DocumentInfo, DocumentOrder, SkippedFile
 
 __all__ = [
     "ChunkPage",
@@ -17,6 +17,9 @@ __all__ = [
     "GetDocumentRequest",
     "ListChunksRequest",
     "ListDocumentsRequest",
+    "ListSkippedRequest",
+    "SkippedFile",
+    "SkippedPage",
 ]
 
 
@@ -44,6 +47,14 @@ class ListChunksRequest:
     """Which page of the chunks of a document; an empty ``page_token`` asks for the first."""
 
     id: str
+    page_size: int = 100
+    page_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListSkippedRequest:
+    """Which page of what was skipped; an empty ``page_token`` asks for the first."""
+
     page_size: int = 100
     page_token: str = ""
 
@@ -97,3 +108,15 @@ class ChunkPage:
     chunks: tuple[DocumentChunk, ...]
     next_page_token: str
     generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedPage:
+    """A page of what was skipped when the sources of a store were last read; losses come first.
+
+    ``total`` counts the files of all pages; ``next_page_token`` is empty on the last page.
+    """
+
+    files: tuple[SkippedFile, ...]
+    next_page_token: str
+    total: int

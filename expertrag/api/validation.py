@@ -11,7 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
-from expertrag.api.documents import GetDocumentRequest, ListChunksRequest, ListDocumentsRequest
+from expertrag.api.documents import (
+    GetDocumentRequest,
+    ListChunksRequest,
+    ListDocumentsRequest,
+    ListSkippedRequest,
+)
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.rerank import RerankRequest
 from expertrag.api.turns import MAX_HISTORY_BYTES, MAX_TURNS, Turn, TurnRole
@@ -92,6 +97,11 @@ def check_get_document(request: GetDocumentRequest) -> None:
 def check_list_chunks(request: ListChunksRequest) -> None:
     """Check the id and the size of the page."""
     check_text("id", request.id)
+    _check_page_size(request.page_size)
+
+
+def check_list_skipped(request: ListSkippedRequest) -> None:
+    """Check the size of the page."""
     _check_page_size(request.page_size)
 
 

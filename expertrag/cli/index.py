@@ -40,7 +40,7 @@ from expertrag.config import Config
 if TYPE_CHECKING:
     from expertrag.api.types import IndexStats
     from expertrag_index.build import IndexWriter
-    from expertrag_index.types import BuildReport, Document, Group, LoadFailure
+    from expertrag_index.types import Group, LoadFailure
     from expertrag_retriever.rerank.estimate import RerankEstimate
 
 LOCK_WAIT_S = 30.0
@@ -49,8 +49,6 @@ LOCK_WAIT_S = 30.0
 _SHOWN_GROUPS = 20
 _MUCH = 0.1
 """Share of non-English text from which a build prints a note."""
-
-Update = Callable[["IndexWriter", Iterator["Document"], list["LoadFailure"]], "BuildReport"]
 
 
 @click.group()
@@ -78,7 +76,7 @@ def build(docs: tuple[Path, ...], out: Path, limits: Limits, config: Config, as_
     Run it again after a change or a crash: only new and changed text is embedded. Documents that
     are gone are removed, unless they could not be read this time.
     """
-    _update(docs, out, limits, config, as_json, lambda writer, *given: writer.build(*given))
+    _update(docs, out, limits, config, as_json, whole=True)
 
 
 @index.command()
@@ -96,7 +94,7 @@ def add(store: Path, docs: tuple[Path, ...], limits: Limits, config: Config, as_
     skipped.
     """
     _need_store(store)
-    _update(docs, store, limits, config, as_json, lambda writer, *given: writer.add(*given))
+    _update(docs, store, limits, config, as_json, whole=False)
 
 
 @index.command()
@@ -260,11 +258,13 @@ def _update(
     limits: Limits,
     config: Config,
     as_json: bool,
-    update: Update,
+    *,
+    whole: bool,
 ) -> None:
+    """Write the documents in ``docs``; a ``whole`` store then holds nothing else."""
     from expertrag_index.language import LanguageShare
     from expertrag_index.loaders import load
-    from expertrag_index.sources.built import claim_built, seen_in
+    from expertrag_index.sources.built import claim_built, keep_skipped, seen_in
 
     failures: list[LoadFailure] = []
     languages, sources = LanguageShare(), set[str]()
@@ -281,8 +281,10 @@ def _update(
         progress(in_bytes=("embed",)) as report,
         _writer(store, config, report) as writer,
     ):
-        done = update(writer, itertools.chain((first,), documents), failures)
+        write = writer.build if whole else writer.add
+        done = write(itertools.chain((first,), documents), failures)
         claim_built(store, docs, sources)
+        keep_skipped(store, done.failures, None if whole else docs, sources)
     _note_language(languages.other, store)
     if as_json:
         emit_json(done)

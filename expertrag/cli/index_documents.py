@@ -1,4 +1,4 @@
-"""``expertrag index list`` and ``index show``: the documents of a store."""
+"""``expertrag index list``, ``show`` and ``skipped``: what a store holds, and what it lacks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from expertrag.api.documents import (
     GetDocumentRequest,
     ListChunksRequest,
     ListDocumentsRequest,
+    ListSkippedRequest,
+    SkippedPage,
 )
 from expertrag.cli.options import filter_option, flag, json_flag, store_argument
 from expertrag.cli.output import note, print_found, printable
@@ -102,6 +104,35 @@ def show(
             rest = f"more with --start {found.end}" if cut else ""
     if rest and not as_json:
         note(rest)
+
+
+@click.command()
+@store_argument
+@_page_size_flag
+@_page_token_flag
+@json_flag
+def skipped(store: Path, page_size: int, page_token: str, as_json: bool) -> None:
+    """List the files that were skipped when the sources of a store were last read.
+
+    Each comes with the reason and what to do about it. Losses come first, then notes on files that
+    need not be in the store.
+    """
+    from expertrag.answer import documents
+    from expertrag_index.index import Index
+
+    with Index.open(store) as opened:
+        page = documents.list_skipped(opened, ListSkippedRequest(page_size, page_token))
+    print_found(page, as_json, _skipped_lines(page))
+    if page.next_page_token and not as_json:
+        note(f"more with --page-token {page.next_page_token}")
+
+
+def _skipped_lines(page: SkippedPage) -> Iterator[str]:
+    for file in page.files:
+        kind = "note" if file.notice else "skipped"
+        yield printable(f"{kind} {file.source}: {file.reason}; {file.cure}")
+    shown, total = len(page.files), page.total
+    yield f"{total:,} skipped" if shown == total else f"{shown:,} of {total:,} skipped"
 
 
 def _page_lines(page: DocumentPage) -> Iterator[str]:

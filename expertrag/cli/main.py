@@ -20,7 +20,7 @@ from expertrag.cli.gate import fit as fit_gate
 from expertrag.cli.gate import gate
 from expertrag.cli.gate_use import annotate, feedback, replay
 from expertrag.cli.index import index
-from expertrag.cli.index_documents import list_documents, show
+from expertrag.cli.index_documents import list_documents, show, skipped
 from expertrag.cli.index_sync import sync
 from expertrag.cli.index_upkeep import backup, compact, repair, restore, verify
 from expertrag.cli.index_watch import watch
@@ -57,7 +57,18 @@ for command in (ask, chat, completion, doctor, evaluation, gate, index, llm, mod
     cli.add_command(command)
 for command in (mcp, router, serve, tokens, train):
     cli.add_command(command)
-for command in (backup, compact, list_documents, repair, restore, show, sync, verify, watch):
+for command in (
+    backup,
+    compact,
+    list_documents,
+    repair,
+    restore,
+    show,
+    skipped,
+    sync,
+    verify,
+    watch,
+):
     index.add_command(command)
 for command in (annotate, feedback, replay):
     gate.add_command(command)

@@ -13,8 +13,10 @@ from expertrag.api.documents import (
     DocumentText,
     GetDocumentRequest,
     ListChunksRequest,
+    ListSkippedRequest,
+    SkippedPage,
 )
-from expertrag.client.operations import GET_DOCUMENT, LIST_CHUNKS, LIST_DOCUMENTS
+from expertrag.client.operations import GET_DOCUMENT, LIST_CHUNKS, LIST_DOCUMENTS, LIST_SKIPPED
 from expertrag.client.requests import DEFAULT_PAGE, DEFAULT_TIMEOUT_S, list_documents_request
 
 if TYPE_CHECKING:
@@ -92,3 +94,17 @@ class Documents:
         """
         request = ListChunksRequest(id, page_size, page_token)
         return self._backend.call(LIST_CHUNKS, request, timeout)
+
+    def skipped(
+        self,
+        *,
+        page_size: int = DEFAULT_PAGE,
+        page_token: str = "",
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> SkippedPage:
+        """Return a page of what was skipped when the sources of the store were last read.
+
+        Losses come first, each with its reason and what to do about it.
+        """
+        request = ListSkippedRequest(page_size, page_token)
+        return self._backend.call(LIST_SKIPPED, request, timeout)

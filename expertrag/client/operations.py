@@ -21,6 +21,8 @@ from expertrag.api.documents import (
     GetDocumentRequest,
     ListChunksRequest,
     ListDocumentsRequest,
+    ListSkippedRequest,
+    SkippedPage,
 )
 from expertrag.api.errors import Unimplemented
 from expertrag.api.rerank import RerankRequest, RerankResult
@@ -138,6 +140,12 @@ LIST_CHUNKS: Operation[ListChunksRequest, ChunkPage] = Operation(
     lambda stubs: stubs.document.ListChunks,
     document.chunks_to_proto,
     document.chunk_page_from_proto,
+)
+LIST_SKIPPED: Operation[ListSkippedRequest, SkippedPage] = Operation(
+    lambda pipeline, request, stop: pipeline.list_skipped(request),
+    lambda stubs: stubs.document.ListSkipped,
+    document.skipped_to_proto,
+    document.skipped_page_from_proto,
 )
 REPLAY: Operation[ReplayRequest, Replay] = Operation(
     lambda pipeline, request, stop: pipeline.log.replay(request),

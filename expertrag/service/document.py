@@ -50,3 +50,16 @@ class DocumentService(Servicer, DocumentServiceServicer):
             lambda pipeline, _: pipeline.list_chunks(wanted),
         )
         return document.chunk_page_to_proto(page)
+
+    async def ListSkipped(
+        self, request: document_pb2.ListSkippedRequest, context: Context
+    ) -> document_pb2.ListSkippedResponse:
+        """Return a page of what was skipped."""
+        wanted = document.skipped_from_proto(request)
+        page = await self._runtime.run(
+            CallKind.READ,
+            context,
+            request.collection,
+            lambda pipeline, _: pipeline.list_skipped(wanted),
+        )
+        return document.skipped_page_to_proto(page)

@@ -15,6 +15,7 @@ SCOPES = {
     "DocumentService/GetDocument": Scope.READ,
     "DocumentService/ListDocuments": Scope.READ,
     "DocumentService/ListChunks": Scope.READ,
+    "DocumentService/ListSkipped": Scope.READ,
     "IndexService/Stats": Scope.READ,
     "IndexService/Upsert": Scope.WRITE,
     "IndexService/Delete": Scope.WRITE,

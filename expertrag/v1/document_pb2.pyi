@@ -126,3 +126,37 @@ class ListChunksResponse(_message.Message):
     next_page_token: str
     generation: int
     def __init__(self, chunks: _Optional[_Iterable[_Union[DocumentChunk, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class SkippedFile(_message.Message):
+    __slots__ = ("notice", "source", "document_id", "reason", "cure")
+    NOTICE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CURE_FIELD_NUMBER: _ClassVar[int]
+    notice: bool
+    source: str
+    document_id: str
+    reason: str
+    cure: str
+    def __init__(self, notice: bool = ..., source: _Optional[str] = ..., document_id: _Optional[str] = ..., reason: _Optional[str] = ..., cure: _Optional[str] = ...) -> None: ...
+
+class ListSkippedRequest(_message.Message):
+    __slots__ = ("page_size", "page_token", "collection")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    collection: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., collection: _Optional[str] = ...) -> None: ...
+
+class ListSkippedResponse(_message.Message):
+    __slots__ = ("files", "next_page_token", "total")
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[SkippedFile]
+    next_page_token: str
+    total: int
+    def __init__(self, files: _Optional[_Iterable[_Union[SkippedFile, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total: _Optional[int] = ...) -> None: ...

@@ -50,6 +50,11 @@ class DocumentServiceStub(object):
                 request_serializer=expertrag_dot_v1_dot_document__pb2.ListChunksRequest.SerializeToString,
                 response_deserializer=expertrag_dot_v1_dot_document__pb2.ListChunksResponse.FromString,
                 _registered_method=True)
+        self.ListSkipped = channel.unary_unary(
+                '/expertrag.v1.DocumentService/ListSkipped',
+                request_serializer=expertrag_dot_v1_dot_document__pb2.ListSkippedRequest.SerializeToString,
+                response_deserializer=expertrag_dot_v1_dot_document__pb2.ListSkippedResponse.FromString,
+                _registered_method=True)
 
 
 class DocumentServiceServicer(object):
@@ -77,6 +82,13 @@ class DocumentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSkipped(self, request, context):
+        """Lists what was skipped when the sources of the store were last read, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DocumentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +106,11 @@ def add_DocumentServiceServicer_to_server(servicer, server):
                     servicer.ListChunks,
                     request_deserializer=expertrag_dot_v1_dot_document__pb2.ListChunksRequest.FromString,
                     response_serializer=expertrag_dot_v1_dot_document__pb2.ListChunksResponse.SerializeToString,
+            ),
+            'ListSkipped': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSkipped,
+                    request_deserializer=expertrag_dot_v1_dot_document__pb2.ListSkippedRequest.FromString,
+                    response_serializer=expertrag_dot_v1_dot_document__pb2.ListSkippedResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +195,33 @@ class DocumentService(object):
             '/expertrag.v1.DocumentService/ListChunks',
             expertrag_dot_v1_dot_document__pb2.ListChunksRequest.SerializeToString,
             expertrag_dot_v1_dot_document__pb2.ListChunksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSkipped(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/expertrag.v1.DocumentService/ListSkipped',
+            expertrag_dot_v1_dot_document__pb2.ListSkippedRequest.SerializeToString,
+            expertrag_dot_v1_dot_document__pb2.ListSkippedResponse.FromString,
             options,
             channel_credentials,
             insecure,

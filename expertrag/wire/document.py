@@ -12,6 +12,9 @@ from expertrag.api.documents import (
     GetDocumentRequest,
     ListChunksRequest,
     ListDocumentsRequest,
+    ListSkippedRequest,
+    SkippedFile,
+    SkippedPage,
 )
 from expertrag.v1 import document_pb2
 from expertrag.wire.common import (
@@ -71,6 +74,17 @@ def chunks_from_proto(request: document_pb2.ListChunksRequest) -> ListChunksRequ
     return value_of(ListChunksRequest, request)
 
 
+def skipped_to_proto(request: ListSkippedRequest) -> document_pb2.ListSkippedRequest:
+    """Return the message."""
+    with fits_the_wire():
+        return message_of(document_pb2.ListSkippedRequest, request)
+
+
+def skipped_from_proto(request: document_pb2.ListSkippedRequest) -> ListSkippedRequest:
+    """Return the value."""
+    return value_of(ListSkippedRequest, request)
+
+
 def text_to_proto(found: DocumentText) -> document_pb2.GetDocumentResponse:
     """Return the message."""
     return message_of(
@@ -105,6 +119,18 @@ def chunk_page_from_proto(response: document_pb2.ListChunksResponse) -> ChunkPag
     """Return the value."""
     chunks = tuple(value_of(DocumentChunk, chunk) for chunk in response.chunks)
     return value_of(ChunkPage, response, chunks=chunks)
+
+
+def skipped_page_to_proto(page: SkippedPage) -> document_pb2.ListSkippedResponse:
+    """Return the message."""
+    files = [message_of(document_pb2.SkippedFile, file) for file in page.files]
+    return message_of(document_pb2.ListSkippedResponse, page, files=files)
+
+
+def skipped_page_from_proto(response: document_pb2.ListSkippedResponse) -> SkippedPage:
+    """Return the value."""
+    files = tuple(value_of(SkippedFile, file) for file in response.files)
+    return value_of(SkippedPage, response, files=files)
 
 
 def _info_to_proto(info: DocumentInfo) -> document_pb2.DocumentInfo:

@@ -1,4 +1,4 @@
-"""Lists the documents of a generation, and the chunks of one: what it holds, without a search."""
+"""Lists what a generation holds, without a search: documents, chunks, and what was skipped."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Any
 
 from expertrag_index.filters import Condition, canonical, compile_filter
 from expertrag_index.labels import seen_with
-from expertrag_index.listing import DocumentInfo, DocumentOrder, Position
+from expertrag_index.layout import Layout
+from expertrag_index.listing import DocumentInfo, DocumentOrder, Position, SkippedFile
 from expertrag_index.manifest import Manifest
 from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, document_columns, parse_metadata
 from expertrag_index.schema import LIVE
+from expertrag_index.sources.skipped import count_skipped, skipped_files
 from expertrag_index.types import Chunk, Filter
 
 _KEYS = {
@@ -34,6 +36,7 @@ class Catalog:
 
     def __init__(
         self,
+        layout: Layout,
         reading: Callable[[], AbstractContextManager[sqlite3.Connection]],
         manifest: Manifest,
         labels: Collection[str] | None,
@@ -43,9 +46,11 @@ class Catalog:
         :param manifest: of the part that the reader sees.
         :param labels: access labels of the reader; None sees all.
         """
+        self._layout = layout
         self._reading = reading
         self._manifest = manifest
         self._seen = seen_with(labels)
+        self._sees_all = labels is None
 
     def documents(
         self,
@@ -108,6 +113,17 @@ class Catalog:
         with self._reading() as connection:
             values = (document_id, *number, *self._seen.values, first, limit)
             return [chunk_from_row(row) for row in connection.execute(query, values)]
+
+    def skipped(self, after: SkippedFile | None = None, limit: int = 100) -> list[SkippedFile]:
+        """List what was skipped when the sources of the store were last read, after ``after``.
+
+        Empty for a restricted reader: nobody knows the access labels of what was not read.
+        """
+        return skipped_files(self._layout, after, limit) if self._sees_all else []
+
+    def count_skipped(self) -> int:
+        """Count what ``skipped`` lists."""
+        return count_skipped(self._layout) if self._sees_all else 0
 
     def _wanted(self, filter: Filter | None) -> Condition:
         """Return the condition of the documents that the reader sees and ``filter`` admits."""

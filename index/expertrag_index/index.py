@@ -160,7 +160,7 @@ class Index:
     @property
     def catalog(self) -> Catalog:
         """The documents of the generation; not kept: it would hold this index in a cycle."""
-        return Catalog(self._reading, self.manifest, self._seen_labels)
+        return Catalog(self._layout, self._reading, self.manifest, self._seen_labels)
 
     @property
     def newest_key(self) -> int:

@@ -1,4 +1,4 @@
-"""What a list of documents holds. Importing this module loads only the standard library."""
+"""What lists of documents and of skipped files hold. Importing it loads no other package."""
 
 from __future__ import annotations
 
@@ -30,3 +30,18 @@ class DocumentInfo:
     metadata: Mapping[str, object]
     characters: int
     chunks: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SkippedFile:
+    """A file, page or record that is not in a store, why, and what to do about it.
+
+    A ``notice`` is about a file that is in the store, or need not be. ``document_id`` is empty if
+    the document had no id yet. Lists are in the order of the fields: losses come first.
+    """
+
+    notice: bool
+    source: str
+    document_id: str
+    reason: str
+    cure: str

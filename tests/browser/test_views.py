@@ -8,6 +8,9 @@ from browser.conftest import Visit
 from http_fixtures import Served, StartHttp
 from serving_fixtures import OpenPipeline, PacedGenerator
 
+from expertrag_index.sources.ledger import Ledger
+from expertrag_index.types import LoadFailure
+
 QUESTION = "When are roses pruned?"
 
 
@@ -51,6 +54,22 @@ def test_the_store_and_its_documents(served: Served, visit: Visit) -> None:
     page.click(".found .passage a >> nth=0")
     page.wait_for_selector("#cited")
     assert page.inner_text("h1") == "roses"
+
+
+def test_skipped_files_with_their_cures(writing: Served, visit: Visit, own_store: Path) -> None:
+    page = visit(writing, "#/store")
+    page.wait_for_selector("text=Nothing was skipped")
+    names = ["manuals/\u202egnp.pdf", *(f"manuals/{number:03}.pdf" for number in range(60))]
+    failures = [LoadFailure(name, "needs a password", "remove its password") for name in names]
+    with Ledger(own_store) as ledger:
+        ledger.keep_skipped(failures, lambda _: False)
+    page.reload()
+    page.wait_for_selector(".skipped-files tbody tr")
+    assert page.locator(".skipped-files tbody tr").count() == 50
+    page.click("text=More skipped files")
+    page.wait_for_selector(".skipped-files tbody tr:nth-child(61)")
+    assert "remove its password" in page.inner_text(".skipped-files tbody tr:last-child")
+    assert "\u202e" not in page.inner_text(".skipped-files tbody")
 
 
 def test_documents_are_listed_page_by_page(writing: Served, visit: Visit) -> None:

@@ -45,6 +45,9 @@ def test_show_a_document_and_its_chunks(run: Run, built: Path) -> None:
         (("list", "STORE", "--page-token", "x"), 2, "page_token: is not of this list"),
         (("list", "STORE", "--filter", '{"nosuch": 1}'), 2, "unknown filter field 'nosuch'"),
         (("list", "nowhere"), 4, "nowhere"),
+        (("skipped", "STORE", "--page-size", "0"), 2, "page_size: is 0; choose a number from 1 to"),
+        (("skipped", "STORE", "--page-token", "x"), 2, "page_token: is not of this list"),
+        (("skipped", "nowhere"), 4, "nowhere"),
     ],
 )
 def test_errors(run: Run, built: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
@@ -52,3 +55,29 @@ def test_errors(run: Run, built: Path, arguments: tuple[str, ...], code: int, me
     ran = run("index", *given)
     assert (ran.code, ran.out) == (code, "")
     assert message in ran.err
+
+
+def test_skipped_files_are_listed_until_they_are_read(run: Run, tmp_path: Path) -> None:
+    docs, other, store = tmp_path / "docs", tmp_path / "other", tmp_path / "store"
+    for folder in (docs, other):
+        folder.mkdir()
+        (folder / f"{folder.name}.md").write_text("Green tea is steeped at 80 degrees.")
+        (folder / "broken.json").write_text("[")
+    assert run("index", "build", docs, "--out", store).code == 3
+    assert run("index", "add", store, other).code == 3
+    shown = run("index", "skipped", store)
+    assert shown.out.count("skipped docs/broken.json: ") == 1
+    assert "2 skipped" in shown.out
+
+    first = run("index", "skipped", store, "--page-size", 1)
+    assert "1 of 2 skipped" in first.out
+    token = first.err.strip().rpartition(" ")[2]
+    rest = run("index", "skipped", store, "--page-token", token, "--json").json()
+    assert [file["source"] for file in rest["files"]] == ["other/broken.json"]
+    assert rest["files"][0]["cure"]
+
+    (docs / "broken.json").unlink()
+    assert run("index", "add", store, docs).code == 0
+    assert "docs/broken.json" not in run("index", "skipped", store).out
+    assert run("index", "build", docs, "--out", store).code == 0
+    assert run("index", "skipped", store).out == "0 skipped\n"

@@ -16,6 +16,8 @@ from expertrag.audit.reading import read_log
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.config import AuthConfig
+from expertrag_index.sources.ledger import Ledger
+from expertrag_index.types import LoadFailure
 
 QUESTION = "When are roses pruned?"
 ROSES = TOPICS["garden"]["roses"]
@@ -129,6 +131,15 @@ def test_documents_are_listed_by_pages_and_opened_by_ranges(served: Served) -> N
     assert served.post("/api/documents/text", {"id": "none"}).status_code == 404
 
 
+def test_skipped_files_are_listed(writing: Served, own_store: Path) -> None:
+    with Ledger(own_store) as ledger:
+        ledger.keep_skipped([LoadFailure("a.pdf", "needs a password", "remove it")], lambda _: True)
+    page = writing.post("/api/documents/skipped", {}).json()
+    assert (page["total"], page["next_page_token"]) == (1, "")
+    assert page["files"][0]["cure"] == "remove it"
+    assert writing.post("/api/documents/skipped", {"page_token": "x"}).status_code == 400
+
+
 def test_writes_are_refused_unless_the_server_allows_them(served: Served) -> None:
     document = {"id": "a", "text": "Asters bloom in autumn."}
     for path, body in (("upsert", {"documents": [document]}), ("delete", {"ids": ["a"]})):
@@ -191,6 +202,7 @@ def test_every_call_needs_the_token(start_http: StartHttp, tmp_path: Path) -> No
         "retrieve": {"query": "roses"},
         "stats": {},
         "documents/list": {},
+        "documents/skipped": {},
         "documents/text": {"id": "garden/roses"},
         "documents/chunks": {"id": "garden/roses"},
     }

@@ -19,6 +19,9 @@ from expertrag.api.types import (
 )
 from expertrag.client import Client
 from expertrag.service import Server
+from expertrag_index.listing import SkippedFile
+from expertrag_index.sources.ledger import Ledger
+from expertrag_index.types import LoadFailure
 
 LONG = "A sentence with an \u00fcmlaut and a \U0001f339. " * 40_000
 
@@ -127,3 +130,19 @@ def test_wrong_requests_name_their_field(client: Client) -> None:
         with pytest.raises(NotFound, match="there is no document 'nosuch'") as caught:
             missing("nosuch")
         assert caught.value.reason == "DOCUMENT_NOT_FOUND"
+
+
+def test_skipped_files(client: Client, own_store: Path) -> None:
+    assert client.documents.skipped().total == 0
+    reason, cure = "needs a password", "remove its password"
+    failures = [LoadFailure(f"manuals/{name}.pdf", reason, cure) for name in "abc"]
+    with Ledger(own_store) as ledger:
+        ledger.keep_skipped(failures, lambda _: False)
+    first = client.documents.skipped(page_size=2)
+    rest = client.documents.skipped(page_token=first.next_page_token)
+    found = [*first.files, *rest.files]
+    assert found == [SkippedFile(False, each.source, "", reason, cure) for each in failures]
+    assert (first.total, rest.next_page_token) == (3, "")
+    for token in ("x", client.documents.list(page_size=1).next_page_token):
+        with pytest.raises(InvalidArgument, match="not of this list"):
+            client.documents.skipped(page_token=token)

@@ -217,6 +217,19 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
             chunks=st.lists(values(documents.DocumentChunk), max_size=2).map(tuple),
         ),
     ),
+    (
+        document.skipped_to_proto,
+        document.skipped_from_proto,
+        values(documents.ListSkippedRequest),
+    ),
+    (
+        document.skipped_page_to_proto,
+        document.skipped_page_from_proto,
+        values(
+            documents.SkippedPage,
+            files=st.lists(values(documents.SkippedFile), max_size=2).map(tuple),
+        ),
+    ),
     (index.stats_to_proto, index.stats_from_proto, STATS),
     (index.info_to_proto, index.info_from_proto, values(types.ServerInfo, index=optional(STATS))),
     (

@@ -72,13 +72,18 @@ class Rated(Body):
     query: str | None = None
 
 
-class Listed(Body):
+class Paged(Body):
+    """A page of a list."""
+
+    page_size: int = 50
+    page_token: str = ""
+
+
+class Listed(Paged):
     """A page of the documents of a collection."""
 
     filter: Mapping[str, Any] | None = None
     order: str = "id"
-    page_size: int = 50
-    page_token: str = ""
 
 
 class Opened(Body):

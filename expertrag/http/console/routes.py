@@ -22,6 +22,7 @@ def console_routes() -> list[Route]:
         "documents/list": stored.listed,
         "documents/text": stored.text,
         "documents/chunks": stored.chunks,
+        "documents/skipped": stored.skipped,
         "documents/upsert": stored.upsert,
         "documents/delete": stored.delete,
     }

@@ -6,7 +6,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from expertrag.http.body import read_body
-from expertrag.http.console.bodies import Body, Deletion, Listed, Opened, OpenedChunks, Upload
+from expertrag.http.console.bodies import (
+    Body,
+    Deletion,
+    Listed,
+    Opened,
+    OpenedChunks,
+    Paged,
+    Upload,
+)
 from expertrag.http.console.replies import private
 from expertrag.http.state import HttpState
 
@@ -58,6 +66,13 @@ async def chunks(request: Request) -> Response:
     return private(
         await documents.chunks(asked.id, page_size=asked.page_size, page_token=asked.page_token)
     )
+
+
+async def skipped(request: Request) -> Response:
+    """Return a page of what was skipped when the sources of a store were last read."""
+    asked = await read_body(request, Paged)
+    documents = HttpState.of(request).client(request, asked.collection).documents
+    return private(await documents.skipped(page_size=asked.page_size, page_token=asked.page_token))
 
 
 async def upsert(request: Request) -> Response:

@@ -4,6 +4,8 @@ The ledger is a SQLite database in the store's folder. A source claims what it i
 before it is written, and records its version afterwards: a process that is killed in between reads
 the item again. Losing the ledger costs that work for all items, and documents whose files vanished
 meanwhile stay until somebody deletes them: nobody knows any more where they came from.
+
+It also keeps what was skipped when each source was last read, for whoever looks later.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 from expertrag_index.durable import store_errors
 from expertrag_index.layout import Layout
 from expertrag_index.transaction import transaction
+from expertrag_index.types import LoadFailure
 
 _VERSION = 1
 _SCHEMA = f"""
@@ -32,6 +35,13 @@ CREATE TABLE items (
 CREATE INDEX items_by_key ON items (key);
 PRAGMA user_version = {_VERSION};
 COMMIT;
+"""
+_SKIPPED = """
+CREATE TABLE IF NOT EXISTS skipped (
+    notice INTEGER NOT NULL, source TEXT NOT NULL, document_id TEXT NOT NULL,
+    reason TEXT NOT NULL, cure TEXT NOT NULL,
+    PRIMARY KEY (notice, source, document_id, reason, cure)
+) WITHOUT ROWID
 """
 
 
@@ -141,6 +151,24 @@ class Ledger:
         with self._writing():
             self._connection.execute("DELETE FROM sources WHERE key = ?", (key,))
 
+    def keep_skipped(
+        self, failures: Iterable[LoadFailure], replaced: Callable[[str], bool]
+    ) -> None:
+        """Record what was skipped, instead of what was known of the sources ``replaced``."""
+        rows = self._connection.execute("SELECT DISTINCT source FROM skipped")
+        ended = [source for (source,) in rows if replaced(source)]
+        with self._writing():
+            self._connection.executemany(
+                "DELETE FROM skipped WHERE source = ?", [(source,) for source in ended]
+            )
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO skipped VALUES (?, ?, ?, ?, ?)",
+                [
+                    (each.notice, each.source, each.document_id, each.reason, each.cure)
+                    for each in failures
+                ],
+            )
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with store_errors(self._layout), transaction(self._connection):
@@ -153,6 +181,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
             connection.executescript(_SCHEMA)
+        connection.execute(_SKIPPED)
         connection.execute("SELECT count(*) FROM items, sources").fetchone()
     except BaseException:
         connection.close()

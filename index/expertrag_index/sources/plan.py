@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,12 +16,14 @@ from expertrag_index.types import LoadFailure
 class SourcePlan:
     """The difference between a source and what the store holds of it.
 
-    ``changed``: items to read; ``gone``: ``Document.source`` of documents to delete; ``failures``:
-    what could not be listed; ``marks``: versions to record; ``unchanged``, ``unclaimed``: documents
-    that need no reading, and those that look like the source's, but that it did not write.
+    ``listed``: names of the items that the source has; ``changed``: items to read; ``gone``:
+    ``Document.source`` of documents to delete; ``failures``: what could not be listed; ``marks``:
+    versions to record; ``unchanged``, ``unclaimed``: documents that need no reading, and those that
+    look like the source's, but that it did not write.
     """
 
     source: DocumentSource
+    listed: Collection[str] = ()
     changed: list[Item] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     failures: list[LoadFailure] = field(default_factory=list)
@@ -57,7 +59,12 @@ def plan_of(
 
     An item is read if its version is new, or if the store does not hold what the item gave.
     """
-    plan = SourcePlan(source, failures=listing.failures, unavailable=listing.unavailable)
+    plan = SourcePlan(
+        source,
+        listed=listing.items.keys(),
+        failures=listing.failures,
+        unavailable=listing.unavailable,
+    )
     if plan.unavailable:
         return plan
     owners, stored = state.owners, state.stored

@@ -139,6 +139,18 @@ class Stepper:
                 }
                 ledger.record(plan.source.key, {**items, **plan.marks})
                 ledger.forget(name for name in plan.gone if not stored.get(name))
+            read = {item.source for plan in plans for item in plan.changed}
+            read.update(*(plan.gone for plan in plans), (failure.source for failure in failures))
+            ledger.keep_skipped(
+                failures,
+                lambda source: source in read or any(_left(plan, source) for plan in plans),
+            )
+
+
+def _left(plan: SourcePlan, source: str) -> bool:
+    """Whether a file or folder that was of a source is not there any more."""
+    of_it = plan.source.covers(source) or plan.source.covers(f"{source}/")
+    return of_it and not plan.unavailable and source not in plan.listed
 
 
 def _listing(source: DocumentSource, known: Mapping[str, KnownItem]) -> SourceItems:

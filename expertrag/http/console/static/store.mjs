@@ -2,6 +2,7 @@
 import { post } from "./api.mjs";
 import { Shares } from "./bars.mjs";
 import { Listing } from "./listing.mjs";
+import { Skipped } from "./skipped.mjs";
 import { Component, html } from "./html.mjs";
 import { state } from "./state.mjs";
 import { bytes, count, share, shown } from "./text.mjs";
@@ -45,6 +46,7 @@ export class Store extends Component {
         <${Top} values=${stats.partitions} label="Chunks by embedding expert" />
       </div>`}
       ${stats && html`<${Listing} key=${this.collection} stats=${stats} filter=${filter} onChanged=${this.load} />`}
+      ${stats && html`<${Skipped} key=${`${this.collection} ${stats.generation}`} />`}
     </div>`;
   }
 }
