@@ -31,7 +31,7 @@ from expertrag_index.backup import restore
 from expertrag_index.errors import FilterError, SearchError, StoreNotFoundError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
-from expertrag_index.rows import vectors_of
+from expertrag_index.rows import StoredVectors
 from expertrag_index.schema import connect_reader
 from expertrag_index.types import Chunk, ChunkHit, Filter, TermStatistics
 
@@ -240,7 +240,8 @@ def _compare_content(index: Index, model: StoreModel) -> dict[int, Place]:
 
 def _compare_vectors(path: Path, places: Mapping[int, Place], model: StoreModel) -> None:
     with closing(connect_reader(Layout(path).database)) as connection:
-        found = vectors_of(connection, np.array(list(places), np.int64))
+        keys = np.array(list(places), np.int64)
+        found = vectors_of(StoredVectors(connection), keys)
     wanted = np.stack(
         [
             stored_vector(model.embedder, version.expert, version.chunks[ordinal])

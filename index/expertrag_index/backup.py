@@ -26,10 +26,11 @@ from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import Manifest, dumps
-from expertrag_index.opening import Generation, open_published, read_manifest, read_verified
+from expertrag_index.opening import Generation, open_published, read_manifest
 from expertrag_index.publish import publish
 from expertrag_index.schema import connect_writer, write_meta
 from expertrag_index.seal import write_seal
+from expertrag_index.segment_files import map_verified
 from expertrag_index.transaction import transaction
 from expertrag_index.types import BackupReport, Progress, silent
 from expertrag_index.verify import check
@@ -161,7 +162,8 @@ def _copy_store(source: Layout, copy: Layout, progress: Progress) -> None:
 
 def _copy_derived(source: Layout, copy: Layout, manifest: Manifest) -> None:
     for entry in manifest.files:
-        write_durably(copy.segments / entry.file, read_verified(source, entry))
+        with map_verified(source, entry) as content:
+            write_durably(copy.segments / entry.file, content)
     copy.generation(manifest.generation).mkdir()
     write_durably(copy.manifest(manifest.generation), dumps(manifest))
     write_current(copy, manifest.generation)

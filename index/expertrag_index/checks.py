@@ -13,7 +13,7 @@ from expertrag_index.errors import StoreCorruptError
 from expertrag_index.groups import read_groups
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import Manifest
-from expertrag_index.opening import read_manifest, read_verified
+from expertrag_index.opening import read_manifest
 from expertrag_index.publish import corpus_state
 from expertrag_index.rows import live_partitions, row_digest, text_digest
 from expertrag_index.schema import NEVER, read_origin
@@ -121,9 +121,10 @@ def check_files(
     dimension = manifest.embedder.dimension
     for entry in manifest.segments:
         try:
-            data = read_verified(layout, entry.entry)
-            keys = vectors.deserialise(data, entry, dimension).keys
-            held.setdefault(entry.expert, []).append(keys)
+            segment = vectors.open_segment(layout, entry, dimension)
+            held.setdefault(entry.expert, []).append(segment.rows.keys)
+            if not np.array_equal(np.sort(segment.indexed_keys), segment.rows.keys):
+                problems.append(f"{entry.entry.file} and {entry.rows.file} hold different chunks")
         except StoreCorruptError as error:
             problems.append(str(error))
     if not problems and not all(

@@ -9,10 +9,11 @@ import numpy as np
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.opening import Generation, open_published
-from expertrag_index.rows import vectors_of
+from expertrag_index.rows import StoredVectors
 from expertrag_index.selection import bitmap
 from expertrag_index.tuning import recall_at_10
 from expertrag_index.types import DocumentEmbedder, Progress, silent
+from expertrag_index.vector_rows import vectors_of
 
 SAMPLE = 200
 """Chunks of each partition to embed again."""
@@ -49,7 +50,8 @@ def _compare_vectors(
     sample = index.sample_chunks(SAMPLE, expert=expert)
     new = embedder.encode_documents([chunk.embedding_text for _, chunk in sample], expert)  # [N, D]
     with generation.pool.connection() as connection:
-        stored = vectors_of(connection, np.array([key for key, _ in sample], np.int64))  # [N, D]
+        keys = np.array([key for key, _ in sample], np.int64)
+        stored = vectors_of(StoredVectors(connection), keys)  # [N, D]
     cosines = np.einsum("nd,nd->n", stored, new) / np.linalg.norm(new, axis=1)  # [N]
     different = int((~(cosines >= SAME)).sum())  # also counts NaN
     if not different:
@@ -67,7 +69,7 @@ def _compare_recall(generation: Generation, expert: str) -> list[str]:
     expected = min(entry.recall for entry in entries)
     with generation.pool.connection() as connection:
         segments = generation.segments[expert]
-        found = recall_at_10(connection, segments, keys, bitmap(generation.live))
+        found = recall_at_10(StoredVectors(connection), segments, keys, bitmap(generation.live))
     if found >= expected - _LOST:
         return []
     return [

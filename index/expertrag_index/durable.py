@@ -7,6 +7,7 @@ step a power failure can undo the rename.
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ def flush_names_above(folder: Path) -> None:
             return
 
 
-def write_durably(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+def write_durably(path: Path, data: bytes | mmap.mmap, *, mode: int = 0o666) -> None:
     """Replace the content of ``path`` atomically; ``mode`` is limited by the umask."""
     temporary = path.with_name(path.name + ".tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC

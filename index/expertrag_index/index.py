@@ -30,7 +30,7 @@ from expertrag_index.lexical import Lexical
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import NONE_OPEN, Generation, OpenSegments, open_published
 from expertrag_index.restricted_lexical import RestrictedLexical
-from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, sorted_keys, text_digest, vectors_of
+from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, sorted_keys, text_digest
 from expertrag_index.scales import IDENTITY, Scale, read_scales
 from expertrag_index.schema import LIVE, Seal, read_seal
 from expertrag_index.selection import Selection, best_hits, bitmap, rows_by_partition
@@ -44,12 +44,13 @@ from expertrag_index.types import (
     Query,
     TermStatistics,
 )
+from expertrag_index.vector_rows import normalised
 
 T = TypeVar("T")
 
 MAX_K = 1000
 
-_EXACT_LIMIT = 256  # up to so many admissible chunks are scored from the database, without FAISS
+_EXACT_LIMIT = 256  # up to so many admissible chunks are scored by row, without FAISS
 
 
 class Index:
@@ -287,13 +288,16 @@ class Index:
         if not len(keys):
             return np.empty(0, np.float32)
         wanted = np.asarray(keys, np.int64)
-        with self._reading() as connection:
-            stored = vectors_of(connection, wanted)  # [N, D]
         scores = np.empty(len(wanted), np.float32)
-        for expert, rows in self._rows_by_expert(wanted).items():
+        for expert, places in self._rows_by_expert(wanted).items():
             if expert not in vectors:
                 raise SearchError(f"the query has no vector for the partition {expert!r}")
-            scores[rows] = self._scale(expert).of(stored[rows] @ vectors[expert])
+            for segment in self._generation.segments[expert]:
+                rows = segment.rows.rows(wanted[places])
+                held = np.flatnonzero(rows >= 0)
+                if len(held):
+                    cosines = normalised(segment.rows.at(rows[held])) @ vectors[expert]
+                    scores[places[held]] = self._scale(expert).of(cosines)
         return scores
 
     def lexical_scores(self, query: str, keys: Sequence[int]) -> FloatArray:

@@ -36,13 +36,14 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class SegmentEntry:
-    """A FAISS segment: chunks encoded by ``expert``.
+    """A FAISS segment: chunks encoded by ``expert``; ``rows`` is the file of their vectors by row.
 
     ``kind`` is ``flat`` or ``ivf_sq8``; ``nprobe`` is 0 for flat. ``recall`` is recall@10 against
     exact search, stored vectors as queries.
     """
 
     entry: FileEntry
+    rows: FileEntry
     kind: str
     count: int
     nprobe: int = 0
@@ -96,7 +97,7 @@ class Manifest:
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """Every derived file of this generation."""
-        return tuple(segment.entry for segment in self.segments)
+        return tuple(file for segment in self.segments for file in (segment.entry, segment.rows))
 
 
 def dumps(manifest: Manifest) -> bytes:
@@ -122,7 +123,13 @@ def loads(data: bytes, name: str) -> Manifest:
         raise format_error(name, body.get("format_version"))
     body["embedder"] = EmbedderEntry(**body["embedder"])
     body["segments"] = tuple(
-        SegmentEntry(**{**segment, "entry": FileEntry(**segment["entry"])})
+        SegmentEntry(
+            **{
+                **segment,
+                "entry": FileEntry(**segment["entry"]),
+                "rows": FileEntry(**segment["rows"]),
+            }
+        )
         for segment in body["segments"]
     )
     return Manifest(**body)
@@ -139,11 +146,6 @@ def format_error(name: str, version: object) -> StoreFormatError:
     return StoreFormatError(
         f"{name} has format {version}, this version reads {LABELLED_FORMAT}: {cure}"
     )
-
-
-def file_entry(file: str, data: bytes) -> FileEntry:
-    """Describe a file with this content."""
-    return FileEntry(file, len(data), hashlib.sha256(data).hexdigest())
 
 
 def _canonical(body: Mapping[str, object]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,7 +16,7 @@ from expertrag_index.current import read_current
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
-from expertrag_index.manifest import FileEntry, Manifest, SegmentEntry, loads
+from expertrag_index.manifest import Manifest, SegmentEntry, loads
 from expertrag_index.rows import live_partitions
 from expertrag_index.schema import Seal
 from expertrag_index.seal import check_seal
@@ -136,7 +135,7 @@ def _segment(
     path = layout.segments / file.file
     if entry in reuse and path.is_file() and path.stat().st_size == file.bytes:
         return reuse[entry]
-    return vectors.deserialise(read_verified(layout, file), entry, dimension)
+    return vectors.open_segment(layout, entry, dimension)
 
 
 def read_manifest(layout: Layout, number: int) -> Manifest:
@@ -149,18 +148,6 @@ def read_manifest(layout: Layout, number: int) -> Manifest:
     if manifest.generation != number:
         raise StoreCorruptError(f"{path} describes generation {manifest.generation}")
     return manifest
-
-
-def read_verified(layout: Layout, entry: FileEntry) -> bytes:
-    """Read a derived file and verify its size and checksum.
-
-    :raises StoreCorruptError: the file is missing or differs.
-    """
-    path = layout.segments / entry.file
-    data = _read(path)
-    if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
-        raise StoreCorruptError(f"{path} is damaged (its checksum differs)")
-    return data
 
 
 def _read(path: Path) -> bytes:

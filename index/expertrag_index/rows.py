@@ -10,7 +10,7 @@ import hashlib
 import json
 import sqlite3
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.schema import LABELS, LIVE, PAGES
 from expertrag_index.types import Chunk, Document, FloatArray, KeyArray, MetadataValue
+from expertrag_index.vector_rows import HalfArray
 
 SELECT_CHUNKS = """
 SELECT c.key, c.added_in, c.document, c.ordinal, c.start, c."end", c.content_hash, c.expert,
@@ -139,13 +140,6 @@ def pack_vector(vector: FloatArray) -> bytes | None:
     return (vector / norm).astype("<f2").tobytes()
 
 
-def unpack_vectors(blobs: Sequence[bytes]) -> FloatArray:
-    """Unpack vectors [N, D] to float32, normalised again after the rounding to fp16."""
-    vectors = np.stack([np.frombuffer(blob, dtype="<f2") for blob in blobs]).astype(np.float32)
-    normalised: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return normalised
-
-
 def live_partitions(connection: sqlite3.Connection, generation: int) -> dict[str, KeyArray]:
     """Return the keys of the live chunks of a generation, ascending, by expert."""
     live = LIVE.format("c")
@@ -169,29 +163,28 @@ def _sorted(keys: str) -> KeyArray:
     return np.sort(np.fromstring(keys, dtype=np.int64, sep=","))
 
 
-def vectors_of(connection: sqlite3.Connection, keys: KeyArray) -> FloatArray:
-    """Read the vectors [N, D] of chunks, in the order of ``keys`` (at least one).
+class StoredVectors:
+    """The vectors in the database, from which all segments can be made again."""
 
-    :raises StoreCorruptError: a vector is missing or does not match its checksum.
-    """
-    query = """SELECT c.key, v.content_hash, v.checksum, v.embedding
-        FROM json_each(?) j JOIN chunks c ON c.key = j.value
-        JOIN vectors v ON v.content_hash = c.content_hash"""
-    blobs: dict[int, bytes] = {}
-    for key, content, checksum, blob in connection.execute(query, (json.dumps(keys.tolist()),)):
-        if checksum != row_digest(content, blob):
-            raise StoreCorruptError(f"the vector of chunk {key} is damaged")
-        blobs[key] = blob
-    try:
-        return unpack_vectors([blobs[key] for key in keys.tolist()])
-    except KeyError as error:
-        raise StoreCorruptError(f"the vector of chunk {error} is missing") from None
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
 
+    def stored(self, keys: KeyArray) -> HalfArray:
+        """Read the vectors [N, D] of chunks, in the order of ``keys`` (at least one).
 
-def iter_vectors(
-    connection: sqlite3.Connection, keys: KeyArray, batch: int = 8192
-) -> Iterator[tuple[KeyArray, FloatArray]]:
-    """Yield keys and vectors in batches: a million vectors of 384 dimensions are 1.5 GB."""
-    for start in range(0, len(keys), batch):
-        part = keys[start : start + batch]
-        yield part, vectors_of(connection, part)
+        :raises StoreCorruptError: a vector is missing or does not match its checksum.
+        """
+        query = """SELECT c.key, v.content_hash, v.checksum, v.embedding
+            FROM json_each(?) j JOIN chunks c ON c.key = j.value
+            JOIN vectors v ON v.content_hash = c.content_hash"""
+        blobs: dict[int, bytes] = {}
+        rows = self._connection.execute(query, (json.dumps(keys.tolist()),))
+        for key, content, checksum, blob in rows:
+            if checksum != row_digest(content, blob):
+                raise StoreCorruptError(f"the vector of chunk {key} is damaged")
+            blobs[key] = blob
+        try:
+            found = b"".join(blobs[key] for key in keys.tolist())
+        except KeyError as error:
+            raise StoreCorruptError(f"the vector of chunk {error} is missing") from None
+        return np.frombuffer(found, "<f2").reshape(len(keys), -1)

@@ -7,21 +7,23 @@ a logarithmic number of times (the logarithmic method; Bentley & Saxe 1980).
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from expertrag_index import vectors
-from expertrag_index.durable import write_durably
+from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
-from expertrag_index.manifest import FileEntry, SegmentEntry, file_entry
-from expertrag_index.opening import read_verified
-from expertrag_index.rows import iter_vectors, vectors_of
+from expertrag_index.manifest import SegmentEntry
+from expertrag_index.rows import StoredVectors
+from expertrag_index.segment_files import adopt_file, map_verified, temporary_file
 from expertrag_index.settings import WriterSettings
 from expertrag_index.tuning import tune
 from expertrag_index.types import KeyArray
+from expertrag_index.vector_rows import HalfArray, VectorRows, VectorSource, write_rows
 
 _GROWTH = 4
 """Each segment is more than so many times the size of those after it: seven for 100,000 chunks."""
@@ -75,35 +77,75 @@ class SegmentWriter:
         """Return the segments of a partition of ``live`` chunks; ``new`` ones are in none yet."""
         if not len(live):
             return ()
+        kept: Sequence[SegmentEntry] = ()
+        merged = live
         if not must_merge(previous, len(live), len(new), self._settings):
             kept = larger(previous, len(new))
-            held = [self._keys(entry) for entry in previous[len(kept) :]]
-            new = np.intersect1d(np.concatenate([*held, new]), live)
-            return (*kept, self._flat(expert, new)) if len(new) else tuple(kept)
-        if len(live) <= self._settings.flat_limit:
-            return (self._flat(expert, live),)
-        return (self._ivf(expert, live),)
+            previous = previous[len(kept) :]
+            held = [self._rows(entry).keys for entry in previous]
+            merged = np.intersect1d(np.concatenate([*held, new]), live)
+            if not len(merged):
+                return tuple(kept)
+        source = _Vectors(self._readable(previous), StoredVectors(self._connection))
+        exact = len(kept) > 0 or len(live) <= self._settings.flat_limit
+        return (*kept, self._write(expert, merged, source, exact=exact))
 
-    def _keys(self, entry: SegmentEntry) -> KeyArray:
-        data = read_verified(self._layout, entry.entry)
-        return vectors.deserialise(data, entry, self._dimension).keys
+    def _rows(self, entry: SegmentEntry) -> VectorRows:
+        mapped = map_verified(self._layout, entry.rows)
+        return VectorRows(mapped, entry.rows.file, self._dimension)
 
-    def _flat(self, expert: str, keys: KeyArray) -> SegmentEntry:
-        segment = vectors.build_flat(iter_vectors(self._connection, keys), self._dimension)
-        return self._write(expert, segment, 1.0)
+    def _readable(self, entries: Sequence[SegmentEntry]) -> Iterator[VectorRows]:
+        for entry in entries:
+            with contextlib.suppress(StoreCorruptError):  # the database has them, too
+                yield self._rows(entry)
 
-    def _ivf(self, expert: str, live: KeyArray) -> SegmentEntry:
-        rng = np.random.default_rng(0)
-        chosen = rng.choice(live, vectors.sample_size(len(live)), replace=False)
-        sample = vectors_of(self._connection, np.sort(chosen))
-        segment = vectors.build_ivf(iter_vectors(self._connection, live), sample, len(live))
-        return self._write(expert, *tune(self._connection, segment, live))
-
-    def _write(self, expert: str, segment: vectors.Segment, recall: float) -> SegmentEntry:
-        entry = _write_file(self._layout, vectors.serialise(segment))
+    def _write(
+        self, expert: str, keys: KeyArray, source: VectorSource, *, exact: bool
+    ) -> SegmentEntry:
+        layout, temporary = self._layout, temporary_file(self._layout)
+        write_rows(temporary, keys, source, self._dimension)
+        file = adopt_file(layout, temporary, ".rows")
+        rows = VectorRows(map_verified(layout, file), file.file, self._dimension)
+        if exact:
+            segment, recall = vectors.build_flat(rows, self._dimension), 1.0
+        else:
+            segment, recall = tune(rows, vectors.build_ivf(rows, self._dimension), keys)
+        vectors.write_segment(segment, temporary)
         return SegmentEntry(
-            entry, segment.kind, segment.count, segment.nprobe, segment.nlist, expert, recall
+            adopt_file(layout, temporary, ".faiss"),
+            file,
+            segment.kind,
+            segment.count,
+            segment.nprobe,
+            segment.nlist,
+            expert,
+            recall,
         )
+
+
+class _Vectors:
+    """Vectors from the segments that are merged, and of new chunks from the database."""
+
+    def __init__(self, merged: Iterable[VectorRows], database: VectorSource) -> None:
+        self._merged = tuple(rows for rows in merged if len(rows.keys))
+        self._database = database
+
+    def stored(self, keys: KeyArray) -> HalfArray:
+        """Return the vectors [N, D] of chunks as they are stored, in the order of ``keys``."""
+        parts: list[HalfArray] = []
+        places: list[NDArray[np.intp]] = []
+        missing = np.ones(len(keys), np.bool_)
+        for held in self._merged:
+            rows = held.rows(keys)
+            found = np.flatnonzero((rows >= 0) & missing)
+            missing[found] = False
+            places.append(found)
+            parts.append(held.at(rows[found]))
+        if missing.any():
+            places.append(np.flatnonzero(missing))
+            parts.append(self._database.stored(keys[missing]))
+        order = np.argsort(np.concatenate(places))
+        return np.concatenate([part for part in parts if len(part)])[order]
 
 
 def recall_of(entries: Sequence[SegmentEntry]) -> float:
@@ -115,11 +157,3 @@ def recall_of(entries: Sequence[SegmentEntry]) -> float:
         worst[entry.expert] = min(worst.get(entry.expert, 1.0), entry.recall)
     total = sum(held.values())
     return sum(held[expert] * worst[expert] for expert in held) / total if total else 1.0
-
-
-def _write_file(layout: Layout, data: bytes) -> FileEntry:
-    """Write an immutable file under ``segments/``, named after its hash."""
-    entry = file_entry("", data)
-    entry = replace(entry, file=f"{entry.sha256[:16]}.faiss")
-    write_durably(layout.segments / entry.file, data)
-    return entry

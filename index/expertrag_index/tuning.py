@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from expertrag_index.rows import iter_vectors, vectors_of
 from expertrag_index.types import FloatArray, KeyArray
+from expertrag_index.vector_rows import VectorSource, iter_vectors, vectors_of
 from expertrag_index.vectors import Bitmap, Segment
 
 TARGET_RECALL = 0.95
@@ -19,13 +18,13 @@ _DEPTH = 10
 _ROUNDING = 1e-6  # of a cosine, whatever the order of summation
 
 
-def tune(connection: sqlite3.Connection, segment: Segment, keys: KeyArray) -> tuple[Segment, float]:
+def tune(source: VectorSource, segment: Segment, keys: KeyArray) -> tuple[Segment, float]:
     """Find the smallest power-of-two ``nprobe`` with recall@10 ≥ 0.95; also return the recall.
 
     Queries are stored vectors, each excluded from its own result. Questions are further from the
     chunks than chunks from each other, so recall on questions may be slightly lower.
     """
-    measured = _Comparison(connection, keys)
+    measured = _Comparison(source, keys)
     nprobe = 1
     while True:
         candidate = replace(segment, nprobe=nprobe)
@@ -36,22 +35,22 @@ def tune(connection: sqlite3.Connection, segment: Segment, keys: KeyArray) -> tu
 
 
 def recall_at_10(
-    connection: sqlite3.Connection, segments: Sequence[Segment], keys: KeyArray, live: Bitmap
+    source: VectorSource, segments: Sequence[Segment], keys: KeyArray, live: Bitmap
 ) -> float:
     """Recall@10 of the segments of a partition, whose live chunks are ``keys``."""
-    return _Comparison(connection, keys).recall(segments, live)
+    return _Comparison(source, keys).recall(segments, live)
 
 
 class _Comparison:
     """Compares searches with exact search, for a sample of the stored vectors as queries."""
 
-    def __init__(self, connection: sqlite3.Connection, keys: KeyArray) -> None:
+    def __init__(self, source: VectorSource, keys: KeyArray) -> None:
         rng = np.random.default_rng(0)
-        self._connection = connection
+        self._source = source
         self._size = len(keys)
         self._sample = np.sort(rng.choice(keys, min(_QUERIES, len(keys)), replace=False))
-        self._queries = vectors_of(connection, self._sample)
-        truth = _exact(connection, keys, self._sample, self._queries)
+        self._queries = vectors_of(source, self._sample)
+        truth = _exact(source, keys, self._sample, self._queries)
         self._truth = truth[:, : self._size - 1]  # a chunk is no neighbour of itself
 
     def recall(self, segments: Sequence[Segment], allowed: Bitmap | None) -> float:
@@ -68,17 +67,17 @@ class _Comparison:
                 [segment.search(query, _DEPTH + 1, allowed, wanted).keys for segment in segments]
             )
             hits = hits[hits != own]
-            scores = vectors_of(self._connection, hits) @ query if len(hits) else np.empty(0)
+            scores = vectors_of(self._source, hits) @ query if len(hits) else np.empty(0)
             found += min(depth, int((scores >= best[-1] - _ROUNDING).sum()))
         return found / self._truth.size
 
 
 def _exact(
-    connection: sqlite3.Connection, keys: KeyArray, sample: KeyArray, queries: FloatArray
+    source: VectorSource, keys: KeyArray, sample: KeyArray, queries: FloatArray
 ) -> FloatArray:
     """Scores [Q, ≤ depth] of the nearest neighbours, best first."""
     best = np.empty((len(queries), 0), np.float32)
-    for part, stored in iter_vectors(connection, keys):
+    for part, stored in iter_vectors(source, keys):
         scores = queries @ stored.T  # [Q, B]
         scores[sample[:, None] == part[None]] = -np.inf
         best = -np.sort(-np.hstack([best, scores]), axis=1)[:, :_DEPTH]

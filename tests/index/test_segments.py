@@ -12,8 +12,8 @@ STEPS = (78_125, 15_625, 3_125, 625, 125, 25, 5)  # each more than four times al
 
 def entries(*counts: int, ivf: int = 0) -> tuple[SegmentEntry, ...]:
     file = FileEntry("x.faiss", 1, "0")
-    flat = tuple(SegmentEntry(file, "flat", count) for count in counts)
-    return (SegmentEntry(file, "ivf_sq8", ivf, 8, 900), *flat) if ivf else flat
+    flat = tuple(SegmentEntry(file, file, "flat", count) for count in counts)
+    return (SegmentEntry(file, file, "ivf_sq8", ivf, 8, 900), *flat) if ivf else flat
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""The vectors of a segment by row: what FAISS cannot return by key, or only rounded.
+
+    magic b"ERVROWS1" | number of vectors N, uint64 | dimension D, uint64
+    keys: int64 [N], ascending
+    vectors: float16 [N, D], of unit length before they were rounded
+
+All numbers are little-endian. The file is mapped: a search reads the rows of its candidates.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag_index.errors import StoreCorruptError
+from expertrag_index.types import FloatArray, KeyArray
+
+_MAGIC = b"ERVROWS1"
+_HEADER_BYTES = 24
+BATCH = 8192
+"""Vectors that are read together: a million of 384 dimensions are 1.5 GB."""
+
+
+HalfArray = NDArray[np.float16]
+
+
+class VectorSource(Protocol):
+    """Vectors of chunks by their keys."""
+
+    def stored(self, keys: KeyArray) -> HalfArray:
+        """Return the vectors [N, D] of chunks as they are stored, in the order of ``keys``."""
+        ...
+
+
+class VectorRows:
+    """The vectors of one segment. Immutable and thread-safe."""
+
+    def __init__(self, mapped: mmap.mmap, name: str, dimension: int) -> None:
+        """Read a file whose checksum has been verified.
+
+        :param name: of the file, for error messages.
+        :raises StoreCorruptError: it holds vectors of another length, or is no such file.
+        """
+        header = np.frombuffer(mapped, "<u8", 3) if len(mapped) >= _HEADER_BYTES else np.zeros(3)
+        count = int(header[1])
+        expected = _HEADER_BYTES + count * (8 + 2 * dimension)
+        if mapped[:8] != _MAGIC or int(header[2]) != dimension or len(mapped) != expected:
+            raise StoreCorruptError(f"{name} does not hold vectors of {dimension} dimensions")
+        self._keys: KeyArray = np.frombuffer(mapped, "<i8", count, _HEADER_BYTES)
+        values = np.frombuffer(mapped, "<f2", count * dimension, _HEADER_BYTES + 8 * count)
+        self._vectors: HalfArray = values.reshape(count, dimension)
+
+    @property
+    def keys(self) -> KeyArray:
+        """Keys of the chunks, ascending."""
+        return self._keys
+
+    def rows(self, keys: KeyArray) -> NDArray[np.intp]:
+        """Return the rows [N] of keys, -1 for a key that has none."""
+        places = np.searchsorted(self._keys, keys)
+        found = self._keys[np.minimum(places, len(self._keys) - 1)] == keys
+        return np.where(found, places, -1)
+
+    def at(self, rows: NDArray[np.intp]) -> HalfArray:
+        """Return the vectors [N, D] of rows."""
+        return self._vectors[rows]
+
+    def stored(self, keys: KeyArray) -> HalfArray:
+        """Return the vectors [N, D] of chunks that the segment holds, in the order of ``keys``."""
+        return self.at(self.rows(keys))
+
+
+def write_rows(path: Path, keys: KeyArray, source: VectorSource, dimension: int) -> None:
+    """Write the vectors of chunks; ``keys`` are ascending."""
+    with path.open("wb") as file:
+        file.write(_MAGIC + np.array([len(keys), dimension], "<u8").tobytes())
+        file.write(keys.astype("<i8").tobytes())
+        for start in range(0, len(keys), BATCH):
+            file.write(source.stored(keys[start : start + BATCH]).astype("<f2").tobytes())
+
+
+def vectors_of(source: VectorSource, keys: KeyArray) -> FloatArray:
+    """Return the vectors [N, D] of chunks, normalised again after the rounding to fp16."""
+    return normalised(source.stored(keys))
+
+
+def iter_vectors(source: VectorSource, keys: KeyArray) -> Iterator[tuple[KeyArray, FloatArray]]:
+    """Yield keys with their normalised vectors, ``BATCH`` at a time."""
+    for start in range(0, len(keys), BATCH):
+        part = keys[start : start + BATCH]
+        yield part, vectors_of(source, part)
+
+
+def normalised(stored: HalfArray) -> FloatArray:
+    """Convert stored vectors [N, D] to float32 of unit length."""
+    vectors = stored.astype(np.float32)
+    unit: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
