@@ -57,8 +57,9 @@ def _folded(character: str) -> str:
     case = character.casefold()
     if len(case) > 1:
         case = character.lower()
-    base, *marks = unicodedata.normalize("NFD", case)
+    parts = unicodedata.normalize("NFD", case)
+    base = parts[0]
     latin_or_greek = ord(base) in _LATIN_OR_GREEK and base.isalnum()
-    if latin_or_greek and all(ord(mark) in _MARKS for mark in marks):
+    if latin_or_greek and all(ord(mark) in _MARKS for mark in parts[1:]):
         return base
     return case

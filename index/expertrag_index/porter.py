@@ -6,9 +6,12 @@ in UTF-8: a letter that is not ASCII counts as two or more consonants.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 _SHORTEST, _LONGEST = 3, 64
 """Bytes of a word that is stemmed; others are their own stems."""
 
+_LAST = "al ance ence er ic able ible ant ement ment ent ion ou ism ate iti ous ive ize"
 _STEP_2 = {
     "ational": "ate", "tional": "tion", "enci": "ence", "anci": "ance", "izer": "ize",
     "logi": "log", "bli": "ble", "alli": "al", "entli": "ent", "eli": "e", "ousli": "ous",
@@ -18,30 +21,7 @@ _STEP_2 = {
 _STEP_3 = {
     "ical": "ic", "ness": "", "icate": "ic", "iciti": "ic", "ful": "", "ative": "", "alize": "al",
 }  # fmt: skip
-_STEP_4 = dict.fromkeys(
-    [
-        "al",
-        "ance",
-        "ence",
-        "er",
-        "ic",
-        "able",
-        "ible",
-        "ant",
-        "ement",
-        "ment",
-        "ent",
-        "ion",
-        "ou",
-        "ism",
-        "ate",
-        "iti",
-        "ous",
-        "ive",
-        "ize",
-    ],
-    "",
-)
+_STEP_4 = dict.fromkeys(_LAST.split(), "")
 
 
 def stem(word: str) -> str:
@@ -124,7 +104,7 @@ def _consonants(word: str) -> list[bool]:
 def _measure(word: str) -> int:
     """Count vowels that a consonant follows: Porter's m."""
     shape = _consonants(word)
-    return sum(after and not before for before, after in zip(shape, shape[1:], strict=False))
+    return sum(after and not before for before, after in pairwise(shape))
 
 
 def _has_vowel(word: str) -> bool:
