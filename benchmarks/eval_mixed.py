@@ -57,7 +57,7 @@ from expertrag.metrics import squad
 from expertrag.metrics.measures import Measures
 from expertrag.runtime.meter import Meter
 from expertrag_index.index import Index
-from expertrag_index.lexical import query_terms
+from expertrag_index.query_words import query_terms
 from expertrag_index.types import Progress
 from expertrag_retriever.search import Searcher
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from expertrag_index.lexical import STOP_WORDS
+from expertrag_index.query_words import STOP_WORDS
 
 _WORD = re.compile(
     r"(?<![\w-])--?[A-Za-z][\w-]*"  # an option, "--force"

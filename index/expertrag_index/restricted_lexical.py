@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.lexical import CANDIDATE_TERMS, query_terms, rarest
+from expertrag_index.query_words import CANDIDATE_TERMS, query_terms, rarest
 from expertrag_index.schema import TOKENIZER
 from expertrag_index.selection import Selection, best_hits
 from expertrag_index.types import ChunkHit, KeyArray, TermStatistics

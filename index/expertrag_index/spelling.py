@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from expertrag_index.lexical import STOP_WORDS
+from expertrag_index.query_words import STOP_WORDS
 from expertrag_index.words import SPELLED_WORD
 
 _LETTERS_TO_SWAP, _LETTERS_TO_CHANGE = 5, 6

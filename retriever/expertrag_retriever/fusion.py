@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from expertrag_index.lexical import STOP_WORDS, query_terms
+from expertrag_index.query_words import STOP_WORDS, query_terms
 from expertrag_retriever.pseudo import pseudo_query
 
 if TYPE_CHECKING:

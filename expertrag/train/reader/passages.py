@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from expertrag_index.chunk import Chunker
-from expertrag_index.lexical import query_terms
+from expertrag_index.query_words import query_terms
 from expertrag_index.types import Document
 from expertrag_retriever.types import Passage
 

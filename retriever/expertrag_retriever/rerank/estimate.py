@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from expertrag_index.lexical import STOP_WORDS, query_terms
+from expertrag_index.query_words import STOP_WORDS, query_terms
 from expertrag_retriever.pseudo import pseudo_query
 from expertrag_retriever.rerank.reranking import CANDIDATES, embedded_text, join_scores
 from expertrag_retriever.search import Searcher

@@ -27,7 +27,7 @@ from expertrag.train.reader.made.verbs import (
     lowered,
     pronoun_for,
 )
-from expertrag_index.lexical import STOP_WORDS
+from expertrag_index.query_words import STOP_WORDS
 
 MAKER = "cloze"
 

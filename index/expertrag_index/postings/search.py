@@ -1,0 +1,181 @@
+"""BM25 over segments of postings (k1 1.2, b 0.75; Robertson & Zaragoza 2009, eq. 3.15).
+
+The number of chunks, their mean length and the frequency of a word are those of the live chunks
+alone. A score is summed up over the words in one order, so that it is the same to the last bit
+whatever the segmentation, the filter and the engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from expertrag_index.analysis import tokens
+from expertrag_index.caching import cached
+from expertrag_index.postings.engine import (
+    Found,
+    PostingEngine,
+    Scores,
+    WeightedTerms,
+    best_engine,
+)
+from expertrag_index.postings.masks import RowMask, SegmentRows, all_rows, rows_with
+from expertrag_index.postings.segment import PostingSegment
+from expertrag_index.query_words import CANDIDATE_TERMS, query_terms, rarest
+from expertrag_index.types import ChunkHit, KeyArray, TermStatistics
+
+_K1, _B = 1.2, 0.75
+_LEAST_IDF = 1e-6
+"""Weight of a word that more than half of the chunks contain, as in SQLite's FTS5."""
+
+_LONGEST = 1 << 16  # terms of a chunk; longer ones are scored as if they had so many
+_CACHED_TERMS = 1 << 16
+_LOOKUP = 8
+"""A row that is looked up costs as much as so many postings that are read in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A term: the live chunks that contain it, and its place in each segment (-1: in none)."""
+
+    frequency: int
+    places: tuple[int, ...]
+
+
+class PostingSearcher:
+    """BM25 over the live chunks of some segments. Thread-safe."""
+
+    def __init__(
+        self,
+        segments: Sequence[PostingSegment],
+        live: KeyArray | None = None,
+        engine: PostingEngine | None = None,
+    ) -> None:
+        """Find the live rows, and their mean length.
+
+        :param segments: no chunk may be in two of them.
+        :param live: keys, ascending, of the chunks that are searched and counted; None for all.
+        """
+        self._segments = tuple(segments)
+        self._engine = engine or best_engine()
+        everything = all_rows(self._segments)
+        self._live = everything if live is None else rows_with(self._segments, live, everything)
+        self._size = self._live.count
+        self._norms = self._norms_by_length()
+        self._entry = cached(self._look_up, _CACHED_TERMS)
+
+    @property
+    def size(self) -> int:
+        """Number of live chunks that the segments hold."""
+        return self._size
+
+    def mask(self, keys: KeyArray) -> RowMask:
+        """Return the live rows of the chunks ``keys``, ascending, for ``search``."""
+        return rows_with(self._segments, keys, self._live)
+
+    def statistics(self, query: str) -> tuple[TermStatistics, ...]:
+        """Compute the statistics of each distinct word of a query."""
+        size = self._size
+        return tuple(
+            TermStatistics(term, n, math.log(1 + (size - n + 0.5) / (n + 0.5)))
+            for term in query_terms(query)[:CANDIDATE_TERMS]
+            for n in (self.frequency(term),)
+        )
+
+    def frequency(self, word: str) -> int:
+        """Count the live chunks that contain a word; the rarest part of a compound."""
+        return min((self._entry(term).frequency for term in tokens(word)), default=0)
+
+    def search(
+        self, statistics: Sequence[TermStatistics], k: int, allowed: RowMask | None = None
+    ) -> list[ChunkHit]:
+        """Find the ``k`` best chunks, of a mask or of all: by score, then by key."""
+        entries = self._entries(statistics)
+        found = Found(np.empty(0, np.int64), np.empty(0))
+        parts = (allowed or self._live).parts
+        k = min(k, self._size)
+        for number, (segment, part) in enumerate(zip(self._segments, parts, strict=True)):
+            terms = self._weighted(segment, number, entries)
+            if part.count and len(terms.starts) and k > 0:
+                found = self._best(segment, terms, part, k, found)
+        hits = zip(found.keys.tolist(), found.scores.tolist(), strict=True)
+        return [ChunkHit(key, score) for key, score in hits]
+
+    def scores(
+        self, statistics: Sequence[TermStatistics], keys: Sequence[int] | KeyArray
+    ) -> dict[int, float]:
+        """BM25 of the given chunks, those that are live and in which a term occurs."""
+        entries = self._entries(statistics)
+        wanted = np.unique(np.asarray(keys, np.int64))
+        found: dict[int, float] = {}
+        for number, segment in enumerate(self._segments):
+            terms = self._weighted(segment, number, entries)
+            rows = self._live.parts[number].select(segment, wanted)
+            scores = self._engine.scores(segment, terms, self._norms, rows)
+            held = scores > 0
+            found.update(zip(segment.keys[rows[held]].tolist(), scores[held].tolist(), strict=True))
+        return found
+
+    def _best(
+        self, segment: PostingSegment, terms: WeightedTerms, part: SegmentRows, k: int, found: Found
+    ) -> Found:
+        postings = int((terms.ends - terms.starts).sum())
+        listed = part.listed
+        if listed is None or len(listed) * len(terms.starts) * _LOOKUP > postings:
+            return self._engine.best(segment, terms, self._norms, part.bits, k, found)
+        scores = self._engine.scores(segment, terms, self._norms, listed)
+        held = np.flatnonzero(scores)
+        keys = np.concatenate([found.keys, segment.keys[listed[held]]])
+        scores = np.concatenate([found.scores, scores[held]])
+        order = np.lexsort((keys, -scores))[:k]
+        return Found(keys[order], scores[order])
+
+    def _entries(self, statistics: Sequence[TermStatistics]) -> list[tuple[_Entry, float]]:
+        """Return the terms to score with their weights, in the order of the sum."""
+        entries = [self._entry(term) for item in rarest(statistics) for term in tokens(item.term)]
+        return [(entry, self._weight(entry)) for entry in entries if entry.frequency]
+
+    def _weight(self, entry: _Entry) -> float:
+        size, n = self._size, entry.frequency
+        return max(math.log((size - n + 0.5) / (n + 0.5)), _LEAST_IDF) * (_K1 + 1)
+
+    def _weighted(
+        self, segment: PostingSegment, number: int, entries: Sequence[tuple[_Entry, float]]
+    ) -> WeightedTerms:
+        held = [
+            (entry.places[number], weight) for entry, weight in entries if entry.places[number] >= 0
+        ]
+        places = np.array([place for place, _ in held], np.int64)
+        return WeightedTerms(
+            segment.posting_starts[places].astype(np.int64),
+            segment.posting_starts[places + 1].astype(np.int64),
+            segment.block_starts[places].astype(np.int64),
+            np.array([weight for _, weight in held], np.float64),
+        )
+
+    def _look_up(self, term: str) -> _Entry:
+        places = tuple(self._engine.find(segment, term.encode()) for segment in self._segments)
+        parts = zip(self._segments, places, self._live.parts, strict=True)
+        return _Entry(sum(self._count(*part) for part in parts), places)
+
+    def _count(self, segment: PostingSegment, place: int, live: SegmentRows) -> int:
+        if place < 0:
+            return 0
+        start, end = segment.postings(place)
+        if live.bits is None:
+            return end - start
+        return self._engine.count(segment, start, end, live.bits)
+
+    def _norms_by_length(self) -> Scores:
+        """Return what is added to a count, by the length of the chunk."""
+        total, longest = 0, 0
+        for segment, part in zip(self._segments, self._live.parts, strict=True):
+            lengths = part.of(segment.lengths)
+            total += int(lengths.sum(dtype=np.int64))
+            longest = max(longest, int(lengths.max(initial=0)))
+        mean = total / self._size if total else 1.0
+        lengths = np.arange(min(longest, _LONGEST) + 1)
+        return _K1 * (1 - _B + _B * lengths / mean)

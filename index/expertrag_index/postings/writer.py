@@ -1,0 +1,135 @@
+"""Writes the file of a segment, term by term; only what belongs to rows is held in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag_index.durable import fsync_folder
+from expertrag_index.manifest import FileEntry
+from expertrag_index.postings.file_format import BLOCK, SECTIONS, header, padding
+from expertrag_index.postings.segment import PostingSegment
+from expertrag_index.types import KeyArray
+
+SUFFIX = ".postings"
+_IN_MEMORY = 1 << 20  # bytes of a section that are kept in memory
+_PIECE = 1 << 20
+_STARTS = ("term_starts", "posting_starts", "block_starts")
+
+
+class PostingWriter:
+    """Writes one segment; use as a context manager."""
+
+    def __init__(self, folder: Path, keys: KeyArray, lengths: NDArray[np.uint32]) -> None:
+        """Begin a segment of chunks with ``keys``, ascending, of so many terms each."""
+        self._folder = folder
+        self._lengths = lengths
+        self._ends = dict.fromkeys(_STARTS, 0)
+        self._sections: dict[str, IO[bytes]] = {
+            name: tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder) for name in SECTIONS
+        }
+        self._write("keys", keys)
+        self._write("lengths", lengths)
+        for name in _STARTS:
+            self._write(name, np.zeros(1, np.uint64))
+
+    def __enter__(self) -> PostingWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for file in self._sections.values():
+            file.close()
+
+    def add(
+        self,
+        terms: Sequence[bytes],
+        sizes: NDArray[np.int64],
+        rows: NDArray[np.uint32],
+        counts: NDArray[np.uint16],
+    ) -> None:
+        """Append terms that are greater than all before, each of so many postings, at least one.
+
+        :param rows: rows of the postings, ascending within a term.
+        """
+        if not len(terms):
+            return
+        self._sections["vocabulary"].write(b"".join(terms))
+        self._write("rows", rows)
+        self._write("counts", counts)
+        blocks = -(-sizes // BLOCK)
+        ends = np.cumsum(blocks)
+        within = np.arange(ends[-1]) - np.repeat(ends - blocks, blocks)
+        starts = np.repeat(np.cumsum(sizes) - sizes, blocks) + within * BLOCK
+        self._write("block_counts", np.maximum.reduceat(counts, starts))
+        self._write("block_lengths", np.minimum.reduceat(self._lengths[rows], starts))
+        self._extend("term_starts", np.array([len(term) for term in terms]))
+        self._extend("posting_starts", sizes)
+        self._extend("block_starts", blocks)
+
+    def finish(self) -> FileEntry:
+        """Write the file into the folder, durably; it is named by its checksum."""
+        temporary = self._temporary()
+        try:
+            with temporary.open("xb") as file:
+                digest = self._copy(file)
+                size = file.tell()
+                file.flush()
+                os.fsync(file.fileno())
+            entry = FileEntry(f"{digest[:16]}{SUFFIX}", size, digest)
+            temporary.replace(self._folder / entry.file)
+        finally:
+            temporary.unlink(missing_ok=True)
+        fsync_folder(self._folder)
+        return entry
+
+    def finish_unnamed(self) -> PostingSegment:
+        """Write the file and map it; it has no name, and ends with the mapping."""
+        temporary = self._temporary()
+        try:
+            with temporary.open("xb") as file:
+                self._copy(file)
+            return PostingSegment.open(temporary)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _temporary(self) -> Path:
+        return self._folder / f"{uuid.uuid4().hex}.tmp"
+
+    def _copy(self, file: IO[bytes]) -> str:
+        """Write header and sections; return the sha256."""
+        digest = hashlib.sha256()
+
+        def write(data: bytes) -> None:
+            digest.update(data)
+            file.write(data)
+
+        sizes = {name: section.tell() for name, section in self._sections.items()}
+        write(header(sizes))
+        for name, section in self._sections.items():
+            section.seek(0)
+            while piece := section.read(_PIECE):
+                write(piece)
+            write(bytes(padding(sizes[name])))
+        return digest.hexdigest()
+
+    def _extend(self, name: str, sizes: NDArray[np.int64]) -> None:
+        ends = self._ends[name] + np.cumsum(sizes)
+        self._ends[name] = int(ends[-1])
+        self._write(name, ends)
+
+    def _write(self, name: str, values: NDArray[Any]) -> None:
+        self._sections[name].write(values.astype(SECTIONS[name], copy=False).tobytes())
