@@ -223,7 +223,8 @@ class IndexWriter:
             rows = stage.vanished(failures, None if vanish else sources)
             calibrated = not previous or self._settings.calibrated(previous.calibration)
             uncalibrated = bool(self._calibrate) and not calibrated
-            if previous and not (stage.added or stage.changed or rows or uncalibrated):
+            same = previous and not previous.outdated
+            if same and not (stage.added or stage.changed or rows or uncalibrated):
                 return self._report(stage, previous, failures, 0, started)
             return self._finish(stage, previous, failures, rows, started)
 

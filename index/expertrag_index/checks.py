@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -14,10 +16,13 @@ from expertrag_index.groups import read_groups
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import read_manifest
+from expertrag_index.posting_segments import open_postings, texts_of
+from expertrag_index.postings.build import build_postings
+from expertrag_index.postings.merge import merge_postings
 from expertrag_index.publish import corpus_state
 from expertrag_index.rows import live_partitions, row_digest, text_digest
 from expertrag_index.schema import NEVER, read_origin
-from expertrag_index.seal import check_seal, full_text_problem
+from expertrag_index.seal import check_seal
 from expertrag_index.types import KeyArray, Progress
 
 _EVERY = 1000  # documents between two calls of progress
@@ -37,14 +42,30 @@ def check_pages(connection: sqlite3.Connection) -> list[str]:
     return [f"store.db: {row[0]}".replace("\n", " ") for row in rows if row[0] != "ok"]
 
 
-def check_full_text(connection: sqlite3.Connection) -> list[str]:
-    """Compare the full-text index with its seal, and with the chunks, word by word."""
-    problems = [full_text_problem(connection)]
+def check_versions(connection: sqlite3.Connection) -> list[str]:
+    """Compare the database with its seal."""
     try:
         check_seal(connection)
     except StoreCorruptError as error:
-        problems.append(str(error))
-    return [problem for problem in problems if problem]
+        return [str(error)]
+    return []
+
+
+def check_postings(
+    layout: Layout, connection: sqlite3.Connection, manifest: Manifest, live: KeyArray
+) -> list[str]:
+    """Compare the postings with the chunks, word by word.
+
+    Merged, they must be the file that would be made of the chunks alone.
+    """
+    with tempfile.TemporaryDirectory(dir=layout.segments) as folder:
+        try:
+            segments = [open_postings(layout, entry) for entry in manifest.postings]
+            merged = merge_postings(segments, live, Path(folder))
+            built = build_postings(texts_of(connection, live), Path(folder))
+        except (ValueError, StoreCorruptError) as error:
+            return [f"the postings cannot be compared with the chunks: {error}"]
+    return [] if merged == built else ["the postings do not match the chunks"]
 
 
 def check_documents(
@@ -117,6 +138,11 @@ def check_files(
 ) -> list[str]:
     """Check every derived file, and that the segments hold every chunk of each expert once."""
     problems = []
+    for postings in manifest.postings:
+        try:
+            open_postings(layout, postings)
+        except StoreCorruptError as error:
+            problems.append(str(error))
     held: dict[str, list[KeyArray]] = {}
     dimension = manifest.embedder.dimension
     for entry in manifest.segments:

@@ -108,7 +108,6 @@ def _merge(
     with transaction(connection):
         check_seal(connection, required=True)
         purge(connection, previous.generation)
-        connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('optimize')")
         write_meta(connection, staged=generation, oldest=previous.generation)
         write_seal(connection)
     manifest = derive(layout, connection, generation, None, settings)

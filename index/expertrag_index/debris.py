@@ -15,8 +15,6 @@ from expertrag_index.seal import adopt, is_sealed, write_seal
 from expertrag_index.transaction import transaction
 
 _VERSIONED = ("chunks", "documents", "groups")
-REMOVE_FROM_FTS = """INSERT INTO chunks_fts (chunks_fts, rowid, title, text)
-    SELECT 'delete', key, title, text FROM chunks WHERE """
 
 
 def recover(layout: Layout, connection: sqlite3.Connection) -> int:
@@ -34,7 +32,6 @@ def recover(layout: Layout, connection: sqlite3.Connection) -> int:
     with transaction(connection):
         sealed = meta.staged > current and is_sealed(connection)
         if meta.staged > current:
-            connection.execute(REMOVE_FROM_FTS + "added_in > ?", (current,))
             write_meta(connection, staged=current, oldest=meta.oldest)
             _restore_origin(layout, connection, current)
         for table in _VERSIONED:
@@ -65,7 +62,6 @@ def purge(connection: sqlite3.Connection, oldest: int) -> None:
     Runs inside the caller's transaction, which then writes ``oldest`` and the seal.
     """
     dropped = 0
-    connection.execute(REMOVE_FROM_FTS + "removed_in <= ?", (oldest,))
     for table in _VERSIONED:
         dropped += connection.execute(
             f"DELETE FROM {table} WHERE removed_in <= ?", (oldest,)
@@ -98,5 +94,7 @@ def sweep(layout: Layout, generation: int, oldest: int = 0) -> None:
             shutil.rmtree(layout.generation(number))
     used = {entry.file for manifest in manifests for entry in manifest.files}
     for file in layout.segments.iterdir():
-        if file.name not in used:
+        if file.is_dir():  # of a check that was killed
+            shutil.rmtree(file)
+        elif file.name not in used:
             file.unlink()

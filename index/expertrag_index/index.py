@@ -26,10 +26,9 @@ from expertrag_index.filters import canonical, compile_filter
 from expertrag_index.groups import read_groups
 from expertrag_index.labels import all_labels, restrict
 from expertrag_index.layout import Layout
-from expertrag_index.lexical import Lexical
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import NONE_OPEN, Generation, OpenSegments, open_published
-from expertrag_index.restricted_lexical import RestrictedLexical
+from expertrag_index.postings.search import PostingSearcher
 from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, sorted_keys, text_digest
 from expertrag_index.scales import IDENTITY, Scale, read_scales
 from expertrag_index.schema import LIVE, Seal, read_seal
@@ -67,6 +66,7 @@ class Index:
         scales: Mapping[str, Scale] | None = None,
         *,
         labels: Collection[str] | None = None,
+        lexical: PostingSearcher | None = None,
     ) -> None:
         self._layout = layout
         self._generation = generation
@@ -77,15 +77,12 @@ class Index:
         self._scales = calibrated if scales is None else scales
         held = sum(entry.count for entry in generation.manifest.segments)
         self._live_bitmap = bitmap(generation.live) if held > len(generation.live) else None
-        with self._pool.connection() as connection:
-            self._lexical = (RestrictedLexical if self._restricted else Lexical)(
-                connection, generation.live
-            )
+        self._lexical = lexical or PostingSearcher(generation.postings, generation.live)
         # a generation never changes, so these caches cannot become stale
         self._lock = threading.Lock()
         self._labels: frozenset[str] | None = None
         self._select = cached(self._compute_selection, 32)
-        self._terms = cached(self._compute_terms, 64)
+        self._terms = cached(self._lexical.statistics, 64)
         self._respell = cached(self._compute_respelled, 64)
 
     @classmethod
@@ -100,7 +97,7 @@ class Index:
         """Open the published generation of the store at ``path``.
 
         :param known: ``seal`` of an index or a writer of this store in this process: if nothing
-            has been written since, the full-text index is not compared with its checksum again.
+            has been written since, the database is not compared with its checksum again.
         :param reuse: ``open_segments`` of an earlier generation, so that they are not read again.
         :raises StoreNotFoundError: there is no store.
         :raises StoreCorruptError: this generation and the one before are damaged.
@@ -196,7 +193,13 @@ class Index:
 
     def rescaled(self, scales: Mapping[str, Scale]) -> Index:
         """Return the same generation with other scales; it is closed with this index."""
-        return Index(self._layout, self._generation, scales, labels=self._seen_labels)
+        return Index(
+            self._layout,
+            self._generation,
+            scales,
+            labels=self._seen_labels,
+            lexical=self._lexical,
+        )
 
     def restricted(self, labels: Collection[str]) -> Index:
         """Return what a reader with these access labels sees; it is closed with this index.
@@ -275,8 +278,7 @@ class Index:
         _check_k(k)
         selection = self._selection(filter)
         terms = self._terms(query)
-        with self._reading() as connection:
-            return self._lexical.search(connection, terms, k, selection)
+        return self._lexical.search(terms, k, selection.rows if selection else None)
 
     def dense_scores(self, query: Query, keys: Sequence[int]) -> FloatArray:
         """Cosines [N] with the chunks on the common scale, from the stored vectors.
@@ -302,9 +304,7 @@ class Index:
 
     def lexical_scores(self, query: str, keys: Sequence[int]) -> FloatArray:
         """BM25 [N] of the chunks for ``query``; 0 where no word of it occurs."""
-        terms = self._terms(query)
-        with self._reading() as connection:
-            found = self._lexical.scores(connection, terms, keys)
+        found = self._lexical.scores(self._terms(query), keys)
         return np.array([found.get(int(key), 0.0) for key in keys], np.float32)
 
     def term_statistics(self, query: str) -> list[TermStatistics]:
@@ -407,7 +407,7 @@ class Index:
             keys = sorted_keys(connection, query, values)
         if self._restricted:
             keys = np.intersect1d(keys, self._generation.live, assume_unique=True)
-        return Selection.of(keys, self._generation.partitions)
+        return Selection.of(keys, self._generation.partitions, self._lexical)
 
     def _admitted(self, filter: Filter | None) -> Mapping[str, KeyArray]:
         selection = self._selection(filter)
@@ -427,13 +427,8 @@ class Index:
     def _scale(self, expert: str) -> Scale:
         return self._scales.get(expert, IDENTITY)
 
-    def _compute_terms(self, query: str) -> tuple[TermStatistics, ...]:
-        with self._reading() as connection:
-            return self._lexical.statistics(connection, query)
-
     def _compute_respelled(self, query: str) -> str:
-        with self._reading() as connection:
-            return spelling.respelled(query, lambda word: self._lexical.frequency(connection, word))
+        return spelling.respelled(query, self._lexical.frequency)
 
     def _vectors(self, query: Query) -> dict[str, FloatArray]:
         """Normalise a query's vectors, by expert, for the partitions of this generation."""

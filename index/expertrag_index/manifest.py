@@ -14,10 +14,15 @@ from dataclasses import asdict, dataclass, field
 
 from expertrag_index.errors import StoreCorruptError, StoreFormatError
 
-FORMAT_VERSION = 3
-LABELLED_FORMAT = 4
+FORMAT_VERSION = 5
+LABELLED_FORMAT = 6
 """Version of a generation that has documents with access labels: a version of this program that
 does not know labels would show these documents to everyone."""
+
+_EARLIER, _EARLIER_LABELLED = 3, 4
+"""Formats whose full-text index was in the database: a writer upgrades them."""
+
+READABLE_FORMATS = (_EARLIER, _EARLIER_LABELLED, FORMAT_VERSION, LABELLED_FORMAT)
 
 GENERAL = "general"
 """The expert of texts without a domain expert: the unmodified base model."""
@@ -53,6 +58,14 @@ class SegmentEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class PostingsEntry:
+    """A segment of postings of ``count`` chunks."""
+
+    entry: FileEntry
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class EmbedderEntry:
     """The embedder of the vectors. ``fingerprint`` covers the base model and all its experts."""
 
@@ -80,6 +93,7 @@ class Manifest:
     corpus_hash: str
     faiss_version: str
     segments: tuple[SegmentEntry, ...] = ()
+    postings: tuple[PostingsEntry, ...] = ()
     partitions: Mapping[str, int] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
     domains: Mapping[str, int] = field(default_factory=dict)
@@ -92,12 +106,18 @@ class Manifest:
     @property
     def labelled(self) -> bool:
         """Whether any document has access labels."""
-        return self.format_version == LABELLED_FORMAT
+        return self.format_version in (LABELLED_FORMAT, _EARLIER_LABELLED)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it is of an earlier format: it can be upgraded, and not be searched."""
+        return self.format_version in (_EARLIER, _EARLIER_LABELLED)
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """Every derived file of this generation."""
-        return tuple(file for segment in self.segments for file in (segment.entry, segment.rows))
+        vectors = (file for segment in self.segments for file in (segment.entry, segment.rows))
+        return (*vectors, *(segment.entry for segment in self.postings))
 
 
 def dumps(manifest: Manifest) -> bytes:
@@ -119,7 +139,7 @@ def loads(data: bytes, name: str) -> Manifest:
         intact = False
     if not intact:
         raise StoreCorruptError(f"{name} is damaged")
-    if body.get("format_version") not in (FORMAT_VERSION, LABELLED_FORMAT):
+    if body.get("format_version") not in READABLE_FORMATS:
         raise format_error(name, body.get("format_version"))
     body["embedder"] = EmbedderEntry(**body["embedder"])
     body["segments"] = tuple(
@@ -131,13 +151,18 @@ def loads(data: bytes, name: str) -> Manifest:
             }
         )
         for segment in body["segments"]
+        if "rows" in segment  # not in an earlier format, whose segments are made again
+    )
+    body["postings"] = tuple(
+        PostingsEntry(FileEntry(**segment["entry"]), segment["count"])
+        for segment in body.get("postings", ())
     )
     return Manifest(**body)
 
 
 def format_error(name: str, version: object) -> StoreFormatError:
     """Return the error for a store of another format; older formats cannot be read."""
-    older = isinstance(version, int) and version < FORMAT_VERSION
+    older = isinstance(version, int) and version < _EARLIER
     cure = (
         "build the store again from its documents, into another folder"
         if older

@@ -7,26 +7,33 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
 from expertrag_index import vectors
 from expertrag_index.current import read_current
 from expertrag_index.durable import store_errors
-from expertrag_index.errors import StoreCorruptError
+from expertrag_index.errors import StoreCorruptError, StoreFormatError
 from expertrag_index.layout import Layout
-from expertrag_index.manifest import Manifest, SegmentEntry, loads
+from expertrag_index.manifest import FileEntry, Manifest, PostingsEntry, SegmentEntry, loads
+from expertrag_index.posting_segments import open_postings
+from expertrag_index.postings.segment import PostingSegment
 from expertrag_index.rows import live_partitions
 from expertrag_index.schema import Seal
 from expertrag_index.seal import check_seal
 from expertrag_index.snapshot import SnapshotPool
 from expertrag_index.types import KeyArray
 
-OpenSegments = Mapping[SegmentEntry, vectors.Segment]
-"""Segments in memory by their entries in a manifest; both are immutable."""
 
-NONE_OPEN: OpenSegments = MappingProxyType({})
+@dataclass(frozen=True, slots=True)
+class OpenSegments:
+    """Segments that are mapped, by their entries in a manifest; both are immutable."""
+
+    vectors: Mapping[SegmentEntry, vectors.Segment]
+    postings: Mapping[PostingsEntry, PostingSegment]
+
+
+NONE_OPEN = OpenSegments({}, {})
 
 _ATTEMPTS = 5  # a writer may publish twice while a large store is being read
 
@@ -36,7 +43,8 @@ class Generation:
     """A generation in memory.
 
     ``live``: keys of its chunks, ascending; ``partitions``: the same by expert; ``segments``: the
-    segments by expert. ``degraded``: why this is not the newest generation, empty if it is.
+    segments by expert; ``postings``: those of the lexical half. ``degraded``: why this is not the
+    newest generation, empty if it is.
     """
 
     manifest: Manifest
@@ -44,15 +52,19 @@ class Generation:
     live: KeyArray
     partitions: Mapping[str, KeyArray]
     segments: Mapping[str, tuple[vectors.Segment, ...]]
+    postings: tuple[PostingSegment, ...]
     degraded: str
 
     def opened(self) -> OpenSegments:
         """Return the segments by their entries, for another generation that also has them."""
-        return {
-            entry: segment
-            for expert, own in self.segments.items()
-            for entry, segment in zip(_entries(self.manifest, expert), own, strict=True)
-        }
+        return OpenSegments(
+            {
+                entry: segment
+                for expert, own in self.segments.items()
+                for entry, segment in zip(_entries(self.manifest, expert), own, strict=True)
+            },
+            dict(zip(self.manifest.postings, self.postings, strict=True)),
+        )
 
 
 def open_published(
@@ -101,8 +113,15 @@ def load(
     """Read and verify everything that a manifest names. On failure the caller closes the pool.
 
     :raises StoreCorruptError: a file or the database does not match the manifest.
+    :raises StoreFormatError: it is of an earlier format.
     """
+    if manifest.outdated:
+        raise StoreFormatError(
+            f"{layout.root} was written by an earlier version: run 'expertrag index repair "
+            f"{layout.root}' once, which keeps its documents and vectors"
+        )
     dimension = manifest.embedder.dimension
+    postings = tuple(_postings(layout, entry, reuse) for entry in manifest.postings)
     segments = {
         expert: tuple(
             _segment(layout, entry, dimension, reuse) for entry in _entries(manifest, expert)
@@ -120,7 +139,9 @@ def load(
             f"{manifest.generation} instead of {manifest.chunks}, or has them in other partitions"
         )
     live = np.sort(np.concatenate([np.empty(0, np.int64), *partitions.values()]))
-    return Generation(manifest, pool, live, partitions, segments, degraded)
+    if sum(segment.count for segment in postings) < len(live):
+        raise StoreCorruptError("the postings do not hold every chunk")
+    return Generation(manifest, pool, live, partitions, segments, postings, degraded)
 
 
 def _entries(manifest: Manifest, expert: str) -> list[SegmentEntry]:
@@ -130,12 +151,23 @@ def _entries(manifest: Manifest, expert: str) -> list[SegmentEntry]:
 def _segment(
     layout: Layout, entry: SegmentEntry, dimension: int, reuse: OpenSegments
 ) -> vectors.Segment:
-    """Take over a segment that is in memory while its file is in place; else read the file."""
-    file = entry.entry
-    path = layout.segments / file.file
-    if entry in reuse and path.is_file() and path.stat().st_size == file.bytes:
-        return reuse[entry]
+    """Take over a segment that is mapped while its files are in place; else read them."""
+    if entry in reuse.vectors and all(
+        _in_place(layout, file) for file in (entry.entry, entry.rows)
+    ):
+        return reuse.vectors[entry]
     return vectors.open_segment(layout, entry, dimension)
+
+
+def _postings(layout: Layout, entry: PostingsEntry, reuse: OpenSegments) -> PostingSegment:
+    if entry in reuse.postings and _in_place(layout, entry.entry):
+        return reuse.postings[entry]
+    return open_postings(layout, entry)
+
+
+def _in_place(layout: Layout, file: FileEntry) -> bool:
+    path = layout.segments / file.file
+    return path.is_file() and path.stat().st_size == file.bytes
 
 
 def read_manifest(layout: Layout, number: int) -> Manifest:

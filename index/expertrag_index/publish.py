@@ -30,6 +30,7 @@ from expertrag_index.manifest import (
     SegmentEntry,
     dumps,
 )
+from expertrag_index.posting_segments import next_postings
 from expertrag_index.rows import live_partitions, sorted_keys
 from expertrag_index.schema import LIVE, read_origin
 from expertrag_index.segments import SegmentWriter, recall_of
@@ -58,6 +59,9 @@ def derive(
         old = [entry for entry in previous.segments if entry.expert == expert] if previous else []
         added = np.intersect1d(live, new)
         segments += writer.next_segments(expert, old, live, added)
+    live = np.sort(np.concatenate([np.empty(0, np.int64), *partitions.values()]))
+    lexical = previous.postings if previous else ()
+    postings = next_postings(layout, connection, settings, lexical, live, np.intersect1d(live, new))
     documents, corpus_hash = corpus_state(connection, generation)
     labelled = has_labels(connection, generation, before=previous is None or previous.labelled)
     return Manifest(
@@ -70,6 +74,7 @@ def derive(
         corpus_hash=corpus_hash,
         faiss_version=faiss.__version__,
         segments=tuple(segments),
+        postings=postings,
         partitions={expert: len(live) for expert, live in partitions.items()},
         fields=fields_of(connection, generation),
         domains=domains_of(connection, generation),

@@ -44,7 +44,6 @@ def repair(
         connection.execute("REINDEX")
         connection.executemany("DELETE FROM documents WHERE row = ?", rows)
         connection.execute("DELETE FROM chunks WHERE document NOT IN (SELECT row FROM documents)")
-        connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('rebuild')")
         write_meta(connection, staged=generation, oldest=generation - 1)
         write_seal(connection)
     manifest = derive(layout, connection, generation, None, WriterSettings())

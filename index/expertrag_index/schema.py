@@ -3,10 +3,10 @@
 Rows are versioned: a row is part of generation g if ``added_in <= g < removed_in``. Only
 ``removed_in`` of a row is ever updated. ``checksum`` covers the other columns of its row.
 
-``meta`` holds three integers: ``staged``, the newest generation whose rows are complete and in the
-full-text index; ``oldest``, the oldest generation whose rows all still exist; ``epoch``, increased
-by every transaction that changes what a reader of a published generation could see. ``origin`` is
-one row with the manifest's embedder and chunker, so that the database alone can rebuild the rest.
+``meta`` holds three integers: ``staged``, the newest generation whose rows are complete;
+``oldest``, the oldest generation whose rows all still exist; ``epoch``, increased by every
+transaction that changes what a reader of a published generation could see. ``origin`` is one row
+with the manifest's embedder and chunker, so that the database alone can rebuild the rest.
 ``groups`` records which expert serves the documents of a group, if the embedder has experts;
 ``expert`` of a chunk is the expert that made its vector. ``seal`` is one row (see ``seal.py``).
 """
@@ -26,8 +26,6 @@ NEVER = 1 << 62
 LIVE = "{0}.added_in <= ? AND {0}.removed_in > ?"
 """SQL condition that a row of table alias {0} is part of a generation, which is bound twice."""
 
-TOKENIZER = "porter unicode61"
-
 LABELS = "$labels"
 """Name under which ``documents.metadata`` holds a document's access labels, if it has any."""
 
@@ -38,15 +36,23 @@ RESERVED = frozenset({LABELS, PAGES})
 """Names in ``documents.metadata`` that are no metadata."""
 
 UNSEALED = -1
-"""``seal.epoch`` of a store that was last written by a version without seals."""
+"""``seal.epoch`` of a store of an earlier format."""
 
 Seal = tuple[int, bytes]
 """The epoch that is sealed, and the checksum of what ``seal.py`` covers."""
 
-_HAS_SEAL = "SELECT 1 FROM sqlite_master WHERE name = 'seal'"
+_EARLIER_FORMAT = 3
+"""Its database also held the full-text index, and its seal covered that."""
+
 _SEAL = """
 CREATE TABLE seal (epoch INTEGER NOT NULL, checksum BLOB NOT NULL);
 INSERT INTO seal VALUES ({}, x'');
+"""
+_UPGRADE = f"""
+DROP TABLE IF EXISTS chunks_fts;
+DROP TABLE IF EXISTS seal;
+{_SEAL.format(UNSEALED)}
+PRAGMA user_version = {FORMAT_VERSION};
 """
 
 # text comes last, so that a scan over metadata never touches its overflow pages
@@ -108,9 +114,6 @@ CREATE TABLE vectors (
     checksum BLOB NOT NULL,
     embedding BLOB NOT NULL
 );
-CREATE VIRTUAL TABLE chunks_fts USING fts5 (
-    title, text, content = 'chunks', content_rowid = 'key', tokenize = '{TOKENIZER}'
-);
 PRAGMA user_version = {FORMAT_VERSION};
 {_SEAL.format(0)}
 """
@@ -125,11 +128,13 @@ class Meta:
     epoch: int
 
 
-def connect_writer(path: Path, *, create: bool = True) -> sqlite3.Connection:
+def connect_writer(path: Path, *, create: bool = True, upgrade: bool = True) -> sqlite3.Connection:
     """Open the database for writing.
 
     :param create: create the tables if there are none. Never set it once a generation has been
         published: a lost database must not be replaced by an empty one.
+    :param upgrade: bring a database of an earlier format to this one, which the versions that wrote
+        it cannot open any more.
     :raises StoreCorruptError: there are no tables, and ``create`` is False.
     :raises StoreFormatError: the database was written by a newer or an older version.
     """
@@ -144,10 +149,11 @@ def connect_writer(path: Path, *, create: bool = True) -> sqlite3.Connection:
             raise StoreCorruptError(f"{path} is empty")
         if version == 0:
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        elif version == _EARLIER_FORMAT:
+            if upgrade:
+                connection.executescript(f"BEGIN IMMEDIATE; {_UPGRADE} COMMIT;")
         elif version != FORMAT_VERSION:
             raise format_error(str(path), version)
-        elif connection.execute(_HAS_SEAL).fetchone() is None:
-            connection.executescript(f"BEGIN IMMEDIATE; {_SEAL.format(UNSEALED)} COMMIT;")
     except BaseException:
         connection.close()
         raise
@@ -189,9 +195,15 @@ def write_meta(connection: sqlite3.Connection, *, staged: int, oldest: int) -> N
     connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'epoch'")
 
 
+def is_current(connection: sqlite3.Connection) -> bool:
+    """Whether the database is of this version's format."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version == FORMAT_VERSION
+
+
 def read_seal(connection: sqlite3.Connection) -> Seal:
-    """Read ``seal``; the epoch is ``UNSEALED`` if there is none."""
-    if connection.execute(_HAS_SEAL).fetchone() is None:
+    """Read ``seal``; the epoch is ``UNSEALED`` in an earlier format."""
+    if not is_current(connection):
         return UNSEALED, b""
     row = connection.execute("SELECT epoch, checksum FROM seal").fetchone()
     if row is None:

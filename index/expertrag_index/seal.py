@@ -1,16 +1,14 @@
 """The seal: a checksum of what search reads from the database without a checksum of its own.
 
-Texts and vectors have a checksum in their row, which is compared when the row is read. The tables
-of the full-text index and the versions of rows have none, and a filter reads metadata without its
-row's: a damaged page in them, or a log of SQLite that is cut off in the middle, changes which
-chunks are found and with which score. So every transaction that changes a published state ends with
-a checksum of all of these, and opening a store compares it (0.2 s for 100,000 chunks).
+Texts and vectors have a checksum in their row, which is compared when the row is read. The versions
+of rows have none, and a filter reads metadata without its row's: a damaged page in them, or a log
+of SQLite that is cut off in the middle, changes which chunks are found. So every transaction that
+changes a published state ends with a checksum of all of these, and opening a store compares it.
 
 The seal also holds the epoch. After a crash that damages SQLite's log, pages of two transactions
 can be mixed; then the epochs differ even if each table is whole.
 
-A store written by a version without seals has none. It opens, and its next writer first compares
-the full-text index with the texts, word by word.
+A store of an earlier format has no seal that this version could compare. Its first writer seals it.
 """
 
 from __future__ import annotations
@@ -18,19 +16,13 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 
-from expertrag_index.durable import is_full
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.schema import UNSEALED, Seal, read_meta, read_seal
+from expertrag_index.schema import UNSEALED, Seal, is_current, read_meta, read_seal
 from expertrag_index.transaction import transaction
 
-_PAGES = "SELECT id, block FROM chunks_fts_data ORDER BY id"
 # One long text each: half the time of reading the rows. The indexes hold all columns that are
 # needed, and search reads the versions from them; rows newer than ``staged`` are being written.
 _ROWS = (
-    """SELECT group_concat(segid || ' ' || hex(term) || ' ' || pgno)
-    FROM (SELECT * FROM chunks_fts_idx ORDER BY segid, term)""",
-    """SELECT group_concat(id || ' ' || hex(sz))
-    FROM (SELECT * FROM chunks_fts_docsize ORDER BY id)""",
     """SELECT group_concat(key || ' ' || added_in || ' ' || removed_in || ' ' || expert)
     FROM (SELECT key, added_in, removed_in, expert FROM chunks INDEXED BY chunks_by_generation
     WHERE added_in <= :staged ORDER BY removed_in, added_in, expert, key)""",
@@ -48,20 +40,14 @@ _ROWS = (
 
 def write_seal(connection: sqlite3.Connection) -> None:
     """Seal the state of the caller's transaction, after ``write_meta``, at its end."""
-    # FTS5 holds back new words until the transaction or a savepoint needs them in its tables
-    connection.execute("SAVEPOINT sealed")
-    connection.execute("RELEASE sealed")
     meta = read_meta(connection)
     checksum = _checksum(connection, meta.staged)
     connection.execute("UPDATE seal SET epoch = ?, checksum = ?", (meta.epoch, checksum))
 
 
 def adopt(connection: sqlite3.Connection) -> None:
-    """Seal the store of a version without seals, if its full-text index matches the texts.
-
-    Nothing may be staged: the index does not hold staged chunks.
-    """
-    if read_seal(connection)[0] == UNSEALED and not full_text_problem(connection):
+    """Seal a store that has been upgraded from an earlier format. Nothing may be staged."""
+    if is_current(connection) and read_seal(connection)[0] == UNSEALED:
         with transaction(connection):
             write_seal(connection)
 
@@ -83,7 +69,7 @@ def check_seal(
     meta = read_meta(connection)
     if epoch != meta.epoch or (epoch and checksum != _checksum(connection, meta.staged)):
         raise StoreCorruptError(
-            "the full-text index, the versions or the metadata in store.db do not match their seal"
+            "the versions or the metadata of documents in store.db do not match their seal"
         )
 
 
@@ -96,24 +82,8 @@ def is_sealed(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def full_text_problem(connection: sqlite3.Connection) -> str:
-    """Compare the full-text index with the chunks, word by word; empty if they agree."""
-    try:
-        connection.execute(
-            "INSERT INTO chunks_fts (chunks_fts, rank) VALUES ('integrity-check', 1)"
-        )
-    except sqlite3.DatabaseError as error:
-        if is_full(error):
-            raise
-        return f"the full-text index does not match the chunks ({error})"
-    return ""
-
-
 def _checksum(connection: sqlite3.Connection, staged: int) -> bytes:
     state = hashlib.sha256()  # twice as fast as BLAKE2b where the processor has instructions for it
-    for key, block in connection.execute(_PAGES):
-        state.update(b"%d %d " % (key, len(block)))
-        state.update(block)
     for query in _ROWS:
         (text,) = connection.execute(query, {"staged": staged}).fetchone()
         state.update(repr(text).encode())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,15 @@ from numpy.typing import NDArray
 from expertrag_index import vectors
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
-from expertrag_index.manifest import SegmentEntry
+from expertrag_index.manifest import PostingsEntry, SegmentEntry
 from expertrag_index.rows import StoredVectors
 from expertrag_index.segment_files import adopt_file, map_verified, temporary_file
 from expertrag_index.settings import WriterSettings
 from expertrag_index.tuning import tune
 from expertrag_index.types import KeyArray
 from expertrag_index.vector_rows import HalfArray, VectorRows, VectorSource, write_rows
+
+Entry = TypeVar("Entry", SegmentEntry, PostingsEntry)
 
 _GROWTH = 4
 """Each segment is more than so many times the size of those after it: seven for 100,000 chunks."""
@@ -47,7 +50,7 @@ def must_merge(
     )
 
 
-def larger(entries: Sequence[SegmentEntry], new: int) -> Sequence[SegmentEntry]:
+def larger(entries: Sequence[Entry], new: int) -> Sequence[Entry]:
     """Return the segments, oldest first, that a segment of ``new`` chunks does not take in."""
     kept, held = len(entries), new
     while new and kept and entries[kept - 1].count <= _GROWTH * held:

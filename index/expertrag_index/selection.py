@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,28 +9,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from expertrag_index.postings.masks import RowMask
+from expertrag_index.postings.search import PostingSearcher
 from expertrag_index.types import ChunkHit, KeyArray
 from expertrag_index.vectors import Bitmap
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The chunks that a filter admits: as keys, as a bitmap for FAISS, and as JSON for SQL.
+    """The chunks that a filter admits: as keys, as a bitmap for FAISS, and as rows of postings.
 
     ``partitions``: the keys by expert, without experts that have none.
     """
 
     keys: KeyArray
     bitmap: Bitmap
-    json: str
+    rows: RowMask
     partitions: Mapping[str, KeyArray]
 
     @classmethod
-    def of(cls, keys: KeyArray, partitions: Mapping[str, KeyArray]) -> Selection:
+    def of(
+        cls, keys: KeyArray, partitions: Mapping[str, KeyArray], lexical: PostingSearcher
+    ) -> Selection:
         """Select ``keys``, ascending, of a generation with these partitions."""
         rows = rows_by_partition(keys, partitions)
         admitted = {expert: keys[part] for expert, part in rows.items()}
-        return cls(keys, bitmap(keys), json.dumps(keys.tolist()), admitted)
+        return cls(keys, bitmap(keys), lexical.mask(keys), admitted)
 
 
 def rows_by_partition(

@@ -137,10 +137,9 @@ class Stage:
     def seal(self, removed: Sequence[int]) -> None:
         """Complete the generation inside the caller's transaction.
 
-        Ends replaced versions and the documents in the rows ``removed``, and adds the new chunks to
-        the full-text index, all at once, so that BM25 never counts half a generation. Also drops
-        the rows that only older generations than the published one can see: one transaction, so
-        that a damaged log loses all of a generation, which is noticed, and never its end alone.
+        Ends replaced versions and the documents in the rows ``removed``. Also drops the rows that
+        only older generations than the published one can see: one transaction, so that a damaged
+        log loses all of a generation, which is noticed, and never its end alone.
         """
         execute, new = self._connection.execute, self.generation
         oldest = max(0, new - 1)
@@ -155,11 +154,6 @@ class Stage:
             """UPDATE chunks SET removed_in = ?1 WHERE +added_in < ?1 AND +removed_in = ?2
             AND document IN (SELECT row FROM documents WHERE removed_in = ?1)""",
             (new, NEVER),
-        )
-        execute(
-            """INSERT INTO chunks_fts (rowid, title, text)
-            SELECT key, title, text FROM chunks WHERE removed_in = ? AND added_in = ?""",
-            (NEVER, new),
         )
         self.assignment.seal(removed=bool(removed))
         write_origin(self._connection, self._embedder, self._chunker.fingerprint)

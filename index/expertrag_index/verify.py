@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from expertrag_index.checks import (
     DamagedDocument,
@@ -13,9 +16,10 @@ from expertrag_index.checks import (
     check_derived,
     check_documents,
     check_files,
-    check_full_text,
     check_groups,
     check_pages,
+    check_postings,
+    check_versions,
 )
 from expertrag_index.current import read_current
 from expertrag_index.debris import recover
@@ -93,7 +97,7 @@ def _inspect(layout: Layout, progress: Progress) -> _Findings:
         _check_current(layout, findings)
         with (
             store_errors(layout),
-            closing(connect_writer(layout.database, create=False)) as connection,
+            closing(connect_writer(layout.database, create=False, upgrade=False)) as connection,
         ):
             _check_database(layout, connection, findings, progress)
     except StoreCorruptError as error:
@@ -120,7 +124,7 @@ def _check_database(
         recover(layout, connection)
     generation = findings.generation or read_meta(connection).staged
     findings.problems += check_pages(connection)
-    findings.problems += check_full_text(connection)
+    findings.problems += check_versions(connection)
     findings.damaged += check_documents(connection, generation, progress)
     findings.problems += check_groups(connection, generation)
     partitions = live_partitions(connection, generation)
@@ -134,9 +138,16 @@ def _check_database(
         return
     findings.documents = manifest.documents
     findings.files = len(manifest.files)
+    if manifest.outdated:
+        findings.problems.append("the store was written by an earlier version")
+        return
     if not findings.damaged:
         findings.problems += check_corpus(connection, manifest)
-    findings.problems += check_files(layout, manifest, partitions)
+    problems = check_files(layout, manifest, partitions)
+    if findings.chunks and not problems and not findings.damaged:
+        live = np.sort(np.concatenate(list(partitions.values())))
+        problems = check_postings(layout, connection, manifest, live)
+    findings.problems += problems
     _check_previous(layout, connection, findings, generation)
 
 
@@ -147,6 +158,9 @@ def _check_previous(
     number = newest - 1
     if number not in layout.generation_numbers() or number < read_meta(connection).oldest:
         return
+    with contextlib.suppress(StoreCorruptError):
+        if read_manifest(layout, number).outdated:
+            return  # an upgrade makes nothing of the generations before
     findings.problems += [
         f"{problem} (in generation {number}, kept as the fallback)"
         for problem in check_derived(layout, connection, number)
