@@ -42,7 +42,7 @@ class Served:
         """Start both, as the process does."""
         address = self.grpc.private_address
         await self.grpc.start()
-        await self.http.start(address)
+        await self.http.start(address, self.grpc.metrics)
 
     async def stop(self) -> None:
         """Stop both, as the process does at a signal."""

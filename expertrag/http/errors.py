@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import structlog
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
 from expertrag.api.validation import invalid
@@ -62,8 +63,12 @@ def body_of(error: ExpertRAGError, params: Params | None = None) -> dict[str, ob
     }
 
 
-def response_of(error: ExpertRAGError, params: Params | None = None) -> JSONResponse:
-    """Return the response for an error."""
+def response_of(error: ExpertRAGError, scope: Scope, params: Params | None = None) -> JSONResponse:
+    """Return the response for an error, and note its reason for the log.
+
+    :param scope: of the request.
+    """
+    scope.setdefault("state", {})["reason"] = error.reason
     status = status_of(error)
     headers = {"x-should-retry": "true" if status in (429, 503) else "false"}
     if status in (429, 503):

@@ -61,6 +61,12 @@ class Metrics:
             ["method", "reason"],
             registry=registry,
         )
+        self.http_requests = Counter(
+            "expertrag_http_requests",
+            "HTTP requests; status 499: the caller hung up.",
+            ["route", "status"],
+            registry=registry,
+        )
         self._gate = Counter(
             "expertrag_gate", "Decisions of the gate.", ["mode", "action"], registry=registry
         )

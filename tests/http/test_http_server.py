@@ -19,6 +19,7 @@ from serving_fixtures import Background, OpenPipeline, PacedGenerator, wait_unti
 from expertrag.api.errors import Conflict
 from expertrag.config import Config, ServiceConfig
 from expertrag.http import HttpServer
+from expertrag.service.metrics import Metrics
 from expertrag.service.run import serve
 
 
@@ -84,14 +85,14 @@ def test_request_ids_come_back(served: Served) -> None:
 
 def test_calls_are_counted_as_those_of_grpc(served: Served) -> None:
     served.post(CHAT, chat_body())
-    calls = served.grpc._metrics.calls.labels("AnswerService/StreamAnswer", "OK")
+    calls = served.grpc.metrics.calls.labels("AnswerService/StreamAnswer", "OK")
     assert calls._value.get() == 1
 
 
 def test_an_address_in_use_is_an_error(served: Served, background: Background) -> None:
     other = HttpServer(Config(service=ServiceConfig(http_address=served.http.address)))
     with pytest.raises(Conflict, match=r"in use; choose another --http-address"):
-        background.run(other.start("unix:/nowhere"))
+        background.run(other.start("unix:/nowhere", Metrics()))
 
 
 def test_an_address_in_use_is_known_before_models_load(served: Served) -> None:
@@ -119,7 +120,7 @@ def test_a_unix_socket_of_a_killed_server_is_taken_over(
         assert client.get("http://localhost/v1/models").status_code == 200
     other = HttpServer(Config(service=ServiceConfig(http_address=f"unix:{path}")))
     with pytest.raises(Conflict, match="another server listens"):
-        background.run(other.start("unix:/nowhere"))
+        background.run(other.start("unix:/nowhere", Metrics()))
     background.run(served.stop())
     assert not path.exists()
 
