@@ -4,11 +4,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 PACKAGES  := expertrag kernels/expertrag_kernels retriever/expertrag_retriever index/expertrag_index
+CLIENTS := .clients
+CLIENTS_STAMP := $(CLIENTS)/.installed
 DATA   ?= ../shared/data
 STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-clients test-default-model \
+.PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit clients test-clients test-default-model \
         fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-kept bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
 
 help: ## list the targets
@@ -28,7 +30,10 @@ install: $(STAMP) ## environment with everything for development
 demo: $(STAMP) ## models, index over real documents, running server, answered questions
 	@$(BIN)/python examples/demo.py --store $(STORE)
 
-test: check unit ## everything tested: lint, types, layers, protos, docs, unit and end to end
+test: $(STAMP) ## everything tested: lint, types, layers, protos, docs, unit and end to end
+	@$(MAKE) --no-print-directory clients & \
+	  $(MAKE) --no-print-directory check; checked=$$?; wait $$! && [ $$checked = 0 ]
+	@$(MAKE) --no-print-directory unit
 
 check: lint types layers proto-check docs-check ## all static checks
 
@@ -63,7 +68,7 @@ docs-check: $(STAMP) ## the generated docs are current, and mark the figures who
 	@$(BIN)/python benchmarks/known_models.py --check
 	@$(BIN)/python benchmarks/doc_figures.py --check
 
-unit: $(STAMP) ## tests only
+unit: $(STAMP) $(CLIENTS_STAMP) ## tests only
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 tests
 
 .PHONY: console-test
@@ -77,12 +82,17 @@ test-default-model: $(STAMP) ## the large default generator end to end; pulls it
 	@$(BIN)/expertrag models pull qwen2.5-coder-1.5b-instruct
 	@$(BIN)/python -m pytest -q tests/models/test_large_model.py
 
-CLIENTS ?= .clients
-
-test-clients: $(STAMP) ## clients of other projects over HTTP: LiteLLM, LlamaIndex, Haystack, and on npm; needs Node.js
-	@command -v node >/dev/null || { echo "error: node not found; install Node.js 20 or newer"; exit 1; }
+# their packages ask for versions that the project's own do not allow
+$(CLIENTS_STAMP): tests/http/clients/requirements.txt
+	@echo "installing clients of other projects into $(CLIENTS) (a minute the first time)"
 	@$(PYTHON) -m venv $(CLIENTS)
-	@$(CLIENTS)/bin/python -m pip install --quiet litellm llama-index-llms-openai-like llama-index-embeddings-openai-like haystack-ai
+	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+clients: $(CLIENTS_STAMP) ## LiteLLM, LlamaIndex and Haystack, which tests/http needs, in an environment of their own
+
+test-clients: $(STAMP) $(CLIENTS_STAMP) ## clients of other projects over HTTP, those on npm, too; needs Node.js
+	@command -v node >/dev/null || { echo "error: node not found; install Node.js 20 or newer"; exit 1; }
 	@mkdir -p $(CLIENTS)/node && cd $(CLIENTS)/node && npm install --silent --no-audit --no-fund openai ai @ai-sdk/openai-compatible zod
 	@for name in all-minilm-l6-v2 smollm2-135m-reader; do $(BIN)/expertrag models pull $$name || exit 1; done
 	@$(BIN)/expertrag index build examples/documents --out $(STORE)
@@ -345,8 +355,8 @@ campaign-planted-bugs: $(STAMP) ## the campaigns find faults that are planted in
 campaign-model-check: $(STAMP) ## random changes, kills and readers against a dict and exact search; ARGS="--seeds N --steps N --json FILE"
 	@$(CAMPAIGN)/model_check.py $(ARGS)
 
-clean: ## remove the environment, the demo's store and build output
-	@rm -rf $(VENV) .demo .eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove the environments, the demo's store and build output
+	@rm -rf $(VENV) $(CLIENTS) .demo .eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .PHONY: campaign-fuzz campaign-load campaign-soak
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,10 @@ from expertrag.config import Config, ServiceConfig
 if TYPE_CHECKING:
     from expertrag.http import HttpServer
     from expertrag.service import Server
+
+
+CHAT = "/v1/chat/completions"
+QUESTION = {"role": "user", "content": "When are roses pruned?"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Served:
         """Start both, as the process does."""
         address = self.grpc.private_address
         await self.grpc.start()
-        await self.http.start(address)
+        await self.http.start(address, self.grpc.metrics)
 
     async def stop(self) -> None:
         """Stop both, as the process does at a signal."""
@@ -106,3 +111,26 @@ def served_with_models(
     background.run(served.grpc.wait_loaded())
     yield served
     background.run(served.stop())
+
+
+def chat_body(**fields: Any) -> dict[str, Any]:
+    return {"model": "default:never", "messages": [QUESTION], "max_tokens": 5, **fields}
+
+
+def error_of(response: httpx.Response) -> dict[str, Any]:
+    found = response.json()["error"]
+    assert found.keys() == {"message", "type", "param", "code"}
+    assert isinstance(found["message"], str) and found["message"]
+    return dict(found)
+
+
+def stalled(served: Served, path: str, headers: str = "", sent: int = 1) -> socket.socket:
+    """Return a connection on which a part of a body was sent."""
+    host, _, port = served.http.address.rpartition(":")
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        f"accept: application/json, text/event-stream\r\n{headers}content-length: 8000000\r\n\r\n"
+    )
+    connection = socket.create_connection((host, int(port)), timeout=10)
+    connection.sendall(head.encode() + b" " * sent)
+    return connection

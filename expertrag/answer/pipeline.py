@@ -54,6 +54,7 @@ from expertrag.api.types import (
     AnswerEvent,
     AnswerRequest,
     DocumentInput,
+    Embeddings,
     Feedback,
     GateDecision,
     GateEvent,
@@ -242,19 +243,21 @@ class Pipeline:
         role: Literal["document", "query"] = "document",
         domain: str | None = None,
         should_stop: ShouldStop = never_stop,
-    ) -> list[list[float]]:
-        """Encode texts; return L2-normalised vectors in their order."""
+    ) -> Embeddings:
+        """Encode texts; return L2-normalised vectors in their order, and the tokens read."""
         validation.check_texts(texts)
         should_stop()
         with translated_errors(), self._leased() as view:
             embedder = view.embedder
             encode = embedder.encode_queries if role == "query" else embedder.encode_documents
             vectors: list[list[float]] = []
+            tokens = 0
             for some in _portions(texts):
                 should_stop()
                 with stage_span("embed"):
                     vectors += encode(some, domain).tolist()
-        return vectors
+                tokens += sum(embedder.tokens_read(some, role))
+            return Embeddings(vectors, embedder.name, tokens)
 
     def get_document(self, request: GetDocumentRequest) -> DocumentText:
         """Return a range of a document's text."""

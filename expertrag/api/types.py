@@ -163,6 +163,19 @@ class EmbedRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Embeddings:
+    """Vectors in the order of the texts, L2-normalised, and the name of the embedder.
+
+    ``tokens``: those of the texts that the embedder read, with those that it adds and without what
+    it truncates; 0 of an older server, which does not count them.
+    """
+
+    vectors: list[list[float]]
+    model: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class RetrieveRequest:
     """A search without an answer; ``history`` as in ``AnswerRequest``."""
 

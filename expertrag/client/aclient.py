@@ -14,6 +14,7 @@ from expertrag.api.types import (
     AnswerEvent,
     CollectionInfo,
     DocumentInput,
+    Embeddings,
     Feedback,
     GateDecision,
     GateMode,
@@ -220,6 +221,17 @@ class AsyncClient:
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> list[list[float]]:
         """Encode 1 to 256 texts; return L2-normalised vectors in their order."""
+        return (await self.embeddings(texts, role=role, domain=domain, timeout=timeout)).vectors
+
+    async def embeddings(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role = "document",
+        domain: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> Embeddings:
+        """Encode 1 to 256 texts, as ``embed`` does; return the tokens that were read, too."""
         return await self._backend.call(EMBED, embed_request(texts, role, domain), timeout)
 
     async def upsert(

@@ -13,6 +13,7 @@ from expertrag.api.types import (
     AnswerEvent,
     CollectionInfo,
     DocumentInput,
+    Embeddings,
     Feedback,
     GateDecision,
     GateMode,
@@ -225,6 +226,17 @@ class Client:
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> list[list[float]]:
         """Encode 1 to 256 texts; return L2-normalised vectors in their order."""
+        return self.embeddings(texts, role=role, domain=domain, timeout=timeout).vectors
+
+    def embeddings(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role = "document",
+        domain: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> Embeddings:
+        """Encode 1 to 256 texts, as ``embed`` does; return the tokens that were read, too."""
         return self._backend.call(EMBED, embed_request(texts, role, domain), timeout)
 
     def upsert(

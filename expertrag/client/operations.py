@@ -29,6 +29,7 @@ from expertrag.api.rerank import RerankRequest, RerankResult
 from expertrag.api.types import (
     CollectionInfo,
     DecideRequest,
+    Embeddings,
     EmbedRequest,
     GateDecision,
     IndexStats,
@@ -92,7 +93,7 @@ def _decide(pipeline: Pipeline, request: DecideRequest, stop: Stop) -> GateDecis
     )
 
 
-def _embed(pipeline: Pipeline, request: EmbedRequest, stop: Stop) -> list[list[float]]:
+def _embed(pipeline: Pipeline, request: EmbedRequest, stop: Stop) -> Embeddings:
     return pipeline.embed(request.texts, role=request.role, domain=request.domain, should_stop=stop)
 
 
@@ -108,8 +109,8 @@ DECIDE: Operation[DecideRequest, GateDecision] = Operation(
     gate.decide_to_proto,
     lambda response: gate.decision_from_proto(response.decision),
 )
-EMBED: Operation[EmbedRequest, list[list[float]]] = Operation(
-    _embed, lambda stubs: stubs.embed.Embed, embed.embed_to_proto, embed.vectors_from_proto
+EMBED: Operation[EmbedRequest, Embeddings] = Operation(
+    _embed, lambda stubs: stubs.embed.Embed, embed.embed_to_proto, embed.embeddings_from_proto
 )
 RERANK: Operation[RerankRequest, RerankResult] = Operation(
     lambda pipeline, request, stop: pipeline.rerank(request, stop),

@@ -12,10 +12,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, NotFound
+from expertrag.http.access_log import AccessLog
 from expertrag.http.console.routes import console_routes
 from expertrag.http.errors import body_of, response_of, unexpected
 from expertrag.http.mcp_route import McpRoute
-from expertrag.http.middleware import Holding, HostCheck, RequestIds
+from expertrag.http.middleware import CrowdCheck, Holding, HostCheck, RequestIds
 from expertrag.http.openai import chat_request, responses_request
 from expertrag.http.openai.chat import chat
 from expertrag.http.openai.embeddings import embeddings
@@ -36,22 +37,28 @@ def http_app(shared: HttpState, hosts: Collection[str] | None) -> Starlette:
 
     :param hosts: names of the server besides those of the loopback; None accepts any.
     """
-    middleware = [Middleware(RequestIds), Middleware(Holding)]
+    mcp = McpRoute(shared, hosts)
+    routes = [
+        mcp.route,
+        Route("/health", health),
+        Route("/v1/chat/completions", chat, methods=["POST"]),
+        Route("/v1/responses", responses, methods=["POST"]),
+        Route("/v1/embeddings", embeddings, methods=["POST"]),
+        Route("/v1/models", models),
+        Route("/v1/models/{name:path}", model),
+        *console_routes(),
+    ]
+    middleware = [
+        Middleware(RequestIds),
+        Middleware(AccessLog, routes=routes, metrics=shared.metrics),
+        Middleware(Holding),
+        Middleware(CrowdCheck),
+    ]
     if hosts is not None:
         middleware.append(Middleware(HostCheck, hosts=hosts))
-    mcp = McpRoute(shared, hosts)
     app = Starlette(
         lifespan=lambda _: mcp.running(),
-        routes=[
-            mcp.route,
-            Route("/health", health),
-            Route("/v1/chat/completions", chat, methods=["POST"]),
-            Route("/v1/responses", responses, methods=["POST"]),
-            Route("/v1/embeddings", embeddings, methods=["POST"]),
-            Route("/v1/models", models),
-            Route("/v1/models/{name:path}", model),
-            *console_routes(),
-        ],
+        routes=routes,
         middleware=middleware,
         exception_handlers={
             ExpertRAGError: _refused,
@@ -71,7 +78,7 @@ async def health(request: Request) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, ExpertRAGError)
-    return response_of(error, _PARAMS.get(request.url.path))
+    return response_of(error, request.scope, _PARAMS.get(request.url.path))
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
@@ -80,8 +87,9 @@ async def _no_route(request: Request, error: Exception) -> Response:
     known: ExpertRAGError = NotFound(f"there is no {path!r:.100}", reason="NO_ROUTE")
     if error.status_code == 405:
         known = InvalidArgument(f"{path} does not take {request.method}", reason="NO_METHOD")
+    request.state.reason = known.reason
     return JSONResponse(body_of(known), error.status_code, error.headers)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return response_of(unexpected(error, request.scope.get("state", {}).get("request_id", "")))
+    return response_of(unexpected(error, request.state.request_id), request.scope)

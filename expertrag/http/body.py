@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from functools import partial
 from typing import Annotated, TypeVar
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from expertrag.api.errors import Cancelled, InvalidArgument, Overloaded
-from expertrag.http.errors import invalid_body
+from expertrag.http.errors import UNSUPPORTED_ENCODING, invalid_body
 from expertrag.http.state import HttpState
 from expertrag.service.inflight import InFlight
 
@@ -26,12 +27,13 @@ Items = Annotated[list[T], Field(fail_fast=True, max_length=MAX_ITEMS)]
 
 
 async def read_body(request: Request, kind: type[M]) -> M:
-    """Return the JSON body of a request; those of many callers are received in turn.
+    """Return the JSON body of a request.
 
     The content type must be JSON: a browser then asks before it sends a page's request to another
     site, and is refused.
 
-    :raises Unauthenticated: the caller may not call; nothing is received then.
+    Raises as ``receive_body`` does.
+
     :raises InvalidArgument: it is not JSON, or not what ``kind`` describes.
     """
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -41,15 +43,34 @@ async def read_body(request: Request, kind: type[M]) -> M:
             reason="INVALID_CONTENT_TYPE",
             metadata={"field": "content-type"},
         )
-    shared = HttpState.of(request)
-    caller = shared.caller(request)
-    sender = caller.known_id or (request.client.host if request.client else "")
-    received = partial(_received, request, shared.in_flight)
-    data = await shared.in_flight.receive(sender, received)
+    data = await receive_body(request, HttpState.of(request))
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
         raise invalid_body(error) from None
+
+
+async def receive_body(request: Request, shared: HttpState) -> bytes:
+    """Return the body of a request, without a byte order mark, and hold its size until the end.
+
+    Bodies of many callers are received in turn.
+
+    :raises Unauthenticated: the caller may not call; nothing is received then.
+    :raises InvalidArgument: the body is encoded.
+    :raises Overloaded: it is too long, or the bodies of running requests are, together.
+    """
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise InvalidArgument(
+            f"content-encoding: is {encoding!r:.100}; send the body without one, uncompressed",
+            reason=UNSUPPORTED_ENCODING,
+            metadata={"field": "content-encoding"},
+        )
+    caller = shared.caller(request)
+    sender = caller.known_id or (request.client.host if request.client else "")
+    received = partial(_received, request, shared.in_flight)
+    data = await shared.in_flight.receive(sender, received)
+    return data.removeprefix(codecs.BOM_UTF8)
 
 
 async def _received(request: Request, in_flight: InFlight) -> bytes:

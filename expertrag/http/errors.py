@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import structlog
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
 from expertrag.api.validation import invalid
@@ -27,6 +28,8 @@ _STATUSES = {
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
+UNSUPPORTED_ENCODING = "UNSUPPORTED_ENCODING"
+_BY_REASON = {"MESSAGE_TOO_LARGE": 413, UNSUPPORTED_ENCODING: 415}
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -39,9 +42,7 @@ _MOST_ERRORS = 100
 
 def status_of(error: ExpertRAGError) -> int:
     """Return the HTTP status of an error."""
-    if error.reason == "MESSAGE_TOO_LARGE":
-        return 413
-    return _STATUSES.get(error.code, 500)
+    return _BY_REASON.get(error.reason) or _STATUSES.get(error.code, 500)
 
 
 def body_of(error: ExpertRAGError, params: Params | None = None) -> dict[str, object]:
@@ -62,8 +63,12 @@ def body_of(error: ExpertRAGError, params: Params | None = None) -> dict[str, ob
     }
 
 
-def response_of(error: ExpertRAGError, params: Params | None = None) -> JSONResponse:
-    """Return the response for an error."""
+def response_of(error: ExpertRAGError, scope: Scope, params: Params | None = None) -> JSONResponse:
+    """Return the response for an error, and note its reason for the log.
+
+    :param scope: of the request.
+    """
+    scope.setdefault("state", {})["reason"] = error.reason
     status = status_of(error)
     headers = {"x-should-retry": "true" if status in (429, 503) else "false"}
     if status in (429, 503):
@@ -73,6 +78,8 @@ def response_of(error: ExpertRAGError, params: Params | None = None) -> JSONResp
         headers["retry-after-ms"] = str(math.ceil(1000 * wait_s))
     if status == 401:
         headers["www-authenticate"] = "Bearer"
+    if status == 415:
+        headers["accept-encoding"] = "identity"
     return JSONResponse(body_of(error, params), status, headers)
 
 

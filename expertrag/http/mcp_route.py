@@ -7,8 +7,9 @@ from contextlib import AbstractAsyncContextManager
 
 from starlette.requests import Request
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from expertrag.http.body import receive_body
 from expertrag.http.state import HttpState
 from expertrag.mcp import LOOPBACK, McpEndpoint, mcp_server
 
@@ -35,9 +36,29 @@ class McpRoute:
         return self._endpoint.running()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request.
+        """Answer a request; its body counts among those of all requests.
+
+        Raises as ``receive_body`` does.
 
         :raises Unauthenticated: the token is missing, or not accepted.
         """
-        self._shared.caller(Request(scope))
+        request = Request(scope, receive)
+        if request.method == "POST":  # no other is read
+            receive = _replayed(await receive_body(request, self._shared), receive)
+        else:
+            self._shared.caller(request)
         await self._endpoint(scope, receive, send)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return what gives a body that was received, and then what comes: that the caller left."""
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay

@@ -1,4 +1,4 @@
-"""What every request passes: its id, and the check of the host that it was sent to."""
+"""What every request passes: its id, and checks of its connection and its host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from expertrag.api.errors import PermissionDenied
+from expertrag.api.errors import PermissionDenied, Unavailable
+from expertrag.http import protocol
 from expertrag.http.errors import response_of
 
 REQUEST_ID = "x-request-id"
@@ -54,6 +55,26 @@ class Holding:
             await self._app(scope, receive, send)
 
 
+class CrowdCheck:
+    """Refuses requests on connections beyond the limit, and closes these connections."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope.get("state", {}).get(protocol.CROWDED):
+            error = Unavailable(
+                f"the server has {protocol.MAX_CONNECTIONS:,} connections; try again in a moment",
+                reason="TOO_MANY_CONNECTIONS",
+            )
+            response = response_of(error, scope)
+            response.headers["connection"] = "close"
+            await response(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
 class HostCheck:
     """Refuses requests for other hosts, on a server that only this machine reaches.
 
@@ -77,6 +98,6 @@ class HostCheck:
                     reason="HOST_REFUSED",
                     metadata={"field": "host"},
                 )
-                await response_of(error)(scope, receive, send)
+                await response_of(error, scope)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

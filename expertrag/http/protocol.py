@@ -6,11 +6,7 @@ import asyncio
 import socket
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
-
-from expertrag.api.errors import Unavailable
-from expertrag.http.errors import response_of
 
 HEAD_S = 10.0
 """Time for the request line and the headers, from the connection or the first byte on."""
@@ -18,6 +14,8 @@ STALLED_S = 60.0
 """Time for a caller that does not read, once the buffers are full."""
 MAX_CONNECTIONS = 1_000
 """Connections at a time, idle ones and streams included; requests on others get 503."""
+CROWDED = "crowded"
+"""Says in the state of a request that its connection is beyond the limit."""
 
 
 class PunctualProtocol(H11Protocol):
@@ -31,7 +29,7 @@ class PunctualProtocol(H11Protocol):
         super().connection_made(transport)
         _send_at_once(transport)
         if len(self.connections) > MAX_CONNECTIONS:
-            self.app = _crowded
+            self.app_state = {**self.app_state, CROWDED: True}
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -76,17 +74,6 @@ class PunctualProtocol(H11Protocol):
         # between two requests, the time that a connection may be idle is uvicorn's
         if self._idle and self.timeout_keep_alive_task is None and not self.transport.is_closing():
             self.transport.close()
-
-
-async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:
-    """Refuse a request, and close its connection."""
-    error = Unavailable(
-        f"the server has {MAX_CONNECTIONS:,} connections; try again in a moment",
-        reason="TOO_MANY_CONNECTIONS",
-    )
-    response = response_of(error)
-    response.headers["connection"] = "close"
-    await response(scope, receive, send)
 
 
 def _send_at_once(transport: asyncio.Transport) -> None:

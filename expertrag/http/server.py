@@ -19,6 +19,7 @@ from expertrag.http.clients import CallerClients
 from expertrag.http.protocol import PunctualProtocol
 from expertrag.http.state import HttpState
 from expertrag.service.address import Address
+from expertrag.service.metrics import Metrics
 from expertrag.service.server import authenticator_of
 from expertrag.service.transport import check_exposure, is_local, server_context
 
@@ -65,10 +66,11 @@ class HttpServer:
         """Address the server listens at, with the port the system chose for port 0."""
         return str(self._address)
 
-    async def start(self, grpc_address: str) -> None:
+    async def start(self, grpc_address: str, metrics: Metrics) -> None:
         """Listen.
 
         :param grpc_address: of the gRPC server, a socket that no other user reaches.
+        :param metrics: where requests are counted.
         :raises Conflict: if the address is in use.
         """
         self._address.check_free()
@@ -78,6 +80,7 @@ class HttpServer:
             self._clients,
             authenticator_of(self._config),
             service.max_deadline_s,
+            metrics,
             allow_writes=service.allow_writes,
         )
         hosts = [host.strip().lower() for host in service.http_host.split(",") if host.strip()]

@@ -12,6 +12,7 @@ from expertrag.auth import Authenticator, Caller
 from expertrag.client.aclient import AsyncClient
 from expertrag.http.clients import CallerClients, bearer
 from expertrag.service.inflight import InFlight
+from expertrag.service.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class HttpState:
     clients: CallerClients
     authenticator: Authenticator
     answer_s: float
+    metrics: Metrics
     allow_writes: bool = False
     in_flight: InFlight = field(default_factory=InFlight)
     opened: int = field(default_factory=lambda: int(time()))
@@ -46,7 +48,9 @@ class HttpState:
                 "this server needs a token: send it as Authorization: Bearer TOKEN",
                 reason="TOKEN_MISSING",
             )
-        return self.authenticator.caller([("authorization", f"Bearer {token}")])
+        caller = self.authenticator.caller([("authorization", f"Bearer {token}")])
+        request.state.caller = caller.known_id  # for the log
+        return caller
 
     def client(self, request: Request, collection: str = "") -> AsyncClient:
         """Return the client of a request's caller, for a collection."""

@@ -9,7 +9,7 @@ from expertrag.service.runtime import Servicer
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import embed_pb2
 from expertrag.v1.embed_pb2_grpc import EmbedServiceServicer
-from expertrag.wire.embed import embed_from_proto, vectors_to_proto
+from expertrag.wire.embed import embed_from_proto, embeddings_to_proto
 
 if TYPE_CHECKING:
     from expertrag.answer.pipeline import Pipeline
@@ -25,7 +25,7 @@ class EmbedService(Servicer, EmbedServiceServicer):
         ask = embed_from_proto(request)
 
         def work(pipeline: Pipeline, stop: Stop) -> embed_pb2.EmbedResponse:
-            vectors = pipeline.embed(ask.texts, role=ask.role, domain=ask.domain, should_stop=stop)
-            return vectors_to_proto(vectors, pipeline.info().embedder)
+            found = pipeline.embed(ask.texts, role=ask.role, domain=ask.domain, should_stop=stop)
+            return embeddings_to_proto(found)
 
         return await self._runtime.run(CallKind.EMBED, context, request.collection, work)

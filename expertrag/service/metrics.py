@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -37,6 +38,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        gauge = partial(Gauge, registry=registry)
         self.calls = Counter(
             "expertrag_calls", "Finished calls.", ["method", "code"], registry=registry
         )
@@ -47,18 +49,20 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=registry,
         )
-        self.in_flight = Gauge("expertrag_in_flight", "Calls that run or wait.", registry=registry)
-        self._waiting = Gauge("expertrag_waiting", "Calls that wait for a slot.", registry=registry)
-        self._held = Gauge(
-            "expertrag_in_flight_bytes", "Bytes of requests that are held.", registry=registry
-        )
-        self._loaded = Gauge(
-            "expertrag_open_collections", "Collections in memory.", registry=registry
-        )
+        self.in_flight = gauge("expertrag_in_flight", "Calls that run or wait.")
+        self._waiting = gauge("expertrag_waiting", "Calls that wait for a slot.")
+        self._held = gauge("expertrag_in_flight_bytes", "Bytes of requests that are held.")
+        self._loaded = gauge("expertrag_open_collections", "Collections in memory.")
         self.shed = Counter(
             "expertrag_shed",
             "Calls rejected because of load or of the caller's quota.",
             ["method", "reason"],
+            registry=registry,
+        )
+        self.http_requests = Counter(
+            "expertrag_http_requests",
+            "HTTP requests; status 499: the caller hung up.",
+            ["route", "status"],
             registry=registry,
         )
         self._gate = Counter(
@@ -77,11 +81,9 @@ class Metrics:
         self.compactions = Counter(
             "expertrag_compactions", "Compactions by the server.", ["code"], registry=registry
         )
-        self._generation = Gauge(
-            "expertrag_index_generation", "Served generation.", registry=registry
-        )
-        self._chunks = Gauge("expertrag_index_chunks", "Live chunks.", registry=registry)
-        self._documents = Gauge("expertrag_index_documents", "Live documents.", registry=registry)
+        self._generation = gauge("expertrag_index_generation", "Served generation.")
+        self._chunks = gauge("expertrag_index_chunks", "Live chunks.")
+        self._documents = gauge("expertrag_index_documents", "Live documents.")
         self._http: tuple[WSGIServer, threading.Thread] | None = None
 
     def watch_load(self, waiting: Callable[[], int], held: Callable[[], int]) -> None:

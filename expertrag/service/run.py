@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from expertrag.config import Config
+from expertrag.service.metrics import Metrics
 from expertrag.service.server import Server
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Beside(Protocol):
     """A server of another protocol, which calls the gRPC server."""
 
-    async def start(self, grpc_address: str) -> None:
+    async def start(self, grpc_address: str, metrics: Metrics) -> None:
         """Listen; calls go to ``grpc_address``, a socket that only this user reaches."""
 
     async def stop(self) -> None:
@@ -49,7 +50,7 @@ async def serve(
     try:
         address = server.private_address if beside is not None else ""
         if beside is not None:  # first: whether its address is free is known before models load
-            await beside.start(address)
+            await beside.start(address, server.metrics)
         await server.start()
         loading = asyncio.create_task(server.wait_loaded())
         waiting = asyncio.create_task(signalled.wait())

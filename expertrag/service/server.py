@@ -94,6 +94,11 @@ class Server:
         return str(self._address)
 
     @property
+    def metrics(self) -> Metrics:
+        """The metrics of the process, which a server beside this one updates, too."""
+        return self._metrics
+
+    @property
     def running(self) -> int:
         """Number of calls that hold a slot."""
         return self._runtime.workers.running()

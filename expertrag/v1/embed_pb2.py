@@ -24,21 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xpertrag/v1/embed.proto\x12\x0c\x65xpertrag.v1\"x\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12%\n\x04role\x18\x02 \x01(\x0e\x32\x17.expertrag.v1.EmbedRole\x12\x13\n\x06\x64omain\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x12\n\ncollection\x18\x04 \x01(\tB\t\n\x07_domain\"\x1b\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\"^\n\rEmbedResponse\x12+\n\nembeddings\x18\x01 \x03(\x0b\x32\x17.expertrag.v1.Embedding\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\r\n\x05model\x18\x03 \x01(\t*V\n\tEmbedRole\x12\x1a\n\x16\x45MBED_ROLE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45MBED_ROLE_DOCUMENT\x10\x01\x12\x14\n\x10\x45MBED_ROLE_QUERY\x10\x02\x32P\n\x0c\x45mbedService\x12@\n\x05\x45mbed\x12\x1a.expertrag.v1.EmbedRequest\x1a\x1b.expertrag.v1.EmbedResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65xpertrag/v1/embed.proto\x12\x0c\x65xpertrag.v1\"x\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12%\n\x04role\x18\x02 \x01(\x0e\x32\x17.expertrag.v1.EmbedRole\x12\x13\n\x06\x64omain\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x12\n\ncollection\x18\x04 \x01(\tB\t\n\x07_domain\"\x1b\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\"n\n\rEmbedResponse\x12+\n\nembeddings\x18\x01 \x03(\x0b\x32\x17.expertrag.v1.Embedding\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0e\n\x06tokens\x18\x04 \x01(\x05*V\n\tEmbedRole\x12\x1a\n\x16\x45MBED_ROLE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45MBED_ROLE_DOCUMENT\x10\x01\x12\x14\n\x10\x45MBED_ROLE_QUERY\x10\x02\x32P\n\x0c\x45mbedService\x12@\n\x05\x45mbed\x12\x1a.expertrag.v1.EmbedRequest\x1a\x1b.expertrag.v1.EmbedResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'expertrag.v1.embed_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EMBEDROLE']._serialized_start=289
-  _globals['_EMBEDROLE']._serialized_end=375
+  _globals['_EMBEDROLE']._serialized_start=305
+  _globals['_EMBEDROLE']._serialized_end=391
   _globals['_EMBEDREQUEST']._serialized_start=42
   _globals['_EMBEDREQUEST']._serialized_end=162
   _globals['_EMBEDDING']._serialized_start=164
   _globals['_EMBEDDING']._serialized_end=191
   _globals['_EMBEDRESPONSE']._serialized_start=193
-  _globals['_EMBEDRESPONSE']._serialized_end=287
-  _globals['_EMBEDSERVICE']._serialized_start=377
-  _globals['_EMBEDSERVICE']._serialized_end=457
+  _globals['_EMBEDRESPONSE']._serialized_end=303
+  _globals['_EMBEDSERVICE']._serialized_start=393
+  _globals['_EMBEDSERVICE']._serialized_end=473
 # @@protoc_insertion_point(module_scope)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from expertrag.api.types import EmbedRequest, Role
+from expertrag.api.types import Embeddings, EmbedRequest, Role
 from expertrag.api.validation import invalid
 from expertrag.v1 import embed_pb2
 from expertrag.wire.common import fits_the_wire
@@ -32,15 +30,17 @@ def embed_from_proto(request: embed_pb2.EmbedRequest) -> EmbedRequest:
     return EmbedRequest(list(request.texts), roles[request.role], domain)
 
 
-def vectors_to_proto(vectors: Sequence[Sequence[float]], model: str) -> embed_pb2.EmbedResponse:
+def embeddings_to_proto(found: Embeddings) -> embed_pb2.EmbedResponse:
     """Return the response."""
     return embed_pb2.EmbedResponse(
-        embeddings=[embed_pb2.Embedding(values=vector) for vector in vectors],
-        dimension=len(vectors[0]) if vectors else 0,
-        model=model,
+        embeddings=[embed_pb2.Embedding(values=vector) for vector in found.vectors],
+        dimension=len(found.vectors[0]) if found.vectors else 0,
+        model=found.model,
+        tokens=found.tokens,
     )
 
 
-def vectors_from_proto(response: embed_pb2.EmbedResponse) -> list[list[float]]:
-    """Return the vectors."""
-    return [list(embedding.values) for embedding in response.embeddings]
+def embeddings_from_proto(response: embed_pb2.EmbedResponse) -> Embeddings:
+    """Return the value."""
+    vectors = [list(embedding.values) for embedding in response.embeddings]
+    return Embeddings(vectors, response.model, response.tokens)

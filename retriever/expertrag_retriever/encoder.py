@@ -116,6 +116,17 @@ class SentenceTransformerEmbedder:
         """Count the tokens of each text without truncation, special tokens included."""
         return [len(encoding) for encoding in self._counter.encode_batch_fast(list(texts))]
 
+    def tokens_read(self, texts: Sequence[str], role: str) -> list[int]:
+        """Count the tokens of each text that encoding reads.
+
+        They include special tokens and the model's prompt of the role, and not what is truncated.
+
+        :param role: "query" or "document".
+        """
+        prompt = self._prompt(role)
+        read = self._encoder.encode_batch_fast([prompt + text for text in texts])
+        return [len(encoding) for encoding in read]
+
     @property
     def experts(self) -> tuple[str, ...]:
         """Domains for which the model has an expert."""

@@ -119,6 +119,8 @@ def test_everything_else_is_equal(local: Client, remote: Client) -> None:
     assert local.info() == remote.info()
     ours, theirs = (client.embed(["a", "b"], role="query") for client in (local, remote))
     assert ours[0] == pytest.approx(theirs[0], abs=1e-6)
+    counted = [client.embeddings(["a", "b c"]) for client in (local, remote)]
+    assert {(found.tokens, found.model) for found in counted} == {(7, local.info().embedder)}
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,17 @@ def test_base64_holds_the_same_numbers(served: Served) -> None:
         assert array("f", base64.b64decode(encoded)).tolist() == pytest.approx(plain, abs=1e-7)
 
 
+def usage(served: Served, texts: Any) -> dict[str, int]:
+    response = served.post("/v1/embeddings", {"model": "default", "input": texts})
+    return dict(response.json()["usage"])
+
+
+def test_usage_is_what_the_encoder_reads(served: Served) -> None:
+    assert usage(served, "Hello world") == {"prompt_tokens": 4, "total_tokens": 4}
+    assert usage(served, ["Hello world", "word " * 1_000])["prompt_tokens"] == 4 + 256  # truncated
+    assert usage(served, ["word"] * 300)["prompt_tokens"] == 3 * 300  # two calls of ours
+
+
 def test_one_text_and_many(served: Served) -> None:
     assert vectors(served, input=TEXTS[0]) == vectors(served)[:1]
     assert len(vectors(served, input=["word"] * 300)) == 300  # more than a call of ours takes

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import httpx2
 import pytest
 from http_fixtures import Served, StartHttp
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_helper import ERAS, value
-from serving_fixtures import Background
+from serving_fixtures import Background, OpenPipeline, PacedGenerator, wait_until
 
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
@@ -68,6 +69,16 @@ def test_callers_are_those_of_the_server(
             assert value(result)["results"]
 
     background.run(use())
+
+
+def test_who_hangs_up_frees_the_slot(start_http: StartHttp, open_pipeline: OpenPipeline) -> None:
+    served = start_http(lambda: open_pipeline(PacedGenerator(step_s=0.05, words=2_000)))
+    params = {"name": "answer", "arguments": {"question": "When?", "mode": "never"}}
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    accept = {"accept": "application/json, text/event-stream"}
+    with httpx.stream("POST", f"{served.url}/mcp", json=asked, headers=accept, timeout=60):
+        wait_until(lambda: served.grpc.running == 1)
+    wait_until(lambda: served.grpc.running == 0)
 
 
 def test_pages_of_other_sites_are_refused(served: Served) -> None:

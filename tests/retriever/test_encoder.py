@@ -56,6 +56,7 @@ def test_empty_input(embedder: SentenceTransformerEmbedder) -> None:
 def test_tokens_are_counted_without_truncation(embedder: SentenceTransformerEmbedder) -> None:
     assert embedder.count_tokens(["", "hello world", "word " * 1000]) == [2, 4, 1002]
     assert embedder.max_tokens == 256
+    assert embedder.tokens_read(["", "hello world", "word " * 1000], "query") == [2, 4, 256]
 
 
 def test_a_domain_does_not_change_the_vector_of_the_base(
@@ -88,6 +89,8 @@ def test_prompts_of_the_model_are_prepended(model_copy: Path) -> None:
     prompted = load_embedder(str(model_copy))
     plain = prompted.encode_documents(["query: what is it"])[0]
     assert prompted.encode_query("what is it") @ plain > 0.9999
+    assert prompted.tokens_read(["what is it"], "query") == [7]
+    assert prompted.tokens_read(["what is it"], "document") == [5]
 
 
 def test_fingerprint_follows_the_files(model_copy: Path, minilm_path: Path) -> None:

@@ -129,6 +129,14 @@ def test_embed(client: Client) -> None:
     assert sum(value * value for value in query) == pytest.approx(1, abs=1e-5)
 
 
+def test_embeddings_with_the_tokens_that_were_read(client: Client) -> None:
+    texts = ["hello world", "word " * 1_000]
+    found = client.embeddings(texts)
+    assert found.vectors == client.embed(texts)
+    assert found.tokens == 4 + 256  # the second one is truncated
+    assert found.model == client.info().embedder
+
+
 def test_stats_and_info(client: Client) -> None:
     stats = client.stats()
     assert stats.documents == 18

@@ -14,7 +14,7 @@ from expertrag.api import decisions, documents, types
 from expertrag.api import rerank as rerank_types
 from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.api.turns import Turn
-from expertrag.api.types import EmbedRequest
+from expertrag.api.types import Embeddings, EmbedRequest
 from expertrag.v1 import (
     answer_pb2,
     embed_pb2,
@@ -25,7 +25,12 @@ from expertrag.v1 import (
     retrieve_pb2,
 )
 from expertrag.wire import answer, audit, common, document, events, gate, index, rerank, retrieve
-from expertrag.wire.embed import embed_from_proto, embed_to_proto
+from expertrag.wire.embed import (
+    embed_from_proto,
+    embed_to_proto,
+    embeddings_from_proto,
+    embeddings_to_proto,
+)
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 INT = st.integers(0, 2**31 - 1)
@@ -364,6 +369,15 @@ def test_embed_roles() -> None:
         call = EmbedRequest(["a", "b"], role, "law")
         assert embed_from_proto(embed_to_proto(call)) == call
     assert embed_from_proto(embed_pb2.EmbedRequest(texts=["a"])).role == "document"
+
+
+def test_embeddings() -> None:
+    sent = Embeddings([[0.5, 0.25], [1.0, 0.0]], "a-model", 12)
+    message = embeddings_to_proto(sent)
+    assert (message.dimension, message.tokens) == (2, 12)
+    assert embeddings_from_proto(message) == sent
+    of_an_older_server = embed_pb2.EmbedResponse(model="a-model")
+    assert embeddings_from_proto(of_an_older_server) == Embeddings([], "a-model", 0)
 
 
 def test_a_text_is_cut_unless_the_message_says_no() -> None:

@@ -55,7 +55,7 @@ async def embeddings(request: Request) -> Response:
     client = HttpState.of(request).client(request, NamedModel.of(asked.model).collection)
     with naming_model(asked.model):
         work = _embedded(client, texts, asked.input_type or "document")
-        vectors = await unless_hung_up(request, work)
+        vectors, tokens = await unless_hung_up(request, work)
     other = asked.dimensions not in (None, len(vectors[0]))
     refuse("dimensions", other, f"only {len(vectors[0])} is supported; leave it out")
     encode = _base64 if asked.encoding_format == "base64" else list
@@ -63,17 +63,23 @@ async def embeddings(request: Request) -> Response:
         {"object": "embedding", "index": place, "embedding": encode(vector)}
         for place, vector in enumerate(vectors)
     ]
-    usage = {"prompt_tokens": 0, "total_tokens": 0}  # the encoder's tokens are not counted
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     body = {"object": "list", "data": data, "model": asked.model, "usage": usage}
     # a million floats take the standard library's encoder half a second of the event loop
     return Response(to_json(body), media_type="application/json")
 
 
-async def _embedded(client: AsyncClient, texts: Sequence[str], role: Role) -> list[list[float]]:
+async def _embedded(
+    client: AsyncClient, texts: Sequence[str], role: Role
+) -> tuple[list[list[float]], int]:
+    """Return the vectors of texts, and the number of tokens that were read."""
     vectors: list[list[float]] = []
+    tokens = 0
     for start in range(0, len(texts), MAX_BATCH):
-        vectors += await client.embed(texts[start : start + MAX_BATCH], role=role)
-    return vectors
+        found = await client.embeddings(texts[start : start + MAX_BATCH], role=role)
+        vectors += found.vectors
+        tokens += found.tokens
+    return vectors, tokens
 
 
 def _base64(vector: Sequence[float]) -> str:
