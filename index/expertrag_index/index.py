@@ -245,7 +245,7 @@ class Index:
         :raises FilterError: unknown field or operator.
         """
         vectors = self._vectors(query)
-        _check_k(k)
+        self._check_k(k)
         selection = self._selection(filter)
         searched = {
             expert: keys for expert, keys in self._admitted(filter).items() if expert in vectors
@@ -275,7 +275,7 @@ class Index:
         :raises SearchError: ``k`` cannot be searched.
         :raises FilterError: unknown field or operator.
         """
-        _check_k(k)
+        self._check_k(k)
         selection = self._selection(filter)
         terms = self._terms(query)
         return self._lexical.search(terms, k, selection.rows if selection else None)
@@ -427,6 +427,11 @@ class Index:
     def _scale(self, expert: str) -> Scale:
         return self._scales.get(expert, IDENTITY)
 
+    def _check_k(self, k: int) -> None:
+        self._pool.check_open()
+        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
+            raise SearchError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r:.20}")
+
     def _compute_respelled(self, query: str) -> str:
         return spelling.respelled(query, self._lexical.frequency)
 
@@ -448,8 +453,3 @@ class Index:
         if not np.isfinite(norm) or norm == 0.0:
             raise SearchError("a query vector must be finite and not zero")
         return vector / np.float32(norm)
-
-
-def _check_k(k: int) -> None:
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
-        raise SearchError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r:.20}")

@@ -47,13 +47,17 @@ class SnapshotPool:
     @contextmanager
     def connection(self) -> Iterator[sqlite3.Connection]:
         """Borrow a connection. Never borrow a second one while holding one."""
-        if self._closed:
-            raise IndexStoreError("the index is closed: open it again with Index.open")
+        self.check_open()
         connection = self._free.get()
         try:
             yield connection
         finally:
             self._free.put(connection)
+
+    def check_open(self) -> None:
+        """Raise IndexStoreError if it is closed."""
+        if self._closed:
+            raise IndexStoreError("the index is closed: open it again with Index.open")
 
     def close(self) -> None:
         """Wait for running searches, then close. Idempotent."""

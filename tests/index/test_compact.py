@@ -123,7 +123,7 @@ def test_a_store_that_cannot_be_compacted(store: Path, tmp_path: Path, hashing: 
     assert not (tmp_path / "none").exists()
     with IndexWriter.open(store, hashing), pytest.raises(StoreLockedError):
         compact(store)
-    change_database(store, "UPDATE chunks_fts_docsize SET sz = x'0408'")
+    change_database(store, "UPDATE seal SET checksum = x'00'")
     with pytest.raises(StoreCorruptError, match="index repair"):
         compact(store)
 

@@ -176,8 +176,8 @@ def test_a_version_without_labels_refuses_a_labelled_store(
 ) -> None:
     with IndexWriter.open(tmp_path, hashing) as writer:
         writer.build([Document("a", "basil", labels=["red"])])
-    monkeypatch.setattr("expertrag_index.manifest.LABELLED_FORMAT", 3)  # as it was before
-    with pytest.raises(StoreFormatError, match="format 4"):
+    monkeypatch.setattr("expertrag_index.manifest.READABLE_FORMATS", (5,))  # without labels
+    with pytest.raises(StoreFormatError, match="format 6"):
         Index.open(tmp_path)
 
 

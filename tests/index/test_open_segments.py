@@ -31,39 +31,49 @@ def add(store: Path, number: int) -> None:
 
 def test_an_unchanged_segment_is_taken_over(store: Path) -> None:
     with Index.open(store) as first:
-        ((large, segment),) = first.open_segments.items()
+        ((large, segment),) = first.open_segments.vectors.items()
         add(store, 1)
         with Index.open(store, reuse=first.open_segments) as second, Index.open(store) as fresh:
-            small = next(entry for entry in second.open_segments if entry != large)
-            assert second.open_segments[large] is segment
+            small = next(entry for entry in second.open_segments.vectors if entry != large)
+            assert second.open_segments.vectors[large] is segment
             assert small.count == 1
-            assert fresh.open_segments[large] is not segment
+            assert fresh.open_segments.vectors[large] is not segment
+            ((words, postings),) = first.open_segments.postings.items()
+            assert second.open_segments.postings[words] is postings
+            assert fresh.open_segments.postings[words] is not postings
+            assert second.search_lexical("a1 b1", 101) == fresh.search_lexical("a1 b1", 101)
             query = HashingEmbedder().encode_query("a1 b1")
             assert second.search_dense(query, 101) == fresh.search_dense(query, 101)
     query = np.ones((1, segment.index.d), np.float32)
     assert segment.index.search(query, 1)[1].shape == (1, 1)  # still valid after both are closed
 
 
+@pytest.mark.parametrize("kind", ["entry", "rows", "postings"])
 @pytest.mark.parametrize("damage", ["missing", "shorter"])
-def test_a_segment_whose_file_is_gone_is_not_taken_over(store: Path, damage: str) -> None:
+def test_a_segment_whose_file_is_gone_is_not_taken_over(
+    store: Path, damage: str, kind: str
+) -> None:
     with Index.open(store) as first:
         add(store, 1)
-        (large,) = first.open_segments
-        path = store / "segments" / large.entry.file
+        (large,), (words,) = first.open_segments.vectors, first.open_segments.postings
+        files = {"entry": large.entry, "rows": large.rows, "postings": words.entry}
+        path = store / "segments" / files[kind].file
         if damage == "missing":
             path.unlink()
         else:
-            path.write_bytes(path.read_bytes()[:-1])
-        with pytest.raises(StoreCorruptError, match=large.entry.file):
+            data = path.read_bytes()
+            path.unlink()  # what is mapped must not shrink
+            path.write_bytes(data[:-1])
+        with pytest.raises(StoreCorruptError, match=path.name):
             Index.open(store, reuse=first.open_segments)
 
 
 def test_a_damaged_new_segment_is_detected(store: Path) -> None:
     with Index.open(store) as first:
-        (large,) = first.open_segments
+        (large,) = first.open_segments.vectors
         add(store, 1)
         with Index.open(store) as second:
-            (small,) = set(second.open_segments) - {large}
+            (small,) = set(second.open_segments.vectors) - {large}
         path = store / "segments" / small.entry.file
         data = bytearray(path.read_bytes())
         data[-5] ^= 1
