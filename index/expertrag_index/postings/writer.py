@@ -35,7 +35,8 @@ class PostingWriter:
         self._lengths = lengths
         self._ends = dict.fromkeys(_STARTS, 0)
         self._sections: dict[str, IO[bytes]] = {
-            name: tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder) for name in SECTIONS
+            name: tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(folder))  # noqa: SIM115
+            for name in SECTIONS
         }
         self._write("keys", keys)
         self._write("lengths", lengths)
