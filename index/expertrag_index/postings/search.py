@@ -152,7 +152,6 @@ class PostingSearcher:
         return WeightedTerms(
             segment.posting_starts[places].astype(np.int64),
             segment.posting_starts[places + 1].astype(np.int64),
-            segment.block_starts[places].astype(np.int64),
             np.array([weight for _, weight in held], np.float64),
         )
 

@@ -26,16 +26,17 @@ def test_sections_of_a_small_segment(tmp_path: Path) -> None:
     assert [segment.postings(place) for place in range(4)] == [(0, 2), (2, 3), (3, 4), (4, 5)]
     assert segment.rows.tolist() == [0, 3, 0, 2, 3]
     assert segment.counts.tolist() == [1, 3, 2, 1, 1]
-    assert segment.block_counts.tolist() == [3, 2, 1, 1]
-    assert segment.block_lengths.tolist() == [3, 3, 1, 4]
+    assert segment.block_counts.tolist() == [3]
+    assert segment.block_lengths.tolist() == [1]
 
 
-def test_blocks_hold_128_postings(tmp_path: Path) -> None:
-    chunks = {key: ["a"] * (1 + key % 5) + ["b"] * (key == 200) for key in range(300)}
-    segment = segment_of(chunks, tmp_path)
-    assert segment.block_starts.tolist() == [0, 3, 4]
-    assert segment.block_counts.tolist() == [5, 5, 5, 1]
-    assert segment.block_lengths.tolist() == [1, 1, 1, 2]
+@pytest.mark.parametrize("run_terms", [1, 1 << 20])
+def test_blocks_hold_128_postings(run_terms: int, tmp_path: Path) -> None:
+    chunks = {key: ["a"] * (2 + key % 5) + ["b"] * 7 * (key == 200) for key in range(300)}
+    segment = segment_of({**chunks, 300: ["b"]}, tmp_path, run_terms)
+    assert len(segment.rows) == 302
+    assert segment.block_counts.tolist() == [6, 6, 7]
+    assert segment.block_lengths.tolist() == [2, 2, 1]
 
 
 def test_entry_describes_the_file_and_nothing_else_is_left(tmp_path: Path) -> None:
