@@ -11,7 +11,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit clients test-clients test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-kept bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -312,6 +312,13 @@ bench-service: $(STAMP) ## calls/s, CPU per call and per stage, cost of a small 
 
 bench-store: $(STAMP) ## seconds of the store's operations at 100,000 chunks, and BM25 of a restricted reader; ARGS="--json FILE"
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_store.py $(ARGS)
+
+RIVALS ?= .rivals
+
+bench-lexical: $(STAMP) ## BM25 against FTS5, tantivy and bm25s at 10,000 to 300,000 chunks; ARGS="--full --json FILE"
+	@$(PYTHON) -m venv $(RIVALS)
+	@$(RIVALS)/bin/python -m pip install --quiet tantivy bm25s numba
+	@$(BIN)/python benchmarks/lexical_engines.py --rivals $(RIVALS)/bin/python $(ARGS)
 
 bench-kept: $(STAMP) ## what of prompts a small cache holds; DATA=..., ARGS="--generator PACKED --json FILE"
 	@$(BIN)/python benchmarks/bench_kept.py $(DATA)/squad2 $(DATA)/hotpotqa $(ARGS)

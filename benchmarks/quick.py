@@ -82,6 +82,7 @@ def benchmarks(data: Path, store: str) -> Mapping[str, list[str]]:
             "--upserts", "1", "--calls", "5",
         ],
         "bench-store": ["bench_store", "--chunks", "2000", "--rounds", "1", "--queries", "5"],
+        "bench-lexical": ["lexical_engines", "--sizes", "2000"],
     }  # fmt: skip
 
 

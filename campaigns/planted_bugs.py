@@ -77,9 +77,9 @@ PLANTS = (
     Plant(
         "ignored checksum of a segment",
         "corruption",
-        "opening.py",
-        "    if len(data) != entry.bytes or ",
-        "    if len(data) == 0 and ",
+        "segment_files.py",
+        "    if mapped is None or hashlib.sha256(mapped).hexdigest() != entry.sha256:\n",
+        "    if mapped is None:\n",
     ),
     Plant(
         "ignored checksum of a manifest",
@@ -99,12 +99,12 @@ PLANTS = (
     Plant(
         "lost write: words of new chunks",
         "model_check",
-        "staging.py",
-        "SELECT key, title, text FROM chunks WHERE removed_in = ? AND added_in = ?",
-        "SELECT key, title, text FROM chunks WHERE removed_in = ? AND added_in = ? AND ordinal < 1",
+        "posting_segments.py",
+        "        terms = [tokens(title) + tokens(text) for",
+        "        terms = [tokens(title) + tokens(text)[:-1] for",
     ),
     Plant(
-        "ignored seal of the full-text index",
+        "ignored seal of the versions",
         "corruption",
         "opening.py",
         "            check_seal(connection, known=known) ",
@@ -114,11 +114,9 @@ PLANTS = (
     Plant(
         "a restricted reader's BM25 counts hidden chunks",
         "model_check",
-        "restricted_lexical.py",
-        "        self._lengths: _Counts = lengths[np.isin(keys, live)]\n"
-        "        mean = float(self._lengths.mean()) ",
-        "        self._lengths: _Counts = lengths[np.isin(keys, live)]\n"
-        "        mean = float(lengths.mean()) ",
+        "postings/search.py",
+        "            lengths = part.of(segment.lengths)\n",
+        "            lengths = segment.lengths\n",
     ),
     Plant(
         "a restricted reader's filter finds hidden chunks",
@@ -135,12 +133,11 @@ PLANTS = (
         "        shutil",
     ),
     Plant(
-        "a compaction keeps deleted chunks in the full-text index",
+        "BM25 finds deleted chunks",
         "model_check",
-        "compact.py",
-        "        purge(connection, previous.generation)\n",
-        "",
-        ("--seed", "1"),
+        "index.py",
+        "PostingSearcher(generation.postings, generation.live)",
+        "PostingSearcher(generation.postings)",
     ),
     Plant(
         "old bug: a killed restore that is run again deleted a store that could come back",

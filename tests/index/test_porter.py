@@ -2,16 +2,15 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
+from itertools import chain
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from postings_helper import example_texts
 
 from expertrag_index.porter import stem
 
-DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 # letters that make endings, so that random words reach every rule
 ENDINGS = "ational tional enci izer logi bli iveness iviti ical ative ement ion ed ing eed sses ies"
 
@@ -29,15 +28,11 @@ def stems_of_sqlite(words: list[str]) -> dict[str, str]:
     return {words[doc]: term for doc, term in found}
 
 
-@pytest.fixture(scope="module")
-def vocabulary() -> Iterator[list[str]]:
-    texts = (path.read_bytes().decode("utf-8", "ignore") for path in DOCUMENTS.rglob("*.*"))
-    yield sorted({word for text in texts for word in re.findall("[a-z0-9]+", text.lower())})
-
-
-def test_stems_of_the_example_documents_are_those_of_sqlite(vocabulary: list[str]) -> None:
-    assert len(vocabulary) > 2000
-    assert {word: stem(word) for word in vocabulary} == stems_of_sqlite(vocabulary)
+def test_stems_of_the_example_documents_are_those_of_sqlite() -> None:
+    found = (re.findall("[a-z0-9]+", text.lower()) for text in example_texts())
+    words = sorted(set(chain.from_iterable(found)))
+    assert len(words) > 10_000
+    assert {word: stem(word) for word in words} == stems_of_sqlite(words)
 
 
 @given(

@@ -77,4 +77,4 @@ def _arrays(segment: PostingSegment) -> tuple[NDArray[np.generic], ...]:
 
 
 def _terms(terms: WeightedTerms) -> tuple[NDArray[np.generic], ...]:
-    return terms.starts, terms.ends, terms.blocks, terms.weights
+    return terms.starts, terms.ends, terms.weights

@@ -25,13 +25,12 @@ _log = logging.getLogger(__name__)
 class WeightedTerms:
     """The terms of a query that a segment has, in the order in which scores are summed up.
 
-    ``starts``, ``ends``: their postings, int64 [T]; ``blocks``: their first blocks, int64 [T].
+    ``starts``, ``ends``: their postings, int64 [T].
     ``weights``: float64 [T]; a term adds weight * count / (count + norm of the chunk's length).
     """
 
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
-    blocks: NDArray[np.int64]
     weights: Scores
 
 

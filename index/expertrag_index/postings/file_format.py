@@ -1,20 +1,19 @@
 """The file of a segment of postings: a header with a table of sections, then the sections.
 
-    V terms, P postings, B blocks of up to 128 postings of one term, R rows (chunks)
+    V terms, P postings, B blocks of 128 postings (the last may be shorter), R rows (chunks)
 
     keys            int64 [R]      chunk keys, ascending: row -> key
     lengths         uint32 [R]     terms of each chunk, with repetitions
     vocabulary      uint8          the terms in UTF-8, ascending, without separators
     term_starts     uint64 [V+1]   where each term begins in ``vocabulary``
     posting_starts  uint64 [V+1]   where each term's postings begin
-    block_starts    uint64 [V+1]   where each term's blocks begin
     rows            uint32 [P]     rows that contain the term, ascending
     counts          uint16 [P]     how often each does, at most 65,535
     block_counts    uint16 [B]     the highest count of a block
     block_lengths   uint32 [B]     the least length of its chunks
 
-All little-endian, each section aligned to 8 bytes and padded with zeros. There is no checksum
-inside: the manifest has one of the whole file.
+A block may hold postings of several terms. All is little-endian, each section aligned to 8 bytes
+and padded with zeros. There is no checksum inside: the manifest has one of the whole file.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 128
-"""Postings of a block, whose maximum tells whether it can be skipped."""
+"""Postings of a block, whose highest count and least length tell whether it can be skipped."""
 
 MOST_COUNT = 65_535
 """Highest count of a term in a chunk; BM25 is saturated long before."""
@@ -37,7 +36,6 @@ SECTIONS: Mapping[str, np.dtype[np.generic]] = {
     "vocabulary": np.dtype("u1"),
     "term_starts": np.dtype("<u8"),
     "posting_starts": np.dtype("<u8"),
-    "block_starts": np.dtype("<u8"),
     "rows": np.dtype("<u4"),
     "counts": np.dtype("<u2"),
     "block_counts": np.dtype("<u2"),

@@ -33,10 +33,10 @@ class SegmentRows:
     def select(self, segment: PostingSegment, keys: KeyArray) -> NDArray[np.int64]:
         """Return the admitted rows of chunks with the given keys; both ascend."""
         rows = _rows_of(segment, keys)
-        if self.bits is None:
-            return rows
-        word, bit = self.bits[rows >> 6], (rows & 63).astype(np.uint64)
-        return rows[(word >> bit & np.uint64(1)).astype(np.bool_)]
+        if self.bits is not None:
+            word, bit = self.bits[rows >> 6], (rows & 63).astype(np.uint64)
+            rows = rows[(word >> bit & np.uint64(1)).astype(np.bool_)]
+        return rows
 
     def of(self, values: NDArray[Number]) -> NDArray[Number]:
         """Return the values of the admitted rows."""
@@ -74,7 +74,8 @@ def _rows_of(segment: PostingSegment, keys: KeyArray) -> NDArray[np.int64]:
         return np.empty(0, np.int64)
     if len(keys) < segment.count:
         places = np.minimum(np.searchsorted(segment.keys, keys), segment.count - 1)
-        return places[segment.keys[places] == keys]
+        found: NDArray[np.int64] = places[segment.keys[places] == keys]
+        return found
     places = np.minimum(np.searchsorted(keys, segment.keys), len(keys) - 1)
     return np.flatnonzero(keys[places] == segment.keys)
 

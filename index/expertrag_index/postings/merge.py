@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, pairwise
+from operator import lt
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from expertrag_index.errors import StoreCorruptError
 from expertrag_index.manifest import FileEntry
 from expertrag_index.postings.segment import PostingSegment
 from expertrag_index.postings.writer import PostingWriter
@@ -83,9 +86,8 @@ class _Source:
         segment, start = self.segment, self.term
         end = self.term = _after(segment, last, start)
         places = segment.term_starts[start : end + 1].tolist()
-        blob = segment.vocabulary[places[0] : places[-1]].tobytes()
-        offset = places[0]
-        terms = [blob[a - offset : b - offset] for a, b in zip(places, places[1:], strict=False)]
+        vocabulary = segment.vocabulary.data
+        terms = [bytes(vocabulary[a:b]) for a, b in pairwise(places)]
         starts = segment.posting_starts[start : end + 1].astype(np.int64)
         rows, counts = (part[starts[0] : starts[-1]] for part in (segment.rows, segment.counts))
         if len(rows) and rows.max() >= segment.count:
@@ -97,7 +99,7 @@ class _Source:
 def _sources(
     segments: Sequence[PostingSegment], live: KeyArray | None
 ) -> tuple[list[_Source], KeyArray, NDArray[np.uint32]]:
-    """Number the live rows by ascending keys; return also the keys and lengths of the new rows."""
+    """Give live rows new numbers, by ascending keys; return also their keys and lengths."""
     alive = [
         np.ones(segment.count, np.bool_) if live is None else np.isin(segment.keys, live)
         for segment in segments
@@ -123,12 +125,16 @@ def _sources(
 
 def _ranges(sources: Sequence[_Source]) -> Iterator[tuple[list[bytes], Postings, int]]:
     """Yield ranges of terms: all terms, the packed postings of live rows, and the terms read."""
+    before = b""  # no term is empty
     while unread := [source for source in sources if source.term < source.segment.terms]:
         share = len(unread)
         last = min(source.last(_POSTINGS // share, _TERMS // share or 1) for source in unread)
         read = [source.read(last) for source in unread]
         terms = sorted({term for part, _, _ in read for term in part})
         number = {term: place for place, term in enumerate(terms)}
+        if not terms or terms[0] <= before or not all(_ascends(part) for part, _, _ in read):
+            raise StoreCorruptError("a segment of postings is damaged: its terms do not ascend")
+        before = terms[-1]
         packed = []
         for part, sizes, postings in read:
             numbers = np.fromiter((number[term] for term in part), np.uint64, len(part))
@@ -139,6 +145,10 @@ def _ranges(sources: Sequence[_Source]) -> Iterator[tuple[list[bytes], Postings,
         if len(packed) > 1:
             found.sort()
         yield terms, found, sum(source.term for source in sources)
+
+
+def _ascends(terms: Sequence[bytes]) -> bool:
+    return all(map(lt, terms, islice(terms, 1, None)))
 
 
 def _after(segment: PostingSegment, term: bytes, start: int) -> int:

@@ -1,4 +1,4 @@
-"""The engine in numpy: scores every chunk in which a term occurs. The reference of the compiled one."""
+"""The engine in numpy, and the reference of the compiled one: scores every chunk with a term."""
 
 from __future__ import annotations
 

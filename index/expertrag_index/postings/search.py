@@ -152,7 +152,6 @@ class PostingSearcher:
         return WeightedTerms(
             segment.posting_starts[places].astype(np.int64),
             segment.posting_starts[places + 1].astype(np.int64),
-            segment.block_starts[places].astype(np.int64),
             np.array([weight for _, weight in held], np.float64),
         )
 
@@ -173,9 +172,9 @@ class PostingSearcher:
         """Return what is added to a count, by the length of the chunk."""
         total, longest = 0, 0
         for segment, part in zip(self._segments, self._live.parts, strict=True):
-            lengths = part.of(segment.lengths)
-            total += int(lengths.sum(dtype=np.int64))
-            longest = max(longest, int(lengths.max(initial=0)))
+            own = part.of(segment.lengths)
+            total += int(own.sum(dtype=np.int64))
+            longest = max(longest, int(own.max(initial=0)))
         mean = total / self._size if total else 1.0
-        lengths = np.arange(min(longest, _LONGEST) + 1)
-        return _K1 * (1 - _B + _B * lengths / mean)
+        lengths: Scores = np.arange(min(longest, _LONGEST) + 1, dtype=np.float64)
+        return np.asarray(_K1 * (1 - _B + _B * lengths / mean), np.float64)

@@ -28,7 +28,6 @@ class PostingSegment:
     vocabulary: NDArray[np.uint8]
     term_starts: NDArray[np.uint64]
     posting_starts: NDArray[np.uint64]
-    block_starts: NDArray[np.uint64]
     rows: NDArray[np.uint32]
     counts: NDArray[np.uint16]
     block_counts: NDArray[np.uint16]
@@ -81,19 +80,18 @@ class PostingSegment:
         _require(bool(np.all(self.keys[1:] > self.keys[:-1])), "its keys do not ascend")
         _require(len(self.term_starts) > 0, "it has no vocabulary")
         _require(len(self.counts) == len(self.rows), "rows and counts differ in number")
-        _require(len(self.block_counts) == len(self.block_lengths), "its blocks are incomplete")
+        blocks = -(-len(self.rows) // BLOCK)
+        for part in (self.block_counts, self.block_lengths):
+            _require(len(part) == blocks, "rows and blocks do not fit together")
         ends = {
             "term_starts": len(self.vocabulary),
             "posting_starts": len(self.rows),
-            "block_starts": len(self.block_counts),
         }
         for name, end in ends.items():
             starts = getattr(self, name)
             _require(len(starts) == len(self.term_starts), f"{name} has another size")
             sound = starts[0] == 0 and starts[-1] == end and np.all(starts[1:] >= starts[:-1])
             _require(bool(sound), f"{name} does not ascend to the end")
-        blocks = (np.diff(self.posting_starts) + np.uint64(BLOCK - 1)) // np.uint64(BLOCK)
-        _require(np.array_equal(np.diff(self.block_starts), blocks), "its blocks are misplaced")
 
 
 def _require(sound: bool, reason: str) -> None:

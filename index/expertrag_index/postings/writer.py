@@ -23,7 +23,8 @@ from expertrag_index.types import KeyArray
 SUFFIX = ".postings"
 _IN_MEMORY = 1 << 20  # bytes of a section that are kept in memory
 _PIECE = 1 << 20
-_STARTS = ("term_starts", "posting_starts", "block_starts")
+_STARTS = ("term_starts", "posting_starts")
+_NO_POSTINGS = np.empty(0, np.uint16), np.empty(0, np.uint32)
 
 
 class PostingWriter:
@@ -33,9 +34,11 @@ class PostingWriter:
         """Begin a segment of chunks with ``keys``, ascending, of so many terms each."""
         self._folder = folder
         self._lengths = lengths
+        self._rest = _NO_POSTINGS
         self._ends = dict.fromkeys(_STARTS, 0)
         self._sections: dict[str, IO[bytes]] = {
-            name: tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=folder) for name in SECTIONS
+            name: tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(folder))  # noqa: SIM115
+            for name in SECTIONS
         }
         self._write("keys", keys)
         self._write("lengths", lengths)
@@ -70,15 +73,9 @@ class PostingWriter:
         self._sections["vocabulary"].write(b"".join(terms))
         self._write("rows", rows)
         self._write("counts", counts)
-        blocks = -(-sizes // BLOCK)
-        ends = np.cumsum(blocks)
-        within = np.arange(ends[-1]) - np.repeat(ends - blocks, blocks)
-        starts = np.repeat(np.cumsum(sizes) - sizes, blocks) + within * BLOCK
-        self._write("block_counts", np.maximum.reduceat(counts, starts))
-        self._write("block_lengths", np.minimum.reduceat(self._lengths[rows], starts))
+        self._add_blocks(counts, self._lengths[rows])
         self._extend("term_starts", np.array([len(term) for term in terms]))
         self._extend("posting_starts", sizes)
-        self._extend("block_starts", blocks)
 
     def finish(self) -> FileEntry:
         """Write the file into the folder, durably; it is named by its checksum."""
@@ -109,8 +106,22 @@ class PostingWriter:
     def _temporary(self) -> Path:
         return self._folder / f"{uuid.uuid4().hex}.tmp"
 
+    def _add_blocks(
+        self, counts: NDArray[np.uint16], lengths: NDArray[np.uint32], *, last: bool = False
+    ) -> None:
+        """Write the blocks that are full; the rest waits for further postings."""
+        counts = np.concatenate([self._rest[0], counts])
+        lengths = np.concatenate([self._rest[1], lengths])
+        full = len(counts) if last else len(counts) // BLOCK * BLOCK
+        if full:
+            starts = np.arange(0, full, BLOCK)
+            self._write("block_counts", np.maximum.reduceat(counts[:full], starts))
+            self._write("block_lengths", np.minimum.reduceat(lengths[:full], starts))
+        self._rest = counts[full:], lengths[full:]
+
     def _copy(self, file: IO[bytes]) -> str:
         """Write header and sections; return the sha256."""
+        self._add_blocks(*_NO_POSTINGS, last=True)
         digest = hashlib.sha256()
 
         def write(data: bytes) -> None:

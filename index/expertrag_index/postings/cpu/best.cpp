@@ -18,7 +18,7 @@ struct Cursor {
   size_t look;                 // where to look up the next row
   double bound = 0;            // of this window
 
-  size_t block(size_t posting) const { return (posting - term.start) / BLOCK; }
+  size_t block(size_t posting) const { return posting / BLOCK - term.start / BLOCK; }
 };
 
 class Windows {
@@ -28,10 +28,8 @@ class Windows {
       : segment_(segment), allowed_(allowed), ranking_(ranking), sums_(WINDOW), seen_(WINDOW / 64) {
     for (const Term& term : terms) {
       Cursor cursor{term, {}, term.start, term.start, term.start};
-      const size_t blocks = (term.end - term.start + BLOCK - 1) / BLOCK;
-      for (size_t i = term.block; i < term.block + blocks; ++i)
-        cursor.bounds.push_back(
-            segment.part(term.weight, segment.block_counts[i], segment.block_lengths[i]));
+      for (size_t i = term.start / BLOCK; i * BLOCK < term.end; ++i)
+        cursor.bounds.push_back(bound(term, i));
       cursors_.push_back(std::move(cursor));
     }
     for (Cursor& cursor : cursors_) order_.push_back(&cursor);
@@ -52,6 +50,22 @@ class Windows {
   }
 
  private:
+  // What a term can add by a block; at its first and last block, which it may share, the highest
+  // of its own postings.
+  double bound(const Term& term, size_t block) const {
+    if (block * BLOCK >= term.start && (block + 1) * BLOCK <= term.end)
+      return segment_.part(term.weight, segment_.block_counts[block],
+                           segment_.block_lengths[block]);
+    double most = 0;
+    const size_t end = std::min((block + 1) * BLOCK, term.end);
+    for (size_t i = std::max(block * BLOCK, term.start); i < end; ++i) {
+      const uint32_t row = segment_.rows[i];
+      if (row >= segment_.count) throw DamagedRow();
+      most = std::max(most, segment_.part(term.weight, segment_.counts[i], segment_.lengths[row]));
+    }
+    return most;
+  }
+
   // The first window from `base` that has a posting.
   uint64_t next(uint64_t base) const {
     uint64_t least = UINT64_MAX;
@@ -90,7 +104,7 @@ class Windows {
     const double others = below_.back() - cursor.bound;
     for (size_t i = cursor.start; i < cursor.end;) {
       const size_t block = cursor.block(i);
-      const size_t end = std::min(cursor.end, cursor.term.start + (block + 1) * BLOCK);
+      const size_t end = std::min(cursor.end, (i / BLOCK + 1) * BLOCK);
       if (others + cursor.bounds[block] < ranking_.bar()) {
         i = end;
         continue;

@@ -28,6 +28,7 @@ Segment segment_of(const Input<int64_t>& keys, const Input<uint32_t>& lengths,
                    const Input<uint16_t>& block_counts, const Input<uint32_t>& block_lengths,
                    const Input<double>& norms) {
   require(keys.size() == lengths.size() && rows.size() == counts.size() &&
+              block_counts.size() == (rows.size() + BLOCK - 1) / BLOCK &&
               block_counts.size() == block_lengths.size() && norms.size() > 0 &&
               keys.size() <= UINT32_MAX,
           "the arrays of a segment do not fit together");
@@ -37,19 +38,16 @@ Segment segment_of(const Input<int64_t>& keys, const Input<uint32_t>& lengths,
 }
 
 std::vector<Term> terms_of(const Input<int64_t>& starts, const Input<int64_t>& ends,
-                           const Input<int64_t>& blocks, const Input<double>& weights,
-                           size_t postings, size_t block_count) {
+                           const Input<double>& weights, size_t postings) {
   const size_t size = starts.size();
-  require(ends.size() == size && blocks.size() == size && weights.size() == size,
+  require(ends.size() == size && weights.size() == size,
           "the arrays of terms differ in size");
   std::vector<Term> terms;
   for (size_t i = 0; i < size; ++i) {
     // negative numbers become huge ones
-    const size_t start = starts.data()[i], end = ends.data()[i], block = blocks.data()[i];
+    const size_t start = starts.data()[i], end = ends.data()[i];
     require(start <= end && end <= postings, "a term's postings are outside the segment");
-    require(block <= block_count && (end - start + BLOCK - 1) / BLOCK <= block_count - block,
-            "a term's blocks are outside the segment");
-    terms.push_back({start, end, block, weights.data()[i]});
+    terms.push_back({start, end, weights.data()[i]});
   }
   return terms;
 }
@@ -59,13 +57,12 @@ std::vector<Term> terms_of(const Input<int64_t>& starts, const Input<int64_t>& e
 int64_t best_of(Input<int64_t> keys, Input<uint32_t> lengths, Input<uint32_t> rows,
                 Input<uint16_t> counts, Input<uint16_t> block_counts,
                 Input<uint32_t> block_lengths, Input<int64_t> starts, Input<int64_t> ends,
-                Input<int64_t> blocks, Input<double> weights, Input<double> norms,
+                Input<double> weights, Input<double> norms,
                 std::optional<Input<uint64_t>> allowed, Array<int64_t> found,
                 Array<double> scores, size_t known) {
   const Segment segment =
       segment_of(keys, lengths, rows, counts, block_counts, block_lengths, norms);
-  const std::vector<Term> terms =
-      terms_of(starts, ends, blocks, weights, rows.size(), block_counts.size());
+  const std::vector<Term> terms = terms_of(starts, ends, weights, rows.size());
   require(!allowed || allowed->size() >= (segment.count + 63) / 64, "too few bits for the rows");
   require(found.size() > 0 && found.size() == scores.size() && known <= found.size(),
           "no room for what is found");
@@ -83,13 +80,12 @@ int64_t best_of(Input<int64_t> keys, Input<uint32_t> lengths, Input<uint32_t> ro
 
 void scores_of(Input<int64_t> keys, Input<uint32_t> lengths, Input<uint32_t> rows,
                Input<uint16_t> counts, Input<uint16_t> block_counts, Input<uint32_t> block_lengths,
-               Input<int64_t> starts, Input<int64_t> ends, Input<int64_t> blocks,
-               Input<double> weights, Input<double> norms, Input<int64_t> wanted,
+               Input<int64_t> starts, Input<int64_t> ends, Input<double> weights,
+               Input<double> norms, Input<int64_t> wanted,
                Array<double> out) {
   const Segment segment =
       segment_of(keys, lengths, rows, counts, block_counts, block_lengths, norms);
-  const std::vector<Term> terms =
-      terms_of(starts, ends, blocks, weights, rows.size(), block_counts.size());
+  const std::vector<Term> terms = terms_of(starts, ends, weights, rows.size());
   require(out.size() == wanted.size(), "rows and scores differ in number");
   for (size_t i = 0; i < wanted.size(); ++i)
     require(static_cast<uint64_t>(wanted.data()[i]) < segment.count, "a row does not exist");
@@ -125,6 +121,6 @@ NB_MODULE(_postings, m) {
   m.def("scores", scores_of);
   // None stands for no bits
   m.def("best", best_of, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
-        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(),
+        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(),
         nb::arg(), nb::arg());
 }

@@ -8,7 +8,7 @@
 
 namespace expertrag {
 
-constexpr size_t BLOCK = 128;  // as in file_format.py
+constexpr size_t BLOCK = 128;  // postings, of one or more terms; as in file_format.py
 
 // A row that is not one of the segment: its file is damaged.
 struct DamagedRow : std::runtime_error {
@@ -36,7 +36,7 @@ struct Segment {
 };
 
 struct Term {
-  size_t start, end, block;  // its postings, and the first of its blocks
+  size_t start, end;  // its postings
   double weight;
 };
 
