@@ -33,6 +33,7 @@ _faiss: Any = faiss  # its type stubs have only the C++ signatures, not those of
 
 _SAMPLES_PER_LIST = 40  # 60,000 vectors: 8 s of training; FAISS requires at least 39
 _SEED = 1234
+_WRITTEN_BYTES = 1 << 20  # at a time
 _REFINE = 4  # candidates per wanted hit of a quantised segment, rescored exactly
 
 
@@ -137,7 +138,8 @@ def _list_count(count: int) -> int:
 
 def write_segment(segment: Segment, path: Path) -> None:
     """Write the FAISS index of a segment."""
-    faiss.write_index(segment.index, str(path))
+    with path.open("wb") as file:
+        faiss.write_index(segment.index, _faiss.PyCallbackIOWriter(file.write, _WRITTEN_BYTES))
 
 
 def open_segment(layout: Layout, entry: SegmentEntry, dimension: int) -> Segment:
