@@ -52,9 +52,9 @@ def verify(store: Path, repair: bool, deep: bool, config: Config, as_json: bool)
 def repair(store: Path, as_json: bool) -> None:
     """Rebuild what is damaged, as a new generation.
 
-    Vector files, the full-text index and manifests are rebuilt from the rows. Documents whose rows
-    are damaged are removed and listed; `index build` adds them again. Exits with 5 if a problem
-    remains.
+    Vectors, postings and manifests are rebuilt from the rows, also those of a store of an earlier
+    version. Documents whose rows are damaged are removed and listed; `index build` adds them again.
+    Exits with 5 if a problem remains.
     """
     from expertrag_index.verify import verify as verify_store
 

@@ -1,9 +1,11 @@
 """The files of a store.
 
     STORE/
-    ├── store.db                       SQLite (WAL), the source of truth: documents, vectors, FTS5
-    ├── segments/
-    │   └── <sha256[:16]>.faiss        immutable vector index over chunks of one expert, derived
+    ├── store.db                       SQLite (WAL), the source of truth: documents, vectors
+    ├── segments/                      derived, immutable
+    │   ├── <sha256[:16]>.faiss        vector index over chunks of one expert
+    │   ├── <sha256[:16]>.rows         the same vectors by row
+    │   └── <sha256[:16]>.postings     which chunks contain which words
     ├── generations/
     │   ├── gen-000006/manifest.json   the previous generation, kept for fallback
     │   └── gen-000007/manifest.json   names every file with size and sha256
