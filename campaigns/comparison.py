@@ -24,7 +24,7 @@ from oracle import (
     sizes,
     stored_vector,
 )
-from store_model import Counted, StoreModel
+from store_model import StoreModel
 
 from expertrag_index import index as index_module
 from expertrag_index.backup import restore
@@ -34,6 +34,7 @@ from expertrag_index.layout import Layout
 from expertrag_index.rows import StoredVectors
 from expertrag_index.schema import connect_reader
 from expertrag_index.types import Chunk, ChunkHit, Filter, TermStatistics
+from expertrag_index.vector_rows import vectors_of
 
 QUERIES = 3
 DEPTH = 10
@@ -81,11 +82,11 @@ def found_among(
             if not any_number and not 0 <= index.generation - model.generation <= model.slack:
                 continue
             try:
-                found = compare(index, path, model, rng)
+                compare(index, path, model, rng)
             except BrokenPromiseError as difference:  # it may be in another state of this number
                 error = difference
             else:
-                return place, replace(found, generation=index.generation, slack=0)
+                return place, replace(model, generation=index.generation, slack=0)
     raise error
 
 
@@ -123,16 +124,12 @@ def compare(
     model: StoreModel,
     rng: random.Random,
     queries: int = QUERIES,
-) -> StoreModel:
-    """Compare everything that readers can see with the model; return the model.
+) -> None:
+    """Compare everything that readers can see with the model.
 
     One reader sees all documents, another one has random access labels.
 
     :param path: the store, to compare its vectors too; None: an older state of it is open.
-
-    Of the possible states of the full-text index, the returned model has those that explain all
-    scores.
-
     :raises BrokenPromiseError: anything differs.
     """
     # else no search with a filter in a small store would use FAISS
@@ -140,15 +137,14 @@ def compare(
     places = _compare_content(index, model)
     if path and places:
         _compare_vectors(path, places, model)
-    found = _compare_searches(index, places, model, make_queries(rng, queries), rng)
+    _compare_searches(index, places, model, make_queries(rng, queries), rng)
     labels = draw_labels(rng)
     try:
-        _compare_restricted(index.restricted(labels), places, found.restricted(labels), rng)
+        _compare_restricted(index.restricted(labels), places, model.restricted(labels), rng)
     except WrongRankingError as error:
         raise WrongRankingError(f"for a reader with {labels}: {error}") from error
     except BrokenPromiseError as error:
         raise BrokenPromiseError(f"for a reader with {labels}: {error}") from error
-    return found
 
 
 def _compare_restricted(
@@ -174,9 +170,8 @@ def _compare_searches(
     model: StoreModel,
     queries: Sequence[str],
     rng: random.Random,
-) -> StoreModel:
+) -> None:
     """Compare dense search, BM25 and the statistics of words, with and without a filter."""
-    counted = model.possible
     for query in queries:
         statistics = index.term_statistics(query)
         for wanted in ({}, rng.choice(FILTERS)):
@@ -189,22 +184,16 @@ def _compare_searches(
             if problem:
                 raise BrokenPromiseError(f"dense search for {query!r}, {wanted}: {problem}")
             hits = index.search_lexical(query, DEPTH, wanted)
-            problems = [
-                _differs(hits, bm25(model, versions, query, wanted), places)
-                or _miscounts(statistics, versions, len(places))
-                for versions in counted
-            ]
-            if all(problems):
-                raise WrongRankingError(f"BM25 for {query!r}, {wanted}: {problems[0]}")
-            pairs = zip(counted, problems, strict=True)
-            counted = [versions for versions, problem in pairs if not problem]
-    return replace(model, counted=tuple(counted))
+            problem = _differs(hits, bm25(model, query, wanted), places)
+            problem = problem or _miscounts(statistics, model, len(places))
+            if problem:
+                raise WrongRankingError(f"BM25 for {query!r}, {wanted}: {problem}")
 
 
-def _miscounts(statistics: Sequence[TermStatistics], versions: Counted, size: int) -> str:
-    """Tell how statistics of words differ from those of versions; empty if they do not."""
+def _miscounts(statistics: Sequence[TermStatistics], model: StoreModel, size: int) -> str:
+    """Tell how statistics of words differ from those of a model; empty if they do not."""
     for found in statistics:
-        n = min(frequency(versions, found.term), size)
+        n = frequency(model, found.term)
         idf = math.log(1 + (size - n + 0.5) / (n + 0.5))
         if found.document_frequency != n or abs(found.idf - idf) > _ROUNDING:
             return f"{found} instead of {n} chunks, {idf:.6f}"

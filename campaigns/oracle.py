@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -50,16 +50,13 @@ def cosines(model: StoreModel, query: str, wanted: Filter) -> dict[Place, float]
     }
 
 
-def bm25(
-    model: StoreModel, counted: Iterable[Version], query: str, wanted: Filter
-) -> dict[Place, float]:
+def bm25(model: StoreModel, query: str, wanted: Filter) -> dict[Place, float]:
     """Return BM25 of each chunk that a filter admits and that has a word of the query.
 
-    Robertson & Zaragoza 2009, with title and text as one field.
-
-    :param counted: the versions whose chunks make the statistics.
+    Robertson & Zaragoza 2009, with title and text as one field; the statistics are those of all
+    live chunks.
     """
-    pages = [words for version in counted for words in _words_of(version)]
+    pages = [words for version in model.live.values() for words in _words_of(version)]
     mean = sum(words.total() for words in pages) / len(pages) if pages else 0.0
     terms = list(dict.fromkeys(query.split()))
     idf = {}
@@ -78,9 +75,9 @@ def bm25(
     return found
 
 
-def frequency(counted: Iterable[Version], word: str) -> int:
+def frequency(model: StoreModel, word: str) -> int:
     """Count the chunks that have a word."""
-    return sum(word in words for version in counted for words in _words_of(version))
+    return sum(word in words for version in model.live.values() for words in _words_of(version))
 
 
 def admitted(model: StoreModel, wanted: Filter) -> list[Version]:

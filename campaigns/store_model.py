@@ -32,7 +32,6 @@ class Version:
         return Chunker(embedder.max_tokens, embedder.count_tokens).split(self.document)
 
 
-Counted = frozenset[Version]
 """Versions whose chunks count in the statistics of BM25."""
 
 
@@ -58,9 +57,6 @@ class Counts:
 class StoreModel:
     """A published generation; 0 before the first one. Changes return the next state.
 
-    ``counted``: what may be in the full-text index, in which deleted chunks stay until the
-    generation that follows. It is certain except after a crash. ``published``: all versions that
-    were ever live; a writer drops others, the debris of a crash, when it starts.
     ``backups`` and ``replicas``: what the store's backup may hold, and the store that was restored
     from it to another folder; also certain except after a crash, and None before the first one.
     ``slack``: how much higher the generation's number may be. A restore takes the number after the
@@ -70,17 +66,9 @@ class StoreModel:
     generation: int = 0
     embedder: HashingEmbedder = field(default_factory=HashingEmbedder)
     live: Mapping[str, Version] = field(default_factory=dict)
-    counted: tuple[Counted, ...] = (frozenset(),)
-    published: Counted = frozenset()
     backups: tuple[StoreModel | None, ...] = (None,)
     replicas: tuple[StoreModel | None, ...] = (None,)
     slack: int = 0
-
-    @property
-    def possible(self) -> list[Counted]:
-        """What may be in the full-text index, whether or not a writer has started since."""
-        cleaned = (counted & self.published for counted in self.counted)
-        return list(dict.fromkeys((*self.counted, *cleaned)))
 
     @property
     def documents(self) -> dict[str, Document]:
@@ -117,13 +105,12 @@ class StoreModel:
         return replace(self._next(live), embedder=embedder), counts
 
     def compact(self) -> tuple[StoreModel, Counts]:
-        """Publish the same documents, without deleted chunks in the full-text index."""
-        counted = frozenset(self.live.values())
-        return replace(self, generation=self.generation + 1, counted=(counted,)), Counts()
+        """Publish the same documents."""
+        return replace(self, generation=self.generation + 1), Counts()
 
     def copy(self) -> tuple[StoreModel, Counts]:
         """Back the store up, and restore the backup to another folder."""
-        backup = replace(self, backups=(None,), replicas=(None,), counted=tuple(self.possible))
+        backup = replace(self, backups=(None,), replicas=(None,))
         counts = Counts(unchanged=len(self.live))
         return replace(self, backups=(backup,), replicas=(backup,)), counts
 
@@ -151,28 +138,19 @@ class StoreModel:
             for name, version in self.live.items()
             if not version.document.labels or set(labels) & set(version.document.labels)
         }
-        return replace(self, live=live, counted=(frozenset(live.values()),))
+        return replace(self, live=live)
 
     def repaired(self) -> StoreModel:
         """Return the generation that a repair of derived files publishes: the same documents."""
-        live = frozenset(self.live.values())
-        counted = (live, *self.possible)  # whether or not it drops deleted chunks at once
-        return replace(self, generation=self.generation + 1, counted=counted)
+        return replace(self, generation=self.generation + 1)
 
     def interrupted(self, planned: StoreModel) -> tuple[StoreModel, StoreModel]:
-        """Return this state and the planned one as a crash in between may leave them.
-
-        The full-text index may hold chunks that were not published, or are no longer needed, and
-        may have lost the deleted ones already.
-        """
-        staged = frozenset(planned.live.values())
-        known = (*self.possible, frozenset(self.live.values()))
-        both = tuple(counted | staged for counted in known)
+        """Return this state and the planned one as a crash in between may leave them."""
         backups = tuple(dict.fromkeys((*self.backups, *planned.backups)))
         replicas = tuple(dict.fromkeys((*self.replicas, *planned.replicas)))
         return (
-            replace(self, counted=(*known, *both), backups=backups, replicas=replicas),
-            replace(planned, counted=(*planned.counted, *both), backups=backups, replicas=replicas),
+            replace(self, backups=backups, replicas=replicas),
+            replace(planned, backups=backups, replicas=replicas),
         )
 
     def _update(self, documents: Iterable[Document], *, vanish: bool) -> tuple[StoreModel, Counts]:
@@ -212,10 +190,7 @@ class StoreModel:
         }
 
     def _next(self, live: Mapping[str, Version]) -> StoreModel:
-        counted = frozenset(live.values()) | frozenset(self.live.values())
-        published = self.published | counted
-        number = self.generation + 1
-        return replace(self, generation=number, live=live, counted=(counted,), published=published)
+        return replace(self, generation=self.generation + 1, live=live)
 
 
 def _is_storable(document: Document) -> bool:

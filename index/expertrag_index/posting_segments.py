@@ -47,13 +47,15 @@ def next_postings(
     """Return the segments of a generation of ``live`` chunks; ``new`` ones are in none yet."""
     if not len(live):
         return ()
+    if not previous:
+        return (_described(layout, _built(layout, connection, live)),)
     kept: Sequence[PostingsEntry] = ()
     if not _must_merge(previous, len(live), len(new), settings):
         kept = larger(previous, len(new))
         if not len(new) and len(kept) == len(previous):
             return tuple(kept)
     merged = _readable(layout, previous[len(kept) :])
-    if not previous or merged is None:
+    if merged is None:  # the database has all texts
         return (_described(layout, _built(layout, connection, live)),)
     if len(new):
         added = _built(layout, connection, new)

@@ -105,6 +105,8 @@ class Stage:
 
         :param sources: only documents of these; None for all.
         """
+        if sources is not None and not sources:
+            return []
         failures = [each for each in (*failures, *self.failures) if not each.notice]
         protected = [failure.source for failure in failures if failure.source]
         failed_ids = {failure.document_id for failure in failures}

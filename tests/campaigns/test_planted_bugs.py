@@ -35,7 +35,8 @@ def test_a_planted_fault_is_found(name: str, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
 def test_the_code_of_a_plant_is_there(plant: Plant, tmp_path: Path) -> None:
-    shutil.copy(PACKAGE / plant.file, tmp_path)
+    (tmp_path / plant.file).parent.mkdir(exist_ok=True)
+    shutil.copy(PACKAGE / plant.file, tmp_path / plant.file)
     plant_in(plant, tmp_path)
     code = (tmp_path / plant.file).read_text(encoding="utf-8")
     assert code != (PACKAGE / plant.file).read_text(encoding="utf-8")
