@@ -280,13 +280,14 @@ SANITIZED := -std=c++17 -O1 -g -fopenmp -fsanitize=address,undefined,float-cast-
 X86 := $(if $(filter x86_64,$(shell uname -m)),-DEXPERTRAG_X86)
 AVX512 := -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
 
-sanitize: ## the CPU kernels' C++ tests under the address and undefined behaviour sanitizers
+sanitize: ## the C++ tests of kernels and search under the address and undefined behaviour sanitizers
 	@mkdir -p build/sanitize
 	@cd build/sanitize && unit() { name=$$1; shift; $(CXX) $(SANITIZED) $(X86) "$$@" -c ../../$(CPU)/isa_$$name.cpp -o $$name.o; }; \
 	  set -e; unit generic; \
 	  if [ "$(X86)" ]; then unit avx2 -mavx2 -mfma -mf16c; unit avx512 $(AVX512); unit avx512bf16 $(AVX512) -mavx512bf16 -mavx512vnni; fi; \
 	  for test in experts decoder; do $(CXX) $(SANITIZED) $(X86) ../../tests/kernels/cpp/test_$$test.cpp *.o -o test_$$test; done
-	@for test in experts decoder; do OMP_NUM_THREADS=2 build/sanitize/test_$$test || exit 1; done
+	@$(CXX) $(SANITIZED) -ffp-contract=off tests/index/cpp/test_postings.cpp index/expertrag_index/postings/cpu/best.cpp index/expertrag_index/postings/cpu/search.cpp -o build/sanitize/test_postings
+	@for test in experts decoder postings; do OMP_NUM_THREADS=2 build/sanitize/test_$$test || exit 1; done
 
 eval-kernels: $(STAMP) ## perplexity of the default model by the format of its experts; DATA=..., ARGS="--json FILE"
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
