@@ -115,8 +115,8 @@ PLANTS = (
         "a restricted reader's BM25 counts hidden chunks",
         "model_check",
         "postings/search.py",
-        "            lengths = part.of(segment.lengths)\n",
-        "            lengths = segment.lengths\n",
+        "            own = part.of(segment.lengths)\n",
+        "            own = segment.lengths\n",
     ),
     Plant(
         "a restricted reader's filter finds hidden chunks",
