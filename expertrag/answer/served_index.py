@@ -27,7 +27,7 @@ from expertrag_index.errors import EmbedderMismatchError, StoreLockedError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.metadata import NestingError, flatten
-from expertrag_index.opening import NONE_OPEN, OpenSegments
+from expertrag_index.opening import NONE_OPEN, OpenParts
 from expertrag_index.schema import Seal
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import BuildReport, CompactReport, Document, LoadFailure, MetadataValue
@@ -219,7 +219,7 @@ class ServedIndex:
         """Close the current view."""
         self._view.index.close()
 
-    def _open(self, embedder: SentenceTransformerEmbedder, reuse: OpenSegments = NONE_OPEN) -> View:
+    def _open(self, embedder: SentenceTransformerEmbedder, reuse: OpenParts = NONE_OPEN) -> View:
         if time.monotonic() - self._compared_at > _COMPARE_EVERY_S:
             self._known = None
         known = self._known
@@ -236,7 +236,7 @@ class ServedIndex:
     def _open_next(self) -> View:
         """Open the published generation, with another embedder if it was migrated to one."""
         try:
-            return self._open(self._view.embedder, self._view.index.open_segments)
+            return self._open(self._view.embedder, self._view.index.open_parts)
         except EmbedderMismatchError:
             if self._load_embedder is None:
                 raise
@@ -252,7 +252,7 @@ class ServedIndex:
             embedder = self._view.embedder
             calibrate = calibrator(embedder)
             settings = WriterSettings(lock_wait_s=_LOCK_WAIT_S)
-            reuse = self._view.index.open_segments
+            reuse = self._view.index.open_parts
             with IndexWriter.open(
                 self._store, embedder, calibrate=calibrate, settings=settings, reuse=reuse
             ) as writer:

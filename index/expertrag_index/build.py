@@ -18,7 +18,7 @@ from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import JSON, Manifest
 from expertrag_index.migration import restage
-from expertrag_index.opening import NONE_OPEN, OpenSegments, load, read_manifest
+from expertrag_index.opening import NONE_OPEN, OpenParts, load, read_manifest
 from expertrag_index.publish import derive, publish, tidy
 from expertrag_index.schema import Seal, connect_writer, read_seal
 from expertrag_index.seal import check_seal
@@ -51,7 +51,7 @@ class IndexWriter:
         calibrate: Calibrate | None,
         progress: Progress,
         settings: WriterSettings,
-        reuse: OpenSegments,
+        reuse: OpenParts,
     ) -> None:
         self._layout = layout
         self._reuse = reuse
@@ -75,12 +75,12 @@ class IndexWriter:
         progress: Progress | None = None,
         settings: WriterSettings | None = None,
         migrating: bool = False,
-        reuse: OpenSegments = NONE_OPEN,
+        reuse: OpenParts = NONE_OPEN,
     ) -> IndexWriter:
         """Open the store at ``path`` for writing; create it if there is none.
 
         :param migrating: the store may be of another embedder; call ``migrate`` first.
-        :param reuse: ``Index.open_segments`` of this process, which are not read again.
+        :param reuse: ``Index.open_parts`` of this process, which are not read again.
         :raises StoreLockedError: another process is writing, after ``settings.lock_wait_s``.
         :raises EmbedderMismatchError: the store was built with another embedder.
         :raises StoreCorruptError: the store is damaged; repair it first.
@@ -285,6 +285,7 @@ class IndexWriter:
             generation,
             None if from_scratch else previous,
             self._settings,
+            self._reuse.chunks,
         )
         self._progress("write", 1, 1)
         if self._calibrate:

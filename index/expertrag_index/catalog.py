@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from itertools import chain
 from typing import Any
 
+from expertrag_index.document_check import DocumentCheck
 from expertrag_index.filters import Condition, canonical, compile_filter
 from expertrag_index.labels import seen_with
 from expertrag_index.layout import Layout
@@ -39,16 +40,19 @@ class Catalog:
         layout: Layout,
         reading: Callable[[], AbstractContextManager[sqlite3.Connection]],
         manifest: Manifest,
+        check: DocumentCheck,
         labels: Collection[str] | None,
     ) -> None:
         """Take what borrows a connection to the generation's snapshot.
 
         :param manifest: of the part that the reader sees.
+        :param check: of the documents, before a filter reads their metadata.
         :param labels: access labels of the reader; None sees all.
         """
         self._layout = layout
         self._reading = reading
         self._manifest = manifest
+        self._check = check
         self._seen = seen_with(labels)
         self._sees_all = labels is None
 
@@ -72,6 +76,8 @@ class Catalog:
             WHERE {_LIVE_DOCUMENT} AND {wanted.sql} {follows} ORDER BY {key}, d.id LIMIT ?"""
         place = (after[0], *after) if after else ()
         with self._reading() as connection:
+            if filter:
+                self._check.ensure(connection, number)
             rows = connection.execute(query, (*(number,) * 4, *wanted.values, *place, limit))
             found = [(row[-1], _document(row[:-1])) for row in rows]
         return [((key, document.id), document) for key, document in found]
@@ -86,6 +92,7 @@ class Catalog:
         wanted, number = self._wanted(filter), self._manifest.generation
         query = f"SELECT count(*) FROM documents d WHERE {_LIVE_DOCUMENT} AND {wanted.sql}"
         with self._reading() as connection:
+            self._check.ensure(connection, number)
             return int(connection.execute(query, (number, number, *wanted.values)).fetchone()[0])
 
     def document(self, document_id: str) -> DocumentInfo | None:

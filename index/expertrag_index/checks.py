@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from expertrag_index import vectors
+from expertrag_index.description import describe_generation
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.groups import read_groups
 from expertrag_index.layout import Layout
+from expertrag_index.live import live_partitions
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import read_manifest
 from expertrag_index.posting_segments import open_postings, texts_of
 from expertrag_index.postings.build import build_postings
 from expertrag_index.postings.merge import merge_postings
-from expertrag_index.publish import corpus_state
-from expertrag_index.rows import live_partitions, row_digest, text_digest
+from expertrag_index.rows import row_digest, text_digest
 from expertrag_index.schema import NEVER, read_origin
 from expertrag_index.seal import check_seal
 from expertrag_index.types import KeyArray, Progress
@@ -102,8 +103,10 @@ def check_groups(connection: sqlite3.Connection, generation: int) -> list[str]:
 def check_corpus(connection: sqlite3.Connection, manifest: Manifest) -> list[str]:
     """Compare the database with the manifest."""
     problems = []
-    documents, corpus_hash = corpus_state(connection, manifest.generation)
-    if (documents, corpus_hash) != (manifest.documents, manifest.corpus_hash):
+    corpus = describe_generation(connection, manifest.generation)
+    found = corpus.documents, f"{corpus.corpus:064x}", corpus.fields, corpus.domains
+    expected = manifest.documents, manifest.corpus_hash, manifest.field_counts, manifest.domains
+    if found != expected:
         problems.append(
             f"store.db does not hold the {manifest.documents} documents that the manifest describes"
         )

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from expertrag_index.current import read_current
-from expertrag_index.debris import purge, recover
+from expertrag_index.debris import drop_unused_vectors, purge, recover
 from expertrag_index.durable import store_errors
 from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
@@ -21,7 +21,7 @@ from expertrag_index.manifest import Manifest
 from expertrag_index.opening import read_manifest
 from expertrag_index.publish import derive, publish, tidy
 from expertrag_index.schema import connect_reader, connect_writer, write_meta
-from expertrag_index.seal import check_seal, write_seal
+from expertrag_index.seal import check_seal, sealed_sums, write_seal
 from expertrag_index.settings import WriterSettings
 from expertrag_index.transaction import transaction
 from expertrag_index.types import CompactReport, Progress, silent
@@ -107,9 +107,10 @@ def _merge(
     progress("merge", 0, 1)
     with transaction(connection):
         check_seal(connection, required=True)
-        purge(connection, previous.generation)
+        sums = sealed_sums(connection) - purge(connection, previous.generation)
+        drop_unused_vectors(connection)
         write_meta(connection, staged=generation, oldest=previous.generation)
-        write_seal(connection)
+        write_seal(connection, sums)
     manifest = derive(layout, connection, generation, None, settings)
     publish(layout, replace(manifest, calibration=previous.calibration))
     tidy(layout, connection, generation)

@@ -26,10 +26,11 @@ from expertrag_index.filters import canonical, compile_filter
 from expertrag_index.groups import read_groups
 from expertrag_index.labels import all_labels, restrict
 from expertrag_index.layout import Layout
+from expertrag_index.live import sorted_keys
 from expertrag_index.manifest import Manifest
-from expertrag_index.opening import NONE_OPEN, Generation, OpenSegments, open_published
+from expertrag_index.opening import NONE_OPEN, Generation, OpenParts, open_published
 from expertrag_index.postings.search import PostingSearcher
-from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, sorted_keys, text_digest
+from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, text_digest
 from expertrag_index.scales import IDENTITY, Scale, read_scales
 from expertrag_index.schema import LIVE, Seal, read_seal
 from expertrag_index.selection import Selection, best_hits, bitmap, rows_by_partition
@@ -92,13 +93,13 @@ class Index:
         *,
         embedder_fingerprint: str | None = None,
         known: Seal | None = None,
-        reuse: OpenSegments = NONE_OPEN,
+        reuse: OpenParts = NONE_OPEN,
     ) -> Index:
         """Open the published generation of the store at ``path``.
 
         :param known: ``seal`` of an index or a writer of this store in this process: if nothing
             has been written since, the database is not compared with its checksum again.
-        :param reuse: ``open_segments`` of an earlier generation, so that they are not read again.
+        :param reuse: ``open_parts`` of an earlier generation, so that they are not read again.
         :raises StoreNotFoundError: there is no store.
         :raises StoreCorruptError: this generation and the one before are damaged.
         :raises StoreFormatError: written by a newer or an older version.
@@ -151,14 +152,20 @@ class Index:
         return len(self._generation.live)
 
     @property
-    def open_segments(self) -> OpenSegments:
+    def open_parts(self) -> OpenParts:
         """The vector files of the generation in memory; they stay valid when it is closed."""
         return self._generation.opened()
 
     @property
     def catalog(self) -> Catalog:
         """The documents of the generation; not kept: it would hold this index in a cycle."""
-        return Catalog(self._layout, self._reading, self.manifest, self._seen_labels)
+        return Catalog(
+            self._layout,
+            self._reading,
+            self.manifest,
+            self._generation.documents,
+            self._seen_labels,
+        )
 
     @property
     def newest_key(self) -> int:
@@ -222,6 +229,7 @@ class Index:
         with self._lock:
             if self._labels is None:
                 with self._reading() as connection:
+                    self._generation.documents.ensure(connection, self.generation)
                     self._labels = all_labels(connection, self.generation)
             return self._labels
 
@@ -404,6 +412,7 @@ class Index:
             WHERE {LIVE.format("c")} AND {condition.sql}"""
         values = (self.generation, self.generation, *condition.values)
         with self._reading() as connection:
+            self._generation.documents.ensure(connection, self.generation)
             keys = sorted_keys(connection, query, values)
         if self._restricted:
             keys = np.intersect1d(keys, self._generation.live, assume_unique=True)

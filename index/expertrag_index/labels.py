@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from expertrag_index.description import domains_of, fields_of
 from expertrag_index.filters import Condition
-from expertrag_index.rows import sorted_keys
+from expertrag_index.live import sorted_keys
 from expertrag_index.schema import LABELS, LIVE
 from expertrag_index.selection import rows_by_partition
 
@@ -60,6 +60,7 @@ def restrict(generation: Generation, labels: Collection[str]) -> Generation:
     """
     number, seen = generation.manifest.generation, json.dumps(sorted(labels))
     with generation.pool.connection() as connection:
+        generation.documents.ensure(connection, number)
         live = sorted_keys(
             connection,
             f"""SELECT c.key FROM documents d CROSS JOIN chunks c ON c.document = d.row
@@ -70,8 +71,9 @@ def restrict(generation: Generation, labels: Collection[str]) -> Generation:
             f"SELECT count(*) FROM documents d WHERE {LIVE.format('d')} AND {_ADMITS}",
             (number, number, seen),
         ).fetchone()
-        fields = fields_of(connection, number, _ADMITS, (seen,))
-        domains = domains_of(connection, number, _ADMITS, (seen,))
+        condition, values = f"{LIVE.format('d')} AND {_ADMITS}", (number, number, seen)
+        fields = fields_of(connection, condition, values)
+        domains = domains_of(connection, condition, values)
     rows = rows_by_partition(live, generation.partitions)
     partitions = {expert: live[part] for expert, part in rows.items()}
     manifest = replace(
@@ -79,7 +81,7 @@ def restrict(generation: Generation, labels: Collection[str]) -> Generation:
         documents=documents,
         chunks=len(live),
         partitions={expert: len(keys) for expert, keys in partitions.items()},
-        fields=fields,
+        field_counts=fields,
         domains=domains,
     )
     return replace(generation, manifest=manifest, live=live, partitions=partitions)

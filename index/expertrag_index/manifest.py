@@ -78,7 +78,9 @@ class EmbedderEntry:
 class Manifest:
     """Everything that a reader must know about one generation.
 
-    ``corpus_hash`` covers the ids and hashes of the live documents. ``partitions`` counts the live
+    ``corpus_hash`` covers the ids and hashes of the live documents. ``field_counts`` has the
+    documents by the type of a metadata field, by its name; ``fields`` is each one's type, "mixed"
+    for several. ``partitions`` counts the live
     chunks by the expert that encoded them. ``recall_at_10`` is that of the vector index against
     exact search, with stored vectors as queries. ``calibration`` belongs to the caller; the store
     reads only its field ``partitions`` (see ``scales``).
@@ -95,13 +97,21 @@ class Manifest:
     segments: tuple[SegmentEntry, ...] = ()
     postings: tuple[PostingsEntry, ...] = ()
     partitions: Mapping[str, int] = field(default_factory=dict)
-    fields: Mapping[str, str] = field(default_factory=dict)
+    field_counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     domains: Mapping[str, int] = field(default_factory=dict)
     recall_at_10: float = 1.0
     calibration: Mapping[str, JSON] = field(default_factory=dict)
     metric: str = "inner_product"
     normalised: bool = True
     format_version: int = FORMAT_VERSION
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The type of each metadata field by its name."""
+        return {
+            name: next(iter(types)) if len(types) == 1 else "mixed"
+            for name, types in self.field_counts.items()
+        }
 
     @property
     def labelled(self) -> bool:
@@ -153,6 +163,8 @@ def loads(data: bytes, name: str) -> Manifest:
         for segment in body["segments"]
         if "rows" in segment  # not in an earlier format, whose segments are made again
     )
+    if "fields" in body:  # of an earlier format
+        body.pop("fields")
     body["postings"] = tuple(
         PostingsEntry(FileEntry(**segment["entry"]), segment["count"])
         for segment in body.get("postings", ())

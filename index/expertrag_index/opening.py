@@ -8,17 +8,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from expertrag_index import vectors
 from expertrag_index.current import read_current
+from expertrag_index.document_check import DocumentCheck
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import StoreCorruptError, StoreFormatError
 from expertrag_index.layout import Layout
+from expertrag_index.live import NO_CHUNKS, LiveChunks, all_keys, live_partitions
 from expertrag_index.manifest import FileEntry, Manifest, PostingsEntry, SegmentEntry, loads
 from expertrag_index.posting_segments import open_postings
 from expertrag_index.postings.segment import PostingSegment
-from expertrag_index.rows import live_partitions
 from expertrag_index.schema import Seal
 from expertrag_index.seal import check_seal
 from expertrag_index.snapshot import SnapshotPool
@@ -26,14 +25,20 @@ from expertrag_index.types import KeyArray
 
 
 @dataclass(frozen=True, slots=True)
-class OpenSegments:
-    """Segments that are mapped, by their entries in a manifest; both are immutable."""
+class OpenParts:
+    """What an open generation hands over to the next one of the store.
+
+    ``vectors``, ``postings``: mapped segments by their entries in a manifest; both are immutable.
+    ``chunks``: its live chunks. ``checked``: the row up to which documents have been checked.
+    """
 
     vectors: Mapping[SegmentEntry, vectors.Segment]
     postings: Mapping[PostingsEntry, PostingSegment]
+    chunks: LiveChunks
+    checked: int
 
 
-NONE_OPEN = OpenSegments({}, {})
+NONE_OPEN = OpenParts({}, {}, NO_CHUNKS, 0)
 
 _ATTEMPTS = 5  # a writer may publish twice while a large store is being read
 
@@ -43,8 +48,8 @@ class Generation:
     """A generation in memory.
 
     ``live``: keys of its chunks, ascending; ``partitions``: the same by expert; ``segments``: the
-    segments by expert; ``postings``: those of the lexical half. ``degraded``: why this is not the
-    newest generation, empty if it is.
+    segments by expert; ``postings``: those of the lexical half. ``documents``: the check of
+    their rows. ``degraded``: why this is not the newest generation, empty if it is.
     """
 
     manifest: Manifest
@@ -53,22 +58,25 @@ class Generation:
     partitions: Mapping[str, KeyArray]
     segments: Mapping[str, tuple[vectors.Segment, ...]]
     postings: tuple[PostingSegment, ...]
+    documents: DocumentCheck
     degraded: str
 
-    def opened(self) -> OpenSegments:
+    def opened(self) -> OpenParts:
         """Return the segments by their entries, for another generation that also has them."""
-        return OpenSegments(
+        return OpenParts(
             {
                 entry: segment
                 for expert, own in self.segments.items()
                 for entry, segment in zip(_entries(self.manifest, expert), own, strict=True)
             },
             dict(zip(self.manifest.postings, self.postings, strict=True)),
+            LiveChunks(self.manifest.generation, self.partitions),
+            self.documents.checked,
         )
 
 
 def open_published(
-    layout: Layout, known: Seal | None = None, reuse: OpenSegments = NONE_OPEN
+    layout: Layout, known: Seal | None = None, reuse: OpenParts = NONE_OPEN
 ) -> Generation:
     """Open the generation that CURRENT names, or the one before if a file of it is damaged.
 
@@ -108,7 +116,7 @@ def load(
     manifest: Manifest,
     pool: SnapshotPool,
     degraded: str = "",
-    reuse: OpenSegments = NONE_OPEN,
+    reuse: OpenParts = NONE_OPEN,
 ) -> Generation:
     """Read and verify everything that a manifest names. On failure the caller closes the pool.
 
@@ -130,18 +138,26 @@ def load(
     }
     if not pool.meta.oldest <= manifest.generation <= pool.meta.staged:
         raise StoreCorruptError(f"{layout.database} does not hold generation {manifest.generation}")
+    # a restored store, whose rows are others, begins with its oldest generation
+    known = reuse if pool.meta.oldest <= reuse.chunks.generation else NONE_OPEN
     with pool.connection() as connection:
-        partitions = live_partitions(connection, manifest.generation)
-    sizes = {expert: len(keys) for expert, keys in partitions.items()}
-    if sizes != manifest.partitions:
+        partitions = live_partitions(connection, manifest.generation, known.chunks)
+        if _sizes(partitions) != manifest.partitions:  # a repair drops rows of older generations
+            partitions = live_partitions(connection, manifest.generation)
+    if _sizes(partitions) != manifest.partitions:
         raise StoreCorruptError(
-            f"{layout.database} has {sum(sizes.values())} chunks of generation "
+            f"{layout.database} has {sum(_sizes(partitions).values())} chunks of generation "
             f"{manifest.generation} instead of {manifest.chunks}, or has them in other partitions"
         )
-    live = np.sort(np.concatenate([np.empty(0, np.int64), *partitions.values()]))
+    live = all_keys(partitions)
     if sum(segment.count for segment in postings) < len(live):
         raise StoreCorruptError("the postings do not hold every chunk")
-    return Generation(manifest, pool, live, partitions, segments, postings, degraded)
+    documents = DocumentCheck(known.checked)
+    return Generation(manifest, pool, live, partitions, segments, postings, documents, degraded)
+
+
+def _sizes(partitions: Mapping[str, KeyArray]) -> dict[str, int]:
+    return {expert: len(keys) for expert, keys in partitions.items()}
 
 
 def _entries(manifest: Manifest, expert: str) -> list[SegmentEntry]:
@@ -149,7 +165,7 @@ def _entries(manifest: Manifest, expert: str) -> list[SegmentEntry]:
 
 
 def _segment(
-    layout: Layout, entry: SegmentEntry, dimension: int, reuse: OpenSegments
+    layout: Layout, entry: SegmentEntry, dimension: int, reuse: OpenParts
 ) -> vectors.Segment:
     """Take over a segment that is mapped while its files are in place; else read them."""
     if entry in reuse.vectors and all(
@@ -159,7 +175,7 @@ def _segment(
     return vectors.open_segment(layout, entry, dimension)
 
 
-def _postings(layout: Layout, entry: PostingsEntry, reuse: OpenSegments) -> PostingSegment:
+def _postings(layout: Layout, entry: PostingsEntry, reuse: OpenParts) -> PostingSegment:
     if entry in reuse.postings and _in_place(layout, entry.entry):
         return reuse.postings[entry]
     return open_postings(layout, entry)
@@ -189,7 +205,7 @@ def _read(path: Path) -> bytes:
         raise StoreCorruptError(f"{path} is missing") from None
 
 
-def _open_once(layout: Layout, known: Seal | None, reuse: OpenSegments) -> Generation:
+def _open_once(layout: Layout, known: Seal | None, reuse: OpenParts) -> Generation:
     numbers, reason = _candidates(layout)
     with store_errors(layout):
         pool = SnapshotPool(layout.database)

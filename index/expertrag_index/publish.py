@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,11 @@ import numpy as np
 
 from expertrag_index.current import write_current
 from expertrag_index.debris import sweep
-from expertrag_index.description import domains_of, fields_of
+from expertrag_index.description import (
+    CorpusDescription,
+    describe_changes,
+    describe_generation,
+)
 from expertrag_index.durable import (
     flush_names_above,
     fsync_folder,
@@ -23,6 +26,13 @@ from expertrag_index.durable import (
 from expertrag_index.errors import StorageFullError
 from expertrag_index.labels import has_labels
 from expertrag_index.layout import Layout
+from expertrag_index.live import (
+    NO_CHUNKS,
+    LiveChunks,
+    all_keys,
+    live_partitions,
+    new_partitions,
+)
 from expertrag_index.manifest import (
     FORMAT_VERSION,
     LABELLED_FORMAT,
@@ -31,10 +41,11 @@ from expertrag_index.manifest import (
     dumps,
 )
 from expertrag_index.posting_segments import next_postings
-from expertrag_index.rows import live_partitions, sorted_keys
-from expertrag_index.schema import LIVE, read_origin
+from expertrag_index.schema import read_origin
 from expertrag_index.segments import SegmentWriter, recall_of
 from expertrag_index.settings import WriterSettings
+
+_NO_KEYS = np.empty(0, np.int64)
 
 
 def derive(
@@ -43,44 +54,64 @@ def derive(
     generation: int,
     previous: Manifest | None,
     settings: WriterSettings,
+    known: LiveChunks = NO_CHUNKS,
 ) -> Manifest:
     """Write the derived files of a staged generation; return its manifest, not yet calibrated.
 
-    ``previous`` None rebuilds everything from the database.
+    :param previous: the manifest before; None rebuilds everything from the database.
+    :param known: live chunks of an earlier generation.
     """
     origin = read_origin(connection)
     assert origin is not None, "a staged generation has an origin"
     embedder, chunker = origin
-    new = sorted_keys(connection, "SELECT key FROM chunks WHERE added_in = ?", (generation,))
-    partitions = live_partitions(connection, generation)
+    new = new_partitions(connection, generation)
+    partitions = live_partitions(connection, generation, known)
     writer = SegmentWriter(layout, connection, settings, embedder.dimension)
     segments: list[SegmentEntry] = []
     for expert, live in partitions.items():
         old = [entry for entry in previous.segments if entry.expert == expert] if previous else []
-        added = np.intersect1d(live, new)
-        segments += writer.next_segments(expert, old, live, added)
-    live = np.sort(np.concatenate([np.empty(0, np.int64), *partitions.values()]))
-    lexical = previous.postings if previous else ()
-    postings = next_postings(layout, connection, settings, lexical, live, np.intersect1d(live, new))
-    documents, corpus_hash = corpus_state(connection, generation)
+        segments += writer.next_segments(expert, old, live, new.get(expert, _NO_KEYS))
+    postings = next_postings(
+        layout,
+        connection,
+        settings,
+        previous.postings if previous else (),
+        all_keys(partitions),
+        all_keys(new),
+    )
+    corpus = _described(connection, generation, previous)
     labelled = has_labels(connection, generation, before=previous is None or previous.labelled)
     return Manifest(
         generation=generation,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        documents=documents,
+        documents=corpus.documents,
         chunks=sum(map(len, partitions.values())),
         embedder=embedder,
         chunker=chunker,
-        corpus_hash=corpus_hash,
+        corpus_hash=f"{corpus.corpus:064x}",
         faiss_version=faiss.__version__,
         segments=tuple(segments),
         postings=postings,
         partitions={expert: len(live) for expert, live in partitions.items()},
-        fields=fields_of(connection, generation),
-        domains=domains_of(connection, generation),
+        field_counts=corpus.fields,
+        domains=corpus.domains,
         recall_at_10=recall_of(segments),
         format_version=LABELLED_FORMAT if labelled else FORMAT_VERSION,
     )
+
+
+def _described(
+    connection: sqlite3.Connection, generation: int, previous: Manifest | None
+) -> CorpusDescription:
+    if not previous or previous.outdated or previous.generation != generation - 1:
+        return describe_generation(connection, generation)
+    before = CorpusDescription(
+        previous.documents,
+        int(previous.corpus_hash, 16),
+        previous.domains,
+        previous.field_counts,
+    )
+    return describe_changes(connection, generation, before)
 
 
 def publish(layout: Layout, manifest: Manifest) -> None:
@@ -103,17 +134,3 @@ def tidy(layout: Layout, connection: sqlite3.Connection, generation: int) -> Non
     with contextlib.suppress(StorageFullError), store_errors(layout):
         sweep(layout, generation)
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
-
-def corpus_state(connection: sqlite3.Connection, generation: int) -> tuple[int, str]:
-    """Count the documents of a generation, and hash their ids and hashes."""
-    state = hashlib.sha256()
-    count = 0
-    rows = connection.execute(
-        f"SELECT d.id, d.hash FROM documents d WHERE {LIVE.format('d')} ORDER BY d.id",
-        (generation, generation),
-    )
-    for identifier, digest in rows:
-        state.update(identifier.encode() + b"\0" + digest)
-        count += 1
-    return count, state.hexdigest()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.schema import LABELS, LIVE, PAGES
+from expertrag_index.schema import LABELS, PAGES
 from expertrag_index.types import Chunk, Document, FloatArray, KeyArray, MetadataValue
 from expertrag_index.vector_rows import HalfArray
 
@@ -138,29 +138,6 @@ def pack_vector(vector: FloatArray) -> bytes | None:
     if not np.isfinite(norm) or norm < 1e-6:
         return None
     return (vector / norm).astype("<f2").tobytes()
-
-
-def live_partitions(connection: sqlite3.Connection, generation: int) -> dict[str, KeyArray]:
-    """Return the keys of the live chunks of a generation, ascending, by expert."""
-    live = LIVE.format("c")
-    rows = connection.execute(
-        f"SELECT c.expert, group_concat(c.key) FROM chunks c WHERE {live} GROUP BY c.expert",
-        (generation, generation),
-    )
-    return {str(expert): _sorted(keys) for expert, keys in rows}
-
-
-def sorted_keys(
-    connection: sqlite3.Connection, query: str, values: Sequence[object] = ()
-) -> KeyArray:
-    """Return the keys that a query selects, ascending; its one column has only keys."""
-    listed = f"WITH selected(key) AS ({query}) SELECT group_concat(key) FROM selected"
-    return _sorted(connection.execute(listed, tuple(values)).fetchone()[0] or "")
-
-
-def _sorted(keys: str) -> KeyArray:
-    """Parse what SQLite lists: half the time of a Python object for each key."""
-    return np.sort(np.fromstring(keys, dtype=np.int64, sep=","))
 
 
 class StoredVectors:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from expertrag_index import vectors
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
+from expertrag_index.live import places_of
 from expertrag_index.manifest import PostingsEntry, SegmentEntry
 from expertrag_index.rows import StoredVectors
 from expertrag_index.segment_files import adopt_file, map_verified, temporary_file
@@ -86,7 +87,8 @@ class SegmentWriter:
             kept = larger(previous, len(new))
             previous = previous[len(kept) :]
             held = [self._rows(entry).keys for entry in previous]
-            merged = np.intersect1d(np.concatenate([*held, new]), live)
+            candidates = np.sort(np.concatenate([*held, new]))
+            merged = live[places_of(candidates, live)]
             if not len(merged):
                 return tuple(kept)
         source = _Vectors(self._readable(previous), StoredVectors(self._connection))

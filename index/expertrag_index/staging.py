@@ -20,7 +20,7 @@ from expertrag_index.manifest import GENERAL, EmbedderEntry
 from expertrag_index.metadata import LABEL, scalars_of
 from expertrag_index.rows import document_digest, dump_metadata, row_digest, text_digest
 from expertrag_index.schema import NEVER, RESERVED, write_meta, write_origin
-from expertrag_index.seal import write_seal
+from expertrag_index.seal import rows_where, sealed_sums, write_seal
 from expertrag_index.transaction import transaction
 from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
 
@@ -145,7 +145,7 @@ class Stage:
         """
         execute, new = self._connection.execute, self.generation
         oldest = max(0, new - 1)
-        purge(self._connection, oldest)
+        sums = sealed_sums(self._connection) - purge(self._connection, oldest)
         execute(
             """UPDATE documents SET removed_in = ?1 WHERE added_in < ?1 AND removed_in = ?2
             AND (row IN (SELECT value FROM json_each(?3))
@@ -159,8 +159,12 @@ class Stage:
         )
         self.assignment.seal(removed=bool(removed))
         write_origin(self._connection, self._embedder, self._chunker.fingerprint)
+        ended = "removed_in = ? AND added_in < ?", (new, new)
+        sums += rows_where(self._connection, "added_in = ?", (new,))
+        sums += rows_where(self._connection, *ended)
+        sums -= rows_where(self._connection, *ended, as_live=True)
         write_meta(self._connection, staged=new, oldest=oldest)
-        write_seal(self._connection)
+        write_seal(self._connection, sums)
 
     def _problem(self, document: Document) -> LoadFailure | None:
         source = document.source or document.id

@@ -26,10 +26,10 @@ from expertrag_index.debris import recover
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
+from expertrag_index.live import live_partitions
 from expertrag_index.lock import WriterLock
 from expertrag_index.opening import read_manifest
 from expertrag_index.repair import repair as repair_store
-from expertrag_index.rows import live_partitions
 from expertrag_index.schema import connect_writer, read_meta
 from expertrag_index.types import Progress, VerifyReport, silent
 

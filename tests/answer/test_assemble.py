@@ -23,7 +23,7 @@ def named(name: str) -> HashingEmbedder:
 def damage(store: Path) -> None:
     """Flip a bit in the vectors of the newest generation."""
     with Index.open(store) as index:
-        (entry,) = index.open_segments.vectors
+        (entry,) = index.open_parts.vectors
     path = store / "segments" / entry.entry.file
     data = bytearray(path.read_bytes())
     data[-9] ^= 1

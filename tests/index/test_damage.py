@@ -318,8 +318,14 @@ def test_damaged_rows_are_rejected_and_removed_by_a_repair(store: Path, hashing:
         # the segment has the vectors of its own, under its checksum
         assert len(index.dense_scores(hashing.encode_query("x"), list(range(1, 20)))) == 19
     change_database(store, "UPDATE documents SET metadata = '{}' WHERE id = 'doc3'")
-    with pytest.raises(StoreCorruptError, match=r"metadata .* index repair"):
-        Index.open(store)  # filters would miss it
+    with Index.open(store) as index:
+        for read in (
+            lambda: index.search_lexical("word1", 5, {"parity": "odd"}),  # which would miss it
+            lambda: index.catalog.count({"parity": "odd"}),
+            lambda: index.catalog.documents({"parity": "odd"}),
+        ):
+            with pytest.raises(StoreCorruptError, match=r"document row .* index repair"):
+                read()
     report = verify(store)
     assert all(any(f"'doc{i}'" in line for line in report.problems) for i in (1, 2, 3, 4))
     repaired = verify(store, repair=True)

@@ -31,16 +31,16 @@ def add(store: Path, number: int) -> None:
 
 def test_an_unchanged_segment_is_taken_over(store: Path) -> None:
     with Index.open(store) as first:
-        ((large, segment),) = first.open_segments.vectors.items()
+        ((large, segment),) = first.open_parts.vectors.items()
         add(store, 1)
-        with Index.open(store, reuse=first.open_segments) as second, Index.open(store) as fresh:
-            small = next(entry for entry in second.open_segments.vectors if entry != large)
-            assert second.open_segments.vectors[large] is segment
+        with Index.open(store, reuse=first.open_parts) as second, Index.open(store) as fresh:
+            small = next(entry for entry in second.open_parts.vectors if entry != large)
+            assert second.open_parts.vectors[large] is segment
             assert small.count == 1
-            assert fresh.open_segments.vectors[large] is not segment
-            ((words, postings),) = first.open_segments.postings.items()
-            assert second.open_segments.postings[words] is postings
-            assert fresh.open_segments.postings[words] is not postings
+            assert fresh.open_parts.vectors[large] is not segment
+            ((words, postings),) = first.open_parts.postings.items()
+            assert second.open_parts.postings[words] is postings
+            assert fresh.open_parts.postings[words] is not postings
             assert second.search_lexical("a1 b1", 101) == fresh.search_lexical("a1 b1", 101)
             query = HashingEmbedder().encode_query("a1 b1")
             assert second.search_dense(query, 101) == fresh.search_dense(query, 101)
@@ -55,7 +55,7 @@ def test_a_segment_whose_file_is_gone_is_not_taken_over(
 ) -> None:
     with Index.open(store) as first:
         add(store, 1)
-        (large,), (words,) = first.open_segments.vectors, first.open_segments.postings
+        (large,), (words,) = first.open_parts.vectors, first.open_parts.postings
         files = {"entry": large.entry, "rows": large.rows, "postings": words.entry}
         path = store / "segments" / files[kind].file
         if damage == "missing":
@@ -65,19 +65,19 @@ def test_a_segment_whose_file_is_gone_is_not_taken_over(
             path.unlink()  # what is mapped must not shrink
             path.write_bytes(data[:-1])
         with pytest.raises(StoreCorruptError, match=path.name):
-            Index.open(store, reuse=first.open_segments)
+            Index.open(store, reuse=first.open_parts)
 
 
 def test_a_damaged_new_segment_is_detected(store: Path) -> None:
     with Index.open(store) as first:
-        (large,) = first.open_segments.vectors
+        (large,) = first.open_parts.vectors
         add(store, 1)
         with Index.open(store) as second:
-            (small,) = set(second.open_segments.vectors) - {large}
+            (small,) = set(second.open_parts.vectors) - {large}
         path = store / "segments" / small.entry.file
         data = bytearray(path.read_bytes())
         data[-5] ^= 1
         path.write_bytes(data)
-        with Index.open(store, reuse=first.open_segments) as fallback:
+        with Index.open(store, reuse=first.open_parts) as fallback:
             assert fallback.generation == 1
             assert small.entry.file in fallback.degraded
