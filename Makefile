@@ -313,6 +313,21 @@ bench-service: $(STAMP) ## calls/s, CPU per call and per stage, cost of a small 
 bench-store: $(STAMP) ## seconds of the store's operations at 100,000 chunks, and BM25 of a restricted reader; ARGS="--json FILE"
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_store.py $(ARGS)
 
+.PHONY: bench-scale
+
+RIVALS ?= .rivals
+RIVAL_tantivy := tantivy faiss-cpu numpy
+RIVAL_qdrant  := qdrant-client numpy
+RIVAL_lancedb := lancedb numpy
+
+$(RIVALS)/%/.installed:
+	@echo "installing $(RIVAL_$*) into $(@D)"
+	@$(PYTHON) -m venv $(@D) && $(@D)/bin/python -m pip install --quiet $(RIVAL_$*) && touch $@
+
+bench-scale: $(STAMP) $(foreach name,tantivy qdrant lancedb,$(RIVALS)/$(name)/.installed) ## search and writes at 10,000, 100,000 and a million chunks, beside other engines; ARGS="--sizes N --json FILE"
+	@for name in all-minilm-l6-v2 smollm2-135m-reader; do $(BIN)/expertrag models pull $$name || exit 1; done
+	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_scale.py --rivals $(RIVALS) $(ARGS)
+
 bench-kept: $(STAMP) ## what of prompts a small cache holds; DATA=..., ARGS="--generator PACKED --json FILE"
 	@$(BIN)/python benchmarks/bench_kept.py $(DATA)/squad2 $(DATA)/hotpotqa $(ARGS)
 

@@ -43,6 +43,7 @@ import results_file
 import scale_store
 from bench_server_start import served
 from scale_measures import peak_memory, written
+from scale_tables import engines, ours
 from service_load import load
 from synthetic_corpus import DOCUMENTS, read_questions
 
@@ -101,8 +102,10 @@ def main() -> None:
                 _keep(state, size, part, _measure(part, folder, embedder, given))
                 spent = time.monotonic() - began
                 print(f"{size:,} chunks, {part}: {spent:.0f} s", file=sys.stderr, flush=True)
-    print(json.dumps(results_file.read(state)["sizes"], indent=1))
-    if given.json and given.json != "-":
+    print("\n".join([*ours(found := results_file.read(state)), "", *engines(found)]))
+    if given.json == "-":
+        print(state.read_text(encoding="utf-8"), end="")
+    elif given.json:
         shutil.copyfile(state, given.json)
 
 

@@ -81,7 +81,8 @@ class Engine(Protocol):
 class TantivyFaiss:
     """BM25 by tantivy, vectors by FAISS IVF SQ8, put together by hand."""
 
-    modules, packages = ("tantivy", "faiss"), ("tantivy", "faiss-cpu")
+    modules: Sequence[str] = ("tantivy", "faiss")
+    packages: Sequence[str] = ("tantivy", "faiss-cpu")
 
     def __init__(self, folder: Path) -> None:
         import tantivy
@@ -136,7 +137,7 @@ class TantivyFaiss:
 
         self._index.reload()
         self._searcher = self._index.searcher()
-        self._vectors = faiss.read_index(str(self._folder / "index.faiss"))
+        self._vectors: Any = faiss.read_index(str(self._folder / "index.faiss"))
         fields = json.loads((self._folder / "fields.json").read_text())
         self._bitmaps = {
             name: np.packbits(np.array(fields[field]) == value, bitorder="little")
@@ -186,7 +187,8 @@ class TantivyFaiss:
 class QdrantLocal:
     """The local mode of Qdrant's client, which compares every vector: dense ones, and of words."""
 
-    modules, packages = ("qdrant_client",), ("qdrant-client",)
+    modules: Sequence[str] = ("qdrant_client",)
+    packages: Sequence[str] = ("qdrant-client",)
     probes = 0
 
     def __init__(self, folder: Path) -> None:
@@ -255,10 +257,11 @@ class QdrantLocal:
 class LanceHybrid:
     """LanceDB's hybrid search: IVF SQ and its full-text index, fused by its RRF."""
 
-    modules, packages = ("lancedb", "pyarrow"), ("lancedb", "pyarrow")
+    modules: Sequence[str] = ("lancedb", "pyarrow")
+    packages: Sequence[str] = ("lancedb", "pyarrow")
 
     def __init__(self, folder: Path) -> None:
-        os.environ.setdefault("LANCEDB_LOG", "error")  # it warns at every search
+        os.environ["LANCEDB_LOG"] = "error"  # it warns at every search
         import lancedb
 
         self._database, self.probes = lancedb.connect(str(folder)), 1

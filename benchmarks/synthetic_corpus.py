@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -27,7 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 DOCUMENTS, QUESTIONS = "documents.jsonl", "questions.jsonl"
-FILTERS = {"none": {}, "1 %": {"shelf": 7}, "10 %": {"floor": 3}, "50 %": {"wing": "east"}}
+FILTERS: Mapping[str, Mapping[str, int | str]] = {
+    "none": {},
+    "1 %": {"shelf": 7},
+    "10 %": {"floor": 3},
+    "50 %": {"wing": "east"},
+}
 PARAGRAPH = (56, 97)  # words, at least and below
 TOKENS = 110
 """Budget of a chunk: any paragraph with its title, and never two paragraphs."""
@@ -177,7 +182,7 @@ def _frequencies() -> NDArray[np.float64]:
 
 
 @cache
-def _topics() -> Ranks:
+def topics() -> Ranks:
     """Return the words of each topic [topics, words of a topic]."""
     size = (_TOPICS, _WORDS_OF_A_TOPIC)
     return np.random.default_rng(2).integers(_COMMON, _WORDS, size)
@@ -187,16 +192,16 @@ def _block(number: int) -> Iterator[Entry]:
     """Draw the documents of a block, which are the same whatever else is drawn."""
     rng = np.random.default_rng((3, number))
     counts = rng.integers(1, _MOST_PARAGRAPHS + 1, _BLOCK)
-    topics = rng.integers(_TOPICS, size=_BLOCK)
+    chosen = rng.integers(_TOPICS, size=_BLOCK)
     own = rng.integers(_COMMON, _WORDS, (_BLOCK, _OWN))
     places = rng.integers((100, 10, 2), size=(_BLOCK, 3))
     for at in range(_BLOCK):
         sizes = rng.integers(*PARAGRAPH, counts[at])
-        ranks = _ranks(int(sizes.sum()), _topics()[topics[at]], own[at], rng)
+        ranks = _ranks(int(sizes.sum()), topics()[chosen[at]], own[at], rng)
         words = vocabulary()[ranks].tolist()
         ends = np.cumsum(sizes).tolist()
         shelf, floor, wing = places[at].tolist()
-        told = vocabulary()[[*own[at], *_topics()[topics[at]][:_OWN]]].tolist()
+        told = vocabulary()[[*own[at], *topics()[chosen[at]][:_OWN]]].tolist()
         yield Entry(
             id=f"d{number * _BLOCK + at}",
             title=" ".join((told[0], told[_OWN], told[_OWN + 1])).capitalize(),

@@ -1,9 +1,10 @@
 """An embedder of nearly no cost for benchmarks of the store: the sum of a few words' vectors.
 
-A text's vector is the normalised sum of fixed random vectors of its first long words, which in the
-corpus of ``synthetic_corpus.py`` are those of its topic and its own. Texts that share such words
-are near. The random vectors have most of their variance in few directions, as those of language
-models do. Nothing but numpy is needed.
+A text's vector is the normalised sum of fixed random vectors of its first long words. In the corpus
+of ``synthetic_corpus.py`` those are mostly the words of topics; the words of one topic have similar
+vectors, so that texts about it are near, and those with the same words nearer. The random vectors
+have most of their variance in few directions, as those of language models do. Nothing but numpy is
+needed.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from synthetic_corpus import TOKENS
+from synthetic_corpus import TOKENS, topics, vocabulary
 
 if TYPE_CHECKING:
     from expertrag_index.types import Group, Progress
 
 DIMENSION = 384
-_BUCKETS = 1 << 14
+_OF_A_TOPIC = 8  # vectors that its words share
+_OTHERS = 4096  # vectors of words without a topic
 _LONG = 6  # letters
 _MOST = 16  # words of a text
 
@@ -37,9 +39,18 @@ class TopicEmbedder:
     def __init__(self, name: str = "topics", fingerprint: str = "topics-1") -> None:
         """Draw the vectors; a name and a fingerprint let a server open the store as another's."""
         self.name, self.fingerprint = name, fingerprint
-        spectrum = 1 / np.sqrt(1 + np.arange(DIMENSION) / 16)
-        drawn = np.random.default_rng(4).standard_normal((_BUCKETS, DIMENSION)) * spectrum
-        self._words = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+        rng = np.random.default_rng(4)
+        centres = _drawn(rng, len(topics()))[:, None]
+        of_topics = centres + _drawn(rng, len(topics()) * _OF_A_TOPIC).reshape(
+            len(topics()), _OF_A_TOPIC, DIMENSION
+        )
+        rows = np.concatenate([of_topics.reshape(-1, DIMENSION), _drawn(rng, _OTHERS)])
+        self._rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+        self._topics = {
+            word: topic
+            for topic, ranks in enumerate(topics())
+            for word in vocabulary()[ranks].tolist()
+        }
         self._known: dict[str, int] = {}
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -58,10 +69,10 @@ class TopicEmbedder:
 
     def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> Vectors:
         """Return vectors [N, D]."""
-        words = [self._buckets(text) for text in texts]
+        words = [self._chosen(text) for text in texts]
         starts = np.cumsum([0, *map(len, words[:-1])])
-        flat = [bucket for some in words for bucket in some]
-        sums = np.add.reduceat(self._words[flat], starts, axis=0)
+        flat = [row for some in words for row in some]
+        sums = np.add.reduceat(self._rows[flat], starts, axis=0)
         return np.asarray(sums / np.linalg.norm(sums, axis=1, keepdims=True), np.float32)
 
     def encode_query(self, text: str, domain: str | None = None) -> Vectors:
@@ -80,14 +91,26 @@ class TopicEmbedder:
         """Return [N, 1]: no domain."""
         return np.ones((len(texts), 1), np.float32)
 
-    def _buckets(self, text: str) -> list[int]:
-        """Choose the words that count; a text without long ones has the bucket of its hash."""
+    def _chosen(self, text: str) -> list[int]:
+        """Choose the words that count; a text without long ones is one word."""
         words = [word for word in text.split() if len(word) >= _LONG][:_MOST]
-        return [self._bucket(word) for word in words or [text]]
+        return [self._row(word) for word in words or [text]]
 
-    def _bucket(self, word: str) -> int:
+    def _row(self, word: str) -> int:
         found = self._known.get(word)
         if found is None:
             plain = word.rstrip(".,?").lower()
-            found = self._known[word] = zlib.crc32(plain.encode()) % _BUCKETS
+            number, topic = zlib.crc32(plain.encode()), self._topics.get(plain)
+            if topic is None:
+                found = len(self._rows) - _OTHERS + number % _OTHERS
+            else:
+                found = topic * _OF_A_TOPIC + number % _OF_A_TOPIC
+            self._known[word] = found
         return found
+
+
+def _drawn(rng: np.random.Generator, count: int) -> Vectors:
+    """Draw vectors [count, D] of length one."""
+    spectrum = 1 / np.sqrt(1 + np.arange(DIMENSION) / 16)
+    rows = rng.standard_normal((count, DIMENSION)) * spectrum
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
