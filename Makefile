@@ -326,7 +326,7 @@ $(RIVALS)/%/.installed:
 
 bench-scale: $(STAMP) $(foreach name,tantivy qdrant lancedb,$(RIVALS)/$(name)/.installed) ## search and writes at 10,000, 100,000 and a million chunks, beside other engines; ARGS="--sizes N --json FILE"
 	@for name in all-minilm-l6-v2 smollm2-135m-reader; do $(BIN)/expertrag models pull $$name || exit 1; done
-	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_scale.py --rivals $(RIVALS) $(ARGS)
+	@$(BIN)/python benchmarks/bench_scale.py --rivals $(RIVALS) $(ARGS)
 
 bench-kept: $(STAMP) ## what of prompts a small cache holds; DATA=..., ARGS="--generator PACKED --json FILE"
 	@$(BIN)/python benchmarks/bench_kept.py $(DATA)/squad2 $(DATA)/hotpotqa $(ARGS)

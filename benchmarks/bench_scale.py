@@ -61,12 +61,8 @@ CALLERS = 16
 UPSERTS = 5
 EMBEDDER, GENERATOR = "all-minilm-l6-v2", "smollm2-135m-reader"
 
-_SHARED = (
-    "benchmarks/bench_scale.py",
-    "benchmarks/scale_measures.py",
-    "benchmarks/synthetic_corpus.py",
-    "benchmarks/topic_embedder.py",
-)
+_MATERIAL = ("benchmarks/synthetic_corpus.py", "benchmarks/topic_embedder.py")
+_SHARED = ("benchmarks/bench_scale.py", "benchmarks/scale_measures.py", *_MATERIAL)
 _OURS = (*results_file.SEARCH, *_SHARED, "benchmarks/scale_store.py")
 _SERVED = (*_OURS, "expertrag/service", "expertrag/wire", "expertrag/runtime", "expertrag/answer")
 _RIVALS = (*_SHARED, "benchmarks/scale_rivals.py", "benchmarks/scale_engines.py")
@@ -89,7 +85,7 @@ def main() -> None:
     state = work / "figures.json"
     embedder = _embedder()
     for size in given.sizes:
-        folder = work / str(size)
+        folder = _folder(work, size)
         if not (folder / "corpus" / DOCUMENTS).exists():
             _run(
                 "synthetic_corpus.py", folder / "corpus", "--chunks", size, "--questions", QUESTIONS
@@ -113,7 +109,7 @@ def _check(parser: Any, given: Any, work: Path) -> None:
     """End with an error if a size is too small or the disk too full, or an engine is missing."""
     if min(given.sizes) < 1_000:
         parser.error("--sizes must be at least 1,000 chunks: the questions ask about that many")
-    missing = sum(size for size in given.sizes if not (work / str(size)).exists())
+    missing = sum(size for size in given.sizes if not _folder(work, size).exists())
     free = shutil.disk_usage(work).free
     if free < missing * _DISK_BYTES_A_CHUNK:
         needed = missing * _DISK_BYTES_A_CHUNK / 1e9
@@ -121,6 +117,12 @@ def _check(parser: Any, given: Any, work: Path) -> None:
     for name in RIVALS if given.rivals else ():
         if name in given.parts and not _python(given.rivals, name).exists():
             parser.error(f"{given.rivals / name} is no environment: run make bench-scale")
+
+
+def _folder(work: Path, size: int) -> Path:
+    """Folder of one size; texts and vectors of other code have another."""
+    made = "-".join(str(results_file.code_hash(path))[:6] for path in _MATERIAL)
+    return work / f"{size}-{made}"
 
 
 def _known(state: Path, folder: Path, size: int, part: str) -> bool:
@@ -167,8 +169,9 @@ def _run(
     :raises TimeoutError: it takes longer than ``limit_s``.
     """
     command = [python, str(HERE / script), *map(str, arguments)]
+    one = {**os.environ, "OMP_NUM_THREADS": "1"}  # of a library; an engine may have its own
     with tempfile.TemporaryFile("w+") as printed:
-        process = subprocess.Popen(command, stdout=printed)
+        process = subprocess.Popen(command, stdout=printed, env=one)
         with peak_memory(process.pid) as peak:
             try:
                 status = process.wait(limit_s)

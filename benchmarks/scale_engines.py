@@ -21,6 +21,8 @@ import numpy as np
 from synthetic_corpus import FILTERS
 from topic_embedder import DIMENSION, Vectors
 
+os.environ.setdefault("LANCEDB_LOG", "error")  # LanceDB warns at every search
+
 SHARES = {"none": 1.0, "1 %": 0.01, "10 %": 0.1, "50 %": 0.5}
 """Documents that each filter admits."""
 
@@ -261,7 +263,6 @@ class LanceHybrid:
     packages: Sequence[str] = ("lancedb", "pyarrow")
 
     def __init__(self, folder: Path) -> None:
-        os.environ["LANCEDB_LOG"] = "error"  # it warns at every search
         import lancedb
 
         self._database, self.probes = lancedb.connect(str(folder)), 1

@@ -15,8 +15,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -153,6 +152,7 @@ def filters(folder: Path, embedder: TopicEmbedder) -> Mapping[str, Any]:
     for figures in found.values():
         figures["ratio"] = round(figures["p50_ms"] / found["none"]["p50_ms"], 3)
         figures["ratio_p95"] = round(figures["p95_ms"] / found["none"]["p95_ms"], 3)
+        figures["ratio_cpu"] = round(figures["cpu_ms"] / found["none"]["cpu_ms"], 3)
     return found
 
 
@@ -323,12 +323,8 @@ def _upsert(
 
 def _replacing(folder: Path, count: int) -> list[Document]:
     """Return the first documents of the store with other texts."""
-    stored: Iterator[Document] = load(
-        [folder / "corpus" / DOCUMENTS], on_failure=lambda failure: None
-    )
+    stored = load([folder / "corpus" / DOCUMENTS], on_failure=lambda failure: None)
     first = list(islice(stored, count))
-    with suppress(AttributeError):
-        stored.close()  # type: ignore[attr-defined]  # a generator, whose processes end with it
     others = entries(8 * count, first=_ELSEWHERE)
     return [
         replace(document, title=f"{other.title} {document.id}x", text="\n\n".join(other.paragraphs))

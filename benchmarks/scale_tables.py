@@ -7,6 +7,13 @@ from typing import Any
 
 from results_table import head
 
+_SPREAD = ("p50", "p95", "worst")
+_SEARCHES = {
+    "hybrid": "search/hybrid",
+    "dense": "search/dense",
+    "bm25": "search/bm25",
+    "hybrid, page cache cold": "cold/hybrid",
+}
 _ROWS = (
     ("build, chunks/s", "{:,.0f}", "build/chunks_per_s"),
     ("build, most memory (anonymous), MB", "{:,.0f}", "build/peak_anon_mb"),
@@ -14,20 +21,17 @@ _ROWS = (
     ("bytes written a byte of the corpus", "{:.1f}", "build/write_amplification"),
     ("open, page cache warm / cold, s", "{:.2f}", "open/warm_s", "open/cold_s"),
     *(
-        (f"{mode}, p50 / p95 / worst, ms", "{:.1f}", *(f"search/{mode}/{name}" for name in names))
-        for names in (("p50_ms", "p95_ms", "worst_ms"),)
-        for mode in ("hybrid", "dense", "bm25")
-    ),
-    (
-        "hybrid, page cache cold, p50 / p95 / worst, ms",
-        "{:.1f}",
-        *(f"cold/hybrid/{name}" for name in ("p50_ms", "p95_ms", "worst_ms")),
+        (f"{name}, p50 / p95 / worst, ms", "{:.1f}", *(f"{path}/{at}_ms" for at in _SPREAD))
+        for name, path in _SEARCHES.items()
     ),
     ("recall@10, dense", "{:.3f}", "search/recall_at_10"),
     *(
-        (f"filter of {share}: p50 / p95 over none's", "{:.2f}", *names)
+        (
+            f"filter of {share}: p50 / p95 / CPU over none's",
+            "{:.2f}",
+            *(f"filters/{share}/{name}" for name in ("ratio", "ratio_p95", "ratio_cpu")),
+        )
         for share in ("1 %", "10 %", "50 %")
-        for names in ((f"filters/{share}/ratio", f"filters/{share}/ratio_p95"),)
     ),
     (
         "a filter's first search, 1 % / 10 % / 50 %, ms",
