@@ -31,7 +31,7 @@ from topic_embedder import TopicEmbedder, Vectors
 Found = Mapping[str, Any]
 WARM_UP, MEASURED = 200, 500
 BATCH = 1_000
-_TUNED = 50  # questions
+_FEW = 5  # questions to an engine that takes seconds for each
 _RECALL = 0.95
 _ROUNDING = 1e-4  # of a cosine: stored vectors may have 16 bits
 _WORD = re.compile(r"\w+")
@@ -87,8 +87,8 @@ def search(make: type[Engine], folder: Path, name: str, limit_s: float) -> Found
     engine = make(folder / name)
     engine.open()
     opened = time.perf_counter() - started
-    tune(engine, embedder, asked[:_TUNED], best)
-    for item in islice(asked, _TUNED, WARM_UP if engine.probes else _TUNED + 5):
+    tune(engine, embedder, asked[:WARM_UP], best)
+    for item in asked[: WARM_UP if engine.probes else _FEW]:
         engine.hybrid(plain(item.text), embedder.encode_query(item.text), "none")
     some = asked[WARM_UP : WARM_UP + MEASURED]
     hits: list[list[Hit]] = []
@@ -107,7 +107,7 @@ def search(make: type[Engine], folder: Path, name: str, limit_s: float) -> Found
         kind: timed([_call(engine, embedder, item, kind) for item in some], share)
         for kind in FILTERS
     }
-    measured = range(WARM_UP, WARM_UP + (MEASURED if engine.probes else 5))
+    measured = range(WARM_UP, WARM_UP + (MEASURED if engine.probes else _FEW))
     found["recall_at_10"] = recall(engine, embedder, [(asked[at], best[at]) for at in measured])
     return found
 
