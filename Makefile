@@ -314,12 +314,24 @@ bench-service: $(STAMP) ## calls/s, CPU per call and per stage, cost of a small 
 bench-store: $(STAMP) ## seconds of the store's operations at 100,000 chunks, and BM25 of a restricted reader; ARGS="--json FILE"
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_store.py $(ARGS)
 
-RIVALS ?= .rivals
+.PHONY: bench-scale
 
-bench-lexical: $(STAMP) ## BM25 against FTS5, tantivy and bm25s at 10,000 to 300,000 chunks; ARGS="--full --json FILE"
-	@$(PYTHON) -m venv $(RIVALS)
-	@$(RIVALS)/bin/python -m pip install --quiet tantivy bm25s numba
-	@$(BIN)/python benchmarks/lexical_engines.py --rivals $(RIVALS)/bin/python $(ARGS)
+RIVALS ?= .rivals
+RIVAL_tantivy := tantivy faiss-cpu numpy
+RIVAL_qdrant  := qdrant-client numpy
+RIVAL_lancedb := lancedb numpy
+RIVAL_bm25    := tantivy bm25s numba
+
+$(RIVALS)/%/.installed:
+	@echo "installing $(RIVAL_$*) into $(@D)"
+	@$(PYTHON) -m venv $(@D) && $(@D)/bin/python -m pip install --quiet $(RIVAL_$*) && touch $@
+
+bench-lexical: $(STAMP) $(RIVALS)/bm25/.installed ## BM25 against FTS5, tantivy and bm25s at 10,000 to 300,000 chunks; ARGS="--full --json FILE"
+	@$(BIN)/python benchmarks/lexical_engines.py --rivals $(RIVALS)/bm25/bin/python $(ARGS)
+
+bench-scale: $(STAMP) $(foreach name,tantivy qdrant lancedb,$(RIVALS)/$(name)/.installed) ## search and writes at 10,000, 100,000 and a million chunks, beside other engines; ARGS="--sizes N --json FILE"
+	@for name in all-minilm-l6-v2 smollm2-135m-reader; do $(BIN)/expertrag models pull $$name || exit 1; done
+	@$(BIN)/python benchmarks/bench_scale.py --rivals $(RIVALS) $(ARGS)
 
 bench-kept: $(STAMP) ## what of prompts a small cache holds; DATA=..., ARGS="--generator PACKED --json FILE"
 	@$(BIN)/python benchmarks/bench_kept.py $(DATA)/squad2 $(DATA)/hotpotqa $(ARGS)

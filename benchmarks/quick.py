@@ -33,7 +33,10 @@ def main() -> int:
     given = parser.parse_args()
     failed = []
     with tempfile.TemporaryDirectory() as scratch:
-        commands = {**benchmarks(given.data, given.store), **evaluations(given.data, Path(scratch))}
+        commands = {
+            **benchmarks(given.data, given.store, Path(scratch)),
+            **evaluations(given.data, Path(scratch)),
+        }
         for name in given.only or commands:
             began = time.monotonic()
             script, *arguments = commands[name]
@@ -49,7 +52,7 @@ def main() -> int:
     return bool(failed)
 
 
-def benchmarks(data: Path, store: str) -> Mapping[str, list[str]]:
+def benchmarks(data: Path, store: str, scratch: Path) -> Mapping[str, list[str]]:
     """Return the small command of each `make bench-*`."""
     packed = str(models.path(models.LARGE))
     squad, hotpot = str(data / "squad2"), str(data / "hotpotqa")
@@ -83,6 +86,9 @@ def benchmarks(data: Path, store: str) -> Mapping[str, list[str]]:
         ],
         "bench-store": ["bench_store", "--chunks", "2000", "--rounds", "1", "--queries", "5"],
         "bench-lexical": ["lexical_engines", "--sizes", "2000"],
+        "bench-scale": [
+            "bench_scale", "--sizes", "1000", "--seconds", "1", "--work", str(scratch / "work"),
+        ],
     }  # fmt: skip
 
 

@@ -6,9 +6,9 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 
 import grpc
@@ -52,9 +52,19 @@ class Load:
         }
 
 
-def load(address: str, pid: int, callers: int, seconds: float, path: str = RETRIEVE) -> Load:
-    """Call ``path`` of a server for a time; no two questions are the same."""
-    requests = questions() if path == RETRIEVE else _infos()
+def load(
+    address: str,
+    pid: int,
+    callers: int,
+    seconds: float,
+    path: str = RETRIEVE,
+    asked: Sequence[str] = (),
+) -> Load:
+    """Call ``path`` of a server for a time.
+
+    :param asked: the questions, again and again; without them no two questions are the same.
+    """
+    requests = (_requests(cycle(asked)) if asked else questions()) if path == RETRIEVE else _infos()
     found = Load()
     asyncio.run(_closed(address, callers, 1.0, path, lambda: next(requests), Load()))
     cpu = cpu_seconds(pid)
@@ -65,8 +75,12 @@ def load(address: str, pid: int, callers: int, seconds: float, path: str = RETRI
 
 def questions() -> Iterator[bytes]:
     """Yield requests for five passages."""
-    for number in count(random.randrange(1 << 30)):
-        yield retrieve_pb2.RetrieveRequest(query=question(number), k=5).SerializeToString()
+    yield from _requests(map(question, count(random.randrange(1 << 30))))
+
+
+def _requests(asked: Iterable[str]) -> Iterator[bytes]:
+    for text in asked:
+        yield retrieve_pb2.RetrieveRequest(query=text, k=5).SerializeToString()
 
 
 def question(number: int) -> str:
