@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from expertrag_index.lexical import STOP_WORDS as OURS
 from synthetic_corpus import (
     DOCUMENTS,
     FILTERS,
@@ -23,7 +24,6 @@ from synthetic_corpus import (
 from topic_embedder import DIMENSION, TopicEmbedder
 
 from expertrag_index.chunk import Chunker
-from expertrag_index.lexical import STOP_WORDS as OURS
 from expertrag_index.loaders.load import load
 
 CHUNKS = 3_000
