@@ -170,7 +170,7 @@ def _operations(stores: Mapping[str, Path], work: Path, number: int) -> dict[str
     timed("open", lambda: Index.open(path).close())
     timed("open, no labels", lambda: Index.open(stores["plain"]).close())
     with Index.open(path) as index:
-        seal, segments = index.seal, index.open_segments
+        seal, segments = index.seal, index.open_parts
         timed("open, state known", lambda: Index.open(path, known=seal).close())
         timed(
             "open, state and files known",

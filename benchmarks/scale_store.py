@@ -300,11 +300,11 @@ def _upsert(
 ) -> tuple[dict[str, float], Index]:
     """Write documents, and open the new generation; return what it cost, and the new index."""
     before, started = written(), time.perf_counter()
-    with _writer(store, embedder, reuse=index.open_segments) as writer:
+    with _writer(store, embedder, reuse=index.open_parts) as writer:
         writer.trust(index.seal)
         report = writer.add(documents)
         seal = writer.seal
-    opened = Index.open(store, known=seal, reuse=index.open_segments)
+    opened = Index.open(store, known=seal, reuse=index.open_parts)
     hits = Searcher(opened, embedder).search(word, k=_TOP, mode=SearchMode.BM25)
     seconds = time.perf_counter() - started
     index.close()

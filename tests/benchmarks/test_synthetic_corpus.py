@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from expertrag_index.lexical import STOP_WORDS as OURS
 from synthetic_corpus import (
     DOCUMENTS,
     FILTERS,
@@ -25,6 +24,7 @@ from topic_embedder import DIMENSION, TopicEmbedder
 
 from expertrag_index.chunk import Chunker
 from expertrag_index.loaders.load import load
+from expertrag_index.query_words import STOP_WORDS as OURS
 
 CHUNKS = 3_000
 
