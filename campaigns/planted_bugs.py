@@ -107,8 +107,8 @@ PLANTS = (
         "ignored seal of the versions",
         "corruption",
         "opening.py",
-        "            check_seal(connection, known=known) ",
-        "            pass ",
+        "        check_seal(connection, known=known)\n",
+        "        pass\n",
         ("--seeds", "2", "--states", "600"),
     ),
     Plant(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ class OpenParts:
 
 NONE_OPEN = OpenParts({}, {}, NO_CHUNKS, 0)
 
+_READERS = 2  # files that are compared with their checksums at a time
 _ATTEMPTS = 5  # a writer may publish twice while a large store is being read
 
 
@@ -129,13 +131,18 @@ def load(
             f"{layout.root}' once, which keeps its documents and vectors"
         )
     dimension = manifest.embedder.dimension
-    postings = tuple(_postings(layout, entry, reuse) for entry in manifest.postings)
-    segments = {
-        expert: tuple(
-            _segment(layout, entry, dimension, reuse) for entry in _entries(manifest, expert)
-        )
-        for expert in manifest.partitions
-    }
+    with ThreadPoolExecutor(_READERS) as readers:
+        reading = [readers.submit(_postings, layout, entry, reuse) for entry in manifest.postings]
+        segments = {
+            expert: tuple(
+                readers.map(
+                    lambda entry: _segment(layout, entry, dimension, reuse),
+                    _entries(manifest, expert),
+                )
+            )
+            for expert in manifest.partitions
+        }
+        postings = tuple(each.result() for each in reading)
     if not pool.meta.oldest <= manifest.generation <= pool.meta.staged:
         raise StoreCorruptError(f"{layout.database} does not hold generation {manifest.generation}")
     # a restored store, whose rows are others, begins with its oldest generation
@@ -210,21 +217,37 @@ def _open_once(layout: Layout, known: Seal | None, reuse: OpenParts) -> Generati
     with store_errors(layout):
         pool = SnapshotPool(layout.database)
     try:
-        with store_errors(layout), pool.connection() as connection:
-            check_seal(connection, known=known)  # all generations share it: no fallback
-        for number in numbers:
-            degraded = f"{reason}: answering from generation {number}; {layout.cure}"
-            try:
-                with store_errors(layout):
-                    manifest = read_manifest(layout, number)
-                    return load(layout, manifest, pool, degraded if reason else "", reuse)
-            except StoreCorruptError as error:
-                reason = reason or str(error)
+        with ThreadPoolExecutor(1) as beside:  # while files are compared with their checksums
+            sealed = beside.submit(_check_sealed, layout, pool, known)
+            found = _first_intact(layout, pool, numbers, reason, reuse)
+            sealed.result()  # all generations share the database: no fallback
+        if isinstance(found, Generation):
+            return found
     except BaseException:
         pool.close()
         raise
     pool.close()
-    raise StoreCorruptError(reason)
+    raise StoreCorruptError(found)
+
+
+def _check_sealed(layout: Layout, pool: SnapshotPool, known: Seal | None) -> None:
+    with store_errors(layout), pool.connection() as connection:
+        check_seal(connection, known=known)
+
+
+def _first_intact(
+    layout: Layout, pool: SnapshotPool, numbers: Sequence[int], reason: str, reuse: OpenParts
+) -> Generation | str:
+    """Load the first of some generations that is intact; return why not if there is none."""
+    for number in numbers:
+        degraded = f"{reason}: answering from generation {number}; {layout.cure}"
+        try:
+            with store_errors(layout):
+                manifest = read_manifest(layout, number)
+                return load(layout, manifest, pool, degraded if reason else "", reuse)
+        except StoreCorruptError as error:
+            reason = reason or str(error)
+    return reason
 
 
 def _candidates(layout: Layout) -> tuple[list[int], str]:

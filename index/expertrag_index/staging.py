@@ -148,8 +148,10 @@ class Stage:
         sums = sealed_sums(self._connection) - purge(self._connection, oldest)
         execute(
             """UPDATE documents SET removed_in = ?1 WHERE added_in < ?1 AND removed_in = ?2
-            AND (row IN (SELECT value FROM json_each(?3))
-                 OR id IN (SELECT id FROM documents WHERE removed_in = ?2 AND added_in = ?1))""",
+            AND row IN (SELECT value FROM json_each(?3) UNION
+                SELECT old.row FROM documents n INDEXED BY documents_by_added_in
+                CROSS JOIN documents old INDEXED BY documents_by_id ON old.id = n.id
+                WHERE n.added_in = ?1 AND old.removed_in = ?2)""",
             (new, NEVER, json.dumps(list(removed))),
         )
         execute(
