@@ -286,6 +286,7 @@ class IndexWriter:
             None if from_scratch else previous,
             self._settings,
             self._reuse.chunks,
+            embedder=self._embedder,
         )
         self._progress("write", 1, 1)
         if self._calibrate:

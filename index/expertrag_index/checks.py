@@ -18,7 +18,7 @@ from expertrag_index.layout import Layout
 from expertrag_index.live import live_partitions
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import read_manifest
-from expertrag_index.posting_segments import open_postings, texts_of
+from expertrag_index.posting_segments import open_postings, terms_of
 from expertrag_index.postings.build import build_postings
 from expertrag_index.postings.merge import merge_postings
 from expertrag_index.rows import row_digest, text_digest
@@ -63,7 +63,7 @@ def check_postings(
         try:
             segments = [open_postings(layout, entry) for entry in manifest.postings]
             merged = merge_postings(segments, live, Path(folder))
-            built = build_postings(texts_of(connection, live), Path(folder))
+            built = build_postings(terms_of(connection, live), Path(folder))
         except (ValueError, StoreCorruptError) as error:
             return [f"the postings cannot be compared with the chunks: {error}"]
     return [] if merged == built else ["the postings do not match the chunks"]

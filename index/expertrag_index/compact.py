@@ -22,6 +22,7 @@ from expertrag_index.opening import read_manifest
 from expertrag_index.publish import derive, publish, tidy
 from expertrag_index.schema import connect_reader, connect_writer, write_meta
 from expertrag_index.seal import check_seal, sealed_sums, write_seal
+from expertrag_index.segments import probed_shares
 from expertrag_index.settings import WriterSettings
 from expertrag_index.transaction import transaction
 from expertrag_index.types import CompactReport, Progress, silent
@@ -111,7 +112,8 @@ def _merge(
         drop_unused_vectors(connection)
         write_meta(connection, staged=generation, oldest=previous.generation)
         write_seal(connection, sums)
-    manifest = derive(layout, connection, generation, None, settings)
+    probed = probed_shares(previous.segments)
+    manifest = derive(layout, connection, generation, None, settings, probed=probed)
     publish(layout, replace(manifest, calibration=previous.calibration))
     tidy(layout, connection, generation)
     progress("merge", 1, 1)

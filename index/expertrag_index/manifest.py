@@ -44,7 +44,7 @@ class SegmentEntry:
     """A FAISS segment: chunks encoded by ``expert``; ``rows`` is the file of their vectors by row.
 
     ``kind`` is ``flat`` or ``ivf_sq8``; ``nprobe`` is 0 for flat. ``recall`` is recall@10 against
-    exact search, stored vectors as queries.
+    exact search (see ``tuning``).
     """
 
     entry: FileEntry
@@ -82,7 +82,7 @@ class Manifest:
     documents by the type of a metadata field, by its name; ``fields`` is each one's type, "mixed"
     for several. ``partitions`` counts the live
     chunks by the expert that encoded them. ``recall_at_10`` is that of the vector index against
-    exact search, with stored vectors as queries. ``calibration`` belongs to the caller; the store
+    exact search (see ``tuning``). ``calibration`` belongs to the caller; the store
     reads only its field ``partitions`` (see ``scales``).
     """
 

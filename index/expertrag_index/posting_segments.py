@@ -66,7 +66,7 @@ def next_postings(
     return (*kept, entry) if entry.count else tuple(kept)
 
 
-def texts_of(connection: sqlite3.Connection, keys: KeyArray) -> Iterator[Batch]:
+def terms_of(connection: sqlite3.Connection, keys: KeyArray) -> Iterator[Batch]:
     """Yield the keys of chunks, ascending, with the terms of their titles and texts."""
     query = """SELECT c.key, c.title, c.text FROM chunks c
         WHERE c.key BETWEEN ? AND ? ORDER BY c.key"""
@@ -81,7 +81,7 @@ def texts_of(connection: sqlite3.Connection, keys: KeyArray) -> Iterator[Batch]:
 
 
 def _built(layout: Layout, connection: sqlite3.Connection, keys: KeyArray) -> FileEntry:
-    return build_postings(texts_of(connection, keys), layout.segments)
+    return build_postings(terms_of(connection, keys), layout.segments)
 
 
 def _described(layout: Layout, file: FileEntry) -> PostingsEntry:

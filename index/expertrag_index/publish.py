@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,8 +43,10 @@ from expertrag_index.manifest import (
 )
 from expertrag_index.posting_segments import next_postings
 from expertrag_index.schema import read_origin
-from expertrag_index.segments import SegmentWriter, recall_of
+from expertrag_index.segments import NOT_PROBED, SegmentWriter, recall_of
 from expertrag_index.settings import WriterSettings
+from expertrag_index.tuning import Probed
+from expertrag_index.types import DocumentEmbedder
 
 _NO_KEYS = np.empty(0, np.int64)
 
@@ -55,18 +58,24 @@ def derive(
     previous: Manifest | None,
     settings: WriterSettings,
     known: LiveChunks = NO_CHUNKS,
+    *,
+    embedder: DocumentEmbedder | None = None,
+    probed: Mapping[str, Probed] = NOT_PROBED,
 ) -> Manifest:
     """Write the derived files of a staged generation; return its manifest, not yet calibrated.
 
     :param previous: the manifest before; None rebuilds everything from the database.
     :param known: live chunks of an earlier generation.
+    :param embedder: encodes what large segments are tuned with.
+    :param probed: without one, what their searches probe, by expert.
     """
     origin = read_origin(connection)
     assert origin is not None, "a staged generation has an origin"
-    embedder, chunker = origin
+    encoder, chunker = origin
     new = new_partitions(connection, generation)
     partitions = live_partitions(connection, generation, known)
-    writer = SegmentWriter(layout, connection, settings, embedder.dimension)
+    dimension = encoder.dimension
+    writer = SegmentWriter(layout, connection, settings, dimension, embedder, probed)
     segments: list[SegmentEntry] = []
     for expert, live in partitions.items():
         old = [entry for entry in previous.segments if entry.expert == expert] if previous else []
@@ -86,7 +95,7 @@ def derive(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         documents=corpus.documents,
         chunks=sum(map(len, partitions.values())),
-        embedder=embedder,
+        embedder=encoder,
         chunker=chunker,
         corpus_hash=f"{corpus.corpus:064x}",
         faiss_version=faiss.__version__,

@@ -18,11 +18,12 @@ from expertrag_index.debris import recover
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.groups import mend_groups
 from expertrag_index.layout import Layout
-from expertrag_index.manifest import JSON, EmbedderEntry
+from expertrag_index.manifest import JSON, EmbedderEntry, SegmentEntry
 from expertrag_index.opening import read_manifest
 from expertrag_index.publish import derive, publish, tidy
 from expertrag_index.schema import NEVER, read_meta, read_origin, write_meta, write_origin
 from expertrag_index.seal import write_seal
+from expertrag_index.segments import probed_shares
 from expertrag_index.settings import WriterSettings
 from expertrag_index.transaction import transaction
 
@@ -46,7 +47,8 @@ def repair(
         connection.execute("DELETE FROM chunks WHERE document NOT IN (SELECT row FROM documents)")
         write_meta(connection, staged=generation, oldest=generation - 1)
         write_seal(connection)
-    manifest = derive(layout, connection, generation, None, WriterSettings())
+    probed = probed_shares(_last_segments(layout))
+    manifest = derive(layout, connection, generation, None, WriterSettings(), probed=probed)
     calibration = _last_calibration(layout, manifest.embedder)
     publish(layout, replace(manifest, calibration=calibration))
     _drop_damaged(layout, connection, generation)
@@ -95,6 +97,13 @@ def _fits(connection: sqlite3.Connection, embedder: EmbedderEntry) -> bool:
         (NEVER,),
     ).fetchone()
     return row is None or row[0] == 2 * embedder.dimension  # fp16
+
+
+def _last_segments(layout: Layout) -> Sequence[SegmentEntry]:
+    for number in layout.generation_numbers():
+        with contextlib.suppress(StoreCorruptError):
+            return read_manifest(layout, number).segments
+    return ()
 
 
 def _last_calibration(layout: Layout, embedder: EmbedderEntry) -> Mapping[str, JSON]:

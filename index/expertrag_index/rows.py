@@ -140,6 +140,15 @@ def pack_vector(vector: FloatArray) -> bytes | None:
     return (vector / norm).astype("<f2").tobytes()
 
 
+def texts_of(connection: sqlite3.Connection, keys: KeyArray) -> list[str]:
+    """Read the texts of chunks, by ascending key; their checksums are not compared."""
+    rows = connection.execute(
+        "SELECT text FROM chunks WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key",
+        (json.dumps(keys.tolist()),),
+    )
+    return [str(text) for (text,) in rows]
+
+
 class StoredVectors:
     """The vectors in the database, from which all segments can be made again."""
 

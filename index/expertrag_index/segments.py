@@ -8,8 +8,11 @@ a logarithmic number of times (the logarithmic method; Bentley & Saxe 1980).
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
@@ -23,11 +26,13 @@ from expertrag_index.manifest import PostingsEntry, SegmentEntry
 from expertrag_index.rows import StoredVectors
 from expertrag_index.segment_files import adopt_file, map_verified, temporary_file
 from expertrag_index.settings import WriterSettings
-from expertrag_index.tuning import tune
-from expertrag_index.types import KeyArray
+from expertrag_index.tuning import Probed, pieces_of, tune
+from expertrag_index.types import DocumentEmbedder, KeyArray
 from expertrag_index.vector_rows import HalfArray, VectorRows, VectorSource, write_rows
 
 Entry = TypeVar("Entry", SegmentEntry, PostingsEntry)
+
+NOT_PROBED: Mapping[str, Probed] = MappingProxyType({})
 
 _GROWTH = 4
 """Each segment is more than so many times the size of those after it: seven for 100,000 chunks."""
@@ -69,7 +74,16 @@ class SegmentWriter:
         connection: sqlite3.Connection,
         settings: WriterSettings,
         dimension: int,
+        embedder: DocumentEmbedder | None = None,
+        probed: Mapping[str, Probed] = NOT_PROBED,
     ) -> None:
+        """Write segments.
+
+        :param embedder: encodes what large segments are tuned with.
+        :param probed: without one, what to probe, by expert.
+        """
+        self._embedder = embedder
+        self._probed = probed
         self._layout = layout
         self._connection = connection
         self._settings = settings
@@ -114,7 +128,7 @@ class SegmentWriter:
         if exact:
             segment, recall = vectors.build_flat(rows, self._dimension), 1.0
         else:
-            segment, recall = tune(rows, vectors.build_ivf(rows, self._dimension), keys)
+            segment, recall = self._tuned(vectors.build_ivf(rows, self._dimension), expert)
         vectors.write_segment(segment, temporary)
         return SegmentEntry(
             adopt_file(layout, temporary, ".faiss"),
@@ -126,6 +140,25 @@ class SegmentWriter:
             expert,
             recall,
         )
+
+    def _tuned(self, segment: vectors.Segment, expert: str) -> tuple[vectors.Segment, float]:
+        keys = segment.rows.keys
+        if self._embedder is None and expert in self._probed:
+            known = self._probed[expert]
+            return replace(segment, nprobe=math.ceil(known.share * segment.nlist)), known.recall
+        pieces = None
+        if self._embedder is not None:
+            pieces = pieces_of(self._connection, keys, self._embedder, expert)
+        return tune(segment.rows, segment, keys, pieces)
+
+
+def probed_shares(entries: Iterable[SegmentEntry]) -> dict[str, Probed]:
+    """Return what the IVF segments of a generation probe, by expert."""
+    return {
+        entry.expert: Probed(entry.nprobe / entry.nlist, entry.recall)
+        for entry in entries
+        if entry.kind == vectors.IVF
+    }
 
 
 class _Vectors:
