@@ -297,11 +297,15 @@ class Collections:
     def _created(self) -> Iterator[str]:
         if self._folder is None:
             return
-        for path in self._folder.glob("*/*"):
-            tenant = "" if path.parent.name == _NO_TENANT else path.parent.name + "/"
-            key = tenant + path.name
-            if _is_key(key) and Layout(path).database.exists():
-                yield key
+        for folder in self._folder.iterdir():
+            # one that is being dropped vanishes while it is listed
+            if folder.name.startswith(".") or not folder.is_dir():
+                continue
+            tenant = "" if folder.name == _NO_TENANT else folder.name + "/"
+            for path in folder.iterdir():
+                key = tenant + path.name
+                if _is_key(key) and Layout(path).database.exists():
+                    yield key
 
     def _sweep(self, folder: Path) -> None:
         """Delete what a crash left of a collection that was being created or dropped."""

@@ -148,3 +148,31 @@ def test_names_are_checked_at_the_start(
     for key in ("", "A", "a/b/c", "a/", "/a", "a b"):
         with pytest.raises(InvalidArgument):
             Collections(open_store, {key: tmp_path})
+
+
+def test_collections_are_listed_while_others_are_created_and_dropped(
+    tmp_path: Path, open_store: Callable[[Path], Pipeline]
+) -> None:
+    def create(path: Path) -> None:
+        path.mkdir()
+        for number in range(40):  # a store that takes a while to delete
+            (path / f"{number}").write_text("")
+        (path / "store.db").write_text("")
+
+    collections = Collections(
+        open_store, {"a": Path("a")}, folder=tmp_path / "created", create_store=create
+    )
+    done = threading.Event()
+
+    def change() -> None:
+        for _ in range(60):
+            collections.create("b")
+            collections.drop("b")
+        done.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        changing = pool.submit(change)
+        while not done.is_set() and not changing.done():
+            assert {state.key for state in collections.states()} <= {"a", "b"}
+        changing.result()
+    collections.close()
