@@ -20,9 +20,9 @@ from expertrag_index.settings import WriterSettings
 from expertrag_index.types import BuildReport, Document
 
 SETTINGS = (
-    WriterSettings(embed_batch=4),
+    WriterSettings(embed_batch=4, commit_chunks=4),
     # small stores otherwise have one segment: these have several, tombstones and merges
-    WriterSettings(embed_batch=4, small=0, max_segments=3, dead_share=0.4),
+    WriterSettings(embed_batch=4, commit_chunks=4, small=0, max_segments=3, dead_share=0.4),
 )
 _IDS = 24
 

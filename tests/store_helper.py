@@ -282,7 +282,7 @@ def main() -> None:
     command, store, count, delay_s = sys.stdin.readline().split()
     with_experts = command in ("experts", "migrate")
     embedder = (ExpertEmbedder if with_experts else HashingEmbedder)(delay_s=float(delay_s))
-    settings = WriterSettings(embed_batch=16)
+    settings = WriterSettings(embed_batch=16, commit_chunks=16)
     with IndexWriter.open(
         Path(store), embedder, settings=settings, migrating=command == "migrate"
     ) as writer:

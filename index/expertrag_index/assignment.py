@@ -1,16 +1,13 @@
 """Assigns groups of documents to experts during one run: known groups, and new ones at its end.
 
-A new group is decided once all its documents have been seen. Until then they wait in a temporary
-table on disk, so that a corpus of any size needs memory only for the sampled beginnings.
+A new group is decided once all its documents have been seen. Until then they wait (``spool``), so
+that a corpus of any size needs memory only for the sampled beginnings.
 """
 
 from __future__ import annotations
 
 import heapq
-import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 
 from expertrag_index.groups import end_groups, group_of, labelled, read_groups, write_groups
 from expertrag_index.manifest import GENERAL
@@ -102,35 +99,3 @@ class Assignment:
             "SELECT DISTINCT domain, source FROM documents WHERE removed_in = ?", (NEVER,)
         )
         return {group_of(domain, source) for domain, source in rows}
-
-
-class Spool:
-    """Documents that wait until all have been read, in a temporary table of the connection."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._used = False
-
-    def add(self, document: Document) -> None:
-        """Append a document."""
-        if not self._used:
-            self._connection.execute("DROP TABLE IF EXISTS temp.spool")
-            self._connection.execute(
-                "CREATE TEMP TABLE spool (row INTEGER PRIMARY KEY, document TEXT NOT NULL)"
-            )
-            self._used = True
-        fields: Mapping[str, object] = asdict(document)
-        self._connection.execute(
-            "INSERT INTO temp.spool (document) VALUES (?)", (json.dumps(fields),)
-        )
-
-    def __iter__(self) -> Iterator[Document]:
-        """Yield the documents in the order in which they were added, one at a time."""
-        if not self._used:
-            return
-        # not one long query: other transactions run between two steps
-        query = "SELECT row, document FROM temp.spool WHERE row > ? ORDER BY row LIMIT 1"
-        row = 0
-        while (found := self._connection.execute(query, (row,)).fetchone()) is not None:
-            row, fields = found
-            yield Document(**json.loads(fields))

@@ -256,7 +256,7 @@ class IndexWriter:
             (previous.generation if previous else 0) + 1,
             self._embedder,
             self._chunker,
-            self._settings.embed_batch,
+            self._settings,
             self._progress,
             from_scratch=from_scratch,
         )

@@ -1,4 +1,4 @@
-"""Content-addressed vectors: each distinct text is embedded once, and committed batch by batch.
+"""Content-addressed vectors: each distinct text is embedded once, and stored soon after.
 
 The ``vectors`` table belongs to no generation: a killed build that is run again reuses it.
 """
@@ -6,14 +6,16 @@ The ``vectors`` table belongs to no generation: a killed build that is run again
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 
 from expertrag_index.errors import IndexStoreError
-from expertrag_index.rows import content_digest, pack_vector, row_digest
-from expertrag_index.transaction import transaction
+from expertrag_index.rows import content_digest, pack_vectors, row_digest
 from expertrag_index.types import Chunk, DocumentEmbedder
+
+_LOOKED_UP = 500  # vectors in one query; SQLite allows 999 parameters, or more
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,16 @@ def content_of(chunk: Chunk, expert: str, fingerprint: str) -> Content:
     return Content(content_digest(fingerprint, text), expert, text)
 
 
+@dataclass(frozen=True, slots=True)
+class VectorBatch:
+    """Contents that are embedded together; their vectors as stored, None where not finite."""
+
+    contents: Sequence[Content]
+    vectors: Future[list[bytes | None]]
+
+
 class VectorWriter:
-    """Embeds texts that have no vector yet."""
+    """Embeds texts that have no vector yet, in a thread, while the caller prepares others."""
 
     def __init__(
         self,
@@ -41,32 +51,81 @@ class VectorWriter:
         batch: int,
         done: Callable[[Sequence[Content]], None],
     ) -> None:
-        """Embed ``batch`` texts between two commits; ``done`` is told of those that are."""
+        """Embed ``batch`` texts in one call; ``done`` is told of those that have vectors."""
         self._connection = connection
         self._embedder = embedder
         self._batch = batch
         self._done = done
+        self._thread = ThreadPoolExecutor(1, "embed")
+        self._made: dict[bytes, bytes] = {}  # not yet in the database
+        self._begun: set[bytes] = set()  # not yet collected
+        self._failed: set[bytes] = set()
         self.embedded = 0
 
-    def ensure(self, contents: Iterable[Content]) -> set[bytes]:
-        """Ensure that every content has a vector; return the hashes of those without a finite one.
+    def begin(self, contents: Iterable[Content]) -> list[VectorBatch]:
+        """Begin to embed the contents that have no vector; the caller collects them in order."""
+        distinct = {content.hash: content for content in contents}
+        known = self._known(distinct)
+        self._done([distinct[key] for key in known])
+        new = [item for key, item in distinct.items() if key not in known]
+        self._begun.update(item.hash for item in new)
+        return [
+            VectorBatch(texts, self._thread.submit(self._embed, texts))
+            for texts in self._batches(new)
+        ]
+
+    def collect(self, batch: VectorBatch) -> None:
+        """Wait for a batch; its vectors are stored by the next ``store``.
 
         :raises IndexStoreError: the embedder returns vectors of an unexpected shape.
         """
-        distinct = {content.hash: content for content in contents}
-        known = {key for key in distinct if self._has_vector(key)}
-        self._done([distinct[key] for key in known])
-        failed: set[bytes] = set()
-        for batch in self._batches([item for key, item in distinct.items() if key not in known]):
-            failed |= self._embed(batch)
-            self.embedded += len(batch)
-            self._done(batch)
-        return failed
+        self._keep(batch)
+        self.embedded += len(batch.contents)
+        self._done(batch.contents)
 
-    def _has_vector(self, content_hash: bytes) -> bool:
-        query = "SELECT checksum, embedding FROM vectors WHERE content_hash = ?"
-        row = self._connection.execute(query, (content_hash,)).fetchone()
-        return row is not None and row[0] == row_digest(content_hash, row[1])
+    def _keep(self, batch: VectorBatch) -> None:
+        vectors = batch.vectors.result()
+        for item, vector in zip(batch.contents, vectors, strict=True):
+            self._begun.discard(item.hash)
+            if vector is None:
+                self._failed.add(item.hash)
+            else:
+                self._made[item.hash] = vector
+
+    def has_failed(self, content: Content) -> bool:
+        """Whether a collected content has no finite vector."""
+        return content.hash in self._failed
+
+    @property
+    def unstored(self) -> int:
+        """Number of vectors that the next ``store`` writes."""
+        return len(self._made)
+
+    def store(self) -> None:
+        """Store the collected vectors, in the caller's transaction."""
+        rows = [(key, row_digest(key, vector), vector) for key, vector in self._made.items()]
+        self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+        self._made.clear()
+
+    def close(self, begun: Iterable[VectorBatch] = ()) -> None:
+        """End the thread. Of the batches that have begun, those that are made can be stored."""
+        self._thread.shutdown(cancel_futures=True)
+        for batch in begun:
+            if not batch.vectors.cancelled() and batch.vectors.exception() is None:
+                self._keep(batch)
+
+    def _known(self, keys: Collection[bytes]) -> set[bytes]:
+        """Return those that have a sound vector, or will have one before they are needed."""
+        known = {key for key in keys if key in self._begun or key in self._made}
+        asked = [key for key in keys if key not in known]
+        for start in range(0, len(asked), _LOOKED_UP):
+            part = asked[start : start + _LOOKED_UP]
+            query = f"""SELECT content_hash, checksum, embedding FROM vectors
+                WHERE content_hash IN ({", ".join("?" * len(part))})"""
+            for key, checksum, vector in self._connection.execute(query, part):
+                if checksum == row_digest(key, vector):
+                    known.add(key)
+        return known
 
     def _batches(self, contents: Sequence[Content]) -> Iterator[list[Content]]:
         # one expert per call; long texts first, so that padding is small and memory peaks early
@@ -76,7 +135,7 @@ class VectorWriter:
             for start in range(0, len(items), self._batch):
                 yield items[start : start + self._batch]
 
-    def _embed(self, batch: list[Content]) -> set[bytes]:
+    def _embed(self, batch: Sequence[Content]) -> list[bytes | None]:
         vectors = self._embedder.encode_documents([item.text for item in batch], batch[0].expert)
         expected = (len(batch), self._embedder.dimension)
         if vectors.shape != expected:
@@ -84,12 +143,4 @@ class VectorWriter:
                 f"embedder {self._embedder.name} returned vectors of shape {vectors.shape} "
                 f"instead of {expected}: use another embedder"
             )
-        packed = [pack_vector(vector) for vector in vectors]
-        rows = [
-            (item.hash, row_digest(item.hash, blob), blob)
-            for item, blob in zip(batch, packed, strict=True)
-            if blob is not None
-        ]
-        with transaction(self._connection):
-            self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
-        return {item.hash for item, blob in zip(batch, packed, strict=True) if blob is None}
+        return pack_vectors(vectors)

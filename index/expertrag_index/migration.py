@@ -51,20 +51,20 @@ def restage(
     if embedder.experts:
         _decide(connection, stage, rows)
     longer = total = 0
-    for done, row in enumerate(rows, 1):
-        stored = _read(connection, row)
-        document = stored.document
-        expert = stage.assignment.expert_of(document.domain, document.source)
-        assert expert is not None, "all groups must be decided"
-        total += len(stored.chunks)
-        contents = stage.contents_of(stored.chunks, expert)
-        if stored.vectors == [(expert, content.hash) for content in contents]:
-            stage.unchanged += 1
-        else:
-            longer += _longer(contents, embedder)
-            stage.put(document, expert, stored.chunks, stored.cut)
-        progress("migrate", done, len(rows))
-    stage.flush()
+    with stage.storing():
+        for done, row in enumerate(rows, 1):
+            stored = _read(connection, row)
+            document = stored.document
+            expert = stage.assignment.expert_of(document.domain, document.source)
+            assert expert is not None, "all groups must be decided"
+            total += len(stored.chunks)
+            contents = stage.contents_of(stored.chunks, expert)
+            if stored.vectors == [(expert, content.hash) for content in contents]:
+                stage.unchanged += 1
+            else:
+                longer += _longer(contents, embedder)
+                stage.put(document, expert, stored.chunks, stored.cut)
+            progress("migrate", done, len(rows))
     if stage.failures:
         failed = sorted(failure.document_id for failure in stage.failures)
         raise DocumentError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,15 +29,17 @@ SELECT c.key, c.added_in, c.document, c.ordinal, c.start, c."end", c.content_has
 FROM chunks c JOIN documents d ON d.row = c.document
 """
 
+_length = struct.Struct("<Q").pack
+
 
 def digest(*fields: object, size: int = 16) -> bytes:
     """Hash fields of any simple type to ``size`` bytes."""
-    state = hashlib.blake2b(digest_size=size)
+    parts: list[bytes] = []
     for field in fields:
         data = field if isinstance(field, bytes) else repr(field).encode("utf-8", "surrogatepass")
-        state.update(len(data).to_bytes(8, "little"))
-        state.update(data)
-    return state.digest()
+        parts += (_length(len(data)), data)
+    # one call: half the time of an update for each part
+    return hashlib.blake2b(b"".join(parts), digest_size=size).digest()
 
 
 def text_digest(text: str) -> bytes:
@@ -132,12 +135,15 @@ def document_columns(row: object, columns: Sequence[object]) -> Sequence[object]
     return covered
 
 
-def pack_vector(vector: FloatArray) -> bytes | None:
-    """Pack a vector as little-endian fp16 of unit length; None if it is zero or not finite."""
-    norm = float(np.linalg.norm(vector)) if np.isfinite(vector).all() else 0.0
-    if not np.isfinite(norm) or norm < 1e-6:
-        return None
-    return (vector / norm).astype("<f2").tobytes()
+def pack_vectors(vectors: FloatArray) -> list[bytes | None]:
+    """Pack vectors [N, D] as little-endian fp16 of unit length; None if zero or not finite."""
+    finite = np.isfinite(vectors).all(axis=1)
+    with np.errstate(all="ignore"):
+        # one by one: a sum over an axis rounds differently, and equal texts keep equal bytes
+        norms = np.sqrt(np.array([vector.dot(vector) for vector in vectors], np.float32))
+        packed = (vectors / norms[:, None]).astype("<f2")
+    stored = (finite & np.isfinite(norms) & (norms >= 1e-6)).tolist()
+    return [row.tobytes() if keep else None for row, keep in zip(packed, stored, strict=True)]
 
 
 def texts_of(connection: sqlite3.Connection, keys: KeyArray) -> list[str]:

@@ -14,7 +14,9 @@ class WriterSettings:
     ``small``: most live vectors for which every update writes all of them into one new segment.
     ``max_segments``, ``dead_share`` (share of tombstones): beyond either, all segments are merged.
     ``flat_share``: most of a large store that may be in flat segments next to the IVF segment.
-    ``embed_batch``: chunks embedded between two commits; a killed build repeats at most so many.
+    ``embed_batch``: texts that are embedded together.
+    ``commit_chunks``: chunks stored by one commit, or those of a second if these are fewer; a
+    killed build embeds at most so many again, and the two batches that were being embedded.
     ``chunk_tokens``: budget of a chunk, title included; None uses the embedder's limit. With a
     larger budget, dense search covers only the beginning of a long chunk, and BM25 all of it.
     ``lock_wait_s``: seconds to wait for another writer of the store.
@@ -28,6 +30,7 @@ class WriterSettings:
     dead_share: float = 0.25
     flat_share: float = 0.25
     embed_batch: int = 64
+    commit_chunks: int = 512
     chunk_tokens: int | None = None
     lock_wait_s: float = 0.0
     calibrated: Callable[[Mapping[str, object]], bool] = bool

@@ -10,21 +10,33 @@ import json
 import math
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+import time
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-from expertrag_index.assignment import Assignment, Spool
+from expertrag_index.assignment import Assignment
 from expertrag_index.chunk import Chunker
 from expertrag_index.debris import purge
-from expertrag_index.embedding import Content, VectorWriter, content_of
+from expertrag_index.document_rows import ChunkedDocument, insert_documents
+from expertrag_index.embedding import Content, VectorBatch, VectorWriter, content_of
 from expertrag_index.manifest import GENERAL, EmbedderEntry
 from expertrag_index.metadata import LABEL, scalars_of
-from expertrag_index.rows import document_digest, dump_metadata, row_digest, text_digest
+from expertrag_index.rows import document_digest
 from expertrag_index.schema import NEVER, RESERVED, write_meta, write_origin
 from expertrag_index.seal import rows_where, sealed_sums, write_seal
+from expertrag_index.settings import WriterSettings
+from expertrag_index.spool import Spool
 from expertrag_index.transaction import transaction
 from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
 
-_Pending = tuple[Document, str, list[Chunk], list[Content], bytes]
+_BEGUN = 2
+"""Batches of documents that are being embedded, or wait for it while the next are chunked."""
+
+_READ_AHEAD_BYTES = 1 << 22
+"""Text that is read before any is embedded: of short runs, the time left is then known."""
+
+_COMMIT_S = 1.0
 
 
 class Stage:
@@ -36,7 +48,7 @@ class Stage:
         generation: int,
         embedder: DocumentEmbedder,
         chunker: Chunker,
-        batch: int,
+        settings: WriterSettings,
         progress: Progress,
         *,
         from_scratch: bool = False,
@@ -52,14 +64,20 @@ class Stage:
         self.assignment = Assignment(
             connection, generation, embedder, progress, from_scratch=from_scratch
         )
+        self._experts = embedder.experts
+        self._reading = True
         self._spool = Spool(connection)
         self._chunker = chunker
-        self._vectors = VectorWriter(connection, embedder, batch, self._embedded)
-        self._batch = batch
+        self._vectors = VectorWriter(connection, embedder, settings.embed_batch, self._embedded)
+        self._batch = settings.embed_batch
+        self._commit_chunks = settings.commit_chunks
         self._progress = progress
         self._sources: dict[str, str] = {}
-        self._pending: list[_Pending] = []
+        self._pending: list[ChunkedDocument] = []
         self._pending_chunks = 0
+        self._sent: deque[tuple[list[ChunkedDocument], list[VectorBatch]]] = deque()
+        self._complete: list[ChunkedDocument] = []
+        self._stored_at = time.monotonic()
         self._bytes = self._bytes_done = 0  # of the documents that were taken
         self.failures: list[LoadFailure] = []
         self.added = 0
@@ -79,24 +97,33 @@ class Stage:
         With ``keep_others``, a document of another source does not replace a stored one, unless
         the stored one's source is among ``moving``.
         """
-        done = 0
-        for done, document in enumerate(documents, 1):
-            failure = self._problem(document)
-            if failure is None and keep_others:
-                failure = self._foreign(document, moving)
-            if failure:
-                self.failures.append(failure)
-            else:
-                self._sources[document.id] = document.source
-                self._take(document)
-            self._progress("read", done, None)
-        self._progress("read", done, done)
-        self.assignment.decide()
-        for document in self._spool:
-            self._stage(document)
-        self.flush()
+        with self.storing():
+            self._read(documents, keep_others, moving)
+            self.assignment.decide()
+            self._reading = False
+            while self._spool:
+                self._stage(*self._spool.pop())
         if self._bytes:
             self._progress("embed", self._bytes, self._bytes)
+
+    @contextmanager
+    def storing(self) -> Iterator[None]:
+        """Store what is put in this block, at its end at the latest.
+
+        If an error ends the block, the vectors that have been made are stored all the same.
+        """
+        try:
+            yield
+            self._send()
+            while self._sent:
+                self._receive()
+            self._store()
+        except BaseException:
+            self._vectors.close(batch for _, batches in self._sent for batch in batches)
+            with suppress(sqlite3.Error), transaction(self._connection):
+                self._vectors.store()
+            raise
+        self._vectors.close()
 
     def vanished(
         self, failures: Sequence[LoadFailure], sources: Collection[str] | None = None
@@ -198,6 +225,26 @@ class Stage:
             document.id,
         )
 
+    def _read(
+        self, documents: Iterable[Document], keep_others: bool, moving: Collection[str]
+    ) -> None:
+        """Read the documents into the spool; of many, stage the first ones meanwhile."""
+        done = 0
+        for done, document in enumerate(documents, 1):
+            failure = self._problem(document)
+            if failure is None and keep_others:
+                failure = self._foreign(document, moving)
+            if failure:
+                self.failures.append(failure)
+            else:
+                self._sources[document.id] = document.source
+                self._take(document)
+            self._progress("read", done, None)
+            # experts are chosen when all documents are known, and so are those of a short run
+            if self._bytes > _READ_AHEAD_BYTES and not self._experts:
+                self._stage_some()
+        self._progress("read", done, done)
+
     def _take(self, document: Document) -> None:
         digest = document_digest(document, self._chunker.fingerprint)
         if self._stored_hash(document.id) == digest:
@@ -205,109 +252,92 @@ class Stage:
             return
         if self.assignment.expert_of(document.domain, document.source) is None:
             self.assignment.look_at(document)
-        self._spool.add(document)
+        self._spool.add(document, digest)
         self._bytes += len(document.text.encode())
 
-    def _stage(self, document: Document) -> None:
+    def _stage_some(self) -> None:
+        """Stage spooled documents while this does not wait for the embedder."""
+        while self._spool:
+            if len(self._sent) == _BEGUN:
+                if not all(batch.vectors.done() for batch in self._sent[0][1]):
+                    return
+                self._receive()
+            self._stage(*self._spool.pop())
+
+    def _stage(self, document: Document, cut: bytes) -> None:
         expert = self.assignment.expert_of(document.domain, document.source)
         assert expert is not None, "its group must be decided"
-        self.put(document, expert, self._chunker.split(document))
+        self.put(document, expert, self._chunker.split(document), cut)
 
     def _embedded(self, contents: Sequence[Content]) -> None:
         """Report progress in bytes; titles, which each chunk repeats, count a little extra."""
-        if self._bytes:
-            self._bytes_done += sum(len(content.text.encode()) for content in contents)
+        if not self._bytes:
+            return
+        self._bytes_done += sum(len(content.text.encode()) for content in contents)
+        if not self._reading:
             self._progress("embed", min(self._bytes_done, self._bytes - 1), self._bytes)
 
     def contents_of(self, chunks: Sequence[Chunk], expert: str) -> list[Content]:
         """Return what an expert encodes for chunks."""
         return [content_of(chunk, expert, self._fingerprints[expert]) for chunk in chunks]
 
-    def put(
-        self, document: Document, expert: str, chunks: list[Chunk], cut: bytes | None = None
-    ) -> None:
+    def put(self, document: Document, expert: str, chunks: list[Chunk], cut: bytes) -> None:
         """Stage a document that is already chunked, in the partition of an expert.
 
-        :param cut: its digest with the chunker that split it; by default this stage's chunker.
+        :param cut: its digest with the chunker that split it.
         """
-        cut = cut or document_digest(document, self._chunker.fingerprint)
-        self._pending.append((document, expert, chunks, self.contents_of(chunks, expert), cut))
+        contents = self.contents_of(chunks, expert)
+        self._pending.append(ChunkedDocument(document, expert, chunks, contents, cut))
         self._pending_chunks += len(chunks)
         if self._pending_chunks >= self._batch:
-            self.flush()
+            self._send()
 
     def _stored_hash(self, identifier: str) -> bytes | None:
+        if self.generation == 1:
+            return None
         query = "SELECT hash FROM documents WHERE id = ? AND removed_in = ? AND added_in < ?"
         row = self._connection.execute(query, (identifier, NEVER, self.generation)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def flush(self) -> None:
-        """Embed and commit the pending documents."""
-        failed = self._vectors.ensure(
-            content for *_, contents, _ in self._pending for content in contents
-        )
+    def _send(self) -> None:
+        """Begin to embed the pending documents; wait for earlier ones if there are many."""
+        while len(self._sent) >= _BEGUN:
+            self._receive()
+        contents = (content for each in self._pending for content in each.contents)
+        self._sent.append((self._pending, self._vectors.begin(contents)))
+        self._pending, self._pending_chunks = [], 0
+
+    def _receive(self) -> None:
+        """Wait for the vectors of the documents that were sent first."""
+        documents, batches = self._sent[0]
+        while batches:
+            self._vectors.collect(batches[0])
+            del batches[0]
+            self._store_if_due()
+        self._sent.popleft()
+        for each in documents:
+            if any(self._vectors.has_failed(content) for content in each.contents):
+                self.failures.append(_no_vector(each.document))
+                continue
+            if self._stored_hash(each.document.id) is None:
+                self.added += 1
+            else:
+                self.changed += 1
+            self._complete.append(each)
+        self._store_if_due()
+
+    def _store_if_due(self) -> None:
+        waiting = max(self._vectors.unstored, sum(len(each.chunks) for each in self._complete))
+        if waiting >= self._commit_chunks or time.monotonic() > self._stored_at + _COMMIT_S:
+            self._store()
+
+    def _store(self) -> None:
+        """Commit the vectors that have been made, and the documents whose vectors all are."""
         with transaction(self._connection):
-            for document, expert, chunks, contents, cut in self._pending:
-                if any(content.hash in failed for content in contents):
-                    self.failures.append(_no_vector(document))
-                else:
-                    self._insert(document, expert, chunks, contents, cut)
-        self._pending.clear()
-        self._pending_chunks = 0
-
-    def _insert(
-        self,
-        document: Document,
-        expert: str,
-        chunks: list[Chunk],
-        contents: list[Content],
-        cut: bytes,
-    ) -> None:
-        if self._stored_hash(document.id) is None:
-            self.added += 1
-        else:
-            self.changed += 1
-        row = self._insert_document(document, cut)
-        for chunk, content in zip(chunks, contents, strict=True):
-            self._insert_chunk(row, expert, chunk, content.hash)
-
-    def _insert_document(self, document: Document, cut: bytes) -> int:
-        columns = (
-            self.generation,
-            document.id,
-            cut,
-            text_digest(document.text),
-            document.source,
-            document.title,
-            document.domain,
-            dump_metadata(document),
-        )
-        cursor = self._connection.execute(
-            """INSERT INTO documents
-            (added_in, id, hash, text_hash, source, title, domain, metadata, checksum, text)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-            (*columns, row_digest(*columns), document.text),
-        )
-        return int(cursor.lastrowid or 0)
-
-    def _insert_chunk(self, document: int, expert: str, chunk: Chunk, content: bytes) -> None:
-        columns = (
-            self.generation,
-            document,
-            chunk.ordinal,
-            chunk.start,
-            chunk.end,
-            content,
-            expert,
-            chunk.title,
-            chunk.text,
-        )
-        self._connection.execute(
-            """INSERT INTO chunks
-            (added_in, document, ordinal, start, "end", content_hash, expert, title, text, checksum)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-            (*columns, row_digest(*columns)),
-        )
+            self._vectors.store()
+            insert_documents(self._connection, self.generation, self._complete)
+        self._complete.clear()
+        self._stored_at = time.monotonic()
 
 
 def _covers(failed: str, source: str) -> bool:

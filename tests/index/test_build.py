@@ -118,7 +118,7 @@ def test_a_killed_build_embeds_nothing_twice(tmp_path: Path, hashing: Any) -> No
         yield from CORPUS[:40]
         raise PowerCutError
 
-    settings = WriterSettings(embed_batch=16)
+    settings = WriterSettings(embed_batch=16, commit_chunks=16)
     with (
         pytest.raises(PowerCutError),
         IndexWriter.open(tmp_path / "store", hashing, settings=settings) as writer,

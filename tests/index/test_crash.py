@@ -42,7 +42,7 @@ def test_killed_at_random_moments(tmp_path: Path, command: str) -> None:
     old, new = make_corpus(COUNT), make_corpus(COUNT, version=1)
     target = {"build": old, "add": new, "experts": make_mixed_corpus(COUNT)}.get(command)
     maker = ExpertEmbedder if command in ("experts", "migrate") else HashingEmbedder
-    settings = WriterSettings(embed_batch=16)
+    settings = WriterSettings(embed_batch=16, commit_chunks=16)
     start = tmp_path / "start"
     if command in ("add", "migrate"):
         before = old if command == "add" else make_mixed_corpus(COUNT)

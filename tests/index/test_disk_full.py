@@ -25,7 +25,7 @@ SIZES = [int(size) for size in np.geomspace(100, 1_000_000, 30)]
 
 
 def test_build(tmp_path: Path) -> None:
-    settings = WriterSettings(embed_batch=16)
+    settings = WriterSettings(embed_batch=16, commit_chunks=16)
     full = 0
     for size in SIZES:
         store = tmp_path / str(size)
@@ -49,7 +49,7 @@ def test_build(tmp_path: Path) -> None:
 def test_add_delete_and_repair(tmp_path: Path, hashing: Any) -> None:
     store = tmp_path / "store"
     old, new = make_corpus(60), make_corpus(60, version=1)
-    settings = WriterSettings(embed_batch=16)
+    settings = WriterSettings(embed_batch=16, commit_chunks=16)
     build(store, hashing, old, settings=settings)
     expected = contents(store)
     actions: list[Callable[[IndexWriter], object]] = [

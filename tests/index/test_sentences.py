@@ -31,7 +31,7 @@ def split(text: str) -> list[str]:
         ("Costs approx. 5. Approx. Six.", ["Costs approx. 5.", "Approx. Six."]),
         ("The assoc. Judge and Messrs. Doe left. They won.",
          ["The assoc. Judge and Messrs. Doe left.", "They won."]),
-        ("It rusts. iron does not. Wrong.. Right.", ["It rusts.", "iron does not.", "Wrong..", "Right."]),
+        ("It rusts. iron does not.. Right.", ["It rusts.", "iron does not..", "Right."]),
         ("", []),
         (" \n\t ", []),
     ],
