@@ -99,7 +99,7 @@ PLANTS = (
     Plant(
         "lost write: words of new chunks",
         "model_check",
-        "posting_segments.py",
+        "chunk_terms.py",
         "        terms = [tokens(title) + tokens(text) for",
         "        terms = [tokens(title) + tokens(text)[:-1] for",
     ),

@@ -19,6 +19,7 @@ from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import JSON, Manifest
 from expertrag_index.migration import restage
 from expertrag_index.opening import NONE_OPEN, OpenParts, load, read_manifest
+from expertrag_index.posting_runs import PostingRuns
 from expertrag_index.publish import derive, publish, tidy
 from expertrag_index.schema import Seal, connect_writer, read_seal
 from expertrag_index.seal import check_seal
@@ -253,6 +254,7 @@ class IndexWriter:
     def _stage(self, previous: Manifest | None, *, from_scratch: bool = False) -> Stage:
         return Stage(
             self._connection,
+            PostingRuns(self._layout),
             (previous.generation if previous else 0) + 1,
             self._embedder,
             self._chunker,
@@ -287,6 +289,7 @@ class IndexWriter:
             self._settings,
             self._reuse.chunks,
             embedder=self._embedder,
+            runs=stage.postings,
         )
         self._progress("write", 1, 1)
         if self._calibrate:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from expertrag_index import vectors
+from expertrag_index.chunk_terms import terms_of
 from expertrag_index.description import describe_generation
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.groups import read_groups
@@ -18,7 +19,7 @@ from expertrag_index.layout import Layout
 from expertrag_index.live import live_partitions
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import read_manifest
-from expertrag_index.posting_segments import open_postings, terms_of
+from expertrag_index.posting_segments import open_postings
 from expertrag_index.postings.build import build_postings
 from expertrag_index.postings.merge import merge_postings
 from expertrag_index.rows import row_digest, text_digest

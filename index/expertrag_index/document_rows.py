@@ -26,8 +26,11 @@ class ChunkedDocument(NamedTuple):
 
 def insert_documents(
     connection: sqlite3.Connection, generation: int, documents: Iterable[ChunkedDocument]
-) -> None:
-    """Insert documents and their chunks as part of a generation, in the caller's transaction."""
+) -> range:
+    """Insert documents and their chunks as part of a generation, in the caller's transaction.
+
+    :return: the keys of the chunks.
+    """
     rows: list[tuple[object, ...]] = []
     for each in documents:
         row = _insert_document(connection, generation, each)
@@ -50,6 +53,10 @@ def insert_documents(
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         rows,
     )
+    if not rows:
+        return range(0)
+    (last,) = connection.execute("SELECT last_insert_rowid()").fetchone()
+    return range(last - len(rows) + 1, last + 1)  # AUTOINCREMENT counts without gaps
 
 
 def _insert_document(

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from expertrag_index.analysis import tokens
+from expertrag_index.chunk_terms import terms_of
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import FileEntry, PostingsEntry
-from expertrag_index.postings.build import Batch, build_postings
+from expertrag_index.posting_runs import PostingRuns
+from expertrag_index.postings.build import build_postings
 from expertrag_index.postings.merge import merge_postings
 from expertrag_index.postings.segment import PostingSegment
 from expertrag_index.segment_files import map_verified
 from expertrag_index.segments import larger
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import KeyArray
-
-_BATCH = 4096
 
 
 def open_postings(layout: Layout, entry: PostingsEntry) -> PostingSegment:
@@ -43,12 +42,16 @@ def next_postings(
     previous: Sequence[PostingsEntry],
     live: KeyArray,
     new: KeyArray,
+    runs: PostingRuns | None = None,
 ) -> tuple[PostingsEntry, ...]:
-    """Return the segments of a generation of ``live`` chunks; ``new`` ones are in none yet."""
+    """Return the segments of a generation of ``live`` chunks; ``new`` ones are in none yet.
+
+    :param runs: the postings of new chunks, if they have been sorted.
+    """
     if not len(live):
         return ()
     if not previous:
-        return (_described(layout, _built(layout, connection, live)),)
+        return (_described(layout, _built(layout, connection, live, runs)),)
     kept: Sequence[PostingsEntry] = ()
     if not _must_merge(previous, len(live), len(new), settings):
         kept = larger(previous, len(new))
@@ -56,9 +59,9 @@ def next_postings(
             return tuple(kept)
     merged = _readable(layout, previous[len(kept) :])
     if merged is None:  # the database has all texts
-        return (_described(layout, _built(layout, connection, live)),)
+        return (_described(layout, _built(layout, connection, live, runs)),)
     if len(new):
-        added = _built(layout, connection, new)
+        added = _built(layout, connection, new, runs)
         if not merged:
             return (*kept, _described(layout, added))
         merged.append(PostingSegment.open(layout.segments / added.file))
@@ -66,21 +69,11 @@ def next_postings(
     return (*kept, entry) if entry.count else tuple(kept)
 
 
-def terms_of(connection: sqlite3.Connection, keys: KeyArray) -> Iterator[Batch]:
-    """Yield the keys of chunks, ascending, with the terms of their titles and texts."""
-    query = """SELECT c.key, c.title, c.text FROM chunks c
-        WHERE c.key BETWEEN ? AND ? ORDER BY c.key"""
-    for start in range(0, len(keys), _BATCH):
-        part = keys[start : start + _BATCH]
-        wanted = set(part.tolist())
-        rows = connection.execute(query, (int(part[0]), int(part[-1])))
-        terms = [tokens(title) + tokens(text) for key, title, text in rows if key in wanted]
-        if len(terms) != len(part):
-            raise StoreCorruptError("chunks are missing in store.db")
-        yield part, terms
-
-
-def _built(layout: Layout, connection: sqlite3.Connection, keys: KeyArray) -> FileEntry:
+def _built(
+    layout: Layout, connection: sqlite3.Connection, keys: KeyArray, runs: PostingRuns | None
+) -> FileEntry:
+    if runs and (sorted_parts := runs.segments_of(keys)):
+        return merge_postings(sorted_parts, None, layout.segments)
     return build_postings(terms_of(connection, keys), layout.segments)
 
 

@@ -41,6 +41,7 @@ from expertrag_index.manifest import (
     SegmentEntry,
     dumps,
 )
+from expertrag_index.posting_runs import PostingRuns
 from expertrag_index.posting_segments import next_postings
 from expertrag_index.schema import read_origin
 from expertrag_index.segments import NOT_PROBED, SegmentWriter, recall_of
@@ -61,6 +62,7 @@ def derive(
     *,
     embedder: DocumentEmbedder | None = None,
     probed: Mapping[str, Probed] = NOT_PROBED,
+    runs: PostingRuns | None = None,
 ) -> Manifest:
     """Write the derived files of a staged generation; return its manifest, not yet calibrated.
 
@@ -68,6 +70,7 @@ def derive(
     :param known: live chunks of an earlier generation.
     :param embedder: encodes what large segments are tuned with.
     :param probed: without one, what their searches probe, by expert.
+    :param runs: the postings of new chunks, if they have been sorted.
     """
     origin = read_origin(connection)
     assert origin is not None, "a staged generation has an origin"
@@ -87,6 +90,7 @@ def derive(
         previous.postings if previous else (),
         all_keys(partitions),
         all_keys(new),
+        runs,
     )
     corpus = _described(connection, generation, previous)
     labelled = has_labels(connection, generation, before=previous is None or previous.labelled)

@@ -22,6 +22,7 @@ from expertrag_index.document_rows import ChunkedDocument, insert_documents
 from expertrag_index.embedding import Content, VectorBatch, VectorWriter, content_of
 from expertrag_index.manifest import GENERAL, EmbedderEntry
 from expertrag_index.metadata import LABEL, scalars_of
+from expertrag_index.posting_runs import PostingRuns
 from expertrag_index.rows import document_digest
 from expertrag_index.schema import NEVER, RESERVED, write_meta, write_origin
 from expertrag_index.seal import rows_where, sealed_sums, write_seal
@@ -45,6 +46,7 @@ class Stage:
     def __init__(
         self,
         connection: sqlite3.Connection,
+        postings: PostingRuns,
         generation: int,
         embedder: DocumentEmbedder,
         chunker: Chunker,
@@ -55,6 +57,7 @@ class Stage:
     ) -> None:
         """Start a generation; ``from_scratch`` assigns all groups of documents to experts again."""
         self._connection = connection
+        self.postings = postings
         self.generation = generation
         self._embedder = EmbedderEntry(embedder.name, embedder.fingerprint, embedder.dimension)
         self._fingerprints = {
@@ -119,6 +122,7 @@ class Stage:
                 self._receive()
             self._store()
         except BaseException:
+            self.postings.close()
             self._vectors.close(batch for _, batches in self._sent for batch in batches)
             with suppress(sqlite3.Error), transaction(self._connection):
                 self._vectors.store()
@@ -335,7 +339,9 @@ class Stage:
         """Commit the vectors that have been made, and the documents whose vectors all are."""
         with transaction(self._connection):
             self._vectors.store()
-            insert_documents(self._connection, self.generation, self._complete)
+            keys = insert_documents(self._connection, self.generation, self._complete)
+        if keys:
+            self.postings.add(keys[0], keys[-1])
         self._complete.clear()
         self._stored_at = time.monotonic()
 

@@ -60,6 +60,24 @@ def build_postings(
     return merge_postings(runs, None, folder, progress)
 
 
+def write_runs(batches: Iterable[Batch], folder: Path, run_terms: int = RUN_TERMS) -> list[str]:
+    """Write the runs of new chunks as segments of their own, which last no longer than a build.
+
+    :return: the names of the files; ``merge_postings`` makes one segment of them.
+    """
+    names: list[str] = []
+    run = _Run()
+    for keys, chunks in batches:
+        run.add(keys, chunks)
+        if run.terms >= run_terms:
+            with run.writer(folder) as writer:
+                names.append(writer.finish_run())
+            run = _Run()
+    with run.writer(folder) as writer:
+        names.append(writer.finish_run())
+    return names
+
+
 class _Numbers(dict[str, int]):
     """Numbers terms in the order in which they occur."""
 
