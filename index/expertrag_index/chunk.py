@@ -266,6 +266,8 @@ def _best_stop(
 def _break_before(text: str, end: int, start: int) -> _Break:
     """Classify the break between a sentence that ends at ``end`` and the next, at ``start``."""
     gap = text[end:start]
+    if gap == " ":
+        return _Break.SENTENCE
     if "\n" in gap and _HEADING.match(text, start):
         return _Break.HEADING
     return _Break.PARAGRAPH if gap.count("\n") > 1 or "\f" in gap else _Break.SENTENCE

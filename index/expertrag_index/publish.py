@@ -83,15 +83,9 @@ def derive(
     for expert, live in partitions.items():
         old = [entry for entry in previous.segments if entry.expert == expert] if previous else []
         segments += writer.next_segments(expert, old, live, new.get(expert, _NO_KEYS))
-    postings = next_postings(
-        layout,
-        connection,
-        settings,
-        previous.postings if previous else (),
-        all_keys(partitions),
-        all_keys(new),
-        runs,
-    )
+    lexical = previous.postings if previous else ()
+    keys = all_keys(partitions), all_keys(new)
+    postings = next_postings(layout, connection, settings, lexical, *keys, runs)
     corpus = _described(connection, generation, previous)
     labelled = has_labels(connection, generation, before=previous is None or previous.labelled)
     return Manifest(

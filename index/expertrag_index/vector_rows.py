@@ -98,6 +98,8 @@ def iter_vectors(source: VectorSource, keys: KeyArray) -> Iterator[tuple[KeyArra
 
 def normalised(stored: HalfArray) -> FloatArray:
     """Convert stored vectors [N, D] to float32 of unit length."""
-    vectors = stored.astype(np.float32)
-    unit: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
+    vectors = np.empty(stored.shape, np.float32)
+    for start in range(0, len(stored), BATCH):  # the norms need as much memory as the vectors
+        part = stored[start : start + BATCH].astype(np.float32)
+        np.divide(part, np.linalg.norm(part, axis=1, keepdims=True), vectors[start : start + BATCH])
+    return vectors
