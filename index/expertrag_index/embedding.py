@@ -62,8 +62,11 @@ class VectorWriter:
         self._failed: set[bytes] = set()
         self.embedded = 0
 
-    def begin(self, contents: Iterable[Content]) -> list[VectorBatch]:
-        """Begin to embed the contents that have no vector; the caller collects them in order."""
+    def begin(self, contents: Iterable[Content], *, last: bool = False) -> list[VectorBatch]:
+        """Begin to embed the contents that have no vector; the caller collects them in order.
+
+        :param last: nothing else is to be done meanwhile; a single batch is then embedded at once.
+        """
         distinct = {content.hash: content for content in contents}
         known = self._known(distinct)
         self._done([distinct[key] for key in known])

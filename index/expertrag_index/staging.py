@@ -117,7 +117,7 @@ class Stage:
         """
         try:
             yield
-            self._send()
+            self._send(last=True)
             while self._sent:
                 self._receive()
             self._store()
@@ -303,12 +303,13 @@ class Stage:
         row = self._connection.execute(query, (identifier, NEVER, self.generation)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def _send(self) -> None:
+    def _send(self, *, last: bool = False) -> None:
         """Begin to embed the pending documents; wait for earlier ones if there are many."""
         while len(self._sent) >= _BEGUN:
             self._receive()
         contents = (content for each in self._pending for content in each.contents)
-        self._sent.append((self._pending, self._vectors.begin(contents)))
+        last = last and not self._sent
+        self._sent.append((self._pending, self._vectors.begin(contents, last=last)))
         self._pending, self._pending_chunks = [], 0
 
     def _receive(self) -> None:
