@@ -47,7 +47,7 @@ from expertrag_index.schema import read_origin
 from expertrag_index.segments import NOT_PROBED, SegmentWriter, recall_of
 from expertrag_index.settings import WriterSettings
 from expertrag_index.tuning import Probed
-from expertrag_index.types import DocumentEmbedder
+from expertrag_index.types import DocumentEmbedder, KeyArray
 
 _NO_KEYS = np.empty(0, np.int64)
 
@@ -77,15 +77,11 @@ def derive(
     encoder, chunker = origin
     new = new_partitions(connection, generation)
     partitions = live_partitions(connection, generation, known)
-    dimension = encoder.dimension
-    writer = SegmentWriter(layout, connection, settings, dimension, embedder, probed)
-    segments: list[SegmentEntry] = []
-    for expert, live in partitions.items():
-        old = [entry for entry in previous.segments if entry.expert == expert] if previous else []
-        segments += writer.next_segments(expert, old, live, new.get(expert, _NO_KEYS))
-    lexical = previous.postings if previous else ()
-    keys = all_keys(partitions), all_keys(new)
-    postings = next_postings(layout, connection, settings, lexical, *keys, runs)
+    writer = SegmentWriter(layout, connection, settings, encoder.dimension, embedder, probed)
+    segments = _segments(writer, previous, partitions, new)
+    words = previous.postings if previous else ()
+    live, added = all_keys(partitions), all_keys(new)
+    postings = next_postings(layout, connection, settings, words, live, added, runs)
     corpus = _described(connection, generation, previous)
     labelled = has_labels(connection, generation, before=previous is None or previous.labelled)
     return Manifest(
@@ -105,6 +101,19 @@ def derive(
         recall_at_10=recall_of(segments),
         format_version=LABELLED_FORMAT if labelled else FORMAT_VERSION,
     )
+
+
+def _segments(
+    writer: SegmentWriter,
+    previous: Manifest | None,
+    partitions: Mapping[str, KeyArray],
+    new: Mapping[str, KeyArray],
+) -> list[SegmentEntry]:
+    segments: list[SegmentEntry] = []
+    for expert, live in partitions.items():
+        old = [entry for entry in previous.segments if entry.expert == expert] if previous else []
+        segments += writer.next_segments(expert, old, live, new.get(expert, _NO_KEYS))
+    return segments
 
 
 def _described(
