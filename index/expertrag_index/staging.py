@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 
 from expertrag_index.assignment import Assignment
@@ -38,6 +39,8 @@ _READ_AHEAD_BYTES = 1 << 22
 """Text that is read before any is embedded: of short runs, the time left is then known."""
 
 _COMMIT_S = 1.0
+_PATIENCE_S = 0.005
+"""A fast embedder lacks only the interpreter's lock, which it gets while this one waits."""
 
 
 class Stage:
@@ -260,10 +263,11 @@ class Stage:
         self._bytes += len(document.text.encode())
 
     def _stage_some(self) -> None:
-        """Stage spooled documents while this does not wait for the embedder."""
+        """Stage spooled documents while this does not wait long for the embedder."""
         while self._spool:
             if len(self._sent) == _BEGUN:
-                if not all(batch.vectors.done() for batch in self._sent[0][1]):
+                vectors = [batch.vectors for batch in self._sent[0][1]]
+                if wait(vectors, _PATIENCE_S).not_done:
                     return
                 self._receive()
             self._stage(*self._spool.pop())
