@@ -22,15 +22,15 @@ def temporary_file(layout: Layout) -> Path:
     return layout.segments / "writing.tmp"
 
 
-def adopt_file(layout: Layout, written: Path, suffix: str) -> FileEntry:
-    """Make a written file durable under the name of its hash, and describe it."""
+def adopt_file(written: Path, suffix: str) -> FileEntry:
+    """Make a written file durable under the name of its hash in its folder, and describe it."""
     with written.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
     entry = FileEntry(f"{digest[:16]}{suffix}", size, digest)
-    written.replace(layout.segments / entry.file)
-    fsync_folder(layout.segments)
+    written.replace(written.with_name(entry.file))
+    fsync_folder(written.parent)
     return entry
 
 

@@ -123,7 +123,7 @@ class SegmentWriter:
     ) -> SegmentEntry:
         layout, temporary = self._layout, temporary_file(self._layout)
         write_rows(temporary, keys, source, self._dimension)
-        file = adopt_file(layout, temporary, ".rows")
+        file = adopt_file(temporary, ".rows")
         rows = VectorRows(map_verified(layout, file), file.file, self._dimension)
         if exact:
             segment, recall = vectors.build_flat(rows, self._dimension), 1.0
@@ -131,7 +131,7 @@ class SegmentWriter:
             segment, recall = self._tuned(vectors.build_ivf(rows, self._dimension), expert)
         vectors.write_segment(segment, temporary)
         return SegmentEntry(
-            adopt_file(layout, temporary, ".faiss"),
+            adopt_file(temporary, ".faiss"),
             file,
             segment.kind,
             segment.count,

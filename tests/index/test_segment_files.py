@@ -24,7 +24,7 @@ def layout(tmp_path: Path) -> Layout:
 @pytest.fixture
 def entry(layout: Layout) -> FileEntry:
     temporary_file(layout).write_bytes(CONTENT)
-    return adopt_file(layout, temporary_file(layout), ".rows")
+    return adopt_file(temporary_file(layout), ".rows")
 
 
 def test_a_file_is_named_and_described(layout: Layout, entry: FileEntry) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import tempfile
 import uuid
 from collections.abc import Sequence
@@ -14,10 +12,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.durable import fsync_folder
 from expertrag_index.manifest import FileEntry
 from expertrag_index.postings.file_format import BLOCK, SECTIONS, header, padding
 from expertrag_index.postings.segment import PostingSegment
+from expertrag_index.segment_files import adopt_file
 from expertrag_index.types import KeyArray
 
 SUFFIX = ".postings"
@@ -81,24 +79,16 @@ class PostingWriter:
         """Write the file into the folder, durably; it is named by its checksum."""
         temporary = self._temporary()
         try:
-            with temporary.open("xb") as file:
-                digest = self._copy(file)
-                size = file.tell()
-                file.flush()
-                os.fsync(file.fileno())
-            entry = FileEntry(f"{digest[:16]}{SUFFIX}", size, digest)
-            temporary.replace(self._folder / entry.file)
+            self._copy(temporary)
+            return adopt_file(temporary, SUFFIX)
         finally:
             temporary.unlink(missing_ok=True)
-        fsync_folder(self._folder)
-        return entry
 
     def finish_unnamed(self) -> PostingSegment:
         """Write the file and map it; it has no name, and ends with the mapping."""
         temporary = self._temporary()
         try:
-            with temporary.open("xb") as file:
-                self._copy(file)
+            self._copy(temporary)
             return PostingSegment.open(temporary)
         finally:
             temporary.unlink(missing_ok=True)
@@ -106,8 +96,7 @@ class PostingWriter:
     def finish_run(self) -> str:
         """Write the file, not durably, and return its name."""
         path = self._temporary()
-        with path.open("xb") as file:
-            self._copy(file)
+        self._copy(path)
         return path.name
 
     def _temporary(self) -> Path:
@@ -126,23 +115,17 @@ class PostingWriter:
             self._write("block_lengths", np.minimum.reduceat(lengths[:full], starts))
         self._rest = counts[full:], lengths[full:]
 
-    def _copy(self, file: IO[bytes]) -> str:
-        """Write header and sections; return the sha256."""
+    def _copy(self, path: Path) -> None:
+        """Write header and sections."""
         self._add_blocks(*_NO_POSTINGS, last=True)
-        digest = hashlib.sha256()
-
-        def write(data: bytes) -> None:
-            digest.update(data)
-            file.write(data)
-
         sizes = {name: section.tell() for name, section in self._sections.items()}
-        write(header(sizes))
-        for name, section in self._sections.items():
-            section.seek(0)
-            while piece := section.read(_PIECE):
-                write(piece)
-            write(bytes(padding(sizes[name])))
-        return digest.hexdigest()
+        with path.open("xb") as file:
+            file.write(header(sizes))
+            for name, section in self._sections.items():
+                section.seek(0)
+                while piece := section.read(_PIECE):
+                    file.write(piece)
+                file.write(bytes(padding(sizes[name])))
 
     def _extend(self, name: str, sizes: NDArray[np.int64]) -> None:
         ends = self._ends[name] + np.cumsum(sizes)
