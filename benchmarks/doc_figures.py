@@ -21,6 +21,7 @@ from typing import Any
 
 import doc_tables
 import document_tables
+import scale_tables
 import security_tables
 import speed_tables
 import training_tables
@@ -106,6 +107,9 @@ TABLES = (
     Table("guide/store", "restricted", "store", speed_tables.restricted),
     Table("reranker", "reranker", "reranker", training_tables.reranker),
     Table("reranker", "curve", "reranker_curve", training_tables.reranker_curve),
+    Table("scale", "ours", "scale", scale_tables.ours),
+    Table("scale", "engines", "scale", scale_tables.engines),
+    Table("scale", "lexical", "lexical_engines", scale_tables.lexical),
     Table("search", "chunks", "search", training_tables.chunks),
     Table("search", "documents", "evaluation", training_tables.documents, ("retrieval",)),
 )

@@ -66,6 +66,13 @@ _ROWS = (
     ("served, upsert visible, s", "{:.2f}", "served/upsert_visible_s"),
 )
 _ENGINES = {"tantivy": "tantivy + FAISS", "qdrant": "Qdrant, local mode", "lancedb": "LanceDB"}
+_LEXICAL = {
+    "C++": "ours",
+    "numpy": "ours, not compiled",
+    "fts5": "SQLite FTS5",
+    "tantivy": "tantivy",
+    "bm25s": "bm25s, numba",
+}
 _COLUMNS = (
     ("chunks/s", "{:,.0f}", "build/chunks_per_s"),
     ("bytes on disk a chunk", "{:,.0f}", "build/disk_bytes_a_chunk"),
@@ -96,6 +103,18 @@ def engines(results: Mapping[str, Any]) -> Iterator[str]:
         for name, title in _ENGINES.items():
             if name in parts:
                 yield _row(size, title, parts[name])
+
+
+def lexical(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each engine of ``lexical_engines.py`` at each size."""
+    columns = "chunks | engine | built, CPU s | p50 / p95, ms | CPU, ms a query | bytes a chunk"
+    yield from head(f"{columns} | hits of exact BM25")
+    for row in results["engines"]:
+        yield (
+            f"| {row['chunks']:,} | {_LEXICAL[row['engine']]} | {row['build_cpu_s']:.1f} "
+            f"| {row['p50_ms']:.2f} / {row['p95_ms']:.2f} | {row['mean_cpu_ms']:.2f} "
+            f"| {row['bytes_a_chunk']:,} | {row['agreement']:.3f} |"
+        )
 
 
 def _row(size: str, title: str, figures: Mapping[str, Any]) -> str:

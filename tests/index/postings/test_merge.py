@@ -23,7 +23,7 @@ chunk_lists = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(chunk_lists)
 def test_a_merge_is_what_a_build_of_the_live_chunks_is(
     tmp_path: Path, chunks: list[tuple[int, bool, list[str]]]
