@@ -110,7 +110,7 @@ def check_published(path: Path) -> None:
     """
     layout = Layout(Path(path))
     with suppress(StoreCorruptError), store_errors(layout):
-        read_manifest(layout, read_current(layout))
+        _refuse_outdated(layout, read_manifest(layout, read_current(layout)))
 
 
 def load(
@@ -125,11 +125,7 @@ def load(
     :raises StoreCorruptError: a file or the database does not match the manifest.
     :raises StoreFormatError: it is of an earlier format.
     """
-    if manifest.outdated:
-        raise StoreFormatError(
-            f"{layout.root} was written by an earlier version: run 'expertrag index repair "
-            f"{layout.root}' once, which keeps its documents and vectors"
-        )
+    _refuse_outdated(layout, manifest)
     dimension = manifest.embedder.dimension
     with ThreadPoolExecutor(_READERS) as readers:
         reading = [readers.submit(_postings, layout, entry, reuse) for entry in manifest.postings]
@@ -161,6 +157,14 @@ def load(
         raise StoreCorruptError("the postings do not hold every chunk")
     documents = DocumentCheck(known.checked)
     return Generation(manifest, pool, live, partitions, segments, postings, documents, degraded)
+
+
+def _refuse_outdated(layout: Layout, manifest: Manifest) -> None:
+    if manifest.outdated:
+        raise StoreFormatError(
+            f"{layout.root} was written by an earlier version: run 'expertrag index repair "
+            f"{layout.root}' once, which keeps its documents and vectors"
+        )
 
 
 def _sizes(partitions: Mapping[str, KeyArray]) -> dict[str, int]:

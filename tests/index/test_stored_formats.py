@@ -14,6 +14,7 @@ from expertrag_index.build import IndexWriter
 from expertrag_index.compact import compact
 from expertrag_index.errors import StoreFormatError
 from expertrag_index.index import Index
+from expertrag_index.opening import check_published
 from expertrag_index.schema import connect_reader, connect_writer
 from expertrag_index.types import ChunkHit
 from expertrag_index.verify import verify
@@ -44,6 +45,8 @@ def test_the_archives_are_small_and_of_every_kind() -> None:
 def test_it_says_how_to_upgrade_it(store: Path) -> None:
     with pytest.raises(StoreFormatError, match=r"earlier version: run 'expertrag index repair"):
         Index.open(store)
+    with pytest.raises(StoreFormatError, match="index repair"):
+        check_published(store)  # what a server asks before it loads a model
     report = verify(store)
     assert report.problems == ("the store was written by an earlier version",)
     assert report.repairable
