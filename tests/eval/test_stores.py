@@ -93,7 +93,7 @@ def test_the_end_of_a_whole_document_is_found_by_bm25_only(
 def test_an_interrupted_build_is_resumed(
     make_set: MakeSet, build: Build, embedder: SentenceTransformerEmbedder
 ) -> None:
-    corpus = {f"d{n}": f"Lighthouse number {n} stands on a rock." for n in range(100)}
+    corpus = {f"d{n}": f"Lighthouse number {n} stands on a rock." for n in range(300)}
     folder = make_set(corpus, {"q": "?"}, {"q": {"d1": 1}})
 
     def stop(stage: str, done: int, total: int | None) -> None:
@@ -103,9 +103,9 @@ def test_an_interrupted_build_is_resumed(
     counted: Any = Counted(embedder)
     with pytest.raises(KeyboardInterrupt):
         build(folder, "chunk", counted, stop)
-    assert counted.texts == 64
+    assert 64 <= counted.texts < 300
     build(folder, "chunk", counted)
-    assert counted.texts == 100
+    assert counted.texts == 300  # nothing is embedded twice
 
 
 def test_unreadable_documents_are_reported(make_set: MakeSet, build: Build) -> None:
