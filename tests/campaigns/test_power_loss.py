@@ -24,7 +24,7 @@ def test_no_acknowledged_change_is_lost(tmp_path: Path, reader: bool) -> None:
     calls = {operation.call for operation in recording.operations}
     assert calls == set(DiskCall), "every kind of call was recorded"
     tally = Tally()
-    tally.replay("undisturbed", recording, 48, tmp_path)
+    tally.replay("undisturbed", recording, 32, tmp_path)
     go_on(tally, recording, 3, tmp_path)
     assert tally.recordings == {"undisturbed": 1, "after a loss": 1}
     assert tally.findings == []
