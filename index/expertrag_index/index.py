@@ -44,7 +44,7 @@ from expertrag_index.types import (
     Query,
     TermStatistics,
 )
-from expertrag_index.vector_rows import normalised
+from expertrag_index.vectors import cosines
 
 T = TypeVar("T")
 
@@ -302,18 +302,9 @@ class Index:
         for expert, places in self._rows_by_expert(wanted).items():
             if expert not in vectors:
                 raise SearchError(f"the query has no vector for the partition {expert!r}")
-            missing = len(places)
-            for segment in self._generation.segments[expert]:
-                rows = segment.rows.rows(wanted[places])
-                held = np.flatnonzero(rows >= 0)
-                if len(held):
-                    cosines = normalised(segment.rows.at(rows[held])) @ vectors[expert]
-                    scores[places[held]] = self._scale(expert).of(cosines)
-                    missing -= len(held)
-            if missing:
-                raise StoreCorruptError(
-                    f"the segments of {expert!r} lack {missing} chunks: {self._layout.cure}"
-                )
+            with store_errors(self._layout):
+                found = cosines(self._generation.segments[expert], wanted[places], vectors[expert])
+            scores[places] = self._scale(expert).of(found)
         return scores
 
     def lexical_scores(self, query: str, keys: Sequence[int]) -> FloatArray:

@@ -78,12 +78,11 @@ class EmbedderEntry:
 class Manifest:
     """Everything that a reader must know about one generation.
 
-    ``corpus_hash`` covers the ids and hashes of the live documents. ``field_counts`` has the
-    documents by the type of a metadata field, by its name; ``fields`` is each one's type, "mixed"
-    for several. ``partitions`` counts the live
-    chunks by the expert that encoded them. ``recall_at_10`` is that of the vector index against
-    exact search (see ``tuning``). ``calibration`` belongs to the caller; the store
-    reads only its field ``partitions`` (see ``scales``).
+    ``corpus_hash`` covers the ids and hashes of the live documents. ``field_counts`` counts them by
+    metadata field and its type. ``partitions`` counts the live chunks by the expert that encoded
+    them. ``recall_at_10`` is that of the vector index against exact search (see ``tuning``).
+    ``calibration`` belongs to the caller; the store reads only its field ``partitions`` (see
+    ``scales``).
     """
 
     generation: int
@@ -107,7 +106,7 @@ class Manifest:
 
     @property
     def fields(self) -> dict[str, str]:
-        """The type of each metadata field by its name."""
+        """The type of each metadata field by its name; "mixed" for several."""
         return {
             name: next(iter(types)) if len(types) == 1 else "mixed"
             for name, types in self.field_counts.items()
@@ -163,8 +162,7 @@ def loads(data: bytes, name: str) -> Manifest:
         for segment in body["segments"]
         if "rows" in segment  # not in an earlier format, whose segments are made again
     )
-    if "fields" in body:  # of an earlier format
-        body.pop("fields")
+    body.pop("fields", None)  # of an earlier format
     body["postings"] = tuple(
         PostingsEntry(FileEntry(**segment["entry"]), segment["count"])
         for segment in body.get("postings", ())

@@ -18,7 +18,7 @@ from expertrag_index.postings.build import build_postings
 from expertrag_index.postings.merge import merge_postings
 from expertrag_index.postings.segment import PostingSegment
 from expertrag_index.segment_files import map_verified
-from expertrag_index.segments import larger
+from expertrag_index.segments import larger, overgrown
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import KeyArray
 
@@ -53,7 +53,7 @@ def next_postings(
     if not previous:
         return (_described(layout, _built(layout, connection, live, runs)),)
     kept: Sequence[PostingsEntry] = ()
-    if not _must_merge(previous, len(live), len(new), settings):
+    if not overgrown(previous, len(live), len(new), settings):
         kept = larger(previous, len(new))
         if not len(new) and len(kept) == len(previous):
             return tuple(kept)
@@ -86,15 +86,3 @@ def _readable(layout: Layout, entries: Sequence[PostingsEntry]) -> list[PostingS
     with contextlib.suppress(StoreCorruptError):
         return [open_postings(layout, entry) for entry in entries]
     return None
-
-
-def _must_merge(
-    entries: Sequence[PostingsEntry], live: int, new: int, settings: WriterSettings
-) -> bool:
-    """Whether to merge all segments, instead of adding one for ``new`` chunks."""
-    held = sum(entry.count for entry in entries) + new
-    return (
-        live <= settings.small
-        or len(larger(entries, new)) + (new > 0) > settings.max_segments
-        or held - live > settings.dead_share * held
-    )

@@ -45,14 +45,21 @@ def must_merge(
 
     Segments of different experts are never merged: their vectors are in different spaces.
     """
-    held = sum(entry.count for entry in entries) + new
     flat = sum(entry.count for entry in entries if entry.kind == vectors.FLAT) + new
     return (
+        not entries
+        or overgrown(entries, live, new, settings)
+        or (live > settings.flat_limit and flat > settings.flat_share * live)
+    )
+
+
+def overgrown(entries: Sequence[Entry], live: int, new: int, settings: WriterSettings) -> bool:
+    """Whether segments are small, too many, or hold too many tombstones, after ``new`` chunks."""
+    held = sum(entry.count for entry in entries) + new
+    return (
         live <= settings.small
-        or not entries
         or len(larger(entries, new)) + (new > 0) > settings.max_segments
         or held - live > settings.dead_share * held
-        or (live > settings.flat_limit and flat > settings.flat_share * live)
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,22 @@ class Segment:
         scores, keys = self.index.search(query[None], k, params=parameters)
         found = keys[0] >= 0  # FAISS pads with -1
         return Hits(keys[0][found], scores[0][found], exact)
+
+
+def cosines(segments: Sequence[Segment], keys: KeyArray, query: FloatArray) -> FloatArray:
+    """Return the cosines [N] of chunks, each in one of the segments, with a query [D].
+
+    :raises StoreCorruptError: a chunk is in none.
+    """
+    found = np.full(len(keys), np.nan, np.float32)
+    for segment in segments:
+        rows = segment.rows.rows(keys)
+        held = np.flatnonzero(rows >= 0)
+        if len(held):
+            found[held] = normalised(segment.rows.at(rows[held])) @ query
+    if missing := int(np.isnan(found).sum()):
+        raise StoreCorruptError(f"the vector segments lack {missing} chunks")
+    return found
 
 
 def build_flat(rows: VectorRows, dimension: int) -> Segment:

@@ -6,7 +6,7 @@ own, and the runs are merged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -42,22 +42,13 @@ def build_postings(
     :param batches: keys must ascend over all batches.
     :param run_terms: terms after which a run is written.
     """
-    runs: list[PostingSegment] = []
-    run = _Run()
-    done = 0
-    for keys, chunks in batches:
-        run.add(keys, chunks)
-        done += len(keys)
-        progress(_STAGE, done, None)
-        if run.terms >= run_terms:
-            with run.writer(folder) as writer:
-                runs.append(writer.finish_unnamed())
-            run = _Run()
-    with run.writer(folder) as writer:
-        if not runs:
-            return writer.finish()
-        runs.append(writer.finish_unnamed())
-    return merge_postings(runs, None, folder, progress)
+    segments: list[PostingSegment] = []
+    for run, last in _runs(batches, run_terms, progress):
+        with run.writer(folder) as writer:
+            if last and not segments:
+                return writer.finish()
+            segments.append(writer.finish_unnamed())
+    return merge_postings(segments, None, folder, progress)
 
 
 def write_runs(batches: Iterable[Batch], folder: Path, run_terms: int = RUN_TERMS) -> list[str]:
@@ -66,16 +57,25 @@ def write_runs(batches: Iterable[Batch], folder: Path, run_terms: int = RUN_TERM
     :return: the names of the files; ``merge_postings`` makes one segment of them.
     """
     names: list[str] = []
-    run = _Run()
+    for run, _ in _runs(batches, run_terms, silent):
+        with run.writer(folder) as writer:
+            names.append(writer.finish_run())
+    return names
+
+
+def _runs(
+    batches: Iterable[Batch], run_terms: int, progress: Progress
+) -> Iterator[tuple[_Run, bool]]:
+    """Yield runs of chunks, and whether each is the last."""
+    run, done = _Run(), 0
     for keys, chunks in batches:
         run.add(keys, chunks)
+        done += len(keys)
+        progress(_STAGE, done, None)
         if run.terms >= run_terms:
-            with run.writer(folder) as writer:
-                names.append(writer.finish_run())
+            yield run, False
             run = _Run()
-    with run.writer(folder) as writer:
-        names.append(writer.finish_run())
-    return names
+    yield run, True
 
 
 class _Numbers(dict[str, int]):
