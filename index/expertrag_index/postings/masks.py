@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from expertrag_index.live import places_of
 from expertrag_index.postings.engine import RowBits
 from expertrag_index.postings.segment import PostingSegment
 from expertrag_index.types import KeyArray
@@ -73,9 +74,7 @@ def _rows_of(segment: PostingSegment, keys: KeyArray) -> NDArray[np.int64]:
     if not segment.count or not len(keys):
         return np.empty(0, np.int64)
     if len(keys) < segment.count:
-        places = np.minimum(np.searchsorted(segment.keys, keys), segment.count - 1)
-        found: NDArray[np.int64] = places[segment.keys[places] == keys]
-        return found
+        return places_of(keys, segment.keys)
     places = np.minimum(np.searchsorted(keys, segment.keys), len(keys) - 1)
     return np.flatnonzero(keys[places] == segment.keys)
 
