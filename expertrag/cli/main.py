@@ -19,6 +19,7 @@ from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
 from expertrag.cli.gate import fit as fit_gate
 from expertrag.cli.gate import gate
 from expertrag.cli.gate_use import annotate, feedback, replay
+from expertrag.cli.health import health
 from expertrag.cli.index import index
 from expertrag.cli.index_documents import list_documents, show, skipped
 from expertrag.cli.index_sync import sync
@@ -55,7 +56,7 @@ def cli() -> None:
 
 for command in (ask, chat, completion, doctor, evaluation, gate, index, llm, models, retrieve):
     cli.add_command(command)
-for command in (mcp, router, serve, tokens, train):
+for command in (health, mcp, router, serve, tokens, train):
     cli.add_command(command)
 for command in (
     backup,

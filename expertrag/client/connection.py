@@ -111,9 +111,10 @@ class Connection:
         return found or None
 
 
-def tls_of(ca: str) -> Tls:
+def tls_of(ca: str, server_name: str = "") -> Tls:
     """Return TLS with certificates of a file, and the client's own from the environment."""
-    return Tls(ca, os.environ.get(CERT_ENV) or None, os.environ.get(KEY_ENV) or None)
+    cert, key = os.environ.get(CERT_ENV) or None, os.environ.get(KEY_ENV) or None
+    return Tls(ca, cert, key, server_name)
 
 
 def _read(name: str | os.PathLike[str] | None) -> bytes | None:

@@ -17,6 +17,11 @@ from expertrag.api.errors import InvalidArgument, NotFound
 _ADDRESS = re.compile(r"unix:.+|(\[[0-9A-Fa-f:.]+\]|[^/\\:\s]+):(\d{1,5})", re.DOTALL)
 
 
+def is_address(text: str) -> bool:
+    """Return whether a text is the address of a server."""
+    return bool(_ADDRESS.fullmatch(text))
+
+
 def parse_target(target: str | os.PathLike[str]) -> str | Path:
     """Return the address for gRPC as a string, or the folder of a store in process as a path.
 
@@ -30,7 +35,7 @@ def parse_target(target: str | os.PathLike[str]) -> str | Path:
             reason="INVALID_TARGET",
             metadata={"field": "target"},
         )
-    if isinstance(target, str) and _ADDRESS.fullmatch(text):
+    if isinstance(target, str) and is_address(text):
         return text
     folder = Path(text).expanduser()
     if not folder.is_dir():
