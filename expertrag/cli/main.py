@@ -21,6 +21,7 @@ from expertrag.cli.gate import gate
 from expertrag.cli.gate_use import annotate, feedback, replay
 from expertrag.cli.health import health
 from expertrag.cli.index import index
+from expertrag.cli.index_create import create
 from expertrag.cli.index_documents import list_documents, show, skipped
 from expertrag.cli.index_sync import sync
 from expertrag.cli.index_upkeep import backup, compact, repair, restore, verify
@@ -61,6 +62,7 @@ for command in (health, mcp, router, serve, tokens, train):
 for command in (
     backup,
     compact,
+    create,
     list_documents,
     repair,
     restore,
