@@ -130,8 +130,8 @@ kubelet speaks gRPC without TLS only. */}}
 readinessProbe:
   exec:
     command: [expertrag, health, "127.0.0.1:50051", --ca, /tls/ca.crt, --server-name, {{ .Values.tls.serverName }}]
-  periodSeconds: 5
-  timeoutSeconds: 5
+  periodSeconds: 10
+  timeoutSeconds: 10  # a process of its own each time
 livenessProbe:
   tcpSocket: {port: grpc}
   initialDelaySeconds: 15
