@@ -11,9 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -72,7 +72,15 @@ class ModelServer:
     @property
     def requests(self) -> int:
         """Requests for answers since the last ``behave``."""
-        found: int = self._ask("/requests", {})["requests"]
+        return self._count("requests")
+
+    @property
+    def probes(self) -> int:
+        """Requests for the list of models since then."""
+        return self._count("probes")
+
+    def _count(self, name: str) -> int:
+        found: int = self._ask("/counts", {}).get(name, 0)
         return found
 
     def freeze(self) -> None:
@@ -109,8 +117,7 @@ class _Listener(ThreadingHTTPServer):
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", port), _Answers)
         self.behaviour = Behaviour()
-        self.requests = 0
-        self.lock = threading.Lock()
+        self.counts: Counter[str] = Counter()
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -121,6 +128,7 @@ class _Answers(BaseHTTPRequestHandler):
         """Stay silent."""
 
     def do_GET(self) -> None:
+        self.server.counts["probes"] += 1
         now = self.server.behaviour
         entry = {"id": now.model, "object": "model", "created": 0, "owned_by": "test"}
         self._send(200, {"object": "list", "data": [{**entry, **now.told}]})
@@ -128,12 +136,11 @@ class _Answers(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/behave":
-            self.server.behaviour, self.server.requests = Behaviour(**body), 0
+            self.server.behaviour, self.server.counts = Behaviour(**body), Counter()
             return self._send(200, {})
-        if self.path == "/requests":
-            return self._send(200, {"requests": self.server.requests})
-        with self.server.lock:
-            self.server.requests += 1
+        if self.path == "/counts":
+            return self._send(200, self.server.counts)
+        self.server.counts["requests"] += 1
         now = self.server.behaviour
         if now.status != 200:
             return self._send(now.status, {"error": {"message": "as told"}}, now.retry_after)

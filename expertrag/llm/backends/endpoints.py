@@ -54,6 +54,9 @@ class ServedModels:
     llama_cpp: bool = False
 
 
+Learner = Callable[[ServedModels], None]
+
+
 class Endpoint:
     """One server, and how it is doing. Changed by one event loop; its status is for any thread."""
 
@@ -128,11 +131,15 @@ class Endpoints:
     """The servers of a model. Not thread-safe, except for ``statuses``."""
 
     def __init__(
-        self, model: str, endpoints: Sequence[Endpoint], learn: Callable[[ServedModels], None]
+        self,
+        model: str,
+        endpoints: Sequence[Endpoint],
+        learn: Callable[[], Callable[[ServedModels], None] | None],
     ) -> None:
         """Take at least one endpoint.
 
-        :param learn: called with what an endpoint says of the model, each time that it is probed.
+        :param learn: a weak reference to what is called with what an endpoint says of the model,
+            each time that it is probed.
         """
         self._model = model
         self._all = tuple(endpoints)
@@ -192,11 +199,12 @@ class Endpoints:
         for endpoint, listing in listings.items():
             self._note(endpoint, listing)
 
-    async def watch(self, every_s: float) -> None:
-        """Probe all endpoints every so many seconds; does not return."""
-        while True:
-            await asyncio.sleep(every_s)
+    async def watch(self, every_s: float, wanted: Callable[[], bool]) -> None:
+        """Probe all endpoints every so many seconds, as long as they are wanted."""
+        while wanted():
             await asyncio.gather(*map(self._probe, self._all))
+            await asyncio.sleep(every_s)
+        await self.close()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -225,7 +233,8 @@ class Endpoints:
 
     def _note(self, endpoint: Endpoint, listing: ServedModels) -> None:
         endpoint.llama_cpp = listing.llama_cpp
-        self._learn(listing)
+        if learn := self._learn():
+            learn(listing)
 
     def _check_same(self, listings: dict[Endpoint, ServedModels]) -> None:
         named = {endpoint: said.models for endpoint, said in listings.items() if said.models}

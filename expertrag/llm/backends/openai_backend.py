@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import re
+import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import starmap
 from urllib.parse import urlsplit
@@ -75,7 +76,9 @@ class OpenAIGenerator(Generator):
         self._reported = math.inf
         self._background = background
         self._logprobs = True
-        self._endpoints = Endpoints(model, list(starmap(Endpoint, clients.items())), self._learn)
+        # Probing does not keep a model alive that nobody uses any more.
+        learn = weakref.WeakMethod(self._learn)
+        self._endpoints = Endpoints(model, list(starmap(Endpoint, clients.items())), learn)
 
     @classmethod
     def connect(
@@ -104,7 +107,9 @@ class OpenAIGenerator(Generator):
             generator.close()
             raise
         if len(urls) > 1:
-            generator._background.start(generator._endpoints.watch(probe_every_s))
+            known = weakref.ref(generator)
+            watching = generator._endpoints.watch(probe_every_s, lambda: known() is not None)
+            generator._background.start(watching)
         return generator
 
     def close(self) -> None:
@@ -247,7 +252,7 @@ def survey(name: str) -> dict[str, ServedModels | ExpertRAGError]:
     async def ask() -> dict[str, ServedModels | ExpertRAGError]:
         timeout = openai.Timeout(PROBE_TIMEOUT_S)
         all_of_them = [Endpoint(url, _client(url, timeout)) for url in urls]
-        endpoints = Endpoints(model, all_of_them, lambda _: None)
+        endpoints = Endpoints(model, all_of_them, lambda: None)
         found = await endpoints.listings(PROBE_TIMEOUT_S)
         await endpoints.close()
         return {endpoint.where: said for endpoint, said in found.items()}

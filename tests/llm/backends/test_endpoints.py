@@ -314,6 +314,20 @@ def test_a_server_that_does_not_accept_connections_is_replaced(
     assert generator.endpoints()[0].failures == 1
 
 
+def test_probing_ends_with_the_model(pair: tuple[ModelServer, ModelServer]) -> None:
+    generator = OpenAIGenerator.connect(f"{pair[0].url},{pair[1].url}#tiny", probe_every_s=0.05)
+    wait_until(lambda: pair[0].probes > 3)
+    assert ask(generator) == ANSWER
+    del generator
+
+    def ended() -> bool:
+        before = pair[0].probes
+        time.sleep(0.5)
+        return pair[0].probes == before
+
+    wait_until(ended)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
