@@ -79,6 +79,12 @@ class ModelServer:
         """Requests for the list of models since then."""
         return self._count("probes")
 
+    @property
+    def last_request(self) -> dict[str, Any]:
+        """Body of the last request for an answer."""
+        found: dict[str, Any] = self._ask("/last", {})
+        return found
+
     def _count(self, name: str) -> int:
         found: int = self._ask("/counts", {}).get(name, 0)
         return found
@@ -118,6 +124,7 @@ class _Listener(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Answers)
         self.behaviour = Behaviour()
         self.counts: Counter[str] = Counter()
+        self.last_request: dict[str, Any] = {}
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -140,7 +147,10 @@ class _Answers(BaseHTTPRequestHandler):
             return self._send(200, {})
         if self.path == "/counts":
             return self._send(200, self.server.counts)
+        if self.path == "/last":
+            return self._send(200, self.server.last_request)
         self.server.counts["requests"] += 1
+        self.server.last_request = body
         now = self.server.behaviour
         if now.status != 200:
             return self._send(now.status, {"error": {"message": "as told"}}, now.retry_after)

@@ -61,9 +61,7 @@ class Endpoint:
     """One server, and how it is doing. Changed by one event loop; its status is for any thread."""
 
     def __init__(self, url: str, client: openai.AsyncOpenAI) -> None:
-        parts = urlsplit(url)
-        path = parts.path.rstrip("/").removesuffix("/v1")
-        self.where = parts.netloc.rpartition("@")[2] + path  # without a password
+        self.where = place_of(url)
         self.client = client
         self.llama_cpp = False
         self.state = EndpointState.HEALTHY
@@ -125,6 +123,12 @@ class Endpoint:
         self._until = time.monotonic() + min(_EJECTED_S * 2**self._ejections, _MAX_EJECTED_S)
         self._ejections += 1
         _log.warning("model server %s is left out until it answers: %s", self.where, why)
+
+
+def place_of(url: str) -> str:
+    """Return host and port of an endpoint, and its path if it is not /v1; without a password."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] + parts.path.rstrip("/").removesuffix("/v1")
 
 
 class Endpoints:

@@ -26,6 +26,7 @@ from expertrag.llm.backends.endpoints import (
     Endpoint,
     Endpoints,
     ServedModels,
+    place_of,
 )
 from expertrag.llm.backends.openai_constraints import extra_body, response_format
 from expertrag.llm.backends.openai_errors import API_KEY, translate
@@ -269,7 +270,7 @@ def _client(url: str, timeout: openai.Timeout) -> openai.AsyncOpenAI:
 def parse(name: str) -> tuple[list[str], str]:
     """Return the URLs and the model of ``URL[,URL...]#MODEL``.
 
-    :raises InvalidArgument: the name is not of that form, or names a URL twice.
+    :raises InvalidArgument: the name is not of that form, or names a server twice.
     """
     joined, _, model = name.partition("#")
     urls = [url.strip() for url in joined.split(",")]
@@ -280,8 +281,8 @@ def parse(name: str) -> tuple[list[str], str]:
                 "the model's name must be openai:URL#MODEL, or openai:URL,URL#MODEL for several "
                 "servers of the same model, for example openai:http://127.0.0.1:8000/v1#my-model"
             )
-    if len(set(urls)) < len(urls):
-        raise InvalidArgument("the model's name has the same URL twice; name each server once")
+    if len(set(map(place_of, urls))) < len(urls):
+        raise InvalidArgument("the model's name has the same server twice; name each once")
     return urls, model
 
 

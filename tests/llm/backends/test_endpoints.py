@@ -22,7 +22,7 @@ from expertrag.api.errors import (
     ServerError,
     Unavailable,
 )
-from expertrag.api.types import Sampling
+from expertrag.api.types import Constraint, Sampling
 from expertrag.llm import Message
 from expertrag.llm.backends.endpoints import Endpoint, EndpointState
 from expertrag.llm.backends.openai_backend import OpenAIGenerator
@@ -151,6 +151,39 @@ def test_all_at_their_limit(pair: tuple[ModelServer, ModelServer], connect: Conn
     wait_until(lambda: healthy(generator) == [True, False])
     with pytest.raises(Overloaded):  # the dead one cannot help
         ask(generator)
+
+
+@pytest.mark.parametrize(
+    ("said", "wait_s"),
+    [("7", 7), ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("soon", None), ("inf", None), ("-1", 0)],
+)
+def test_when_to_ask_again(
+    pair: tuple[ModelServer, ModelServer], connect: Connect, said: str, wait_s: float | None
+) -> None:
+    pair[0].behave(status=429, retry_after=said)
+    with pytest.raises(Overloaded) as caught:
+        ask(connect(pair[0]))
+    assert caught.value.retry_after_s == wait_s
+
+
+def test_llama_cpp_gets_constraints_that_it_enforces(
+    pair: tuple[ModelServer, ModelServer], connect: Connect
+) -> None:
+    """It ignores fields that it does not know, and then answers without the constraint."""
+    pair[1].behave(told={"owned_by": "llamacpp"})
+    generator = connect(*pair)
+    for constraint in (Constraint(regex="a+"), Constraint(grammar='start: "a"')):
+        with pytest.raises(InvalidArgument, match=r"llama\.cpp's server cannot enforce it"):
+            generator.check(Sampling(constraint=constraint))
+    sampling = Sampling(constraint=Constraint(choices=("yes", 'say "no"\n', "ÄÖ")))
+    generator.check(sampling)
+    for _ in pair:
+        list(generator.begin(QUESTION, sampling).stream())
+    grammar = r'''root ::= "yes" | "say \"no\"\n" | "ÄÖ"'''
+    assert pair[1].last_request["grammar"] == grammar
+    assert "structured_outputs" not in pair[1].last_request
+    assert "grammar" not in pair[0].last_request
+    assert pair[0].last_request["structured_outputs"] == {"choice": ["yes", 'say "no"\n', "ÄÖ"]}
 
 
 def test_a_lost_answer_is_asked_again_before_its_first_token(
@@ -314,10 +347,14 @@ def test_a_server_that_does_not_accept_connections_is_replaced(
     assert generator.endpoints()[0].failures == 1
 
 
-def test_probing_ends_with_the_model(pair: tuple[ModelServer, ModelServer]) -> None:
+def test_probing_ends_with_the_model(
+    pair: tuple[ModelServer, ModelServer], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     generator = OpenAIGenerator.connect(f"{pair[0].url},{pair[1].url}#tiny", probe_every_s=0.05)
     wait_until(lambda: pair[0].probes > 3)
     assert ask(generator) == ANSWER
+    assert caplog.text == ""  # no line for each probe
     del generator
 
     def ended() -> bool:
@@ -333,7 +370,7 @@ def test_probing_ends_with_the_model(pair: tuple[ModelServer, ModelServer]) -> N
     [
         ("http://a/v1,,http://b/v1#m", "openai:URL,URL#MODEL"),
         ("http://a/v1,b/v1#m", "openai:URL,URL#MODEL"),
-        ("http://a/v1,http://a/v1#m", "the same URL twice"),
+        ("http://a/v1,https://u:p@a/v1/#m", "the same server twice"),
     ],
 )
 def test_names(name: str, message: str) -> None:
