@@ -120,7 +120,8 @@ class Endpoint:
         if self.state is EndpointState.EJECTED:
             return
         self.state = EndpointState.EJECTED
-        self._until = time.monotonic() + min(_EJECTED_S * 2**self._ejections, _MAX_EJECTED_S)
+        out_s = min(_EJECTED_S * 2 ** min(self._ejections, 10), _MAX_EJECTED_S)
+        self._until = time.monotonic() + out_s
         self._ejections += 1
         _log.warning("model server %s is left out until it answers: %s", self.where, why)
 

@@ -294,7 +294,7 @@ def test_a_server_that_returns_with_another_model_stays_out(
     assert healthy(generator) == [True, False]
     assert f"{pair[1].where} is left out" in caplog.text
     pair[1].start(model="other")
-    time.sleep(1.5)  # longer than it is left out after one failure
+    wait_until(lambda: pair[1].probes > 15)  # longer than it is left out after one failure
     assert healthy(generator) == [True, False]
     pair[1].behave(model="tiny")
     wait_until(lambda: healthy(generator) == [True, True])
@@ -314,6 +314,19 @@ def test_without_any_server(pair: tuple[ModelServer, ModelServer], connect: Conn
     wait_until(lambda: healthy(generator)[0])
     assert ask(generator) == ANSWER
     assert generator.problem == ""
+
+
+def test_a_server_that_was_left_out_is_the_last_resort(
+    pair: tuple[ModelServer, ModelServer], connect: Connect
+) -> None:
+    generator = connect(*pair, probe_every_s=60)
+    pair[1].kill()
+    while healthy(generator)[1]:
+        assert ask(generator) == ANSWER
+    pair[1].start()
+    pair[0].kill()
+    assert ask(generator) == ANSWER  # before a probe has found it
+    assert healthy(generator) == [True, True]
 
 
 def test_the_shortest_context_counts(
@@ -414,7 +427,7 @@ def test_trials(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     endpoint.eject("no answer")
-    for wait_s in (1, 2, 4, 8, 16, 32, 60, 60):
+    for wait_s in (1, 2, 4, 8, 16, 32, *[60] * 1100):  # most of a day
         now += wait_s - 0.1
         endpoint.probed()
         assert not endpoint.available
