@@ -204,12 +204,11 @@ class Endpoints:
         for endpoint, listing in listings.items():
             self._note(endpoint, listing)
 
-    async def watch(self, every_s: float, wanted: Callable[[], bool]) -> None:
-        """Probe all endpoints every so many seconds, as long as they are wanted."""
-        while wanted():
-            await asyncio.gather(*map(self._probe, self._all))
+    async def watch(self, every_s: float) -> None:
+        """Probe all endpoints every so many seconds; does not return."""
+        while True:
             await asyncio.sleep(every_s)
-        await self.close()
+            await asyncio.gather(*map(self._probe, self._all))
 
     async def close(self) -> None:
         """Close all connections."""

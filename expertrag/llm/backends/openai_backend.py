@@ -77,9 +77,11 @@ class OpenAIGenerator(Generator):
         self._reported = math.inf
         self._background = background
         self._logprobs = True
-        # Probing does not keep a model alive that nobody uses any more.
+        # What runs in the background does not keep a model alive that nobody uses any more.
         learn = weakref.WeakMethod(self._learn)
         self._endpoints = Endpoints(model, list(starmap(Endpoint, clients.items())), learn)
+        self._release = weakref.finalize(self, background.end, self._endpoints.close)
+        self._release.atexit = False  # the thread ends with the process
 
     @classmethod
     def connect(
@@ -108,15 +110,16 @@ class OpenAIGenerator(Generator):
             generator.close()
             raise
         if len(urls) > 1:
-            known = weakref.ref(generator)
-            watching = generator._endpoints.watch(probe_every_s, lambda: known() is not None)
-            generator._background.start(watching)
+            generator._background.start(generator._endpoints.watch(probe_every_s))
         return generator
 
     def close(self) -> None:
-        """Stop to probe the servers, and close all connections; its sessions end before."""
-        self._background.start(self._endpoints.close()).result()
-        self._background.close()
+        """Stop to probe the servers, and close all connections; safe to call twice.
+
+        An unused model that is not closed does the same when it is collected.
+        """
+        self._release()
+        self._background.join()
 
     def endpoints(self) -> tuple[EndpointStatus, ...]:
         """See :meth:`Generator.endpoints`."""

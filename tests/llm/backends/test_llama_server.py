@@ -163,7 +163,7 @@ def test_answers_of_the_pipeline(
         signals = answer.decision.signals
         assert 0 < signals["margin"] < 1 and signals["entropy"] > 0
         assert "router_entropy" not in signals  # a server shows no experts
-        assert "no token probabilities" not in answer.decision.reason
+        assert "does not report its confidence" not in answer.decision.reason
 
 
 def test_keys(own_llama: Own, monkeypatch: pytest.MonkeyPatch) -> None:
