@@ -41,8 +41,10 @@ from expertrag.llm.base import (
 )
 
 _DEFAULT_CONTEXT_TOKENS = 4096  # if the server does not report one; the smallest still in use
-_BYTES_PER_TOKEN = 3  # English has 4 to 5 and other languages 2 to 4: overestimates the tokens
+_BYTES_PER_TOKEN = 3  # of words: English has 4 to 5, and other languages 2 to 4
+_SINGLE = re.compile(rb"[!-@\[-`{-~]|\s(?=[0-9])")  # mostly tokens of their own: digits, marks
 _TOKENS_PER_MESSAGE = 8  # role and delimiters
+_TOKENS_OF_TEMPLATE = 32  # some add a system message where there is none
 _TOP_LOGPROBS = 20  # the most that OpenAI's API allows
 _MAX_STOPS = 4  # likewise; the session applies all of them
 _CONNECT_S, _READ_S = 5.0, 120.0
@@ -133,11 +135,12 @@ class OpenAIGenerator(Generator):
         extra_body(sampling.constraint, llama_cpp=self._endpoints.llama_cpp)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Estimate the length of the prompt in tokens; rather too high than too low."""
-        return sum(
-            _TOKENS_PER_MESSAGE + -(-len(m.content.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
-            for m in messages
-        )
+        """Estimate the length of the prompt in tokens; rather too high than too low.
+
+        Too low for languages that the model's tokenizer does not know.
+        """
+        each = (_TOKENS_PER_MESSAGE + _estimate(message.content) for message in messages)
+        return _TOKENS_OF_TEMPLATE + sum(each)
 
     def begin(
         self,
@@ -295,6 +298,12 @@ def _has_token(chunk: ChatCompletionChunk) -> bool:
         choice.delta.content or choice.logprobs or choice.finish_reason
         for choice in chunk.choices or ()
     )
+
+
+def _estimate(text: str) -> int:
+    data = text.encode("utf-8", "replace")
+    single = sum(1 for _ in _SINGLE.finditer(data))
+    return single + -(-(len(data) - single) // _BYTES_PER_TOKEN)
 
 
 def _turn(message: Message) -> ChatCompletionMessageParam:
