@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,8 @@ from expertrag.llm import Message
 from expertrag.llm.backends.openai_backend import OpenAIGenerator
 from expertrag.llm.backends.openai_errors import API_KEY
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag_index.build import IndexWriter
+from expertrag_index.types import Document
 
 QUESTION = [Message("system", "Be brief."), Message("user", "What is the capital of France?")]
 LONG = [Message("user", "Count from one to one thousand in words, with all numbers.")]
@@ -164,6 +167,25 @@ def test_answers_of_the_pipeline(
         assert 0 < signals["margin"] < 1 and signals["entropy"] > 0
         assert "router_entropy" not in signals  # a server shows no experts
         assert "does not report its confidence" not in answer.decision.reason
+
+
+@pytest.mark.parametrize("kind", ["prose", "numbers"])
+def test_passages_are_cut_to_the_context(
+    remote: OpenAIGenerator, open_pipeline: OpenPipeline, embedder: Any, tmp_path: Path, kind: str
+) -> None:
+    """Together they are several times as long as the context of the server."""
+    texts = {
+        "prose": "Employees of the office in town {n} get {n} days of paid leave a year. " * 12,
+        "numbers": "Paid leave: " + " ".join(f"{{n}} {year * 7919}" for year in range(60)),
+    }
+    with IndexWriter.open(tmp_path / "store", embedder) as writer:
+        writer.build([Document(str(n), texts[kind].format(n=n)) for n in range(12)])
+    asked = AnswerRequest(
+        "How many days of paid leave?", mode=GateMode.ALWAYS, k=12, sampling=GREEDY
+    )
+    answer = fold(open_pipeline(remote, store=tmp_path / "store").answer(asked))
+    assert answer.text
+    assert CONTEXT_TOKENS / 3 < answer.usage.prompt_tokens <= CONTEXT_TOKENS - GREEDY.max_tokens
 
 
 def test_keys(own_llama: Own, monkeypatch: pytest.MonkeyPatch) -> None:
