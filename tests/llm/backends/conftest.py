@@ -32,6 +32,7 @@ class LlamaServer:
     """A process of llama-server; started again, it has the same address."""
 
     def __init__(self, *arguments: str) -> None:
+        assert PROGRAM, "run make test-openai-server"
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.where = f"127.0.0.1:{self.port}"
