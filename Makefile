@@ -79,6 +79,12 @@ console-test: $(STAMP) ## the console in a real browser (Chromium); ARGS="--json
 	@$(BIN)/python -m pip install --quiet --requirement tests/browser/requirements.txt
 	@$(BIN)/python benchmarks/console_browser.py $(ARGS)
 
+.PHONY: test-openai-server
+
+test-openai-server: $(STAMP) ## the openai: back end against llama.cpp's server, built in .llama-server the first time (five minutes); ARGS="--json FILE"
+	@for name in all-minilm-l6-v2 smollm2-135m-instruct-moe; do $(BIN)/expertrag models pull $$name || exit 1; done
+	@$(BIN)/python benchmarks/openai_server.py $(ARGS)
+
 test-default-model: $(STAMP) ## the large default generator end to end; pulls it (1.1 GB) where it is missing
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag models pull qwen2.5-coder-1.5b-instruct

@@ -70,7 +70,7 @@ from expertrag.api.types import (
 from expertrag.audit import NOBODY, Asker, Audit, Entry
 from expertrag.audit.served import ServedLog
 from expertrag.config import GateConfig
-from expertrag.llm.base import Generator, ShouldStop, never_stop
+from expertrag.llm.base import EndpointStatus, Generator, ShouldStop, never_stop
 from expertrag.llm.history import in_conversation
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.meter import Meter
@@ -310,6 +310,10 @@ class Pipeline:
     def generation_counters(self) -> Mapping[str, int]:
         """Return the counters of the language model; see :meth:`Generator.counters`."""
         return self._generator.counters()
+
+    def generation_endpoints(self) -> tuple[EndpointStatus, ...]:
+        """Return the servers of the language model; see :meth:`Generator.endpoints`."""
+        return self._generator.endpoints()
 
     def info(self) -> ServerInfo:
         """Describe versions, models, limits and store."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from expertrag import models
 from expertrag._version import __version__
@@ -52,7 +52,8 @@ class Diagnosis:
 
 def diagnose() -> Diagnosis:
     """Run all checks; reads every file of the pulled models to compare checksums."""
-    return Diagnosis((*_system(), *_configuration(), *_packages(), *_compute(), *_models()))
+    parts = (_system, _configuration, _packages, _compute, _models, _model_servers)
+    return Diagnosis(tuple(finding for part in parts for finding in part()))
 
 
 def _system() -> Iterator[Finding]:
@@ -232,3 +233,37 @@ def _default_generator() -> Finding:
         problem = error.message.replace(f": run `{cure}`", "")
         return Finding("models", name, "missing", problem, cure)
     return Finding("models", name, "ok", f"{chosen.name}: {chosen.reason}", chosen.cure)
+
+
+def _model_servers() -> Iterator[Finding]:
+    """Ask the servers of the configured language model, if it is on any, what they serve."""
+    try:
+        prefix, _, name = load().config.model.generator.partition(":")
+    except ExpertRAGError:  # reported with the configuration
+        return
+    if prefix != "openai":
+        return
+    try:
+        backend = importlib.import_module("expertrag.llm.backends.openai_backend")
+        _, model = backend.parse(name)
+        found = backend.survey(name)
+    except ModuleNotFoundError as error:
+        cure = "pip install 'expertrag[server]'"
+        yield Finding("model servers", "openai", "missing", f"{error.name} is not installed", cure)
+        return
+    except ExpertRAGError as error:
+        yield Finding("model servers", "name", "missing", error.message, "correct --generator")
+        return
+    for where, said in found.items():
+        yield _model_server(where, model, said)
+
+
+def _model_server(where: str, model: str, said: Any) -> Finding:
+    if isinstance(said, ExpertRAGError):
+        cure = "start it, or correct the URL in --generator"
+        return Finding("model servers", where, "missing", said.message, cure)
+    if said.models and model not in said.models:
+        detail = f"serves {', '.join(said.models)}, not {model}"
+        return Finding("model servers", where, "missing", detail, f"serve {model} there")
+    context = f", context of {said.context_tokens} tokens" if said.context_tokens else ""
+    return Finding("model servers", where, "ok", f"serves {model}{context}")

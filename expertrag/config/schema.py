@@ -37,9 +37,9 @@ class ModelConfig:
     )
     generator: str = option(
         AUTO_GENERATOR,
-        "Language model: package model, folder, GGUF file, hub id, or openai:URL#MODEL; auto is "
-        "qwen2.5-coder-1.5b-instruct if 6 GiB of memory are available, else "
-        "smollm2-135m-reader.",
+        "Language model: package model, folder, GGUF file, hub id, or openai:URL[,URL...]#MODEL "
+        "for one or several servers; auto is qwen2.5-coder-1.5b-instruct if 6 GiB of memory are "
+        "available, else smollm2-135m-reader.",
     )
     reader: str = option(
         NO_READER,

@@ -48,6 +48,20 @@ class Message:
     content: str
 
 
+@dataclass(frozen=True, slots=True)
+class EndpointStatus:
+    """How a model server is doing. ``requests`` and ``failures`` count since the start.
+
+    ``where``: host and port. ``healthy``: it gets requests. ``outstanding``: requests that run.
+    """
+
+    where: str
+    healthy: bool
+    requests: int
+    failures: int
+    outstanding: int
+
+
 class Session(ABC):
     """The answer to one prompt. Not thread-safe; close it to free its cache."""
 
@@ -126,6 +140,10 @@ class Generator(ABC):
     def counters(self) -> Mapping[str, int]:
         """Return counters since the start, by name; empty if the back end does not count."""
         return {}
+
+    def endpoints(self) -> tuple[EndpointStatus, ...]:
+        """Return the servers of the model and how they do; none if it runs in this process."""
+        return ()
 
     def reset_prefix_cache(self) -> None:  # noqa: B027 - a server has its own
         """Forget the prefixes of earlier prompts, so that the next answer computes all of its own.

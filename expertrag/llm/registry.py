@@ -59,7 +59,7 @@ def load_generator(
     :param name: a folder or hub id that transformers loads, or a GGUF file (on the CPU, most run on
         our own engine and the others in transformers); a folder of ``expertrag llm pack``; or
         ``openai:URL#MODEL`` for an OpenAI-compatible server, for example
-        ``openai:http://127.0.0.1:8000/v1#qwen3``.
+        ``openai:http://127.0.0.1:8000/v1#qwen3``; several URLs are separated by commas.
     :param dtype: ``auto`` (bfloat16 if the hardware multiplies it, else float32), ``bfloat16``,
         ``float16`` or ``float32``; ``int8`` and ``int4`` quantise the weights, on the CPU only; a
         server chooses its own.

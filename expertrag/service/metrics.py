@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from expertrag.api.errors import Conflict
 from expertrag.api.types import AnswerEvent, GateEvent, IndexStats, PassagesEvent, UsageEvent
+
+if TYPE_CHECKING:
+    from expertrag.llm.base import EndpointStatus
 
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -31,6 +35,30 @@ class _Engine(Collector):
         for name, value in self._counters().items():
             family.add_metric([name], value)
         yield family
+
+
+class _Endpoints(Collector):
+    """Exports how the model servers are doing."""
+
+    def __init__(self, statuses: Callable[[], Iterable[EndpointStatus]]) -> None:
+        self._statuses = statuses
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield a family for each figure; none for a model in this process."""
+        statuses = tuple(self._statuses())
+        if not statuses:
+            return
+        counter, gauge = CounterMetricFamily, GaugeMetricFamily
+        for kind, name, text in (
+            (counter, "requests", "Requests to a model server, repeated ones included."),
+            (counter, "failures", "Those that failed through its fault."),
+            (gauge, "outstanding", "Those that run."),
+            (gauge, "healthy", "Whether it gets requests."),
+        ):
+            family = kind(f"expertrag_endpoint_{name}", text, labels=["endpoint"])
+            for status in statuses:
+                family.add_metric([status.where], float(getattr(status, name)))
+            yield family
 
 
 class Metrics:
@@ -98,6 +126,10 @@ class Metrics:
     def watch_engine(self, counters: Callable[[], Mapping[str, int]]) -> None:
         """Export the engine's counters at each scrape."""
         self.registry.register(_Engine(counters))
+
+    def watch_endpoints(self, statuses: Callable[[], Iterable[EndpointStatus]]) -> None:
+        """Export the state of the model servers at each scrape."""
+        self.registry.register(_Endpoints(statuses))
 
     def observe(self, event: AnswerEvent, *, default: bool = False) -> None:
         """Update the metrics from an event of an answer.

@@ -192,6 +192,7 @@ class Server:
             with collections.opened(DEFAULT) as pipeline:
                 self._metrics.observe_index(pipeline.stats())
                 self._metrics.watch_engine(pipeline.generation_counters)
+                self._metrics.watch_endpoints(pipeline.generation_endpoints)
         if self._config.allow_writes and self._config.compact_after_s:
             self._upkeep = asyncio.create_task(keep_compact(self._runtime))
         await self._health.set(True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_server import ModelServer
 from retriever.gate.conftest import planted
 from serving_fixtures import OpenPipeline, PacedGenerator, StartServer
 from store_helper import build
@@ -22,6 +23,7 @@ from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateAction, GateDecision, Sampling
 from expertrag.client import Client
 from expertrag.config import GateConfig, ModelConfig
+from expertrag.llm import load_generator
 from expertrag_index.types import Document
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.experts.settings import GENERAL
@@ -107,6 +109,30 @@ def test_auto_is_the_shipped_gate_of_the_language_model(
     _write(shipped, threshold=0.3, needs=Needs("mine", base, paced.name, "another"))
     assert open_gate(GateConfig(), embedder, paced) is None
     assert "using the training-free gate" in caplog.text
+
+
+def test_gates_go_on_without_log_probabilities(
+    open_pipeline: OpenPipeline, embedder: Any, tmp_path: Path
+) -> None:
+    """As with a model server that sends none."""
+    _write(
+        tmp_path / "gate", threshold=0.1, needs=Needs(None, embedder.fingerprint_of_expert(GENERAL))
+    )
+    server = ModelServer()
+    try:
+        generator = load_generator(f"openai:{server.url}#tiny")
+        for gate, said in (
+            (None, "the model does not report its confidence"),
+            (ServedGate(tmp_path / "gate", _accept), "no signals of the group 'prefill' were"),
+        ):
+            asked = AnswerRequest("When are roses pruned?")
+            answer = fold(open_pipeline(generator, gate=gate).answer(asked))
+            decision = answer.decision
+            assert answer.text == "Paris it is." and decision.p_benefit is not None
+            assert said in " ".join((decision.reason, *decision.warnings))
+            assert "margin" not in decision.signals
+    finally:
+        server.kill()
 
 
 def test_a_server_explains_by_the_fitted_gate(

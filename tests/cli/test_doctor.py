@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from model_server import ModelServer
 
 from expertrag.cli.installation import Finding, diagnose
 from expertrag_kernels.cpu_experts import ISAS
@@ -45,6 +46,29 @@ def test_a_complete_installation_is_healthy(minilm_path: Path, reader_path: Path
     assert found["all-minilm-l6-v2"].status == "ok"
     assert found["smollm2-135m-instruct-moe"].status == found["smollm2-135m-reader"].status == "ok"
     assert all(finding.cure for finding in diagnosis.findings if finding.status != "ok")
+
+
+def test_model_servers_are_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path))  # no models, whose checksums take long
+    good, other, dead = (ModelServer() for _ in range(3))
+    try:
+        good.behave(told={"max_model_len": 900})
+        other.behave(model="other")
+        dead.kill()
+        urls = ",".join(server.url for server in (good, other, dead))
+        monkeypatch.setenv("EXPERTRAG_MODEL_GENERATOR", f"openai:{urls}#tiny")
+        found = by_name(diagnose().findings)
+    finally:
+        for server in (good, other, dead):
+            server.kill()
+    assert found[good.where].status == "ok"
+    assert found[good.where].detail == "serves tiny, context of 900 tokens"
+    assert found[other.where].detail == "serves other, not tiny"
+    assert found[dead.where].detail.startswith("no model server at")
+    assert found[dead.where].status == found[other.where].status == "missing"
+    assert found[dead.where].cure and found[other.where].cure
+    monkeypatch.setenv("EXPERTRAG_MODEL_GENERATOR", "openai:tiny")
+    assert "openai:URL#MODEL" in by_name(diagnose().findings)["name"].detail
 
 
 def test_missing_and_damaged_models_and_wrong_settings_show_their_fix_once(

@@ -16,7 +16,7 @@ PAGES = (
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "benchmarks").rglob("README.md")),
     *sorted((ROOT / "expertrag/models/bundles").rglob("README.md")),
-    ROOT / "examples/README.md",
+    *sorted((ROOT / "examples").rglob("README.md")),
 )
 LENGTHS = {
     ROOT / "README.md": 150,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from model_server import ModelServer
 from serving_fixtures import StartServer, wait_until
 
 from expertrag.answer.assemble import open_pipeline
@@ -78,6 +79,36 @@ def test_engine_counters_are_exported(
     of = {name: samples[f'expertrag_engine_total{{what="{name}"}}'] for name in ("steps", "rows")}
     assert 0 < of["steps"] < of["rows"]
     assert samples['expertrag_engine_total{what="cached_tokens"}'] > 0
+
+
+def test_model_servers_are_exported(
+    start_server: StartServer, built_store: Path, model_config: Config, port: int
+) -> None:
+    servers = ModelServer(), ModelServer()
+    try:
+        name = f"openai:{servers[0].url},{servers[1].url}#tiny"
+        config = replace(
+            model_config, index=str(built_store), model=replace(model_config.model, generator=name)
+        )
+        server = start_server(lambda: open_pipeline(config), metrics_port=port)
+        servers[1].kill()
+        with Client(server.address) as client:
+            for _ in range(8):
+                assert client.answer("What is two and two?", mode="never").text == "Paris it is."
+
+        def figures(index: int) -> list[float]:
+            where = servers[index].where
+            names = ("requests_total", "failures_total", "outstanding", "healthy")
+            found = scrape(port)
+            return [found[f'expertrag_endpoint_{name}{{endpoint="{where}"}}'] for name in names]
+
+        assert figures(0) == [8, 0, 0, 1]
+        wait_until(lambda: figures(1)[3] == 0, timeout=30)
+        requests, failures, outstanding, _ = figures(1)
+        assert requests == failures > 0 and outstanding == 0
+    finally:
+        for one in servers:
+            one.kill()
 
 
 def test_metrics_stay_on_this_machine(start_server: StartServer, port: int, tmp_path: Path) -> None:

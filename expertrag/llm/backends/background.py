@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -14,15 +15,42 @@ _POLL_S = 0.05  # how late a cancel or a deadline may be noticed while the serve
 
 
 class Background:
-    """Runs asynchronous streams for synchronous callers. The thread ends with the process."""
+    """Runs asynchronous streams for synchronous callers, in a thread until ``end``."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, name="model-server", daemon=True).start()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._work, name="model-server", daemon=True)
+        self._thread.start()
 
     def run(self, open_stream: Callable[[], AsyncIterator[T]]) -> Running[T]:
         """Start to read a stream; its items are queued until they are consumed."""
-        return Running(self.loop, open_stream)
+        return Running(self._loop, open_stream)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine, and return its result to come."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def end(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Cancel what runs, run a last coroutine, and end the thread; does not wait for it."""
+        self.start(self._end(last))
+
+    def join(self) -> None:
+        """Wait for the end."""
+        self._thread.join()
+
+    def _work(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
+
+    async def _end(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await last()
+        finally:
+            self._loop.stop()
 
 
 class Running(Generic[T]):

@@ -1,32 +1,55 @@
-"""A model behind any OpenAI-compatible endpoint: vLLM, llama.cpp, transformers serve, ..."""
+"""A model behind OpenAI-compatible endpoints: vLLM, llama.cpp, transformers serve, ..."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
+import math
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+import weakref
+from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import starmap
 from urllib.parse import urlsplit
 
 import openai
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-from expertrag.api.errors import InvalidArgument
+from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded
 from expertrag.api.types import Sampling
 from expertrag.api.validation import invalid
 from expertrag.llm.backends.background import Background, Running
+from expertrag.llm.backends.endpoints import (
+    PROBE_EVERY_S,
+    PROBE_TIMEOUT_S,
+    Endpoint,
+    Endpoints,
+    ServedModels,
+    place_of,
+)
 from expertrag.llm.backends.openai_constraints import extra_body, response_format
 from expertrag.llm.backends.openai_errors import API_KEY, translate
 from expertrag.llm.backends.openai_session import OpenAISession
-from expertrag.llm.base import Generator, Message, Session, ShouldStop, never_stop
+from expertrag.llm.base import (
+    EndpointStatus,
+    Generator,
+    Message,
+    Session,
+    ShouldStop,
+    never_stop,
+)
 
 _DEFAULT_CONTEXT_TOKENS = 4096  # if the server does not report one; the smallest still in use
-_BYTES_PER_TOKEN = 3  # English has 4 to 5 and other languages 2 to 4: overestimates the tokens
+_BYTES_PER_TOKEN = 3  # of words: English has 4 to 5, and other languages 2 to 4
+_SINGLE = re.compile(rb"[!-@\[-`{-~]|\s(?=[0-9])")  # mostly tokens of their own: digits, marks
 _TOKENS_PER_MESSAGE = 8  # role and delimiters
+_TOKENS_OF_TEMPLATE = 32  # some add a system message where there is none
 _TOP_LOGPROBS = 20  # the most that OpenAI's API allows
 _MAX_STOPS = 4  # likewise; the session applies all of them
 _CONNECT_S, _READ_S = 5.0, 120.0
+
+_log = logging.getLogger(__name__)
 
 # Control tokens of common chat templates. Servers read them in a message too, so that a document
 # could end its turn; broken apart as in ``ChatTokenizer``, which knows those of its model.
@@ -35,60 +58,89 @@ _CONTROL = re.compile(
     r"|\[(?=/?INST\])"
 )
 
-# At DEBUG, these two log whole prompts, and documents with them.
-for _name in ("openai", "httpcore"):
+# At DEBUG, they log whole prompts, and documents with them; at INFO, a line for each probe. Which
+# of the HTTP packages is used depends on openai's version.
+for _name in ("openai", "httpx", "httpx2", "httpcore", "httpcore2"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class OpenAIGenerator(Generator):
-    """A model on a server. Token counts are estimates, as the server's tokenizer is unknown."""
+    """A model on one or several servers. Token counts are estimates: the tokenizer is unknown."""
 
     def __init__(
-        self, client: openai.AsyncOpenAI, background: Background, url: str, model: str
+        self, clients: Mapping[str, openai.AsyncOpenAI], background: Background, model: str
     ) -> None:
+        """Take a client for each URL."""
         self.name = model
-        self.fingerprint = hashlib.sha256(f"{url}#{model}".encode()).hexdigest()[:16]
+        # of the first: what was fitted on the model stays valid with more servers of it
+        first = next(iter(clients))
+        self.fingerprint = hashlib.sha256(f"{first}#{model}".encode()).hexdigest()[:16]
         self.context_tokens = _DEFAULT_CONTEXT_TOKENS
-        self._client = client
+        self._reported = math.inf
         self._background = background
-        self._where = urlsplit(url).netloc.rpartition("@")[2]  # without a password
         self._logprobs = True
+        # What runs in the background does not keep a model alive that nobody uses any more.
+        learn = weakref.WeakMethod(self._learn)
+        self._endpoints = Endpoints(model, list(starmap(Endpoint, clients.items())), learn)
+        self._release = weakref.finalize(self, background.end, self._endpoints.close)
+        self._release.atexit = False  # the thread ends with the process
 
     @classmethod
-    def connect(cls, name: str, *, read_timeout_s: float = _READ_S) -> OpenAIGenerator:
-        """Connect to the server of ``URL#MODEL`` and ask for the model's context length.
+    def connect(
+        cls,
+        name: str,
+        *,
+        read_timeout_s: float = _READ_S,
+        connect_timeout_s: float = _CONNECT_S,
+        probe_every_s: float = PROBE_EVERY_S,
+    ) -> OpenAIGenerator:
+        """Connect to the servers of ``URL[,URL...]#MODEL`` and ask what they serve.
 
         The key comes from the environment variable ``EXPERTRAG_OPENAI_API_KEY``.
 
-        :raises InvalidArgument: if the name is not of that form.
-        :raises Unavailable: if there is no server.
+        :raises InvalidArgument: if the name is not of that form, or one of several servers serves
+            another model.
+        :raises Unavailable: if no server answers.
         :raises Unauthenticated: if the server rejects the key.
         """
-        url, _, model = name.partition("#")
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.netloc or not model:
-            raise InvalidArgument(
-                "the model's name must be openai:URL#MODEL, "
-                "for example openai:http://127.0.0.1:8000/v1#my-model"
-            )
-        client = openai.AsyncOpenAI(
-            base_url=url,
-            api_key=os.environ.get(API_KEY) or "none",
-            timeout=openai.Timeout(read_timeout_s, connect=_CONNECT_S),
-            max_retries=0,  # the caller has the deadline, so the caller retries
-        )
-        generator = cls(client, Background(), url, model)
-        running = generator._background.run(generator._context_lengths)
-        for context_tokens in running.items(never_stop):
-            generator.context_tokens = context_tokens
+        urls, model = parse(name)
+        timeout = openai.Timeout(read_timeout_s, connect=connect_timeout_s)
+        generator = cls({url: _client(url, timeout) for url in urls}, Background(), model)
+        try:
+            generator._background.start(generator._endpoints.start()).result()
+        except BaseException:
+            generator.close()
+            raise
+        if len(urls) > 1:
+            generator._background.start(generator._endpoints.watch(probe_every_s))
         return generator
 
+    def close(self) -> None:
+        """Stop to probe the servers, and close all connections; safe to call twice.
+
+        An unused model that is not closed does the same when it is collected.
+        """
+        self._release()
+        self._background.join()
+
+    def endpoints(self) -> tuple[EndpointStatus, ...]:
+        """See :meth:`Generator.endpoints`."""
+        return self._endpoints.statuses
+
+    def check(self, sampling: Sampling) -> None:
+        """Reject a constraint that llama.cpp's server would ignore, if one may get the request.
+
+        :raises InvalidArgument: the constraint cannot be enforced.
+        """
+        extra_body(sampling.constraint, llama_cpp=self._endpoints.llama_cpp)
+
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Estimate the length of the prompt in tokens; rather too high than too low."""
-        return sum(
-            _TOKENS_PER_MESSAGE + -(-len(m.content.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
-            for m in messages
-        )
+        """Estimate the length of the prompt in tokens; rather too high than too low.
+
+        Too low for languages that the model's tokenizer does not know.
+        """
+        each = (_TOKENS_PER_MESSAGE + _estimate(message.content) for message in messages)
+        return _TOKENS_OF_TEMPLATE + sum(each)
 
     def begin(
         self,
@@ -106,26 +158,56 @@ class OpenAIGenerator(Generator):
         def start() -> Running[ChatCompletionChunk]:
             return self._background.run(lambda: self._chunks(turns, sampling))
 
-        estimate = self.count_tokens(messages)
-        return OpenAISession(start, self._where, estimate, sampling, should_stop)
+        return OpenAISession(start, self.count_tokens(messages), sampling, should_stop)
 
     async def _chunks(
         self, turns: list[ChatCompletionMessageParam], sampling: Sampling
     ) -> AsyncIterator[ChatCompletionChunk]:
-        try:
-            stream = await self._open(turns, sampling)
-            async with stream:
-                self.problem = ""
-                async for chunk in stream:
+        """Stream an answer; if it fails before the first token, it may be that of another server.
+
+        :raises ExpertRAGError: the answer failed, on the second server if a second was asked.
+        """
+        endpoint, retried = self._endpoints.pick(), False
+        while True:
+            begun = False
+            try:
+                async for chunk in self._from(endpoint, turns, sampling):
+                    if not begun and _has_token(chunk):
+                        begun, self.problem = True, ""
+                        endpoint.succeeded()
                     yield chunk
-        except Exception as error:
-            found = translate(error, self._where)
-            if not isinstance(found, InvalidArgument):  # the caller's fault
-                self.problem = found.message
-            raise found from None  # the cause may hold the key
+                return
+            except Exception as error:
+                found = translate(error, endpoint.where)
+                if not isinstance(found, (InvalidArgument, Overloaded)):  # the server's fault
+                    endpoint.failed(found.message)
+                other = None if begun or retried else self._endpoints.instead(endpoint, error)
+                if other is None:
+                    if not isinstance(found, InvalidArgument):  # the caller's fault
+                        self.problem = found.message
+                    raise found from None  # the cause may hold the key
+                _log.info("%s: asking %s instead", found.message, other.where)
+                endpoint, retried = other, True
+
+    async def _from(
+        self, endpoint: Endpoint, turns: list[ChatCompletionMessageParam], sampling: Sampling
+    ) -> AsyncIterator[ChatCompletionChunk]:
+        """Stream the answer of one server.
+
+        :raises EOFError: the stream ended before the answer did.
+        """
+        finished = False
+        with endpoint.request():
+            stream = await self._open(endpoint, turns, sampling)
+            async with stream:
+                async for chunk in stream:
+                    finished |= any(choice.finish_reason for choice in chunk.choices or ())
+                    yield chunk
+        if not finished:
+            raise EOFError
 
     async def _open(
-        self, turns: list[ChatCompletionMessageParam], sampling: Sampling
+        self, endpoint: Endpoint, turns: list[ChatCompletionMessageParam], sampling: Sampling
     ) -> openai.AsyncStream[ChatCompletionChunk]:
         """Send the request; if the server rejects log probabilities, send it again without.
 
@@ -134,9 +216,9 @@ class OpenAIGenerator(Generator):
         while True:
             wanted = self._logprobs
             if sampling.logprobs is not None and not wanted:
-                raise invalid("logprobs", f"the model server {self._where} has none; unset it")
+                raise invalid("logprobs", f"the model server {endpoint.where} has none; unset it")
             try:
-                return await self._client.chat.completions.create(
+                return await endpoint.client.chat.completions.create(
                     model=self.name,
                     messages=turns,
                     max_tokens=sampling.max_tokens,
@@ -153,25 +235,75 @@ class OpenAIGenerator(Generator):
                     stream=True,
                     stream_options={"include_usage": True},
                     response_format=response_format(sampling.constraint) or openai.omit,
-                    extra_body=extra_body(sampling.constraint),
+                    extra_body=extra_body(sampling.constraint, llama_cpp=endpoint.llama_cpp),
                 )
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if not wanted or "logprob" not in str(error):
                     raise
                 self._logprobs = False
 
-    async def _context_lengths(self) -> AsyncIterator[int]:
-        """Yield the model's context length if the server reports it (vLLM: max_model_len)."""
-        try:
-            listing = await self._client.models.list()
-        except openai.NotFoundError:
-            return
-        except Exception as error:
-            raise translate(error, self._where) from None
-        for entry in listing.data:
-            length = (entry.model_extra or {}).get("max_model_len")
-            if entry.id == self.name and isinstance(length, int):
-                yield length
+    def _learn(self, listing: ServedModels) -> None:
+        """Take over the context length that a server reports: of several, the shortest."""
+        if listing.context_tokens is not None:
+            self._reported = min(self._reported, listing.context_tokens)
+            self.context_tokens = int(self._reported)
+
+
+def survey(name: str) -> dict[str, ServedModels | ExpertRAGError]:
+    """Ask each server of a name what it serves, by host and port; errors are values.
+
+    :raises InvalidArgument: if the name is not of the form of :meth:`OpenAIGenerator.connect`.
+    """
+    urls, model = parse(name)
+
+    async def ask() -> dict[str, ServedModels | ExpertRAGError]:
+        timeout = openai.Timeout(PROBE_TIMEOUT_S)
+        all_of_them = [Endpoint(url, _client(url, timeout)) for url in urls]
+        endpoints = Endpoints(model, all_of_them, lambda: None)
+        found = await endpoints.listings(PROBE_TIMEOUT_S)
+        await endpoints.close()
+        return {endpoint.where: said for endpoint, said in found.items()}
+
+    return asyncio.run(ask())
+
+
+def _client(url: str, timeout: openai.Timeout) -> openai.AsyncOpenAI:
+    """Return a client that does not retry: the caller has the deadline, so the caller retries."""
+    key = os.environ.get(API_KEY) or "none"
+    return openai.AsyncOpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=0)
+
+
+def parse(name: str) -> tuple[list[str], str]:
+    """Return the URLs and the model of ``URL[,URL...]#MODEL``.
+
+    :raises InvalidArgument: the name is not of that form, or names a server twice.
+    """
+    joined, _, model = name.partition("#")
+    urls = [url.strip() for url in joined.split(",")]
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc or not model:
+            raise InvalidArgument(
+                "the model's name must be openai:URL#MODEL, or openai:URL,URL#MODEL for several "
+                "servers of the same model, for example openai:http://127.0.0.1:8000/v1#my-model"
+            )
+    if len(set(map(place_of, urls))) < len(urls):
+        raise InvalidArgument("the model's name has the same server twice; name each once")
+    return urls, model
+
+
+def _has_token(chunk: ChatCompletionChunk) -> bool:
+    """Whether a chunk is part of the answer; the first one may hold the role alone."""
+    return any(
+        choice.delta.content or choice.logprobs or choice.finish_reason
+        for choice in chunk.choices or ()
+    )
+
+
+def _estimate(text: str) -> int:
+    data = text.encode("utf-8", "replace")
+    single = sum(1 for _ in _SINGLE.finditer(data))
+    return single + -(-(len(data) - single) // _BYTES_PER_TOKEN)
 
 
 def _turn(message: Message) -> ChatCompletionMessageParam:

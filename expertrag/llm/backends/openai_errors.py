@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
+from email.utils import mktime_tz, parsedate_tz
 
 import openai
 
@@ -21,6 +24,8 @@ from expertrag.llm.load.loading import first_line
 
 API_KEY = "EXPERTRAG_OPENAI_API_KEY"
 
+_TRANSIENT = (429, 502, 503, 504)
+
 
 def translate(error: Exception, where: str) -> ExpertRAGError:
     """Turn an error of the ``openai`` package, from the server ``where``, into ours.
@@ -29,21 +34,53 @@ def translate(error: Exception, where: str) -> ExpertRAGError:
     """
     if isinstance(error, ExpertRAGError):
         return error
-    # While a stream runs, errors come from the HTTP package. It depends on openai's version (httpx
-    # or httpx2), but the class names are the same in both.
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    if isinstance(error, openai.APITimeoutError) or "TimeoutException" in kinds:
+    if isinstance(error, EOFError):
+        return ServerError(
+            f"the model server {where} ended its answer midway; ask again",
+            reason="MODEL_SERVER_INVALID",
+        )
+    kinds = _kinds(error)
+    if _is_timeout(error) and "ConnectTimeout" not in kinds:
         return DeadlineExceeded(f"the model server {where} did not answer in time")
     if isinstance(error, openai.APIStatusError):
         return _of_status(error, where)
-    if isinstance(error, openai.APIConnectionError):
+    if kinds & {"ConnectError", "ConnectTimeout"}:
         return Unavailable(f"no model server at {where}; start it or correct the model's URL")
-    if "TransportError" in kinds:
+    if isinstance(error, openai.APIConnectionError) or "TransportError" in kinds:
         return Unavailable(f"the model server {where} closed the connection; ask again")
     return ServerError(
         f"the model server {where} sent an invalid answer ({first_line(error)})",
         reason="MODEL_SERVER_INVALID",
     )
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether another server of the same model may answer what failed with this error.
+
+    So it is if the server did not get the request, was lost, or said that it has no capacity; not
+    if it failed at the request or took too long, as another one might, too.
+    """
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code in _TRANSIENT
+    if _is_timeout(error):
+        return "ConnectTimeout" in _kinds(error)
+    lost = isinstance(error, (openai.APIConnectionError, EOFError))
+    return lost or "TransportError" in _kinds(error)
+
+
+def _kinds(error: BaseException) -> set[str]:
+    """Return the names of the classes of an error and of its cause.
+
+    Errors that come while a stream runs, and the causes of others, are those of the HTTP package.
+    It depends on openai's version (httpx or httpx2), but the class names are the same in both.
+    """
+    chain = [error, *([error.__cause__] if error.__cause__ else [])]
+    return {kind.__name__ for one in chain for kind in type(one).__mro__}
+
+
+def _is_timeout(error: Exception) -> bool:
+    named = {kind.__name__ for kind in type(error).__mro__}
+    return isinstance(error, (openai.APITimeoutError, TimeoutError)) or "TimeoutException" in named
 
 
 def _of_status(error: openai.APIStatusError, where: str) -> ExpertRAGError:
@@ -68,7 +105,11 @@ def _of_status(error: openai.APIStatusError, where: str) -> ExpertRAGError:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a Retry-After header, which holds them or a date; None without one."""
+    said = headers.get("retry-after", "")
+    date = parsedate_tz(said)
     try:
-        return max(0.0, float(headers["retry-after"]))
-    except (KeyError, ValueError):  # absent, or a date
+        seconds = mktime_tz(date) - time.time() if date else float(said)
+    except (ValueError, OverflowError):
         return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob
 
-from expertrag.api.errors import ServerError
 from expertrag.api.types import DeltaEvent, FinishReason, Sampling, TokenLogprob, TopLogprob
 from expertrag.llm.backends.background import Running
 from expertrag.llm.base import Session, ShouldStop
@@ -34,7 +33,6 @@ class OpenAISession(Session):
     def __init__(
         self,
         start: Callable[[], Running[ChatCompletionChunk]],
-        where: str,
         prompt_tokens: int,
         sampling: Sampling,
         should_stop: ShouldStop,
@@ -44,7 +42,6 @@ class OpenAISession(Session):
         self.completion_tokens = 0
         self.finish_reason = FinishReason.LENGTH
         self._start = start
-        self._where = where
         self._should_stop = should_stop
         self._filter = StopFilter(sampling.stop)
         self._running: Running[ChatCompletionChunk] | None = None
@@ -98,7 +95,6 @@ class OpenAISession(Session):
         self._should_stop()
         self._running = self._start()
         self.lm_calls = 1
-        finished = False
         for chunk in self._running.items(self._should_stop):
             if chunk.usage is not None:
                 self.prompt_tokens = chunk.usage.prompt_tokens
@@ -107,7 +103,6 @@ class OpenAISession(Session):
                 tokens = (choice.logprobs.content if choice.logprobs else None) or []
                 self._certainties += map(_certainty, tokens)
                 if choice.finish_reason is not None:
-                    finished = True
                     length = choice.finish_reason == "length"
                     self.finish_reason = FinishReason.LENGTH if length else FinishReason.STOP
                 text = choice.delta.content or ""
@@ -115,11 +110,6 @@ class OpenAISession(Session):
                     self.completion_tokens += 1  # an estimate until the server reports it
                 if text or tokens:
                     yield _Piece(text, self._token_logprobs(text, tokens))
-        if not finished:
-            raise ServerError(
-                f"the model server {self._where} ended its answer midway; ask again",
-                reason="MODEL_SERVER_INVALID",
-            )
 
     def _token_logprobs(
         self, text: str, tokens: Sequence[ChatCompletionTokenLogprob]
