@@ -12,6 +12,7 @@ from expertrag_index.chunk import Chunker
 from expertrag_index.current import read_current
 from expertrag_index.debris import recover
 from expertrag_index.durable import store_errors
+from expertrag_index.embed_pool import EmbedPool, EmbedThread
 from expertrag_index.errors import EmbedderMismatchError, IndexStoreError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
@@ -53,12 +54,15 @@ class IndexWriter:
         progress: Progress,
         settings: WriterSettings,
         reuse: OpenParts,
+        pool: EmbedPool | None,
     ) -> None:
         self._layout = layout
         self._reuse = reuse
         self._lock = lock
         self._connection = connection
         self._embedder = embedder
+        self._thread = EmbedThread()
+        self._pool = pool or self._thread
         budget = settings.chunk_tokens or embedder.max_tokens
         self._chunker = Chunker(budget, embedder.count_tokens)
         self._calibrate = calibrate
@@ -77,11 +81,13 @@ class IndexWriter:
         settings: WriterSettings | None = None,
         migrating: bool = False,
         reuse: OpenParts = NONE_OPEN,
+        pool: EmbedPool | None = None,
     ) -> IndexWriter:
         """Open the store at ``path`` for writing; create it if there is none.
 
         :param migrating: the store may be of another embedder; call ``migrate`` first.
         :param reuse: ``Index.open_parts`` of this process, which are not read again.
+        :param pool: embeds instead of a thread of this process; the caller closes it.
         :raises StoreLockedError: another process is writing, after ``settings.lock_wait_s``.
         :raises EmbedderMismatchError: the store was built with another embedder.
         :raises StoreCorruptError: the store is damaged; repair it first.
@@ -103,6 +109,7 @@ class IndexWriter:
                     progress or silent,
                     settings,
                     reuse,
+                    pool,
                 )
                 if not migrating:
                     writer._published()
@@ -119,6 +126,7 @@ class IndexWriter:
 
     def close(self) -> None:
         """Close the database and release the lock."""
+        self._thread.close()
         self._connection.close()
         self._lock.release()
 
@@ -257,6 +265,7 @@ class IndexWriter:
             PostingRuns(self._layout),
             (previous.generation if previous else 0) + 1,
             self._embedder,
+            self._pool,
             self._chunker,
             self._settings,
             self._progress,

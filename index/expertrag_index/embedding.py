@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from itertools import groupby
 
-from expertrag_index.errors import IndexStoreError
-from expertrag_index.rows import content_digest, pack_vectors, row_digest
+from expertrag_index.embed_pool import EmbedPool, Packed
+from expertrag_index.rows import content_digest, row_digest
 from expertrag_index.types import Chunk, DocumentEmbedder
 
 _LOOKED_UP = 500  # vectors in one query; SQLite allows 999 parameters, or more
@@ -38,44 +38,43 @@ class VectorBatch:
     """Contents that are embedded together; their vectors as stored, None where not finite."""
 
     contents: Sequence[Content]
-    vectors: Future[list[bytes | None]]
+    vectors: Future[Packed]
 
 
 class VectorWriter:
-    """Embeds texts that have no vector yet, in a thread, while the caller prepares others."""
+    """Has a pool embed texts that have no vector yet, while the caller prepares others."""
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         embedder: DocumentEmbedder,
+        pool: EmbedPool,
         batch: int,
         done: Callable[[Sequence[Content]], None],
     ) -> None:
         """Embed ``batch`` texts in one call; ``done`` is told of those that have vectors."""
         self._connection = connection
         self._embedder = embedder
+        self._pool = pool
         self._batch = batch
         self._done = done
-        self._thread = ThreadPoolExecutor(1, "embed")
         self._made: dict[bytes, bytes] = {}  # not yet in the database
         self._begun: set[bytes] = set()  # not yet collected
         self._failed: set[bytes] = set()
         self.embedded = 0
 
-    def begin(self, contents: Iterable[Content], *, last: bool = False) -> list[VectorBatch]:
-        """Begin to embed the contents that have no vector; the caller collects them in order.
-
-        :param last: nothing else is to be done meanwhile; a single batch is then embedded at once.
-        """
+    def begin(self, contents: Iterable[Content]) -> list[VectorBatch]:
+        """Begin to embed the contents that have no vector; the caller collects them in order."""
         distinct = {content.hash: content for content in contents}
         known = self._known(distinct)
         self._done([distinct[key] for key in known])
         new = [item for key, item in distinct.items() if key not in known]
         self._begun.update(item.hash for item in new)
-        return [
-            VectorBatch(texts, self._thread.submit(self._embed, texts))
-            for texts in self._batches(new)
-        ]
+        return [VectorBatch(items, self._submit(items)) for items in self._batches(new)]
+
+    def _submit(self, items: Sequence[Content]) -> Future[Packed]:
+        texts = [item.text for item in items]
+        return self._pool.submit(self._embedder, texts, items[0].expert)
 
     def collect(self, batch: VectorBatch) -> None:
         """Wait for a batch; its vectors are stored by the next ``store``.
@@ -110,9 +109,11 @@ class VectorWriter:
         self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
         self._made.clear()
 
-    def close(self, begun: Iterable[VectorBatch] = ()) -> None:
-        """End the thread. Of the batches that have begun, those that are made can be stored."""
-        self._thread.shutdown(cancel_futures=True)
+    def give_up(self, begun: Sequence[VectorBatch]) -> None:
+        """End the batches that have begun; the vectors of those that are made can be stored."""
+        for batch in begun:
+            batch.vectors.cancel()
+        wait([batch.vectors for batch in begun])
         for batch in begun:
             if not batch.vectors.cancelled() and batch.vectors.exception() is None:
                 self._keep(batch)
@@ -137,13 +138,3 @@ class VectorWriter:
             items = list(group)
             for start in range(0, len(items), self._batch):
                 yield items[start : start + self._batch]
-
-    def _embed(self, batch: Sequence[Content]) -> list[bytes | None]:
-        vectors = self._embedder.encode_documents([item.text for item in batch], batch[0].expert)
-        expected = (len(batch), self._embedder.dimension)
-        if vectors.shape != expected:
-            raise IndexStoreError(
-                f"embedder {self._embedder.name} returned vectors of shape {vectors.shape} "
-                f"instead of {expected}: use another embedder"
-            )
-        return pack_vectors(vectors)

@@ -20,6 +20,7 @@ from expertrag_index.assignment import Assignment
 from expertrag_index.chunk import Chunker
 from expertrag_index.debris import purge
 from expertrag_index.document_rows import ChunkedDocument, insert_documents
+from expertrag_index.embed_pool import EmbedPool
 from expertrag_index.embedding import Content, VectorBatch, VectorWriter, content_of
 from expertrag_index.manifest import GENERAL, EmbedderEntry
 from expertrag_index.metadata import LABEL, scalars_of
@@ -31,9 +32,6 @@ from expertrag_index.settings import WriterSettings
 from expertrag_index.spool import Spool
 from expertrag_index.transaction import transaction
 from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
-
-_BEGUN = 2
-"""Batches of documents that are being embedded, or wait for it while the next are chunked."""
 
 _READ_AHEAD_BYTES = 1 << 22
 """Text that is read before any is embedded: of short runs, the time left is then known."""
@@ -52,6 +50,7 @@ class Stage:
         postings: PostingRuns,
         generation: int,
         embedder: DocumentEmbedder,
+        pool: EmbedPool,
         chunker: Chunker,
         settings: WriterSettings,
         progress: Progress,
@@ -74,7 +73,10 @@ class Stage:
         self._reading = True
         self._spool = Spool(connection)
         self._chunker = chunker
-        self._vectors = VectorWriter(connection, embedder, settings.embed_batch, self._embedded)
+        self._vectors = VectorWriter(
+            connection, embedder, pool, settings.embed_batch, self._embedded
+        )
+        self._ahead = pool.ahead
         self._batch = settings.embed_batch
         self._commit_chunks = settings.commit_chunks
         self._progress = progress
@@ -120,17 +122,16 @@ class Stage:
         """
         try:
             yield
-            self._send(last=True)
+            self._send()
             while self._sent:
                 self._receive()
             self._store()
         except BaseException:
             self.postings.close()
-            self._vectors.close(batch for _, batches in self._sent for batch in batches)
+            self._vectors.give_up([batch for _, batches in self._sent for batch in batches])
             with suppress(sqlite3.Error), transaction(self._connection):
                 self._vectors.store()
             raise
-        self._vectors.close()
 
     def vanished(
         self, failures: Sequence[LoadFailure], sources: Collection[str] | None = None
@@ -265,7 +266,7 @@ class Stage:
     def _stage_some(self) -> None:
         """Stage spooled documents while this does not wait long for the embedder."""
         while self._spool:
-            if len(self._sent) == _BEGUN:
+            if len(self._sent) == self._ahead:
                 vectors = [batch.vectors for batch in self._sent[0][1]]
                 if wait(vectors, _PATIENCE_S).not_done:
                     return
@@ -307,13 +308,12 @@ class Stage:
         row = self._connection.execute(query, (identifier, NEVER, self.generation)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def _send(self, *, last: bool = False) -> None:
+    def _send(self) -> None:
         """Begin to embed the pending documents; wait for earlier ones if there are many."""
-        while len(self._sent) >= _BEGUN:
+        while len(self._sent) >= self._ahead:
             self._receive()
         contents = (content for each in self._pending for content in each.contents)
-        last = last and not self._sent
-        self._sent.append((self._pending, self._vectors.begin(contents, last=last)))
+        self._sent.append((self._pending, self._vectors.begin(contents)))
         self._pending, self._pending_chunks = [], 0
 
     def _receive(self) -> None:
