@@ -71,7 +71,21 @@ docs-check: $(STAMP) ## the generated docs are current, and mark the figures who
 	@$(BIN)/python benchmarks/doc_figures.py --check
 
 unit: $(STAMP) $(CLIENTS_STAMP) $(DEPLOY_STAMP) ## tests only
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 tests
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 -m "not ray" tests
+
+.PHONY: test-ray bench-ray
+
+$(VENV)/.ray: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
+	@touch $@
+
+test-ray: $(VENV)/.ray ## builds on Ray: the same store, killed workers, signals, clusters
+	@$(BIN)/expertrag models pull all-minilm-l6-v2
+	@$(BIN)/python -m pytest -q -m ray tests/index/test_ray_pool.py tests/cli/test_ray_build.py
+
+bench-ray: $(VENV)/.ray ## builds by 1 and 2 workers on Ray beside a local one; ARGS="--documents SHARE --json FILE"
+	@$(BIN)/expertrag models pull all-minilm-l6-v2
+	@$(BIN)/python benchmarks/bench_ray.py $(ARGS)
 
 .PHONY: console-test
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from expertrag import models
 from expertrag.config import AUTO_EMBEDDER, ModelConfig
 from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.threads import one_core
 from expertrag_index.errors import StoreCorruptError, StoreNotFoundError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
@@ -32,6 +33,12 @@ def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformer
             base = models.resolve(base_of(folder).name)
             return load_embedder(base, name=name, device=model.device, experts=folder)
         return load_embedder(source, name=name, device=model.device)
+
+
+def open_worker_embedder(model: ModelConfig) -> SentenceTransformerEmbedder:
+    """Load the embedder that ``model`` names in a worker of a build, which has one core."""
+    one_core()
+    return open_embedder(model, None)
 
 
 def embedder_name(model: ModelConfig, store: Path | None) -> str:

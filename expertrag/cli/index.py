@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.api.errors import NotFound
+from expertrag.cli.build_engine import IN_PROCESS, BuildEngine, embed_pool, engine_flags
 from expertrag.cli.exits import ExitCode
 from expertrag.cli.options import (
     configured,
@@ -40,6 +41,7 @@ from expertrag.config import Config
 if TYPE_CHECKING:
     from expertrag.api.types import IndexStats
     from expertrag_index.build import IndexWriter
+    from expertrag_index.embed_pool import EmbedPool
     from expertrag_index.types import Group, LoadFailure
     from expertrag_retriever.rerank.estimate import RerankEstimate
 
@@ -66,9 +68,17 @@ def index() -> None:
     help="Folder of the store; created if missing.",
 )
 @file_limits
+@engine_flags
 @configured("model.embedder", "model.reranker", "model.device")
 @json_flag
-def build(docs: tuple[Path, ...], out: Path, limits: Limits, config: Config, as_json: bool) -> None:
+def build(
+    docs: tuple[Path, ...],
+    out: Path,
+    limits: Limits,
+    engine: BuildEngine,
+    config: Config,
+    as_json: bool,
+) -> None:
     """Build a store of exactly the documents in DOCS.
 
     DOCS are files, folders and BEIR folders.
@@ -76,7 +86,7 @@ def build(docs: tuple[Path, ...], out: Path, limits: Limits, config: Config, as_
     Run it again after a change or a crash: only new and changed text is embedded. Documents that
     are gone are removed, unless they could not be read this time.
     """
-    _update(docs, out, limits, config, as_json, whole=True)
+    _update(docs, out, limits, config, as_json, whole=True, engine=engine)
 
 
 @index.command()
@@ -260,6 +270,7 @@ def _update(
     as_json: bool,
     *,
     whole: bool,
+    engine: BuildEngine = IN_PROCESS,
 ) -> None:
     """Write the documents in ``docs``; a ``whole`` store then holds nothing else."""
     from expertrag_index.language import LanguageShare
@@ -279,7 +290,8 @@ def _update(
     with (
         resumable(store),
         progress(in_bytes=("embed",)) as report,
-        _writer(store, config, report) as writer,
+        embed_pool(engine, config.model, store, report) as pool,
+        _writer(store, config, report, pool=pool) as writer,
     ):
         write = writer.build if whole else writer.add
         done = write(itertools.chain((first,), documents), failures)
@@ -321,8 +333,9 @@ def _writer(
     report: Callable[[str, int, int | None], None],
     *,
     migrating: bool = False,
+    pool: EmbedPool | None = None,
 ) -> IndexWriter:
-    return opener(store, config, report, migrating=migrating)()
+    return opener(store, config, report, migrating=migrating)(pool=pool)
 
 
 def opener(
@@ -332,7 +345,7 @@ def opener(
     lock_wait_s: float | None = None,
     *,
     migrating: bool = False,
-) -> Callable[[], IndexWriter]:
+) -> Callable[..., IndexWriter]:
     """Load the embedder, and return what opens the store for writing, as often as needed.
 
     :param lock_wait_s: seconds to wait for another writer; None for ``LOCK_WAIT_S``.

@@ -26,6 +26,7 @@ TRANSLATIONS: dict[type[Exception], tuple[type[ExpertRAGError], str]] = {
     index_errors.SearchError: (InvalidArgument, "INVALID_SEARCH"),
     index_errors.PatternError: (InvalidArgument, "INVALID_PATTERN"),
     index_errors.DocumentError: (InvalidArgument, "INVALID_DOCUMENT"),
+    index_errors.WorkerError: (Unavailable, "WORKER_FAILED"),
     index_errors.StorageFullError: (Unavailable, "STORAGE_FULL"),
     retriever_errors.DeviceError: (InvalidArgument, "DEVICE_UNUSABLE"),
     retriever_errors.GateError: (InvalidArgument, "GATE_UNUSABLE"),

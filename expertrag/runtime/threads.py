@@ -13,13 +13,23 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from expertrag_retriever.cores import available_cores
+from expertrag_retriever.cores import available_cores, use_cores
 
 
 def share_cores() -> None:
     """Set defaults, unless the user has set them. No effect once torch or faiss is loaded."""
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // 2)))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def one_core() -> None:
+    """Let this process use one core, before torch is loaded: a worker among others."""
+    for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS"):  # torch's, tokenizers'
+        os.environ[name] = "1"
+    use_cores(1)
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @contextmanager

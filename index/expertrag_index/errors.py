@@ -12,6 +12,7 @@
     ├── DocumentError           a document cannot be stored
     ├── SourceListError         a list of sources is invalid
     ├── TooManyRemovalsError    most of a store would be deleted, and nobody has confirmed it
+    ├── WorkerError             workers of a build cannot start, fail, or are lost
     └── StorageFullError        no space left while writing; nothing was published
 
 Every message is one line and says what to do.
@@ -64,6 +65,10 @@ class SourceListError(IndexStoreError):
 
 class TooManyRemovalsError(IndexStoreError):
     """A run would delete most of a store, and nobody has confirmed it."""
+
+
+class WorkerError(IndexStoreError):
+    """Workers of a build cannot start, fail or are lost; what they have embedded is kept."""
 
 
 class StorageFullError(IndexStoreError):
