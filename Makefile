@@ -83,7 +83,7 @@ test-ray: $(VENV)/.ray ## builds on Ray: the same store, killed workers, signals
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/python -m pytest -q -m ray tests/index/test_ray_pool.py tests/cli/test_ray_build.py
 
-bench-ray: $(VENV)/.ray ## builds by 1 and 2 workers on Ray beside a local one; ARGS="--documents SHARE --json FILE"
+bench-ray: $(VENV)/.ray ## builds by 1 and 2 workers on Ray beside a local one; ARGS="--every N --json FILE"
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/python benchmarks/bench_ray.py $(ARGS)
 

@@ -110,6 +110,7 @@ TABLES = (
     Table("scale", "ours", "scale", scale_tables.ours),
     Table("scale", "engines", "scale", scale_tables.engines),
     Table("scale", "lexical", "lexical_engines", scale_tables.lexical),
+    Table("scale", "ray", "ray", scale_tables.ray),
     Table("search", "chunks", "search", training_tables.chunks),
     Table("search", "documents", "evaluation", training_tables.documents, ("retrieval",)),
 )

@@ -117,6 +117,25 @@ def lexical(results: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def ray(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each build of ``bench_ray.py``, and what the writer does besides."""
+    columns = "embedded by | start of workers, s | build, s | chunks/s | CPU s"
+    yield from head(f"{columns} | most memory of the writer, MB | rows as those of a local build")
+    for row in results["builds"]:
+        workers = row["workers"]
+        who = f"{workers} worker{'s' * (workers > 1)} on Ray" if workers else "the process itself"
+        yield (
+            f"| {who} | {row['start_s']:.1f} | {row['seconds']:.1f} | {row['chunks_per_s']:.1f} "
+            f"| {row['cpu_s']:.1f} | {row['peak_mb']:,.0f} | {'yes' if row['same'] else 'no'} |"
+        )
+    parts = results["parts"]
+    yield ""
+    yield (
+        f"{parts['documents']:,} documents in {parts['chunks']:,} chunks; to read them takes "
+        f"{parts['read_s']:.2f} s, and to chunk them {parts['chunk_s']:.2f} s of a core."
+    )
+
+
 def _row(size: str, title: str, figures: Mapping[str, Any]) -> str:
     cells = [_cell(figures, form, paths) for _, form, *paths in _COLUMNS]
     for step, columns in (("build", range(6)), ("search", range(2, 6))):
