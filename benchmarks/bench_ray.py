@@ -115,7 +115,7 @@ def built(store: Path, documents: list[Document], workers: int) -> dict[str, flo
         began, cpu = time.perf_counter(), cpu_s()
         report = writer.build(documents)
         ended = time.perf_counter()
-        used = cpu_s() - cpu
+        used, worker_mb = cpu_s() - cpu, most_worker_mb()
     start_s = starts[1] - began if workers != LOCAL else 0.0
     seconds = ended - began - start_s
     return {
@@ -125,6 +125,7 @@ def built(store: Path, documents: list[Document], workers: int) -> dict[str, flo
         "cpu_s": used,
         "chunks_per_s": report.chunks / seconds,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "worker_mb": worker_mb,
     }
 
 
@@ -132,6 +133,17 @@ def cpu_s() -> float:
     """CPU seconds of this process and of all below it that run."""
     own = time.process_time()
     return own + sum(_cpu_s(pid) for pid in _below("self"))
+
+
+def most_worker_mb() -> float:
+    """Most memory of a worker below this process; 0 without one."""
+    found = [0.0]
+    for pid in _below("self"):
+        with suppress(OSError):
+            if "EmbedWorker" in Path(f"/proc/{pid}/cmdline").read_text():
+                status = Path(f"/proc/{pid}/status").read_text()
+                found.append(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
+    return max(found)
 
 
 def _below(pid: str) -> Iterator[str]:

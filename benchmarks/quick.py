@@ -86,6 +86,7 @@ def benchmarks(data: Path, store: str, scratch: Path) -> Mapping[str, list[str]]
         ],
         "bench-store": ["bench_store", "--chunks", "2000", "--rounds", "1", "--queries", "5"],
         "bench-lexical": ["lexical_engines", "--sizes", "2000"],
+        "bench-ray": ["bench_ray", "--every", "40", "--workers", "1"],
         "bench-scale": [
             "bench_scale", "--sizes", "1000", "--seconds", "1", "--work", str(scratch / "work"),
         ],

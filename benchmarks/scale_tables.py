@@ -120,13 +120,16 @@ def lexical(results: Mapping[str, Any]) -> Iterator[str]:
 def ray(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each build of ``bench_ray.py``, and what the writer does besides."""
     columns = "embedded by | start of workers, s | build, s | chunks/s | CPU s"
-    yield from head(f"{columns} | most memory of the writer, MB | rows as those of a local build")
+    yield from head(
+        f"{columns} | most memory of the writer / of a worker, MB | rows as those of a local build"
+    )
     for row in results["builds"]:
         workers = row["workers"]
         who = f"{workers} worker{'s' * (workers > 1)} on Ray" if workers else "the process itself"
         yield (
             f"| {who} | {row['start_s']:.1f} | {row['seconds']:.1f} | {row['chunks_per_s']:.1f} "
-            f"| {row['cpu_s']:.1f} | {row['peak_mb']:,.0f} | {'yes' if row['same'] else 'no'} |"
+            f"| {row['cpu_s']:.1f} | {row['peak_mb']:,.0f} / {row['worker_mb']:,.0f} "
+            f"| {'yes' if row['same'] else 'no'} |"
         )
     parts = results["parts"]
     yield ""

@@ -93,7 +93,9 @@ def embed_pool(
     from expertrag.answer.embedders import embedder_name, open_worker_embedder
     from expertrag_index.ray_pool import RayPool
 
-    named = replace(model, embedder=embedder_name(model, store))
+    # Ray shows a worker its own GPU alone, whatever its number is
+    device = model.device.partition(":")[0]
+    named = replace(model, embedder=embedder_name(model, store), device=device)
     pool = RayPool(
         functools.partial(open_worker_embedder, named),
         workers=engine.workers,

@@ -64,12 +64,12 @@ class RayCluster:
         if self._address is None:
             options = self._local(gpus)
         handler = signal.getsignal(signal.SIGTERM)
+        self._joined = True  # or half of it, when an error or Ctrl-C ends it
         try:
             ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             where = f"at {self._address}" if self._address else "on this machine"
             raise WorkerError(f"Ray cannot be used {where}: {_line(error)}") from error
-        self._joined = True
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray has set its own
         return ray

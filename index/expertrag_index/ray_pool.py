@@ -97,7 +97,8 @@ class RayPool:
         """End the workers, and the cluster if it was started for them."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
-            self._cluster.end(self._actors)
+        self._cluster.end(self._actors)
+        if self._threads is not None:
             self._threads.shutdown()
             self._threads = None
         self._actors.clear()

@@ -91,9 +91,8 @@ def test_a_signal_ends_the_workers(
     records: Path, tmp_path: Path, spawn: Run, number: signal.Signals
 ) -> None:
     before, store = folders(), tmp_path / "store"
-    process = subprocess.Popen(
-        build(records, store, "--engine", "ray"), stderr=subprocess.PIPE, text=True
-    )
+    command = build(records, store, "--engine", "ray")
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stderr is not None
     with process.stderr:
         for line in process.stderr:
@@ -102,7 +101,10 @@ def test_a_signal_ends_the_workers(
         time.sleep(2)
         (folder,) = folders() - before
         assert running(folder)
-        process.send_signal(number)
+        if number == signal.SIGINT:  # as a terminal sends it
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
         rest = process.stderr.read()
         assert process.wait(60) == 130, rest
     assert "the same command goes on from there" in rest

@@ -48,7 +48,7 @@ class NotedEmbedder(HashingEmbedder):
         if any("fatal" in text for text in texts):
             os.kill(os.getpid(), signal.SIGKILL)
         if any("unreadable" in text for text in texts):
-            raise RuntimeError("no kernel image")
+            raise RuntimeError(f"no kernel image for {texts}")  # as libraries quote their input
         return super().encode_documents(texts)
 
 
