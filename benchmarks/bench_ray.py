@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import resource
 import sqlite3
 import subprocess
@@ -60,8 +61,9 @@ def main() -> None:
     if given.store:
         print(json.dumps(built(given.store, read(given.documents, given.every), given.workers[0])))
         return
-    body: dict[str, Any] = {"parts": parts(given.documents, given.every), "builds": []}
-    print(body["parts"], flush=True)
+    alone, load = parts(given.documents, given.every), os.getloadavg()[1]
+    body: dict[str, Any] = {"parts": alone, "load": load, "builds": []}
+    print(alone, load, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         expected = None
         for workers in (LOCAL, *given.workers):
@@ -100,11 +102,11 @@ def parts(folder: Path, every: int) -> dict[str, float]:
 def built(store: Path, documents: list[Document], workers: int) -> dict[str, float]:
     """Build a store, and return what it took."""
     embedder = open_embedder(MODEL, None)
-    starts = [0.0, 0.0]
+    started: list[tuple[float, float]] = []
 
     def progress(stage: str, done: int, total: int | None) -> None:
-        if stage == "start workers":
-            starts[done == total] = time.perf_counter()
+        if stage == "start workers" and done == total:
+            started.append((time.perf_counter(), cpu_s()))
 
     with ExitStack() as stack:
         pool: EmbedPool | None = None
@@ -112,18 +114,18 @@ def built(store: Path, documents: list[Document], workers: int) -> dict[str, flo
             loader = functools.partial(open_worker_embedder, MODEL)
             pool = stack.enter_context(RayPool(loader, workers=workers, progress=progress))
         writer = stack.enter_context(IndexWriter.open(store, embedder, pool=pool))
-        began, cpu = time.perf_counter(), cpu_s()
+        began = time.perf_counter(), cpu_s()
         report = writer.build(documents)
-        ended = time.perf_counter()
-        used, worker_mb = cpu_s() - cpu, most_worker_mb()
-    start_s = starts[1] - began if workers != LOCAL else 0.0
-    seconds = ended - began - start_s
+        ended = time.perf_counter(), cpu_s()
+        worker_mb = most_worker_mb()
+    ready = started[0] if started else began
     return {
         "workers": workers,
-        "start_s": start_s,
-        "seconds": seconds,
-        "cpu_s": used,
-        "chunks_per_s": report.chunks / seconds,
+        "start_s": ready[0] - began[0],
+        "start_cpu_s": ready[1] - began[1],
+        "seconds": ended[0] - ready[0],
+        "cpu_s": ended[1] - ready[1],
+        "chunks_per_s": report.chunks / (ended[0] - ready[0]),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "worker_mb": worker_mb,
     }

@@ -119,23 +119,25 @@ def lexical(results: Mapping[str, Any]) -> Iterator[str]:
 
 def ray(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each build of ``bench_ray.py``, and what the writer does besides."""
-    columns = "embedded by | start of workers, s | build, s | chunks/s | CPU s"
-    yield from head(
-        f"{columns} | most memory of the writer / of a worker, MB | rows as those of a local build"
-    )
+    columns = "embedded by | start: s / CPU s | build: s / CPU s | chunks/s"
+    more = "most memory of the writer / of a worker, MB | rows as those of a local build"
+    yield from head(f"{columns} | {more}")
     for row in results["builds"]:
         workers = row["workers"]
         who = f"{workers} worker{'s' * (workers > 1)} on Ray" if workers else "the process itself"
         yield (
-            f"| {who} | {row['start_s']:.1f} | {row['seconds']:.1f} | {row['chunks_per_s']:.1f} "
-            f"| {row['cpu_s']:.1f} | {row['peak_mb']:,.0f} / {row['worker_mb']:,.0f} "
+            f"| {who} | {row['start_s']:.1f} / {row['start_cpu_s']:.1f} "
+            f"| {row['seconds']:.1f} / {row['cpu_s']:.1f} | {row['chunks_per_s']:.1f} "
+            f"| {row['peak_mb']:,.0f} / {row['worker_mb']:,.0f} "
             f"| {'yes' if row['same'] else 'no'} |"
         )
     parts = results["parts"]
     yield ""
     yield (
-        f"{parts['documents']:,} documents in {parts['chunks']:,} chunks; to read them takes "
-        f"{parts['read_s']:.2f} s, and to chunk them {parts['chunk_s']:.2f} s of a core."
+        f"{parts['documents']:,} documents in {parts['chunks']:,} chunks, which take "
+        f"{parts['chunk_s']:.2f} s of a core to cut, "
+        f"{1000 * parts['chunk_s'] / parts['chunks']:.2f} ms a chunk. When the builds began, "
+        f"{results['load']:.0f} other processes were running or waiting for the cores."
     )
 
 
