@@ -85,8 +85,8 @@ class RayCluster:
         count = most if workers is None else workers
         if not 1 <= count <= most:
             raise WorkerError(
-                f"{count} workers of one {kind} each are asked for, and there are {most} {kind}s: "
-                f"use --workers {max(1, most)}, or a cluster that has more"
+                f"{count} workers of one {kind} each are asked for, and the cluster has {most}: "
+                f"use --workers {max(1, most)}, or a larger cluster"
             )
         return count, {"num_gpus": 1, "num_cpus": 0} if kind == "GPU" else {"num_cpus": 1}
 

@@ -76,7 +76,7 @@ class Stage:
         self._vectors = VectorWriter(
             connection, embedder, pool, settings.embed_batch, self._embedded
         )
-        self._ahead = pool.ahead
+        self._pool = pool
         self._batch = settings.embed_batch
         self._commit_chunks = settings.commit_chunks
         self._progress = progress
@@ -266,7 +266,7 @@ class Stage:
     def _stage_some(self) -> None:
         """Stage spooled documents while this does not wait long for the embedder."""
         while self._spool:
-            if len(self._sent) == self._ahead:
+            if len(self._sent) == self._pool.ahead:
                 vectors = [batch.vectors for batch in self._sent[0][1]]
                 if wait(vectors, _PATIENCE_S).not_done:
                     return
@@ -310,7 +310,7 @@ class Stage:
 
     def _send(self) -> None:
         """Begin to embed the pending documents; wait for earlier ones if there are many."""
-        while len(self._sent) >= self._ahead:
+        while len(self._sent) >= self._pool.ahead:
             self._receive()
         contents = (content for each in self._pending for content in each.contents)
         self._sent.append((self._pending, self._vectors.begin(contents)))
