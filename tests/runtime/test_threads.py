@@ -17,10 +17,19 @@ print(torch.get_num_threads(), os.environ["OMP_NUM_THREADS"])
 """
 
 
-def threads(**environment: str) -> list[int]:
+WORKER = """
+from expertrag.runtime.threads import one_core
+one_core()
+import torch
+from expertrag_retriever.encoder import concurrent_batches
+print(torch.get_num_threads(), concurrent_batches("cpu"))
+"""
+
+
+def threads(code: str = CODE, **environment: str) -> list[int]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
     done = subprocess.run(
-        [sys.executable, "-c", CODE],
+        [sys.executable, "-c", code],
         env={**kept, **environment},
         capture_output=True,
         text=True,
@@ -36,3 +45,7 @@ def test_one_computation_uses_half_of_the_cores() -> None:
 
 def test_user_settings_are_kept() -> None:
     assert threads(OMP_NUM_THREADS="3")[1] == 3
+
+
+def test_a_worker_among_others_uses_one_core() -> None:
+    assert threads(WORKER, OMP_NUM_THREADS="4") == [1, 1]
