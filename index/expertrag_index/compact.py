@@ -15,6 +15,8 @@ from pathlib import Path
 from expertrag_index.current import read_current
 from expertrag_index.debris import drop_unused_vectors, purge, recover
 from expertrag_index.durable import store_errors
+from expertrag_index.engines.address import chosen_engine
+from expertrag_index.engines.connect import recover_engine
 from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import Manifest
@@ -49,6 +51,7 @@ def compact(
         closing(connect_writer(layout.database, create=False)) as connection,
     ):
         previous = read_manifest(layout, recover(layout, connection))
+        recover_engine(connection, previous)
         before = _size(connection, previous)
         manifest = _merge(layout, connection, previous, settings, report)
         report("shrink", 0, 1)
@@ -112,8 +115,17 @@ def _merge(
         drop_unused_vectors(connection)
         write_meta(connection, staged=generation, oldest=previous.generation)
         write_seal(connection, sums)
-    probed = probed_shares(previous.segments)
-    manifest = derive(layout, connection, generation, None, settings, probed=probed)
+    engine = chosen_engine(settings.vectors, previous.engine, connection)
+    manifest = derive(
+        layout,
+        connection,
+        generation,
+        None,
+        settings,
+        engine=engine,
+        refill=engine != previous.engine,
+        probed=probed_shares(previous.segments),
+    )
     publish(layout, replace(manifest, calibration=previous.calibration))
     tidy(layout, connection, generation)
     progress("merge", 1, 1)

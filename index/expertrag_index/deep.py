@@ -66,9 +66,11 @@ def _compare_vectors(
 def _compare_recall(generation: Generation, expert: str) -> list[str]:
     keys = generation.partitions[expert]
     entries = [entry for entry in generation.manifest.segments if entry.expert == expert]
+    if not entries:  # an engine keeps no recall
+        return []
     expected = min(entry.recall for entry in entries)
     with generation.pool.connection() as connection:
-        segments = generation.segments[expert]
+        segments = [generation.segments[entry] for entry in entries]
         found = recall_at_10(StoredVectors(connection), segments, keys, bitmap(generation.live))
     if found >= expected - _LOST:
         return []

@@ -12,6 +12,7 @@
     ├── DocumentError           a document cannot be stored
     ├── SourceListError         a list of sources is invalid
     ├── TooManyRemovalsError    most of a store would be deleted, and nobody has confirmed it
+    ├── EngineError             the engine with the vectors cannot be reached, or refuses
     └── StorageFullError        no space left while writing; nothing was published
 
 Every message is one line and says what to do.
@@ -68,3 +69,7 @@ class TooManyRemovalsError(IndexStoreError):
 
 class StorageFullError(IndexStoreError):
     """No space left while writing; the last published generation is untouched."""
+
+
+class EngineError(IndexStoreError):
+    """The engine with the vectors cannot be reached, or refuses a request."""

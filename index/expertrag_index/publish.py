@@ -24,6 +24,7 @@ from expertrag_index.durable import (
     store_errors,
     write_durably,
 )
+from expertrag_index.engines.connect import send
 from expertrag_index.errors import StorageFullError
 from expertrag_index.labels import has_labels
 from expertrag_index.layout import Layout
@@ -37,6 +38,7 @@ from expertrag_index.live import (
 from expertrag_index.manifest import (
     FORMAT_VERSION,
     LABELLED_FORMAT,
+    EngineEntry,
     Manifest,
     SegmentEntry,
     dumps,
@@ -60,6 +62,8 @@ def derive(
     settings: WriterSettings,
     known: LiveChunks = NO_CHUNKS,
     *,
+    engine: EngineEntry | None = None,
+    refill: bool = False,
     embedder: DocumentEmbedder | None = None,
     probed: Mapping[str, Probed] = NOT_PROBED,
     runs: PostingRuns | None = None,
@@ -68,6 +72,8 @@ def derive(
 
     :param previous: the manifest before; None rebuilds everything from the database.
     :param known: live chunks of an earlier generation.
+    :param engine: where the vectors are to be; None for segments in the folder.
+    :param refill: send the engine all chunks, not only those of this generation.
     :param embedder: encodes what large segments are tuned with.
     :param probed: without one, what their searches probe, by expert.
     :param runs: the postings of new chunks, if they have been sorted.
@@ -77,8 +83,12 @@ def derive(
     encoder, chunker = origin
     new = new_partitions(connection, generation)
     partitions = live_partitions(connection, generation, known)
-    writer = SegmentWriter(layout, connection, settings, encoder.dimension, embedder, probed)
-    segments = _segments(writer, previous, partitions, new)
+    segments: list[SegmentEntry] = []
+    if engine is None:
+        writer = SegmentWriter(layout, connection, settings, encoder.dimension, embedder, probed)
+        segments = _segments(writer, previous, partitions, new)
+    else:
+        send(connection, engine, encoder.dimension, generation, refill=refill)
     words = previous.postings if previous else ()
     live, added = all_keys(partitions), all_keys(new)
     postings = next_postings(layout, connection, settings, words, live, added, runs)
@@ -94,6 +104,7 @@ def derive(
         corpus_hash=f"{corpus.corpus:064x}",
         faiss_version=faiss.__version__,
         segments=tuple(segments),
+        engine=engine,
         postings=postings,
         partitions={expert: len(live) for expert, live in partitions.items()},
         field_counts=corpus.fields,
