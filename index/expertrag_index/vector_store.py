@@ -13,9 +13,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from expertrag_index.selection import Bitmap
 from expertrag_index.types import Filter, FloatArray, KeyArray
 from expertrag_index.vector_rows import HalfArray
+from expertrag_index.vectors import Bitmap
 
 Value = str | int | float
 
@@ -119,8 +119,12 @@ class VectorStore(Protocol):
         """
         ...
 
-    def at(self, generation: int) -> GenerationVectors:
-        """Return the vectors of a generation, for searching."""
+    def at(self, generation: int, sizes: Mapping[str, int]) -> GenerationVectors:
+        """Return the vectors of a generation, for searching.
+
+        :param sizes: number of its chunks by expert.
+        :raises StoreCorruptError: the engine does not hold this generation.
+        """
         ...
 
     def count(self, generation: int) -> dict[str, int]:

@@ -52,7 +52,7 @@ def in_engine(layout: Layout, manifest: Manifest) -> GenerationVectors:
     """
     assert manifest.engine is not None
     store = connected(manifest.engine, manifest.embedder.dimension)
-    return store.at(manifest.generation)
+    return store.at(manifest.generation, manifest.partitions)
 
 
 def send(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -74,15 +75,13 @@ def _batch(rows: Sequence[Sequence[object]]) -> VectorBatch:
         np.array(added, np.int64),
         np.array(removed, np.int64),
         [str(expert) for expert in experts],
-        np.frombuffer(b"".join(map(bytes, blobs)), "<f2").reshape(len(rows), -1),  # type: ignore[arg-type]
+        np.frombuffer(b"".join(map(bytes, blobs)), "<f2").reshape(len(rows), -1),
         fields,
         [each.labels for each in stored],
     )
 
 
-def _fields(
-    metadata: Mapping[str, object], domain: object, source: object
-) -> dict[str, list[Value]]:
+def _fields(metadata: Mapping[str, Any], domain: object, source: object) -> dict[str, list[Value]]:
     """Return what a filter compares; ``domain`` and ``source`` hide metadata of the same names."""
     values = {name: _values(value) for name, value in metadata.items()}
     values["domain"] = [] if domain is None else [str(domain)]
@@ -90,7 +89,7 @@ def _fields(
     return values
 
 
-def _values(value: object) -> list[Value]:
-    listed = value if isinstance(value, list) else [value]
+def _values(value: Any) -> list[Value]:
+    listed: list[Value] = value if isinstance(value, list) else [value]
     # SQLite's JSON has booleans as 0 and 1, and filters compare what SQLite would
-    return [int(item) if isinstance(item, bool) else item for item in listed if item is not None]
+    return [int(item) if isinstance(item, bool) else item for item in listed]
