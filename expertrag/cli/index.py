@@ -22,6 +22,7 @@ from expertrag.cli.options import (
     rerank_option,
     search_mode_option,
     store_argument,
+    vectors_option,
 )
 from expertrag.cli.output import (
     emit_json,
@@ -66,9 +67,17 @@ def index() -> None:
     help="Folder of the store; created if missing.",
 )
 @file_limits
+@vectors_option
 @configured("model.embedder", "model.reranker", "model.device")
 @json_flag
-def build(docs: tuple[Path, ...], out: Path, limits: Limits, config: Config, as_json: bool) -> None:
+def build(
+    docs: tuple[Path, ...],
+    out: Path,
+    limits: Limits,
+    vectors: str | None,
+    config: Config,
+    as_json: bool,
+) -> None:
     """Build a store of exactly the documents in DOCS.
 
     DOCS are files, folders and BEIR folders.
@@ -76,7 +85,7 @@ def build(docs: tuple[Path, ...], out: Path, limits: Limits, config: Config, as_
     Run it again after a change or a crash: only new and changed text is embedded. Documents that
     are gone are removed, unless they could not be read this time.
     """
-    _update(docs, out, limits, config, as_json, whole=True)
+    _update(docs, out, limits, config, as_json, whole=True, vectors=vectors)
 
 
 @index.command()
@@ -173,8 +182,11 @@ def stats(store: Path, as_json: bool) -> None:
     with Index.open(store) as opened:
         found, groups = describe(opened), opened.groups()
         estimate = RerankEstimate.of(opened.manifest.calibration)
-    lines = itertools.chain(_stats_lines(found, groups), _estimate_lines(estimate))
-    about = {**asdict(found), "groups": groups, "rerank": estimate}
+        engine = opened.manifest.engine
+    vectors = "faiss" if engine is None else engine.url
+    where = f"vectors          {vectors}"
+    lines = itertools.chain(_stats_lines(found, groups), [where], _estimate_lines(estimate))
+    about = {**asdict(found), "groups": groups, "vectors": vectors, "rerank": estimate}
     print_found(about, as_json, lines)
 
 
@@ -182,7 +194,8 @@ def _stats_lines(found: IndexStats, groups: Sequence[Group]) -> Iterator[str]:
     yield f"generation       {found.generation} of {found.created_at}"
     yield f"documents        {found.documents:,} in {found.chunks:,} chunks"
     yield f"embedder         {found.embedder} ({found.dimension} dimensions)"
-    yield f"recall@10        {found.recall:.3f} against exact search"
+    if found.recall:
+        yield f"recall@10        {found.recall:.3f} against exact search"
     yield f"size             {size(found.size_bytes)}"
     yield f"domains          {_counts(found.domains)}"
     more = found.metadata_field_count - len(found.metadata_fields)
@@ -260,6 +273,7 @@ def _update(
     as_json: bool,
     *,
     whole: bool,
+    vectors: str | None = None,
 ) -> None:
     """Write the documents in ``docs``; a ``whole`` store then holds nothing else."""
     from expertrag_index.language import LanguageShare
@@ -279,7 +293,7 @@ def _update(
     with (
         resumable(store),
         progress(in_bytes=("embed",)) as report,
-        _writer(store, config, report) as writer,
+        opener(store, config, report, vectors=vectors)() as writer,
     ):
         write = writer.build if whole else writer.add
         done = write(itertools.chain((first,), documents), failures)
@@ -332,10 +346,12 @@ def opener(
     lock_wait_s: float | None = None,
     *,
     migrating: bool = False,
+    vectors: str | None = None,
 ) -> Callable[[], IndexWriter]:
     """Load the embedder, and return what opens the store for writing, as often as needed.
 
     :param lock_wait_s: seconds to wait for another writer; None for ``LOCK_WAIT_S``.
+    :param vectors: where they are to be (see ``WriterSettings``).
     """
     from expertrag.answer.embedders import open_embedder
     from expertrag.answer.rerank import open_reranker
@@ -351,7 +367,9 @@ def opener(
         embedder,
         calibrate=calibrator(embedder, reranker),
         progress=report,
-        settings=WriterSettings(lock_wait_s=wait_s, calibrated=calibrated(reranker)),
+        settings=WriterSettings(
+            vectors=vectors, lock_wait_s=wait_s, calibrated=calibrated(reranker)
+        ),
         migrating=migrating,
     )
 

@@ -92,7 +92,8 @@ class Manifest:
     ``corpus_hash`` covers the ids and hashes of the live documents. ``field_counts`` counts them by
     metadata field and its type. ``engine``: where the vectors are, None if in ``segments``.
     ``partitions`` counts the live chunks by the expert that encoded
-    them. ``recall_at_10`` is that of the vector index against exact search (see ``tuning``).
+    them. ``recall_at_10`` is that of the vector index against exact search (see ``tuning``), 0
+    in an engine, where ``index verify --deep`` measures it.
     ``calibration`` belongs to the caller; the store reads only its field ``partitions`` (see
     ``scales``).
     """

@@ -109,7 +109,7 @@ def derive(
         partitions={expert: len(live) for expert, live in partitions.items()},
         field_counts=corpus.fields,
         domains=corpus.domains,
-        recall_at_10=recall_of(segments),
+        recall_at_10=0.0 if engine else recall_of(segments),
         format_version=LABELLED_FORMAT if labelled else FORMAT_VERSION,
     )
 

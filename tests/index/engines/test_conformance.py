@@ -25,6 +25,7 @@ from expertrag_index import build as build_module
 from expertrag_index.backup import backup
 from expertrag_index.build import IndexWriter
 from expertrag_index.compact import compact
+from expertrag_index.deep import deep_check
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
@@ -216,6 +217,18 @@ def test_damage_is_found_and_repaired(
     assert verify(store, repair=True).problems == ()
     with Index.open(store) as index:
         assert found(index, hashing) == before
+
+
+def test_a_deep_check_compares_searches_with_exact_search(
+    tmp_path: Path, engine: Engine, hashing: HashingEmbedder
+) -> None:
+    store = tmp_path / "store"
+    build(store, hashing, CORPUS, settings=settings(engine))
+    assert deep_check(store, hashing) == []
+    for key in range(1, 61):
+        engine.turn(key)
+    (problem,) = deep_check(store, hashing)
+    assert "recall@10" in problem
 
 
 def test_partitions_of_experts_and_a_migration(
