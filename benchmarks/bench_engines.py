@@ -65,7 +65,7 @@ def main() -> None:
 
 def table(sizes: Mapping[str, Any]) -> Iterator[str]:
     """Yield the figures as a table in Markdown."""
-    yield "| chunks | vectors in | hybrid p50, p95 | dense p50 | recall@10 | filter 1 % p50 | upsert |"
+    yield "| chunks | vectors in | hybrid p50, p95 | dense p50 | recall@10 | filter 1 % | upsert |"
     yield "|---|---|---|---|---|---|---|"
     for size, places in sizes.items():
         for place, found in places.items():
