@@ -22,7 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from urllib.parse import urlsplit
 import results_file
 import scale_store
 from postgres_server import Postgres, postgres_server
+from scale_tables import places
 from synthetic_corpus import DOCUMENTS
 from topic_embedder import TopicEmbedder
 
@@ -59,23 +60,8 @@ def main() -> None:
         for size in given.sizes:
             folder = given.work / "engines" / str(size)
             sizes[str(size)] = dict(_places(folder, size, server, given.engine))
-    print("\n".join(table(sizes)))
+    print("\n".join(places({"sizes": sizes})))
     results_file.write(given.json, {"sizes": sizes}, CODE)
-
-
-def table(sizes: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the figures as a table in Markdown."""
-    yield "| chunks | vectors in | hybrid p50, p95 | dense p50 | recall@10 | filter 1 % | upsert |"
-    yield "|---|---|---|---|---|---|---|"
-    for size, places in sizes.items():
-        for place, found in places.items():
-            search, few = found["search"], found["filters"]["1 %"]
-            yield (
-                f"| {int(size):,} | {place} | {search['hybrid']['p50_ms']:.1f}, "
-                f"{search['hybrid']['p95_ms']:.1f} ms | {search['dense']['p50_ms']:.1f} ms | "
-                f"{search['recall_at_10']:.3f} | {few['p50_ms']:.1f} ms | "
-                f"{found['upsert_s']:.2f} s |"
-            )
 
 
 def _places(
