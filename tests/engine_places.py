@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from postgres_server import Postgres
+from qdrant_client import models
 
+from expertrag_index.engines.address import name_of
+from expertrag_index.engines.qdrant_connection import connect
+from expertrag_index.manifest import EngineEntry
 from expertrag_index.settings import WriterSettings
 
 
@@ -63,3 +67,25 @@ class InPostgres:
             f"""UPDATE {table} SET embedding = (SELECT ('[' || string_agg((-x)::text, ',') || ']')
             FROM unnest(embedding::vector::real[]) AS x)::halfvec WHERE key = {key}"""
         )
+
+
+@dataclass(frozen=True)
+class InQdrant:
+    """A collection of a server, or in a folder that the client searches."""
+
+    vectors: str
+
+    @property
+    def collection(self) -> str:
+        return f"expertrag_{name_of(EngineEntry(self.vectors, ''))}_32"
+
+    def lose(self, key: int) -> None:
+        with connect(self.vectors).use() as client:
+            client.delete(self.collection, [key])
+
+    def turn(self, key: int) -> None:
+        with connect(self.vectors).use() as client:
+            (point,) = client.retrieve(self.collection, [key], with_vectors=True)
+            assert isinstance(point.vector, list)
+            turned = [-float(value) for value in point.vector]  # type: ignore[arg-type]
+            client.update_vectors(self.collection, [models.PointVectors(id=key, vector=turned)])
