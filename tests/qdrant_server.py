@@ -9,15 +9,17 @@ package with the server itself. To run it by hand, and all conformance tests aga
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import qdrant_edge as edge
@@ -121,7 +123,7 @@ class EdgeCollection:
         request = edge.ScrollRequest(
             offset=body.get("offset"),
             limit=body["limit"],
-            filter=filter_of(body.get("filter")),
+            filter=some_filter(body),
             with_payload=body.get("with_payload", False),
             with_vector=body.get("with_vector", False),
         )
@@ -129,7 +131,7 @@ class EdgeCollection:
         return {"points": [record(each) for each in points], "next_page_offset": offset}
 
     def count(self, body: JSON) -> JSON:
-        chosen = filter_of(body.get("filter"))
+        chosen = some_filter(body)
         return {"count": self.shard.count(edge.CountRequest(body.get("exact", True), chosen))}
 
     def query(self, body: JSON) -> JSON:
@@ -137,7 +139,7 @@ class EdgeCollection:
         request = edge.QueryRequest(
             limit=body["limit"],
             query=edge.Query.Nearest(body["query"]["nearest"]),
-            filter=filter_of(body.get("filter")),
+            filter=some_filter(body),
             params=edge.SearchParams(hnsw_ef=params["hnsw_ef"], exact=params["exact"]),
             with_payload=False,
             with_vector=False,
@@ -147,7 +149,7 @@ class EdgeCollection:
 
     def facet(self, body: JSON) -> JSON:
         assert self.schema[body["key"]] == "keyword"  # as Qdrant demands
-        chosen = filter_of(body.get("filter"))
+        chosen = some_filter(body)
         request = edge.FacetRequest(body["key"], body["limit"], body["exact"], chosen)
         return {
             "hits": [
@@ -161,9 +163,11 @@ def record(point: Any) -> JSON:
     return {"id": point.id, "payload": point.payload, "vector": point.vector}
 
 
-def filter_of(body: JSON | None) -> edge.Filter | None:
-    if not body:
-        return None
+def some_filter(body: JSON) -> edge.Filter | None:
+    return filter_of(body["filter"]) if body.get("filter") else None
+
+
+def filter_of(body: JSON) -> edge.Filter:
     assert set(body) <= {"must", "must_not"}, body
     must = [condition(each) for each in body.get("must") or []]
     must_not = [condition(each) for each in body.get("must_not") or []]
@@ -181,9 +185,18 @@ def condition(body: JSON) -> Any:
 
 
 class EdgeServer(ThreadingHTTPServer):
-    """The server; ``url`` is its address."""
+    """The server; ``url`` is its address.
+
+    ``left``: after so many requests it answers no more, as if it, or its client, had been killed.
+    ``instead``: what it answers to every request, if it is not to be Qdrant.
+    ``delay_s``: how long it waits before each answer.
+    """
 
     daemon_threads = True
+    left: int | None = None
+    instead: bytes | None = None
+    delay_s = 0.0
+    version = "1.17.0"
 
     def __init__(self, folder: Path, port: int = 0, api_key: str = "") -> None:
         super().__init__(("127.0.0.1", port), Handler)
@@ -191,11 +204,20 @@ class EdgeServer(ThreadingHTTPServer):
         self.api_key = api_key
         self.collections: dict[str, EdgeCollection] = {}
         self.changing = threading.Lock()
-        self.requests: list[tuple[str, str, JSON]] = []
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def count(self) -> None:
+        """Count a request.
+
+        :raises RequestError: it comes after the last one that is answered.
+        """
+        if self.left is not None:
+            if self.left == 0:
+                raise RequestError(503, "the service is down")
+            self.left -= 1
 
     def collection(self, name: str) -> EdgeCollection:
         if name not in self.collections:
@@ -252,7 +274,6 @@ class Handler(BaseHTTPRequestHandler):
 
     server: EdgeServer
     protocol_version = "HTTP/1.1"
-    open_to_all: ClassVar = {"/"}
 
     def answer(self) -> None:
         path = urlsplit(self.path).path
@@ -260,31 +281,35 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if self.server.api_key and self.headers.get("api-key") != self.server.api_key:
                 raise RequestError(401, "Must provide an API key or an Authorization bearer token")
-            body = json.loads(text) if text else {}
-            self.server.requests.append((self.command, path, body))
+            time.sleep(self.server.delay_s)
             with self.server.changing:
-                result = self.result(path, body)
-            self.reply(200, result)
+                self.server.count()
+                result = self.result(path, json.loads(text) if text else {})
+            self.reply(200, json.dumps(result).encode())
         except RequestError as error:
-            self.reply(error.status, {"status": {"error": str(error)}, "time": 0.0})
-        except Exception as error:  # an assertion of the test fails, or edge refuses
-            self.reply(400, {"status": {"error": repr(error)}, "time": 0.0})
+            self.refuse(error.status, str(error))
+        except Exception as error:  # the engine refuses
+            self.refuse(400, repr(error))
 
     do_GET = do_PUT = do_POST = do_DELETE = answer
 
     def result(self, path: str, body: JSON) -> JSON:
         if path == "/":
-            return {"title": "qdrant - vector search engine", "version": "1.17.0"}
+            return {"title": "qdrant - vector search engine", "version": self.server.version}
         found = about_collections(self.server, self.command, path, body)
         return {"result": found, "status": "ok", "time": 0.0}
 
-    def reply(self, status: int, body: JSON) -> None:
-        data = json.dumps(body).encode()
+    def refuse(self, status: int, message: str) -> None:
+        self.reply(status, json.dumps({"status": {"error": message}, "time": 0.0}).encode())
+
+    def reply(self, status: int, data: bytes) -> None:
+        data = data if self.server.instead is None else self.server.instead
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        with contextlib.suppress(OSError):  # the client has waited long enough
+            self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -294,7 +319,7 @@ class Handler(BaseHTTPRequestHandler):
 def edge_server(folder: Path, api_key: str = "") -> Iterator[EdgeServer]:
     """Run a server, which ends with the block."""
     with EdgeServer(folder, api_key=api_key) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield server

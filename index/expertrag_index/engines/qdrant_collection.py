@@ -88,7 +88,7 @@ class Collection:
             self._create()
             state = CollectionState(store)
             self.record(state)
-        if not self._indexed and not self.connection.local:
+        if not self.connection.local:
             with self.connection.use() as client:
                 self._indexed = set(client.get_collection(self.name).payload_schema)
             for field, schema in _INDEXES.items():
@@ -175,14 +175,13 @@ class Collection:
         with self.connection.use() as client:
             client.delete_collection(self.name, timeout=WRITE_TIMEOUT_S)
 
-    def keys(self, which: models.Filter | None = None) -> KeyArray:
+    def keys(self) -> KeyArray:
         """Return the keys of chunks, ascending."""
         found, offset = [np.empty(0, np.int64)], None
         while True:
             with self.connection.use() as client:
                 points, offset = client.scroll(
                     self.name,
-                    which,
                     limit=PAGE,
                     offset=offset,
                     with_payload=False,

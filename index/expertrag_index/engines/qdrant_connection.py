@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from json import JSONDecodeError
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -140,6 +141,7 @@ def _reason(error: Exception) -> str:
         if isinstance(error.source, httpx.TransportError):
             said = _one_line(str(error.source))
             return f"cannot be reached ({said}): see that it runs, and that the address is right"
+    if isinstance(error, ResponseHandlingException | JSONDecodeError):
         return "answers with something else than Qdrant's API: see that the address is right"
     if "already accessed" in str(error):
         return (
