@@ -79,7 +79,7 @@ class Collection:
                 f"{self.url} holds the vectors of another store: use another name after #, or "
                 f"delete the collection {self.name} in Qdrant"
             )
-        return CollectionState(store, int(payload["newest"]), int(payload["oldest"]))
+        return CollectionState(store, int(payload.get("newest", 0)), int(payload.get("oldest", 0)))
 
     def make(self, store: str) -> CollectionState:
         """Return the state of the collection; make it and its indexes if they are not there."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from json import JSONDecodeError
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 import httpx
 from qdrant_client import QdrantClient
@@ -82,7 +82,7 @@ def _open_folder(url: str) -> Connection:
 
 def _reach_server(url: str) -> Connection:
     parts = urlsplit(url)
-    if not parts.hostname or parts.query or "@" in parts.netloc:
+    if not parts.hostname or parts.query or "@" in parts.netloc or not _has_port(parts):
         raise EngineError(f"{url} names no server: use qdrant+https://HOST:PORT#NAME")
     address = urlunsplit(parts._replace(scheme=parts.scheme.removeprefix("qdrant+"), fragment=""))
     key = _api_key()
@@ -101,6 +101,14 @@ def _reach_server(url: str) -> Connection:
     if _numbers(version) < _OLDEST_SERVER:
         raise EngineError(f"{address} is Qdrant {version}: update it to 1.12 or newer")
     return connection
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port is one, or left out: 6333."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def _api_key() -> str:

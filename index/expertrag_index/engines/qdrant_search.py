@@ -70,14 +70,15 @@ class QdrantGeneration:
     def _nearest(
         self, asked: models.Filter, query: FloatArray, wanted: int, among: KeyArray, exact: bool
     ) -> KeyArray:
-        """Return the best chunks that match, and are among some: ``wanted``, or as many as exist.
+        """Return the best chunks that match and are ``among`` some: ``wanted``, or all there are.
 
         Asks for more and more until enough are among these.
         """
         limit = wanted + _MARGIN
         while True:
             found = self._query(asked, query, limit, exact)
-            admitted = found[np.isin(found, among)][: wanted + _MARGIN]
+            places = np.minimum(np.searchsorted(among, found), len(among) - 1)
+            admitted: KeyArray = found[among[places] == found][: wanted + _MARGIN]
             if len(admitted) >= wanted or (exact and len(found) < limit):
                 return admitted
             exact = exact or len(found) < limit  # HNSW may end before it has found all

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import pytest
 from engine_places import Engine, InFolder, InPostgres, InQdrant, Place
 from postgres_server import Postgres, postgres_server
 from qdrant_server import edge_server
+
+from expertrag_index.engines.qdrant_connection import connect
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +36,10 @@ def qdrant_server(memory: Path) -> Iterator[str]:
     """The address of Qdrant's engine behind HTTP, or of the server that is to be tested with."""
     if given := os.environ.get("EXPERTRAG_TEST_QDRANT"):
         yield f"qdrant+{given}"
+        with connect(f"qdrant+{given}#t").use() as client:
+            for each in client.get_collections().collections:
+                if re.fullmatch(r"expertrag_t[0-9a-f]{12}_\d+", each.name):
+                    client.delete_collection(each.name)
     else:
         with edge_server(memory / "server") as server:
             yield f"qdrant+{server.url}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import trustme
 from engine_places import InQdrant, settings
 from qdrant_server import EdgeServer, edge_server
 from store_helper import CORPUS, HashingEmbedder, build, make_corpus
@@ -187,7 +190,7 @@ def test_qdrant_answers_filters_by_itself(
     address = f"qdrant:{memory}/filters"
     if where == "server":
         address = request.getfixturevalue("qdrant_server")
-    place = InQdrant(f"{address}#filters")
+    place = InQdrant(f"{address}#t{uuid.uuid4().hex[:12]}")
     build(tmp_path / "store", hashing, documents, settings=settings(place))
     alone = 0
     with Index.open(tmp_path / "store") as index:
@@ -291,11 +294,29 @@ def test_an_api_key_is_asked_for_and_never_shown(
         connected(EngineEntry("qdrant+http://qdrant.example:6333#one", "one"), 4)
 
 
+def test_tls_is_verified(
+    server: EdgeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    entry = EngineEntry(f"qdrant+https://localhost:{server.server_port}#one", "one")
+    monkeypatch.setenv(API_KEY, "secret")
+    with pytest.raises(EngineError, match="certificate verify failed"):
+        connected(entry, 4)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    server.api_key = "secret"
+    assert connected(entry, 4).count(1) == {}
+
+
 @pytest.mark.parametrize(
     ("address", "said"),
     [
         ("qdrant+http://127.0.0.1:1#one", "cannot be reached .*see that it runs"),
-        ("qdrant+http://127.0.0.1:99999#one", "fails: Port out of range|fails: "),
+        ("qdrant+http://127.0.0.1:99999#one", "names no server"),
+        ("qdrant+http://127.0.0.1:port#one", "names no server"),
         ("qdrant+http:///x#one", "names no server"),
         ("qdrant+http://me@127.0.0.1#one", "names no server"),
         ("qdrant+http://127.0.0.1?x=1#one", "names no server"),
