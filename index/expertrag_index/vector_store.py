@@ -19,6 +19,9 @@ from expertrag_index.vectors import Bitmap
 
 Value = str | int | float
 
+KEPT = 8
+"""Generations for which an engine keeps rows that the newest one does not have, for readers."""
+
 
 @dataclass(frozen=True, slots=True)
 class VectorHits:

@@ -27,10 +27,7 @@ from expertrag_index.engines.postgres_writer import PostgresWriter
 from expertrag_index.errors import EngineError, StoreCorruptError
 from expertrag_index.manifest import EngineEntry
 from expertrag_index.schema import NEVER
-from expertrag_index.vector_store import GenerationVectors, VectorBatch, VectorWriter
-
-KEPT = 8
-"""Generations for which rows that the newest one does not have are kept, for slow readers."""
+from expertrag_index.vector_store import KEPT, GenerationVectors, VectorBatch, VectorWriter
 
 _POOL = 4  # searches of one process at a time; further threads wait
 _CONNECT_S = 10  # to reach the server at first

@@ -23,10 +23,7 @@ from expertrag_index.engines.qdrant_search import QdrantGeneration
 from expertrag_index.engines.qdrant_writer import QdrantWriter
 from expertrag_index.errors import EngineError, StoreCorruptError
 from expertrag_index.manifest import EngineEntry
-from expertrag_index.vector_store import GenerationVectors, VectorBatch, VectorWriter
-
-KEPT = 8
-"""Generations for which rows that the newest one does not have are kept, for slow readers."""
+from expertrag_index.vector_store import KEPT, GenerationVectors, VectorBatch, VectorWriter
 
 _MOST_EXPERTS = 10_000
 

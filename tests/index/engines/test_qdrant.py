@@ -20,7 +20,7 @@ from store_helper import CORPUS, HashingEmbedder, build, make_corpus
 
 from expertrag_index.engines import connect, qdrant_collection, qdrant_connection, qdrant_search
 from expertrag_index.engines.connect import connected
-from expertrag_index.engines.qdrant import KEPT, QdrantVectors
+from expertrag_index.engines.qdrant import QdrantVectors
 from expertrag_index.engines.qdrant_connection import API_KEY
 from expertrag_index.engines.qdrant_points import conditions, keys_of, of_generation
 from expertrag_index.errors import EngineError, StoreCorruptError
@@ -29,7 +29,7 @@ from expertrag_index.manifest import EngineEntry
 from expertrag_index.schema import NEVER
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import Document
-from expertrag_index.vector_store import Among, VectorBatch
+from expertrag_index.vector_store import KEPT, Among, VectorBatch
 from expertrag_index.verify import verify
 
 from .test_conformance import FILTERS, NASTY
