@@ -196,13 +196,14 @@ class Collection:
         size = max(1, FLOATS // self.dimension)
         for start in range(0, len(keys), size):
             with self.connection.use() as client:
-                yield client.retrieve(
+                found = client.retrieve(
                     self.name,
                     keys[start : start + size].tolist(),
                     with_payload=payload,
                     with_vectors=True,
                     timeout=TIMEOUT_S,
                 )
+            yield found
 
 
 def _where(field: str, limits: models.Range) -> models.Filter:

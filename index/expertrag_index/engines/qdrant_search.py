@@ -49,6 +49,8 @@ class QdrantGeneration:
         :raises StoreCorruptError: chunks are missing.
         """
         wanted = min(k, len(among.keys))
+        if not wanted:
+            return VectorHits(np.empty(0, np.int64), np.empty(0, np.float32))
         filtered = conditions(among.filter or {})
         found = np.empty(0, np.int64)
         if filtered.whole or len(among.keys) > PAGE:

@@ -217,6 +217,7 @@ def test_what_qdrant_cannot_express_is_found_among_many(
         writer.upsert(batch(range(count), 1, fields=names))
     vectors, query = store.at(1, {"general": count}), np.full(4, 0.5, np.float32)
     cosines = vectors.cosines("general", np.arange(count), query)
+    assert len(vectors.search("general", query, 9, Among(np.arange(0))).keys) == 0
     for page in (10_000, 7):  # by their keys, and by asking for more and more
         monkeypatch.setattr(qdrant_search, "PAGE", page)
         for first in (10, 150, 280):
