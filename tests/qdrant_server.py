@@ -140,7 +140,7 @@ class EdgeCollection:
             limit=body["limit"],
             query=edge.Query.Nearest(body["query"]["nearest"]),
             filter=some_filter(body),
-            params=edge.SearchParams(hnsw_ef=params["hnsw_ef"], exact=params["exact"]),
+            params=edge.SearchParams(hnsw_ef=params.get("hnsw_ef"), exact=params["exact"]),
             with_payload=False,
             with_vector=False,
         )

@@ -27,6 +27,7 @@ EXACT_LIMIT = 20_000
 """Chunks of an expert that are compared one by one; with more, Qdrant's HNSW index is used."""
 
 _EF_SEARCH = 200  # candidates that a search of an HNSW index keeps
+_MOST_CANDIDATES = 2_000  # the same under a filter, which leaves fewer of them
 _DEGREE = 16  # neighbours of a chunk in the HNSW index
 _MARGIN = 16  # more hits than asked for: their order is by vectors that are rounded to fp16
 
@@ -58,7 +59,9 @@ class QdrantGeneration:
             if among.labels is not None:
                 must.append(is_one_of("labels", [EVERYBODY, *sorted(among.labels)]))
             asked = of_generation(self._generation, must, filtered.must_not)
-            found = self._nearest(asked, query, wanted, among.keys, self._is_small(expert))
+            share = len(among.keys) / max(1, self._sizes.get(expert, 0))
+            ef = None if self._is_small(expert) else round(_EF_SEARCH / max(share, 1e-9))
+            found = self._nearest(asked, query, wanted, among.keys, ef)
         if len(found) < wanted:
             found = self._nearest_of(among.keys, query, wanted)
         if len(found) < wanted:
@@ -70,20 +73,23 @@ class QdrantGeneration:
         return VectorHits(found[order], scores[order])
 
     def _nearest(
-        self, asked: models.Filter, query: FloatArray, wanted: int, among: KeyArray, exact: bool
+        self, asked: models.Filter, query: FloatArray, wanted: int, among: KeyArray, ef: int | None
     ) -> KeyArray:
         """Return the best chunks that match and are ``among`` some: ``wanted``, or all there are.
 
         Asks for more and more until enough are among these.
+
+        :param ef: candidates that a search of an HNSW index keeps; None compares all chunks.
         """
         limit = wanted + _MARGIN
         while True:
-            found = self._query(asked, query, limit, exact)
+            found = self._query(asked, query, limit, ef)
             places = np.minimum(np.searchsorted(among, found), len(among) - 1)
             admitted: KeyArray = found[among[places] == found][: wanted + _MARGIN]
-            if len(admitted) >= wanted or (exact and len(found) < limit):
+            if len(admitted) >= wanted or (ef is None and len(found) < limit):
                 return admitted
-            exact = exact or len(found) < limit  # HNSW may end before it has found all
+            if len(found) < limit:
+                ef = None  # HNSW may end before it has found all
             limit *= 4
 
     def _nearest_of(self, keys: KeyArray, query: FloatArray, wanted: int) -> KeyArray:
@@ -91,12 +97,15 @@ class QdrantGeneration:
         found = [np.empty(0, np.int64)]
         for start in range(0, len(keys), PAGE):
             asked = with_keys(keys[start : start + PAGE])
-            found.append(self._query(asked, query, wanted + _MARGIN, exact=True))
+            found.append(self._query(asked, query, wanted + _MARGIN, None))
         return np.concatenate(found)
 
-    def _query(self, asked: models.Filter, query: FloatArray, limit: int, exact: bool) -> KeyArray:
+    def _query(
+        self, asked: models.Filter, query: FloatArray, limit: int, ef: int | None
+    ) -> KeyArray:
         connection = self._collection.connection
-        params = models.SearchParams(hnsw_ef=_EF_SEARCH, exact=exact)
+        candidates = None if ef is None else min(ef, _MOST_CANDIDATES)
+        params = models.SearchParams(hnsw_ef=candidates, exact=ef is None)
         with connection.use() as client:
             found = client.query_points(
                 self._collection.name,
