@@ -74,8 +74,8 @@ def _places(
         scale_store.exact(folder, embedder)
     if not (folder / "store").exists():
         scale_store.build(folder, embedder)
-    addresses = [f"{address}#{NAME}" for address in engines]
-    for address in ("faiss", f"{server.url(NAME)}{size}", *addresses):
+    addresses = [f"{address}#{NAME}{size}" for address in engines]
+    for address in ("faiss", server.url(f"{NAME}{size}"), *addresses):
         started = time.perf_counter()
         compact(folder / "store", settings=WriterSettings(vectors=address))
         moved = time.perf_counter() - started

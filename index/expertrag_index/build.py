@@ -12,13 +12,13 @@ from expertrag_index.chunk import Chunker
 from expertrag_index.current import read_current
 from expertrag_index.debris import recover
 from expertrag_index.durable import store_errors
-from expertrag_index.engines.address import chosen_engine
 from expertrag_index.engines.connect import recover_engine
+from expertrag_index.engines.placement import Placement, placement
 from expertrag_index.errors import EmbedderMismatchError, IndexStoreError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
-from expertrag_index.manifest import JSON, EngineEntry, Manifest
+from expertrag_index.manifest import JSON, Manifest
 from expertrag_index.migration import restage
 from expertrag_index.opening import NONE_OPEN, OpenParts, load, read_manifest
 from expertrag_index.posting_runs import PostingRuns
@@ -208,7 +208,7 @@ class IndexWriter:
             same = (
                 previous
                 and previous.embedder.fingerprint == self._embedder.fingerprint
-                and self._engine(previous) == previous.engine
+                and not self._placement(previous).moved
             )
             if same and not stage.changed:
                 return self._report(stage, previous, (), 0, started)
@@ -230,7 +230,7 @@ class IndexWriter:
             rows = stage.vanished(failures, None if vanish else sources)
             calibrated = not previous or self._settings.calibrated(previous.calibration)
             uncalibrated = bool(self._calibrate) and not calibrated
-            same = previous and not previous.outdated and self._engine(previous) == previous.engine
+            same = previous and not (previous.outdated or self._placement(previous).moved)
             if same and not (stage.added or stage.changed or rows or uncalibrated):
                 return self._report(stage, previous, failures, 0, started)
             return self._finish(stage, previous, failures, rows, started)
@@ -258,13 +258,13 @@ class IndexWriter:
         if not current:
             return None
         manifest = read_manifest(self._layout, current)
-        recover_engine(self._connection, manifest)
+        if not self._placement(manifest).moved:  # a store may leave an engine that is lost
+            recover_engine(self._connection, manifest)
         return manifest
 
-    def _engine(self, previous: Manifest | None) -> EngineEntry | None:
+    def _placement(self, previous: Manifest | None) -> Placement:
         """Return where the next generation is to have its vectors."""
-        current = previous.engine if previous else None
-        return chosen_engine(self._settings.vectors, current, self._connection)
+        return placement(self._settings.vectors, previous, self._connection)
 
     def _stage(self, previous: Manifest | None, *, from_scratch: bool = False) -> Stage:
         return Stage(
@@ -296,7 +296,6 @@ class IndexWriter:
             check_seal(self._connection, required=True, known=self._known)
             stage.seal(removed)
         self._known = self.seal
-        engine = self._engine(previous)
         manifest = derive(
             self._layout,
             self._connection,
@@ -304,8 +303,7 @@ class IndexWriter:
             None if from_scratch else previous,
             self._settings,
             self._reuse.chunks,
-            engine=engine,
-            refill=previous is None or previous.engine != engine,
+            vectors=self._placement(previous),
             embedder=self._embedder,
             runs=stage.postings,
         )

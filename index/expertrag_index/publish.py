@@ -25,6 +25,7 @@ from expertrag_index.durable import (
     write_durably,
 )
 from expertrag_index.engines.connect import send
+from expertrag_index.engines.placement import IN_FOLDER, Placement
 from expertrag_index.errors import StorageFullError
 from expertrag_index.labels import has_labels
 from expertrag_index.layout import Layout
@@ -38,7 +39,7 @@ from expertrag_index.live import (
 from expertrag_index.manifest import (
     FORMAT_VERSION,
     LABELLED_FORMAT,
-    EngineEntry,
+    EmbedderEntry,
     Manifest,
     SegmentEntry,
     dumps,
@@ -62,8 +63,7 @@ def derive(
     settings: WriterSettings,
     known: LiveChunks = NO_CHUNKS,
     *,
-    engine: EngineEntry | None = None,
-    refill: bool = False,
+    vectors: Placement = IN_FOLDER,
     embedder: DocumentEmbedder | None = None,
     probed: Mapping[str, Probed] = NOT_PROBED,
     runs: PostingRuns | None = None,
@@ -72,25 +72,19 @@ def derive(
 
     :param previous: the manifest before; None rebuilds everything from the database.
     :param known: live chunks of an earlier generation.
-    :param engine: where the vectors are to be; None for segments in the folder.
-    :param refill: send the engine all chunks, not only those of this generation.
+    :param vectors: where they are to be.
     :param embedder: encodes what large segments are tuned with.
     :param probed: without one, what their searches probe, by expert.
     :param runs: the postings of new chunks, if they have been sorted.
     """
-    origin = read_origin(connection)
-    assert origin is not None, "a staged generation has an origin"
-    encoder, chunker = origin
+    encoder, chunker = _origin(connection)
     new = new_partitions(connection, generation)
     partitions = live_partitions(connection, generation, known)
-    segments: list[SegmentEntry] = []
-    if engine is None:
-        writer = SegmentWriter(layout, connection, settings, encoder.dimension, embedder, probed)
-        segments = _segments(writer, previous, partitions, new)
-    else:
-        send(connection, engine, encoder.dimension, generation, refill=refill)
-    words = previous.postings if previous else ()
-    live, added = all_keys(partitions), all_keys(new)
+    if vectors.engine is not None:
+        send(connection, vectors, encoder.dimension, generation)
+    segment = SegmentWriter(layout, connection, settings, encoder.dimension, embedder, probed)
+    segments = [] if vectors.engine else _segments(segment, previous, partitions, new)
+    words, live, added = previous.postings if previous else (), all_keys(partitions), all_keys(new)
     postings = next_postings(layout, connection, settings, words, live, added, runs)
     corpus = _described(connection, generation, previous)
     labelled = has_labels(connection, generation, before=previous is None or previous.labelled)
@@ -104,14 +98,20 @@ def derive(
         corpus_hash=f"{corpus.corpus:064x}",
         faiss_version=faiss.__version__,
         segments=tuple(segments),
-        engine=engine,
+        engine=vectors.engine,
         postings=postings,
         partitions={expert: len(live) for expert, live in partitions.items()},
         field_counts=corpus.fields,
         domains=corpus.domains,
-        recall_at_10=0.0 if engine else recall_of(segments),
+        recall_at_10=0.0 if vectors.engine else recall_of(segments),
         format_version=LABELLED_FORMAT if labelled else FORMAT_VERSION,
     )
+
+
+def _origin(connection: sqlite3.Connection) -> tuple[EmbedderEntry, str]:
+    origin = read_origin(connection)
+    assert origin is not None, "a staged generation has an origin"
+    return origin
 
 
 def _segments(

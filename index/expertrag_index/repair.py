@@ -15,6 +15,7 @@ from dataclasses import replace
 from expertrag_index.checks import DamagedDocument, check_derived
 from expertrag_index.current import read_current, write_current
 from expertrag_index.debris import recover
+from expertrag_index.engines.placement import Placement
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.groups import mend_groups
 from expertrag_index.layout import Layout
@@ -55,8 +56,7 @@ def repair(
         generation,
         None,
         WriterSettings(),
-        engine=last.engine if last else None,
-        refill=True,
+        vectors=Placement(last.engine if last else None, refill=True),
         probed=probed,
     )
     calibration = _last_calibration(layout, manifest.embedder)

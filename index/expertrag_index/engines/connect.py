@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 
+from expertrag_index.engines.placement import Placement
 from expertrag_index.engines.rows import ended_keys, rows_added, rows_from
 from expertrag_index.errors import EngineError
 from expertrag_index.layout import Layout
@@ -56,19 +57,12 @@ def in_engine(layout: Layout, manifest: Manifest) -> GenerationVectors:
 
 
 def send(
-    connection: sqlite3.Connection,
-    entry: EngineEntry,
-    dimension: int,
-    generation: int,
-    *,
-    refill: bool,
+    connection: sqlite3.Connection, vectors: Placement, dimension: int, generation: int
 ) -> None:
-    """Bring an engine to a generation whose rows are complete in the database.
-
-    :param refill: send all chunks, to an engine that has none, or wrong ones.
-    """
-    with connected(entry, dimension).writing(generation) as writer:
-        if refill:
+    """Bring an engine to a generation whose rows are complete in the database."""
+    assert vectors.engine is not None
+    with connected(vectors.engine, dimension).writing(generation) as writer:
+        if vectors.refill:
             writer.clear()
             for batch in rows_from(connection, read_meta(connection).oldest, generation):
                 writer.upsert(batch)

@@ -22,7 +22,7 @@ from pgvector.psycopg import register_vector
 from expertrag_index.engines.address import name_of
 from expertrag_index.engines.comparing import Comparison
 from expertrag_index.engines.postgres_search import EF_SEARCH, PostgresGeneration, read_rows
-from expertrag_index.engines.postgres_tables import Tables, make_tables
+from expertrag_index.engines.postgres_tables import Tables, all_tables, make_tables
 from expertrag_index.engines.postgres_writer import PostgresWriter
 from expertrag_index.errors import EngineError, StoreCorruptError
 from expertrag_index.manifest import EngineEntry
@@ -102,23 +102,16 @@ class PostgresVectors:
 
     def recover(self, published: int, oldest: int) -> None:
         """Drop what is newer than the published generation, and rows that no reader can see."""
-        tables, kept = self._tables, max(0, oldest - KEPT)
+        kept = max(0, oldest - KEPT)
+        revive = "UPDATE {chunks} SET removed_in = %s WHERE removed_in > %s AND removed_in < %s"
+        bounds = "UPDATE {meta} SET newest = least(newest, %s), oldest = greatest(oldest, %s)"
         with self.transaction() as connection:
-            run = connection.execute
-            run(tables.of("DELETE FROM {chunks} WHERE added_in > %s"), (published,))
-            run(
-                tables.of(
-                    "UPDATE {chunks} SET removed_in = %s WHERE removed_in > %s AND removed_in < %s"
-                ),
-                (NEVER, published, NEVER),
-            )
-            run(tables.of("DELETE FROM {chunks} WHERE removed_in <= %s"), (kept,))
-            run(
-                tables.of(
-                    "UPDATE {meta} SET newest = least(newest, %s), oldest = greatest(oldest, %s)"
-                ),
-                (published, kept),
-            )
+            for each in all_tables(connection, self._tables):
+                run = connection.execute
+                run(each.of("DELETE FROM {chunks} WHERE added_in > %s"), (published,))
+                run(each.of(revive), (NEVER, published, NEVER))
+                run(each.of("DELETE FROM {chunks} WHERE removed_in <= %s"), (kept,))
+            connection.execute(self._tables.of(bounds), (published, kept))
 
     def at(self, generation: int, sizes: Mapping[str, int]) -> GenerationVectors:
         """Return the vectors of a generation, for searching.

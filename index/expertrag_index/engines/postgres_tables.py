@@ -57,6 +57,15 @@ class Tables:
         )
 
 
+def all_tables(connection: psycopg.Connection, own: Tables) -> list[Tables]:
+    """Return the tables of a store for every dimension that its vectors have had."""
+    found = connection.execute(
+        "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename ~ '^chunks_[0-9]+$'",
+        (own.schema,),
+    )
+    return [Tables(own.schema, int(name.removeprefix("chunks_"))) for (name,) in found]
+
+
 def make_tables(connection: psycopg.Connection, tables: Tables, store: str) -> str:
     """Make what is not there; return the store that the schema is of."""
     connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (tables.schema,))

@@ -8,7 +8,8 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from expertrag_index.engines.postgres_filters import as_json
-from expertrag_index.engines.postgres_tables import Tables
+from expertrag_index.engines.postgres_tables import Tables, all_tables
+from expertrag_index.schema import NEVER
 from expertrag_index.types import KeyArray
 from expertrag_index.vector_store import VectorBatch
 
@@ -66,11 +67,13 @@ class PostgresWriter:
 
     def clear(self) -> None:
         """Drop all chunks that are not upserted afterwards."""
-        self._run("DELETE FROM {chunks}")
+        for each in all_tables(self._connection, self._tables):
+            self._connection.execute(each.of("DELETE FROM {chunks}"))
         self._run("UPDATE {meta} SET oldest = 0")
 
     def finish(self) -> None:
         """Record the generation, and index partitions that have become large."""
+        self._end_others()
         if self._upserted >= _MANY:  # or the planner ignores the indexes
             self._run("ANALYZE {chunks}")
         statement = self._tables.of("UPDATE {meta} SET newest = %s")
@@ -87,6 +90,13 @@ class PostgresWriter:
                 index=sql.Identifier(f"chunks_{self._tables.dimension}_hnsw_{expert}"[:63]),
                 expert=sql.Literal(expert),
             )
+
+    def _end_others(self) -> None:
+        """End the chunks of other dimensions: an embedder has been replaced."""
+        ended = "UPDATE {chunks} SET removed_in = %s WHERE removed_in = %s"
+        for each in all_tables(self._connection, self._tables):
+            if each != self._tables:
+                self._connection.execute(each.of(ended), (self._generation, NEVER))
 
     def _run(self, statement: str, **more: sql.Composable) -> None:
         self._connection.execute(self._tables.of(statement, **more))

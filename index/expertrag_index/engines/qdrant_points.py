@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from qdrant_client import models
 
-from expertrag_index.filters import COLUMNS
 from expertrag_index.schema import NEVER
 from expertrag_index.types import Filter, KeyArray
 from expertrag_index.vector_rows import HalfArray
@@ -88,7 +87,7 @@ def _add(found: Conditions, name: str, operator: str, value: object) -> None:
     values = list(value) if operator == "$in" and isinstance(value, Iterable) else [value]
     if operator in _ORDER:
         _add_order(found, name, operator, value)
-    elif not values or (name in COLUMNS and not all(isinstance(item, str) for item in values)):
+    elif not values:
         found.whole = False  # SQLite takes a number for its text in a column of texts
     elif operator == "$ne":
         found.must_not.append(is_one_of("values", [_digest(name, value)]))

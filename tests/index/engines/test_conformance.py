@@ -97,7 +97,8 @@ NASTY = [
     Document("odd", "w 6", metadata={'a"b.c\\d[0]': ["x"], "tags": ["[]", NESTED]}),
     Document("big", "w 7", metadata={"year": 9007199254740993, "name": "Ünïcode 😀"}),
     Document("texts", "w 8", metadata={"name": "zebra", "tags": ["a", "Z"]}, source="/x/ö.txt"),
-    Document("none", "w 9"),
+    Document("number", "w 9", domain="5"),
+    Document("none", "w 10"),
 ]
 FILTERS: list[dict[str, Any]] = [
     {"tags": "hr"},
@@ -128,6 +129,8 @@ FILTERS: list[dict[str, Any]] = [
     {"author.name": {"$ne": "Ada"}, "tags": "hr"},
     {'a"b.c\\d[0]': "x"},
     {"domain": "law"},
+    {"domain": "5"},
+    {"domain": 5},
     {"domain": {"$ne": "law"}},
     {"source": {"$gte": "/x/"}},
     {"tags": "hr", "year": {"$lt": 2021}},
@@ -251,6 +254,10 @@ def test_partitions_of_experts_and_a_migration(
             assert [hit.score for hit in hits] == pytest.approx(
                 [hit.score for hit in same], abs=1e-6
             )
+        first = found(before, hashing)
+    migrate(path, hashing)  # back to the first length, of which the engine has old rows
+    with Index.open(path) as index:
+        assert found(index, hashing) == first
     assert verify(path).problems == ()
 
 
