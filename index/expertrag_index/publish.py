@@ -73,8 +73,7 @@ def derive(
     :param previous: the manifest before; None rebuilds everything from the database.
     :param known: live chunks of an earlier generation.
     :param vectors: where they are to be.
-    :param embedder: encodes what large segments are tuned with.
-    :param probed: without one, what their searches probe, by expert.
+    :param embedder: encodes what large segments are tuned with, or else ``probed`` says it.
     :param runs: the postings of new chunks, if they have been sorted.
     """
     encoder, chunker = _origin(connection)
