@@ -354,7 +354,7 @@ bench-service: $(STAMP) ## calls/s, CPU per call and per stage, cost of a small 
 bench-store: $(STAMP) ## seconds of the store's operations at 100,000 chunks, and BM25 of a restricted reader; ARGS="--json FILE"
 	@OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_store.py $(ARGS)
 
-.PHONY: bench-scale
+.PHONY: bench-engines bench-scale
 
 RIVALS ?= .rivals
 RIVAL_tantivy := tantivy faiss-cpu numpy
@@ -368,6 +368,9 @@ $(RIVALS)/%/.installed:
 
 bench-lexical: $(STAMP) $(RIVALS)/bm25/.installed ## BM25 against FTS5, tantivy and bm25s at 10,000 to 300,000 chunks; ARGS="--full --json FILE"
 	@$(BIN)/python benchmarks/lexical_engines.py --rivals $(RIVALS)/bm25/bin/python $(ARGS)
+
+bench-engines: $(STAMP) ## a store with its vectors in FAISS, in PostgreSQL and in other engines; ARGS="--sizes N --engine URL --json FILE"
+	@$(BIN)/python benchmarks/bench_engines.py $(ARGS)
 
 bench-scale: $(STAMP) $(foreach name,tantivy qdrant lancedb,$(RIVALS)/$(name)/.installed) ## search and writes at 10,000, 100,000 and a million chunks, beside other engines; ARGS="--sizes N --json FILE"
 	@for name in all-minilm-l6-v2 smollm2-135m-reader; do $(BIN)/expertrag models pull $$name || exit 1; done

@@ -22,6 +22,7 @@ from typing import Any
 import doc_tables
 import document_tables
 import scale_tables
+import scaling_costs
 import security_tables
 import speed_tables
 import training_tables
@@ -111,6 +112,8 @@ TABLES = (
     Table("scale", "engines", "scale", scale_tables.engines),
     Table("scale", "lexical", "lexical_engines", scale_tables.lexical),
     Table("scale", "ray", "ray", scale_tables.ray),
+    Table("scale", "vectors", "engines", scale_tables.places),
+    Table("guide/scaling", "costs", "scale", scaling_costs.table),
     Table("search", "chunks", "search", training_tables.chunks),
     Table("search", "documents", "evaluation", training_tables.documents, ("retrieval",)),
 )

@@ -185,7 +185,7 @@ def writes(folder: Path, embedder: TopicEmbedder) -> Mapping[str, Any]:
     changes = []
     for number in range(_SMALL + 1):  # the first warms up
         note = Document(f"note-{number}", f"Berth quay{number}x of the harbour is free today.")
-        figures, index = _upsert(store, index, embedder, [note], f"quay{number}x")
+        figures, index = upsert(store, index, embedder, [note], f"quay{number}x")
         changes.append(figures)
     found["one document"] = {
         name: round(statistics.median(figures[name] for figures in changes[1:]), 3)
@@ -193,7 +193,7 @@ def writes(folder: Path, embedder: TopicEmbedder) -> Mapping[str, Any]:
     }
     documents = _replacing(folder, max(1, round(_CHANGED * index.manifest.documents)))
     word = documents[-1].title
-    figures, index = _upsert(store, index, embedder, documents, word)
+    figures, index = upsert(store, index, embedder, documents, word)
     found["1 % of the documents"] = {**figures, "documents": len(documents)}
     index.close()
     before = written()
@@ -295,7 +295,7 @@ def _recall(
     return round(right / wanted, 4)
 
 
-def _upsert(
+def upsert(
     store: Path, index: Index, embedder: TopicEmbedder, documents: list[Document], word: str
 ) -> tuple[dict[str, float], Index]:
     """Write documents, and open the new generation; return what it cost, and the new index."""

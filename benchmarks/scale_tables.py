@@ -65,6 +65,7 @@ _ROWS = (
     ("served, 16 callers, searches/s", "{:,.0f}", "served/calls_per_s"),
     ("served, upsert visible, s", "{:.2f}", "served/upsert_visible_s"),
 )
+_PLACES = {"faiss": "FAISS", "postgresql": "PostgreSQL", "qdrant+http": "Qdrant"}
 _ENGINES = {"tantivy": "tantivy + FAISS", "qdrant": "Qdrant, local mode", "lancedb": "LanceDB"}
 _LEXICAL = {
     "C++": "ours",
@@ -103,6 +104,25 @@ def engines(results: Mapping[str, Any]) -> Iterator[str]:
         for name, title in _ENGINES.items():
             if name in parts:
                 yield _row(size, title, parts[name])
+
+
+def places(results: Any) -> Iterator[str]:
+    """Yield a store by where its vectors are, from ``bench_engines.py``."""
+    yield from head(
+        "chunks|vectors in|moved, s|bytes a chunk|hybrid p50 / p95, ms|dense p50, ms|recall@10|"
+        "filter of 1 % / 50 %, p50, ms|one document searchable after, s"
+    )
+    for size, measured in results["sizes"].items():
+        for place, found in measured.items():
+            search, filters = found["search"], found["filters"]
+            yield (
+                f"| {int(size):,} | {_PLACES.get(place, place)} | {found['move_s']:.0f} "
+                f"| {found.get('bytes_a_chunk', 0):,.0f} "
+                f"| {search['hybrid']['p50_ms']:.1f} / {search['hybrid']['p95_ms']:.1f} "
+                f"| {search['dense']['p50_ms']:.1f} | {search['recall_at_10']:.3f} "
+                f"| {filters['1 %']['p50_ms']:.1f} / {filters['50 %']['p50_ms']:.1f} "
+                f"| {found['upsert_s']:.2f} |"
+            )
 
 
 def lexical(results: Mapping[str, Any]) -> Iterator[str]:

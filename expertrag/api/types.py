@@ -425,7 +425,8 @@ class UpdateReport:
 class IndexStats:
     """The state of a store.
 
-    ``recall`` is recall@10 of the vector index against exact search. ``partitions`` counts the
+    ``recall`` is recall@10 of the vector index against exact search; 0: not measured, of vectors in
+    an engine. ``partitions`` counts the
     chunks by the embedding expert that encoded them; "general" is the base model. ``domains`` and
     ``metadata_fields`` hold at most 1,000 entries; the counts are of all.
     """

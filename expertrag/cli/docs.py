@@ -72,7 +72,8 @@ def _config_page() -> str:
         table().rstrip(),
         "Three variables are not settings: `EXPERTRAG_CONFIG` (the file), `EXPERTRAG_CACHE` (where "
         "models are stored) and `EXPERTRAG_DEBUG=1` (tracebacks). `EXPERTRAG_OPENAI_API_KEY` is "
-        "the key of an `openai:` endpoint; it is never printed or logged.",
+        "the key of an `openai:` endpoint, `EXPERTRAG_QDRANT_API_KEY` that of "
+        "[an engine for vectors](../guide/engines.md); they are never printed or logged.",
         "## A file with every default",
         f"```toml\n{render(load(environ={})).rstrip()}\n```",
     ]

@@ -23,6 +23,7 @@ from expertrag.cli.options import (
     rerank_option,
     search_mode_option,
     store_argument,
+    vectors_option,
 )
 from expertrag.cli.output import (
     emit_json,
@@ -41,7 +42,6 @@ from expertrag.config import Config
 if TYPE_CHECKING:
     from expertrag.api.types import IndexStats
     from expertrag_index.build import IndexWriter
-    from expertrag_index.embed_pool import EmbedPool
     from expertrag_index.types import Group, LoadFailure
     from expertrag_retriever.rerank.estimate import RerankEstimate
 
@@ -69,6 +69,7 @@ def index() -> None:
 )
 @file_limits
 @engine_flags
+@vectors_option
 @configured("model.embedder", "model.reranker", "model.device")
 @json_flag
 def build(
@@ -76,6 +77,7 @@ def build(
     out: Path,
     limits: Limits,
     engine: BuildEngine,
+    vectors: str | None,
     config: Config,
     as_json: bool,
 ) -> None:
@@ -86,7 +88,7 @@ def build(
     Run it again after a change or a crash: only new and changed text is embedded. Documents that
     are gone are removed, unless they could not be read this time.
     """
-    _update(docs, out, limits, config, as_json, whole=True, engine=engine)
+    _update(docs, out, limits, config, as_json, whole=True, engine=engine, vectors=vectors)
 
 
 @index.command()
@@ -183,8 +185,11 @@ def stats(store: Path, as_json: bool) -> None:
     with Index.open(store) as opened:
         found, groups = describe(opened), opened.groups()
         estimate = RerankEstimate.of(opened.manifest.calibration)
-    lines = itertools.chain(_stats_lines(found, groups), _estimate_lines(estimate))
-    about = {**asdict(found), "groups": groups, "rerank": estimate}
+        engine = opened.manifest.engine
+    vectors = "faiss" if engine is None else engine.url
+    where = f"vectors          {vectors}"
+    lines = itertools.chain(_stats_lines(found, groups), [where], _estimate_lines(estimate))
+    about = {**asdict(found), "groups": groups, "vectors": vectors, "rerank": estimate}
     print_found(about, as_json, lines)
 
 
@@ -192,7 +197,8 @@ def _stats_lines(found: IndexStats, groups: Sequence[Group]) -> Iterator[str]:
     yield f"generation       {found.generation} of {found.created_at}"
     yield f"documents        {found.documents:,} in {found.chunks:,} chunks"
     yield f"embedder         {found.embedder} ({found.dimension} dimensions)"
-    yield f"recall@10        {found.recall:.3f} against exact search"
+    if found.recall:
+        yield f"recall@10        {found.recall:.3f} against exact search"
     yield f"size             {size(found.size_bytes)}"
     yield f"domains          {_counts(found.domains)}"
     more = found.metadata_field_count - len(found.metadata_fields)
@@ -271,6 +277,7 @@ def _update(
     *,
     whole: bool,
     engine: BuildEngine = IN_PROCESS,
+    vectors: str | None = None,
 ) -> None:
     """Write the documents in ``docs``; a ``whole`` store then holds nothing else."""
     from expertrag_index.language import LanguageShare
@@ -291,7 +298,7 @@ def _update(
         resumable(store),
         progress(in_bytes=("embed",)) as report,
         embed_pool(engine, config.model, store, report) as pool,
-        _writer(store, config, report, pool=pool) as writer,
+        opener(store, config, report, vectors=vectors)(pool=pool) as writer,
     ):
         write = writer.build if whole else writer.add
         done = write(itertools.chain((first,), documents), failures)
@@ -333,9 +340,8 @@ def _writer(
     report: Callable[[str, int, int | None], None],
     *,
     migrating: bool = False,
-    pool: EmbedPool | None = None,
 ) -> IndexWriter:
-    return opener(store, config, report, migrating=migrating)(pool=pool)
+    return opener(store, config, report, migrating=migrating)()
 
 
 def opener(
@@ -345,10 +351,12 @@ def opener(
     lock_wait_s: float | None = None,
     *,
     migrating: bool = False,
+    vectors: str | None = None,
 ) -> Callable[..., IndexWriter]:
     """Load the embedder, and return what opens the store for writing, as often as needed.
 
     :param lock_wait_s: seconds to wait for another writer; None for ``LOCK_WAIT_S``.
+    :param vectors: where they are to be (see ``WriterSettings``).
     """
     from expertrag.answer.embedders import open_embedder
     from expertrag.answer.rerank import open_reranker
@@ -364,7 +372,9 @@ def opener(
         embedder,
         calibrate=calibrator(embedder, reranker),
         progress=report,
-        settings=WriterSettings(lock_wait_s=wait_s, calibrated=calibrated(reranker)),
+        settings=WriterSettings(
+            vectors=vectors, lock_wait_s=wait_s, calibrated=calibrated(reranker)
+        ),
         migrating=migrating,
     )
 

@@ -10,7 +10,7 @@ import click
 
 from expertrag.cli.exits import ExitCode
 from expertrag.cli.index import LOCK_WAIT_S
-from expertrag.cli.options import configured, flag, json_flag, store_argument
+from expertrag.cli.options import configured, flag, json_flag, store_argument, vectors_option
 from expertrag.cli.output import emit_json, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
@@ -82,8 +82,9 @@ def _show(store: Path, found: VerifyReport, as_json: bool, *, repaired: bool) ->
 
 @click.command()
 @store_argument
+@vectors_option
 @json_flag
-def compact(store: Path, as_json: bool) -> None:
+def compact(store: Path, vectors: str | None, as_json: bool) -> None:
     """Merge the vector files of a store, erase deleted texts and shrink the database.
 
     Publishes the same documents as a new generation; servers go over to it. Writers merge vector
@@ -94,7 +95,9 @@ def compact(store: Path, as_json: bool) -> None:
 
     with progress() as report:
         done = compact_store(
-            store, settings=WriterSettings(lock_wait_s=LOCK_WAIT_S), progress=report
+            store,
+            settings=WriterSettings(vectors=vectors, lock_wait_s=LOCK_WAIT_S),
+            progress=report,
         )
     if as_json:
         emit_json(done)

@@ -115,6 +115,13 @@ _config_flag = flag(
     type=click.Path(path_type=Path),
     help="Configuration file (TOML).",
 )
+vectors_option = flag(
+    "--vectors",
+    metavar="WHERE",
+    help="Where vectors are kept and searched: faiss, in the store's folder; "
+    "postgresql://USER@HOST/DATABASE#NAME; or qdrant+https://HOST:PORT#NAME. Vectors that are "
+    "elsewhere are moved. Without it they stay where they are, in a new store faiss.",
+)
 store_argument = click.argument("store", type=click.Path(path_type=Path))
 
 

@@ -28,6 +28,7 @@ TRANSLATIONS: dict[type[Exception], tuple[type[ExpertRAGError], str]] = {
     index_errors.DocumentError: (InvalidArgument, "INVALID_DOCUMENT"),
     index_errors.WorkerError: (Unavailable, "WORKER_FAILED"),
     index_errors.StorageFullError: (Unavailable, "STORAGE_FULL"),
+    index_errors.EngineError: (Unavailable, "VECTOR_ENGINE"),
     retriever_errors.DeviceError: (InvalidArgument, "DEVICE_UNUSABLE"),
     retriever_errors.GateError: (InvalidArgument, "GATE_UNUSABLE"),
     retriever_errors.RouterError: (InvalidArgument, "ROUTER_DATA"),

@@ -20,6 +20,7 @@ from pathlib import Path
 from expertrag_index.current import write_current
 from expertrag_index.debris import recover
 from expertrag_index.durable import fsync_folder, store_errors, write_durably
+from expertrag_index.engines.address import forget_identity
 from expertrag_index.errors import IndexStoreError, StoreCorruptError, StoreNotFoundError
 from expertrag_index.exchange import put_in_place
 from expertrag_index.index import Index
@@ -27,10 +28,11 @@ from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import Manifest, dumps
 from expertrag_index.opening import Generation, open_published, read_manifest
-from expertrag_index.publish import publish
+from expertrag_index.publish import derive, publish
 from expertrag_index.schema import connect_writer, write_meta
 from expertrag_index.seal import write_seal
 from expertrag_index.segment_files import map_verified
+from expertrag_index.settings import WriterSettings
 from expertrag_index.transaction import transaction
 from expertrag_index.types import BackupReport, Progress, silent
 from expertrag_index.verify import check
@@ -146,6 +148,7 @@ def _copy_store(source: Layout, copy: Layout, progress: Progress) -> None:
                 raise StoreCorruptError(generation.degraded)
             _copy_derived(source, copy, generation.manifest)
             _copy_database(generation, copy, progress)
+            _make_independent(copy, generation.manifest)
             return
         except StoreCorruptError:
             published = open_published(source)
@@ -180,6 +183,17 @@ def _copy_database(generation: Generation, copy: Layout, progress: Progress) -> 
         closing(sqlite3.connect(copy.database)) as target,
     ):
         connection.backup(target, pages=_PAGES, progress=copied)
+
+
+def _make_independent(copy: Layout, manifest: Manifest) -> None:
+    """Make a copy a store of its own: what an engine holds is that of the original."""
+    with closing(connect_writer(copy.database, create=False)) as connection:
+        forget_identity(connection)
+        if manifest.engine is None:
+            return
+        made = derive(copy, connection, manifest.generation, None, WriterSettings())
+    made = replace(made, created_at=manifest.created_at, calibration=manifest.calibration)
+    write_durably(copy.manifest(manifest.generation), dumps(made))
 
 
 def _check_target(target: Layout, *, force: bool) -> None:

@@ -13,6 +13,8 @@ from expertrag_index.current import read_current
 from expertrag_index.debris import recover
 from expertrag_index.durable import store_errors
 from expertrag_index.embed_pool import EmbedPool, EmbedThread
+from expertrag_index.engines.connect import recover_engine
+from expertrag_index.engines.placement import Placement, placement
 from expertrag_index.errors import EmbedderMismatchError, IndexStoreError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
@@ -211,7 +213,11 @@ class IndexWriter:
                 read_current(self._layout)
             stage = self._stage(previous, from_scratch=True)
             restage(self._connection, stage, self._embedder, self._progress)
-            same = previous and previous.embedder.fingerprint == self._embedder.fingerprint
+            same = (
+                previous
+                and previous.embedder.fingerprint == self._embedder.fingerprint
+                and not self._placement(previous).moved
+            )
             if same and not stage.changed:
                 return self._report(stage, previous, (), 0, started)
             return self._finish(stage, previous, (), [], started, from_scratch=True)
@@ -232,7 +238,7 @@ class IndexWriter:
             rows = stage.vanished(failures, None if vanish else sources)
             calibrated = not previous or self._settings.calibrated(previous.calibration)
             uncalibrated = bool(self._calibrate) and not calibrated
-            same = previous and not previous.outdated
+            same = previous and not (previous.outdated or self._placement(previous).moved)
             if same and not (stage.added or stage.changed or rows or uncalibrated):
                 return self._report(stage, previous, failures, 0, started)
             return self._finish(stage, previous, failures, rows, started)
@@ -257,7 +263,16 @@ class IndexWriter:
         # SQLite restarts its log once all of it is in the database and no reader still needs it;
         # an Index that is opened after this does not need it
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        return read_manifest(self._layout, current) if current else None
+        if not current:
+            return None
+        manifest = read_manifest(self._layout, current)
+        if not self._placement(manifest).moved:  # a store may leave an engine that is lost
+            recover_engine(self._connection, manifest)
+        return manifest
+
+    def _placement(self, previous: Manifest | None) -> Placement:
+        """Return where the next generation is to have its vectors."""
+        return placement(self._settings.vectors, previous, self._connection)
 
     def _stage(self, previous: Manifest | None, *, from_scratch: bool = False) -> Stage:
         return Stage(
@@ -297,6 +312,7 @@ class IndexWriter:
             None if from_scratch else previous,
             self._settings,
             self._reuse.chunks,
+            vectors=self._placement(previous),
             embedder=self._embedder,
             runs=stage.postings,
         )

@@ -15,6 +15,8 @@ from pathlib import Path
 from expertrag_index.current import read_current
 from expertrag_index.debris import drop_unused_vectors, purge, recover
 from expertrag_index.durable import store_errors
+from expertrag_index.engines.connect import recover_engine
+from expertrag_index.engines.placement import Placement, placement
 from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import Manifest
@@ -49,8 +51,11 @@ def compact(
         closing(connect_writer(layout.database, create=False)) as connection,
     ):
         previous = read_manifest(layout, recover(layout, connection))
+        vectors = placement(settings.vectors, previous, connection)
+        if not vectors.moved:  # a store may leave an engine that is lost
+            recover_engine(connection, previous)
         before = _size(connection, previous)
-        manifest = _merge(layout, connection, previous, settings, report)
+        manifest = _merge(layout, connection, previous, vectors, settings, report)
         report("shrink", 0, 1)
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -101,6 +106,7 @@ def _merge(
     layout: Layout,
     connection: sqlite3.Connection,
     previous: Manifest,
+    vectors: Placement,
     settings: WriterSettings,
     progress: Progress,
 ) -> Manifest:
@@ -112,8 +118,15 @@ def _merge(
         drop_unused_vectors(connection)
         write_meta(connection, staged=generation, oldest=previous.generation)
         write_seal(connection, sums)
-    probed = probed_shares(previous.segments)
-    manifest = derive(layout, connection, generation, None, settings, probed=probed)
+    manifest = derive(
+        layout,
+        connection,
+        generation,
+        None,
+        settings,
+        vectors=vectors,
+        probed=probed_shares(previous.segments),
+    )
     publish(layout, replace(manifest, calibration=previous.calibration))
     tidy(layout, connection, generation)
     progress("merge", 1, 1)

@@ -13,6 +13,7 @@
     ├── SourceListError         a list of sources is invalid
     ├── TooManyRemovalsError    most of a store would be deleted, and nobody has confirmed it
     ├── WorkerError             workers of a build cannot start, fail, or are lost
+    ├── EngineError             the engine with the vectors cannot be reached, or refuses
     └── StorageFullError        no space left while writing; nothing was published
 
 Every message is one line and says what to do.
@@ -73,3 +74,7 @@ class WorkerError(IndexStoreError):
 
 class StorageFullError(IndexStoreError):
     """No space left while writing; the last published generation is untouched."""
+
+
+class EngineError(IndexStoreError):
+    """The engine with the vectors cannot be reached, or refuses a request."""

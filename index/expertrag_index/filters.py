@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from expertrag_index.errors import FilterError
 from expertrag_index.types import Filter
 
-COLUMNS = {"domain": "d.domain", "source": "d.source"}
+# + takes the type of the column from a comparison: "5" is not 5
+COLUMNS = {"domain": "+d.domain", "source": "+d.source"}
 
 # every value of a metadata field: the elements of a list, or the scalar itself
 _VALUE = "CASE m.type WHEN 'array' THEN e.value ELSE m.value END"

@@ -44,7 +44,7 @@ from expertrag_index.types import (
     Query,
     TermStatistics,
 )
-from expertrag_index.vectors import cosines
+from expertrag_index.vector_store import Among
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ class Index:
     ) -> None:
         self._layout = layout
         self._generation = generation
-        self._seen_labels = labels
+        self._seen_labels = None if labels is None else frozenset(labels)
         self._restricted = labels is not None
         self._pool = generation.pool
         calibrated = read_scales(generation.manifest.calibration)
@@ -267,14 +267,11 @@ class Index:
         keys: list[KeyArray] = []
         scores: list[FloatArray] = []
         for expert, admitted in searched.items():
-            for segment in self._generation.segments[expert]:
-                hits = segment.search(vectors[expert], k, allowed, len(admitted))
-                keys.append(hits.keys)
-                scores.append(
-                    self._scale(expert).of(hits.scores)
-                    if hits.exact
-                    else self.dense_scores(vectors, hits.keys.tolist())
-                )
+            among = Among(admitted, allowed, filter or None, self._seen_labels)
+            with store_errors(self._layout):
+                hits = self._generation.vectors.search(expert, vectors[expert], k, among)
+            keys.append(hits.keys)
+            scores.append(self._scale(expert).of(hits.scores))
         return best_hits(np.concatenate(keys), np.concatenate(scores), k)
 
     def search_lexical(self, query: str, k: int, filter: Filter | None = None) -> list[ChunkHit]:
@@ -303,7 +300,7 @@ class Index:
             if expert not in vectors:
                 raise SearchError(f"the query has no vector for the partition {expert!r}")
             with store_errors(self._layout):
-                found = cosines(self._generation.segments[expert], wanted[places], vectors[expert])
+                found = self._generation.vectors.cosines(expert, wanted[places], vectors[expert])
             scores[places] = self._scale(expert).of(found)
         return scores
 
@@ -387,10 +384,7 @@ class Index:
             return sum(map(len, self._admitted(filter).values()))
         if selection is not None and len(selection.keys) <= _EXACT_LIMIT:
             return len(selection.keys)
-        segments = self._generation.segments
-        return sum(
-            segment.scan_cost() for expert in self._admitted(filter) for segment in segments[expert]
-        )
+        return sum(map(self._generation.vectors.scan_cost, self._admitted(filter)))
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

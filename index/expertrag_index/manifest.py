@@ -75,12 +75,25 @@ class EmbedderEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineEntry:
+    """The engine that holds the vectors, by its address without a password (see ``engines``).
+
+    ``store``: which store they are of; made when it moved there.
+    """
+
+    url: str
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Everything that a reader must know about one generation.
 
     ``corpus_hash`` covers the ids and hashes of the live documents. ``field_counts`` counts them by
-    metadata field and its type. ``partitions`` counts the live chunks by the expert that encoded
-    them. ``recall_at_10`` is that of the vector index against exact search (see ``tuning``).
+    metadata field and its type. ``engine``: where the vectors are, None if in ``segments``.
+    ``partitions`` counts the live chunks by the expert that encoded
+    them. ``recall_at_10`` is that of the vector index against exact search (see ``tuning``), 0
+    in an engine, where ``index verify --deep`` measures it.
     ``calibration`` belongs to the caller; the store reads only its field ``partitions`` (see
     ``scales``).
     """
@@ -100,6 +113,7 @@ class Manifest:
     domains: Mapping[str, int] = field(default_factory=dict)
     recall_at_10: float = 1.0
     calibration: Mapping[str, JSON] = field(default_factory=dict)
+    engine: EngineEntry | None = None
     metric: str = "inner_product"
     normalised: bool = True
     format_version: int = FORMAT_VERSION
@@ -151,6 +165,8 @@ def loads(data: bytes, name: str) -> Manifest:
     if body.get("format_version") not in READABLE_FORMATS:
         raise format_error(name, body.get("format_version"))
     body["embedder"] = EmbedderEntry(**body["embedder"])
+    if body.get("engine"):
+        body["engine"] = EngineEntry(**body["engine"])
     body["segments"] = tuple(
         SegmentEntry(
             **{

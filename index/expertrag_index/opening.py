@@ -13,7 +13,9 @@ from expertrag_index import vectors
 from expertrag_index.current import read_current
 from expertrag_index.document_check import DocumentCheck
 from expertrag_index.durable import store_errors
+from expertrag_index.engines.connect import in_engine
 from expertrag_index.errors import StoreCorruptError, StoreFormatError
+from expertrag_index.faiss_vectors import FaissVectors
 from expertrag_index.layout import Layout
 from expertrag_index.live import NO_CHUNKS, LiveChunks, all_keys, live_partitions
 from expertrag_index.manifest import FileEntry, Manifest, PostingsEntry, SegmentEntry, loads
@@ -23,6 +25,7 @@ from expertrag_index.schema import Seal
 from expertrag_index.seal import check_seal
 from expertrag_index.snapshot import SnapshotPool
 from expertrag_index.types import KeyArray
+from expertrag_index.vector_store import GenerationVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +52,18 @@ _ATTEMPTS = 5  # a writer may publish twice while a large store is being read
 class Generation:
     """A generation in memory.
 
-    ``live``: keys of its chunks, ascending; ``partitions``: the same by expert; ``segments``: the
-    segments by expert; ``postings``: those of the lexical half. ``documents``: the check of
-    their rows. ``degraded``: why this is not the newest generation, empty if it is.
+    ``live``: keys of its chunks, ascending; ``partitions``: the same by expert; ``segments``: its
+    FAISS segments, none if ``vectors``, where they are searched, are in an engine; ``postings``:
+    those of the lexical half. ``documents``: the check of their rows. ``degraded``: why this is not
+    the newest generation, empty if it is.
     """
 
     manifest: Manifest
     pool: SnapshotPool
     live: KeyArray
     partitions: Mapping[str, KeyArray]
-    segments: Mapping[str, tuple[vectors.Segment, ...]]
+    segments: Mapping[SegmentEntry, vectors.Segment]
+    vectors: GenerationVectors
     postings: tuple[PostingSegment, ...]
     documents: DocumentCheck
     degraded: str
@@ -66,11 +71,7 @@ class Generation:
     def opened(self) -> OpenParts:
         """Return the segments by their entries, for another generation that also has them."""
         return OpenParts(
-            {
-                entry: segment
-                for expert, own in self.segments.items()
-                for entry, segment in zip(_entries(self.manifest, expert), own, strict=True)
-            },
+            self.segments,
             dict(zip(self.manifest.postings, self.postings, strict=True)),
             LiveChunks(self.manifest.generation, self.partitions),
             self.documents.checked,
@@ -129,15 +130,10 @@ def load(
     dimension = manifest.embedder.dimension
     with ThreadPoolExecutor(_READERS) as readers:
         reading = [readers.submit(_postings, layout, entry, reuse) for entry in manifest.postings]
-        segments = {
-            expert: tuple(
-                readers.map(
-                    lambda entry: _segment(layout, entry, dimension, reuse),
-                    _entries(manifest, expert),
-                )
-            )
-            for expert in manifest.partitions
-        }
+        opened = readers.map(
+            lambda entry: _segment(layout, entry, dimension, reuse), manifest.segments
+        )
+        segments = dict(zip(manifest.segments, opened, strict=True))
         postings = tuple(each.result() for each in reading)
     if not pool.meta.oldest <= manifest.generation <= pool.meta.staged:
         raise StoreCorruptError(f"{layout.database} does not hold generation {manifest.generation}")
@@ -156,7 +152,10 @@ def load(
     if sum(segment.count for segment in postings) < len(live):
         raise StoreCorruptError("the postings do not hold every chunk")
     documents = DocumentCheck(known.checked)
-    return Generation(manifest, pool, live, partitions, segments, postings, documents, degraded)
+    held = FaissVectors(segments) if manifest.engine is None else in_engine(layout, manifest)
+    return Generation(
+        manifest, pool, live, partitions, segments, held, postings, documents, degraded
+    )
 
 
 def _refuse_outdated(layout: Layout, manifest: Manifest) -> None:
@@ -169,10 +168,6 @@ def _refuse_outdated(layout: Layout, manifest: Manifest) -> None:
 
 def _sizes(partitions: Mapping[str, KeyArray]) -> dict[str, int]:
     return {expert: len(keys) for expert, keys in partitions.items()}
-
-
-def _entries(manifest: Manifest, expert: str) -> list[SegmentEntry]:
-    return [entry for entry in manifest.segments if entry.expert == expert]
 
 
 def _segment(

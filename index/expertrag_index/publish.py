@@ -24,6 +24,8 @@ from expertrag_index.durable import (
     store_errors,
     write_durably,
 )
+from expertrag_index.engines.connect import send
+from expertrag_index.engines.placement import IN_FOLDER, Placement
 from expertrag_index.errors import StorageFullError
 from expertrag_index.labels import has_labels
 from expertrag_index.layout import Layout
@@ -37,6 +39,7 @@ from expertrag_index.live import (
 from expertrag_index.manifest import (
     FORMAT_VERSION,
     LABELLED_FORMAT,
+    EmbedderEntry,
     Manifest,
     SegmentEntry,
     dumps,
@@ -60,6 +63,7 @@ def derive(
     settings: WriterSettings,
     known: LiveChunks = NO_CHUNKS,
     *,
+    vectors: Placement = IN_FOLDER,
     embedder: DocumentEmbedder | None = None,
     probed: Mapping[str, Probed] = NOT_PROBED,
     runs: PostingRuns | None = None,
@@ -68,19 +72,18 @@ def derive(
 
     :param previous: the manifest before; None rebuilds everything from the database.
     :param known: live chunks of an earlier generation.
-    :param embedder: encodes what large segments are tuned with.
-    :param probed: without one, what their searches probe, by expert.
+    :param vectors: where they are to be.
+    :param embedder: encodes what large segments are tuned with, or else ``probed`` says it.
     :param runs: the postings of new chunks, if they have been sorted.
     """
-    origin = read_origin(connection)
-    assert origin is not None, "a staged generation has an origin"
-    encoder, chunker = origin
+    encoder, chunker = _origin(connection)
     new = new_partitions(connection, generation)
     partitions = live_partitions(connection, generation, known)
-    writer = SegmentWriter(layout, connection, settings, encoder.dimension, embedder, probed)
-    segments = _segments(writer, previous, partitions, new)
-    words = previous.postings if previous else ()
-    live, added = all_keys(partitions), all_keys(new)
+    if vectors.engine is not None:
+        send(connection, vectors, encoder.dimension, generation)
+    segment = SegmentWriter(layout, connection, settings, encoder.dimension, embedder, probed)
+    segments = [] if vectors.engine else _segments(segment, previous, partitions, new)
+    words, live, added = previous.postings if previous else (), all_keys(partitions), all_keys(new)
     postings = next_postings(layout, connection, settings, words, live, added, runs)
     corpus = _described(connection, generation, previous)
     labelled = has_labels(connection, generation, before=previous is None or previous.labelled)
@@ -94,13 +97,20 @@ def derive(
         corpus_hash=f"{corpus.corpus:064x}",
         faiss_version=faiss.__version__,
         segments=tuple(segments),
+        engine=vectors.engine,
         postings=postings,
         partitions={expert: len(live) for expert, live in partitions.items()},
         field_counts=corpus.fields,
         domains=corpus.domains,
-        recall_at_10=recall_of(segments),
+        recall_at_10=0.0 if vectors.engine else recall_of(segments),
         format_version=LABELLED_FORMAT if labelled else FORMAT_VERSION,
     )
+
+
+def _origin(connection: sqlite3.Connection) -> tuple[EmbedderEntry, str]:
+    origin = read_origin(connection)
+    assert origin is not None, "a staged generation has an origin"
+    return origin
 
 
 def _segments(

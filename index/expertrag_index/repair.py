@@ -15,10 +15,11 @@ from dataclasses import replace
 from expertrag_index.checks import DamagedDocument, check_derived
 from expertrag_index.current import read_current, write_current
 from expertrag_index.debris import recover
+from expertrag_index.engines.placement import Placement
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.groups import mend_groups
 from expertrag_index.layout import Layout
-from expertrag_index.manifest import JSON, EmbedderEntry, SegmentEntry
+from expertrag_index.manifest import JSON, EmbedderEntry, Manifest
 from expertrag_index.opening import read_manifest
 from expertrag_index.publish import derive, publish, tidy
 from expertrag_index.schema import NEVER, read_meta, read_origin, write_meta, write_origin
@@ -47,8 +48,17 @@ def repair(
         connection.execute("DELETE FROM chunks WHERE document NOT IN (SELECT row FROM documents)")
         write_meta(connection, staged=generation, oldest=generation - 1)
         write_seal(connection)
-    probed = probed_shares(_last_segments(layout))
-    manifest = derive(layout, connection, generation, None, WriterSettings(), probed=probed)
+    last = _last_manifest(layout)
+    probed = probed_shares(last.segments if last else ())
+    manifest = derive(
+        layout,
+        connection,
+        generation,
+        None,
+        WriterSettings(),
+        vectors=Placement(last.engine if last else None, refill=True),
+        probed=probed,
+    )
     calibration = _last_calibration(layout, manifest.embedder)
     publish(layout, replace(manifest, calibration=calibration))
     _drop_damaged(layout, connection, generation)
@@ -99,11 +109,11 @@ def _fits(connection: sqlite3.Connection, embedder: EmbedderEntry) -> bool:
     return row is None or row[0] == 2 * embedder.dimension  # fp16
 
 
-def _last_segments(layout: Layout) -> Sequence[SegmentEntry]:
+def _last_manifest(layout: Layout) -> Manifest | None:
     for number in layout.generation_numbers():
         with contextlib.suppress(StoreCorruptError):
-            return read_manifest(layout, number).segments
-    return ()
+            return read_manifest(layout, number)
+    return None
 
 
 def _last_calibration(layout: Layout, embedder: EmbedderEntry) -> Mapping[str, JSON]:

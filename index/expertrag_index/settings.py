@@ -19,6 +19,8 @@ class WriterSettings:
     killed build embeds at most so many again, and the two batches that were being embedded.
     ``chunk_tokens``: budget of a chunk, title included; None uses the embedder's limit. With a
     larger budget, dense search covers only the beginning of a long chunk, and BM25 all of it.
+    ``vectors``: where they are to be searched: "faiss", for segments in the folder, or the address
+    of an engine (see ``engines.address``); None for where they are, in a new store "faiss".
     ``lock_wait_s``: seconds to wait for another writer of the store.
     ``calibrated``: whether a calibration has all that the writer measures; where it has not, a new
     generation is published even if no document has changed.
@@ -32,5 +34,6 @@ class WriterSettings:
     embed_batch: int = 64
     commit_chunks: int = 512
     chunk_tokens: int | None = None
+    vectors: str | None = None
     lock_wait_s: float = 0.0
     calibrated: Callable[[Mapping[str, object]], bool] = bool

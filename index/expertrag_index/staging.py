@@ -365,6 +365,11 @@ def _no_vector(document: Document) -> LoadFailure:
     )
 
 
+def _is_storable(number: float) -> bool:
+    """Whether SQLite can compare a number: finite, an integer of at most 64 bits."""
+    return abs(number) < 1 << 63 if isinstance(number, int) else math.isfinite(number)
+
+
 def _unstorable(document: Document, source: str) -> LoadFailure | None:
     for name in sorted(RESERVED & document.metadata.keys()):
         return LoadFailure(
@@ -387,7 +392,7 @@ def _unstorable(document: Document, source: str) -> LoadFailure | None:
         for scalar in scalars_of(value):
             if isinstance(scalar, str):
                 texts.append(scalar)
-            elif not isinstance(scalar, int | float) or not math.isfinite(scalar):
+            elif not isinstance(scalar, int | float) or not _is_storable(scalar):
                 return LoadFailure(
                     source,
                     f"metadata field {name!r} is not a string, finite number, boolean or list of "

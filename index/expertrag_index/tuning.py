@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -58,6 +59,23 @@ def tune(
         nprobe = min(segment.nlist, 2 * nprobe)
 
 
+class FoundKeys(Protocol):
+    """What a search has found."""
+
+    @property
+    def keys(self) -> KeyArray:
+        """Keys of chunks, best first."""
+        ...
+
+
+class Searched(Protocol):
+    """What is compared with exact search: a segment, or a partition in an engine."""
+
+    def search(self, query: FloatArray, k: int, allowed: Bitmap | None, wanted: int) -> FoundKeys:
+        """Search as ``vectors.Segment.search`` does."""
+        ...
+
+
 def pieces_of(
     connection: sqlite3.Connection, keys: KeyArray, embedder: DocumentEmbedder, expert: str
 ) -> FloatArray:
@@ -77,7 +95,7 @@ def pieces_of(
 
 
 def recall_at_10(
-    source: VectorSource, segments: Sequence[Segment], keys: KeyArray, live: Bitmap
+    source: VectorSource, segments: Sequence[Searched], keys: KeyArray, live: Bitmap | None
 ) -> float:
     """Recall@10 of the segments of a partition, whose live chunks are ``keys``."""
     return _Comparison(source, keys, None).recall(segments, live)
@@ -100,7 +118,7 @@ class _Comparison:
         # a chunk is no neighbour of itself
         self._truth = truth[:, : self._size - (pieces is None)]
 
-    def recall(self, segments: Sequence[Segment], allowed: Bitmap | None) -> float:
+    def recall(self, segments: Sequence[Searched], allowed: Bitmap | None) -> float:
         """Share of hits that score no less than the last true neighbour.
 
         Compares scores instead of keys: of many equal chunks, any ten are right.

@@ -70,6 +70,12 @@ class VectorRows:
         """Return the vectors [N, D] of rows."""
         return self._vectors[rows]
 
+    def places(self, rows: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+        """Yield the place in memory and the length in bytes of each row."""
+        start, length = self._vectors.ctypes.data, self._vectors.strides[0]
+        for row in rows.tolist():
+            yield start + row * length, length
+
     def stored(self, keys: KeyArray) -> HalfArray:
         """Return the vectors [N, D] of chunks that the segment holds, in the order of ``keys``."""
         return self.at(self.rows(keys))

@@ -24,6 +24,7 @@ from expertrag_index.checks import (
 from expertrag_index.current import read_current
 from expertrag_index.debris import recover
 from expertrag_index.durable import store_errors
+from expertrag_index.engines.connect import check_engine
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
 from expertrag_index.live import live_partitions
@@ -143,7 +144,7 @@ def _check_database(
         return
     if not findings.damaged:
         findings.problems += check_corpus(connection, manifest)
-    problems = check_files(layout, manifest, partitions)
+    problems = check_files(layout, manifest, partitions) + check_engine(connection, manifest)
     if findings.chunks and not problems and not findings.damaged:
         live = np.sort(np.concatenate(list(partitions.values())))
         problems = check_postings(layout, connection, manifest, live)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Run
+from postgres_server import postgres_server
 
 from expertrag.cli import reading
 from expertrag.cli.reading import MAX_FILE_MB, MAX_FILE_S, OCR_PACKAGES
@@ -196,6 +197,22 @@ def test_verify_finds_damage_and_repairs_it(run: Run, store: Path) -> None:
     assert (repaired.code, repaired.out.startswith("repaired: ")) == (0, True)
     assert run("index", "verify", store, "--deep").code == 0
     assert run("index", "search", store, "green tea").code == 0
+
+
+def test_vectors_move_to_an_engine(run: Run, store: Path, tmp_path: Path) -> None:
+    before = run("index", "search", store, "a question", "--json").json()["passages"]
+    with postgres_server() as server:
+        address = server.url("cli")
+        assert "generation 2: " in run("index", "compact", store, "--vectors", address).out
+        assert run("index", "stats", store, "--json").json()["vectors"] == address
+        assert "recall" not in run("index", "stats", store).out
+        after = run("index", "search", store, "a question", "--json").json()["passages"]
+        assert [passage["document_id"] for passage in after] == [
+            passage["document_id"] for passage in before
+        ]
+    down = run("index", "search", store, "another question")
+    assert (down.code, "see that it runs" in down.err) == (7, True)
+    assert run("index", "compact", store, "--vectors", "mongo://x#y").code == 7
 
 
 def test_backup_restore_and_compact(run: Run, store: Path, docs: Path, tmp_path: Path) -> None:

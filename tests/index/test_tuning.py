@@ -40,7 +40,7 @@ def test_pieces_of_text_find_their_neighbours(store: Path) -> None:
         (entry,) = index.manifest.segments
         assert entry.kind == "ivf_sq8"
         assert TARGET_RECALL <= entry.recall == index.manifest.recall_at_10
-        (segment,) = index._generation.segments["general"]
+        (segment,) = index.open_parts.vectors.values()
         with index._reading() as connection:
             pieces = pieces_of(connection, segment.rows.keys, EMBEDDER, "general")
             assert pieces.shape == (200, 24)

@@ -72,7 +72,7 @@ function Figures({ stats }) {
     ["generation", count(stats.generation)],
     ["published", stats.created_at.slice(0, 16).replace("T", " ")],
     ["size", bytes(stats.size_bytes)],
-    ["recall@10", share(stats.recall)],
+    ["recall@10", stats.recall ? share(stats.recall) : "not measured"],
     ["embedder", `${stats.embedder}, ${stats.dimension} dimensions`],
     ...(info ? [["model", info.model || "none"], ["gate", info.gate], ["context", `${count(info.context_tokens)} tokens`]] : []),
     ...(info ? [["version", info.version]] : []),

@@ -1,0 +1,60 @@
+"""Compares what an engine holds with what the database says it should hold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from expertrag_index.vector_store import VectorBatch
+
+_SHOWN = 10  # chunks that are named
+
+
+class Comparison:
+    """The differences between an engine and the database."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._compared = 0
+        self._missing: list[int] = []
+        self._different: list[int] = []
+
+    def compare(self, expected: VectorBatch, found: VectorBatch) -> None:
+        """Compare chunks; ``found`` has those that the engine holds, by ascending key."""
+        self._compared += len(expected.keys)
+        places = {key: place for place, key in enumerate(found.keys.tolist())}
+        for row, key in enumerate(expected.keys.tolist()):
+            if key not in places:
+                self._missing.append(key)
+            elif not _same(expected, row, found, places[key]):
+                self._different.append(key)
+
+    def problems(self, held: int) -> list[str]:
+        """Return the differences as lines.
+
+        :param held: number of chunks of the generation that the engine holds.
+        """
+        lines = [
+            f"{self._url} {what} {len(keys):,} chunks: {_named(keys)}"
+            for what, keys in (("lacks", self._missing), ("holds other data of", self._different))
+            if keys
+        ]
+        extra = held - self._compared + len(self._missing)
+        if extra > 0:
+            lines.append(f"{self._url} holds {extra:,} chunks that are not in this generation")
+        return lines
+
+
+def _same(expected: VectorBatch, row: int, found: VectorBatch, place: int) -> bool:
+    return bool(
+        expected.added_in[row] == found.added_in[place]
+        and expected.removed_in[row] == found.removed_in[place]
+        and expected.experts[row] == found.experts[place]
+        and np.array_equal(expected.vectors[row], found.vectors[place])
+        and dict(expected.fields[row]) == dict(found.fields[place])
+        and sorted(expected.labels[row]) == sorted(found.labels[place])
+    )
+
+
+def _named(keys: list[int]) -> str:
+    more = len(keys) - _SHOWN
+    return ", ".join(map(str, keys[:_SHOWN])) + (f" and {more:,} more" if more > 0 else "")

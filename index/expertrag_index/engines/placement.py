@@ -1,0 +1,36 @@
+"""Where the next generation has its vectors."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from expertrag_index.engines.address import chosen_engine
+from expertrag_index.manifest import EngineEntry, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """``engine``: None for segments in the folder; ``refill``: it needs all chunks, not only new.
+
+    ``moved``: whether the generation before has its vectors elsewhere.
+    """
+
+    engine: EngineEntry | None = None
+    refill: bool = False
+    moved: bool = False
+
+
+IN_FOLDER = Placement()
+
+
+def placement(
+    wanted: str | None, previous: Manifest | None, connection: sqlite3.Connection
+) -> Placement:
+    """Return where the vectors are to be (see ``WriterSettings.vectors``).
+
+    :raises EngineError: the address is not valid.
+    """
+    current = previous.engine if previous else None
+    engine = chosen_engine(wanted, current, connection)
+    return Placement(engine, previous is None or engine != current, engine != current)
