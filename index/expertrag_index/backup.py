@@ -19,7 +19,7 @@ from pathlib import Path
 
 from expertrag_index.current import write_current
 from expertrag_index.debris import recover
-from expertrag_index.durable import fsync_folder, store_errors, write_durably
+from expertrag_index.durable import flush_folders, fsync_folder, store_errors, write_durably
 from expertrag_index.engines.address import forget_identity
 from expertrag_index.errors import IndexStoreError, StoreCorruptError, StoreNotFoundError
 from expertrag_index.exchange import put_in_place
@@ -61,7 +61,7 @@ def backup(
     if target.exists() and not (force and (target / SUMS).exists()):
         cure = "choose another name" if force else "choose another name, or replace it with --force"
         raise IndexStoreError(f"{target} exists{' and is no backup' * force}: {cure}")
-    with store_errors(source), _making(target, "backup") as copy:
+    with store_errors(source), making(target, "backup") as copy:
         _copy_store(source, copy, report)
         found = check(copy, report)
         if found.problems:
@@ -90,7 +90,7 @@ def restore(
     source, target = Path(backup), Layout(Path(store))
     _check_target(target, force=force)
     sums = _read_sums(source)
-    with _making(target.root, "restored") as copy, _alone(target):
+    with making(target.root, "restored") as copy, alone(target):
         with store_errors(target):
             size, damaged = _copy_files(source, copy, sums, report)
         if damaged:
@@ -104,7 +104,7 @@ def restore(
 
 
 @contextmanager
-def _making(target: Path, suffix: str) -> Iterator[Layout]:
+def making(target: Path, suffix: str) -> Iterator[Layout]:
     """Yield the layout of a new store beside ``target``; it is deleted if the block fails."""
     layout = Layout(target.with_name(f"{target.name}.{suffix}.tmp"))
     layout.root.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def _making(target: Path, suffix: str) -> Iterator[Layout]:
 
 
 @contextmanager
-def _alone(target: Layout) -> Iterator[None]:
+def alone(target: Layout) -> Iterator[None]:
     """Be the only writer of a store, if there is one."""
     if not target.root.exists():
         yield
@@ -232,7 +232,7 @@ def _write_sums(copy: Layout) -> None:
         f"{_sum_of(file)}  {file.relative_to(copy.root).as_posix()}\n"
         for file in sorted(_files(copy.root))
     ]
-    _flush_folders(copy.root)
+    flush_folders(copy.root)
     write_durably(copy.root / SUMS, "".join(lines).encode())
 
 
@@ -272,14 +272,8 @@ def _copy_files(
         if state.hexdigest() != expected:
             return size, name
         progress("restore", done, len(sums))
-    _flush_folders(copy.root)
+    flush_folders(copy.root)
     return size, ""
-
-
-def _flush_folders(root: Path) -> None:
-    """Make all names in a folder durable, and those in the folders below it."""
-    for folder in (root, *filter(Path.is_dir, root.rglob("*"))):
-        fsync_folder(folder)
 
 
 def _files(root: Path) -> list[Path]:

@@ -24,6 +24,7 @@ from expertrag_index.migration import restage
 from expertrag_index.opening import NONE_OPEN, OpenParts, load, read_manifest
 from expertrag_index.posting_runs import PostingRuns
 from expertrag_index.publish import derive, publish, tidy
+from expertrag_index.replicas.marker import refuse_writes
 from expertrag_index.schema import Seal, connect_writer, read_seal
 from expertrag_index.seal import check_seal
 from expertrag_index.settings import WriterSettings
@@ -90,6 +91,7 @@ class IndexWriter:
         :param migrating: the store may be of another embedder; call ``migrate`` first.
         :param reuse: ``Index.open_parts`` of this process, which are not read again.
         :param pool: embeds instead of a thread of this process; the caller closes it.
+        :raises ReadOnlyReplicaError: the store is a copy of another one.
         :raises StoreLockedError: another process is writing, after ``settings.lock_wait_s``.
         :raises EmbedderMismatchError: the store was built with another embedder.
         :raises StoreCorruptError: the store is damaged; repair it first.
@@ -99,6 +101,7 @@ class IndexWriter:
         settings = settings or WriterSettings()
         with store_errors(layout):
             _create(layout)
+            refuse_writes(layout)
             lock = WriterLock(layout, settings.lock_wait_s)
             try:
                 connection = connect_writer(layout.database, create=not layout.generation_numbers())

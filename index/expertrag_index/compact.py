@@ -22,6 +22,7 @@ from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import read_manifest
 from expertrag_index.publish import derive, publish, tidy
+from expertrag_index.replicas.marker import refuse_writes
 from expertrag_index.schema import connect_reader, connect_writer, write_meta
 from expertrag_index.seal import check_seal, sealed_sums, write_seal
 from expertrag_index.segments import probed_shares
@@ -38,6 +39,7 @@ def compact(
     Deleted and replaced texts are erased. Needs up to twice the size of the database as free space.
 
     :raises StoreNotFoundError: there is no store.
+    :raises ReadOnlyReplicaError: the store is a copy of another one.
     :raises StoreLockedError: another process is writing, after ``settings.lock_wait_s``.
     :raises StoreCorruptError: the store is damaged; repair it first.
     :raises StorageFullError: no space left; the published generation is untouched.
@@ -45,6 +47,7 @@ def compact(
     started, report = time.monotonic(), progress or silent
     layout, settings = Layout(Path(path)), settings or WriterSettings()
     read_current(layout)
+    refuse_writes(layout)
     with (
         store_errors(layout),
         WriterLock(layout, settings.lock_wait_s),

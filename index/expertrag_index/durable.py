@@ -41,6 +41,12 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def flush_folders(root: Path) -> None:
+    """Make all names in a folder durable, and those in the folders below it."""
+    for folder in (root, *filter(Path.is_dir, root.rglob("*"))):
+        fsync_folder(folder)
+
+
 def flush_names_above(folder: Path) -> None:
     """Make durable the name of a folder, and of those above it that this user may have created."""
     for above in folder.resolve().parents:

@@ -14,6 +14,10 @@
     ├── TooManyRemovalsError    most of a store would be deleted, and nobody has confirmed it
     ├── WorkerError             workers of a build cannot start, fail, or are lost
     ├── EngineError             the engine with the vectors cannot be reached, or refuses
+    ├── ReadOnlyReplicaError    the store is a copy, which the next pull replaces
+    ├── RemoteUnreachableError  a URL of generations cannot be read or written
+    ├── RemoteDamagedError      what is at a URL does not match its checksum
+    ├── RemoteConflictError     another store has been pushed to a URL
     └── StorageFullError        no space left while writing; nothing was published
 
 Every message is one line and says what to do.
@@ -70,6 +74,22 @@ class TooManyRemovalsError(IndexStoreError):
 
 class WorkerError(IndexStoreError):
     """Workers of a build cannot start, fail or are lost; what they have embedded is kept."""
+
+
+class ReadOnlyReplicaError(IndexStoreError):
+    """The store is a copy of another one, which the next pull replaces."""
+
+
+class RemoteUnreachableError(IndexStoreError):
+    """A URL that generations are pushed to cannot be read or written."""
+
+
+class RemoteDamagedError(IndexStoreError):
+    """What has been pushed to a URL is incomplete, or does not match its checksum."""
+
+
+class RemoteConflictError(IndexStoreError):
+    """Another store, or another state of this one, has been pushed to a URL."""
 
 
 class StorageFullError(IndexStoreError):

@@ -31,6 +31,7 @@ from expertrag_index.live import live_partitions
 from expertrag_index.lock import WriterLock
 from expertrag_index.opening import read_manifest
 from expertrag_index.repair import repair as repair_store
+from expertrag_index.replicas.marker import refuse_writes
 from expertrag_index.schema import connect_writer, read_meta
 from expertrag_index.types import Progress, VerifyReport, silent
 
@@ -62,11 +63,14 @@ def verify(path: Path, *, repair: bool = False, progress: Progress | None = None
     :param repair: publish a generation with all derived files rebuilt. Documents with damaged rows
         are removed; the next build adds them again.
     :raises StoreNotFoundError: there is no store.
+    :raises ReadOnlyReplicaError: to be repaired, and a copy: pull it again.
     :raises StoreLockedError: another process is writing.
     """
     layout = Layout(Path(path))
     if not layout.database.exists():
         read_current(layout)  # raises if there is no store; otherwise report a lost database
+    if repair:
+        refuse_writes(layout)
     with store_errors(layout), WriterLock(layout):
         before = _inspect(layout, progress or silent)
         if not repair or before.hopeless or not before.described():

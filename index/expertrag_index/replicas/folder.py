@@ -1,0 +1,116 @@
+"""Generations in a folder: of another disk, or of a network's file system."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from expertrag_index.durable import fsync_folder
+from expertrag_index.errors import RemoteUnreachableError, StorageFullError
+
+_FOLDERS = ("generations", "files", "blocks")
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_COUNTER = itertools.count()
+
+
+class FolderRemote:
+    """Objects as files; each is written under another name first, and then renamed."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @property
+    def shown(self) -> str:
+        """The path."""
+        return str(self._root)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of an object; None if it is missing."""
+        with self._told():
+            try:
+                return (self._root / name).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write an object."""
+        with self._told(), self._writing(name) as temporary, temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def upload(self, name: str, source: Path) -> None:
+        """Write an object from a file."""
+        with self._told(), self._writing(name) as temporary:
+            shutil.copyfile(source, temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def download(self, name: str, target: Path) -> bool:
+        """Write an object to a file; return False if it is missing."""
+        with self._told(reading=True):
+            target.touch()  # what is missing from here on is the object
+            try:
+                shutil.copyfile(self._root / name, target)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            return True
+
+    def listing(self, folder: str) -> Mapping[str, float]:
+        """Return the names in a folder, and when each was written."""
+        found: dict[str, float] = {}
+        with self._told(), suppress(FileNotFoundError):
+            for entry in os.scandir(self._root / folder):
+                with suppress(FileNotFoundError):
+                    found[f"{folder}/{entry.name}"] = entry.stat().st_mtime
+        return found
+
+    def delete(self, names: Iterable[str]) -> None:
+        """Delete objects."""
+        with self._told():
+            for name in names:
+                (self._root / name).unlink(missing_ok=True)
+
+    def settle(self) -> None:
+        """Make the names of files durable."""
+        with self._told():
+            for folder in (*(self._root / name for name in _FOLDERS), self._root):
+                if folder.is_dir():
+                    fsync_folder(folder)
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[Path]:
+        target = self._root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        own = f"{os.getpid()}-{threading.get_ident()}-{next(_COUNTER)}"
+        temporary = target.with_name(f"{target.name}.{own}.tmp")
+        try:
+            yield temporary
+            temporary.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+    @contextmanager
+    def _told(self, *, reading: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                if reading:  # the disk of the reader
+                    raise
+                raise StorageFullError(
+                    f"cannot write to {self._root} ({error.strerror}): free some space and run the "
+                    "command again; what has been pushed before is untouched"
+                ) from error
+            raise RemoteUnreachableError(
+                f"{self._root} cannot be read or written ({error.strerror}): check that it is "
+                "mounted, and its permissions"
+            ) from error
