@@ -298,6 +298,16 @@ class Pipeline:
         with translated_errors():
             return self._served.compact_if_wasteful(quiet_s, should_stop) is not None
 
+    @property
+    def generation(self) -> int:
+        """The served generation of the store."""
+        return self._served.generation
+
+    def reload(self) -> None:
+        """Serve the newest generation of the store."""
+        with translated_errors():
+            self._served.reload()
+
     def stats(self) -> IndexStats:
         """Describe the served generation."""
         return self._served.stats(self._access.labels)

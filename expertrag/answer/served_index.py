@@ -211,6 +211,11 @@ class ServedIndex:
             return describe(view.index)
 
     @property
+    def generation(self) -> int:
+        """Number of the generation of the current view."""
+        return self._view.index.generation
+
+    @property
     def memory_bytes(self) -> int:
         """Size of the vectors of the current view, which are in memory."""
         return sum(file.bytes for file in self._view.index.manifest.files)

@@ -448,6 +448,23 @@ class IndexStats:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """How a server does that serves a copy of a store, or pushes its store for others.
+
+    ``role``: "follower" or "writer". ``newest``: the newest known generation, at the URL for a
+    follower, in the store for a writer. ``seconds_behind``: since when the URL and what is served
+    were last known to be the same. ``failures``: tries that have failed since; ``problem``: why
+    the last one did.
+    """
+
+    role: str
+    newest: int
+    seconds_behind: float
+    failures: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionInfo:
     """A collection of a server: whether it is in memory, and whether a call may drop it."""
 
@@ -475,7 +492,8 @@ class Tls:
 class ServerInfo:
     """A server's versions, models, limits and index.
 
-    ``problems``: what it answers without, or worse, each as "index: …", "audit: …" or "model: …".
+    ``problems``: what it answers without, or worse, each as "index: …", "audit: …", "model: …" or
+    "replica: …". ``replica``: None if it neither follows a URL nor pushes to one.
     """
 
     version: str
@@ -487,3 +505,4 @@ class ServerInfo:
     max_k: int
     index: IndexStats | None = None
     problems: tuple[str, ...] = ()
+    replica: ReplicaStatus | None = None

@@ -124,14 +124,19 @@ def _show(event: WatchEvent, as_json: bool) -> None:
 
 
 @contextmanager
-def until_signal() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT or SIGTERM sets; a second signal ends the process at once."""
+def until_signal(
+    told: str = "stopping after the running write; once more stops at once",
+) -> Iterator[threading.Event]:
+    """Yield an event that SIGINT or SIGTERM sets; a second signal ends the process at once.
+
+    :param told: printed at the first one.
+    """
     stop = threading.Event()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
             os._exit(128 + number)  # the store survives this at any moment
-        note("stopping after the running write; once more stops at once")
+        note(told)
         stop.set()
 
     before = {

@@ -23,6 +23,7 @@ from expertrag.cli.health import health
 from expertrag.cli.index import index
 from expertrag.cli.index_create import create
 from expertrag.cli.index_documents import list_documents, show, skipped
+from expertrag.cli.index_replicas import follow, pull, push
 from expertrag.cli.index_sync import sync
 from expertrag.cli.index_upkeep import backup, compact, repair, restore, verify
 from expertrag.cli.index_watch import watch
@@ -63,7 +64,10 @@ for command in (
     backup,
     compact,
     create,
+    follow,
     list_documents,
+    pull,
+    push,
     repair,
     restore,
     show,

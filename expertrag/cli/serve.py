@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     "rerank",
     "service",
     "collections",
+    "replica",
     "auth",
     "tls",
     "quota",
@@ -61,7 +62,8 @@ def serve(config: Config, named: tuple[str, ...]) -> None:
     if config.index or not (stores or config.collections.folder):
         checked.append(index_of(config))
     for store in checked:  # fail on a bad store before loading the models
-        check_published(store)
+        if store.exists() or not (config.replica.follow and store == Path(config.index)):
+            check_published(store)
 
     @memory.loading()
     def load_collections() -> Collections:

@@ -28,6 +28,7 @@ from expertrag.client.operations import Operation, RequestT, ResponseT
 from expertrag.client.remote import check_seq, may_become_ready, name_collection, not_ready
 from expertrag.client.retry import Attempts, KnownServer
 from expertrag.client.rpc_errors import translated
+from expertrag.client.several import grpc_target
 from expertrag.v1 import answer_pb2, index_pb2
 from expertrag.wire import answer, events, gate, index
 
@@ -50,8 +51,10 @@ class AsyncRemoteBackend:
         """Created at the first call: a channel belongs to the loop that runs at its creation."""
         options = self._connection.options
         if self._credentials is None:
-            return grpc.aio.insecure_channel(self._address, options=options)
-        return grpc.aio.secure_channel(self._address, self._credentials, options=options)
+            return grpc.aio.insecure_channel(grpc_target(self._address), options=options)
+        return grpc.aio.secure_channel(
+            grpc_target(self._address), self._credentials, options=options
+        )
 
     @cached_property
     def _stubs(self) -> Stubs:

@@ -67,6 +67,7 @@ class Client:
 
     ========================== ==========================================================
     ``Client("host:50051")``   a server
+    ``Client("a:1,b:1")``      several servers of one store, in turn
     ``Client("unix:/run/e")``  a server on a Unix socket
     ``Client("./store")``      the store in that folder, in process (extra ``server``)
     ========================== ==========================================================

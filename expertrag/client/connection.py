@@ -13,6 +13,7 @@ import grpc
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Tls
 from expertrag.client.channel import OPTIONS
+from expertrag.client.several import ROUND_ROBIN, hosts_of
 from expertrag.runtime.network import is_loopback
 from expertrag.runtime.tracing import headers
 
@@ -58,7 +59,7 @@ class Connection:
         if tls is None and (ca := os.environ.get(CA_ENV)):
             tls = tls_of(ca)
         found = Tls() if tls is True else tls or None
-        local = address.startswith("unix:") or is_loopback(address.rpartition(":")[0])
+        local = all(map(is_loopback, hosts_of(address)))
         if token is not None and not (found or local or insecure):
             raise InvalidArgument(
                 f"the token would be sent to {address} in the clear: use TLS (tls=, or {CA_ENV}), "
@@ -86,9 +87,28 @@ class Connection:
     @property
     def options(self) -> tuple[tuple[str, str | int], ...]:
         """Options of the channel."""
-        if self.tls is None or not self.tls.server_name:
-            return OPTIONS
-        return (*OPTIONS, ("grpc.ssl_target_name_override", self.tls.server_name))
+        several = len(hosts_of(self.address)) > 1
+        options = (*OPTIONS, ROUND_ROBIN) if several else OPTIONS
+        if self.tls is None or not (self.tls.server_name or several):
+            return options
+        return (*options, ("grpc.ssl_target_name_override", self._server_name))
+
+    @property
+    def _server_name(self) -> str:
+        """The name in the servers' certificates.
+
+        :raises InvalidArgument: there are several names, of which gRPC can check one.
+        """
+        assert self.tls is not None
+        names = {host.strip("[]") for host in hosts_of(self.address)}
+        if not self.tls.server_name and len(names) > 1:
+            raise InvalidArgument(
+                "tls: give server_name, a name that is in the certificates of all servers of "
+                f"{self.address}",
+                reason="INVALID_TLS",
+                metadata={"field": "tls"},
+            )
+        return self.tls.server_name or names.pop()
 
     def metadata(self) -> Metadata | None:
         """Return the metadata of the next call: its trace, token and request id.

@@ -25,6 +25,7 @@ from expertrag.client.connection import Connection
 from expertrag.client.operations import Operation, RequestT, ResponseT
 from expertrag.client.retry import Attempts, KnownServer
 from expertrag.client.rpc_errors import translated
+from expertrag.client.several import grpc_target
 from expertrag.v1 import answer_pb2, index_pb2
 from expertrag.wire import answer, events, gate, index
 
@@ -41,9 +42,9 @@ class RemoteBackend:
         self._address = connection.address
         credentials, options = connection.credentials, connection.options
         self._channel = (
-            grpc.insecure_channel(self._address, options=options)
+            grpc.insecure_channel(grpc_target(self._address), options=options)
             if credentials is None
-            else grpc.secure_channel(self._address, credentials, options=options)
+            else grpc.secure_channel(grpc_target(self._address), credentials, options=options)
         )
         self._stubs = Stubs(self._channel)
         self._server = KnownServer()

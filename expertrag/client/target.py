@@ -2,6 +2,7 @@
 
 unix:PATH                       gRPC over a Unix socket
 HOST:PORT                       gRPC; HOST has no slash, PORT is a number
+HOST:PORT,HOST:PORT             several servers of the same store; each call goes to the next one
 a Path, or text with a slash    a store, served in process
 anything else                   a store, if such a folder exists
 """
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from expertrag.api.errors import InvalidArgument, NotFound
 
-_ADDRESS = re.compile(r"unix:.+|(\[[0-9A-Fa-f:.]+\]|[^/\\:\s]+):(\d{1,5})", re.DOTALL)
+_SERVER = r"(?:\[[0-9A-Fa-f:.]+\]|[^/\\:,\s]+):\d{1,5}"
+_ADDRESS = re.compile(rf"unix:.+|{_SERVER}(?:,{_SERVER})*", re.DOTALL)
 
 
 def is_address(text: str) -> bool:

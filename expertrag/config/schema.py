@@ -271,6 +271,39 @@ class CollectionsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaConfig:
+    """Copies of the store of ``index`` on other machines."""
+
+    follow: str = option(
+        "",
+        "Serve a read-only copy of the store that is pushed to this URL, and keep it in step: a "
+        "folder, or s3://bucket/folder (extra s3). The copy is made in the folder of --index.",
+    )
+    push: str = option(
+        "",
+        "Push every generation of the store to this URL, for servers that follow it; also what "
+        "other processes write to the store.",
+    )
+    every_s: float = option(
+        1.0,
+        "With follow: seconds between two looks at the URL.",
+        minimum=0.05,
+        maximum=86_400,
+    )
+    keep: int = option(
+        3,
+        "With push: generations to keep at the URL; older ones are deleted.",
+        minimum=2,
+        maximum=1_000,
+    )
+
+    def __post_init__(self) -> None:
+        validate(self, "replica")
+        if self.follow and self.push:
+            raise invalid("replica.push", "cannot be combined with replica.follow; keep one")
+
+
+@dataclass(frozen=True, slots=True)
 class AuthConfig:
     """Who may call. Without ``tokens`` and ``jwt_keys``, everyone who reaches the server."""
 
@@ -372,6 +405,7 @@ class Config:
     rerank: RerankConfig = field(default_factory=RerankConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
     collections: CollectionsConfig = field(default_factory=CollectionsConfig)
+    replica: ReplicaConfig = field(default_factory=ReplicaConfig)
     auth: AuthConfig = field(default_factory=AuthConfig)
     tls: TlsConfig = field(default_factory=TlsConfig)
     quota: QuotaConfig = field(default_factory=QuotaConfig)
@@ -380,6 +414,8 @@ class Config:
 
     def __post_init__(self) -> None:
         validate(self, "")
+        if (self.replica.follow or self.replica.push) and not self.index:
+            raise invalid("index", "is not set; replicas need the folder of a store")
 
 
 def settings() -> tuple[Setting, ...]:

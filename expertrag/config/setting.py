@@ -11,6 +11,11 @@ from expertrag.api.errors import InvalidArgument
 
 ENV_PREFIX = "EXPERTRAG_"
 _PREFIXED = ("audit", "collections", "log", "quota", "rerank", "tls")
+_NAMED = {
+    "collections.folder": "--collections",
+    "replica.every_s": "--follow-every-s",
+    "replica.keep": "--push-keep",
+}
 
 
 def option(
@@ -52,8 +57,8 @@ class Setting:
     @property
     def flag(self) -> str:
         """Name of the flag: ``--address``; a name that is vague alone includes its section."""
-        if self.key == "collections.folder":
-            return "--collections"
+        if self.key in _NAMED:
+            return _NAMED[self.key]
         if self.section in _PREFIXED or self.name == "bundle":
             return f"--{self.section}-{self.name}".replace("_", "-")
         return "-k" if self.name == "k" else "--" + self.name.replace("_", "-")

@@ -71,9 +71,16 @@ def http_app(shared: HttpState, hosts: Collection[str] | None) -> Starlette:
 
 
 async def health(request: Request) -> Response:
-    """Tell whether the server has loaded its models; needs no token."""
-    await HttpState.of(request).clients.check_ready()
-    return JSONResponse({"status": "ok"})
+    """Tell whether the server has loaded its models, and what it serves; needs no token."""
+    shared = HttpState.of(request)
+    await shared.clients.check_ready()
+    body: dict[str, object] = {"status": "ok"}
+    if generation := shared.metrics.generation():
+        body["generation"] = generation
+    if (replica := shared.metrics.replica()) is not None:
+        behind = round(replica.seconds_behind, 1)
+        body |= {"role": replica.role, "newest": replica.newest, "seconds_behind": behind}
+    return JSONResponse(body)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

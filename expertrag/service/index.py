@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from expertrag.answer.collections import DEFAULT
-from expertrag.api.errors import PermissionDenied
+from expertrag.api.errors import Conflict, PermissionDenied
 from expertrag.api.types import IndexStats
 from expertrag.auth import Caller
 from expertrag.service.call import CALL
@@ -31,14 +31,15 @@ class IndexService(Servicer, IndexServiceServicer):
         self, request_iterator: AsyncIterator[index_pb2.UpsertRequest], context: Context
     ) -> index_pb2.UpsertResponse:
         """Add or replace the documents of a stream."""
-        self._check_writable()
         caller = CALL.get().caller
+        self._check_writable()
         upload = Upload(
             request_iterator,
             self._runtime.config.upload_idle_s,
             lambda: self._charge(caller, 1),
         )
         collection, key = await upload.begin()
+        self._check_copy(collection)
 
         async def write() -> index_pb2.UpsertResponse:
             report = await self._runtime.run(
@@ -57,6 +58,7 @@ class IndexService(Servicer, IndexServiceServicer):
     ) -> index_pb2.DeleteResponse:
         """Delete documents by id."""
         self._check_writable()
+        self._check_copy(request.collection)
         ids = list(request.ids)
         self._charge(CALL.get().caller, len(ids))
 
@@ -81,12 +83,28 @@ class IndexService(Servicer, IndexServiceServicer):
         shown = replace(stats, degraded=without_paths(stats.degraded))
         return index_pb2.StatsResponse(stats=stats_to_proto(shown))
 
+    @property
+    def _followed(self) -> str:
+        """URL whose copy is served; empty for none."""
+        return self._runtime.replication.followed if self._runtime.replication else ""
+
+    def _check_copy(self, collection: str) -> None:
+        """Check that a collection is not a copy, which takes no writes.
+
+        :raises Conflict: it is.
+        """
+        if self._followed and key_of(collection, CALL.get().caller) == DEFAULT:
+            raise _is_copy(self._followed)
+
     def _check_writable(self) -> None:
-        if not self._runtime.config.allow_writes:
-            raise PermissionDenied(
-                "this server does not accept writes; start it with --allow-writes",
-                reason="WRITES_DISABLED",
-            )
+        if self._runtime.config.allow_writes:
+            return
+        if self._followed:
+            raise _is_copy(self._followed)
+        raise PermissionDenied(
+            "this server does not accept writes; start it with --allow-writes",
+            reason="WRITES_DISABLED",
+        )
 
     def _scope(self, method: str, collection: str) -> tuple[str, ...]:
         return method, CALL.get().caller.id, collection
@@ -108,3 +126,11 @@ class IndexService(Servicer, IndexServiceServicer):
         return await self._runtime.run(
             CallKind.READ, context, collection, lambda pipeline, stop: pipeline.stats()
         )
+
+
+def _is_copy(url: str) -> Conflict:
+    return Conflict(
+        f"this server serves a copy of the store that is pushed to {without_paths(url)}: write to "
+        "the server that pushes there (serve --push)",
+        reason="READ_ONLY_REPLICA",
+    )

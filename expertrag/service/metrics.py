@@ -13,7 +13,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from expertrag.api.errors import Conflict
-from expertrag.api.types import AnswerEvent, GateEvent, IndexStats, PassagesEvent, UsageEvent
+from expertrag.api.types import (
+    AnswerEvent,
+    GateEvent,
+    IndexStats,
+    PassagesEvent,
+    ReplicaStatus,
+    UsageEvent,
+)
 
 if TYPE_CHECKING:
     from expertrag.llm.base import EndpointStatus
@@ -109,9 +116,17 @@ class Metrics:
         self.compactions = Counter(
             "expertrag_compactions", "Compactions by the server.", ["code"], registry=registry
         )
+        self.transfers = Counter(
+            "expertrag_replica_transfers",
+            "Pulls and pushes of generations.",
+            ["what", "code"],
+            registry=registry,
+        )
         self._generation = gauge("expertrag_index_generation", "Served generation.")
         self._chunks = gauge("expertrag_index_chunks", "Live chunks.")
         self._documents = gauge("expertrag_index_documents", "Live documents.")
+        self.generation: Callable[[], int] = lambda: 0
+        self.replica: Callable[[], ReplicaStatus | None] = lambda: None
         self._http: tuple[WSGIServer, threading.Thread] | None = None
 
     def watch_load(self, waiting: Callable[[], int], held: Callable[[], int]) -> None:
@@ -122,6 +137,22 @@ class Metrics:
     def watch_collections(self, loaded: Callable[[], int]) -> None:
         """Export the number of open collections at each scrape."""
         self._loaded.set_function(loaded)
+
+    def watch_replica(self, status: Callable[[], ReplicaStatus | None]) -> None:
+        """Export how far a copy or a URL is behind at each scrape."""
+        newest = Gauge(
+            "expertrag_replica_newest_generation",
+            "Newest known generation: at the URL for a follower, in the store for a writer.",
+            registry=self.registry,
+        )
+        behind = Gauge(
+            "expertrag_replica_behind_seconds",
+            "Time since the store and the URL were last known to have the same generation.",
+            registry=self.registry,
+        )
+        newest.set_function(lambda: getattr(status(), "newest", 0))
+        behind.set_function(lambda: getattr(status(), "seconds_behind", 0.0))
+        self.replica = status
 
     def watch_engine(self, counters: Callable[[], Mapping[str, int]]) -> None:
         """Export the engine's counters at each scrape."""
@@ -152,6 +183,11 @@ class Metrics:
         self._generation.set(stats.generation)
         self._chunks.set(stats.chunks)
         self._documents.set(stats.documents)
+
+    def watch_generation(self, served: Callable[[], int]) -> None:
+        """Export the served generation of the default store at each scrape."""
+        self._generation.set_function(served)
+        self.generation = served
 
     def start(self, host: str, port: int) -> None:
         """Serve the metrics at ``http://host:port/metrics``; port 0 disables them.

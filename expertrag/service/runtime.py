@@ -16,6 +16,7 @@ from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
 from expertrag.service.metrics import Metrics
 from expertrag.service.quotas import Quotas
+from expertrag.service.replication import Replication
 from expertrag.service.workers import CallKind, Context, Workers
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Runtime:
     workers: Workers
     quotas: Quotas
     loaded: Collections | None = None
+    replication: Replication | None = None
 
     @property
     def collections(self) -> Collections:

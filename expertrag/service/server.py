@@ -24,6 +24,7 @@ from expertrag.service.interceptor import CallInterceptor
 from expertrag.service.metrics import Metrics
 from expertrag.service.private_socket import PrivateSocket
 from expertrag.service.quotas import Quotas
+from expertrag.service.replication import Replication
 from expertrag.service.runtime import Runtime
 from expertrag.service.services import INFO, NAMES, SERVICES, add_reflection
 from expertrag.service.transport import check_exposure, is_local, server_credentials
@@ -71,6 +72,8 @@ class Server:
         self._runtime = Runtime(self._config, self._metrics, Workers(self._config), quotas)
         self._interceptor = CallInterceptor(self._metrics, self._authenticator, quotas, in_flight)
         self._metrics.watch_load(self._runtime.workers.waiting, lambda: in_flight.bytes)
+        self._replication = Replication(config, self._metrics)
+        self._runtime.replication = self._replication
         self._health = Health(NAMES)
         self._grpc: grpc.aio.Server | None = None
         self._retired = False
@@ -170,6 +173,7 @@ class Server:
         server, self._grpc = self._grpc, None
         if self._upkeep is not None:
             self._upkeep.cancel()
+        await asyncio.to_thread(self._replication.stop)
         await server.stop(self._config.drain_s)
         await self._runtime.workers.close()
         if self._loading is not None:
@@ -185,16 +189,19 @@ class Server:
             self._private.remove()
 
     async def _load_pipeline(self) -> None:
+        await asyncio.to_thread(self._replication.fetch)
         collections = await asyncio.to_thread(self._load)
         self._runtime.loaded = collections
         self._metrics.watch_collections(lambda: collections.loaded)
         if collections.has_default:
             with collections.opened(DEFAULT) as pipeline:
                 self._metrics.observe_index(pipeline.stats())
+                self._metrics.watch_generation(lambda: pipeline.generation)
                 self._metrics.watch_engine(pipeline.generation_counters)
                 self._metrics.watch_endpoints(pipeline.generation_endpoints)
         if self._config.allow_writes and self._config.compact_after_s:
             self._upkeep = asyncio.create_task(keep_compact(self._runtime))
+        self._replication.start(collections)
         await self._health.set(True)
         _log.info("ready", address=self.address)
 

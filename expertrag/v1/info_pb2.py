@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from expertrag.v1 import index_pb2 as expertrag_dot_v1_dot_index__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x65xpertrag/v1/info.proto\x12\x0c\x65xpertrag.v1\x1a\x18\x65xpertrag/v1/index.proto\"!\n\x0bInfoRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\xd8\x01\n\x0cInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08\x65mbedder\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0c\n\x04gate\x18\x04 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x05 \x01(\x05\x12\x17\n\x0fmax_query_bytes\x18\x06 \x01(\x05\x12\r\n\x05max_k\x18\x07 \x01(\x05\x12,\n\x05index\x18\x08 \x01(\x0b\x32\x18.expertrag.v1.IndexStatsH\x00\x88\x01\x01\x12\x10\n\x08problems\x18\t \x03(\tB\x08\n\x06_index2L\n\x0bInfoService\x12=\n\x04Info\x12\x19.expertrag.v1.InfoRequest\x1a\x1a.expertrag.v1.InfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x65xpertrag/v1/info.proto\x12\x0c\x65xpertrag.v1\x1a\x18\x65xpertrag/v1/index.proto\"!\n\x0bInfoRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\x97\x02\n\x0cInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08\x65mbedder\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0c\n\x04gate\x18\x04 \x01(\t\x12\x16\n\x0e\x63ontext_tokens\x18\x05 \x01(\x05\x12\x17\n\x0fmax_query_bytes\x18\x06 \x01(\x05\x12\r\n\x05max_k\x18\x07 \x01(\x05\x12,\n\x05index\x18\x08 \x01(\x0b\x32\x18.expertrag.v1.IndexStatsH\x00\x88\x01\x01\x12\x10\n\x08problems\x18\t \x03(\t\x12\x31\n\x07replica\x18\n \x01(\x0b\x32\x1b.expertrag.v1.ReplicaStatusH\x01\x88\x01\x01\x42\x08\n\x06_indexB\n\n\x08_replica\"h\n\rReplicaStatus\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0e\n\x06newest\x18\x02 \x01(\x03\x12\x16\n\x0eseconds_behind\x18\x03 \x01(\x01\x12\x10\n\x08\x66\x61ilures\x18\x04 \x01(\x03\x12\x0f\n\x07problem\x18\x05 \x01(\t2L\n\x0bInfoService\x12=\n\x04Info\x12\x19.expertrag.v1.InfoRequest\x1a\x1a.expertrag.v1.InfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INFOREQUEST']._serialized_start=67
   _globals['_INFOREQUEST']._serialized_end=100
   _globals['_INFORESPONSE']._serialized_start=103
-  _globals['_INFORESPONSE']._serialized_end=319
-  _globals['_INFOSERVICE']._serialized_start=321
-  _globals['_INFOSERVICE']._serialized_end=397
+  _globals['_INFORESPONSE']._serialized_end=382
+  _globals['_REPLICASTATUS']._serialized_start=384
+  _globals['_REPLICASTATUS']._serialized_end=488
+  _globals['_INFOSERVICE']._serialized_start=490
+  _globals['_INFOSERVICE']._serialized_end=566
 # @@protoc_insertion_point(module_scope)

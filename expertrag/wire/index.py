@@ -6,7 +6,14 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from expertrag.api.types import DocumentInput, IndexStats, ItemStatus, ServerInfo, UpdateReport
+from expertrag.api.types import (
+    DocumentInput,
+    IndexStats,
+    ItemStatus,
+    ReplicaStatus,
+    ServerInfo,
+    UpdateReport,
+)
 from expertrag.v1 import index_pb2, info_pb2
 from expertrag.wire.common import (
     fits_the_wire,
@@ -84,13 +91,20 @@ def stats_from_proto(stats: index_pb2.IndexStats) -> IndexStats:
 def info_to_proto(info: ServerInfo) -> info_pb2.InfoResponse:
     """Return the message."""
     index = stats_to_proto(info.index) if info.index else None
-    return message_of(info_pb2.InfoResponse, info, index=index)
+    replica = replica_to_proto(info.replica)
+    return message_of(info_pb2.InfoResponse, info, index=index, replica=replica)
+
+
+def replica_to_proto(status: ReplicaStatus | None) -> info_pb2.ReplicaStatus | None:
+    """Return the message; None for none."""
+    return message_of(info_pb2.ReplicaStatus, status) if status else None
 
 
 def info_from_proto(response: info_pb2.InfoResponse) -> ServerInfo:
     """Return the value."""
     index = stats_from_proto(response.index) if response.HasField("index") else None
-    return value_of(ServerInfo, response, index=index)
+    replica = value_of(ReplicaStatus, response.replica) if response.HasField("replica") else None
+    return value_of(ServerInfo, response, index=index, replica=replica)
 
 
 def _items_to_proto(items: Sequence[ItemStatus]) -> dict[str, Any]:
