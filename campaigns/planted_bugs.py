@@ -142,9 +142,9 @@ PLANTS = (
     Plant(
         "old bug: a killed restore that is run again deleted a store that could come back",
         "power_loss",
-        "backup.py",
-        "        fsync_folder(target.parent)\n        _empty(layout)\n",
-        "        _empty(layout)\n",
+        "exchange.py",
+        "        fsync_folder(target.parent)\n        empty(layout)\n",
+        "        empty(layout)\n",
         (
             *("--seeds", "1", "--states", "4", "--again", "0"),
             *("--kill-in", "restore", "--kill-every", "27"),
@@ -154,7 +154,8 @@ PLANTS = (
         "old bug: the generation of a restored store could be lost",
         "power_loss",
         "backup.py",
-        "    _flush_folders(copy.root)\n    return size",
+        "    flush_folders(copy.root)\n    return size",
+        "    from expertrag_index.durable import fsync_folder\n\n"
         "    fsync_folder(copy.root)\n    return size",
     ),
     Plant(

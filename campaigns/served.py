@@ -35,6 +35,7 @@ class ServedSettings:
     collections: Path | None = None
     service: Mapping[str, Any] = field(default_factory=dict)
     auth: Mapping[str, Any] = field(default_factory=dict)
+    replica: Mapping[str, Any] = field(default_factory=dict)
     log: str = "warning"
 
     def write(self, path: Path, address: str) -> None:
@@ -47,6 +48,7 @@ class ServedSettings:
             "collections": str(self.collections or ""),
             "service": {"address": address, **self.service},
             "auth": dict(self.auth),
+            "replica": dict(self.replica),
             "log": self.log,
         }
         path.write_text(json.dumps(body), encoding="utf-8")

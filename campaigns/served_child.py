@@ -27,6 +27,7 @@ from expertrag.config import (
     Config,
     LogConfig,
     ModelConfig,
+    ReplicaConfig,
     ServiceConfig,
 )
 from expertrag.runtime import logs, memory
@@ -53,6 +54,7 @@ def main() -> None:
         service=ServiceConfig(**settings["service"]),
         collections=CollectionsConfig(folder=settings["collections"]),
         auth=AuthConfig(**settings["auth"]),
+        replica=ReplicaConfig(**settings["replica"]),
         log=LogConfig(level=settings["log"], format="json"),
     )
     memory.share()

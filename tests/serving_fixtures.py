@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from expertrag.service import Server
 
 T = TypeVar("T")
-SECTIONS = ("auth", "tls", "quota", "collections")
+SECTIONS = ("auth", "tls", "quota", "collections", "index", "replica")
 """Sections of the configuration that ``start_server`` takes beside settings of the service."""
 OpenPipeline = Callable[..., "Pipeline"]
 StartServer = Callable[..., "Server"]

@@ -40,9 +40,11 @@ class AsyncRemoteBackend:
         """Connect at the first call.
 
         :raises InvalidArgument: a file of its TLS cannot be read.
+        :raises Unavailable: it names several servers, and one of the names is unknown.
         """
         self._connection = connection
         self._address = connection.address
+        self._target = grpc_target(connection.address)
         self._credentials = connection.credentials
         self._server = KnownServer()
 
@@ -51,10 +53,8 @@ class AsyncRemoteBackend:
         """Created at the first call: a channel belongs to the loop that runs at its creation."""
         options = self._connection.options
         if self._credentials is None:
-            return grpc.aio.insecure_channel(grpc_target(self._address), options=options)
-        return grpc.aio.secure_channel(
-            grpc_target(self._address), self._credentials, options=options
-        )
+            return grpc.aio.insecure_channel(self._target, options=options)
+        return grpc.aio.secure_channel(self._target, self._credentials, options=options)
 
     @cached_property
     def _stubs(self) -> Stubs:

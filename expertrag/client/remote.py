@@ -37,14 +37,16 @@ class RemoteBackend:
         """Connect at the first call.
 
         :raises InvalidArgument: a file of its TLS cannot be read.
+        :raises Unavailable: it names several servers, and one of the names is unknown.
         """
         self._connection = connection
         self._address = connection.address
+        self._target = grpc_target(connection.address)
         credentials, options = connection.credentials, connection.options
         self._channel = (
-            grpc.insecure_channel(grpc_target(self._address), options=options)
+            grpc.insecure_channel(self._target, options=options)
             if credentials is None
-            else grpc.secure_channel(grpc_target(self._address), credentials, options=options)
+            else grpc.secure_channel(self._target, credentials, options=options)
         )
         self._stubs = Stubs(self._channel)
         self._server = KnownServer()

@@ -12,20 +12,18 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from expertrag_index.current import write_current
 from expertrag_index.debris import recover
-from expertrag_index.durable import flush_folders, fsync_folder, store_errors, write_durably
+from expertrag_index.durable import flush_folders, store_errors, write_durably
 from expertrag_index.engines.address import forget_identity
 from expertrag_index.errors import IndexStoreError, StoreCorruptError, StoreNotFoundError
-from expertrag_index.exchange import put_in_place
+from expertrag_index.exchange import alone, empty, making, put_in_place
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
-from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import Manifest, dumps
 from expertrag_index.opening import Generation, open_published, read_manifest
 from expertrag_index.publish import derive, publish
@@ -103,43 +101,6 @@ def restore(
     return BackupReport(manifest.generation, manifest.documents, manifest.chunks, size, seconds)
 
 
-@contextmanager
-def making(target: Path, suffix: str) -> Iterator[Layout]:
-    """Yield the layout of a new store beside ``target``; it is deleted if the block fails."""
-    layout = Layout(target.with_name(f"{target.name}.{suffix}.tmp"))
-    layout.root.mkdir(parents=True, exist_ok=True)
-    with WriterLock(layout):
-        # a killed run may have left something; if it had exchanged the two folders, and that is
-        # not durable yet, what is here is the store that a power loss would bring back
-        fsync_folder(target.parent)
-        _empty(layout)
-        layout.segments.mkdir()
-        layout.generations.mkdir()
-        try:
-            yield layout
-        except BaseException:
-            shutil.rmtree(layout.root, ignore_errors=True)
-            raise
-
-
-@contextmanager
-def alone(target: Layout) -> Iterator[None]:
-    """Be the only writer of a store, if there is one."""
-    if not target.root.exists():
-        yield
-        return
-    with WriterLock(target):
-        yield
-
-
-def _empty(layout: Layout) -> None:
-    for path in layout.root.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path != layout.lock:
-            path.unlink()
-
-
 def _copy_store(source: Layout, copy: Layout, progress: Progress) -> None:
     for attempt in range(_ATTEMPTS):
         generation = open_published(source)
@@ -156,7 +117,7 @@ def _copy_store(source: Layout, copy: Layout, progress: Progress) -> None:
             same = published.manifest.generation == generation.manifest.generation
             if same or attempt + 1 == _ATTEMPTS:
                 raise
-            _empty(copy)
+            empty(copy)
             copy.segments.mkdir()
             copy.generations.mkdir()
         finally:

@@ -1,4 +1,4 @@
-"""Puts a finished folder in the place of another one in one step, so that one is always there."""
+"""Makes a store beside its place, and puts it there in one step, so that one is always there."""
 
 from __future__ import annotations
 
@@ -6,14 +6,56 @@ import ctypes
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from expertrag_index.durable import fsync_folder
 from expertrag_index.errors import IndexStoreError
+from expertrag_index.layout import Layout
+from expertrag_index.lock import WriterLock
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+
+
+@contextmanager
+def making(target: Path, suffix: str) -> Iterator[Layout]:
+    """Yield the layout of a new store beside ``target``; it is deleted if the block fails."""
+    layout = Layout(target.with_name(f"{target.name}.{suffix}.tmp"))
+    layout.root.mkdir(parents=True, exist_ok=True)
+    with WriterLock(layout):
+        # a killed run may have left something; if it had exchanged the two folders, and that is
+        # not durable yet, what is here is the store that a power loss would bring back
+        fsync_folder(target.parent)
+        empty(layout)
+        layout.segments.mkdir()
+        layout.generations.mkdir()
+        try:
+            yield layout
+        except BaseException:
+            shutil.rmtree(layout.root, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def alone(target: Layout) -> Iterator[None]:
+    """Be the only writer of a store, if there is one."""
+    if not target.root.exists():
+        yield
+        return
+    with WriterLock(target):
+        yield
+
+
+def empty(layout: Layout) -> None:
+    """Delete everything in a store but its lock file."""
+    for path in layout.root.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path != layout.lock:
+            path.unlink()
 
 
 def put_in_place(finished: Path, target: Path) -> None:

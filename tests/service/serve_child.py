@@ -1,6 +1,6 @@
-"""A server in its own process: ``serve_child.py ADDRESS [STORE EMBEDDER]``.
+"""A server in its own process: ``serve_child.py ADDRESS [STORE EMBEDDER [URL]]``.
 
-Without a store it never ends loading.
+Without a store it never ends loading; with a URL, the store is a copy that follows it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from serving_fixtures import PacedGenerator
 
-from expertrag.config import Config, ServiceConfig
+from expertrag.config import Config, ReplicaConfig, ServiceConfig
 from expertrag.service import serve
 
 if TYPE_CHECKING:
@@ -38,4 +38,8 @@ def load() -> Collections:
 
 if __name__ == "__main__":
     service = ServiceConfig(address=sys.argv[1], drain_s=10.0)
-    asyncio.run(serve(Config(service=service), load))
+    config = Config(service=service)
+    if len(sys.argv) > 4:
+        replica = ReplicaConfig(follow=sys.argv[4], every_s=0.1)
+        config = Config(index=sys.argv[2], service=service, replica=replica)
+    asyncio.run(serve(config, load))

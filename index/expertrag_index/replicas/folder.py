@@ -35,7 +35,7 @@ class FolderRemote:
         with self._told():
             try:
                 return (self._root / name).read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
+            except FileNotFoundError:
                 return None
 
     def write(self, name: str, data: bytes) -> None:
@@ -58,7 +58,7 @@ class FolderRemote:
             target.touch()  # what is missing from here on is the object
             try:
                 shutil.copyfile(self._root / name, target)
-            except (FileNotFoundError, NotADirectoryError):
+            except FileNotFoundError:
                 return False
             return True
 

@@ -13,11 +13,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from expertrag_index.backup import alone
 from expertrag_index.current import write_current
 from expertrag_index.durable import flush_folders, fsync_folder, store_errors, write_durably
 from expertrag_index.errors import IndexStoreError, RemoteConflictError, StoreCorruptError
-from expertrag_index.exchange import put_in_place
+from expertrag_index.exchange import alone, put_in_place
 from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import FileEntry, dumps

@@ -14,7 +14,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from expertrag_index.backup import making
 from expertrag_index.current import read_current
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import (
@@ -23,6 +22,7 @@ from expertrag_index.errors import (
     StoreCorruptError,
     StoreFormatError,
 )
+from expertrag_index.exchange import making
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import read_manifest

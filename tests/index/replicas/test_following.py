@@ -1,0 +1,167 @@
+"""Copies that follow a URL, and stores that are pushed again and again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from serving_fixtures import wait_until
+from store_helper import CORPUS, HashingEmbedder, build, contents
+
+from expertrag_index.build import IndexWriter
+from expertrag_index.errors import IndexStoreError
+from expertrag_index.replicas.follow import Follower
+from expertrag_index.replicas.keep_pushed import Pusher
+from expertrag_index.replicas.pull import PullReport, pull
+from expertrag_index.replicas.push import PushReport, push
+from expertrag_index.replicas.repeat import Repeated, StoppedError
+from expertrag_index.types import Document
+
+
+@pytest.fixture
+def store(tmp_path: Path, hashing: HashingEmbedder) -> Path:
+    path = tmp_path / "store"
+    build(path, hashing, CORPUS[:10])
+    return path
+
+
+def add(store: Path, number: int) -> None:
+    with IndexWriter.open(store, HashingEmbedder()) as writer:
+        writer.add([Document(f"late{number}", f"Added later, number{number}.")])
+
+
+class Log:
+    """What a transfer has told."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.reports: list[PullReport | PushReport] = []
+        self.failures: list[str] = []
+
+    def failed(self, problem: str, wait_s: float) -> None:
+        assert wait_s > 0
+        self.failures.append(problem)
+
+
+@contextmanager
+def running(transfer: Repeated, log: Log) -> Iterator[None]:
+    thread = threading.Thread(target=transfer.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        log.stop.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_copy_follows_a_store_that_is_pushed(store: Path, tmp_path: Path) -> None:
+    url, copy = str(tmp_path / "shared"), tmp_path / "copy"
+    log, pushed = Log(), Log()
+    follower = Follower(
+        url, copy, log.stop, every_s=0.02, looked=log.reports.append, failed=log.failed
+    )
+    pusher = Pusher(
+        store, url, pushed.stop, every_s=0.02, pushed=pushed.reports.append, failed=pushed.failed
+    )
+    with running(follower, log):
+        wait_until(lambda: len(log.failures) > 0)  # nothing is there yet
+        assert "no generations at" in log.failures[0]
+        assert follower.state.failures > 0
+        with running(pusher, pushed):
+            for number in range(3):
+                add(store, number)
+                wait_until(lambda at=number + 2: follower.state.newest == at, 20)
+                assert pusher.state.newest == number + 2
+        wait_until(lambda: log.reports[-1].generation == 4, 20)
+    assert (follower.state.failures, follower.state.problem) == (0, "")
+    assert contents(copy) == contents(store)
+    assert not pushed.failures
+
+
+def test_an_unreachable_url_is_survived(store: Path, tmp_path: Path) -> None:
+    url, copy = tmp_path / "shared", tmp_path / "copy"
+    push(store, str(url))
+    log = Log()
+    follower = Follower(
+        str(url), copy, log.stop, every_s=0.02, looked=log.reports.append, failed=log.failed
+    )
+    with running(follower, log):
+        wait_until(lambda: len(log.reports) > 0, 20)
+        url.rename(tmp_path / "away")
+        url.write_text("unmounted")
+        wait_until(lambda: any("cannot be read or written" in each for each in log.failures))
+        behind_from = follower.state.in_step_at
+        assert follower.state.newest == 1
+        url.unlink()
+        (tmp_path / "away").rename(url)
+        wait_until(lambda: follower.state.in_step_at > behind_from)
+
+
+def test_a_url_that_is_no_url_is_told_at_once(store: Path, tmp_path: Path) -> None:
+    log = Log()
+    for url, path in (("https://example.com/x", tmp_path / "copy"), (str(tmp_path), store)):
+        with pytest.raises(IndexStoreError):
+            Follower(url, path, log.stop, every_s=1, looked=log.reports.append, failed=log.failed)
+
+
+def test_waits_get_longer_and_a_stop_ends_them(tmp_path: Path) -> None:
+    log, waits = Log(), list[float]()
+
+    def failed(problem: str, wait_s: float) -> None:
+        log.failed(problem, wait_s)
+        waits.append(wait_s)
+        if len(waits) == 4:
+            log.stop.set()
+
+    follower = Follower(
+        str(tmp_path / "none"),
+        tmp_path / "copy",
+        log.stop,
+        every_s=0.05,
+        looked=log.reports.append,
+        failed=failed,
+    )
+    assert not follower.run(once=True)
+    assert waits == sorted(waits)
+    assert waits[-1] > 4 * waits[0]
+
+
+def test_a_pull_is_given_up(store: Path, tmp_path: Path) -> None:
+    url, copy = str(tmp_path / "shared"), tmp_path / "copy"
+    push(store, url)
+    log = Log()
+    follower = Follower(
+        url, copy, log.stop, every_s=0.05, looked=log.reports.append, failed=log.failed
+    )
+    log.stop.set()
+    assert not follower.run()
+    with pytest.raises(StoppedError):
+        follower.step()
+    assert not copy.exists()
+    assert pull(url, copy).changed
+
+
+def test_secrets_are_not_told(store: Path, tmp_path: Path) -> None:
+    """Whatever a file system raises: its text may hold the URL."""
+    log = Log()
+
+    class Failing(Follower):
+        def step(self) -> None:
+            raise RuntimeError("cannot open s3://ann:secret@bucket")
+
+    follower = Failing(
+        str(tmp_path / "x"),
+        tmp_path / "copy",
+        log.stop,
+        every_s=0.01,
+        looked=print,
+        failed=log.failed,
+    )
+    with running(follower, log):
+        wait_until(lambda: len(log.failures) > 0)
+    assert log.failures[0] == "RuntimeError"
+    assert "secret" not in follower.state.problem
