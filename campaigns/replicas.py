@@ -137,30 +137,38 @@ def run(work: Path, generations: int, every_s: float, rng: random.Random) -> dic
         watches = [Watch(reader) for reader in readers]
         load = SteadyLoad(",".join(reader.address for reader in readers))
         opened.enter_context(load.running(*["retrieve"] * CALLERS))
-        opened.enter_context(
-            _beside(ended, [*(w.watch for w in watches), _killer(watches, load, rng)])
-        )
+        beside = [*(watch.watch for watch in watches), _killer(watches, load, rng)]
+        opened.enter_context(_running(beside, ended))
         for number in tqdm(range(3, generations + 3), desc="generations", mininterval=1.0):
             published[number] = _publish(writer.address, number)
             time.sleep(every_s * rng.uniform(0.5, 1.5))
         behind = _caught_up(watches, generations + 2)
         ended.set()
-        problems = [line for server in (writer, *readers) for line in server.log_problems()]
-    damaged = [
-        problem for number in range(READERS) for problem in verify(_copy(work, number)).problems
-    ]
+        logged = [line for server in (writer, *readers) for line in server.log_problems()]
     findings = [
         *(f"a call failed: {error}" for error in load.errors[:5]),
         *(f"a response of two generations: {mixed}" for mixed in load.mixed[:5]),
         *(f"reader {number} does not serve the last generation" for number in behind),
-        *(f"in the log: {line}" for line in problems[:3]),
-        *(f"a copy is damaged: {problem}" for problem in damaged[:3]),
+        *(f"in the log: {line}" for line in logged[:3]),
+        *(f"copy: {line}" for number in range(READERS) for line in _damage(work, number)),
     ]
     return {
         "readers": READERS,
         "callers": CALLERS,
         "generations": generations,
         "every_s": every_s,
+        **_figures(load, watches, published),
+        "broken": len(findings),
+        "findings": findings,
+        "load_average": round(os.getloadavg()[0], 1),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def _figures(
+    load: SteadyLoad, watches: Sequence[Watch], published: Mapping[int, float]
+) -> dict[str, Any]:
+    return {
         "kills": sum(len(watch.outages) for watch in watches),
         "calls": sum(load.calls.values()),
         "failed": len(load.errors),
@@ -173,11 +181,11 @@ def run(work: Path, generations: int, every_s: float, rng: random.Random) -> dic
             "reader_up": _spread(_staleness(watches, published, undisturbed=True)),
             "reader_killed": _spread(_staleness(watches, published, undisturbed=False)),
         },
-        "broken": len(findings),
-        "findings": findings,
-        "load_average": round(os.getloadavg()[0], 1),
-        "seconds": round(time.monotonic() - began, 1),
     }
+
+
+def _damage(work: Path, number: int) -> Sequence[str]:
+    return verify(_copy(work, number)).problems
 
 
 def _reader(work: Path, number: int, url: str) -> ServedSettings:

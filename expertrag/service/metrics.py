@@ -116,12 +116,6 @@ class Metrics:
         self.compactions = Counter(
             "expertrag_compactions", "Compactions by the server.", ["code"], registry=registry
         )
-        self.transfers = Counter(
-            "expertrag_replica_transfers",
-            "Pulls and pushes of generations.",
-            ["what", "code"],
-            registry=registry,
-        )
         self._generation = gauge("expertrag_index_generation", "Served generation.")
         self._chunks = gauge("expertrag_index_chunks", "Live chunks.")
         self._documents = gauge("expertrag_index_documents", "Live documents.")
@@ -139,7 +133,13 @@ class Metrics:
         self._loaded.set_function(loaded)
 
     def watch_replica(self, status: Callable[[], ReplicaStatus | None]) -> None:
-        """Export how far a copy or a URL is behind at each scrape."""
+        """Export how far a copy or a URL is behind at each scrape, and count transfers."""
+        self.transfers = Counter(
+            "expertrag_replica_transfers",
+            "Pulls and pushes of generations.",
+            ["what", "code"],
+            registry=self.registry,
+        )
         newest = Gauge(
             "expertrag_replica_newest_generation",
             "Newest known generation: at the URL for a follower, in the store for a writer.",

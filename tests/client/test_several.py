@@ -21,7 +21,7 @@ def test_calls_go_to_all_servers_in_turn(start_server: StartServer) -> None:
             client.retrieve("checkpoints", k=1)
     for server in servers:
         calls = server.metrics.registry.get_sample_value(
-            "expertrag_calls_total", {"method": "Retrieve", "code": "OK"}
+            "expertrag_calls_total", {"method": "RetrieveService/Retrieve", "code": "OK"}
         )
         assert calls and calls > 1
 
