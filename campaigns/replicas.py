@@ -145,13 +145,7 @@ def run(work: Path, generations: int, every_s: float, rng: random.Random) -> dic
         behind = _caught_up(watches, generations + 2)
         ended.set()
         logged = [line for server in (writer, *readers) for line in server.log_problems()]
-    findings = [
-        *(f"a call failed: {error}" for error in load.errors[:5]),
-        *(f"a response of two generations: {mixed}" for mixed in load.mixed[:5]),
-        *(f"reader {number} does not serve the last generation" for number in behind),
-        *(f"in the log: {line}" for line in logged[:3]),
-        *(f"copy: {line}" for number in range(READERS) for line in _damage(work, number)),
-    ]
+    findings = _findings(load, behind, logged, [_copy(work, number) for number in range(READERS)])
     return {
         "readers": READERS,
         "callers": CALLERS,
@@ -184,8 +178,16 @@ def _figures(
     }
 
 
-def _damage(work: Path, number: int) -> Sequence[str]:
-    return verify(_copy(work, number)).problems
+def _findings(
+    load: SteadyLoad, behind: Sequence[int], logged: Sequence[str], copies: Sequence[Path]
+) -> list[str]:
+    return [
+        *(f"a call failed: {error}" for error in load.errors[:5]),
+        *(f"a response of two generations: {mixed}" for mixed in load.mixed[:5]),
+        *(f"reader {number} does not serve the last generation" for number in behind),
+        *(f"in the log: {line}" for line in logged[:3]),
+        *(f"{copy.name}: {problem}" for copy in copies for problem in verify(copy).problems[:3]),
+    ]
 
 
 def _reader(work: Path, number: int, url: str) -> ServedSettings:
@@ -213,8 +215,8 @@ def _publish(address: str, number: int) -> float:
 
 
 @contextmanager
-def _beside(
-    ended: threading.Event, runs: Sequence[Callable[[threading.Event], None]]
+def _running(
+    runs: Sequence[Callable[[threading.Event], None]], ended: threading.Event
 ) -> Iterator[None]:
     """Run functions in threads of their own, until the block ends or ``ended`` is set."""
     threads = [threading.Thread(target=run, args=(ended,)) for run in runs]

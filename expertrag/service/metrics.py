@@ -119,9 +119,12 @@ class Metrics:
         self._generation = gauge("expertrag_index_generation", "Served generation.")
         self._chunks = gauge("expertrag_index_chunks", "Live chunks.")
         self._documents = gauge("expertrag_index_documents", "Live documents.")
+        self._set_unwatched()
+        self._http: tuple[WSGIServer, threading.Thread] | None = None
+
+    def _set_unwatched(self) -> None:
         self.generation: Callable[[], int] = lambda: 0
         self.replica: Callable[[], ReplicaStatus | None] = lambda: None
-        self._http: tuple[WSGIServer, threading.Thread] | None = None
 
     def watch_load(self, waiting: Callable[[], int], held: Callable[[], int]) -> None:
         """Export the queue length and the bytes of requests at each scrape."""
