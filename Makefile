@@ -421,7 +421,7 @@ campaign-model-check: $(STAMP) ## random changes, kills and readers against a di
 clean: ## remove the environments, the demo's store and build output
 	@rm -rf $(VENV) $(CLIENTS) $(DEPLOY) .demo .eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: campaign-fuzz campaign-load campaign-soak campaign-replicas
+.PHONY: campaign-fuzz campaign-load campaign-soak campaign-replicas bench-replicas
 
 SERVICE_CAMPAIGN = PYTHONPATH=tests:benchmarks:campaigns OMP_NUM_THREADS=1 $(BIN)/python campaigns
 
@@ -430,6 +430,9 @@ campaign-fuzz: $(STAMP) ## damaged messages, tokens and connections against a se
 
 campaign-load: $(STAMP) ## overload, slow and stalled callers, restarts, kills and new indexes under load; ARGS="--only NAME --size SHARE --json FILE"
 	@$(SERVICE_CAMPAIGN)/load.py $(ARGS)
+
+bench-replicas: $(STAMP) ## bytes and seconds of the push and pull of a small upsert; ARGS="--chunks N --json FILE"
+	@PYTHONPATH=benchmarks $(BIN)/python benchmarks/bench_replicas.py $(ARGS)
 
 campaign-replicas: $(STAMP) ## readers that follow a writer and are killed, under load; ARGS="--generations N --json FILE"
 	@$(SERVICE_CAMPAIGN)/replicas.py $(ARGS)

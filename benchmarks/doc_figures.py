@@ -106,6 +106,7 @@ TABLES = (
     Table("service", "stages", "service", speed_tables.stages),
     Table("guide/store", "store", "store", speed_tables.store),
     Table("guide/store", "restricted", "store", speed_tables.restricted),
+    Table("guide/replicas", "replicas", "replicas", speed_tables.replicas),
     Table("reranker", "reranker", "reranker", training_tables.reranker),
     Table("reranker", "curve", "reranker_curve", training_tables.reranker_curve),
     Table("scale", "ours", "scale", scale_tables.ours),

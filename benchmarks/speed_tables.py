@@ -64,6 +64,22 @@ def restricted(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {what} | {' | '.join(f'{value:.2f}' for value in cells)} |"
 
 
+def replicas(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each size of a store: what is transferred first, and for an upsert."""
+    whole, upsert = "database, MB | first push, MB", "upsert: push, KB | objects | pull, KB"
+    yield from head(f"chunks | {whole} | {upsert} | with blocks of 256 KiB, KB")
+    for row in results.values():
+        pushed, pulled = row["upsert"]["push"], row["upsert"]["pull"]
+        fixed = row["uploaded_by_block_bytes"][str(1 << 18)]["packed"]
+        first = row["first"]["push"]["bytes"]
+        cells = (
+            f"{row['chunks']:,} | {row['database'] / 1e6:.1f} | {first / 1e6:.1f}",
+            f"{pushed['bytes'] / 1e3:,.0f} | {pushed['objects']:.0f}",
+            f"{pulled['bytes'] / 1e3:,.0f} | {fixed / 1e3:,.0f}",
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
 def hot(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each set: all passages at once -> the best first."""
     yield from head("set (questions) | right | abstains | prompts | seconds, cold | hot")
