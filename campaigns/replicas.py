@@ -4,7 +4,8 @@
 
 Every server is a process of its own, with real stores and embeddings. The writer publishes
 generations, whose documents say of which one they are, and pushes them to a folder. The readers
-pull them; one at random is killed (-9) and started again, over and over. Callers of the SDK search
+pull them; one at random of those that are up, if it is not the only one, is killed (-9) and started
+again, over and over. Callers of the SDK search
 all the time, over the addresses of all readers. No call may fail, no response may mix two
 generations, and every reader must come to serve the last one.
 """
@@ -77,6 +78,11 @@ class Watch:
                     index = client.info(timeout=1.0).index
                     if index is not None:
                         self._note(began, index.generation)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has served since it was started."""
+        return self.newest > 0 and all(away.ended < math.inf for away in self.outages)
 
     def staleness(self, published: Mapping[int, float], *, undisturbed: bool) -> list[float]:
         """Return the seconds until it served each generation.
@@ -233,13 +239,16 @@ def _running(
 def _killer(
     watches: Sequence[Watch], load: SteadyLoad, rng: random.Random
 ) -> Callable[[threading.Event], None]:
-    """Return what kills readers at random moments, and starts them again."""
+    """Return what kills readers that are up at random moments, and starts them again."""
 
     def run(ended: threading.Event) -> None:
         while sum(load.calls.values()) < 4 * CALLERS:  # a client must have known its servers
             time.sleep(0.1)
         while not ended.wait(rng.uniform(2.0, 10.0)):
-            watch = rng.choice(watches)
+            up = [watch for watch in watches if watch.is_up]
+            if len(up) < 2:  # callers would wait, however long a start takes
+                continue
+            watch = rng.choice(up)
             watch.server.kill()
             watch.outages.append(Outage(time.monotonic()))
             watch.server.restart()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from serving_fixtures import wait_until
-from store_helper import CORPUS, HashingEmbedder, build, contents
+from store_helper import HashingEmbedder, contents
 
 from expertrag_index.build import IndexWriter
 from expertrag_index.errors import IndexStoreError
@@ -19,13 +19,6 @@ from expertrag_index.replicas.pull import PullReport, pull
 from expertrag_index.replicas.push import PushReport, push
 from expertrag_index.replicas.repeat import Repeated, StoppedError
 from expertrag_index.types import Document
-
-
-@pytest.fixture
-def store(tmp_path: Path, hashing: HashingEmbedder) -> Path:
-    path = tmp_path / "store"
-    build(path, hashing, CORPUS[:10])
-    return path
 
 
 def add(store: Path, number: int) -> None:

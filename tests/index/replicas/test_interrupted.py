@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from store_helper import CORPUS, HashingEmbedder, build, contents, make_corpus
+from store_helper import HashingEmbedder, contents, make_corpus
 
 from expertrag_index.build import IndexWriter
 from expertrag_index.errors import (
@@ -26,7 +26,7 @@ from expertrag_index.replicas.push import push
 from expertrag_index.types import Progress
 from expertrag_index.verify import verify
 
-KILLS = 8
+KILLS = 6
 
 CHILD = """
 import sys
@@ -49,13 +49,6 @@ def interrupted_at(stage: str, done: int) -> Progress:
             raise InterruptedPullError
 
     return progress
-
-
-@pytest.fixture
-def store(tmp_path: Path, hashing: HashingEmbedder) -> Path:
-    path = tmp_path / "store"
-    build(path, hashing, CORPUS)
-    return path
 
 
 def add(store: Path, number: int) -> None:
