@@ -44,7 +44,7 @@ def test_health_waits_for_the_models(
     finally:
         loading.set()
     background.run(served.grpc.wait_loaded())
-    assert served.get("/health").json() == {"status": "ok"}
+    assert served.get("/health").json() == {"status": "ok", "generation": 1}
 
 
 def test_an_error_in_mid_stream_is_an_event(

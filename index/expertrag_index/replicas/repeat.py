@@ -83,7 +83,7 @@ class Repeated:
         told = str(error) if isinstance(error, IndexStoreError) else type(error).__name__
         failures = self.state.failures + 1
         self.state = replace(self.state, failures=failures, problem=told)
-        wait = min(_LONGEST_WAIT_S, self._every_s * 2 ** min(failures, 16))
+        wait = min(_LONGEST_WAIT_S, self._every_s * 2.0 ** min(failures, 16))
         wait = max(wait, self._every_s) * random.uniform(0.8, 1.2)  # so that readers come apart
         self._failed(told, wait)
         return wait

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ from expertrag_index.types import Document
 def add(store: Path, number: int) -> None:
     with IndexWriter.open(store, HashingEmbedder()) as writer:
         writer.add([Document(f"late{number}", f"Added later, number{number}.")])
+
+
+def newest_is(transfer: Repeated, generation: int) -> bool:
+    return transfer.state.newest == generation
 
 
 class Log:
@@ -67,7 +72,7 @@ def test_a_copy_follows_a_store_that_is_pushed(store: Path, tmp_path: Path) -> N
         with running(pusher, pushed):
             for number in range(3):
                 add(store, number)
-                wait_until(lambda at=number + 2: follower.state.newest == at, 20)
+                wait_until(partial(newest_is, follower, number + 2), 20)
                 assert pusher.state.newest == number + 2
         wait_until(lambda: log.reports[-1].generation == 4, 20)
     assert (follower.state.failures, follower.state.problem) == (0, "")

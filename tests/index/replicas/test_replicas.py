@@ -206,7 +206,7 @@ def test_a_second_push_meanwhile_is_refused(store: Path, tmp_path: Path) -> None
     add(other, 2)
     pushed: list[int] = []
 
-    def meanwhile(_stage: str, _done: int, _total: int) -> None:
+    def meanwhile(_stage: str, _done: int, _total: int | None) -> None:
         if not pushed:
             pushed.append(push(other, url).generation)
 
