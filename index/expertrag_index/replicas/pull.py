@@ -15,7 +15,12 @@ from pathlib import Path
 
 from expertrag_index.current import write_current
 from expertrag_index.durable import flush_folders, fsync_folder, store_errors, write_durably
-from expertrag_index.errors import IndexStoreError, RemoteConflictError, StoreCorruptError
+from expertrag_index.errors import (
+    IndexStoreError,
+    RemoteConflictError,
+    RemoteDamagedError,
+    StoreCorruptError,
+)
 from expertrag_index.exchange import alone, put_in_place
 from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
@@ -41,6 +46,7 @@ from expertrag_index.schema import connect_reader, read_meta
 from expertrag_index.seal import check_seal
 from expertrag_index.types import Progress, silent
 
+_ATTEMPTS = 5  # a writer may drop the generation that is being pulled
 _PART = "part"
 """The database that is being made, and suffix of a file that is being downloaded."""
 
@@ -77,16 +83,27 @@ def pull(
     :raises IndexStoreError: something else than a copy is at ``store``.
     :raises StorageFullError: no space left here.
     """
-    started = time.monotonic()
     remote, target = open_remote(url), Layout(Path(store))
     check_replaceable(target.root)
-    line = need_line(remote)
+    for attempt in range(_ATTEMPTS):
+        line = need_line(remote)
+        try:
+            return _pull(remote, target, line, again, progress or silent)
+        except RemoteDamagedError:
+            # what is missing may have been deleted with an old generation
+            if attempt + 1 == _ATTEMPTS or need_line(remote) == line:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _pull(remote: Remote, target: Layout, line: str, again: bool, progress: Progress) -> PullReport:
+    started = time.monotonic()
     marker = read_marker(target)
     if marker is not None and marker.line == line and not again:
         return PullReport(marker.generation, False, 0, 0, time.monotonic() - started)
     _check_newer(remote, line, marker)
     found = read_published(remote)
-    download = _Download(remote, found, progress or silent)
+    download = _Download(remote, found, progress)
     with store_errors(target), _making(target) as copy, alone(target):
         _fill(download, copy, target)
         write_marker(copy, ReplicaMarker(remote.shown, found.generation, found.line))

@@ -106,6 +106,22 @@ def test_killed_at_random_moments(store: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.tmp"))
 
 
+def test_a_generation_that_is_dropped_meanwhile(store: Path, tmp_path: Path) -> None:
+    """A slow reader of a fast writer goes over to the newest one."""
+    url, copy = str(tmp_path / "shared"), tmp_path / "copy"
+    push(store, url)
+    pushed: list[int] = []
+
+    def meanwhile(_stage: str, _done: int, _total: int | None) -> None:
+        while len(pushed) < 3:
+            pushed.append(len(pushed))
+            add(store, len(pushed))
+            push(store, url, keep=2)
+
+    assert pull(url, copy, progress=meanwhile).generation == 4
+    assert contents(copy) == contents(store)
+
+
 def test_an_interrupted_push_is_not_seen(store: Path, tmp_path: Path) -> None:
     url, copy = str(tmp_path / "shared"), tmp_path / "copy"
     push(store, url)
