@@ -86,8 +86,7 @@ def _measured(work: Path, chunks: int, rounds: int) -> dict[str, Any]:
             for at, what in enumerate(("push", "pull"))
         },
         "uploaded_by_block_bytes": {
-            str(size): _medians([round_[at] for round_ in blocks])
-            for at, size in enumerate(_SIZES)
+            str(size): _medians([round_[at] for round_ in blocks]) for at, size in enumerate(_SIZES)
         },
     }
 
@@ -112,9 +111,7 @@ def _database(store: Path, work: Path) -> bytes:
 def _changed(before: bytes, after: bytes, size: int) -> dict[str, int]:
     """Count the blocks that an upload of a database would have, and the bytes with their list."""
     known = {hashlib.sha256(block).digest() for block in _cut(before, size)}
-    changed = [
-        block for block in _cut(after, size) if hashlib.sha256(block).digest() not in known
-    ]
+    changed = [block for block in _cut(after, size) if hashlib.sha256(block).digest() not in known]
     packed = sum(len(zlib.compress(block, 1)) for block in changed)
     named = -(-len(after) // size) * _NAMED_BYTES
     return {"blocks": len(changed), "plain": sum(map(len, changed)), "packed": packed + named}

@@ -87,8 +87,9 @@ class Connection:
     @property
     def options(self) -> tuple[tuple[str, str | int], ...]:
         """Options of the channel."""
-        several = len(hosts_of(self.address)) > 1
-        options = (*OPTIONS, ROUND_ROBIN) if several else OPTIONS
+        hosts = hosts_of(self.address)
+        several = len(hosts) > 1
+        options = (*OPTIONS, ROUND_ROBIN) if hosts else OPTIONS  # a name may be that of several
         if self.tls is None or not (self.tls.server_name or several):
             return options
         return (*options, ("grpc.ssl_target_name_override", self._server_name))

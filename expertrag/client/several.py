@@ -11,7 +11,7 @@ ROUND_ROBIN = (
     "grpc.service_config",
     json.dumps({"loadBalancingConfig": [{"round_robin": {}}]}),
 )
-"""Option of a channel to several servers."""
+"""Option of a channel: calls go in turn to all addresses that are named, or that a name has."""
 
 
 def hosts_of(address: str) -> list[str]:

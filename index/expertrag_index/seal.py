@@ -31,6 +31,9 @@ from expertrag_index.transaction import transaction
 _PRIME = 2**31 - 1
 _FACTORS = (1_103_515_245, 48_271, 1_566_083_941)
 _VERSIONS = ("added_in", "removed_in")
+_IMPOSSIBLE = f"removed_in <= added_in OR removed_in BETWEEN {_PRIME} AND {NEVER - 1}"
+"""Versions that no row has. ``NEVER`` is 1 modulo the prime, and others must not pass for it."""
+_NO_SUM = -1
 # search reads each of these indexes, and they hold all columns that are needed
 _TABLES: Sequence[tuple[str, str, str, Sequence[str]]] = (
     ("chunks", "chunks_by_generation", "key", _VERSIONS),
@@ -147,9 +150,10 @@ def _sum(
     # a number that became a text compares otherwise
     kinds = " + ".join(f"(typeof({name}) = 'integer')" for name in (key, *read))
     row = f"(({key} % {_PRIME}) * 69621 + 7) % {_PRIME} * (({versions} + {kinds}) % {_PRIME})"
-    query = f"SELECT coalesce(sum({row} % {_PRIME}), 0), count(*) FROM {table} WHERE {condition}"
-    total, count = connection.execute(query, tuple(values)).fetchone()
-    return int(total), int(count)
+    query = f"""SELECT coalesce(sum({row} % {_PRIME}), 0), count(*), coalesce(sum({_IMPOSSIBLE}), 0)
+        FROM {table} WHERE {condition}"""
+    total, count, impossible = connection.execute(query, tuple(values)).fetchone()
+    return _NO_SUM if impossible else int(total), int(count)
 
 
 def _mismatch() -> StoreCorruptError:

@@ -113,6 +113,14 @@ def test_a_state_that_is_not_sealed_is_refused_and_repaired(store: Path, hashing
     assert [found[2] for found in answers(store)[2:]] == [found[2] for found in expected[2:]]
 
 
+@pytest.mark.parametrize("removed", [1, 2**31, (1 << 62) - 1])
+def test_a_version_that_no_row_has_is_refused(store: Path, hashing: Any, removed: int) -> None:
+    """Modulo the prime of the sums, they are that of a row that was never removed."""
+    change_database(store, f"UPDATE chunks SET removed_in = {removed} WHERE key = 130")
+    with pytest.raises(StoreCorruptError, match="seal"):
+        Index.open(store)
+
+
 def test_another_version_is_refused_and_its_document_removed(store: Path, hashing: Any) -> None:
     change_database(store, OTHER)
     with pytest.raises(StoreCorruptError, match=r"do not match their seal.*index repair"):

@@ -42,16 +42,8 @@ def subcommand(parent: click.Command, name: str) -> click.Command | None:
     return parent.commands.get(name)
 
 
-# Until the commands of replicas are there, the flags that come with them are not known.
-COMING = () if subcommand(cli.commands["index"], "push") else ("--push", "--follow")
-
-
 def parsed(arguments: Sequence[str]) -> str:
     """Let click parse a command line, as the program would, and return the command's path."""
-    for flag in COMING:
-        if flag in arguments:
-            place = arguments.index(flag)
-            arguments = [*arguments[:place], *arguments[place + 2 :]]
     command: click.Command = cli
     context = cli.make_context("expertrag", list(arguments))
     while isinstance(command, click.Group):

@@ -17,11 +17,6 @@ DASHBOARD = COMPOSE / "grafana" / "dashboards" / "expertrag.json"
 ALERTS = COMPOSE / "prometheus" / "alerts.yml"
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 OF_PROMETHEUS = {"up": set[str]()}
-# Until servers follow and push, these are not exported.
-COMING: dict[str, set[str]] = {
-    "expertrag_replica_behind_seconds": set(),
-    "expertrag_replica_transfers_total": {"what", "code"},
-}
 OF_SCRAPES = {"instance", "job", "role", "le"}
 """Labels that Prometheus adds: `role` by our prometheus.yml, `le` of histograms."""
 
@@ -30,8 +25,7 @@ def exported() -> dict[str, set[str]]:
     """Return the labels of every time series of a server, by its name."""
     metrics = Metrics()
     metrics.watch_engine(lambda: {"steps": 1})
-    if watch := getattr(metrics, "watch_replica", None):
-        watch(lambda: None)
+    metrics.watch_replica(lambda: None)
     labels = {
         metric._name: set(metric._labelnames)
         for metric in vars(metrics).values()
@@ -42,7 +36,7 @@ def exported() -> dict[str, set[str]]:
         of_samples = {name for sample in family.samples for name in sample.labels}
         for suffix in SUFFIXES[family.type]:
             found[family.name + suffix] = labels.get(family.name, of_samples)
-    return found if hasattr(metrics, "watch_replica") else {**found, **COMING}
+    return found
 
 
 def queries() -> Iterator[str]:

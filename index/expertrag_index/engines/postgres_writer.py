@@ -82,6 +82,8 @@ class PostgresWriter:
             self._tables.of("SELECT expert FROM {chunks} GROUP BY expert HAVING count(*) > %s"),
             (EXACT_LIMIT,),
         )
+        # an index that does not fit while it is built takes many times as long
+        self._connection.execute("SELECT set_config('maintenance_work_mem', '1GB', true)")
         for (expert,) in large.fetchall():
             self._run(
                 """CREATE INDEX IF NOT EXISTS {index} ON {chunks}

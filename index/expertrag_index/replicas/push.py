@@ -17,7 +17,6 @@ from pathlib import Path
 from expertrag_index.current import read_current
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import (
-    IndexStoreError,
     RemoteConflictError,
     RemoteDamagedError,
     StoreCorruptError,
@@ -88,7 +87,6 @@ def push(
     :raises StoreNotFoundError: there is no store.
     :raises StoreCorruptError: the store is damaged.
     :raises StoreFormatError: it is of an earlier format.
-    :raises IndexStoreError: its vectors are in an engine.
     :raises StoreLockedError: another process is pushing this store.
     :raises RemoteConflictError: what is there is as new or newer, and not this store's past.
     :raises RemoteUnreachableError: the URL cannot be read or written.
@@ -141,12 +139,6 @@ class _Upload:
 
 def _published(source: Layout) -> Manifest:
     manifest = read_manifest(source, read_current(source))
-    if manifest.engine is not None:
-        raise IndexStoreError(
-            f"the vectors of {source.root} are in an engine, which drops those of old generations "
-            f"that readers may still serve: run 'expertrag index compact {source.root} --vectors "
-            "faiss' first"
-        )
     if manifest.outdated:
         raise StoreFormatError(
             f"{source.root} was written by an earlier version: run 'expertrag index repair "

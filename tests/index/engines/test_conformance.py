@@ -26,10 +26,12 @@ from expertrag_index.backup import backup
 from expertrag_index.build import IndexWriter
 from expertrag_index.compact import compact
 from expertrag_index.deep import deep_check
-from expertrag_index.errors import StoreCorruptError
+from expertrag_index.errors import ReadOnlyReplicaError, StoreCorruptError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.opening import Generation, open_published
+from expertrag_index.replicas.pull import pull
+from expertrag_index.replicas.push import push
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import Document, Filter
 from expertrag_index.vector_store import Among
@@ -278,6 +280,23 @@ def test_a_store_moves(tmp_path: Path, place: Place, hashing: HashingEmbedder) -
     compact(path, settings=settings(place))
     compact(path)  # stays where it is
     assert verify(path).problems == ()
+
+
+def test_copies_answer_from_the_same_place(
+    store: Path, tmp_path: Path, hashing: HashingEmbedder
+) -> None:
+    url, copy = str(tmp_path / "shared"), tmp_path / "replica"
+    for version in (1, 2):
+        push(store, url)
+        pull(url, copy)
+        with Index.open(store) as written, Index.open(copy) as read:
+            assert found(read, hashing) == found(written, hashing)
+            build(store, hashing, make_corpus(40, version=version))  # the copy is behind
+            assert found(read, hashing) == found(written, hashing)
+    assert verify(copy).problems == ()
+    with pytest.raises(ReadOnlyReplicaError):
+        build(copy, hashing, CORPUS)
+    assert verify(store).problems == ()
 
 
 def test_a_backup_is_a_store_of_its_own(

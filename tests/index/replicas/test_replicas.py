@@ -7,7 +7,6 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -28,8 +27,6 @@ from expertrag_index.errors import (
 )
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
-from expertrag_index.manifest import EngineEntry, dumps
-from expertrag_index.opening import read_manifest
 from expertrag_index.replicas.garbage import objects_of
 from expertrag_index.replicas.published import (
     current_line,
@@ -269,17 +266,6 @@ def test_a_damaged_store_is_not_pushed(store: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreCorruptError, match="repair"):
         push(store, str(tmp_path / "shared"))
     assert not (tmp_path / "shared" / "CURRENT").exists()
-
-
-def test_a_store_with_vectors_in_an_engine_is_not_pushed(store: Path, tmp_path: Path) -> None:
-    """Its manifest is enough: the engine need not be there."""
-    layout = Layout(store)
-    manifest = read_manifest(layout, 1)
-    engine = EngineEntry("postgresql://rag@db.example.org/search#notes", "0" * 32)
-    layout.manifest(1).write_bytes(dumps(replace(manifest, engine=engine)))
-    with pytest.raises(IndexStoreError, match="--vectors faiss"):
-        push(store, str(tmp_path / "shared"))
-    assert not (tmp_path / "shared").exists()
 
 
 def test_a_damaged_database_is_not_pushed(store: Path, tmp_path: Path) -> None:
