@@ -140,7 +140,7 @@ class PostgresVectors:
 
     def verify(self, generation: int, expected: Iterator[VectorBatch]) -> list[str]:
         """Compare every chunk of a generation, vectors and fields; return the problems."""
-        found = Comparison(self._url)
+        found = Comparison(self._url, generation)
         with self.transaction() as connection:
             for batch in expected:
                 found.compare(batch, read_rows(connection, self._tables, batch.keys))

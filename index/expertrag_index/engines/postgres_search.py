@@ -20,6 +20,7 @@ from expertrag_index.vector_store import Among, VectorBatch, VectorHits
 EF_SEARCH = 200
 """Candidates that a search of an HNSW index keeps."""
 
+_FEW = 5_000  # chosen chunks that are asked for by their keys and compared one by one
 _REFINE = 2  # candidates per wanted hit, rescored with the query in full precision
 _DEGREE = 16  # neighbours of a chunk in the HNSW index
 
@@ -43,25 +44,35 @@ class PostgresGeneration:
 
         :param query: of unit length [D].
         """
-        filtered, values = conditions(among.filter or {})
-        seen, labels = "true", []
-        if among.labels is not None:
-            seen, labels = "(labels = '{{}}' OR labels && %s::text[])", [sorted(among.labels)]
+        chosen = among.filter is not None or among.labels is not None
+        if chosen and len(among.keys) <= _FEW:
+            condition, values = "key = ANY (%s)", [among.keys.tolist()]
+            distance = "(embedding <#> %s) + 0"  # compares them all, instead of walking the index
+        else:
+            condition, values = self._condition(expert, among)
+            distance = "embedding <#> %s"
         statement = self._tables.of(
-            f"""SELECT key, embedding FROM {{chunks}} WHERE expert = %s
-            AND added_in <= %s AND removed_in > %s AND {filtered} AND {seen}
-            ORDER BY embedding <#> %s LIMIT %s"""
+            f"SELECT key, embedding FROM {{chunks}} WHERE {condition} ORDER BY {distance} LIMIT %s"
         )
-        wanted = (expert, self._generation, self._generation, *values, *labels)
+        wanted = (*values, HalfVector(query), _REFINE * k)
         with self._reading(among.labels) as connection:
-            found = connection.execute(statement, (*wanted, HalfVector(query), _REFINE * k))
-            rows = found.fetchall()
+            rows = connection.execute(statement, wanted, binary=True).fetchall()
         if not rows:
             return VectorHits(np.empty(0, np.int64), np.empty(0, np.float32))
         keys = np.array([key for key, _ in rows], np.int64)
         scores = normalised(_stacked([vector for _, vector in rows])) @ query
         order = np.lexsort((keys, -scores))[:k]
         return VectorHits(keys[order], scores[order])
+
+    def _condition(self, expert: str, among: Among) -> tuple[str, list[object]]:
+        """Return the condition of the chunks to search, by their columns, and its values."""
+        filtered, values = conditions(among.filter or {})
+        condition = f"expert = %s AND added_in <= %s AND removed_in > %s AND {filtered}"
+        wanted = [expert, self._generation, self._generation, *values]
+        if among.labels is None:
+            return condition, wanted
+        seen = "(labels = '{{}}' OR labels && %s::text[])"
+        return f"{condition} AND {seen}", [*wanted, sorted(among.labels)]
 
     def cosines(self, expert: str, keys: KeyArray, query: FloatArray) -> FloatArray:
         """Return the cosines [N] of chunks of a partition with a query [D].
@@ -70,7 +81,7 @@ class PostgresGeneration:
         """
         statement = self._tables.of("SELECT key, embedding FROM {chunks} WHERE key = ANY (%s)")
         with self._reading(None) as connection:
-            rows = connection.execute(statement, (keys.tolist(),)).fetchall()
+            rows = connection.execute(statement, (keys.tolist(),), binary=True).fetchall()
         found: dict[int, HalfVector] = dict(rows)
         if len(found) < len(set(keys.tolist())):
             raise StoreCorruptError(f"the engine lacks {len(keys) - len(found)} chunks")
@@ -89,7 +100,7 @@ def read_rows(connection: psycopg.Connection, tables: Tables, keys: KeyArray) ->
         """SELECT key, added_in, removed_in, expert, fields, labels, embedding FROM {chunks}
         WHERE key = ANY (%s) ORDER BY key"""
     )
-    rows = connection.execute(statement, (keys.tolist(),)).fetchall()
+    rows = connection.execute(statement, (keys.tolist(),), binary=True).fetchall()
     return VectorBatch(
         np.array([row[0] for row in rows], np.int64),
         np.array([row[1] for row in rows], np.int64),

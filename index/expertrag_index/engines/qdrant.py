@@ -121,9 +121,9 @@ class QdrantVectors:
             self._held(generation)
         except StoreCorruptError as error:
             return [str(error)]
-        found, dimension = Comparison(self._collection.url), self._collection.dimension
+        found, dimension = Comparison(self._collection.url, generation), self._collection.dimension
         for batch in expected:
             parts = self._collection.retrieve(batch.keys, payload=True)
             records = [record for part in parts for record in part]
-            found.compare(as_stored(batch), from_records(records, dimension, generation))
+            found.compare(as_stored(batch), from_records(records, dimension))
         return found.problems(sum(self.count(generation).values()))

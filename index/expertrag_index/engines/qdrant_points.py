@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from qdrant_client import models
 
-from expertrag_index.schema import NEVER
 from expertrag_index.types import Filter, KeyArray
 from expertrag_index.vector_rows import HalfArray
 from expertrag_index.vector_store import Value, VectorBatch
@@ -172,17 +171,13 @@ def as_stored(batch: VectorBatch) -> VectorBatch:
     )
 
 
-def from_records(records: Sequence[models.Record], dimension: int, generation: int) -> VectorBatch:
-    """Return the chunks of points, with the fields that the points have.
-
-    A chunk that the next generation ends is taken for one that none ends: a writer may be at work.
-    """
+def from_records(records: Sequence[models.Record], dimension: int) -> VectorBatch:
+    """Return the chunks of points, with the fields that the points have."""
     payloads = [dict(record.payload or {}) for record in records]
-    ends = [each.pop("removed_in", 0) for each in payloads]
     return VectorBatch(
         keys_of(records),
         np.array([each.pop("added_in", 0) for each in payloads], np.int64),
-        np.array([NEVER if end == generation + 1 else end for end in ends], np.int64),
+        np.array([each.pop("removed_in", 0) for each in payloads], np.int64),
         [str(each.pop("expert", "")) for each in payloads],
         vectors_of(records, dimension),
         labels=[each.pop("labels", []) for each in payloads],

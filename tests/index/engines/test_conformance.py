@@ -26,6 +26,7 @@ from expertrag_index.backup import backup
 from expertrag_index.build import IndexWriter
 from expertrag_index.compact import compact
 from expertrag_index.deep import deep_check
+from expertrag_index.engines import postgres_search
 from expertrag_index.errors import ReadOnlyReplicaError, StoreCorruptError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
@@ -139,7 +140,15 @@ FILTERS: list[dict[str, Any]] = [
 ]
 
 
-def test_filters_admit_the_same(tmp_path: Path, hashing: HashingEmbedder, place: Place) -> None:
+@pytest.mark.parametrize("few", [0, 5_000])
+def test_filters_admit_the_same(
+    tmp_path: Path,
+    hashing: HashingEmbedder,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    few: int,
+) -> None:
+    monkeypatch.setattr(postgres_search, "_FEW", few)  # with 0, PostgreSQL filters by itself
     build(tmp_path / "store", hashing, NASTY, settings=settings(place))
     query = hashing.encode_query("w")
     with Index.open(tmp_path / "store") as index, opened(tmp_path / "store") as generation:
