@@ -19,7 +19,7 @@ from expertrag_index.vectors import Bitmap
 
 Value = str | int | float
 
-KEPT = 8
+KEPT = 64
 """Generations for which an engine keeps rows that the newest one does not have, for readers."""
 
 
