@@ -30,6 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, work: Path, *options: str) -> dict[str,
     target = work / "out.json"
     command = ["bench_scale.py", "--sizes", SIZE, "--work", str(work), "--json", str(target)]
     monkeypatch.setattr(sys, "argv", [*command, *options])
+    monkeypatch.setattr(bench_scale, "QUESTIONS", 800)  # as many as are asked
     bench_scale.main()
     found: dict[str, Any] = json.loads(target.read_text())
     return found

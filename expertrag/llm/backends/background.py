@@ -40,17 +40,25 @@ class Background:
 
     def _work(self) -> None:
         self._loop.run_forever()
+        # what was started while it ended
+        self._loop.run_until_complete(_cancelled())
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
     async def _end(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            await _cancelled()
             await last()
         finally:
             self._loop.stop()
+
+
+async def _cancelled() -> None:
+    """Cancel all other tasks of the loop, also those that they start, and wait for their ends."""
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
 
 class Running(Generic[T]):
