@@ -85,6 +85,8 @@ class PostgresVectors:
             shown = "*" if labels is None else json.dumps(sorted(labels))
             connection.execute(
                 "SELECT set_config('expertrag.labels', %s, true), "
+                # the index of an expert is found only by a plan for this expert
+                "set_config('plan_cache_mode', 'force_custom_plan', true), "
                 "set_config('hnsw.iterative_scan', 'strict_order', true), "
                 "set_config('hnsw.ef_search', %s, true)",
                 (shown, str(EF_SEARCH)),
