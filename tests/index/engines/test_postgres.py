@@ -92,7 +92,7 @@ def test_a_server_that_is_down_says_so_and_comes_back(
     hashing: HashingEmbedder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(postgres_module, "WAIT_S", 0.3)
+    monkeypatch.setattr(postgres_module, "WAIT_S", 1.0)
     path, place = tmp_path / "store", InPostgres(other_server, "down")
     build(path, hashing, CORPUS, settings=settings(place))
     query = hashing.encode_query("word3")
