@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,3 +140,16 @@ def _full(root: Path, error: Exception) -> StorageFullError:
         f"cannot write to {root} ({error}): {cure} and run the command again; "
         "the published generation is untouched"
     )
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where there are no hard links.
+
+    :raises FileNotFoundError: there is no such file.
+    """
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)

@@ -152,7 +152,7 @@ def load(
     if sum(segment.count for segment in postings) < len(live):
         raise StoreCorruptError("the postings do not hold every chunk")
     documents = DocumentCheck(known.checked)
-    held = FaissVectors(segments) if manifest.engine is None else in_engine(layout, manifest)
+    held = FaissVectors(segments) if manifest.engine is None else in_engine(manifest)
     return Generation(
         manifest, pool, live, partitions, segments, held, postings, documents, degraded
     )

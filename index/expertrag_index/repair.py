@@ -56,7 +56,7 @@ def repair(
         generation,
         None,
         WriterSettings(),
-        vectors=Placement(last.engine if last else None, refill=True),
+        vectors=Placement(last.engine if last else None, moved=True),
         probed=probed,
     )
     calibration = _last_calibration(layout, manifest.embedder)

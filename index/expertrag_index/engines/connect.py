@@ -8,7 +8,6 @@ import threading
 from expertrag_index.engines.placement import Placement
 from expertrag_index.engines.rows import ended_keys, rows_added, rows_from
 from expertrag_index.errors import EngineError
-from expertrag_index.layout import Layout
 from expertrag_index.manifest import EngineEntry, Manifest
 from expertrag_index.schema import read_meta
 from expertrag_index.vector_store import GenerationVectors, VectorStore
@@ -45,7 +44,7 @@ def _connect(entry: EngineEntry, dimension: int) -> VectorStore:
         ) from error
 
 
-def in_engine(layout: Layout, manifest: Manifest) -> GenerationVectors:
+def in_engine(manifest: Manifest) -> GenerationVectors:
     """Return the vectors of a generation in the engine that its manifest names.
 
     :raises StoreCorruptError: the engine does not hold this generation.
@@ -62,7 +61,7 @@ def send(
     """Bring an engine to a generation whose rows are complete in the database."""
     assert vectors.engine is not None
     with connected(vectors.engine, dimension).writing(generation) as writer:
-        if vectors.refill:
+        if vectors.moved:
             writer.clear()
             for batch in rows_from(connection, read_meta(connection).oldest, generation):
                 writer.upsert(batch)

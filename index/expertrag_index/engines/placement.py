@@ -11,13 +11,9 @@ from expertrag_index.manifest import EngineEntry, Manifest
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """``engine``: None for segments in the folder; ``refill``: it needs all chunks, not only new.
-
-    ``moved``: whether the generation before has its vectors elsewhere.
-    """
+    """``engine``: None for segments in the folder; ``moved``: it holds none of the chunks yet."""
 
     engine: EngineEntry | None = None
-    refill: bool = False
     moved: bool = False
 
 
@@ -33,4 +29,4 @@ def placement(
     """
     current = previous.engine if previous else None
     engine = chosen_engine(wanted, current, connection)
-    return Placement(engine, previous is None or engine != current, engine != current)
+    return Placement(engine, moved=engine != current)

@@ -147,7 +147,3 @@ class PostgresVectors:
             for batch in expected:
                 found.compare(batch, read_rows(connection, self._tables, batch.keys))
         return found.problems(sum(self.count(generation).values()))
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._pool.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 import shutil
@@ -13,9 +12,9 @@ from pathlib import Path
 
 from expertrag_index.durable import fsync_folder
 from expertrag_index.errors import RemoteUnreachableError, StorageFullError
+from expertrag_index.replicas.remote import FULL
 
 _FOLDERS = ("generations", "files", "blocks")
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _COUNTER = itertools.count()
 
 
@@ -103,7 +102,7 @@ class FolderRemote:
         try:
             yield
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in FULL:
                 if reading:  # the disk of the reader
                     raise
                 raise StorageFullError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from expertrag_index.errors import RemoteUnreachableError
+from expertrag_index.replicas.remote import FULL
 from expertrag_index.sources.redact import redacted
 
 T = TypeVar("T")
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "created")
 
 
@@ -87,7 +86,7 @@ class ObjectRemote:
         except FileNotFoundError:
             return None
         except Exception as error:  # each file system raises its own
-            if getattr(error, "errno", None) in _FULL:  # the disk of the reader
+            if getattr(error, "errno", None) in FULL:  # the disk of the reader
                 raise
             raise self._unreachable(error) from error
 

@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expertrag_index.current import write_current
-from expertrag_index.durable import flush_folders, fsync_folder, store_errors, write_durably
+from expertrag_index.durable import (
+    flush_folders,
+    fsync_folder,
+    link_file,
+    store_errors,
+    write_durably,
+)
 from expertrag_index.errors import (
     IndexStoreError,
     RemoteConflictError,
@@ -224,17 +230,10 @@ def _take_files(download: _Download, copy: Layout, target: Layout) -> None:
         if not _is_intact(path, entry):
             path.unlink(missing_ok=True)
             if _is_intact(before, entry):
-                _link(before, path)
+                link_file(before, path)
             else:
                 download.file(entry, path)
         download.progress("files", done, len(files))
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(source, target)
 
 
 def _is_intact(path: Path, entry: FileEntry) -> bool:

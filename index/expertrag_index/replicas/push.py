@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import sqlite3
 import threading
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expertrag_index.current import read_current
-from expertrag_index.durable import store_errors
+from expertrag_index.durable import link_file, store_errors
 from expertrag_index.errors import (
     RemoteConflictError,
     RemoteDamagedError,
@@ -204,7 +203,9 @@ def _taken(source: Layout, copy: Layout) -> Manifest:
 
 def _take(source: Layout, copy: Layout, manifest: Manifest) -> None:
     for entry in manifest.files:
-        _link(source.segments / entry.file, copy.segments / entry.file)
+        second = copy.segments / entry.file
+        second.unlink(missing_ok=True)
+        link_file(source.segments / entry.file, second)  # a writer may delete the first name
     pool = SnapshotPool(source.database)
     try:
         if not pool.meta.oldest <= manifest.generation <= pool.meta.staged:
@@ -217,17 +218,6 @@ def _take(source: Layout, copy: Layout, manifest: Manifest) -> None:
             connection.backup(target)
     finally:
         pool.close()
-
-
-def _link(source: Path, target: Path) -> None:
-    """Give a file a second name: a writer may delete the first one."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:  # a file system without hard links
-        shutil.copyfile(source, target)
 
 
 def _held(remote: Remote, manifest: Manifest, keep: int, again: bool) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,9 @@ from expertrag_index.errors import RemoteUnreachableError
 
 WORKERS = 8
 """Objects that are transferred at a time."""
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors of a disk, here or there, that has no space left."""
 
 _REFUSED = ("http", "https")
 
