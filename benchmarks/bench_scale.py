@@ -12,7 +12,8 @@ are those of the store:
 - search: hybrid, dense and BM25 after 200 other questions; recall@10 of the dense half
 - cold: the first hybrid searches of a process, without the store's files in the page cache
 - filters: hybrid search among 1, 10 and 50 % of the documents; first_ms is a filter's first search
-- memory: what the store adds to a process that has answered 1,000 searches
+- memory: what the store adds to a process that has answered 1,000 searches; read is the size of the
+  files of vectors, which are not mapped: what the page cache keeps of them need not be read again
 - writes: seconds until a search finds what was upserted, and bytes written, over those of the
   change; the same of a compaction
 - served: searches/s of 16 callers by gRPC, with the default embedder for the questions, and

@@ -168,7 +168,10 @@ def resident(folder: Path, embedder: TopicEmbedder) -> Mapping[str, Any]:
             searcher.search(asked[number % len(asked)].text, k=_TOP)
         after = memory()
         chunks = index.size
+    rows = sum(path.stat().st_size for path in (folder / "store").rglob("*.rows"))
     return {
+        "read_bytes_a_chunk": round(rows / chunks, 1),
+    } | {
         f"{name}_bytes_a_chunk{when}": round((now[name] - before[name]) / chunks, 1)
         for when, now in ((", opened", opened), ("", after))
         for name in before

@@ -39,10 +39,11 @@ _ROWS = (
         *(f"filters/{share}/first_ms" for share in ("1 %", "10 %", "50 %")),
     ),
     (
-        "memory a chunk, all / anonymous, bytes",
+        "memory a chunk, all / anonymous; vectors, bytes",
         "{:,.0f}",
         "memory/rss_bytes_a_chunk",
         "memory/anon_bytes_a_chunk",
+        "memory/read_bytes_a_chunk",
     ),
     (
         "searchable after, one document / 1 % of them, s",

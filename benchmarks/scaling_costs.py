@@ -37,7 +37,8 @@ class Prices:
 class Measured:
     """The constants, of a chunk unless named otherwise.
 
-    ``memory_bytes``: pages of mapped files that searches have touched. ``embed_s``, ``store_s``:
+    ``memory_bytes``: pages of mapped files that searches have touched, and the files of vectors,
+    which they read and the page cache should keep. ``embed_s``, ``store_s``:
     seconds of a core to embed it, and for all the rest of a build. The others: milliseconds of a
     core for a search of a million chunks; ``rest_ms`` is that of the fusion and of reading texts.
     """
@@ -60,7 +61,8 @@ class Measured:
         spent = built["cpu_s"] + built["cpu_s_of_children"]
         return cls(
             disk_bytes=built["disk_bytes_a_chunk"],
-            memory_bytes=large["memory"]["rss_bytes_a_chunk"],
+            memory_bytes=large["memory"]["rss_bytes_a_chunk"]
+            + large["memory"]["read_bytes_a_chunk"],
             embed_s=2 / search["speed"]["documents_per_second"],  # which two cores embed
             store_s=spent / built["chunks"],
             dense_ms=dense,

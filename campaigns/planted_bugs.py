@@ -78,8 +78,8 @@ PLANTS = (
         "ignored checksum of a segment",
         "corruption",
         "segment_files.py",
-        "    if mapped is None or hashlib.sha256(mapped).hexdigest() != entry.sha256:\n",
-        "    if mapped is None:\n",
+        '        if not sound or hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:\n',
+        "        if not sound:\n",
     ),
     Plant(
         "ignored checksum of a manifest",

@@ -43,8 +43,8 @@ class FileEntry:
 class SegmentEntry:
     """A FAISS segment: chunks encoded by ``expert``; ``rows`` is the file of their vectors by row.
 
-    ``kind`` is ``flat`` or ``ivf_sq8``; ``nprobe`` is 0 for flat. ``recall`` is recall@10 against
-    exact search (see ``tuning``).
+    ``kind`` is ``flat``, ``ivf_sq8`` or ``ivf_rabitq``; ``nprobe`` is 0 for flat. ``recall`` is
+    recall@10 against exact search (see ``tuning``).
     """
 
     entry: FileEntry

@@ -17,7 +17,7 @@ from expertrag_index.posting_runs import PostingRuns
 from expertrag_index.postings.build import build_postings
 from expertrag_index.postings.merge import merge_postings
 from expertrag_index.postings.segment import PostingSegment
-from expertrag_index.segment_files import map_verified
+from expertrag_index.segment_files import open_verified
 from expertrag_index.segments import larger, overgrown
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import KeyArray
@@ -28,7 +28,7 @@ def open_postings(layout: Layout, entry: PostingsEntry) -> PostingSegment:
 
     :raises StoreCorruptError: the file is missing or damaged, or holds another number of chunks.
     """
-    map_verified(layout, entry.entry).close()
+    open_verified(layout, entry.entry).close()
     segment = PostingSegment.open(layout.segments / entry.entry.file)
     if segment.count != entry.count:
         raise StoreCorruptError(f"{segment.name} is not the segment that the manifest describes")

@@ -1,7 +1,7 @@
-"""Asks the system for the pages of mapped files that a search is about to read.
+"""Asks the system for the parts of files that a search is about to read.
 
-A search reads some hundred scattered places of files that may not be in memory. Taking a fault at
-each waits for the disk that many times; asking for all of them first lets the disk read them
+A search reads some hundred scattered places of files that may not be in memory. Waiting for the
+disk at each takes that many times as long as asking for all of them first, which lets it read them
 together. The calls take a tenth of a warm search, so they are made only while searches wait.
 """
 
@@ -48,8 +48,9 @@ def ask_for(places: Iterable[tuple[int, int]]) -> None:
 
 
 def _waits() -> int:
-    """Faults of this thread that had to read from a disk."""
-    return resource.getrusage(_WHO).ru_majflt
+    """Faults of this thread that had to read from a disk, and blocks that it has read."""
+    usage = resource.getrusage(_WHO)
+    return usage.ru_majflt + usage.ru_inblock
 
 
 @functools.cache

@@ -10,6 +10,7 @@ import hashlib
 import mmap
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 from expertrag_index.durable import fsync_folder
 from expertrag_index.errors import StoreCorruptError
@@ -34,18 +35,31 @@ def adopt_file(written: Path, suffix: str) -> FileEntry:
     return entry
 
 
-def map_verified(layout: Layout, entry: FileEntry) -> mmap.mmap:
-    """Map a file, and verify its size and checksum.
+def open_verified(layout: Layout, entry: FileEntry) -> BinaryIO:
+    """Open a file, and verify its size and checksum; its position is anywhere.
 
     :raises StoreCorruptError: the file is missing or differs.
     """
     path = layout.segments / entry.file
     try:
-        with path.open("rb") as file:
-            intact = 0 < os.fstat(file.fileno()).st_size == entry.bytes
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if intact else None
+        file = path.open("rb", buffering=0)
     except FileNotFoundError:
         raise StoreCorruptError(f"{path} is missing") from None
-    if mapped is None or hashlib.sha256(mapped).hexdigest() != entry.sha256:
-        raise StoreCorruptError(f"{path} is damaged (its checksum differs)")
-    return mapped
+    try:
+        # read, not mapped: pages that are mapped would count as memory of the process
+        sound = 0 < os.fstat(file.fileno()).st_size == entry.bytes
+        if not sound or hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
+            raise StoreCorruptError(f"{path} is damaged (its checksum differs)")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def map_verified(layout: Layout, entry: FileEntry) -> mmap.mmap:
+    """Map a file, and verify its size and checksum.
+
+    :raises StoreCorruptError: the file is missing or differs.
+    """
+    with open_verified(layout, entry) as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

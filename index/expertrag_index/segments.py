@@ -22,9 +22,9 @@ from expertrag_index import vectors
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
 from expertrag_index.live import places_of
-from expertrag_index.manifest import PostingsEntry, SegmentEntry
+from expertrag_index.manifest import FileEntry, PostingsEntry, SegmentEntry
 from expertrag_index.rows import StoredVectors
-from expertrag_index.segment_files import adopt_file, map_verified, temporary_file
+from expertrag_index.segment_files import adopt_file, open_verified, temporary_file
 from expertrag_index.settings import WriterSettings
 from expertrag_index.tuning import Probed, pieces_of, tune
 from expertrag_index.types import DocumentEmbedder, KeyArray
@@ -107,7 +107,7 @@ class SegmentWriter:
         if not must_merge(previous, len(live), len(new), self._settings):
             kept = larger(previous, len(new))
             previous = previous[len(kept) :]
-            held = [self._rows(entry).keys for entry in previous]
+            held = [self._opened(entry.rows).keys for entry in previous]
             candidates = np.sort(np.concatenate([*held, new]))
             merged = live[places_of(candidates, live)]
             if not len(merged):
@@ -116,22 +116,22 @@ class SegmentWriter:
         exact = len(kept) > 0 or len(live) <= self._settings.flat_limit
         return (*kept, self._write(expert, merged, source, exact=exact))
 
-    def _rows(self, entry: SegmentEntry) -> VectorRows:
-        mapped = map_verified(self._layout, entry.rows)
-        return VectorRows(mapped, entry.rows.file, self._dimension)
+    def _opened(self, entry: FileEntry) -> VectorRows:
+        with open_verified(self._layout, entry) as file:
+            return VectorRows(file, entry.file, self._dimension)
 
     def _readable(self, entries: Sequence[SegmentEntry]) -> Iterator[VectorRows]:
         for entry in entries:
             with contextlib.suppress(StoreCorruptError):  # the database has them, too
-                yield self._rows(entry)
+                yield self._opened(entry.rows)
 
     def _write(
         self, expert: str, keys: KeyArray, source: VectorSource, *, exact: bool
     ) -> SegmentEntry:
-        layout, temporary = self._layout, temporary_file(self._layout)
+        temporary = temporary_file(self._layout)
         write_rows(temporary, keys, source, self._dimension)
         file = adopt_file(temporary, ".rows")
-        rows = VectorRows(map_verified(layout, file), file.file, self._dimension)
+        rows = self._opened(file)
         if exact:
             segment, recall = vectors.build_flat(rows, self._dimension), 1.0
         else:
@@ -164,7 +164,7 @@ def probed_shares(entries: Iterable[SegmentEntry]) -> dict[str, Probed]:
     return {
         entry.expert: Probed(entry.nprobe / entry.nlist, entry.recall)
         for entry in entries
-        if entry.kind == vectors.IVF
+        if entry.kind in vectors.IVF
     }
 
 

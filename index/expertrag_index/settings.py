@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class WriterSettings:
     """When to use which kind of segment, and how much work a crash may lose.
 
-    ``flat_limit``: most live vectors for exact search; beyond, IVF(4√n),SQ8.
+    ``flat_limit``: most live vectors for exact search; beyond, 4√n lists of quantised ones.
     ``small``: most live vectors for which every update writes all of them into one new segment.
     ``max_segments``, ``dead_share`` (share of tombstones): beyond either, all segments are merged.
     ``flat_share``: most of a large store that may be in flat segments next to the IVF segment.

@@ -29,6 +29,7 @@ _STORED_TARGET = 0.999
 _QUERIES = 200  # a standard error of about 0.4 % at recall 0.97
 _WORDS = 5  # of a piece
 _DEPTH = 10
+_HALVINGS = 2  # of the last step: at most an eighth of the lists is probed in vain
 _ROUNDING = 1e-6  # of a cosine, whatever the order of summation
 
 
@@ -43,20 +44,27 @@ class Probed:
 def tune(
     source: VectorSource, segment: Segment, keys: KeyArray, pieces: FloatArray | None
 ) -> tuple[Segment, float]:
-    """Find the smallest power-of-two ``nprobe`` with the target's recall@10; return it, too.
+    """Find a small ``nprobe`` with the target's recall@10, by doubling and halving; return it, too.
 
     :param pieces: vectors [Q, D] of pieces of text; None takes stored vectors, each excluded from
         its own result.
     """
     measured = _Comparison(source, keys, pieces)
     target = _STORED_TARGET if pieces is None else TARGET_RECALL
-    nprobe = 1
-    while True:
-        candidate = replace(segment, nprobe=nprobe)
-        recall = measured.recall([candidate], None)
-        if recall >= target or nprobe >= segment.nlist:
-            return candidate, recall
-        nprobe = min(segment.nlist, 2 * nprobe)
+
+    def recall_of(nprobe: int) -> float:
+        return measured.recall([replace(segment, nprobe=nprobe)], None)
+
+    below, nprobe = 0, 1
+    while (recall := recall_of(nprobe)) < target and nprobe < segment.nlist:
+        below, nprobe = nprobe, min(segment.nlist, 2 * nprobe)
+    for _ in range(_HALVINGS):
+        middle = (below + nprobe) // 2
+        if middle > below and (found := recall_of(middle)) >= target:
+            nprobe, recall = middle, found
+        else:
+            below = middle
+    return replace(segment, nprobe=nprobe), recall
 
 
 class FoundKeys(Protocol):

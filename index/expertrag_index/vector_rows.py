@@ -4,19 +4,23 @@
     keys: int64 [N], ascending
     vectors: float16 [N, D], of unit length before they were rounded
 
-All numbers are little-endian. The file is mapped: a search reads the rows of its candidates.
+All numbers are little-endian. Merges read the file mapped; a search computes the cosines of its
+candidates as it reads them.
 """
 
 from __future__ import annotations
 
 import mmap
+import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from expertrag_index.cosines import compiled
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.types import FloatArray, KeyArray
 
@@ -40,19 +44,25 @@ class VectorSource(Protocol):
 class VectorRows:
     """The vectors of one segment. Immutable and thread-safe."""
 
-    def __init__(self, mapped: mmap.mmap, name: str, dimension: int) -> None:
-        """Read a file whose checksum has been verified.
+    def __init__(self, file: BinaryIO, name: str, dimension: int) -> None:
+        """Map a file whose checksum has been verified; the caller may close it.
 
         :param name: of the file, for error messages.
         :raises StoreCorruptError: it holds vectors of another length, or is no such file.
         """
-        header = np.frombuffer(mapped, "<u8", 3) if len(mapped) >= _HEADER_BYTES else np.zeros(3)
+        size = os.fstat(file.fileno()).st_size
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+        header = np.frombuffer(mapped, "<u8", 3) if size >= _HEADER_BYTES else np.zeros(3)
         count = int(header[1])
         expected = _HEADER_BYTES + count * (8 + 2 * dimension)
-        if mapped[:8] != _MAGIC or int(header[2]) != dimension or len(mapped) != expected:
+        if mapped[:8] != _MAGIC or int(header[2]) != dimension or size != expected:
             raise StoreCorruptError(f"{name} does not hold vectors of {dimension} dimensions")
+        self._name = name
+        self._file = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._file)
+        self._start = _HEADER_BYTES + 8 * count
         self._keys: KeyArray = np.frombuffer(mapped, "<i8", count, _HEADER_BYTES)
-        values = np.frombuffer(mapped, "<f2", count * dimension, _HEADER_BYTES + 8 * count)
+        values = np.frombuffer(mapped, "<f2", count * dimension, self._start)
         self._vectors: HalfArray = values.reshape(count, dimension)
 
     @property
@@ -70,11 +80,25 @@ class VectorRows:
         """Return the vectors [N, D] of rows."""
         return self._vectors[rows]
 
-    def places(self, rows: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
-        """Yield the place in memory and the length in bytes of each row."""
-        start, length = self._vectors.ctypes.data, self._vectors.strides[0]
-        for row in rows.tolist():
-            yield start + row * length, length
+    def cosines(
+        self, rows: NDArray[np.intp], query: FloatArray, *, ask_first: bool = False
+    ) -> FloatArray:
+        """Compute the cosines [N] of rows with a query [D] of unit length.
+
+        :param ask_first: ask the system for all rows before the first is read; see ``read_ahead``.
+        :raises StoreCorruptError: the file has become shorter.
+        """
+        read = compiled()
+        if read is None:
+            found: FloatArray = normalised(self.at(rows)) @ query
+            return found
+        out = np.empty(len(rows), np.float32)
+        failed = read(self._file, self._start, ask_first, rows, query, out)
+        if failed > 0:
+            raise OSError(failed, os.strerror(failed), self._name)
+        if failed:
+            raise StoreCorruptError(f"{self._name} has become shorter")
+        return out
 
     def stored(self, keys: KeyArray) -> HalfArray:
         """Return the vectors [N, D] of chunks that the segment holds, in the order of ``keys``."""

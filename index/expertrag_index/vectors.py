@@ -12,22 +12,27 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from expertrag_index.combining import Combiner
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import SegmentEntry
 from expertrag_index.read_ahead import ReadAhead, ask_for
-from expertrag_index.segment_files import map_verified
+from expertrag_index.segment_files import open_verified
 from expertrag_index.types import FloatArray, KeyArray
 from expertrag_index.vector_rows import VectorRows, iter_vectors, normalised
 
 FLAT = "flat"
-IVF = "ivf_sq8"
+SQ8 = "ivf_sq8"
+"""Lists of codes of a byte for each dimension."""
+RABITQ = "ivf_rabitq"
+"""Lists of codes of a bit for each dimension of the rotated vector (RaBitQ; Gao & Long 2024)."""
+IVF = (SQ8, RABITQ)
 
 Bitmap = NDArray[np.uint8]
 
@@ -37,7 +42,11 @@ _SAMPLES_PER_LIST = 40  # FAISS requires at least 39; with 20, real lists differ
 _ITERATIONS = 6  # with 10, the default, recall is within .01: training is most of a large build
 _SEED = 1234
 _WRITTEN_BYTES = 1 << 20  # at a time
-_REFINE = 2  # candidates per wanted hit of a quantised segment, rescored exactly: as good as 4
+_CANDIDATES = {SQ8: 2, RABITQ: 3}  # for a wanted hit; they are rescored exactly
+_LEAST_CANDIDATES = 160  # among 100 of RaBitQ, .5 % fewer of the ten best are found
+_FEWEST_BITS = 256  # dimensions; with a bit for each of fewer, neighbours cannot be told apart
+_MOST_TOGETHER = 64  # queries of one call
+_QUERY_BITS = 4  # of a dimension of the query; with 8, recall is the same and the search slower
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,10 @@ class Hits:
     keys: KeyArray
     scores: FloatArray
     exact: bool
+
+
+_Query: TypeAlias = tuple[FloatArray, int]
+"""A query [D], and how many of its hits are wanted, at most as many as there are vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,12 @@ class Segment:
     nlist: int
     rows: VectorRows
     read_ahead: ReadAhead = field(default_factory=ReadAhead, compare=False)
+    together: Combiner[_Query, Hits] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Let concurrent searches share calls of FAISS."""
+        search = functools.partial(_search_flat, self.index)  # a method would make a cycle
+        object.__setattr__(self, "together", Combiner(search, _MOST_TOGETHER))
 
     @property
     def count(self) -> int:
@@ -70,7 +89,7 @@ class Segment:
         """Chunk keys in the FAISS index, in no particular order; ``rows.keys`` is the same set."""
         if self.kind == FLAT:
             return faiss.vector_to_array(self.index.id_map).astype(np.int64)
-        lists = self.index.invlists
+        lists = _ivf_of(self.index).invlists
         sizes = [lists.list_size(i) for i in range(lists.nlist)]
         parts = [
             faiss.rev_swig_ptr(lists.get_ids(i), size).copy()
@@ -94,8 +113,11 @@ class Segment:
         """
         selector = None if allowed is None else _faiss.IDSelectorBitmap(allowed)
         if self.kind == FLAT:
-            parameters = _faiss.SearchParameters(sel=selector) if selector else None
+            if selector is None:
+                return self.together([(query, min(k, self.count))])[0]
+            parameters = _faiss.SearchParameters(sel=selector)
             return self._run(query, min(k, self.count), parameters, exact=True)
+        candidates = min(self.count, max(_CANDIDATES[self.kind] * k, _LEAST_CANDIDATES))
         nprobe = self.nprobe
         if allowed is not None:
             # the nearest admissible vectors are further away; with the root, recall at a million
@@ -103,19 +125,21 @@ class Segment:
             share = wanted / self.count
             nprobe = min(self.nlist, math.ceil(nprobe / math.sqrt(max(share, 1e-9))))
         while True:
-            parameters = _faiss.SearchParametersIVF(sel=selector, nprobe=nprobe)
+            parameters = _parameters(self.kind, nprobe, selector)
             if self.read_ahead.wanted:
                 ask_for(self._lists(query, nprobe))
             with self.read_ahead.watching():
-                hits = self._run(query, min(_REFINE * k, self.count), parameters, exact=False)
+                hits = self._run(query, candidates, parameters, exact=False)
             if len(hits.keys) >= min(k, wanted) or nprobe >= self.nlist:
                 return hits
             nprobe = min(self.nlist, nprobe * 4)
 
     def _lists(self, query: FloatArray, nprobe: int) -> Iterator[tuple[int, int]]:
         """Yield the places in memory of the lists that a search reads."""
-        _, found = self.index.quantizer.search(query[None], nprobe)
-        lists, code_bytes = self.index.invlists, self.index.code_size
+        ivf = _ivf_of(self.index)
+        rotated = query[None] if self.kind == SQ8 else self.index.chain.at(0).apply(query[None])
+        _, found = ivf.quantizer.search(rotated, nprobe)
+        lists, code_bytes = ivf.invlists, ivf.code_size
         for number in found[0].tolist():
             if number >= 0 and (size := lists.list_size(number)):
                 yield int(lists.get_codes(number)), size * code_bytes
@@ -125,6 +149,16 @@ class Segment:
         scores, keys = self.index.search(query[None], k, params=parameters)
         found = keys[0] >= 0  # FAISS pads with -1
         return Hits(keys[0][found], scores[0][found], exact)
+
+
+def _search_flat(index: Any, asked: Sequence[_Query]) -> list[Hits]:
+    """Search for several queries at once: the vectors are read once for all."""
+    most = max(k for _, k in asked)
+    scores, keys = index.search(np.stack([query for query, _ in asked]), most)
+    return [
+        Hits(row[:k], found[:k], exact=True)
+        for row, found, (_, k) in zip(keys, scores, asked, strict=True)
+    ]
 
 
 def cosines(segments: Sequence[Segment], keys: KeyArray, query: FloatArray) -> FloatArray:
@@ -137,11 +171,9 @@ def cosines(segments: Sequence[Segment], keys: KeyArray, query: FloatArray) -> F
         rows = segment.rows.rows(keys)
         held = np.flatnonzero(rows >= 0)
         if len(held):
-            if segment.read_ahead.wanted:
-                ask_for(segment.rows.places(rows[held]))
+            ask = segment.read_ahead.wanted
             with segment.read_ahead.watching():
-                stored = segment.rows.at(rows[held])
-            found[held] = normalised(stored) @ query
+                found[held] = segment.rows.cosines(rows[held], query, ask_first=ask)
     if missing := int(np.isnan(found).sum()):
         raise StoreCorruptError(f"the vector segments lack {missing} chunks")
     return found
@@ -156,20 +188,23 @@ def build_flat(rows: VectorRows, dimension: int) -> Segment:
 
 
 def build_ivf(rows: VectorRows, dimension: int) -> Segment:
-    """Build an IVF(4√n),SQ8 segment, trained on a sample; ``nprobe`` is still to be tuned."""
+    """Build a segment of 4√n lists, trained on a sample; ``nprobe`` is still to be tuned."""
     count = len(rows.keys)
     nlist = _list_count(count)
-    index: Any = faiss.index_factory(dimension, f"IVF{nlist},SQ8", faiss.METRIC_INNER_PRODUCT)
-    index.cp.seed = _SEED
-    index.cp.niter = _ITERATIONS
-    index.cp.min_points_per_centroid = 1
-    index.cp.max_points_per_centroid = _SAMPLES_PER_LIST
+    kind = RABITQ if dimension >= _FEWEST_BITS else SQ8
+    made = f"RR{dimension},IVF{nlist},RaBitQ" if kind == RABITQ else f"IVF{nlist},SQ8"
+    index: Any = faiss.index_factory(dimension, made, faiss.METRIC_INNER_PRODUCT)
+    clustering = _ivf_of(index).cp
+    clustering.seed = _SEED
+    clustering.niter = _ITERATIONS
+    clustering.min_points_per_centroid = 1
+    clustering.max_points_per_centroid = _SAMPLES_PER_LIST
     size = min(count, nlist * _SAMPLES_PER_LIST)
     chosen = np.random.default_rng(0).choice(count, size, replace=False)
     index.train(normalised(rows.at(np.sort(chosen))))
     for keys, vectors in iter_vectors(rows, rows.keys):
         index.add_with_ids(vectors, keys)
-    return Segment(index, IVF, 1, nlist, rows)
+    return Segment(index, kind, 1, nlist, rows)
 
 
 def _list_count(count: int) -> int:
@@ -190,15 +225,15 @@ def open_segment(layout: Layout, entry: SegmentEntry, dimension: int) -> Segment
     """
     _limit_allocations()
     name = entry.entry.file
-    map_verified(layout, entry.entry).close()
+    open_verified(layout, entry.entry).close()
     try:
         index = faiss.read_index(str(layout.segments / name), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise StoreCorruptError(f"{name} is not a vector index") from error
-    rows = VectorRows(map_verified(layout, entry.rows), entry.rows.file, dimension)
-    expected = faiss.IndexIDMap2 if entry.kind == FLAT else faiss.IndexIVFScalarQuantizer
+    with open_verified(layout, entry.rows) as file:
+        rows = VectorRows(file, entry.rows.file, dimension)
     sound = (
-        isinstance(index, expected)
+        entry.kind == _kind_of(index)
         and index.d == dimension
         and index.ntotal == entry.count == len(rows.keys)
         and index.metric_type == faiss.METRIC_INNER_PRODUCT
@@ -206,6 +241,28 @@ def open_segment(layout: Layout, entry: SegmentEntry, dimension: int) -> Segment
     if not sound:
         raise StoreCorruptError(f"{name} is not the vector index that the manifest describes")
     return Segment(index, entry.kind, entry.nprobe, entry.nlist, rows)
+
+
+def _kind_of(index: Any) -> str:
+    """Return the kind of a FAISS index; "" for one that no segment has."""
+    if isinstance(index, faiss.IndexIDMap2):
+        return FLAT
+    if isinstance(index, faiss.IndexIVFScalarQuantizer):
+        return SQ8
+    rotated = isinstance(index, _faiss.IndexPreTransform) and index.chain.size() == 1
+    return RABITQ if rotated and isinstance(_ivf_of(index), faiss.IndexIVFRaBitQ) else ""
+
+
+def _ivf_of(index: Any) -> Any:
+    """Return the index with the inverted lists, which may be behind a rotation."""
+    return faiss.downcast_index(faiss.extract_index_ivf(index))
+
+
+def _parameters(kind: str, nprobe: int, selector: Any) -> Any:
+    if kind == SQ8:
+        return _faiss.SearchParametersIVF(sel=selector, nprobe=nprobe)
+    probed = _faiss.IVFRaBitQSearchParameters(sel=selector, nprobe=nprobe, qb=_QUERY_BITS)
+    return _faiss.SearchParametersPreTransform(index_params=probed)
 
 
 @functools.cache

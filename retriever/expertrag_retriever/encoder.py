@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from expertrag_index.types import FloatArray
-from expertrag_retriever.combining import Combiner
+from expertrag_index.combining import Combiner
 from expertrag_retriever.cores import available_cores
 from expertrag_retriever.errors import DeviceError, EmbedderError
 from expertrag_retriever.experts.settings import GENERAL

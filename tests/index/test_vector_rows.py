@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import mmap
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from expertrag_index import vector_rows
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.types import KeyArray
 from expertrag_index.vector_rows import (
@@ -33,13 +33,9 @@ class Drawn:
         return unit.astype(np.float16)
 
 
-def mapped(path: Path) -> mmap.mmap:
-    with path.open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
 def opened(path: Path, dimension: int = DIMENSION) -> VectorRows:
-    return VectorRows(mapped(path), path.name, dimension)
+    with path.open("rb") as file:
+        return VectorRows(file, path.name, dimension)
 
 
 @pytest.fixture
@@ -76,3 +72,63 @@ def test_another_file_is_refused(file: Path) -> None:
     file.write_bytes(data)
     with pytest.raises(StoreCorruptError, match="does not hold vectors of 7 dimensions"):
         opened(file, 7)
+
+
+@pytest.mark.parametrize("ask_first", [False, True])
+@pytest.mark.parametrize("dimension", [1, 6, 8, 29, 384])
+def test_cosines_are_those_of_the_vectors(tmp_path: Path, dimension: int, ask_first: bool) -> None:
+    rng = np.random.default_rng(dimension)
+    held = rng.standard_normal((50, dimension)).astype(np.float16)
+    held[3] *= np.float16(1e-7) / np.abs(held[3]).max()  # below the smallest normal number
+    query = rng.standard_normal(dimension).astype(np.float32)
+    query /= np.linalg.norm(query)
+    file = written(tmp_path, held)
+    wanted = np.array([49, 3, 0, 17, 3])
+    rows = opened(file, dimension)
+    found = rows.cosines(wanted, query, ask_first=ask_first)
+    assert found == pytest.approx(normalised(held[wanted]) @ query, abs=2e-6)
+    assert rows.cosines(wanted[:0], query).shape == (0,)
+
+
+@pytest.mark.parametrize("bits", [0x0000, 0x8000, 0x0001, 0x83FF, 0x0400, 0x7BFF, 0xFBFF, 0x3C00])
+def test_every_kind_of_half_is_read(tmp_path: Path, bits: int) -> None:
+    held = np.array([[bits, 0x3C00, 0x3C00]], np.uint16).view(np.float16)
+    file = written(tmp_path, held)
+    query = np.array([1, 0, 0], np.float32)
+    found = opened(file, 3).cosines(np.array([0]), query)
+    exact = float(held[0, 0]) / np.linalg.norm(held[0].astype(np.float64))
+    assert found[0] == pytest.approx(exact, rel=1e-6, abs=1e-12)
+
+
+def test_a_shorter_file_is_damaged(tmp_path: Path) -> None:
+    held = np.ones((2, DIMENSION), np.float16)
+    file = written(tmp_path, held)
+    rows = opened(file)
+    with file.open("r+b") as cut:
+        cut.truncate(file.stat().st_size - 1)
+    query = np.ones(DIMENSION, np.float32)
+    assert len(rows.cosines(np.array([0]), query)) == 1
+    with pytest.raises(StoreCorruptError, match=r"vectors\.rows has become shorter"):
+        rows.cosines(np.array([1]), query)
+
+
+def test_without_the_compiled_module_numpy_computes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = np.random.default_rng(0).standard_normal((9, DIMENSION)).astype(np.float16)
+    rows, query = opened(written(tmp_path, held)), np.ones(DIMENSION, np.float32)
+    wanted = np.array([8, 2])
+    compiled = rows.cosines(wanted, query)
+    monkeypatch.setattr(vector_rows, "compiled", lambda: None)
+    assert rows.cosines(wanted, query) == pytest.approx(compiled, abs=2e-6)
+
+
+def written(folder: Path, held: HalfArray) -> Path:
+    """Write vectors as they are, with the keys 0, 1, …"""
+
+    class Held:
+        def stored(self, keys: KeyArray) -> HalfArray:
+            return held[keys]
+
+    write_rows(folder / "vectors.rows", np.arange(len(held)), Held(), held.shape[1])
+    return folder / "vectors.rows"

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from expertrag_retriever.combining import Combiner
+from expertrag_index.combining import Combiner
 
 
 class Squares:
