@@ -25,7 +25,7 @@ from expertrag_index.manifest import SegmentEntry
 from expertrag_index.read_ahead import ReadAhead, ask_for
 from expertrag_index.segment_files import open_verified
 from expertrag_index.types import FloatArray, KeyArray
-from expertrag_index.vector_rows import VectorRows, iter_vectors, normalised
+from expertrag_index.vector_rows import HalfArray, VectorRows, iter_vectors, normalised
 
 FLAT = "flat"
 SQ8 = "ivf_sq8"
@@ -39,6 +39,7 @@ Bitmap = NDArray[np.uint8]
 _faiss: Any = faiss  # its type stubs have only the C++ signatures, not those of the wrappers
 
 _SAMPLES_PER_LIST = 40  # FAISS requires at least 39; with 20, real lists differ more in size
+_CODED = 10_000  # vectors whose ranges SQ8's codes cover
 _ITERATIONS = 6  # with 10, the default, recall is within .01: training is most of a large build
 _SEED = 1234
 _WRITTEN_BYTES = 1 << 20  # at a time
@@ -194,17 +195,40 @@ def build_ivf(rows: VectorRows, dimension: int) -> Segment:
     kind = RABITQ if dimension >= _FEWEST_BITS else SQ8
     made = f"RR{dimension},IVF{nlist},RaBitQ" if kind == RABITQ else f"IVF{nlist},SQ8"
     index: Any = faiss.index_factory(dimension, made, faiss.METRIC_INNER_PRODUCT)
-    clustering = _ivf_of(index).cp
-    clustering.seed = _SEED
-    clustering.niter = _ITERATIONS
-    clustering.min_points_per_centroid = 1
-    clustering.max_points_per_centroid = _SAMPLES_PER_LIST
-    size = min(count, nlist * _SAMPLES_PER_LIST)
-    chosen = np.random.default_rng(0).choice(count, size, replace=False)
-    index.train(normalised(rows.at(np.sort(chosen))))
+    centroids = _centroids(_sample(rows, nlist * _SAMPLES_PER_LIST), nlist)
+    if kind == RABITQ:
+        rotation: Any = faiss.downcast_VectorTransform(index.chain.at(0))
+        rotation.init(_SEED)
+        centroids = rotation.apply(centroids)
+    _ivf_of(index).quantizer.add(centroids)
+    index.train(normalised(_sample(rows, _CODED)))
     for keys, vectors in iter_vectors(rows, rows.keys):
         index.add_with_ids(vectors, keys)
     return Segment(index, kind, 1, nlist, rows)
+
+
+def _sample(rows: VectorRows, size: int) -> HalfArray:
+    """Return at most so many of the vectors [N, D]."""
+    count = len(rows.keys)
+    chosen = np.random.default_rng(0).choice(count, min(count, size), replace=False)
+    return rows.at(np.sort(chosen))
+
+
+def _centroids(sample: HalfArray, nlist: int) -> FloatArray:
+    """Cluster vectors [N, D], which are converted to float32 a few at a time: [nlist, D]."""
+    dimension = sample.shape[1]
+    clustering: Any = faiss.Clustering(dimension, nlist)
+    clustering.seed = _SEED
+    clustering.niter = _ITERATIONS
+    clustering.spherical = True
+    clustering.min_points_per_centroid = 1
+    clustering.max_points_per_centroid = _SAMPLES_PER_LIST
+    half = faiss.ScalarQuantizer.QT_fp16
+    codec = faiss.IndexScalarQuantizer(dimension, half, faiss.METRIC_INNER_PRODUCT)
+    codec.is_trained = True  # there is nothing to train in halves
+    codes = sample.view(np.uint8).reshape(len(sample), -1)
+    clustering.train_encoded(codes, codec, faiss.IndexFlatIP(dimension))
+    return faiss.vector_to_array(clustering.centroids).reshape(nlist, dimension)
 
 
 def _list_count(count: int) -> int:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from expertrag_index.types import FloatArray
 from expertrag_index.combining import Combiner
+from expertrag_index.types import FloatArray
 from expertrag_retriever.cores import available_cores
 from expertrag_retriever.errors import DeviceError, EmbedderError
 from expertrag_retriever.experts.settings import GENERAL
@@ -302,6 +302,10 @@ def load_embedder(
         return loaded
 
     _ready(model)
+    if plain is not None:
+        from expertrag_retriever.packed_linear import pack_linears
+
+        pack_linears(plain[0])
     again = None if plain is None else whole
     return SentenceTransformerEmbedder(name or source, model, fingerprint, parts, again)
 
