@@ -18,6 +18,8 @@ are those of the store:
   change; the same of a compaction
 - served: searches/s of 16 callers by gRPC, with the default embedder for the questions, and
   seconds until an upsert returns, after which searches find it
+- compacting: searches of four callers before, and while the server compacts a store of which a
+  quarter was deleted; ``written_of_the_store`` is in bytes of the store
 - tantivy, qdrant, lancedb: other engines (``scale_rivals.py``)
 
 ``found`` is the share of questions whose document is among the ten best. ``load`` is that of the
@@ -31,7 +33,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -42,30 +43,34 @@ from typing import Any
 
 import results_file
 import scale_store
-from bench_server_start import served
-from scale_measures import peak_memory, written
+from scale_measures import peak_memory
+from scale_served import compacting, throughput
 from scale_tables import engines, ours
-from service_load import load
-from synthetic_corpus import DOCUMENTS, read_questions
+from synthetic_corpus import DOCUMENTS
 
-from expertrag import DocumentInput
 from expertrag.answer.embedders import open_embedder
 from expertrag.config import ModelConfig
 
 HERE = Path(__file__).parent
 RIVALS = ("tantivy", "qdrant", "lancedb")
 OURS = tuple(scale_store.PARTS)
-PARTS = (*OURS, "served", *RIVALS)
+SERVED = {"served": throughput, "compacting": compacting}
+PARTS = (*OURS, *SERVED, *RIVALS)
 SIZES = (10_000, 100_000, 1_000_000)
 QUESTIONS = 4_000
-CALLERS = 16
-UPSERTS = 5
-EMBEDDER, GENERATOR = "all-minilm-l6-v2", "smollm2-135m-reader"
+EMBEDDER = "all-minilm-l6-v2"
 
 _MATERIAL = ("benchmarks/synthetic_corpus.py", "benchmarks/topic_embedder.py")
 _SHARED = ("benchmarks/bench_scale.py", "benchmarks/scale_measures.py", *_MATERIAL)
 _OURS = (*results_file.SEARCH, *_SHARED, "benchmarks/scale_store.py")
-_SERVED = (*_OURS, "expertrag/service", "expertrag/wire", "expertrag/runtime", "expertrag/answer")
+_SERVED = (
+    *_OURS,
+    "benchmarks/scale_served.py",
+    "expertrag/service",
+    "expertrag/wire",
+    "expertrag/runtime",
+    "expertrag/answer",
+)
 _RIVALS = (*_SHARED, "benchmarks/scale_rivals.py", "benchmarks/scale_engines.py")
 _DISK_BYTES_A_CHUNK = 15_000  # corpus, store, its copy, and an engine's
 
@@ -139,7 +144,7 @@ def _known(state: Path, folder: Path, size: int, part: str) -> bool:
 def _keep(state: Path, size: int, part: str, found: Mapping[str, Any]) -> None:
     figures = results_file.read(state)
     figures.setdefault("sizes", {}).setdefault(str(size), {})[part] = found
-    code = _RIVALS if part in RIVALS else _SERVED if part == "served" else _OURS
+    code = _RIVALS if part in RIVALS else _SERVED if part in SERVED else _OURS
     results_file.write(str(state), figures, code, [f"{size}, {part}"])
 
 
@@ -147,8 +152,8 @@ def _measure(part: str, folder: Path, embedder: Sequence[str], given: Any) -> Ma
     load_before = round(os.getloadavg()[0], 1)
     if part in RIVALS:
         found = _rival(part, folder, given)
-    elif part == "served":
-        found = _serve(folder, given.seconds)
+    elif part in SERVED:
+        found = SERVED[part](folder, given.seconds)
     else:
         if part == "build":
             shutil.rmtree(folder / "store", ignore_errors=True)
@@ -215,37 +220,6 @@ def _rival(name: str, folder: Path, given: Any) -> Mapping[str, Any]:
 
 def _python(rivals: Path, name: str) -> Path:
     return rivals / name / "bin" / "python"
-
-
-def _serve(folder: Path, seconds: float) -> Mapping[str, Any]:
-    """Measure a server of a copy of the store: 16 callers, and upserts of one short document."""
-    store = folder / "served"
-    shutil.rmtree(store, ignore_errors=True)
-    shutil.copytree(folder / "store", store)
-    options = ["--generator", GENERATOR, "--allow-writes"]
-    asked = [item.text for item in read_questions(folder / "corpus")]
-    with served(sys.executable, ["serve", "--index", str(store), *options]) as server:
-        pid = server.process.pid
-        found = {"ready_s": round(server.seconds["ready"], 2)}
-        found |= load(server.address, pid, CALLERS, seconds, asked=asked).figures()
-        waits, sizes = [], []
-        for number in range(UPSERTS + 1):  # the first warms up
-            word = f"quay{number}x"
-            before, started = written(pid), time.perf_counter()
-            text = f"Berth {word} of the harbour is free today."
-            server.client.upsert([DocumentInput(id=f"note-{number}", text=text)])
-            hits = server.client.retrieve(word, k=5)
-            waits.append(time.perf_counter() - started)
-            sizes.append(written(pid) - before)
-            if f"note-{number}" not in {passage.document_id for passage in hits.passages}:
-                raise RuntimeError(f"the search for {word} does not find the document")
-    shutil.rmtree(store)
-    return {
-        **found,
-        "upsert_visible_s": round(statistics.median(waits[1:]), 3),
-        "upsert_visible_worst_s": round(max(waits[1:]), 3),
-        "upsert_written_mb": _mb(statistics.median(sizes[1:])),
-    }
 
 
 if __name__ == "__main__":

@@ -65,6 +65,16 @@ _ROWS = (
     ),
     ("served, 16 callers, searches/s", "{:,.0f}", "served/calls_per_s"),
     ("served, upsert visible, s", "{:.2f}", "served/upsert_visible_s"),
+    (
+        "served, 4 callers, p50 / p99, ms",
+        "{:,.0f}",
+        *(f"compacting/before/{name}_ms" for name in ("p50", "p99")),
+    ),
+    (
+        "the same during a compaction",
+        "{:,.0f}",
+        *(f"compacting/meanwhile/{name}_ms" for name in ("p50", "p99")),
+    ),
 )
 _PLACES = {"faiss": "FAISS", "postgresql": "PostgreSQL", "qdrant+http": "Qdrant"}
 _ENGINES = {"tantivy": "tantivy + FAISS", "qdrant": "Qdrant, local mode", "lancedb": "LanceDB"}
