@@ -131,8 +131,11 @@ def _skipped_lines(page: SkippedPage) -> Iterator[str]:
     for file in page.files:
         kind = "note" if file.notice else "skipped"
         yield printable(f"{kind} {file.source}: {file.reason}; {file.cure}")
-    shown, total = len(page.files), page.total
-    yield f"{total:,} skipped" if shown == total else f"{shown:,} of {total:,} skipped"
+    shown, notes = len(page.files), sum(file.notice for file in page.files)
+    if shown < page.total:
+        yield f"{shown:,} of {page.total:,} listed"
+    else:
+        yield f"{shown - notes:,} skipped" + (f", {notes:,} noted" if notes else "")
 
 
 def _page_lines(page: DocumentPage) -> Iterator[str]:

@@ -70,14 +70,17 @@ def test_skipped_files_are_listed_until_they_are_read(run: Run, tmp_path: Path) 
     assert "2 skipped" in shown.out
 
     first = run("index", "skipped", store, "--page-size", 1)
-    assert "1 of 2 skipped" in first.out
+    assert "1 of 2 listed" in first.out
     token = first.err.strip().rpartition(" ")[2]
     rest = run("index", "skipped", store, "--page-token", token, "--json").json()
     assert [file["source"] for file in rest["files"]] == ["other/broken.json"]
     assert rest["files"][0]["cure"]
 
     (docs / "broken.json").unlink()
+    (docs / "menu.txt").write_bytes("Gâteau au thé vert, crème brûlée".encode("cp1252"))
     assert run("index", "add", store, docs).code == 0
+    assert run("index", "skipped", store).out.endswith("\n1 skipped, 1 noted\n")
+    (docs / "menu.txt").unlink()
     assert "docs/broken.json" not in run("index", "skipped", store).out
     assert run("index", "build", docs, "--out", store).code == 0
     assert run("index", "skipped", store).out == "0 skipped\n"

@@ -12,8 +12,12 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
+from store_helper import HashingEmbedder, build, make_corpus
 
 from expertrag_index import vectors
+from expertrag_index.compact import compact
+from expertrag_index.index import Index
+from expertrag_index.settings import WriterSettings
 from expertrag_index.types import FloatArray, KeyArray
 from expertrag_index.vector_rows import HalfArray, VectorRows, write_rows
 from expertrag_index.vectors import Segment, build_flat, build_ivf, cosines
@@ -132,3 +136,20 @@ def test_a_segment_is_freed_with_its_last_reference(tmp_path: Path) -> None:
         assert known() is None
     finally:
         gc.enable()
+
+
+def test_segments_of_earlier_builds_are_searched_until_a_compaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder, settings = HashingEmbedder(384), WriterSettings(flat_limit=50)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(vectors, "_FEWEST_BITS", 1_000)
+        build(tmp_path / "s", embedder, make_corpus(120), settings=settings)
+    query = embedder.encode_query("checkpoints word3")
+    with Index.open(tmp_path / "s") as index:
+        assert [entry.kind for entry in index.manifest.segments] == ["ivf_sq8"]
+        before = index.search_dense(query, 5)
+    compact(tmp_path / "s", settings=settings)
+    with Index.open(tmp_path / "s") as index:
+        assert [entry.kind for entry in index.manifest.segments] == ["ivf_rabitq"]
+        assert index.search_dense(query, 5) == before
