@@ -62,7 +62,7 @@ def test_quantised_segments_find_what_exact_ones_find(
     for query in clusters.queries:
         wanted = set(exact.search(query, 10, None, COUNT).keys.tolist())
         hits = every.search(query, 10, None, COUNT)
-        assert len(hits.keys) == 160
+        assert len(hits.keys) == 200
         best = hits.keys[np.argsort(-cosines([every], hits.keys, query))[:10]]
         found += len(wanted & set(best.tolist()))
     assert found >= 0.98 * 10 * len(clusters.queries)
