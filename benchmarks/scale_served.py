@@ -102,7 +102,7 @@ def _copied(folder: Path, *options: str) -> Iterator[tuple[Served, Path, Sequenc
 def _batches(documents: Path) -> Iterator[list[str]]:
     """Yield the ids of the first documents."""
     with documents.open(encoding="utf-8") as file:
-        ids = [str(json.loads(line)["id"]) for line in file]
+        ids = [str(json.loads(line)["_id"]) for line in file]
     rest = iter(ids[: round(_DELETED * len(ids))])
     while some := list(islice(rest, _DELETED_TOGETHER)):
         yield some
