@@ -15,7 +15,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp_helper import ERAS, MODERN, failure, value
-from serving_fixtures import TOPICS, Background, OpenPipeline, StartServer
+from serving_fixtures import TOPICS, Background, OpenPipeline, PacedGenerator, StartServer
 
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
@@ -164,9 +164,27 @@ def test_stdout_holds_the_protocol_alone(start_server: StartServer) -> None:
     assert answers[1]["result"]["protocolVersion"] == "2025-06-18"
     assert answers[1]["result"]["serverInfo"]["name"] == "expertrag"
     assert len(answers[2]["result"]["tools"]) == 4
+    found = json.loads(answers[3]["result"]["content"][0]["text"])  # though stdin was closed
+    assert found["results"][0]["id"] == "office/leave"
     assert code == 0
     assert "zircon" not in err  # queries are not logged
     assert "Traceback" not in err
+
+
+def test_a_cancelled_request_is_not_waited_for(
+    start_server: StartServer, open_pipeline: OpenPipeline
+) -> None:
+    slow = PacedGenerator(step_s=0.1, words=5000)
+    asked = {"name": "answer", "arguments": {"question": "Who prunes roses?", "mode": "never"}}
+    code, out, _ = spoken(
+        INITIALIZE,
+        INITIALIZED,
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": asked},
+        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}},
+        arguments=[start_server(lambda: open_pipeline(slow)).address],
+    )
+    assert code == 0
+    assert [json.loads(line)["id"] for line in out.splitlines()] == [1]
 
 
 def test_lines_that_are_no_requests_do_not_end_it(start_server: StartServer) -> None:
