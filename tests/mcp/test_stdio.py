@@ -15,6 +15,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp_helper import ERAS, MODERN, failure, value
+from reader_samples import write_tiny_reader
 from serving_fixtures import TOPICS, Background, OpenPipeline, PacedGenerator, StartServer
 
 from expertrag.auth import Scope
@@ -91,7 +92,11 @@ def test_a_store_over_stdio(start: Start, built_store: Path) -> None:
     start(use, built_store)
 
 
-def test_a_store_is_written_to_where_allowed(start: Start, own_store: Path) -> None:
+def test_a_store_is_written_to_where_allowed(
+    start: Start, own_store: Path, smollm_path: Path, tmp_path: Path
+) -> None:
+    reader = write_tiny_reader(tmp_path / "reader", smollm_path)
+
     async def use(client: Client) -> None:
         document = {"id": "office/bicycle", "text": "A bicycle can be leased at Northwind."}
         assert value(await client.call_tool("add_document", document))["change"] == "added"
@@ -99,7 +104,7 @@ def test_a_store_is_written_to_where_allowed(start: Start, own_store: Path) -> N
         assert found["results"][0]["id"] == "office/bicycle"
         assert value(await client.call_tool("delete_document", {"id": "office/bicycle"}))
 
-    start(use, "--index", own_store, "--allow-writes")
+    start(use, "--index", own_store, "--generator", reader, "--allow-writes")
 
 
 @pytest.mark.parametrize("era", ERAS)
