@@ -20,7 +20,7 @@ from soak import slope_kb, soaked
 
 @pytest.mark.slow
 def test_a_fuzzed_server_keeps_its_promises(tmp_path: Path) -> None:
-    found = fuzzed(tmp_path, 800, 150, seed=11)
+    found = fuzzed(tmp_path, 1_500, 150, seed=11)
     assert found["findings"] == []
     assert found["responses_with_own_canary"] > 0
     assert found["codes"]["OK"] > 50
