@@ -148,8 +148,10 @@ def main() -> int:
     return bool(tally.findings)
 
 
-def go_on(tally: Tally, recording: DiskRecording, number: int, work: Path) -> None:
-    """Record a process that goes on after a power loss, and replay what it did."""
+def go_on(
+    tally: Tally, recording: DiskRecording, number: int, work: Path, states: int = 40
+) -> None:
+    """Record a process that goes on after a power loss, and replay ``states`` of what it did."""
     rng = random.Random(f"again {number}")
     loss = rng.choice(("torn", "reordered", "dropped"))
     moment = Moment(rng.randrange(len(recording.operations)), loss)
@@ -158,7 +160,7 @@ def go_on(tally: Tally, recording: DiskRecording, number: int, work: Path) -> No
     name = f"{recording.name}, after {loss} before {moment.call}"
     after = continued(recording, state.tree, allowed, state.done, name, work)
     if after.operations:
-        tally.replay("after a loss", after, 40, work)
+        tally.replay("after a loss", after, states, work)
 
 
 def kill_and_repeat(tally: Tally, every: int, changes: Sequence[str], work: Path) -> None:

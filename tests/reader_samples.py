@@ -1,4 +1,4 @@
-"""A tiny Llama with the default model's tokenizer, a reader of it, and a data set to read in."""
+"""A tiny Llama with a short tokenizer, a reader of it, and a data set to read in."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 from file_helper import change_json
+from short_tokenizer import write_short_tokenizer
 from store_helper import build
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from expertrag.api.types import Sampling
 from expertrag.llm import prompt
@@ -31,11 +32,14 @@ from expertrag_retriever.encoder import SentenceTransformerEmbedder
 NAMES = ("Ada", "Boris", "Clara", "David", "Edith", "Felix", "Greta", "Henry", "Irene", "Jacob")
 TOWNS = ("Aberdeen", "Bergen", "Cadiz", "Dresden", "Esbjerg", "Florence", "Ghent", "Haarlem")
 
+WORDS = 4096
+"""Those of the tiny models' tokenizer."""
+
 BIRTHS_RECIPE = replace(
-    FULL, row_tokens=600, rows=2, epochs=4, evaluations=3, dev_questions=2, watched=2
+    FULL, passages=2, row_tokens=600, rows=2, epochs=4, evaluations=2, dev_questions=2, watched=2
 )
 TINY: dict[str, Any] = {
-    "vocab_size": 49152,
+    "vocab_size": WORDS,
     "hidden_size": 32,
     "intermediate_size": 48,
     "num_attention_heads": 4,
@@ -46,7 +50,7 @@ TINY: dict[str, Any] = {
     "pad_token_id": 2,
     "tie_word_embeddings": True,
 }
-"""Configuration of tiny models with the default model's tokenizer, but for their layers."""
+"""Configuration of tiny models with a short tokenizer, but for their layers."""
 
 
 def write_llama(folder: Path, tokenizer_from: Path) -> Path:
@@ -57,8 +61,7 @@ def write_llama(folder: Path, tokenizer_from: Path) -> Path:
         for parameter in model.parameters():
             parameter.copy_((parameter * 4).bfloat16())
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(tokenizer_from).save_pretrained(folder)
-    return folder
+    return write_short_tokenizer(tokenizer_from, folder, WORDS)
 
 
 def write_tiny_reader(folder: Path, tokenizer_from: Path) -> Path:

@@ -1,18 +1,20 @@
 """Shared by the tests of the store: an embedder, documents, and a child process to kill.
 
-The child prints "ready" and reads one line: build|add|experts|migrate STORE COUNT DELAY_S.
+Run as a script, it reads a command a line, and prints the number and the exit code of its process.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import select
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from expertrag_index.backup import backup, restore
 from expertrag_index.build import IndexWriter
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import BuildReport, Document, DocumentEmbedder, Group, Progress
@@ -240,46 +243,57 @@ def contents(store: Path) -> tuple[list[Any], ...]:
 
 
 class Child:
-    """A warm child interpreter that has imported everything and waits for one command."""
+    """An interpreter that has imported everything, and forks a process for each command.
+
+    One command runs at a time. The process has died as soon as :meth:`wait` returns.
+    """
 
     def __init__(self) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
+        self._parent = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
             text=True,
         )
+        self._process = 0
 
-    def start(self, command: str, store: Path, count: int, delay_s: float) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
-        self._process.stdin.write(f"{command} {store} {count} {delay_s}\n")
-        self._process.stdin.flush()
+    def start(self, command: str, *arguments: object) -> None:
+        """Start one of ``COMMANDS``."""
+        assert self._parent.stdin is not None
+        self._parent.stdin.write(f"{command} {' '.join(map(str, arguments))}\n")
+        self._parent.stdin.flush()
+        self._process = self._heard()
 
     @property
     def runs(self) -> bool:
-        return self._process.poll() is None
+        assert self._parent.stdout is not None
+        return not select.select([self._parent.stdout], [], [], 0)[0]
 
-    def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
-        self.wait()
+    def kill(self) -> int:
+        """Kill the process, if it still runs; return its exit code, negative if it was killed."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process, signal.SIGKILL)
+        return self.wait()
 
     def wait(self) -> int:
-        code = self._process.wait()
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        return code
+        return self._heard()
+
+    def close(self) -> None:
+        """End the interpreter."""
+        assert self._parent.stdin is not None
+        assert self._parent.stdout is not None
+        self._parent.stdin.close()
+        assert self._parent.wait() == 0
+        self._parent.stdout.close()
+
+    def _heard(self) -> int:
+        assert self._parent.stdout is not None
+        return int(self._parent.stdout.readline())
 
 
-def main() -> None:
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    command, store, count, delay_s = sys.stdin.readline().split()
+def write(command: str, store: str, count: str, delay_s: str) -> None:
     with_experts = command in ("experts", "migrate")
     embedder = (ExpertEmbedder if with_experts else HashingEmbedder)(delay_s=float(delay_s))
     settings = WriterSettings(embed_batch=16, commit_chunks=16)
@@ -294,6 +308,35 @@ def main() -> None:
             writer.build(make_corpus(int(count)))
         else:
             writer.add(make_corpus(int(count), version=1))
+
+
+def copy(command: str, source: str, target: str) -> None:
+    run = backup if command == "backup" else restore
+    run(Path(source), Path(target), force=True)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    **dict.fromkeys(("build", "add", "experts", "migrate"), write),
+    **dict.fromkeys(("backup", "restore"), copy),
+}
+"""What a child can do: ``write STORE COUNT DELAY_S``, and ``copy SOURCE TARGET``."""
+
+
+def main() -> None:
+    for line in sys.stdin:
+        command, *arguments = line.split()
+        process = os.fork()
+        if process == 0:
+            COMMANDS[command](command, *arguments)
+            return
+        _say(process)
+        _, status = os.waitpid(process, 0)
+        _say(os.waitstatus_to_exitcode(status))
+
+
+def _say(number: int) -> None:
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import pytest
 from command_line import Run
+from reader_samples import write_tiny_reader
 
 from expertrag.cli.eval.options import end_with_failures
 from expertrag.eval import record
@@ -19,11 +20,22 @@ QUICK = ("--limit", "2", "--max-tokens", "8", "-k", "2")
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory, minilm_path: Path, reader_path: Path) -> Path:
+def work(tmp_path_factory: pytest.TempPathFactory, minilm_path: Path) -> Path:
     return tmp_path_factory.mktemp("work")
 
 
-def test_answers_are_scored_and_kept(run: Run, work: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory, smollm_path: Path) -> Path:
+    """A tiny random reader."""
+    return write_tiny_reader(tmp_path_factory.mktemp("models") / "reader", smollm_path)
+
+
+@pytest.fixture(autouse=True)
+def small_models(reader: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPERTRAG_MODEL_GENERATOR", str(reader))
+
+
+def test_answers_are_scored_and_kept(run: Run, work: Path, reader: Path, tmp_path: Path) -> None:
     arguments = ("eval", "answer", SQUAD, *QUICK, "--work", work, "--json")
     first = run(*arguments, "--out", tmp_path / "out").ok()
     report = first.json()
@@ -37,8 +49,8 @@ def test_answers_are_scored_and_kept(run: Run, work: Path, tmp_path: Path) -> No
         report["manifest"].pop(changing)
         again["manifest"].pop(changing)
     assert again == report  # seconds too: the answers were kept
-    judged = run(*arguments, "--judge", "smollm2-135m-reader").json()
-    assert judged["judge"]["name"] == "smollm2-135m-reader"
+    judged = run(*arguments, "--judge", reader).json()
+    assert judged["judge"]["name"] == "reader"
     inputs = judged["manifest"]["inputs"]
     assert inputs["judge"] == inputs["sets"]["squad_small"]["generator"]  # the same model judges
     table = run("eval", "answer", SQUAD, *QUICK, "--work", work, "--policies", "never,auto").ok()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import Run
 from file_helper import change_json
+from reader_samples import write_llama
 
 from expertrag.cli.gate import COST, MODELS, SIGNALS
 from expertrag.train.gate import fit
@@ -25,9 +26,15 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("work")
 
 
+@pytest.fixture(scope="module")
+def generator(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random model, whose drafts are read."""
+    return write_llama(tmp_path_factory.mktemp("models") / "llama", smollm_path)
+
+
 @pytest.fixture
-def models(minilm_path: Path, smollm_path: Path) -> list[str]:
-    return ["--embedder", str(minilm_path), "--generator", str(smollm_path)]
+def models(minilm_path: Path, generator: Path) -> list[str]:
+    return ["--embedder", str(minilm_path), "--generator", str(generator)]
 
 
 @pytest.fixture
@@ -51,8 +58,15 @@ def test_the_choices_are_those_of_the_gate() -> None:
 
 
 def test_fit_score_and_decide(
-    run: Run, tmp_path: Path, work: Path, models: list[str], built_store: Path
+    run: Run,
+    tmp_path: Path,
+    work: Path,
+    models: list[str],
+    generator: Path,
+    built_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(generator.parent)  # a gate needs its language model by its name
     out, rows = tmp_path / "nightly", (ADARAGUE / "nq.jsonl", ADARAGUE / "triviaqa.jsonl")
     ran = run("train", "gate", *rows, "--out", out, *QUICK, *models, "--work", work).ok()
     assert "rows 60: never 0.450, always 0.483, oracle 0.600; gate 0." in ran.out

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from reader_samples import write_tiny_reader
 from serving_fixtures import PacedGenerator
 
-from expertrag import models
 from expertrag.answer.pipeline import Pipeline
 from expertrag.config import load
 from expertrag.eval.questions import Asked, questions
@@ -53,10 +53,11 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def asked(work: Path, minilm_path: Path, reader_path: Path) -> Iterator[Asked]:
-    """Three questions, with the real models."""
+def asked(work: Path, smollm_path: Path) -> Iterator[Asked]:
+    """Three questions, with the real embedder and a tiny random reader."""
+    reader = write_tiny_reader(work / "reader", smollm_path)
     config = load(environ={}).config
-    config = replace(config, model=replace(config.model, generator=models.SMALL))
+    config = replace(config, model=replace(config.model, generator=str(reader)))
     yield from questions((SQUAD,), "test", 3, 0, config, work, silent)
 
 

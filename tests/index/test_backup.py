@@ -6,14 +6,22 @@ import contextlib
 import random
 import shutil
 import subprocess
-import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from store_helper import CORPUS, HashingEmbedder, build, change_database, contents, make_corpus
+from store_helper import (
+    CORPUS,
+    Child,
+    HashingEmbedder,
+    build,
+    change_database,
+    contents,
+    make_corpus,
+)
 
 from expertrag_index.backup import SUMS, backup, restore
 from expertrag_index.build import IndexWriter
@@ -29,17 +37,7 @@ from expertrag_index.settings import WriterSettings
 from expertrag_index.types import Document
 from expertrag_index.verify import verify
 
-KILLS = 25
-
-CHILD = """
-import sys
-from pathlib import Path
-from expertrag_index.backup import backup, restore
-print("ready", flush=True)
-sys.stdin.readline()
-run = backup if sys.argv[1] == "backup" else restore
-run(Path(sys.argv[2]), Path(sys.argv[3]), force=True)
-"""
+KILLS = 12
 
 
 @pytest.fixture
@@ -95,29 +93,28 @@ def test_a_backup_while_a_writer_writes(store: Path, tmp_path: Path) -> None:
     assert verify(store).problems == ()
 
 
-def run_for(seconds: float | None, command: str, source: Path, target: Path) -> tuple[bool, float]:
+def run_for(child: Child, seconds: float | None, *command: object) -> tuple[bool, float]:
     """Run a command, and kill it after so many seconds; return whether it was, and its seconds."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, command, str(source), str(target)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert child.stdin is not None
-    assert child.stdout is not None
-    with child.stdin, child.stdout:
-        assert child.stdout.readline() == b"ready\n"
-        started = time.monotonic()
-        child.stdin.write(b"\n")
-        child.stdin.flush()
-        if seconds is not None:
-            time.sleep(seconds)
-            child.kill()
-        return child.wait() < 0, time.monotonic() - started
+    started = time.monotonic()
+    child.start(*map(str, command))
+    if seconds is not None:
+        time.sleep(seconds)
+    code = child.wait() if seconds is None else child.kill()
+    return code < 0, time.monotonic() - started
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator[Child]:
+    child = Child()
+    yield child
+    child.close()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["backup", "restore"])
-def test_killed_at_random_moments(store: Path, tmp_path: Path, hashing: Any, command: str) -> None:
+def test_killed_at_random_moments(
+    store: Path, tmp_path: Path, hashing: Any, child: Child, command: str
+) -> None:
     """The target is the old or the new state, whole; what a killed run leaves is no backup."""
     rng = random.Random(command)
     first, second = tmp_path / "first", tmp_path / "second"
@@ -129,11 +126,11 @@ def test_killed_at_random_moments(store: Path, tmp_path: Path, hashing: Any, com
     states = [old, contents(store)]
     target = Path(shutil.copytree(first if command == "backup" else second, tmp_path / "target"))
     source = store if command == "backup" else second
-    seconds = run_for(None, command, source, target)[1]
+    seconds = run_for(child, None, command, source, target)[1]
     killed = 0
     for number in range(KILLS):
         source = store if command == "backup" else (first, second)[number % 2]
-        killed += run_for(seconds * rng.random(), command, source, target)[0]
+        killed += run_for(child, seconds * rng.random(), command, source, target)[0]
         if command == "backup":
             restore(target, tmp_path / "new", force=True)
             assert contents(tmp_path / "new") in states

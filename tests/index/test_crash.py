@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,17 @@ from expertrag_index.settings import WriterSettings
 from expertrag_index.verify import verify
 
 COUNT = 60
-KILLS = 50
+KILLS = 25
 
 
-def run_whole(command: str, store: Path) -> float:
+@pytest.fixture(scope="module")
+def child() -> Iterator[Child]:
     child = Child()
+    yield child
+    child.close()
+
+
+def run_whole(child: Child, command: str, store: Path) -> float:
     child.start(command, store, COUNT, 0.0005)
     started = time.monotonic()
     assert child.wait() == 0
@@ -38,7 +45,7 @@ def run_whole(command: str, store: Path) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["build", "add", "experts", "migrate"])
-def test_killed_at_random_moments(tmp_path: Path, command: str) -> None:
+def test_killed_at_random_moments(tmp_path: Path, child: Child, command: str) -> None:
     old, new = make_corpus(COUNT), make_corpus(COUNT, version=1)
     target = {"build": old, "add": new, "experts": make_mixed_corpus(COUNT)}.get(command)
     maker = ExpertEmbedder if command in ("experts", "migrate") else HashingEmbedder
@@ -49,20 +56,16 @@ def test_killed_at_random_moments(tmp_path: Path, command: str) -> None:
         build(start, HashingEmbedder(), before, settings=settings)
     expected_store = tmp_path / "expected"
     copy(start, expected_store)
-    seconds = run_whole(command, expected_store)
+    seconds = run_whole(child, command, expected_store)
     expected = contents(expected_store)
-    # one kill per 25 ms of the whole run, while the next child warms up
     moments = [seconds * (i + random.Random(i).random()) / KILLS for i in range(KILLS)]
-    child = Child()
     outcomes = set()
     for number, moment in enumerate(moments):
         store = tmp_path / f"store{number}"
         copy(start, store)
-        following = Child()
         child.start(command, store, COUNT, 0.0005)
         time.sleep(moment)
         child.kill()
-        child = following
         outcomes.add(state(store))
         with IndexWriter.open(
             store, maker(), settings=settings, migrating=command == "migrate"
@@ -72,7 +75,6 @@ def test_killed_at_random_moments(tmp_path: Path, command: str) -> None:
         assert verify(store).problems == ()
         assert contents(store) == expected
         shutil.rmtree(store)
-    child.kill()
     # the kills came both before and, on all but the fastest machines, after the publish
     assert (0 if command in ("build", "experts") else 1) in outcomes
 

@@ -31,8 +31,8 @@ from expertrag_index.manifest import dumps, loads
 from expertrag_index.types import Document
 from expertrag_index.verify import verify
 
-FLIPS_DERIVED = 20
-FLIPS_DATABASE = 100
+FLIPS_DERIVED = 8
+FLIPS_DATABASE = 50
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,8 @@ def test_readers_continue_and_a_killed_migration_embeds_nothing_twice(
         child.start("migrate", plain, COUNT, 0.02)
         wait_until(lambda: _stored_vectors(plain) > before, timeout=30)  # 64 of 120
         assert child.runs
-        child.kill()
+        assert child.kill() < 0
+        child.close()
         assert seen() == expected
         with Index.open(plain, embedder_fingerprint=old.fingerprint) as fresh:
             assert fresh.generation == 1

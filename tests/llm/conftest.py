@@ -17,6 +17,7 @@ import pytest
 import torch
 from file_helper import change_json
 from model_families import FAMILIES, SHAPE
+from short_tokenizer import write_short_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from expertrag.api.types import Sampling
@@ -106,14 +107,7 @@ def chat(smollm_path: Path) -> ChatTokenizer:
 @pytest.fixture(scope="session")
 def short_tokenizer(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """SmolLM2's tokenizer with its first 2,000 words: GGUF files of all are written slowly."""
-    folder: Path = tmp_path_factory.mktemp("short")
-    AutoTokenizer.from_pretrained(smollm_path).save_pretrained(folder)
-    known = json.loads((folder / "tokenizer.json").read_text())
-    words = {word: number for word, number in known["model"]["vocab"].items() if number < 2000}
-    merges = [pair for pair in known["model"]["merges"] if "".join(pair) in words]
-    known["model"].update(vocab=words, merges=merges)
-    (folder / "tokenizer.json").write_text(json.dumps(known))
-    return folder
+    return write_short_tokenizer(smollm_path, tmp_path_factory.mktemp("short"), 2000)
 
 
 def text_of(session: Session) -> str:

@@ -15,7 +15,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp_helper import ERAS, MODERN, failure, value
-from serving_fixtures import TOPICS, Background, OpenPipeline, StartServer
+from reader_samples import write_tiny_reader
+from serving_fixtures import TOPICS, Background, OpenPipeline, PacedGenerator, StartServer
 
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
@@ -91,7 +92,11 @@ def test_a_store_over_stdio(start: Start, built_store: Path) -> None:
     start(use, built_store)
 
 
-def test_a_store_is_written_to_where_allowed(start: Start, own_store: Path) -> None:
+def test_a_store_is_written_to_where_allowed(
+    start: Start, own_store: Path, smollm_path: Path, tmp_path: Path
+) -> None:
+    reader = write_tiny_reader(tmp_path / "reader", smollm_path)
+
     async def use(client: Client) -> None:
         document = {"id": "office/bicycle", "text": "A bicycle can be leased at Northwind."}
         assert value(await client.call_tool("add_document", document))["change"] == "added"
@@ -99,7 +104,7 @@ def test_a_store_is_written_to_where_allowed(start: Start, own_store: Path) -> N
         assert found["results"][0]["id"] == "office/bicycle"
         assert value(await client.call_tool("delete_document", {"id": "office/bicycle"}))
 
-    start(use, "--index", own_store, "--allow-writes")
+    start(use, "--index", own_store, "--generator", reader, "--allow-writes")
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -164,9 +169,27 @@ def test_stdout_holds_the_protocol_alone(start_server: StartServer) -> None:
     assert answers[1]["result"]["protocolVersion"] == "2025-06-18"
     assert answers[1]["result"]["serverInfo"]["name"] == "expertrag"
     assert len(answers[2]["result"]["tools"]) == 4
+    found = json.loads(answers[3]["result"]["content"][0]["text"])  # though stdin was closed
+    assert found["results"][0]["id"] == "office/leave"
     assert code == 0
     assert "zircon" not in err  # queries are not logged
     assert "Traceback" not in err
+
+
+def test_a_cancelled_request_is_not_waited_for(
+    start_server: StartServer, open_pipeline: OpenPipeline
+) -> None:
+    slow = PacedGenerator(step_s=0.1, words=5000)
+    asked = {"name": "answer", "arguments": {"question": "Who prunes roses?", "mode": "never"}}
+    code, out, _ = spoken(
+        INITIALIZE,
+        INITIALIZED,
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": asked},
+        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}},
+        arguments=[start_server(lambda: open_pipeline(slow)).address],
+    )
+    assert code == 0
+    assert [json.loads(line)["id"] for line in out.splitlines()] == [1]
 
 
 def test_lines_that_are_no_requests_do_not_end_it(start_server: StartServer) -> None:

@@ -52,7 +52,7 @@ def test_only_info_and_health_answer_while_loading(
         assert info.max_k == 1000
         assert info.index is None
         with pytest.raises(Unavailable) as caught:
-            client.answer("too early?", timeout=0.3)
+            client.answer("too early?", timeout=2)
         assert caught.value.reason == "LOADING"
         with pytest.raises(DeadlineExceeded) as late:
             client.wait_ready(timeout=0.3)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from file_helper import change_json
+from short_tokenizer import write_short_tokenizer
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -20,8 +21,9 @@ from expertrag.api.errors import Conflict, InvalidArgument, ServerError
 from expertrag.llm.convert.upcycle import upcycle
 
 _TOLERANCE = 2e-4  # fp32: the grouped and the dense product add up in another order
+WORDS = 4096
 _SHAPE: dict[str, Any] = {
-    "vocab_size": 49152,
+    "vocab_size": WORDS,
     "hidden_size": 48,
     "intermediate_size": 80,
     "num_hidden_layers": 2,
@@ -44,8 +46,7 @@ def _dense(folder: Path, tokenizer_from: Path, kind: str = "llama", **change: An
             # Wider than the default 0.02: logits that matter make the comparison sharp.
             parameter.copy_((parameter * 8).bfloat16())
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(tokenizer_from).save_pretrained(folder)
-    return folder
+    return write_short_tokenizer(tokenizer_from, folder, WORDS)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def _assert_same(dense_folder: Path, moe_folder: Path) -> None:
     dense = AutoModelForCausalLM.from_pretrained(dense_folder, dtype=torch.float32)
     moe = AutoModelForCausalLM.from_pretrained(moe_folder, dtype=torch.float32)
     assert moe.config.model_type == "mixtral"
-    ids = torch.randint(20, 49152, (2, 24), generator=torch.Generator().manual_seed(1))
+    ids = torch.randint(20, WORDS, (2, 24), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         assert (dense(ids).logits - moe(ids).logits).abs().max() <= _TOLERANCE
         greedy = {"max_new_tokens": 12, "do_sample": False}

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from reader_samples import TINY, said, train_births, write_llama
-from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+from reader_samples import TINY, WORDS, said, train_births, write_llama
+from short_tokenizer import write_short_tokenizer
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from expertrag.answer.assemble import open_generator
 from expertrag.api.errors import Conflict, InvalidArgument
@@ -60,8 +61,7 @@ def base(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             noise = torch.randn_like(parameter) if name.endswith("bias") else parameter * 4
             parameter.copy_(noise.bfloat16())
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(smollm_path).save_pretrained(folder)
-    return folder
+    return write_short_tokenizer(smollm_path, folder, WORDS)
 
 
 @pytest.fixture(scope="module")
