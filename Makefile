@@ -327,7 +327,8 @@ sanitize: ## the C++ tests of kernels and search under the address and undefined
 	  if [ "$(X86)" ]; then unit avx2 -mavx2 -mfma -mf16c; unit avx512 $(AVX512); unit avx512bf16 $(AVX512) -mavx512bf16 -mavx512vnni; fi; \
 	  for test in experts decoder; do $(CXX) $(SANITIZED) $(X86) ../../tests/kernels/cpp/test_$$test.cpp *.o -o test_$$test; done
 	@$(CXX) $(SANITIZED) -ffp-contract=off tests/index/cpp/test_postings.cpp index/expertrag_index/postings/cpu/best.cpp index/expertrag_index/postings/cpu/search.cpp -o build/sanitize/test_postings
-	@for test in experts decoder postings; do OMP_NUM_THREADS=2 build/sanitize/test_$$test || exit 1; done
+	@$(CXX) $(SANITIZED) tests/index/cpp/test_cosines.cpp index/expertrag_index/cosines/cpu/cosines.cpp -o build/sanitize/test_cosines
+	@for test in experts decoder postings cosines; do OMP_NUM_THREADS=2 build/sanitize/test_$$test || exit 1; done
 
 eval-kernels: $(STAMP) ## perplexity of the default model by the format of its experts; DATA=..., ARGS="--json FILE"
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe

@@ -64,7 +64,7 @@ __attribute__((target("avx,f16c,fma"))) Sums sums_of(const uint16_t* vector, con
   return {added(dot) + rest.dot, added(square) + rest.square};
 }
 
-bool has_halves() {
+bool has_f16c() {
   static const bool found = __builtin_cpu_supports("avx") && __builtin_cpu_supports("fma") &&
                             __builtin_cpu_supports("f16c");
   return found;
@@ -74,7 +74,7 @@ Sums sums_of(const uint16_t* vector, const float* query, size_t dimension) {
   return sums_plain(vector, query, 0, dimension);
 }
 
-bool has_halves() { return false; }
+bool has_f16c() { return false; }
 #endif
 
 // Reads all bytes; returns as `cosines` does.
@@ -108,7 +108,7 @@ int cosines(const Rows& rows, const int64_t* wanted, size_t count, const float* 
   for (size_t i = 0; i < count; ++i) {
     const int64_t offset = rows.start + wanted[i] * static_cast<int64_t>(size);
     if (const int error = read_all(rows.file, vector.data(), size, offset)) return error;
-    const Sums sums = has_halves() ? sums_of(vector.data(), query, rows.dimension)
+    const Sums sums = has_f16c() ? sums_of(vector.data(), query, rows.dimension)
                                    : sums_plain(vector.data(), query, 0, rows.dimension);
     out[i] = sums.dot / std::sqrt(sums.square);
   }
