@@ -129,6 +129,7 @@ def _merge(
         settings,
         vectors=vectors,
         probed=probed_shares(previous.segments),
+        compacted=previous,
     )
     publish(layout, replace(manifest, calibration=previous.calibration))
     tidy(layout, connection, generation)

@@ -67,6 +67,7 @@ def derive(
     embedder: DocumentEmbedder | None = None,
     probed: Mapping[str, Probed] = NOT_PROBED,
     runs: PostingRuns | None = None,
+    compacted: Manifest | None = None,
 ) -> Manifest:
     """Write the derived files of a staged generation; return its manifest, not yet calibrated.
 
@@ -75,6 +76,8 @@ def derive(
     :param vectors: where they are to be.
     :param embedder: encodes what large segments are tuned with, or else ``probed`` says it.
     :param runs: the postings of new chunks, if they have been sorted.
+    :param compacted: the manifest before, if ``previous`` is None only so that all segments become
+        one: its postings are merged, which is the same as to read all texts, and sooner done.
     """
     encoder, chunker = _origin(connection)
     new = new_partitions(connection, generation)
@@ -83,8 +86,11 @@ def derive(
         send(connection, vectors, encoder.dimension, generation)
     segment = SegmentWriter(layout, connection, settings, encoder.dimension, embedder, probed)
     segments = [] if vectors.engine else _segments(segment, previous, partitions, new)
-    words, live, added = previous.postings if previous else (), all_keys(partitions), all_keys(new)
-    postings = next_postings(layout, connection, settings, words, live, added, runs)
+    before, live, added = previous or compacted, all_keys(partitions), all_keys(new)
+    words = before.postings if before else ()
+    postings = next_postings(
+        layout, connection, settings, words, live, added, runs, merge_all=compacted is not None
+    )
     corpus = _described(connection, generation, previous)
     labelled = has_labels(connection, generation, before=previous is None or previous.labelled)
     return Manifest(

@@ -21,11 +21,13 @@ from store_helper import (
 )
 
 from expertrag_index.build import IndexWriter
+from expertrag_index.chunk_terms import terms_of
 from expertrag_index.compact import compact, shrink_log, wasted
 from expertrag_index.deep import deep_check
 from expertrag_index.errors import StoreCorruptError, StoreLockedError, StoreNotFoundError
 from expertrag_index.index import Index
 from expertrag_index.manifest import dumps, loads
+from expertrag_index.postings.build import build_postings
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import Document
 from expertrag_index.verify import verify
@@ -74,6 +76,21 @@ def test_compaction_merges_and_shrinks_and_changes_nothing(
     assert (store / "store.db").stat().st_size < large
     assert b"edition2" not in (store / "store.db").read_bytes()
     assert contents(store) == before
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_postings_are_those_of_the_live_texts(store: Path, damaged: bool) -> None:
+    with Index.open(store) as index:
+        entries, live = index.manifest.postings, index._generation.live
+        with index._reading() as connection:
+            expected = build_postings(terms_of(connection, live), store / "segments")
+    assert len(entries) > 1
+    if damaged:  # what cannot be merged is built from the texts
+        path = store / "segments" / entries[0].entry.file
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    compact(store)
+    with Index.open(store) as index:
+        assert [entry.entry.sha256 for entry in index.manifest.postings] == [expected.sha256]
 
 
 def test_waste_is_what_a_compaction_drops(store: Path, hashing: Any) -> None:
