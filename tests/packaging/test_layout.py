@@ -68,7 +68,8 @@ def test_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
     for package in PACKAGES:
         assert f"{package}/py.typed" in names
     assert any(name.startswith("expertrag_kernels/_cpu.") for name in names)
-    assert any(name.startswith("expertrag_index/_postings.") for name in names)
+    for module in ("_postings", "_cosines"):
+        assert any(name.startswith(f"expertrag_index/{module}.") for name in names)
     assert not [name for name in names if "libgomp" in name or name.endswith((".cpp", ".h"))]
 
 
