@@ -126,10 +126,10 @@ def _merge(
         connection,
         generation,
         None,
-        settings,
+        replace(settings, max_segments=0),  # all postings become one segment
         vectors=vectors,
         probed=probed_shares(previous.segments),
-        compacted=previous,
+        words=previous.postings,
     )
     publish(layout, replace(manifest, calibration=previous.calibration))
     tidy(layout, connection, generation)

@@ -43,20 +43,17 @@ def next_postings(
     live: KeyArray,
     new: KeyArray,
     runs: PostingRuns | None = None,
-    *,
-    merge_all: bool = False,
 ) -> tuple[PostingsEntry, ...]:
     """Return the segments of a generation of ``live`` chunks; ``new`` ones are in none yet.
 
     :param runs: the postings of new chunks, if they have been sorted.
-    :param merge_all: leave one segment, of the live chunks alone.
     """
     if not len(live):
         return ()
     if not previous:
         return (_described(layout, _built(layout, connection, live, runs)),)
     kept: Sequence[PostingsEntry] = ()
-    if not merge_all and not overgrown(previous, len(live), len(new), settings):
+    if not overgrown(previous, len(live), len(new), settings):
         kept = larger(previous, len(new))
         if not len(new) and len(kept) == len(previous):
             return tuple(kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,6 +41,7 @@ from expertrag_index.manifest import (
     LABELLED_FORMAT,
     EmbedderEntry,
     Manifest,
+    PostingsEntry,
     SegmentEntry,
     dumps,
 )
@@ -67,17 +68,14 @@ def derive(
     embedder: DocumentEmbedder | None = None,
     probed: Mapping[str, Probed] = NOT_PROBED,
     runs: PostingRuns | None = None,
-    compacted: Manifest | None = None,
+    words: Sequence[PostingsEntry] = (),
 ) -> Manifest:
     """Write the derived files of a staged generation; return its manifest, not yet calibrated.
 
     :param previous: the manifest before; None rebuilds everything from the database.
-    :param known: live chunks of an earlier generation.
-    :param vectors: where they are to be.
     :param embedder: encodes what large segments are tuned with, or else ``probed`` says it.
     :param runs: the postings of new chunks, if they have been sorted.
-    :param compacted: the manifest before, if ``previous`` is None only so that all segments become
-        one: its postings are merged, which is the same as to read all texts, and sooner done.
+    :param words: without ``previous``, postings of all live chunks, so that no text is read.
     """
     encoder, chunker = _origin(connection)
     new = new_partitions(connection, generation)
@@ -86,11 +84,8 @@ def derive(
         send(connection, vectors, encoder.dimension, generation)
     segment = SegmentWriter(layout, connection, settings, encoder.dimension, embedder, probed)
     segments = [] if vectors.engine else _segments(segment, previous, partitions, new)
-    before, live, added = previous or compacted, all_keys(partitions), all_keys(new)
-    words = before.postings if before else ()
-    postings = next_postings(
-        layout, connection, settings, words, live, added, runs, merge_all=compacted is not None
-    )
+    words, live = previous.postings if previous else words, all_keys(partitions)
+    postings = next_postings(layout, connection, settings, words, live, all_keys(new), runs)
     corpus = _described(connection, generation, previous)
     labelled = has_labels(connection, generation, before=previous is None or previous.labelled)
     return Manifest(
