@@ -1,13 +1,14 @@
-"""A light embedder for the tests of the store, and documents of files."""
+"""A light embedder for the tests of the store, processes to kill, and documents of files."""
 
 from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store_helper import HashingEmbedder
+from store_helper import Child, HashingEmbedder
 
 from expertrag_index.loaders import load
 from expertrag_index.types import Document, LoadFailure
@@ -16,6 +17,13 @@ from expertrag_index.types import Document, LoadFailure
 @pytest.fixture
 def hashing() -> HashingEmbedder:
     return HashingEmbedder()
+
+
+@pytest.fixture(scope="module")
+def child() -> Iterator[Child]:
+    child = Child()
+    yield child
+    child.close()
 
 
 def load_whole(path: Path) -> list[Document]:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +100,6 @@ def run_for(child: Child, seconds: float | None, *command: object) -> tuple[bool
         time.sleep(seconds)
     code = child.wait() if seconds is None else child.kill()
     return code < 0, time.monotonic() - started
-
-
-@pytest.fixture(scope="module")
-def child() -> Iterator[Child]:
-    child = Child()
-    yield child
-    child.close()
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,13 +26,6 @@ from expertrag_index.verify import verify
 
 COUNT = 60
 KILLS = 25
-
-
-@pytest.fixture(scope="module")
-def child() -> Iterator[Child]:
-    child = Child()
-    yield child
-    child.close()
 
 
 def run_whole(child: Child, command: str, store: Path) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -114,7 +115,7 @@ def test_concurrent_searches_share_a_call(tmp_path: Path) -> None:
         futures = [pool.submit(segment.search, query, k, None, COUNT) for query, k in asked]
         index.started.wait(30)
         while len(segment.together._waiting) < len(asked) - 1:
-            threading.Event().wait(0.01)
+            time.sleep(0.01)
         index.go.set()
         found = [future.result(30) for future in futures]
     assert index.calls == [1, len(asked) - 1]

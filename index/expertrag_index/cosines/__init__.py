@@ -6,15 +6,13 @@ Vectors that are read, not mapped, do not count as memory of the process. Where 
 
 from __future__ import annotations
 
-import functools
-import importlib
-import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from expertrag_index.compiled import compiled_module
 from expertrag_index.types import FloatArray
 
 CosinesOfRows: TypeAlias = Callable[
@@ -24,17 +22,8 @@ CosinesOfRows: TypeAlias = Callable[
 cosines [N])``: writes the cosines with vectors of float16. Returns 0, the number of the system's
 error, or -1 if the file ends before a row."""
 
-_log = logging.getLogger(__name__)
 
-
-@functools.cache
 def compiled() -> CosinesOfRows | None:
     """Return the compiled function; None where nothing was compiled."""
-    try:
-        found: CosinesOfRows = importlib.import_module("expertrag_index._cosines").cosines
-    except ModuleNotFoundError:
-        return None
-    except ImportError as error:
-        _log.warning("compiled cosines cannot be loaded (%s): install the package again", error)
-        return None
-    return found
+    module = compiled_module("_cosines")
+    return module.cosines if module else None

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from expertrag_index.compiled import compiled_module
 from expertrag_index.postings.segment import PostingSegment
 from expertrag_index.types import KeyArray
 
 Scores = NDArray[np.float64]
 RowBits = NDArray[np.uint64]
 """A bit per row, the lowest first: 64 rows a word."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +82,5 @@ def best_engine() -> PostingEngine:
     from expertrag_index.postings.compiled import CompiledEngine
     from expertrag_index.postings.plain import PlainEngine
 
-    module = _compiled()
+    module = compiled_module("_postings")
     return CompiledEngine(module) if module else PlainEngine()
-
-
-def _compiled() -> ModuleType | None:
-    try:
-        return importlib.import_module("expertrag_index._postings")
-    except ModuleNotFoundError:
-        return None
-    except ImportError as error:
-        _log.warning("the compiled search cannot be loaded (%s): install the package again", error)
-        return None
