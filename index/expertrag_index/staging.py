@@ -28,6 +28,7 @@ from expertrag_index.posting_runs import PostingRuns
 from expertrag_index.rows import document_digest
 from expertrag_index.schema import NEVER, RESERVED, write_meta, write_origin
 from expertrag_index.seal import rows_where, sealed_sums, write_seal
+from expertrag_index.seen import SeenDocuments
 from expertrag_index.settings import WriterSettings
 from expertrag_index.spool import Spool
 from expertrag_index.transaction import transaction
@@ -80,7 +81,7 @@ class Stage:
         self._batch = settings.embed_batch
         self._commit_chunks = settings.commit_chunks
         self._progress = progress
-        self._sources: dict[str, str] = {}
+        self._seen = SeenDocuments(connection)
         self._pending: list[ChunkedDocument] = []
         self._pending_chunks = 0
         self._sent: deque[tuple[list[ChunkedDocument], list[VectorBatch]]] = deque()
@@ -153,7 +154,7 @@ class Stage:
             row
             for row, identifier, source in rows
             if (sources is None or source in sources)
-            and identifier not in self._sources
+            and self._seen.source_of(identifier) is None
             and identifier not in failed_ids
             and not any(_covers(failed, source) for failed in protected)
         ]
@@ -207,19 +208,22 @@ class Stage:
         source = document.source or document.id
         if not document.id:
             return LoadFailure(source, "the document has no id", "give it one")
-        if document.id in self._sources:
-            first = self._sources[document.id] or "an earlier document"
-            return LoadFailure(
-                source,
-                f"id {document.id!r} is already used by {first}; this document was skipped",
-                "give every document a unique id",
-                document.id,
-            )
         if not document.text.strip():
             return LoadFailure(
                 source, "the document has no text", "add text or remove it", document.id
             )
-        return _unstorable(document, source)
+        if (failure := _unstorable(document, source)) is not None:
+            return failure
+        first = self._seen.source_of(document.id)
+        if first is not None:
+            return LoadFailure(
+                source,
+                f"id {document.id!r} is already used by {first or 'an earlier document'}; "
+                "this document was skipped",
+                "give every document a unique id",
+                document.id,
+            )
+        return None
 
     def _foreign(self, document: Document, moving: Collection[str]) -> LoadFailure | None:
         query = "SELECT source FROM documents WHERE id = ? AND removed_in = ? AND added_in < ?"
@@ -245,7 +249,7 @@ class Stage:
             if failure:
                 self.failures.append(failure)
             else:
-                self._sources[document.id] = document.source
+                self._seen.add(document.id, document.source)
                 self._take(document)
             self._progress("read", done, None)
             # experts are chosen when all documents are known, and so are those of a short run
