@@ -38,6 +38,9 @@ _cpu = _load()
 ISAS: tuple[str, ...] = tuple(_cpu.usable_isas()) if _cpu else ()
 """Usable instruction sets of the compiled kernels, best first; empty without them."""
 
+ENCODER_ISAS: tuple[str, ...] = tuple(_cpu.encoder_isas()) if _cpu else ()
+"""Those for encoders in bfloat16; empty on other processors."""
+
 _FORMATS = list(Format)
 _ACTIVATIONS = list(Activation)
 
@@ -138,6 +141,18 @@ def decode(program: Any, *batch: Any) -> None:
     """Run a program on a batch; see ``_cpu.pyi``."""
     assert _cpu is not None, "ISAS is not empty"
     _cpu.decode(ISAS[0], program, *batch)
+
+
+def new_encoder(*arguments: Any) -> Any:
+    """Return an encoder of the compiled module without layers; see ``_cpu.pyi``."""
+    assert _cpu is not None, "ENCODER_ISAS is not empty"
+    return _cpu.Encoder(*arguments)
+
+
+def encode(isa: str, encoder: Any, *batch: Any) -> None:
+    """Run layers of an encoder on a batch; see ``_cpu.pyi``."""
+    assert _cpu is not None, "ENCODER_ISAS is not empty"
+    _cpu.encode(isa, encoder, *batch)
 
 
 def run_on(

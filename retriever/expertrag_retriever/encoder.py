@@ -16,11 +16,11 @@ import numpy as np
 
 from expertrag_index.combining import Combiner
 from expertrag_index.types import FloatArray
-from expertrag_retriever.cores import available_cores
 from expertrag_retriever.errors import DeviceError, EmbedderError
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.fingerprint import folder_fingerprint
 from expertrag_retriever.model_folder import CURE, folder_of
+from expertrag_retriever.module_pass import ForwardPass, ModulePass
 from expertrag_retriever.router import groups
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from tokenizers import Encoding, Tokenizer
 
-    from expertrag_retriever.experts.settings import ExpertSettings
     from expertrag_retriever.plain_encoder import PlainEncoder
 
 _BATCH_TOKENS = 2048
@@ -37,6 +36,9 @@ with 1,024 or 2,048 tokens, 1.5 with 4,096; plain ``encode`` 4.4."""
 
 _Pair = tuple[str, str | None]
 """A query and the expert that encodes it; None for a model without experts."""
+
+_Forward = Callable[[Sequence["Encoding"], Sequence[int]], FloatArray]
+"""Passes tokens of texts through the model, given their places in the call."""
 
 _TOGETHER = 64
 """Most vectors of queries that are computed at once for concurrent callers."""
@@ -58,11 +60,13 @@ class SentenceTransformerEmbedder:
         fingerprint: str,
         parts: Mapping[str, str] | None = None,
         whole: Callable[[], SentenceTransformer] | None = None,
+        forward: ForwardPass | None = None,
     ) -> None:
         """Wrap a loaded model; use :func:`load_embedder`.
 
         :param parts: fingerprints of the base model ("general") and of the experts, by name.
         :param whole: loads the model with sentence-transformers, if ``model`` is a plain encoder.
+        :param forward: computes the vectors; None for the modules of ``model``.
         """
         self._name = name
         self._model = model
@@ -75,10 +79,8 @@ class SentenceTransformerEmbedder:
         self._counter = _tokenizer(model) if whole is None else model.tokenizer.backend_tokenizer
         self._encoder = _tokenizer(model)
         self._encoder.enable_truncation(self._max_tokens)
-        self._pad_id = int(model.tokenizer.pad_token_id or 0)
-        self._pad_left = model.tokenizer.padding_side == "left"
-        self._type_ids = "token_type_ids" in model.tokenizer.model_input_names
-        self._experts: ExpertSettings | None = getattr(model[0], "settings", None)
+        self._pass: ForwardPass = forward or ModulePass(model)
+        self._experts = self._pass.settings
         self._queries: Combiner[_Pair, FloatArray] = Combiner(self._encode_pairs, _TOGETHER)
 
     @property
@@ -99,6 +101,7 @@ class SentenceTransformerEmbedder:
         """The SentenceTransformer itself; a plain encoder is reloaded as one on first access."""
         if self._whole is not None:
             self._model, self._whole = self._whole(), None
+            self._pass = ModulePass(self._model)  # callers may change it
         loaded: SentenceTransformer = self._model
         return loaded
 
@@ -143,7 +146,8 @@ class SentenceTransformerEmbedder:
         """
         if self._experts is None:
             return np.ones((len(texts), 1), dtype=np.float32)
-        return self._run(texts, "", None, self._route, len(self._experts.domains) + 1)
+        width = len(self._experts.domains) + 1
+        return self._run(texts, "", width, lambda batch, *_: self._pass.posteriors(batch))
 
     assign = groups.assign
 
@@ -176,43 +180,41 @@ class SentenceTransformerEmbedder:
         """Vectors [D] of queries, each by its own expert."""
         texts = [text for text, _ in pairs]
         domains = [expert for _, expert in pairs if expert is not None]
-        prompt = self._prompt("query")
-        return list(self._run(texts, prompt, domains or None, self._forward, self._dimension))
+        return list(self._vectors(texts, self._prompt("query"), domains or None))
 
     def _prompt(self, role: str) -> str:
         return str(self._model.prompts.get(role) or "")
 
     def _encode(self, texts: Sequence[str], prompt: str, domain: str | None) -> FloatArray:
-        domains = None if domain is None else [domain] * len(texts)
-        return self._run(texts, prompt, domains, self._forward, self._dimension)
+        return self._vectors(texts, prompt, None if domain is None else [domain] * len(texts))
 
-    def _run(
-        self,
-        texts: Sequence[str],
-        prompt: str,
-        domains: Sequence[str] | None,
-        forward: Callable[[dict[str, Any]], FloatArray],
-        width: int,
+    def _vectors(
+        self, texts: Sequence[str], prompt: str, domains: Sequence[str] | None
     ) -> FloatArray:
-        """Pass texts through the model in batches; rows [N, width] in the order of the texts.
+        """Vectors [N, D] of texts.
 
         :param domains: the domain of each text; None lets the router choose.
         """
+        prompt_tokens = len(self._counter.encode(prompt)) - 1 if prompt else 0
+
+        def forward(encodings: Sequence[Encoding], batch: Sequence[int]) -> FloatArray:
+            own = None if domains is None else [domains[row] for row in batch]
+            return self._pass.vectors(encodings, own, prompt_tokens)
+
+        return self._run(texts, prompt, self._dimension, forward)
+
+    def _run(self, texts: Sequence[str], prompt: str, width: int, forward: _Forward) -> FloatArray:
+        """Pass texts through the model in batches; rows [N, width] in the order of the texts."""
         rows = np.empty((len(texts), width), dtype=np.float32)
         if not texts:
             return rows
         encodings = self._encoder.encode_batch_fast([prompt + text for text in texts])
-        prompt_tokens = len(self._counter.encode(prompt)) - 1 if prompt else 0
 
         def encode(batch: list[int]) -> None:
-            own = None if domains is None else [domains[row] for row in batch]
-            features = self._features([encodings[row] for row in batch], own)
-            if prompt_tokens:
-                features["prompt_length"] = prompt_tokens  # for poolings that exclude the prompt
-            rows[batch] = forward(features)
+            rows[batch] = forward([encodings[row] for row in batch], batch)
 
         batches = list(token_batches([len(encoding) for encoding in encodings]))
-        workers = min(len(batches), concurrent_batches(self._model.device.type))
+        workers = min(len(batches), self._pass.workers)
         if workers == 1:
             for batch in batches:
                 encode(batch)
@@ -220,48 +222,6 @@ class SentenceTransformerEmbedder:
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(encode, batches))
         return rows
-
-    def _features(
-        self, encodings: Sequence[Encoding], domains: Sequence[str] | None
-    ) -> dict[str, Any]:
-        """Pad a batch to its longest text; add the expert indexes if domains are given."""
-        import torch
-
-        longest = max(len(encoding) for encoding in encodings)
-        ids = torch.full((len(encodings), longest), self._pad_id)  # [N, L]
-        mask = torch.zeros_like(ids)  # [N, L]
-        for row, encoding in enumerate(encodings):
-            length = len(encoding)
-            span = slice(longest - length, longest) if self._pad_left else slice(0, length)
-            ids[row, span] = torch.tensor(encoding.ids)
-            mask[row, span] = 1
-        features = {"input_ids": ids, "attention_mask": mask}
-        if self._type_ids:
-            features["token_type_ids"] = torch.zeros_like(ids)
-        if self._experts is not None and domains is not None:
-            features["expert_index"] = torch.tensor(self._experts.indexes_of(domains))
-        return {key: value.to(self._model.device) for key, value in features.items()}
-
-    def _forward(self, features: dict[str, Any]) -> FloatArray:
-        """Run the modules; only the transformer may run in bfloat16, pooling sums in float32."""
-        import torch
-
-        with torch.inference_mode():
-            transformer, *rest = self._model
-            features = transformer(features)
-            features["token_embeddings"] = features["token_embeddings"].float()  # [N, L, D]
-            for module in rest:
-                features = module(features)
-            pooled = torch.nn.functional.normalize(features["sentence_embedding"], dim=1)
-        vectors: FloatArray = pooled.float().cpu().numpy()  # [N, D]
-        return vectors
-
-    def _route(self, features: dict[str, Any]) -> FloatArray:
-        import torch
-
-        with torch.inference_mode():
-            rows: FloatArray = self._model[0].posterior(features).float().cpu().numpy()
-        return rows  # [N, E + 1]
 
 
 def load_embedder(
@@ -301,13 +261,21 @@ def load_embedder(
         _ready(loaded)
         return loaded
 
-    _ready(model)
-    if plain is not None:
-        from expertrag_retriever.packed_linear import pack_linears
-
-        pack_linears(plain[0])
+    forward = None if plain is None else _fused(plain)
+    if forward is None:
+        _ready(model)
     again = None if plain is None else whole
-    return SentenceTransformerEmbedder(name or source, model, fingerprint, parts, again)
+    return SentenceTransformerEmbedder(name or source, model, fingerprint, parts, again, forward)
+
+
+def _fused(plain: PlainEncoder) -> ForwardPass | None:
+    """Compile an encoder, whose modules are no longer needed, where this is possible."""
+    from expertrag_retriever.fused_pass import fused_pass
+
+    forward = fused_pass(plain[0])
+    if forward is not None:
+        plain.drop_modules()
+    return forward
 
 
 def _plain(source: str, device: str) -> PlainEncoder | None:
@@ -389,19 +357,6 @@ def number_format(device: str) -> torch.dtype:
     features = torch.cpu.get_capabilities()
     hardware = features.get("avx512_bf16") or features.get("amx_bf16")
     return torch.bfloat16 if hardware else torch.float32
-
-
-def concurrent_batches(device: str) -> int:
-    """Return how many batches to run concurrently: the cores divided by torch's threads.
-
-    On 2 cores, two batches of one thread each encode 1.1 times the texts per second of one batch of
-    two threads if the cores are idle, and 6 times if another process competes for a core.
-    """
-    import torch
-
-    if device != "cpu":
-        return 1
-    return max(1, available_cores() // torch.get_num_threads())
 
 
 def _tokenizer(model: Any) -> Tokenizer:

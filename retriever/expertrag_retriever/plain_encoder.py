@@ -83,12 +83,13 @@ class PlainEncoder:
 
     def __init__(
         self,
-        modules: Sequence[nn.Module],
+        modules: Sequence[Any],
         tokenizer: PlainTokenizer,
         max_seq_length: int,
         prompts: Mapping[str, str],
     ) -> None:
         self._modules = modules
+        self._dimension = int(modules[0].model.config.hidden_size)
         self.tokenizer = tokenizer
         self.max_seq_length = max_seq_length
         self.prompts = prompts
@@ -104,7 +105,11 @@ class PlainEncoder:
 
     def get_embedding_dimension(self) -> int:
         """Length of a vector."""
-        return int(self[0].model.config.hidden_size)
+        return self._dimension
+
+    def drop_modules(self) -> None:
+        """Free the weights, of which there is a compiled copy."""
+        self._modules = ()
 
 
 def plain_encoder_of(source: str, device: str) -> PlainEncoder | None:

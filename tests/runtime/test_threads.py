@@ -21,7 +21,7 @@ WORKER = """
 from expertrag.runtime.threads import one_core
 one_core()
 import torch
-from expertrag_retriever.encoder import concurrent_batches
+from expertrag_retriever.cores import concurrent_batches
 print(torch.get_num_threads(), concurrent_batches("cpu"))
 """
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "encoder.h"
 #include "experts.h"
 #include "probe.h"
 #include "program.h"
@@ -200,11 +201,98 @@ void decode(const std::string& isa, const Program& program, int64_t rows, uintpt
   found.decode(program, batch);
 }
 
+struct EncoderIsa {
+  const char* name;
+  void (*encode)(const Encoder&, const Texts&, const EncodeCall&);
+};
+
+// Those that are usable here, best first.
+const std::vector<EncoderIsa>& encoder_isas() {
+  static const std::vector<EncoderIsa> found = [] {
+    std::vector<EncoderIsa> usable;
+#ifdef EXPERTRAG_AVX512BF16
+    const auto all = isas();
+    if (all.front().usable) {
+#ifdef EXPERTRAG_AMX
+      if (amx_usable()) usable.push_back({"amx", amx::encode});
+#endif
+      usable.push_back({"avx512bf16", avx512bf16::encode});
+    }
+#endif
+    return usable;
+  }();
+  return found;
+}
+
+using Packed = std::tuple<int64_t, int64_t, uintptr_t>;  // O, I, address
+
+Panels panels(const Packed& p) {
+  return {std::get<0>(p), std::get<1>(p), reinterpret_cast<const uint16_t*>(std::get<2>(p))};
+}
+
+LayerNorm layer_norm(const std::tuple<uintptr_t, uintptr_t>& both) {
+  return {floats(std::get<0>(both)), floats(std::get<1>(both))};
+}
+
+// weights, bias, and of each expert narrow and wide
+using DenseArgument =
+    std::tuple<Packed, uintptr_t, std::vector<Packed>, std::vector<Packed>>;
+
+Dense dense(const DenseArgument& argument) {
+  const auto& [weights, bias, narrow, wide] = argument;
+  Dense made{panels(weights), floats(bias), {}, {}};
+  for (const Packed& each : narrow) made.narrow.push_back(panels(each));
+  for (const Packed& each : wide) made.wide.push_back(panels(each));
+  return made;
+}
+
+// The interface with which encoder.py builds an encoder and runs it.
+void bind_encoder(nb::module_& m) {
+  using Norm = std::tuple<uintptr_t, uintptr_t>;
+  nb::class_<Encoder>(m, "Encoder")
+      .def("__init__",
+           [](Encoder* made, int64_t hidden, int64_t inner, int64_t heads, float epsilon,
+              uintptr_t words, uintptr_t positions, const Norm& norm) {
+             new (made) Encoder{hidden, inner, heads, epsilon,
+                                reinterpret_cast<const uint16_t*>(words), floats(positions),
+                                layer_norm(norm), {}};
+           })
+      .def("layer", [](Encoder& e, const DenseArgument& attention, const DenseArgument& attended,
+                       const Norm& after_attention, const DenseArgument& up,
+                       const DenseArgument& down, const Norm& after_down) {
+        e.layers.push_back({dense(attention), dense(attended), layer_norm(after_attention),
+                            dense(up), dense(down), layer_norm(after_down)});
+      });
+  m.def("encoder_isas", [] {
+    std::vector<std::string> names;
+    for (const EncoderIsa& isa : encoder_isas()) names.emplace_back(isa.name);
+    return names;
+  });
+  m.def("encode", [](const std::string& isa, const Encoder& encoder, int64_t count,
+                     uintptr_t starts, uintptr_t tokens, int64_t top_k, uintptr_t experts,
+                     uintptr_t weights, int64_t first, int64_t last, uintptr_t states,
+                     uintptr_t means) {
+    const auto& all = encoder_isas();
+    const auto found =
+        std::find_if(all.begin(), all.end(), [&](const EncoderIsa& some) { return isa == some.name; });
+    if (found == all.end())
+      throw nb::value_error(("instruction set " + isa + " is not usable here").c_str());
+    const auto integers = [](uintptr_t address) { return reinterpret_cast<const int64_t*>(address); };
+    const Texts texts{count, integers(starts), integers(tokens), top_k, integers(experts),
+                      floats(weights)};
+    const EncodeCall call{first, last, reinterpret_cast<float*>(states),
+                          reinterpret_cast<float*>(means)};
+    nb::gil_scoped_release released;
+    found->encode(encoder, texts, call);
+  });
+}
+
 }  // namespace
 
 NB_MODULE(_cpu, m) {
   nb::set_leak_warnings(false);  // a thread may hold a program when the interpreter ends
   bind_program(m);
+  bind_encoder(m);
   m.def("pack_matrix", &pack_matrix);
   m.def("decode", &decode);
   m.def("usable_isas", &usable_isas);

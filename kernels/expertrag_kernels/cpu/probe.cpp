@@ -2,6 +2,12 @@
 #include <chrono>
 #include <cstdint>
 
+#if defined(__linux__) && defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "probe.h"
 
 namespace expertrag {
@@ -29,6 +35,19 @@ double read_seconds(const uint8_t* data, int64_t bytes, int threads) {
   }
   const double spent = seconds_since(start);
   return all == 1 ? spent + 1e-12 : spent;
+}
+
+bool amx_usable() {
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr unsigned kTiles = 1u << 24, kBf16 = 1u << 22;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & kTiles) || !(d & kBf16)) return false;
+  // the registers are large: a process asks for their place in the state of its threads
+  constexpr int kRequest = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+#else
+  return false;
+#endif
 }
 
 }  // namespace expertrag

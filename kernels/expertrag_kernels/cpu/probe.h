@@ -14,4 +14,7 @@ double bf16_flops(int threads);
 // Multiply-adds a second of bytes in registers; needs AVX512-VNNI.
 double int8_products(int threads);
 
+// Whether the processor has AMX for bfloat16, and the system lets this process use it.
+bool amx_usable();
+
 }  // namespace expertrag

@@ -12,7 +12,8 @@ from typing import Protocol
 import numpy as np
 
 from expertrag_index.types import FloatArray
-from expertrag_retriever.encoder import concurrent_batches, token_batches
+from expertrag_retriever.cores import concurrent_batches
+from expertrag_retriever.encoder import token_batches
 
 
 class PairNetwork(Protocol):

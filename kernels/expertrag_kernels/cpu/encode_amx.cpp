@@ -1,0 +1,4 @@
+#define EXPERTRAG_ISA amx
+#include "panel_amx.h"
+//
+#include "encode.h"

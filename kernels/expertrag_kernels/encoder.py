@@ -1,0 +1,212 @@
+"""Runs BERT encoders with low-rank experts on the CPU in one call: compiled code, in bfloat16.
+
+See ``cpu/encoder.h`` for what is computed. Texts are not padded, and a text's states are
+bit-identical alone and in any batch.
+
+    N texts, T tokens of all of them, H hidden, I inner, E experts, R rank, K experts of a text
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from expertrag_kernels import cpu_experts
+from expertrag_kernels.linear import LowRankExperts
+
+ISAS = cpu_experts.ENCODER_ISAS
+"""Usable instruction sets, best first; empty on processors without bfloat16."""
+
+_WIDTH = 32  # inputs and outputs are padded to its multiples
+_PANEL = 16
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderShape:
+    """Sizes of an encoder: H, I, the heads of attention, and the epsilon of layer norms."""
+
+    hidden: int
+    inner: int
+    heads: int
+    epsilon: float
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether the compiled encoder computes these sizes."""
+        widths = (self.hidden, self.inner, self.hidden // self.heads)
+        return self.hidden % self.heads == 0 and not any(width % _WIDTH for width in widths)
+
+
+@dataclass(frozen=True, slots=True)
+class DenseWeights:
+    """A linear layer: weight (O, I), bias (O,), and its experts."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    experts: LowRankExperts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NormWeights:
+    """A layer norm: weight (H,) and bias (H,)."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenExperts:
+    """Experts of each text.
+
+    index: (N, K) int64, >= E for none
+    weights: (N, K) float32
+    """
+
+    index: torch.Tensor
+    weights: torch.Tensor
+
+
+class Encoder:
+    """A BERT encoder, built layer by layer. Thread-safe once it is; a call uses one core."""
+
+    def __init__(
+        self, shape: EncoderShape, words: torch.Tensor, positions: torch.Tensor, norm: NormWeights
+    ) -> None:
+        """Start an encoder without layers.
+
+        :param words: (vocabulary, H) embeddings.
+        :param positions: (positions, H), with what is added to every token.
+        :raises ValueError: this processor or the sizes are not supported.
+        """
+        if not ISAS or not shape.is_supported:
+            raise ValueError(
+                "an encoder needs bfloat16 instructions, and widths in multiples of 32"
+            )
+        self.shape = shape
+        self._held: list[torch.Tensor] = []  # keeps alive what the compiled encoder points to
+        self._vocabulary, self._positions = words.shape[0], positions.shape[0]
+        self._layers = 0
+        self._encoder = cpu_experts.new_encoder(
+            shape.hidden,
+            shape.inner,
+            shape.heads,
+            shape.epsilon,
+            self._hold(words.detach().bfloat16()),
+            self._hold(positions.detach().float()),
+            self._norm(norm),
+        )
+
+    def add_layer(
+        self,
+        attention: DenseWeights,
+        attended: DenseWeights,
+        after_attention: NormWeights,
+        up: DenseWeights,
+        down: DenseWeights,
+        after_down: NormWeights,
+    ) -> None:
+        """Add a layer.
+
+        :param attention: query, key and value, one below the other (3H, H).
+        :param attended: the projection after attention (H, H).
+        :param up: the feed-forward layer before the GELU (I, H), ``down`` the one after it (H, I).
+        """
+        self._encoder.layer(
+            self._dense(attention),
+            self._dense(attended),
+            self._norm(after_attention),
+            self._dense(up),
+            self._dense(down),
+            self._norm(after_down),
+        )
+        self._layers += 1
+
+    @property
+    def layers(self) -> int:
+        """Number of layers."""
+        return self._layers
+
+    def run(
+        self,
+        texts: Sequence[Sequence[int]],
+        experts: ChosenExperts | None = None,
+        *,
+        states: torch.Tensor | None = None,
+        first: int = 0,
+        last: int | None = None,
+        isa: str | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run layers ``first`` to ``last`` (exclusive) on the token ids of texts.
+
+        Returns the states (T, H), text by text, and the mean of each text's states (N, H).
+
+        :param states: those that reach layer ``first``, which are overwritten; None for layer 0.
+        :param isa: one of ``ISAS``; None for the best.
+        :raises ValueError: a text has no token or too many, or an id is not in the vocabulary.
+        """
+        lengths = [len(text) for text in texts]
+        starts = torch.zeros(len(texts) + 1, dtype=torch.int64)
+        torch.cumsum(torch.tensor(lengths, dtype=torch.int64), 0, out=starts[1:])
+        tokens = torch.tensor([token for text in texts for token in text], dtype=torch.int64)
+        self._check(lengths, tokens)
+        if states is None:
+            states = torch.empty((len(tokens), self.shape.hidden))
+        means = torch.empty((len(texts), self.shape.hidden))
+        top_k, index, weights = 0, 0, 0
+        if experts is not None:
+            chosen = experts.index.contiguous()
+            shares = experts.weights.float().contiguous()
+            top_k, index, weights = chosen.shape[1], chosen.data_ptr(), shares.data_ptr()
+        cpu_experts.encode(
+            isa or ISAS[0],
+            self._encoder,
+            len(texts),
+            starts.data_ptr(),
+            tokens.data_ptr(),
+            top_k,
+            index,
+            weights,
+            first,
+            self._layers if last is None else last,
+            states.data_ptr(),
+            means.data_ptr(),
+        )
+        return states, means
+
+    def _check(self, lengths: Sequence[int], tokens: torch.Tensor) -> None:
+        if min(lengths, default=1) < 1 or max(lengths, default=1) > self._positions:
+            raise ValueError(f"texts must have 1 to {self._positions} tokens")
+        if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < self._vocabulary:
+            raise ValueError(f"token ids must be in 0 to {self._vocabulary - 1}")
+
+    def _hold(self, values: torch.Tensor) -> int:
+        values = values.contiguous()
+        self._held.append(values)
+        return values.data_ptr()
+
+    def _norm(self, norm: NormWeights) -> tuple[int, int]:
+        return self._hold(norm.weight.detach().float()), self._hold(norm.bias.detach().float())
+
+    def _dense(
+        self, dense: DenseWeights
+    ) -> tuple[tuple[int, int, int], int, list[tuple[int, int, int]], list[tuple[int, int, int]]]:
+        narrow, wide = [], []
+        if dense.experts is not None:
+            narrow = [self._panels(each) for each in dense.experts.down]
+            wide = [self._panels(each) for each in dense.experts.up]
+        return self._panels(dense.weight), self._hold(dense.bias.detach().float()), narrow, wide
+
+    def _panels(self, weight: torch.Tensor) -> tuple[int, int, int]:
+        """Pack weights (O, I) as ``cpu/encoder.h`` has it."""
+        packed = panels(weight)
+        return packed.shape[0] * _PANEL, packed.shape[1] * 2, self._hold(packed)
+
+
+def panels(weight: torch.Tensor) -> torch.Tensor:
+    """Pack weights (O, I), padded with zeros to multiples of 32, as [O/16, I/2, 16, 2] bfloat16."""
+    outputs, inputs = weight.shape
+    padding = (0, -inputs % _WIDTH, 0, -outputs % _WIDTH)
+    padded = torch.nn.functional.pad(weight.detach().bfloat16(), padding)
+    return padded.unflatten(0, (-1, _PANEL)).unflatten(2, (-1, 2)).transpose(1, 2).contiguous()
