@@ -322,13 +322,14 @@ AVX512 := -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
 
 sanitize: ## the C++ tests of kernels and search under the address and undefined behaviour sanitizers
 	@mkdir -p build/sanitize
-	@cd build/sanitize && unit() { name=$$1; shift; $(CXX) $(SANITIZED) $(X86) "$$@" -c ../../$(CPU)/isa_$$name.cpp -o $$name.o; }; \
-	  set -e; unit generic; \
-	  if [ "$(X86)" ]; then unit avx2 -mavx2 -mfma -mf16c; unit avx512 $(AVX512); unit avx512bf16 $(AVX512) -mavx512bf16 -mavx512vnni; fi; \
-	  for test in experts decoder; do $(CXX) $(SANITIZED) $(X86) ../../tests/kernels/cpp/test_$$test.cpp *.o -o test_$$test; done
+	@cd build/sanitize && unit() { name=$$1; shift; $(CXX) $(SANITIZED) $(X86) "$$@" -c ../../$(CPU)/$$name.cpp -o $$name.o; }; \
+	  set -e; unit isa_generic; unit probe; \
+	  if [ "$(X86)" ]; then unit isa_avx2 -mavx2 -mfma -mf16c; unit isa_avx512 $(AVX512); unit isa_avx512bf16 $(AVX512) -mavx512bf16 -mavx512vnni; \
+	    unit encode_avx512bf16 $(AVX512) -mavx512bf16; unit encode_amx $(AVX512) -mavx512bf16 -mamx-tile -mamx-bf16; fi; \
+	  for test in experts decoder encoder; do $(CXX) $(SANITIZED) $(X86) ../../tests/kernels/cpp/test_$$test.cpp *.o -o test_$$test; done
 	@$(CXX) $(SANITIZED) -ffp-contract=off tests/index/cpp/test_postings.cpp index/expertrag_index/postings/cpu/best.cpp index/expertrag_index/postings/cpu/search.cpp -o build/sanitize/test_postings
 	@$(CXX) $(SANITIZED) tests/index/cpp/test_cosines.cpp index/expertrag_index/cosines/cpu/cosines.cpp -o build/sanitize/test_cosines
-	@for test in experts decoder postings cosines; do OMP_NUM_THREADS=2 build/sanitize/test_$$test || exit 1; done
+	@for test in experts decoder encoder postings cosines; do OMP_NUM_THREADS=2 build/sanitize/test_$$test || exit 1; done
 
 eval-kernels: $(STAMP) ## perplexity of the default model by the format of its experts; DATA=..., ARGS="--json FILE"
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe

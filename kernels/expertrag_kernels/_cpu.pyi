@@ -129,3 +129,47 @@ def block_bytes(format: int, k: int, /) -> int: ...
 def read_seconds(data: int, bytes: int, threads: int, /) -> float: ...
 def bf16_flops(threads: int, /) -> float: ...
 def int8_products(threads: int, /) -> float: ...
+
+Panels = tuple[int, int, int]
+Dense = tuple[Panels, int, list[Panels], list[Panels]]
+Norm = tuple[int, int]
+
+class Encoder:
+    def __init__(
+        self,
+        hidden: int,
+        inner: int,
+        heads: int,
+        epsilon: float,
+        words: int,
+        positions: int,
+        norm: Norm,
+        /,
+    ) -> None: ...
+    def layer(
+        self,
+        attention: Dense,
+        attended: Dense,
+        after_attention: Norm,
+        up: Dense,
+        down: Dense,
+        after_down: Norm,
+        /,
+    ) -> None: ...
+
+def encoder_isas() -> list[str]: ...
+def encode(
+    isa: str,
+    encoder: Encoder,
+    texts: int,
+    starts: int,
+    tokens: int,
+    top_k: int,
+    experts: int,
+    weights: int,
+    first: int,
+    last: int,
+    states: int,
+    means: int,
+    /,
+) -> None: ...

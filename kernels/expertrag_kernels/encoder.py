@@ -10,17 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from expertrag_kernels import cpu_experts
+from expertrag_kernels import cpu_experts, layout
 from expertrag_kernels.linear import LowRankExperts
+
+FloatArray = NDArray[np.float32]
 
 ISAS = cpu_experts.ENCODER_ISAS
 """Usable instruction sets, best first; empty on processors without bfloat16."""
 
 _WIDTH = 32  # inputs and outputs are padded to its multiples
 _PANEL = 16
+_AREA_BYTES = 64 << 20
+_NO_WEIGHTS: FloatArray = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +67,12 @@ class NormWeights:
 class ChosenExperts:
     """Experts of each text.
 
-    index: (N, K) int64, >= E for none
-    weights: (N, K) float32
+    index: (N, K), >= E for none; contiguous
+    weights: (N, K), contiguous
     """
 
-    index: torch.Tensor
-    weights: torch.Tensor
+    index: NDArray[np.int64]
+    weights: FloatArray
 
 
 class Encoder:
@@ -85,7 +92,7 @@ class Encoder:
                 "an encoder needs bfloat16 instructions, and widths in multiples of 32"
             )
         self.shape = shape
-        self._held: list[torch.Tensor] = []  # keeps alive what the compiled encoder points to
+        self._weights = _Weights()
         self._vocabulary, self._positions = words.shape[0], positions.shape[0]
         self._layers = 0
         self._encoder = cpu_experts.new_encoder(
@@ -93,8 +100,8 @@ class Encoder:
             shape.inner,
             shape.heads,
             shape.epsilon,
-            self._hold(words.detach().bfloat16()),
-            self._hold(positions.detach().float()),
+            self._weights.keep(words.detach().bfloat16()),
+            self._weights.keep(positions.detach().float()),
             self._norm(norm),
         )
 
@@ -133,11 +140,11 @@ class Encoder:
         texts: Sequence[Sequence[int]],
         experts: ChosenExperts | None = None,
         *,
-        states: torch.Tensor | None = None,
+        states: FloatArray | None = None,
         first: int = 0,
         last: int | None = None,
         isa: str | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[FloatArray, FloatArray]:
         """Run layers ``first`` to ``last`` (exclusive) on the token ids of texts.
 
         Returns the states (T, H), text by text, and the mean of each text's states (N, H).
@@ -147,47 +154,40 @@ class Encoder:
         :raises ValueError: a text has no token or too many, or an id is not in the vocabulary.
         """
         lengths = [len(text) for text in texts]
-        starts = torch.zeros(len(texts) + 1, dtype=torch.int64)
-        torch.cumsum(torch.tensor(lengths, dtype=torch.int64), 0, out=starts[1:])
-        tokens = torch.tensor([token for text in texts for token in text], dtype=torch.int64)
+        starts = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum(lengths, out=starts[1:])
+        tokens = np.fromiter(chain.from_iterable(texts), np.int64, starts[-1])
         self._check(lengths, tokens)
         if states is None:
-            states = torch.empty((len(tokens), self.shape.hidden))
-        means = torch.empty((len(texts), self.shape.hidden))
-        top_k, index, weights = 0, 0, 0
-        if experts is not None:
-            chosen = experts.index.contiguous()
-            shares = experts.weights.float().contiguous()
-            top_k, index, weights = chosen.shape[1], chosen.data_ptr(), shares.data_ptr()
+            states = np.empty((len(tokens), self.shape.hidden), np.float32)
+        means = np.empty((len(texts), self.shape.hidden), np.float32)
+        chosen = experts or ChosenExperts(np.empty((len(texts), 0), np.int64), _NO_WEIGHTS)
         cpu_experts.encode(
             isa or ISAS[0],
             self._encoder,
             len(texts),
-            starts.data_ptr(),
-            tokens.data_ptr(),
-            top_k,
-            index,
-            weights,
+            starts.ctypes.data,
+            tokens.ctypes.data,
+            chosen.index.shape[1],
+            chosen.index.ctypes.data,
+            chosen.weights.ctypes.data,
             first,
             self._layers if last is None else last,
-            states.data_ptr(),
-            means.data_ptr(),
+            states.ctypes.data,
+            means.ctypes.data,
         )
         return states, means
 
-    def _check(self, lengths: Sequence[int], tokens: torch.Tensor) -> None:
+    def _check(self, lengths: Sequence[int], tokens: NDArray[np.int64]) -> None:
         if min(lengths, default=1) < 1 or max(lengths, default=1) > self._positions:
             raise ValueError(f"texts must have 1 to {self._positions} tokens")
-        if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < self._vocabulary:
+        if len(tokens) and not 0 <= tokens.min() <= tokens.max() < self._vocabulary:
             raise ValueError(f"token ids must be in 0 to {self._vocabulary - 1}")
 
-    def _hold(self, values: torch.Tensor) -> int:
-        values = values.contiguous()
-        self._held.append(values)
-        return values.data_ptr()
-
     def _norm(self, norm: NormWeights) -> tuple[int, int]:
-        return self._hold(norm.weight.detach().float()), self._hold(norm.bias.detach().float())
+        return self._weights.keep(norm.weight.detach().float()), self._weights.keep(
+            norm.bias.detach().float()
+        )
 
     def _dense(
         self, dense: DenseWeights
@@ -196,12 +196,36 @@ class Encoder:
         if dense.experts is not None:
             narrow = [self._panels(each) for each in dense.experts.down]
             wide = [self._panels(each) for each in dense.experts.up]
-        return self._panels(dense.weight), self._hold(dense.bias.detach().float()), narrow, wide
+        return (
+            self._panels(dense.weight),
+            self._weights.keep(dense.bias.detach().float()),
+            narrow,
+            wide,
+        )
 
     def _panels(self, weight: torch.Tensor) -> tuple[int, int, int]:
         """Pack weights (O, I) as ``cpu/encoder.h`` has it."""
         packed = panels(weight)
-        return packed.shape[0] * _PANEL, packed.shape[1] * 2, self._hold(packed)
+        return packed.shape[0] * _PANEL, packed.shape[1] * 2, self._weights.keep(packed)
+
+
+class _Weights:
+    """Memory for all weights: in small pages, finding them takes as long as reading them."""
+
+    def __init__(self) -> None:
+        self._areas: list[torch.Tensor] = []
+        self._used = _AREA_BYTES
+
+    def keep(self, values: torch.Tensor) -> int:
+        """Copy values; return their address."""
+        size = values.numel() * values.element_size()
+        if self._used + size > _AREA_BYTES:
+            self._areas.append(layout.zeros(max(size, _AREA_BYTES)))
+            self._used = 0
+        kept = self._areas[-1][self._used : self._used + size]
+        kept.copy_(values.contiguous().flatten().view(torch.uint8))
+        self._used += size + -size % 64
+        return kept.data_ptr()
 
 
 def panels(weight: torch.Tensor) -> torch.Tensor:
@@ -209,4 +233,5 @@ def panels(weight: torch.Tensor) -> torch.Tensor:
     outputs, inputs = weight.shape
     padding = (0, -inputs % _WIDTH, 0, -outputs % _WIDTH)
     padded = torch.nn.functional.pad(weight.detach().bfloat16(), padding)
-    return padded.unflatten(0, (-1, _PANEL)).unflatten(2, (-1, 2)).transpose(1, 2).contiguous()
+    packed: torch.Tensor = padded.unflatten(0, (-1, _PANEL)).unflatten(2, (-1, 2))
+    return packed.transpose(1, 2).contiguous()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from expertrag_retriever.plain_encoder import PlainTransformer
 
 
+_SHORTEST = 1e-12  # length of a vector that is divided by, as in torch
+
+
 def fused_pass(transformer: PlainTransformer) -> FusedPass | None:
     """Compile a transformer; None if the processor, its sizes or its experts are not supported."""
     full = transformer.settings is not None and transformer.settings.form is ExpertForm.FULL
@@ -44,7 +48,7 @@ def fused_pass(transformer: PlainTransformer) -> FusedPass | None:
 class FusedPass:
     """Computes vectors with a compiled copy of an encoder and of its experts.
 
-    A text's vector is the same, to the bit, alone and in any batch.
+    A text's vector by given experts is the same, to the bit, alone and in any batch.
     """
 
     def __init__(self, transformer: PlainTransformer) -> None:
@@ -65,42 +69,44 @@ class FusedPass:
         """See :class:`ForwardPass`; the prompt counts in the mean."""
         del prompt_tokens
         ids = [encoding.ids for encoding in encodings]
-        with torch.inference_mode():
-            if self.settings is None:
-                means = self._encoder.run(ids)[1]
-            elif domains is not None:
-                index = torch.tensor(self.settings.indexes_of(domains)).unsqueeze(1)
-                means = self._encoder.run(ids, ChosenExperts(index, torch.ones(index.shape)))[1]
-            else:
-                means = self._routed(ids)
-            vectors: FloatArray = nn.functional.normalize(means, dim=1).numpy()
+        if self.settings is None:
+            means = self._encoder.run(ids)[1]
+        elif domains is not None:
+            index = np.array(self.settings.indexes_of(domains), np.int64)[:, None]
+            chosen = ChosenExperts(index, np.ones(index.shape, np.float32))
+            means = self._encoder.run(ids, chosen)[1]
+        else:
+            means = self._routed(ids)
+        lengths = np.linalg.norm(means, axis=1, keepdims=True)
+        vectors: FloatArray = means / np.maximum(lengths, _SHORTEST)
         return vectors
 
     def posteriors(self, encodings: Sequence[Encoding]) -> FloatArray:
         """Run only the layers below the experts."""
         assert self.settings is not None, "called on a model with experts"
         if self._router is None:
-            rows = torch.zeros(len(encodings), len(self.settings.domains) + 1)
+            rows = np.zeros((len(encodings), len(self.settings.domains) + 1), np.float32)
             rows[:, -1] = 1.0
-            return rows.numpy()
-        with torch.inference_mode():
-            ids = [encoding.ids for encoding in encodings]
-            pooled = self._encoder.run(ids, last=self._first_layer)[1]
-            posterior: FloatArray = self._posterior(pooled).numpy()
+            return rows
+        ids = [encoding.ids for encoding in encodings]
+        pooled = self._encoder.run(ids, last=self._first_layer)[1]
+        posterior: FloatArray = self._posterior(pooled).numpy()
         return posterior
 
-    def _routed(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Means (N, H) of the states by the experts that the router chooses."""
+    def _routed(self, ids: Sequence[Sequence[int]]) -> FloatArray:
+        """Means [N, H] of the states by the experts that the router chooses."""
         if self._router is None:
             return self._encoder.run(ids)[1]
         states, pooled = self._encoder.run(ids, last=self._first_layer)
         choice = choose(self._posterior(pooled))
-        chosen = ChosenExperts(choice.index, choice.weights)
+        chosen = ChosenExperts(choice.index.numpy(), choice.weights.numpy())
         return self._encoder.run(ids, chosen, states=states, first=self._first_layer)[1]
 
-    def _posterior(self, pooled: torch.Tensor) -> torch.Tensor:
+    def _posterior(self, pooled: FloatArray) -> torch.Tensor:
         assert self.settings is not None and self._router is not None, "checked by the callers"
-        return of_experts(self._router.posterior(pooled), len(self.settings.domains))
+        with torch.inference_mode():
+            posterior = self._router.posterior(torch.from_numpy(pooled))
+            return of_experts(posterior, len(self.settings.domains))
 
 
 def _shape_of(model: Bert) -> EncoderShape:

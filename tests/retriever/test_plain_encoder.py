@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from file_helper import change_json
 
-from expertrag_retriever import SentenceTransformerEmbedder, load_embedder
+from expertrag_retriever import SentenceTransformerEmbedder, fused_pass, load_embedder
 from expertrag_retriever.plain_encoder import PlainEncoder, plain_encoder
 
 TEXTS = [
@@ -30,6 +30,13 @@ def _by_library(embedder: SentenceTransformerEmbedder) -> SentenceTransformerEmb
     return type(embedder)(embedder.name, embedder.model, embedder.fingerprint, parts)
 
 
+@pytest.fixture
+def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave every encoder to torch, as on processors without bfloat16."""
+    monkeypatch.setattr(fused_pass, "ISAS", ())
+
+
+@pytest.mark.usefixtures("in_torch")
 def test_vectors_equal_those_of_the_library(minilm_path: Path) -> None:
     plain = load_embedder(str(minilm_path), device="cpu")
     assert isinstance(plain._model, PlainEncoder)
@@ -43,6 +50,7 @@ def test_vectors_equal_those_of_the_library(minilm_path: Path) -> None:
     assert plain.count_tokens(TEXTS) == library.count_tokens(TEXTS)
 
 
+@pytest.mark.usefixtures("in_torch")
 def test_experts_give_the_vectors_of_the_library(minilm_path: Path) -> None:
     bundle = Path(__file__).parents[2] / "expertrag" / "models" / "bundles" / "minilm-domains"
     plain = load_embedder(str(minilm_path), device="cpu", experts=bundle)

@@ -124,9 +124,11 @@ class Group {
     for (int64_t text = first_; text < last_; ++text)
       for (int64_t k = 0; k < texts_.top_k; ++k) {
         const int64_t number = texts_.experts[text * texts_.top_k + k];
-        auto found = std::find_if(experts_.begin(), experts_.end(),
-                                  [&](const Expert& each) { return each.number == number; });
-        if (found == experts_.end())
+        // by number: a row's sums must not depend on which texts come first
+        auto found = std::lower_bound(
+            experts_.begin(), experts_.end(), number,
+            [](const Expert& each, int64_t wanted) { return each.number < wanted; });
+        if (found == experts_.end() || found->number != number)
           found = experts_.insert(found, Expert{number, std::vector<float>(size_t(padded_)), {}});
         for (int64_t token = texts_.starts[text]; token < texts_.starts[text + 1]; ++token)
           found->weights[size_t(token - start_)] += texts_.weights[text * texts_.top_k + k];
