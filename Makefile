@@ -13,7 +13,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit clients test-clients test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -215,6 +215,10 @@ bench-grounding: $(STAMP) ## support of true and swapped passages; DATA=..., ARG
 
 bench-router: $(STAMP) ## the domain router on six domains; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_router.py --data $(DATA) $(ARGS)
+
+bench-encoder: $(STAMP) ## the compiled encoder beside torch's: queries, documents, cosines; DATA=..., ARGS="--json FILE"
+	@$(BIN)/expertrag models pull all-minilm-l6-v2
+	@$(BIN)/python benchmarks/bench_encoder.py --data $(DATA) $(ARGS)
 
 bench-experts: $(STAMP) ## a bundle of experts against its base; DATA=..., ARGS="--bundle B --json FILE"
 	@$(BIN)/python benchmarks/bench_experts.py --data $(DATA) $(ARGS)

@@ -82,9 +82,10 @@ class Router:
         states = pooled.to(self.center.device, torch.float32)
         unit = torch.nn.functional.normalize(states, dim=1)
         whitened = (unit - self.center) @ self.whitener  # [N, W]
-        distances: torch.Tensor = (
-            torch.cdist(whitened, self.prototypes) / self.whitener.shape[1] ** 0.5
-        )
+        # by differences: by products, which torch takes for many texts, small distances lose digits
+        mode = "donot_use_mm_for_euclid_dist"
+        far = torch.cdist(whitened, self.prototypes, compute_mode=mode)
+        distances: torch.Tensor = far / self.whitener.shape[1] ** 0.5
         return distances
 
     def _refused(self, allowed: Collection[str] | None) -> torch.Tensor:
