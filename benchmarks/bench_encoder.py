@@ -36,6 +36,7 @@ from expertrag_retriever.plain_encoder import plain_encoder
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 ROUNDS, DOCUMENT_ROUNDS = 40, 5
+COMPARED_EVERY = 8
 OTHER_BYTES = 32 << 20
 CODE = (
     *results_file.KERNELS,
@@ -64,8 +65,8 @@ def main() -> None:
         "queries": {str(n): batch(fused, in_torch, queries[:n]) for n in BATCHES},
         "documents": of_documents(fused, in_torch, documents),
         "cosine": {
-            "compiled": cosine(fused, exact, documents),
-            "torch": cosine(in_torch, exact, documents),
+            "compiled": cosine(fused, exact, documents[::COMPARED_EVERY]),
+            "torch": cosine(in_torch, exact, documents[::COMPARED_EVERY]),
         },
     }
     for number, found in report["queries"].items():
