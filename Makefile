@@ -18,7 +18,7 @@ STORE  ?= .demo/store
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-$(STAMP): pyproject.toml constraints.txt kernels/CMakeLists.txt $(wildcard kernels/expertrag_kernels/cpu/* index/expertrag_index/postings/cpu/*)
+$(STAMP): pyproject.toml constraints.txt kernels/CMakeLists.txt $(wildcard kernels/expertrag_kernels/cpu/* index/expertrag_index/postings/cpu/* index/expertrag_index/cosines/cpu/*)
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or newer, or say make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed; say make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "installing into $(VENV) (a few minutes the first time)"

@@ -147,6 +147,7 @@ def _compute() -> Iterator[Finding]:
     yield _probe("gpu", _gpu)
     yield _probe("faiss", _faiss)
     yield _probe("experts kernel", _kernel)
+    yield _probe("encoder kernel", _encoder_kernel)
 
 
 def _probe(name: str, look: Callable[[], str]) -> Finding:
@@ -199,6 +200,12 @@ def _kernel() -> str:
         f"{name} in torch, slower: no kernels were compiled; install a C++ compiler, then "
         "reinstall this package"
     )
+
+
+def _encoder_kernel() -> str:
+    """Return how BERT embedders run."""
+    isas = importlib.import_module("expertrag_kernels.encoder").ISAS
+    return f"compiled for {isas[0]}" if isas else "in torch: needs AVX512-BF16, and a C++ compiler"
 
 
 def _models() -> Iterator[Finding]:

@@ -11,7 +11,7 @@ import pytest
 from model_server import ModelServer
 
 from expertrag.cli.installation import Finding, diagnose
-from expertrag_kernels.cpu_experts import ISAS
+from expertrag_kernels.cpu_experts import ENCODER_ISAS, ISAS
 
 # Packages not in the base install: their imports fail as if they were not installed.
 BASE = """
@@ -43,6 +43,8 @@ def test_a_complete_installation_is_healthy(minilm_path: Path, reader_path: Path
     assert found["python"].detail.startswith(sys.version.split()[0])
     detail = found["experts kernel"].detail
     assert detail == f"cpu, compiled for {ISAS[0]}" if ISAS else "C++ compiler" in detail
+    encoders = found["encoder kernel"].detail
+    assert encoders == f"compiled for {ENCODER_ISAS[0]}" if ENCODER_ISAS else "torch" in encoders
     assert found["all-minilm-l6-v2"].status == "ok"
     assert found["smollm2-135m-instruct-moe"].status == found["smollm2-135m-reader"].status == "ok"
     assert all(finding.cure for finding in diagnosis.findings if finding.status != "ok")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from store_helper import CORPUS, HashingEmbedder, build, contents
 
 from expertrag_index.rows import pack_vectors
+from expertrag_index.seen import SeenDocuments
 from expertrag_index.settings import WriterSettings
 from expertrag_index.spool import Spool
 from expertrag_index.types import Document, MetadataValue
@@ -116,6 +117,16 @@ def test_the_spool_is_a_queue(steps: list[int | None], most: int) -> None:
             assert spool.pop() == expected.popleft()
         with pytest.raises(IndexError):
             spool.pop()
+
+
+def test_seen_documents_have_their_sources() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        seen = SeenDocuments(connection)
+        assert seen.source_of("a") is None
+        seen.add("a", "notes.txt")
+        seen.add("", "")
+        assert (seen.source_of("a"), seen.source_of("")) == ("notes.txt", "")
+        assert SeenDocuments(connection).source_of("a") is None  # of the next run
 
 
 class FailingEmbedder(HashingEmbedder):
