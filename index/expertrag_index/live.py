@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from expertrag_index.ascending_keys import places_of
 from expertrag_index.schema import LIVE, NEVER, read_meta
 from expertrag_index.types import KeyArray
 
@@ -66,15 +67,6 @@ def all_keys(partitions: Mapping[str, KeyArray]) -> KeyArray:
     if len(parts) == 1:
         return parts[0]
     return np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
-
-
-def places_of(keys: KeyArray, among: KeyArray) -> KeyArray:
-    """Return the places of those ``keys`` that are in ``among``; both ascend."""
-    if not len(among):
-        return np.empty(0, np.int64)
-    places = np.minimum(np.searchsorted(among, keys), len(among) - 1)
-    found: KeyArray = places[among[places] == keys]
-    return found
 
 
 def sorted_keys(

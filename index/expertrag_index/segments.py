@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag_index import vectors
+from expertrag_index.ascending_keys import places_of
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
-from expertrag_index.live import places_of
 from expertrag_index.manifest import FileEntry, PostingsEntry, SegmentEntry
 from expertrag_index.rows import StoredVectors
 from expertrag_index.segment_files import adopt_file, open_verified, temporary_file

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from expertrag_index.ascending_keys import only_places
 from expertrag_index.postings.masks import RowMask
 from expertrag_index.postings.search import PostingSearcher
 from expertrag_index.types import ChunkHit, KeyArray
@@ -46,8 +47,7 @@ def rows_by_partition(
     """
     rows = {}
     for expert, live in partitions.items():
-        places = np.minimum(np.searchsorted(live, keys), max(len(live) - 1, 0))
-        rows[expert] = np.flatnonzero(live[places] == keys)
+        rows[expert] = np.flatnonzero(live[only_places(keys, live)] == keys)
     return {expert: part for expert, part in rows.items() if len(part)}
 
 

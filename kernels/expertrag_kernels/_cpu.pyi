@@ -148,8 +148,8 @@ class Encoder:
     ) -> None: ...
     def layer(
         self,
-        attention: Dense,
-        attended: Dense,
+        query_key_value: Dense,
+        attention_output: Dense,
         after_attention: Norm,
         up: Dense,
         down: Dense,

@@ -107,8 +107,8 @@ class Encoder:
 
     def add_layer(
         self,
-        attention: DenseWeights,
-        attended: DenseWeights,
+        query_key_value: DenseWeights,
+        attention_output: DenseWeights,
         after_attention: NormWeights,
         up: DenseWeights,
         down: DenseWeights,
@@ -116,13 +116,13 @@ class Encoder:
     ) -> None:
         """Add a layer.
 
-        :param attention: query, key and value, one below the other (3H, H).
-        :param attended: the projection after attention (H, H).
+        :param query_key_value: one below the other (3H, H).
+        :param attention_output: the projection after attention (H, H).
         :param up: the feed-forward layer before the GELU (I, H), ``down`` the one after it (H, I).
         """
         self._encoder.layer(
-            self._dense(attention),
-            self._dense(attended),
+            self._dense(query_key_value),
+            self._dense(attention_output),
             self._norm(after_attention),
             self._dense(up),
             self._dense(down),
@@ -192,15 +192,15 @@ class Encoder:
     def _dense(
         self, dense: DenseWeights
     ) -> tuple[tuple[int, int, int], int, list[tuple[int, int, int]], list[tuple[int, int, int]]]:
-        narrow, wide = [], []
+        lora_a, lora_b = [], []
         if dense.experts is not None:
-            narrow = [self._panels(each) for each in dense.experts.down]
-            wide = [self._panels(each) for each in dense.experts.up]
+            lora_a = [self._panels(each) for each in dense.experts.down]
+            lora_b = [self._panels(each) for each in dense.experts.up]
         return (
             self._panels(dense.weight),
             self._weights.keep(dense.bias.detach().float()),
-            narrow,
-            wide,
+            lora_a,
+            lora_b,
         )
 
     def _panels(self, weight: torch.Tensor) -> tuple[int, int, int]:

@@ -134,11 +134,11 @@ def _layer(
 ) -> tuple[DenseWeights, DenseWeights, NormWeights, DenseWeights, DenseWeights, NormWeights]:
     own = layer.attention.self
     parts = (own.query, own.key, own.value)
-    attention = DenseWeights(
+    query_key_value = DenseWeights(
         torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
     )
     return (
-        attention,
+        query_key_value,
         _dense(layer.attention.output.dense),
         _norm(layer.attention.output.LayerNorm),
         _dense(layer.intermediate.dense),

@@ -19,7 +19,7 @@ from expertrag_index.build import IndexWriter
 from expertrag_index.compact import compact
 from expertrag_index.description import describe_generation
 from expertrag_index.index import Index
-from expertrag_index.live import NO_CHUNKS, LiveChunks, all_keys, live_partitions, places_of
+from expertrag_index.live import NO_CHUNKS, LiveChunks, all_keys, live_partitions
 from expertrag_index.schema import connect_reader, read_meta
 from expertrag_index.seal import check_seal, rows_where, sealed_sums
 from expertrag_index.settings import WriterSettings
@@ -83,13 +83,6 @@ def test_chunks_that_were_dropped_since_are_noticed(tmp_path: Path) -> None:
     with Index.open(tmp_path) as index, closing(connect_reader(tmp_path / "store.db")) as db:
         found = live_partitions(db, index.generation, known)
         assert all_keys(found).tolist() == all_keys(live_partitions(db, index.generation)).tolist()
-
-
-def test_places_of_keys() -> None:
-    among = np.array([2, 5, 9], np.int64)
-    assert places_of(np.array([1, 2, 9, 10], np.int64), among).tolist() == [0, 2]
-    assert places_of(np.array([1], np.int64), np.empty(0, np.int64)).tolist() == []
-    assert all_keys({}).tolist() == []
 
 
 def test_each_change_of_a_version_is_noticed(tmp_path: Path) -> None:

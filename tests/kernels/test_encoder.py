@@ -31,8 +31,8 @@ pytestmark = pytest.mark.skipif(not ISAS, reason="the processor has no bfloat16"
 class Layer:
     """Weights of a layer, in the order in which the encoder takes them."""
 
-    attention: DenseWeights
-    attended: DenseWeights
+    query_key_value: DenseWeights
+    attention_output: DenseWeights
     after_attention: NormWeights
     up: DenseWeights
     down: DenseWeights
@@ -78,8 +78,8 @@ class Reference:
         encoder = Encoder(self.shape, self.words, self.positions, self.norm)
         for layer in self.layers:
             encoder.add_layer(
-                layer.attention,
-                layer.attended,
+                layer.query_key_value,
+                layer.attention_output,
                 layer.after_attention,
                 layer.up,
                 layer.down,
@@ -93,10 +93,12 @@ class Reference:
         for layer in self.layers:
             query, key, value = (
                 part.unflatten(-1, (self.shape.heads, -1)).transpose(0, 1)
-                for part in self._apply(layer.attention, x, chosen).chunk(3, dim=-1)
+                for part in self._apply(layer.query_key_value, x, chosen).chunk(3, dim=-1)
             )
             seen = F.scaled_dot_product_attention(query, key, value).transpose(0, 1).flatten(1)
-            x = self._normed(x + self._apply(layer.attended, seen, chosen), layer.after_attention)
+            x = self._normed(
+                x + self._apply(layer.attention_output, seen, chosen), layer.after_attention
+            )
             inner = F.gelu(self._apply(layer.up, x, chosen))
             x = self._normed(x + self._apply(layer.down, inner, chosen), layer.after_down)
         return x

@@ -40,15 +40,15 @@ inline __m512 gelu16(__m512 x) {
                               -1.055086281e-03f, 8.430881914e-05f,  -4.726407013e-06f,
                               1.741710362e-07f,  -3.756635759e-09f, 3.572636339e-11f};
   const __m512 limit = _mm512_set1_ps(4.4f);
-  const __m512 z = _mm512_max_ps(_mm512_min_ps(x, limit), _mm512_sub_ps(_mm512_setzero_ps(), limit));
+  const __m512 z = _mm512_max_ps(_mm512_min_ps(x, limit), _mm512_set1_ps(-4.4f));
   const __m512 square = _mm512_mul_ps(z, z);
   __m512 p = _mm512_set1_ps(kTerms[8]);
   for (int i = 7; i >= 0; --i) p = _mm512_fmadd_ps(p, square, _mm512_set1_ps(kTerms[i]));
   return _mm512_mul_ps(x, _mm512_fmadd_ps(z, p, _mm512_set1_ps(0.5f)));
 }
 
-// 2^y for y <= 0, relative error below 1e-4, which bfloat16 does not resolve: the polynomial that is
-// nearest in [-1/2, 1/2], scaled, which gives 0 where it underflows.
+// 2^y for y <= 0, relative error below 1e-4, which bfloat16 does not resolve: the polynomial that
+// is nearest in [-1/2, 1/2], scaled, which gives 0 where it underflows.
 inline __m512 power_of_two16(__m512 y) {
   const __m512 n = _mm512_roundscale_ps(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   const __m512 r = _mm512_sub_ps(y, n);
@@ -63,7 +63,7 @@ inline __m512 power_of_two16(__m512 y) {
 struct Expert {
   int64_t number;
   std::vector<float> weights;  // of each row, 0 for rows of other texts
-  uint16_t* narrow;            // [rows][rank]: narrow_e x, times the row's weight
+  uint16_t* reduced;           // [rows][rank]: lora_a_e x, times the row's weight
 
   // Whether a row of a tile is this expert's.
   bool serves(int64_t row, int64_t rows) const {
@@ -90,8 +90,8 @@ class Group {
     states_ = call.states + start_ * hidden;
     input_ = zeros(padded_ * hidden);
     // queries are read in whole tiles, also behind the last text
-    attention_ = scratch.take<uint16_t>((padded_ + kTileRows) * 3 * hidden);
-    attended_ = zeros(padded_ * hidden);
+    query_key_value_ = scratch.take<uint16_t>((padded_ + kTileRows) * 3 * hidden);
+    attention_output_ = zeros(padded_ * hidden);
     inner_ = scratch.take<uint16_t>(padded_ * encoder.inner);
     sums_ = scratch.take<float>(padded_ * hidden);
     choose_experts();
@@ -143,20 +143,21 @@ class Group {
         const float* position = encoder_.positions + (token - texts_.starts[text]) * hidden;
         float* to = sums_ + (token - start_) * hidden;
         for (int64_t c = 0; c < hidden; c += 16)
-          _mm512_storeu_ps(to + c, _mm512_add_ps(load_bf16(word + c), _mm512_loadu_ps(position + c)));
+          _mm512_storeu_ps(to + c,
+                           _mm512_add_ps(load_bf16(word + c), _mm512_loadu_ps(position + c)));
       }
     normalise(encoder_.embedded);
   }
 
   void run_layer(const EncoderLayer& layer) {
     const int64_t hidden = encoder_.hidden, inner = encoder_.inner;
-    multiply(layer.attention, input_, hidden,
+    multiply(layer.query_key_value, input_, hidden,
              [&](int64_t row, int64_t column, const float* results, __m512 bias) {
-               store_bf16(attention_ + row * 3 * hidden + column,
+               store_bf16(query_key_value_ + row * 3 * hidden + column,
                           _mm512_add_ps(_mm512_load_ps(results), bias));
              });
     for (int64_t text = first_; text < last_; ++text) attend(text);
-    add_and_normalise(layer.attended, attended_, hidden, layer.after_attention);
+    add_and_normalise(layer.attention_output, attention_output_, hidden, layer.after_attention);
     multiply(layer.up, input_, hidden,
              [&](int64_t row, int64_t column, const float* results, __m512 bias) {
                store_bf16(inner_ + row * inner + column,
@@ -183,7 +184,7 @@ class Group {
   template <class Use>
   void multiply(const Dense& dense, const uint16_t* x, int64_t inputs, const Use& use) {
     const Scratch::Mark mark = scratch_.mark();
-    if (!dense.narrow.empty()) narrow(dense, x, inputs);
+    if (!dense.lora_a.empty()) reduce(dense, x, inputs);
     for (int64_t column = 0; column < dense.weights.outputs; column += kColumnsAtOnce)
       for (int64_t row = 0; row < padded_; row += kTileRows)
         if (padded_ - row > kPanel)
@@ -200,12 +201,13 @@ class Group {
     PanelSums<R> sums;
     sums.clear();
     sums.add(x + row * inputs, inputs, dense.weights.data + column * inputs, inputs);
-    if (!dense.narrow.empty())
+    if (!dense.lora_a.empty())
       for (const Expert& expert : experts_) {
-        if (expert.number >= int64_t(dense.wide.size()) || !expert.serves(row, R * kPanel)) continue;
-        const Panels& wide = dense.wide[size_t(expert.number)];
-        const int64_t rank = wide.inputs;
-        sums.add(expert.narrow + row * rank, rank, wide.data + column * rank, rank);
+        if (expert.number >= int64_t(dense.lora_b.size())) continue;  // none of the experts
+        if (!expert.serves(row, R * kPanel)) continue;
+        const Panels& lora_b = dense.lora_b[size_t(expert.number)];
+        const int64_t rank = lora_b.inputs;
+        sums.add(expert.reduced + row * rank, rank, lora_b.data + column * rank, rank);
       }
     sums.store(results, kColumnsAtOnce);
     for (int64_t c = 0; c < kColumnsAtOnce; c += 16) {
@@ -215,14 +217,14 @@ class Group {
     }
   }
 
-  // Compute narrow_e x of each expert's rows, times their weights.
-  void narrow(const Dense& dense, const uint16_t* x, int64_t inputs) {
+  // Compute lora_a_e x of each expert's rows, times their weights.
+  void reduce(const Dense& dense, const uint16_t* x, int64_t inputs) {
     alignas(64) float results[kPanel * kColumnsAtOnce];
     for (Expert& expert : experts_) {
-      if (expert.number >= int64_t(dense.narrow.size())) continue;
-      const Panels& panels = dense.narrow[size_t(expert.number)];
+      if (expert.number >= int64_t(dense.lora_a.size())) continue;
+      const Panels& panels = dense.lora_a[size_t(expert.number)];
       const int64_t rank = panels.outputs;
-      expert.narrow = zeros(padded_ * rank);
+      expert.reduced = zeros(padded_ * rank);
       for (int64_t row = 0; row < padded_; row += kPanel) {
         if (!expert.serves(row, kPanel)) continue;
         for (int64_t column = 0; column < rank; column += kColumnsAtOnce) {
@@ -234,7 +236,7 @@ class Group {
             const float weight = expert.weights[size_t(row + r)];
             if (weight == 0.0f) continue;
             for (int64_t c = 0; c < kColumnsAtOnce; c += 16)
-              store_bf16(expert.narrow + (row + r) * rank + column + c,
+              store_bf16(expert.reduced + (row + r) * rank + column + c,
                          _mm512_mul_ps(_mm512_load_ps(results + r * kColumnsAtOnce + c),
                                        _mm512_set1_ps(weight)));
           }
@@ -255,7 +257,8 @@ class Group {
         total = _mm512_add_ps(total, value(c));
         second = _mm512_add_ps(second, value(c + 16));
       }
-      const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(_mm512_add_ps(total, second)) * share);
+      const float sum = _mm512_reduce_add_ps(_mm512_add_ps(total, second));
+      const __m512 mean = _mm512_set1_ps(sum * share);
       total = second = _mm512_setzero_ps();
       for (int64_t c = 0; c < hidden; c += 32) {
         const __m512 off = _mm512_sub_ps(value(c), mean), next = _mm512_sub_ps(value(c + 16), mean);
@@ -277,27 +280,28 @@ class Group {
   // Attention among the tokens of a text.
   void attend(int64_t text) {
     const Scratch::Mark mark = scratch_.mark();
-    const int64_t first = texts_.starts[text] - start_, length = texts_.starts[text + 1] - start_ - first;
+    const int64_t first = texts_.starts[text] - start_;
+    const int64_t length = texts_.starts[text + 1] - texts_.starts[text];
     const int64_t hidden = encoder_.hidden, width = hidden / encoder_.heads;
     const int64_t keys = padded(length, kColumnsAtOnce);
-    const Sight sight{first, length, width, keys,
+    const AttentionMemory memory{first, length, width, keys,
                       zeros(keys * width), zeros(keys * width),
                       scratch_.take<float>(kTileRows * keys),
                       scratch_.take<uint16_t>(kTileRows * keys)};
     for (int64_t head = 0; head < encoder_.heads; ++head) {
-      const uint16_t* own = attention_ + first * 3 * hidden + head * width;
-      pack_keys(own + hidden, sight);
-      pack_values(own + 2 * hidden, sight);
+      const uint16_t* own = query_key_value_ + first * 3 * hidden + head * width;
+      pack_keys(own + hidden, memory);
+      pack_values(own + 2 * hidden, memory);
       for (int64_t row = 0; row < length; row += kTileRows)
         if (length - row > kPanel)
-          attend_tile<2>(own, row, head, sight);
+          attend_tile<2>(own, row, head, memory);
         else
-          attend_tile<1>(own, row, head, sight);
+          attend_tile<1>(own, row, head, memory);
     }
     scratch_.release(mark);
   }
 
-  struct Sight {  // of a text, for one head after the other
+  struct AttentionMemory {  // of a text, for one head after the other
     int64_t first, length, width;  // its first row, its tokens, and the width of a head
     int64_t count;                 // of keys, padded
     uint16_t *keys, *values;       // panels (keys, width) and (width, keys)
@@ -305,70 +309,75 @@ class Group {
     uint16_t* shares;              // [32][keys]
   };
 
-  void pack_keys(const uint16_t* from, const Sight& sight) const {
-    const int64_t stride = 3 * encoder_.hidden, pairs = sight.width / 2;
-    for (int64_t key = 0; key < sight.length; ++key, from += stride) {
-      uint16_t* to = sight.keys + key / kPanel * kPanel * sight.width + key % kPanel * 2;
+  void pack_keys(const uint16_t* from, const AttentionMemory& memory) const {
+    const int64_t stride = 3 * encoder_.hidden, pairs = memory.width / 2;
+    for (int64_t key = 0; key < memory.length; ++key, from += stride) {
+      uint16_t* to = memory.keys + key / kPanel * kPanel * memory.width + key % kPanel * 2;
       for (int64_t pair = 0; pair < pairs; ++pair)
         std::memcpy(to + pair * 2 * kPanel, from + pair * 2, 4);
     }
   }
 
-  void pack_values(const uint16_t* from, const Sight& sight) const {
+  void pack_values(const uint16_t* from, const AttentionMemory& memory) const {
     const int64_t stride = 3 * encoder_.hidden;
     const auto wide = [](const uint16_t* values) {
       return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(values)));
     };
-    for (int64_t key = 0; key < sight.length; key += 2, from += 2 * stride)
-      for (int64_t c = 0; c < sight.width; c += kPanel) {
+    for (int64_t key = 0; key < memory.length; key += 2, from += 2 * stride)
+      for (int64_t c = 0; c < memory.width; c += kPanel) {
         __m512i pairs = wide(from + c);
-        if (key + 1 < sight.length)
+        if (key + 1 < memory.length)
           pairs = _mm512_or_si512(pairs, _mm512_slli_epi32(wide(from + stride + c), 16));
-        _mm512_storeu_si512(sight.values + c * sight.count + key * kPanel, pairs);
+        _mm512_storeu_si512(memory.values + c * memory.count + key * kPanel, pairs);
       }
   }
 
   template <int R>
-  void attend_tile(const uint16_t* queries, int64_t row, int64_t head, const Sight& sight) {
-    const int64_t hidden = encoder_.hidden, width = sight.width;
-    const int64_t rows = std::min<int64_t>(R * kPanel, sight.length - row);
+  void attend_tile(const uint16_t* queries, int64_t row, int64_t head,
+                   const AttentionMemory& memory) {
+    const int64_t hidden = encoder_.hidden, width = memory.width;
+    const int64_t rows = std::min<int64_t>(R * kPanel, memory.length - row);
     PanelSums<R> sums;
-    for (int64_t key = 0; key < sight.count; key += kColumnsAtOnce) {
+    for (int64_t key = 0; key < memory.count; key += kColumnsAtOnce) {
       sums.clear();
-      sums.add(queries + row * 3 * hidden, 3 * hidden, sight.keys + key * width, width);
-      sums.store(sight.scores + key, sight.count);
+      sums.add(queries + row * 3 * hidden, 3 * hidden, memory.keys + key * width, width);
+      sums.store(memory.scores + key, memory.count);
     }
     float totals[kTileRows];
     for (int64_t r = 0; r < rows; ++r)
-      totals[r] = soften(sight.scores + r * sight.count, sight, sight.shares + r * sight.count);
+      totals[r] = softmax(memory, r * memory.count);
     alignas(64) float results[kTileRows * kColumnsAtOnce];
     for (int64_t c = 0; c < width; c += kColumnsAtOnce) {
       sums.clear();
-      sums.add(sight.shares, sight.count, sight.values + c * sight.count, sight.count);
+      sums.add(memory.shares, memory.count, memory.values + c * memory.count, memory.count);
       sums.store(results, kColumnsAtOnce);
-      uint16_t* to = attended_ + (sight.first + row) * hidden + head * width + c;
+      uint16_t* to = attention_output_ + (memory.first + row) * hidden + head * width + c;
       for (int64_t r = 0; r < rows; ++r, to += hidden) {
         const __m512 scale = _mm512_set1_ps(1.0f / totals[r]);
         for (int64_t j = 0; j < kColumnsAtOnce; j += 16)
-          store_bf16(to + j, _mm512_mul_ps(_mm512_load_ps(results + r * kColumnsAtOnce + j), scale));
+          store_bf16(to + j,
+                     _mm512_mul_ps(_mm512_load_ps(results + r * kColumnsAtOnce + j), scale));
       }
     }
   }
 
-  // Write exp(score - the largest) of each key, with the scores scaled; returns their sum.
-  static float soften(const float* scores, const Sight& sight, uint16_t* shares) {
-    const int64_t whole = sight.length / 32 * 32;  // keys that are read in pairs of vectors
+  // Write exp(score - the largest) of each key, with the scores scaled; returns their sum. The row
+  // is given by its place in scores and shares.
+  static float softmax(const AttentionMemory& memory, int64_t row) {
+    const float* scores = memory.scores + row;
+    uint16_t* shares = memory.shares + row;
+    const int64_t whole = memory.length / 32 * 32;  // keys that are read in pairs of vectors
     const auto seen = [&](int64_t key) {
-      return __mmask16((1u << std::clamp<int64_t>(sight.length - key, 0, 16)) - 1);
+      return __mmask16((1u << std::clamp<int64_t>(memory.length - key, 0, 16)) - 1);
     };
     __m512 most = _mm512_set1_ps(-INFINITY), other = most;
     for (int64_t key = 0; key < whole; key += 32) {
       most = _mm512_max_ps(most, _mm512_loadu_ps(scores + key));
       other = _mm512_max_ps(other, _mm512_loadu_ps(scores + key + 16));
     }
-    for (int64_t key = whole; key < sight.length; key += 16)
+    for (int64_t key = whole; key < memory.length; key += 16)
       most = _mm512_mask_max_ps(most, seen(key), most, _mm512_loadu_ps(scores + key));
-    const float scale = 1.44269504f / std::sqrt(float(sight.width));  // of powers of two
+    const float scale = 1.44269504f / std::sqrt(float(memory.width));  // of powers of two
     const __m512 factor = _mm512_set1_ps(scale);
     const __m512 largest = _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(most, other)) * scale);
     const auto share = [&](int64_t key) {
@@ -382,7 +391,7 @@ class Group {
       store_bf16(shares + key, own);
       store_bf16(shares + key + 16, next);
     }
-    for (int64_t key = whole; key < sight.count; key += 16) {
+    for (int64_t key = whole; key < memory.count; key += 16) {
       const __m512 own = _mm512_maskz_mov_ps(seen(key), share(key));
       total = _mm512_add_ps(total, own);
       store_bf16(shares + key, own);
@@ -412,8 +421,8 @@ class Group {
   Scratch& scratch_;
   float* states_;        // [rows][H]
   uint16_t* input_;      // [padded][H], of a layer
-  uint16_t* attention_;  // [padded][3H]: queries, keys, values
-  uint16_t* attended_;   // [padded][H]
+  uint16_t* query_key_value_;  // [padded][3H]: queries, keys, values
+  uint16_t* attention_output_;   // [padded][H]
   uint16_t* inner_;      // [padded][I]
   float* sums_;          // [padded][H]: a layer's output before it is normalised
   std::vector<Expert> experts_;

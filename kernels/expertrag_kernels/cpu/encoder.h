@@ -9,7 +9,7 @@
 
 namespace expertrag {
 
-constexpr int64_t kPanel = 16;  // outputs that lie side by side; inputs and outputs are in pairs of it
+constexpr int64_t kPanel = 16;  // outputs that lie side by side; widths are multiples of two panels
 
 // Weights (O, I) as panels of 16 outputs: [O/16][I/2][16][2], O and I multiples of 32.
 struct Panels {
@@ -17,10 +17,10 @@ struct Panels {
   const uint16_t* data;
 };
 
-struct Dense {  // W x + b; for the texts of expert e also wide_e (narrow_e x)
+struct Dense {  // W x + b; for the texts of expert e also lora_b_e (lora_a_e x)
   Panels weights;
   const float* bias;
-  std::vector<Panels> narrow, wide;  // of each expert; empty without experts
+  std::vector<Panels> lora_a, lora_b;  // of each expert; empty without experts
 };
 
 struct LayerNorm {
@@ -28,8 +28,8 @@ struct LayerNorm {
 };
 
 struct EncoderLayer {
-  Dense attention;  // query, key and value (3H, H)
-  Dense attended;
+  Dense query_key_value;  // (3H, H)
+  Dense attention_output;
   LayerNorm after_attention;
   Dense up, down;
   LayerNorm after_down;

@@ -234,15 +234,15 @@ LayerNorm layer_norm(const std::tuple<uintptr_t, uintptr_t>& both) {
   return {floats(std::get<0>(both)), floats(std::get<1>(both))};
 }
 
-// weights, bias, and of each expert narrow and wide
+// weights, bias, and of each expert lora_a and lora_b
 using DenseArgument =
     std::tuple<Packed, uintptr_t, std::vector<Packed>, std::vector<Packed>>;
 
 Dense dense(const DenseArgument& argument) {
-  const auto& [weights, bias, narrow, wide] = argument;
+  const auto& [weights, bias, lora_a, lora_b] = argument;
   Dense made{panels(weights), floats(bias), {}, {}};
-  for (const Packed& each : narrow) made.narrow.push_back(panels(each));
-  for (const Packed& each : wide) made.wide.push_back(panels(each));
+  for (const Packed& each : lora_a) made.lora_a.push_back(panels(each));
+  for (const Packed& each : lora_b) made.lora_b.push_back(panels(each));
   return made;
 }
 
@@ -257,11 +257,13 @@ void bind_encoder(nb::module_& m) {
                                 reinterpret_cast<const uint16_t*>(words), floats(positions),
                                 layer_norm(norm), {}};
            })
-      .def("layer", [](Encoder& e, const DenseArgument& attention, const DenseArgument& attended,
+      .def("layer", [](Encoder& e, const DenseArgument& query_key_value,
+                       const DenseArgument& attention_output,
                        const Norm& after_attention, const DenseArgument& up,
                        const DenseArgument& down, const Norm& after_down) {
-        e.layers.push_back({dense(attention), dense(attended), layer_norm(after_attention),
-                            dense(up), dense(down), layer_norm(after_down)});
+        e.layers.push_back({dense(query_key_value), dense(attention_output),
+                            layer_norm(after_attention), dense(up), dense(down),
+                            layer_norm(after_down)});
       });
   m.def("encoder_isas", [] {
     std::vector<std::string> names;
@@ -273,11 +275,11 @@ void bind_encoder(nb::module_& m) {
                      uintptr_t weights, int64_t first, int64_t last, uintptr_t states,
                      uintptr_t means) {
     const auto& all = encoder_isas();
-    const auto found =
-        std::find_if(all.begin(), all.end(), [&](const EncoderIsa& some) { return isa == some.name; });
+    const auto found = std::find_if(
+        all.begin(), all.end(), [&](const EncoderIsa& some) { return isa == some.name; });
     if (found == all.end())
       throw nb::value_error(("instruction set " + isa + " is not usable here").c_str());
-    const auto integers = [](uintptr_t address) { return reinterpret_cast<const int64_t*>(address); };
+    const auto integers = [](uintptr_t at) { return reinterpret_cast<const int64_t*>(at); };
     const Texts texts{count, integers(starts), integers(tokens), top_k, integers(experts),
                       floats(weights)};
     const EncodeCall call{first, last, reinterpret_cast<float*>(states),

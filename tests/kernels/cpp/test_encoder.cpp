@@ -49,8 +49,8 @@ class Memory {
   Dense dense(int64_t outputs, int64_t inputs, bool experts) {
     Dense made{panels(outputs, inputs), floats(outputs, 0.0f), {}, {}};
     for (int64_t e = 0; experts && e < kExperts; ++e) {
-      made.narrow.push_back(panels(kRank, inputs));
-      made.wide.push_back(panels(outputs, kRank));
+      made.lora_a.push_back(panels(kRank, inputs));
+      made.lora_b.push_back(panels(outputs, kRank));
     }
     return made;
   }
