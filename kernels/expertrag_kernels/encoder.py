@@ -27,7 +27,8 @@ ISAS = cpu_experts.ENCODER_ISAS
 _WIDTH = 32  # inputs and outputs are padded to its multiples
 _PANEL = 16
 _AREA_BYTES = 64 << 20
-_NO_WEIGHTS: FloatArray = np.empty(0, np.float32)
+_NO_EXPERTS: NDArray[np.int64] = np.empty((0, 0), np.int64)
+_NO_WEIGHTS: FloatArray = np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ class NormWeights:
 class ChosenExperts:
     """Experts of each text.
 
-    index: (N, K), >= E for none; contiguous
-    weights: (N, K), contiguous
+    index: (N, K), >= E for none
+    weights: (N, K)
     """
 
     index: NDArray[np.int64]
@@ -151,7 +152,8 @@ class Encoder:
 
         :param states: those that reach layer ``first``, which are overwritten; None for layer 0.
         :param isa: one of ``ISAS``; None for the best.
-        :raises ValueError: a text has no token or too many, or an id is not in the vocabulary.
+        :raises ValueError: a text has no token or too many, an id is not in the vocabulary, or the
+            experts are not those of the texts.
         """
         lengths = [len(text) for text in texts]
         starts = np.zeros(len(texts) + 1, np.int64)
@@ -161,16 +163,21 @@ class Encoder:
         if states is None:
             states = np.empty((len(tokens), self.shape.hidden), np.float32)
         means = np.empty((len(texts), self.shape.hidden), np.float32)
-        chosen = experts or ChosenExperts(np.empty((len(texts), 0), np.int64), _NO_WEIGHTS)
+        index, weights = _NO_EXPERTS, _NO_WEIGHTS
+        if experts is not None:
+            index = np.ascontiguousarray(experts.index, np.int64)
+            weights = np.ascontiguousarray(experts.weights, np.float32)
+            if index.min(initial=0) < 0 or len(index) != len(texts) or weights.shape != index.shape:
+                raise ValueError("experts must be (N, K), for each text, and not negative")
         cpu_experts.encode(
             isa or ISAS[0],
             self._encoder,
             len(texts),
             starts.ctypes.data,
             tokens.ctypes.data,
-            chosen.index.shape[1],
-            chosen.index.ctypes.data,
-            chosen.weights.ctypes.data,
+            index.shape[1],
+            index.ctypes.data,
+            weights.ctypes.data,
             first,
             self._layers if last is None else last,
             states.ctypes.data,

@@ -189,6 +189,13 @@ def test_bad_texts_are_refused(text: list[int], message: str) -> None:
         Reference(SHAPES[0]).compiled().run([[1, 2], text])
 
 
+@pytest.mark.parametrize("index", [[[-1]], [[0], [0]], [[0, 0]]])
+def test_experts_of_other_texts_are_refused(index: list[list[int]]) -> None:
+    chosen = ChosenExperts(np.array(index), np.ones((1, 1), np.float32))
+    with pytest.raises(ValueError, match="for each text"):
+        Reference(SHAPES[0]).compiled().run([[1, 2]], chosen)
+
+
 @pytest.mark.parametrize(
     "shape",
     [
