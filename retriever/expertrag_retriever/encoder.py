@@ -70,6 +70,7 @@ class SentenceTransformerEmbedder:
         """
         self._name = name
         self._model = model
+        self._loaded: SentenceTransformer = model  # unless it is still to be loaded
         self._whole = whole
         self._fingerprint = fingerprint
         self._parts = parts or {GENERAL: fingerprint}
@@ -98,12 +99,10 @@ class SentenceTransformerEmbedder:
 
     @property
     def model(self) -> SentenceTransformer:
-        """The SentenceTransformer itself; a plain encoder is reloaded as one on first access."""
+        """The SentenceTransformer; of a plain encoder one is loaded on first access, beside it."""
         if self._whole is not None:
-            self._model, self._whole = self._whole(), None
-            self._pass = ModulePass(self._model)  # callers may change it
-        loaded: SentenceTransformer = self._model
-        return loaded
+            self._loaded, self._whole = self._whole(), None
+        return self._loaded
 
     @property
     def dimension(self) -> int:

@@ -39,6 +39,7 @@ def test_the_loss_is_that_of_the_equations() -> None:
 
 
 def test_an_expert_equal_to_the_base_has_only_the_ranking_loss() -> None:
+    torch.manual_seed(0)
     batch = batch_of(EXAMPLES)
     vectors = torch.nn.functional.normalize(torch.randn(6, 4), dim=1)
     alone = loss_of(batch, vectors, vectors, 0.05, 0.0)
