@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from expertrag_index.types import KeyArray
 
 
-def only_places(keys: KeyArray, among: KeyArray) -> NDArray[np.intp]:
+def candidate_places(keys: KeyArray, among: KeyArray) -> NDArray[np.intp]:
     """Return the only place [N] of ``among``, not empty, at which each key may be.
 
     Where ``among`` has no gaps, as in a store without updates, nothing is searched.
@@ -25,6 +25,6 @@ def places_of(keys: KeyArray, among: KeyArray) -> NDArray[np.intp]:
     """Return the places of those ``keys`` that are in ``among``; both ascend."""
     if not len(among):
         return np.empty(0, np.intp)
-    places = only_places(keys, among)
+    places = candidate_places(keys, among)
     found: NDArray[np.intp] = places[among[places] == keys]
     return found

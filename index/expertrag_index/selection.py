@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.ascending_keys import only_places
+from expertrag_index.ascending_keys import candidate_places
 from expertrag_index.postings.masks import RowMask
 from expertrag_index.postings.search import PostingSearcher
 from expertrag_index.types import ChunkHit, KeyArray
@@ -47,7 +47,7 @@ def rows_by_partition(
     """
     rows = {}
     for expert, live in partitions.items():
-        rows[expert] = np.flatnonzero(live[only_places(keys, live)] == keys)
+        rows[expert] = np.flatnonzero(live[candidate_places(keys, live)] == keys)
     return {expert: part for expert, part in rows.items() if len(part)}
 
 

@@ -20,7 +20,7 @@ from typing import BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.ascending_keys import only_places
+from expertrag_index.ascending_keys import candidate_places
 from expertrag_index.cosines import compiled
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.types import FloatArray, KeyArray
@@ -73,7 +73,7 @@ class VectorRows:
 
     def rows(self, keys: KeyArray) -> NDArray[np.intp]:
         """Return the rows [N] of keys, -1 for a key that has none."""
-        places = only_places(keys, self._keys)
+        places = candidate_places(keys, self._keys)
         return np.where(self._keys[places] == keys, places, -1)
 
     def at(self, rows: NDArray[np.intp]) -> HalfArray:

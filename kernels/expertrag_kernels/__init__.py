@@ -5,7 +5,8 @@
 ``fused_experts`` is the entry point for gated feed-forward experts, chosen per token; ``pack``
 converts their weights to the layout of the compiled kernels. ``register`` makes transformers'
 models use it, and ``pack_model`` packs such a model. ``apply_low_rank`` and ``apply_copies`` serve
-experts of single linear layers, chosen per text, as in the embedder.
+experts of single linear layers, chosen per text, as in the embedder; ``encoder`` runs a whole BERT
+encoder with them.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from expertrag_kernels.linear import LowRankExperts
 from expertrag_retriever.cores import available_cores
 from expertrag_retriever.experts.linear import ExpertLinear
 from expertrag_retriever.experts.settings import ExpertForm
-from expertrag_retriever.router.router import choose, of_experts
+from expertrag_retriever.router.router import choose, no_domain, of_experts
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -84,10 +84,6 @@ class FusedPass:
     def posteriors(self, encodings: Sequence[Encoding]) -> FloatArray:
         """Run only the layers below the experts."""
         assert self.settings is not None, "called on a model with experts"
-        if self._router is None:
-            rows = np.zeros((len(encodings), len(self.settings.domains) + 1), np.float32)
-            rows[:, -1] = 1.0
-            return rows
         ids = [encoding.ids for encoding in encodings]
         pooled = self._encoder.run(ids, last=self._first_layer)[1]
         posterior: FloatArray = self._posterior(pooled).numpy()
@@ -95,18 +91,18 @@ class FusedPass:
 
     def _routed(self, ids: Sequence[Sequence[int]]) -> FloatArray:
         """Means [N, H] of the states by the experts that the router chooses."""
-        if self._router is None:
-            return self._encoder.run(ids)[1]
         states, pooled = self._encoder.run(ids, last=self._first_layer)
         choice = choose(self._posterior(pooled))
         chosen = ChosenExperts(choice.index.numpy(), choice.weights.numpy())
         return self._encoder.run(ids, chosen, states=states, first=self._first_layer)[1]
 
     def _posterior(self, pooled: FloatArray) -> torch.Tensor:
-        assert self.settings is not None and self._router is not None, "checked by the callers"
+        assert self.settings is not None, "checked by the callers"
+        experts = len(self.settings.domains)
+        if self._router is None:
+            return no_domain(len(pooled), experts)
         with torch.inference_mode():
-            posterior = self._router.posterior(torch.from_numpy(pooled))
-            return of_experts(posterior, len(self.settings.domains))
+            return of_experts(self._router.posterior(torch.from_numpy(pooled)), experts)
 
 
 def _shape_of(model: Bert) -> EncoderShape:

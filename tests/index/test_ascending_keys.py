@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expertrag_index.ascending_keys import only_places, places_of
+from expertrag_index.ascending_keys import candidate_places, places_of
 
 KEYS = st.integers(0, 60)
 
@@ -14,7 +14,7 @@ KEYS = st.integers(0, 60)
 @given(st.sets(KEYS, min_size=1), st.lists(KEYS))
 def test_a_key_can_only_be_at_its_place(among: set[int], keys: list[int]) -> None:
     ascending, wanted = np.array(sorted(among)), np.array(keys, np.int64)
-    places = only_places(wanted, ascending)
+    places = candidate_places(wanted, ascending)
     assert (ascending[places] == wanted).tolist() == [key in among for key in keys]
 
 
@@ -24,7 +24,7 @@ def test_nothing_is_searched_where_there_are_no_gaps(
 ) -> None:
     ascending, wanted = np.arange(first, first + count), np.array(keys, np.int64)
     searched = np.minimum(np.searchsorted(ascending, wanted), count - 1)
-    assert np.array_equal(only_places(wanted, ascending), searched)
+    assert np.array_equal(candidate_places(wanted, ascending), searched)
 
 
 def test_places_of_keys_that_are_there() -> None:

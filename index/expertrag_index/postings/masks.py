@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.ascending_keys import only_places, places_of
+from expertrag_index.ascending_keys import candidate_places, places_of
 from expertrag_index.postings.engine import RowBits
 from expertrag_index.postings.segment import PostingSegment
 from expertrag_index.types import KeyArray
@@ -75,7 +75,7 @@ def _rows_of(segment: PostingSegment, keys: KeyArray) -> NDArray[np.int64]:
         return np.empty(0, np.int64)
     if len(keys) < segment.count:
         return places_of(keys, segment.keys)
-    return np.flatnonzero(keys[only_places(segment.keys, keys)] == segment.keys)
+    return np.flatnonzero(keys[candidate_places(segment.keys, keys)] == segment.keys)
 
 
 def _part(segment: PostingSegment, rows: NDArray[np.int64]) -> SegmentRows:

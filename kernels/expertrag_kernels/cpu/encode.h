@@ -73,10 +73,10 @@ struct Expert {
 };
 
 // Some consecutive texts, passing through layers.
-class Group {
+class TextGroup {
  public:
-  Group(const Encoder& encoder, const Texts& texts, const EncodeCall& call, int64_t first,
-        int64_t last, Scratch& scratch)
+  TextGroup(const Encoder& encoder, const Texts& texts, const EncodeCall& call, int64_t first,
+            int64_t last, Scratch& scratch)
       : encoder_(encoder),
         texts_(texts),
         call_(call),
@@ -121,9 +121,11 @@ class Group {
   }
 
   void choose_experts() {
+    const int64_t count = int64_t(encoder_.layers.back().down.lora_a.size());
     for (int64_t text = first_; text < last_; ++text)
       for (int64_t k = 0; k < texts_.top_k; ++k) {
         const int64_t number = texts_.experts[text * texts_.top_k + k];
+        if (number >= count) continue;  // none of the experts
         // by number: a row's sums must not depend on which texts come first
         auto found = std::lower_bound(
             experts_.begin(), experts_.end(), number,
@@ -203,7 +205,6 @@ class Group {
     sums.add(x + row * inputs, inputs, dense.weights.data + column * inputs, inputs);
     if (!dense.lora_a.empty())
       for (const Expert& expert : experts_) {
-        if (expert.number >= int64_t(dense.lora_b.size())) continue;  // none of the experts
         if (!expert.serves(row, R * kPanel)) continue;
         const Panels& lora_b = dense.lora_b[size_t(expert.number)];
         const int64_t rank = lora_b.inputs;
@@ -221,7 +222,6 @@ class Group {
   void reduce(const Dense& dense, const uint16_t* x, int64_t inputs) {
     alignas(64) float results[kPanel * kColumnsAtOnce];
     for (Expert& expert : experts_) {
-      if (expert.number >= int64_t(dense.lora_a.size())) continue;
       const Panels& panels = dense.lora_a[size_t(expert.number)];
       const int64_t rank = panels.outputs;
       expert.reduced = zeros(padded_ * rank);
@@ -284,10 +284,14 @@ class Group {
     const int64_t length = texts_.starts[text + 1] - texts_.starts[text];
     const int64_t hidden = encoder_.hidden, width = hidden / encoder_.heads;
     const int64_t keys = padded(length, kColumnsAtOnce);
-    const AttentionMemory memory{first, length, width, keys,
-                      zeros(keys * width), zeros(keys * width),
-                      scratch_.take<float>(kTileRows * keys),
-                      scratch_.take<uint16_t>(kTileRows * keys)};
+    const AttentionMemory memory{first,
+                                 length,
+                                 width,
+                                 keys,
+                                 zeros(keys * width),
+                                 zeros(keys * width),
+                                 scratch_.take<float>(kTileRows * keys),
+                                 scratch_.take<uint16_t>(kTileRows * keys)};
     for (int64_t head = 0; head < encoder_.heads; ++head) {
       const uint16_t* own = query_key_value_ + first * 3 * hidden + head * width;
       pack_keys(own + hidden, memory);
@@ -344,8 +348,7 @@ class Group {
       sums.store(memory.scores + key, memory.count);
     }
     float totals[kTileRows];
-    for (int64_t r = 0; r < rows; ++r)
-      totals[r] = softmax(memory, r * memory.count);
+    for (int64_t r = 0; r < rows; ++r) totals[r] = softmax(memory, r * memory.count);
     alignas(64) float results[kTileRows * kColumnsAtOnce];
     for (int64_t c = 0; c < width; c += kColumnsAtOnce) {
       sums.clear();
@@ -419,12 +422,12 @@ class Group {
   int64_t first_, last_;           // texts
   int64_t start_, rows_, padded_;  // tokens
   Scratch& scratch_;
-  float* states_;        // [rows][H]
-  uint16_t* input_;      // [padded][H], of a layer
-  uint16_t* query_key_value_;  // [padded][3H]: queries, keys, values
-  uint16_t* attention_output_;   // [padded][H]
-  uint16_t* inner_;      // [padded][I]
-  float* sums_;          // [padded][H]: a layer's output before it is normalised
+  float* states_;               // [rows][H]
+  uint16_t* input_;             // [padded][H], of a layer
+  uint16_t* query_key_value_;   // [padded][3H]
+  uint16_t* attention_output_;  // [padded][H]
+  uint16_t* inner_;             // [padded][I]
+  float* sums_;                 // [padded][H]: a layer's output before it is normalised
   std::vector<Expert> experts_;
 };
 
@@ -435,7 +438,7 @@ void encode(const Encoder& encoder, const Texts& texts, const EncodeCall& call) 
     last = first + 1;
     while (last < texts.count && texts.starts[last + 1] - texts.starts[first] <= kGroupRows) ++last;
     scratch.end();
-    Group(encoder, texts, call, first, last, scratch).run();
+    TextGroup(encoder, texts, call, first, last, scratch).run();
   }
   scratch.end();
 }

@@ -48,7 +48,7 @@ struct Texts {
   int64_t count;
   const int64_t* starts;  // (N + 1): the first token of each text, and T
   const int64_t* tokens;  // (T)
-  int64_t top_k;          // 0 for no experts
+  int64_t top_k;           // 0 for no experts
   const int64_t* experts;  // (N, K), >= E for none
   const float* weights;    // (N, K)
 };

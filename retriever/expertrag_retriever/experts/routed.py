@@ -17,7 +17,7 @@ import torch
 from expertrag_retriever.experts.routing import Routing, current, routed
 from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.surgery import install
-from expertrag_retriever.router.router import Router, choose, of_experts
+from expertrag_retriever.router.router import Router, choose, no_domain, of_experts
 
 
 class _Routed(BaseException):
@@ -87,9 +87,7 @@ class WithExperts:
         assert self.settings is not None, "called on a module with experts"
         mask = features["attention_mask"]
         if self.router is None:
-            rows = torch.zeros(len(mask), len(self.settings.domains) + 1)
-            rows[:, -1] = 1.0
-            return rows
+            return no_domain(len(mask), len(self.settings.domains))
         routing = Routing(mask, alone=True)
         with suppress(_Routed), routed(routing):
             self._encoded(features)

@@ -103,6 +103,13 @@ def of_experts(posterior: torch.Tensor, experts: int) -> torch.Tensor:
     return torch.cat([posterior[:, :experts], none], dim=1)
 
 
+def no_domain(texts: int, experts: int) -> torch.Tensor:
+    """Return posteriors (N, experts + 1) of texts that belong to none of the domains."""
+    rows = torch.zeros(texts, experts + 1)
+    rows[:, -1] = 1.0
+    return rows
+
+
 @dataclass(frozen=True, slots=True)
 class DomainChoice:
     """Experts of N texts: ``index`` (N, 2), D and above for the base model; ``weights`` (N, 2)."""
