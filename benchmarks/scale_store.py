@@ -38,8 +38,10 @@ from expertrag_index.build import IndexWriter
 from expertrag_index.compact import compact
 from expertrag_index.index import Index
 from expertrag_index.loaders.load import load
+from expertrag_index.settings import WriterSettings
 from expertrag_index.types import Document, LoadFailure
 from expertrag_retriever.calibrate import calibrator
+from expertrag_retriever.cores import available_cores
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.search import Searcher
 from expertrag_retriever.types import Passage, SearchMode
@@ -75,7 +77,8 @@ def build(folder: Path, embedder: TopicEmbedder) -> Mapping[str, Any]:
     failures: list[LoadFailure] = []
     documents = load([folder / "corpus" / DOCUMENTS], on_failure=failures.append)
     before, started = written(), time.perf_counter()
-    with _writer(store, embedder, progress=Shown()) as writer:
+    settings = WriterSettings(threads=available_cores())
+    with _writer(store, embedder, progress=Shown(), settings=settings) as writer:
         report = writer.build(documents, failures)
     seconds = time.perf_counter() - started
     if report.failures:

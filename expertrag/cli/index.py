@@ -363,6 +363,7 @@ def opener(
     from expertrag_index.build import IndexWriter
     from expertrag_index.settings import WriterSettings
     from expertrag_retriever.calibrate import calibrated, calibrator
+    from expertrag_retriever.cores import available_cores
 
     embedder, reranker = open_embedder(config.model, store), open_reranker(config.model)
     wait_s = LOCK_WAIT_S if lock_wait_s is None else lock_wait_s
@@ -373,7 +374,10 @@ def opener(
         calibrate=calibrator(embedder, reranker),
         progress=report,
         settings=WriterSettings(
-            vectors=vectors, lock_wait_s=wait_s, calibrated=calibrated(reranker)
+            vectors=vectors,
+            threads=available_cores(),
+            lock_wait_s=wait_s,
+            calibrated=calibrated(reranker),
         ),
         migrating=migrating,
     )

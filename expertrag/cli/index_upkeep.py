@@ -92,11 +92,14 @@ def compact(store: Path, vectors: str | None, as_json: bool) -> None:
     """
     from expertrag_index.compact import compact as compact_store
     from expertrag_index.settings import WriterSettings
+    from expertrag_retriever.cores import available_cores
 
     with progress() as report:
         done = compact_store(
             store,
-            settings=WriterSettings(vectors=vectors, lock_wait_s=LOCK_WAIT_S),
+            settings=WriterSettings(
+                vectors=vectors, threads=available_cores(), lock_wait_s=LOCK_WAIT_S
+            ),
             progress=report,
         )
     if as_json:

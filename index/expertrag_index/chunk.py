@@ -15,6 +15,7 @@ import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -80,7 +81,7 @@ class Chunker:
         self._overlap = overlap_sentences
         self._special_tokens = count_tokens([""])[0]
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of everything that determines where chunks end, except the tokenizer."""
         settings = f"{_ALGORITHM}:{self.max_tokens}:{self._overlap}"

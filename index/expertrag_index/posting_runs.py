@@ -1,4 +1,4 @@
-"""Has a process sort the postings of a long run while its chunks are still being stored.
+"""Has a process build the postings of a long run while its chunks are still being stored.
 
 It saves time where there is a core to spare. The result is the same, byte for byte; if the process
 is lost, the postings are built afterwards from the database, as those of a short run.
@@ -12,6 +12,7 @@ import numpy as np
 
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
+from expertrag_index.manifest import FileEntry
 from expertrag_index.posting_worker import END
 from expertrag_index.postings.segment import PostingSegment
 from expertrag_index.types import KeyArray
@@ -22,19 +23,19 @@ FEWEST = 16_384
 
 
 class PostingRuns:
-    """The postings of the chunks that one run stores, sorted in parts."""
+    """The postings of the chunks that one run stores."""
 
     def __init__(self, layout: Layout, fewest: int = FEWEST) -> None:
         """Collect keys; start a process once there are ``fewest``."""
         self._layout = layout
         self._fewest = fewest
-        self._keys: list[KeyArray] = []
+        self._keys: list[range] = []
         self._worker: WorkerProcess | None = None
-        self._lost = False
+        self._lost = self._ended = False
 
     def add(self, first: int, last: int) -> None:
         """Add chunks that have been committed, with the keys from ``first`` to ``last``."""
-        self._keys.append(np.arange(first, last + 1))
+        self._keys.append(range(first, last + 1))
         if self._lost:
             return
         try:
@@ -45,24 +46,29 @@ class PostingRuns:
         except OSError:
             self.close()
 
-    def segments_of(self, keys: KeyArray) -> list[PostingSegment]:
-        """Return segments to merge that hold exactly ``keys``; none where they must be built."""
-        known = np.concatenate([np.empty(0, np.int64), *self._keys])
+    def end(self) -> None:
+        """Let the process write the segment: no chunks follow."""
+        if self._worker and not self._ended:
+            try:
+                self._send(END)
+            except OSError:
+                self.close()
+        self._ended = True
+
+    def segment_of(self, keys: KeyArray) -> FileEntry | None:
+        """Return the segment that holds exactly ``keys``; None where it must be built."""
+        self.end()
+        known = np.concatenate([np.empty(0, np.int64), *map(np.array, self._keys)])
         if self._worker is None or not np.array_equal(known, keys):
-            return []
+            return None
         try:
-            self._send(END)
-            names = json.loads(self._worker.link.recv_bytes())
-            paths = [self._layout.segments / name for name in names]
-            found = [PostingSegment.open(path) for path in paths]
-            for path in paths:  # each file ends with its mapping
-                path.unlink()
+            entry = FileEntry(**json.loads(self._worker.link.recv_bytes()))
+            held = PostingSegment.open(self._layout.segments / entry.file).keys
         except (EOFError, OSError, StoreCorruptError):
-            return []
+            return None
         finally:
             self.close()
-        held = np.concatenate([segment.keys for segment in found])
-        return found if np.array_equal(held, keys) else []
+        return entry if np.array_equal(held, keys) else None
 
     def close(self) -> None:
         """End the process; what it has left is deleted with other debris."""
@@ -76,7 +82,7 @@ class PostingRuns:
         paths = (self._layout.database.resolve(), self._layout.segments.resolve())
         self._send(json.dumps([str(path) for path in paths]).encode())
         for keys in self._keys:
-            self._send(json.dumps([int(keys[0]), int(keys[-1])]).encode())
+            self._send(json.dumps([keys[0], keys[-1]]).encode())
 
     def _send(self, message: bytes) -> None:
         assert self._worker is not None

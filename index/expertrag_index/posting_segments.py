@@ -46,7 +46,7 @@ def next_postings(
 ) -> tuple[PostingsEntry, ...]:
     """Return the segments of a generation of ``live`` chunks; ``new`` ones are in none yet.
 
-    :param runs: the postings of new chunks, if they have been sorted.
+    :param runs: the postings of new chunks, if a process builds them.
     """
     if not len(live):
         return ()
@@ -72,8 +72,8 @@ def next_postings(
 def _built(
     layout: Layout, connection: sqlite3.Connection, keys: KeyArray, runs: PostingRuns | None
 ) -> FileEntry:
-    if runs and (sorted_parts := runs.segments_of(keys)):
-        return merge_postings(sorted_parts, None, layout.segments)
+    if runs and (built := runs.segment_of(keys)):
+        return built
     return build_postings(terms_of(connection, keys), layout.segments)
 
 

@@ -1,8 +1,8 @@
-"""Sorts the postings of chunks while others are stored: ``python -m`` this module.
+"""Builds the postings of chunks while others are stored: ``python -m`` this module.
 
-The first message names the database and the folder of the runs; each of the others is the first and
-the last key of chunks that have been committed. An empty message ends them, and is answered with
-the names of the runs, in JSON. A worker that fails ends without an answer.
+The first message names the database and the folder of the segment; each of the others is the first
+and the last key of chunks that have been committed. An empty message ends them, and is answered
+with the entry of the segment's file, in JSON. A worker that fails ends without an answer.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -19,22 +20,23 @@ import numpy as np
 
 from expertrag_index.chunk_terms import terms_of
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.postings.build import RUN_TERMS, Batch, write_runs
+from expertrag_index.postings.build import RUN_TERMS, Batch, build_postings
 from expertrag_index.worker_process import parent_link
 
 END = b""
 
 
 def main(descriptor: int) -> None:
-    """Write the runs of what the parent names, until it has no more or closes the link."""
+    """Write the segment of what the parent names, until it has no more or closes the link."""
     parent = parent_link(descriptor)
     try:
         database, folder = json.loads(parent.recv_bytes())
         uri = f"{Path(database).as_uri()}?mode=ro"
         # no transaction spans two queries, so that SQLite can restart its log in between
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-            runs = write_runs(_batches(parent, connection), Path(folder), RUN_TERMS // 2)
-        parent.send_bytes(json.dumps(runs).encode())
+            batches = _batches(parent, connection)
+            entry = build_postings(batches, Path(folder), run_terms=RUN_TERMS // 2)
+        parent.send_bytes(json.dumps(asdict(entry)).encode())
     except (EOFError, OSError, sqlite3.Error, StoreCorruptError):
         return
 

@@ -74,7 +74,7 @@ def derive(
 
     :param previous: the manifest before; None rebuilds everything from the database.
     :param embedder: encodes what large segments are tuned with, or else ``probed`` says it.
-    :param runs: the postings of new chunks, if they have been sorted.
+    :param runs: the postings of new chunks, if a process builds them.
     :param words: without ``previous``, postings of all live chunks, so that no text is read.
     """
     encoder, chunker = _origin(connection)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from expertrag_index import vectors
 from expertrag_index.ascending_keys import places_of
 from expertrag_index.errors import StoreCorruptError
+from expertrag_index.ivf import IVF, write_ivf
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import FileEntry, PostingsEntry, SegmentEntry
 from expertrag_index.rows import StoredVectors
@@ -134,9 +135,10 @@ class SegmentWriter:
         rows = self._opened(file)
         if exact:
             segment, recall = vectors.build_flat(rows, self._dimension), 1.0
+            vectors.write_segment(segment, temporary)
         else:
-            segment, recall = self._tuned(vectors.build_ivf(rows, self._dimension), expert)
-        vectors.write_segment(segment, temporary)
+            write_ivf(temporary, rows, self._dimension, threads=self._settings.threads)
+            segment, recall = self._tuned(vectors.map_ivf(temporary, rows), expert)
         return SegmentEntry(
             adopt_file(temporary, ".faiss"),
             file,
@@ -164,7 +166,7 @@ def probed_shares(entries: Iterable[SegmentEntry]) -> dict[str, Probed]:
     return {
         entry.expert: Probed(entry.nprobe / entry.nlist, entry.recall)
         for entry in entries
-        if entry.kind in vectors.IVF
+        if entry.kind in IVF
     }
 
 

@@ -21,6 +21,7 @@ class WriterSettings:
     larger budget, dense search covers only the beginning of a long chunk, and BM25 all of it.
     ``vectors``: where they are to be searched: "faiss", for segments in the folder, or the address
     of an engine (see ``engines.address``); None for where they are, in a new store "faiss".
+    ``threads``: of FAISS while it builds a large segment; None for those of any search.
     ``lock_wait_s``: seconds to wait for another writer of the store.
     ``calibrated``: whether a calibration has all that the writer measures; where it has not, a new
     generation is published even if no document has changed.
@@ -32,8 +33,9 @@ class WriterSettings:
     dead_share: float = 0.25
     flat_share: float = 0.25
     embed_batch: int = 64
-    commit_chunks: int = 512
+    commit_chunks: int = 4096
     chunk_tokens: int | None = None
     vectors: str | None = None
+    threads: int | None = None
     lock_wait_s: float = 0.0
     calibrated: Callable[[Mapping[str, object]], bool] = bool

@@ -86,6 +86,7 @@ class Stage:
         self._pending_chunks = 0
         self._sent: deque[tuple[list[ChunkedDocument], list[VectorBatch]]] = deque()
         self._complete: list[ChunkedDocument] = []
+        self._complete_chunks = 0
         self._stored_at = time.monotonic()
         self._bytes = self._bytes_done = 0  # of the documents that were taken
         self.failures: list[LoadFailure] = []
@@ -127,6 +128,7 @@ class Stage:
             while self._sent:
                 self._receive()
             self._store()
+            self.postings.end()
         except BaseException:
             self.postings.close()
             self._vectors.give_up([batch for _, batches in self._sent for batch in batches])
@@ -337,10 +339,11 @@ class Stage:
             else:
                 self.changed += 1
             self._complete.append(each)
+            self._complete_chunks += len(each.chunks)
         self._store_if_due()
 
     def _store_if_due(self) -> None:
-        waiting = max(self._vectors.unstored, sum(len(each.chunks) for each in self._complete))
+        waiting = max(self._vectors.unstored, self._complete_chunks)
         if waiting >= self._commit_chunks or time.monotonic() > self._stored_at + _COMMIT_S:
             self._store()
 
@@ -352,6 +355,7 @@ class Stage:
         if keys:
             self.postings.add(keys[0], keys[-1])
         self._complete.clear()
+        self._complete_chunks = 0
         self._stored_at = time.monotonic()
 
 

@@ -20,32 +20,23 @@ from numpy.typing import NDArray
 
 from expertrag_index.combining import Combiner
 from expertrag_index.errors import StoreCorruptError
+from expertrag_index.ivf import RABITQ, SQ8, ivf_of
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import SegmentEntry
 from expertrag_index.read_ahead import ReadAhead, ask_for
 from expertrag_index.segment_files import open_verified
 from expertrag_index.types import FloatArray, KeyArray
-from expertrag_index.vector_rows import HalfArray, VectorRows, iter_vectors, normalised
+from expertrag_index.vector_rows import VectorRows, iter_vectors
 
 FLAT = "flat"
-SQ8 = "ivf_sq8"
-"""Lists of codes of a byte for each dimension."""
-RABITQ = "ivf_rabitq"
-"""Lists of codes of a bit for each dimension of the rotated vector (RaBitQ; Gao & Long 2024)."""
-IVF = (SQ8, RABITQ)
 
 Bitmap = NDArray[np.uint8]
 
 _faiss: Any = faiss  # its type stubs have only the C++ signatures, not those of the wrappers
 
-_SAMPLES_PER_LIST = 40  # FAISS requires at least 39; with 20, real lists differ more in size
-_CODED = 10_000  # vectors whose ranges SQ8's codes cover
-_ITERATIONS = 6  # with 10, the default, recall is within .01: training is most of a large build
-_SEED = 1234
 _WRITTEN_BYTES = 1 << 20  # at a time
 _CANDIDATES = {SQ8: 2, RABITQ: 4}  # for a wanted hit; they are rescored exactly
 _LEAST_CANDIDATES = 200  # of 50 from RaBitQ, .6 % fewer of the ten best were found, of 100 .2 %
-_FEWEST_BITS = 256  # dimensions; with a bit for each of fewer, neighbours cannot be told apart
 _MOST_TOGETHER = 64  # queries of one call
 _QUERY_BITS = 4  # of a dimension of the query; with 8, recall is the same and the search slower
 
@@ -90,7 +81,7 @@ class Segment:
         """Chunk keys in the FAISS index, in no particular order; ``rows.keys`` is the same set."""
         if self.kind == FLAT:
             return faiss.vector_to_array(self.index.id_map).astype(np.int64)
-        lists = _ivf_of(self.index).invlists
+        lists = ivf_of(self.index).invlists
         sizes = [lists.list_size(i) for i in range(lists.nlist)]
         parts = [
             faiss.rev_swig_ptr(lists.get_ids(i), size).copy()
@@ -137,7 +128,7 @@ class Segment:
 
     def _lists(self, query: FloatArray, nprobe: int) -> Iterator[tuple[int, int]]:
         """Yield the places in memory of the lists that a search reads."""
-        ivf = _ivf_of(self.index)
+        ivf = ivf_of(self.index)
         rotated = query[None] if self.kind == SQ8 else self.index.chain.at(0).apply(query[None])
         _, found = ivf.quantizer.search(rotated, nprobe)
         lists, code_bytes = ivf.invlists, ivf.code_size
@@ -188,57 +179,16 @@ def build_flat(rows: VectorRows, dimension: int) -> Segment:
     return Segment(index, FLAT, 0, 0, rows)
 
 
-def build_ivf(rows: VectorRows, dimension: int) -> Segment:
-    """Build a segment of 4√n lists, trained on a sample; ``nprobe`` is still to be tuned."""
-    count = len(rows.keys)
-    nlist = _list_count(count)
-    kind = RABITQ if dimension >= _FEWEST_BITS else SQ8
-    made = f"RR{dimension},IVF{nlist},RaBitQ" if kind == RABITQ else f"IVF{nlist},SQ8"
-    index: Any = faiss.index_factory(dimension, made, faiss.METRIC_INNER_PRODUCT)
-    centroids = _centroids(_sample(rows, nlist * _SAMPLES_PER_LIST), nlist)
-    if kind == RABITQ:
-        rotation: Any = faiss.downcast_VectorTransform(index.chain.at(0))
-        rotation.init(_SEED)
-        centroids = rotation.apply(centroids)
-    _ivf_of(index).quantizer.add(centroids)
-    index.train(normalised(_sample(rows, _CODED)))
-    for keys, vectors in iter_vectors(rows, rows.keys):
-        index.add_with_ids(vectors, keys)
-    return Segment(index, kind, 1, nlist, rows)
-
-
-def _sample(rows: VectorRows, size: int) -> HalfArray:
-    """Return at most so many of the vectors [N, D]."""
-    count = len(rows.keys)
-    chosen = np.random.default_rng(0).choice(count, min(count, size), replace=False)
-    return rows.at(np.sort(chosen))
-
-
-def _centroids(sample: HalfArray, nlist: int) -> FloatArray:
-    """Cluster vectors [N, D], which are converted to float32 a few at a time: [nlist, D]."""
-    dimension = sample.shape[1]
-    clustering: Any = faiss.Clustering(dimension, nlist)
-    clustering.seed = _SEED
-    clustering.niter = _ITERATIONS
-    clustering.spherical = True
-    clustering.min_points_per_centroid = 1
-    clustering.max_points_per_centroid = _SAMPLES_PER_LIST
-    half = faiss.ScalarQuantizer.QT_fp16
-    codec = faiss.IndexScalarQuantizer(dimension, half, faiss.METRIC_INNER_PRODUCT)
-    codec.is_trained = True  # there is nothing to train in halves
-    codes = sample.view(np.uint8).reshape(len(sample), -1)
-    clustering.train_encoded(codes, codec, faiss.IndexFlatIP(dimension))
-    return faiss.vector_to_array(clustering.centroids).reshape(nlist, dimension)
-
-
-def _list_count(count: int) -> int:
-    return min(count, round(4 * math.sqrt(count)))
-
-
 def write_segment(segment: Segment, path: Path) -> None:
     """Write the FAISS index of a segment."""
     with path.open("wb") as file:
         faiss.write_index(segment.index, _faiss.PyCallbackIOWriter(file.write, _WRITTEN_BYTES))
+
+
+def map_ivf(path: Path, rows: VectorRows) -> Segment:
+    """Map an IVF segment that has been written; ``nprobe`` is still to be tuned."""
+    index = _mapped(path)
+    return Segment(index, _kind_of(index), 1, ivf_of(index).nlist, rows)
 
 
 def open_segment(layout: Layout, entry: SegmentEntry, dimension: int) -> Segment:
@@ -247,11 +197,10 @@ def open_segment(layout: Layout, entry: SegmentEntry, dimension: int) -> Segment
     :raises StoreCorruptError: a file is missing or damaged; or kind, dimension, metric or count
         differ.
     """
-    _limit_allocations()
     name = entry.entry.file
     open_verified(layout, entry.entry).close()
     try:
-        index = faiss.read_index(str(layout.segments / name), faiss.IO_FLAG_MMAP_IFC)
+        index = _mapped(layout.segments / name)
     except RuntimeError as error:
         raise StoreCorruptError(f"{name} is not a vector index") from error
     with open_verified(layout, entry.rows) as file:
@@ -267,6 +216,11 @@ def open_segment(layout: Layout, entry: SegmentEntry, dimension: int) -> Segment
     return Segment(index, entry.kind, entry.nprobe, entry.nlist, rows)
 
 
+def _mapped(path: Path) -> Any:
+    _limit_allocations()
+    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+
+
 def _kind_of(index: Any) -> str:
     """Return the kind of a FAISS index; "" for one that no segment has."""
     if isinstance(index, faiss.IndexIDMap2):
@@ -274,12 +228,7 @@ def _kind_of(index: Any) -> str:
     if isinstance(index, faiss.IndexIVFScalarQuantizer):
         return SQ8
     rotated = isinstance(index, _faiss.IndexPreTransform) and index.chain.size() == 1
-    return RABITQ if rotated and isinstance(_ivf_of(index), faiss.IndexIVFRaBitQ) else ""
-
-
-def _ivf_of(index: Any) -> Any:
-    """Return the index with the inverted lists, which may be behind a rotation."""
-    return faiss.downcast_index(faiss.extract_index_ivf(index))
+    return RABITQ if rotated and isinstance(ivf_of(index), faiss.IndexIVFRaBitQ) else ""
 
 
 def _parameters(kind: str, nprobe: int, selector: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Postings that a process sorts while a long run stores its chunks."""
+"""Postings that a process builds while a long run stores its chunks."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from store_helper import HashingEmbedder, build
 
+from expertrag_index import posting_runs
 from expertrag_index.build import IndexWriter
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.posting_runs import FEWEST, PostingRuns
-from expertrag_index.postings.merge import merge_postings
+from expertrag_index.postings.segment import PostingSegment
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import Document
 from expertrag_index.verify import verify
+from expertrag_index.worker_process import WorkerProcess
 
 
 @pytest.fixture
@@ -48,25 +50,25 @@ def test_the_segment_is_that_of_a_build(store: Layout) -> None:
     runs = PostingRuns(store, fewest=50)
     for part in np.array_split(keys, 7):
         runs.add(int(part[0]), int(part[-1]))
-    found = runs.segments_of(keys)
-    assert sum(segment.count for segment in found) == len(keys) > 100
-    merged = merge_postings(found, None, store.segments)
-    assert merged.file.endswith(".postings")
-    assert names(store) == before  # the same name is the same content; and the runs are gone
+    found = runs.segment_of(keys)
+    assert found is not None
+    assert found.file.endswith(".postings")
+    assert PostingSegment.open(store.segments / found.file).count == len(keys) > 100
+    assert names(store) == before  # the same name is the same content
 
 
 def test_no_process_for_a_short_run(store: Layout) -> None:
     keys = keys_of(store)
     runs = PostingRuns(store, fewest=len(keys) + 1)
     runs.add(int(keys[0]), int(keys[-1]))
-    assert runs.segments_of(keys) == []
+    assert runs.segment_of(keys) is None
 
 
 def test_runs_of_other_chunks_are_not_used(store: Layout) -> None:
     keys = keys_of(store)
     runs = PostingRuns(store, fewest=1)
     runs.add(int(keys[0]), int(keys[-2]))
-    assert runs.segments_of(keys) == []
+    assert runs.segment_of(keys) is None
 
 
 @pytest.mark.parametrize("missing", [False, True])
@@ -79,10 +81,10 @@ def test_a_lost_process_costs_only_time(store: Layout, missing: bool) -> None:
         os.kill(runs._worker.pid, signal.SIGKILL)
     for _ in range(3):
         runs.add(int(keys[-1]) + 1, int(keys[-1]) + 1)
-    assert runs.segments_of(np.arange(keys[0], keys[-1] + 2)) == []
+    assert runs.segment_of(np.arange(keys[0], keys[-1] + 2)) is None
 
 
-def test_a_long_build_uses_them(tmp_path: Path) -> None:
+def test_a_long_build_uses_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Quick(HashingEmbedder):
         def encode_query(self, text: str, domain: str | None = None) -> np.ndarray:
             vector = np.zeros(self.dimension, np.float32)
@@ -93,18 +95,17 @@ def test_a_long_build_uses_them(tmp_path: Path) -> None:
         for number in range(FEWEST + 600):
             yield Document(f"d{number}", f"Common words number{number}.")
 
-    def progress(stage: str, done: int, total: int | None) -> None:
-        if stage == "write" and not done:
-            seen.extend(children())
+    def start(module: str) -> WorkerProcess:
+        started.append(module)
+        return WorkerProcess(module)
 
-    seen: list[str] = []
+    started: list[str] = []
+    monkeypatch.setattr(posting_runs, "WorkerProcess", start)
     settings = WriterSettings(embed_batch=512)
-    with IndexWriter.open(
-        tmp_path / "store", Quick(), settings=settings, progress=progress
-    ) as writer:
+    with IndexWriter.open(tmp_path / "store", Quick(), settings=settings) as writer:
         assert writer.build(documents()).chunks == FEWEST + 600
     assert verify(tmp_path / "store").problems == ()
-    assert [command for command in seen if "expertrag_index.posting_worker" in command]
+    assert started == ["expertrag_index.posting_worker"]
     assert not [command for command in children() if "expertrag_index.posting_worker" in command]
     layout = Layout(tmp_path / "store")
     assert {Path(name).suffix for name in names(layout)} == {".faiss", ".rows", ".postings"}

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from store_helper import HashingEmbedder, build, make_corpus
 
-from expertrag_index import vectors
+from expertrag_index import ivf, vectors
 from expertrag_index.compact import compact
 from expertrag_index.index import Index
+from expertrag_index.ivf import write_ivf
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import FloatArray, KeyArray
 from expertrag_index.vector_rows import HalfArray, VectorRows, write_rows
-from expertrag_index.vectors import Segment, build_flat, build_ivf, cosines
+from expertrag_index.vectors import Segment, build_flat, cosines, map_ivf
 
 COUNT = 3000
 
@@ -47,6 +48,11 @@ class Clusters:
             return VectorRows(file, "v.rows", dimension)
 
 
+def quantised_segment(folder: Path, rows: VectorRows, dimension: int) -> Segment:
+    write_ivf(folder / "v.faiss", rows, dimension)
+    return map_ivf(folder / "v.faiss", rows)
+
+
 @pytest.mark.parametrize(
     ("dimension", "kind"), [(64, "ivf_sq8"), (256, "ivf_rabitq"), (384, "ivf_rabitq")]
 )
@@ -55,7 +61,8 @@ def test_quantised_segments_find_what_exact_ones_find(
 ) -> None:
     clusters = Clusters(dimension)
     rows = clusters.rows(tmp_path)
-    exact, quantised = build_flat(rows, dimension), build_ivf(rows, dimension)
+    exact = build_flat(rows, dimension)
+    quantised = quantised_segment(tmp_path, rows, dimension)
     assert (quantised.kind, quantised.count) == (kind, COUNT)
     assert np.array_equal(np.sort(quantised.indexed_keys), rows.keys)
     every = Segment(quantised.index, kind, quantised.nlist, quantised.nlist, rows)
@@ -74,7 +81,7 @@ def test_quantised_segments_find_what_exact_ones_find(
 def test_only_what_is_allowed_is_found(tmp_path: Path, dimension: int, share: float) -> None:
     clusters = Clusters(dimension)
     rows = clusters.rows(tmp_path)
-    segment = build_ivf(rows, dimension)
+    segment = quantised_segment(tmp_path, rows, dimension)
     allowed = rows.keys[np.random.default_rng(1).random(COUNT) < share]
     bits = np.zeros(2 * COUNT, np.uint8)
     bits[allowed] = 1
@@ -144,7 +151,7 @@ def test_segments_of_earlier_builds_are_searched_until_a_compaction(
 ) -> None:
     embedder, settings = HashingEmbedder(384), WriterSettings(flat_limit=50)
     with monkeypatch.context() as earlier:
-        earlier.setattr(vectors, "_FEWEST_BITS", 1_000)
+        earlier.setattr(ivf, "_FEWEST_BITS", 1_000)
         build(tmp_path / "s", embedder, make_corpus(120), settings=settings)
     query = embedder.encode_query("checkpoints word3")
     with Index.open(tmp_path / "s") as index:

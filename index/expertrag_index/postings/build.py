@@ -51,18 +51,6 @@ def build_postings(
     return merge_postings(segments, None, folder, progress)
 
 
-def write_runs(batches: Iterable[Batch], folder: Path, run_terms: int = RUN_TERMS) -> list[str]:
-    """Write the runs of new chunks as segments of their own, which last no longer than a build.
-
-    :return: the names of the files; ``merge_postings`` makes one segment of them.
-    """
-    names: list[str] = []
-    for run, _ in _runs(batches, run_terms, silent):
-        with run.writer(folder) as writer:
-            names.append(writer.finish_run())
-    return names
-
-
 def _runs(
     batches: Iterable[Batch], run_terms: int, progress: Progress
 ) -> Iterator[tuple[_Run, bool]]:

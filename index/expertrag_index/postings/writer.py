@@ -93,12 +93,6 @@ class PostingWriter:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def finish_run(self) -> str:
-        """Write the file, not durably, and return its name."""
-        path = self._temporary()
-        self._copy(path)
-        return path.name
-
     def _temporary(self) -> Path:
         return self._folder / f"{uuid.uuid4().hex}.tmp"
 
