@@ -35,7 +35,7 @@ def main(descriptor: int) -> None:
         # no transaction spans two queries, so that SQLite can restart its log in between
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             batches = _batches(parent, connection)
-            entry = build_postings(batches, Path(folder), run_terms=RUN_TERMS // 2)
+            entry = build_postings(batches, Path(folder), run_terms=RUN_TERMS // 4)
         parent.send_bytes(json.dumps(asdict(entry)).encode())
     except (EOFError, OSError, sqlite3.Error, StoreCorruptError):
         return

@@ -78,7 +78,7 @@ def derive(
     :param words: without ``previous``, postings of all live chunks, so that no text is read.
     """
     encoder, chunker = _origin(connection)
-    new = new_partitions(connection, generation)
+    new = new_partitions(connection, generation) if previous else {}
     partitions = live_partitions(connection, generation, known)
     if vectors.engine is not None:
         send(connection, vectors, encoder.dimension, generation)
