@@ -268,7 +268,7 @@ def cost(bench: Bench) -> list[Figure]:
     asked = bench.set("squad2").alone()[:TEXTS]
     chat = ChatTokenizer(ModelSource(model_files(bench.models.base_folder)).tokenizer)
     prompts = [chat.encode(item.messages) for item in asked]
-    folders = bench.models.base_folder, bench.models.merged_folder
+    folders = bench.models.base_folder, bench.models.reader_folder
     return speed(*folders, prompts, bench.report, 2 if bench.quick else ROUNDS)
 
 

@@ -1,6 +1,6 @@
 """Answers of the base model and of the reader, batched in one engine and cached on disk.
 
-WORK/reader/merged-HASH           the bundle merged into its base
+WORK/reader/attached-HASH         the base with the bundle attached
 WORK/reader/answers-HASH.jsonl    answers of a model by question; an interrupted run can be resumed
 """
 
@@ -25,7 +25,7 @@ from expertrag.data.resume import appending, read_results
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.base import BASE, SHARED
-from expertrag.llm.convert.merge import merge
+from expertrag.llm.convert.attach import attach
 from expertrag_index.types import Progress
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
@@ -123,9 +123,9 @@ class Contestants:
         report: Progress,
     ) -> None:
         own = work / "reader"
-        self.base_folder, self.merged_folder = models.resolve(base), _merged(base, bundle, own)
+        self.base_folder, self.reader_folder = models.resolve(base), _attached(base, bundle, own)
         self.base = Model(self.base_folder, own, tokens, report)
-        self.reader = Model(str(self.merged_folder), own, tokens, report)
+        self.reader = Model(str(self.reader_folder), own, tokens, report)
         self.experts = [name for name in self.reader.generator.experts if name != BASE]
         self._embedder = embedder
 
@@ -151,15 +151,15 @@ class Contestants:
         return [name if name in self.experts else SHARED for name in found]
 
 
-def _merged(base: str, bundle: Path, work: Path) -> Path:
-    """Merge the bundle into its base, unless that was done before."""
+def _attached(base: str, bundle: Path, work: Path) -> Path:
+    """Attach the bundle to its base, unless that was done before."""
     digest = hashlib.sha256()
     for path in sorted(bundle.iterdir()):
         if path.suffix != ".md":  # the card does not affect answers
             digest.update(path.read_bytes())
-    folder = work / f"merged-{digest.hexdigest()[:12]}"
+    folder = work / f"attached-{digest.hexdigest()[:12]}"
     if not folder.exists():
-        merge(models.resolve(base), bundle, folder)
+        attach(models.resolve(base), bundle, folder)
     return folder
 
 

@@ -1,10 +1,10 @@
-"""Cost of a token in the merged mixture and in the dense base, with the same engine and format."""
+"""Cost of a token of a reader and of its dense base, with the same engine and format."""
 
 from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ import torch
 from generation_runs import write
 from reader_figures import Figure
 
+from expertrag.llm.adapters.bundle import load_bundle
+from expertrag.llm.adapters.served import ServedAdapters
+from expertrag.llm.adapters.serving import load_adapters
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.lowering import lower
 from expertrag.llm.load.loading import model_files, quiet
-from expertrag.llm.load.source import ModelSource
 from expertrag.metrics.types import Estimate
 from expertrag_index.types import Progress
 from expertrag_kernels import Format
@@ -28,7 +30,7 @@ _CONTEXT_TOKENS = 2048
 
 
 def speed(
-    base: str, merged: Path, prompts: Sequence[list[int]], report: Progress, rounds: int = ROUNDS
+    base: str, reader: Path, prompts: Sequence[list[int]], report: Progress, rounds: int = ROUNDS
 ) -> list[Figure]:
     """Generate equally many tokens with both, in bfloat16, without prompt lookup or prefix caching.
 
@@ -36,18 +38,20 @@ def speed(
     """
     with quiet(), torch.no_grad():
         dense = load_dense(base, dtype=torch.bfloat16).model
-        mixture: Any = ModelSource(model_files(str(merged))).whole(str(merged), torch.bfloat16)
-        engines = {"dense": _engine(dense), "mixture": _engine(mixture)}
-    experts = range(mixture.config.num_local_experts)
+        bundle = model_files(str(reader)).reader
+        assert bundle is not None, "it was attached"
+        adapters = load_adapters(bundle)
+        engines = {"dense": _engine(dense), "reader": _engine(dense, adapters)}
+    experts = range(len(adapters.names))
     some = list(prompts[:TEXTS])
     ways: dict[str, tuple[list[list[int]], Sequence[int]]] = {
         "one text": (some[:1], experts[:1]),
         f"{TEXTS} texts of one expert": (some, experts[:1]),
         f"{TEXTS} texts of all experts": (some, experts),
     }
-    figures = [
-        Figure("parameters a token, millions", _one(_active(mixture)), before=_one(_active(dense)))
-    ]
+    parameters = _millions(dense.parameters())
+    updates = _millions(load_bundle(bundle).weights.values())
+    figures = [Figure("parameters, millions", _one(parameters + updates), before=_one(parameters))]
     for name, (texts, chosen) in ways.items():
         speeds = _in_turn(engines, texts, chosen, rounds, report)
         figures += _figures(name, speeds)
@@ -67,7 +71,7 @@ def _in_turn(
     speeds: dict[str, list[float]] = {name: [] for name in engines}
     for done in range(rounds + 1):
         for name in random.sample(list(engines), len(engines)):
-            chosen = experts if name == "mixture" else (-1,)
+            chosen = experts if name == "reader" else (-1,)
             run = write(engines[name], texts, TOKENS, experts=chosen)
             speeds[name].append(run.tokens_per_s)
         report(f"speed: {len(texts)} texts", done, rounds)
@@ -75,12 +79,11 @@ def _in_turn(
 
 
 def _figures(name: str, speeds: dict[str, list[float]]) -> list[Figure]:
-    dense, mixture = speeds["dense"], speeds["mixture"]
-    ratios = [after / before for before, after in zip(dense, mixture, strict=True)]
-    ratio = Figure(f"{name}: mixture by dense", _spread(ratios))
+    dense, reader = speeds["dense"], speeds["reader"]
+    ratios = [after / before for before, after in zip(dense, reader, strict=True)]
     return [
-        Figure(f"{name}: tokens/s", _spread(mixture), before=_spread(dense)),
-        ratio if "all" in name else ratio.near_one(0.05),
+        Figure(f"{name}: tokens/s", _spread(reader), before=_spread(dense)),
+        Figure(f"{name}: reader by dense", _spread(ratios)).near_one(0.05),
     ]
 
 
@@ -92,15 +95,16 @@ def _one(value: float) -> Estimate:
     return Estimate(value, value, value, 1)
 
 
-def _engine(model: Any) -> Engine:
-    lowered = lower(model, Format.BF16, cache_bytes=_CACHE_BYTES, context_tokens=_CONTEXT_TOKENS)
+def _engine(model: Any, adapters: ServedAdapters | None = None) -> Engine:
+    lowered = lower(
+        model,
+        Format.BF16,
+        cache_bytes=_CACHE_BYTES,
+        context_tokens=_CONTEXT_TOKENS,
+        adapters=adapters,
+    )
     return Engine(lowered.decoder, speculate=False, prefix_caching=False)
 
 
-def _active(model: Any) -> float:
-    """Millions of active parameters per token, including the router and all embeddings."""
-    experts = getattr(model.config, "num_local_experts", 1)
-    chosen = getattr(model.config, "num_experts_per_tok", 1)
-    sizes = {name: value.numel() for name, value in model.named_parameters()}
-    apart = sum(size for name, size in sizes.items() if ".experts." in name)
-    return float(sum(sizes.values()) - apart * (1 - chosen / experts)) / 1e6
+def _millions(weights: Iterable[torch.Tensor]) -> float:
+    return sum(weight.numel() for weight in weights) / 1e6

@@ -41,7 +41,7 @@ from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.bundle import load_gate
 
 if TYPE_CHECKING:
-    from expertrag.llm.adapters.parallel import ParallelAdapters
+    from expertrag.llm.adapters.served import ServedAdapters
     from expertrag.llm.base import Generator
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.gate.bundle import GateBundle
@@ -238,17 +238,17 @@ def _probe(named: str, generator: Generator) -> None:
         _log.info("probe %s: predicts whether the passages hold the answer", folder.name)
 
 
-def _reader(named: str, generator: str) -> ParallelAdapters | None:
+def _reader(named: str, generator: str) -> ServedAdapters | None:
     """Load the configured reader, or the shipped one of the generator; None for none."""
     if named == NO_READER:
         return None
     folder = models.reader_of(generator) if named == AUTO_READER else Path(named)
     if folder is None:
         return None
-    from expertrag.llm.adapters.serving import load_parallel
+    from expertrag.llm.adapters.serving import load_adapters
 
     _log.info("reader %s: runs with %s", folder.name, generator)
-    return load_parallel(folder)
+    return load_adapters(folder)
 
 
 def _auto_generator(model: ModelConfig, gate: GateConfig | None) -> str:

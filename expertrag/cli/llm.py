@@ -94,6 +94,24 @@ def merge(
 
 
 @llm.command()
+@click.argument("base")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@out_folder("EXPERTRAG_LLM_OUT", "MODEL")
+@json_flag
+def attach(base: str, bundle: Path, out: Path, as_json: bool) -> None:
+    """Attach a reader to its BASE, for our engine.
+
+    BUNDLE comes from `expertrag train reader`. The result has the weights of BASE once, in
+    bfloat16, and BUNDLE in a folder of it. It loads with `--generator`; all experts share the
+    weights of BASE. `llm pack` packs both.
+    """
+    from expertrag import models
+    from expertrag.llm.convert.attach import attach as attach_reader
+
+    _print_result(out, attach_reader(models.resolve(base), bundle, out), as_json)
+
+
+@llm.command()
 @click.argument("model")
 @flag(
     "--dtype",

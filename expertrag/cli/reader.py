@@ -45,8 +45,8 @@ flag = flags_of("TRAIN")
 def reader(given: Training, base: str, start: str | None, as_json: bool) -> None:
     """Train a reader: it answers from passages, or abstains.
 
-    BUNDLE holds low-rank updates: shared ones, and those of each domain's expert. `llm
-    merge` merges them into the base model, which still answers prompts without passages.
+    BUNDLE holds low-rank updates: shared ones, and those of each domain's expert. `llm attach`
+    makes a model of it and its base, which still answers prompts without passages.
     For a Qwen2- or Qwen3-type base, BUNDLE holds parallel adapters instead, which `serve --reader
     BUNDLE` runs with the base. An interrupted training resumes with the same command, and reuses
     the questions generated from a store.

@@ -9,17 +9,17 @@ from expertrag.api.errors import InvalidArgument, MissingExtra
 from expertrag.llm.base import Generator
 
 if TYPE_CHECKING:
-    from expertrag.llm.adapters.parallel import ParallelAdapters
+    from expertrag.llm.adapters.served import ServedAdapters
 
 
 class EngineOptions(TypedDict):
-    """Data type, device, MiB of the KV cache and of what stays cached, and parallel adapters."""
+    """Data type, device, MiB of the KV cache and of what stays cached, and adapters."""
 
     dtype: str
     device: str
     cache_mib: int
     reuse_mib: int
-    adapters: ParallelAdapters | None
+    adapters: ServedAdapters | None
 
 
 def _openai(name: str, options: EngineOptions) -> Generator:
@@ -52,7 +52,7 @@ def load_generator(
     device: str = "auto",
     cache_mib: int = 1024,
     reuse_mib: int = 64,
-    adapters: ParallelAdapters | None = None,
+    adapters: ServedAdapters | None = None,
 ) -> Generator:
     """Load a language model by name.
 
@@ -66,7 +66,7 @@ def load_generator(
     :param device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:0``, ``mps``.
     :param cache_mib: memory of the KV cache on the CPU; unused pages take none.
     :param reuse_mib: the part of it that stays cached when no sequence holds it (prefix caching).
-    :param adapters: parallel adapters of a reader, on our engine only.
+    :param adapters: adapters of a reader, on our engine only.
     :raises InvalidArgument: if the name, the dtype or the device is not usable, or the model does
         not run on our engine and ``adapters`` is given.
     :raises Conflict: if the adapters were trained on another model.

@@ -8,7 +8,7 @@
     CACHE/models/NAME.bench.json speed on this machine (``expertrag models bench``)
 
 They are distributed as wheels on pip's index, a large one also on the hub as a GGUF file. The base
-of a merged reader is pulled first, and kept. ``CACHE`` is ``EXPERTRAG_CACHE`` or the user's cache
+of a reader is pulled first, and kept. ``CACHE`` is ``EXPERTRAG_CACHE`` or the user's cache
 folder. Downloads follow the user's pip configuration. Bundles of domain experts, gates and readers
 are small and ship in this package. Any other name (a folder, a hub id) passes through
 :func:`resolve` unchanged.

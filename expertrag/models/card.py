@@ -107,7 +107,8 @@ def source_of(model: PackageModel) -> str:
             files = shipped_folder(model.reader).glob("*")
             parts = sorted(item for item in files if item.suffix in (".json", ".safetensors"))
             hashes = (f"{item.name}:{sha256_of(item)}" for item in parts)
-            return " ".join([source_of(registered(model.base)), *hashes])
+            made = f"revision:{model.revision}"
+            return " ".join([source_of(registered(model.base)), *hashes, made])
         case GGUFModel():
             packed = f"{model.dtype} layout:{PACKED_LAYOUT} revision:{model.revision}"
             return f"{model.origin} sha256:{model.sha256} {packed}"

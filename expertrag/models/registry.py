@@ -65,10 +65,11 @@ class WheelModel(PackageModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderModel(PackageModel):
-    """A shipped reader merged into another package model."""
+    """A shipped reader attached to another package model; ``revision`` as in ``WheelModel``."""
 
     base: str
     reader: str
+    revision: int = 2
 
     @property
     def origin(self) -> str:

@@ -46,6 +46,7 @@ def pack_matrix(
 
 View = tuple[int, int, int]
 Matrix = tuple[int, int, int, int]
+Update = tuple[View, int, int]
 
 class Program:
     def __init__(
@@ -104,6 +105,21 @@ class Program:
         inner: int,
         data: int,
         /,
+    ) -> None: ...
+    def project(
+        self,
+        from_: View,
+        to: View,
+        inputs: int,
+        rank: int,
+        experts: int,
+        down: int,
+        used: int,
+        /,
+    ) -> None: ...
+    def linear_updated(self, from_: View, to: View, weights: Matrix, own: Update, /) -> None: ...
+    def gate_up(
+        self, from_: View, to: View, weights: Matrix, activation: int, gate: Update, up: Update, /
     ) -> None: ...
     def keep(self, from_: View, width: int, /) -> None: ...
     def pick(self, from_: int, to: int, /) -> None: ...

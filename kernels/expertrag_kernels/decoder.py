@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import torch
 
-from expertrag_kernels import cpu_experts
+from expertrag_kernels import cpu_experts, layout
 from expertrag_kernels.packed import (
     Activation,
     Format,
+    LowRankUpdates,
     PackedExperts,
     PackedMatrix,
     PlainExperts,
@@ -60,6 +61,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             self._cache.data_ptr(),
         )
         self._held: list[torch.Tensor] = [self._cache]  # keeps alive what the program points to
+        self._shared_slots: dict[tuple[str, int], SlotView] = {}
         self._kept_widths: list[int] = []
         self._vocabulary = 0
         self._outputs = 0
@@ -161,6 +163,50 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             experts.inner_size,
             experts.data.data_ptr(),
         )
+
+    def mix_updated(
+        self,
+        source: SlotView,
+        to: SlotView,
+        experts: PackedExperts,
+        gate: LowRankUpdates,
+        up: LowRankUpdates,
+        down: LowRankUpdates,
+    ) -> None:
+        """See :meth:`Steps.mix_updated`; the updates are in float32."""
+        hidden, inner = experts.hidden_size, experts.inner_size
+        for update in (gate, up):
+            update.check(inner, hidden)
+        down.check(hidden, inner)
+        gate_up_matrix, down_matrix = layout.matrices(experts)
+        h = self._shared_slot("inner", gate_up_matrix.outputs // 2)
+        both = [
+            self._projected(source, f"tail of {name}", update)
+            for name, update in (("gate", gate), ("up", up))
+        ]
+        activation = _ACTIVATIONS.index(experts.activation)
+        self._program.gate_up(source, h, self._matrix(gate_up_matrix), activation, *both)
+        tail = self._projected(h, "tail of down", down)
+        self._program.linear_updated(h, to, self._matrix(down_matrix), tail)
+
+    def _projected(
+        self, source: SlotView, name: str, update: LowRankUpdates
+    ) -> tuple[SlotView, int, int]:
+        """Plan the projection of an update; return what adds it."""
+        experts, rank = update.used.shape
+        self._experts = min(self._experts or experts, experts)
+        tail = self._shared_slot(name, 1 + 2 * rank)
+        down, used = self._floats(update.down), self._floats(update.used)
+        inputs, outputs = update.down.shape[1], update.up.shape[0]
+        self._program.project(source, tail, inputs, rank, experts, down, used)
+        return tail, outputs, self._floats(update.up.T)
+
+    def _shared_slot(self, name: str, width: int) -> SlotView:
+        """Return a slot that the layers share."""
+        key = name, width
+        if key not in self._shared_slots:
+            self._shared_slots[key] = self.slot(width)
+        return self._shared_slots[key]
 
     def keep(self, source: SlotView, width: int) -> None:
         """See :meth:`Steps.keep`."""

@@ -86,6 +86,22 @@ def unpacked(experts: PackedExperts, only: list[int] | None = None) -> PlainExpe
     return PlainExperts(gate_up, down, experts.activation)
 
 
+def matrices(experts: PackedExperts) -> tuple[PackedMatrix, PackedMatrix]:
+    """View the only expert as two matrices: gate with up, 32 rows of each in turn, and down.
+
+    :raises ValueError: there are several experts.
+    """
+    if experts.num_experts != 1:
+        raise ValueError(f"one expert is two matrices; got {experts.num_experts} experts")
+    hidden, inner = experts.hidden_size, experts.inner_size
+    gate_ups, downs = parts(experts.data, experts.format, 1, hidden, inner)
+    outputs = 2 * _up_to(inner, PAD)
+    return (
+        PackedMatrix(gate_ups[0], experts.format, outputs, hidden),
+        PackedMatrix(downs[0], experts.format, hidden, inner),
+    )
+
+
 def packed_matrix(weight: torch.Tensor, format: Format) -> PackedMatrix:
     """Pack weights (O, I) as blocks of 64 outputs, like those of down."""
     rows = _padded(weight.detach().cpu(), COLUMNS, PAD).unflatten(0, (-1, COLUMNS))

@@ -16,7 +16,7 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 
 from expertrag_kernels import layout
-from expertrag_kernels.packed import Format, PlainExperts
+from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts
 
 PAGE_TOKENS = 64
 MOST_ROWS = 1024
@@ -188,6 +188,25 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     @abstractmethod
     def mix(self, source: SlotView, to: SlotView, experts: Mixture, top_k: int = 0) -> None:
         """Add the output of the routed experts; with ``top_k`` 0, of the only expert."""
+        ...
+
+    @abstractmethod
+    def mix_updated(
+        self,
+        source: SlotView,
+        to: SlotView,
+        experts: Mixture,
+        gate: LowRankUpdates,
+        up: LowRankUpdates,
+        down: LowRankUpdates,
+    ) -> None:
+        """Add the output of the only expert, with updates of its weights for each row.
+
+        Without an update, it is that of :meth:`mix`, bit for bit.
+
+        :param gate: of gate (I, H), as ``up`` is of up; ``down`` is of down (H, I).
+        :raises ValueError: the updates do not fit the weights.
+        """
         ...
 
     @abstractmethod

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from expertrag_kernels.dispatch import fused_experts
-from expertrag_kernels.packed import Format, PlainExperts
+from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts
 from expertrag_kernels.reference import activate
 from expertrag_kernels.steps import (
     MOST_ROWS,
@@ -236,6 +236,50 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             rows.write(to, found, add=True)
 
         self._steps.append(step)
+
+    def mix_updated(
+        self,
+        source: SlotView,
+        to: SlotView,
+        experts: PlainExperts,
+        gate: LowRankUpdates,
+        up: LowRankUpdates,
+        down: LowRankUpdates,
+    ) -> None:
+        """See :meth:`Steps.mix_updated`."""
+        if experts.num_experts != 1:
+            raise ValueError(f"updates are of one expert; got {experts.num_experts} experts")
+        hidden, inner = experts.hidden_size, experts.inner_size
+        for update in (gate, up):
+            update.check(inner, hidden)
+        down.check(hidden, inner)
+        of_gate, of_up = (
+            self._updated(half, update)
+            for half, update in zip(experts.gate_up[0].chunk(2), (gate, up), strict=True)
+        )
+        of_down = self._updated(experts.down[0], down)
+
+        def step(rows: TokenRows) -> None:
+            x = rows.columns(source, hidden)
+            h = activate(of_gate(x, rows.experts), experts.activation) * of_up(x, rows.experts)
+            rows.write(to, of_down(h, rows.experts), add=True)
+
+        count = down.used.shape[0]
+        self._experts = min(self._experts or count, count)
+        self._steps.append(step)
+
+    def _updated(
+        self, weight: torch.Tensor, update: LowRankUpdates
+    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """Return what multiplies rows (T, I) by weights with the updates of experts (T,)."""
+        down, up = (part.detach().to(self.device, self.dtype) for part in (update.down, update.up))
+        # the last row is for sequences without an expert
+        used = F.pad(update.used, (0, 0, 0, 1)).to(self.device, self.dtype)
+
+        def multiply(x: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+            return F.linear(x, weight) + F.linear(F.linear(x, down) * used[own], up)
+
+        return multiply
 
     def keep(self, source: SlotView, width: int) -> None:
         """See :meth:`Steps.keep`."""

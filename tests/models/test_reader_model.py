@@ -1,4 +1,4 @@
-"""A package model of a shipped reader merged into a base: a tiny Llama in a wheel."""
+"""A package model of a shipped reader attached to a base: a tiny Llama in a wheel."""
 
 from __future__ import annotations
 
@@ -42,23 +42,24 @@ def bundles(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path / "bundles"
 
 
-def test_it_is_the_merged_mixture(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_the_base_with_its_reader(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotFound, match="run `expertrag models pull reader`"):
         models.resolve("reader")
     stages: list[str] = []
     folder = models.ensure("reader", lambda stage, done, total: stages.append(stage))
     made = [f"{work} base" for work in ("download", "unpack", "check")]
-    assert list(dict.fromkeys(stages)) == [*made, "merge reader", "check reader"]
+    assert list(dict.fromkeys(stages)) == [*made, "make reader", "check reader"]
     config = json.loads((Path(folder) / "config.json").read_text())
-    assert config["expert_names"] == ["shared", "legal", "base"]
+    assert config["model_type"] == "llama"
     reader = load_generator(folder)
     assert reader.reader and reader.name == "reader"
+    assert reader.experts == ("shared", "legal", "base")
     monkeypatch.setenv("PIP_FIND_LINKS", folder)  # nothing there: a download would fail
     assert models.pull("reader") == Path(folder)
     models.check("reader")
 
 
-def test_a_changed_reader_is_merged_again(bundles: Path, llama: Path) -> None:
+def test_a_changed_reader_is_attached_again(bundles: Path, llama: Path) -> None:
     card = models.pull("reader") / "card.json"
     before = json.loads(card.read_text())
     bundle = bundles / "tiny-reader"
@@ -71,7 +72,7 @@ def test_a_changed_reader_is_merged_again(bundles: Path, llama: Path) -> None:
         models.resolve("reader")
     models.ensure("reader")
     after = json.loads(card.read_text())
-    weights = "model.safetensors"
+    weights = "reader/adapters.safetensors"
     assert before["files"][weights]["sha256"] != after["files"][weights]["sha256"]
 
 

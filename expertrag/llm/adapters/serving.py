@@ -1,52 +1,101 @@
-"""Load a reader's bundle as parallel adapters for the engine."""
+"""Load a reader's bundle as adapters for the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.adapters.bundle import Bundle, load_bundle
+from expertrag.llm.adapters.low_rank import LayerUpdates, LowRankAdapters
 from expertrag.llm.adapters.parallel import ParallelAdapters
-from expertrag.llm.base import SHARED
-from expertrag_kernels import PlainExperts
+from expertrag.llm.adapters.served import ServedAdapters
+from expertrag.llm.base import BASE, SHARED
+from expertrag_kernels import LowRankUpdates, PlainExperts
 
 
-def load_parallel(folder: Path) -> ParallelAdapters:
-    """Read a bundle of parallel adapters.
+def load_adapters(folder: Path) -> ServedAdapters:
+    """Read a bundle.
 
-    :raises InvalidArgument: the folder is not a bundle, or is one of low-rank updates.
+    :raises InvalidArgument: the folder is not a bundle.
     :raises ServerError: it is damaged.
     """
-    return parallel_of(load_bundle(folder))
+    bundle = load_bundle(folder)
+    return parallel_of(bundle) if bundle.settings.parallel else low_rank_of(bundle)
 
 
 def parallel_of(bundle: Bundle) -> ParallelAdapters:
     """Stack the parallel adapters of a bundle: one expert per layer and domain.
 
-    :raises InvalidArgument: the bundle has low-rank updates, which must be merged instead.
+    :raises InvalidArgument: the bundle has low-rank updates.
     """
     if not bundle.settings.parallel:
-        raise InvalidArgument(
-            "reader: its low-rank updates must be merged before they can be served: run "
-            "`expertrag llm merge` and use the folder that it writes as the generator"
-        )
+        raise InvalidArgument("reader: it has low-rank updates, not parallel adapters")
     names = bundle.settings.experts
+    layers = {number: _experts(some, names[:-1]) for number, some in _by_layer(bundle).items()}
+    return ParallelAdapters(*_about(bundle), layers=layers)
+
+
+def low_rank_of(bundle: Bundle) -> LowRankAdapters:
+    """Join the low-rank updates of a bundle: those of all experts, per layer.
+
+    :raises InvalidArgument: the bundle has parallel adapters.
+    """
+    if bundle.settings.parallel:
+        raise InvalidArgument("reader: it has parallel adapters, not low-rank updates")
+    names = bundle.settings.experts
+    layers = {number: _updates(some, names) for number, some in _by_layer(bundle).items()}
+    return LowRankAdapters(*_about(bundle), layers=layers)
+
+
+def _about(bundle: Bundle) -> tuple[Any, ...]:
+    """Return the fields that all adapters have."""
+    return (
+        bundle.settings.experts,
+        bundle.fingerprint,
+        bundle.base,
+        bundle.prompts,
+        bundle.digest,
+        bundle.doubt,
+    )
+
+
+def _by_layer(bundle: Bundle) -> dict[int, dict[str, torch.Tensor]]:
+    """Return the weights by the number of their layer, and by the rest of their name.
+
+    Names are ``model.layers.N.mlp.DOMAIN.gate_up``, or ``...mlp.gate_proj.DOMAIN.down``.
+    """
     layers: dict[int, dict[str, torch.Tensor]] = {}
     for name, weight in bundle.weights.items():
-        # model.layers.N.mlp.DOMAIN.gate_up
         parts = name.split(".")
         layers.setdefault(int(parts[2]), {})[".".join(parts[4:])] = weight
-    return ParallelAdapters(
-        names=names,
-        layers={number: _experts(some, names[:-1]) for number, some in layers.items()},
-        base=bundle.fingerprint,
-        base_name=bundle.base,
-        prompts=bundle.prompts,
-        digest=bundle.digest,
-        doubt=bundle.doubt,
+    return layers
+
+
+def _updates(weights: Mapping[str, torch.Tensor], names: Sequence[str]) -> LayerUpdates:
+    """Join the updates of a layer's projections."""
+    return LayerUpdates(
+        *(_joined_updates(weights, f"{part}_proj", names) for part in LayerUpdates._fields)
+    )
+
+
+def _joined_updates(
+    weights: Mapping[str, torch.Tensor], projection: str, names: Sequence[str]
+) -> LowRankUpdates:
+    """Join the updates of a projection: the shared one, and each domain's own."""
+    own = [name for name in names if name != BASE]
+    ranks = [weights[f"{projection}.{name}.down"].shape[0] for name in own]
+    used = torch.zeros(len(names), sum(ranks))
+    for row, name in enumerate(own):
+        for part, columns in zip(own, used[row].split(ranks), strict=True):
+            columns.fill_(part in (SHARED, name))  # a view of ``used``
+    return LowRankUpdates(
+        torch.cat([weights[f"{projection}.{name}.down"] for name in own]),
+        torch.cat([weights[f"{projection}.{name}.up"] for name in own], dim=1),
+        used,
     )
 
 

@@ -1,16 +1,16 @@
 """Adapters that are trained on the frozen feed-forward layers of a dense Llama-type model.
 
-Either low-rank updates of the projections (LoRA, Hu et al. 2022), which are merged into copies:
+Either low-rank updates of the projections (LoRA, Hu et al. 2022):
 
     y = W x + U D x + U_d D_d x
 
-or parallel adapters, small experts next to the whole layer (He et al. 2022), which stay separate:
+or parallel adapters, small experts next to the whole layer (He et al. 2022):
 
     y = F(x) + E(x) + E_d(x)        E(x) = down (silu(gate x) * up x)
 
 All domains share the first adapter (U D, E); the second (U_d D_d, E_d) is the domain's own.
-"shared" uses only the first, and "base" none: attention does not change, so the mixture's expert
-"base" equals the dense model bit for bit.
+"shared" uses only the first, and "base" none: attention does not change, so "base" equals the dense
+model bit for bit.
 
 H in, O out, R rank of an update or inner width of a parallel adapter, T tokens
 """

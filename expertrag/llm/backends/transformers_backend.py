@@ -17,7 +17,9 @@ import torch
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Sampling
 from expertrag.llm import prompt as prompts
-from expertrag.llm.adapters.parallel import ParallelAdapters
+from expertrag.llm.adapters.low_rank import LowRankAdapters
+from expertrag.llm.adapters.served import ServedAdapters
+from expertrag.llm.adapters.serving import load_adapters
 from expertrag.llm.backends.transformers_session import TransformersSession
 from expertrag.llm.base import (
     BASE,
@@ -93,7 +95,7 @@ class TransformersGenerator(Generator):
         cache_mib: int = 1024,
         reuse_mib: int = 64,
         native: bool = True,
-        adapters: ParallelAdapters | None = None,
+        adapters: ServedAdapters | None = None,
     ) -> TransformersGenerator:
         """Load a folder, GGUF file or hub id; see :func:`expertrag.llm.load_generator`.
 
@@ -105,8 +107,15 @@ class TransformersGenerator(Generator):
         files = model_files(name)
         room = CacheRoom(cache_mib << 20, reuse_mib << 20)
         identity = fingerprint(files.folder, files.gguf)
-        if adapters:
+        if files.reader is not None:
+            if adapters:
+                raise InvalidArgument(
+                    f"reader: {files.name} has a reader of its own; set the reader to auto"
+                )
+            adapters = load_adapters(files.reader)
+        elif adapters:
             adapters.check_base(files.name, source_fingerprint(files.folder, files.gguf))
+        if adapters:
             identity = adapters.fingerprint(identity)
         network: Network
         with model_errors(name):
@@ -274,12 +283,12 @@ def _of_checkpoint(
     precision: torch.dtype,
     target: torch.device,
     room: CacheRoom | None,
-    adapters: ParallelAdapters | None,
+    adapters: ServedAdapters | None,
 ) -> tuple[Network, Any]:
     """Load a checkpoint and its tokenizer.
 
     :param room: KV cache of our engine, which runs the model if it can; None: transformers runs it.
-    :raises InvalidArgument: transformers has to run the model, and ``adapters`` is given.
+    :raises InvalidArgument: transformers has to run the model, and cannot run ``adapters``.
     """
     # these import transformers, which packed folders do not need
     import expertrag_kernels
@@ -295,14 +304,16 @@ def _of_checkpoint(
             network = native_network(name, source, format, precision, target, room, adapters)
             if network is not None:
                 return network, source.tokenizer
-        if adapters:
+        if adapters is not None and not isinstance(adapters, LowRankAdapters):
             raise InvalidArgument(
                 f"reader: {name} does not run on our engine here, which a reader needs; use "
                 "--dtype int8, or --reader none"
             )
         model = source.whole(name, precision, target)
     limits = Limits.of(model, source.tokenizer)
-    return TransformersNetwork(_packed(model, name, rounded), limits), source.tokenizer
+    limits = adapters.limits(limits) if adapters else limits
+    run_by_torch = _packed(model, name, rounded)
+    return TransformersNetwork(run_by_torch, limits, adapters), source.tokenizer
 
 
 def _family(limits: Limits, *, trained: bool, chats: bool) -> prompts.Family:

@@ -11,7 +11,8 @@ import torch
 from transformers import DynamicCache
 
 from expertrag.api.errors import Overloaded
-from expertrag.llm.adapters.chosen_expert import ChosenExpert
+from expertrag.llm.adapters.chosen_expert import ChosenExpert, ChosenUpdates
+from expertrag.llm.adapters.low_rank import LowRankAdapters
 from expertrag.llm.network import Limits, Network, Step
 from expertrag.llm.scoring import ScoredText, read
 from expertrag.llm.watching import watch
@@ -27,14 +28,19 @@ class Cache(NamedTuple):
 class TransformersNetwork(Network):
     """A transformers model."""
 
-    def __init__(self, model: Any, limits: Limits) -> None:
+    def __init__(self, model: Any, limits: Limits, adapters: LowRankAdapters | None = None) -> None:
+        """Run a model, whose experts are those of its router, or of ``adapters``."""
         accepted = inspect.signature(model.forward).parameters
         self.model = model
         self.device = model.device
         self.limits = limits
         self.context_tokens = limits.context_tokens
         self.end_tokens = limits.end_tokens
-        self._experts = ChosenExpert(model) if limits.experts else None
+        self._experts: ChosenExpert | ChosenUpdates | None = None
+        if adapters:
+            self._experts = ChosenUpdates(model, adapters)
+        elif limits.experts:
+            self._experts = ChosenExpert(model)
         self._has_router = "output_router_logits" in accepted
         # Renamed during transformers 5; newer versions warn about the old name.
         self._cache_argument = "cache" if "cache" in accepted else "past_key_values"

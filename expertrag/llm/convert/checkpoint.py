@@ -149,7 +149,11 @@ def _publishable(folder: Path) -> None:
     """Make the files durable, with the permissions that the umask gives."""
     umask = os.umask(0)
     os.umask(umask)
-    for path in folder.iterdir():
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            path.chmod(0o777 & ~umask)
+            fsync_folder(path)
+            continue
         path.chmod(0o666 & ~umask)
         with path.open("rb") as file:
             os.fsync(file.fileno())

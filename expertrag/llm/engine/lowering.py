@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from expertrag.llm.adapters.parallel import ParallelAdapters
+from expertrag.llm.adapters.served import ServedAdapters
 from expertrag.llm.engine.planning import angles_of
 from expertrag_kernels import Format, Packed, PlainExperts
 from expertrag_kernels.cpu_experts import ISAS
@@ -77,7 +77,7 @@ def lower(
     filled: Filled = as_it_is,
     packed: Mapping[str, Packed] | None = None,
     make: MakeDecoder = Decoder,
-    adapters: ParallelAdapters | None = None,
+    adapters: ServedAdapters | None = None,
 ) -> Lowered:
     """Pack a model's weights, and plan its steps.
 
@@ -88,7 +88,7 @@ def lower(
     :param packed: weights that an earlier run packed (``Lowered.weights``), used instead of the
         model's.
     :param make: makes the decoder that runs the steps, from a cache shape and a number of pages.
-    :param adapters: parallel adapters of a dense model.
+    :param adapters: adapters of a dense model.
     :raises Unsupported: our steps cannot compute the model; nothing was filled.
     :raises ValueError: weights are not finite, or ``packed`` belongs to another model.
     """
@@ -151,7 +151,7 @@ class _Lowering:
     filled: Filled
     given: Mapping[str, Packed] | None
     make: MakeDecoder
-    adapters: ParallelAdapters | None
+    adapters: ServedAdapters | None
     weights: dict[str, Any] = field(init=False, default_factory=dict)
     at: str = field(init=False, default="")  # prefix of the names of a layer's weights
     decoder: Steps[Any, Any] = field(init=False)
@@ -227,16 +227,14 @@ class _Lowering:
         x: SlotView,
         y: SlotView,
         attend: Callable[[int, Any], None],
-        mix: Callable[[Any], None],
+        mix: Callable[[int, Any], None],
     ) -> None:
         self.at = f"layers.{number}."
         with self.filled(layer):
             self._norm("attention_norm", x, y, layer.input_layernorm)
             attend(number, layer.self_attn)
             self._norm("mixture_norm", x, y, layer.post_attention_layernorm)
-            mix(layer.mlp)
-            if self.adapters:
-                self.adapters.plan(self.decoder, number, y, x, self.format)
+            mix(number, layer.mlp)
 
     def _attention(
         self, x: SlotView, y: SlotView, cos: torch.Tensor, sin: torch.Tensor
@@ -310,7 +308,7 @@ class _Lowering:
 
         return attend
 
-    def _mixture(self, x: SlotView, y: SlotView) -> Callable[[Any], None]:
+    def _mixture(self, x: SlotView, y: SlotView) -> Callable[[int, Any], None]:
         """Experts, shared experts, or a dense layer, which is one expert for all tokens."""
         from expertrag_kernels.transformers import plain_experts
 
@@ -318,9 +316,13 @@ class _Lowering:
         experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", 0)
         logits = d.slot(max(experts or 0, 1))
 
-        def mix(module: Any) -> None:
+        def mix(number: int, module: Any) -> None:
             if not hasattr(module, "experts"):
-                d.mix(y, x, self._dense("dense", module))
+                dense = self._dense("dense", module)
+                if self.adapters:
+                    self.adapters.plan(d, number, y, x, dense, self.format)
+                else:
+                    d.mix(y, x, dense)
                 return
             gate = module.gate
             d.linear(y, logits, self._small("router", gate.weight))

@@ -35,7 +35,8 @@ class Plan:
     packed: Mapping[str, Packed]
     scaling: float
     longest: int
-    widths: list[int] = field(init=False, default_factory=list)
+    slots: list[int] = field(init=False, default_factory=list)  # the decoder's, of the file's
+    widths: dict[int, int] = field(init=False, default_factory=dict)  # by the decoder's slot
     routed: tuple[int, int] = field(init=False, default=(0, 0))  # experts, and experts per token
     turned: dict[bool, tuple[torch.Tensor, torch.Tensor]] = field(init=False, default_factory=dict)
 
@@ -44,27 +45,44 @@ class Plan:
 
         :raises ValueError: the step is unknown, or does not fit the steps before it.
         """
+        if name == "slot":
+            (width,) = arguments
+            slot = self.decoder.slot(width).slot
+            self.slots.append(slot)
+            self.widths[slot] = width
+            return
+        given, named = self.checked(name, arguments, options)
+        getattr(self.decoder, name)(*given, **named)
+
+    def checked(
+        self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Return the arguments and options of a step for the decoder; raises as ``add`` does."""
         if name not in STEPS:
             raise ValueError(f"unknown step {name!r}")
         given = [self._meant(value) for value in arguments]
         named = {key: self._meant(value) for key, value in options.items()}
         if name == "rope":
             given += self._angles(polar=named["interleaved"])
-        if name == "slot":
-            self.widths.append(*given)
-        else:
-            try:
-                touched = list(getattr(self, f"_{name}")(*given, **named))
-            except (TypeError, AttributeError) as error:
-                raise ValueError(f"step {name!r} has invalid arguments ({error})") from error
-            if not all(self._within(*some) for some in touched):
-                raise ValueError(f"step {name!r} exceeds its slots")
-        getattr(self.decoder, name)(*given, **named)
+        try:
+            touched = list(getattr(self, f"_{name}")(*given, **named))
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"step {name!r} has invalid arguments ({error})") from error
+        if not all(self._within(*some) for some in touched):
+            raise ValueError(f"step {name!r} exceeds its slots")
+        return given, named
 
     def _meant(self, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return SlotView(*value["view"]) if "view" in value else self.packed[value["weight"]]
+        if "view" not in value:
+            return self.packed[value["weight"]]
+        view = SlotView(*value["view"])
+        if view == OUTPUT:
+            return view
+        if not 0 <= view.slot < len(self.slots):
+            raise ValueError(f"there is no slot {view.slot}")
+        return view._replace(slot=self.slots[view.slot])
 
     def _angles(self, *, polar: bool) -> tuple[torch.Tensor, torch.Tensor]:
         if polar not in self.turned:
@@ -74,7 +92,7 @@ class Plan:
         return self.turned[polar]
 
     def _within(self, view: SlotView, heads: int, width: int) -> bool:
-        if not 0 <= view.slot < len(self.widths) or min(view.start, view.step, width, heads) < 0:
+        if view.slot not in self.widths or min(view.start, view.step, width, heads) < 0:
             return False
         last = view.start + max(heads - 1, 0) * view.step
         return last + width <= self.widths[view.slot]
@@ -155,7 +173,7 @@ class Plan:
         yield source, 1, width
 
     def _pick(self, source: SlotView, to: SlotView) -> Iterator[_Touched]:
-        width = self.widths[source.slot] if 0 <= source.slot < len(self.widths) else 0
+        width = self.widths.get(source.slot, 0)
         yield source, 1, width
         yield to, 1, width
 

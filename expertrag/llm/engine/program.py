@@ -14,7 +14,7 @@ import torch
 
 from expertrag.llm.engine.lowering import Lowered, Unsupported
 from expertrag.llm.engine.planning import STEPS, Plan
-from expertrag_kernels import Format, Packed, PackedMatrix
+from expertrag_kernels import Format, Packed, PackedExperts, PackedMatrix
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.steps import PAGE_TOKENS, CacheShape, SlotView, Steps
@@ -52,9 +52,9 @@ def recorded(shape: CacheShape, pages: int) -> Steps[Any, Any]:
     return cast("Steps[Any, Any]", Recorder(Decoder(shape, pages)))
 
 
-PlanAdapters = Callable[[Steps[Any, Any], int, SlotView, SlotView], None]
-"""Plans more steps after a layer's feed-forward network, given the layer's number, the view that it
-reads and the view that it adds to."""
+PlanAdapters = Callable[[Steps[Any, Any], int, SlotView, SlotView, PackedExperts], None]
+"""Plans a layer's feed-forward network with its adapters, given the layer's number, the view that
+it reads, the view that it adds to, and its weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Program:
     ) -> Lowered:
         """Plan the steps on a decoder of packed weights.
 
-        :param adapters: plans the parallel adapters of each layer.
+        :param adapters: plans the feed-forward networks with their adapters.
         :raises Unsupported: the cache is too small for a page.
         :raises ValueError: weights are missing or differ, or the steps do not fit together.
         """
@@ -144,11 +144,12 @@ class Program:
         longest = min(context_tokens, pages * PAGE_TOKENS)
         plan = Plan(decoder, packed, self.scaling, longest)
         for name, arguments, options in self.steps:
-            plan.add(name, arguments, options)
             if adapters and name == "mix":
-                source, to, weight = arguments[:3]
-                layer = int(weight["weight"].split(".")[1])  # layers.N.dense
-                adapters(decoder, layer, SlotView(*source["view"]), SlotView(*to["view"]))
+                layer = int(arguments[2]["weight"].split(".")[1])  # layers.N.dense
+                source, to, dense = plan.checked(name, arguments, options)[0]
+                adapters(decoder, layer, source, to, dense)
+            else:
+                plan.add(name, arguments, options)
         return Lowered(decoder, packed, self.routers, self.middle, self.upper)
 
 

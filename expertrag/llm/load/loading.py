@@ -13,6 +13,8 @@ from expertrag_retriever.quiet import quiet as quiet
 
 PACKED_FILE = "packed.safetensors"
 """The weights of a folder that ``expertrag llm pack`` wrote."""
+READER_FOLDER = "reader"
+"""In a model's folder, the bundle of the reader that is attached to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,12 @@ class ModelFiles:
         """The file of packed weights; None if there is none."""
         path = self.folder / PACKED_FILE
         return path if self.gguf is None and path.is_file() else None
+
+    @property
+    def reader(self) -> Path | None:
+        """The bundle of an attached reader; None if there is none."""
+        path = self.folder / READER_FOLDER
+        return path if self.gguf is None and path.is_dir() else None
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from expertrag.llm.adapters.parallel import ParallelAdapters
+from expertrag.llm.adapters.served import ServedAdapters
 from expertrag.llm.engine.lowering import (
     Filled,
     Lowered,
@@ -37,12 +37,12 @@ def native_network(
     precision: torch.dtype,
     device: torch.device,
     room: CacheRoom,
-    adapters: ParallelAdapters | None = None,
+    adapters: ServedAdapters | None = None,
 ) -> NativeNetwork | None:
     """Load a model onto our engine; None, with the reason logged, if transformers has to run it.
 
     :param precision: of everything that ``format`` does not quantise; on a GPU, of everything.
-    :param adapters: parallel adapters of the model.
+    :param adapters: adapters of the model.
     """
     make = _decoder_of(device, precision)
     try:

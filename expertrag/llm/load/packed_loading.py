@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument, ServerError
-from expertrag.llm.adapters.parallel import ParallelAdapters
+from expertrag.llm.adapters.served import ServedAdapters
 from expertrag.llm.engine.lowering import Lowered, Unsupported, lower
 from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
 from expertrag.llm.load.description import Description
@@ -31,11 +31,11 @@ def packed_network(
     files: ModelFiles,
     dtype: str,
     room: CacheRoom,
-    adapters: ParallelAdapters | None = None,
+    adapters: ServedAdapters | None = None,
 ) -> tuple[NativeNetwork, Any]:
     """Load a packed folder; its weights stay in the file. Returns the network and its tokenizer.
 
-    :param adapters: parallel adapters of the model.
+    :param adapters: adapters of the model.
     :raises InvalidArgument: ``dtype`` is not that of the folder, or there are no compiled kernels.
     :raises ServerError: the file is damaged, or was packed by another version.
     """
@@ -67,7 +67,7 @@ def _planned(
     packed: Mapping[str, Packed],
     format: Format,
     cache_bytes: int,
-    adapters: ParallelAdapters | None,
+    adapters: ServedAdapters | None,
 ) -> tuple[Lowered, Limits, Any]:
     """Plan the steps from the folder's description, or from transformers' modules."""
     described = Description.read(files.folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,7 @@ from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.description import describe
 from expertrag.llm.load.loading import (
     PACKED_FILE,
+    READER_FOLDER,
     first_line,
     model_errors,
     model_files,
@@ -62,6 +64,8 @@ def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
         source.tokenizer.save_pretrained(scratch)
         describe(scratch, lowered, model, source.tokenizer)
         (scratch / "README.md").write_text(_card(source, dtype), encoding="utf-8")
+        if files.reader is not None:
+            shutil.copytree(files.reader, scratch / READER_FOLDER)
         # last: without weights, what a killed command leaves behind does not load
         save_packed(lowered.weights, scratch / PACKED_FILE)
     progress(f"write {out}", 1, 1)

@@ -147,46 +147,51 @@ class Decoder {
   }
 
   void plan(const Linear& s) {
-    switch (s.matrix.format) {
-      case Format::f32: return plan_linear<Format::f32>(s);
-      case Format::bf16: return plan_linear<Format::bf16>(s);
-      case Format::int8: return plan_linear<Format::int8>(s);
-      case Format::int4: return plan_linear<Format::int4>(s);
+    if (s.to.slot == kOutput) output_width_ = s.matrix.outputs;
+    multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
+      const int64_t n = std::min(kColumns, s.matrix.outputs - column);
+      float* to = at(s.to, row) + column;
+      const float* bias = s.bias ? s.bias + column : nullptr;
+      for (int64_t j = 0; j < n; ++j) {
+        const float value = bias ? results[j] + bias[j] : results[j];
+        to[j] = s.add ? to[j] + value : value;
+      }
+    });
+  }
+
+  // Multiply rows by a matrix: use(row, first column, 64 results).
+  template <class Use>
+  void multiply(const View& from, const Matrix& matrix, const Use& use) {
+    switch (matrix.format) {
+      case Format::f32: return multiply<Format::f32>(from, matrix, use);
+      case Format::bf16: return multiply<Format::bf16>(from, matrix, use);
+      case Format::int8: return multiply<Format::int8>(from, matrix, use);
+      case Format::int4: return multiply<Format::int4>(from, matrix, use);
     }
   }
 
-  template <Format F>
-  void plan_linear(const Linear& s) {
-    if (s.to.slot == kOutput) output_width_ = s.matrix.outputs;
+  template <Format F, class Use>
+  void multiply(const View& source, const Matrix& matrix, const Use& use) {
     const Scratch::Mark mark = shop_.scratch.mark();
     Rows<F> x;
-    x.width = padded(s.matrix.inputs, kPad);
+    x.width = padded(matrix.inputs, kPad);
     x.take(shop_.scratch, rows_);
-    const bool padding = x.width != s.matrix.inputs;
+    const bool padding = x.width != matrix.inputs;
     float* lines = padding ? shop_.scratch.take<float>(rows_ * x.width) : nullptr;
     by_row([=](int64_t row) {
-      const float* from = at(s.from, row);
+      const float* from = at(source, row);
       if (padding) {
         float* line = lines + row * x.width;
-        std::memcpy(line, from, size_t(s.matrix.inputs) * 4);
-        std::fill(line + s.matrix.inputs, line + x.width, 0.0f);
+        std::memcpy(line, from, size_t(matrix.inputs) * 4);
+        std::fill(line + matrix.inputs, line + x.width, 0.0f);
         from = line;
       }
       x.put(row, 0, x.width, from);
     });
     flush();
     const int64_t rows = rows_;
-    shop_.plan.emplace_back(s.matrix.blocks(), 8, [=](int64_t first, int64_t last, int) {
-      multiply_blocks<F>(
-          s.matrix, x, rows, first, last, [&](int64_t row, int64_t column, const float* results) {
-            const int64_t n = std::min(kColumns, s.matrix.outputs - column);
-            float* to = at(s.to, row) + column;
-            const float* bias = s.bias ? s.bias + column : nullptr;
-            for (int64_t j = 0; j < n; ++j) {
-              const float value = bias ? results[j] + bias[j] : results[j];
-              to[j] = s.add ? to[j] + value : value;
-            }
-          });
+    shop_.plan.emplace_back(matrix.blocks(), 8, [=](int64_t first, int64_t last, int) {
+      multiply_blocks<F>(matrix, x, rows, first, last, use);
     });
     shop_.scratch.release(mark);
   }
@@ -298,12 +303,17 @@ class Decoder {
     shop_.scratch.release(mark);
   }
 
+  // The expert of a row's sequence, negative for none. Once the rows are narrowed, a row has another
+  // place in the batch.
+  int64_t expert_of(int64_t row, bool narrowed) const {
+    return batch_.experts ? batch_.experts[narrowed ? needed_[size_t(row)] : row] : -1;
+  }
+
   void plan(const Route& s) {
     by_row([=, narrowed = narrows_](int64_t row) {
-      const int64_t first = narrowed ? needed_[size_t(row)] : row;  // in the batch
       int64_t* index = index_ + row * s.top_k;
       float* weights = weights_ + row * s.top_k;
-      const int64_t own = batch_.experts ? batch_.experts[first] : -1;
+      const int64_t own = expert_of(row, narrowed);
       if (own < 0 || s.sigmoid) return route(s, at(s.logits, row), index, weights);
       std::fill(index, index + s.top_k, s.experts);  // none
       std::fill(weights, weights + s.top_k, 0.0f);
@@ -365,6 +375,93 @@ class Decoder {
                         rows_,         std::max<int64_t>(1, s.top_k), index_, weights_};
     plan_experts(s.experts, routed, batch_.threads, shop_);
     shop_.scratch.release(mark);
+  }
+
+  // Low-rank updates: rows are projected one by one, beside what is done to them anyhow, and what
+  // they gain is added to the results of a block before these are stored. As matrices, whose outputs
+  // are padded to 64, the updates would take several times their weights and more stages. They are
+  // floats, because to widen a smaller type would take as long as to multiply it.
+  void plan(const Project& s) {
+    by_row([=, narrowed = narrows_](int64_t row) {
+      const int64_t own = expert_of(row, narrowed);
+      float* to = at(s.to, row);
+      to[0] = 0.0f;
+      if (own < 0 || own >= s.experts) return;
+      const float *used = s.used + own * s.rank, *from = at(s.from, row);
+      int64_t count = 0;
+      for (int64_t r = 0; r < s.rank; ++r) {
+        if (used[r] == 0.0f) continue;
+        to[1 + 2 * count] = float(r);
+        to[2 + 2 * count++] = used[r] * dot(from, s.down + r * s.inputs, s.inputs);
+      }
+      to[0] = float(count);
+    });
+  }
+
+  // 16 floats as a value, which compilers keep in registers; as an array, they do not always.
+  using Lanes = float __attribute__((vector_size(64)));
+  static constexpr int64_t kLanes = 16;
+
+  static Lanes lanes(const float* from) {
+    Lanes values;
+    std::memcpy(&values, from, sizeof(values));
+    return values;
+  }
+
+  static float dot(const float* x, const float* weights, int64_t n) {
+    Lanes sums[4] = {};
+    int64_t j = 0;
+    for (; j + 4 * kLanes <= n; j += 4 * kLanes)
+      for (int64_t i = 0; i < 4; ++i)
+        sums[i] += lanes(x + j + i * kLanes) * lanes(weights + j + i * kLanes);
+    const Lanes all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    float sum = 0.0f;
+    for (int64_t i = 0; i < kLanes; ++i) sum += all[i];
+    for (; j < n; ++j) sum += x[j] * weights[j];
+    return sum;
+  }
+
+  // Add what a row gains to N of its outputs, from `first` on.
+  template <int64_t N>
+  void gain(const Update& s, int64_t row, int64_t first, float* to) const {
+    const float* tail = at(s.tail, row);
+    const int64_t count = int64_t(tail[0]);
+    const auto weights = [&](int64_t i) {
+      return s.up + int64_t(tail[1 + 2 * i]) * s.outputs + first;
+    };
+    if (first + N > s.outputs) {
+      for (int64_t i = 0; i < count; ++i)
+        for (int64_t j = 0; j < s.outputs - first; ++j) to[j] += tail[2 + 2 * i] * weights(i)[j];
+      return;
+    }
+    Lanes sums[N / kLanes];
+    std::memcpy(sums, to, sizeof(sums));
+    for (int64_t i = 0; i < count; ++i) {
+      const float* own = weights(i);
+      for (int64_t j = 0; j < N / kLanes; ++j) sums[j] += tail[2 + 2 * i] * lanes(own + j * kLanes);
+    }
+    std::memcpy(to, sums, sizeof(sums));
+  }
+
+  void plan(const LinearUpdated& s) {
+    multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
+      float sums[kColumns];
+      std::memcpy(sums, results, sizeof(sums));
+      gain<kColumns>(s.update, row, column, sums);
+      const int64_t n = std::min(kColumns, s.matrix.outputs - column);
+      float* to = at(s.to, row) + column;
+      for (int64_t j = 0; j < n; ++j) to[j] += sums[j];
+    });
+  }
+
+  void plan(const GateUp& s) {
+    multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
+      float both[kColumns];
+      std::memcpy(both, results, sizeof(both));
+      gain<32>(s.gate, row, column / 2, both);
+      gain<32>(s.up, row, column / 2, both + 32);
+      activate(s.activation, both, at(s.to, row) + column / 2);
+    });
   }
 
   void plan(const Keep& s) {

@@ -117,6 +117,12 @@ Matrix matrix(const Weighted& m) {
 
 const float* floats(uintptr_t address) { return reinterpret_cast<const float*>(address); }
 
+using Updated = std::tuple<Places, int64_t, uintptr_t>;  // tail, O, address
+
+Update update(const Updated& u) {
+  return {view(std::get<0>(u)), std::get<1>(u), floats(std::get<2>(u))};
+}
+
 // The interface with which decoder.py builds a program.
 void bind_program(nb::module_& m) {
   nb::class_<Program>(m, "Program")
@@ -169,6 +175,23 @@ void bind_program(nb::module_& m) {
              const Experts experts{Format(format), Activation(activation), count, hidden, inner,
                                    reinterpret_cast<const uint8_t*>(data)};
              p.steps.push_back(Mix{from, to, top_k, experts});
+           })
+      .def("project",
+           [](Program& p, const Places& from, const Places& to, int64_t inputs, int64_t rank,
+              int64_t experts, uintptr_t down, uintptr_t used) {
+             p.steps.push_back(Project{view(from), view(to), inputs, rank, experts, floats(down),
+                                       floats(used)});
+           })
+      .def("linear_updated",
+           [](Program& p, const Places& from, const Places& to, const Weighted& weights,
+              const Updated& own) {
+             p.steps.push_back(LinearUpdated{view(from), view(to), matrix(weights), update(own)});
+           })
+      .def("gate_up",
+           [](Program& p, const Places& from, const Places& to, const Weighted& weights,
+              int activation, const Updated& gate, const Updated& up) {
+             p.steps.push_back(GateUp{view(from), view(to), matrix(weights),
+                                      Activation(activation), update(gate), update(up)});
            })
       .def("keep", [](Program& p, const Places& from,
                       int64_t width) { p.steps.push_back(Keep{view(from), width}); })

@@ -75,6 +75,32 @@ struct Mix {  // to += what the experts that were routed to make of from; top_k 
   Experts experts;
 };
 
+// to = used of the row's expert * (down from): how many are used, and for each its number and value
+struct Project {
+  View from, to;
+  int64_t inputs, rank, experts;
+  const float *down, *used;  // (rank, inputs); (experts, rank), 0 for what an expert does not use
+};
+
+struct Update {  // adds up * tail to outputs, with what Project has left in `tail`
+  View tail;
+  int64_t outputs;
+  const float* up;  // (rank, outputs)
+};
+
+struct LinearUpdated {  // to += matrix from + update
+  View from, to;
+  Matrix matrix;
+  Update update;
+};
+
+struct GateUp {  // to = act(gate) * up; the matrix has 32 outputs of gate, 32 of up, and so on
+  View from, to;
+  Matrix matrix;
+  Activation activation;
+  Update gate, up;
+};
+
 struct Keep {  // returns values of the watched rows to the caller
   View from;
   int64_t width;
@@ -84,7 +110,8 @@ struct Pick {  // from here on, only the rows that the batch has picked
   int64_t from, to;
 };
 
-using Step = std::variant<Embed, Norm, Linear, Rope, Attend, Route, Mix, Keep, Pick>;
+using Step = std::variant<Embed, Norm, Linear, Rope, Attend, Route, Mix, Project,
+                          LinearUpdated, GateUp, Keep, Pick>;
 
 // Keys and values of all layers, in pages of 64 tokens. A page of a head is a block of 64 outputs,
 // the tokens, over the key's width, and then blocks of 64 value columns over the 64 tokens: what

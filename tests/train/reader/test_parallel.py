@@ -21,7 +21,7 @@ from expertrag.api.types import Passage, Sampling
 from expertrag.config import ModelConfig
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.adapters.bundle import load_bundle, scale_bundle
-from expertrag.llm.adapters.serving import load_parallel, parallel_of
+from expertrag.llm.adapters.serving import load_adapters, parallel_of
 from expertrag.llm.adapters.trainable import adapt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.convert.dense import load_dense
@@ -115,7 +115,7 @@ def test_the_engine_matches_the_trained_model(
 
 def test_the_gpu_decoder_matches(base: Path, bundle: Path) -> None:
     """Runs on the CPU, in torch."""
-    experts = load_parallel(bundle)
+    experts = load_adapters(bundle)
     generator = load_generator(str(base), dtype="float32", adapters=experts)
     assert isinstance(generator, TransformersGenerator)
     make = partial(TorchDecoder, device=torch.device("cpu"), dtype=torch.float32)
@@ -134,7 +134,7 @@ def test_the_gpu_decoder_matches(base: Path, bundle: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8", "int4"])
 def test_without_passages_it_is_the_base_bit_for_bit(dtype: str, base: Path, bundle: Path) -> None:
-    reader = load_generator(str(base), dtype=dtype, adapters=load_parallel(bundle))
+    reader = load_generator(str(base), dtype=dtype, adapters=load_adapters(bundle))
     alone = load_generator(str(base), dtype=dtype)
     assert reader.reader and not alone.reader
     assert said(reader, CLOSED, "legal") == said(alone, CLOSED, None)
@@ -153,7 +153,7 @@ def test_one_expert_is_merged_into_a_dense_model(
     plain = kind.from_pretrained(tmp_path / "plain", dtype=torch.float32)
     assert plain.config.intermediate_size == 48 + 64
     ids = list(range(20, 60))
-    experts = load_parallel(bundle)
+    experts = load_adapters(bundle)
     generator = load_generator(str(base), dtype="float32", adapters=experts)
     assert isinstance(generator, TransformersGenerator)
     with torch.inference_mode():
@@ -188,7 +188,7 @@ def test_a_bundle_contains_the_scaling_of_its_doubt(
     scale_bundle(scaled, prompt.Doubt(0.5, 1.0, strict_from=0.25))
     doubts, fingerprints = [], set()
     for folder in (bundle, scaled):
-        reader = load_generator(str(base), dtype="float32", adapters=load_parallel(folder))
+        reader = load_generator(str(base), dtype="float32", adapters=load_adapters(folder))
         with closing(reader.begin(READ, Sampling(max_tokens=1), from_passages=True)) as session:
             list(session.deltas())
             doubts.append(session.doubt)
@@ -202,7 +202,7 @@ def test_a_bundle_contains_the_scaling_of_its_doubt(
 def test_models_without_support_are_rejected(
     base: Path, bundle: Path, smollm_path: Path, tmp_path: Path
 ) -> None:
-    experts = load_parallel(bundle)
+    experts = load_adapters(bundle)
     other = write_llama(tmp_path / "other", smollm_path)
     with pytest.raises(Conflict, match="trained on base, but other is another model"):
         load_generator(str(other), adapters=experts)

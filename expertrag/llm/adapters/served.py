@@ -1,0 +1,80 @@
+"""Adapters that are served next to the weights of a base model, one expert per sequence.
+
+The base model's weights do not change, whatever their format. Sequences of ``BASE`` have no
+adapter, and get what the base model gives, bit for bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any
+
+from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.llm.network import Limits
+from expertrag.llm.prompt import UNSCALED, Doubt
+from expertrag_kernels import Format
+from expertrag_kernels.steps import SlotView, Steps
+
+
+@dataclass(frozen=True, slots=True)
+class ServedAdapters(ABC):
+    """A reader's adapters, and what they were trained on.
+
+    ``names``: of the experts, then ``BASE``, which has none. ``base``: fingerprint of the base
+    model's files. ``prompts``: fingerprint of the training prompts. ``digest``: hash of the
+    weights. ``doubt``: scaling of the probability of an abstention.
+    """
+
+    names: tuple[str, ...]
+    base: str
+    base_name: str
+    prompts: str
+    digest: str
+    doubt: Doubt = UNSCALED
+
+    @abstractmethod
+    def plan(
+        self,
+        decoder: Steps[Any, Any],
+        layer: int,
+        source: SlotView,
+        to: SlotView,
+        dense: Any,
+        format: Format,
+    ) -> None:
+        """Plan the feed-forward network of a layer with its adapters.
+
+        :param source: the input of the network.
+        :param to: the view that the output is added to.
+        :param dense: the base model's network, as the decoder's only expert.
+        :param format: of the base model.
+        """
+        ...
+
+    def check_base(self, name: str, fingerprint: str) -> None:
+        """Check that a model is the one that the adapters were trained on.
+
+        :param fingerprint: of the files that the model was packed from, or of its own files.
+        :raises Conflict: it is another model.
+        """
+        if fingerprint != self.base:
+            raise Conflict(
+                f"the reader was trained on {self.base_name}, but {name} is another model: use "
+                f"{self.base_name} as the generator, or set the reader to none",
+                reason="READER_OF_ANOTHER_MODEL",
+            )
+
+    def limits(self, limits: Limits) -> Limits:
+        """Add the experts to the limits of the base model.
+
+        :raises InvalidArgument: the base model has named experts of its own.
+        """
+        if limits.experts:
+            raise InvalidArgument("reader: it cannot be added to a model with named experts")
+        return replace(limits, experts=self.names, reader_prompts=self.prompts)
+
+    def fingerprint(self, base: str) -> str:
+        """Hash of the base model with these experts."""
+        return hashlib.sha256(f"{base} with {self.digest} {self.doubt}".encode()).hexdigest()[:16]
