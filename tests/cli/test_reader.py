@@ -68,6 +68,9 @@ def test_a_reader_of_an_upcycled_mixture_is_merged(
     assert "dev loss" in trained.err and "dev exact" in trained.err
     done = run("llm", "merge", moe, bundle, "--out", merged, "--json").ok()
     assert done.json()["experts"] == ["shared", "encyclopedia", "base"]
+    attach = ("llm", "attach", moe, bundle, "--out", tmp_path / "attached", "--json")
+    assert run(*attach).ok().json()["experts"] == done.json()["experts"]
+    run(*attach).fails(6, "exists; delete it")
     run("train", "reader", "--data", births, "--out", bundle).fails(6, "delete it")
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from expertrag.llm.adapters.low_rank import LowRankAdapters
+from expertrag.llm.adapters.served import of_a_mixture
 from expertrag_kernels import LowRankUpdates
 
 
@@ -62,6 +63,8 @@ class ChosenUpdates(_Chosen):
         super().__init__()
         for number, updates in adapters.layers.items():
             module = model.model.layers[number].mlp
+            if hasattr(module, "experts"):
+                raise of_a_mixture()
             for part, update in updates._asdict().items():
                 own = LowRankUpdates(
                     *(

@@ -18,6 +18,14 @@ from expertrag_kernels import Format
 from expertrag_kernels.steps import SlotView, Steps
 
 
+def of_a_mixture() -> InvalidArgument:
+    """Return the error for adapters of a base whose feed-forward layers are mixtures."""
+    return InvalidArgument(
+        "reader: it cannot be added to a mixture of experts; run `expertrag llm attach` with this "
+        "base and this reader, and use the folder that it writes as the generator"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ServedAdapters(ABC):
     """A reader's adapters, and what they were trained on.

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from expertrag.llm.adapters.served import ServedAdapters
+from expertrag.llm.adapters.served import ServedAdapters, of_a_mixture
 from expertrag.llm.engine.planning import angles_of
 from expertrag_kernels import Format, Packed, PlainExperts
 from expertrag_kernels.cpu_experts import ISAS
@@ -89,10 +89,13 @@ def lower(
         model's.
     :param make: makes the decoder that runs the steps, from a cache shape and a number of pages.
     :param adapters: adapters of a dense model.
+    :raises InvalidArgument: ``adapters`` are given for a mixture.
     :raises Unsupported: our steps cannot compute the model; nothing was filled.
     :raises ValueError: weights are not finite, or ``packed`` belongs to another model.
     """
     check(model, context_tokens)
+    if adapters and any(hasattr(layer.mlp, "experts") for layer in model.model.layers):
+        raise of_a_mixture()
     if make is Decoder and not ISAS:
         raise Unsupported("there are no compiled kernels")
     config = model.config.get_text_config()

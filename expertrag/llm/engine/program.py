@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import torch
 
+from expertrag.llm.adapters.served import of_a_mixture
 from expertrag.llm.engine.lowering import Lowered, Unsupported
 from expertrag.llm.engine.planning import STEPS, Plan
 from expertrag_kernels import Format, Packed, PackedExperts, PackedMatrix
@@ -127,9 +128,12 @@ class Program:
         """Plan the steps on a decoder of packed weights.
 
         :param adapters: plans the feed-forward networks with their adapters.
+        :raises InvalidArgument: ``adapters`` are given for a mixture.
         :raises Unsupported: the cache is too small for a page.
         :raises ValueError: weights are missing or differ, or the steps do not fit together.
         """
+        if adapters and any(name.endswith(".experts") for name in self.weights):
+            raise of_a_mixture()
         for name, about in self.weights.items():
             if name not in packed:
                 raise ValueError(f"{name} is missing")

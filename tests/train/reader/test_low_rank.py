@@ -21,6 +21,7 @@ from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.convert.attach import attach
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.convert.merge import merge
+from expertrag.llm.convert.upcycle import upcycle
 from expertrag.llm.engine.lowering import lower
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.load.packing import pack_folder
@@ -180,3 +181,19 @@ def test_a_model_has_one_reader(
     with pytest.raises(Conflict, match="other files of base"):
         attach(str(other), bundle, tmp_path / "another")
     assert not (tmp_path / "another").exists()
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_mixture_is_told_how_to_get_its_reader(native: bool, base: Path, tmp_path: Path) -> None:
+    """A reader may be trained on the mixture that was made from a dense model."""
+    upcycle(str(base), tmp_path / "moe", num_experts=2, experts_per_token=1)
+    adapters = load_adapters(write_reader(tmp_path / "reader", tmp_path / "moe"))
+    with pytest.raises(InvalidArgument, match="run `expertrag llm attach`"):
+        TransformersGenerator.load(
+            str(tmp_path / "moe"), dtype="float32", native=native, adapters=adapters
+        )
+    pack_folder(str(tmp_path / "moe"), "float32", tmp_path / "packed", lambda *_: None)
+    with pytest.raises(InvalidArgument, match="run `expertrag llm attach`"):
+        load_generator(str(tmp_path / "packed"), adapters=adapters)
+    attach(str(tmp_path / "moe"), tmp_path / "reader", tmp_path / "model")
+    assert load_generator(str(tmp_path / "model")).experts == ("shared", "legal", "base")
