@@ -109,7 +109,7 @@ def test_a_damaged_program_is_one_typed_line(tiny_folder: TinyFolder, tmp_path: 
     for text, why in (
         ("{", f"{DESCRIPTION_FILE} is damaged"),
         (json.dumps({**whole, "program": {}}), f"{DESCRIPTION_FILE} is damaged"),
-        (changed("keep", [view, 10**6]), "there is no slot 99"),
+        (changed("keep", [view, 10**6]), "step 'keep' exceeds its slots"),
         (changed("keep", [{"view": [99, 0, 0]}, 1]), "there is no slot 99"),
         (changed("linear", [view]), "step 'linear' has invalid arguments"),
         (
