@@ -37,6 +37,7 @@ const Isa kIsas[] = {
 
 constexpr int64_t kHidden = 45, kHeads = 4, kGroups = 2, kOwn = 11, kShared = 6, kValue = 70;
 constexpr int64_t kExperts = 6, kTopK = 2, kInner = 39, kWords = 77, kPages = 7, kPositions = 300;
+constexpr int64_t kRank = 3, kUpdated = 3;
 
 class Memory {
  public:
@@ -70,6 +71,31 @@ Matrix matrix(const Isa& isa, Memory& memory, Format format, int64_t outputs, in
   return made;
 }
 
+// A dense layer with low-rank updates; the text that has an expert uses two of three.
+void add_updated_layer(const Isa& isa, Memory& memory, Format format, Program& made) {
+  float* used = memory.floats(kUpdated * kRank, 1);
+  used[(kUpdated - 1) * kRank] = 0.0f;
+  const int64_t inner = padded(kInner, 32), h = int64_t(made.slots.size());
+  for (const int64_t width : {inner, 1 + 2 * kRank, 1 + 2 * kRank, 1 + 2 * kRank})
+    made.slots.push_back(width);
+  const auto project = [&](int64_t from, int64_t to, int64_t inputs) {
+    const float* down = memory.floats(kRank * inputs, 0.15f);
+    made.steps.push_back(Project{{from, 0, 0}, {to, 0, 0}, inputs, kRank, kUpdated, down, used});
+  };
+  const auto update = [&](int64_t tail, int64_t outputs) {
+    return Update{{tail, 0, 0}, outputs, memory.floats(kRank * outputs, 0.15f)};
+  };
+  project(0, h + 1, kHidden);
+  project(0, h + 2, kHidden);
+  made.steps.push_back(GateUp{{0, 0, 0}, {h, 0, 0},
+                              matrix(isa, memory, format, 2 * inner, kHidden), Activation::silu,
+                              update(h + 1, kInner), update(h + 2, kInner)});
+  project(h, h + 3, kInner);
+  made.steps.push_back(LinearUpdated{{h, 0, 0}, {0, 0, 0},
+                                     matrix(isa, memory, format, kHidden, kInner),
+                                     update(h + 3, kHidden)});
+}
+
 Program program(const Isa& isa, Memory& memory, Format format) {
   const Format exact = format == Format::f32 ? Format::f32 : Format::bf16;
   Program made{{}, {}, {exact, kPages, kGroups, kOwn, kShared, kValue, nullptr}};
@@ -99,6 +125,7 @@ Program program(const Isa& isa, Memory& memory, Format format) {
   isa.pack(experts, {gate_up, memory.floats(kExperts * kHidden * kInner, 0.15f), false, 2}, data);
   experts.data = data;
   made.steps.push_back(Mix{0, 0, kTopK, experts});
+  add_updated_layer(isa, memory, format, made);
   made.steps.push_back(Route{{4, 0, 0}, 1, 1, true, false, 1, 1, 1.0f});
   made.steps.push_back(Pick{0, 5});
   made.steps.push_back(Linear{{5, 0, 0}, {kOutput, 0, 0}, table, nullptr, false});
