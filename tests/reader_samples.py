@@ -19,8 +19,10 @@ from expertrag.api.types import Sampling
 from expertrag.llm import prompt
 from expertrag.llm.adapters.bundle import Bundle, save_bundle
 from expertrag.llm.adapters.trainable import AdapterSettings, adapt
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.base import Generator, Message
 from expertrag.llm.convert.dense import load_dense
+from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.fingerprint import fingerprint
 from expertrag.train.reader.material import material
 from expertrag.train.reader.recipe import FULL, ReaderRecipe
@@ -97,6 +99,18 @@ def write_reader(
     folder.mkdir(parents=True)
     save_bundle(settings, weights, asdict(report), "# A reader\n", folder)
     return folder
+
+
+def next_logits(generator: Generator, ids: list[int], domain: str) -> torch.Tensor:
+    """Return the logits after a prompt, of a model on our engine."""
+    assert isinstance(generator, TransformersGenerator)
+    network = generator._network
+    assert isinstance(network, NativeNetwork)
+    text = network.new_cache(domain)
+    try:
+        return network.forward(ids, text).logits
+    finally:
+        network.free(text)
 
 
 def write_birth_store(

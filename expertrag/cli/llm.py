@@ -16,7 +16,7 @@ flag = flags_of("LLM")
 
 @click.group()
 def llm() -> None:
-    """Convert language models: upcycle, merge, pack."""
+    """Convert language models: upcycle, merge, attach, pack."""
 
 
 @llm.command()

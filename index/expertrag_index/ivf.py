@@ -49,19 +49,18 @@ def write_ivf(
 ) -> None:
     """Write the FAISS index of 4√n lists, trained on a sample.
 
-    :param threads: of FAISS; None for those of any search.
+    :param threads: number of FAISS threads; None for the number that searches use.
     :param part: vectors whose lists are in memory together.
     """
-    with _threads(threads):
-        _write(path, rows, dimension, part)
-
-
-def _write(path: Path, rows: VectorRows, dimension: int, part: int) -> None:
     count = len(rows.keys)
-    index = _trained(rows, dimension, path.parent)
-    ivf = ivf_of(index)
     part = max(part, count >> 6)
-    with tempfile.TemporaryFile(dir=path.parent) as lists, path.open("wb") as file:
+    with (
+        _threads(threads),
+        tempfile.TemporaryFile(dir=path.parent) as lists,
+        path.open("wb") as file,
+    ):
+        index = _trained(rows, dimension, path.parent)
+        ivf = ivf_of(index)
         parts = []
         for start in range(0, count, part):
             for keys, vectors in iter_vectors(rows, rows.keys[start : start + part]):
@@ -93,10 +92,10 @@ def _trained(rows: VectorRows, dimension: int, folder: Path) -> Any:
     """Return an index without vectors."""
     count = len(rows.keys)
     nlist = min(count, round(4 * math.sqrt(count)))
-    kind = f"RR{dimension},IVF{nlist},RaBitQ" if has_bits(dimension) else f"IVF{nlist},SQ8"
+    kind = f"RR{dimension},IVF{nlist},RaBitQ" if _has_bits(dimension) else f"IVF{nlist},SQ8"
     index: Any = faiss.index_factory(dimension, kind, faiss.METRIC_INNER_PRODUCT)
     centroids = _centroids(rows, dimension, nlist, folder)
-    if has_bits(dimension):
+    if _has_bits(dimension):
         rotation: Any = faiss.downcast_VectorTransform(index.chain.at(0))
         rotation.init(_SEED)
         centroids = rotation.apply(centroids)
@@ -105,7 +104,7 @@ def _trained(rows: VectorRows, dimension: int, folder: Path) -> Any:
     return index
 
 
-def has_bits(dimension: int) -> bool:
+def _has_bits(dimension: int) -> bool:
     """Whether vectors of so many dimensions are coded by RaBitQ."""
     return dimension >= _FEWEST_BITS
 

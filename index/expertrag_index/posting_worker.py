@@ -35,6 +35,7 @@ def main(descriptor: int) -> None:
         # no transaction spans two queries, so that SQLite can restart its log in between
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             batches = _batches(parent, connection)
+            # smaller runs than of a build in one process: its memory adds to the writer's
             entry = build_postings(batches, Path(folder), run_terms=RUN_TERMS // 4)
         parent.send_bytes(json.dumps(asdict(entry)).encode())
     except (EOFError, OSError, sqlite3.Error, StoreCorruptError):

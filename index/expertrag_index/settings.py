@@ -21,7 +21,7 @@ class WriterSettings:
     larger budget, dense search covers only the beginning of a long chunk, and BM25 all of it.
     ``vectors``: where they are to be searched: "faiss", for segments in the folder, or the address
     of an engine (see ``engines.address``); None for where they are, in a new store "faiss".
-    ``threads``: of FAISS while it builds a large segment; None for those of any search.
+    ``threads``: FAISS threads for building a large segment; None for the number that searches use.
     ``lock_wait_s``: seconds to wait for another writer of the store.
     ``calibrated``: whether a calibration has all that the writer measures; where it has not, a new
     generation is published even if no document has changed.

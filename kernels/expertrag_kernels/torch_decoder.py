@@ -253,33 +253,24 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         for update in (gate, up):
             update.check(inner, hidden)
         down.check(hidden, inner)
-        of_gate, of_up = (
-            self._updated(half, update)
-            for half, update in zip(experts.gate_up[0].chunk(2), (gate, up), strict=True)
-        )
-        of_down = self._updated(experts.down[0], down)
+        of_gate, of_up, of_down = map(self._gain, (gate, up, down))
 
         def step(rows: TokenRows) -> None:
-            x = rows.columns(source, hidden)
-            h = activate(of_gate(x, rows.experts), experts.activation) * of_up(x, rows.experts)
-            rows.write(to, of_down(h, rows.experts), add=True)
+            x, own = rows.columns(source, hidden), rows.experts
+            gates, ups = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
+            h = activate(gates + of_gate(x, own), experts.activation) * (ups + of_up(x, own))
+            rows.write(to, F.linear(h, experts.down[0]) + of_down(h, own), add=True)
 
         count = down.used.shape[0]
         self._experts = min(self._experts or count, count)
         self._steps.append(step)
 
-    def _updated(
-        self, weight: torch.Tensor, update: LowRankUpdates
-    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        """Return what multiplies rows (T, I) by weights with the updates of experts (T,)."""
+    def _gain(self, update: LowRankUpdates) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """Return what computes the updates of rows (T, I) by their experts (T,)."""
         down, up = (part.detach().to(self.device, self.dtype) for part in (update.down, update.up))
         # the last row is for sequences without an expert
         used = F.pad(update.used, (0, 0, 0, 1)).to(self.device, self.dtype)
-
-        def multiply(x: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-            return F.linear(x, weight) + F.linear(F.linear(x, down) * used[own], up)
-
-        return multiply
+        return lambda x, own: F.linear(F.linear(x, down) * used[own], up)
 
     def keep(self, source: SlotView, width: int) -> None:
         """See :meth:`Steps.keep`."""

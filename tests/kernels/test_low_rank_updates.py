@@ -128,6 +128,14 @@ def test_without_an_update_it_is_the_layer_bit_for_bit(isa: str, format: Format)
     assert not torch.equal(some, none)
 
 
+def test_in_torch_too() -> None:
+    layer = Layer(96, 160)
+    updated, plain = (layer.decoder(IN_TORCH, Format.F32, updated=some) for some in (True, False))
+    for without in (-1, EXPERTS - 1):
+        found = run(updated, [without] * len(TEXTS))
+        assert torch.equal(found, run(plain, [-1] * len(TEXTS)))
+
+
 @pytest.mark.parametrize("format", list(Format))
 def test_a_row_is_the_same_alone(isa: str, format: Format) -> None:
     decoder = Layer(96, 160).decoder(Decoder, format)

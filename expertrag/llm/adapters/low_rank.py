@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from expertrag.llm.adapters.served import ServedAdapters
-from expertrag_kernels import Format, LowRankUpdates
-from expertrag_kernels.steps import SlotView, Steps
+from expertrag.llm.adapters.served import DenseLayer, ServedAdapters
+from expertrag_kernels import LowRankUpdates
+from expertrag_kernels.steps import Steps
 
 
 class LayerUpdates(NamedTuple):
@@ -29,18 +29,10 @@ class LowRankAdapters(ServedAdapters):
 
     layers: Mapping[int, LayerUpdates] = field(kw_only=True)
 
-    def plan(
-        self,
-        decoder: Steps[Any, Any],
-        layer: int,
-        source: SlotView,
-        to: SlotView,
-        dense: Any,
-        format: Format,
-    ) -> None:
+    def plan(self, decoder: Steps[Any, Any], dense: DenseLayer) -> None:
         """See :meth:`ServedAdapters.plan`."""
-        found = self.layers.get(layer)
+        found = self.layers.get(dense.number)
         if found is None:
-            decoder.mix(source, to, dense)
+            decoder.mix(dense.source, dense.to, dense.weights)
         else:
-            decoder.mix_updated(source, to, dense, *found)
+            decoder.mix_updated(dense.source, dense.to, dense.weights, *found)

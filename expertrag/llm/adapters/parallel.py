@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from expertrag.llm.adapters.served import ServedAdapters
+from expertrag.llm.adapters.served import DenseLayer, ServedAdapters
 from expertrag_kernels import Format, PlainExperts
-from expertrag_kernels.steps import SlotView, Steps
+from expertrag_kernels.steps import Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +21,13 @@ class ParallelAdapters(ServedAdapters):
 
     layers: Mapping[int, PlainExperts] = field(kw_only=True)
 
-    def plan(
-        self,
-        decoder: Steps[Any, Any],
-        layer: int,
-        source: SlotView,
-        to: SlotView,
-        dense: Any,
-        format: Format,
-    ) -> None:
+    def plan(self, decoder: Steps[Any, Any], dense: DenseLayer) -> None:
         """See :meth:`ServedAdapters.plan`; with a quantised base, the experts have 8 bits."""
-        decoder.mix(source, to, dense)
-        plain = self.layers.get(layer)
+        decoder.mix(dense.source, dense.to, dense.weights)
+        plain = self.layers.get(dense.number)
         if plain is None:
             return
-        rounded = Format.INT8 if format in (Format.INT8, Format.INT4) else format
+        rounded = Format.INT8 if dense.format is Format.INT4 else dense.format
         # each sequence sets its expert, so the logits are not used; ``BASE`` is past the last one
-        decoder.route(source, len(self.names), 1)
-        decoder.mix(source, to, decoder.experts(plain, rounded), 1)
+        decoder.route(dense.source, len(self.names), 1)
+        decoder.mix(dense.source, dense.to, decoder.experts(plain, rounded), 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.llm.network import Limits
@@ -24,6 +24,20 @@ def of_a_mixture() -> InvalidArgument:
         "reader: it cannot be added to a mixture of experts; run `expertrag llm attach` with this "
         "base and this reader, and use the folder that it writes as the generator"
     )
+
+
+class DenseLayer(NamedTuple):
+    """The feed-forward network of a layer of the base model, as it is planned.
+
+    ``source``: the view that it reads. ``to``: the view that its output is added to. ``weights``:
+    the decoder's only expert, in ``format``.
+    """
+
+    number: int
+    source: SlotView
+    to: SlotView
+    weights: Any
+    format: Format
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +57,8 @@ class ServedAdapters(ABC):
     doubt: Doubt = UNSCALED
 
     @abstractmethod
-    def plan(
-        self,
-        decoder: Steps[Any, Any],
-        layer: int,
-        source: SlotView,
-        to: SlotView,
-        dense: Any,
-        format: Format,
-    ) -> None:
-        """Plan the feed-forward network of a layer with its adapters.
-
-        :param source: the input of the network.
-        :param to: the view that the output is added to.
-        :param dense: the base model's network, as the decoder's only expert.
-        :param format: of the base model.
-        """
+    def plan(self, decoder: Steps[Any, Any], dense: DenseLayer) -> None:
+        """Plan the feed-forward network of a layer with its adapters."""
         ...
 
     def check_base(self, name: str, fingerprint: str) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from expertrag.llm.adapters.bundle import Bundle, load_bundle
 from expertrag.llm.convert.checkpoint import new_folder, write_plain
-from expertrag.llm.convert.dense import load_dense, weights_of
-from expertrag.llm.fingerprint import fingerprint
+from expertrag.llm.convert.dense import check_base, load_dense
 from expertrag.llm.load.loading import READER_FOLDER, quiet
 
 
@@ -25,9 +24,8 @@ def attach(base: str, bundle: Path, out: Path, *, pinned: bool = False) -> tuple
     :raises InvalidArgument: not a bundle, or another kind of model than its base.
     """
     made = load_bundle(bundle)
-    files = weights_of(base)
     if not pinned:
-        made.check_base(fingerprint(files.folder, files.gguf))
+        check_base(made, base)
     with new_folder(out) as scratch, quiet():
         dense = load_dense(base, upcycled=not made.settings.parallel)
         write_plain(dense, dense.model.state_dict(), _card(made, dense.license), scratch)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.llm.fingerprint import package_name, package_value
+from expertrag.llm.fingerprint import fingerprint, package_name, package_value
 from expertrag.llm.load.loading import ModelFiles, model_errors, model_files, quiet
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
     from transformers import PreTrainedTokenizerBase as Tokenizer
 
+    from expertrag.llm.adapters.bundle import Bundle
     from expertrag.llm.load.source import ModelSource
 
 State = Mapping[str, "torch.Tensor"]
@@ -105,6 +106,16 @@ def weights_of(base: str) -> ModelFiles:
             f"pull {files.name} --keep`, or name the GGUF file or the checkpoint"
         )
     return ModelFiles(files.folder, kept[0])
+
+
+def check_base(bundle: Bundle, base: str) -> None:
+    """Check that a model is the one that a bundle was trained on.
+
+    :raises Conflict: its files are not those of the training.
+    :raises InvalidArgument: the model is packed, and the GGUF file was not kept.
+    """
+    files = weights_of(base)
+    bundle.check_base(fingerprint(files.folder, files.gguf))
 
 
 def _whole(source: ModelSource, name: str, dtype: torch.dtype) -> PreTrainedModel:

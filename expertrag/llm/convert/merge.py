@@ -13,8 +13,7 @@ from expertrag.llm.adapters.serving import parallel_of
 from expertrag.llm.adapters.trainable import adapt
 from expertrag.llm.base import BASE
 from expertrag.llm.convert.checkpoint import mixture_config, new_folder, write_mixture, write_plain
-from expertrag.llm.convert.dense import State, load_dense, weights_of
-from expertrag.llm.fingerprint import fingerprint
+from expertrag.llm.convert.dense import State, check_base, load_dense
 from expertrag.llm.load.loading import quiet
 
 _BLOCK = 64
@@ -40,9 +39,8 @@ def merge(
     """
     made = load_bundle(bundle)
     names = _names(made, bundle.name, domain)
-    files = weights_of(base)
     if not pinned:
-        made.check_base(fingerprint(files.folder, files.gguf))
+        check_base(made, base)
     with new_folder(out) as scratch:
         dense = load_dense(base, upcycled=not made.settings.parallel)
         plain = dict(dense.model.state_dict())  # before adapters are inserted, which rename layers

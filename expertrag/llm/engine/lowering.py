@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from expertrag.llm.adapters.served import ServedAdapters, of_a_mixture
+from expertrag.llm.adapters.served import DenseLayer, ServedAdapters, of_a_mixture
 from expertrag.llm.engine.planning import angles_of
 from expertrag_kernels import Format, Packed, PlainExperts
 from expertrag_kernels.cpu_experts import ISAS
@@ -321,11 +321,11 @@ class _Lowering:
 
         def mix(number: int, module: Any) -> None:
             if not hasattr(module, "experts"):
-                dense = self._dense("dense", module)
+                weights = self._dense("dense", module)
                 if self.adapters:
-                    self.adapters.plan(d, number, y, x, dense, self.format)
+                    self.adapters.plan(d, DenseLayer(number, y, x, weights, self.format))
                 else:
-                    d.mix(y, x, dense)
+                    d.mix(y, x, weights)
                 return
             gate = module.gate
             d.linear(y, logits, self._small("router", gate.weight))

@@ -6,16 +6,16 @@ A ``recorded`` decoder records the steps that :mod:`expertrag.llm.engine.lowerin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import torch
 
-from expertrag.llm.adapters.served import of_a_mixture
+from expertrag.llm.adapters.served import DenseLayer, ServedAdapters, of_a_mixture
 from expertrag.llm.engine.lowering import Lowered, Unsupported
 from expertrag.llm.engine.planning import STEPS, Plan
-from expertrag_kernels import Format, Packed, PackedExperts, PackedMatrix
+from expertrag_kernels import Format, Packed, PackedMatrix
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.steps import PAGE_TOKENS, CacheShape, SlotView, Steps
@@ -51,11 +51,6 @@ def recorded(shape: CacheShape, pages: int) -> Steps[Any, Any]:
     if not ISAS:
         raise Unsupported("there are no compiled kernels")
     return cast("Steps[Any, Any]", Recorder(Decoder(shape, pages)))
-
-
-PlanAdapters = Callable[[Steps[Any, Any], int, SlotView, SlotView, PackedExperts], None]
-"""Plans a layer's feed-forward network with its adapters, given the layer's number, the view that
-it reads, the view that it adds to, and its weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +118,11 @@ class Program:
         *,
         cache_bytes: int,
         context_tokens: int,
-        adapters: PlanAdapters | None = None,
+        adapters: ServedAdapters | None = None,
     ) -> Lowered:
         """Plan the steps on a decoder of packed weights.
 
-        :param adapters: plans the feed-forward networks with their adapters.
+        :param adapters: adapters of a dense model.
         :raises InvalidArgument: ``adapters`` are given for a mixture.
         :raises Unsupported: the cache is too small for a page.
         :raises ValueError: weights are missing or differ, or the steps do not fit together.
@@ -150,8 +145,8 @@ class Program:
         for name, arguments, options in self.steps:
             if adapters and name == "mix":
                 layer = int(arguments[2]["weight"].split(".")[1])  # layers.N.dense
-                source, to, dense = plan.checked(name, arguments, options)[0]
-                adapters(decoder, layer, source, to, dense)
+                source, to, weights = plan.checked(name, arguments, options)[0]
+                adapters.plan(decoder, DenseLayer(layer, source, to, weights, weights.format))
             else:
                 plan.add(name, arguments, options)
         return Lowered(decoder, packed, self.routers, self.middle, self.upper)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument, ServerError
@@ -78,7 +77,7 @@ def _planned(
             packed,
             cache_bytes=cache_bytes,
             context_tokens=limits.context_tokens,
-            adapters=partial(adapters.plan, format=format) if adapters else None,
+            adapters=adapters,
         )
         return lowered, limits, tokenizer
     from expertrag.llm.load.source import ModelSource  # imports transformers, which takes seconds

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from file_helper import change_json
-from reader_samples import said, write_llama, write_reader
+from reader_samples import next_logits, said, write_llama, write_reader
 
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Passage
@@ -45,17 +45,6 @@ def bundle(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_reader(folder, base, domains=("legal", "finance"))
 
 
-def logits(generator: object, domain: str) -> torch.Tensor:
-    assert isinstance(generator, TransformersGenerator)
-    network = generator._network
-    assert isinstance(network, NativeNetwork)
-    text = network.new_cache(domain)
-    try:
-        return network.forward(IDS, text).logits
-    finally:
-        network.free(text)
-
-
 @pytest.mark.parametrize("packed", [False, True])
 def test_the_engine_matches_the_trained_model(
     packed: bool, base: Path, bundle: Path, tmp_path: Path
@@ -77,9 +66,9 @@ def test_the_engine_matches_the_trained_model(
         adapters.use(domain)
         with torch.inference_mode():
             expected = dense(torch.tensor([IDS])).logits[0, -1]
-        found[domain] = logits(generator, domain)
+        found[domain] = next_logits(generator, IDS, domain)
         torch.testing.assert_close(found[domain], expected, atol=2e-4, rtol=1e-4)
-    assert torch.equal(found["base"], logits(alone, "base"))
+    assert torch.equal(found["base"], next_logits(alone, IDS, "base"))
     assert len({tuple(some.tolist()) for some in found.values()}) == 4
 
 
@@ -89,7 +78,7 @@ def test_it_equals_the_merged_mixture(base: Path, bundle: Path, tmp_path: Path) 
     generator = load_generator(str(base), dtype="float32", adapters=load_adapters(bundle))
     for domain in generator.experts:
         # the mixture's weights are sums that were rounded to bfloat16
-        found, merged = logits(generator, domain), logits(mixture, domain)
+        found, merged = next_logits(generator, IDS, domain), next_logits(mixture, IDS, domain)
         assert (found - merged).norm() / merged.norm() < 0.01
 
 
@@ -106,7 +95,7 @@ def test_the_gpu_decoder_matches(base: Path, bundle: Path) -> None:
     for domain in experts.names:
         text = network.new_cache(domain)
         found = network.forward(IDS, text).logits
-        torch.testing.assert_close(found, logits(generator, domain), atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(found, next_logits(generator, IDS, domain), atol=2e-4, rtol=1e-4)
         network.free(text)
 
 
@@ -165,7 +154,7 @@ def test_packing_keeps_the_reader(base: Path, bundle: Path, tmp_path: Path) -> N
     packed, plain = (load_generator(str(tmp_path / name)) for name in ("packed", "model"))
     assert packed.reader and packed.experts == plain.experts
     whole = load_generator(str(tmp_path / "model"), dtype="float32")
-    assert torch.equal(logits(packed, "legal"), logits(whole, "legal"))
+    assert torch.equal(next_logits(packed, IDS, "legal"), next_logits(whole, IDS, "legal"))
 
 
 def test_a_model_has_one_reader(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from reader_samples import TINY, WORDS, said, train_births, write_llama
+from reader_samples import TINY, WORDS, next_logits, said, train_births, write_llama
 from short_tokenizer import write_short_tokenizer
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
@@ -107,9 +107,9 @@ def test_the_engine_matches_the_trained_model(
         adapters.use(domain)
         with torch.inference_mode():
             expected = dense(torch.tensor([ids])).logits[0, -1]
-        found[domain] = _logits(generator, ids, domain)
+        found[domain] = next_logits(generator, ids, domain)
         torch.testing.assert_close(found[domain], expected, atol=2e-4, rtol=1e-4)
-    assert torch.equal(found["base"], _logits(alone, ids, "base"))
+    assert torch.equal(found["base"], next_logits(alone, ids, "base"))
     assert len({tuple(logits.tolist()) for logits in found.values()}) == 4
 
 
@@ -128,7 +128,7 @@ def test_the_gpu_decoder_matches(base: Path, bundle: Path) -> None:
     for domain in generator.experts:
         text = network.new_cache(domain)
         found = network.forward(ids, text).logits
-        torch.testing.assert_close(found, _logits(generator, ids, domain), atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(found, next_logits(generator, ids, domain), atol=2e-4, rtol=1e-4)
         network.free(text)
 
 
@@ -158,7 +158,7 @@ def test_one_expert_is_merged_into_a_dense_model(
     assert isinstance(generator, TransformersGenerator)
     with torch.inference_mode():
         found = plain(torch.tensor([ids])).logits[0, -1]
-    torch.testing.assert_close(found, _logits(generator, ids, domain), atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(found, next_logits(generator, ids, domain), atol=2e-4, rtol=1e-4)
     assert load_generator(str(tmp_path / "plain")).reader
 
 
@@ -210,13 +210,3 @@ def test_models_without_support_are_rejected(
         load_generator("openai:http://127.0.0.1:1/v1#any", adapters=experts)
     with pytest.raises(InvalidArgument, match="does not run on our engine"):
         load_generator(str(base), dtype="float16", adapters=experts)
-
-
-def _logits(generator: TransformersGenerator, ids: list[int], domain: str) -> torch.Tensor:
-    network = generator._network
-    assert isinstance(network, NativeNetwork)
-    text = network.new_cache(domain)
-    try:
-        return network.forward(ids, text).logits
-    finally:
-        network.free(text)
