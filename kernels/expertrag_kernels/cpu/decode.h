@@ -303,33 +303,45 @@ class Decoder {
     shop_.scratch.release(mark);
   }
 
-  // The expert of a row's sequence, negative for none. Once the rows are narrowed, a row has another
-  // place in the batch.
+  // Once the rows are narrowed, a row has another place in the batch.
+  int64_t place(int64_t row, bool narrowed) const { return narrowed ? needed_[size_t(row)] : row; }
+
+  // The expert of a row's sequence, negative for none.
   int64_t expert_of(int64_t row, bool narrowed) const {
-    return batch_.experts ? batch_.experts[narrowed ? needed_[size_t(row)] : row] : -1;
+    return batch_.experts ? batch_.experts[place(row, narrowed)] : -1;
   }
 
   void plan(const Route& s) {
     by_row([=, narrowed = narrows_](int64_t row) {
       int64_t* index = index_ + row * s.top_k;
       float* weights = weights_ + row * s.top_k;
+      const float* logits = at(s.logits, row);
+      if (s.sigmoid) {
+        for (int64_t k = 0; k < s.top_k; ++k) {
+          index[k] = k;
+          weights[k] = 1.0f / (1.0f + std::exp(-logits[k]));
+        }
+        return;
+      }
       const int64_t own = expert_of(row, narrowed);
-      if (own < 0 || s.sigmoid) return route(s, at(s.logits, row), index, weights);
-      std::fill(index, index + s.top_k, s.experts);  // none
-      std::fill(weights, weights + s.top_k, 0.0f);
-      index[0] = own;
-      weights[0] = s.scale;
+      int64_t used = 1;
+      if (own < 0) {
+        choose(s, logits, index, weights);
+        if (batch_.routing) prune(s, batch_.routing[place(row, narrowed)], index, weights);
+        used = scale(s, index, weights);
+      } else {
+        std::fill(index, index + s.top_k, s.experts);  // none
+        std::fill(weights, weights + s.top_k, 0.0f);
+        index[0] = own;
+        weights[0] = s.scale;
+      }
+      __atomic_fetch_add(batch_.used, used, __ATOMIC_RELAXED);
+      __atomic_fetch_add(batch_.used + 1, 1, __ATOMIC_RELAXED);
     });
   }
 
-  static void route(const Route& s, const float* logits, int64_t* index, float* weights) {
-    if (s.sigmoid) {
-      for (int64_t k = 0; k < s.top_k; ++k) {
-        index[k] = k;
-        weights[k] = 1.0f / (1.0f + std::exp(-logits[k]));
-      }
-      return;
-    }
+  // The most likely experts, best first, and their probabilities.
+  static void choose(const Route& s, const float* logits, int64_t* index, float* weights) {
     float most = -INFINITY, total = 0.0f;
     for (int64_t e = 0; e < s.experts; ++e) most = std::max(most, logits[e]);
     for (int64_t e = 0; e < s.experts; ++e) total += std::exp(logits[e] - most);
@@ -348,7 +360,6 @@ class Decoder {
         open |= uint64_t{1} << best;
       }
     }
-    float sum = 0.0f;
     for (int64_t k = 0; k < s.top_k; ++k) {
       int64_t best = s.experts;  // for none
       for (int64_t e = 0; e < s.experts; ++e)
@@ -357,10 +368,29 @@ class Decoder {
           best = e;
       index[k] = best;
       weights[k] = best < s.experts ? std::exp(logits[best] - most) / total : 0.0f;
-      sum += weights[k];
     }
-    const float scale = s.normalise ? s.scale / sum : s.scale;
-    for (int64_t k = 0; k < s.top_k; ++k) weights[k] *= scale;
+  }
+
+  static void prune(const Route& s, const Routing& policy, int64_t* index, float* weights) {
+    float before = 0.0f;
+    for (int64_t k = 0; k < s.top_k; ++k) {
+      const bool kept = k == 0 || (float(k) < policy.top_k && before < policy.top_p &&
+                                   weights[k] >= policy.threshold);
+      if (!kept) {
+        index[k] = s.experts;
+        weights[k] = 0.0f;
+      }
+      before += weights[k];
+    }
+  }
+
+  // Turn probabilities into weights; return how many experts there are.
+  static int64_t scale(const Route& s, const int64_t* index, float* weights) {
+    float sum = 0.0f;
+    for (int64_t k = 0; k < s.top_k; ++k) sum += weights[k];
+    const float factor = s.normalise ? s.scale / sum : s.scale;
+    for (int64_t k = 0; k < s.top_k; ++k) weights[k] *= factor;
+    return std::count_if(index, index + s.top_k, [&](int64_t e) { return e < s.experts; });
   }
 
   void plan(const Mix& s) {

@@ -11,7 +11,7 @@ from llm.conftest import lowered
 from model_families import FAMILIES, model_of
 
 from expertrag.llm.engine.lowering import Unsupported
-from expertrag_kernels import Format
+from expertrag_kernels import Format, Routing
 from expertrag_kernels.steps import SequenceRows
 from expertrag_kernels.torch_decoder import TorchDecoder
 
@@ -68,6 +68,43 @@ def test_a_sequence_may_have_its_own_expert(options: dict[str, Any]) -> None:
         decoder.run(
             ids[:1], every[:1], [SequenceRows(0, 1, torch.tensor([0]), expert=5)], every[:1]
         )
+
+
+_MIXTURES = [
+    family
+    for family, (_, change) in FAMILIES.items()
+    if change.keys() & {"num_experts", "num_local_experts", "n_routed_experts"}
+]
+
+
+def _logits(model: Any, ids: torch.Tensor, routing: Routing, **options: Any) -> torch.Tensor:
+    places = torch.arange(len(ids))
+    texts = [SequenceRows(0, len(ids), torch.tensor([2, 0, 1]), routing=routing)]
+    return lowered(model, Format.F32, **options).decoder.run(ids, places, texts, places)[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"make": _IN_TORCH}], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("family", _MIXTURES)
+def test_fewer_experts_are_those_of_a_model_that_chooses_fewer(
+    family: str, options: dict[str, Any]
+) -> None:
+    kind, change = FAMILIES[family]
+    model = model_of(kind, **change)
+    ids = torch.randint(3, 301, (150,), generator=torch.Generator().manual_seed(1))
+    own = _logits(model, ids, Routing(), **options)
+    # none is as unlikely as this
+    assert torch.equal(_logits(model, ids, Routing(threshold=1e-30), **options), own)
+    for layer in model.model.layers:
+        if hasattr(layer.mlp, "gate"):
+            layer.mlp.gate.top_k = 1
+    with torch.inference_mode():
+        wanted = model(input_ids=ids[None]).logits[0]
+    for layer in model.model.layers:
+        if hasattr(layer.mlp, "gate"):
+            layer.mlp.gate.top_k = 2
+    for policy in (Routing(top_k=1), Routing(top_p=1e-9), Routing(threshold=1.0)):
+        found = _logits(model, ids, policy, **options)
+        torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
 
 
 def test_hidden_values_of_watched_rows_are_kept() -> None:
