@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
+
     from expertrag_kernels.steps import SequenceRows
 
 MODEL_ROUTING = "model"
@@ -24,8 +24,8 @@ class Routing:
     model renormalises the weights of the chosen experts, it does so for those that are used.
 
     top_k: use at most this many; 0 for as many as the model does
-    top_p: use the fewest whose probabilities sum to this (Huang et al. 2024, "Harder Tasks Need More
-        Experts"), up to as many as the model does; 1 for all
+    top_p: use the fewest whose probabilities sum to this, up to as many as the model does
+        (Huang et al. 2024, "Harder Tasks Need More Experts"); 1 for all
     threshold: use no expert that is less likely
     """
 
@@ -48,7 +48,8 @@ class Routing:
         if len(values) < len(parts) or not values.keys() <= _READ.keys():
             raise ValueError(_explained(text))
         try:
-            return cls(**{name: _READ[name](value) for name, value in values.items()})
+            read: dict[str, Any] = {name: _READ[name](value) for name, value in values.items()}
+            return cls(**read)
         except ValueError as error:
             raise ValueError(_explained(text)) from error
 
@@ -75,6 +76,8 @@ def routing_rows(texts: Sequence[SequenceRows]) -> torch.Tensor | None:
 
     None if every sequence routes as the model does.
     """
+    import torch  # not needed to read a policy
+
     if all(text.routing == AS_THE_MODEL for text in texts):
         return None
     limits = [
