@@ -70,8 +70,10 @@ def test_a_sequence_may_have_its_own_expert(options: dict[str, Any]) -> None:
         )
 
 
-def test_hidden_values_of_watched_rows_are_kept() -> None:
-    model = model_of("mixtral", num_local_experts=5)
+@pytest.mark.parametrize("family", ["mixtral", "granitemoe"])
+def test_hidden_values_of_watched_rows_are_kept(family: str) -> None:
+    kind, change = FAMILIES[family]
+    model = model_of(kind, **change)
     ours = lowered(model, Format.F32)
     ids = torch.arange(3, 40)
     with torch.inference_mode():
@@ -84,6 +86,14 @@ def test_hidden_values_of_watched_rows_are_kept() -> None:
     for place, layer in ((ours.middle, 1), (ours.upper, 2)):
         hidden = output.hidden_states[layer][0, -5:]
         torch.testing.assert_close(kept[place], hidden, atol=1e-4, rtol=1e-4)
+
+
+_LONG = {
+    "rope_parameters": {
+        **FAMILIES["phimoe with long angles"][1]["rope_parameters"],
+        "original_max_position_embeddings": 511,
+    }
+}
 
 
 @pytest.mark.parametrize(
@@ -99,6 +109,8 @@ def test_hidden_values_of_watched_rows_are_kept() -> None:
             {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
             "position encoding dynamic",
         ),
+        ("phimoe", _LONG, "position encoding longrope beyond 511 tokens"),
+        ("phimoe", {"num_experts_per_tok": 3}, "SparseMixer without two experts per token"),
     ],
 )
 def test_unsupported_models_name_the_reason(kind: str, change: dict[str, Any], reason: str) -> None:
