@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 import torch
+from file_helper import change_json
 from llm.conftest import TinyFolder
+from model_families import FAMILIES
 
 from expertrag.api.errors import InvalidArgument, NotFound, ServerError
 from expertrag.llm import load_generator
@@ -82,6 +84,19 @@ def test_a_packed_folder_gives_the_logits_of_the_model(
     tokenizer = folder / "tokenizer.json"
     tokenizer.write_text(tokenizer.read_text() + "\n")
     assert fingerprint(folder) in fingerprints
+
+
+def test_long_angles_are_packed(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny_folder("phimoe"), tmp_path / "model")
+    rope = FAMILIES["phimoe with long angles"][1]["rope_parameters"]
+    rope = {**rope, "original_max_position_embeddings": 2048}
+    change_json(model / "config.json", rope_parameters=rope)
+    folder = _pack(model, "int8", tmp_path / "packed")
+    wanted = _loaded(model, "int8")[0]
+    assert not torch.equal(wanted, _loaded(tiny_folder("phimoe"), "int8")[0])
+    assert torch.equal(_loaded(folder)[0], wanted)
+    (folder / DESCRIPTION_FILE).unlink()  # planned by transformers, which writes into its angles
+    assert torch.equal(_loaded(folder)[0], wanted)
 
 
 def test_a_packed_folder_answers_in_four_bits_without_transformers(
