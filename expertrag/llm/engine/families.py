@@ -25,6 +25,12 @@ def router_of(mixture: Any) -> Any:
     return mixture.gate if hasattr(mixture, "gate") else mixture.router
 
 
+def correction_of(router: Any) -> torch.Tensor | None:
+    """Return what a router adds to its experts' scores (E,) before it chooses, if anything."""
+    found: torch.Tensor | None = getattr(router, "e_score_correction_bias", None)
+    return found
+
+
 def dense_weights(module: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Return gate and up (2I, H), and down (H, I), of a dense network."""
     if hasattr(module, "input_linear"):  # Granite's shared experts
@@ -38,7 +44,7 @@ def route_options(kind: str, router: Any) -> dict[str, Any]:
     if kind == "phimoe":
         return {"mixer_margin": 2 * router.router_jitter_noise}
     method = getattr(router, "topk_method", "")
-    limited = hasattr(router, "e_score_correction_bias") or method == "group_limited_greedy"
+    limited = correction_of(router) is not None or method == "group_limited_greedy"
     return {
         "normalise": kind in _NORMALISED or bool(getattr(router, "norm_topk_prob", False)),
         "groups": router.num_group if limited else 1,

@@ -339,11 +339,10 @@ class _Lowering:
             gate = families.router_of(module)
             d.linear(y, logits, self._small("router", gate.weight))
             self.routers.append(self._keep(logits, gate.num_experts))
-            correction = getattr(gate, "e_score_correction_bias", None)
-            if correction is not None:
-                correction = self._floats("router.correction", correction)
             options = families.route_options(config.model_type, gate)
-            d.route(logits, gate.num_experts, gate.top_k, correction=correction, **options)
+            if (correction := families.correction_of(gate)) is not None:
+                options["correction"] = self._floats("router.correction", correction)
+            d.route(logits, gate.num_experts, gate.top_k, **options)
             d.mix(y, x, self._experts("experts", plain_experts(module.experts)), gate.top_k)
             if hasattr(module, "shared_expert"):
                 d.linear(y, logits, self._small("shared_gate", module.shared_expert_gate.weight))
