@@ -61,9 +61,17 @@ class Program:
         /,
     ) -> None: ...
     def slot(self, width: int, /) -> int: ...
-    def embed(self, to: int, table: Matrix, /) -> None: ...
+    def embed(self, to: int, table: Matrix, scale: float, /) -> None: ...
     def norm(
-        self, from_: View, to: View, width: int, parts: int, weight: int, epsilon: float, /
+        self,
+        from_: View,
+        to: View,
+        width: int,
+        parts: int,
+        weight: int,
+        epsilon: float,
+        bias: int,
+        /,
     ) -> None: ...
     def linear(self, from_: View, to: View, weights: Matrix, bias: int, add: bool, /) -> None: ...
     def rope(
@@ -91,6 +99,8 @@ class Program:
         groups: int,
         top_groups: int,
         scale: float,
+        correction: int,
+        margin: float,
         /,
     ) -> None: ...
     def mix(
@@ -121,7 +131,7 @@ class Program:
     def gate_up(
         self, from_: View, to: View, weights: Matrix, activation: int, gate: Update, up: Update, /
     ) -> None: ...
-    def keep(self, from_: View, width: int, /) -> None: ...
+    def keep(self, from_: View, width: int, scale: float, /) -> None: ...
     def pick(self, from_: int, to: int, /) -> None: ...
 
 def decode(

@@ -128,15 +128,25 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         ...
 
     @abstractmethod
-    def embed(self, to: SlotView, table: Matrix) -> None:
-        """Look up the token's row of an embedding table."""
+    def embed(self, to: SlotView, table: Matrix, scale: float = 1.0) -> None:
+        """Look up the token's row of an embedding table, times ``scale``."""
         ...
 
     @abstractmethod
     def norm(
-        self, source: SlotView, to: SlotView, weight: torch.Tensor, epsilon: float, parts: int = 1
+        self,
+        source: SlotView,
+        to: SlotView,
+        weight: torch.Tensor,
+        epsilon: float,
+        parts: int = 1,
+        *,
+        bias: torch.Tensor | None = None,
     ) -> None:
-        """Normalise each of ``parts`` heads by its root mean square (Zhang & Sennrich 2019)."""
+        """Normalise each of ``parts`` heads by its root mean square (Zhang & Sennrich 2019).
+
+        With a bias, by its mean and variance (Ba et al. 2016).
+        """
         ...
 
     @abstractmethod
@@ -190,8 +200,17 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         groups: int = 1,
         top_groups: int = 1,
         scale: float = 1.0,
+        correction: torch.Tensor | None = None,
+        mixer_margin: float | None = None,
     ) -> None:
-        """Choose the experts of the next :meth:`mix`."""
+        """Choose the experts of the next :meth:`mix`: by softmax, best first.
+
+        :param sigmoid: take all ``top_k`` experts, weighted by sigmoid: the gate of a shared one.
+        :param normalise: make the weights sum to 1.
+        :param top_groups: of how many of the ``groups``, the best ones, experts may be.
+        :param correction: (experts,); choose by sigmoid + correction, weighted by sigmoid.
+        :param mixer_margin: weigh by SparseMixer with this relative margin.
+        """
         ...
 
     @abstractmethod
@@ -219,8 +238,8 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         ...
 
     @abstractmethod
-    def keep(self, source: SlotView, width: int) -> None:
-        """Return these values of the watched rows to the caller."""
+    def keep(self, source: SlotView, width: int, scale: float = 1.0) -> None:
+        """Return these values of the watched rows, times ``scale``, to the caller."""
         ...
 
     @abstractmethod

@@ -32,6 +32,7 @@ from expertrag_kernels.steps import (
     check_batch,
 )
 from expertrag_kernels.torch_attention import attention_of, attention_of_rows
+from expertrag_kernels.torch_routers import chosen, corrected, mixed, pruned
 from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of
 
 if TYPE_CHECKING:
@@ -93,20 +94,31 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self._widths.append(width)
         return SlotView(len(self._widths) - 1)
 
-    def embed(self, to: SlotView, table: torch.Tensor) -> None:
+    def embed(self, to: SlotView, table: torch.Tensor, scale: float = 1.0) -> None:
         """See :meth:`Steps.embed`."""
         self._vocabulary = table.shape[0]
-        self._steps.append(lambda rows: rows.write(to, F.embedding(rows.tokens, table)))
+        self._steps.append(lambda rows: rows.write(to, F.embedding(rows.tokens, table) * scale))
 
     def norm(
-        self, source: SlotView, to: SlotView, weight: torch.Tensor, epsilon: float, parts: int = 1
+        self,
+        source: SlotView,
+        to: SlotView,
+        weight: torch.Tensor,
+        epsilon: float,
+        parts: int = 1,
+        *,
+        bias: torch.Tensor | None = None,
     ) -> None:
         """See :meth:`Steps.norm`."""
         width, own = weight.numel(), weight.to(self.device, torch.float32)
+        shift = None if bias is None else bias.to(self.device, torch.float32)
 
         def step(rows: TokenRows) -> None:
             heads = rows.heads(source, parts, width).float()
-            found = F.rms_norm(heads, (width,), own, epsilon).to(self.dtype)
+            if shift is None:
+                found = F.rms_norm(heads, (width,), own, epsilon).to(self.dtype)
+            else:
+                found = F.layer_norm(heads, (width,), own, shift, epsilon).to(self.dtype)
             if parts == 1:
                 rows.write(to, found[:, 0])
             else:
@@ -201,31 +213,35 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         groups: int = 1,
         top_groups: int = 1,
         scale: float = 1.0,
+        correction: torch.Tensor | None = None,
+        mixer_margin: float | None = None,
     ) -> None:
         """See :meth:`Steps.route`."""
+        limits = {"groups": groups, "top_groups": top_groups}
+        own_correction = None if correction is None else correction.to(self.device, torch.float32)
 
         def step(rows: TokenRows) -> None:
             found = rows.columns(logits, experts).float()
-            shares = found.sigmoid() if sigmoid else found.softmax(-1)
-            eligible = shares
-            if top_groups < groups:
-                grouped = shares.view(-1, groups, experts // groups)
-                best = grouped.amax(2).topk(top_groups).indices
-                inside = torch.zeros_like(grouped[:, :, 0]).scatter_(1, best, 1.0)
-                eligible = (grouped * inside[:, :, None]).flatten(1)
-            weights, index = eligible.topk(top_k)
-            if rows.routing is not None:
-                weights, index = _pruned(weights, index, rows.routing, experts)
+            if sigmoid:
+                weights, index = found.sigmoid().topk(top_k)
+            elif own_correction is not None:
+                weights, index = corrected(found, own_correction, top_k, **limits)
+            elif mixer_margin is not None:
+                weights, index = mixed(found, top_k, mixer_margin)
+            else:
+                weights, index = chosen(found, top_k, **limits)
+            if rows.routing is not None and not sigmoid:
+                probable = own_correction is None and mixer_margin is None
+                weights, index = pruned(weights, index, rows.routing, experts, probable=probable)
+                self._pruned_to += (index < experts).sum()
             if normalise:
-                weights = weights / weights.sum(-1, keepdim=True)
+                weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
             if not sigmoid:
                 own = rows.experts[:, None]
                 only = F.pad(own, (0, top_k - 1), value=experts)  # and sentinels
                 index = torch.where(own < 0, index, only)
                 weights = torch.where(own < 0, weights, torch.ones_like(weights))
             rows.routed = index, weights * scale
-            if rows.routing is not None and not sigmoid:
-                self._pruned_to += (index < experts).sum()
 
         if not sigmoid:
             self._experts = min(self._experts or experts, experts)
@@ -286,10 +302,10 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         used = F.pad(update.used, (0, 0, 0, 1)).to(self.device, self.dtype)
         return lambda x, own: F.linear(F.linear(x, down) * used[own], up)
 
-    def keep(self, source: SlotView, width: int) -> None:
+    def keep(self, source: SlotView, width: int, scale: float = 1.0) -> None:
         """See :meth:`Steps.keep`."""
         self._steps.append(
-            lambda rows: rows.kept.append(rows.columns(source, width)[rows.watched].float())
+            lambda rows: rows.kept.append(rows.columns(source, width)[rows.watched].float() * scale)
         )
 
     def pick(self, source: SlotView, to: SlotView) -> None:
@@ -378,18 +394,3 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             _log.warning("steps are launched one by one: they cannot be captured (%s)", error)
             self._capturable = False
             return None
-
-
-def _pruned(
-    weights: torch.Tensor, index: torch.Tensor, limits: torch.Tensor, experts: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Drop the experts that the policy of each row leaves out; their index becomes ``experts``.
-
-    :param weights: (T, K), probabilities, highest first; ``index`` (T, K) names their experts.
-    :param limits: (T, 3), see :func:`expertrag_kernels.routing.routing_rows`.
-    """
-    place = torch.arange(weights.shape[1], device=weights.device)
-    most, share, least = limits.T[:, :, None]
-    before = weights.cumsum(1) - weights
-    kept = (place < most) & (before < share) & (weights >= least) | (place == 0)
-    return torch.where(kept, weights, 0.0), torch.where(kept, index, experts)
