@@ -63,6 +63,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self._held: list[torch.Tensor] = [self._cache]  # keeps alive what the program points to
         self._shared_slots: dict[tuple[str, int], SlotView] = {}
         self._kept_widths: list[int] = []
+        self.windows = []
         self._vocabulary = 0
         self._outputs = 0
         self._positions = 0
@@ -125,10 +126,14 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         heads: int,
         scale: float,
         shared_key: SlotView | None = None,
+        window: int = 0,
+        sinks: torch.Tensor | None = None,
     ) -> None:
         """See :meth:`Steps.attend`."""
-        shared = shared_key or key
-        self._program.attend(query, key, shared, value, to, layer, heads, scale)
+        self.windows.append(window)
+        views = query, key, shared_key or key, value, to
+        address = 0 if sinks is None else self._floats(sinks)
+        self._program.attend(*views, layer, heads, scale, window, address)
 
     def route(
         self,
@@ -162,6 +167,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             experts.hidden_size,
             experts.inner_size,
             experts.data.data_ptr(),
+            experts.biased,
         )
 
     def mix_updated(

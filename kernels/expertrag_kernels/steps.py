@@ -99,9 +99,16 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     shape: CacheShape
     pages: int
     device: torch.device
+    windows: list[int]
+    """Window of each :meth:`attend`, 0 for those that attend to all tokens."""
     step_rows: int
     """Rows to run at a time: enough to multiply efficiently, few enough that waiting sequences are
     delayed by only about a tenth of a second."""
+
+    @property
+    def window(self) -> int:
+        """How many of the last tokens any layer attends to; 0 for all."""
+        return 0 if 0 in self.windows else max(self.windows, default=0)
 
     @abstractmethod
     def matrix(self, weight: torch.Tensor, format: Format) -> Matrix:
@@ -165,8 +172,16 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         heads: int,
         scale: float,
         shared_key: SlotView | None = None,
+        window: int = 0,
+        sinks: torch.Tensor | None = None,
     ) -> None:
-        """Write the row's key and value into its page, and attend over the sequence up to it."""
+        """Write the row's key and value into its page, and attend over the sequence up to it.
+
+        :param window: attend only to so many tokens, of which the row's own is the last (sliding
+            window, Beltagy et al. 2020); pages before them are not read. 0 for all.
+        :param sinks: (heads,), a term of each head's softmax that has no value (attention sinks,
+            as in gpt-oss); None for none.
+        """
         ...
 
     @abstractmethod

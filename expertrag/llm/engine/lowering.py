@@ -1,7 +1,7 @@
 """Lower a transformers decoder to our own steps: pack its weights, and plan a step per operation.
 
-Families: Llama, Mistral, Qwen2 and Qwen3 (dense), Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE and
-DeepSeek-V2 (multi-head latent attention, shared experts). A model with any other feature is left to
+Families: Llama, Mistral, Qwen2 and Qwen3 (dense), Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE, gpt-oss
+(attention sinks, biases) and DeepSeek-V2 (multi-head latent attention, shared experts). A model with any other feature is left to
 transformers, which is also the reference for all of them in tests.
 """
 
@@ -24,8 +24,9 @@ from expertrag_kernels.packed import Activation, PackedExperts, PackedMatrix
 from expertrag_kernels.steps import OUTPUT, PAGE_TOKENS, CacheShape, SlotView, Steps
 
 _DENSE = ("llama", "mistral", "qwen2", "qwen3")
-_MIXTURES = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "deepseek_v2")
+_MIXTURES = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "gpt_oss", "deepseek_v2")
 _MOVING_ROPE = ("dynamic", "longrope")  # their angles depend on the sequence's length
+_WINDOWED = ("mistral", "mixtral", "qwen3_moe")  # every layer, whatever its configuration calls it
 _ACTIVATIONS = {
     "silu": Activation.SILU,
     "gelu": Activation.GELU,
@@ -93,7 +94,7 @@ def lower(
     :raises Unsupported: our steps cannot compute the model; nothing was filled.
     :raises ValueError: weights are not finite, or ``packed`` belongs to another model.
     """
-    check(model, context_tokens)
+    check(model)
     if adapters and any(hasattr(layer.mlp, "experts") for layer in model.model.layers):
         raise of_a_mixture()
     if make is Decoder and not ISAS:
@@ -103,31 +104,39 @@ def lower(
     return _Lowering(*given).done()
 
 
-def check(model: Any, context_tokens: int) -> None:
+def check(model: Any) -> None:
     """Check that our steps can compute a model; its weights are not needed.
 
     :raises Unsupported: they cannot.
     """
-    reason = _unsupported(model.config.get_text_config(), context_tokens)
+    reason = _unsupported(model.config.get_text_config())
     if reason or (reason := _unknown_experts(model)):
         raise Unsupported(reason)
 
 
-def _unsupported(config: Any, context_tokens: int) -> str:
+def _unsupported(config: Any) -> str:
     """Return why a model is left to transformers; empty if it is not."""
     kind = config.model_type
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
     activation = getattr(config, "hidden_act", None)
-    window = getattr(config, "sliding_window", None) or context_tokens
     reasons = {
         f"models of type {kind} are not known": kind not in (*_DENSE, *_MIXTURES),
         f"activation {activation}": activation not in _ACTIVATIONS,
         f"position encoding {rope}": rope in _MOVING_ROPE,
-        f"sliding windows of {window} tokens": window < context_tokens,
         "clipped queries and keys": getattr(config, "clip_qkv", None) is not None,
         "biases of a dense layer": bool(getattr(config, "mlp_bias", False)),
     }
     return ", ".join(reason for reason, holds in reasons.items() if holds)
+
+
+def _window_of(config: Any, number: int, context_tokens: int) -> int:
+    """Return how many of the last tokens a layer attends to; 0 for all."""
+    window = getattr(config, "sliding_window", None) or context_tokens
+    if window >= context_tokens:
+        return 0
+    kinds = getattr(config, "layer_types", None)
+    slides = kinds is not None and kinds[number] == "sliding_attention"
+    return window if slides or config.model_type in _WINDOWED else 0
 
 
 def _unknown_experts(model: Any) -> str:
@@ -267,7 +276,12 @@ class _Lowering:
             d.rope(query, heads, cos, sin, interleaved=False)
             d.rope(key, groups, cos, sin, interleaved=False)
             to = SlotView(out.slot, 0, width)
-            d.attend(query, key, value, to, layer=number, heads=heads, scale=module.scaling)
+            sinks = getattr(module, "sinks", None)
+            d.attend(
+                query, key, value, to, layer=number, heads=heads, scale=module.scaling,
+                window=_window_of(config, number, self.context_tokens),
+                sinks=None if sinks is None else self._floats("sinks", sinks),
+            )  # fmt: skip
             self._linear("out", out, x, module.o_proj, add=True)
 
         return attend
@@ -327,15 +341,17 @@ class _Lowering:
                 else:
                     d.mix(y, x, weights)
                 return
-            gate = module.gate
-            d.linear(y, logits, self._small("router", gate.weight))
+            gate = module.router if config.model_type == "gpt_oss" else module.gate
+            bias = getattr(gate, "bias", None)
+            bias = None if bias is None else self._floats("router.bias", bias)
+            d.linear(y, logits, self._small("router", gate.weight), bias)
             self.routers.append(self._keep(logits, gate.num_experts))
             limited = getattr(gate, "topk_method", "") == "group_limited_greedy"
             d.route(
                 logits,
                 gate.num_experts,
                 gate.top_k,
-                normalise=config.model_type == "mixtral"
+                normalise=config.model_type in ("mixtral", "gpt_oss")
                 or bool(getattr(gate, "norm_topk_prob", 0)),
                 groups=gate.num_group if limited else 1,
                 top_groups=gate.topk_group if limited else 1,
@@ -401,7 +417,7 @@ class _Lowering:
             return self._kept(name, self.decoder.experts(plain, self.format))
         found = self._given(name, PackedExperts)
         shapes = [
-            (some.num_experts, some.hidden_size, some.inner_size, some.activation)
+            (some.num_experts, some.hidden_size, some.inner_size, some.activation, some.biased)
             for some in (found, plain)
         ]
         self._check(name, (found.format, *shapes[0]), (self.format, *shapes[1]))

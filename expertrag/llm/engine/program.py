@@ -159,4 +159,4 @@ def _about(weight: Packed) -> list[Any]:
     if isinstance(weight, PackedMatrix):
         return [str(weight.format), weight.outputs, weight.inputs]
     sizes = weight.num_experts, weight.hidden_size, weight.inner_size
-    return [str(weight.format), *sizes, str(weight.activation)]
+    return [str(weight.format), *sizes, str(weight.activation), *(["biased"] * weight.biased)]

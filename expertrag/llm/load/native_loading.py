@@ -71,7 +71,7 @@ def outline(
     # int4 keeps the quantised values of a GGUF file, unless they are rounded to bfloat16 first
     exact = torch.float32 if source.gguf and format in ROUNDED else precision
     model = source.outline(exact)
-    check(model, Limits.of(model, source.tokenizer).context_tokens)
+    check(model)
     try:
         return model, Streamed(model, source.checkpoint(model)).filled
     except NotStreamed as reason:
