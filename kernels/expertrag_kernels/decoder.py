@@ -66,7 +66,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self.windows = []
         self._vocabulary = 0
         self._outputs = 0
-        self._positions = 0
+        self.positions = 0
         self._experts = 0  # least number of experts of any layer
 
     def matrix(self, weight: torch.Tensor, format: Format) -> PackedMatrix:
@@ -111,7 +111,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self, at: SlotView, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
     ) -> None:
         """See :meth:`Steps.rope`."""
-        self._positions = cos.shape[0]
+        self.positions = cos.shape[0]
         places = self._floats(cos), self._floats(sin)
         self._program.rope(at, heads, 2 * cos.shape[1], interleaved, *places)
 
@@ -246,7 +246,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         rows = tokens.shape[0]
         check_batch(
             tokens, positions, texts, (picked, watched),
-            vocabulary=self._vocabulary, pages=self.pages, longest=self._positions,
+            vocabulary=self._vocabulary, pages=self.pages, longest=self.positions,
             experts=self._experts,
         )  # fmt: skip
         experts = torch.tensor(

@@ -101,6 +101,8 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     device: torch.device
     windows: list[int]
     """Window of each :meth:`attend`, 0 for those that attend to all tokens."""
+    positions: int
+    """How many positions have angles."""
     step_rows: int
     """Rows to run at a time: enough to multiply efficiently, few enough that waiting sequences are
     delayed by only about a tenth of a second."""
@@ -109,6 +111,18 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     def window(self) -> int:
         """How many of the last tokens any layer attends to; 0 for all."""
         return 0 if 0 in self.windows else max(self.windows, default=0)
+
+    @property
+    def most_tokens(self) -> int:
+        """Length of the longest sequence that fits into the cache.
+
+        If no layer attends to all tokens, the pages before the windows can be used again, and the
+        length has no limit but the positions.
+        """
+        at_once = -(-(self.window + self.step_rows) // PAGE_TOKENS) + 1  # pages that a step needs
+        if self.window and at_once <= self.pages:
+            return self.positions
+        return self.pages * PAGE_TOKENS
 
     @abstractmethod
     def matrix(self, weight: torch.Tensor, format: Format) -> Matrix:

@@ -66,7 +66,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self._graphs: Graphs | None = None
         self._capturable = device.type == "cuda"
         self._vocabulary = 0
-        self._positions = 0
+        self.positions = 0
         self._experts = 0  # least number of experts of any layer
 
     # -- planning ----------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self, at: SlotView, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
     ) -> None:
         """See :meth:`Steps.rope`."""
-        self._positions, half = cos.shape
+        self.positions, half = cos.shape
         own_cos, own_sin = (part.to(self.device, torch.float32) for part in (cos, sin))
 
         def step(rows: TokenRows) -> None:
@@ -313,7 +313,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         """See :meth:`Steps.run`; the results are on the device."""
         check_batch(
             tokens, positions, texts, (picked, watched),
-            vocabulary=self._vocabulary, pages=self.pages, longest=self._positions,
+            vocabulary=self._vocabulary, pages=self.pages, longest=self.positions,
             experts=self._experts,
         )  # fmt: skip
         # short sequences first, so that they form one block
@@ -349,7 +349,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         from expertrag_kernels.gpu.graphs import Graphs
 
         self._graphs = self._graphs or Graphs(
-            self.compute, self.pages, self._positions, self.device
+            self.compute, self.pages, self.positions, self.device
         )
         try:
             return self._graphs.run(rows)

@@ -37,7 +37,6 @@ _CHANGES: dict[str, Any] = {
     "max_position_embeddings": 2048,
     "tie_word_embeddings": True,
 }
-_GPT_OSS = {"num_local_experts": 4, "sliding_window": 64}
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +48,7 @@ def tiny_folder(smollm_path: Path, tmp_path_factory: Any) -> TinyFolder:
         if kind not in made:
             folder: Path = tmp_path_factory.mktemp(kind)
             torch.manual_seed(0)
-            own = _GPT_OSS if kind == "gpt_oss" else FAMILIES[kind][1]
-            config = AutoConfig.for_model(kind, **{**SHAPE, **own, **_CHANGES})
+            config = AutoConfig.for_model(kind, **{**SHAPE, **FAMILIES[kind][1], **_CHANGES})
             from_config: Any = AutoModelForCausalLM.from_config
             model = from_config(config)
             with torch.no_grad():

@@ -85,6 +85,7 @@ class Engine:
         self._threads = threads
         self._speculate = speculate
         self._prefix_caching = prefix_caching
+        self._window = decoder.window
         kept = decoder.pages if kept_bytes is None else decoder.shape.most_pages(kept_bytes)
         self._pages = PagePool(decoder.pages, kept, decoder.give_back)
         self._sequences: list[SequenceState] = []  # in order of arrival
@@ -96,7 +97,7 @@ class Engine:
     @property
     def most_tokens(self) -> int:
         """Length of the longest sequence that fits into the cache."""
-        return self._decoder.pages * PAGE_TOKENS
+        return self._decoder.most_tokens
 
     def submit(self, sequence: SequenceState) -> None:
         """Add a sequence; its outputs arrive in its queue.
@@ -219,6 +220,7 @@ class Engine:
         """Schedule some rows of a sequence, with pages for them; None if no page is free."""
         if not sequence.pages:
             self._find_prefix(sequence)
+        self._release_passed(sequence)
         start, end = sequence.computed, len(sequence.tokens)
         stop = min(end, start + most)
         tail = max(sequence.logit_rows, sequence.state_rows, 1)
@@ -280,13 +282,26 @@ class Engine:
             self._free_pages(victim)
         return page
 
+    def _release_passed(self, sequence: SequenceState) -> None:
+        """Release the pages before every window of the sequence's next rows.
+
+        The sequence keeps their numbers, so that its table has a page for every position; no layer
+        reads them. They can be found by their tokens until they are used again.
+        """
+        if not self._window:
+            return
+        passed = max(0, sequence.computed - self._window + 1) // PAGE_TOKENS
+        for page in sequence.pages[sequence.released : passed]:
+            self._pages.release(page)
+        sequence.released = max(sequence.released, passed)
+
     def _free_pages(self, sequence: SequenceState) -> None:
         for page in reversed(
-            sequence.pages
+            sequence.pages[sequence.released :]
         ):  # the first ones, which others may share, are evicted last
             self._pages.release(page)
         sequence.pages = []
-        sequence.computed = sequence.registered = 0
+        sequence.computed = sequence.registered = sequence.released = 0
         sequence.serial = root_of(sequence.expert, sequence.salt)
 
     def _step(self, parts: Sequence[_Scheduled]) -> tuple[torch.Tensor, list[torch.Tensor]]:

@@ -129,16 +129,6 @@ def _unsupported(config: Any) -> str:
     return ", ".join(reason for reason, holds in reasons.items() if holds)
 
 
-def _window_of(config: Any, number: int, context_tokens: int) -> int:
-    """Return how many of the last tokens a layer attends to; 0 for all."""
-    window = getattr(config, "sliding_window", None) or context_tokens
-    if window >= context_tokens:
-        return 0
-    kinds = getattr(config, "layer_types", None)
-    slides = kinds is not None and kinds[number] == "sliding_attention"
-    return window if slides or config.model_type in _WINDOWED else 0
-
-
 def _unknown_experts(model: Any) -> str:
     from expertrag_kernels.transformers import plain_experts
 
@@ -183,7 +173,9 @@ class _Lowering:
         d = self.decoder = self.make(shape, pages)
         hidden = self.config.hidden_size
         x, y = d.slot(hidden), d.slot(hidden)
-        longest = min(self.context_tokens, pages * PAGE_TOKENS)
+        longest = self.context_tokens
+        if not all(self._window(number) for number in range(len(layers))):
+            longest = min(longest, pages * PAGE_TOKENS)  # of the pages of a sequence, all are read
         # packed frequencies may differ from those of the configuration
         base.rotary_emb.inv_freq = self._floats("angles", base.rotary_emb.inv_freq)
         cos, sin = angles_of(base.rotary_emb, longest)
@@ -279,12 +271,21 @@ class _Lowering:
             sinks = getattr(module, "sinks", None)
             d.attend(
                 query, key, value, to, layer=number, heads=heads, scale=module.scaling,
-                window=_window_of(config, number, self.context_tokens),
+                window=self._window(number),
                 sinks=None if sinks is None else self._floats("sinks", sinks),
             )  # fmt: skip
             self._linear("out", out, x, module.o_proj, add=True)
 
         return attend
+
+    def _window(self, number: int) -> int:
+        """Return how many of the last tokens a layer attends to; 0 for all."""
+        window = getattr(self.config, "sliding_window", None) or self.context_tokens
+        if window >= self.context_tokens:
+            return 0
+        kinds = getattr(self.config, "layer_types", None)
+        slides = kinds is not None and kinds[number] == "sliding_attention"
+        return window if slides or self.config.model_type in _WINDOWED else 0
 
     def _latent(
         self, x: SlotView, y: SlotView, cos: torch.Tensor, sin: torch.Tensor

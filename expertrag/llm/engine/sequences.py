@@ -66,6 +66,8 @@ class SequenceState:
     serial: Before = ROOT
     registered: int = 0
     """Full pages that later sequences can share."""
+    released: int = 0
+    """First pages that the sequence no longer holds, as they are before every window."""
     lookup: PromptLookup = field(default_factory=PromptLookup)
 
     @property

@@ -90,7 +90,7 @@ def test_hidden_values_of_watched_rows_are_kept() -> None:
     ("kind", "change", "reason"),
     [
         ("gemma2", {}, "models of type gemma2 are not known"),
-        ("mistral", {"sliding_window": 64}, "sliding windows of 64 tokens"),
+        ("gpt_oss", {"num_local_experts": 4, "swiglu_limit": 9.0}, "a clamped SwiGLU of 1.702 and 9"),
         ("olmoe", {"num_experts": 5, "clip_qkv": 8.0}, "clipped queries and keys"),
         ("llama", {"hidden_act": "tanh"}, "activation tanh"),
         ("llama", {"mlp_bias": True}, "biases of a dense layer"),
@@ -104,10 +104,6 @@ def test_hidden_values_of_watched_rows_are_kept() -> None:
 def test_unsupported_models_name_the_reason(kind: str, change: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unsupported, match=reason):
         lowered(model_of(kind, **change), Format.F32)
-
-
-def test_a_window_as_long_as_the_context_is_supported() -> None:
-    lowered(model_of("mistral", sliding_window=64), Format.F32, context_tokens=64)
 
 
 def test_a_cache_too_small_for_a_page() -> None:
