@@ -63,6 +63,15 @@ def tiny_folder(smollm_path: Path, tmp_path_factory: Any) -> TinyFolder:
 
 
 @pytest.fixture(scope="session")
+def left_folder(tiny_folder: TinyFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that is left to transformers: its angles depend on the length."""
+    folder = shutil.copytree(tiny_folder("llama"), tmp_path_factory.mktemp("left") / "model")
+    moving = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
+    change_json(folder / "config.json", rope_parameters=moving)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny(tiny_folder: TinyFolder) -> TransformersGenerator:
     """A random Mixtral, in float32, on our engine."""
     return TransformersGenerator.load(str(tiny_folder("mixtral")), dtype="float32")
