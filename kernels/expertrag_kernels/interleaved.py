@@ -20,10 +20,11 @@ def interleaved_experts(module: nn.Module) -> PlainExperts:
 
     :raises ValueError: their activation is another one.
     """
-    if (module.alpha, module.limit) != (_ALPHA, _LIMIT):
+    alpha, limit = (float(getattr(module, name)) for name in ("alpha", "limit"))
+    if (alpha, limit) != (_ALPHA, _LIMIT):
         raise ValueError(
-            f"{type(module).__name__} cannot be packed: a clamped SwiGLU of {module.alpha} and "
-            f"{module.limit}; only {_ALPHA} and {_LIMIT} are known"
+            f"{type(module).__name__} cannot be packed: a clamped SwiGLU of {alpha} and {limit}; "
+            f"only {_ALPHA} and {_LIMIT} are known"
         )
     gate_up, gate_up_bias, down, down_bias = (
         _weight(module, name)

@@ -3,8 +3,8 @@
 A layer holds the gate and up blocks of all experts, expert by expert, followed by the down blocks
 of all experts, expert by expert. A block holds 64 outputs over all inputs, as one stream of whole
 cache lines: 32 columns of gate with the same 32 of up, so that h is complete when the block is, or
-64 outputs of down. Widths are padded with zeros, inputs and inner columns to 32, outputs to 64. Biases
-follow in float32, in the order of the blocks: 64 for each.
+64 outputs of down. Widths are padded with zeros, inputs and inner columns to 32, outputs to 64.
+Biases follow in float32, in the order of the blocks: 64 for each.
 
 Within a block, inputs are in the small runs that a multiply-add instruction processes at once:
 

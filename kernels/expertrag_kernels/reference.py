@@ -67,7 +67,7 @@ def gated(gate: torch.Tensor, up: torch.Tensor, activation: Activation) -> torch
 def apply_expert(x: torch.Tensor, expert: int, plain: PlainExperts) -> torch.Tensor:
     """Apply one expert to x (N, H). Indexing by an int gives a view: no weight is copied."""
     own = plain.gate_up[expert], plain.down[expert]
-    biases = (None, None)
+    biases: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
     if plain.gate_up_bias is not None and plain.down_bias is not None:
         biases = plain.gate_up_bias[expert].to(x.dtype), plain.down_bias[expert].to(x.dtype)
     gate, up = F.linear(x, own[0], biases[0]).chunk(2, dim=-1)  # [N, I] each

@@ -348,9 +348,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         """Run a batch as a graph; return None, now and for ever, if steps cannot be captured."""
         from expertrag_kernels.gpu.graphs import Graphs
 
-        self._graphs = self._graphs or Graphs(
-            self.compute, self.pages, self.positions, self.device
-        )
+        self._graphs = self._graphs or Graphs(self.compute, self.pages, self.positions, self.device)
         try:
             return self._graphs.run(rows)
         except torch.OutOfMemoryError:

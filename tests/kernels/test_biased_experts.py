@@ -74,9 +74,7 @@ def _error(found: torch.Tensor, wanted: torch.Tensor) -> float:
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("format", list(Format))
 @pytest.mark.parametrize("shape", _SHAPES)
-def test_outputs_are_those_of_the_formula(
-    isa: str, format: Format, shape: tuple[int, ...]
-) -> None:
+def test_outputs_are_those_of_the_formula(isa: str, format: Format, shape: tuple[int, ...]) -> None:
     tokens, experts, top_k, hidden, inner = shape
     own = pack_on(isa, _plain(experts, hidden, inner), format)
     x, index, weights = _tokens(tokens, experts, top_k, hidden)

@@ -14,7 +14,15 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import expertrag_kernels
-from expertrag_kernels import Activation, Format, fused_experts, pack, pack_model, register, unpack_model
+from expertrag_kernels import (
+    Activation,
+    Format,
+    fused_experts,
+    pack,
+    pack_model,
+    register,
+    unpack_model,
+)
 from expertrag_kernels import transformers as adapter
 
 _PACKABLE = ["olmoe", "qwen2_moe", "qwen3_moe", "mixtral", "deepseek_v2"]

@@ -1,8 +1,9 @@
 """Lower a transformers decoder to our own steps: pack its weights, and plan a step per operation.
 
 Families: Llama, Mistral, Qwen2 and Qwen3 (dense), Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE, gpt-oss
-(attention sinks, biases) and DeepSeek-V2 (multi-head latent attention, shared experts). A model with any other feature is left to
-transformers, which is also the reference for all of them in tests.
+(attention sinks, biases) and DeepSeek-V2 (multi-head latent attention, shared experts). A model
+with any other feature is left to transformers, which is also the reference for all of them in
+tests.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _PAIRS = torch.stack([_VALUES[_BYTES & 15], _VALUES[_BYTES >> 4]], dim=1).view(t
 
 def is_mxfp4(config: Any) -> bool:
     """Whether a configuration says that experts are stored in MXFP4."""
-    stored = getattr(config, "quantization_config", None)
+    stored: Any = getattr(config, "quantization_config", None)
     if not isinstance(stored, dict):
         stored = stored.to_dict() if hasattr(stored, "to_dict") else {}
     return bool(stored.get("quant_method") == "mxfp4")

@@ -114,7 +114,7 @@ def gate_up_pairs(
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """h = activation(gate @ x + bias) * (up @ x + bias); gate and up share the tile of x, gathered by pairs."""
+    """h = activation(gate @ x) * (up @ x); gate and up share the tile of x, gathered by pairs."""
     block, column_block = tl.program_id(1), tl.program_id(0)
     expert = tl.load(expert_of_blocks + block).to(tl.int64)
     if expert >= experts:

@@ -73,7 +73,7 @@ void check(const Isa& isa, Format format, const Shape& s, bool biased = false) {
   uint8_t* data = static_cast<uint8_t*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
   isa.pack(experts, {gate_up.data(), down.data(), false, 2}, data);
   const auto biases = draw((bytes - weights) / 4, 1);
-  std::memcpy(data + weights, biases.data(), bytes - weights);
+  if (biased) std::memcpy(data + weights, biases.data(), bytes - weights);
   experts.data = data;
   const auto bias = [&](const float* of_expert, int64_t place) {
     return of_expert ? double(of_expert[place]) : 0.0;

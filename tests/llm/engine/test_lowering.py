@@ -90,7 +90,11 @@ def test_hidden_values_of_watched_rows_are_kept() -> None:
     ("kind", "change", "reason"),
     [
         ("gemma2", {}, "models of type gemma2 are not known"),
-        ("gpt_oss", {"num_local_experts": 4, "swiglu_limit": 9.0}, "a clamped SwiGLU of 1.702 and 9"),
+        (
+            "gpt_oss",
+            {"num_local_experts": 4, "swiglu_limit": 9.0},
+            "a clamped SwiGLU of 1.702 and 9",
+        ),
         ("olmoe", {"num_experts": 5, "clip_qkv": 8.0}, "clipped queries and keys"),
         ("llama", {"hidden_act": "tanh"}, "activation tanh"),
         ("llama", {"mlp_bias": True}, "biases of a dense layer"),

@@ -57,9 +57,12 @@ def published(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     config["quantization_config"] = {
         "quant_method": "mxfp4",
         "modules_to_not_convert": [
-            "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head",
+            "model.layers.*.self_attn",
+            "model.layers.*.mlp.router",
+            "model.embed_tokens",
+            "lm_head",
         ],
-    }  # fmt: skip
+    }
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 
@@ -152,5 +155,5 @@ def test_missing_scales_are_reported(
     state = load_file(path)
     del state["model.layers.1.mlp.experts.down_proj_scales"]
     save_file(state, path, metadata={"format": "pt"})
-    with pytest.raises(ServerError, match="down_proj_blocks and .*_scales do not fit together"):
+    with pytest.raises(ServerError, match=r"down_proj_blocks and .*_scales do not fit together"):
         load_generator(str(folder))
