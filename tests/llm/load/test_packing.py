@@ -129,6 +129,29 @@ def test_a_damaged_program_is_one_typed_line(tiny_folder: TinyFolder, tmp_path: 
     assert load_generator(str(folder)).context_tokens
 
 
+def test_programs_of_earlier_versions_have_no_windows(
+    tiny_folder: TinyFolder, tmp_path: Path
+) -> None:
+    folder = _pack(tiny_folder("mixtral"), "bfloat16", tmp_path / "packed")
+    wanted, _ = _loaded(folder)
+    path = folder / DESCRIPTION_FILE
+    body = json.loads(path.read_text())
+    for name, _, options in body["program"]["steps"]:
+        if name == "attend":
+            assert (options.pop("window"), options.pop("sinks")) == (0, None)
+    path.write_text(json.dumps(body))
+    assert torch.equal(_loaded(folder)[0], wanted)
+    for option, value in (("window", -1), ("sinks", {"weight": "norm"})):
+        for name, _, options in body["program"]["steps"]:
+            if name == "attend":
+                options[option] = value
+        path.write_text(json.dumps(body))
+        with pytest.raises(ServerError, match="invalid window, or sinks of other heads"):
+            load_generator(str(folder))
+        for _, _, options in body["program"]["steps"]:
+            options.pop(option, None)
+
+
 def test_progress_is_reported(tiny_folder: TinyFolder, tmp_path: Path) -> None:
     reported: list[tuple[str, int, int | None]] = []
     pack_folder(
