@@ -117,10 +117,10 @@ class PlainExperts(_ByExpert):
         _check_biases(self.gate_up_bias, self.down_bias, self)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> PlainExperts:
-        """Return the experts on a device, in a type."""
+        """Return the experts on a device, in a type, and contiguous as kernels need them."""
         parts = self.gate_up, self.down, self.gate_up_bias, self.down_bias
         gate_up, down, *biases = (
-            None if part is None else part.detach().to(device, dtype) for part in parts
+            None if part is None else part.detach().to(device, dtype).contiguous() for part in parts
         )
         assert gate_up is not None and down is not None, "they are no biases"
         return PlainExperts(gate_up, down, self.activation, *biases)
