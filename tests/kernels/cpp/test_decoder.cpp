@@ -96,7 +96,8 @@ void add_updated_layer(const Isa& isa, Memory& memory, Format format, Program& m
                                      update(h + 3, kHidden)});
 }
 
-Program program(const Isa& isa, Memory& memory, Format format) {
+// `window` is that of the attention; with one, it has sinks and the experts have biases.
+Program program(const Isa& isa, Memory& memory, Format format, int64_t window) {
   const Format exact = format == Format::f32 ? Format::f32 : Format::bf16;
   Program made{{}, {}, {exact, kPages, kGroups, kOwn, kShared, kValue, nullptr}};
   made.cache.data = memory.bytes(kPages * kGroups * made.cache.head_bytes());
@@ -113,16 +114,20 @@ Program program(const Isa& isa, Memory& memory, Format format) {
       Norm{query, query, key, kHeads, weight, 1e-6f},
       Rope{query, kHeads, 4, false, memory.floats(kPositions * 2, 1), memory.floats(kPositions * 2, 1)},
       Rope{shared, 1, 6, true, memory.floats(kPositions * 3, 1), memory.floats(kPositions * 3, 1)},
-      Attend{query, keys, shared, {2, own, kValue}, {3, 0, kValue}, 0, kHeads, 0.2f},
+      Attend{query, keys, shared, {2, own, kValue}, {3, 0, kValue}, 0, kHeads, 0.2f, window,
+             window ? memory.floats(kHeads, 1) : nullptr},
       Linear{{3, 0, 0}, {0, 0, 0}, matrix(isa, memory, format, kHidden, kHeads * kValue), nullptr, true},
       Linear{{0, 0, 0}, {4, 0, 0}, matrix(isa, memory, exact, kExperts, kHidden), nullptr, false},
       Keep{{4, 0, 0}, kExperts, 0.5f},
       Route{{4, 0, 0}, kExperts, kTopK, false, true, 3, 2, 1.5f},
   };
-  Experts experts{format, Activation::silu, kExperts, kHidden, kInner, nullptr};
+  Experts experts{format, window ? Activation::clamped_swiglu : Activation::silu,
+                  kExperts, kHidden, kInner, nullptr, window != 0};
   uint8_t* data = memory.bytes(data_bytes(experts));
   const float* gate_up = memory.floats(kExperts * 2 * kInner * kHidden, 0.15f);
   isa.pack(experts, {gate_up, memory.floats(kExperts * kHidden * kInner, 0.15f), false, 2}, data);
+  const int64_t weights = weight_bytes(experts), biases = data_bytes(experts) - weights;
+  if (biases) std::memcpy(data + weights, memory.floats(biases / 4, 0.1f), size_t(biases));
   experts.data = data;
   made.steps.push_back(Mix{0, 0, kTopK, experts});
   made.steps.push_back(Norm{{0, 0, 0}, {1, 0, 0}, kHidden, 1, weight, 1e-6f, memory.floats(kHidden, 1)});
@@ -177,9 +182,9 @@ std::vector<float> run(const Isa& isa, const Program& program, const std::vector
   return out;
 }
 
-void check(const Isa& isa, Format format) {
+void check(const Isa& isa, Format format, int64_t window) {
   Memory memory;
-  const Program made = program(isa, memory, format);
+  const Program made = program(isa, memory, format, window);
   const auto whole = run(isa, made, {{0, 0, 290}}, 2);
   const auto other = run(isa, made, {{1, 0, 65}}, 1);
   std::vector<float> found;
@@ -214,7 +219,7 @@ int main() {
   for (const Isa& isa : kIsas) {
     if (!isa.usable) continue;
     for (Format format : {Format::f32, Format::bf16, Format::int8, Format::int4})
-      check(isa, format), ++cases;
+      for (const int64_t window : {0, 1, 64, 90}) check(isa, format, window), ++cases;
   }
   std::printf("%d decoders hold\n", cases);
 }
