@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 
 class EngineOptions(TypedDict):
-    """Data type, device, MiB of the KV cache and of what stays cached, and adapters."""
+    """Data type, device, MiB of the KV cache and of what stays cached, adapters, and routing."""
 
     dtype: str
     device: str
     cache_mib: int
     reuse_mib: int
     adapters: ServedAdapters | None
+    routing: str
 
 
 def _openai(name: str, options: EngineOptions) -> Generator:
@@ -29,6 +30,10 @@ def _openai(name: str, options: EngineOptions) -> Generator:
         raise InvalidArgument(
             "reader: it needs a model on our own engine, not on a server; name a model for the "
             "engine, or merge the reader into the server's model"
+        )
+    if options["routing"]:
+        raise InvalidArgument(
+            "routing: it needs a model on our own engine, not on a server; leave it empty"
         )
     return OpenAIGenerator.connect(name)
 
@@ -53,6 +58,7 @@ def load_generator(
     cache_mib: int = 1024,
     reuse_mib: int = 64,
     adapters: ServedAdapters | None = None,
+    routing: str = "",
 ) -> Generator:
     """Load a language model by name.
 
@@ -67,8 +73,10 @@ def load_generator(
     :param cache_mib: memory of the KV cache on the CPU; unused pages take none.
     :param reuse_mib: the part of it that stays cached when no sequence holds it (prefix caching).
     :param adapters: adapters of a reader, on our engine only.
+    :param routing: policy of requests that name none (:meth:`expertrag_kernels.Routing.parse`), of
+        mixtures on our engine only.
     :raises InvalidArgument: if the name, the dtype or the device is not usable, or the model does
-        not run on our engine and ``adapters`` is given.
+        not run on our engine and ``adapters`` is given, or it cannot follow ``routing``.
     :raises Conflict: if the adapters were trained on another model.
     :raises NotFound: if there is no such model.
     :raises ServerError: if the model's files are damaged.
@@ -76,7 +84,12 @@ def load_generator(
     """
     prefix = next(prefix for prefix in _BACKENDS if name.startswith(prefix))
     options = EngineOptions(
-        dtype=dtype, device=device, cache_mib=cache_mib, reuse_mib=reuse_mib, adapters=adapters
+        dtype=dtype,
+        device=device,
+        cache_mib=cache_mib,
+        reuse_mib=reuse_mib,
+        adapters=adapters,
+        routing=routing,
     )
     try:
         return _BACKENDS[prefix](name.removeprefix(prefix), options)

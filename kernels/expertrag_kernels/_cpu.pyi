@@ -149,6 +149,8 @@ def decode(
     out: int,
     threads: int,
     experts: int,
+    routing: int,
+    used: int,
     /,
 ) -> None: ...
 def block_bytes(format: int, k: int, /) -> int: ...

@@ -19,6 +19,7 @@ from expertrag_kernels.packed import (
     PlainExperts,
 )
 from expertrag_kernels.paged_memory import PagedMemory
+from expertrag_kernels.routing import routing_rows
 from expertrag_kernels.steps import (
     NO_ROWS,
     OUTPUT,
@@ -67,6 +68,13 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self._outputs = 0
         self._positions = 0
         self._experts = 0  # least number of experts of any layer
+        self._used = torch.zeros(2, dtype=torch.long)
+
+    @property
+    def experts_used(self) -> tuple[int, int]:
+        """See :attr:`Steps.experts_used`."""
+        experts, tokens = self._used.tolist()
+        return experts, tokens
 
     def matrix(self, weight: torch.Tensor, format: Format) -> PackedMatrix:
         """See :meth:`Steps.matrix`."""
@@ -260,6 +268,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         experts = torch.tensor(
             [text.expert for text in texts for _ in range(text.start, text.stop)]
         )
+        routing = routing_rows(texts)
         logits = torch.empty(picked.shape[0], self._outputs)
         kept = torch.empty(sum(self._kept_widths) * watched.shape[0])
         cpu_experts.decode(
@@ -276,6 +285,8 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             logits.data_ptr(),
             threads or torch.get_num_threads(),
             experts.data_ptr(),
+            0 if routing is None else routing.data_ptr(),
+            self._used.data_ptr(),
         )
         sizes = [watched.shape[0] * width for width in self._kept_widths]
         parts = [

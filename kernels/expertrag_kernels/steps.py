@@ -17,6 +17,7 @@ import torch
 
 from expertrag_kernels import layout
 from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts
+from expertrag_kernels.routing import AS_THE_MODEL, Routing
 
 PAGE_TOKENS = 64
 MOST_ROWS = 1024
@@ -81,12 +82,14 @@ class SequenceRows:
 
     pages: (P,) int64, the sequence's KV cache pages, starting with its first token
     expert: the expert of all rows, overriding the routers (routing by text); negative to use them
+    routing: which of the experts that routers choose are used
     """
 
     start: int
     stop: int
     pages: torch.Tensor
     expert: int = -1
+    routing: Routing = AS_THE_MODEL
 
 
 class Steps(ABC, Generic[Matrix, Mixture]):
@@ -102,6 +105,12 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     step_rows: int
     """Rows to run at a time: enough to multiply efficiently, few enough that waiting sequences are
     delayed by only about a tenth of a second."""
+
+    @property
+    @abstractmethod
+    def experts_used(self) -> tuple[int, int]:
+        """Experts that tokens have used, and tokens, both counted in every layer with a router."""
+        ...
 
     @abstractmethod
     def matrix(self, weight: torch.Tensor, format: Format) -> Matrix:

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from expertrag_kernels.dispatch import fused_experts
 from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts
 from expertrag_kernels.reference import activate
+from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_kernels.steps import (
     MOST_ROWS,
     NO_ROWS,
@@ -68,6 +69,14 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self._vocabulary = 0
         self._positions = 0
         self._experts = 0  # least number of experts of any layer
+        self._top_k: list[int] = []  # of the layers with a router
+        self._used = self._routed = 0
+        self._pruned_to = torch.zeros((), dtype=torch.long, device=device)
+
+    @property
+    def experts_used(self) -> tuple[int, int]:
+        """See :attr:`Steps.experts_used`."""
+        return self._used + int(self._pruned_to), self._routed
 
     # -- planning ----------------------------------------------------------------------------------
 
@@ -209,6 +218,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
     ) -> None:
         """See :meth:`Steps.route`."""
         limits = {"groups": groups, "top_groups": top_groups}
+        likely = correction is None and mixer_margin is None
         own_correction = None if correction is None else correction.to(self.device, torch.float32)
 
         def step(rows: TokenRows) -> None:
@@ -221,6 +231,8 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
                 weights, index = mixed(found, top_k, mixer_margin)
             else:
                 weights, index = chosen(found, top_k, **limits)
+            if rows.routing is not None:
+                weights, index = _pruned(weights, index, rows.routing, experts, likely=likely)
             if normalise:
                 weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
             if not sigmoid:
@@ -229,9 +241,12 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
                 index = torch.where(own < 0, index, only)
                 weights = torch.where(own < 0, weights, torch.ones_like(weights))
             rows.routed = index, weights * scale
+            if rows.routing is not None and not sigmoid:
+                self._pruned_to += (index < experts).sum()
 
         if not sigmoid:
             self._experts = min(self._experts or experts, experts)
+            self._top_k.append(top_k)
         self._steps.append(step)
 
     def mix(self, source: SlotView, to: SlotView, experts: PlainExperts, top_k: int = 0) -> None:
@@ -327,6 +342,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             vocabulary=self._vocabulary, pages=self.pages, longest=self._positions,
             experts=self._experts,
         )  # fmt: skip
+        self._count(texts)
         # short sequences first, so that they form one block
         order = sorted(texts, key=lambda text: text.stop - text.start > SHORT_ROWS)
         moved = torch.cat([torch.arange(text.start, text.stop) for text in order])
@@ -340,6 +356,15 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             self.compute(rows)
         return rows.logits, rows.kept
 
+    def _count(self, texts: Sequence[SequenceRows]) -> None:
+        """Count the experts of a batch, unless a policy prunes them: then the steps do."""
+        pruned = any(text.routing != AS_THE_MODEL for text in texts)
+        for text in texts:
+            rows = text.stop - text.start
+            self._routed += rows * len(self._top_k)
+            if not pruned:
+                self._used += rows * (sum(self._top_k) if text.expert < 0 else len(self._top_k))
+
     def compute(self, rows: TokenRows) -> None:
         """Run all steps; nothing synchronises with the host."""
         count = rows.tokens.shape[0]
@@ -351,7 +376,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             step(rows)
 
     def _in_a_graph(self, rows: TokenRows) -> bool:
-        if not self._capturable or rows.long or rows.watched.numel():
+        if not self._capturable or rows.long or rows.watched.numel() or rows.routing is not None:
             return False
         return rows.tokens.shape[0] <= MOST_CAPTURED
 
@@ -370,3 +395,22 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             _log.warning("steps are launched one by one: they cannot be captured (%s)", error)
             self._capturable = False
             return None
+
+
+def _pruned(
+    weights: torch.Tensor, index: torch.Tensor, limits: torch.Tensor, experts: int, *, likely: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Drop the experts that the policy of each row leaves out; their index becomes ``experts``.
+
+    :param weights: (T, K), best first; ``index`` (T, K) names their experts.
+    :param limits: (T, 3), see :func:`expertrag_kernels.routing.routing_rows`.
+    :param likely: weights are probabilities; otherwise their shares are compared.
+    """
+    place = torch.arange(weights.shape[1], device=weights.device)
+    most, share, least = limits.T[:, :, None]
+    if not likely:
+        total = weights.sum(1, keepdim=True) + 1e-20
+        share, least = share * total, least * total
+    before = weights.cumsum(1) - weights
+    kept = (place < most) & (before < share) & (weights >= least) | (place == 0)
+    return torch.where(kept, weights, 0.0), torch.where(kept, index, experts)

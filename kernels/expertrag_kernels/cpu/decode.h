@@ -50,7 +50,6 @@ class Decoder {
 
  private:
   static constexpr int64_t kMostTopK = 64;
-  static constexpr float kLeast = 1e-20f;  // sum of weights, as in DeepSeek-V3
   using ByRow = std::function<void(int64_t row)>;
 
   float* at(const View& view, int64_t row) const {
@@ -301,39 +300,41 @@ class Decoder {
     shop_.scratch.release(mark);
   }
 
-  // The expert of a row's sequence, negative for none. Once the rows are narrowed, a row has another
-  // place in the batch.
+  // Once the rows are narrowed, a row has another place in the batch.
+  int64_t place(int64_t row, bool narrowed) const { return narrowed ? needed_[size_t(row)] : row; }
+
+  // The expert of a row's sequence, negative for none.
   int64_t expert_of(int64_t row, bool narrowed) const {
-    return batch_.experts ? batch_.experts[narrowed ? needed_[size_t(row)] : row] : -1;
+    return batch_.experts ? batch_.experts[place(row, narrowed)] : -1;
   }
 
   void plan(const Route& s) {
     by_row([=, narrowed = narrows_](int64_t row) {
       int64_t* index = index_ + row * s.top_k;
       float* weights = weights_ + row * s.top_k;
-      const int64_t own = expert_of(row, narrowed);
-      if (own < 0 || s.sigmoid) return route(s, row, index, weights);
-      std::fill(index, index + s.top_k, s.experts);  // none
-      std::fill(weights, weights + s.top_k, 0.0f);
-      index[0] = own;
-      weights[0] = s.scale;
-    });
-  }
-
-  void route(const Route& s, int64_t row, int64_t* index, float* weights) const {
-    const float* logits = at(s.logits, row);
-    if (s.sigmoid) {
-      for (int64_t k = 0; k < s.top_k; ++k) {
-        index[k] = k;
-        weights[k] = sigmoid(logits[k]);
+      const float* logits = at(s.logits, row);
+      if (s.sigmoid) {
+        for (int64_t k = 0; k < s.top_k; ++k) {
+          index[k] = k;
+          weights[k] = sigmoid(logits[k]);
+        }
+        return;
       }
-      return;
-    }
-    choose(s, logits, scores_ + row * most_scored_, index, weights);
-    float sum = 0.0f;
-    for (int64_t k = 0; k < s.top_k; ++k) sum += weights[k];
-    const float scale = s.normalise ? s.scale / (sum + kLeast) : s.scale;
-    for (int64_t k = 0; k < s.top_k; ++k) weights[k] *= scale;
+      const int64_t own = expert_of(row, narrowed);
+      int64_t used = 1;
+      if (own < 0) {
+        choose(s, logits, scores_ + row * most_scored_, index, weights);
+        if (batch_.routing) prune(s, batch_.routing[place(row, narrowed)], index, weights);
+        used = scale(s, index, weights);
+      } else {
+        std::fill(index, index + s.top_k, s.experts);  // none
+        std::fill(weights, weights + s.top_k, 0.0f);
+        index[0] = own;
+        weights[0] = s.scale;
+      }
+      __atomic_fetch_add(batch_.used, used, __ATOMIC_RELAXED);
+      __atomic_fetch_add(batch_.used + 1, 1, __ATOMIC_RELAXED);
+    });
   }
 
   void plan(const Mix& s) {

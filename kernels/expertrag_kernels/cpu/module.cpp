@@ -208,13 +208,16 @@ void decode(const std::string& isa, const Program& program, int64_t rows, uintpt
             uintptr_t positions,
             const std::vector<std::tuple<int64_t, int64_t, uintptr_t>>& sequences,
             uintptr_t picked, int64_t picked_rows, uintptr_t watched, int64_t watched_rows,
-            uintptr_t kept, uintptr_t out, int threads, uintptr_t experts) {
+            uintptr_t kept, uintptr_t out, int threads, uintptr_t experts, uintptr_t routing,
+            uintptr_t used) {
   const Isa& found = usable(isa);
   const auto integers = [](uintptr_t address) { return reinterpret_cast<const int64_t*>(address); };
   Batch batch{rows,
               integers(tokens),
               integers(positions),
               integers(experts),
+              reinterpret_cast<const Routing*>(routing),
+              reinterpret_cast<int64_t*>(used),
               {},
               integers(picked),
               picked_rows,

@@ -147,6 +147,12 @@ struct Program {
   Cache cache;
 };
 
+// Which of the chosen experts a row uses, best first: at most top_k of them, until their
+// probabilities sum to top_p, and none that is less likely than threshold. Always the best one.
+struct Routing {
+  float top_k, top_p, threshold;
+};
+
 struct Sequence {  // rows of one text, in the order of their positions
   int64_t start, stop;
   const int64_t* pages;
@@ -156,6 +162,8 @@ struct Batch {
   int64_t rows;
   const int64_t *tokens, *positions;
   const int64_t* experts;  // of each row, whatever its logits; negative for none, null for no row
+  const Routing* routing;  // of each row; null for the model's own
+  int64_t* used;           // experts that routers chose for rows, and rows, are added here
   std::vector<Sequence> sequences;
   const int64_t* picked;
   int64_t picked_rows;

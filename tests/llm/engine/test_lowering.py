@@ -10,8 +10,9 @@ import torch
 from llm.conftest import lowered
 from model_families import FAMILIES, model_of
 
+from expertrag.llm.engine.families import feed_forward, router_of
 from expertrag.llm.engine.lowering import Unsupported
-from expertrag_kernels import Format
+from expertrag_kernels import Format, Routing
 from expertrag_kernels.steps import SequenceRows
 from expertrag_kernels.torch_decoder import TorchDecoder
 
@@ -68,6 +69,47 @@ def test_a_sequence_may_have_its_own_expert(options: dict[str, Any]) -> None:
         decoder.run(
             ids[:1], every[:1], [SequenceRows(0, 1, torch.tensor([0]), expert=5)], every[:1]
         )
+
+
+_MIXTURES = [
+    family
+    for family, (_, change) in FAMILIES.items()
+    if change.keys() & {"num_experts", "num_local_experts", "n_routed_experts"}
+    and "phimoe" not in family  # SparseMixer always chooses two experts in transformers
+]
+
+
+def _logits(model: Any, ids: torch.Tensor, routing: Routing, **options: Any) -> torch.Tensor:
+    places = torch.arange(len(ids))
+    texts = [SequenceRows(0, len(ids), torch.tensor([2, 0, 1]), routing=routing)]
+    return lowered(model, Format.F32, **options).decoder.run(ids, places, texts, places)[0]
+
+
+def _choose(model: Any, experts: int) -> None:
+    """Let the routers of a model choose that many experts."""
+    for layer in model.model.layers:
+        if hasattr(feed_forward(layer), "experts"):
+            router_of(feed_forward(layer)).top_k = experts
+
+
+@pytest.mark.parametrize("options", [{}, {"make": _IN_TORCH}], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("family", _MIXTURES)
+def test_fewer_experts_are_those_of_a_model_that_chooses_fewer(
+    family: str, options: dict[str, Any]
+) -> None:
+    kind, change = FAMILIES[family]
+    model = model_of(kind, **change)
+    ids = torch.randint(3, 301, (150,), generator=torch.Generator().manual_seed(1))
+    own = _logits(model, ids, Routing(), **options)
+    # none is as unlikely as this
+    assert torch.equal(_logits(model, ids, Routing(threshold=1e-30), **options), own)
+    _choose(model, 1)
+    with torch.inference_mode():
+        wanted = model(input_ids=ids[None]).logits[0]
+    _choose(model, 2)
+    for policy in (Routing(top_k=1), Routing(top_p=1e-9), Routing(threshold=1.0)):
+        found = _logits(model, ids, policy, **options)
+        torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("family", ["mixtral", "granitemoe"])
