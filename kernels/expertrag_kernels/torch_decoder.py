@@ -221,6 +221,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
     ) -> None:
         """See :meth:`Steps.route`."""
         limits = {"groups": groups, "top_groups": top_groups}
+        likely = correction is None and mixer_margin is None
         own_correction = None if correction is None else correction.to(self.device, torch.float32)
 
         def step(rows: TokenRows) -> None:
@@ -234,8 +235,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             else:
                 weights, index = chosen(found, top_k, **limits)
             if rows.routing is not None and not sigmoid:
-                probable = own_correction is None and mixer_margin is None
-                weights, index = pruned(weights, index, rows.routing, experts, probable=probable)
+                weights, index = pruned(weights, index, rows.routing, experts, likely=likely)
                 self._pruned_to += (index < experts).sum()
             if normalise:
                 weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)

@@ -152,6 +152,7 @@ std::vector<float> run(const Isa& isa, const Program& program, const std::vector
                        int threads, int64_t apart = 0) {
   const int64_t pages[2][5] = {{4, 0, 6, 2, 5}, {3, 1, 3, 3, 3}};
   std::vector<int64_t> tokens, positions, experts;
+  std::vector<Routing> routing;
   std::vector<Sequence> sequences;
   for (const Part& part : parts) {
     const int64_t start = int64_t(tokens.size());
@@ -159,6 +160,7 @@ std::vector<float> run(const Isa& isa, const Program& program, const std::vector
       tokens.push_back((p * 31 + part.text * 7) % kWords);
       positions.push_back(p);
       experts.push_back(part.text ? 2 : -1);  // its own, or by the router
+      routing.push_back({INFINITY, p % 3 ? INFINITY : 0.6f, p % 2 ? 0.0f : 0.3f});
     }
     sequences.push_back({start, int64_t(tokens.size()), pages[part.text]});
   }
@@ -171,8 +173,10 @@ std::vector<float> run(const Isa& isa, const Program& program, const std::vector
   }
   std::vector<float> out(picked.size() * kWords), kept(kExperts);
   const int64_t watched = rows - 1;
-  isa.decode(program, {rows, tokens.data(), positions.data(), experts.data(), sequences, picked.data(),
-                       int64_t(picked.size()), &watched, 1, kept.data(), out.data(), threads});
+  int64_t used[2] = {};
+  isa.decode(program, {rows, tokens.data(), positions.data(), experts.data(), routing.data(), used,
+                       sequences, picked.data(), int64_t(picked.size()), &watched, 1, kept.data(),
+                       out.data(), threads});
   for (const std::vector<float>* some : {&out, &kept})
     for (const float value : *some)
       if (!std::isfinite(value)) {

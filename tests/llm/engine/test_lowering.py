@@ -96,7 +96,9 @@ def test_a_policy_that_drops_no_expert_changes_no_bit(family: str, options: dict
 
 
 @pytest.mark.parametrize("options", [{}, {"make": _IN_TORCH}], ids=["cpu", "gpu"])
-@pytest.mark.parametrize("family", [name for name in _MIXTURES if "phimoe" not in name])
+@pytest.mark.parametrize(
+    "family", [name for name in _MIXTURES if "phimoe" not in name]
+)  # always two
 def test_fewer_experts_are_those_of_a_model_that_chooses_fewer(
     family: str, options: dict[str, Any]
 ) -> None:
