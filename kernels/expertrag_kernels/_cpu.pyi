@@ -124,13 +124,19 @@ class Program:
     def keep(self, from_: View, width: int, /) -> None: ...
     def pick(self, from_: int, to: int, /) -> None: ...
 
+class Adapter:
+    def __init__(self) -> None: ...
+    def add(
+        self, matrix: int, start: int, outputs: int, rank: int, down: int, up: int, /
+    ) -> None: ...
+
 def decode(
     isa: str,
     program: Program,
     rows: int,
     tokens: int,
     positions: int,
-    texts: list[tuple[int, int, int]],
+    texts: list[tuple[int, int, int, int]],
     picked: int,
     picked_rows: int,
     watched: int,
@@ -139,6 +145,7 @@ def decode(
     out: int,
     threads: int,
     experts: int,
+    adapters: list[Adapter],
     /,
 ) -> None: ...
 def block_bytes(format: int, k: int, /) -> int: ...

@@ -5,7 +5,8 @@ See ``cpu/program.h`` for what the steps compute.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 
@@ -16,7 +17,9 @@ from expertrag_kernels.packed import (
     LowRankUpdates,
     PackedExperts,
     PackedMatrix,
+    Part,
     PlainExperts,
+    WeightUpdate,
 )
 from expertrag_kernels.paged_memory import PagedMemory
 from expertrag_kernels.steps import (
@@ -31,6 +34,44 @@ from expertrag_kernels.steps import (
 
 _FORMATS = list(Format)
 _ACTIVATIONS = list(Activation)
+
+
+def _place(adapters: Sequence[Any], adapter: Any) -> int:
+    """Return the place of an adapter in a list; -1 for none."""
+    return -1 if adapter is None else adapters.index(adapter)
+
+
+class _Adapter:
+    """An adapter of the compiled module, and the tensors that it points to."""
+
+    def __init__(self, updates: Iterable[WeightUpdate]) -> None:
+        self.compiled = cpu_experts.new_adapter()
+        self._held: list[torch.Tensor] = []
+        for update in updates:
+            matrix, start = _updated(update)
+            rank, outputs = update.down.shape[0], update.up.shape[0]
+            down, up = (
+                part.detach().float().contiguous() for part in (update.down, update.up.T)
+            )
+            self._held += down, up
+            self.compiled.add(
+                matrix.data.data_ptr(), start, outputs, rank, down.data_ptr(), up.data_ptr()
+            )
+
+
+def _updated(update: WeightUpdate) -> tuple[PackedMatrix, int]:
+    """Return the matrix that is updated, and the first output of it; check that they fit."""
+    weights = update.weights
+    if update.part is None:
+        update.check(weights.outputs, weights.inputs)
+        return weights, update.start
+    hidden, inner = weights.hidden_size, weights.inner_size
+    gate_up, down = layout.matrices(weights)
+    if update.part is Part.DOWN:
+        update.check(hidden, inner)
+        return down, update.start
+    update.check(inner, hidden)
+    return gate_up, update.start + (gate_up.outputs // 2 if update.part is Part.UP else 0)
 
 
 class Decoder(Steps[PackedMatrix, PackedExperts]):
@@ -208,6 +249,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             self._shared_slots[key] = self.slot(width)
         return self._shared_slots[key]
 
+    def adapter(self, updates: Iterable[WeightUpdate]) -> _Adapter:
+        """See :meth:`Steps.adapter`; the updates are in float32."""
+        return _Adapter(updates)
+
     def keep(self, source: SlotView, width: int) -> None:
         """See :meth:`Steps.keep`."""
         self._kept_widths.append(width)
@@ -246,6 +291,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         experts = torch.tensor(
             [text.expert for text in texts for _ in range(text.start, text.stop)]
         )
+        adapters = list({id(text.adapter): text.adapter for text in texts if text.adapter}.values())
         logits = torch.empty(picked.shape[0], self._outputs)
         kept = torch.empty(sum(self._kept_widths) * watched.shape[0])
         cpu_experts.decode(
@@ -253,7 +299,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             rows,
             tokens.data_ptr(),
             positions.data_ptr(),
-            [(text.start, text.stop, text.pages.data_ptr()) for text in texts],
+            [
+                (text.start, text.stop, text.pages.data_ptr(), _place(adapters, text.adapter))
+                for text in texts
+            ],
             picked.data_ptr(),
             picked.shape[0],
             watched.data_ptr(),
@@ -262,6 +311,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             logits.data_ptr(),
             threads or torch.get_num_threads(),
             experts.data_ptr(),
+            [adapter.compiled for adapter in adapters],
         )
         sizes = [watched.shape[0] * width for width in self._kept_widths]
         parts = [

@@ -9,7 +9,7 @@ longer than computing them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from expertrag_kernels.dispatch import fused_experts
-from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts
+from expertrag_kernels.packed import Format, LowRankUpdates, Part, PlainExperts, WeightUpdate
 from expertrag_kernels.reference import activate
 from expertrag_kernels.steps import (
     MOST_ROWS,
@@ -30,6 +30,7 @@ from expertrag_kernels.steps import (
     Steps,
     check_batch,
 )
+from expertrag_kernels.torch_adapters import TorchAdapter, add_updates
 from expertrag_kernels.torch_attention import attention_of, attention_of_rows
 from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of
 
@@ -120,6 +121,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         def step(rows: TokenRows) -> None:
             inputs = rows.columns(source, matrix.shape[1]).to(matrix.dtype)
             found = F.linear(inputs, matrix, own)
+            add_updates(rows, matrix, None, inputs, found)
             if to.slot == OUTPUT.slot:
                 rows.logits = found.float()
             else:
@@ -229,7 +231,11 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
                 found = fused_experts(x.contiguous(), index, weights, experts)
             else:
                 gate, up = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
-                found = F.linear(activate(gate, experts.activation) * up, experts.down[0])
+                add_updates(rows, experts, Part.GATE, x, gate)
+                add_updates(rows, experts, Part.UP, x, up)
+                h = activate(gate, experts.activation) * up
+                found = F.linear(h, experts.down[0])
+                add_updates(rows, experts, Part.DOWN, h, found)
                 if top_k:
                     assert rows.routed is not None, "a route must come first"
                     found = (found * rows.routed[1]).to(found.dtype)
@@ -258,8 +264,12 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         def step(rows: TokenRows) -> None:
             x, own = rows.columns(source, hidden), rows.experts
             gates, ups = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
+            add_updates(rows, experts, Part.GATE, x, gates)
+            add_updates(rows, experts, Part.UP, x, ups)
             h = activate(gates + of_gate(x, own), experts.activation) * (ups + of_up(x, own))
-            rows.write(to, F.linear(h, experts.down[0]) + of_down(h, own), add=True)
+            found = F.linear(h, experts.down[0])
+            add_updates(rows, experts, Part.DOWN, h, found)
+            rows.write(to, found + of_down(h, own), add=True)
 
         count = down.used.shape[0]
         self._experts = min(self._experts or count, count)
@@ -271,6 +281,10 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         # the last row is for sequences without an expert
         used = F.pad(update.used, (0, 0, 0, 1)).to(self.device, self.dtype)
         return lambda x, own: F.linear(F.linear(x, down) * used[own], up)
+
+    def adapter(self, updates: Iterable[WeightUpdate]) -> TorchAdapter:
+        """See :meth:`Steps.adapter`; the updates are in the decoder's type."""
+        return TorchAdapter(updates, self.device, self.dtype)
 
     def keep(self, source: SlotView, width: int) -> None:
         """See :meth:`Steps.keep`."""
@@ -335,7 +349,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             step(rows)
 
     def _in_a_graph(self, rows: TokenRows) -> bool:
-        if not self._capturable or rows.long or rows.watched.numel():
+        if not self._capturable or rows.long or rows.watched.numel() or rows.adapted:
             return False
         return rows.tokens.shape[0] <= MOST_CAPTURED
 

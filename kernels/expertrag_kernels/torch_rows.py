@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,7 @@ class TokenRows:
     long: for each other sequence its start and stop, the places of its tokens (L,), and a mask of
         those that each row attends to (rows, L)
     picked, watched: int64
+    adapted: the adapters of the batch, each with its rows (N,) int64
     """
 
     tokens: torch.Tensor
@@ -35,6 +37,7 @@ class TokenRows:
     long: list[tuple[int, int, torch.Tensor, torch.Tensor]]
     picked: torch.Tensor
     watched: torch.Tensor
+    adapted: list[tuple[Any, torch.Tensor]] = field(default_factory=list)
     slots: list[torch.Tensor] = field(default_factory=list)
     routed: tuple[torch.Tensor, torch.Tensor] | None = None
     kept: list[torch.Tensor] = field(default_factory=list)
@@ -85,6 +88,8 @@ def rows_of(
             on_device = own[:length].to(device), seen.to(device)
             long.append((at, at + count, *on_device))
         at += count
+    adapters = {id(text.adapter): text.adapter for text in texts if text.adapter is not None}
+    own_adapter = [id(text.adapter) for text in texts for _ in range(text.start, text.stop)]
     short = sum(map(len, tables))
     table = torch.cat(tables) if tables else torch.empty(0, most)
     return TokenRows(
@@ -97,4 +102,8 @@ def rows_of(
         long,
         NO_ROWS,
         NO_ROWS,
+        [
+            (adapter, torch.tensor([own == key for own in own_adapter]).nonzero()[:, 0].to(device))
+            for key, adapter in adapters.items()
+        ],
     )

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -140,9 +141,30 @@ struct Program {
   Cache cache;
 };
 
+// A low-rank update of some outputs of a matrix: y += up (down x). Of gate and up, those of up come
+// after all those of gate, padded ones included.
+struct RangeUpdate {
+  int64_t start, outputs, rank;
+  const float *down, *up;  // (rank, inputs); (rank, outputs)
+};
+
+using Updates = std::vector<RangeUpdate>;
+
+// Updates of a decoder's matrices, found by the matrix itself: a program knows nothing of them, and
+// each batch brings those of its sequences.
+struct Adapter {
+  std::unordered_map<const uint8_t*, Updates> updates;  // by Matrix.data
+
+  const Updates* of(const uint8_t* matrix) const {
+    const auto found = updates.find(matrix);
+    return found == updates.end() ? nullptr : &found->second;
+  }
+};
+
 struct Sequence {  // rows of one text, in the order of their positions
   int64_t start, stop;
   const int64_t* pages;
+  const Adapter* adapter = nullptr;
 };
 
 struct Batch {
