@@ -104,6 +104,8 @@ class Sampling:
 
     ``logprobs``, 0 to 20, adds the log probability of each token and of that many most likely
     tokens at its position, before penalty, temperature and constraint.
+
+    ``adapter`` names the adapter (LoRA) of the language model that answers; empty for none.
     """
 
     max_tokens: int = 256
@@ -113,6 +115,7 @@ class Sampling:
     frequency_penalty: float | None = None
     constraint: Constraint | None = None
     logprobs: int | None = None
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,8 +130,9 @@ class OpenAIGenerator(Generator):
     def check(self, sampling: Sampling) -> None:
         """Reject a constraint that llama.cpp's server would ignore, if one may get the request.
 
-        :raises InvalidArgument: the constraint cannot be enforced.
+        :raises InvalidArgument: the constraint cannot be enforced, or an adapter is named.
         """
+        super().check(sampling)
         extra_body(sampling.constraint, llama_cpp=self._endpoints.llama_cpp)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
-from expertrag.llm.engine.page_pool import PagePool, root_of
+from expertrag.llm.engine.page_pool import PagePool
 from expertrag.llm.engine.sequences import PrefillOutput, SampledToken, SequenceState
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import certainty
@@ -248,7 +248,7 @@ class Engine:
         if not self._prefix_caching:
             return
         most = len(sequence.tokens) - max(sequence.logit_rows, sequence.state_rows, 1)
-        found = self._pages.find(sequence.tokens, most, root_of(sequence.expert, sequence.salt))
+        found = self._pages.find(sequence.tokens, most, sequence.root)
         sequence.pages, sequence.serial = found.pages, found.serial
         sequence.registered = len(found.pages)
         sequence.computed = len(found.pages) * PAGE_TOKENS
@@ -287,7 +287,7 @@ class Engine:
             self._pages.release(page)
         sequence.pages = []
         sequence.computed = sequence.registered = 0
-        sequence.serial = root_of(sequence.expert, sequence.salt)
+        sequence.serial = sequence.root
 
     def _step(self, parts: Sequence[_Scheduled]) -> tuple[torch.Tensor, list[torch.Tensor]]:
         tokens: list[int] = []
@@ -303,7 +303,9 @@ class Engine:
             positions += range(part.start, part.start + part.rows)
             end = len(tokens)
             pages = torch.tensor(part.sequence.pages)
-            rows.append(SequenceRows(first, end, pages, part.sequence.expert))
+            adapter = part.sequence.adapter
+            updates = adapter.updates if adapter else None
+            rows.append(SequenceRows(first, end, pages, part.sequence.expert, updates))
             if part.last:
                 logit_rows += range(end - max(part.sequence.logit_rows, 1 + len(part.drafts)), end)
                 state_rows += range(end - part.sequence.state_rows, end)

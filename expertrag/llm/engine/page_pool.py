@@ -1,8 +1,8 @@
 """The pages of the KV cache: free, held by sequences, or kept for prefix caching.
 
 A full page is found by its tokens and the page before it; the first page of a sequence also by the
-expert of the sequence, as other experts compute other keys, and by the salt of the caller, so that
-the time of an answer does not tell one tenant what another has asked. Equal prefixes (a system
+expert and the adapter of the sequence, as others compute other keys, and by the salt of the caller,
+so that the time of an answer does not tell one tenant what another has asked. Equal prefixes (a system
 prompt, passages in the same order, the turns of a chat) are therefore computed once, as long as
 their pages are not needed. When no page is free, the least recently used one that no sequence holds
 is reused.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from expertrag_kernels.steps import PAGE_TOKENS
 
-Before = int | tuple[int, str]
+Before = int | tuple[int, str, str]
 """What a page follows: the serial number of another page, or the root of a sequence."""
 
 ROOT: Before = 0
@@ -34,9 +34,12 @@ def _keep_all(pages: Sequence[int]) -> None:
     del pages
 
 
-def root_of(expert: int, salt: str = "") -> Before:
-    """Return the root of a sequence, which differs by expert and by the salt of its caller."""
-    return (expert, salt) if salt or expert >= 0 else ROOT
+def root_of(expert: int, salt: str = "", adapter: str = "") -> Before:
+    """Return the root of a sequence, which differs by expert, adapter, and salt of its caller.
+
+    :param adapter: digest of the adapter; empty for none.
+    """
+    return (expert, salt, adapter) if salt or adapter or expert >= 0 else ROOT
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import torch
 
+from expertrag.llm.adapters.loaded import LoadedAdapter
 from expertrag.llm.certainty import Certainty
-from expertrag.llm.engine.page_pool import ROOT, Before
+from expertrag.llm.engine.page_pool import ROOT, Before, root_of
 from expertrag.llm.engine.prompt_lookup import PromptLookup
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import Sampler
@@ -42,6 +43,8 @@ class SequenceState:
     end_tokens: frozenset[int] = frozenset()
     expert: int = -1
     """Expert of all tokens, overriding the routers; negative to follow the routers."""
+    adapter: LoadedAdapter | None = None
+    """Adapter of all tokens."""
     salt: str = ""
     """Sequences with another salt share no cached prefix with this one."""
     token_budget: int = 0
@@ -67,6 +70,12 @@ class SequenceState:
     registered: int = 0
     """Full pages that later sequences can share."""
     lookup: PromptLookup = field(default_factory=PromptLookup)
+
+    @property
+    def root(self) -> Before:
+        """What the first page follows: sequences of another root share no prefix with this one."""
+        digest = self.adapter.info.digest if self.adapter else ""
+        return root_of(self.expert, self.salt, digest)
 
     @property
     def runnable(self) -> bool:
