@@ -86,3 +86,21 @@ def merged(model: Any, folder: Path) -> Any:
 def _of_pattern(patterns: Mapping[str, Any], path: str, otherwise: Any) -> Any:
     found = [value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", path)]
     return found[0] if found else otherwise
+
+
+def write_base(folder: Path, tokenizer: Path, kind: str = "qwen2") -> Any:
+    """Save a tiny random model with the tokenizer of another; returns the model."""
+    from model_families import model_of
+    from transformers import AutoTokenizer
+
+    words = AutoTokenizer.from_pretrained(tokenizer)
+    model = model_of(
+        kind,
+        vocab_size=len(words),
+        num_hidden_layers=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+    )
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return model

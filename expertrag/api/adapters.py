@@ -18,3 +18,11 @@ class AdapterInfo:
     size_bytes: int
     digest: str
     base: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadAdapterRequest:
+    """An adapter to load: its name, and its folder in peft's layout on the server's machine."""
+
+    name: str
+    folder: str

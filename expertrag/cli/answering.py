@@ -231,6 +231,13 @@ _GENERATION_OPTIONS = (
         "own.",
     ),
     flag(
+        "--adapter",
+        default="",
+        metavar="NAME",
+        env=f"{ENV_PREFIX}ASK_ADAPTER",
+        help="Adapter (LoRA) of the language model that answers. Unset: none.",
+    ),
+    flag(
         "--steps",
         type=int,
         default=1,

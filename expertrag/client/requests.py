@@ -41,6 +41,7 @@ class _SamplingOptions(TypedDict, total=False):
     frequency_penalty: float | None
     constraint: Constraint | None
     logprobs: int | None
+    adapter: str
 
 
 class AnswerOptions(_SamplingOptions, total=False):
@@ -62,6 +63,7 @@ class AnswerOptions(_SamplingOptions, total=False):
         "no"))``; an abstention is not constrained.
     :param logprobs: 0 to 20; return the log probability of each token, and of that many most
         likely tokens at its position.
+    :param adapter: name of the adapter (LoRA) of the language model that answers.
     :param steps: number of searches, 1 to 3; each after the first adds a draft answer to the
         query, for questions that need several facts.
     :param history: the conversation so far, oldest turn first; at most 200 turns and 256 KiB.

@@ -28,7 +28,7 @@ from expertrag.v1 import retrieve_pb2 as expertrag_dot_v1_dot_retrieve__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65xpertrag/v1/answer.proto\x12\x0c\x65xpertrag.v1\x1a\x1f\x65xpertrag/v1/conversation.proto\x1a\x17\x65xpertrag/v1/gate.proto\x1a\x1b\x65xpertrag/v1/retrieve.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xa2\x02\n\x08Sampling\x12\x17\n\nmax_tokens\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x0c\n\x04stop\x18\x04 \x03(\t\x12\x1e\n\x11\x66requency_penalty\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x31\n\nconstraint\x18\x06 \x01(\x0b\x32\x18.expertrag.v1.ConstraintH\x04\x88\x01\x01\x12\x15\n\x08logprobs\x18\x07 \x01(\x05H\x05\x88\x01\x01\x42\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x07\n\x05_seedB\x14\n\x12_frequency_penaltyB\r\n\x0b_constraintB\x0b\n\t_logprobs\"y\n\nConstraint\x12\x0f\n\x05regex\x18\x01 \x01(\tH\x00\x12\x15\n\x0bjson_schema\x18\x02 \x01(\tH\x00\x12(\n\x07\x63hoices\x18\x03 \x01(\x0b\x32\x15.expertrag.v1.ChoicesH\x00\x12\x11\n\x07grammar\x18\x04 \x01(\tH\x00\x42\x06\n\x04kind\"\x19\n\x07\x43hoices\x12\x0e\n\x06values\x18\x01 \x03(\t\"\xdf\x02\n\x08Question\x12\x0c\n\x04text\x18\x01 \x01(\t\x12(\n\x06policy\x18\x02 \x01(\x0b\x32\x18.expertrag.v1.GatePolicy\x12\x0e\n\x01k\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\'\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x06\x64omain\x18\x05 \x01(\tH\x01\x88\x01\x01\x12(\n\x08sampling\x18\x06 \x01(\x0b\x32\x16.expertrag.v1.Sampling\x12\x12\n\x05steps\x18\x08 \x01(\x05H\x02\x88\x01\x01\x12#\n\x07history\x18\t \x03(\x0b\x32\x12.expertrag.v1.Turn\x12(\n\x06rerank\x18\n \x01(\x0e\x32\x18.expertrag.v1.RerankMode\x12\x14\n\x0cinstructions\x18\x0b \x01(\tB\x04\n\x02_kB\t\n\x07_domainB\x08\n\x06_stepsJ\x04\x08\x07\x10\x08R\tboth_ways\"\xa1\x01\n\x08\x43itation\x12\x14\n\x0c\x61nswer_start\x18\x01 \x01(\x03\x12\x12\n\nanswer_end\x18\x02 \x01(\x03\x12\x0f\n\x07passage\x18\x03 \x01(\x05\x12\x13\n\x0b\x64ocument_id\x18\x04 \x01(\t\x12\r\n\x05start\x18\x05 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x06 \x01(\x03\x12\r\n\x05score\x18\x07 \x01(\x01\x12\x11\n\x04page\x18\x08 \x01(\x05H\x00\x88\x01\x01\x42\x07\n\x05_page\"T\n\x0cTokenLogprob\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12%\n\x03top\x18\x03 \x03(\x0b\x32\x18.expertrag.v1.TopLogprob\"+\n\nTopLogprob\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\"\xe9\x02\n\x05Usage\x12\x10\n\x08lm_calls\x18\x01 \x01(\x05\x12\x17\n\x0fretrieval_calls\x18\x02 \x01(\x05\x12\x15\n\rprompt_tokens\x18\x03 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x04 \x01(\x05\x12\x17\n\x0fvectors_scanned\x18\x05 \x01(\x03\x12\x18\n\x10passages_dropped\x18\x06 \x01(\x05\x12<\n\rstage_seconds\x18\x07 \x03(\x0b\x32%.expertrag.v1.Usage.StageSecondsEntry\x12\x1c\n\x14\x63\x61\x63hed_prompt_tokens\x18\x08 \x01(\x05\x12\x15\n\rturns_dropped\x18\t \x01(\x05\x12\x10\n\x08reranked\x18\n \x01(\x05\x12\x16\n\x0ererank_skipped\x18\x0b \x01(\x05\x1a\x33\n\x11StageSecondsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"M\n\rAnswerRequest\x12(\n\x08question\x18\x01 \x01(\x0b\x32\x16.expertrag.v1.Question\x12\x12\n\ncollection\x18\x02 \x01(\t\"\xde\x03\n\x0e\x41nswerResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12,\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x1a.expertrag.v1.GateDecision\x12\'\n\x08passages\x18\x03 \x03(\x0b\x32\x15.expertrag.v1.Passage\x12)\n\tcitations\x18\x04 \x03(\x0b\x32\x16.expertrag.v1.Citation\x12\"\n\x05usage\x18\x05 \x01(\x0b\x32\x13.expertrag.v1.Usage\x12\x31\n\rfinish_reason\x18\x06 \x01(\x0e\x32\x1a.expertrag.v1.FinishReason\x12\x14\n\x07support\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\ngeneration\x18\x08 \x01(\x03H\x01\x88\x01\x01\x12\r\n\x05model\x18\t \x01(\t\x12\x19\n\x0cp_sufficient\x18\n \x01(\x01H\x02\x88\x01\x01\x12,\n\x08logprobs\x18\x0b \x03(\x0b\x32\x1a.expertrag.v1.TokenLogprob\x12\x16\n\x0e\x66rom_documents\x18\x0c \x01(\x08\x12\x1a\n\x12unsupported_reason\x18\r \x01(\tB\n\n\x08_supportB\r\n\x0b_generationB\x0f\n\r_p_sufficient\"S\n\x13StreamAnswerRequest\x12(\n\x08question\x18\x01 \x01(\x0b\x32\x16.expertrag.v1.Question\x12\x12\n\ncollection\x18\x02 \x01(\t\"\xa0\x02\n\x14StreamAnswerResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12*\n\x04gate\x18\x02 \x01(\x0b\x32\x1a.expertrag.v1.GateDecisionH\x00\x12*\n\x08passages\x18\x03 \x01(\x0b\x32\x16.expertrag.v1.PassagesH\x00\x12$\n\x05\x64\x65lta\x18\x04 \x01(\x0b\x32\x13.expertrag.v1.DeltaH\x00\x12*\n\x08\x63itation\x18\x05 \x01(\x0b\x32\x16.expertrag.v1.CitationH\x00\x12$\n\x05usage\x18\x06 \x01(\x0b\x32\x13.expertrag.v1.UsageH\x00\x12\"\n\x04\x64one\x18\x07 \x01(\x0b\x32\x12.expertrag.v1.DoneH\x00\x42\x07\n\x05\x65vent\"G\n\x08Passages\x12\'\n\x08passages\x18\x01 \x03(\x0b\x32\x15.expertrag.v1.Passage\x12\x12\n\ngeneration\x18\x02 \x01(\x03\"C\n\x05\x44\x65lta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12,\n\x08logprobs\x18\x02 \x03(\x0b\x32\x1a.expertrag.v1.TokenLogprob\"\xca\x01\n\x04\x44one\x12\x31\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1a.expertrag.v1.FinishReason\x12\x14\n\x07support\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05model\x18\x03 \x01(\t\x12\x19\n\x0cp_sufficient\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0e\x66rom_documents\x18\x05 \x01(\x08\x12\x1a\n\x12unsupported_reason\x18\x06 \x01(\tB\n\n\x08_supportB\x0f\n\r_p_sufficient*|\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1b\n\x17\x46INISH_REASON_ABSTAINED\x10\x03\x32\xad\x01\n\rAnswerService\x12\x43\n\x06\x41nswer\x12\x1b.expertrag.v1.AnswerRequest\x1a\x1c.expertrag.v1.AnswerResponse\x12W\n\x0cStreamAnswer\x12!.expertrag.v1.StreamAnswerRequest\x1a\".expertrag.v1.StreamAnswerResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65xpertrag/v1/answer.proto\x12\x0c\x65xpertrag.v1\x1a\x1f\x65xpertrag/v1/conversation.proto\x1a\x17\x65xpertrag/v1/gate.proto\x1a\x1b\x65xpertrag/v1/retrieve.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xb3\x02\n\x08Sampling\x12\x17\n\nmax_tokens\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0btemperature\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x0c\n\x04stop\x18\x04 \x03(\t\x12\x1e\n\x11\x66requency_penalty\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x31\n\nconstraint\x18\x06 \x01(\x0b\x32\x18.expertrag.v1.ConstraintH\x04\x88\x01\x01\x12\x15\n\x08logprobs\x18\x07 \x01(\x05H\x05\x88\x01\x01\x12\x0f\n\x07\x61\x64\x61pter\x18\t \x01(\tB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x07\n\x05_seedB\x14\n\x12_frequency_penaltyB\r\n\x0b_constraintB\x0b\n\t_logprobs\"y\n\nConstraint\x12\x0f\n\x05regex\x18\x01 \x01(\tH\x00\x12\x15\n\x0bjson_schema\x18\x02 \x01(\tH\x00\x12(\n\x07\x63hoices\x18\x03 \x01(\x0b\x32\x15.expertrag.v1.ChoicesH\x00\x12\x11\n\x07grammar\x18\x04 \x01(\tH\x00\x42\x06\n\x04kind\"\x19\n\x07\x43hoices\x12\x0e\n\x06values\x18\x01 \x03(\t\"\xdf\x02\n\x08Question\x12\x0c\n\x04text\x18\x01 \x01(\t\x12(\n\x06policy\x18\x02 \x01(\x0b\x32\x18.expertrag.v1.GatePolicy\x12\x0e\n\x01k\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\'\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x06\x64omain\x18\x05 \x01(\tH\x01\x88\x01\x01\x12(\n\x08sampling\x18\x06 \x01(\x0b\x32\x16.expertrag.v1.Sampling\x12\x12\n\x05steps\x18\x08 \x01(\x05H\x02\x88\x01\x01\x12#\n\x07history\x18\t \x03(\x0b\x32\x12.expertrag.v1.Turn\x12(\n\x06rerank\x18\n \x01(\x0e\x32\x18.expertrag.v1.RerankMode\x12\x14\n\x0cinstructions\x18\x0b \x01(\tB\x04\n\x02_kB\t\n\x07_domainB\x08\n\x06_stepsJ\x04\x08\x07\x10\x08R\tboth_ways\"\xa1\x01\n\x08\x43itation\x12\x14\n\x0c\x61nswer_start\x18\x01 \x01(\x03\x12\x12\n\nanswer_end\x18\x02 \x01(\x03\x12\x0f\n\x07passage\x18\x03 \x01(\x05\x12\x13\n\x0b\x64ocument_id\x18\x04 \x01(\t\x12\r\n\x05start\x18\x05 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x06 \x01(\x03\x12\r\n\x05score\x18\x07 \x01(\x01\x12\x11\n\x04page\x18\x08 \x01(\x05H\x00\x88\x01\x01\x42\x07\n\x05_page\"T\n\x0cTokenLogprob\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\x12%\n\x03top\x18\x03 \x03(\x0b\x32\x18.expertrag.v1.TopLogprob\"+\n\nTopLogprob\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07logprob\x18\x02 \x01(\x01\"\xe9\x02\n\x05Usage\x12\x10\n\x08lm_calls\x18\x01 \x01(\x05\x12\x17\n\x0fretrieval_calls\x18\x02 \x01(\x05\x12\x15\n\rprompt_tokens\x18\x03 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x04 \x01(\x05\x12\x17\n\x0fvectors_scanned\x18\x05 \x01(\x03\x12\x18\n\x10passages_dropped\x18\x06 \x01(\x05\x12<\n\rstage_seconds\x18\x07 \x03(\x0b\x32%.expertrag.v1.Usage.StageSecondsEntry\x12\x1c\n\x14\x63\x61\x63hed_prompt_tokens\x18\x08 \x01(\x05\x12\x15\n\rturns_dropped\x18\t \x01(\x05\x12\x10\n\x08reranked\x18\n \x01(\x05\x12\x16\n\x0ererank_skipped\x18\x0b \x01(\x05\x1a\x33\n\x11StageSecondsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"M\n\rAnswerRequest\x12(\n\x08question\x18\x01 \x01(\x0b\x32\x16.expertrag.v1.Question\x12\x12\n\ncollection\x18\x02 \x01(\t\"\xde\x03\n\x0e\x41nswerResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12,\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x1a.expertrag.v1.GateDecision\x12\'\n\x08passages\x18\x03 \x03(\x0b\x32\x15.expertrag.v1.Passage\x12)\n\tcitations\x18\x04 \x03(\x0b\x32\x16.expertrag.v1.Citation\x12\"\n\x05usage\x18\x05 \x01(\x0b\x32\x13.expertrag.v1.Usage\x12\x31\n\rfinish_reason\x18\x06 \x01(\x0e\x32\x1a.expertrag.v1.FinishReason\x12\x14\n\x07support\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\ngeneration\x18\x08 \x01(\x03H\x01\x88\x01\x01\x12\r\n\x05model\x18\t \x01(\t\x12\x19\n\x0cp_sufficient\x18\n \x01(\x01H\x02\x88\x01\x01\x12,\n\x08logprobs\x18\x0b \x03(\x0b\x32\x1a.expertrag.v1.TokenLogprob\x12\x16\n\x0e\x66rom_documents\x18\x0c \x01(\x08\x12\x1a\n\x12unsupported_reason\x18\r \x01(\tB\n\n\x08_supportB\r\n\x0b_generationB\x0f\n\r_p_sufficient\"S\n\x13StreamAnswerRequest\x12(\n\x08question\x18\x01 \x01(\x0b\x32\x16.expertrag.v1.Question\x12\x12\n\ncollection\x18\x02 \x01(\t\"\xa0\x02\n\x14StreamAnswerResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12*\n\x04gate\x18\x02 \x01(\x0b\x32\x1a.expertrag.v1.GateDecisionH\x00\x12*\n\x08passages\x18\x03 \x01(\x0b\x32\x16.expertrag.v1.PassagesH\x00\x12$\n\x05\x64\x65lta\x18\x04 \x01(\x0b\x32\x13.expertrag.v1.DeltaH\x00\x12*\n\x08\x63itation\x18\x05 \x01(\x0b\x32\x16.expertrag.v1.CitationH\x00\x12$\n\x05usage\x18\x06 \x01(\x0b\x32\x13.expertrag.v1.UsageH\x00\x12\"\n\x04\x64one\x18\x07 \x01(\x0b\x32\x12.expertrag.v1.DoneH\x00\x42\x07\n\x05\x65vent\"G\n\x08Passages\x12\'\n\x08passages\x18\x01 \x03(\x0b\x32\x15.expertrag.v1.Passage\x12\x12\n\ngeneration\x18\x02 \x01(\x03\"C\n\x05\x44\x65lta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12,\n\x08logprobs\x18\x02 \x03(\x0b\x32\x1a.expertrag.v1.TokenLogprob\"\xca\x01\n\x04\x44one\x12\x31\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x1a.expertrag.v1.FinishReason\x12\x14\n\x07support\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05model\x18\x03 \x01(\t\x12\x19\n\x0cp_sufficient\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0e\x66rom_documents\x18\x05 \x01(\x08\x12\x1a\n\x12unsupported_reason\x18\x06 \x01(\tB\n\n\x08_supportB\x0f\n\r_p_sufficient*|\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1b\n\x17\x46INISH_REASON_ABSTAINED\x10\x03\x32\xad\x01\n\rAnswerService\x12\x43\n\x06\x41nswer\x12\x1b.expertrag.v1.AnswerRequest\x1a\x1c.expertrag.v1.AnswerResponse\x12W\n\x0cStreamAnswer\x12!.expertrag.v1.StreamAnswerRequest\x1a\".expertrag.v1.StreamAnswerResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,40 +37,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_USAGE_STAGESECONDSENTRY']._loaded_options = None
   _globals['_USAGE_STAGESECONDSENTRY']._serialized_options = b'8\001'
-  _globals['_FINISHREASON']._serialized_start=2899
-  _globals['_FINISHREASON']._serialized_end=3023
+  _globals['_FINISHREASON']._serialized_start=2916
+  _globals['_FINISHREASON']._serialized_end=3040
   _globals['_SAMPLING']._serialized_start=161
-  _globals['_SAMPLING']._serialized_end=451
-  _globals['_CONSTRAINT']._serialized_start=453
-  _globals['_CONSTRAINT']._serialized_end=574
-  _globals['_CHOICES']._serialized_start=576
-  _globals['_CHOICES']._serialized_end=601
-  _globals['_QUESTION']._serialized_start=604
-  _globals['_QUESTION']._serialized_end=955
-  _globals['_CITATION']._serialized_start=958
-  _globals['_CITATION']._serialized_end=1119
-  _globals['_TOKENLOGPROB']._serialized_start=1121
-  _globals['_TOKENLOGPROB']._serialized_end=1205
-  _globals['_TOPLOGPROB']._serialized_start=1207
-  _globals['_TOPLOGPROB']._serialized_end=1250
-  _globals['_USAGE']._serialized_start=1253
-  _globals['_USAGE']._serialized_end=1614
-  _globals['_USAGE_STAGESECONDSENTRY']._serialized_start=1563
-  _globals['_USAGE_STAGESECONDSENTRY']._serialized_end=1614
-  _globals['_ANSWERREQUEST']._serialized_start=1616
-  _globals['_ANSWERREQUEST']._serialized_end=1693
-  _globals['_ANSWERRESPONSE']._serialized_start=1696
-  _globals['_ANSWERRESPONSE']._serialized_end=2174
-  _globals['_STREAMANSWERREQUEST']._serialized_start=2176
-  _globals['_STREAMANSWERREQUEST']._serialized_end=2259
-  _globals['_STREAMANSWERRESPONSE']._serialized_start=2262
-  _globals['_STREAMANSWERRESPONSE']._serialized_end=2550
-  _globals['_PASSAGES']._serialized_start=2552
-  _globals['_PASSAGES']._serialized_end=2623
-  _globals['_DELTA']._serialized_start=2625
-  _globals['_DELTA']._serialized_end=2692
-  _globals['_DONE']._serialized_start=2695
-  _globals['_DONE']._serialized_end=2897
-  _globals['_ANSWERSERVICE']._serialized_start=3026
-  _globals['_ANSWERSERVICE']._serialized_end=3199
+  _globals['_SAMPLING']._serialized_end=468
+  _globals['_CONSTRAINT']._serialized_start=470
+  _globals['_CONSTRAINT']._serialized_end=591
+  _globals['_CHOICES']._serialized_start=593
+  _globals['_CHOICES']._serialized_end=618
+  _globals['_QUESTION']._serialized_start=621
+  _globals['_QUESTION']._serialized_end=972
+  _globals['_CITATION']._serialized_start=975
+  _globals['_CITATION']._serialized_end=1136
+  _globals['_TOKENLOGPROB']._serialized_start=1138
+  _globals['_TOKENLOGPROB']._serialized_end=1222
+  _globals['_TOPLOGPROB']._serialized_start=1224
+  _globals['_TOPLOGPROB']._serialized_end=1267
+  _globals['_USAGE']._serialized_start=1270
+  _globals['_USAGE']._serialized_end=1631
+  _globals['_USAGE_STAGESECONDSENTRY']._serialized_start=1580
+  _globals['_USAGE_STAGESECONDSENTRY']._serialized_end=1631
+  _globals['_ANSWERREQUEST']._serialized_start=1633
+  _globals['_ANSWERREQUEST']._serialized_end=1710
+  _globals['_ANSWERRESPONSE']._serialized_start=1713
+  _globals['_ANSWERRESPONSE']._serialized_end=2191
+  _globals['_STREAMANSWERREQUEST']._serialized_start=2193
+  _globals['_STREAMANSWERREQUEST']._serialized_end=2276
+  _globals['_STREAMANSWERRESPONSE']._serialized_start=2279
+  _globals['_STREAMANSWERRESPONSE']._serialized_end=2567
+  _globals['_PASSAGES']._serialized_start=2569
+  _globals['_PASSAGES']._serialized_end=2640
+  _globals['_DELTA']._serialized_start=2642
+  _globals['_DELTA']._serialized_end=2709
+  _globals['_DONE']._serialized_start=2712
+  _globals['_DONE']._serialized_end=2914
+  _globals['_ANSWERSERVICE']._serialized_start=3043
+  _globals['_ANSWERSERVICE']._serialized_end=3216
 # @@protoc_insertion_point(module_scope)

@@ -23,7 +23,7 @@ FINISH_REASON_LENGTH: FinishReason
 FINISH_REASON_ABSTAINED: FinishReason
 
 class Sampling(_message.Message):
-    __slots__ = ("max_tokens", "temperature", "seed", "stop", "frequency_penalty", "constraint", "logprobs")
+    __slots__ = ("max_tokens", "temperature", "seed", "stop", "frequency_penalty", "constraint", "logprobs", "adapter")
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class Sampling(_message.Message):
     FREQUENCY_PENALTY_FIELD_NUMBER: _ClassVar[int]
     CONSTRAINT_FIELD_NUMBER: _ClassVar[int]
     LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
     max_tokens: int
     temperature: float
     seed: int
@@ -38,7 +39,8 @@ class Sampling(_message.Message):
     frequency_penalty: float
     constraint: Constraint
     logprobs: int
-    def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., logprobs: _Optional[int] = ...) -> None: ...
+    adapter: str
+    def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., logprobs: _Optional[int] = ..., adapter: _Optional[str] = ...) -> None: ...
 
 class Constraint(_message.Message):
     __slots__ = ("regex", "json_schema", "choices", "grammar")

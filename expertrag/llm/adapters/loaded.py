@@ -140,7 +140,7 @@ class LoadedAdapters:
                 raise InvalidArgument(
                     f"adapter: {self._unknown(name)}",
                     reason="ADAPTER_NOT_FOUND",
-                    metadata={"field": "sampling.adapter"},
+                    metadata={"field": "adapter"},
                 )
 
     def _found(self, name: str) -> LoadedAdapter:
