@@ -11,7 +11,9 @@ import pytest
 import torch
 from gguf_files import write_gguf
 from llm.conftest import text_of
-from lora_folders import merged, write_base, write_lora
+from lora_fixtures import LoraBase
+from lora_folders import merged, write_base
+from transformers import AutoModelForCausalLM
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Passage, Sampling
@@ -31,24 +33,19 @@ _READ = prompt.open_book(
 
 
 @pytest.fixture(scope="module")
-def model(base: Path, short_tokenizer: Path) -> Any:
-    return write_base(base, short_tokenizer)
+def base(lora_base: LoraBase) -> Path:
+    return lora_base.folder
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a tiny dense model, once ``model`` has written it."""
-    return tmp_path_factory.mktemp("base")
+def folders(lora_base: LoraBase) -> dict[str, Path]:
+    return lora_base.adapters
 
 
 @pytest.fixture(scope="module")
-def folders(model: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of adapters of the model, by name."""
-    root = tmp_path_factory.mktemp("adapters")
-    return {
-        "legal": write_lora(root / "legal", model),
-        "medical": write_lora(root / "medical", model, ("q_proj", "v_proj"), rank=8, seed=1),
-    }
+def model(base: Path) -> Any:
+    load: Any = AutoModelForCausalLM.from_pretrained
+    return load(base, dtype=torch.float32)
 
 
 def _with(generator: Generator, folders: dict[str, Path]) -> Generator:
