@@ -127,7 +127,7 @@ class Program:
 class Adapter:
     def __init__(self) -> None: ...
     def add(
-        self, matrix: int, start: int, outputs: int, rank: int, down: int, up: int, /
+        self, matrix: int, first: int, blocks: int, rank: int, down: int, up: int, /
     ) -> None: ...
 
 def decode(

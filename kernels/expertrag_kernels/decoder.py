@@ -48,30 +48,39 @@ class _Adapter:
         self.compiled = cpu_experts.new_adapter()
         self._held: list[torch.Tensor] = []
         for update in updates:
-            matrix, start = _updated(update)
-            rank, outputs = update.down.shape[0], update.up.shape[0]
-            down, up = (
-                part.detach().float().contiguous() for part in (update.down, update.up.T)
-            )
+            matrix, start, width = _updated(update)
+            down = update.down.detach().float().contiguous()
+            up = _in_blocks(update.up, start % width, width)
             self._held += down, up
-            self.compiled.add(
-                matrix.data.data_ptr(), start, outputs, rank, down.data_ptr(), up.data_ptr()
-            )
+            addresses = down.data_ptr(), up.data_ptr()
+            place = start // width, up.shape[0], down.shape[0]
+            self.compiled.add(matrix.data.data_ptr(), *place, *addresses)
 
 
-def _updated(update: WeightUpdate) -> tuple[PackedMatrix, int]:
-    """Return the matrix that is updated, and the first output of it; check that they fit."""
+def _updated(update: WeightUpdate) -> tuple[PackedMatrix, int, int]:
+    """Return the matrix that is updated, the first output of it, and the outputs of its blocks.
+
+    :raises ValueError: the update does not fit.
+    """
     weights = update.weights
     if update.part is None:
         update.check(weights.outputs, weights.inputs)
-        return weights, update.start
+        return weights, update.start, layout.COLUMNS
     hidden, inner = weights.hidden_size, weights.inner_size
     gate_up, down = layout.matrices(weights)
     if update.part is Part.DOWN:
         update.check(hidden, inner)
-        return down, update.start
+        return down, update.start, layout.COLUMNS
     update.check(inner, hidden)
-    return gate_up, update.start + (gate_up.outputs // 2 if update.part is Part.UP else 0)
+    before = gate_up.outputs // 2 if update.part is Part.UP else 0
+    return gate_up, before + update.start, layout.COLUMNS // 2
+
+
+def _in_blocks(up: torch.Tensor, offset: int, width: int) -> torch.Tensor:
+    """Return (O, R) as blocks (B, R, width); the first output has a place in the first of them."""
+    outputs = offset + up.shape[0]
+    padded = torch.nn.functional.pad(up.detach().float(), (0, 0, offset, -outputs % width))
+    return padded.unflatten(0, (-1, width)).transpose(1, 2).contiguous()
 
 
 class Decoder(Steps[PackedMatrix, PackedExperts]):

@@ -49,22 +49,23 @@ class Gains {
     }
   }
 
-  // Add what a row gains to N results, of which the first belongs to output `first`.
+  // Add what a row gains to the N results of a block.
   template <int64_t N>
-  void add(int64_t row, int64_t first, float* results) const {
+  void add(int64_t row, int64_t block, float* results) const {
     if (!updates(row)) return;
+    Vector sums[N / kVector];
+    std::memcpy(sums, results, sizeof(sums));
     const float* tail = tails_ + row * width_;
     for (const RangeUpdate& update : *rows_[size_t(row)]) {
-      const int64_t from = std::max(first, update.start);
-      const int64_t to = std::min(first + N, update.start + update.outputs);
-      if (to - from == N) add_all<N>(update, tail, first - update.start, results);
-      else if (from < to)
-        for (int64_t r = 0; r < update.rank; ++r) {
-          const float* up = update.up + r * update.outputs - update.start;
-          for (int64_t j = from; j < to; ++j) results[j - first] += tail[r] * up[j];
-        }
+      const int64_t own = block - update.first;
+      if (own >= 0 && own < update.blocks) {
+        const float* up = update.up + own * update.rank * N;
+        for (int64_t r = 0; r < update.rank; ++r, up += N)
+          for (int64_t i = 0; i < N / kVector; ++i) sums[i] += tail[r] * vector(up + i * kVector);
+      }
       tail += update.rank;
     }
+    std::memcpy(results, sums, sizeof(sums));
   }
 
  private:
@@ -89,17 +90,6 @@ class Gains {
       for (int64_t i = j; i < inputs_; ++i) sum += x[i] * weights[m * inputs_ + i];
       to[m] = sum;
     }
-  }
-
-  template <int64_t N>
-  static void add_all(const RangeUpdate& update, const float* tail, int64_t at, float* results) {
-    Vector sums[N / kVector];
-    std::memcpy(sums, results, sizeof(sums));
-    for (int64_t r = 0; r < update.rank; ++r) {
-      const float* up = update.up + r * update.outputs + at;
-      for (int64_t i = 0; i < N / kVector; ++i) sums[i] += tail[r] * vector(up + i * kVector);
-    }
-    std::memcpy(results, sums, sizeof(sums));
   }
 
   int64_t inputs_, width_ = 0;  // floats of a row's tail

@@ -191,7 +191,7 @@ class Decoder {
       float sums[kColumns];
       if (gains && gains->updates(row)) {
         std::memcpy(sums, results, sizeof(sums));
-        gains->add<kColumns>(row, column, sums);
+        gains->add<kColumns>(row, column / kColumns, sums);
         results = sums;
       }
       const int64_t n = std::min(kColumns, s.matrix.outputs - column);
@@ -521,7 +521,7 @@ class Decoder {
       float sums[kColumns];
       std::memcpy(sums, results, sizeof(sums));
       if (s.update.up) gain<kColumns>(s.update, row, column, sums);
-      if (gains) gains->add<kColumns>(row, column, sums);
+      if (gains) gains->add<kColumns>(row, column / kColumns, sums);
       const int64_t n = std::min(kColumns, s.matrix.outputs - column);
       float* to = at(s.to, row) + column;
       for (int64_t j = 0; j < n; ++j) to[j] += sums[j];
@@ -538,8 +538,8 @@ class Decoder {
       if (s.gate.up) gain<32>(s.gate, row, column / 2, both);
       if (s.up.up) gain<32>(s.up, row, column / 2, both + 32);
       if (gains) {
-        gains->add<32>(row, column / 2, both);
-        gains->add<32>(row, (s.matrix.outputs + column) / 2, both + 32);
+        gains->add<32>(row, column / 64, both);
+        gains->add<32>(row, (s.matrix.outputs + column) / 64, both + 32);
       }
       activate(s.activation, both, at(s.to, row) + column / 2);
     });

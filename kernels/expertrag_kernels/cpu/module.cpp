@@ -203,10 +203,10 @@ void bind_program(nb::module_& m) {
 void bind_adapter(nb::module_& m) {
   nb::class_<Adapter>(m, "Adapter")
       .def(nb::init<>())
-      .def("add", [](Adapter& a, uintptr_t matrix, int64_t start, int64_t outputs, int64_t rank,
+      .def("add", [](Adapter& a, uintptr_t matrix, int64_t first, int64_t blocks, int64_t rank,
                      uintptr_t down, uintptr_t up) {
         a.updates[reinterpret_cast<const uint8_t*>(matrix)].push_back(
-            {start, outputs, rank, floats(down), floats(up)});
+            {first, blocks, rank, floats(down), floats(up)});
       });
 }
 

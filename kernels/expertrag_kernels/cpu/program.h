@@ -141,11 +141,11 @@ struct Program {
   Cache cache;
 };
 
-// A low-rank update of some outputs of a matrix: y += up (down x). Of gate and up, those of up come
-// after all those of gate, padded ones included.
+// A low-rank update of some outputs of a matrix: y += up (down x). Its blocks are those of the matrix,
+// 64 outputs, or of gate and up 32, those of up after all of gate; what it does not update is 0.
 struct RangeUpdate {
-  int64_t start, outputs, rank;
-  const float *down, *up;  // (rank, inputs); (rank, outputs)
+  int64_t first, blocks, rank;  // first block
+  const float *down, *up;  // (rank, inputs); (blocks, rank, 64 or 32)
 };
 
 using Updates = std::vector<RangeUpdate>;
