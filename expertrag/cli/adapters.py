@@ -1,4 +1,4 @@
-"""``expertrag adapters``: load, unload and list the adapters (LoRA) of a server's language model."""
+"""``expertrag adapters``: load, unload and list the adapters (LoRA) of a server's model."""
 
 from __future__ import annotations
 

@@ -200,8 +200,8 @@ class Generator(ABC):
         """Open a session; work starts with ``peek`` or ``deltas``.
 
         :param domain: name of the expert in ``experts`` that answers from passages; any other name
-            selects ``SHARED``. A model with the expert ``BASE`` uses it for closed-book prompts, and
-            for those with an adapter.
+            selects ``SHARED``. A model with the expert ``BASE`` uses it for closed-book prompts and
+            those with an adapter.
         :param from_passages: whether the prompt comes from ``prompt.open_book``, so that a reader
             may abstain.
         :param cache_salt: prompts with another salt share no cached prefix with this one; a model

@@ -78,9 +78,11 @@ def _updated(update: WeightUpdate) -> tuple[PackedMatrix, int, int]:
 
 def _in_blocks(up: torch.Tensor, offset: int, width: int) -> torch.Tensor:
     """Return (O, R) as blocks (B, R, width); the first output has a place in the first of them."""
-    outputs = offset + up.shape[0]
-    padded = torch.nn.functional.pad(up.detach().float(), (0, 0, offset, -outputs % width))
-    return padded.unflatten(0, (-1, width)).transpose(1, 2).contiguous()
+    outputs, rank = up.shape
+    blocks = -(-(offset + outputs) // width)
+    padded = torch.zeros(blocks * width, rank)
+    padded[offset : offset + outputs] = up.detach()
+    return padded.view(blocks, width, rank).transpose(1, 2).contiguous()
 
 
 class Decoder(Steps[PackedMatrix, PackedExperts]):

@@ -49,9 +49,7 @@ def test_adapters_are_loaded_listed_and_unloaded(
     names = [each["name"] for each in run("adapters", "list", "--json", "--server", server).json()]
     assert names == ["legal", "medical"]
     ask = ("ask", "When are roses pruned?", "--mode", "never", "--max-tokens", "8", "-q")
-    texts = {
-        run(*ask, "--adapter", name, "--server", server).ok().out for name in ("", *names)
-    }
+    texts = {run(*ask, "--adapter", name, "--server", server).ok().out for name in ("", *names)}
     assert len(texts) == 3
     assert run("adapters", "unload", "medical", "--server", server).ok().out == (
         "unloaded medical\n"

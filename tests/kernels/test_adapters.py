@@ -41,7 +41,7 @@ Delta = dict[str, tuple[torch.Tensor, torch.Tensor]]
 
 
 class Layer:
-    """A linear layer of three ranges, one that adds, and a dense one; and three adapters of them."""
+    """A linear layer of three ranges, one that adds, a dense one; and three adapters of them."""
 
     def __init__(self, hidden: int = 96, inner: int = 150, *, reader: bool = False) -> None:
         rng = torch.Generator().manual_seed(hidden + inner)
@@ -101,7 +101,7 @@ class Layer:
             decoder.mix(x, x, experts)
         decoder.pick(x, last)
         decoder.linear(last, OUTPUT, decoder.matrix(torch.eye(self.hidden), Format.F32))
-        targets = {"second": (second, 0, None)}
+        targets: dict[str, tuple[Any, int, Part | None]] = {"second": (second, 0, None)}
         targets |= {part: (experts, 0, part) for part in Part}
         targets |= {f"head{n}": (first, start, None) for n, (start, _) in enumerate(HEADS)}
         return decoder, [

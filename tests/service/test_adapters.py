@@ -20,6 +20,7 @@ from expertrag.client import Client
 from expertrag.config import AuthConfig, ModelConfig
 from expertrag.service import Server
 
+READ = frozenset({Scope.READ})
 _QUESTION = "When are roses pruned?"
 
 
@@ -61,12 +62,10 @@ def test_requests_name_adapters_that_come_and_go(
     assert _ask(client, mode=mode).text == base.text
 
 
-def test_a_stream_goes_on_when_its_adapter_is_unloaded(
-    client: Client, lora_base: LoraBase
-) -> None:
+def test_a_stream_goes_on_when_its_adapter_is_unloaded(client: Client, lora_base: LoraBase) -> None:
     whole = _ask(client, "legal", tokens=150).text
     events = client.stream(_QUESTION, mode="never", max_tokens=150, adapter="legal")
-    said = []
+    said: list[str] = []
     for event in events:
         if isinstance(event, DeltaEvent):
             if not said:
@@ -114,7 +113,7 @@ def test_loading_needs_the_scope_admin(
     start_server: StartServer, open_pipeline: OpenPipeline, lora_base: LoraBase, tmp_path: Path
 ) -> None:
     file = TokenFile(tmp_path / "tokens.json")
-    readers, admin = file.create("r", {Scope.READ}), file.create("a", {Scope.ADMIN, Scope.READ})
+    readers, admin = file.create("r", READ), file.create("a", READ | {Scope.ADMIN})
     server = start_server(
         lambda: open_pipeline(lora_base.generator("legal")),
         auth=AuthConfig(tokens=str(file.path)),

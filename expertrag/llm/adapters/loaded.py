@@ -155,19 +155,21 @@ class LoadedAdapters:
 
     def _check_free(self, name: str) -> None:
         if name in self._served or name in self._held:
-            state = "loaded already; unload it first" if name in self._served else (
-                "used by running requests still; wait for their end"
+            state = (
+                "loaded already; unload it first"
+                if name in self._served
+                else ("used by running requests still; wait for their end")
             )
             raise Conflict(
                 f"adapter: {name} is {state}, or choose another name", reason="ADAPTER_EXISTS"
             )
 
-    def _update(
-        self, folder: Path, projection: Projection, weights: LoraWeights
-    ) -> WeightUpdate:
+    def _update(self, folder: Path, projection: Projection, weights: LoraWeights) -> WeightUpdate:
         target = self._target(projection)
         if target is None:
-            raise unserved(folder, f"updates of {projection}, which is no dense layer of this model")
+            raise unserved(
+                folder, f"updates of {projection}, which is no dense layer of this model"
+            )
         found = weights.up.shape[0], weights.down.shape[1]
         if found != (target.outputs, target.inputs):
             raise InvalidArgument(
@@ -180,15 +182,13 @@ class LoadedAdapters:
     def _target(self, projection: Projection) -> _Target | None:
         """Return what a projection is a part of; None if the model has none of this name."""
         at, module = f"layers.{projection.layer}.", projection.module
-        part, dense = _PARTS.get(module), self._weights.get(f"{at}dense")
-        if part is not None and dense is not None:
-            hidden, inner = dense.hidden_size, dense.inner_size
-            sizes = (hidden, inner) if part is Part.DOWN else (inner, hidden)
-            return _Target(dense, *sizes, part=part)
-        joined, whole = self._weights.get(f"{at}qkv"), self._weights.get(f"{at}{_WHOLE.get(module)}")
+        if module in _PARTS:
+            return _of_dense(self._weights.get(f"{at}dense"), _PARTS[module])
+        joined = self._weights.get(f"{at}qkv")
         if joined is not None and module in (ranges := _ranges(self._decoder.shape, joined)):
             start, outputs = ranges[module]
             return _Target(joined, outputs, _sizes(joined)[1], start)
+        whole = self._weights.get(f"{at}{_WHOLE.get(module)}")
         return None if whole is None else _Target(whole, *_sizes(whole))
 
 
@@ -200,6 +200,15 @@ class _Target(NamedTuple):
     inputs: int
     start: int = 0
     part: Part | None = None
+
+
+def _of_dense(dense: Any, part: Part) -> _Target | None:
+    """Return a part of a dense layer; None for a mixture."""
+    if dense is None:
+        return None
+    hidden, inner = dense.hidden_size, dense.inner_size
+    sizes = (hidden, inner) if part is Part.DOWN else (inner, hidden)
+    return _Target(dense, *sizes, part=part)
 
 
 def _ranges(shape: CacheShape, joined: Any) -> dict[str, tuple[int, int]]:

@@ -26,7 +26,9 @@ SUPPORTED = (
     "attention projections, and gate_proj, up_proj and down_proj of dense feed-forward layers"
 )
 
-_NAME = re.compile(r"base_model\.model\.((?:\w+\.)*layers\.(\d+)\.(\w+)\.(\w+))\.lora_(A|B)\.weight")
+_NAME = re.compile(
+    r"base_model\.model\.((?:\w+\.)*layers\.(\d+)\.(\w+)\.(\w+))\.lora_(A|B)\.weight"
+)
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq")
 """Initialisations that subtract the adapter from the base's weights; peft converts such an adapter
 when it is saved with ``path_initial_model_for_weight_conversion``."""

@@ -2,10 +2,10 @@
 
 A full page is found by its tokens and the page before it; the first page of a sequence also by the
 expert and the adapter of the sequence, as others compute other keys, and by the salt of the caller,
-so that the time of an answer does not tell one tenant what another has asked. Equal prefixes (a system
-prompt, passages in the same order, the turns of a chat) are therefore computed once, as long as
-their pages are not needed. When no page is free, the least recently used one that no sequence holds
-is reused.
+so that the time of an answer does not tell one tenant what another has asked. Equal prefixes (a
+system prompt, passages in the same order, the turns of a chat) are therefore computed once, as long
+as their pages are not needed. When no page is free, the least recently used one that no sequence
+holds is reused.
 
 A page takes memory when it is first used. Up to ``kept`` pages keep it; what many concurrent
 sequences take beyond that is returned to the operating system when they end.

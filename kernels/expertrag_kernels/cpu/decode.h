@@ -90,10 +90,10 @@ class Decoder {
 
   // What the rows gain from adapters at a matrix; null for nothing. The projections are planned, and
   // their memory is to be released once the product is.
-  std::shared_ptr<const Gains> gains_of(const Matrix& matrix, const View& from, int64_t inputs) {
+  std::shared_ptr<const Gains> gains_of(const Matrix& matrix, const View& from) {
     const auto holds = [&](const Adapter* some) { return some && some->of(matrix.data); };
     if (std::none_of(adapters_.begin(), adapters_.end(), holds)) return nullptr;
-    const auto gains = std::make_shared<Gains>(adapters_, matrix.data, inputs);
+    const auto gains = std::make_shared<Gains>(adapters_, matrix.data, matrix.inputs);
     gains->use(shop_.scratch.take<float>(gains->floats()));
     by_row([=](int64_t row) { gains->project(row, at(from, row)); });
     return gains;
@@ -186,7 +186,7 @@ class Decoder {
   void plan(const Linear& s) {
     if (s.to.slot == kOutput) output_width_ = s.matrix.outputs;
     const Scratch::Mark mark = shop_.scratch.mark();
-    const auto gains = gains_of(s.matrix, s.from, s.matrix.inputs);
+    const auto gains = gains_of(s.matrix, s.from);
     multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
       float sums[kColumns];
       if (gains && gains->updates(row)) {
@@ -516,7 +516,7 @@ class Decoder {
 
   void plan(const LinearUpdated& s) {
     const Scratch::Mark mark = shop_.scratch.mark();
-    const auto gains = gains_of(s.matrix, s.from, s.matrix.inputs);
+    const auto gains = gains_of(s.matrix, s.from);
     multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
       float sums[kColumns];
       std::memcpy(sums, results, sizeof(sums));
@@ -531,7 +531,7 @@ class Decoder {
 
   void plan(const GateUp& s) {
     const Scratch::Mark mark = shop_.scratch.mark();
-    const auto gains = gains_of(s.matrix, s.from, s.matrix.inputs);
+    const auto gains = gains_of(s.matrix, s.from);
     multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
       float both[kColumns];
       std::memcpy(both, results, sizeof(both));

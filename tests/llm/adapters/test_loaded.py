@@ -171,7 +171,7 @@ def test_names(adapters: LoadedAdapters, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match=r"no adapter 'x'; loaded: legal, z"):
         adapters.named("x")
     for name in ("", "a b", "../x", "-x", "x" * 65):
-        with pytest.raises(InvalidArgument, match="name .* is invalid"):
+        with pytest.raises(InvalidArgument, match=r"name .* is invalid"):
             adapters.load(name, folder)
     with pytest.raises(NotFound, match="no adapter 'x'"):
         adapters.unload("x")
