@@ -54,6 +54,7 @@ from expertrag.api.types import (
     AnswerEvent,
     AnswerRequest,
     DocumentInput,
+    DoneEvent,
     Embeddings,
     Feedback,
     GateDecision,
@@ -77,6 +78,7 @@ from expertrag.runtime.meter import Meter
 from expertrag.runtime.tracing import stage_span
 
 if TYPE_CHECKING:
+    from expertrag.llm.adapters.loaded import LoadedAdapters
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 SAMPLING = Sampling()
@@ -206,9 +208,11 @@ class Pipeline:
             history=tuple(history),
         )
         validation.check_answer(request)
+        self._generator.check(sampling)
         meter = meter or Meter()
         with (
             translated_errors(),
+            self._generator.using(sampling),
             self._leased() as view,
             self._entry(question, view) as entry,
         ):
@@ -299,6 +303,11 @@ class Pipeline:
             return self._served.compact_if_wasteful(quiet_s, should_stop) is not None
 
     @property
+    def adapters(self) -> LoadedAdapters:
+        """The adapters of the language model; see :attr:`Generator.adapters`."""
+        return self._generator.adapters
+
+    @property
     def generation(self) -> int:
         """The served generation of the store."""
         return self._served.generation
@@ -353,6 +362,7 @@ class Pipeline:
         meter = Meter()
         with (
             translated_errors(),
+            self._generator.using(request.sampling),
             self._leased() as view,
             self._entry(request.question, view, meter) as entry,
         ):
@@ -362,13 +372,15 @@ class Pipeline:
                 decision = self._decide(context, answer)
                 yield GateEvent(entry.decided(decision))
                 if not decision.retrieve:
-                    yield from map(entry.noted, self._answering.closed_book(answer, meter))
+                    said = self._answering.closed_book(answer, meter)
+                    yield from map(entry.noted, _by_adapter(request.sampling, said))
                     self._decider.answered(decision, meter.usage())
                     return
             meter.count(session)
             if self._decider.strictly(decision):
                 context = replace(context, request=replace(request, mode=GateMode.STRICT))
-            yield from map(entry.noted, self._answering.open_book(context))
+            said = self._answering.open_book(context)
+            yield from map(entry.noted, _by_adapter(request.sampling, said))
             self._decider.answered(decision, meter.usage())
 
     def _leased(self) -> AbstractContextManager[View]:
@@ -406,6 +418,14 @@ class Pipeline:
 
     def _decide(self, context: AnswerContext, answer: ClosedBook) -> GateDecision:
         return self._decider.decide(context, answer, lambda: self._answering.least_doubt(context))
+
+
+def _by_adapter(sampling: Sampling, events: Iterator[AnswerEvent]) -> Iterator[AnswerEvent]:
+    """Name the adapter in the model that an answer comes from, as MODEL@ADAPTER."""
+    for event in events:
+        if sampling.adapter and isinstance(event, DoneEvent):
+            event = replace(event, model=f"{event.model}@{sampling.adapter}")
+        yield event
 
 
 def _asked(request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop) -> Asked:

@@ -34,6 +34,7 @@ from expertrag.config.schema import (
     SearchConfig,
     ServiceConfig,
     TlsConfig,
+    adapters_of,
     needs_fitted_gate,
     settings,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "ServiceConfig",
     "Setting",
     "TlsConfig",
+    "adapters_of",
     "load",
     "needs_fitted_gate",
     "render",

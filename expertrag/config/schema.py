@@ -7,6 +7,7 @@ fields.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import AnswerRequest
@@ -60,6 +61,11 @@ class ModelConfig:
         "store's estimate is against it; auto is the shipped one, on stores where the estimate is "
         "for it; on is the shipped one on every store; off is none.",
     )
+    adapters: str = option(
+        "",
+        "Adapters (LoRA) of the language model that requests may name: NAME=FOLDER, several with "
+        "commas; a folder is as peft saves it.",
+    )
     passages: str = option(
         "auto",
         "How the language model reads passages. together: all in one prompt. auto, if there is a "
@@ -93,6 +99,23 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         validate(self, "model")
+        adapters_of(self.adapters)
+
+
+def adapters_of(text: str) -> dict[str, Path]:
+    """Return the folders of ``NAME=FOLDER,NAME=FOLDER`` by their names.
+
+    :raises InvalidArgument: an entry is not NAME=FOLDER, or a name comes twice.
+    """
+    found: dict[str, Path] = {}
+    for entry in filter(None, map(str.strip, text.split(","))):
+        name, equals, folder = entry.partition("=")
+        if not (name and equals and folder):
+            raise invalid("model.adapters", f"{entry!r} is not NAME=FOLDER")
+        if name in found:
+            raise invalid("model.adapters", f"{name!r} is named twice; give each its own name")
+        found[name] = Path(folder)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

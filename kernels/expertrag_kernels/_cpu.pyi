@@ -138,13 +138,19 @@ class Program:
     def keep(self, from_: View, width: int, scale: float, /) -> None: ...
     def pick(self, from_: int, to: int, /) -> None: ...
 
+class Adapter:
+    def __init__(self) -> None: ...
+    def add(
+        self, matrix: int, first: int, blocks: int, rank: int, down: int, up: int, /
+    ) -> None: ...
+
 def decode(
     isa: str,
     program: Program,
     rows: int,
     tokens: int,
     positions: int,
-    texts: list[tuple[int, int, int]],
+    texts: list[tuple[int, int, int, int]],
     picked: int,
     picked_rows: int,
     watched: int,
@@ -155,6 +161,7 @@ def decode(
     experts: int,
     routing: int,
     used: int,
+    adapters: list[Adapter],
     /,
 ) -> None: ...
 def block_bytes(format: int, k: int, /) -> int: ...
