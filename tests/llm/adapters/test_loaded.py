@@ -209,7 +209,7 @@ def test_running_requests_keep_an_unloaded_adapter(
 
 def test_an_adapter_of_another_model(adapters: LoadedAdapters, tmp_path: Path) -> None:
     wide = write_lora(tmp_path / "wide", model_of("llama", hidden_size=40))
-    with pytest.raises(InvalidArgument, match=r"belongs to another model: layers\.0\.mlp\.down_proj"):
+    with pytest.raises(InvalidArgument, match=r"another model: layers\.0\.mlp\.down_proj"):
         adapters.load("wide", wide)
     deep = write_lora(tmp_path / "deep", model_of("llama", num_hidden_layers=4))
     with pytest.raises(InvalidArgument, match=r"updates of layers\.3\.mlp\.down_proj"):
