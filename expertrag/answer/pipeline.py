@@ -29,7 +29,7 @@ from expertrag.answer import documents
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider, base_encoder
 from expertrag.answer.evidence import evidence_signals
-from expertrag.answer.generate import Answering
+from expertrag.answer.generate import Answering, by_adapter
 from expertrag.answer.in_context import Asked, read_in_context
 from expertrag.answer.rerank import ServedReranker, rank_texts
 from expertrag.answer.route import route
@@ -54,7 +54,6 @@ from expertrag.api.types import (
     AnswerEvent,
     AnswerRequest,
     DocumentInput,
-    DoneEvent,
     Embeddings,
     Feedback,
     GateDecision,
@@ -373,14 +372,14 @@ class Pipeline:
                 yield GateEvent(entry.decided(decision))
                 if not decision.retrieve:
                     said = self._answering.closed_book(answer, meter)
-                    yield from map(entry.noted, _by_adapter(request.sampling, said))
+                    yield from map(entry.noted, by_adapter(request.sampling, said))
                     self._decider.answered(decision, meter.usage())
                     return
             meter.count(session)
             if self._decider.strictly(decision):
                 context = replace(context, request=replace(request, mode=GateMode.STRICT))
             said = self._answering.open_book(context)
-            yield from map(entry.noted, _by_adapter(request.sampling, said))
+            yield from map(entry.noted, by_adapter(request.sampling, said))
             self._decider.answered(decision, meter.usage())
 
     def _leased(self) -> AbstractContextManager[View]:
@@ -418,14 +417,6 @@ class Pipeline:
 
     def _decide(self, context: AnswerContext, answer: ClosedBook) -> GateDecision:
         return self._decider.decide(context, answer, lambda: self._answering.least_doubt(context))
-
-
-def _by_adapter(sampling: Sampling, events: Iterator[AnswerEvent]) -> Iterator[AnswerEvent]:
-    """Name the adapter in the model that an answer comes from, as MODEL@ADAPTER."""
-    for event in events:
-        if sampling.adapter and isinstance(event, DoneEvent):
-            event = replace(event, model=f"{event.model}@{sampling.adapter}")
-        yield event
 
 
 def _asked(request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop) -> Asked:

@@ -7,10 +7,10 @@ fields.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import AnswerRequest
+from expertrag.config.adapters import adapters_of
 from expertrag.config.setting import Setting, invalid, option, setting_of, validate
 
 AUTO_EMBEDDER = "auto"
@@ -100,22 +100,6 @@ class ModelConfig:
     def __post_init__(self) -> None:
         validate(self, "model")
         adapters_of(self.adapters)
-
-
-def adapters_of(text: str) -> dict[str, Path]:
-    """Return the folders of ``NAME=FOLDER,NAME=FOLDER`` by their names.
-
-    :raises InvalidArgument: an entry is not NAME=FOLDER, or a name comes twice.
-    """
-    found: dict[str, Path] = {}
-    for entry in filter(None, map(str.strip, text.split(","))):
-        name, equals, folder = entry.partition("=")
-        if not (name and equals and folder):
-            raise invalid("model.adapters", f"{entry!r} is not NAME=FOLDER")
-        if name in found:
-            raise invalid("model.adapters", f"{name!r} is named twice; give each its own name")
-        found[name] = Path(folder)
-    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ def _weights(
     """
     pairs: dict[Projection, dict[str, torch.Tensor]] = {}
     paths: dict[Projection, str] = {}
-    for name, tensor in tensors.items():
+    for name, tensor in sorted(tensors.items()):
         found = _NAME.fullmatch(name)
         if found is None:
             raise unserved(folder, _of_another_kind(name))

@@ -209,10 +209,10 @@ def test_running_requests_keep_an_unloaded_adapter(
 
 def test_an_adapter_of_another_model(adapters: LoadedAdapters, tmp_path: Path) -> None:
     wide = write_lora(tmp_path / "wide", model_of("llama", hidden_size=40))
-    with pytest.raises(InvalidArgument, match=r"belongs to another model: layers\.0\.self_attn"):
+    with pytest.raises(InvalidArgument, match=r"another model: layers\.0\.mlp\.down_proj"):
         adapters.load("wide", wide)
     deep = write_lora(tmp_path / "deep", model_of("llama", num_hidden_layers=4))
-    with pytest.raises(InvalidArgument, match=r"updates of layers\.3\."):
+    with pytest.raises(InvalidArgument, match=r"updates of layers\.3\.mlp\.down_proj"):
         adapters.load("deep", deep)
     mixture = _loaded(lowered(model_of("mixtral", num_local_experts=5), Format.F32))
     dense = write_lora(tmp_path / "dense", model_of("llama"), ("up_proj",))
