@@ -327,7 +327,7 @@ AVX512 := -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
 sanitize: ## the C++ tests of kernels and search under the address and undefined behaviour sanitizers
 	@mkdir -p build/sanitize
 	@cd build/sanitize && unit() { name=$$1; shift; $(CXX) $(SANITIZED) $(X86) "$$@" -c ../../$(CPU)/$$name.cpp -o $$name.o; }; \
-	  set -e; unit isa_generic; unit probe; \
+	  set -e; unit isa_generic; unit probe; unit residency; \
 	  if [ "$(X86)" ]; then unit isa_avx2 -mavx2 -mfma -mf16c; unit isa_avx512 $(AVX512); unit isa_avx512bf16 $(AVX512) -mavx512bf16 -mavx512vnni; \
 	    unit encode_avx512bf16 $(AVX512) -mavx512bf16; unit encode_amx $(AVX512) -mavx512bf16 -mamx-tile -mamx-bf16; fi; \
 	  for test in experts decoder encoder; do $(CXX) $(SANITIZED) $(X86) ../../tests/kernels/cpp/test_$$test.cpp *.o -o test_$$test; done

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from expertrag_kernels import cpu_experts, layout
+from expertrag_kernels import cpu_experts, layout, residency
 from expertrag_kernels.packed import (
     Activation,
     Format,
@@ -19,6 +19,7 @@ from expertrag_kernels.packed import (
     PlainExperts,
 )
 from expertrag_kernels.paged_memory import PagedMemory
+from expertrag_kernels.residency import ExpertReads, Mixture
 from expertrag_kernels.steps import (
     NO_ROWS,
     OUTPUT,
@@ -61,6 +62,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             self._cache.data_ptr(),
         )
         self._held: list[torch.Tensor] = [self._cache]  # keeps alive what the program points to
+        self._mixtures: list[Mixture] = []
         self._shared_slots: dict[tuple[str, int], SlotView] = {}
         self._kept_widths: list[int] = []
         self._vocabulary = 0
@@ -152,6 +154,8 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
     def mix(self, source: SlotView, to: SlotView, experts: PackedExperts, top_k: int = 0) -> None:
         """See :meth:`Steps.mix`."""
         self._held.append(experts.data)
+        if experts.num_experts > 1:
+            self._mixtures.append(Mixture(experts, top_k))
         self._program.mix(
             source.slot,
             to.slot,
@@ -225,6 +229,28 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
     def give_back(self, pages: Sequence[int]) -> None:
         """See :meth:`Steps.give_back`."""
         self._memory.give_back(pages)
+
+    @property
+    def least_experts_bytes(self) -> int:
+        """The least ``size`` of :meth:`limit_experts`; 0 without mixtures."""
+        return residency.least_bytes(self._mixtures)
+
+    def limit_experts(self, size: int) -> None:
+        """Hold as many experts of the mixtures as fit into ``size`` bytes; read others when needed.
+
+        The results stay the same, bit for bit. Call it once, after all steps are planned.
+
+        :raises ValueError: there are no mixtures, they are not mapped from one file, or ``size`` is
+            less than :attr:`least_experts_bytes`.
+        :raises RuntimeError: the file cannot be opened. :meth:`run` raises it if experts cannot be
+            read; what the step's rows left in the cache is then undefined.
+        """
+        residency.limit(self._program, self._mixtures, size)
+
+    @property
+    def expert_reads(self) -> ExpertReads:
+        """What has been read since :meth:`limit_experts`."""
+        return residency.reads(self._program)
 
     def run(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import torch
 
@@ -167,10 +168,19 @@ class LowRankUpdates:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePlace:
+    """Where weights start in a file, in bytes."""
+
+    path: Path
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
 class PackedExperts:
     """The same experts in one block of memory, in the layout of the kernels.
 
     data: (B,) uint8, aligned to 64 bytes; see :mod:`expertrag_kernels.layout`
+    mapped: the place in a file that ``data`` is a mapping of; None if it is not
     """
 
     data: torch.Tensor
@@ -179,6 +189,7 @@ class PackedExperts:
     hidden_size: int
     inner_size: int
     activation: Activation = Activation.SILU
+    mapped: FilePlace | None = None
 
     @property
     def device(self) -> torch.device:

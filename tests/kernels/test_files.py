@@ -101,5 +101,5 @@ def test_rejects_another_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(files, "VERSION", 7)
     save_packed(_weights(), path)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"layout 7, but these kernels read layout 2: pack"):
+    with pytest.raises(ValueError, match=r"layout 7, but these kernels read layout 3: pack"):
         load_packed(path, mapped=True)

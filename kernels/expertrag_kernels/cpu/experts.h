@@ -59,14 +59,17 @@ inline int64_t block_bytes(Format format, int64_t k) {
   return 0;
 }
 
-// Bytes of all experts.
-inline int64_t data_bytes(const Experts& e) {
+// Bytes of an expert: gate with up, then down.
+inline int64_t expert_bytes(const Experts& e) {
   const int64_t gate_up =
       padded(e.inner, kPad) / 32 * block_bytes(e.format, padded(e.hidden, kPad));
   const int64_t down =
       padded(e.hidden, kColumns) / kColumns * block_bytes(e.format, padded(e.inner, kPad));
-  return e.count * (gate_up + down);
+  return gate_up + down;
 }
+
+// Bytes of all experts, one after the other.
+inline int64_t data_bytes(const Experts& e) { return e.count * expert_bytes(e); }
 
 // Every compiled instruction set provides these two. An index must not be negative.
 #define EXPERTRAG_DECLARE(isa)                                    \

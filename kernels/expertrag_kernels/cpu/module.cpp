@@ -196,7 +196,16 @@ void bind_program(nb::module_& m) {
       .def("keep", [](Program& p, const Places& from,
                       int64_t width) { p.steps.push_back(Keep{view(from), width}); })
       .def("pick",
-           [](Program& p, int64_t from, int64_t to) { p.steps.push_back(Pick{from, to}); });
+           [](Program& p, int64_t from, int64_t to) { p.steps.push_back(Pick{from, to}); })
+      .def("limit_experts",
+           [](Program& p, const std::string& path, int64_t bytes,
+              const std::vector<int64_t>& starts) { limit_experts(p, path, bytes, starts, true); })
+      .def("expert_counters", [](const Program& p) {
+        const Residency::Counters found =
+            p.residency ? p.residency->counters() : Residency::Counters{};
+        return std::make_tuple(found.hits, found.misses, found.read_ahead, found.bytes_read,
+                               found.stalled);
+      });
 }
 
 void decode(const std::string& isa, const Program& program, int64_t rows, uintptr_t tokens,
@@ -324,6 +333,7 @@ NB_MODULE(_cpu, m) {
   m.def("forward", &forward);
   m.def("pack", &pack);
   m.def("block_bytes", [](int format, int64_t k) { return block_bytes(Format(format), k); });
+  m.def("expert_place_bytes", &Residency::place_bytes);
   m.def("read_seconds", [](uintptr_t data, int64_t bytes, int threads) {
     return read_seconds(reinterpret_cast<const uint8_t*>(data), bytes, threads);
   });
