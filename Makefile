@@ -333,7 +333,8 @@ sanitize: ## the C++ tests of kernels and search under the address and undefined
 	  for test in experts decoder encoder; do $(CXX) $(SANITIZED) $(X86) ../../tests/kernels/cpp/test_$$test.cpp *.o -o test_$$test; done
 	@$(CXX) $(SANITIZED) -ffp-contract=off tests/index/cpp/test_postings.cpp index/expertrag_index/postings/cpu/best.cpp index/expertrag_index/postings/cpu/search.cpp -o build/sanitize/test_postings
 	@$(CXX) $(SANITIZED) tests/index/cpp/test_cosines.cpp index/expertrag_index/cosines/cpu/cosines.cpp -o build/sanitize/test_cosines
-	@for test in experts decoder encoder postings cosines; do OMP_NUM_THREADS=2 build/sanitize/test_$$test || exit 1; done
+	@$(CXX) -std=c++17 -O1 -g -fsanitize=thread tests/kernels/cpp/test_residency.cpp $(CPU)/residency.cpp -o build/sanitize/test_residency
+	@for test in experts decoder encoder postings cosines residency; do OMP_NUM_THREADS=2 build/sanitize/test_$$test || exit 1; done
 
 eval-kernels: $(STAMP) ## perplexity of the default model by the format of its experts; DATA=..., ARGS="--json FILE"
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 
 class EngineOptions(TypedDict):
-    """Data type, device, MiB of the KV cache and of what stays cached, and adapters."""
+    """Data type, device, MiB of the KV cache, of what stays cached and of weights; adapters."""
 
     dtype: str
     device: str
     cache_mib: int
     reuse_mib: int
+    weights_mib: int
     adapters: ServedAdapters | None
 
 
@@ -30,6 +31,8 @@ def _openai(name: str, options: EngineOptions) -> Generator:
             "reader: it needs a model on our own engine, not on a server; name a model for the "
             "engine, or merge the reader into the server's model"
         )
+    if options["weights_mib"]:
+        raise InvalidArgument("--weights-mib needs a model on our own engine, not on a server")
     return OpenAIGenerator.connect(name)
 
 
@@ -52,6 +55,7 @@ def load_generator(
     device: str = "auto",
     cache_mib: int = 1024,
     reuse_mib: int = 64,
+    weights_mib: int = 0,
     adapters: ServedAdapters | None = None,
 ) -> Generator:
     """Load a language model by name.
@@ -66,9 +70,11 @@ def load_generator(
     :param device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:0``, ``mps``.
     :param cache_mib: memory of the KV cache on the CPU; unused pages take none.
     :param reuse_mib: the part of it that stays cached when no sequence holds it (prefix caching).
+    :param weights_mib: memory of the weights of a mixture in a folder of ``expertrag llm pack``;
+        experts beyond it are read from the file as they are needed. 0: no limit.
     :param adapters: adapters of a reader, on our engine only.
-    :raises InvalidArgument: if the name, the dtype or the device is not usable, or the model does
-        not run on our engine and ``adapters`` is given.
+    :raises InvalidArgument: if the name, the dtype or the device is not usable, the model does
+        not run on our engine and ``adapters`` is given, or ``weights_mib`` is too small for it.
     :raises Conflict: if the adapters were trained on another model.
     :raises NotFound: if there is no such model.
     :raises ServerError: if the model's files are damaged.
@@ -76,7 +82,12 @@ def load_generator(
     """
     prefix = next(prefix for prefix in _BACKENDS if name.startswith(prefix))
     options = EngineOptions(
-        dtype=dtype, device=device, cache_mib=cache_mib, reuse_mib=reuse_mib, adapters=adapters
+        dtype=dtype,
+        device=device,
+        cache_mib=cache_mib,
+        reuse_mib=reuse_mib,
+        weights_mib=weights_mib,
+        adapters=adapters,
     )
     try:
         return _BACKENDS[prefix](name.removeprefix(prefix), options)

@@ -63,6 +63,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         )
         self._held: list[torch.Tensor] = [self._cache]  # keeps alive what the program points to
         self._mixtures: list[Mixture] = []
+        self._limited = False
         self._shared_slots: dict[tuple[str, int], SlotView] = {}
         self._kept_widths: list[int] = []
         self._vocabulary = 0
@@ -246,11 +247,12 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             read; what the step's rows left in the cache is then undefined.
         """
         residency.limit(self._program, self._mixtures, size)
+        self._limited = True
 
     @property
-    def expert_reads(self) -> ExpertReads:
-        """What has been read since :meth:`limit_experts`."""
-        return residency.reads(self._program)
+    def expert_reads(self) -> ExpertReads | None:
+        """See :attr:`Steps.expert_reads`; counts since :meth:`limit_experts`."""
+        return residency.reads(self._program) if self._limited else None
 
     def run(
         self,

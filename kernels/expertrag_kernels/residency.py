@@ -6,7 +6,7 @@ See ``cpu/residency.h`` for what is read ahead and which expert gives way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple
 
 from expertrag_kernels import cpu_experts
@@ -35,6 +35,14 @@ class ExpertReads:
     read_ahead: int = 0
     bytes_read: int = 0
     stalled_seconds: float = 0.0
+
+    def __add__(self, other: ExpertReads) -> ExpertReads:
+        """Return the sum of both."""
+        return ExpertReads(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: ExpertReads) -> ExpertReads:
+        """Return what has been read since ``other``."""
+        return ExpertReads(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 def least_bytes(mixtures: Sequence[Mixture]) -> int:

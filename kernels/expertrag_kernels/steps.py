@@ -17,6 +17,7 @@ import torch
 
 from expertrag_kernels import layout
 from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts
+from expertrag_kernels.residency import ExpertReads
 
 PAGE_TOKENS = 64
 MOST_ROWS = 1024
@@ -102,6 +103,11 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     step_rows: int
     """Rows to run at a time: enough to multiply efficiently, few enough that waiting sequences are
     delayed by only about a tenth of a second."""
+
+    @property
+    def expert_reads(self) -> ExpertReads | None:
+        """What has been read of experts that are not all in memory; None if all are."""
+        return None
 
     @abstractmethod
     def matrix(self, weight: torch.Tensor, format: Format) -> Matrix:

@@ -10,6 +10,7 @@ import torch
 
 from expertrag.llm.base import never_stop
 from expertrag.llm.engine.engine import Engine
+from expertrag.llm.engine.expert_memory import expert_counts
 from expertrag.llm.engine.lowering import Lowered
 from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
 from expertrag.llm.network import Limits, Network, Step
@@ -51,7 +52,8 @@ class NativeNetwork(Network):
 
     def counters(self) -> Mapping[str, int]:
         """See :meth:`Network.counters` and :class:`expertrag.llm.engine.engine.Counters`."""
-        return asdict(self.engine.counters)
+        reads = self._lowered.decoder.expert_reads
+        return {**asdict(self.engine.counters), **(expert_counts(reads) if reads else {})}
 
     def reset_prefix_cache(self) -> None:
         """See :meth:`Network.reset_prefix_cache`."""

@@ -12,6 +12,7 @@ from expertrag.llm.engine.page_pool import ROOT, Before
 from expertrag.llm.engine.prompt_lookup import PromptLookup
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import Sampler
+from expertrag_kernels.residency import ExpertReads
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class SequenceState:
     """Tokens whose keys and values are in the cache."""
     cached: int = 0
     """Prompt tokens whose keys and values an earlier sequence had computed."""
+    expert_reads: ExpertReads = field(default_factory=ExpertReads)
+    """What the steps with rows of it have read of experts that are not all in memory."""
     closed: bool = False
     pages: list[int] = field(default_factory=list)
     serial: Before = ROOT

@@ -10,6 +10,8 @@
 #include <random>
 #include <vector>
 
+#include <unistd.h>
+
 #include "../../../kernels/expertrag_kernels/cpu/program.h"
 
 using namespace expertrag;
@@ -125,6 +127,10 @@ Program program(const Isa& isa, Memory& memory, Format format) {
   isa.pack(experts, {gate_up, memory.floats(kExperts * kHidden * kInner, 0.15f), false, 2}, data);
   experts.data = data;
   made.steps.push_back(Mix{0, 0, kTopK, experts});
+  made.steps.push_back(Linear{{0, 0, 0}, {4, 0, 0}, matrix(isa, memory, exact, kExperts, kHidden),
+                              nullptr, false});
+  made.steps.push_back(Route{{4, 0, 0}, kExperts, kTopK, false, false, 1, 1, 1.0f});
+  made.steps.push_back(Mix{0, 0, kTopK, experts});  // the same, by another router
   add_updated_layer(isa, memory, format, made);
   made.steps.push_back(Route{{4, 0, 0}, 1, 1, true, false, 1, 1, 1.0f});
   made.steps.push_back(Pick{0, 5});
@@ -172,6 +178,34 @@ std::vector<float> run(const Isa& isa, const Program& program, const std::vector
   return out;
 }
 
+// With the experts in a file, and memory for some of them.
+void check_from_file(const Isa& isa, const Program& whole, const std::vector<Part>& parts) {
+  const auto wanted = run(isa, whole, parts, 2);
+  const Experts* experts = nullptr;
+  for (const Step& step : whole.steps)
+    if (const Mix* mix = std::get_if<Mix>(&step)) experts = &mix->experts;
+  char path[] = "/tmp/expertsXXXXXX";
+  std::FILE* file = fdopen(mkstemp(path), "wb");
+  const char before[64] = {};
+  std::fwrite(before, 1, sizeof(before), file);
+  std::fwrite(experts->data, 1, size_t(data_bytes(*experts)), file);
+  std::fclose(file);
+  for (const bool direct : {true, false})
+    for (const int64_t places : {kTopK, kTopK + 2, 2 * kExperts})
+      for (const int threads : {1, 2}) {
+        Program made = whole;
+        const int64_t bytes = places * Residency::place_bytes(expert_bytes(*experts));
+        limit_experts(made, path, bytes, {64, 64}, direct);
+        for (int times = 0; times < 2; ++times)
+          if (run(isa, made, parts, threads) != wanted) {
+            std::fprintf(stderr, "%s: with %d experts in memory the result differs\n", isa.name,
+                         int(places));
+            std::exit(1);
+          }
+      }
+  std::remove(path);
+}
+
 void check(const Isa& isa, Format format) {
   Memory memory;
   const Program made = program(isa, memory, format);
@@ -200,6 +234,8 @@ void check(const Isa& isa, Format format) {
     std::fprintf(stderr, "%s, format %d: parts differ from the whole\n", isa.name, int(format));
     std::exit(1);
   }
+  check_from_file(isa, made, {{0, 0, 70}});
+  check_from_file(isa, made, {{0, 70, 71}, {1, 0, 3}});
 }
 
 }  // namespace
