@@ -13,7 +13,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit clients test-clients test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -392,6 +392,9 @@ eval-experts: $(STAMP) .eval/experts ## six experts against base, all-domain mod
 eval-experts-left-out: $(STAMP) ## experts on sets of their domain that they were not trained on; DATA=..., ARGS="--json FILE"
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/python benchmarks/experts_left_out.py --data $(DATA) $(ARGS)
+
+bench-residency: $(STAMP) ## a mixture in 60 % and 40 % of its experts' memory, beside a memory mapping (as root: cgroups); MODEL=FILE that is made, ARGS="--json FILE"
+	@$(BIN)/python benchmarks/residency.py --file $(MODEL) $(ARGS)
 
 bench-quick: $(STAMP) ## every bench-* and eval-* command once, as small as it goes: do they run? DATA=..., ARGS="--only NAME"
 	@for name in all-minilm-l6-v2 smollm2-135m-instruct-moe smollm2-135m-reader $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done

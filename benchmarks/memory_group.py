@@ -18,6 +18,7 @@ class MemoryGroup:
         old = (_V1 / "memory.limit_in_bytes").exists()
         self.path = (_V1 if old else _V2) / name
         self._limit = "memory.limit_in_bytes" if old else "memory.max"
+        self._none = "-1" if old else "max"
         self._peak = "memory.max_usage_in_bytes" if old else "memory.peak"
         try:
             self.path.mkdir(exist_ok=True)
@@ -27,9 +28,7 @@ class MemoryGroup:
 
     def run(self, command: Sequence[str], limit: int | None = None) -> str:
         """Run a command with at most ``limit`` bytes; return its output."""
-        self._write(
-            self._limit, str(limit) if limit else "-1" if self.path.parent == _V1 else "max"
-        )
+        self._write(self._limit, str(limit) if limit else self._none)
 
         def enter() -> None:
             self._write("cgroup.procs", str(os.getpid()))

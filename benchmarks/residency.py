@@ -134,21 +134,14 @@ def run(
     os.fsync(file)
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
     os.close(file)
-    arguments = [
-        "--file",
-        given.file,
-        "--tokens",
-        tokens or given.tokens,
-        "--threads",
-        given.threads,
-    ]
-    command = [sys.executable, __file__, *map(str, arguments), "--one", how]
+    command = [sys.executable, __file__, "--one", how, "--file", str(given.file)]
+    command += ["--tokens", str(tokens or given.tokens), "--threads", str(given.threads)]
     found: dict[str, Any] = json.loads(group.run(command, limit))
     return found
 
 
 def one(path: Path, how: str, tokens: int, threads: int) -> dict[str, Any]:
-    """Run the prompt and the tokens; return seconds, predicted tokens, routing and what was read."""
+    """Run the prompt and the tokens; return seconds, predictions, routing and what was read."""
     way, size = how.split()
     torch.set_num_threads(threads)
     decoder, _ = model.planned(path, limited=way == "ours")
@@ -163,10 +156,8 @@ def one(path: Path, how: str, tokens: int, threads: int) -> dict[str, Any]:
         predicted.append(token)
         trace += used
         if stop == PROMPT:
-            prompt_seconds, before = (
-                time.perf_counter() - began,
-                decoder.expert_reads or ExpertReads(),
-            )
+            prompt_seconds = time.perf_counter() - began
+            before = decoder.expert_reads or ExpertReads()
     reads = (decoder.expert_reads or ExpertReads()) - before
     return {
         "seconds": time.perf_counter() - began - prompt_seconds,

@@ -34,7 +34,7 @@ from expertrag_kernels.packed import Format, PackedExperts, PackedMatrix, PlainE
 VERSION = 3
 """Version of this layout; files record it, and files of another version are rejected."""
 DENSE_VERSION = 2
-"""That of files without mixtures: until version 2, an expert was two ranges, unless it was alone."""
+"""That of files without mixtures: in version 2, each of several experts was two ranges."""
 
 COLUMNS = 64
 PAD = 32

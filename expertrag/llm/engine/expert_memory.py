@@ -34,8 +34,8 @@ def limit_weights(name: str, lowered: Lowered, most_mib: int) -> None:
     )
     if most_mib << 20 < others + least:
         raise InvalidArgument(
-            f"--weights-mib {most_mib} is too small for {name}: its weights other than experts, and "
-            f"the experts of one token, take {-(-(others + least) >> 20)} MiB"
+            f"--weights-mib {most_mib} is too small for {name}: its weights other than experts "
+            f"and the experts of one token take {-(-(others + least) >> 20)} MiB"
         )
     try:
         decoder.limit_experts((most_mib << 20) - others)
