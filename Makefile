@@ -393,8 +393,8 @@ eval-experts-left-out: $(STAMP) ## experts on sets of their domain that they wer
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/python benchmarks/experts_left_out.py --data $(DATA) $(ARGS)
 
-bench-residency: $(STAMP) ## a mixture in 60 % and 40 % of its experts' memory, beside a memory mapping (as root: cgroups); MODEL=FILE that is made, ARGS="--json FILE"
-	@$(BIN)/python benchmarks/residency.py --file $(MODEL) $(ARGS)
+bench-residency: $(STAMP) ## a mixture in 60 % and 40 % of its experts' memory, beside a memory mapping (as root: cgroups); ARGS="--json FILE"
+	@$(BIN)/python benchmarks/residency.py --file build/residency.safetensors $(ARGS)
 
 bench-quick: $(STAMP) ## every bench-* and eval-* command once, as small as it goes: do they run? DATA=..., ARGS="--only NAME"
 	@for name in all-minilm-l6-v2 smollm2-135m-instruct-moe smollm2-135m-reader $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done

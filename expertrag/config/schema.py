@@ -86,8 +86,8 @@ class ModelConfig:
     )
     weights_mib: int = option(
         0,
-        "Maximum memory of a packed mixture's weights in MiB: the experts that are used most stay in "
-        "memory, others are read from the file when needed, which is slower. 0: no limit.",
+        "Maximum memory of a packed mixture's weights in MiB: the experts that are used most stay "
+        "in memory, others are read from the file when needed, which is slower. 0: no limit.",
         minimum=0,
     )
 
