@@ -20,11 +20,12 @@ from reader_questions import Asked
 
 from expertrag import models
 from expertrag.answer.reply import reply_sampling
+from expertrag.api.contrast import Contrast
 from expertrag.api.types import Sampling
 from expertrag.data.resume import appending, read_results
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag.llm.base import BASE, SHARED
+from expertrag.llm.base import BASE, SHARED, Generator
 from expertrag.llm.convert.attach import attach
 from expertrag_index.types import Progress
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
@@ -53,12 +54,18 @@ class ModelReply:
 class Model:
     """A language model with its cached answers."""
 
-    def __init__(self, folder: str, work: Path, tokens: int, report: Progress) -> None:
-        generator = load_generator(folder)
+    def __init__(
+        self,
+        generator: Generator,
+        work: Path,
+        tokens: int,
+        report: Progress,
+        contrast: Contrast | None = None,
+    ) -> None:
         assert isinstance(generator, TransformersGenerator), "it is a folder"
         self.generator = generator
         self._path = work / f"answers-{generator.fingerprint[:12]}.jsonl"
-        self._closed = Sampling(max_tokens=tokens)
+        self._closed = Sampling(max_tokens=tokens, contrast=contrast)
         self._open = reply_sampling(self._closed, reader=generator.reader)
         self._report = report
 
@@ -96,8 +103,11 @@ class Model:
     def _reply(self, asked: Asked, expert: str) -> ModelReply:
         messages, sampling = asked.messages, self._sampling(asked)
         shows = asked.passages is not None
+        bare = prompt.open_book(asked.question, ()) if shows and sampling.contrast else None
         with closing(
-            self.generator.begin(messages, sampling, domain=expert, from_passages=shows)
+            self.generator.begin(
+                messages, sampling, domain=expert, from_passages=shows, without_passages=bare
+            )
         ) as session:
             text = "".join(session.stream())
         # the prompt is in the engine's prefix cache now
@@ -124,8 +134,8 @@ class Contestants:
     ) -> None:
         own = work / "reader"
         self.base_folder, self.reader_folder = models.resolve(base), _attached(base, bundle, own)
-        self.base = Model(self.base_folder, own, tokens, report)
-        self.reader = Model(str(self.reader_folder), own, tokens, report)
+        self.base = Model(load_generator(self.base_folder), own, tokens, report)
+        self.reader = Model(load_generator(str(self.reader_folder)), own, tokens, report)
         self.experts = [name for name in self.reader.generator.experts if name != BASE]
         self._embedder = embedder
 

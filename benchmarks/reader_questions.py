@@ -69,10 +69,10 @@ class _Parts(NamedTuple):
 
 
 class QuestionSet:
-    """The test questions of a data set; a larger ``count`` contains the draw of a smaller one."""
+    """Questions of a data set's split; a larger ``count`` contains the draw of a smaller one."""
 
-    def __init__(self, folder: Path, count: int) -> None:
-        self.dataset = load_dataset(folder, "test")
+    def __init__(self, folder: Path, count: int, split: str = "test") -> None:
+        self.dataset = load_dataset(folder, split)
         self._count = count
 
     @property

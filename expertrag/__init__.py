@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from expertrag._version import __version__
+from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.api.decisions import ExpertCounts, LoggedQuestions, Replay
 from expertrag.api.documents import (
     ChunkPage,
@@ -91,6 +92,7 @@ __all__ = [
     "CollectionInfo",
     "Conflict",
     "Constraint",
+    "Contrast",
     "DeadlineExceeded",
     "DecideRequest",
     "DeltaEvent",
@@ -145,6 +147,7 @@ __all__ = [
     "UpdateReport",
     "Usage",
     "UsageEvent",
+    "WeakSide",
     "__version__",
     "fold",
 ]

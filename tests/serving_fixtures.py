@@ -115,6 +115,7 @@ class PacedGenerator(Generator):
         *,
         from_passages: bool = False,
         cache_salt: str = "",
+        without_passages: Sequence[Message] | None = None,
     ) -> Session:
         self.salts.append(cache_salt)
         return self.session(messages, sampling, should_stop)

@@ -203,6 +203,7 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         reuse_mib=model.reuse_mib,
         weights_mib=model.weights_mib,
         adapters=_reader(model.reader, name),
+        routing=model.routing,
     )
     _probe(model.probe, opened)
     # its doubt is trained: by a probe, or as a reader (which uses the plain prompts)

@@ -24,6 +24,7 @@ from expertrag.answer.rerank import ServedReranker, active_on, searched
 from expertrag.answer.retrieve import DRAFT_TOKENS, SPARE, gather
 from expertrag.answer.wording import wording
 from expertrag.api import validation
+from expertrag.api.contrast import WeakSide
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.folding import joined
 from expertrag.api.types import (
@@ -88,7 +89,7 @@ class Answering:
             kept = self._packed(context.request, found.passages).kept
         except InvalidArgument:
             return None
-        sampling = replace(context.request.sampling, constraint=None, logprobs=None)
+        sampling = replace(context.request.sampling, constraint=None, logprobs=None, contrast=None)
 
         def begin(shown: Sequence[Passage]) -> Session:
             context.should_stop()
@@ -142,6 +143,7 @@ class Answering:
         sampling: Sampling,
         *,
         from_passages: bool = False,
+        without_passages: Sequence[Message] | None = None,
     ) -> Session:
         return self._generator.begin(
             messages,
@@ -150,6 +152,7 @@ class Answering:
             context.route.expert,
             from_passages=from_passages,
             cache_salt=context.cache_salt,
+            without_passages=without_passages,
         )
 
     def _begin_open_book(
@@ -159,17 +162,21 @@ class Answering:
         begun = request.sampling.constraint is None
         sampling = reply_sampling(request.sampling, reader=generator.reader)
 
+        prompt_of = partial(
+            prompt.open_book,
+            request.question,
+            strict=request.mode is GateMode.STRICT,
+            family=self._family,
+            begun=begun,
+            instructions=request.instructions,
+        )
+        contrast = sampling.contrast
+        bare = prompt_of(()) if contrast and contrast.weak is WeakSide.NO_PASSAGES else None
+
         def begin(shown: Sequence[Passage]) -> Session:
-            strict = request.mode is GateMode.STRICT
-            messages = prompt.open_book(
-                request.question,
-                shown,
-                strict=strict,
-                family=self._family,
-                begun=begun,
-                instructions=request.instructions,
+            return self._begin(
+                context, prompt_of(shown), sampling, from_passages=True, without_passages=bare
             )
-            return self._begin(context, messages, sampling, from_passages=True)
 
         if not reads_best_first(generator, request, passages, begun=begun):
             return PassageSession(begin(passages), passages)

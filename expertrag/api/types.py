@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, get_args
 
+from expertrag.api.contrast import Contrast
 from expertrag.api.rerank import RerankMode
 from expertrag.api.turns import Turn
 from expertrag_retriever.types import (
@@ -104,6 +105,11 @@ class Sampling:
 
     ``logprobs``, 0 to 20, adds the log probability of each token and of that many most likely
     tokens at its position, before penalty, temperature and constraint.
+
+    ``routing``: how many experts a token uses: "model" for as many as the model does, "top_k:K",
+    "top_p:P" or "threshold:T", or several of these separated by commas; empty for the server's own.
+
+    ``contrast``: contrastive decoding, if any.
     """
 
     max_tokens: int = 256
@@ -113,6 +119,8 @@ class Sampling:
     frequency_penalty: float | None = None
     constraint: Constraint | None = None
     logprobs: int | None = None
+    routing: str = ""
+    contrast: Contrast | None = None
 
 
 @dataclass(frozen=True, slots=True)

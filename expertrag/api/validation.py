@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
+from expertrag.api.contrast import Contrast
 from expertrag.api.documents import (
     GetDocumentRequest,
     ListChunksRequest,
@@ -29,6 +30,7 @@ from expertrag.api.types import (
     Sampling,
 )
 from expertrag_index.metadata import LABEL
+from expertrag_kernels import Routing
 
 MAX_QUERY_BYTES = 32 * 1024
 MAX_INSTRUCTIONS_BYTES = 16 * 1024
@@ -40,6 +42,8 @@ MAX_FREQUENCY_PENALTY = 2.0
 MAX_STOP_STRINGS = 16
 MAX_LOGPROBS = 20
 MAX_CONSTRAINT_BYTES = 64 * 1024
+MAX_ROUTING_BYTES = 256
+MAX_BETA = 4.0
 MAX_BATCH = 256
 MAX_ID_BYTES = 1_024
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
@@ -137,8 +141,33 @@ def check_sampling(sampling: Sampling) -> None:
         )
     if sampling.logprobs is not None and not 0 <= sampling.logprobs <= MAX_LOGPROBS:
         raise invalid("logprobs", f"is {sampling.logprobs}; choose from 0 to {MAX_LOGPROBS}")
+    if sampling.routing:
+        routing_of("routing", sampling.routing)
     if sampling.constraint is not None:
         check_constraint(sampling.constraint)
+    if sampling.contrast is not None:
+        check_contrast(sampling.contrast)
+
+
+def routing_of(field: str, text: str) -> Routing:
+    """Return the routing policy that a text spells; reject any other text."""
+    if text:
+        check_text(field, text, MAX_ROUTING_BYTES)
+    try:
+        return Routing.parse(text)
+    except ValueError as error:
+        raise invalid(field, str(error).removeprefix("routing ")) from error
+
+
+def check_contrast(contrast: Contrast) -> None:
+    """Reject a contrast whose values are out of range."""
+    routing_of("contrast.routing", contrast.routing)
+    if not 0 <= contrast.beta <= MAX_BETA:  # NaN fails too
+        raise invalid("contrast.beta", f"is {contrast.beta}; choose from 0 to {MAX_BETA:g}")
+    if not 0 < contrast.plausibility <= 1:
+        raise invalid(
+            "contrast.plausibility", f"is {contrast.plausibility}; choose above 0, up to 1"
+        )
 
 
 def check_constraint(constraint: Constraint) -> None:

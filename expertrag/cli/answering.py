@@ -16,6 +16,7 @@ from expertrag.api.types import Answer, AnswerEvent, DeltaEvent, GateMode, Sampl
 from expertrag.cli.answer_lines import Detail, heading_of, print_facts
 from expertrag.cli.completers import a_collection, a_file_or
 from expertrag.cli.constraint import constrained
+from expertrag.cli.contrast import contrasting
 from expertrag.cli.history import history_of_option
 from expertrag.cli.options import (
     Command,
@@ -308,6 +309,7 @@ def stream_answer(
 )
 @generating
 @constrained
+@contrasting
 @flag(
     "--logprobs",
     type=int,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TypedDict, TypeVar, Unpack
 
+from expertrag.api.contrast import Contrast
 from expertrag.api.documents import DocumentOrder, ListDocumentsRequest
 from expertrag.api.rerank import RerankMode, RerankRequest
 from expertrag.api.turns import Turn
@@ -41,6 +42,8 @@ class _SamplingOptions(TypedDict, total=False):
     frequency_penalty: float | None
     constraint: Constraint | None
     logprobs: int | None
+    routing: str
+    contrast: Contrast | None
 
 
 class AnswerOptions(_SamplingOptions, total=False):
@@ -62,6 +65,9 @@ class AnswerOptions(_SamplingOptions, total=False):
         "no"))``; an abstention is not constrained.
     :param logprobs: 0 to 20; return the log probability of each token, and of that many most
         likely tokens at its position.
+    :param routing: how many experts a token uses, such as ``"top_p:0.7"``; empty for the server's
+        own.
+    :param contrast: contrastive decoding, such as ``Contrast(WeakSide.NO_PASSAGES)``.
     :param steps: number of searches, 1 to 3; each after the first adds a draft answer to the
         query, for questions that need several facts.
     :param history: the conversation so far, oldest turn first; at most 200 turns and 256 KiB.

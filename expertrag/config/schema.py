@@ -73,6 +73,12 @@ class ModelConfig:
         choices=("auto", "float32", "bfloat16", "float16", "int8", "int4"),
     )
     device: str = option("auto", "Device of the models: auto, cpu, cuda, cuda:0, mps.")
+    routing: str = option(
+        "",
+        "How many experts a token uses, of a mixture whose routers choose them by token: model for "
+        "as many as the model does, top_k:K, top_p:P or threshold:T, or several of these separated "
+        "by commas. A request may choose for itself.",
+    )
     cache_mib: int = option(
         1024,
         "Maximum KV cache of running sequences in MiB, on the CPU; allocated as needed.",

@@ -50,6 +50,7 @@ except ModuleNotFoundError as error:
 
 from pydantic import ConfigDict
 
+from expertrag.api.contrast import Contrast
 from expertrag.api.folding import AnswerFolder
 from expertrag.api.rerank import RerankMode
 from expertrag.api.turns import Turn, TurnRole, latest
@@ -86,6 +87,8 @@ _ANSWER_OPTIONS = (
     "frequency_penalty",
     "constraint",
     "logprobs",
+    "routing",
+    "contrast",
     "steps",
 )
 
@@ -151,6 +154,8 @@ class ExpertRAGChatModel(BaseChatModel):
     frequency_penalty: float | None = _SAMPLING.frequency_penalty
     constraint: Constraint | None = None
     logprobs: int | None = None
+    routing: str = ""
+    contrast: Contrast | None = None
     steps: int = 1
     rerank: RerankMode = RerankMode.AUTO
     stop: list[str] | None = None

@@ -159,7 +159,8 @@ class Generator(ABC):
     def check(self, sampling: Sampling) -> None:  # noqa: B027 - a server checks for itself
         """Reject a request that cannot succeed, before there is a prompt.
 
-        :raises InvalidArgument: the constraint cannot be enforced.
+        :raises InvalidArgument: the constraint cannot be enforced, or the model cannot follow
+            ``routing`` or ``contrast``.
         """
 
     @abstractmethod
@@ -177,6 +178,7 @@ class Generator(ABC):
         *,
         from_passages: bool = False,
         cache_salt: str = "",
+        without_passages: Sequence[Message] | None = None,
     ) -> Session:
         """Open a session; work starts with ``peek`` or ``deltas``.
 
@@ -186,8 +188,9 @@ class Generator(ABC):
             may abstain.
         :param cache_salt: prompts with another salt share no cached prefix with this one; a model
             on a server has a cache of its own.
+        :param without_passages: the same prompt without passages, for ``WeakSide.NO_PASSAGES``.
         :raises InvalidArgument: if the prompt and ``max_tokens`` exceed ``context_tokens``, or the
-            constraint cannot be enforced.
+            constraint cannot be enforced, or the model cannot follow ``routing`` or ``contrast``.
         """
         ...
 

@@ -211,16 +211,16 @@ def open_book(
 ) -> list[Message]:
     """Return the prompt for an answer from ``passages``, which are numbered from 1, best first.
 
+    Without passages, it is the same prompt with the question alone, for contrastive decoding.
+
     :param begun: whether it ends with the beginning of the model's turn, if the family has one;
         False for an answer with a constraint.
     :param instructions: of the caller, added to the system turn.
     """
-    shown = "\n\n".join(
-        _numbered(number, passage) for number, passage in enumerate(passages, start=1)
-    )
+    shown = [_numbered(number, passage) for number, passage in enumerate(passages, start=1)]
     turns = [
         _system(family.strict if strict else family.open_book, instructions),
-        Message("user", f"{shown}\n\nQuestion: {question}"),
+        Message("user", "\n\n".join([*shown, f"Question: {question}"])),
     ]
     if begun and (beginning := family.beginning(question)):
         turns.append(Message("assistant", beginning))

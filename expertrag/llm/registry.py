@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class EngineOptions(TypedDict):
-    """Data type, device, MiB of the KV cache, of what stays cached and of weights; adapters."""
+    """Data type, device, MiB of KV cache, of what stays cached and of weights, adapters, routing."""
 
     dtype: str
     device: str
@@ -21,6 +21,7 @@ class EngineOptions(TypedDict):
     reuse_mib: int
     weights_mib: int
     adapters: ServedAdapters | None
+    routing: str
 
 
 def _openai(name: str, options: EngineOptions) -> Generator:
@@ -33,6 +34,10 @@ def _openai(name: str, options: EngineOptions) -> Generator:
         )
     if options["weights_mib"]:
         raise InvalidArgument("--weights-mib needs a model on our own engine, not on a server")
+    if options["routing"]:
+        raise InvalidArgument(
+            "routing: it needs a model on our own engine, not on a server; leave it empty"
+        )
     return OpenAIGenerator.connect(name)
 
 
@@ -57,6 +62,7 @@ def load_generator(
     reuse_mib: int = 64,
     weights_mib: int = 0,
     adapters: ServedAdapters | None = None,
+    routing: str = "",
 ) -> Generator:
     """Load a language model by name.
 
@@ -73,8 +79,11 @@ def load_generator(
     :param weights_mib: memory of the weights of a mixture in a folder of ``expertrag llm pack``;
         experts beyond it are read from the file as they are needed. 0: no limit.
     :param adapters: adapters of a reader, on our engine only.
-    :raises InvalidArgument: if the name, the dtype or the device is not usable, the model does
-        not run on our engine and ``adapters`` is given, or ``weights_mib`` is too small for it.
+    :param routing: policy of requests that name none (:meth:`expertrag_kernels.Routing.parse`), of
+        mixtures on our engine only.
+    :raises InvalidArgument: if the name, the dtype or the device is not usable, the model does not
+        run on our engine and ``adapters`` is given, it cannot follow ``routing``, or
+        ``weights_mib`` is too small for it.
     :raises Conflict: if the adapters were trained on another model.
     :raises NotFound: if there is no such model.
     :raises ServerError: if the model's files are damaged.
@@ -88,6 +97,7 @@ def load_generator(
         reuse_mib=reuse_mib,
         weights_mib=weights_mib,
         adapters=adapters,
+        routing=routing,
     )
     try:
         return _BACKENDS[prefix](name.removeprefix(prefix), options)

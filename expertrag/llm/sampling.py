@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import torch
 
+from expertrag.api.contrast import Contrast
 from expertrag.api.types import Sampling
 from expertrag.llm.certainty import Certainty
 from expertrag.llm.constraints import Matcher
+from expertrag.llm.contrast import contrasted
 from expertrag.llm.probe import Probe
 from expertrag.llm.prompt import ABSTAINS_FROM, UNSCALED, Doubt
 
@@ -41,6 +43,8 @@ class Sampler:
     ``abstention``: what a reader abstains with. The first draw decides whether it does, by its
     calibrated probability ``doubt``, whatever the temperature; not with a matcher, whose constraint
     decides, nor with a probe, where the session decides.
+
+    ``contrast``: how the logits of a weak side are subtracted, before all of this but the decision.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Sampler:
         frequency_penalty: float = 0.0,
         matcher: Matcher | None = None,
         abstention: Abstention | None = None,
+        contrast: Contrast | None = None,
     ) -> None:
         self.doubt: float | None = None
         # a probe decides before anything is sampled: the session handles it
@@ -60,6 +65,7 @@ class Sampler:
         # Below float32's least normal number, logits would be divided by zero.
         self._temperature = temperature and max(temperature, torch.finfo(torch.float32).tiny)
         self._matcher = matcher
+        self._contrast = contrast
         self._frequency_penalty = frequency_penalty
         self._counts: Counter[int] = Counter()
         # torch takes 64-bit seeds; callers may pass any integer, negative ones included.
@@ -82,6 +88,7 @@ class Sampler:
             frequency_penalty=FREQUENCY_PENALTY if penalty is None else penalty,
             matcher=matcher,
             abstention=abstention,
+            contrast=sampling.contrast,
         )
 
     @property
@@ -93,12 +100,15 @@ class Sampler:
         """Return the tokens that must be sampled next, if any."""
         return self._matcher.forced() if self._matcher else list(self._saying)
 
-    def draw(self, logits: torch.Tensor) -> int:
+    def draw(self, logits: torch.Tensor, weak_logits: torch.Tensor | None = None) -> int:
         """Sample the id of the next token from its logits (V,), which are not modified.
 
+        :param weak_logits: (V,), of the weak side of a contrast.
         :raises InvalidArgument: the constraint cannot be satisfied any more.
         """
         logits = self._decided(logits)
+        if weak_logits is not None and self._contrast:
+            logits = contrasted(logits, weak_logits, self._contrast)
         if self._saying:
             token = self._saying.pop(0)
         else:

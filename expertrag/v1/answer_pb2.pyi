@@ -17,13 +17,24 @@ class FinishReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FINISH_REASON_STOP: _ClassVar[FinishReason]
     FINISH_REASON_LENGTH: _ClassVar[FinishReason]
     FINISH_REASON_ABSTAINED: _ClassVar[FinishReason]
+
+class WeakSide(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WEAK_SIDE_UNSPECIFIED: _ClassVar[WeakSide]
+    WEAK_SIDE_ROUTING: _ClassVar[WeakSide]
+    WEAK_SIDE_NO_PASSAGES: _ClassVar[WeakSide]
+    WEAK_SIDE_BASE: _ClassVar[WeakSide]
 FINISH_REASON_UNSPECIFIED: FinishReason
 FINISH_REASON_STOP: FinishReason
 FINISH_REASON_LENGTH: FinishReason
 FINISH_REASON_ABSTAINED: FinishReason
+WEAK_SIDE_UNSPECIFIED: WeakSide
+WEAK_SIDE_ROUTING: WeakSide
+WEAK_SIDE_NO_PASSAGES: WeakSide
+WEAK_SIDE_BASE: WeakSide
 
 class Sampling(_message.Message):
-    __slots__ = ("max_tokens", "temperature", "seed", "stop", "frequency_penalty", "constraint", "logprobs")
+    __slots__ = ("max_tokens", "temperature", "seed", "stop", "frequency_penalty", "constraint", "logprobs", "routing", "contrast")
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +42,8 @@ class Sampling(_message.Message):
     FREQUENCY_PENALTY_FIELD_NUMBER: _ClassVar[int]
     CONSTRAINT_FIELD_NUMBER: _ClassVar[int]
     LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_FIELD_NUMBER: _ClassVar[int]
+    CONTRAST_FIELD_NUMBER: _ClassVar[int]
     max_tokens: int
     temperature: float
     seed: int
@@ -38,7 +51,21 @@ class Sampling(_message.Message):
     frequency_penalty: float
     constraint: Constraint
     logprobs: int
-    def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., logprobs: _Optional[int] = ...) -> None: ...
+    routing: str
+    contrast: Contrast
+    def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., logprobs: _Optional[int] = ..., routing: _Optional[str] = ..., contrast: _Optional[_Union[Contrast, _Mapping]] = ...) -> None: ...
+
+class Contrast(_message.Message):
+    __slots__ = ("weak", "beta", "plausibility", "routing")
+    WEAK_FIELD_NUMBER: _ClassVar[int]
+    BETA_FIELD_NUMBER: _ClassVar[int]
+    PLAUSIBILITY_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_FIELD_NUMBER: _ClassVar[int]
+    weak: WeakSide
+    beta: float
+    plausibility: float
+    routing: str
+    def __init__(self, weak: _Optional[_Union[WeakSide, str]] = ..., beta: _Optional[float] = ..., plausibility: _Optional[float] = ..., routing: _Optional[str] = ...) -> None: ...
 
 class Constraint(_message.Message):
     __slots__ = ("regex", "json_schema", "choices", "grammar")

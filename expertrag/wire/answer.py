@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.api.types import (
     STAGES,
     Answer,
@@ -42,18 +43,26 @@ FINISH_REASONS = EnumMap(
     },
 )
 
+WEAK_SIDES = EnumMap(
+    "contrast.weak",
+    {
+        WeakSide.ROUTING: answer_pb2.WEAK_SIDE_ROUTING,
+        WeakSide.NO_PASSAGES: answer_pb2.WEAK_SIDE_NO_PASSAGES,
+        WeakSide.BASE: answer_pb2.WEAK_SIDE_BASE,
+    },
+)
+
 
 def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
     """Return the message."""
     with fits_the_wire():
-        constraint = _constraint_to_proto(request.sampling.constraint)
         return answer_pb2.Question(
             text=request.question,
             policy=policy_to_proto(request.mode, request.threshold),
             k=request.k,
             filter=struct_to_proto("filter", request.filter),
             domain=request.domain,
-            sampling=message_of(answer_pb2.Sampling, request.sampling, constraint=constraint),
+            sampling=_sampling_to_proto(request.sampling),
             steps=request.steps,
             history=history_to_proto(request.history),
             rerank=RERANK_MODES.to_proto(request.rerank),
@@ -64,8 +73,6 @@ def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
 def question_from_proto(question: answer_pb2.Question) -> AnswerRequest:
     """Return the value."""
     mode, threshold = policy_from_proto(question.policy)
-    has_constraint = question.sampling.HasField("constraint")
-    constraint = _constraint_from_proto(question.sampling.constraint) if has_constraint else None
     return value_of(
         AnswerRequest,
         question,
@@ -73,7 +80,7 @@ def question_from_proto(question: answer_pb2.Question) -> AnswerRequest:
         mode=mode,
         filter=struct_from_proto(question.filter),
         threshold=threshold,
-        sampling=value_of(Sampling, question.sampling, constraint=constraint),
+        sampling=_sampling_from_proto(question.sampling),
         history=history_from_proto(question.history),
         rerank=RERANK_MODES.from_proto(question.rerank),
     )
@@ -134,6 +141,25 @@ def _by_stage(item: tuple[str, float]) -> tuple[int, str]:
     """Sort by execution order; unknown stages of a newer server come last, by name."""
     stage, _ = item
     return (STAGES.index(stage) if stage in STAGES else len(STAGES), stage)
+
+
+def _sampling_to_proto(sampling: Sampling) -> answer_pb2.Sampling:
+    contrast = sampling.contrast
+    weak = contrast and message_of(
+        answer_pb2.Contrast, contrast, weak=WEAK_SIDES.to_proto(contrast.weak)
+    )
+    constraint = _constraint_to_proto(sampling.constraint)
+    return message_of(answer_pb2.Sampling, sampling, constraint=constraint, contrast=weak)
+
+
+def _sampling_from_proto(sampling: answer_pb2.Sampling) -> Sampling:
+    constraint = contrast = None
+    if sampling.HasField("constraint"):
+        constraint = _constraint_from_proto(sampling.constraint)
+    if sampling.HasField("contrast"):
+        weak = WEAK_SIDES.from_proto(sampling.contrast.weak)
+        contrast = value_of(Contrast, sampling.contrast, weak=weak)
+    return value_of(Sampling, sampling, constraint=constraint, contrast=contrast)
 
 
 def _constraint_to_proto(constraint: Constraint | None) -> answer_pb2.Constraint | None:

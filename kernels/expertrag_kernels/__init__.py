@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         PlainExperts,
         ScaledExperts,
     )
+    from expertrag_kernels.routing import Routing
     from expertrag_kernels.transformers import pack, pack_model, register, unpack_model
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "PackedExperts",
     "PackedMatrix",
     "PlainExperts",
+    "Routing",
     "ScaledExperts",
     "apply_copies",
     "apply_low_rank",
@@ -72,6 +74,7 @@ _HOMES = {  # imported on first use, so that importing the package does not load
     "PackedExperts": "packed",
     "PackedMatrix": "packed",
     "PlainExperts": "packed",
+    "Routing": "routing",
     "ScaledExperts": "packed",
     "apply_copies": "linear",
     "apply_low_rank": "linear",

@@ -20,6 +20,7 @@ from expertrag_kernels.packed import (
 )
 from expertrag_kernels.paged_memory import PagedMemory
 from expertrag_kernels.residency import ExpertReads, Mixture
+from expertrag_kernels.routing import routing_rows
 from expertrag_kernels.steps import (
     NO_ROWS,
     OUTPUT,
@@ -70,6 +71,13 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self._outputs = 0
         self._positions = 0
         self._experts = 0  # least number of experts of any layer
+        self._used = torch.zeros(2, dtype=torch.long)
+
+    @property
+    def experts_used(self) -> tuple[int, int]:
+        """See :attr:`Steps.experts_used`."""
+        experts, tokens = self._used.tolist()
+        return experts, tokens
 
     def matrix(self, weight: torch.Tensor, format: Format) -> PackedMatrix:
         """See :meth:`Steps.matrix`."""
@@ -83,16 +91,24 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         """See :meth:`Steps.slot`."""
         return SlotView(self._program.slot(width))
 
-    def embed(self, to: SlotView, table: PackedMatrix) -> None:
+    def embed(self, to: SlotView, table: PackedMatrix, scale: float = 1.0) -> None:
         """See :meth:`Steps.embed`."""
         self._vocabulary = table.outputs
-        self._program.embed(to.slot, self._matrix(table))
+        self._program.embed(to.slot, self._matrix(table), scale)
 
     def norm(
-        self, source: SlotView, to: SlotView, weight: torch.Tensor, epsilon: float, parts: int = 1
+        self,
+        source: SlotView,
+        to: SlotView,
+        weight: torch.Tensor,
+        epsilon: float,
+        parts: int = 1,
+        *,
+        bias: torch.Tensor | None = None,
     ) -> None:
         """See :meth:`Steps.norm`."""
-        self._program.norm(source, to, weight.numel(), parts, self._floats(weight), epsilon)
+        addresses = self._floats(weight), 0 if bias is None else self._floats(bias)
+        self._program.norm(source, to, weight.numel(), parts, addresses[0], epsilon, addresses[1])
 
     def linear(
         self,
@@ -144,13 +160,19 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         groups: int = 1,
         top_groups: int = 1,
         scale: float = 1.0,
+        correction: torch.Tensor | None = None,
+        mixer_margin: float | None = None,
     ) -> None:
         """See :meth:`Steps.route`."""
         if top_k > 64 or groups > 64:
             raise ValueError(f"top_k and groups must be at most 64; got {top_k} and {groups}")
         if not sigmoid:
             self._experts = min(self._experts or experts, experts)
-        self._program.route(logits, experts, top_k, sigmoid, normalise, groups, top_groups, scale)
+        self._program.route(
+            logits, experts, top_k, sigmoid, normalise, groups, top_groups, scale,
+            0 if correction is None else self._floats(correction),
+            -1.0 if mixer_margin is None else mixer_margin,
+        )  # fmt: skip
 
     def mix(self, source: SlotView, to: SlotView, experts: PackedExperts, top_k: int = 0) -> None:
         """See :meth:`Steps.mix`."""
@@ -213,10 +235,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             self._shared_slots[key] = self.slot(width)
         return self._shared_slots[key]
 
-    def keep(self, source: SlotView, width: int) -> None:
+    def keep(self, source: SlotView, width: int, scale: float = 1.0) -> None:
         """See :meth:`Steps.keep`."""
         self._kept_widths.append(width)
-        self._program.keep(source, width)
+        self._program.keep(source, width, scale)
 
     def pick(self, source: SlotView, to: SlotView) -> None:
         """See :meth:`Steps.pick`."""
@@ -274,6 +296,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         experts = torch.tensor(
             [text.expert for text in texts for _ in range(text.start, text.stop)]
         )
+        routing = routing_rows(texts)
         logits = torch.empty(picked.shape[0], self._outputs)
         kept = torch.empty(sum(self._kept_widths) * watched.shape[0])
         cpu_experts.decode(
@@ -290,6 +313,8 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             logits.data_ptr(),
             threads or torch.get_num_threads(),
             experts.data_ptr(),
+            0 if routing is None else routing.data_ptr(),
+            self._used.data_ptr(),
         )
         sizes = [watched.shape[0] * width for width in self._kept_widths]
         parts = [

@@ -18,6 +18,7 @@ import torch
 from expertrag_kernels import layout
 from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts
 from expertrag_kernels.residency import ExpertReads
+from expertrag_kernels.routing import AS_THE_MODEL, Routing
 
 PAGE_TOKENS = 64
 MOST_ROWS = 1024
@@ -82,12 +83,14 @@ class SequenceRows:
 
     pages: (P,) int64, the sequence's KV cache pages, starting with its first token
     expert: the expert of all rows, overriding the routers (routing by text); negative to use them
+    routing: which of the experts that routers choose are used
     """
 
     start: int
     stop: int
     pages: torch.Tensor
     expert: int = -1
+    routing: Routing = AS_THE_MODEL
 
 
 class Steps(ABC, Generic[Matrix, Mixture]):
@@ -109,6 +112,11 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         """What has been read of experts that are not all in memory; None if all are."""
         return None
 
+    @property
+    @abstractmethod
+    def experts_used(self) -> tuple[int, int]:
+        """Experts that tokens have used, and tokens, both counted in every layer with a router."""
+
     @abstractmethod
     def matrix(self, weight: torch.Tensor, format: Format) -> Matrix:
         """Convert weights (O, I) to the form that the implementation runs."""
@@ -125,15 +133,25 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         ...
 
     @abstractmethod
-    def embed(self, to: SlotView, table: Matrix) -> None:
-        """Look up the token's row of an embedding table."""
+    def embed(self, to: SlotView, table: Matrix, scale: float = 1.0) -> None:
+        """Look up the token's row of an embedding table, times ``scale``."""
         ...
 
     @abstractmethod
     def norm(
-        self, source: SlotView, to: SlotView, weight: torch.Tensor, epsilon: float, parts: int = 1
+        self,
+        source: SlotView,
+        to: SlotView,
+        weight: torch.Tensor,
+        epsilon: float,
+        parts: int = 1,
+        *,
+        bias: torch.Tensor | None = None,
     ) -> None:
-        """Normalise each of ``parts`` heads by its root mean square (Zhang & Sennrich 2019)."""
+        """Normalise each of ``parts`` heads by its root mean square (Zhang & Sennrich 2019).
+
+        With a bias, by its mean and variance (Ba et al. 2016).
+        """
         ...
 
     @abstractmethod
@@ -187,8 +205,17 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         groups: int = 1,
         top_groups: int = 1,
         scale: float = 1.0,
+        correction: torch.Tensor | None = None,
+        mixer_margin: float | None = None,
     ) -> None:
-        """Choose the experts of the next :meth:`mix`."""
+        """Choose the experts of the next :meth:`mix`: by softmax, best first.
+
+        :param sigmoid: take all ``top_k`` experts, weighted by sigmoid: the gate of a shared one.
+        :param normalise: make the weights sum to 1.
+        :param top_groups: of how many of the ``groups``, the best ones, experts may be.
+        :param correction: (experts,); choose by sigmoid + correction, weighted by sigmoid.
+        :param mixer_margin: weigh by SparseMixer with this relative margin.
+        """
         ...
 
     @abstractmethod
@@ -216,8 +243,8 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         ...
 
     @abstractmethod
-    def keep(self, source: SlotView, width: int) -> None:
-        """Return these values of the watched rows to the caller."""
+    def keep(self, source: SlotView, width: int, scale: float = 1.0) -> None:
+        """Return these values of the watched rows, times ``scale``, to the caller."""
         ...
 
     @abstractmethod

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from expertrag_kernels.dispatch import fused_experts
 from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts
 from expertrag_kernels.reference import activate
+from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_kernels.steps import (
     MOST_ROWS,
     NO_ROWS,
@@ -31,6 +32,7 @@ from expertrag_kernels.steps import (
     check_batch,
 )
 from expertrag_kernels.torch_attention import attention_of, attention_of_rows
+from expertrag_kernels.torch_routers import chosen, corrected, mixed, pruned
 from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of
 
 if TYPE_CHECKING:
@@ -67,6 +69,14 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self._vocabulary = 0
         self._positions = 0
         self._experts = 0  # least number of experts of any layer
+        self._top_k: list[int] = []  # of the layers with a router
+        self._used = self._routed = 0
+        self._pruned_to = torch.zeros((), dtype=torch.long, device=device)
+
+    @property
+    def experts_used(self) -> tuple[int, int]:
+        """See :attr:`Steps.experts_used`."""
+        return self._used + int(self._pruned_to), self._routed
 
     # -- planning ----------------------------------------------------------------------------------
 
@@ -84,20 +94,31 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self._widths.append(width)
         return SlotView(len(self._widths) - 1)
 
-    def embed(self, to: SlotView, table: torch.Tensor) -> None:
+    def embed(self, to: SlotView, table: torch.Tensor, scale: float = 1.0) -> None:
         """See :meth:`Steps.embed`."""
         self._vocabulary = table.shape[0]
-        self._steps.append(lambda rows: rows.write(to, F.embedding(rows.tokens, table)))
+        self._steps.append(lambda rows: rows.write(to, F.embedding(rows.tokens, table) * scale))
 
     def norm(
-        self, source: SlotView, to: SlotView, weight: torch.Tensor, epsilon: float, parts: int = 1
+        self,
+        source: SlotView,
+        to: SlotView,
+        weight: torch.Tensor,
+        epsilon: float,
+        parts: int = 1,
+        *,
+        bias: torch.Tensor | None = None,
     ) -> None:
         """See :meth:`Steps.norm`."""
         width, own = weight.numel(), weight.to(self.device, torch.float32)
+        shift = None if bias is None else bias.to(self.device, torch.float32)
 
         def step(rows: TokenRows) -> None:
             heads = rows.heads(source, parts, width).float()
-            found = F.rms_norm(heads, (width,), own, epsilon).to(self.dtype)
+            if shift is None:
+                found = F.rms_norm(heads, (width,), own, epsilon).to(self.dtype)
+            else:
+                found = F.layer_norm(heads, (width,), own, shift, epsilon).to(self.dtype)
             if parts == 1:
                 rows.write(to, found[:, 0])
             else:
@@ -192,21 +213,29 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         groups: int = 1,
         top_groups: int = 1,
         scale: float = 1.0,
+        correction: torch.Tensor | None = None,
+        mixer_margin: float | None = None,
     ) -> None:
         """See :meth:`Steps.route`."""
+        limits = {"groups": groups, "top_groups": top_groups}
+        own_correction = None if correction is None else correction.to(self.device, torch.float32)
 
         def step(rows: TokenRows) -> None:
             found = rows.columns(logits, experts).float()
-            shares = found.sigmoid() if sigmoid else found.softmax(-1)
-            eligible = shares
-            if top_groups < groups:
-                grouped = shares.view(-1, groups, experts // groups)
-                best = grouped.amax(2).topk(top_groups).indices
-                inside = torch.zeros_like(grouped[:, :, 0]).scatter_(1, best, 1.0)
-                eligible = (grouped * inside[:, :, None]).flatten(1)
-            weights, index = eligible.topk(top_k)
+            if sigmoid:
+                weights, index = found.sigmoid().topk(top_k)
+            elif own_correction is not None:
+                weights, index = corrected(found, own_correction, top_k, **limits)
+            elif mixer_margin is not None:
+                weights, index = mixed(found, top_k, mixer_margin)
+            else:
+                weights, index = chosen(found, top_k, **limits)
+            if rows.routing is not None and not sigmoid:
+                probable = own_correction is None and mixer_margin is None
+                weights, index = pruned(weights, index, rows.routing, experts, probable=probable)
+                self._pruned_to += (index < experts).sum()
             if normalise:
-                weights = weights / weights.sum(-1, keepdim=True)
+                weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
             if not sigmoid:
                 own = rows.experts[:, None]
                 only = F.pad(own, (0, top_k - 1), value=experts)  # and sentinels
@@ -216,6 +245,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
         if not sigmoid:
             self._experts = min(self._experts or experts, experts)
+            self._top_k.append(top_k)
         self._steps.append(step)
 
     def mix(self, source: SlotView, to: SlotView, experts: PlainExperts, top_k: int = 0) -> None:
@@ -272,10 +302,10 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         used = F.pad(update.used, (0, 0, 0, 1)).to(self.device, self.dtype)
         return lambda x, own: F.linear(F.linear(x, down) * used[own], up)
 
-    def keep(self, source: SlotView, width: int) -> None:
+    def keep(self, source: SlotView, width: int, scale: float = 1.0) -> None:
         """See :meth:`Steps.keep`."""
         self._steps.append(
-            lambda rows: rows.kept.append(rows.columns(source, width)[rows.watched].float())
+            lambda rows: rows.kept.append(rows.columns(source, width)[rows.watched].float() * scale)
         )
 
     def pick(self, source: SlotView, to: SlotView) -> None:
@@ -311,6 +341,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             vocabulary=self._vocabulary, pages=self.pages, longest=self._positions,
             experts=self._experts,
         )  # fmt: skip
+        self._count(texts)
         # short sequences first, so that they form one block
         order = sorted(texts, key=lambda text: text.stop - text.start > SHORT_ROWS)
         moved = torch.cat([torch.arange(text.start, text.stop) for text in order])
@@ -324,6 +355,15 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             self.compute(rows)
         return rows.logits, rows.kept
 
+    def _count(self, texts: Sequence[SequenceRows]) -> None:
+        """Count the experts of a batch, unless a policy prunes them: then the steps do."""
+        pruned = any(text.routing != AS_THE_MODEL for text in texts)
+        for text in texts:
+            rows = text.stop - text.start
+            self._routed += rows * len(self._top_k)
+            if not pruned:
+                self._used += rows * (sum(self._top_k) if text.expert < 0 else len(self._top_k))
+
     def compute(self, rows: TokenRows) -> None:
         """Run all steps; nothing synchronises with the host."""
         count = rows.tokens.shape[0]
@@ -335,7 +375,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             step(rows)
 
     def _in_a_graph(self, rows: TokenRows) -> bool:
-        if not self._capturable or rows.long or rows.watched.numel():
+        if not self._capturable or rows.long or rows.watched.numel() or rows.routing is not None:
             return False
         return rows.tokens.shape[0] <= MOST_CAPTURED
 

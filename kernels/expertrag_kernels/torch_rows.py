@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
+from expertrag_kernels.routing import routing_rows
 from expertrag_kernels.steps import NO_ROWS, PAGE_TOKENS, SequenceRows, SlotView
 
 SHORT_ROWS = 8
@@ -24,6 +25,7 @@ class TokenRows:
     long: for each other sequence its start and stop, the places of its tokens (L,), and a mask of
         those that each row attends to (rows, L)
     picked, watched: int64
+    routing: (T, 3) float32, as of :func:`routing_rows`; None if all rows route as the model does
     """
 
     tokens: torch.Tensor
@@ -35,6 +37,7 @@ class TokenRows:
     long: list[tuple[int, int, torch.Tensor, torch.Tensor]]
     picked: torch.Tensor
     watched: torch.Tensor
+    routing: torch.Tensor | None = None
     slots: list[torch.Tensor] = field(default_factory=list)
     routed: tuple[torch.Tensor, torch.Tensor] | None = None
     kept: list[torch.Tensor] = field(default_factory=list)
@@ -87,6 +90,7 @@ def rows_of(
         at += count
     short = sum(map(len, tables))
     table = torch.cat(tables) if tables else torch.empty(0, most)
+    routing = routing_rows(texts)
     return TokenRows(
         tokens.to(device),
         positions.to(device),
@@ -97,4 +101,5 @@ def rows_of(
         long,
         NO_ROWS,
         NO_ROWS,
+        None if routing is None else routing.to(device),
     )

@@ -13,6 +13,7 @@ import pytest
 from serving_fixtures import Background
 
 from expertrag.answer.assemble import open_collections
+from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.api.errors import DeadlineExceeded, ExpertRAGError, NotFound
 from expertrag.api.folding import fold
 from expertrag.api.turns import Turn
@@ -102,6 +103,17 @@ def test_constrained_answers_are_equal(local: Client, remote: Client, mode: str)
     assert re.fullmatch(r"(27|28) days(, paid)?", here.text)
     assert "".join(token.text for token in here.logprobs) == here.text
     assert all(len(token.top) == 2 for token in here.logprobs)
+
+
+def test_contrasted_answers_are_equal(local: Client, remote: Client) -> None:
+    contrast = Contrast(WeakSide.NO_PASSAGES, beta=1.0)
+    options: dict[str, Any] = {"mode": "always", "k": 2, "logprobs": 0, "contrast": contrast}
+    here = local.answer(QUESTION, **options)
+    assert timeless(remote.answer(QUESTION, **options)) == timeless(here)
+    assert timeless(fold(remote.stream(QUESTION, **options))) == timeless(here)
+    never = {**options, "mode": "never"}
+    plain = local.answer(QUESTION, mode="never", logprobs=0)
+    assert timeless(local.answer(QUESTION, **never)) == timeless(plain)
 
 
 def test_an_abstention_is_not_constrained(local: Client) -> None:

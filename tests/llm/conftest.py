@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from file_helper import change_json
-from model_families import FAMILIES, SHAPE
+from model_families import FAMILIES, SHAPE, set_corrections
 from short_tokenizer import write_short_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -56,6 +56,7 @@ def tiny_folder(smollm_path: Path, tmp_path_factory: Any) -> TinyFolder:
             with torch.no_grad():
                 for parameter in model.parameters():
                     parameter.normal_(std=0.2)  # the default 0.02 makes all tokens alike
+            set_corrections(model)
             model.save_pretrained(folder)
             AutoTokenizer.from_pretrained(smollm_path).save_pretrained(folder)
             made[kind] = folder

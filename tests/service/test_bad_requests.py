@@ -11,6 +11,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from serving_fixtures import StartServer, trailing_of
 
+from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.api.errors import InvalidArgument, Overloaded
 from expertrag.api.types import Constraint
 from expertrag.client import Client
@@ -70,6 +71,13 @@ def _constrained(constraint: Any) -> Ask:
     return lambda client: client.answer("x", constraint=constraint)
 
 
+_ROUTED = Contrast(WeakSide.ROUTING, routing="best")
+
+
+def _contrast(**changes: Any) -> Contrast:
+    return Contrast(WeakSide.NO_PASSAGES, **changes)
+
+
 def _choices(*texts: str) -> Ask:
     return _constrained(Constraint(choices=texts))
 
@@ -96,6 +104,16 @@ NAMED: list[tuple[str, Ask]] = [
     ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=2.1)),
     ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=math.nan)),
     ("logprobs", lambda client: client.answer("x", logprobs=21)),
+    ("routing", lambda client: client.answer("x", routing=" ")),
+    ("routing", lambda client: client.answer("x", routing="top_k:0")),
+    ("contrast.routing", lambda client: client.answer("x", contrast=_ROUTED)),
+    ("contrast.weak", lambda client: client.answer("x", contrast=Contrast("itself"))),  # type: ignore[arg-type]
+    ("contrast.beta", lambda client: client.answer("x", contrast=_contrast(beta=4.1))),
+    ("contrast.beta", lambda client: client.answer("x", contrast=_contrast(beta=math.nan))),
+    (
+        "contrast.plausibility",
+        lambda client: client.answer("x", contrast=_contrast(plausibility=0)),
+    ),
     ("constraint", _constrained(Constraint())),
     ("constraint", _constrained(Constraint("a", {}))),
     ("constraint", _constrained({"regex": "a"})),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from expertrag.api import decisions, documents, types
 from expertrag.api import rerank as rerank_types
+from expertrag.api.contrast import Contrast
 from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.api.turns import Turn
 from expertrag.api.types import Embeddings, EmbedRequest
@@ -79,7 +80,10 @@ CONSTRAINTS = (
     | values(types.Constraint, grammar=WRITTEN)
 )
 SAMPLINGS = values(
-    types.Sampling, constraint=optional(CONSTRAINTS), logprobs=optional(st.integers(0, 20))
+    types.Sampling,
+    constraint=optional(CONSTRAINTS),
+    logprobs=optional(st.integers(0, 20)),
+    contrast=optional(values(Contrast)),
 )
 HISTORIES = st.lists(values(Turn), max_size=3).map(tuple)
 FILTERS = st.dictionaries(TEXT, SCALAR | st.dictionaries(TEXT, st.lists(SCALAR, max_size=3)))

@@ -31,6 +31,7 @@ from expertrag.llm.backends.endpoints import (
 from expertrag.llm.backends.openai_constraints import extra_body, response_format
 from expertrag.llm.backends.openai_errors import API_KEY, translate
 from expertrag.llm.backends.openai_session import OpenAISession
+from expertrag.llm.backends.routing import refuse_on_a_server
 from expertrag.llm.base import (
     EndpointStatus,
     Generator,
@@ -130,8 +131,10 @@ class OpenAIGenerator(Generator):
     def check(self, sampling: Sampling) -> None:
         """Reject a constraint that llama.cpp's server would ignore, if one may get the request.
 
-        :raises InvalidArgument: the constraint cannot be enforced.
+        :raises InvalidArgument: the constraint cannot be enforced, or the request has a routing
+            policy or a contrast, for which servers have no interface.
         """
+        refuse_on_a_server(sampling)
         extra_body(sampling.constraint, llama_cpp=self._endpoints.llama_cpp)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -151,6 +154,7 @@ class OpenAIGenerator(Generator):
         *,
         from_passages: bool = False,
         cache_salt: str = "",
+        without_passages: Sequence[Message] | None = None,
     ) -> Session:
         """Open a session; the server itself checks the prompt's length."""
         turns = [_turn(message) for message in messages]

@@ -16,10 +16,12 @@ import torch
 
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Sampling
+from expertrag.api.validation import routing_of
 from expertrag.llm import prompt as prompts
 from expertrag.llm.adapters.low_rank import LowRankAdapters
 from expertrag.llm.adapters.served import ServedAdapters
 from expertrag.llm.adapters.serving import load_adapters
+from expertrag.llm.backends.routing import check_contrast, check_routing, weak_prompt
 from expertrag.llm.backends.transformers_session import TransformersSession
 from expertrag.llm.base import (
     BASE,
@@ -42,7 +44,7 @@ from expertrag.llm.probe import STRICT_FROM, Owner, Probe
 from expertrag.llm.sampling import Abstention
 from expertrag.llm.scoring import MOST_READ_TOKENS, ScoredText
 from expertrag.llm.watching import Watched
-from expertrag_kernels import Format
+from expertrag_kernels import Format, Routing
 from expertrag_kernels.cpu_experts import ISAS
 
 _log = logging.getLogger(__name__)
@@ -63,8 +65,14 @@ class TransformersGenerator(Generator):
         network: Network,
         chat: ChatTokenizer,
         doubt: prompts.Doubt | None = None,
+        routing: str = "",
     ) -> None:
-        """Take the loaded parts; ``doubt`` is the scaling of a reader's doubt."""
+        """Take the loaded parts.
+
+        :param doubt: scaling of a reader's doubt.
+        :param routing: policy of requests that name none.
+        :raises InvalidArgument: the model cannot follow ``routing``.
+        """
         self.name = name
         self.fingerprint = fingerprint
         self.context_tokens = network.context_tokens
@@ -77,6 +85,8 @@ class TransformersGenerator(Generator):
         """Scaling of the probability of an abstention."""
         self.strict_from = self.doubt.strict_from
         self._network = network
+        self._routing = routing_of("routing", routing)
+        check_routing(name, network, self._routing)
         self._chat = chat
         self._vocabulary = chat.vocabulary(network.end_tokens)
         space = " " if family.short else ""  # after the beginning of its turn
@@ -97,6 +107,7 @@ class TransformersGenerator(Generator):
         weights_mib: int = 0,
         native: bool = True,
         adapters: ServedAdapters | None = None,
+        routing: str = "",
     ) -> TransformersGenerator:
         """Load a folder, GGUF file or hub id; see :func:`expertrag.llm.load_generator`.
 
@@ -140,6 +151,7 @@ class TransformersGenerator(Generator):
             network,
             ChatTokenizer(tokenizer),
             adapters.doubt if adapters else None,
+            routing,
         )
 
     @property
@@ -172,6 +184,7 @@ class TransformersGenerator(Generator):
     def check(self, sampling: Sampling) -> None:
         """See :meth:`Generator.check`; compiling takes milliseconds, so ``begin`` repeats it."""
         self._matcher(sampling)
+        self._check_routing(sampling)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Length of the prompt in tokens, chat template included."""
@@ -186,8 +199,10 @@ class TransformersGenerator(Generator):
         *,
         from_passages: bool = False,
         cache_salt: str = "",
+        without_passages: Sequence[Message] | None = None,
     ) -> Session:
         """Open a session; see :meth:`Generator.begin`."""
+        self._check_routing(sampling)
         prompt = self._encode(messages, sampling)
         network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
         goes_on = continues(messages)
@@ -197,7 +212,14 @@ class TransformersGenerator(Generator):
         expert = self._expert(domain, from_passages=from_passages)
         options = prompt, sampling, should_stop, matcher, expert, abstention
         if isinstance(network, NativeNetwork):
-            return NativeSession(network, decode, *options, goes_on=goes_on, cache_salt=cache_salt)
+            routing, bare = self._policy(sampling), without_passages
+            tokens = None if bare is None else self._encode(bare, sampling)
+            own = network.limits.expert_of(expert)
+            weak = weak_prompt(sampling, network, own, routing, tokens)
+            return NativeSession(
+                network, decode, *options,
+                goes_on=goes_on, cache_salt=cache_salt, routing=routing, weak=weak,
+            )  # fmt: skip
         return TransformersSession(network, decode, *options, goes_on=goes_on)
 
     def _expert(self, domain: str | None, *, from_passages: bool) -> str | None:
@@ -207,6 +229,13 @@ class TransformersGenerator(Generator):
         if from_passages:
             return domain if domain != BASE else None
         return BASE
+
+    def _check_routing(self, sampling: Sampling) -> None:
+        check_routing(self.name, self._network, self._policy(sampling))
+        check_contrast(self.name, self._network, sampling)
+
+    def _policy(self, sampling: Sampling) -> Routing:
+        return routing_of("routing", sampling.routing) if sampling.routing else self._routing
 
     def _matcher(self, sampling: Sampling) -> Matcher | None:
         return self._vocabulary.matcher(sampling.constraint) if sampling.constraint else None

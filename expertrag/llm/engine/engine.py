@@ -5,6 +5,9 @@ A thread runs the steps. A step first schedules the sequences in decode, with dr
 Sequences that do not fit into the KV cache wait. When a sequence in decode needs a page and none is
 free, the engine preempts the one that arrived last and recomputes it later. Preemption changes no
 token: a row's result is the same, bit for bit, in any batch.
+
+In contrastive decoding, a sequence has a weak side, whose rows run beside its own. Both are
+prefilled first; then each step has the last token of both, with the same draft tokens.
 """
 
 from __future__ import annotations
@@ -18,8 +21,13 @@ from typing import Any
 import torch
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
-from expertrag.llm.engine.page_pool import PagePool, root_of
-from expertrag.llm.engine.sequences import PrefillOutput, SampledToken, SequenceState
+from expertrag.llm.engine.page_pool import PagePool
+from expertrag.llm.engine.sequences import (
+    PrefillOutput,
+    SampledToken,
+    SequenceState,
+    WeakSequence,
+)
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import certainty
 from expertrag_kernels.steps import PAGE_TOKENS, SequenceRows, Steps
@@ -98,18 +106,25 @@ class Engine:
         """Length of the longest sequence that fits into the cache."""
         return self._decoder.pages * PAGE_TOKENS
 
-    def submit(self, sequence: SequenceState) -> None:
-        """Add a sequence; its outputs arrive in its queue.
+    def check_room(self, sequence: SequenceState, generated: int) -> None:
+        """Check that a sequence that generates so many tokens fits into the cache.
 
-        :raises InvalidArgument: it does not fit into the cache, even alone.
+        :raises InvalidArgument: it does not, even alone.
         """
-        longest = len(sequence.tokens) + sequence.token_budget
+        longest = sequence.room(generated)
         if longest > self.most_tokens:
             raise InvalidArgument(
                 f"{longest} tokens do not fit into the cache of {self.most_tokens}; shorten the "
                 "prompt, lower max_tokens, or give the cache more memory",
                 reason="CONTEXT_EXCEEDED",
             )
+
+    def submit(self, sequence: SequenceState) -> None:
+        """Add a sequence; its outputs arrive in its queue.
+
+        :raises InvalidArgument: it does not fit into the cache, even alone.
+        """
+        self.check_room(sequence, sequence.token_budget)
         with self._changed:
             self._sequences.append(sequence)
             self._changed.notify()
@@ -194,19 +209,81 @@ class Engine:
             self._pages.reset()
             self._resets_cache = False
         runnable = [sequence for sequence in self._sequences if sequence.runnable]
-        decoding = [sequence for sequence in runnable if sequence.uncomputed == 1]
-        prefilling = [sequence for sequence in runnable if sequence.uncomputed > 1]
+        decoding = [sequence for sequence in runnable if sequence.decoding]
+        prefilling = [sequence for sequence in runnable if not sequence.decoding]
         most_drafts = self._most_draft_tokens(len(decoding))
         parts: list[_Scheduled] = []
         left = self._decoder.step_rows
         for sequence in (*decoding, *prefilling):
             if left == 0:
                 break
-            part = self._rows_of(sequence, left, most_drafts, [part.sequence for part in parts])
-            if part:
-                parts.append(part)
-                left -= part.rows
+            scheduled = [part.sequence for part in parts]
+            if sequence.weak is None:
+                part = self._rows_of(sequence, left, most_drafts, scheduled)
+                found = [part] if part else []
+            else:
+                found = self._rows_of_both(sequence, sequence.weak, left, most_drafts, scheduled)
+            parts += found
+            left -= sum(part.rows for part in found)
         return parts
+
+    def _rows_of_both(
+        self,
+        strong: SequenceState,
+        weak: WeakSequence,
+        most: int,
+        most_drafts: int,
+        scheduled: list[SequenceState],
+    ) -> list[_Scheduled]:
+        """Schedule some rows of a sequence and its weak side: of one, until both can sample."""
+        if not strong.pages:
+            self._find_prefix(strong)
+        if strong.computed < len(strong.tokens) - strong.tail:
+            part = self._prefill_rows(strong, len(strong.tokens) - strong.tail, most, scheduled)
+            return [part] if part else []
+        if not weak.pages:
+            if not weak.shared_tokens:
+                self._find_prefix(weak)
+            elif not self._share_prompt(strong, weak, scheduled):
+                return []
+        if weak.computed < len(weak.tokens) - 1:
+            part = self._prefill_rows(weak, len(weak.tokens) - 1, most, [*scheduled, strong])
+            return [part] if part else []
+        if most < strong.tail + 1:
+            return []
+        room = min(most_drafts, (most - strong.tail - 1) // 2)
+        part = self._rows_of(strong, strong.tail + room, most_drafts, scheduled)
+        start, end = weak.computed, len(weak.tokens)
+        if part is None or not self._has_pages(weak, end + len(part.drafts), [*scheduled, strong]):
+            return []
+        return [_Scheduled(weak, start, end, part.drafts), part]
+
+    def _prefill_rows(
+        self, sequence: SequenceState, end: int, most: int, scheduled: list[SequenceState]
+    ) -> _Scheduled | None:
+        """Schedule rows that sample nothing, up to a token; None if no page is free."""
+        stop = min(end, sequence.computed + most)
+        if not self._has_pages(sequence, stop, scheduled):
+            return None
+        return _Scheduled(sequence, sequence.computed, stop, [])
+
+    def _share_prompt(
+        self, strong: SequenceState, weak: WeakSequence, scheduled: list[SequenceState]
+    ) -> bool:
+        """Let a weak side read the keys and values of the prompt; False if no page is free."""
+        full, rest = divmod(weak.shared_tokens, PAGE_TOKENS)
+        own = []
+        if rest:  # its own tokens follow in this page
+            page = self._page_for(strong, scheduled)
+            if page is None:
+                return False
+            self._decoder.copy_page(strong.pages[full], page)
+            own.append(page)
+        for page in strong.pages[:full]:
+            self._pages.hold(page)
+        weak.pages = [*strong.pages[:full], *own]
+        weak.computed = weak.shared_tokens
+        return True
 
     def _most_draft_tokens(self, decoding: int) -> int:
         if not self._speculate or not decoding:
@@ -221,21 +298,28 @@ class Engine:
             self._find_prefix(sequence)
         start, end = sequence.computed, len(sequence.tokens)
         stop = min(end, start + most)
-        tail = max(sequence.logit_rows, sequence.state_rows, 1)
-        if stop < end and end - stop < tail:  # rows that are returned together run together
-            stop = end - tail
+        if stop < end and end - stop < sequence.tail:
+            stop = end - sequence.tail
         if stop <= start:
             return None
         drafts: list[int] = []
         if stop == end and end - start == 1 and not sequence.logit_rows:
             room = min(most_drafts, most - 1, sequence.token_budget - sequence.generated - 1)
             drafts = self._draft(sequence, room) if room > 0 else []
-        while (stop + len(drafts) - 1) // PAGE_TOKENS >= len(sequence.pages):
+        if not self._has_pages(sequence, stop + len(drafts), scheduled):
+            return None
+        return _Scheduled(sequence, start, stop, drafts)
+
+    def _has_pages(
+        self, sequence: SequenceState, tokens: int, scheduled: list[SequenceState]
+    ) -> bool:
+        """Take the pages of the first tokens of a sequence; False if not enough are free."""
+        while (tokens - 1) // PAGE_TOKENS >= len(sequence.pages):
             page = self._page_for(sequence, scheduled)
             if page is None:
-                return None
+                return False
             sequence.pages.append(page)
-        return _Scheduled(sequence, start, stop, drafts)
+        return True
 
     @staticmethod
     def _draft(sequence: SequenceState, room: int) -> list[int]:
@@ -247,8 +331,8 @@ class Engine:
         """Find the prefix of a sequence in the cache."""
         if not self._prefix_caching:
             return
-        most = len(sequence.tokens) - max(sequence.logit_rows, sequence.state_rows, 1)
-        found = self._pages.find(sequence.tokens, most, root_of(sequence.expert, sequence.salt))
+        most = len(sequence.tokens) - sequence.tail
+        found = self._pages.find(sequence.tokens, most, sequence.root)
         sequence.pages, sequence.serial = found.pages, found.serial
         sequence.registered = len(found.pages)
         sequence.computed = len(found.pages) * PAGE_TOKENS
@@ -266,11 +350,13 @@ class Engine:
     def _page_for(self, sequence: SequenceState, scheduled: list[SequenceState]) -> int | None:
         """Take a page; preempt the sequence that arrived last and is not in this step if needed."""
         while (page := self._pages.take()) is None:
-            place = self._sequences.index(sequence)
+            place = next(
+                i for i, other in enumerate(self._sequences) if sequence in (other, other.weak)
+            )
             later = [
                 other
                 for other in self._sequences[place + 1 :]
-                if other.pages and other not in scheduled
+                if other.pages and other not in scheduled and other.weak not in scheduled
             ]
             idle = [other for other in self._sequences if other.pages and not other.runnable]
             victim = next(iter(idle or reversed(later)), None)
@@ -287,7 +373,9 @@ class Engine:
             self._pages.release(page)
         sequence.pages = []
         sequence.computed = sequence.registered = 0
-        sequence.serial = root_of(sequence.expert, sequence.salt)
+        sequence.serial = sequence.root
+        if sequence.weak is not None:
+            self._free_pages(sequence.weak)
 
     def _step(self, parts: Sequence[_Scheduled]) -> tuple[torch.Tensor, list[torch.Tensor]]:
         tokens: list[int] = []
@@ -303,7 +391,8 @@ class Engine:
             positions += range(part.start, part.start + part.rows)
             end = len(tokens)
             pages = torch.tensor(part.sequence.pages)
-            rows.append(SequenceRows(first, end, pages, part.sequence.expert))
+            own = part.sequence.expert, part.sequence.routing
+            rows.append(SequenceRows(first, end, pages, *own))
             if part.last:
                 logit_rows += range(end - max(part.sequence.logit_rows, 1 + len(part.drafts)), end)
                 state_rows += range(end - part.sequence.state_rows, end)
@@ -327,6 +416,7 @@ class Engine:
         self, parts: Sequence[_Scheduled], logits: torch.Tensor, states: list[torch.Tensor]
     ) -> None:
         row = seen = 0
+        weak_logits: torch.Tensor | None = None
         for part in parts:
             sequence = part.sequence
             with self._changed:
@@ -344,23 +434,30 @@ class Engine:
                 sequence.logit_rows = sequence.state_rows = 0
             if returned:
                 sequence.outputs.put(PrefillOutput(own, own_states))
-            if not prefilled:
+            if isinstance(sequence, WeakSequence):
+                weak_logits = own  # the strong side comes next, and samples
+            elif not prefilled:
                 try:
-                    self._sample(part, own)
+                    self._sample(part, own, weak_logits if sequence.weak else None)
                 except Exception as error:  # a constraint that proves too complex
                     self._fail([sequence], error)
                     continue
             self._register(sequence)
 
     @torch.inference_mode()
-    def _sample(self, part: _Scheduled, logits: torch.Tensor) -> None:
-        """Sample the next token, and more as long as draft tokens are accepted."""
+    def _sample(
+        self, part: _Scheduled, logits: torch.Tensor, weak_logits: torch.Tensor | None
+    ) -> None:
+        """Sample the next token, and more as long as draft tokens are accepted.
+
+        :param weak_logits: of the same rows of the weak side.
+        """
         sequence = part.sequence
         assert sequence.sampler is not None, "sequences that sample have one"
         accepted = 0
         for place, row in enumerate(logits):
             certain = certainty(row) if sequence.return_certainty else None
-            token = sequence.sampler.draw(row)
+            token = sequence.sampler.draw(row, None if weak_logits is None else weak_logits[place])
             ranked = None if sequence.logprobs is None else Ranked.of(row, token, sequence.logprobs)
             ended = token in sequence.end_tokens
             last = ended or sequence.sampler.complete
@@ -370,12 +467,17 @@ class Engine:
                     sequence.token_budget = 0
                 if not ended:
                     sequence.tokens.append(token)
+                if sequence.weak:
+                    sequence.weak.generated += 1
+                    sequence.weak.tokens += [] if ended else [token]
             sequence.outputs.put(SampledToken(token, certain, ranked, last))
             if last or place == len(part.drafts) or token != part.drafts[place]:
                 break
             accepted += 1
         with self._changed:
             sequence.computed += accepted
+            if sequence.weak:
+                sequence.weak.computed += accepted
         if part.drafts:
             sequence.lookup.observe(len(part.drafts), accepted)
             self.counters.draft_tokens += len(part.drafts)
@@ -383,6 +485,8 @@ class Engine:
 
     def _register(self, sequence: SequenceState) -> None:
         """Make full pages findable by their tokens."""
+        if isinstance(sequence, WeakSequence) and sequence.shared_tokens:
+            return  # its keys are of two kinds
         while self._prefix_caching and (sequence.registered + 1) * PAGE_TOKENS <= sequence.computed:
             start = sequence.registered * PAGE_TOKENS
             tokens = sequence.tokens[start : start + PAGE_TOKENS]

@@ -51,9 +51,20 @@ class NativeNetwork(Network):
         return f"the model's context of {self.context_tokens} tokens"
 
     def counters(self) -> Mapping[str, int]:
-        """See :meth:`Network.counters` and :class:`expertrag.llm.engine.engine.Counters`."""
+        """See :meth:`Network.counters` and :class:`expertrag.llm.engine.engine.Counters`.
+
+        ``routed_experts``: experts that ``routed_tokens`` used, both counted in each layer with a
+        router. If not all experts are in memory, what was read is counted as in ``Usage``.
+        """
+        experts, tokens = self._lowered.decoder.experts_used
         reads = self._lowered.decoder.expert_reads
-        return {**asdict(self.engine.counters), **(expert_counts(reads) if reads else {})}
+        counted = {**asdict(self.engine.counters), **(expert_counts(reads) if reads else {})}
+        return {**counted, "routed_experts": experts, "routed_tokens": tokens}
+
+    @property
+    def routes_tokens(self) -> bool:
+        """Whether routers choose experts token by token."""
+        return bool(self._lowered.routers) and not self.limits.experts
 
     def reset_prefix_cache(self) -> None:
         """See :meth:`Network.reset_prefix_cache`."""

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from expertrag.api.types import DeltaEvent, FinishReason, Sampling
 from expertrag.llm.base import ShouldStop
 from expertrag.llm.constraints import Matcher
 from expertrag.llm.engine.expert_memory import expert_counts
 from expertrag.llm.engine.native_network import NativeNetwork
-from expertrag.llm.engine.sequences import PrefillOutput, SampledToken, SequenceState
+from expertrag.llm.engine.sequences import (
+    PrefillOutput,
+    SampledToken,
+    SequenceState,
+    WeakSequence,
+)
 from expertrag.llm.local_session import LocalSession
 from expertrag.llm.sampling import Abstention, Sampler
 from expertrag.llm.watching import ROUTER_TOKENS
+from expertrag_kernels import Routing
+from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_retriever.types import PrefillSignals
+
+
+@dataclass(frozen=True, slots=True)
+class WeakPrompt:
+    """The weak side of a session: the expert and routing of the same prompt, or of another one."""
+
+    expert: int
+    routing: Routing
+    tokens: Sequence[int] | None = None
 
 
 class NativeSession(LocalSession):
@@ -32,6 +49,8 @@ class NativeSession(LocalSession):
         *,
         goes_on: bool = False,
         cache_salt: str = "",
+        routing: Routing = AS_THE_MODEL,
+        weak: WeakPrompt | None = None,
     ) -> None:
         super().__init__(decode, prompt, sampling, should_stop, abstention, goes_on=goes_on)
         self._network = network
@@ -42,9 +61,17 @@ class NativeSession(LocalSession):
             self._sampler,
             network.end_tokens,
             expert=expert,
+            routing=routing,
             salt=cache_salt,
             logprobs=sampling.logprobs,
         )
+        self._same_prompt = weak is not None and weak.tokens is None
+        if weak:
+            tokens = list(prompt if weak.tokens is None else weak.tokens)
+            self._sequence.weak = WeakSequence(
+                tokens, expert=weak.expert, routing=weak.routing, salt=cache_salt
+            )
+            network.engine.check_room(self._sequence, self._max_tokens)
         self._waiting: list[int] = []  # tokens that are not yet streamed
 
     def peek(self, tokens: int) -> PrefillSignals | None:
@@ -91,6 +118,8 @@ class NativeSession(LocalSession):
         self._sequence.token_budget, self._sequence.return_certainty = tokens, sure
         if sure or self._probe:
             self._sequence.state_rows = min(ROUTER_TOKENS if sure else 1, self.prompt_tokens)
+        if self._same_prompt and self._sequence.weak:
+            self._sequence.weak.shared_tokens = self.prompt_tokens - self._sequence.tail
         self._network.engine.submit(self._sequence)
 
     def _next(self) -> int | None:

@@ -1,8 +1,8 @@
 """The pages of the KV cache: free, held by sequences, or kept for prefix caching.
 
 A full page is found by its tokens and the page before it; the first page of a sequence also by the
-expert of the sequence, as other experts compute other keys, and by the salt of the caller, so that
-the time of an answer does not tell one tenant what another has asked. Equal prefixes (a system
+expert and the routing of the sequence, which change the keys, and by the salt of the caller, so
+that the time of an answer does not tell one tenant what another has asked. Equal prefixes (a system
 prompt, passages in the same order, the turns of a chat) are therefore computed once, as long as
 their pages are not needed. When no page is free, the least recently used one that no sequence holds
 is reused.
@@ -17,9 +17,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from expertrag_kernels.routing import AS_THE_MODEL, Routing
 from expertrag_kernels.steps import PAGE_TOKENS
 
-Before = int | tuple[int, str]
+Before = int | tuple[int, str, Routing]
 """What a page follows: the serial number of another page, or the root of a sequence."""
 
 ROOT: Before = 0
@@ -34,9 +35,11 @@ def _keep_all(pages: Sequence[int]) -> None:
     del pages
 
 
-def root_of(expert: int, salt: str = "") -> Before:
-    """Return the root of a sequence, which differs by expert and by the salt of its caller."""
-    return (expert, salt) if salt or expert >= 0 else ROOT
+def root_of(expert: int, salt: str = "", routing: Routing = AS_THE_MODEL) -> Before:
+    """Return the root of a sequence, which differs by expert, routing, and salt of its caller."""
+    if salt or expert >= 0 or routing != AS_THE_MODEL:
+        return expert, salt, routing
+    return ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +153,15 @@ class PagePool:
             if entry is None:
                 break
             page, serial = entry
-            self._hold(page)
+            self.hold(page)
             pages.append(page)
         copied, shared = self._closest(serial, tokens[len(pages) * PAGE_TOKENS : most])
         if copied is not None:
-            self._hold(copied)
+            self.hold(copied)
         return CachedPrefix(pages, serial, copied, shared)
 
-    def _hold(self, page: int) -> None:
+    def hold(self, page: int) -> None:
+        """Let one more sequence hold a page that is held or cached."""
         self._holders[page] += 1
         self._unheld.pop(page, None)
 

@@ -57,19 +57,21 @@ def recorded(shape: CacheShape, pages: int) -> Steps[Any, Any]:
 class Program:
     """The steps planned on a decoder, and the names, formats and sizes of its weights.
 
-    ``scaling``: factor of cosines and sines (YaRN). The rest is as in ``Lowered``.
+    ``scaling``: factor of cosines and sines (YaRN). ``polar``: they are computed as complex
+    numbers. The rest is as in ``Lowered``.
     """
 
     shape: CacheShape
     steps: Sequence[Step]
     weights: Mapping[str, list[Any]]
     scaling: float
+    polar: bool
     routers: tuple[int, ...]
     middle: int
     upper: int
 
     @classmethod
-    def of(cls, lowered: Lowered, scaling: float) -> Program:
+    def of(cls, lowered: Lowered, scaling: float, *, polar: bool) -> Program:
         """Read the program of a model that was lowered onto a ``recorded`` decoder."""
         decoder = cast("Recorder", lowered.decoder)
         names = {id(weight): name for name, weight in lowered.weights.items()}
@@ -90,6 +92,7 @@ class Program:
             steps,
             {name: _about(weight) for name, weight in lowered.weights.items()},
             scaling,
+            polar,
             lowered.routers,
             lowered.middle,
             lowered.upper,
@@ -98,11 +101,15 @@ class Program:
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Program:
         """Read the output of :meth:`as_json`."""
+        steps = [(str(name), list(values), dict(more)) for name, values, more in body["steps"]]
+        # in folders of earlier versions, interleaved angles are polar and no others
+        turned = (more.get("interleaved") for name, _, more in steps if name == "rope")
         return cls(
             CacheShape(**{**body["shape"], "format": Format(body["shape"]["format"])}),
-            [(str(name), list(values), dict(options)) for name, values, options in body["steps"]],
+            steps,
             body["weights"],
             float(body["scaling"]),
+            bool(body.get("polar", any(turned))),
             tuple(body["routers"]),
             int(body["middle"]),
             int(body["upper"]),
@@ -141,7 +148,7 @@ class Program:
             )
         decoder = Decoder(self.shape, pages)
         longest = min(context_tokens, pages * PAGE_TOKENS)
-        plan = Plan(decoder, packed, self.scaling, longest)
+        plan = Plan(decoder, packed, self.scaling, self.polar, longest)
         for name, arguments, options in self.steps:
             if adapters and name == "mix":
                 layer = int(arguments[2]["weight"].split(".")[1])  # layers.N.dense

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 import torch
 
 from expertrag.llm.certainty import Certainty
-from expertrag.llm.engine.page_pool import ROOT, Before
+from expertrag.llm.engine.page_pool import ROOT, Before, root_of
 from expertrag.llm.engine.prompt_lookup import PromptLookup
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import Sampler
 from expertrag_kernels.residency import ExpertReads
+from expertrag_kernels.routing import AS_THE_MODEL, Routing
+from expertrag_kernels.steps import PAGE_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class SequenceState:
     end_tokens: frozenset[int] = frozenset()
     expert: int = -1
     """Expert of all tokens, overriding the routers; negative to follow the routers."""
+    routing: Routing = AS_THE_MODEL
+    """Which of the experts that routers choose are used."""
     salt: str = ""
     """Sequences with another salt share no cached prefix with this one."""
     token_budget: int = 0
@@ -70,6 +74,8 @@ class SequenceState:
     registered: int = 0
     """Full pages that later sequences can share."""
     lookup: PromptLookup = field(default_factory=PromptLookup)
+    weak: WeakSequence | None = None
+    """The weak side of contrastive decoding, which follows this sequence token by token."""
 
     @property
     def runnable(self) -> bool:
@@ -80,3 +86,39 @@ class SequenceState:
     def uncomputed(self) -> int:
         """Number of tokens whose keys and values are not in the cache."""
         return len(self.tokens) - self.computed
+
+    @property
+    def tail(self) -> int:
+        """Number of last tokens that run in one step, because their rows are returned together."""
+        return max(self.logit_rows, self.state_rows, 1)
+
+    @property
+    def decoding(self) -> bool:
+        """Whether the next step samples a token from one row, or two with a weak side."""
+        return self.uncomputed == 1 and (self.weak is None or self.weak.uncomputed == 1)
+
+    def room(self, generated: int) -> int:
+        """Tokens of the pages that it needs to generate so many tokens, its weak side included."""
+        tokens = len(self.tokens) + generated
+        if self.weak is None:
+            return tokens
+        shared = self.weak.shared_tokens // PAGE_TOKENS * PAGE_TOKENS
+        beside = len(self.weak.tokens) + generated - shared
+        return sum(-(-side // PAGE_TOKENS) for side in (tokens, beside)) * PAGE_TOKENS
+
+    @property
+    def root(self) -> Before:
+        """The root of its prefixes: sequences with another one compute other keys and values."""
+        return root_of(self.expert, self.salt, self.routing)
+
+
+@dataclass(slots=True, eq=False)
+class WeakSequence(SequenceState):
+    """The weak side of a sequence: the same model with another routing, expert or prompt.
+
+    The strong side samples; this one gets its tokens.
+    """
+
+    shared_tokens: int = 0
+    """Tokens at the beginning of the strong side whose keys and values it reads as well; 0 for a
+    prompt of its own."""

@@ -10,7 +10,9 @@
 #include "attention.h"
 #include "forward.h"
 #include "linear.h"
+#include "norm.h"
 #include "program.h"
+#include "routers.h"
 
 namespace expertrag {
 namespace EXPERTRAG_ISA {
@@ -28,6 +30,10 @@ class Decoder {
       slots_.push_back(shop_.scratch.take<float>(rows_ * width));
     index_ = shop_.scratch.take<int64_t>(rows_ * kMostTopK);
     weights_ = shop_.scratch.take<float>(rows_ * kMostTopK);
+    for (const Step& step : program.steps)
+      if (const Route* route = std::get_if<Route>(&step); route && route->correction)
+        most_scored_ = std::max(most_scored_, route->experts);
+    scores_ = shop_.scratch.take<float>(rows_ * most_scored_);
   }
 
   void run() {
@@ -121,7 +127,10 @@ class Decoder {
 
   void plan(const Embed& s) {
     by_row([=](int64_t row) {
-      read_output(s.table, batch_.tokens[row], at({s.to, 0, 0}, row));
+      float* to = at({s.to, 0, 0}, row);
+      read_output(s.table, batch_.tokens[row], to);
+      if (s.scale != 1.0f)
+        for (int64_t j = 0; j < s.table.inputs; ++j) to[j] *= s.scale;
     });
   }
 
@@ -130,20 +139,8 @@ class Decoder {
       const float* from = at(s.from, row);
       float* to = at(s.to, row);
       for (int64_t part = 0; part < s.parts; ++part, from += s.from.step, to += s.to.step)
-        normalise(from, s.width, s.weight, s.epsilon, to);
+        normalise(s, from, to);
     });
-  }
-
-  static void normalise(const float* from, int64_t n, const float* weight, float epsilon,
-                        float* to) {
-    float lanes[16] = {};
-    for (int64_t j = 0; j + 16 <= n; j += 16)
-      for (int64_t lane = 0; lane < 16; ++lane) lanes[lane] += from[j + lane] * from[j + lane];
-    float sum = 0.0f;
-    for (int64_t j = n / 16 * 16; j < n; ++j) sum += from[j] * from[j];
-    for (const float lane : lanes) sum += lane;
-    const float scale = 1.0f / std::sqrt(sum / float(n) + epsilon);
-    for (int64_t j = 0; j < n; ++j) to[j] = from[j] * scale * weight[j];
   }
 
   void plan(const Linear& s) {
@@ -303,64 +300,41 @@ class Decoder {
     shop_.scratch.release(mark);
   }
 
-  // The expert of a row's sequence, negative for none. Once the rows are narrowed, a row has another
-  // place in the batch.
+  // Once the rows are narrowed, a row has another place in the batch.
+  int64_t place(int64_t row, bool narrowed) const { return narrowed ? needed_[size_t(row)] : row; }
+
+  // The expert of a row's sequence, negative for none.
   int64_t expert_of(int64_t row, bool narrowed) const {
-    return batch_.experts ? batch_.experts[narrowed ? needed_[size_t(row)] : row] : -1;
+    return batch_.experts ? batch_.experts[place(row, narrowed)] : -1;
   }
 
   void plan(const Route& s) {
     by_row([=, narrowed = narrows_](int64_t row) {
       int64_t* index = index_ + row * s.top_k;
       float* weights = weights_ + row * s.top_k;
+      const float* logits = at(s.logits, row);
+      if (s.sigmoid) {
+        for (int64_t k = 0; k < s.top_k; ++k) {
+          index[k] = k;
+          weights[k] = sigmoid(logits[k]);
+        }
+        return;
+      }
       const int64_t own = expert_of(row, narrowed);
-      if (own < 0 || s.sigmoid) return route(s, at(s.logits, row), index, weights);
-      std::fill(index, index + s.top_k, s.experts);  // none
-      std::fill(weights, weights + s.top_k, 0.0f);
-      index[0] = own;
-      weights[0] = s.scale;
+      int64_t used = 1;
+      if (own < 0) {
+        choose(s, logits, scores_ + row * most_scored_, index, weights);
+        if (batch_.routing) prune(s, batch_.routing[place(row, narrowed)], index, weights);
+        used = scale(s, index, weights);
+      } else {
+        std::fill(index, index + s.top_k, s.experts);  // none
+        std::fill(weights, weights + s.top_k, 0.0f);
+        index[0] = own;
+        weights[0] = s.scale;
+      }
+      __atomic_fetch_add(batch_.used, used, __ATOMIC_RELAXED);
+      __atomic_fetch_add(batch_.used + 1, 1, __ATOMIC_RELAXED);
     });
-  }
-
-  static void route(const Route& s, const float* logits, int64_t* index, float* weights) {
-    if (s.sigmoid) {
-      for (int64_t k = 0; k < s.top_k; ++k) {
-        index[k] = k;
-        weights[k] = 1.0f / (1.0f + std::exp(-logits[k]));
-      }
-      return;
-    }
-    float most = -INFINITY, total = 0.0f;
-    for (int64_t e = 0; e < s.experts; ++e) most = std::max(most, logits[e]);
-    for (int64_t e = 0; e < s.experts; ++e) total += std::exp(logits[e] - most);
-    uint64_t open = ~uint64_t{0};  // groups that experts may be taken of
-    const int64_t size = s.experts / s.groups;
-    if (s.top_groups < s.groups) {
-      open = 0;
-      for (int64_t taken = 0; taken < s.top_groups; ++taken) {
-        int64_t best = -1;
-        float highest = -INFINITY;
-        for (int64_t e = 0; e < s.experts; ++e)
-          if (!(open >> (e / size) & 1) && (best < 0 || logits[e] > highest)) {
-            best = e / size;
-            highest = logits[e];
-          }
-        open |= uint64_t{1} << best;
-      }
-    }
-    float sum = 0.0f;
-    for (int64_t k = 0; k < s.top_k; ++k) {
-      int64_t best = s.experts;  // for none
-      for (int64_t e = 0; e < s.experts; ++e)
-        if ((open >> (e / size) & 1) && std::find(index, index + k, e) == index + k &&
-            (best == s.experts || logits[e] > logits[best]))
-          best = e;
-      index[k] = best;
-      weights[k] = best < s.experts ? std::exp(logits[best] - most) / total : 0.0f;
-      sum += weights[k];
-    }
-    const float scale = s.normalise ? s.scale / sum : s.scale;
-    for (int64_t k = 0; k < s.top_k; ++k) weights[k] *= scale;
   }
 
   // Read the experts ahead that the next layer's router chooses for what this layer's experts get,
@@ -378,7 +352,9 @@ class Decoder {
       if (expert_of(row, narrowed) >= 0) return;  // known from the beginning
       std::vector<int64_t> index(size_t(next.top_k));
       float weights[kMostTopK];
-      route(next, logits + row * next.experts, index.data(), weights);
+      const float* own = logits + row * next.experts;
+      choose(next, own, scores_ + row * most_scored_, index.data(), weights);
+      if (batch_.routing) prune(next, batch_.routing[place(row, narrowed)], index.data(), weights);
       program_.residency->expect(s.layer + 1, index);
     });
   }
@@ -492,7 +468,8 @@ class Decoder {
     float* to = batch_.kept + kept_;
     kept_ += batch_.watched_rows * s.width;
     const auto copy = [=, watched = watched_](int64_t i) {
-      std::memcpy(to + i * s.width, at(s.from, watched[size_t(i)]), size_t(s.width) * 4);
+      const float* from = at(s.from, watched[size_t(i)]);
+      for (int64_t j = 0; j < s.width; ++j) to[i * s.width + j] = from[j] * s.scale;
     };
     shop_.plan.emplace_back(batch_.watched_rows, 8, [=](int64_t first, int64_t last, int) {
       for (int64_t i = first; i < last; ++i) copy(i);
@@ -519,7 +496,8 @@ class Decoder {
   bool narrows_ = false;
   std::vector<float*> slots_;
   int64_t* index_;
-  float* weights_;
+  float *weights_, *scores_;
+  int64_t most_scored_ = 0;  // experts that a row has in scores_
   std::vector<ByRow> waiting_;
 };
 

@@ -138,13 +138,15 @@ void bind_program(nb::module_& m) {
              p.slots.push_back(width);
              return int64_t(p.slots.size()) - 1;
            })
-      .def("embed", [](Program& p, int64_t to,
-                       const Weighted& table) { p.steps.push_back(Embed{to, matrix(table)}); })
+      .def("embed",
+           [](Program& p, int64_t to, const Weighted& table, float scale) {
+             p.steps.push_back(Embed{to, matrix(table), scale});
+           })
       .def("norm",
            [](Program& p, const Places& from, const Places& to, int64_t width, int64_t parts,
-              uintptr_t weight, float epsilon) {
-             p.steps.push_back(
-                 Norm{view(from), view(to), width, parts, floats(weight), epsilon});
+              uintptr_t weight, float epsilon, uintptr_t bias) {
+             p.steps.push_back(Norm{view(from), view(to), width, parts, floats(weight), epsilon,
+                                    floats(bias)});
            })
       .def("linear",
            [](Program& p, const Places& from, const Places& to, const Weighted& weights,
@@ -165,9 +167,10 @@ void bind_program(nb::module_& m) {
            })
       .def("route",
            [](Program& p, const Places& logits, int64_t experts, int64_t top_k, bool sigmoid,
-              bool normalise, int64_t groups, int64_t top_groups, float scale) {
+              bool normalise, int64_t groups, int64_t top_groups, float scale,
+              uintptr_t correction, float margin) {
              p.steps.push_back(Route{view(logits), experts, top_k, sigmoid, normalise, groups,
-                                     top_groups, scale});
+                                     top_groups, scale, floats(correction), margin});
            })
       .def("mix",
            [](Program& p, int64_t from, int64_t to, int64_t top_k, int format, int activation,
@@ -193,8 +196,10 @@ void bind_program(nb::module_& m) {
              p.steps.push_back(GateUp{view(from), view(to), matrix(weights),
                                       Activation(activation), update(gate), update(up)});
            })
-      .def("keep", [](Program& p, const Places& from,
-                      int64_t width) { p.steps.push_back(Keep{view(from), width}); })
+      .def("keep",
+           [](Program& p, const Places& from, int64_t width, float scale) {
+             p.steps.push_back(Keep{view(from), width, scale});
+           })
       .def("pick",
            [](Program& p, int64_t from, int64_t to) { p.steps.push_back(Pick{from, to}); })
       .def("limit_experts",
@@ -212,13 +217,16 @@ void decode(const std::string& isa, const Program& program, int64_t rows, uintpt
             uintptr_t positions,
             const std::vector<std::tuple<int64_t, int64_t, uintptr_t>>& sequences,
             uintptr_t picked, int64_t picked_rows, uintptr_t watched, int64_t watched_rows,
-            uintptr_t kept, uintptr_t out, int threads, uintptr_t experts) {
+            uintptr_t kept, uintptr_t out, int threads, uintptr_t experts, uintptr_t routing,
+            uintptr_t used) {
   const Isa& found = usable(isa);
   const auto integers = [](uintptr_t address) { return reinterpret_cast<const int64_t*>(address); };
   Batch batch{rows,
               integers(tokens),
               integers(positions),
               integers(experts),
+              reinterpret_cast<const Routing*>(routing),
+              reinterpret_cast<int64_t*>(used),
               {},
               integers(picked),
               picked_rows,

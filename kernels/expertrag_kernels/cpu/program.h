@@ -32,16 +32,18 @@ struct View {
   int64_t slot, start, step;
 };
 
-struct Embed {  // to = table[token]
+struct Embed {  // to = table[token] * scale
   int64_t to;
   Matrix table;
+  float scale = 1.0f;
 };
 
-struct Norm {  // of each part of `width`: x / rms(x) * weight
+struct Norm {  // of each part of `width`: x / rms(x) * weight; with a bias that of x - mean, + bias
   View from, to;
   int64_t width, parts;
   const float* weight;
   float epsilon;
+  const float* bias = nullptr;
 };
 
 struct Linear {  // to (+)= matrix from + bias
@@ -71,6 +73,10 @@ struct Route {  // the experts of each row and their weights, by logits, or the 
   bool normalise;  // weights to the sum of 1
   int64_t groups, top_groups;  // only experts of the best groups, by their best expert
   float scale;
+  // (experts,), or null: weights are sigmoids, and experts are chosen by their sum with these, groups
+  // by that of their two best
+  const float* correction = nullptr;
+  float margin = -1.0f;  // of SparseMixer; negative for none
 };
 
 struct Mix {  // to += what the experts that were routed to make of from; top_k 0: expert 0 of all
@@ -107,9 +113,10 @@ struct GateUp {  // to = act(gate) * up; the matrix has 32 outputs of gate, 32 o
   Update gate, up;
 };
 
-struct Keep {  // returns values of the watched rows to the caller
+struct Keep {  // returns values of the watched rows, times scale, to the caller
   View from;
   int64_t width;
+  float scale = 1.0f;
 };
 
 struct Pick {  // from here on, only the rows that the batch has picked
@@ -151,6 +158,11 @@ struct Program {
 // mixture, in the order of the steps, where its experts start in the file.
 void limit_experts(Program& program, const std::string& path, int64_t bytes,
                    const std::vector<int64_t>& starts, bool direct);
+// Which of the chosen experts a row uses, best first: at most top_k of them, until their
+// probabilities sum to top_p, and none that is less likely than threshold. Always the best one.
+struct Routing {
+  float top_k, top_p, threshold;
+};
 
 struct Sequence {  // rows of one text, in the order of their positions
   int64_t start, stop;
@@ -161,6 +173,8 @@ struct Batch {
   int64_t rows;
   const int64_t *tokens, *positions;
   const int64_t* experts;  // of each row, whatever its logits; negative for none, null for no row
+  const Routing* routing;  // of each row; null for the model's own
+  int64_t* used;           // experts that routers chose for rows, and rows, are added here
   std::vector<Sequence> sequences;
   const int64_t* picked;
   int64_t picked_rows;

@@ -108,7 +108,7 @@ Program program(const Isa& isa, Memory& memory, Format format) {
   const View query{2, 0, key}, keys{2, kHeads * key, kOwn}, shared{2, own - kShared, 0};
   float* weight = memory.floats(kHidden, 1);
   made.steps = {
-      Embed{0, table},
+      Embed{0, table, 1.5f},
       Norm{{0, 0, 0}, {1, 0, 0}, kHidden, 1, weight, 1e-6f},
       Linear{{1, 0, 0}, {2, 0, 0}, matrix(isa, memory, format, made.slots[2], kHidden),
              memory.floats(made.slots[2], 1), false},
@@ -118,7 +118,7 @@ Program program(const Isa& isa, Memory& memory, Format format) {
       Attend{query, keys, shared, {2, own, kValue}, {3, 0, kValue}, 0, kHeads, 0.2f},
       Linear{{3, 0, 0}, {0, 0, 0}, matrix(isa, memory, format, kHidden, kHeads * kValue), nullptr, true},
       Linear{{0, 0, 0}, {4, 0, 0}, matrix(isa, memory, exact, kExperts, kHidden), nullptr, false},
-      Keep{{4, 0, 0}, kExperts},
+      Keep{{4, 0, 0}, kExperts, 0.5f},
       Route{{4, 0, 0}, kExperts, kTopK, false, true, 3, 2, 1.5f},
   };
   Experts experts{format, Activation::silu, kExperts, kHidden, kInner, nullptr};
@@ -127,10 +127,11 @@ Program program(const Isa& isa, Memory& memory, Format format) {
   isa.pack(experts, {gate_up, memory.floats(kExperts * kHidden * kInner, 0.15f), false, 2}, data);
   experts.data = data;
   made.steps.push_back(Mix{0, 0, kTopK, experts});
-  made.steps.push_back(Linear{{0, 0, 0}, {4, 0, 0}, matrix(isa, memory, exact, kExperts, kHidden),
-                              nullptr, false});
-  made.steps.push_back(Route{{4, 0, 0}, kExperts, kTopK, false, false, 1, 1, 1.0f});
-  made.steps.push_back(Mix{0, 0, kTopK, experts});  // the same, by another router
+  made.steps.push_back(Norm{{0, 0, 0}, {1, 0, 0}, kHidden, 1, weight, 1e-6f, memory.floats(kHidden, 1)});
+  made.steps.push_back(Route{{4, 0, 0}, kExperts, kTopK, false, true, 3, 2, 1.5f, memory.floats(kExperts, 1)});
+  made.steps.push_back(Mix{1, 0, kTopK, experts});
+  made.steps.push_back(Route{{4, 0, 0}, kExperts, kTopK, false, false, 1, 1, 1.0f, nullptr, 0.4f});
+  made.steps.push_back(Mix{1, 0, kTopK, experts});
   add_updated_layer(isa, memory, format, made);
   made.steps.push_back(Route{{4, 0, 0}, 1, 1, true, false, 1, 1, 1.0f});
   made.steps.push_back(Pick{0, 5});
@@ -195,7 +196,7 @@ void check_from_file(const Isa& isa, const Program& whole, const std::vector<Par
       for (const int threads : {1, 2}) {
         Program made = whole;
         const int64_t bytes = places * Residency::place_bytes(expert_bytes(*experts));
-        limit_experts(made, path, bytes, {64, 64}, direct);
+        limit_experts(made, path, bytes, {64, 64, 64}, direct);
         for (int times = 0; times < 2; ++times)
           if (run(isa, made, parts, threads) != wanted) {
             std::fprintf(stderr, "%s: with %d experts in memory the result differs\n", isa.name,

@@ -11,7 +11,7 @@ from llm.conftest import lowered
 from model_families import FAMILIES, model_of
 
 from expertrag.llm.engine.lowering import Unsupported
-from expertrag_kernels import Format
+from expertrag_kernels import Format, Routing
 from expertrag_kernels.steps import SequenceRows
 from expertrag_kernels.torch_decoder import TorchDecoder
 
@@ -70,8 +70,50 @@ def test_a_sequence_may_have_its_own_expert(options: dict[str, Any]) -> None:
         )
 
 
-def test_hidden_values_of_watched_rows_are_kept() -> None:
-    model = model_of("mixtral", num_local_experts=5)
+_IDS = torch.randint(3, 301, (150,), generator=torch.Generator().manual_seed(1))
+_MIXTURES = [
+    family
+    for family, (_, change) in FAMILIES.items()
+    if change.keys() & {"num_experts", "num_local_experts", "n_routed_experts"}
+]
+
+
+def _logits(model: Any, ids: torch.Tensor, routing: Routing, **options: Any) -> torch.Tensor:
+    places = torch.arange(len(ids))
+    texts = [SequenceRows(0, len(ids), torch.tensor([2, 0, 1]), routing=routing)]
+    return lowered(model, Format.F32, **options).decoder.run(ids, places, texts, places)[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"make": _IN_TORCH}], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("family", _MIXTURES)
+def test_a_policy_that_drops_no_expert_changes_no_bit(family: str, options: dict[str, Any]) -> None:
+    kind, change = FAMILIES[family]
+    model, ids = model_of(kind, **change), _IDS
+    own = _logits(model, ids, Routing(), **options)
+    for policy in (Routing(top_k=2), Routing(threshold=1e-30)):
+        assert torch.equal(_logits(model, ids, policy, **options), own)
+    assert not torch.equal(_logits(model, ids, Routing(top_k=1), **options), own)
+
+
+@pytest.mark.parametrize("options", [{}, {"make": _IN_TORCH}], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("family", [name for name in _MIXTURES if "phimoe" not in name])
+def test_fewer_experts_are_those_of_a_model_that_chooses_fewer(
+    family: str, options: dict[str, Any]
+) -> None:
+    kind, change = FAMILIES[family]
+    fewer = model_of(kind, **{**change, "num_experts_per_tok": 1})
+    with torch.inference_mode():
+        wanted = fewer(input_ids=_IDS[None]).logits[0]
+    model = model_of(kind, **change)  # with the same weights
+    for policy in (Routing(top_k=1), Routing(top_p=1e-9), Routing(threshold=1.0)):
+        found = _logits(model, _IDS, policy, **options)
+        torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["mixtral", "granitemoe"])
+def test_hidden_values_of_watched_rows_are_kept(family: str) -> None:
+    kind, change = FAMILIES[family]
+    model = model_of(kind, **change)
     ours = lowered(model, Format.F32)
     ids = torch.arange(3, 40)
     with torch.inference_mode():
@@ -84,6 +126,14 @@ def test_hidden_values_of_watched_rows_are_kept() -> None:
     for place, layer in ((ours.middle, 1), (ours.upper, 2)):
         hidden = output.hidden_states[layer][0, -5:]
         torch.testing.assert_close(kept[place], hidden, atol=1e-4, rtol=1e-4)
+
+
+_LONG = {
+    "rope_parameters": {
+        **FAMILIES["phimoe with long angles"][1]["rope_parameters"],
+        "original_max_position_embeddings": 511,
+    }
+}
 
 
 @pytest.mark.parametrize(
@@ -99,6 +149,8 @@ def test_hidden_values_of_watched_rows_are_kept() -> None:
             {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
             "position encoding dynamic",
         ),
+        ("phimoe", _LONG, "position encoding longrope beyond 511 tokens"),
+        ("phimoe", {"num_experts_per_tok": 3}, "SparseMixer without two experts per token"),
     ],
 )
 def test_unsupported_models_name_the_reason(kind: str, change: dict[str, Any], reason: str) -> None:

@@ -1,0 +1,79 @@
+"""The routing and the contrast of a request, checked against what a model has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from expertrag.api.contrast import WeakSide
+from expertrag.api.types import Sampling
+from expertrag.api.validation import invalid, routing_of
+from expertrag.llm.base import BASE
+from expertrag.llm.engine.native_network import NativeNetwork
+from expertrag.llm.engine.native_session import WeakPrompt
+from expertrag.llm.network import Network
+from expertrag_kernels import Routing
+from expertrag_kernels.routing import AS_THE_MODEL
+
+
+def check_routing(name: str, network: Network, routing: Routing, field: str = "routing") -> None:
+    """Check that a model can follow a routing policy.
+
+    :raises InvalidArgument: no router of it chooses experts by token.
+    """
+    if routing == AS_THE_MODEL:
+        return
+    if not isinstance(network, NativeNetwork):
+        raise invalid(field, f"needs a model on our engine, and {name} runs in transformers")
+    if not network.routes_tokens:
+        raise invalid(
+            field, f"needs a mixture whose routers choose experts by token: {name} is not"
+        )
+
+
+def check_contrast(name: str, network: Network, sampling: Sampling) -> None:
+    """Check that a model can follow the contrast of a request, if there is one.
+
+    :raises InvalidArgument: it has no such weak side.
+    """
+    contrast = sampling.contrast
+    if contrast is None:
+        return
+    if not isinstance(network, NativeNetwork):
+        raise invalid("contrast", f"needs a model on our engine, and {name} runs in transformers")
+    if contrast.weak is WeakSide.ROUTING:
+        check_routing(name, network, routing_of("contrast.routing", contrast.routing), "contrast")
+    if contrast.weak is WeakSide.BASE and BASE not in network.limits.experts:
+        raise invalid("contrast", f"base needs a reader with experts, and {name} has none")
+
+
+def weak_prompt(
+    sampling: Sampling,
+    network: NativeNetwork,
+    expert: int,
+    routing: Routing,
+    without_passages: Sequence[int] | None,
+) -> WeakPrompt | None:
+    """Return the weak side of a request; None if there is no contrast, or nothing to contrast.
+
+    :param expert: of the strong side, and so ``routing``.
+    :param without_passages: tokens of the prompt without its passages.
+    """
+    contrast = sampling.contrast
+    if contrast is None:
+        return None
+    if contrast.weak is WeakSide.ROUTING:
+        return WeakPrompt(expert, routing_of("contrast.routing", contrast.routing))
+    if contrast.weak is WeakSide.NO_PASSAGES:
+        return None if without_passages is None else WeakPrompt(expert, routing, without_passages)
+    base = network.limits.experts.index(BASE)
+    return None if expert == base else WeakPrompt(base, routing)
+
+
+def refuse_on_a_server(sampling: Sampling) -> None:
+    """Refuse what a model server has no interface for.
+
+    :raises InvalidArgument: the request has a routing policy, or a contrast.
+    """
+    for field, given in (("routing", sampling.routing), ("contrast", sampling.contrast)):
+        if given:
+            raise invalid(field, "needs a model on our engine, not on a server; unset it")
