@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class EngineOptions(TypedDict):
-    """Data type, device, MiB of KV cache, of what stays cached and of weights, adapters, routing."""
+    """Data type, device, MiB of KV cache, of what stays of it, of weights; adapters, routing."""
 
     dtype: str
     device: str

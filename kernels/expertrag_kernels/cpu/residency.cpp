@@ -44,7 +44,7 @@ uint8_t* allocate(int64_t bytes) {
 
 Residency::Residency(const std::string& path, int64_t bytes, std::vector<Layer> layers,
                      [[maybe_unused]] bool direct)
-    : path_(path), layers_(std::move(layers)) {
+    : name_(path.substr(path.find_last_of('/') + 1)), layers_(std::move(layers)) {
   int64_t keys = 0, widest = 0;
   for (const Layer& layer : layers_) {
     first_.push_back(keys);
@@ -61,10 +61,10 @@ Residency::Residency(const std::string& path, int64_t bytes, std::vector<Layer> 
   place_bytes_ = place_bytes(widest);
   places_.assign(size_t(std::min(keys, bytes / place_bytes_)), -1);
   if (places_.empty()) throw std::invalid_argument("there is no room for an expert");
-  file_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file_ < 0) throw std::runtime_error(path_ + " cannot be opened: " + std::strerror(errno));
+  file_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file_ < 0) throw std::runtime_error(name_ + " cannot be opened: " + std::strerror(errno));
 #ifdef O_DIRECT
-  if (direct) direct_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);
+  if (direct) direct_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);
 #endif
   size_ = (places() * place_bytes_ + kHugePage - 1) / kHugePage * kHugePage;
   memory_ = allocate(size_);
@@ -96,8 +96,8 @@ std::string Residency::read(const Expert& expert, uint8_t* place) {
       const ssize_t n = pread(file, place + done, size_t(rest), first + done);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0 && direct && errno == EINVAL) break;  // of larger blocks
-      if (n < 0) return path_ + " cannot be read: " + std::strerror(errno);
-      if (n == 0) return path_ + " ends before its weights do: it was changed while in use";
+      if (n < 0) return name_ + " cannot be read: " + std::strerror(errno);
+      if (n == 0) return name_ + " ends before its weights do: it was changed while in use";
       done += n;
       if (direct && done < wanted && done % kBlock) break;
     }
@@ -107,7 +107,7 @@ std::string Residency::read(const Expert& expert, uint8_t* place) {
 #endif
     return "";
   }
-  return path_ + " cannot be read in blocks";
+  return name_ + " cannot be read in blocks";
 }
 
 #endif

@@ -100,7 +100,7 @@ class Residency {
   int64_t free_place(bool urgent);
   std::string read(const Expert& expert, uint8_t* place);
 
-  const std::string path_;
+  const std::string name_;  // of the file, for errors, which callers may see
   const std::vector<Layer> layers_;
   std::vector<int64_t> first_;  // key of each layer's first expert
   std::unique_ptr<Expert[]> experts_;
