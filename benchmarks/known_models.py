@@ -63,7 +63,7 @@ class _Counting:
 
     def experts(self, plain: PlainExperts, format: Format) -> None:
         shape = plain.num_experts, plain.hidden_size, plain.inner_size
-        self.size_bytes += layer_bytes(format, *shape)
+        self.size_bytes += layer_bytes(format, *shape, biased=plain.biased)
 
     def slot(self, width: int) -> SlotView:
         return SlotView(0)

@@ -56,8 +56,13 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "mistral": ("mistral", {"sliding_window": None}),
+    "mistral in windows": ("mistral", {"sliding_window": 70}),
     "qwen2": ("qwen2", {}),
     "qwen3": ("qwen3", {}),
+    "qwen3, some layers in windows": (
+        "qwen3",
+        {"use_sliding_window": True, "sliding_window": 33, "max_window_layers": 1},
+    ),
     "mixtral": ("mixtral", {"num_local_experts": 5}),
     "olmoe": ("olmoe", {"num_experts": 5}),
     "qwen2_moe": ("qwen2_moe", {"num_experts": 5, "shared_expert_intermediate_size": 40}),
@@ -66,6 +71,11 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "qwen3_moe",
         {"num_experts": 5, "norm_topk_prob": False, "mlp_only_layers": [1]},
     ),
+    "qwen3_moe in windows": (
+        "qwen3_moe",
+        {"num_experts": 5, "use_sliding_window": True, "sliding_window": 64},
+    ),
+    "gpt_oss": ("gpt_oss", {"num_local_experts": 4, "intermediate_size": 24, "sliding_window": 30}),
     "deepseek_v2": ("deepseek_v2", {**LATENT, "topk_method": "greedy", "q_lora_rank": None}),
     "deepseek_v2 in groups": (
         "deepseek_v2",

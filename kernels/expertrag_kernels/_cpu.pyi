@@ -9,6 +9,7 @@ def forward(
     hidden: int,
     inner: int,
     data: int,
+    biased: bool,
     x: int,
     bf16: bool,
     tokens: int,
@@ -89,6 +90,8 @@ class Program:
         layer: int,
         heads: int,
         scale: float,
+        window: int,
+        sinks: int,
         /,
     ) -> None: ...
     def route(
@@ -116,6 +119,7 @@ class Program:
         hidden: int,
         inner: int,
         data: int,
+        biased: bool,
         /,
     ) -> None: ...
     def project(

@@ -67,9 +67,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self._limited = False
         self._shared_slots: dict[tuple[str, int], SlotView] = {}
         self._kept_widths: list[int] = []
+        self.windows = []
         self._vocabulary = 0
         self._outputs = 0
-        self._positions = 0
+        self.positions = 0
         self._experts = 0  # least number of experts of any layer
         self._used = torch.zeros(2, dtype=torch.long)
 
@@ -129,7 +130,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self, at: SlotView, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
     ) -> None:
         """See :meth:`Steps.rope`."""
-        self._positions = cos.shape[0]
+        self.positions = cos.shape[0]
         places = self._floats(cos), self._floats(sin)
         self._program.rope(at, heads, 2 * cos.shape[1], interleaved, *places)
 
@@ -144,10 +145,14 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         heads: int,
         scale: float,
         shared_key: SlotView | None = None,
+        window: int = 0,
+        sinks: torch.Tensor | None = None,
     ) -> None:
         """See :meth:`Steps.attend`."""
-        shared = shared_key or key
-        self._program.attend(query, key, shared, value, to, layer, heads, scale)
+        self.windows.append(window)
+        views = query, key, shared_key or key, value, to
+        address = 0 if sinks is None else self._floats(sinks)
+        self._program.attend(*views, layer, heads, scale, window, address)
 
     def route(
         self,
@@ -189,6 +194,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             experts.hidden_size,
             experts.inner_size,
             experts.data.data_ptr(),
+            experts.biased,
         )
 
     def mix_updated(
@@ -290,7 +296,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         rows = tokens.shape[0]
         check_batch(
             tokens, positions, texts, (picked, watched),
-            vocabulary=self._vocabulary, pages=self.pages, longest=self._positions,
+            vocabulary=self._vocabulary, pages=self.pages, longest=self.positions,
             experts=self._experts,
         )  # fmt: skip
         experts = torch.tensor(

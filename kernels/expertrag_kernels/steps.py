@@ -103,6 +103,10 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     shape: CacheShape
     pages: int
     device: torch.device
+    windows: list[int]
+    """Window of each :meth:`attend`, 0 for those that attend to all tokens."""
+    positions: int
+    """How many positions have angles."""
     step_rows: int
     """Rows to run at a time: enough to multiply efficiently, few enough that waiting sequences are
     delayed by only about a tenth of a second."""
@@ -116,6 +120,23 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     @abstractmethod
     def experts_used(self) -> tuple[int, int]:
         """Experts that tokens have used, and tokens, both counted in every layer with a router."""
+
+    @property
+    def window(self) -> int:
+        """How many of the last tokens any layer attends to; 0 for all."""
+        return 0 if 0 in self.windows else max(self.windows, default=0)
+
+    @property
+    def most_tokens(self) -> int:
+        """Length of the longest sequence that fits into the cache.
+
+        If no layer attends to all tokens, the pages before the windows can be used again, and the
+        length has no limit but the positions.
+        """
+        at_once = -(-(self.window + self.step_rows) // PAGE_TOKENS) + 1  # pages that a step needs
+        if self.window and at_once <= self.pages:
+            return self.positions
+        return self.pages * PAGE_TOKENS
 
     @abstractmethod
     def matrix(self, weight: torch.Tensor, format: Format) -> Matrix:
@@ -189,8 +210,16 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         heads: int,
         scale: float,
         shared_key: SlotView | None = None,
+        window: int = 0,
+        sinks: torch.Tensor | None = None,
     ) -> None:
-        """Write the row's key and value into its page, and attend over the sequence up to it."""
+        """Write the row's key and value into its page, and attend over the sequence up to it.
+
+        :param window: attend only to so many tokens, of which the row's own is the last (sliding
+            window, Beltagy et al. 2020); pages before them are not read. 0 for all.
+        :param sinks: (heads,), a term of each head's softmax that has no value (attention sinks,
+            as in gpt-oss); None for none.
+        """
         ...
 
     @abstractmethod

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from expertrag_kernels.dispatch import fused_experts
 from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts
-from expertrag_kernels.reference import activate
+from expertrag_kernels.reference import apply_expert, gated
 from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_kernels.steps import (
     MOST_ROWS,
@@ -33,7 +33,7 @@ from expertrag_kernels.steps import (
 )
 from expertrag_kernels.torch_attention import attention_of, attention_of_rows
 from expertrag_kernels.torch_routers import chosen, corrected, mixed, pruned
-from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of
+from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of, within
 
 if TYPE_CHECKING:
     from expertrag_kernels.gpu.graphs import Graphs
@@ -61,13 +61,14 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             return torch.zeros(shape.layers, places, shape.heads, width, dtype=dtype, device=device)
 
         self._keys, self._values = cache(keys), cache(shape.value_width)
+        self.windows = []
         self._widths: list[int] = []
         self._steps: list[Callable[[TokenRows], None]] = []
         self._attention = attention_of(device)
         self._graphs: Graphs | None = None
         self._capturable = device.type == "cuda"
         self._vocabulary = 0
-        self._positions = 0
+        self.positions = 0
         self._experts = 0  # least number of experts of any layer
         self._top_k: list[int] = []  # of the layers with a router
         self._used = self._routed = 0
@@ -86,8 +87,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
     def experts(self, plain: PlainExperts, format: Format) -> PlainExperts:
         """See :meth:`Steps.experts`; ``format`` is ignored: the decoder has its own type."""
-        weights = self.matrix(plain.gate_up, format), self.matrix(plain.down, format)
-        return PlainExperts(*weights, plain.activation)
+        return plain.to(self.device, self.dtype)
 
     def slot(self, width: int) -> SlotView:
         """See :meth:`Steps.slot`."""
@@ -152,7 +152,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self, at: SlotView, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
     ) -> None:
         """See :meth:`Steps.rope`."""
-        self._positions, half = cos.shape
+        self.positions, half = cos.shape
         own_cos, own_sin = (part.to(self.device, torch.float32) for part in (cos, sin))
 
         def step(rows: TokenRows) -> None:
@@ -176,8 +176,12 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         heads: int,
         scale: float,
         shared_key: SlotView | None = None,
+        window: int = 0,
+        sinks: torch.Tensor | None = None,
     ) -> None:
         """See :meth:`Steps.attend`."""
+        self.windows.append(window)
+        own_sinks = None if sinks is None else sinks.to(self.device, torch.float32)
         shape = self.shape
         keys, values = self._keys[layer], self._values[layer]
 
@@ -192,13 +196,12 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             out = rows.heads(to, heads, shape.value_width)
             short = rows.lengths.shape[0]
             if short:
-                found = self._attention(
-                    queries[:short], keys, values, rows.tables, rows.lengths, scale
-                )
-                out[:short].copy_(found)
+                given = keys, values, rows.tables, rows.lengths, scale, window, own_sinks
+                out[:short].copy_(self._attention(queries[:short], *given))
             for start, stop, places, seen in rows.long:
+                places, seen = within(window, places, seen)
                 own_rows = queries[start:stop], keys[places], values[places]
-                out[start:stop].copy_(attention_of_rows(*own_rows, seen, scale))
+                out[start:stop].copy_(attention_of_rows(*own_rows, seen, scale, own_sinks))
 
         self._steps.append(step)
 
@@ -218,6 +221,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
     ) -> None:
         """See :meth:`Steps.route`."""
         limits = {"groups": groups, "top_groups": top_groups}
+        likely = correction is None and mixer_margin is None
         own_correction = None if correction is None else correction.to(self.device, torch.float32)
 
         def step(rows: TokenRows) -> None:
@@ -231,8 +235,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             else:
                 weights, index = chosen(found, top_k, **limits)
             if rows.routing is not None and not sigmoid:
-                probable = own_correction is None and mixer_margin is None
-                weights, index = pruned(weights, index, rows.routing, experts, probable=probable)
+                weights, index = pruned(weights, index, rows.routing, experts, likely=likely)
                 self._pruned_to += (index < experts).sum()
             if normalise:
                 weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
@@ -258,8 +261,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
                 index, weights = rows.routed
                 found = fused_experts(x.contiguous(), index, weights, experts)
             else:
-                gate, up = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
-                found = F.linear(activate(gate, experts.activation) * up, experts.down[0])
+                found = apply_expert(x, 0, experts)
                 if top_k:
                     assert rows.routed is not None, "a route must come first"
                     found = (found * rows.routed[1]).to(found.dtype)
@@ -277,8 +279,11 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         down: LowRankUpdates,
     ) -> None:
         """See :meth:`Steps.mix_updated`."""
-        if experts.num_experts != 1:
-            raise ValueError(f"updates are of one expert; got {experts.num_experts} experts")
+        if experts.num_experts != 1 or experts.biased:
+            raise ValueError(
+                f"updates are of one expert without biases; got {experts.num_experts} experts"
+                + " with biases" * experts.biased
+            )
         hidden, inner = experts.hidden_size, experts.inner_size
         for update in (gate, up):
             update.check(inner, hidden)
@@ -288,7 +293,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         def step(rows: TokenRows) -> None:
             x, own = rows.columns(source, hidden), rows.experts
             gates, ups = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
-            h = activate(gates + of_gate(x, own), experts.activation) * (ups + of_up(x, own))
+            h = gated(gates + of_gate(x, own), ups + of_up(x, own), experts.activation)
             rows.write(to, F.linear(h, experts.down[0]) + of_down(h, own), add=True)
 
         count = down.used.shape[0]
@@ -338,7 +343,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         """See :meth:`Steps.run`; the results are on the device."""
         check_batch(
             tokens, positions, texts, (picked, watched),
-            vocabulary=self._vocabulary, pages=self.pages, longest=self._positions,
+            vocabulary=self._vocabulary, pages=self.pages, longest=self.positions,
             experts=self._experts,
         )  # fmt: skip
         self._count(texts)
@@ -383,9 +388,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         """Run a batch as a graph; return None, now and for ever, if steps cannot be captured."""
         from expertrag_kernels.gpu.graphs import Graphs
 
-        self._graphs = self._graphs or Graphs(
-            self.compute, self.pages, self._positions, self.device
-        )
+        self._graphs = self._graphs or Graphs(self.compute, self.pages, self.positions, self.device)
         try:
             return self._graphs.run(rows)
         except torch.OutOfMemoryError:

@@ -66,15 +66,15 @@ def pruned(
     limits: torch.Tensor,
     experts: int,
     *,
-    probable: bool,
+    likely: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Drop the experts that the policy of each row leaves out; their index becomes ``experts``.
 
     :param limits: (T, 3), see :func:`expertrag_kernels.routing.routing_rows`.
-    :param probable: whether weights are probabilities; others are compared by their share among
+    :param likely: whether weights are probabilities; others are compared by their share among
         the chosen ones.
     """
-    shares = weights if probable else weights / weights.sum(1, keepdim=True)
+    shares = weights if likely else weights / weights.sum(1, keepdim=True)
     place = torch.arange(weights.shape[1], device=weights.device)
     most, share, least = limits.T[:, :, None]
     before = shares.cumsum(1) - shares

@@ -12,10 +12,11 @@ from transformers import DeepseekV3Config
 from transformers.models.deepseek_v3.modeling_deepseek_v3 import DeepseekV3TopkRouter
 from transformers.models.phimoe.modeling_phimoe import sparsemixer
 
-from expertrag_kernels import Format, PlainExperts, cpu_experts
+from expertrag_kernels import Format, PlainExperts, Routing, cpu_experts
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.packed import Activation
+from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView, Steps
 
 _EXPERTS, _TOP_K, _TOKENS = 12, 4, 150
@@ -66,9 +67,11 @@ def _decoder(make: Make, logits: torch.Tensor, top_k: int, **options: Any) -> St
     return d
 
 
-def _weights(decoder: Steps[Any, Any], tokens: torch.Tensor) -> torch.Tensor:
+def _weights(
+    decoder: Steps[Any, Any], tokens: torch.Tensor, routing: Routing = AS_THE_MODEL
+) -> torch.Tensor:
     count = len(tokens)
-    texts = [SequenceRows(0, count, torch.arange(4))]
+    texts = [SequenceRows(0, count, torch.arange(4), routing=routing)]
     places = torch.arange(count)
     return decoder.run(tokens, places, texts, places)[0]
 
@@ -145,3 +148,21 @@ def test_shares_of_a_softmax(
     _check(make, logits, (weights, index), _TOP_K, **options)
     weights = weights / weights.sum(1, keepdim=True)
     _check(make, logits, (weights, index), _TOP_K, normalise=True, **options)
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_policies_compare_shares_of_sigmoids(make: Make, normalise: bool) -> None:
+    logits, correction = _logits(), torch.linspace(-0.3, 0.3, _EXPERTS)
+    options = {"normalise": normalise, "correction": correction}
+    decoder = _decoder(make, logits, _TOP_K, **options)
+    found = _weights(decoder, torch.arange(_TOKENS), Routing(top_p=0.7, threshold=0.22))
+    index = (logits.sigmoid() + correction).topk(_TOP_K).indices
+    weights = logits.sigmoid().gather(1, index)
+    shares = weights / weights.sum(1, keepdim=True)
+    kept = (shares.cumsum(1) - shares < 0.7) & (shares >= 0.22)
+    kept[:, 0] = True
+    assert set(kept.sum(1).tolist()) == {1, 2, 3}
+    weights = weights * kept
+    weights = weights / weights.sum(1, keepdim=True) if normalise else weights
+    expected = torch.zeros_like(logits).scatter(1, index, weights)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)

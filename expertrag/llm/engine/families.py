@@ -10,9 +10,11 @@ import torch
 DENSE = ("llama", "mistral", "qwen2", "qwen3", "granite")
 MIXTURES = (
     "mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "deepseek_v2", "deepseek_v3", "glm4_moe",
-    "granitemoe", "granitemoeshared", "phimoe",
+    "granitemoe", "granitemoeshared", "phimoe", "gpt_oss",
 )  # fmt: skip
-_NORMALISED = ("mixtral", "granitemoe", "granitemoeshared")
+WINDOWED = ("mistral", "mixtral", "qwen3_moe", "phimoe")
+"""Families whose layers all have the window, whatever their configuration calls them."""
+_NORMALISED = ("mixtral", "granitemoe", "granitemoeshared", "gpt_oss")
 
 
 def feed_forward(layer: Any) -> Any:

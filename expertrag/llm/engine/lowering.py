@@ -1,9 +1,9 @@
 """Lower a transformers decoder to our own steps: pack its weights, and plan a step per operation.
 
 Families: Llama, Mistral, Qwen2, Qwen3 and Granite (dense), Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE,
-Granite-MoE, Phi-MoE, GLM-4.5-MoE, DeepSeek-V2 and V3 (multi-head latent attention, shared experts).
-A model with any other feature is left to transformers, which is also the reference for all of them
-in tests.
+Granite-MoE, Phi-MoE, gpt-oss (attention sinks, biases), GLM-4.5-MoE, DeepSeek-V2 and V3 (multi-head
+latent attention, shared experts). A model with any other feature is left to transformers, which is
+also the reference for all of them in tests.
 """
 
 from __future__ import annotations
@@ -118,12 +118,10 @@ def _unsupported(config: Any, context_tokens: int) -> str:
     kind = config.model_type
     moving = families.moving_angles(config, context_tokens)
     activation = getattr(config, "hidden_act", None)
-    window = getattr(config, "sliding_window", None) or context_tokens
     reasons = {
         f"models of type {kind} are not known": kind not in (*families.DENSE, *families.MIXTURES),
         f"activation {activation}": activation not in _ACTIVATIONS,
         f"position encoding {moving}": bool(moving),
-        f"sliding windows of {window} tokens": window < context_tokens,
         "clipped queries and keys": getattr(config, "clip_qkv", None) is not None,
         "biases of a dense layer": bool(getattr(config, "mlp_bias", False)),
         "SparseMixer without two experts per token": kind == "phimoe"
@@ -178,7 +176,9 @@ class _Lowering:
         scales = self.multipliers = Multipliers.of(self.config)
         hidden = self.config.hidden_size
         x, y = d.slot(hidden), d.slot(hidden)
-        longest = min(self.context_tokens, pages * PAGE_TOKENS)
+        longest = self.context_tokens
+        if not all(self._window(number) for number in range(len(layers))):
+            longest = min(longest, pages * PAGE_TOKENS)  # of the pages of a sequence, all are read
         # packed frequencies may differ from those of the configuration
         base.rotary_emb.inv_freq = self._floats("angles", base.rotary_emb.inv_freq)
         cos, sin = angles_of(base.rotary_emb, longest)
@@ -275,10 +275,24 @@ class _Lowering:
             d.rope(query, heads, cos, sin, interleaved=False)
             d.rope(key, groups, cos, sin, interleaved=False)
             to = SlotView(out.slot, 0, width)
-            d.attend(query, key, value, to, layer=number, heads=heads, scale=module.scaling)
+            sinks = getattr(module, "sinks", None)
+            d.attend(
+                query, key, value, to, layer=number, heads=heads, scale=module.scaling,
+                window=self._window(number),
+                sinks=None if sinks is None else self._floats("sinks", sinks),
+            )  # fmt: skip
             self._linear("out", out, x, module.o_proj, add=True)
 
         return attend
+
+    def _window(self, number: int) -> int:
+        """Return how many of the last tokens a layer attends to; 0 for all."""
+        window = getattr(self.config, "sliding_window", None) or self.context_tokens
+        if window >= self.context_tokens:
+            return 0
+        kinds = getattr(self.config, "layer_types", None)
+        slides = kinds is not None and kinds[number] == "sliding_attention"
+        return window if slides or self.config.model_type in families.WINDOWED else 0
 
     def _latent(
         self, x: SlotView, y: SlotView, cos: torch.Tensor, sin: torch.Tensor
@@ -337,7 +351,9 @@ class _Lowering:
                     d.mix(y, x, weights)
                 return
             gate = families.router_of(module)
-            d.linear(y, logits, self._small("router", gate.weight))
+            bias = getattr(gate, "bias", None)
+            bias = None if bias is None else self._floats("router.bias", bias)
+            d.linear(y, logits, self._small("router", gate.weight), bias)
             self.routers.append(self._keep(logits, gate.num_experts))
             options = families.route_options(config.model_type, gate)
             if (correction := families.correction_of(gate)) is not None:
@@ -413,7 +429,7 @@ class _Lowering:
             return self._kept(name, self.decoder.experts(plain, self.format))
         found = self._given(name, PackedExperts)
         shapes = [
-            (some.num_experts, some.hidden_size, some.inner_size, some.activation)
+            (some.num_experts, some.hidden_size, some.inner_size, some.activation, some.biased)
             for some in (found, plain)
         ]
         self._check(name, (found.format, *shapes[0]), (self.format, *shapes[1]))

@@ -152,8 +152,12 @@ class Plan:
         heads: int,
         scale: float,
         shared_key: SlotView | None = None,
+        window: int = 0,
+        sinks: torch.Tensor | None = None,
     ) -> Iterator[_Touched]:
         del scale
+        if window < 0 or (sinks is not None and sinks.numel() != heads):
+            raise ValueError("an attend step has an invalid window, or sinks of other heads")
         shape = self.decoder.shape
         if not 0 <= layer < shape.layers or heads < 1 or heads % shape.heads:
             raise ValueError(f"layer {layer} with {heads} heads does not fit the cache")
@@ -224,7 +228,7 @@ def angles_of(rotary: Any, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Compute the same with a rotary module of transformers."""
     places = torch.arange(positions)[None]
     found = rotary(torch.zeros(1, dtype=torch.float32), places)
-    if isinstance(found, tuple):  # both halves of a head have the same
-        half = found[0].shape[-1] // 2
+    if isinstance(found, tuple):  # of a head's first half, and often of its second, the same
+        half = rotary.inv_freq.numel()
         return found[0][0, :, :half].contiguous(), found[1][0, :, :half].contiguous()
     return found[0].real.contiguous(), found[0].imag.contiguous()

@@ -147,7 +147,9 @@ class Program:
                 f"a cache of {cache_bytes >> 20} MiB is too small for one page of 64 tokens"
             )
         decoder = Decoder(self.shape, pages)
-        longest = min(context_tokens, pages * PAGE_TOKENS)
+        longest = context_tokens
+        if not all(options.get("window") for name, _, options in self.steps if name == "attend"):
+            longest = min(longest, pages * PAGE_TOKENS)  # of the pages of a sequence, all are read
         plan = Plan(decoder, packed, self.scaling, self.polar, longest)
         for name, arguments, options in self.steps:
             if adapters and name == "mix":
@@ -166,4 +168,4 @@ def _about(weight: Packed) -> list[Any]:
     if isinstance(weight, PackedMatrix):
         return [str(weight.format), weight.outputs, weight.inputs]
     sizes = weight.num_experts, weight.hidden_size, weight.inner_size
-    return [str(weight.format), *sizes, str(weight.activation)]
+    return [str(weight.format), *sizes, str(weight.activation), *(["biased"] * weight.biased)]

@@ -261,6 +261,7 @@ class Decoder {
       q.count = (span.stop - span.start) * group;
       q.group = group;
       q.positions = batch_.positions + span.start;
+      q.window = s.window ? s.window : INT64_MAX;
       q.rows = rows;
       q.rows.values += thread * most * rows.width * Rows<F>::kSize;
       q.shares = shares;
@@ -277,12 +278,13 @@ class Decoder {
         from += (h * group + i % group) * s.query.step;
         std::memcpy(line, from, size_t(cache.key_width()) * 4);
         q.rows.put(i, 0, rows.width, line);
-        q.most[i] = -INFINITY;
-        q.total[i] = 0.0f;
+        // a sink is a term of the sum that has come before all others
+        q.most[i] = s.sinks ? s.sinks[h * group + i % group] : -INFINITY;
+        q.total[i] = s.sinks ? 1.0f : 0.0f;
       }
       std::fill(q.sums, q.sums + q.count * columns, 0.0f);
       const int64_t last = q.position(q.count - 1) / kPage;
-      for (int64_t page = 0; page <= last; ++page)
+      for (int64_t page = q.oldest(0) / kPage; page <= last; ++page)
         attend_page<F>(cache, cache.head(s.layer, span.sequence->pages[page], h), page, s.scale,
                        q);
       for (int64_t i = 0; i < q.count; ++i) {

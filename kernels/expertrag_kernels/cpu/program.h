@@ -64,6 +64,8 @@ struct Attend {  // causal, over the pages of the row's sequence; writes the row
   View query, key, shared_key, value, to;  // a key is its head's own part, then the shared one
   int64_t layer, heads;
   float scale;
+  int64_t window = 0;            // of the last positions, with the row's own; 0 for all
+  const float* sinks = nullptr;  // (heads), terms of the softmax's sum without a value; or null
 };
 
 struct Route {  // the experts of each row and their weights, by logits, or the row's own expert

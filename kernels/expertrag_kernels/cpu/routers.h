@@ -1,4 +1,4 @@
-// The experts that a router chooses for a row, and their weights before these are scaled.
+// The experts that a router chooses for a row, and their weights.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,8 @@
 
 namespace expertrag {
 namespace EXPERTRAG_ISA {
+
+constexpr float kLeast = 1e-20f;  // sum of weights, as in DeepSeek-V3
 
 inline float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
@@ -56,7 +58,8 @@ inline float mixer_share(const Route& s, const float* logits, const int64_t* ind
   return 1.0f / total;
 }
 
-// The best experts, best first; `own` has room for a score of each expert.
+// The best experts, best first, and their probabilities, or what the router has instead; `own` has
+// room for a score of each expert.
 inline void choose(const Route& s, const float* logits, float* own, int64_t* index,
                    float* weights) {
   const float* scores = logits;
@@ -84,31 +87,32 @@ inline void choose(const Route& s, const float* logits, float* own, int64_t* ind
   }
 }
 
-// Drop the experts that a policy leaves out. Weights that are no probabilities are compared by their
-// share among the chosen ones.
+inline float sum(const float* weights, int64_t count) {
+  float found = 0.0f;
+  for (int64_t k = 0; k < count; ++k) found += weights[k];
+  return found;
+}
+
+// Leave out the experts that a policy does not use. If weights are no probabilities, their shares
+// among the chosen experts are compared.
 inline void prune(const Route& s, const Routing& policy, int64_t* index, float* weights) {
-  float all = 1.0f, before = 0.0f;
-  if (s.correction || s.margin >= 0.0f) {
-    all = 0.0f;
-    for (int64_t k = 0; k < s.top_k; ++k) all += weights[k];
-  }
+  const bool likely = !s.correction && s.margin < 0.0f;
+  const float total = likely ? 1.0f : sum(weights, s.top_k) + kLeast;
+  float before = 0.0f;
   for (int64_t k = 0; k < s.top_k; ++k) {
-    const float share = weights[k] / all;
-    const bool kept = k == 0 || (float(k) < policy.top_k && before < policy.top_p &&
-                                 share >= policy.threshold);
-    before += share;
-    if (kept) continue;
-    index[k] = s.experts;
-    weights[k] = 0.0f;
+    const bool kept = k == 0 || (float(k) < policy.top_k && before < policy.top_p * total &&
+                                 weights[k] >= policy.threshold * total);
+    before += weights[k];
+    if (!kept) {
+      index[k] = s.experts;
+      weights[k] = 0.0f;
+    }
   }
 }
 
-// Scale the weights as the model does; return how many experts there are.
+// Scale the weights; return how many experts there are.
 inline int64_t scale(const Route& s, const int64_t* index, float* weights) {
-  constexpr float kLeast = 1e-20f;  // sum, as in DeepSeek-V3
-  float sum = 0.0f;
-  for (int64_t k = 0; k < s.top_k; ++k) sum += weights[k];
-  const float factor = s.normalise ? s.scale / (sum + kLeast) : s.scale;
+  const float factor = s.normalise ? s.scale / (sum(weights, s.top_k) + kLeast) : s.scale;
   for (int64_t k = 0; k < s.top_k; ++k) weights[k] *= factor;
   return std::count_if(index, index + s.top_k, [&](int64_t e) { return e < s.experts; });
 }

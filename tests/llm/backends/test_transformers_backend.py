@@ -75,8 +75,7 @@ def test_every_architecture_equals_generate(
 ) -> None:
     folder = tiny_folder(kind)
     generator = TransformersGenerator.load(str(folder), dtype="float32", native=native)
-    ours = native and kind != "gpt_oss"  # its sliding windows are left to transformers
-    assert isinstance(generator._network, NativeNetwork) is ours
+    assert isinstance(generator._network, NativeNetwork) is native
     session = generator.begin(_QUESTION, _GREEDY)
     signals = session.peek(3)
     text = "".join(session.stream())
@@ -92,7 +91,7 @@ def test_every_architecture_equals_generate(
     assert signals is not None
     # transformers does not return the router logits of these
     silent = kind in ("deepseek_v2", "deepseek_v3", "glm4_moe")
-    with_router = kind not in ("llama", "granite") and (ours or not silent)
+    with_router = kind not in ("llama", "granite") and (native or not silent)
     assert (signals.router_entropy is not None) is with_router
 
 
@@ -314,9 +313,9 @@ def test_a_cache_shorter_than_the_context_is_reported(smollm_path: Path) -> None
     assert "".join(small.begin(_QUESTION, Sampling(max_tokens=30)).stream())
 
 
-def test_an_unsupported_model_cannot_be_quantised(tiny_folder: TinyFolder) -> None:
+def test_an_unsupported_model_cannot_be_quantised(left_folder: Path) -> None:
     with pytest.raises(InvalidArgument, match=r"cannot be run in int8: .* use --dtype auto"):
-        load_generator(str(tiny_folder("gpt_oss")), dtype="int8")
+        load_generator(str(left_folder), dtype="int8")
 
 
 def test_fingerprint_follows_the_weights(tiny_folder: TinyFolder, tmp_path: Path) -> None:

@@ -96,7 +96,9 @@ def test_a_policy_that_drops_no_expert_changes_no_bit(family: str, options: dict
 
 
 @pytest.mark.parametrize("options", [{}, {"make": _IN_TORCH}], ids=["cpu", "gpu"])
-@pytest.mark.parametrize("family", [name for name in _MIXTURES if "phimoe" not in name])
+@pytest.mark.parametrize(
+    "family", [name for name in _MIXTURES if "phimoe" not in name]
+)  # always two
 def test_fewer_experts_are_those_of_a_model_that_chooses_fewer(
     family: str, options: dict[str, Any]
 ) -> None:
@@ -140,7 +142,11 @@ _LONG = {
     ("kind", "change", "reason"),
     [
         ("gemma2", {}, "models of type gemma2 are not known"),
-        ("mistral", {"sliding_window": 64}, "sliding windows of 64 tokens"),
+        (
+            "gpt_oss",
+            {"num_local_experts": 4, "swiglu_limit": 9.0},
+            "a clamped SwiGLU of 1.702 and 9",
+        ),
         ("olmoe", {"num_experts": 5, "clip_qkv": 8.0}, "clipped queries and keys"),
         ("llama", {"hidden_act": "tanh"}, "activation tanh"),
         ("llama", {"mlp_bias": True}, "biases of a dense layer"),
@@ -158,8 +164,23 @@ def test_unsupported_models_name_the_reason(kind: str, change: dict[str, Any], r
         lowered(model_of(kind, **change), Format.F32)
 
 
-def test_a_window_as_long_as_the_context_is_supported() -> None:
-    lowered(model_of("mistral", sliding_window=64), Format.F32, context_tokens=64)
+@pytest.mark.parametrize("options", [{}, {"make": _IN_TORCH}], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("window", [30, 64, 100])
+@pytest.mark.parametrize("kind", ["mistral", "gpt_oss"])
+def test_windows_at_the_borders_of_pages(kind: str, window: int, options: dict[str, Any]) -> None:
+    change = {"num_local_experts": 4} if kind == "gpt_oss" else {}
+    model = model_of(kind, sliding_window=window, **change)
+    model.set_attn_implementation("eager")
+    decoder = lowered(model, Format.F32, **options).decoder
+    assert decoder.windows == ([window, 0, window] if change else [window] * 3)
+    for length in (63, 64, 65, 200):
+        ids = torch.randint(3, 301, (length,), generator=torch.Generator().manual_seed(length))
+        places = torch.arange(length)
+        texts = [SequenceRows(0, length, torch.tensor([2, 0, 1, 3]))]
+        found, _ = decoder.run(ids, places, texts, places)
+        with torch.inference_mode():
+            wanted = model(input_ids=ids[None]).logits[0]
+        torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
 
 
 def test_a_cache_too_small_for_a_page() -> None:

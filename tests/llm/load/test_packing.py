@@ -53,6 +53,7 @@ def _loaded(folder: Path, dtype: str = "auto") -> tuple[torch.Tensor, str]:
         "mixtral",
         "qwen2_moe",
         "deepseek_v2",
+        "gpt_oss",
         "llama",
         "deepseek_v3",
         "glm4_moe",
@@ -171,6 +172,29 @@ def test_a_damaged_program_is_one_typed_line(tiny_folder: TinyFolder, tmp_path: 
     assert load_generator(str(folder)).context_tokens
 
 
+def test_programs_of_earlier_versions_have_no_windows(
+    tiny_folder: TinyFolder, tmp_path: Path
+) -> None:
+    folder = _pack(tiny_folder("mixtral"), "bfloat16", tmp_path / "packed")
+    wanted, _ = _loaded(folder)
+    path = folder / DESCRIPTION_FILE
+    body = json.loads(path.read_text())
+    for name, _, options in body["program"]["steps"]:
+        if name == "attend":
+            assert (options.pop("window"), options.pop("sinks")) == (0, None)
+    path.write_text(json.dumps(body))
+    assert torch.equal(_loaded(folder)[0], wanted)
+    for option, value in (("window", -1), ("sinks", {"weight": "norm"})):
+        for name, _, options in body["program"]["steps"]:
+            if name == "attend":
+                options[option] = value
+        path.write_text(json.dumps(body))
+        with pytest.raises(ServerError, match="invalid window, or sinks of other heads"):
+            load_generator(str(folder))
+        for _, _, options in body["program"]["steps"]:
+            options.pop(option, None)
+
+
 def test_progress_is_reported(tiny_folder: TinyFolder, tmp_path: Path) -> None:
     reported: list[tuple[str, int, int | None]] = []
     pack_folder(
@@ -192,9 +216,11 @@ def test_another_dtype_is_rejected(tiny_folder: TinyFolder, tmp_path: Path) -> N
         _pack(folder, "int8", tmp_path / "again")
 
 
-def test_unsupported_models_cannot_be_packed(tiny_folder: TinyFolder, tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match=r"cannot be packed .models of type gpt_oss"):
-        _pack(tiny_folder("gpt_oss"), "int8", tmp_path / "out")
+def test_unsupported_models_cannot_be_packed(
+    tiny_folder: TinyFolder, left_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidArgument, match=r"cannot be packed .position encoding dynamic"):
+        _pack(left_folder, "int8", tmp_path / "out")
     with pytest.raises(NotFound):
         _pack(tmp_path / "none", "int8", tmp_path / "out")
     with pytest.raises(InvalidArgument, match="is not packed"):
