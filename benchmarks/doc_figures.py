@@ -90,6 +90,7 @@ TABLES = (
     Table("generation", "server", "server_start", speed_tables.server),
     Table("generation", "hot", "hot", speed_tables.hot),
     Table("generation", "kept", "kept", speed_tables.kept),
+    Table("generation", "residency", "residency", speed_tables.residency),
     Table("grounding", "support", "grounding", doc_tables.grounding),
     Table("grounding", "strict threshold", "strict_threshold", doc_tables.strict),
     *(

@@ -85,6 +85,10 @@ def benchmarks(data: Path, store: str, scratch: Path) -> Mapping[str, list[str]]
             "--upserts", "1", "--calls", "5",
         ],
         "bench-store": ["bench_store", "--chunks", "2000", "--rounds", "1", "--queries", "5"],
+        "bench-residency": [
+            "residency", "--file", str(scratch / "mixture"), "--layers", "2", "--tokens", "4",
+            "--rounds", "1",
+        ],
         "bench-lexical": ["lexical_engines", "--sizes", "2000"],
         "bench-ray": ["bench_ray", "--every", "40", "--workers", "1"],
         "bench-scale": [

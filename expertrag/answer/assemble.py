@@ -212,6 +212,7 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         device=model.device,
         cache_mib=model.cache_mib,
         reuse_mib=model.reuse_mib,
+        weights_mib=model.weights_mib,
         adapters=_reader(model.reader, name),
         routing=model.routing,
     )

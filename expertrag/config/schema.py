@@ -96,6 +96,12 @@ class ModelConfig:
         "returned to the system.",
         minimum=0,
     )
+    weights_mib: int = option(
+        0,
+        "Maximum memory of a packed mixture's weights in MiB: the experts that are used most stay "
+        "in memory, others are read from the file when needed, which is slower. 0: no limit.",
+        minimum=0,
+    )
 
     def __post_init__(self) -> None:
         validate(self, "model")

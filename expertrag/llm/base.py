@@ -88,6 +88,11 @@ class Session(ABC):
         """
         ...
 
+    @property
+    def expert_counts(self) -> Mapping[str, int]:
+        """What was read of experts that are not all in memory, named as in ``Usage``."""
+        return {}
+
     def look(self) -> float | None:
         """Prefill the prompt and return ``doubt``; None if there is none."""
         return self.doubt

@@ -150,6 +150,12 @@ def decode(program: Any, *batch: Any) -> None:
     _cpu.decode(ISAS[0], program, *batch)
 
 
+def expert_place_bytes(size: int) -> int:
+    """Return the memory of an expert of ``size`` bytes that is read from a file."""
+    assert _cpu is not None, "ISAS is not empty"
+    return int(_cpu.expert_place_bytes(size))
+
+
 def new_encoder(*arguments: Any) -> Any:
     """Return an encoder of the compiled module without layers; see ``_cpu.pyi``."""
     assert _cpu is not None, "ENCODER_ISAS is not empty"

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from expertrag_kernels import cpu_experts, layout
+from expertrag_kernels import cpu_experts, layout, residency
 from expertrag_kernels.packed import (
     Activation,
     Format,
@@ -22,6 +22,7 @@ from expertrag_kernels.packed import (
     WeightUpdate,
 )
 from expertrag_kernels.paged_memory import PagedMemory
+from expertrag_kernels.residency import ExpertReads, Mixture
 from expertrag_kernels.routing import routing_rows
 from expertrag_kernels.steps import (
     NO_ROWS,
@@ -114,6 +115,8 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             self._cache.data_ptr(),
         )
         self._held: list[torch.Tensor] = [self._cache]  # keeps alive what the program points to
+        self._mixtures: list[Mixture] = []
+        self._limited = False
         self._shared_slots: dict[tuple[str, int], SlotView] = {}
         self._kept_widths: list[int] = []
         self.windows = []
@@ -231,6 +234,8 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
     def mix(self, source: SlotView, to: SlotView, experts: PackedExperts, top_k: int = 0) -> None:
         """See :meth:`Steps.mix`."""
         self._held.append(experts.data)
+        if experts.num_experts > 1:
+            self._mixtures.append(Mixture(experts, top_k))
         self._program.mix(
             source.slot,
             to.slot,
@@ -309,6 +314,29 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
     def give_back(self, pages: Sequence[int]) -> None:
         """See :meth:`Steps.give_back`."""
         self._memory.give_back(pages)
+
+    @property
+    def least_experts_bytes(self) -> int:
+        """The least ``size`` of :meth:`limit_experts`; 0 without mixtures."""
+        return residency.least_bytes(self._mixtures)
+
+    def limit_experts(self, size: int) -> None:
+        """Hold as many experts of the mixtures as fit into ``size`` bytes; read others when needed.
+
+        The results stay the same, bit for bit. Call it once, after all steps are planned.
+
+        :raises ValueError: there are no mixtures, they are not mapped from one file, or ``size`` is
+            less than :attr:`least_experts_bytes`.
+        :raises RuntimeError: the file cannot be opened. :meth:`run` raises it if experts cannot be
+            read; what the step's rows left in the cache is then undefined.
+        """
+        residency.limit(self._program, self._mixtures, size)
+        self._limited = True
+
+    @property
+    def expert_reads(self) -> ExpertReads | None:
+        """See :attr:`Steps.expert_reads`; counts since :meth:`limit_experts`."""
+        return residency.reads(self._program) if self._limited else None
 
     def run(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -251,6 +252,14 @@ class WeightUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePlace:
+    """Where weights start in a file, in bytes."""
+
+    path: Path
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
 class PackedExperts:
     """The same experts in one block of memory, in the layout of the kernels.
 
@@ -265,6 +274,8 @@ class PackedExperts:
     activation: Activation = Activation.SILU
     biased: bool = False
     """Whether ``data`` ends with the biases, in float32."""
+    mapped: FilePlace | None = None
+    """Where ``data`` is mapped from; None if it is in memory."""
 
     @property
     def device(self) -> torch.device:

@@ -17,6 +17,7 @@ import torch
 
 from expertrag_kernels import layout
 from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts, WeightUpdate
+from expertrag_kernels.residency import ExpertReads
 from expertrag_kernels.routing import AS_THE_MODEL, Routing
 
 PAGE_TOKENS = 64
@@ -113,10 +114,14 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     delayed by only about a tenth of a second."""
 
     @property
+    def expert_reads(self) -> ExpertReads | None:
+        """What has been read of experts that are not all in memory; None if all are."""
+        return None
+
+    @property
     @abstractmethod
     def experts_used(self) -> tuple[int, int]:
         """Experts that tokens have used, and tokens, both counted in every layer with a router."""
-        ...
 
     @property
     def window(self) -> int:

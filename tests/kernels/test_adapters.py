@@ -157,7 +157,7 @@ def run(
     for number, (length, adapter) in enumerate(zip(TEXTS, adapters, strict=True)):
         if only is None or number == only:
             own = expert if adapter is None or expert < 0 else 1  # which has no updates
-            texts.append(SequenceRows(at, at + length, torch.tensor([0]), own, adapter))
+            texts.append(SequenceRows(at, at + length, torch.tensor([0]), own, adapter=adapter))
             tokens += range(start, start + length)
             positions += range(length)
             at += length

@@ -105,6 +105,7 @@ class TransformersGenerator(Generator):
         device: str = "auto",
         cache_mib: int = 1024,
         reuse_mib: int = 64,
+        weights_mib: int = 0,
         native: bool = True,
         adapters: ServedAdapters | None = None,
         routing: str = "",
@@ -133,7 +134,14 @@ class TransformersGenerator(Generator):
         with model_errors(name):
             if files.packed:
                 _check_packed(name, device, native=native)
-                network, tokenizer = packed_network(name, files, dtype, room, adapters)
+                network, tokenizer = packed_network(
+                    name, files, dtype, room, adapters, weights_mib=weights_mib
+                )
+            elif weights_mib:
+                raise InvalidArgument(
+                    f"--weights-mib needs a packed model, and {name} is none: pack it first "
+                    "(expertrag llm pack)"
+                )
             else:
                 on_engine = native and _on_our_engine(target, precision, rounded)
                 given = name, files, rounded, precision, target

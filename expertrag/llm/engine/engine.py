@@ -417,7 +417,8 @@ class Engine:
                 state_rows += range(end - part.sequence.state_rows, end)
         self.counters.steps += 1
         self.counters.rows += len(tokens)
-        return self._decoder.run(
+        before = self._decoder.expert_reads
+        found = self._decoder.run(
             torch.tensor(tokens),
             torch.tensor(positions),
             rows,
@@ -425,6 +426,10 @@ class Engine:
             torch.tensor(state_rows, dtype=torch.long),
             threads=self._threads,
         )
+        if before is not None and (after := self._decoder.expert_reads):
+            for part in parts:  # each has waited for all of it
+                part.sequence.expert_reads += after - before
+        return found
 
     def _distribute(
         self, parts: Sequence[_Scheduled], logits: torch.Tensor, states: list[torch.Tensor]

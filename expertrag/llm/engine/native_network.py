@@ -11,6 +11,7 @@ import torch
 from expertrag.llm.adapters.loaded import LoadedAdapters
 from expertrag.llm.base import never_stop
 from expertrag.llm.engine.engine import Engine
+from expertrag.llm.engine.expert_memory import expert_counts
 from expertrag.llm.engine.lowering import Lowered
 from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
 from expertrag.llm.network import Limits, Network, Step
@@ -55,10 +56,11 @@ class NativeNetwork(Network):
         """See :meth:`Network.counters` and :class:`expertrag.llm.engine.engine.Counters`.
 
         ``routed_experts``: experts that ``routed_tokens`` used, both counted in each layer with a
-        router.
+        router. If not all experts are in memory, what was read is counted as in ``Usage``.
         """
         experts, tokens = self._lowered.decoder.experts_used
-        counted = asdict(self.engine.counters)
+        reads = self._lowered.decoder.expert_reads
+        counted = {**asdict(self.engine.counters), **(expert_counts(reads) if reads else {})}
         return {**counted, "routed_experts": experts, "routed_tokens": tokens}
 
     @property

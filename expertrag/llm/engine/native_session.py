@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from expertrag.api.types import DeltaEvent, FinishReason, Sampling
 from expertrag.llm.base import ShouldStop
 from expertrag.llm.constraints import Matcher
+from expertrag.llm.engine.expert_memory import expert_counts
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.engine.sequences import (
     PrefillOutput,
@@ -85,6 +86,11 @@ class NativeSession(LocalSession):
             if token is not None:
                 self._waiting.append(token)
         return self._signals(tokens)
+
+    @property
+    def expert_counts(self) -> Mapping[str, int]:
+        """See :attr:`Session.expert_counts`."""
+        return expert_counts(self._sequence.expert_reads)
 
     def look(self) -> float | None:
         """Sample the first token; see :meth:`Session.look`."""

@@ -13,6 +13,7 @@ from expertrag.llm.engine.page_pool import ROOT, Before, root_of
 from expertrag.llm.engine.prompt_lookup import PromptLookup
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import Sampler
+from expertrag_kernels.residency import ExpertReads
 from expertrag_kernels.routing import AS_THE_MODEL, Routing
 from expertrag_kernels.steps import PAGE_TOKENS
 
@@ -68,6 +69,8 @@ class SequenceState:
     """Tokens whose keys and values are in the cache."""
     cached: int = 0
     """Prompt tokens whose keys and values an earlier sequence had computed."""
+    expert_reads: ExpertReads = field(default_factory=ExpertReads)
+    """What the steps with rows of it have read of experts that are not all in memory."""
     closed: bool = False
     pages: list[int] = field(default_factory=list)
     serial: Before = ROOT

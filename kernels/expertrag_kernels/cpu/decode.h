@@ -385,6 +385,28 @@ class Decoder {
     });
   }
 
+  // Read the experts ahead that the next layer's router chooses for what this layer's experts get,
+  // which changes little from layer to layer (Eliseev & Mazur 2023, speculative expert loading).
+  void look_ahead(const Mix& s) {
+    if (s.next_router < 0 || rows_ > kFewRows) return;
+    const auto& router = std::get<Linear>(program_.steps[size_t(s.next_router)]);
+    const Route& next = std::get<Route>(program_.steps[size_t(s.next_route)]);
+    float* logits = shop_.scratch.take<float>(rows_ * next.experts);
+    multiply({s.from, 0, 0}, router.matrix, [=](int64_t row, int64_t first, const float* results) {
+      for (int64_t e = first; e < std::min(first + kColumns, next.experts); ++e)
+        logits[row * next.experts + e] = results[e - first] + (router.bias ? router.bias[e] : 0.0f);
+    });
+    by_row([=, narrowed = narrows_](int64_t row) {
+      if (expert_of(row, narrowed) >= 0) return;  // known from the beginning
+      std::vector<int64_t> index(size_t(next.top_k));
+      float weights[kMostTopK];
+      const float* own = logits + row * next.experts;
+      choose(next, own, scores_ + row * most_scored_, index.data(), weights);
+      if (batch_.routing) prune(next, batch_.routing[place(row, narrowed)], index.data(), weights);
+      program_.residency->expect(s.layer + 1, index);
+    });
+  }
+
   void plan(const Mix& s) {
     if (updated(s)) return plan_as_matrices(s);
     if (s.top_k == 0)
@@ -392,10 +414,12 @@ class Decoder {
         index_[row] = 0;
         weights_[row] = 1.0f;
       });
-    flush();
     const Scratch::Mark mark = shop_.scratch.mark();
+    look_ahead(s);
+    flush();
     const Routed routed{start(s.from), start(s.to), false,  true,
-                        rows_,         std::max<int64_t>(1, s.top_k), index_, weights_};
+                        rows_,         std::max<int64_t>(1, s.top_k), index_, weights_,
+                        s.layer < 0 ? nullptr : program_.residency.get(), s.layer};
     plan_experts(s.experts, routed, batch_.threads, shop_);
     shop_.scratch.release(mark);
   }
@@ -546,6 +570,7 @@ class Decoder {
     });
   }
 
+  static constexpr int64_t kFewRows = 16;  // more need most experts of a layer
   static constexpr int64_t kQueries = 24;  // of a span: what is kept of them stays in the first cache
 
   const Program& program_;
@@ -563,7 +588,28 @@ class Decoder {
   std::vector<ByRow> waiting_;
 };
 
-void decode(const Program& program, const Batch& batch) { Decoder(program, batch).run(); }
+// A step of a model whose experts are not all in memory.
+inline void decode_from_file(const Program& program, const Batch& batch) {
+  Residency& residency = *program.residency;
+  residency.begin_step(batch.rows);
+  std::vector<int64_t> chosen;  // by texts, for all layers
+  for (int64_t row = 0; batch.experts && row < batch.rows; ++row)
+    if (batch.experts[row] >= 0) chosen.push_back(batch.experts[row]);
+  for (size_t layer = 0; !chosen.empty() && layer < residency.layers().size(); ++layer)
+    residency.expect(int64_t(layer), chosen);
+  try {
+    Decoder(program, batch).run();
+  } catch (...) {
+    residency.cancel_step();
+    throw;
+  }
+  residency.end_step();
+}
+
+void decode(const Program& program, const Batch& batch) {
+  if (program.residency) decode_from_file(program, batch);
+  else Decoder(program, batch).run();
+}
 
 }  // namespace EXPERTRAG_ISA
 }  // namespace expertrag

@@ -202,7 +202,16 @@ void bind_program(nb::module_& m) {
              p.steps.push_back(Keep{view(from), width, scale});
            })
       .def("pick",
-           [](Program& p, int64_t from, int64_t to) { p.steps.push_back(Pick{from, to}); });
+           [](Program& p, int64_t from, int64_t to) { p.steps.push_back(Pick{from, to}); })
+      .def("limit_experts",
+           [](Program& p, const std::string& path, int64_t bytes,
+              const std::vector<int64_t>& starts) { limit_experts(p, path, bytes, starts, true); })
+      .def("expert_counters", [](const Program& p) {
+        const Residency::Counters found =
+            p.residency ? p.residency->counters() : Residency::Counters{};
+        return std::make_tuple(found.hits, found.misses, found.read_ahead, found.bytes_read,
+                               found.stalled);
+      });
 }
 
 // The interface with which decoder.py fills an adapter, whose weights it keeps alive.
@@ -346,6 +355,7 @@ NB_MODULE(_cpu, m) {
   m.def("forward", &forward);
   m.def("pack", &pack);
   m.def("block_bytes", [](int format, int64_t k) { return block_bytes(Format(format), k); });
+  m.def("expert_place_bytes", &Residency::place_bytes);
   m.def("read_seconds", [](uintptr_t data, int64_t bytes, int threads) {
     return read_seconds(reinterpret_cast<const uint8_t*>(data), bytes, threads);
   });

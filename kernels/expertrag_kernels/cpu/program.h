@@ -5,11 +5,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <unordered_map>
 #include <variant>
 #include <vector>
 
 #include "experts.h"
+#include "residency.h"
 
 namespace expertrag {
 
@@ -82,6 +85,9 @@ struct Route {  // the experts of each row and their weights, by logits, or the 
 struct Mix {  // to += what the experts that were routed to make of from; top_k 0: expert 0 of all
   int64_t from, to, top_k;
   Experts experts;
+  int64_t layer = -1;        // of the residency; -1 if all experts are in memory
+  int64_t next_router = -1;  // the step that has the logits of the next such layer, and its Route
+  int64_t next_route = -1;
 };
 
 // to = used of the row's expert * (down from): how many are used, and for each its number and value
@@ -148,8 +154,13 @@ struct Program {
   std::vector<int64_t> slots;  // widths
   std::vector<Step> steps;
   Cache cache;
+  std::shared_ptr<Residency> residency = nullptr;  // null if all weights are in memory
 };
 
+// Leave the experts of mixtures in a file, and hold as many as fit into `bytes`. `starts`: of each
+// mixture, in the order of the steps, where its experts start in the file.
+void limit_experts(Program& program, const std::string& path, int64_t bytes,
+                   const std::vector<int64_t>& starts, bool direct);
 // Which of the chosen experts a row uses, best first: at most top_k of them, until their
 // probabilities sum to top_p, and none that is less likely than threshold. Always the best one.
 struct Routing {

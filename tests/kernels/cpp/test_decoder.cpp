@@ -10,6 +10,8 @@
 #include <random>
 #include <vector>
 
+#include <unistd.h>
+
 #include "../../../kernels/expertrag_kernels/cpu/program.h"
 
 using namespace expertrag;
@@ -226,6 +228,34 @@ std::vector<float> run(const Isa& isa, const Program& program, const Adapter& ad
   return out;
 }
 
+// With the experts in a file, and memory for some of them.
+void check_from_file(const Isa& isa, const Program& whole, const std::vector<Part>& parts) {
+  const auto wanted = run(isa, whole, parts, 2);
+  const Experts* experts = nullptr;
+  for (const Step& step : whole.steps)
+    if (const Mix* mix = std::get_if<Mix>(&step)) experts = &mix->experts;
+  char path[] = "/tmp/expertsXXXXXX";
+  std::FILE* file = fdopen(mkstemp(path), "wb");
+  const char before[64] = {};
+  std::fwrite(before, 1, sizeof(before), file);
+  std::fwrite(experts->data, 1, size_t(data_bytes(*experts)), file);
+  std::fclose(file);
+  for (const bool direct : {true, false})
+    for (const int64_t places : {kTopK, kTopK + 2, 2 * kExperts})
+      for (const int threads : {1, 2}) {
+        Program made = whole;
+        const int64_t bytes = places * Residency::place_bytes(expert_bytes(*experts));
+        limit_experts(made, path, bytes, {64, 64, 64}, direct);
+        for (int times = 0; times < 2; ++times)
+          if (run(isa, made, parts, threads) != wanted) {
+            std::fprintf(stderr, "%s: with %d experts in memory the result differs\n", isa.name,
+                         int(places));
+            std::exit(1);
+          }
+      }
+  std::remove(path);
+}
+
 void check(const Isa& isa, Format format, int64_t window) {
   Memory memory;
   const Program made = program(isa, memory, format, window);
@@ -257,6 +287,8 @@ void check(const Isa& isa, Format format, int64_t window) {
     std::fprintf(stderr, "%s, format %d: parts differ from the whole\n", isa.name, int(format));
     std::exit(1);
   }
+  check_from_file(isa, made, {{0, 0, 70}});
+  check_from_file(isa, made, {{0, 70, 71}, {1, 0, 3}});
 }
 
 }  // namespace

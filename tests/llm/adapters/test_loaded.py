@@ -16,6 +16,7 @@ from model_families import FAMILIES, model_of
 
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound
 from expertrag.llm.adapters.loaded import LoadedAdapters
+from expertrag.llm.engine.families import DENSE
 from expertrag_kernels import Format
 from expertrag_kernels.steps import SequenceRows
 from expertrag_kernels.torch_decoder import TorchDecoder
@@ -49,9 +50,9 @@ def _run(decoder: Any, *adapters: Any) -> list[torch.Tensor]:
 
 
 def _modules(kind: str) -> tuple[str, ...]:
-    if kind == "deepseek_v2":
+    if kind in ("deepseek_v2", "deepseek_v3"):
         return _LATENT
-    return EVERY if kind in ("llama", "mistral", "qwen2", "qwen3") else ATTENTION
+    return EVERY if kind in DENSE else ATTENTION
 
 
 def _loaded(ours: Any) -> LoadedAdapters:
