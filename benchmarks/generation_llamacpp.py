@@ -31,6 +31,7 @@ from gguf import GGMLQuantizationType as Type
 from gguf.quants import quantize
 
 TYPES = {"bf16": Type.BF16, "int8": Type.Q8_0, "int4": Type.Q4_1, "int4 without minima": Type.Q4_0}
+_kept: list[Any] = []  # what must live as long as the library
 
 
 def write_gguf(model: Any, path: Path, type: Type, *, dense: bool) -> None:
@@ -98,7 +99,10 @@ def library(folder: Path) -> Any:
     sys.path.append(str(folder))
     if list(folder.glob("libllama.so")):
         os.environ.setdefault("LLAMA_CPP_LIB_PATH", str(folder))
-    return importlib.import_module("llama_cpp")
+    llama_cpp: Any = importlib.import_module("llama_cpp")
+    _kept.append(silent := llama_cpp.llama_log_callback(lambda *_: None))
+    llama_cpp.llama_log_set(silent, None)
+    return llama_cpp
 
 
 class LlamaCpp:
@@ -107,9 +111,6 @@ class LlamaCpp:
     def __init__(self, folder: Path, path: Path, *, texts: int, context_tokens: int) -> None:
         llama_cpp = library(folder)
         self._lib = llama_cpp
-        silent = llama_cpp.llama_log_callback(lambda *_: None)
-        llama_cpp.llama_log_set(silent, None)
-        self._silent = silent  # must live as long as the library
         llama_cpp.llama_backend_init()
         self._model = llama_cpp.llama_model_load_from_file(
             str(path).encode(), llama_cpp.llama_model_default_params()

@@ -28,16 +28,16 @@ from expertrag import models
 from expertrag.data.datasets import load_dataset
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.convert.gguf import write_gguf
-from expertrag.llm.engine.native_network import CacheRoom
+from expertrag.llm.engine.engine import Engine
+from expertrag.llm.engine.lowering import lower
+from expertrag.llm.load.checkpoint import Streamed
 from expertrag.llm.load.loading import ModelFiles, quiet
-from expertrag.llm.load.native_loading import native_network
 from expertrag.llm.load.source import ModelSource
 from expertrag_kernels import Format
 
 BASE = "smollm2-135m-instruct-moe"
 TEXTS = results_file.ROOT / "tests" / "data" / "squad_small"
 FORMATS = {"bfloat16": Format.BF16, "int8": Format.INT8, "int4": Format.INT4}
-ROOM = CacheRoom(128 << 20, 64 << 20)
 CODE = (
     *results_file.ENGINE,
     "benchmarks/gguf_loss.py",
@@ -56,24 +56,27 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=4, help="texts of 256 tokens")
     given = parser.parse_args()
     llama_cpp = library(given.llamacpp)
-    rows = []
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "source.gguf"
         write_source(source)
         windows = windows_of(source, given.windows)
-        own = said_by_ours(source, Format.F32, windows)
+        own = said_by_ours(model_of(source), Format.F32, windows)
+        body = {
+            "tokens": sum(len(window) - 1 for window in windows),
+            "perplexity": perplexity(own, windows),
+            "rows": rows,
+        }
         for type in given.types or gguf_models.TYPES:
             file = Path(scratch) / f"{type}.gguf"
             gguf_models.rounded(llama_cpp, source, file, type)
             rows.append({"type": type, **losses(file, windows, own, given.llamacpp)})
             file.unlink()
             print(rows[-1], file=sys.stderr, flush=True)
-    body = {
-        "tokens": sum(len(window) - 1 for window in windows),
-        "perplexity": perplexity(own, windows),
-        "rows": rows,
-    }
-    results_file.write(given.json, body, CODE)
+            if given.json != "-":  # after each type, because all take a while
+                results_file.write(given.json, body, CODE)
+    if given.json == "-":
+        results_file.write(given.json, body, CODE)
 
 
 def write_source(file: Path) -> None:
@@ -107,12 +110,13 @@ def windows_of(file: Path, count: int, size: int = 256) -> list[list[int]]:
 
 def losses(file: Path, windows: Sequence[list[int]], own: Said, llamacpp: Path) -> dict[str, Any]:
     """Return the losses of a file, and of what is packed from it."""
-    exact = said_by_ours(file, Format.F32, windows)
+    model = model_of(file)
+    exact = said_by_ours(model, Format.F32, windows)
     found: dict[str, Any] = {
         "bits": bits_of(file),
         "file": {"divergence": divergence(own, exact), "perplexity": perplexity(exact, windows)},
     }
-    others = {name: said_by_ours(file, format, windows) for name, format in FORMATS.items()}
+    others = {name: said_by_ours(model, format, windows) for name, format in FORMATS.items()}
     others["llama.cpp"] = said_by_llamacpp(file, windows, llamacpp)
     for name, said in others.items():
         found[name] = {
@@ -129,16 +133,21 @@ def bits_of(file: Path) -> float:
     return float(8 * sum(t.n_bytes for t in matrices) / sum(t.n_elements for t in matrices))
 
 
-def said_by_ours(file: Path, format: Format, windows: Sequence[list[int]]) -> Said:
-    """Run a file on our engine, packed in a format."""
+def model_of(file: Path) -> Any:
+    """Load a file's weights in float32, from which formats are packed."""
     with quiet():
         source = ModelSource(ModelFiles(file.parent, file.name))
-        precision = torch.float32 if format is Format.F32 else torch.bfloat16
-        cpu = torch.device("cpu")
-        network = native_network(file.name, source, format, precision, cpu, ROOM)
-    assert network is not None, "our engine runs Llama"
-    said = [logits_of(network.engine, window).log_softmax(-1) for window in windows]
-    network.engine.stop()
+        model = source.outline(torch.float32)
+        Streamed(model, source.checkpoint(model)).fill()
+    return model
+
+
+def said_by_ours(model: Any, format: Format, windows: Sequence[list[int]]) -> Said:
+    """Run a model on our engine, packed in a format."""
+    lowered = lower(model, format, cache_bytes=64 << 20, context_tokens=512)
+    engine = Engine(lowered.decoder)
+    said = [logits_of(engine, window).log_softmax(-1) for window in windows]
+    engine.stop()
     return said
 
 

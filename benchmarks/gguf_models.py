@@ -18,21 +18,21 @@ TYPES = {
     "Q8_0": "Q8_0",
     "Q6_K": "Q6_K",
     "Q5_K": "Q5_K_M",
-    "Q5_1": "Q5_1",
-    "Q5_0": "Q5_0",
     "Q4_K": "Q4_K_M",
-    "Q4_1": "Q4_1",
+    "Q3_K": "Q3_K_M",
+    "Q2_K": "Q2_K",
     "Q4_0": "Q4_0",
+    "Q4_1": "Q4_1",
     "IQ4_NL": "IQ4_NL",
     "IQ4_XS": "IQ4_XS",
-    "Q3_K": "Q3_K_M",
+    "Q5_0": "Q5_0",
+    "Q5_1": "Q5_1",
     "IQ3_S": "IQ3_S",
-    "Q2_K": "Q2_K",
 }
 """Types of matrices, and llama.cpp's names of the files that are mostly of them."""
 
 
-def mixed(model: Any) -> LlamaForCausalLM:
+def mixed(model: Any) -> Any:
     """Return a Llama of the same function whose matrices have rows of multiples of 256 inputs.
 
     Heads of zeros are added to each group, and channels of zeros to hidden states, for which the
@@ -51,7 +51,8 @@ def mixed(model: Any) -> LlamaForCausalLM:
         "head_dim": width,
         "rms_norm_eps": old.rms_norm_eps * share,
     }
-    made = LlamaForCausalLM(LlamaConfig(**{**old.to_dict(), **changed})).to(model.dtype).eval()
+    made: Any = LlamaForCausalLM(LlamaConfig(**{**old.to_dict(), **changed}))
+    made = made.to(model.dtype).eval()
     draw = torch.Generator().manual_seed(0)
     channels = torch.randperm(old.hidden_size, generator=draw)
     weights = {}
@@ -60,7 +61,7 @@ def mixed(model: Any) -> LlamaForCausalLM:
             layer = int(name.split(".")[2])
             order = torch.Generator().manual_seed(layer + 1)
             inner = torch.randperm(old.intermediate_size, generator=order)
-            weight = weight[:, inner] if "down" in name else weight[inner]  # noqa: PLW2901
+            weight = weight[:, inner] if "down" in name else weight[inner]
         weights[name] = _widened(name, weight, channels, hidden, groups, per_group * width)
         if name.endswith("norm.weight"):
             weights[name] = weights[name] * share**0.5
