@@ -47,7 +47,7 @@ from expertrag_kernels.cpu_experts import ISAS
 
 _log = logging.getLogger(__name__)
 
-# without vectors of 256 bits or more (as on ARM), we have not measured that we are faster than torch
+# without AVX2, as on ARM, it was not measured that we are faster than torch
 _VECTORS = ISAS[:1] not in ((), ("generic",))
 _FORMATS = {torch.float32: Format.F32, torch.bfloat16: Format.BF16, torch.float16: Format.BF16}
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
