@@ -93,6 +93,16 @@ console-test: $(STAMP) ## the console in a real browser (Chromium); ARGS="--json
 	@$(BIN)/python -m pip install --quiet --requirement tests/browser/requirements.txt
 	@$(BIN)/python benchmarks/console_browser.py $(ARGS)
 
+.PHONY: bench-avx2 gpu
+
+bench-avx2: $(STAMP) ## the engine against transformers as on a processor with AVX2 alone; ARGS="--json FILE"
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/python benchmarks/bench_avx2.py $(ARGS)
+
+gpu: $(STAMP) ## on a machine with a GPU, in 8 minutes: tests, tiles, kernels, generation, one JSON; ARGS="--json FILE", or --dry-run anywhere
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/python benchmarks/gpu.py $(ARGS)
+
 .PHONY: test-openai-server
 
 test-openai-server: $(STAMP) ## the openai: back end against llama.cpp's server, built in .llama-server the first time (five minutes); ARGS="--json FILE"
@@ -372,6 +382,7 @@ RIVAL_tantivy := tantivy faiss-cpu numpy
 RIVAL_qdrant  := qdrant-client numpy
 RIVAL_lancedb := lancedb numpy
 RIVAL_bm25    := tantivy bm25s numba
+RIVAL_llamacpp := llama-cpp-python==0.3.36
 
 $(RIVALS)/%/.installed:
 	@echo "installing $(RIVAL_$*) into $(@D)"
@@ -379,6 +390,12 @@ $(RIVALS)/%/.installed:
 
 bench-lexical: $(STAMP) $(RIVALS)/bm25/.installed ## BM25 against FTS5, tantivy and bm25s at 10,000 to 300,000 chunks; ARGS="--full --json FILE"
 	@$(BIN)/python benchmarks/lexical_engines.py --rivals $(RIVALS)/bm25/bin/python $(ARGS)
+
+.PHONY: bench-gguf-loss
+
+bench-gguf-loss: $(STAMP) $(RIVALS)/llamacpp/.installed ## what GGUF types and our formats of them lose; ARGS="--types NAME --json FILE"
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/python benchmarks/gguf_loss.py --llamacpp $(RIVALS)/llamacpp/lib/python*/site-packages $(ARGS)
 
 bench-engines: $(STAMP) ## a store with its vectors in FAISS, in PostgreSQL and in other engines; ARGS="--sizes N --engine URL --json FILE"
 	@$(BIN)/python benchmarks/bench_engines.py $(ARGS)

@@ -21,6 +21,7 @@ from typing import Any
 
 import doc_tables
 import document_tables
+import engine_tables
 import scale_tables
 import scaling_costs
 import security_tables
@@ -87,6 +88,8 @@ TABLES = (
     Table("gate", "live gate", "gate_live", doc_tables.live),
     Table("generation", "speed", "generation", speed_tables.generation, SPEED),
     Table("generation", "loading", "generation", speed_tables.loading, ("loading",)),
+    Table("generation", "avx2", "avx2", engine_tables.avx2),
+    Table("generation", "gguf", "gguf_loss", engine_tables.gguf_loss),
     Table("generation", "server", "server_start", speed_tables.server),
     Table("generation", "hot", "hot", speed_tables.hot),
     Table("generation", "kept", "kept", speed_tables.kept),

@@ -74,6 +74,7 @@ def benchmarks(data: Path, store: str, scratch: Path) -> Mapping[str, list[str]]
             "bench_kept", squad, hotpot, "--generator", packed, "--questions", "20",
         ],
         "bench-kernels": ["bench_kernels", "--quick"],
+        "bench-avx2": ["bench_avx2", "--rounds", "1"],
         "bench-generation": ["bench_generation", squad, "--quick", "--parts", "single"],
         "bench-limits": ["generation_limits", squad, "--packed", packed, "--rounds", "1"],
         "bench-server-start": [

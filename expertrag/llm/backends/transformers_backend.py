@@ -50,8 +50,8 @@ from expertrag_kernels.cpu_experts import ISAS
 
 _log = logging.getLogger(__name__)
 
-# shorter vectors are faster than torch for single tokens, and slower for long prompts
-_LONG_VECTORS = ISAS[:1] in (("avx512bf16",), ("avx512",))
+# without AVX2, as on ARM, it was not measured that we are faster than torch
+_VECTORS = ISAS[:1] not in ((), ("generic",))
 _FORMATS = {torch.float32: Format.F32, torch.bfloat16: Format.BF16, torch.float16: Format.BF16}
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -376,7 +376,7 @@ def _on_our_engine(device: torch.device, dtype: torch.dtype, rounded: Format | N
     """Whether our engine supports a dtype on a device, and is faster than transformers."""
     if device.type != "cpu":
         return device.type == "cuda" and rounded is None
-    return bool(ISAS) and (bool(rounded) or (_LONG_VECTORS and dtype is not torch.float16))
+    return bool(ISAS) and (bool(rounded) or (_VECTORS and dtype is not torch.float16))
 
 
 def _check_packed(name: str, device: str, *, native: bool) -> None:
@@ -397,7 +397,7 @@ def _packed(model: Any, name: str, rounded: Format | None) -> Any:
     packed = 0
     if any(hasattr(module, "is_concatenated") for module in model.modules()):
         model.set_experts_implementation("expertrag")
-        worthwhile = _LONG_VECTORS and model.dtype is not torch.float16
+        worthwhile = _VECTORS and model.dtype is not torch.float16
         if model.device.type == "cpu" and ISAS and (rounded or worthwhile):
             packed = pack_model(model, rounded)
     if rounded and not packed:
