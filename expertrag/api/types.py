@@ -110,6 +110,8 @@ class Sampling:
     "top_p:P" or "threshold:T", or several of these separated by commas; empty for the server's own.
 
     ``contrast``: contrastive decoding, if any.
+
+    ``adapter`` names the adapter (LoRA) of the language model that answers; empty for none.
     """
 
     max_tokens: int = 256
@@ -121,6 +123,7 @@ class Sampling:
     logprobs: int | None = None
     routing: str = ""
     contrast: Contrast | None = None
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import AnswerRequest
+from expertrag.config.adapters import adapters_of
 from expertrag.config.setting import Setting, invalid, option, setting_of, validate
 
 AUTO_EMBEDDER = "auto"
@@ -60,6 +61,11 @@ class ModelConfig:
         "store's estimate is against it; auto is the shipped one, on stores where the estimate is "
         "for it; on is the shipped one on every store; off is none.",
     )
+    adapters: str = option(
+        "",
+        "Adapters (LoRA) of the language model that requests may name: NAME=FOLDER, several with "
+        "commas; a folder is as peft saves it.",
+    )
     passages: str = option(
         "auto",
         "How the language model reads passages. together: all in one prompt. auto, if there is a "
@@ -99,6 +105,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         validate(self, "model")
+        adapters_of(self.adapters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ WEAK_SIDE_NO_PASSAGES: WeakSide
 WEAK_SIDE_BASE: WeakSide
 
 class Sampling(_message.Message):
-    __slots__ = ("max_tokens", "temperature", "seed", "stop", "frequency_penalty", "constraint", "logprobs", "routing", "contrast")
+    __slots__ = ("max_tokens", "temperature", "seed", "stop", "frequency_penalty", "constraint", "logprobs", "routing", "adapter", "contrast")
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,7 @@ class Sampling(_message.Message):
     CONSTRAINT_FIELD_NUMBER: _ClassVar[int]
     LOGPROBS_FIELD_NUMBER: _ClassVar[int]
     ROUTING_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
     CONTRAST_FIELD_NUMBER: _ClassVar[int]
     max_tokens: int
     temperature: float
@@ -52,8 +53,9 @@ class Sampling(_message.Message):
     constraint: Constraint
     logprobs: int
     routing: str
+    adapter: str
     contrast: Contrast
-    def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., logprobs: _Optional[int] = ..., routing: _Optional[str] = ..., contrast: _Optional[_Union[Contrast, _Mapping]] = ...) -> None: ...
+    def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., logprobs: _Optional[int] = ..., routing: _Optional[str] = ..., adapter: _Optional[str] = ..., contrast: _Optional[_Union[Contrast, _Mapping]] = ...) -> None: ...
 
 class Contrast(_message.Message):
     __slots__ = ("weak", "beta", "plausibility", "routing")

@@ -142,13 +142,19 @@ class Program:
     def limit_experts(self, path: str, bytes: int, starts: list[int], /) -> None: ...
     def expert_counters(self) -> tuple[int, int, int, int, float]: ...
 
+class Adapter:
+    def __init__(self) -> None: ...
+    def add(
+        self, matrix: int, first: int, blocks: int, rank: int, down: int, up: int, /
+    ) -> None: ...
+
 def decode(
     isa: str,
     program: Program,
     rows: int,
     tokens: int,
     positions: int,
-    texts: list[tuple[int, int, int]],
+    texts: list[tuple[int, int, int, int]],
     picked: int,
     picked_rows: int,
     watched: int,
@@ -159,6 +165,7 @@ def decode(
     experts: int,
     routing: int,
     used: int,
+    adapters: list[Adapter],
     /,
 ) -> None: ...
 def block_bytes(format: int, k: int, /) -> int: ...

@@ -138,6 +138,12 @@ def new_program(*shape: int) -> Any:
     return _cpu.Program(*shape)
 
 
+def new_adapter() -> Any:
+    """Return an adapter of the compiled module without updates; see ``_cpu.pyi``."""
+    assert _cpu is not None, "ISAS is not empty"
+    return _cpu.Adapter()
+
+
 def decode(program: Any, *batch: Any) -> None:
     """Run a program on a batch; see ``_cpu.pyi``."""
     assert _cpu is not None, "ISAS is not empty"

@@ -5,7 +5,8 @@ See ``cpu/program.h`` for what the steps compute.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 
@@ -16,7 +17,9 @@ from expertrag_kernels.packed import (
     LowRankUpdates,
     PackedExperts,
     PackedMatrix,
+    Part,
     PlainExperts,
+    WeightUpdate,
 )
 from expertrag_kernels.paged_memory import PagedMemory
 from expertrag_kernels.residency import ExpertReads, Mixture
@@ -33,6 +36,55 @@ from expertrag_kernels.steps import (
 
 _FORMATS = list(Format)
 _ACTIVATIONS = list(Activation)
+
+
+def _place(adapters: Sequence[Any], adapter: Any) -> int:
+    """Return the place of an adapter in a list; -1 for none."""
+    return -1 if adapter is None else adapters.index(adapter)
+
+
+class _Adapter:
+    """An adapter of the compiled module, and the tensors that it points to."""
+
+    def __init__(self, updates: Iterable[WeightUpdate]) -> None:
+        self.compiled = cpu_experts.new_adapter()
+        self._held: list[torch.Tensor] = []
+        for update in updates:
+            matrix, start, width = _updated(update)
+            down = update.down.detach().float().contiguous()
+            up = _in_blocks(update.up, start % width, width)
+            self._held += down, up
+            addresses = down.data_ptr(), up.data_ptr()
+            place = start // width, up.shape[0], down.shape[0]
+            self.compiled.add(matrix.data.data_ptr(), *place, *addresses)
+
+
+def _updated(update: WeightUpdate) -> tuple[PackedMatrix, int, int]:
+    """Return the matrix that is updated, the first output of it, and the outputs of its blocks.
+
+    :raises ValueError: the update does not fit.
+    """
+    weights = update.weights
+    if update.part is None:
+        update.check(weights.outputs, weights.inputs)
+        return weights, update.start, layout.COLUMNS
+    hidden, inner = weights.hidden_size, weights.inner_size
+    gate_up, down = layout.matrices(weights)
+    if update.part is Part.DOWN:
+        update.check(hidden, inner)
+        return down, update.start, layout.COLUMNS
+    update.check(inner, hidden)
+    before = gate_up.outputs // 2 if update.part is Part.UP else 0
+    return gate_up, before + update.start, layout.COLUMNS // 2
+
+
+def _in_blocks(up: torch.Tensor, offset: int, width: int) -> torch.Tensor:
+    """Return (O, R) as blocks (B, R, width); the first output has a place in the first of them."""
+    outputs, rank = up.shape
+    blocks = -(-(offset + outputs) // width)
+    padded = torch.zeros(blocks * width, rank)
+    padded[offset : offset + outputs] = up.detach()
+    return padded.view(blocks, width, rank).transpose(1, 2).contiguous()
 
 
 class Decoder(Steps[PackedMatrix, PackedExperts]):
@@ -241,6 +293,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             self._shared_slots[key] = self.slot(width)
         return self._shared_slots[key]
 
+    def adapter(self, updates: Iterable[WeightUpdate]) -> _Adapter:
+        """See :meth:`Steps.adapter`; the updates are in float32."""
+        return _Adapter(updates)
+
     def keep(self, source: SlotView, width: int, scale: float = 1.0) -> None:
         """See :meth:`Steps.keep`."""
         self._kept_widths.append(width)
@@ -303,6 +359,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             [text.expert for text in texts for _ in range(text.start, text.stop)]
         )
         routing = routing_rows(texts)
+        adapters = list({id(text.adapter): text.adapter for text in texts if text.adapter}.values())
         logits = torch.empty(picked.shape[0], self._outputs)
         kept = torch.empty(sum(self._kept_widths) * watched.shape[0])
         cpu_experts.decode(
@@ -310,7 +367,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             rows,
             tokens.data_ptr(),
             positions.data_ptr(),
-            [(text.start, text.stop, text.pages.data_ptr()) for text in texts],
+            [
+                (text.start, text.stop, text.pages.data_ptr(), _place(adapters, text.adapter))
+                for text in texts
+            ],
             picked.data_ptr(),
             picked.shape[0],
             watched.data_ptr(),
@@ -321,6 +381,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             experts.data_ptr(),
             0 if routing is None else routing.data_ptr(),
             self._used.data_ptr(),
+            [adapter.compiled for adapter in adapters],
         )
         sizes = [watched.shape[0] * width for width in self._kept_widths]
         parts = [

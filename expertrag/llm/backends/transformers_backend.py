@@ -18,6 +18,7 @@ from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Sampling
 from expertrag.api.validation import routing_of
 from expertrag.llm import prompt as prompts
+from expertrag.llm.adapters.loaded import LoadedAdapters
 from expertrag.llm.adapters.low_rank import LowRankAdapters
 from expertrag.llm.adapters.served import ServedAdapters
 from expertrag.llm.adapters.serving import load_adapters
@@ -173,6 +174,13 @@ class TransformersGenerator(Generator):
         self._abstention = replace(self._abstention, probe=probe)
         self.strict_from, self.probe = STRICT_FROM, probe.digest
 
+    @property
+    def adapters(self) -> LoadedAdapters:
+        """See :attr:`Generator.adapters`."""
+        if isinstance(self._network, NativeNetwork):
+            return self._network.adapters
+        return super().adapters
+
     def counters(self) -> Mapping[str, int]:
         """See :meth:`Generator.counters`."""
         return self._network.counters()
@@ -183,6 +191,7 @@ class TransformersGenerator(Generator):
 
     def check(self, sampling: Sampling) -> None:
         """See :meth:`Generator.check`; compiling takes milliseconds, so ``begin`` repeats it."""
+        super().check(sampling)
         self._matcher(sampling)
         self._check_routing(sampling)
 
@@ -209,7 +218,10 @@ class TransformersGenerator(Generator):
         abstention = self._abstention if from_passages else None
         if prompts.FAMILIES[self.family].short and not goes_on:
             abstention = None  # constrained: doubt was fitted on turns that were begun
-        expert = self._expert(domain, from_passages=from_passages)
+        adapted = bool(sampling.adapter)
+        if adapted and abstention and abstention.decides:
+            abstention = None  # the expert that an adapter replaces was trained to abstain
+        expert = self._expert(domain, from_passages=from_passages and not adapted)
         options = prompt, sampling, should_stop, matcher, expert, abstention
         if isinstance(network, NativeNetwork):
             routing, bare = self._policy(sampling), without_passages
@@ -220,6 +232,7 @@ class TransformersGenerator(Generator):
                 network, decode, *options,
                 goes_on=goes_on, cache_salt=cache_salt, routing=routing, weak=weak,
             )  # fmt: skip
+        super().check(sampling)  # it has no adapters
         return TransformersSession(network, decode, *options, goes_on=goes_on)
 
     def _expert(self, domain: str | None, *, from_passages: bool) -> str | None:

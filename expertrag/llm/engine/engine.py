@@ -409,8 +409,9 @@ class Engine:
             positions += range(part.start, part.start + part.rows)
             end = len(tokens)
             pages = torch.tensor(part.sequence.pages)
-            own = part.sequence.expert, part.sequence.routing
-            rows.append(SequenceRows(first, end, pages, *own))
+            own = part.sequence
+            updates = own.adapter.updates if own.adapter else None
+            rows.append(SequenceRows(first, end, pages, own.expert, own.routing, updates))
             if part.last:
                 logit_rows += range(end - max(part.sequence.logit_rows, 1 + len(part.drafts)), end)
                 state_rows += range(end - part.sequence.state_rows, end)

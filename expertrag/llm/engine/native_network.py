@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from expertrag.llm.adapters.loaded import LoadedAdapters
 from expertrag.llm.base import never_stop
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.expert_memory import expert_counts
@@ -40,6 +41,7 @@ class NativeNetwork(Network):
         self._cut = self.context_tokens < limits.context_tokens
         self.limits = limits
         self.end_tokens = limits.end_tokens
+        self.adapters = LoadedAdapters(lowered.decoder, lowered.weights)
         self._lowered = lowered
         weakref.finalize(self, self.engine.stop)
 

@@ -56,12 +56,14 @@ class NativeSession(LocalSession):
         self._network = network
         self._sampler = Sampler.of(sampling, network.device, matcher, abstention)
         expert = network.limits.expert_of(domain)
+        adapter = network.adapters.named(sampling.adapter) if sampling.adapter else None
         self._sequence = SequenceState(
             prompt,
             self._sampler,
             network.end_tokens,
             expert=expert,
             routing=routing,
+            adapter=adapter,
             salt=cache_salt,
             logprobs=sampling.logprobs,
         )

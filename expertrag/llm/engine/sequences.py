@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from expertrag.llm.adapters.loaded import LoadedAdapter
 from expertrag.llm.certainty import Certainty
 from expertrag.llm.engine.page_pool import ROOT, Before, root_of
 from expertrag.llm.engine.prompt_lookup import PromptLookup
@@ -47,6 +48,8 @@ class SequenceState:
     """Expert of all tokens, overriding the routers; negative to follow the routers."""
     routing: Routing = AS_THE_MODEL
     """Which of the experts that routers choose are used."""
+    adapter: LoadedAdapter | None = None
+    """Adapter of all tokens."""
     salt: str = ""
     """Sequences with another salt share no cached prefix with this one."""
     token_budget: int = 0
@@ -111,7 +114,8 @@ class SequenceState:
     @property
     def root(self) -> Before:
         """The root of its prefixes: sequences with another one compute other keys and values."""
-        return root_of(self.expert, self.salt, self.routing)
+        digest = self.adapter.info.digest if self.adapter else ""
+        return root_of(self.expert, self.salt, self.routing, digest)
 
 
 @dataclass(slots=True, eq=False)

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -166,9 +167,30 @@ struct Routing {
   float top_k, top_p, threshold;
 };
 
+// A low-rank update of some outputs of a matrix: y += up (down x). Its blocks are those of the matrix,
+// 64 outputs, or of gate and up 32, those of up after all of gate; what it does not update is 0.
+struct RangeUpdate {
+  int64_t first, blocks, rank;  // first block
+  const float *down, *up;  // (rank, inputs); (blocks, rank, 64 or 32)
+};
+
+using Updates = std::vector<RangeUpdate>;
+
+// Updates of a decoder's matrices, found by the matrix itself: a program knows nothing of them, and
+// each batch brings those of its sequences.
+struct Adapter {
+  std::unordered_map<const uint8_t*, Updates> updates;  // by Matrix.data
+
+  const Updates* of(const uint8_t* matrix) const {
+    const auto found = updates.find(matrix);
+    return found == updates.end() ? nullptr : &found->second;
+  }
+};
+
 struct Sequence {  // rows of one text, in the order of their positions
   int64_t start, stop;
   const int64_t* pages;
+  const Adapter* adapter = nullptr;
 };
 
 struct Batch {
