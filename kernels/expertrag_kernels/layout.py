@@ -1,11 +1,10 @@
 """The layout of packed weights, which the CPU kernels read (cpu/experts.h has the same sizes).
 
 A layer holds its experts one after the other, each as one range: its gate and up blocks, then its
-down blocks. A block holds 64 outputs over all inputs, as one stream of whole
-cache lines: 32 columns of gate with the same 32 of up, so that h is complete when the block is, or
-64 outputs of down. Widths are padded with zeros, inputs and inner columns to 32, outputs to 64.
-Biases follow the experts in float32: 64 for each gate and up block of all, then 64 for each down
-block.
+down blocks. A block holds 64 outputs over all inputs, as one stream of whole cache lines: 32
+columns of gate with the same 32 of up, so that h is complete when the block is, or 64 outputs of
+down. Widths are padded with zeros, inputs and inner columns to 32, outputs to 64. Biases follow the
+experts in float32: 64 for each gate and up block of all, then 64 for each down block.
 
 Within a block, inputs are in the small runs that a multiply-add instruction processes at once:
 

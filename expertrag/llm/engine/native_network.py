@@ -53,7 +53,7 @@ class NativeNetwork(Network):
         return f"the model's context of {self.context_tokens} tokens"
 
     def counters(self) -> Mapping[str, int]:
-        """See :meth:`Network.counters` and :class:`expertrag.llm.engine.engine.Counters`.
+        """See :meth:`Network.counters` and :class:`expertrag.llm.engine.scheduler.Counters`.
 
         ``routed_experts``: experts that ``routed_tokens`` used, both counted in each layer with a
         router. If not all experts are in memory, what was read is counted as in ``Usage``.
