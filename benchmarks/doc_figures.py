@@ -106,6 +106,7 @@ TABLES = (
     ),
     Table("reader", "reader", "reader", training_tables.reader, READER),
     Table("reader", "experts", "reader", training_tables.reader_experts, ("experts",)),
+    Table("reader", "contrast", "contrast", training_tables.contrast),
     Table("service", "service", "service", speed_tables.service),
     Table("service", "stages", "service", speed_tables.stages),
     Table("guide/store", "store", "store", speed_tables.store),

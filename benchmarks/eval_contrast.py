@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import results_file
+from contrast_speed import contrast_speed
 from reader_answers import Model, ModelReply
 from reader_figures import HEADER, Figure, citations, exact, is_gold, means, right, shares
 from reader_questions import Asked, QuestionSet
@@ -34,7 +35,8 @@ from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.cli.progress import progress
 from expertrag.config import Config, ModelConfig
 from expertrag.eval.serving import model_inputs
-from expertrag.llm.base import SHARED, Generator
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.base import SHARED
 from expertrag.llm.load.loading import quiet
 from expertrag.train.reader.network import ANSWER_TOKENS
 from expertrag_index.types import Progress
@@ -43,9 +45,11 @@ from expertrag_retriever.encoder import SentenceTransformerEmbedder
 SETS = ("squad2", "hotpotqa", "popqa")
 SIDES = (WeakSide.NO_PASSAGES, WeakSide.BASE)
 BETAS = (0.25, 0.5, 1.0)
+SPEED_TEXTS = 4
 QUICK = 10
 CODE = (
     *results_file.ANSWERS,
+    "benchmarks/contrast_speed.py",
     "benchmarks/eval_contrast.py",
     "benchmarks/reader_answers.py",
     "benchmarks/reader_figures.py",
@@ -68,8 +72,10 @@ def main() -> None:
     with progress() as report, quiet():
         embedder = open_embedder(Config().model, None)
         for name in given.models:
-            bench = Bench(open_generator(ModelConfig(generator=name)), embedder, given, report)
-            found[name] = {"inputs": bench.inputs, "sides": {}}
+            generator = open_generator(ModelConfig(generator=name))
+            assert isinstance(generator, TransformersGenerator), "it is a folder"
+            bench = Bench(generator, embedder, given, report)
+            found[name] = {"inputs": bench.inputs, "speed": bench.speed(), "sides": {}}
             for side in SIDES:
                 found[name]["sides"][side] = bench.measured(side)
                 results_file.write(given.json, {"models": found}, CODE, (name,))
@@ -99,7 +105,7 @@ class Bench:
 
     def __init__(
         self,
-        generator: Generator,
+        generator: TransformersGenerator,
         embedder: SentenceTransformerEmbedder,
         given: argparse.Namespace,
         report: Progress,
@@ -115,6 +121,15 @@ class Bench:
         """What the figures depend on, for the manifest."""
         own = {"generator": model_inputs(self._generator), "embedder": model_inputs(self._embedder)}
         return {**own, **self._counts, "tokens": self._tokens}
+
+    def speed(self) -> dict[str, Any]:
+        """Compare the seconds of an answer against the base with those of greedy decoding."""
+        prompts = [
+            self._generator._chat.encode(item.messages)
+            for item in self._test.gold["squad2"][:SPEED_TEXTS]
+        ]
+        found = contrast_speed(self._generator, prompts, WeakSide.BASE, self._report)
+        return {str(WeakSide.BASE): asdict(found)}
 
     def measured(self, side: WeakSide) -> dict[str, Any]:
         """Choose beta on dev questions, and compare the answers to test questions."""

@@ -181,6 +181,22 @@ def reader_experts(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {domain} | {first} | {' | '.join(cells)} |"
 
 
+def contrast(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each figure of each weak side: without contrast, and with it."""
+    yield from head("model, weak side, beta | test questions of | n | without | with | change")
+    for model, measured in results["models"].items():
+        for side, found in measured["sides"].items():
+            for item in found["figures"]:
+                before, after, change = (item[name] for name in ("before", "after", "change"))
+                shown = "" if change is None else f"{change['mean']:+.3f}"
+                if change is not None:
+                    shown += f" [{change['low']:+.3f}, {change['high']:+.3f}]"
+                yield (
+                    f"| {model}, `{side}`, {found['beta']:g} | {item['name']} | {after['n']} "
+                    f"| {before['mean']:.3f} | {after['mean']:.3f} | {shown} |"
+                )
+
+
 def reranker(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each split: hybrid search, reranked, and what the build's estimate says."""
     yield from head("set | queries | hybrid | reranked | gain | estimated | auto")
