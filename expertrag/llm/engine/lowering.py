@@ -58,7 +58,8 @@ class Lowered:
 
     ``routers``: indices of the layers' router logits among the kept values; ``middle`` and
     ``upper``: of the states after half and three quarters of the layers. ``weights``: the decoder's
-    weights by name.
+    weights by name. ``top_k``: experts that routers choose for a token. ``adapters``: those that
+    are served.
     """
 
     decoder: Steps[Any, Any]
@@ -66,6 +67,8 @@ class Lowered:
     routers: tuple[int, ...]
     middle: int
     upper: int
+    top_k: int = 0
+    adapters: ServedAdapters | None = None
 
 
 def lower(
@@ -160,6 +163,7 @@ class _Lowering:
     decoder: Steps[Any, Any] = field(init=False)
     kept: int = field(init=False, default=0)
     routers: list[int] = field(init=False, default_factory=list)
+    top_k: int = field(init=False, default=0)
 
     def done(self) -> Lowered:
         base, layers = self.model.model, self.model.model.layers
@@ -193,7 +197,8 @@ class _Lowering:
         with self.filled(base.norm):
             self._norm("norm", last, last, base.norm)
         d.linear(last, OUTPUT, out)
-        return Lowered(d, self.weights, tuple(self.routers), states[middle], states[upper])
+        kept = tuple(self.routers), states[middle], states[upper]
+        return Lowered(d, self.weights, *kept, self.top_k, self.adapters)
 
     def _cache_shape(self, exact: Format, *, latent: bool) -> CacheShape:
         layers = self.model.model.layers
@@ -330,6 +335,7 @@ class _Lowering:
             gate = module.gate
             d.linear(y, logits, self._small("router", gate.weight))
             self.routers.append(self._keep(logits, gate.num_experts))
+            self.top_k = gate.top_k
             limited = getattr(gate, "topk_method", "") == "group_limited_greedy"
             d.route(
                 logits,

@@ -15,6 +15,8 @@ from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
 from expertrag.llm.network import Limits, Network, Step
 from expertrag.llm.scoring import ScoredText
 from expertrag.llm.watching import ROUTER_TOKENS, Watched, watched_of
+from expertrag.llm.weights import Amount, WeightUse, weight_use
+from expertrag_kernels import Format
 from expertrag_retriever.cores import available_cores
 
 _MOST_OPEN = 16  # sequences that are scored at a time
@@ -58,6 +60,14 @@ class NativeNetwork(Network):
         experts, tokens = self._lowered.decoder.experts_used
         counted = asdict(self.engine.counters)
         return {**counted, "routed_experts": experts, "routed_tokens": tokens}
+
+    def weights(self) -> WeightUse:
+        """See :meth:`Network.weights`; with an expert per sequence, tokens use only that."""
+        lowered = self._lowered
+        format = getattr(lowered.weights["layers.0.out"], "format", Format.BF16)
+        adapters = lowered.adapters.amounts(format) if lowered.adapters else ({}, Amount())
+        routed = 1 if self.limits.experts else lowered.top_k
+        return weight_use(lowered.weights, routed, *adapters)
 
     @property
     def routes_tokens(self) -> bool:
