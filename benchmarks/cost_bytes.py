@@ -27,8 +27,9 @@ from expertrag.llm.load.loading import quiet
 
 _PR_SET_THP_DISABLE = 41
 _AREA = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ")
-PROMPT = 500
-"""Tokens that use every expert of a mixture of few."""
+PROMPTS, TOKENS = 16, 48
+"""Prompts that use every expert of a mixture of few. Each fits into one page of the KV cache, so
+that what is read of the cache, which may lie beside the weights, is little."""
 
 
 def main() -> None:
@@ -45,11 +46,12 @@ def main() -> None:
     assert isinstance(network, NativeNetwork), "a model on our engine"
     held = set(_addresses(network))
     _clear()
-    _run(network, given.adapter, 1)
+    _run(network, given.adapter, [5])
     step = referenced(held)
     _clear()
-    for name in network.limits.experts or [None]:
-        _run(network, name, PROMPT)
+    for number in range(PROMPTS):
+        for name in network.limits.experts or [None]:
+            _run(network, name, [5 + 7 * (number * TOKENS + place) for place in range(TOKENS)])
     print(json.dumps({"step": step, "all": referenced(held)}))
 
 
@@ -58,11 +60,11 @@ def _clear() -> None:
     Path("/proc/self/clear_refs").write_text("1")
 
 
-def _run(network: NativeNetwork, domain: str | None, tokens: int) -> None:
-    """Run a prompt of so many tokens, in one step if they are few."""
+def _run(network: NativeNetwork, domain: str | None, tokens: list[int]) -> None:
+    """Run a prompt, in one step."""
     cache = network.new_cache(domain)
     try:
-        network.forward([5 + 7 * place for place in range(tokens)], cache)
+        network.forward(tokens, cache)
     finally:
         network.free(cache)
 

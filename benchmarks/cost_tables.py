@@ -7,6 +7,9 @@ from typing import Any
 
 from results_table import head
 
+TARGET = 0.05
+"""Relative error of a prediction that is aimed at."""
+
 
 def systems(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each system and mode: right answers, seconds, and how they were predicted."""
@@ -26,7 +29,7 @@ def systems(results: Mapping[str, Any]) -> Iterator[str]:
                 f"{row['measured']:.2f}",
                 f"{row['predicted']:.2f}",
                 _error(row),
-                f"{moved['error']:+.1%}" if moved else "",
+                _shown(moved["error"]) if moved else "",
             )
             yield f"| {' | '.join(cells)} |"
         if whole := system.get("formula"):
@@ -66,10 +69,10 @@ def weights(results: Mapping[str, Any]) -> Iterator[str]:
         for part in ("bytes", "bytes_of_a_token"):
             pair = row[part]
             cells += [f"{pair[side] / 1e6:.0f}" for side in ("predicted", "measured")]
-            cells.append(f"{pair['predicted'] / pair['measured'] - 1:+.1%}")
+            cells.append(_shown(pair["predicted"] / pair["measured"] - 1))
         gain = row["gain_in_bytes"]
         cells.append(f"{gain['measured']:.2f}")
-        cells.append(f"{row['capacity_gain'] / gain['measured'] - 1:+.1%}")
+        cells.append(_shown(row["capacity_gain"] / gain["measured"] - 1))
         yield f"| {' | '.join(cells)} |"
 
 
@@ -83,7 +86,12 @@ def rates(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _error(row: Mapping[str, Any]) -> str:
-    return f"{row['error']:+.1%} [{row['low']:+.1%}, {row['high']:+.1%}]"
+    return _shown(row["error"], f" [{row['low']:+.1%}, {row['high']:+.1%}]")
+
+
+def _shown(error: float, interval: str = "") -> str:
+    reached = "reached" if abs(error) <= TARGET else "missed"
+    return f"{error:+.1%}{interval}, {reached}"
 
 
 TABLES = {"systems": systems, "weights": weights, "rates": rates}

@@ -130,13 +130,15 @@ class MachineCosts:
     def fitted(cls, answers: Sequence[CostedAnswer]) -> MachineCosts:
         """Fit both, which are not negative, to measured seconds of the model by least squares.
 
-        The variance of a measurement counts as proportional to it.
+        Errors count relative to the mean of the answer's mode, so that short answers count, too.
         """
         from scipy.optimize import nnls
 
         work = np.array([(one.operations, one.bytes) for one in answers])  # [N, 2]
         seconds = np.array([one.model_seconds for one in answers])
-        scale, weight = work.mean(axis=0), 1 / np.sqrt(seconds)
+        modes = np.array([one.mode for one in answers])
+        weight = np.array([1 / seconds[modes == mode].mean() for mode in modes])
+        scale = work.mean(axis=0)
         found, _ = nnls(work / scale * weight[:, None], seconds * weight)
         return cls(*(found / scale).tolist())
 
