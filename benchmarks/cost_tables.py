@@ -52,7 +52,7 @@ def weights(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each system: parameters, and bytes as predicted and as read by a process."""
     yield from head(
         "system | language model | experts used | parameters, millions | active | capacity gain "
-        "| MB of all weights | read | error | MB of a token | read | error | gain in bytes, read "
+        "| MB of all weights, in files | in memory | read | error | MB of a token | read | error | gain in bytes, read "
         "| error"
     )
     for name, system in results["systems"].items():
@@ -66,6 +66,7 @@ def weights(results: Mapping[str, Any]) -> Iterator[str]:
             f"{row['active'] / 1e6:.1f}",
             f"{row['capacity_gain']:.2f}",
         ]
+        cells.append(f"{row['file_bytes'] / 1e6:.0f}")
         for part in ("bytes", "bytes_of_a_token"):
             pair = row[part]
             cells += [f"{pair[side] / 1e6:.0f}" for side in ("predicted", "measured")]

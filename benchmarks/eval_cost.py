@@ -15,7 +15,7 @@ Questions are those of test splits with accepted answers, and as many that no st
 general knowledge and everyday requests. Every answer comes from the pipeline as served, greedy,
 with an empty prefix cache, in modes that take turns; seconds are those of the clock. Seconds of the
 model are predicted from its weights and the engine's counters (``expertrag.eval.active``) with two
-constants, which are fitted to questions of the train splits, asked between the measured ones.
+constants, which are fitted to questions of the train splits, asked among the measured ones.
 ``transferred`` uses those of ``dense`` instead, which knows nothing about the system's experts.
 
 Bytes of weights are predicted from shapes, and measured by ``cost_bytes.py``. A file named by
@@ -27,6 +27,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import random
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,7 @@ from expertrag.data.datasets import Query, load_dataset, sample
 from expertrag.data.types import JSON
 from expertrag.eval.active import CostedAnswer, MachineCosts, ModelWork, compared, formula
 from expertrag.eval.serving import Opened, open_pipeline_for
+from expertrag.llm.base import Generator
 from expertrag.llm.load.loading import quiet
 from expertrag.llm.weights import WeightUse
 from expertrag.metrics import squad
@@ -60,8 +62,11 @@ ELSEWHERE = {"openqa": "openqa", "everyday": str(Path(__file__).parent / "everyd
 TOKENS, PASSAGES = 25, 5
 QUESTIONS, CALIBRATION = 20, 12
 QUICK = 2
+REST_S = 0.1
+"""Longer than a step of a single token."""
 CALIBRATED = "calibration"
 """Kind of the questions of train splits."""
+CALIBRATION_MODES = (GateMode.NEVER, GateMode.ALWAYS)
 SYSTEMS: Mapping[str, tuple[str, tuple[GateMode, ...]]] = {
     "default": (models.LARGE, (GateMode.NEVER, GateMode.ALWAYS, GateMode.AUTO)),
     "dense": (models.SMALL, (GateMode.NEVER, GateMode.ALWAYS)),
@@ -94,8 +99,8 @@ def main() -> None:
     for name in given.systems:
         with progress() as report, quiet(), folder_of(name) as folder:
             found[name] = measured(name, folder, given, report)
-        if name in ALIKE and "dense" in found:
-            found[name]["transferred"] = transferred(found[name], found["dense"])
+        for other in found.keys() & set(ALIKE) if "dense" in found else ():
+            found[other]["transferred"] = transferred(found[other], found["dense"])
         body = {"systems": {known: found[known] for known in SYSTEMS if known in found}}
         results_file.write(given.json, body, CODE, (name,))
         print("\n".join((f"\n{name}\n", *rows(found[name]))), flush=True)
@@ -175,30 +180,28 @@ class Bench:
     def answers(
         self, own: Sequence[tuple[str, Query]], calibration: Sequence[Query]
     ) -> Iterator[CostedAnswer]:
-        """Answer in all modes, in turns, with questions for calibration in between."""
+        """Answer in all modes, in turns; questions for calibration are among the others."""
         with contextlib.suppress(ExpertRAGError):  # warm-up
             self._answer("", calibration[0], self.modes[-1])
-        every = max(1, len(own) // len(calibration))
-        fixed = [mode for mode in self.modes if mode is not GateMode.AUTO]
-        waiting = list(calibration)
-        for number, (kind, query) in enumerate(own):
-            self.report(self.name, number, len(own))
-            turn = number % len(self.modes)
-            for mode in (*self.modes[turn:], *self.modes[:turn]):
+        turns = [(kind, query, self.modes) for kind, query in own]
+        turns += [(CALIBRATED, query, CALIBRATION_MODES) for query in calibration]
+        random.Random(0).shuffle(turns)  # what else the machine does changes with time
+        for number, (kind, query, modes) in enumerate(turns):
+            self.report(self.name, number, len(turns))
+            turn = number % len(modes)
+            for mode in (*modes[turn:], *modes[:turn]):
                 yield self._answer(kind, query, mode)
-            if number % every == 0 and waiting:
-                other = waiting.pop()
-                yield from (self._answer(CALIBRATED, other, mode) for mode in fixed)
-        self.report(self.name, len(own), len(own))
+        self.report(self.name, len(turns), len(turns))
 
     def _answer(self, kind: str, query: Query, mode: GateMode) -> CostedAnswer:
         generator = self.opened.generator
+        before = settled(generator)
         request = AnswerRequest(query.text, mode=mode, k=PASSAGES, sampling=Sampling(TOKENS))
         generator.reset_prefix_cache()
-        before, started = generator.counters(), time.perf_counter()
+        started = time.perf_counter()
         answer = fold(self.opened.pipeline.answer(request))
         seconds = time.perf_counter() - started
-        work = ModelWork.between(before, generator.counters(), answer.usage.lm_calls)
+        work = ModelWork.between(before, settled(generator), answer.usage.lm_calls)
         adapter = self.adapter if answer.decision.retrieve else None
         return CostedAnswer(
             id=f"{kind}/{query.id}",
@@ -212,6 +215,15 @@ class Bench:
             experts=work.experts,
             right=squad.right(answer.text, query.answers) if query.answers else None,
         )
+
+
+def settled(generator: Generator) -> Mapping[str, int]:
+    """Return the engine's counters once it rests: an answer may end before the last step does."""
+    found: Mapping[str, int] = {}
+    while found != (now := generator.counters()):
+        found = now
+        time.sleep(REST_S)
+    return found
 
 
 def adapter_of(use: WeightUse) -> str | None:

@@ -55,13 +55,12 @@ class ModelWork:
     ) -> ModelWork:
         """Read the work from the engine's counters before and after an answer, the only one."""
         spent = {name: after[name] - before[name] for name in after}
-        prefill, rows = spent["prefill_tokens"], spent["rows"]
-        decode_steps = rows - prefill - spent["draft_tokens"]
+        prefill, rows, steps = (spent[name] for name in ("prefill_tokens", "rows", "steps"))
+        # a step that an answer ends in may not have counted its drafts yet
+        decode_steps = min(rows - prefill - spent["draft_tokens"], steps - bool(prefill))
         routed = spent["routed_tokens"]
         experts = spent["routed_experts"] / routed if routed else 0.0
-        return cls(
-            rows, prefill, spent["steps"] - decode_steps, decode_steps, max(prompts, 1), experts
-        )
+        return cls(rows, prefill, steps - decode_steps, decode_steps, max(prompts, 1), experts)
 
     def operations(self, use: WeightUse, adapter: str | None = None) -> float:
         """Two for each weight that each row uses; logits are computed of rows that sample.

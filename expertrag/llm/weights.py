@@ -42,8 +42,8 @@ class WeightUse:
     ``words``: the embedding table, if it is not the head's; a token uses one of its ``vocabulary``
     rows. ``expert``: one routed expert of each layer that has a router, together. ``experts``:
     their number in a layer; 0 without routers. ``top_k``: how many of them a token uses, as the
-    model was trained. ``adapters``: the adapter of each domain, as a sequence of it uses it, and
-    ``all_adapters``: all of them.
+    model was trained. ``by_sequence``: all tokens of a sequence use the same ones. ``adapters``:
+    the adapter of each domain, as a sequence of it uses it; ``all_adapters``: all of them.
     """
 
     body: Amount
@@ -53,6 +53,7 @@ class WeightUse:
     expert: Amount = Amount()
     experts: int = 0
     top_k: int = 0
+    by_sequence: bool = False
     adapters: Mapping[str, Amount] = field(default_factory=dict)
     all_adapters: Amount = Amount()
 
@@ -79,12 +80,14 @@ class WeightUse:
         return self.total.parameters / self.active(experts, adapter=adapter).parameters
 
     def distinct(self, experts: float, rows: float) -> float:
-        """Distinct experts of a layer that ``rows`` tokens with so many each use, in expectation.
+        """Distinct experts of a layer that ``rows`` tokens of a sequence use, in expectation.
 
         As if every expert were as likely as any other: N (1 - (1 - k / N)^rows).
+
+        :param experts: that each token uses.
         """
-        if not self.experts:
-            return 0.0
+        if not self.experts or self.by_sequence:
+            return experts
         unused: float = (1 - experts / self.experts) ** rows
         return self.experts * (1 - unused)
 

@@ -47,6 +47,8 @@ def test_work_is_what_the_counters_gained() -> None:
     after = {name: before[name] + gained[name] for name in before}
     found = ModelWork.between(before, after, prompts=2)
     assert found == ModelWork(305, 300, 2, 4, 2, 2.0)
+    early = {**after, "rows": after["rows"] + 7}  # a step whose six drafts are not counted yet
+    assert ModelWork.between(before, early, prompts=2).prefill_steps == 1
     dense = {name: 0 if name.startswith("routed") else value for name, value in after.items()}
     assert ModelWork.between({**before, "routed_experts": 0, "routed_tokens": 0}, dense, 1) == (
         ModelWork(305, 300, 2, 4, 1, 0.0)

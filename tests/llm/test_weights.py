@@ -106,6 +106,7 @@ def test_a_sequence_with_its_own_expert_uses_one(tiny_folder: TinyFolder, tmp_pa
     use = load_generator(str(folder), dtype="float32").weights()
     assert use is not None
     assert (use.experts, use.top_k) == (5, 1)
+    assert use.distinct(1, 100) == 1
 
 
 def test_a_reader_adds_the_updates_of_one_domain(smollm_path: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 
@@ -66,8 +66,9 @@ class NativeNetwork(Network):
         lowered = self._lowered
         format = getattr(lowered.weights["layers.0.out"], "format", Format.BF16)
         adapters = lowered.adapters.amounts(format) if lowered.adapters else ({}, Amount())
-        routed = 1 if self.limits.experts else lowered.top_k
-        return weight_use(lowered.weights, routed, *adapters)
+        use = weight_use(lowered.weights, lowered.top_k, *adapters)
+        named = bool(self.limits.experts and use.experts)
+        return replace(use, top_k=1, by_sequence=True) if named else use
 
     @property
     def routes_tokens(self) -> bool:
