@@ -4,9 +4,9 @@
 
 p(y) = sum over experts e of p(e) p_e(y): the router's probability of the expert, times what the
 expert holds of the answer. The candidates y are the answers of the experts that the router finds
-likely, each scored by all of them; the best one is compared with the answer of the likeliest expert,
-which is what is served. A question is in doubt if a second expert has a probability of ``LEAST``.
-Questions are of test splits, with gold passages, as in ``eval_reader.py``.
+likely, each scored by all of them; the best one is compared with the answer of the likeliest
+expert, which is what is served. A question is in doubt if a second expert has a probability of
+``LEAST``. Questions are of test splits, with gold passages, as in ``eval_reader.py``.
 """
 
 from __future__ import annotations

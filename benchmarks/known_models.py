@@ -63,7 +63,7 @@ class _Counting:
 
     def experts(self, plain: PlainExperts, format: Format) -> None:
         shape = plain.num_experts, plain.hidden_size, plain.inner_size
-        self.size_bytes += layer_bytes(format, *shape)
+        self.size_bytes += layer_bytes(format, *shape, biased=plain.biased)
 
     def slot(self, width: int) -> SlotView:
         return SlotView(0)
@@ -207,6 +207,33 @@ KNOWN = (
         "Mixtral-8x7B-Instruct-v0.1", "mixtral", "Apache-2.0",
         32000, 4096, 14336, 32, 32, 8, 32768, num_local_experts=8, num_experts_per_tok=2,
         sliding_window=None,
+    ),
+    _known(
+        "granite-3.1-3b-a800m-instruct", "granitemoe", "Apache-2.0",
+        49155, 1536, 512, 32, 24, 8, 131072, tie_word_embeddings=True, num_local_experts=40,
+        num_experts_per_tok=8, embedding_multiplier=12.0, residual_multiplier=0.22,
+        attention_multiplier=0.015625, logits_scaling=6.0,
+    ),
+    _known(
+        "GLM-4.5-Air", "glm4_moe", "MIT", 151552, 4096, 10944, 46, 96, 8, 131072, head_dim=128,
+        moe_intermediate_size=1408, n_routed_experts=128, n_shared_experts=1,
+        num_experts_per_tok=8, first_k_dense_replace=1, attention_bias=True,
+    ),
+    _known(
+        "DeepSeek-V3", "deepseek_v3", "DeepSeek", 129280, 7168, 18432, 61, 128, 128, 163840,
+        rope_parameters={
+            "rope_type": "yarn", "rope_theta": 10000.0, "factor": 40.0, "beta_fast": 32,
+            "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0,
+            "original_max_position_embeddings": 4096,
+        },
+    ),
+    _known(
+        "Phi-3.5-MoE-instruct", "phimoe", "MIT", 32064, 4096, 6400, 32, 32, 8, 131072,
+        attention_bias=True, lm_head_bias=True, sliding_window=131072, rope_parameters={
+            "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0] * 64,
+            "long_factor": [1.0] * 64, "short_mscale": 1.243163121016122,
+            "long_mscale": 1.243163121016122, "original_max_position_embeddings": 4096,
+        },
     ),
     _known(
         "gpt-oss-20b", "gpt_oss", "Apache-2.0", 201088, 2880, 2880, 24, 64, 8, 131072,

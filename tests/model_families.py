@@ -33,6 +33,12 @@ LATENT: dict[str, Any] = {
     "qk_rope_head_dim": 4,
     "v_head_dim": 12,
 }
+GRANITE: dict[str, Any] = {
+    "embedding_multiplier": 7.0,
+    "residual_multiplier": 0.3,
+    "attention_multiplier": 0.2,
+    "logits_scaling": 5.0,
+}
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {"tie_word_embeddings": True}),
     "llama with biases": ("llama", {"attention_bias": True}),
@@ -50,8 +56,13 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "mistral": ("mistral", {"sliding_window": None}),
+    "mistral in windows": ("mistral", {"sliding_window": 70}),
     "qwen2": ("qwen2", {}),
     "qwen3": ("qwen3", {}),
+    "qwen3, some layers in windows": (
+        "qwen3",
+        {"use_sliding_window": True, "sliding_window": 33, "max_window_layers": 1},
+    ),
     "mixtral": ("mixtral", {"num_local_experts": 5}),
     "olmoe": ("olmoe", {"num_experts": 5}),
     "qwen2_moe": ("qwen2_moe", {"num_experts": 5, "shared_expert_intermediate_size": 40}),
@@ -60,6 +71,11 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "qwen3_moe",
         {"num_experts": 5, "norm_topk_prob": False, "mlp_only_layers": [1]},
     ),
+    "qwen3_moe in windows": (
+        "qwen3_moe",
+        {"num_experts": 5, "use_sliding_window": True, "sliding_window": 64},
+    ),
+    "gpt_oss": ("gpt_oss", {"num_local_experts": 4, "intermediate_size": 24, "sliding_window": 30}),
     "deepseek_v2": ("deepseek_v2", {**LATENT, "topk_method": "greedy", "q_lora_rank": None}),
     "deepseek_v2 in groups": (
         "deepseek_v2",
@@ -69,6 +85,82 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
             "n_group": 4,
             "topk_group": 2,
             "routed_scaling_factor": 2.0,
+        },
+    ),
+    "deepseek_v3": (
+        "deepseek_v3",
+        {
+            **LATENT,
+            "head_dim": 4,  # of the part that is rotated
+            "n_group": 4,
+            "topk_group": 2,
+            "attention_bias": True,
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 10000.0,
+                "factor": 8.0,
+                "mscale": 1.0,
+                "mscale_all_dim": 0.7,
+                "original_max_position_embeddings": 64,
+            },
+        },
+    ),
+    "deepseek_v3, halves rotated": (
+        "deepseek_v3",
+        {
+            **LATENT,
+            "head_dim": 4,  # of the part that is rotated
+            "n_group": 1,
+            "topk_group": 1,
+            "q_lora_rank": None,
+            "rope_interleave": False,
+            "norm_topk_prob": False,
+        },
+    ),
+    "glm4_moe": (
+        "glm4_moe",
+        {
+            "n_routed_experts": 8,
+            "n_shared_experts": 2,
+            "n_group": 2,
+            "topk_group": 1,
+            "routed_scaling_factor": 1.7,
+            "use_qk_norm": True,
+            "attention_bias": True,
+        },
+    ),
+    "glm4_moe without norms of heads": (
+        "glm4_moe",
+        {"n_routed_experts": 6, "first_k_dense_replace": 2, "norm_topk_prob": False},
+    ),
+    "granite": ("granite", {**GRANITE, "tie_word_embeddings": True, "attention_bias": True}),
+    "granitemoe": ("granitemoe", {**GRANITE, "num_local_experts": 5, "tie_word_embeddings": True}),
+    "granitemoeshared": (
+        "granitemoeshared",
+        {**GRANITE, "num_local_experts": 5, "shared_intermediate_size": 40},
+    ),
+    "phimoe": (
+        "phimoe",
+        {
+            "num_local_experts": 5,
+            "attention_bias": True,
+            "lm_head_bias": True,
+            "router_jitter_noise": 0.4,
+        },
+    ),
+    "phimoe with long angles": (
+        "phimoe",
+        {
+            "num_local_experts": 5,
+            "rope_parameters": {
+                "rope_type": "longrope",
+                "rope_theta": 10000.0,
+                "short_factor": [1.0, 1.2, 1.5, 2.0],
+                "long_factor": [2.0, 3.0, 4.0, 5.0],
+                "short_mscale": 1.2,
+                "long_mscale": 1.3,
+                "original_max_position_embeddings": 512,
+            },
         },
     ),
 }
@@ -85,4 +177,12 @@ def model_of(kind: str, **change: Any) -> Any:
                 parameter.normal_(std=0.3)
             else:
                 parameter.normal_(1.0 if "norm" in name else 0.0, 0.1)
+    set_corrections(model)
     return model
+
+
+def set_corrections(model: Any) -> None:
+    """Give the corrections of a model's routers random values; they are zeros in a new model."""
+    for name, buffer in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            buffer.normal_(std=0.2)

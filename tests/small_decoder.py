@@ -34,6 +34,8 @@ class Model:
     experts: PlainExperts
     cos: torch.Tensor
     sin: torch.Tensor
+    window: int = 0
+    sinks: torch.Tensor | None = None
 
     def expected(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits (T, V) of a text, in float32."""
@@ -46,10 +48,21 @@ class Model:
         )
         repeated = k.repeat_interleave(2, dim=1), v.view(len(x), -1, VALUE).repeat_interleave(2, 1)
         q, k, v = (part.transpose(0, 1)[None] for part in (q, *repeated))
-        heads = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.3)
-        x = x + heads[0].transpose(0, 1).flatten(1) @ self.out.T
+        x = x + self._attended(q[0], k[0], v[0]).transpose(0, 1).flatten(1) @ self.out.T
         gate, up = (x @ self.experts.gate_up[0].T).chunk(2, dim=1)
         return (x + (F.silu(gate) * up) @ self.experts.down[0].T) @ self.table.T
+
+    def _attended(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """Attend with heads (H, T, D), written out: a sink is one more column, without a value."""
+        count = q.shape[1]
+        seen = torch.ones(count, count, dtype=torch.bool).tril()
+        if self.window:
+            seen = seen.triu(1 - self.window)
+        scores = (q @ k.transpose(1, 2) * 0.3).masked_fill(~seen, -torch.inf)
+        if self.sinks is not None:
+            sinks = self.sinks[:, None, None].expand(-1, count, 1)
+            scores = torch.cat([scores, sinks], 2)
+        return scores.softmax(2)[:, :, :count] @ v
 
     def _turned(self, heads: torch.Tensor) -> torch.Tensor:
         half = self.cos.shape[1]
@@ -63,7 +76,13 @@ def in_torch(dtype: torch.dtype) -> Make:
     return partial(TorchDecoder, device=torch.device("cpu"), dtype=dtype)
 
 
-def small_model(format: Format, make: Make = Decoder) -> Model:
+def small_model(
+    format: Format,
+    make: Make = Decoder,
+    *,
+    window: int = 0,
+    sinks: torch.Tensor | None = None,
+) -> Model:
     torch.manual_seed(0)
     table = torch.randn(VOCABULARY, HIDDEN)
     qkv = torch.randn((HEADS + GROUPS) * WIDTH + GROUPS * VALUE, HIDDEN) / 7
@@ -82,13 +101,16 @@ def small_model(format: Format, make: Make = Decoder) -> Model:
     value = SlotView(both.slot, (HEADS + GROUPS) * WIDTH, VALUE)
     for view, count in ((query, HEADS), (key, GROUPS)):
         d.rope(view, count, angles.cos(), angles.sin(), interleaved=False)
-    d.attend(query, key, value, SlotView(heads.slot, 0, VALUE), layer=0, heads=HEADS, scale=0.3)
+    d.attend(
+        query, key, value, SlotView(heads.slot, 0, VALUE), layer=0, heads=HEADS, scale=0.3,
+        window=window, sinks=sinks,
+    )  # fmt: skip
     d.linear(heads, x, d.matrix(out, format), add=True)
     d.mix(x, x, d.experts(experts, format))
     d.keep(x, HIDDEN)
     d.pick(x, last)
     d.linear(last, OUTPUT, packed_table)
-    return Model(d, table, qkv, out, experts, angles.cos(), angles.sin())
+    return Model(d, table, qkv, out, experts, angles.cos(), angles.sin(), window, sinks)
 
 
 def some_tokens(count: int, seed: int) -> torch.Tensor:

@@ -131,10 +131,12 @@ def amount(weight: Any) -> Amount:
         case PackedMatrix():
             return Amount(weight.outputs * weight.inputs, weight.data.nbytes)
         case PackedExperts():
-            shape = 3 * weight.num_experts * weight.hidden_size * weight.inner_size
-            return Amount(shape, weight.data.nbytes)
+            hidden, inner = weight.hidden_size, weight.inner_size
+            one = 3 * hidden * inner + weight.biased * (2 * inner + hidden)
+            return Amount(weight.num_experts * one, weight.data.nbytes)
         case PlainExperts():
-            return amount(weight.gate_up) + amount(weight.down)
+            parts = weight.gate_up, weight.down, weight.gate_up_bias, weight.down_bias
+            return _sum(amount(part) for part in parts if part is not None)
         case LowRankUpdates():
             return amount(weight.down) + amount(weight.up)
     raise TypeError(f"{type(weight).__name__} are not weights of a decoder")

@@ -9,6 +9,7 @@ def forward(
     hidden: int,
     inner: int,
     data: int,
+    biased: bool,
     x: int,
     bf16: bool,
     tokens: int,
@@ -61,9 +62,17 @@ class Program:
         /,
     ) -> None: ...
     def slot(self, width: int, /) -> int: ...
-    def embed(self, to: int, table: Matrix, /) -> None: ...
+    def embed(self, to: int, table: Matrix, scale: float, /) -> None: ...
     def norm(
-        self, from_: View, to: View, width: int, parts: int, weight: int, epsilon: float, /
+        self,
+        from_: View,
+        to: View,
+        width: int,
+        parts: int,
+        weight: int,
+        epsilon: float,
+        bias: int,
+        /,
     ) -> None: ...
     def linear(self, from_: View, to: View, weights: Matrix, bias: int, add: bool, /) -> None: ...
     def rope(
@@ -79,6 +88,8 @@ class Program:
         layer: int,
         heads: int,
         scale: float,
+        window: int,
+        sinks: int,
         /,
     ) -> None: ...
     def route(
@@ -91,6 +102,8 @@ class Program:
         groups: int,
         top_groups: int,
         scale: float,
+        correction: int,
+        margin: float,
         /,
     ) -> None: ...
     def mix(
@@ -104,6 +117,7 @@ class Program:
         hidden: int,
         inner: int,
         data: int,
+        biased: bool,
         /,
     ) -> None: ...
     def project(
@@ -121,7 +135,7 @@ class Program:
     def gate_up(
         self, from_: View, to: View, weights: Matrix, activation: int, gate: Update, up: Update, /
     ) -> None: ...
-    def keep(self, from_: View, width: int, /) -> None: ...
+    def keep(self, from_: View, width: int, scale: float, /) -> None: ...
     def pick(self, from_: int, to: int, /) -> None: ...
 
 def decode(

@@ -95,7 +95,8 @@ def pack_on(isa: str, plain: PlainExperts, format: Format) -> PackedExperts:
     gate_up, down = (
         weight.detach().to("cpu", dtype).contiguous() for weight in (plain.gate_up, plain.down)
     )
-    data = layout.room(layout.layer_bytes(format, experts, hidden, inner))
+    data = layout.room(layout.layer_bytes(format, experts, hidden, inner, biased=plain.biased))
+    layout.put_biases(data, plain)
     _cpu.pack(
         isa,
         _FORMATS.index(format),
@@ -108,7 +109,7 @@ def pack_on(isa: str, plain: PlainExperts, format: Format) -> PackedExperts:
         data.data_ptr(),
         torch.get_num_threads(),
     )
-    return PackedExperts(data, format, experts, hidden, inner, plain.activation)
+    return PackedExperts(data, format, experts, hidden, inner, plain.activation, plain.biased)
 
 
 def pack_matrix(weight: torch.Tensor, format: Format) -> PackedMatrix:
@@ -175,6 +176,7 @@ def run_on(
         experts.hidden_size,
         experts.inner_size,
         experts.data.data_ptr(),
+        experts.biased,
         x.data_ptr(),
         x.dtype == torch.bfloat16,
         x.shape[0],

@@ -64,9 +64,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self._held: list[torch.Tensor] = [self._cache]  # keeps alive what the program points to
         self._shared_slots: dict[tuple[str, int], SlotView] = {}
         self._kept_widths: list[int] = []
+        self.windows = []
         self._vocabulary = 0
         self._outputs = 0
-        self._positions = 0
+        self.positions = 0
         self._experts = 0  # least number of experts of any layer
         self._used = torch.zeros(2, dtype=torch.long)
 
@@ -88,16 +89,24 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         """See :meth:`Steps.slot`."""
         return SlotView(self._program.slot(width))
 
-    def embed(self, to: SlotView, table: PackedMatrix) -> None:
+    def embed(self, to: SlotView, table: PackedMatrix, scale: float = 1.0) -> None:
         """See :meth:`Steps.embed`."""
         self._vocabulary = table.outputs
-        self._program.embed(to.slot, self._matrix(table))
+        self._program.embed(to.slot, self._matrix(table), scale)
 
     def norm(
-        self, source: SlotView, to: SlotView, weight: torch.Tensor, epsilon: float, parts: int = 1
+        self,
+        source: SlotView,
+        to: SlotView,
+        weight: torch.Tensor,
+        epsilon: float,
+        parts: int = 1,
+        *,
+        bias: torch.Tensor | None = None,
     ) -> None:
         """See :meth:`Steps.norm`."""
-        self._program.norm(source, to, weight.numel(), parts, self._floats(weight), epsilon)
+        addresses = self._floats(weight), 0 if bias is None else self._floats(bias)
+        self._program.norm(source, to, weight.numel(), parts, addresses[0], epsilon, addresses[1])
 
     def linear(
         self,
@@ -118,7 +127,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self, at: SlotView, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
     ) -> None:
         """See :meth:`Steps.rope`."""
-        self._positions = cos.shape[0]
+        self.positions = cos.shape[0]
         places = self._floats(cos), self._floats(sin)
         self._program.rope(at, heads, 2 * cos.shape[1], interleaved, *places)
 
@@ -133,10 +142,14 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         heads: int,
         scale: float,
         shared_key: SlotView | None = None,
+        window: int = 0,
+        sinks: torch.Tensor | None = None,
     ) -> None:
         """See :meth:`Steps.attend`."""
-        shared = shared_key or key
-        self._program.attend(query, key, shared, value, to, layer, heads, scale)
+        self.windows.append(window)
+        views = query, key, shared_key or key, value, to
+        address = 0 if sinks is None else self._floats(sinks)
+        self._program.attend(*views, layer, heads, scale, window, address)
 
     def route(
         self,
@@ -149,13 +162,19 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         groups: int = 1,
         top_groups: int = 1,
         scale: float = 1.0,
+        correction: torch.Tensor | None = None,
+        mixer_margin: float | None = None,
     ) -> None:
         """See :meth:`Steps.route`."""
         if top_k > 64 or groups > 64:
             raise ValueError(f"top_k and groups must be at most 64; got {top_k} and {groups}")
         if not sigmoid:
             self._experts = min(self._experts or experts, experts)
-        self._program.route(logits, experts, top_k, sigmoid, normalise, groups, top_groups, scale)
+        self._program.route(
+            logits, experts, top_k, sigmoid, normalise, groups, top_groups, scale,
+            0 if correction is None else self._floats(correction),
+            -1.0 if mixer_margin is None else mixer_margin,
+        )  # fmt: skip
 
     def mix(self, source: SlotView, to: SlotView, experts: PackedExperts, top_k: int = 0) -> None:
         """See :meth:`Steps.mix`."""
@@ -170,6 +189,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             experts.hidden_size,
             experts.inner_size,
             experts.data.data_ptr(),
+            experts.biased,
         )
 
     def mix_updated(
@@ -216,10 +236,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             self._shared_slots[key] = self.slot(width)
         return self._shared_slots[key]
 
-    def keep(self, source: SlotView, width: int) -> None:
+    def keep(self, source: SlotView, width: int, scale: float = 1.0) -> None:
         """See :meth:`Steps.keep`."""
         self._kept_widths.append(width)
-        self._program.keep(source, width)
+        self._program.keep(source, width, scale)
 
     def pick(self, source: SlotView, to: SlotView) -> None:
         """See :meth:`Steps.pick`."""
@@ -248,7 +268,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         rows = tokens.shape[0]
         check_batch(
             tokens, positions, texts, (picked, watched),
-            vocabulary=self._vocabulary, pages=self.pages, longest=self._positions,
+            vocabulary=self._vocabulary, pages=self.pages, longest=self.positions,
             experts=self._experts,
         )  # fmt: skip
         experts = torch.tensor(

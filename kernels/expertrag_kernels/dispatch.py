@@ -95,7 +95,8 @@ def _check_packed(x: torch.Tensor, experts: PackedExperts) -> None:
     if not x.is_floating_point():
         raise ValueError(f"x must be floating point; got {x.dtype}")
     data = experts.data
-    size = layer_bytes(experts.format, experts.num_experts, experts.hidden_size, experts.inner_size)
+    sizes = experts.num_experts, experts.hidden_size, experts.inner_size
+    size = layer_bytes(experts.format, *sizes, biased=experts.biased)
     if data.dtype != torch.uint8 or data.shape != (size,) or not data.is_contiguous():
         raise ValueError(
             f"packed experts must be {size} contiguous bytes; got {data.dtype} {tuple(data.shape)}"

@@ -32,7 +32,7 @@ _PIECE = 64 << 20
 _METADATA = "__metadata__"
 _VERSION = "layout"
 _FIELDS = {
-    PackedExperts: ("format", "num_experts", "hidden_size", "inner_size", "activation"),
+    PackedExperts: ("format", "num_experts", "hidden_size", "inner_size", "activation", "biased"),
     PackedMatrix: ("format", "outputs", "inputs"),
 }
 
@@ -174,7 +174,8 @@ def _size(about: Mapping[str, Any], shape: list[int]) -> int:
         return 4 * int(torch.Size(shape).numel())
     form = Format(about["format"])
     if "activation" in about:
-        return layer_bytes(form, about["num_experts"], about["hidden_size"], about["inner_size"])
+        sizes = about["num_experts"], about["hidden_size"], about["inner_size"]
+        return layer_bytes(form, *sizes, biased=about.get("biased", False))
     return matrix_bytes(form, about["outputs"], about["inputs"])
 
 

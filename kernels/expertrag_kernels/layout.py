@@ -4,6 +4,7 @@ A layer holds the gate and up blocks of all experts, expert by expert, followed 
 of all experts, expert by expert. A block holds 64 outputs over all inputs, as one stream of whole
 cache lines: 32 columns of gate with the same 32 of up, so that h is complete when the block is, or
 64 outputs of down. Widths are padded with zeros, inputs and inner columns to 32, outputs to 64.
+Biases follow in float32, in the order of the blocks: 64 for each.
 
 Within a block, inputs are in the small runs that a multiply-add instruction processes at once:
 
@@ -52,7 +53,7 @@ def packed(experts: PlainExperts, format: Format) -> PackedExperts:
     Works on one expert at a time, so that it needs little more memory than the result.
     """
     count, hidden, inner = experts.num_experts, experts.hidden_size, experts.inner_size
-    data = room(layer_bytes(format, count, hidden, inner))
+    data = room(layer_bytes(format, count, hidden, inner, biased=experts.biased))
     gate_ups, downs = parts(data, format, count, hidden, inner)
     for expert in range(count):
         gate, up = experts.gate_up[expert].detach().cpu().view(2, inner, hidden)
@@ -63,7 +64,31 @@ def packed(experts: PlainExperts, format: Format) -> PackedExperts:
         downs[expert] = _encoded(
             _padded(down, COLUMNS, PAD).unflatten(0, (-1, COLUMNS)), format
         ).flatten()
-    return PackedExperts(data, format, count, hidden, inner, experts.activation)
+    put_biases(data, experts)
+    return PackedExperts(data, format, count, hidden, inner, experts.activation, experts.biased)
+
+
+def put_biases(data: torch.Tensor, experts: PlainExperts) -> None:
+    """Write the biases of experts to the end of a packed layer; nothing if they have none."""
+    if experts.gate_up_bias is None or experts.down_bias is None:
+        return
+    count, inner = experts.num_experts, experts.inner_size
+    halves = experts.gate_up_bias.detach().float().cpu().view(2 * count, inner)
+    halves = _padded(halves, 1, PAD).view(count, 2, -1, 32).transpose(1, 2)  # [E, I/32, 2, 32]
+    down = _padded(experts.down_bias.detach().float().cpu(), 1, COLUMNS)
+    biases = torch.cat([halves.flatten(), down.flatten()])
+    data[-4 * biases.numel() :].view(torch.float32).copy_(biases)
+
+
+def _biases(experts: PackedExperts) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the biases of packed experts, (E, 2I) and (E, H) float32."""
+    count, hidden, inner = experts.num_experts, experts.hidden_size, experts.inner_size
+    size = _bias_bytes(count, hidden, inner)
+    gate_up = 4 * count * 2 * _up_to(inner, PAD)
+    found = experts.data[-size:].clone().view(torch.float32)  # computing may need alignment
+    halves = found[: gate_up // 4].view(count, -1, 2, 32).transpose(1, 2).reshape(count, 2, -1)
+    down = found[gate_up // 4 :].view(count, -1)
+    return halves[:, :, :inner].flatten(1), down[:, :hidden].contiguous()
 
 
 def unpacked(experts: PackedExperts, only: list[int] | None = None) -> PlainExperts:
@@ -83,16 +108,22 @@ def unpacked(experts: PackedExperts, only: list[int] | None = None) -> PlainExpe
             gate_up[place, half * inner : (half + 1) * inner] = rows.flatten(0, 1)[:inner, :hidden]
         blocks = _decoded(downs[expert], experts.format, _up_to(inner, PAD))  # [H/64, 64, I]
         down[place] = blocks.flatten(0, 1)[:hidden, :inner]
-    return PlainExperts(gate_up, down, experts.activation)
+    if not experts.biased:
+        return PlainExperts(gate_up, down, experts.activation)
+    biases = (bias[chosen] for bias in _biases(experts))
+    return PlainExperts(gate_up, down, experts.activation, *biases)
 
 
 def matrices(experts: PackedExperts) -> tuple[PackedMatrix, PackedMatrix]:
     """View the only expert as two matrices: gate with up, 32 rows of each in turn, and down.
 
-    :raises ValueError: there are several experts.
+    :raises ValueError: there are several experts, or biases.
     """
-    if experts.num_experts != 1:
-        raise ValueError(f"one expert is two matrices; got {experts.num_experts} experts")
+    if experts.num_experts != 1 or experts.biased:
+        raise ValueError(
+            f"one expert without biases is two matrices; got {experts.num_experts} experts"
+            + " with biases" * experts.biased
+        )
     hidden, inner = experts.hidden_size, experts.inner_size
     gate_ups, downs = parts(experts.data, experts.format, 1, hidden, inner)
     outputs = 2 * _up_to(inner, PAD)
@@ -115,10 +146,17 @@ def matrix_bytes(format: Format, outputs: int, inputs: int) -> int:
     return _up_to(outputs, COLUMNS) // COLUMNS * block_bytes(format, _up_to(inputs, PAD))
 
 
-def layer_bytes(format: Format, experts: int, hidden: int, inner: int) -> int:
+def layer_bytes(
+    format: Format, experts: int, hidden: int, inner: int, *, biased: bool = False
+) -> int:
     """Size of a packed layer in bytes."""
-    down = matrix_bytes(format, hidden, inner)
-    return experts * (_gate_up_bytes(format, hidden, inner) + down)
+    weights = _gate_up_bytes(format, hidden, inner) + matrix_bytes(format, hidden, inner)
+    return experts * weights + (_bias_bytes(experts, hidden, inner) if biased else 0)
+
+
+def _bias_bytes(experts: int, hidden: int, inner: int) -> int:
+    """Size of the biases of a packed layer."""
+    return 4 * experts * (2 * _up_to(inner, PAD) + _up_to(hidden, COLUMNS))
 
 
 def block_bytes(format: Format, inputs: int) -> int:
@@ -147,7 +185,8 @@ def parts(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """View every expert's gate and up, and every expert's down, [E, B] each."""
     split = count * _gate_up_bytes(format, hidden, inner)
-    return data[:split].view(count, -1), data[split:].view(count, -1)
+    end = layer_bytes(format, count, hidden, inner)
+    return data[:split].view(count, -1), data[split:end].view(count, -1)
 
 
 def _up_to(number: int, multiple: int) -> int:

@@ -9,12 +9,14 @@ import torch
 
 
 class Activation(StrEnum):
-    """Activation of the gate half, before it multiplies the up half."""
+    """Activation of the gate half, before it multiplies the up half; or how both are joined."""
 
     SILU = "silu"
     GELU = "gelu"
     GELU_TANH = "gelu_tanh"
     RELU = "relu"
+    CLAMPED_SWIGLU = "clamped_swiglu"
+    """gate * sigmoid(1.702 * gate) * (up + 1), gate at most 7, up from -7 to 7 (gpt-oss)."""
 
 
 class Format(StrEnum):
@@ -39,6 +41,23 @@ def _check_weights(gate_up: torch.Tensor, down: torch.Tensor) -> None:
             "gate_up and down must have the same dtype and device; "
             f"got {gate_up.dtype} and {down.dtype} on {gate_up.device} and {down.device}"
         )
+
+
+def _check_biases(
+    gate_up: torch.Tensor | None, down: torch.Tensor | None, weights: PlainExperts
+) -> None:
+    if gate_up is None and down is None:
+        return
+    if gate_up is None or down is None:
+        raise ValueError("experts have biases of both gate_up and down, or none")
+    shapes = weights.gate_up.shape[:2], weights.down.shape[:2]
+    if (gate_up.shape, down.shape) != shapes:
+        raise ValueError(
+            "biases must be (E, 2I) of gate_up and (E, H) of down; "
+            f"got {tuple(gate_up.shape)} and {tuple(down.shape)}"
+        )
+    if gate_up.device != weights.device or down.device != weights.device:
+        raise ValueError("biases and weights must be on the same device")
 
 
 class _ByExpert:
@@ -71,22 +90,40 @@ class _ByExpert:
 
 @dataclass(frozen=True, slots=True)
 class PlainExperts(_ByExpert):
-    """Experts of one layer: y = down @ (activation(gate @ x) * (up @ x)), without biases.
+    """Experts of one layer: y = down @ (activation(gate @ x) * (up @ x)).
 
     gate_up: (E, 2I, H) — gate in the first I rows, up in the last I
     down: (E, H, I)
+    gate_up_bias, down_bias: (E, 2I) and (E, H), added to gate, up and y; both None without biases
     """
 
     gate_up: torch.Tensor
     down: torch.Tensor
     activation: Activation = Activation.SILU
+    gate_up_bias: torch.Tensor | None = None
+    down_bias: torch.Tensor | None = None
+
+    @property
+    def biased(self) -> bool:
+        """Whether there are biases."""
+        return self.gate_up_bias is not None
 
     def check(self) -> None:
-        """Check that the weights fit together.
+        """Check that the weights and biases fit together.
 
         :raises ValueError: they do not.
         """
         _check_weights(self.gate_up, self.down)
+        _check_biases(self.gate_up_bias, self.down_bias, self)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> PlainExperts:
+        """Return the experts on a device, in a type, and contiguous as kernels need them."""
+        parts = self.gate_up, self.down, self.gate_up_bias, self.down_bias
+        gate_up, down, *biases = (
+            None if part is None else part.detach().to(device, dtype).contiguous() for part in parts
+        )
+        assert gate_up is not None and down is not None, "they are no biases"
+        return PlainExperts(gate_up, down, self.activation, *biases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +155,12 @@ class ScaledExperts(_ByExpert):
 
     @classmethod
     def of(cls, plain: PlainExperts, dtype: torch.dtype) -> ScaledExperts:
-        """Round experts to int8 or float8_e4m3fn."""
+        """Round experts to int8 or float8_e4m3fn.
+
+        :raises ValueError: they have biases.
+        """
+        if plain.biased:
+            raise ValueError("experts with biases cannot have 8-bit weights on a GPU: leave them")
         most = 127.0 if dtype == torch.int8 else torch.finfo(dtype).max
 
         def scaled(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -179,6 +221,8 @@ class PackedExperts:
     hidden_size: int
     inner_size: int
     activation: Activation = Activation.SILU
+    biased: bool = False
+    """Whether ``data`` ends with the biases, in float32."""
 
     @property
     def device(self) -> torch.device:

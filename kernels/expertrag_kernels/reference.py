@@ -43,7 +43,7 @@ def reference_experts(
     plain = unpacked(experts, used.tolist())
     place = torch.full((experts.num_experts + 1,), used.numel())  # of each expert among the used
     place[used] = torch.arange(used.numel())
-    plain = PlainExperts(plain.gate_up.float(), plain.down.float(), plain.activation)
+    plain = plain.to(plain.device, torch.float32)
     index = place[top_k_index.clamp(max=experts.num_experts)]
     return _plain(x.float(), index, top_k_weights, plain).to(x.dtype)
 
@@ -56,15 +56,22 @@ def _plain(
     return _grouped(x, top_k_index, top_k_weights, plain)
 
 
-def activate(x: torch.Tensor, activation: Activation) -> torch.Tensor:
-    """Apply an expert's activation."""
-    return _ACTIVATIONS[activation](x)
+def gated(gate: torch.Tensor, up: torch.Tensor, activation: Activation) -> torch.Tensor:
+    """Join gate and up by an expert's activation."""
+    if activation is Activation.CLAMPED_SWIGLU:
+        gate, up = gate.clamp(max=7.0), up.clamp(-7.0, 7.0)
+        return gate * torch.sigmoid(1.702 * gate) * (up + 1)
+    return _ACTIVATIONS[activation](gate) * up
 
 
-def _expert(x: torch.Tensor, expert: int, plain: PlainExperts) -> torch.Tensor:
+def apply_expert(x: torch.Tensor, expert: int, plain: PlainExperts) -> torch.Tensor:
     """Apply one expert to x (N, H). Indexing by an int gives a view: no weight is copied."""
-    gate, up = F.linear(x, plain.gate_up[expert]).chunk(2, dim=-1)  # [N, I] each
-    return F.linear(activate(gate, plain.activation) * up, plain.down[expert])  # [N, H]
+    own = plain.gate_up[expert], plain.down[expert]
+    biases: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
+    if plain.gate_up_bias is not None and plain.down_bias is not None:
+        biases = plain.gate_up_bias[expert].to(x.dtype), plain.down_bias[expert].to(x.dtype)
+    gate, up = F.linear(x, own[0], biases[0]).chunk(2, dim=-1)  # [N, I] each
+    return F.linear(gated(gate, up, plain.activation), own[1], biases[1])  # [N, H]
 
 
 def _one_token(
@@ -79,10 +86,10 @@ def _one_token(
         return torch.zeros_like(x)
     if len(chosen) == 1:
         [(expert, weight)] = chosen
-        return _expert(x, expert, plain) * weight
+        return apply_expert(x, expert, plain) * weight
     total = torch.zeros(x.shape, dtype=torch.float32, device=x.device)  # [1, H]
     for expert, weight in chosen:
-        total.add_(_expert(x, expert, plain), alpha=weight)
+        total.add_(apply_expert(x, expert, plain), alpha=weight)
     return total.to(x.dtype)
 
 
@@ -106,7 +113,7 @@ def _grouped(
     for expert, stop in enumerate(stops):
         if stop > start:
             rows = token[start:stop]
-            output = _expert(x[rows], expert, plain).float() * weight[start:stop]
+            output = apply_expert(x[rows], expert, plain).float() * weight[start:stop]
             total.index_add_(0, rows, output)
         start = stop
     return total.to(x.dtype)

@@ -20,8 +20,10 @@ MODEL_ROUTING = "model"
 class Routing:
     """A routing policy: which of the chosen experts a token uses, most likely first.
 
-    Probabilities are the router's, over all experts. The most likely expert is always used. If the
-    model renormalises the weights of the chosen experts, it does so for those that are used.
+    Probabilities are the router's, over all experts; of routers that have none (sigmoids,
+    SparseMixer), the shares of the weights among the chosen experts. The most likely expert is
+    always used. If the model renormalises the weights of the chosen experts, it does so for those
+    that are used.
 
     top_k: use at most this many; 0 for as many as the model does
     top_p: use the fewest whose probabilities sum to this, up to as many as the model does

@@ -102,6 +102,10 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     shape: CacheShape
     pages: int
     device: torch.device
+    windows: list[int]
+    """Window of each :meth:`attend`, 0 for those that attend to all tokens."""
+    positions: int
+    """How many positions have angles."""
     step_rows: int
     """Rows to run at a time: enough to multiply efficiently, few enough that waiting sequences are
     delayed by only about a tenth of a second."""
@@ -111,6 +115,23 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     def experts_used(self) -> tuple[int, int]:
         """Experts that tokens have used, and tokens, both counted in every layer with a router."""
         ...
+
+    @property
+    def window(self) -> int:
+        """How many of the last tokens any layer attends to; 0 for all."""
+        return 0 if 0 in self.windows else max(self.windows, default=0)
+
+    @property
+    def most_tokens(self) -> int:
+        """Length of the longest sequence that fits into the cache.
+
+        If no layer attends to all tokens, the pages before the windows can be used again, and the
+        length has no limit but the positions.
+        """
+        at_once = -(-(self.window + self.step_rows) // PAGE_TOKENS) + 1  # pages that a step needs
+        if self.window and at_once <= self.pages:
+            return self.positions
+        return self.pages * PAGE_TOKENS
 
     @abstractmethod
     def matrix(self, weight: torch.Tensor, format: Format) -> Matrix:
@@ -128,15 +149,25 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         ...
 
     @abstractmethod
-    def embed(self, to: SlotView, table: Matrix) -> None:
-        """Look up the token's row of an embedding table."""
+    def embed(self, to: SlotView, table: Matrix, scale: float = 1.0) -> None:
+        """Look up the token's row of an embedding table, times ``scale``."""
         ...
 
     @abstractmethod
     def norm(
-        self, source: SlotView, to: SlotView, weight: torch.Tensor, epsilon: float, parts: int = 1
+        self,
+        source: SlotView,
+        to: SlotView,
+        weight: torch.Tensor,
+        epsilon: float,
+        parts: int = 1,
+        *,
+        bias: torch.Tensor | None = None,
     ) -> None:
-        """Normalise each of ``parts`` heads by its root mean square (Zhang & Sennrich 2019)."""
+        """Normalise each of ``parts`` heads by its root mean square (Zhang & Sennrich 2019).
+
+        With a bias, by its mean and variance (Ba et al. 2016).
+        """
         ...
 
     @abstractmethod
@@ -174,8 +205,16 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         heads: int,
         scale: float,
         shared_key: SlotView | None = None,
+        window: int = 0,
+        sinks: torch.Tensor | None = None,
     ) -> None:
-        """Write the row's key and value into its page, and attend over the sequence up to it."""
+        """Write the row's key and value into its page, and attend over the sequence up to it.
+
+        :param window: attend only to so many tokens, of which the row's own is the last (sliding
+            window, Beltagy et al. 2020); pages before them are not read. 0 for all.
+        :param sinks: (heads,), a term of each head's softmax that has no value (attention sinks,
+            as in gpt-oss); None for none.
+        """
         ...
 
     @abstractmethod
@@ -190,8 +229,17 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         groups: int = 1,
         top_groups: int = 1,
         scale: float = 1.0,
+        correction: torch.Tensor | None = None,
+        mixer_margin: float | None = None,
     ) -> None:
-        """Choose the experts of the next :meth:`mix`."""
+        """Choose the experts of the next :meth:`mix`: by softmax, best first.
+
+        :param sigmoid: take all ``top_k`` experts, weighted by sigmoid: the gate of a shared one.
+        :param normalise: make the weights sum to 1.
+        :param top_groups: of how many of the ``groups``, the best ones, experts may be.
+        :param correction: (experts,); choose by sigmoid + correction, weighted by sigmoid.
+        :param mixer_margin: weigh by SparseMixer with this relative margin.
+        """
         ...
 
     @abstractmethod
@@ -219,8 +267,8 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         ...
 
     @abstractmethod
-    def keep(self, source: SlotView, width: int) -> None:
-        """Return these values of the watched rows to the caller."""
+    def keep(self, source: SlotView, width: int, scale: float = 1.0) -> None:
+        """Return these values of the watched rows, times ``scale``, to the caller."""
         ...
 
     @abstractmethod

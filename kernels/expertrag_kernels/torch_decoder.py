@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from expertrag_kernels.dispatch import fused_experts
 from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts
-from expertrag_kernels.reference import activate
+from expertrag_kernels.reference import apply_expert, gated
 from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_kernels.steps import (
     MOST_ROWS,
@@ -32,7 +32,8 @@ from expertrag_kernels.steps import (
     check_batch,
 )
 from expertrag_kernels.torch_attention import attention_of, attention_of_rows
-from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of
+from expertrag_kernels.torch_routers import chosen, corrected, mixed, pruned
+from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of, within
 
 if TYPE_CHECKING:
     from expertrag_kernels.gpu.graphs import Graphs
@@ -60,13 +61,14 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             return torch.zeros(shape.layers, places, shape.heads, width, dtype=dtype, device=device)
 
         self._keys, self._values = cache(keys), cache(shape.value_width)
+        self.windows = []
         self._widths: list[int] = []
         self._steps: list[Callable[[TokenRows], None]] = []
         self._attention = attention_of(device)
         self._graphs: Graphs | None = None
         self._capturable = device.type == "cuda"
         self._vocabulary = 0
-        self._positions = 0
+        self.positions = 0
         self._experts = 0  # least number of experts of any layer
         self._top_k: list[int] = []  # of the layers with a router
         self._used = self._routed = 0
@@ -85,28 +87,38 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
     def experts(self, plain: PlainExperts, format: Format) -> PlainExperts:
         """See :meth:`Steps.experts`; ``format`` is ignored: the decoder has its own type."""
-        weights = self.matrix(plain.gate_up, format), self.matrix(plain.down, format)
-        return PlainExperts(*weights, plain.activation)
+        return plain.to(self.device, self.dtype)
 
     def slot(self, width: int) -> SlotView:
         """See :meth:`Steps.slot`."""
         self._widths.append(width)
         return SlotView(len(self._widths) - 1)
 
-    def embed(self, to: SlotView, table: torch.Tensor) -> None:
+    def embed(self, to: SlotView, table: torch.Tensor, scale: float = 1.0) -> None:
         """See :meth:`Steps.embed`."""
         self._vocabulary = table.shape[0]
-        self._steps.append(lambda rows: rows.write(to, F.embedding(rows.tokens, table)))
+        self._steps.append(lambda rows: rows.write(to, F.embedding(rows.tokens, table) * scale))
 
     def norm(
-        self, source: SlotView, to: SlotView, weight: torch.Tensor, epsilon: float, parts: int = 1
+        self,
+        source: SlotView,
+        to: SlotView,
+        weight: torch.Tensor,
+        epsilon: float,
+        parts: int = 1,
+        *,
+        bias: torch.Tensor | None = None,
     ) -> None:
         """See :meth:`Steps.norm`."""
         width, own = weight.numel(), weight.to(self.device, torch.float32)
+        shift = None if bias is None else bias.to(self.device, torch.float32)
 
         def step(rows: TokenRows) -> None:
             heads = rows.heads(source, parts, width).float()
-            found = F.rms_norm(heads, (width,), own, epsilon).to(self.dtype)
+            if shift is None:
+                found = F.rms_norm(heads, (width,), own, epsilon).to(self.dtype)
+            else:
+                found = F.layer_norm(heads, (width,), own, shift, epsilon).to(self.dtype)
             if parts == 1:
                 rows.write(to, found[:, 0])
             else:
@@ -140,7 +152,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self, at: SlotView, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
     ) -> None:
         """See :meth:`Steps.rope`."""
-        self._positions, half = cos.shape
+        self.positions, half = cos.shape
         own_cos, own_sin = (part.to(self.device, torch.float32) for part in (cos, sin))
 
         def step(rows: TokenRows) -> None:
@@ -164,8 +176,12 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         heads: int,
         scale: float,
         shared_key: SlotView | None = None,
+        window: int = 0,
+        sinks: torch.Tensor | None = None,
     ) -> None:
         """See :meth:`Steps.attend`."""
+        self.windows.append(window)
+        own_sinks = None if sinks is None else sinks.to(self.device, torch.float32)
         shape = self.shape
         keys, values = self._keys[layer], self._values[layer]
 
@@ -180,13 +196,12 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             out = rows.heads(to, heads, shape.value_width)
             short = rows.lengths.shape[0]
             if short:
-                found = self._attention(
-                    queries[:short], keys, values, rows.tables, rows.lengths, scale
-                )
-                out[:short].copy_(found)
+                given = keys, values, rows.tables, rows.lengths, scale, window, own_sinks
+                out[:short].copy_(self._attention(queries[:short], *given))
             for start, stop, places, seen in rows.long:
+                places, seen = within(window, places, seen)
                 own_rows = queries[start:stop], keys[places], values[places]
-                out[start:stop].copy_(attention_of_rows(*own_rows, seen, scale))
+                out[start:stop].copy_(attention_of_rows(*own_rows, seen, scale, own_sinks))
 
         self._steps.append(step)
 
@@ -201,31 +216,35 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         groups: int = 1,
         top_groups: int = 1,
         scale: float = 1.0,
+        correction: torch.Tensor | None = None,
+        mixer_margin: float | None = None,
     ) -> None:
         """See :meth:`Steps.route`."""
+        limits = {"groups": groups, "top_groups": top_groups}
+        likely = correction is None and mixer_margin is None
+        own_correction = None if correction is None else correction.to(self.device, torch.float32)
 
         def step(rows: TokenRows) -> None:
             found = rows.columns(logits, experts).float()
-            shares = found.sigmoid() if sigmoid else found.softmax(-1)
-            eligible = shares
-            if top_groups < groups:
-                grouped = shares.view(-1, groups, experts // groups)
-                best = grouped.amax(2).topk(top_groups).indices
-                inside = torch.zeros_like(grouped[:, :, 0]).scatter_(1, best, 1.0)
-                eligible = (grouped * inside[:, :, None]).flatten(1)
-            weights, index = eligible.topk(top_k)
-            if rows.routing is not None:
-                weights, index = _pruned(weights, index, rows.routing, experts)
+            if sigmoid:
+                weights, index = found.sigmoid().topk(top_k)
+            elif own_correction is not None:
+                weights, index = corrected(found, own_correction, top_k, **limits)
+            elif mixer_margin is not None:
+                weights, index = mixed(found, top_k, mixer_margin)
+            else:
+                weights, index = chosen(found, top_k, **limits)
+            if rows.routing is not None and not sigmoid:
+                weights, index = pruned(weights, index, rows.routing, experts, likely=likely)
+                self._pruned_to += (index < experts).sum()
             if normalise:
-                weights = weights / weights.sum(-1, keepdim=True)
+                weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
             if not sigmoid:
                 own = rows.experts[:, None]
                 only = F.pad(own, (0, top_k - 1), value=experts)  # and sentinels
                 index = torch.where(own < 0, index, only)
                 weights = torch.where(own < 0, weights, torch.ones_like(weights))
             rows.routed = index, weights * scale
-            if rows.routing is not None and not sigmoid:
-                self._pruned_to += (index < experts).sum()
 
         if not sigmoid:
             self._experts = min(self._experts or experts, experts)
@@ -242,8 +261,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
                 index, weights = rows.routed
                 found = fused_experts(x.contiguous(), index, weights, experts)
             else:
-                gate, up = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
-                found = F.linear(activate(gate, experts.activation) * up, experts.down[0])
+                found = apply_expert(x, 0, experts)
                 if top_k:
                     assert rows.routed is not None, "a route must come first"
                     found = (found * rows.routed[1]).to(found.dtype)
@@ -261,8 +279,11 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         down: LowRankUpdates,
     ) -> None:
         """See :meth:`Steps.mix_updated`."""
-        if experts.num_experts != 1:
-            raise ValueError(f"updates are of one expert; got {experts.num_experts} experts")
+        if experts.num_experts != 1 or experts.biased:
+            raise ValueError(
+                f"updates are of one expert without biases; got {experts.num_experts} experts"
+                + " with biases" * experts.biased
+            )
         hidden, inner = experts.hidden_size, experts.inner_size
         for update in (gate, up):
             update.check(inner, hidden)
@@ -272,7 +293,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         def step(rows: TokenRows) -> None:
             x, own = rows.columns(source, hidden), rows.experts
             gates, ups = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
-            h = activate(gates + of_gate(x, own), experts.activation) * (ups + of_up(x, own))
+            h = gated(gates + of_gate(x, own), ups + of_up(x, own), experts.activation)
             rows.write(to, F.linear(h, experts.down[0]) + of_down(h, own), add=True)
 
         count = down.used.shape[0]
@@ -286,10 +307,10 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         used = F.pad(update.used, (0, 0, 0, 1)).to(self.device, self.dtype)
         return lambda x, own: F.linear(F.linear(x, down) * used[own], up)
 
-    def keep(self, source: SlotView, width: int) -> None:
+    def keep(self, source: SlotView, width: int, scale: float = 1.0) -> None:
         """See :meth:`Steps.keep`."""
         self._steps.append(
-            lambda rows: rows.kept.append(rows.columns(source, width)[rows.watched].float())
+            lambda rows: rows.kept.append(rows.columns(source, width)[rows.watched].float() * scale)
         )
 
     def pick(self, source: SlotView, to: SlotView) -> None:
@@ -322,7 +343,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         """See :meth:`Steps.run`; the results are on the device."""
         check_batch(
             tokens, positions, texts, (picked, watched),
-            vocabulary=self._vocabulary, pages=self.pages, longest=self._positions,
+            vocabulary=self._vocabulary, pages=self.pages, longest=self.positions,
             experts=self._experts,
         )  # fmt: skip
         self._count(texts)
@@ -367,9 +388,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         """Run a batch as a graph; return None, now and for ever, if steps cannot be captured."""
         from expertrag_kernels.gpu.graphs import Graphs
 
-        self._graphs = self._graphs or Graphs(
-            self.compute, self.pages, self._positions, self.device
-        )
+        self._graphs = self._graphs or Graphs(self.compute, self.pages, self.positions, self.device)
         try:
             return self._graphs.run(rows)
         except torch.OutOfMemoryError:
@@ -378,18 +397,3 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             _log.warning("steps are launched one by one: they cannot be captured (%s)", error)
             self._capturable = False
             return None
-
-
-def _pruned(
-    weights: torch.Tensor, index: torch.Tensor, limits: torch.Tensor, experts: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Drop the experts that the policy of each row leaves out; their index becomes ``experts``.
-
-    :param weights: (T, K), probabilities, highest first; ``index`` (T, K) names their experts.
-    :param limits: (T, 3), see :func:`expertrag_kernels.routing.routing_rows`.
-    """
-    place = torch.arange(weights.shape[1], device=weights.device)
-    most, share, least = limits.T[:, :, None]
-    before = weights.cumsum(1) - weights
-    kept = (place < most) & (before < share) & (weights >= least) | (place == 0)
-    return torch.where(kept, weights, 0.0), torch.where(kept, index, experts)

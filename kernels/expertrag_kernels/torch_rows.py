@@ -64,6 +64,20 @@ class TokenRows:
             self.columns(view, values.shape[1]).copy_(values)
 
 
+def within(
+    window: int, places: torch.Tensor, seen: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Leave out the tokens of a long sequence that are before a window; see ``TokenRows.long``.
+
+    :param window: how many of the last tokens a row attends to; 0 for all.
+    """
+    if not window:
+        return places, seen
+    first = seen.shape[1] - seen.shape[0]  # position of the first row
+    start = max(0, first - window + 1)
+    return places[start:], seen[:, start:].triu(first - window + 1 - start)
+
+
 def rows_of(
     tokens: torch.Tensor,
     positions: torch.Tensor,

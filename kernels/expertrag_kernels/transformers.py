@@ -1,8 +1,8 @@
 """Registers the kernels with transformers' experts interface, under the name "expertrag".
 
-Experts that the packed layout does not support (biases, transposed or interleaved weights, custom
-gates and norms, unknown activations) fall back to transformers' ``grouped_mm``; the reason is
-logged once per module class.
+Experts that the packed layout does not support as they are (biases, transposed or interleaved
+weights, custom gates and norms, unknown activations) fall back to transformers' ``grouped_mm``; the
+reason is logged once per module class. Of these, :func:`pack` knows those of gpt-oss.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS, ExpertsInterfac
 from expertrag_kernels import layout
 from expertrag_kernels.cpu_experts import pack_plain
 from expertrag_kernels.dispatch import fused_experts
+from expertrag_kernels.interleaved import holds_interleaved, interleaved_experts
 from expertrag_kernels.packed import Activation, Experts, Format, PackedExperts, PlainExperts
 
 NAME = "expertrag"
@@ -63,8 +64,12 @@ def pack(experts: nn.Module | PlainExperts, format: Format | str | None = None) 
 def plain_experts(module: nn.Module) -> PlainExperts:
     """Return a view of the weights of a transformers experts module, without a copy.
 
+    Gate and up of gpt-oss are copied.
+
     :raises ValueError: the module is not supported; the message says why.
     """
+    if holds_interleaved(module):
+        return interleaved_experts(module)
     reason = _unsupported(module)
     if reason:
         raise ValueError(f"{type(module).__name__} cannot be packed: {reason}")

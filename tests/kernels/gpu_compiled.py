@@ -74,7 +74,7 @@ def attention(arch: int, width: int) -> dict[str, Any]:
     pointers = {"query": "*bf16", "keys": "*bf16", "values": "*bf16"}
     pointers |= {"tables": "*i32", "lengths": "*i32", "found": "*fp32", "sums": "*fp32"}
     integers = ("query_row", "query_head", "table_row", "heads", "groups", "width", "value_width")
-    types = {**pointers, **dict.fromkeys(integers, "i32"), "scale": "fp32"}
+    types = {**pointers, **dict.fromkeys((*integers, "window"), "i32"), "scale": "fp32"}
     constants = {"PAGE": 64, "PARTS": 8, "SHARING": 16, "UPCAST": False}
     constants |= {"WIDTH": width, "VALUE_WIDTH": width}
     return compiled(attention_kernels.attend_parts, arch, types, constants, 4, 3)
@@ -105,17 +105,19 @@ def main() -> None:
             tiles = choose_tiles(each * 64, 64, 2048, 1024, weights, "none")
             tile = {
                 "SCALED": weights != "bf16",
+                "BIASED": weights == "bf16" and each == 32,
                 "UPCAST": False,
                 "BLOCK_M": tiles.block_m,
                 "BLOCK_N": tiles.block_n,
                 "BLOCK_K": tiles.block_k,
             }
-            places = {"pairs_of_places": "*i32", "expert_of_blocks": "*i32"}
+            places = {"pairs_of_places": "*i32", "expert_of_blocks": "*i32", "biases": "*bf16"}
+            activation = "clamped_swiglu" if tile["BIASED"] else "silu"
             first = {"x": "*bf16", "weights": f"*{weights}", "scales": "*fp32", "h": "*bf16"}
             second = {"h": "*bf16", "weights": f"*{weights}", "scales": "*fp32"}
             second |= {"routing": "*fp32", "y": "*fp32"}
             for kernel, own, more in (
-                (kernels.gate_up_pairs, first, {"ACTIVATION": "silu"}),
+                (kernels.gate_up_pairs, first, {"ACTIVATION": activation}),
                 (kernels.down_pairs, second, {}),
             ):
                 types = {**places, **own, **some(kernel.arg_names)}

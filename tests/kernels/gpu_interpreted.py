@@ -41,13 +41,12 @@ def check(
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(index.shape[0], plain.hidden_size, generator=generator).to(dtype)
     weights = torch.rand(index.shape, generator=generator)
-    own: PlainExperts | ScaledExperts
-    own = PlainExperts(plain.gate_up.to(dtype), plain.down.to(dtype), plain.activation)
+    own: PlainExperts | ScaledExperts = plain.to(plain.device, dtype)
     if rounded is not None:
         own = ScaledExperts.of(plain, rounded)
     found = launch(x, index, weights, own, TILES, upcast=True)
     exact = own.plain(torch.float32) if isinstance(own, ScaledExperts) else own
-    exact = PlainExperts(exact.gate_up.float(), exact.down.float(), exact.activation)
+    exact = exact.to(exact.device, torch.float32)
     sentinel = plain.num_experts
     valid = torch.where((index < 0) | (index > sentinel), sentinel, index)
     wanted = reference_experts(x.float(), valid, weights, exact)
@@ -58,8 +57,15 @@ def check(
     sys.stdout.write(f"{name}\n")
 
 
+def with_biases(plain: PlainExperts) -> PlainExperts:
+    generator = torch.Generator().manual_seed(5)
+    shapes = plain.gate_up.shape[:2], plain.down.shape[:2]
+    biases = (torch.randn(shape, generator=generator) for shape in shapes)
+    return PlainExperts(plain.gate_up * 4, plain.down, Activation.CLAMPED_SWIGLU, *biases)
+
+
 def check_attention(
-    dtype: torch.dtype, heads: int, groups: int, width: int, value_width: int
+    dtype: torch.dtype, heads: int, groups: int, width: int, value_width: int, window: int = 0
 ) -> None:
     """Check rows of sequences from one token to more pages than parts, against torch."""
     generator = torch.Generator().manual_seed(3)
@@ -73,11 +79,13 @@ def check_attention(
     # heads of a slot, behind something else
     query = numbers(rows, 5 + heads * width)[:, 5:].view(rows, heads, width)
     keys, values = numbers(pages * 64, groups, width), numbers(pages * 64, groups, value_width)
-    given = keys, values, tables.int(), lengths, 0.2
+    sinks = torch.randn(heads, generator=generator) * 3 if window else None
+    given = keys, values, tables.int(), lengths, 0.2, window, sinks
     found = paged_attention(query, *given, upcast=True)
     exact = query.float(), keys.float(), values.float(), *given[2:]
     wanted = gathered_attention(*exact)
     name = f"attention of {heads} heads by {groups}, {width} and {value_width} wide, {dtype}"
+    name += f", window {window}" * bool(window)
     error = float((found.float() - wanted).abs().max())
     assert found.dtype == dtype and error <= TOLERANCE[dtype], (name, error)
     sys.stdout.write(f"{name}\n")
@@ -111,6 +119,10 @@ def main() -> None:
     check_attention(FLOAT, 9, 3, 64, 64)
     check_attention(FLOAT, 4, 4, 24, 12)
     check_attention(torch.bfloat16, 32, 1, 128, 128)
+    for window in (1, 64, 65, 200):
+        check_attention(FLOAT, 8, 2, 32, 24, window)
+    check("biases", with_biases(small), routing(20, 5, 2), FLOAT)
+    check("biases and odd sizes", with_biases(odd), routing(18, 7, 3), torch.bfloat16)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from small_decoder import (
     GROUPS,
     HIDDEN,
@@ -22,7 +23,7 @@ from expertrag_kernels import Format, cpu_experts, layout
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.packed import PackedMatrix
-from expertrag_kernels.steps import SequenceRows
+from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView
 
 
 @pytest.fixture(params=ISAS)
@@ -181,3 +182,26 @@ def test_rejects_tokens_outside_the_vocabulary(make: Make) -> None:
             model.decoder.run(torch.tensor([token]), one, [SequenceRows(0, 1, one)], one)
     with pytest.raises(ValueError, match="rows must be from 0 to 0"):
         model.decoder.run(one, one, [SequenceRows(0, 1, one)], torch.tensor([1]))
+
+
+@pytest.mark.parametrize("make", [Decoder, in_torch(torch.float32)])
+@pytest.mark.parametrize("width", [48, 37])
+def test_scaled_rows_and_layer_norms(make: Make, width: int) -> None:
+    """Rows of an embedding table, times 3, are kept times 0.5 and normalised."""
+    torch.manual_seed(0)
+    table, weight, bias = torch.randn(VOCABULARY, width) + 2, torch.randn(width), torch.randn(width)
+    d = make(CacheShape(1, 1, 8, 8, format=Format.F32), 1)
+    x, key, last = d.slot(width), d.slot(8), d.slot(width)
+    d.embed(x, d.matrix(table, Format.F32), 3.0)
+    angles = torch.zeros(64, 4)
+    d.rope(SlotView(key.slot, 0, 8), 1, angles, angles, interleaved=False)  # positions
+    d.keep(x, width, 0.5)
+    d.norm(x, x, weight, 1e-2, bias=bias)
+    d.pick(x, last)
+    d.linear(last, OUTPUT, d.matrix(torch.eye(width), Format.F32))
+    tokens, places = torch.arange(20), torch.arange(20)
+    texts = [SequenceRows(0, 20, torch.tensor([0]))]
+    found, (kept,) = d.run(tokens, places, texts, places, places[3:5])
+    torch.testing.assert_close(kept, table[3:5] * 1.5)
+    wanted = F.layer_norm(table[:20] * 3, (width,), weight, bias, 1e-2)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)

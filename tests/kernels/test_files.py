@@ -66,6 +66,22 @@ def test_weights_survive_a_round_trip(tmp_path: Path, mapped: bool) -> None:
             )
 
 
+def test_files_of_earlier_versions_do_not_speak_of_biases(tmp_path: Path) -> None:
+    path = tmp_path / "packed.safetensors"
+    weights = _weights()
+    save_packed(weights, path)
+    whole = path.read_bytes()
+    size = 8 + int.from_bytes(whole[:8], "little")
+    header = whole[8:size].replace(b', \\"biased\\": false', b"")
+    assert len(header) < size - 8
+    path.write_bytes(whole[:8] + header.ljust(size - 8) + whole[size:])
+    for name, found in load_packed(path).items():
+        if isinstance(found, PackedExperts):
+            assert not found.biased
+            wanted = weights[name]
+            assert isinstance(wanted, PackedExperts) and torch.equal(found.data, wanted.data)
+
+
 def test_rejects_damaged_files(tmp_path: Path) -> None:
     path = tmp_path / "packed.safetensors"
     save_packed(_weights(), path)

@@ -97,7 +97,7 @@ def test_equals_the_loop(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("tokens", [1, 11])
-@pytest.mark.parametrize("activation", list(Activation))
+@pytest.mark.parametrize("activation", _ACTIVATIONS)
 def test_every_activation(activation: Activation, tokens: int) -> None:
     _assert_close(_call(tokens, 5, 2, activation=activation))
 

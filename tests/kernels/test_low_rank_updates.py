@@ -12,7 +12,7 @@ import torch
 from expertrag_kernels import Format, LowRankUpdates, PlainExperts, cpu_experts
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.reference import activate
+from expertrag_kernels.reference import gated
 from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, Steps
 from expertrag_kernels.torch_decoder import TorchDecoder
 
@@ -76,7 +76,7 @@ class Layer:
             weight + update.up * update.used[expert] @ update.down if expert >= 0 else weight
             for weight, update in zip(weights, (self.gate, self.up, self.down), strict=True)
         )
-        return x + down @ (activate(gate @ x, self.plain.activation) * (up @ x))
+        return x + down @ gated(gate @ x, up @ x, self.plain.activation)
 
 
 def run(decoder: Steps[Any, Any], chosen: Sequence[int], only: int | None = None) -> torch.Tensor:

@@ -14,7 +14,15 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import expertrag_kernels
-from expertrag_kernels import Format, fused_experts, pack, pack_model, register, unpack_model
+from expertrag_kernels import (
+    Activation,
+    Format,
+    fused_experts,
+    pack,
+    pack_model,
+    register,
+    unpack_model,
+)
 from expertrag_kernels import transformers as adapter
 
 _PACKABLE = ["olmoe", "qwen2_moe", "qwen3_moe", "mixtral", "deepseek_v2"]
@@ -153,9 +161,19 @@ def test_rejects_packing_half_precision_exactly() -> None:
     assert pack(_experts(model), "bf16").format is Format.BF16
 
 
-def test_pack_rejects_another_layout() -> None:
-    with pytest.raises(ValueError, match="GptOssExperts cannot be packed: biases"):
-        pack(_experts(_model("gpt_oss")))
+def test_the_experts_of_gpt_oss_are_packed() -> None:
+    experts = _experts(_model("gpt_oss"))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(9, 32, generator=generator) * 4  # beyond the limits of gate and up
+    weights, index = torch.rand(9, 5, generator=generator).topk(2)
+    with torch.inference_mode():
+        wanted = experts(x, index, weights)
+        packed = pack(experts)
+        assert (packed.activation, packed.biased) == (Activation.CLAMPED_SWIGLU, True)
+        torch.testing.assert_close(fused_experts(x, index, weights, packed), wanted)
+    experts.limit = torch.tensor(9.0)
+    with pytest.raises(ValueError, match=r"cannot be packed: a clamped SwiGLU of 1.702 and"):
+        pack(experts)
 
 
 def test_unknown_activation_falls_back() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from file_helper import change_json
-from model_families import FAMILIES, SHAPE
+from model_families import FAMILIES, SHAPE, set_corrections
 from short_tokenizer import write_short_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -37,7 +37,6 @@ _CHANGES: dict[str, Any] = {
     "max_position_embeddings": 2048,
     "tie_word_embeddings": True,
 }
-_GPT_OSS = {"num_local_experts": 4, "sliding_window": 64}
 
 
 @pytest.fixture(scope="session")
@@ -49,19 +48,28 @@ def tiny_folder(smollm_path: Path, tmp_path_factory: Any) -> TinyFolder:
         if kind not in made:
             folder: Path = tmp_path_factory.mktemp(kind)
             torch.manual_seed(0)
-            own = _GPT_OSS if kind == "gpt_oss" else FAMILIES[kind][1]
-            config = AutoConfig.for_model(kind, **{**SHAPE, **own, **_CHANGES})
+            config = AutoConfig.for_model(kind, **{**SHAPE, **FAMILIES[kind][1], **_CHANGES})
             from_config: Any = AutoModelForCausalLM.from_config
             model = from_config(config)
             with torch.no_grad():
                 for parameter in model.parameters():
                     parameter.normal_(std=0.2)  # the default 0.02 makes all tokens alike
+            set_corrections(model)
             model.save_pretrained(folder)
             AutoTokenizer.from_pretrained(smollm_path).save_pretrained(folder)
             made[kind] = folder
         return made[kind]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def left_folder(tiny_folder: TinyFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that is left to transformers: its angles depend on the length."""
+    folder = shutil.copytree(tiny_folder("llama"), tmp_path_factory.mktemp("left") / "model")
+    moving = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
+    change_json(folder / "config.json", rope_parameters=moving)
+    return folder
 
 
 @pytest.fixture(scope="session")

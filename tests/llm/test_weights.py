@@ -44,6 +44,7 @@ BY_HAND = {
     ),
     # the first layer is dense; two shared experts
     "deepseek_v2": (3 * _LATENT + _DENSE + 2 * (8 * 32 + 2 * _NARROW), 2 * _NARROW, 8),
+    "granitemoeshared": (3 * (_GROUPED + 5 * 32 + 3 * 32 * 40), 3 * _DENSE, 5),
 }  # fmt: skip
 
 
@@ -71,6 +72,19 @@ def test_active_weights_are_those_counted_by_hand(family: str) -> None:
         assert use.capacity_gain() == pytest.approx(1 if tied else (total / (total - _TABLE + 32)))
     in_torch = _use(model, make=_IN_TORCH)
     assert in_torch.active() == Amount(use.active().parameters, 4 * use.active().parameters)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_weights_of_a_model_are_counted(family: str) -> None:
+    kind, change = FAMILIES[family]
+    model = model_of(kind, **change)
+    corrections = [
+        buffer for name, buffer in model.named_buffers() if name.endswith("correction_bias")
+    ]
+    weights = [*model.parameters(), *corrections]
+    use = _use(model)
+    assert use.total.parameters == sum(weight.numel() for weight in weights)
+    assert use.top_k == (2 if use.experts else 0)
 
 
 def test_bytes_follow_the_format() -> None:

@@ -19,6 +19,8 @@ PUBLISHED = {  # billions of parameters, as published
     "OLMoE-1B-7B-0924-Instruct": 6.92,
     "Qwen3-30B-A3B": 30.5,
     "Mixtral-8x7B-Instruct-v0.1": 46.7,
+    "DeepSeek-V3": 671,
+    "Phi-3.5-MoE-instruct": 41.9,
     "gpt-oss-20b": 20.9,
 }
 
@@ -37,7 +39,9 @@ def test_the_reason_is_the_engines_own() -> None:
 
 
 @pytest.mark.skipif(not ISAS, reason="packing needs compiled kernels")
-@pytest.mark.parametrize("family", ["qwen2", "mixtral", "deepseek_v2 in groups"])
+@pytest.mark.parametrize(
+    "family", ["qwen2", "mixtral", "gpt_oss", "deepseek_v2 in groups", "phimoe"]
+)
 @pytest.mark.parametrize("format", [Format.INT4, Format.BF16])
 def test_the_bytes_equal_those_of_packing(family: str, format: Format) -> None:
     kind, change = FAMILIES[family]
@@ -50,7 +54,7 @@ def test_the_bytes_equal_those_of_packing(family: str, format: Format) -> None:
 def test_every_model_of_the_tables_can_be_built() -> None:
     rows = {known.name: examine(known) for known in KNOWN}
     assert [name for name, row in rows.items() if row.reason] == [
-        "gpt-oss-20b",
+        "Phi-3.5-MoE-instruct",
         "granite-4.0-h-tiny",
     ]
     assert all(row.active <= row.parameters for row in rows.values())

@@ -93,6 +93,7 @@ class Engine:
         self._threads = threads
         self._speculate = speculate
         self._prefix_caching = prefix_caching
+        self._window = decoder.window
         kept = decoder.pages if kept_bytes is None else decoder.shape.most_pages(kept_bytes)
         self._pages = PagePool(decoder.pages, kept, decoder.give_back)
         self._sequences: list[SequenceState] = []  # in order of arrival
@@ -104,7 +105,7 @@ class Engine:
     @property
     def most_tokens(self) -> int:
         """Length of the longest sequence that fits into the cache."""
-        return self._decoder.pages * PAGE_TOKENS
+        return self._decoder.most_tokens
 
     def check_room(self, sequence: SequenceState, generated: int) -> None:
         """Check that a sequence that generates so many tokens fits into the cache.
@@ -251,6 +252,7 @@ class Engine:
             return [part] if part else []
         if most < strong.tail + 1:
             return []
+        self._release_passed(weak)
         room = min(most_drafts, (most - strong.tail - 1) // 2)
         part = self._rows_of(strong, strong.tail + room, most_drafts, scheduled)
         start, end = weak.computed, len(weak.tokens)
@@ -262,6 +264,7 @@ class Engine:
         self, sequence: SequenceState, end: int, most: int, scheduled: list[SequenceState]
     ) -> _Scheduled | None:
         """Schedule rows that sample nothing, up to a token; None if no page is free."""
+        self._release_passed(sequence)
         stop = min(end, sequence.computed + most)
         if not self._has_pages(sequence, stop, scheduled):
             return None
@@ -279,7 +282,8 @@ class Engine:
                 return False
             self._decoder.copy_page(strong.pages[full], page)
             own.append(page)
-        for page in strong.pages[:full]:
+        weak.released = strong.released
+        for page in strong.pages[strong.released : full]:
             self._pages.hold(page)
         weak.pages = [*strong.pages[:full], *own]
         weak.computed = weak.shared_tokens
@@ -296,6 +300,7 @@ class Engine:
         """Schedule some rows of a sequence, with pages for them; None if no page is free."""
         if not sequence.pages:
             self._find_prefix(sequence)
+        self._release_passed(sequence)
         start, end = sequence.computed, len(sequence.tokens)
         stop = min(end, start + most)
         if stop < end and end - stop < sequence.tail:
@@ -366,13 +371,26 @@ class Engine:
             self._free_pages(victim)
         return page
 
+    def _release_passed(self, sequence: SequenceState) -> None:
+        """Release the pages before every window of the sequence's next rows.
+
+        The sequence keeps their numbers, so that its table has a page for every position; no layer
+        reads them. They can be found by their tokens until they are used again.
+        """
+        if not self._window:
+            return
+        passed = max(0, sequence.computed - self._window + 1) // PAGE_TOKENS
+        for page in sequence.pages[sequence.released : passed]:
+            self._pages.release(page)
+        sequence.released = max(sequence.released, passed)
+
     def _free_pages(self, sequence: SequenceState) -> None:
         for page in reversed(
-            sequence.pages
+            sequence.pages[sequence.released :]
         ):  # the first ones, which others may share, are evicted last
             self._pages.release(page)
         sequence.pages = []
-        sequence.computed = sequence.registered = 0
+        sequence.computed = sequence.registered = sequence.released = 0
         sequence.serial = sequence.root
         if sequence.weak is not None:
             self._free_pages(sequence.weak)

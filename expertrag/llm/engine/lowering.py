@@ -1,8 +1,9 @@
 """Lower a transformers decoder to our own steps: pack its weights, and plan a step per operation.
 
-Families: Llama, Mistral, Qwen2 and Qwen3 (dense), Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE and
-DeepSeek-V2 (multi-head latent attention, shared experts). A model with any other feature is left to
-transformers, which is also the reference for all of them in tests.
+Families: Llama, Mistral, Qwen2, Qwen3 and Granite (dense), Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE,
+Granite-MoE, Phi-MoE, gpt-oss (attention sinks, biases), GLM-4.5-MoE, DeepSeek-V2 and V3 (multi-head
+latent attention, shared experts). A model with any other feature is left to transformers, which is
+also the reference for all of them in tests.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import torch
 from torch import nn
 
 from expertrag.llm.adapters.served import DenseLayer, ServedAdapters, of_a_mixture
+from expertrag.llm.engine import families
+from expertrag.llm.engine.families import Multipliers, feed_forward
 from expertrag.llm.engine.planning import angles_of
 from expertrag_kernels import Format, Packed, PlainExperts
 from expertrag_kernels.cpu_experts import ISAS
@@ -23,9 +26,6 @@ from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.packed import Activation, PackedExperts, PackedMatrix
 from expertrag_kernels.steps import OUTPUT, PAGE_TOKENS, CacheShape, SlotView, Steps
 
-_DENSE = ("llama", "mistral", "qwen2", "qwen3")
-_MIXTURES = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "deepseek_v2")
-_MOVING_ROPE = ("dynamic", "longrope")  # their angles depend on the sequence's length
 _ACTIVATIONS = {
     "silu": Activation.SILU,
     "gelu": Activation.GELU,
@@ -97,7 +97,7 @@ def lower(
     :raises ValueError: weights are not finite, or ``packed`` belongs to another model.
     """
     check(model, context_tokens)
-    if adapters and any(hasattr(layer.mlp, "experts") for layer in model.model.layers):
+    if adapters and any(hasattr(feed_forward(layer), "experts") for layer in model.model.layers):
         raise of_a_mixture()
     if make is Decoder and not ISAS:
         raise Unsupported("there are no compiled kernels")
@@ -119,16 +119,16 @@ def check(model: Any, context_tokens: int) -> None:
 def _unsupported(config: Any, context_tokens: int) -> str:
     """Return why a model is left to transformers; empty if it is not."""
     kind = config.model_type
-    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    moving = families.moving_angles(config, context_tokens)
     activation = getattr(config, "hidden_act", None)
-    window = getattr(config, "sliding_window", None) or context_tokens
     reasons = {
-        f"models of type {kind} are not known": kind not in (*_DENSE, *_MIXTURES),
+        f"models of type {kind} are not known": kind not in (*families.DENSE, *families.MIXTURES),
         f"activation {activation}": activation not in _ACTIVATIONS,
-        f"position encoding {rope}": rope in _MOVING_ROPE,
-        f"sliding windows of {window} tokens": window < context_tokens,
+        f"position encoding {moving}": bool(moving),
         "clipped queries and keys": getattr(config, "clip_qkv", None) is not None,
         "biases of a dense layer": bool(getattr(config, "mlp_bias", False)),
+        "SparseMixer without two experts per token": kind == "phimoe"
+        and config.num_experts_per_tok != 2,
     }
     return ", ".join(reason for reason, holds in reasons.items() if holds)
 
@@ -138,8 +138,8 @@ def _unknown_experts(model: Any) -> str:
 
     try:
         for layer in model.model.layers:
-            if hasattr(layer.mlp, "experts"):
-                plain_experts(layer.mlp.experts)
+            if hasattr(feed_forward(layer), "experts"):
+                plain_experts(feed_forward(layer).experts)
     except ValueError as error:
         return str(error)
     return ""
@@ -161,6 +161,7 @@ class _Lowering:
     weights: dict[str, Any] = field(init=False, default_factory=dict)
     at: str = field(init=False, default="")  # prefix of the names of a layer's weights
     decoder: Steps[Any, Any] = field(init=False)
+    multipliers: Multipliers = field(init=False)
     kept: int = field(init=False, default=0)
     routers: list[int] = field(init=False, default_factory=list)
     top_k: int = field(init=False, default=0)
@@ -176,13 +177,16 @@ class _Lowering:
                 f"a cache of {self.cache_bytes >> 20} MiB is too small for one page of 64 tokens"
             )
         d = self.decoder = self.make(shape, pages)
+        scales = self.multipliers = Multipliers.of(self.config)
         hidden = self.config.hidden_size
         x, y = d.slot(hidden), d.slot(hidden)
-        longest = min(self.context_tokens, pages * PAGE_TOKENS)
+        longest = self.context_tokens
+        if not all(self._window(number) for number in range(len(layers))):
+            longest = min(longest, pages * PAGE_TOKENS)  # of the pages of a sequence, all are read
         # packed frequencies may differ from those of the configuration
         base.rotary_emb.inv_freq = self._floats("angles", base.rotary_emb.inv_freq)
         cos, sin = angles_of(base.rotary_emb, longest)
-        out = self._embed(x, exact)
+        out, out_bias = self._embed(x, exact)
         attend = self._latent(x, y, cos, sin) if latent else self._attention(x, y, cos, sin)
         mix = self._mixture(x, y)
         middle, upper = (max(1, len(layers) * part // 4) for part in (2, 3))
@@ -190,13 +194,13 @@ class _Lowering:
         for number, layer in enumerate(layers):
             self._layer(number, layer, x, y, attend, mix)
             if number + 1 in (middle, upper):
-                states[number + 1] = self._keep(x, hidden)
+                states[number + 1] = self._keep(x, hidden, scales.residual)
         self.at = ""
         last = d.slot(hidden)
         d.pick(x, last)
         with self.filled(base.norm):
-            self._norm("norm", last, last, base.norm)
-        d.linear(last, OUTPUT, out)
+            self._norm_residual("norm", last, last, base.norm, scales.logits)
+        d.linear(last, OUTPUT, out, out_bias)
         kept = tuple(self.routers), states[middle], states[upper]
         return Lowered(d, self.weights, *kept, self.top_k, self.adapters)
 
@@ -216,17 +220,19 @@ class _Lowering:
             format=exact,
         )
 
-    def _embed(self, x: SlotView, exact: Format) -> Any:
-        """Plan the embedding of the tokens, and return the head's weights."""
+    def _embed(self, x: SlotView, exact: Format) -> tuple[Any, torch.Tensor | None]:
+        """Plan the embedding of the tokens, and return the head's weights and bias."""
         # in 4 bits, embeddings and head would lose more accuracy than all else together
         rounded = Format.INT8 if self.format is Format.INT4 else self.format
         head, words = self.model.lm_head, self.model.model.embed_tokens
         tied = head.weight is words.weight
         with self.filled(head):
             out = self._matrix("head", head.weight, rounded)
+            bias = None if head.bias is None else self._floats("head.bias", head.bias)
         with nullcontext() if tied else self.filled(words):
-            self.decoder.embed(x, out if tied else self._matrix("words", words.weight, exact))
-        return out
+            table = out if tied else self._matrix("words", words.weight, exact)
+            self.decoder.embed(x, table, self.multipliers.embedding)
+        return out, bias
 
     def _layer(
         self,
@@ -239,10 +245,12 @@ class _Lowering:
     ) -> None:
         self.at = f"layers.{number}."
         with self.filled(layer):
-            self._norm("attention_norm", x, y, layer.input_layernorm)
+            self._norm_residual("attention_norm", x, y, layer.input_layernorm)
             attend(number, layer.self_attn)
-            self._norm("mixture_norm", x, y, layer.post_attention_layernorm)
-            mix(number, layer.mlp)
+            self._norm_residual("mixture_norm", x, y, layer.post_attention_layernorm)
+            mix(number, feed_forward(layer))
+            if getattr(layer, "shared_mlp", None) is not None:
+                self.decoder.mix(y, x, self._dense("shared", layer.shared_mlp))
 
     def _attention(
         self, x: SlotView, y: SlotView, cos: torch.Tensor, sin: torch.Tensor
@@ -272,15 +280,29 @@ class _Lowering:
             d.rope(query, heads, cos, sin, interleaved=False)
             d.rope(key, groups, cos, sin, interleaved=False)
             to = SlotView(out.slot, 0, width)
-            d.attend(query, key, value, to, layer=number, heads=heads, scale=module.scaling)
+            sinks = getattr(module, "sinks", None)
+            d.attend(
+                query, key, value, to, layer=number, heads=heads, scale=module.scaling,
+                window=self._window(number),
+                sinks=None if sinks is None else self._floats("sinks", sinks),
+            )  # fmt: skip
             self._linear("out", out, x, module.o_proj, add=True)
 
         return attend
 
+    def _window(self, number: int) -> int:
+        """Return how many of the last tokens a layer attends to; 0 for all."""
+        window = getattr(self.config, "sliding_window", None) or self.context_tokens
+        if window >= self.context_tokens:
+            return 0
+        kinds = getattr(self.config, "layer_types", None)
+        slides = kinds is not None and kinds[number] == "sliding_attention"
+        return window if slides or self.config.model_type in families.WINDOWED else 0
+
     def _latent(
         self, x: SlotView, y: SlotView, cos: torch.Tensor, sin: torch.Tensor
     ) -> Callable[[int, Any], None]:
-        """Multi-head latent attention (DeepSeek-V2); keys and values are cached expanded."""
+        """Multi-head latent attention (DeepSeek-V2 and V3); keys and values are cached expanded."""
         d, config = self.decoder, self.config
         heads = config.num_attention_heads
         own, turned, value_width = (
@@ -292,6 +314,7 @@ class _Lowering:
         query = SlotView(d.slot(heads * (own + turned)).slot, 0, own + turned)
         latent = d.slot(config.kv_lora_rank + turned)
         shared = SlotView(latent.slot, config.kv_lora_rank, 0)
+        interleaved = bool(getattr(config, "rope_interleave", True))
         expanded = SlotView(d.slot(heads * (own + value_width)).slot, 0, own + value_width)
         value = SlotView(expanded.slot, own, own + value_width)
         out = d.slot(heads * value_width)
@@ -306,8 +329,8 @@ class _Lowering:
             self._linear("latent", y, latent, module.kv_a_proj_with_mqa)
             self._norm("latent_norm", latent, latent, module.kv_a_layernorm)
             self._linear("expand", latent, expanded, module.kv_b_proj)
-            d.rope(query._replace(start=own), heads, cos, sin, interleaved=True)
-            d.rope(shared, 1, cos, sin, interleaved=True)
+            d.rope(query._replace(start=own), heads, cos, sin, interleaved=interleaved)
+            d.rope(shared, 1, cos, sin, interleaved=interleaved)
             d.attend(
                 query, expanded, value, SlotView(out.slot, 0, value_width),
                 layer=number, heads=heads, scale=module.scaling, shared_key=shared,
@@ -332,21 +355,16 @@ class _Lowering:
                 else:
                     d.mix(y, x, weights)
                 return
-            gate = module.gate
-            d.linear(y, logits, self._small("router", gate.weight))
+            gate = families.router_of(module)
+            bias = getattr(gate, "bias", None)
+            bias = None if bias is None else self._floats("router.bias", bias)
+            d.linear(y, logits, self._small("router", gate.weight), bias)
             self.routers.append(self._keep(logits, gate.num_experts))
             self.top_k = gate.top_k
-            limited = getattr(gate, "topk_method", "") == "group_limited_greedy"
-            d.route(
-                logits,
-                gate.num_experts,
-                gate.top_k,
-                normalise=config.model_type == "mixtral"
-                or bool(getattr(gate, "norm_topk_prob", 0)),
-                groups=gate.num_group if limited else 1,
-                top_groups=gate.topk_group if limited else 1,
-                scale=getattr(gate, "routed_scaling_factor", 1.0),
-            )
+            options = families.route_options(config.model_type, gate)
+            if (correction := families.correction_of(gate)) is not None:
+                options["correction"] = self._floats("router.correction", correction)
+            d.route(logits, gate.num_experts, gate.top_k, **options)
             d.mix(y, x, self._experts("experts", plain_experts(module.experts)), gate.top_k)
             if hasattr(module, "shared_expert"):
                 d.linear(y, logits, self._small("shared_gate", module.shared_expert_gate.weight))
@@ -357,8 +375,8 @@ class _Lowering:
 
         return mix
 
-    def _keep(self, view: SlotView, width: int) -> int:
-        self.decoder.keep(view, width)
+    def _keep(self, view: SlotView, width: int, scale: float = 1.0) -> int:
+        self.decoder.keep(view, width, scale)
         self.kept += 1
         return self.kept - 1
 
@@ -368,6 +386,18 @@ class _Lowering:
         parts = heads if module.weight.numel() < width else 1
         weight = self._floats(name, module.weight)
         self.decoder.norm(source, to, weight, module.variance_epsilon, parts)
+
+    def _norm_residual(
+        self, name: str, source: SlotView, to: SlotView, module: Any, scale: float = 1.0
+    ) -> None:
+        """Normalise the residual stream; the result is multiplied by ``scale``."""
+        weight = self._floats(name, module.weight.float() * scale)
+        if isinstance(module, nn.LayerNorm):
+            bias = self._floats(f"{name}.bias", module.bias.float() * scale)
+            self.decoder.norm(source, to, weight, module.eps, bias=bias)
+            return
+        epsilon = module.variance_epsilon / self.multipliers.residual**2
+        self.decoder.norm(source, to, weight, epsilon)
 
     def _linear(
         self, name: str, source: SlotView, to: SlotView, module: Any, *, add: bool = False
@@ -396,10 +426,8 @@ class _Lowering:
         return found
 
     def _dense(self, name: str, module: Any) -> Any:
-        gate_up = torch.cat([module.gate_proj.weight, module.up_proj.weight])
-        plain = PlainExperts(
-            gate_up[None], module.down_proj.weight[None], _ACTIVATIONS[self.config.hidden_act]
-        )
+        gate_up, down = families.dense_weights(module)
+        plain = PlainExperts(gate_up[None], down[None], _ACTIVATIONS[self.config.hidden_act])
         return self._experts(name, plain)
 
     def _experts(self, name: str, plain: PlainExperts) -> Any:
@@ -407,7 +435,7 @@ class _Lowering:
             return self._kept(name, self.decoder.experts(plain, self.format))
         found = self._given(name, PackedExperts)
         shapes = [
-            (some.num_experts, some.hidden_size, some.inner_size, some.activation)
+            (some.num_experts, some.hidden_size, some.inner_size, some.activation, some.biased)
             for some in (found, plain)
         ]
         self._check(name, (found.format, *shapes[0]), (self.format, *shapes[1]))

@@ -28,17 +28,19 @@ _Touched = tuple[SlotView, int, int]  # a view, its heads, and the floats of eac
 class Plan:
     """A decoder's steps so far.
 
-    ``scaling``: factor of cosines and sines; ``longest``: number of positions that have them.
+    ``scaling``: factor of cosines and sines; ``polar``: they are computed as complex numbers;
+    ``longest``: number of positions that have them.
     """
 
     decoder: Decoder
     packed: Mapping[str, Packed]
     scaling: float
+    polar: bool
     longest: int
     slots: list[int] = field(init=False, default_factory=list)  # the decoder's, of the file's
     widths: dict[int, int] = field(init=False, default_factory=dict)  # by the decoder's slot
     routed: tuple[int, int] = field(init=False, default=(0, 0))  # experts, and experts per token
-    turned: dict[bool, tuple[torch.Tensor, torch.Tensor]] = field(init=False, default_factory=dict)
+    turned: tuple[torch.Tensor, torch.Tensor] | None = field(init=False, default=None)
 
     def add(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
         """Plan one more step; views and weights are given as in the file.
@@ -63,7 +65,7 @@ class Plan:
         given = [self._meant(value) for value in arguments]
         named = {key: self._meant(value) for key, value in options.items()}
         if name == "rope":
-            given += self._angles(polar=named["interleaved"])
+            given += self._angles()
         try:
             touched = list(getattr(self, f"_{name}")(*given, **named))
         except (TypeError, AttributeError) as error:
@@ -84,12 +86,12 @@ class Plan:
             raise ValueError(f"there is no slot {view.slot}")
         return view._replace(slot=self.slots[view.slot])
 
-    def _angles(self, *, polar: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        if polar not in self.turned:
+    def _angles(self) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.turned is None:
             frequencies = self.packed[FREQUENCIES]
             assert isinstance(frequencies, torch.Tensor), "weights were checked before"
-            self.turned[polar] = angles(frequencies, self.scaling, self.longest, polar=polar)
-        return self.turned[polar]
+            self.turned = angles(frequencies, self.scaling, self.longest, polar=self.polar)
+        return self.turned
 
     def _within(self, view: SlotView, heads: int, width: int) -> bool:
         if view.slot not in self.widths or min(view.start, view.step, width, heads) < 0:
@@ -99,12 +101,21 @@ class Plan:
 
     # -- what each step reads and writes ---------------------------------------------------------
 
-    def _embed(self, to: SlotView, table: PackedMatrix) -> Iterator[_Touched]:
+    def _embed(self, to: SlotView, table: PackedMatrix, _scale: float = 1.0) -> Iterator[_Touched]:
         yield to, 1, table.inputs
 
     def _norm(
-        self, source: SlotView, to: SlotView, weight: torch.Tensor, _epsilon: float, parts: int = 1
+        self,
+        source: SlotView,
+        to: SlotView,
+        weight: torch.Tensor,
+        _epsilon: float,
+        parts: int = 1,
+        *,
+        bias: torch.Tensor | None = None,
     ) -> Iterator[_Touched]:
+        if bias is not None and bias.numel() != weight.numel():
+            raise ValueError("the length of a norm's bias differs from its weight's")
         yield source, parts, weight.numel()
         yield to, parts, weight.numel()
 
@@ -141,8 +152,12 @@ class Plan:
         heads: int,
         scale: float,
         shared_key: SlotView | None = None,
+        window: int = 0,
+        sinks: torch.Tensor | None = None,
     ) -> Iterator[_Touched]:
         del scale
+        if window < 0 or (sinks is not None and sinks.numel() != heads):
+            raise ValueError("an attend step has an invalid window, or sinks of other heads")
         shape = self.decoder.shape
         if not 0 <= layer < shape.layers or heads < 1 or heads % shape.heads:
             raise ValueError(f"layer {layer} with {heads} heads does not fit the cache")
@@ -155,9 +170,22 @@ class Plan:
                 raise ValueError("the cache needs a shared key, and the step has none")
             yield shared_key, 1, shape.shared_width
 
-    def _route(self, logits: SlotView, experts: int, top_k: int, **_how: Any) -> Iterator[_Touched]:
+    def _route(
+        self,
+        logits: SlotView,
+        experts: int,
+        top_k: int,
+        *,
+        groups: int = 1,
+        correction: torch.Tensor | None = None,
+        **_how: Any,
+    ) -> Iterator[_Touched]:
         if not 0 < top_k <= experts:
             raise ValueError(f"cannot choose {top_k} of {experts} experts")
+        if groups < 1 or experts % groups:
+            raise ValueError(f"cannot part {experts} experts into {groups} groups")
+        if correction is not None and correction.numel() != experts:
+            raise ValueError(f"a correction of {correction.numel()} values for {experts} experts")
         self.routed = experts, top_k
         yield logits, 1, experts
 
@@ -169,7 +197,7 @@ class Plan:
         yield source, 1, experts.hidden_size
         yield to, 1, experts.hidden_size
 
-    def _keep(self, source: SlotView, width: int) -> Iterator[_Touched]:
+    def _keep(self, source: SlotView, width: int, _scale: float = 1.0) -> Iterator[_Touched]:
         yield source, 1, width
 
     def _pick(self, source: SlotView, to: SlotView) -> Iterator[_Touched]:
@@ -200,7 +228,7 @@ def angles_of(rotary: Any, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Compute the same with a rotary module of transformers."""
     places = torch.arange(positions)[None]
     found = rotary(torch.zeros(1, dtype=torch.float32), places)
-    if isinstance(found, tuple):  # both halves of a head have the same
-        half = found[0].shape[-1] // 2
+    if isinstance(found, tuple):  # of a head's first half, and often of its second, the same
+        half = rotary.inv_freq.numel()
         return found[0][0, :, :half].contiguous(), found[1][0, :, :half].contiguous()
     return found[0].real.contiguous(), found[0].imag.contiguous()

@@ -57,19 +57,21 @@ def recorded(shape: CacheShape, pages: int) -> Steps[Any, Any]:
 class Program:
     """The steps planned on a decoder, and the names, formats and sizes of its weights.
 
-    ``scaling``: factor of cosines and sines (YaRN). The rest is as in ``Lowered``.
+    ``scaling``: factor of cosines and sines (YaRN). ``polar``: they are computed as complex
+    numbers. The rest is as in ``Lowered``.
     """
 
     shape: CacheShape
     steps: Sequence[Step]
     weights: Mapping[str, list[Any]]
     scaling: float
+    polar: bool
     routers: tuple[int, ...]
     middle: int
     upper: int
 
     @classmethod
-    def of(cls, lowered: Lowered, scaling: float) -> Program:
+    def of(cls, lowered: Lowered, scaling: float, *, polar: bool) -> Program:
         """Read the program of a model that was lowered onto a ``recorded`` decoder."""
         decoder = cast("Recorder", lowered.decoder)
         names = {id(weight): name for name, weight in lowered.weights.items()}
@@ -90,6 +92,7 @@ class Program:
             steps,
             {name: _about(weight) for name, weight in lowered.weights.items()},
             scaling,
+            polar,
             lowered.routers,
             lowered.middle,
             lowered.upper,
@@ -98,11 +101,15 @@ class Program:
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Program:
         """Read the output of :meth:`as_json`."""
+        steps = [(str(name), list(values), dict(more)) for name, values, more in body["steps"]]
+        # in folders of earlier versions, interleaved angles are polar and no others
+        turned = (more.get("interleaved") for name, _, more in steps if name == "rope")
         return cls(
             CacheShape(**{**body["shape"], "format": Format(body["shape"]["format"])}),
-            [(str(name), list(values), dict(options)) for name, values, options in body["steps"]],
+            steps,
             body["weights"],
             float(body["scaling"]),
+            bool(body.get("polar", any(turned))),
             tuple(body["routers"]),
             int(body["middle"]),
             int(body["upper"]),
@@ -140,8 +147,10 @@ class Program:
                 f"a cache of {cache_bytes >> 20} MiB is too small for one page of 64 tokens"
             )
         decoder = Decoder(self.shape, pages)
-        longest = min(context_tokens, pages * PAGE_TOKENS)
-        plan = Plan(decoder, packed, self.scaling, longest)
+        longest = context_tokens
+        if not all(options.get("window") for name, _, options in self.steps if name == "attend"):
+            longest = min(longest, pages * PAGE_TOKENS)  # of the pages of a sequence, all are read
+        plan = Plan(decoder, packed, self.scaling, self.polar, longest)
         for name, arguments, options in self.steps:
             if adapters and name == "mix":
                 layer = int(arguments[2]["weight"].split(".")[1])  # layers.N.dense
@@ -162,4 +171,4 @@ def _about(weight: Packed) -> list[Any]:
     if isinstance(weight, PackedMatrix):
         return [str(weight.format), weight.outputs, weight.inputs]
     sizes = weight.num_experts, weight.hidden_size, weight.inner_size
-    return [str(weight.format), *sizes, str(weight.activation)]
+    return [str(weight.format), *sizes, str(weight.activation), *(["biased"] * weight.biased)]

@@ -70,6 +70,8 @@ class SequenceState:
     serial: Before = ROOT
     registered: int = 0
     """Full pages that later sequences can share."""
+    released: int = 0
+    """First pages that the sequence no longer holds, as they are before every window."""
     lookup: PromptLookup = field(default_factory=PromptLookup)
     weak: WeakSequence | None = None
     """The weak side of contrastive decoding, which follows this sequence token by token."""

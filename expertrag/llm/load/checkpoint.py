@@ -35,6 +35,13 @@ class _Part(NamedTuple):
     at: tuple[int | slice, ...]
 
 
+_FORMER_NAMES = (  # of the tensors in the files, and those of transformers' modules
+    (".block_sparse_moe.input_linear.weight", ".block_sparse_moe.experts.gate_up_proj"),
+    (".block_sparse_moe.output_linear.weight", ".block_sparse_moe.experts.down_proj"),
+    (".block_sparse_moe.router.layer.", ".block_sparse_moe.router."),
+    (".block_sparse_moe.", ".mlp."),
+    (".mlp.gate.", ".mlp.router."),
+)
 # one expert of a layer, or one projection of all experts; newer checkpoints merge them like models
 _EXPERTS = re.compile(
     r"(?P<stem>.*\.experts)(\.(?P<number>\d+))?"
@@ -43,7 +50,10 @@ _EXPERTS = re.compile(
 
 
 class Streamed:
-    """A model on the meta device, whose modules are filled from a checkpoint one at a time."""
+    """A model on the meta device, whose modules are filled from a checkpoint one at a time.
+
+    Buffers that checkpoints store are filled like parameters.
+    """
 
     def __init__(self, model: nn.Module, checkpoint: Checkpoint) -> None:
         """Find every parameter's parts among the tensors of a checkpoint.
@@ -52,8 +62,8 @@ class Streamed:
         """
         self._model = model
         self._checkpoint = checkpoint
-        self._parts: dict[nn.Parameter, list[_Part]] = {}
-        parameters = dict(model.named_parameters(remove_duplicate=False))
+        self._parts: dict[torch.Tensor, list[_Part]] = {}
+        parameters = model.state_dict(keep_vars=True)
         for name in checkpoint.shapes:
             parameter, at = _place(name, parameters)
             if parameter is not None:
@@ -63,25 +73,43 @@ class Streamed:
 
     def fill(self) -> None:
         """Fill the whole model."""
-        read: dict[nn.Parameter, nn.Parameter] = {}  # tied ones are read once
-        for owner, name, parameter in _owned(self._model):
+        read: dict[torch.Tensor, torch.Tensor] = {}  # tied ones are read once
+        for owner, name, parameter in self._owned(self._model):
             if parameter not in read:
-                read[parameter] = nn.Parameter(self._value(parameter), requires_grad=False)
+                read[parameter] = self._value(parameter)
             setattr(owner, name, read[parameter])
 
     @contextmanager
     def filled(self, module: nn.Module) -> Iterator[None]:
         """Fill a module's parameters while the context is open."""
-        empty = _owned(module)
+        empty = self._owned(module)
         try:
             for owner, name, parameter in empty:
-                setattr(owner, name, nn.Parameter(self._value(parameter), requires_grad=False))
+                setattr(owner, name, self._value(parameter))
             yield
         finally:
             for owner, name, parameter in empty:
                 setattr(owner, name, parameter)
 
-    def _value(self, parameter: nn.Parameter) -> torch.Tensor:
+    def _owned(self, module: nn.Module) -> list[tuple[nn.Module, str, torch.Tensor]]:
+        """List what is filled in a module, each with its owner and its name there."""
+        return [
+            (owner, name, value)
+            for owner in module.modules()
+            for name, value in (
+                *owner.named_parameters(recurse=False),
+                *owner.named_buffers(recurse=False),
+            )
+            if value in self._parts
+        ]
+
+    def _value(self, parameter: torch.Tensor) -> torch.Tensor:
+        value = self._read(parameter)
+        if isinstance(parameter, nn.Parameter):
+            return nn.Parameter(value, requires_grad=False)
+        return value
+
+    def _read(self, parameter: torch.Tensor) -> torch.Tensor:
         parts = self._parts[parameter]
         read = self._checkpoint.read
         if not parts[0].at:
@@ -91,7 +119,7 @@ class Streamed:
             whole[part.at] = read(part.name).to(parameter.dtype)
         return whole
 
-    def _check(self, name: str, parameter: nn.Parameter) -> None:
+    def _check(self, name: str, parameter: torch.Tensor) -> None:
         parts = self._parts.get(parameter, [])
         shapes = self._checkpoint.shapes
         for part in parts:
@@ -108,24 +136,17 @@ class Streamed:
             raise NotStreamed(f"{name} is missing")
 
 
-def _owned(module: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
-    """List all parameters in a module, each with its owner and its name there."""
-    return [
-        (owner, name, parameter)
-        for owner in module.modules()
-        for name, parameter in owner.named_parameters(recurse=False)
-    ]
-
-
 def _place(
-    name: str, parameters: Mapping[str, nn.Parameter]
-) -> tuple[nn.Parameter | None, tuple[Any, ...]]:
+    name: str, parameters: Mapping[str, torch.Tensor]
+) -> tuple[torch.Tensor | None, tuple[Any, ...]]:
     """Find the parameter that a stored tensor belongs to, or None, and the part that it holds."""
 
-    def find(name: str) -> nn.Parameter | None:
+    def find(name: str) -> torch.Tensor | None:
         return parameters.get(name, parameters.get(f"model.{name}"))
 
-    name = name.replace(".block_sparse_moe.", ".mlp.")  # Mixtral's former name
+    for former, ours in _FORMER_NAMES:
+        if find(name) is None:
+            name = name.replace(former, ours)
     found = find(name)
     match = _EXPERTS.fullmatch(name)
     if found is not None or match is None:

@@ -82,11 +82,13 @@ def describe(folder: Path, lowered: Lowered, model: Any, tokenizer: Any) -> None
     special = getattr(tokenizer, "special_tokens_map", {})
     if not all(isinstance(token, str) for token in special.values()):
         return
-    scaling = float(getattr(model.model.rotary_emb, "attention_scaling", 1.0))
-    if not _same_tokens(folder, special, tokenizer) or not _same_angles(lowered, model, scaling):
+    rotary = model.model.rotary_emb
+    polar = not isinstance(rotary(torch.zeros(1), torch.arange(1)[None]), tuple)
+    scaling = float(angles_of(rotary, 1)[0][0, 0])  # the cosine of nothing
+    program = Program.of(lowered, scaling, polar=polar)
+    if not _same_tokens(folder, special, tokenizer) or not _same_angles(lowered, rotary, program):
         return
-    limits = Limits.of(model, tokenizer)
-    Description(Program.of(lowered, scaling), limits, special).write(folder)
+    Description(program, Limits.of(model, tokenizer), special).write(folder)
 
 
 def _same_tokens(folder: Path, special: Mapping[str, str], tokenizer: Any) -> bool:
@@ -111,10 +113,9 @@ def _tokens(chat: ChatTokenizer, turns: list[Message]) -> list[int] | None:
         return None
 
 
-def _same_angles(lowered: Lowered, model: Any, scaling: float) -> bool:
+def _same_angles(lowered: Lowered, rotary: Any, program: Program) -> bool:
     """Whether the frequencies give the angles that transformers computes."""
-    rotary, positions = model.model.rotary_emb, 64
-    polar = not isinstance(rotary(torch.zeros(1), torch.arange(1)[None]), tuple)
-    own = angles(lowered.weights[FREQUENCIES], scaling, positions, polar=polar)
+    frequencies, positions = lowered.weights[FREQUENCIES], 64
+    own = angles(frequencies, program.scaling, positions, polar=program.polar)
     theirs = angles_of(rotary, positions)
     return all(torch.equal(one, other) for one, other in zip(own, theirs, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,8 @@ import torch
 
 from expertrag.llm.load.checkpoint import NotStreamed
 
-_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+"""Names of the floating-point dtypes in a file."""
 
 
 class _Place(NamedTuple):
@@ -24,19 +26,21 @@ class _Place(NamedTuple):
 
 
 class SafetensorsCheckpoint:
-    """The floating-point tensors of a folder's files.
+    """The tensors of a folder's files, by default those of floating-point numbers.
 
     They are read, while the library maps them: pages of a mapping stay resident in addition to the
     copy that experts are merged into, so a layer would take twice its memory.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, dtypes: Mapping[str, torch.dtype] = FLOATS) -> None:
         """Read the headers.
 
+        :param dtypes: those of the tensors that are read, by their names in a file.
         :raises NotStreamed: there are no such files.
         :raises ValueError: a file is damaged.
         """
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self._dtypes = dtypes
         self._places: dict[str, _Place] = {}
         for path in _files(folder):
             self._add(path)
@@ -53,7 +57,7 @@ class SafetensorsCheckpoint:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(min(length, size)))
         for name, entry in header.items():
-            dtype = _DTYPES.get(entry.get("dtype"))
+            dtype = self._dtypes.get(entry.get("dtype"))
             if dtype is None:  # the metadata, or a dtype that we do not read
                 continue
             first, stop = (8 + length + offset for offset in entry["data_offsets"])

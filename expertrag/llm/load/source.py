@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from expertrag.llm.load.checkpoint import Checkpoint, NotStreamed
 from expertrag.llm.load.loading import ModelFiles, damaged
+from expertrag.llm.load.mxfp4_file import Mxfp4Checkpoint, is_mxfp4
 from expertrag.llm.load.safetensors_file import SafetensorsCheckpoint
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class ModelSource:
 
         :raises NotStreamed: the weights can only be loaded whole.
         """
+        if is_mxfp4(self.config):
+            return Mxfp4Checkpoint(self.files.folder)
         if getattr(self.config, "quantization_config", None) is not None:
             raise NotStreamed("its weights are quantised")
         if self.gguf:

@@ -50,11 +50,15 @@ struct Queries {
   int64_t count;             // tokens * group, by token
   int64_t group;             // heads of queries for the head of keys
   const int64_t* positions;  // of the tokens
+  int64_t window;            // how many positions each attends to, from its own backwards
   Rows<F> rows, shares;      // [count]: queries, and their softmax terms over a page
   float *most, *total, *fading;  // [count]: softmax maximum and sum, and the rescaling of old sums
   float *scores, *sums;          // [count][64] of a page, [count][value_blocks * 64]
 
   int64_t position(int64_t query) const { return positions[query / group]; }
+  int64_t oldest(int64_t query) const {  // position that it attends to
+    return std::max<int64_t>(0, position(query) - window + 1);
+  }
 };
 
 #if defined(__AVX512F__)
@@ -88,6 +92,8 @@ inline float folded(const float* values, const Both& both) {
 }
 
 // Run each part for all queries before the next part: a single tile would wait for its own results.
+// Queries that attend to nothing in the page are left out, so that a query's sums are the same with
+// any others.
 template <Format F>
 void attend_page(const Cache& cache, const uint8_t* head, int64_t page, float scale,
                  const Queries<F>& q) {
@@ -96,31 +102,37 @@ void attend_page(const Cache& cache, const uint8_t* head, int64_t page, float sc
   const auto keys = [&](int64_t query) {
     return std::min(kPage, q.position(query) - first_key + 1);
   };
-  int64_t first = 0;
-  while (first < q.count && keys(first) < 1) ++first;
+  const auto skipped = [&](int64_t query) {  // keys before its window
+    return std::max<int64_t>(0, q.oldest(query) - first_key);
+  };
+  int64_t first = 0, stop = q.count;
+  while (first < stop && keys(first) < 1) ++first;
+  while (first < stop && skipped(stop - 1) >= kPage) --stop;
 
   Row tile[kMost];
-  for (int64_t start = first; start < q.count; start += kMost) {
-    const int n = int(std::min<int64_t>(kMost, q.count - start));
+  for (int64_t start = first; start < stop; start += kMost) {
+    const int n = int(std::min<int64_t>(kMost, stop - start));
     for (int r = 0; r < n; ++r) tile[r] = q.rows.row(start + r);
     run_tile<F>(n, tile, head, q.rows.width, q.scores + start * kColumns);
   }
 
   const auto larger = [](auto a, auto b) { return a > b ? a : b; };
-  for (int64_t query = first; query < q.count; ++query) {
+  for (int64_t query = first; query < stop; ++query) {
     float* scores = q.scores + query * kColumns;
     for (int64_t c = 0; c < kColumns; ++c) scores[c] *= scale;
+    std::fill(scores, scores + skipped(query), -INFINITY);
     std::fill(scores + keys(query), scores + kColumns, -INFINITY);  // of the last page alone
     const float most = larger(folded<kColumns>(scores, larger), q.most[query]);
     q.fading[query] = q.most[query] - most;
     q.most[query] = most;
   }
-  for (int64_t query = first; query < q.count; ++query)
+  for (int64_t query = first; query < stop; ++query)
     q.fading[query] = exp_of(q.fading[query]);
-  for (int64_t query = first; query < q.count; ++query) {
+  for (int64_t query = first; query < stop; ++query) {
     float* terms = q.scores + query * kColumns;
     const float most = q.most[query];
     for (int64_t c = 0; c < kColumns; ++c) terms[c] = exp_of(terms[c] - most);
+    std::fill(terms, terms + skipped(query), 0.0f);
     std::fill(terms + keys(query), terms + kColumns, 0.0f);
     const float total = folded<kColumns>(terms, [](auto a, auto b) { return a + b; });
     q.total[query] = q.total[query] * q.fading[query] + total;
@@ -130,8 +142,8 @@ void attend_page(const Cache& cache, const uint8_t* head, int64_t page, float sc
   alignas(64) float results[kMost * kColumns];
   const uint8_t* block = head + cache.key_bytes();
   for (int64_t column = 0; column < columns; column += kColumns, block += cache.value_bytes())
-    for (int64_t start = first; start < q.count; start += kMost) {
-      const int n = int(std::min<int64_t>(kMost, q.count - start));
+    for (int64_t start = first; start < stop; start += kMost) {
+      const int n = int(std::min<int64_t>(kMost, stop - start));
       for (int r = 0; r < n; ++r) tile[r] = q.shares.row(start + r);
       const int64_t longest = keys(start + n - 1);  // of the tile's last token
       run_tile<F>(n, tile, block, padded(longest, F == Format::bf16 ? 2 : 1), results);

@@ -10,7 +10,9 @@
 #include "attention.h"
 #include "forward.h"
 #include "linear.h"
+#include "norm.h"
 #include "program.h"
+#include "routers.h"
 
 namespace expertrag {
 namespace EXPERTRAG_ISA {
@@ -28,6 +30,10 @@ class Decoder {
       slots_.push_back(shop_.scratch.take<float>(rows_ * width));
     index_ = shop_.scratch.take<int64_t>(rows_ * kMostTopK);
     weights_ = shop_.scratch.take<float>(rows_ * kMostTopK);
+    for (const Step& step : program.steps)
+      if (const Route* route = std::get_if<Route>(&step); route && route->correction)
+        most_scored_ = std::max(most_scored_, route->experts);
+    scores_ = shop_.scratch.take<float>(rows_ * most_scored_);
   }
 
   void run() {
@@ -121,7 +127,10 @@ class Decoder {
 
   void plan(const Embed& s) {
     by_row([=](int64_t row) {
-      read_output(s.table, batch_.tokens[row], at({s.to, 0, 0}, row));
+      float* to = at({s.to, 0, 0}, row);
+      read_output(s.table, batch_.tokens[row], to);
+      if (s.scale != 1.0f)
+        for (int64_t j = 0; j < s.table.inputs; ++j) to[j] *= s.scale;
     });
   }
 
@@ -130,20 +139,8 @@ class Decoder {
       const float* from = at(s.from, row);
       float* to = at(s.to, row);
       for (int64_t part = 0; part < s.parts; ++part, from += s.from.step, to += s.to.step)
-        normalise(from, s.width, s.weight, s.epsilon, to);
+        normalise(s, from, to);
     });
-  }
-
-  static void normalise(const float* from, int64_t n, const float* weight, float epsilon,
-                        float* to) {
-    float lanes[16] = {};
-    for (int64_t j = 0; j + 16 <= n; j += 16)
-      for (int64_t lane = 0; lane < 16; ++lane) lanes[lane] += from[j + lane] * from[j + lane];
-    float sum = 0.0f;
-    for (int64_t j = n / 16 * 16; j < n; ++j) sum += from[j] * from[j];
-    for (const float lane : lanes) sum += lane;
-    const float scale = 1.0f / std::sqrt(sum / float(n) + epsilon);
-    for (int64_t j = 0; j < n; ++j) to[j] = from[j] * scale * weight[j];
   }
 
   void plan(const Linear& s) {
@@ -264,6 +261,7 @@ class Decoder {
       q.count = (span.stop - span.start) * group;
       q.group = group;
       q.positions = batch_.positions + span.start;
+      q.window = s.window ? s.window : INT64_MAX;
       q.rows = rows;
       q.rows.values += thread * most * rows.width * Rows<F>::kSize;
       q.shares = shares;
@@ -280,12 +278,13 @@ class Decoder {
         from += (h * group + i % group) * s.query.step;
         std::memcpy(line, from, size_t(cache.key_width()) * 4);
         q.rows.put(i, 0, rows.width, line);
-        q.most[i] = -INFINITY;
-        q.total[i] = 0.0f;
+        // a sink is a term of the sum that has come before all others
+        q.most[i] = s.sinks ? s.sinks[h * group + i % group] : -INFINITY;
+        q.total[i] = s.sinks ? 1.0f : 0.0f;
       }
       std::fill(q.sums, q.sums + q.count * columns, 0.0f);
       const int64_t last = q.position(q.count - 1) / kPage;
-      for (int64_t page = 0; page <= last; ++page)
+      for (int64_t page = q.oldest(0) / kPage; page <= last; ++page)
         attend_page<F>(cache, cache.head(s.layer, span.sequence->pages[page], h), page, s.scale,
                        q);
       for (int64_t i = 0; i < q.count; ++i) {
@@ -319,14 +318,14 @@ class Decoder {
       if (s.sigmoid) {
         for (int64_t k = 0; k < s.top_k; ++k) {
           index[k] = k;
-          weights[k] = 1.0f / (1.0f + std::exp(-logits[k]));
+          weights[k] = sigmoid(logits[k]);
         }
         return;
       }
       const int64_t own = expert_of(row, narrowed);
       int64_t used = 1;
       if (own < 0) {
-        choose(s, logits, index, weights);
+        choose(s, logits, scores_ + row * most_scored_, index, weights);
         if (batch_.routing) prune(s, batch_.routing[place(row, narrowed)], index, weights);
         used = scale(s, index, weights);
       } else {
@@ -338,59 +337,6 @@ class Decoder {
       __atomic_fetch_add(batch_.used, used, __ATOMIC_RELAXED);
       __atomic_fetch_add(batch_.used + 1, 1, __ATOMIC_RELAXED);
     });
-  }
-
-  // The most likely experts, best first, and their probabilities.
-  static void choose(const Route& s, const float* logits, int64_t* index, float* weights) {
-    float most = -INFINITY, total = 0.0f;
-    for (int64_t e = 0; e < s.experts; ++e) most = std::max(most, logits[e]);
-    for (int64_t e = 0; e < s.experts; ++e) total += std::exp(logits[e] - most);
-    uint64_t open = ~uint64_t{0};  // groups that experts may be taken of
-    const int64_t size = s.experts / s.groups;
-    if (s.top_groups < s.groups) {
-      open = 0;
-      for (int64_t taken = 0; taken < s.top_groups; ++taken) {
-        int64_t best = -1;
-        float highest = -INFINITY;
-        for (int64_t e = 0; e < s.experts; ++e)
-          if (!(open >> (e / size) & 1) && (best < 0 || logits[e] > highest)) {
-            best = e / size;
-            highest = logits[e];
-          }
-        open |= uint64_t{1} << best;
-      }
-    }
-    for (int64_t k = 0; k < s.top_k; ++k) {
-      int64_t best = s.experts;  // for none
-      for (int64_t e = 0; e < s.experts; ++e)
-        if ((open >> (e / size) & 1) && std::find(index, index + k, e) == index + k &&
-            (best == s.experts || logits[e] > logits[best]))
-          best = e;
-      index[k] = best;
-      weights[k] = best < s.experts ? std::exp(logits[best] - most) / total : 0.0f;
-    }
-  }
-
-  static void prune(const Route& s, const Routing& policy, int64_t* index, float* weights) {
-    float before = 0.0f;
-    for (int64_t k = 0; k < s.top_k; ++k) {
-      const bool kept = k == 0 || (float(k) < policy.top_k && before < policy.top_p &&
-                                   weights[k] >= policy.threshold);
-      if (!kept) {
-        index[k] = s.experts;
-        weights[k] = 0.0f;
-      }
-      before += weights[k];
-    }
-  }
-
-  // Turn probabilities into weights; return how many experts there are.
-  static int64_t scale(const Route& s, const int64_t* index, float* weights) {
-    float sum = 0.0f;
-    for (int64_t k = 0; k < s.top_k; ++k) sum += weights[k];
-    const float factor = s.normalise ? s.scale / sum : s.scale;
-    for (int64_t k = 0; k < s.top_k; ++k) weights[k] *= factor;
-    return std::count_if(index, index + s.top_k, [&](int64_t e) { return e < s.experts; });
   }
 
   void plan(const Mix& s) {
@@ -500,7 +446,8 @@ class Decoder {
     float* to = batch_.kept + kept_;
     kept_ += batch_.watched_rows * s.width;
     const auto copy = [=, watched = watched_](int64_t i) {
-      std::memcpy(to + i * s.width, at(s.from, watched[size_t(i)]), size_t(s.width) * 4);
+      const float* from = at(s.from, watched[size_t(i)]);
+      for (int64_t j = 0; j < s.width; ++j) to[i * s.width + j] = from[j] * s.scale;
     };
     shop_.plan.emplace_back(batch_.watched_rows, 8, [=](int64_t first, int64_t last, int) {
       for (int64_t i = first; i < last; ++i) copy(i);
@@ -526,7 +473,8 @@ class Decoder {
   bool narrows_ = false;
   std::vector<float*> slots_;
   int64_t* index_;
-  float* weights_;
+  float *weights_, *scores_;
+  int64_t most_scored_ = 0;  // experts that a row has in scores_
   std::vector<ByRow> waiting_;
 };
 

@@ -8,7 +8,7 @@
 namespace expertrag {
 
 enum class Format : int { f32, bf16, int8, int4 };
-enum class Activation : int { silu, gelu, gelu_tanh, relu };
+enum class Activation : int { silu, gelu, gelu_tanh, relu, clamped_swiglu };
 
 constexpr int64_t kColumns = 64;  // outputs of a block: 32 of gate with 32 of up, or 64 of down
 constexpr int64_t kPad = 32;      // H and I are padded to its multiples as inputs, H to kColumns as
@@ -24,6 +24,12 @@ struct Experts {
   Activation activation;
   int64_t count, hidden, inner;  // E, H, I
   const uint8_t* data;
+  bool biased = false;  // `data` ends with a float for each output of each block
+
+  int64_t gate_up_blocks() const;
+  int64_t down_blocks() const;
+  const float* gate_up_bias(int64_t expert) const;  // null without biases
+  const float* down_bias(int64_t expert) const;
 };
 
 struct Call {
@@ -59,13 +65,30 @@ inline int64_t block_bytes(Format format, int64_t k) {
   return 0;
 }
 
+inline int64_t Experts::gate_up_blocks() const { return padded(inner, kPad) / 32; }
+inline int64_t Experts::down_blocks() const { return padded(hidden, kColumns) / kColumns; }
+
+// Bytes of the weights of all experts, without their biases.
+inline int64_t weight_bytes(const Experts& e) {
+  return e.count * (e.gate_up_blocks() * block_bytes(e.format, padded(e.hidden, kPad)) +
+                    e.down_blocks() * block_bytes(e.format, padded(e.inner, kPad)));
+}
+
 // Bytes of all experts.
 inline int64_t data_bytes(const Experts& e) {
-  const int64_t gate_up =
-      padded(e.inner, kPad) / 32 * block_bytes(e.format, padded(e.hidden, kPad));
-  const int64_t down =
-      padded(e.hidden, kColumns) / kColumns * block_bytes(e.format, padded(e.inner, kPad));
-  return e.count * (gate_up + down);
+  const int64_t biases = e.count * (e.gate_up_blocks() + e.down_blocks()) * kColumns * 4;
+  return weight_bytes(e) + (e.biased ? biases : 0);
+}
+
+inline const float* Experts::gate_up_bias(int64_t expert) const {
+  if (!biased) return nullptr;
+  return reinterpret_cast<const float*>(data + weight_bytes(*this)) +
+         expert * gate_up_blocks() * kColumns;
+}
+
+inline const float* Experts::down_bias(int64_t expert) const {
+  if (!biased) return nullptr;
+  return gate_up_bias(count) + expert * down_blocks() * kColumns;
 }
 
 // Every compiled instruction set provides these two. An index must not be negative.

@@ -57,6 +57,12 @@ struct Pass {
   int64_t gate_up_tasks() const { return (blocks() + kBlocks - 1) / kBlocks; }
   int64_t down_blocks() const { return columns / kColumns; }
 
+  // Add the biases of a block, if there are any, to a row's 64 results.
+  static void add_bias(const float* bias, float* results) {
+    if (!bias) return;
+    for (int64_t j = 0; j < kColumns; ++j) results[j] += bias[j];
+  }
+
   // Read token t's row into `line`, hidden floats with zeros behind H.
   void read(int64_t t, float* line) const {
     const int64_t width = experts.hidden;
@@ -103,8 +109,11 @@ struct Pass {
     const int64_t last = std::min(first + kBlocks, blocks());
     const int64_t width = (last - first) * 32;
     const uint8_t* block = experts.data + (group.expert * blocks() + first) * gate_up_bytes;
+    const float* biases = experts.gate_up_bias(group.expert);
     for (int64_t b = first; b < last; ++b, block += gate_up_bytes) {
-      multiply(x, group, true, block, [&](int64_t row, const float* results) {
+      const float* bias = biases ? biases + b * kColumns : nullptr;
+      multiply(x, group, true, block, [&](int64_t row, float* results) {
+        add_bias(bias, results);
         const int64_t place = (row - group.start) * width + (b - first) * 32;
         float* to = columns_of_h + (kBlocks == 1 ? 0 : place);
         activate(experts.activation, results, to);
@@ -122,8 +131,11 @@ struct Pass {
     const uint8_t* all = experts.data + experts.count * blocks() * gate_up_bytes;
     for (const Group& group : sorted.groups) {
       const uint8_t* block = all + (group.expert * down_blocks() + first) * down_bytes;
+      const float* biases = experts.down_bias(group.expert);
       for (int64_t b = first; b < last; ++b, block += down_bytes) {
-        multiply(h, group, false, block, [&](int64_t row, const float* results) {
+        const float* bias = biases ? biases + b * kColumns : nullptr;
+        multiply(h, group, false, block, [&](int64_t row, float* results) {
+          add_bias(bias, results);
           float* sum = sums + sorted.token[size_t(row)] * width + (b - first) * kColumns;
           const float weight = sorted.weight[size_t(row)];
           for (int64_t j = 0; j < kColumns; ++j) sum[j] += weight * results[j];

@@ -78,8 +78,8 @@ void pack(const std::string& isa, int format, int64_t experts, int64_t hidden, i
 }
 
 void forward(const std::string& isa, int format, int activation, int64_t experts, int64_t hidden,
-             int64_t inner, uintptr_t data, uintptr_t x, bool bf16, int64_t tokens, int64_t top_k,
-             uintptr_t index, uintptr_t weights, uintptr_t out, int threads) {
+             int64_t inner, uintptr_t data, bool biased, uintptr_t x, bool bf16, int64_t tokens,
+             int64_t top_k, uintptr_t index, uintptr_t weights, uintptr_t out, int threads) {
   const Isa& found = usable(isa);
   const int64_t* chosen = reinterpret_cast<const int64_t*>(index);
   const int64_t pairs = tokens * top_k;
@@ -88,7 +88,7 @@ void forward(const std::string& isa, int format, int activation, int64_t experts
     throw nb::value_error(
         ("top_k_index must not be negative; got " + std::to_string(lowest)).c_str());
   const Experts layer{Format(format), Activation(activation), experts, hidden, inner,
-                      reinterpret_cast<const uint8_t*>(data)};
+                      reinterpret_cast<const uint8_t*>(data), biased};
   const Call call{reinterpret_cast<const void*>(x), bf16, tokens, top_k, chosen,
                   reinterpret_cast<const float*>(weights), reinterpret_cast<void*>(out),
                   std::max(1, threads)};
@@ -138,13 +138,15 @@ void bind_program(nb::module_& m) {
              p.slots.push_back(width);
              return int64_t(p.slots.size()) - 1;
            })
-      .def("embed", [](Program& p, int64_t to,
-                       const Weighted& table) { p.steps.push_back(Embed{to, matrix(table)}); })
+      .def("embed",
+           [](Program& p, int64_t to, const Weighted& table, float scale) {
+             p.steps.push_back(Embed{to, matrix(table), scale});
+           })
       .def("norm",
            [](Program& p, const Places& from, const Places& to, int64_t width, int64_t parts,
-              uintptr_t weight, float epsilon) {
-             p.steps.push_back(
-                 Norm{view(from), view(to), width, parts, floats(weight), epsilon});
+              uintptr_t weight, float epsilon, uintptr_t bias) {
+             p.steps.push_back(Norm{view(from), view(to), width, parts, floats(weight), epsilon,
+                                    floats(bias)});
            })
       .def("linear",
            [](Program& p, const Places& from, const Places& to, const Weighted& weights,
@@ -159,21 +161,23 @@ void bind_program(nb::module_& m) {
            })
       .def("attend",
            [](Program& p, const Places& query, const Places& key, const Places& shared_key,
-              const Places& value, const Places& to, int64_t layer, int64_t heads, float scale) {
+              const Places& value, const Places& to, int64_t layer, int64_t heads, float scale,
+              int64_t window, uintptr_t sinks) {
              p.steps.push_back(Attend{view(query), view(key), view(shared_key), view(value),
-                                      view(to), layer, heads, scale});
+                                      view(to), layer, heads, scale, window, floats(sinks)});
            })
       .def("route",
            [](Program& p, const Places& logits, int64_t experts, int64_t top_k, bool sigmoid,
-              bool normalise, int64_t groups, int64_t top_groups, float scale) {
+              bool normalise, int64_t groups, int64_t top_groups, float scale,
+              uintptr_t correction, float margin) {
              p.steps.push_back(Route{view(logits), experts, top_k, sigmoid, normalise, groups,
-                                     top_groups, scale});
+                                     top_groups, scale, floats(correction), margin});
            })
       .def("mix",
            [](Program& p, int64_t from, int64_t to, int64_t top_k, int format, int activation,
-              int64_t count, int64_t hidden, int64_t inner, uintptr_t data) {
+              int64_t count, int64_t hidden, int64_t inner, uintptr_t data, bool biased) {
              const Experts experts{Format(format), Activation(activation), count, hidden, inner,
-                                   reinterpret_cast<const uint8_t*>(data)};
+                                   reinterpret_cast<const uint8_t*>(data), biased};
              p.steps.push_back(Mix{from, to, top_k, experts});
            })
       .def("project",
@@ -193,8 +197,10 @@ void bind_program(nb::module_& m) {
              p.steps.push_back(GateUp{view(from), view(to), matrix(weights),
                                       Activation(activation), update(gate), update(up)});
            })
-      .def("keep", [](Program& p, const Places& from,
-                      int64_t width) { p.steps.push_back(Keep{view(from), width}); })
+      .def("keep",
+           [](Program& p, const Places& from, int64_t width, float scale) {
+             p.steps.push_back(Keep{view(from), width, scale});
+           })
       .def("pick",
            [](Program& p, int64_t from, int64_t to) { p.steps.push_back(Pick{from, to}); });
 }

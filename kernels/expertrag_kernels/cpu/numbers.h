@@ -96,6 +96,12 @@ inline float gelu(float x) {  // erf by Abramowitz & Stegun 7.1.26, absolute err
   return 0.5f * x * (x < 0.0f ? tail : 2.0f - tail);
 }
 
+inline float clamped_swiglu(float gate, float up) {  // of gpt-oss; NaN stays NaN
+  gate = gate > 7.0f ? 7.0f : gate;
+  up = up > 7.0f ? 7.0f : up < -7.0f ? -7.0f : up;
+  return gate / (1.0f + exp_of(-1.702f * gate)) * (up + 1.0f);
+}
+
 // h[j] = act(gate[j]) * up[j] of 32 columns; a tile's row holds gate, then up.
 inline void activate(Activation activation, const float* tile, float* h) {
   switch (activation) {
@@ -110,6 +116,9 @@ inline void activate(Activation activation, const float* tile, float* h) {
       break;
     case Activation::relu:
       for (int j = 0; j < 32; ++j) h[j] = (tile[j] < 0.0f ? 0.0f : tile[j]) * tile[32 + j];
+      break;
+    case Activation::clamped_swiglu:
+      for (int j = 0; j < 32; ++j) h[j] = clamped_swiglu(tile[j], tile[32 + j]);
       break;
   }
 }

@@ -29,16 +29,18 @@ struct View {
   int64_t slot, start, step;
 };
 
-struct Embed {  // to = table[token]
+struct Embed {  // to = table[token] * scale
   int64_t to;
   Matrix table;
+  float scale = 1.0f;
 };
 
-struct Norm {  // of each part of `width`: x / rms(x) * weight
+struct Norm {  // of each part of `width`: x / rms(x) * weight; with a bias that of x - mean, + bias
   View from, to;
   int64_t width, parts;
   const float* weight;
   float epsilon;
+  const float* bias = nullptr;
 };
 
 struct Linear {  // to (+)= matrix from + bias
@@ -59,6 +61,8 @@ struct Attend {  // causal, over the pages of the row's sequence; writes the row
   View query, key, shared_key, value, to;  // a key is its head's own part, then the shared one
   int64_t layer, heads;
   float scale;
+  int64_t window = 0;            // of the last positions, with the row's own; 0 for all
+  const float* sinks = nullptr;  // (heads), terms of the softmax's sum without a value; or null
 };
 
 struct Route {  // the experts of each row and their weights, by logits, or the row's own expert
@@ -68,6 +72,10 @@ struct Route {  // the experts of each row and their weights, by logits, or the 
   bool normalise;  // weights to the sum of 1
   int64_t groups, top_groups;  // only experts of the best groups, by their best expert
   float scale;
+  // (experts,), or null: weights are sigmoids, and experts are chosen by their sum with these, groups
+  // by that of their two best
+  const float* correction = nullptr;
+  float margin = -1.0f;  // of SparseMixer; negative for none
 };
 
 struct Mix {  // to += what the experts that were routed to make of from; top_k 0: expert 0 of all
@@ -101,9 +109,10 @@ struct GateUp {  // to = act(gate) * up; the matrix has 32 outputs of gate, 32 o
   Update gate, up;
 };
 
-struct Keep {  // returns values of the watched rows to the caller
+struct Keep {  // returns values of the watched rows, times scale, to the caller
   View from;
   int64_t width;
+  float scale = 1.0f;
 };
 
 struct Pick {  // from here on, only the rows that the batch has picked

@@ -18,6 +18,7 @@ from expertrag_kernels.gpu import attention_kernels
 from expertrag_kernels.steps import PAGE_TOKENS
 
 _PARTS = 8  # programs per row and key head, so that a single sequence occupies the GPU
+_ALL = 2**31 - 1  # positions of a window that holds all
 _LEAST = 16  # least rows and columns of a tile product
 
 
@@ -28,6 +29,8 @@ def paged_attention(
     tables: torch.Tensor,
     lengths: torch.Tensor,
     scale: float,
+    window: int = 0,
+    sinks: torch.Tensor | None = None,
     *,
     upcast: bool = False,
 ) -> torch.Tensor:
@@ -36,6 +39,8 @@ def paged_attention(
     query: (R, H, D); keys: (places, H / G, D); values: (places, H / G, V)
     tables: (R, M) int32, pages of 64 places; lengths: (R,) int32, at least 1
 
+    :param window: how many of the last tokens a row attends to; 0 for all. No earlier page is read.
+    :param sinks: (H,) float32, terms of the softmax's sum without a value.
     :param upcast: multiply in float32, for the interpreter.
     :returns: (R, H, V) in the query's type.
     """
@@ -47,7 +52,7 @@ def paged_attention(
     kernel[(rows, groups, _PARTS)](
         query, keys, values, tables, lengths, found, sums,
         query.stride(0), query.stride(1), tables.stride(0), heads, groups, width, value_width,
-        scale,
+        scale, window or _ALL,
         PAGE=PAGE_TOKENS,
         PARTS=_PARTS,
         SHARING=max(_LEAST, triton.next_power_of_2(heads // groups)),
@@ -55,6 +60,8 @@ def paged_attention(
         VALUE_WIDTH=max(_LEAST, triton.next_power_of_2(value_width)),
         UPCAST=upcast,
     )  # fmt: skip
-    shares = sums.softmax(2)
+    if sinks is not None:  # one more part, without a value
+        sums = torch.cat([sums, sinks[None, :, None].expand(rows, heads, 1)], 2)
+    shares = sums.softmax(2)[:, :, :_PARTS]
     joined: torch.Tensor = (found * shares[..., None]).sum(2)
     return joined.to(query.dtype)

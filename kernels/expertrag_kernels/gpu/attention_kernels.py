@@ -23,6 +23,7 @@ def attend_parts(
     width,
     value_width,
     scale,
+    window,  # positions that a row attends to, its own last
     PAGE: tl.constexpr,
     PARTS: tl.constexpr,
     SHARING: tl.constexpr,  # heads that share a key, rounded up to what a product needs
@@ -30,7 +31,7 @@ def attend_parts(
     VALUE_WIDTH: tl.constexpr,
     UPCAST: tl.constexpr,
 ):
-    """Attend over every PARTS-th page of a row, with the heads that share a key."""
+    """Attend over every PARTS-th page of a row's window, with the heads that share a key."""
     row, group, part = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
     sharing = heads // groups
     lane = tl.arange(0, SHARING)
@@ -43,9 +44,11 @@ def attend_parts(
     greatest = tl.full((SHARING,), -float("inf"), tl.float32)
     total = tl.zeros((SHARING,), tl.float32)
     average = tl.zeros((SHARING, VALUE_WIDTH), tl.float32)
-    for page in range(part, (length + PAGE - 1) // PAGE, PARTS):
+    oldest = tl.maximum(length - window, 0)
+    for page in range(oldest // PAGE + part, (length + PAGE - 1) // PAGE, PARTS):
         place = tl.load(tables + row * table_row + page).to(tl.int64) * PAGE + token  # [P]
-        seen = page * PAGE + token < length
+        position = page * PAGE + token
+        seen = (position >= oldest) & (position < length)
         own = (place * groups + group)[:, None]
         k = tl.load(keys + own * width + d[None, :], mask=(d < width)[None, :], other=0.0)
         w = tl.load(

@@ -89,8 +89,10 @@ def launch(
     places, expert_of_blocks = _align(index, count, tiles.block_m)
     gate_up_scale = experts.gate_up_scale if isinstance(experts, ScaledExperts) else routing
     down_scale = experts.down_scale if isinstance(experts, ScaledExperts) else routing
+    biases = _biases(experts, routing)
     shape: dict[str, Any] = {
         "SCALED": isinstance(experts, ScaledExperts),
+        "BIASED": isinstance(experts, PlainExperts) and experts.biased,
         "UPCAST": upcast,
         "BLOCK_M": tiles.block_m,
         "BLOCK_N": tiles.block_n,
@@ -101,13 +103,13 @@ def launch(
     h = torch.empty(pairs, inner, dtype=x.dtype, device=x.device)
     gate_up: Any = kernels.gate_up_pairs
     gate_up[(triton.cdiv(inner, tiles.block_n), len(expert_of_blocks))](
-        x, experts.gate_up, gate_up_scale, places, expert_of_blocks, h,
+        x, experts.gate_up, gate_up_scale, biases[0], places, expert_of_blocks, h,
         pairs, count, top_k, hidden, inner, ACTIVATION=str(experts.activation), **shape,
     )  # fmt: skip
     y = torch.empty(pairs, hidden, dtype=torch.float32, device=x.device)
     down: Any = kernels.down_pairs
     down[(triton.cdiv(hidden, tiles.block_n), len(expert_of_blocks))](
-        h, experts.down, down_scale, routing, places, expert_of_blocks, y,
+        h, experts.down, down_scale, biases[1], routing, places, expert_of_blocks, y,
         pairs, count, hidden, inner, **shape,
     )  # fmt: skip
     add_up: Any = kernels.add_up
@@ -115,6 +117,17 @@ def launch(
         y, index, out, count, top_k, hidden, BLOCK_N=_SUM_COLUMNS
     )
     return out
+
+
+def _biases(
+    experts: PlainExperts | ScaledExperts, without: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the biases, or instead of them a tensor that the kernels do not read."""
+    if isinstance(experts, ScaledExperts):
+        return without, without
+    if experts.gate_up_bias is None or experts.down_bias is None:
+        return without, without
+    return experts.gate_up_bias.contiguous(), experts.down_bias.contiguous()
 
 
 def _align(index: torch.Tensor, count: int, block: int) -> tuple[torch.Tensor, torch.Tensor]:

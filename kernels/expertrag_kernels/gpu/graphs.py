@@ -24,7 +24,7 @@ class Graphs:
         """
         self._compute = compute
         self._spare_page = pages
-        self._most_pages = min(pages, -(-positions // PAGE_TOKENS))
+        self._most_pages = -(-positions // PAGE_TOKENS)
         self._device = device
         self._captured: dict[int, tuple[torch.cuda.CUDAGraph, TokenRows]] = {}
         self._pool = torch.cuda.graph_pool_handle()

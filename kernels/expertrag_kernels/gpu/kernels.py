@@ -67,17 +67,21 @@ def align_pairs(
 
 
 @triton.jit
-def activate(gate, ACTIVATION: tl.constexpr):
-    """Apply one of silu, gelu, gelu_tanh and relu in float32."""
+def gated(gate, up, ACTIVATION: tl.constexpr):
+    """Join gate and up by one of the activations in float32."""
     if ACTIVATION == "silu":
-        return gate / (1.0 + tl.exp(-gate))
+        return gate / (1.0 + tl.exp(-gate)) * up
     elif ACTIVATION == "gelu":
-        return 0.5 * gate * (1.0 + tl.erf(gate * 0.7071067811865476))
+        return 0.5 * gate * (1.0 + tl.erf(gate * 0.7071067811865476)) * up
     elif ACTIVATION == "gelu_tanh":
         inside = 0.7978845608028654 * (gate + 0.044715 * gate * gate * gate)
-        return gate / (1.0 + tl.exp(-2.0 * inside))
+        return gate / (1.0 + tl.exp(-2.0 * inside)) * up
+    elif ACTIVATION == "clamped_swiglu":
+        gate = tl.where(gate > 7.0, 7.0, gate)
+        up = tl.where(up > 7.0, 7.0, tl.where(up < -7.0, -7.0, up))
+        return gate / (1.0 + tl.exp(-1.702 * gate)) * (up + 1.0)
     else:
-        return tl.maximum(gate, 0.0)
+        return tl.maximum(gate, 0.0) * up
 
 
 @triton.jit
@@ -93,6 +97,7 @@ def gate_up_pairs(
     x,  # (T, H)
     weights,  # (E, 2I, H)
     scales,  # (E, 2I) float32, of weights in 8 bits
+    biases,  # (E, 2I)
     pairs_of_places,
     expert_of_blocks,
     h,  # (S, I), out
@@ -103,6 +108,7 @@ def gate_up_pairs(
     inner,
     ACTIVATION: tl.constexpr,
     SCALED: tl.constexpr,
+    BIASED: tl.constexpr,
     UPCAST: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
@@ -133,7 +139,11 @@ def gate_up_pairs(
         own = scales + expert * 2 * inner + columns
         gate *= tl.load(own, mask=inside, other=0.0)[None, :]
         up *= tl.load(own + inner, mask=inside, other=0.0)[None, :]
-    out = (activate(gate, ACTIVATION) * up).to(h.dtype.element_ty)
+    if BIASED:
+        own = biases + expert * 2 * inner + columns
+        gate += tl.load(own, mask=inside, other=0.0).to(tl.float32)[None, :]
+        up += tl.load(own + inner, mask=inside, other=0.0).to(tl.float32)[None, :]
+    out = gated(gate, up, ACTIVATION).to(h.dtype.element_ty)
     to = h + pair.to(tl.int64)[:, None] * inner + columns[None, :]
     tl.store(to, out, mask=there[:, None] & inside[None, :])
 
@@ -143,6 +153,7 @@ def down_pairs(
     h,  # (S, I)
     weights,  # (E, H, I)
     scales,  # (E, H) float32, of weights in 8 bits
+    biases,  # (E, H)
     routing,  # (S,) float32
     pairs_of_places,
     expert_of_blocks,
@@ -152,12 +163,13 @@ def down_pairs(
     hidden,
     inner,
     SCALED: tl.constexpr,
+    BIASED: tl.constexpr,
     UPCAST: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """y = (down @ h) * the pair's routing weight."""
+    """y = (down @ h + bias) * the pair's routing weight."""
     block, column_block = tl.program_id(1), tl.program_id(0)
     expert = tl.load(expert_of_blocks + block).to(tl.int64)
     if expert >= experts:
@@ -177,6 +189,9 @@ def down_pairs(
         total = _product(a, tl.load(row + k[:, None], mask=mask, other=0.0), total, UPCAST)
     if SCALED:
         total *= tl.load(scales + expert * hidden + columns, mask=inside, other=0.0)[None, :]
+    if BIASED:
+        own = biases + expert * hidden + columns
+        total += tl.load(own, mask=inside, other=0.0).to(tl.float32)[None, :]
     total *= tl.load(routing + pair, mask=there, other=0.0)[:, None]
     to = y + pair.to(tl.int64)[:, None] * hidden + columns[None, :]
     tl.store(to, total, mask=there[:, None] & inside[None, :])

@@ -96,7 +96,8 @@ void add_updated_layer(const Isa& isa, Memory& memory, Format format, Program& m
                                      update(h + 3, kHidden)});
 }
 
-Program program(const Isa& isa, Memory& memory, Format format) {
+// `window` is that of the attention; with one, it has sinks and the experts have biases.
+Program program(const Isa& isa, Memory& memory, Format format, int64_t window) {
   const Format exact = format == Format::f32 ? Format::f32 : Format::bf16;
   Program made{{}, {}, {exact, kPages, kGroups, kOwn, kShared, kValue, nullptr}};
   made.cache.data = memory.bytes(kPages * kGroups * made.cache.head_bytes());
@@ -106,25 +107,34 @@ Program program(const Isa& isa, Memory& memory, Format format) {
   const View query{2, 0, key}, keys{2, kHeads * key, kOwn}, shared{2, own - kShared, 0};
   float* weight = memory.floats(kHidden, 1);
   made.steps = {
-      Embed{0, table},
+      Embed{0, table, 1.5f},
       Norm{{0, 0, 0}, {1, 0, 0}, kHidden, 1, weight, 1e-6f},
       Linear{{1, 0, 0}, {2, 0, 0}, matrix(isa, memory, format, made.slots[2], kHidden),
              memory.floats(made.slots[2], 1), false},
       Norm{query, query, key, kHeads, weight, 1e-6f},
       Rope{query, kHeads, 4, false, memory.floats(kPositions * 2, 1), memory.floats(kPositions * 2, 1)},
       Rope{shared, 1, 6, true, memory.floats(kPositions * 3, 1), memory.floats(kPositions * 3, 1)},
-      Attend{query, keys, shared, {2, own, kValue}, {3, 0, kValue}, 0, kHeads, 0.2f},
+      Attend{query, keys, shared, {2, own, kValue}, {3, 0, kValue}, 0, kHeads, 0.2f, window,
+             window ? memory.floats(kHeads, 1) : nullptr},
       Linear{{3, 0, 0}, {0, 0, 0}, matrix(isa, memory, format, kHidden, kHeads * kValue), nullptr, true},
       Linear{{0, 0, 0}, {4, 0, 0}, matrix(isa, memory, exact, kExperts, kHidden), nullptr, false},
-      Keep{{4, 0, 0}, kExperts},
+      Keep{{4, 0, 0}, kExperts, 0.5f},
       Route{{4, 0, 0}, kExperts, kTopK, false, true, 3, 2, 1.5f},
   };
-  Experts experts{format, Activation::silu, kExperts, kHidden, kInner, nullptr};
+  Experts experts{format, window ? Activation::clamped_swiglu : Activation::silu,
+                  kExperts, kHidden, kInner, nullptr, window != 0};
   uint8_t* data = memory.bytes(data_bytes(experts));
   const float* gate_up = memory.floats(kExperts * 2 * kInner * kHidden, 0.15f);
   isa.pack(experts, {gate_up, memory.floats(kExperts * kHidden * kInner, 0.15f), false, 2}, data);
+  const int64_t weights = weight_bytes(experts), biases = data_bytes(experts) - weights;
+  if (biases) std::memcpy(data + weights, memory.floats(biases / 4, 0.1f), size_t(biases));
   experts.data = data;
   made.steps.push_back(Mix{0, 0, kTopK, experts});
+  made.steps.push_back(Norm{{0, 0, 0}, {1, 0, 0}, kHidden, 1, weight, 1e-6f, memory.floats(kHidden, 1)});
+  made.steps.push_back(Route{{4, 0, 0}, kExperts, kTopK, false, true, 3, 2, 1.5f, memory.floats(kExperts, 1)});
+  made.steps.push_back(Mix{1, 0, kTopK, experts});
+  made.steps.push_back(Route{{4, 0, 0}, kExperts, kTopK, false, false, 1, 1, 1.0f, nullptr, 0.4f});
+  made.steps.push_back(Mix{1, 0, kTopK, experts});
   add_updated_layer(isa, memory, format, made);
   made.steps.push_back(Route{{4, 0, 0}, 1, 1, true, false, 1, 1, 1.0f});
   made.steps.push_back(Pick{0, 5});
@@ -142,6 +152,7 @@ std::vector<float> run(const Isa& isa, const Program& program, const std::vector
                        int threads, int64_t apart = 0) {
   const int64_t pages[2][5] = {{4, 0, 6, 2, 5}, {3, 1, 3, 3, 3}};
   std::vector<int64_t> tokens, positions, experts;
+  std::vector<Routing> routing;
   std::vector<Sequence> sequences;
   for (const Part& part : parts) {
     const int64_t start = int64_t(tokens.size());
@@ -149,6 +160,7 @@ std::vector<float> run(const Isa& isa, const Program& program, const std::vector
       tokens.push_back((p * 31 + part.text * 7) % kWords);
       positions.push_back(p);
       experts.push_back(part.text ? 2 : -1);  // its own, or by the router
+      routing.push_back({INFINITY, p % 3 ? INFINITY : 0.6f, p % 2 ? 0.0f : 0.3f});
     }
     sequences.push_back({start, int64_t(tokens.size()), pages[part.text]});
   }
@@ -161,8 +173,10 @@ std::vector<float> run(const Isa& isa, const Program& program, const std::vector
   }
   std::vector<float> out(picked.size() * kWords), kept(kExperts);
   const int64_t watched = rows - 1;
-  isa.decode(program, {rows, tokens.data(), positions.data(), experts.data(), sequences, picked.data(),
-                       int64_t(picked.size()), &watched, 1, kept.data(), out.data(), threads});
+  int64_t used[2] = {};
+  isa.decode(program, {rows, tokens.data(), positions.data(), experts.data(), routing.data(), used,
+                       sequences, picked.data(), int64_t(picked.size()), &watched, 1, kept.data(),
+                       out.data(), threads});
   for (const std::vector<float>* some : {&out, &kept})
     for (const float value : *some)
       if (!std::isfinite(value)) {
@@ -172,9 +186,9 @@ std::vector<float> run(const Isa& isa, const Program& program, const std::vector
   return out;
 }
 
-void check(const Isa& isa, Format format) {
+void check(const Isa& isa, Format format, int64_t window) {
   Memory memory;
-  const Program made = program(isa, memory, format);
+  const Program made = program(isa, memory, format, window);
   const auto whole = run(isa, made, {{0, 0, 290}}, 2);
   const auto other = run(isa, made, {{1, 0, 65}}, 1);
   std::vector<float> found;
@@ -209,7 +223,7 @@ int main() {
   for (const Isa& isa : kIsas) {
     if (!isa.usable) continue;
     for (Format format : {Format::f32, Format::bf16, Format::int8, Format::int4})
-      check(isa, format), ++cases;
+      for (const int64_t window : {0, 1, 64, 90}) check(isa, format, window), ++cases;
   }
   std::printf("%d decoders hold\n", cases);
 }

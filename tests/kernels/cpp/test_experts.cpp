@@ -1,6 +1,7 @@
 // The kernels without Python, for sanitizers: `make sanitize`. Every instruction set that this
 // machine has, every format, shapes that leave tiles, groups and blocks half full, sentinels,
 // repeated experts and no tokens at all, against a plain loop over the packed weights' origin.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -42,11 +43,16 @@ double most_error(Format format) {
   return 0;
 }
 
+double clamped(double gate, double up) {
+  gate = std::min(gate, 7.0);
+  return gate / (1 + std::exp(-1.702 * gate)) * (std::max(-7.0, std::min(up, 7.0)) + 1);
+}
+
 struct Shape {
   int64_t tokens, experts, top_k, hidden, inner;
 };
 
-void check(const Isa& isa, Format format, const Shape& s) {
+void check(const Isa& isa, Format format, const Shape& s, bool biased = false) {
   std::mt19937 random(7);
   std::normal_distribution<float> normal;
   const auto draw = [&](size_t n, float scale) {
@@ -61,11 +67,17 @@ void check(const Isa& isa, Format format, const Shape& s) {
   std::vector<int64_t> index(size_t(s.tokens * s.top_k));
   for (int64_t& expert : index) expert = int64_t(random() % uint64_t(s.experts + 1));  // sentinels
 
-  Experts experts{format, Activation::silu, s.experts, s.hidden, s.inner, nullptr};
-  const size_t bytes = size_t(data_bytes(experts));
+  Experts experts{format, biased ? Activation::clamped_swiglu : Activation::silu,
+                  s.experts, s.hidden, s.inner, nullptr, biased};
+  const size_t bytes = size_t(data_bytes(experts)), weights = size_t(weight_bytes(experts));
   uint8_t* data = static_cast<uint8_t*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
   isa.pack(experts, {gate_up.data(), down.data(), false, 2}, data);
+  const auto biases = draw((bytes - weights) / 4, 1);
+  if (biased) std::memcpy(data + weights, biases.data(), bytes - weights);
   experts.data = data;
+  const auto bias = [&](const float* of_expert, int64_t place) {
+    return of_expert ? double(of_expert[place]) : 0.0;
+  };
   std::vector<float> out(x.size(), -1.0f);
   isa.forward(experts, {x.data(), false, s.tokens, s.top_k, index.data(), routing.data(),
                         out.data(), 2});
@@ -84,12 +96,17 @@ void check(const Isa& isa, Format format, const Shape& s) {
           gate += value * gate_up[size_t(((e * 2) * s.inner + i) * s.hidden + j)];
           up += value * gate_up[size_t(((e * 2 + 1) * s.inner + i) * s.hidden + j)];
         }
-        h[size_t(i)] = gate / (1 + std::exp(-gate)) * up;
+        const int64_t place = i / 32 * 64 + i % 32;
+        gate += bias(experts.gate_up_bias(e), place);
+        up += bias(experts.gate_up_bias(e), place + 32);
+        h[size_t(i)] = biased ? clamped(gate, up) : gate / (1 + std::exp(-gate)) * up;
       }
-      for (int64_t j = 0; j < s.hidden; ++j)
+      for (int64_t j = 0; j < s.hidden; ++j) {
+        double sum = bias(experts.down_bias(e), j);
         for (int64_t i = 0; i < s.inner; ++i)
-          wanted[size_t(j)] += routing[size_t(t * s.top_k + k)] * h[size_t(i)] *
-                               down[size_t((e * s.hidden + j) * s.inner + i)];
+          sum += h[size_t(i)] * down[size_t((e * s.hidden + j) * s.inner + i)];
+        wanted[size_t(j)] += routing[size_t(t * s.top_k + k)] * sum;
+      }
     }
     for (int64_t j = 0; j < s.hidden; ++j) {
       const double difference = out[size_t(t * s.hidden + j)] - wanted[size_t(j)];
@@ -143,10 +160,12 @@ int main() {
   for (const Isa& isa : kIsas) {
     if (!isa.usable) continue;
     for (Format format : {Format::f32, Format::bf16, Format::int8, Format::int4})
-      for (const Shape& shape : shapes) check(isa, format, shape), ++cases;
+      for (const Shape& shape : shapes)
+        for (const bool biased : {false, true}) check(isa, format, shape, biased), ++cases;
     for (Format format : {Format::f32, Format::bf16, Format::int8, Format::int4})
       for (Activation activation :
-           {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu})
+           {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu,
+            Activation::clamped_swiglu})
         check_odd_numbers(isa, format, activation), ++cases;
   }
   std::printf("%d cases hold\n", cases);

@@ -70,6 +70,7 @@ def test_a_sequence_may_have_its_own_expert(options: dict[str, Any]) -> None:
         )
 
 
+_IDS = torch.randint(3, 301, (150,), generator=torch.Generator().manual_seed(1))
 _MIXTURES = [
     family
     for family, (_, change) in FAMILIES.items()
@@ -85,30 +86,36 @@ def _logits(model: Any, ids: torch.Tensor, routing: Routing, **options: Any) -> 
 
 @pytest.mark.parametrize("options", [{}, {"make": _IN_TORCH}], ids=["cpu", "gpu"])
 @pytest.mark.parametrize("family", _MIXTURES)
+def test_a_policy_that_drops_no_expert_changes_no_bit(family: str, options: dict[str, Any]) -> None:
+    kind, change = FAMILIES[family]
+    model, ids = model_of(kind, **change), _IDS
+    own = _logits(model, ids, Routing(), **options)
+    for policy in (Routing(top_k=2), Routing(threshold=1e-30)):
+        assert torch.equal(_logits(model, ids, policy, **options), own)
+    assert not torch.equal(_logits(model, ids, Routing(top_k=1), **options), own)
+
+
+@pytest.mark.parametrize("options", [{}, {"make": _IN_TORCH}], ids=["cpu", "gpu"])
+@pytest.mark.parametrize(
+    "family", [name for name in _MIXTURES if "phimoe" not in name]
+)  # always two
 def test_fewer_experts_are_those_of_a_model_that_chooses_fewer(
     family: str, options: dict[str, Any]
 ) -> None:
     kind, change = FAMILIES[family]
-    model = model_of(kind, **change)
-    ids = torch.randint(3, 301, (150,), generator=torch.Generator().manual_seed(1))
-    own = _logits(model, ids, Routing(), **options)
-    # none is as unlikely as this
-    assert torch.equal(_logits(model, ids, Routing(threshold=1e-30), **options), own)
-    for layer in model.model.layers:
-        if hasattr(layer.mlp, "gate"):
-            layer.mlp.gate.top_k = 1
+    fewer = model_of(kind, **{**change, "num_experts_per_tok": 1})
     with torch.inference_mode():
-        wanted = model(input_ids=ids[None]).logits[0]
-    for layer in model.model.layers:
-        if hasattr(layer.mlp, "gate"):
-            layer.mlp.gate.top_k = 2
+        wanted = fewer(input_ids=_IDS[None]).logits[0]
+    model = model_of(kind, **change)  # with the same weights
     for policy in (Routing(top_k=1), Routing(top_p=1e-9), Routing(threshold=1.0)):
-        found = _logits(model, ids, policy, **options)
+        found = _logits(model, _IDS, policy, **options)
         torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
 
 
-def test_hidden_values_of_watched_rows_are_kept() -> None:
-    model = model_of("mixtral", num_local_experts=5)
+@pytest.mark.parametrize("family", ["mixtral", "granitemoe"])
+def test_hidden_values_of_watched_rows_are_kept(family: str) -> None:
+    kind, change = FAMILIES[family]
+    model = model_of(kind, **change)
     ours = lowered(model, Format.F32)
     ids = torch.arange(3, 40)
     with torch.inference_mode():
@@ -123,11 +130,23 @@ def test_hidden_values_of_watched_rows_are_kept() -> None:
         torch.testing.assert_close(kept[place], hidden, atol=1e-4, rtol=1e-4)
 
 
+_LONG = {
+    "rope_parameters": {
+        **FAMILIES["phimoe with long angles"][1]["rope_parameters"],
+        "original_max_position_embeddings": 511,
+    }
+}
+
+
 @pytest.mark.parametrize(
     ("kind", "change", "reason"),
     [
         ("gemma2", {}, "models of type gemma2 are not known"),
-        ("mistral", {"sliding_window": 64}, "sliding windows of 64 tokens"),
+        (
+            "gpt_oss",
+            {"num_local_experts": 4, "swiglu_limit": 9.0},
+            "a clamped SwiGLU of 1.702 and 9",
+        ),
         ("olmoe", {"num_experts": 5, "clip_qkv": 8.0}, "clipped queries and keys"),
         ("llama", {"hidden_act": "tanh"}, "activation tanh"),
         ("llama", {"mlp_bias": True}, "biases of a dense layer"),
@@ -136,6 +155,8 @@ def test_hidden_values_of_watched_rows_are_kept() -> None:
             {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
             "position encoding dynamic",
         ),
+        ("phimoe", _LONG, "position encoding longrope beyond 511 tokens"),
+        ("phimoe", {"num_experts_per_tok": 3}, "SparseMixer without two experts per token"),
     ],
 )
 def test_unsupported_models_name_the_reason(kind: str, change: dict[str, Any], reason: str) -> None:
@@ -143,8 +164,23 @@ def test_unsupported_models_name_the_reason(kind: str, change: dict[str, Any], r
         lowered(model_of(kind, **change), Format.F32)
 
 
-def test_a_window_as_long_as_the_context_is_supported() -> None:
-    lowered(model_of("mistral", sliding_window=64), Format.F32, context_tokens=64)
+@pytest.mark.parametrize("options", [{}, {"make": _IN_TORCH}], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("window", [30, 64, 100])
+@pytest.mark.parametrize("kind", ["mistral", "gpt_oss"])
+def test_windows_at_the_borders_of_pages(kind: str, window: int, options: dict[str, Any]) -> None:
+    change = {"num_local_experts": 4} if kind == "gpt_oss" else {}
+    model = model_of(kind, sliding_window=window, **change)
+    model.set_attn_implementation("eager")
+    decoder = lowered(model, Format.F32, **options).decoder
+    assert decoder.windows == ([window, 0, window] if change else [window] * 3)
+    for length in (63, 64, 65, 200):
+        ids = torch.randint(3, 301, (length,), generator=torch.Generator().manual_seed(length))
+        places = torch.arange(length)
+        texts = [SequenceRows(0, length, torch.tensor([2, 0, 1, 3]))]
+        found, _ = decoder.run(ids, places, texts, places)
+        with torch.inference_mode():
+            wanted = model(input_ids=ids[None]).logits[0]
+        torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
 
 
 def test_a_cache_too_small_for_a_page() -> None:

@@ -70,7 +70,7 @@ def test_logits_are_those_of_the_whole_model(family: str, tmp_path: Path) -> Non
         assert torch.equal(found, logits_of(lowered(_whole(folder, dtype), format))), format
 
 
-@pytest.mark.parametrize("kind", ["mixtral", "olmoe"])
+@pytest.mark.parametrize("kind", ["mixtral", "olmoe", "granitemoeshared", "phimoe"])
 @pytest.mark.parametrize("form", ["sharded", "merged", "of the base model"])
 def test_forms_of_checkpoints(kind: str, form: str, tmp_path: Path) -> None:
     model = model_of(kind, **FAMILIES[kind][1])

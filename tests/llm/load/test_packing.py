@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 import torch
+from file_helper import change_json
 from llm.conftest import TinyFolder
+from model_families import FAMILIES
 
 from expertrag.api.errors import InvalidArgument, NotFound, ServerError
 from expertrag.llm import load_generator
@@ -45,7 +47,20 @@ def _loaded(folder: Path, dtype: str = "auto") -> tuple[torch.Tensor, str]:
     return found, generator.fingerprint
 
 
-@pytest.mark.parametrize("kind", ["mixtral", "qwen2_moe", "deepseek_v2", "llama"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "mixtral",
+        "qwen2_moe",
+        "deepseek_v2",
+        "gpt_oss",
+        "llama",
+        "deepseek_v3",
+        "glm4_moe",
+        "granitemoeshared",
+        "phimoe",
+    ],
+)
 def test_a_packed_folder_gives_the_logits_of_the_model(
     kind: str, tiny_folder: TinyFolder, tmp_path: Path
 ) -> None:
@@ -58,12 +73,31 @@ def test_a_packed_folder_gives_the_logits_of_the_model(
         verify_folder(folder)
         fingerprints.add(identity)
     assert len(fingerprints) == 4
+    if kind in ("deepseek_v2", "llama"):  # like those of earlier versions
+        path = folder / DESCRIPTION_FILE
+        body = json.loads(path.read_text())
+        del body["program"]["polar"]
+        path.write_text(json.dumps(body))
+        assert torch.equal(_loaded(folder)[0], wanted)
     (folder / DESCRIPTION_FILE).unlink()  # like folders of earlier versions
     assert torch.equal(_loaded(folder)[0], wanted)
     # libraries may write the small files differently on other machines
     tokenizer = folder / "tokenizer.json"
     tokenizer.write_text(tokenizer.read_text() + "\n")
     assert fingerprint(folder) in fingerprints
+
+
+def test_long_angles_are_packed(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny_folder("phimoe"), tmp_path / "model")
+    rope = FAMILIES["phimoe with long angles"][1]["rope_parameters"]
+    rope = {**rope, "original_max_position_embeddings": 2048}
+    change_json(model / "config.json", rope_parameters=rope)
+    folder = _pack(model, "int8", tmp_path / "packed")
+    wanted = _loaded(model, "int8")[0]
+    assert not torch.equal(wanted, _loaded(tiny_folder("phimoe"), "int8")[0])
+    assert torch.equal(_loaded(folder)[0], wanted)
+    (folder / DESCRIPTION_FILE).unlink()  # planned by transformers, which writes into its angles
+    assert torch.equal(_loaded(folder)[0], wanted)
 
 
 def test_a_packed_folder_answers_in_four_bits_without_transformers(
@@ -99,10 +133,10 @@ def test_a_damaged_program_is_one_typed_line(tiny_folder: TinyFolder, tmp_path: 
     path = folder / DESCRIPTION_FILE
     whole = json.loads(path.read_text())
 
-    def changed(name: str, arguments: list[Any]) -> str:
+    def changed(name: str, arguments: list[Any], **options: Any) -> str:
         body = json.loads(json.dumps(whole))
         place = next(n for n, step in enumerate(body["program"]["steps"]) if step[0] == name)
-        body["program"]["steps"][place][1] = arguments
+        body["program"]["steps"][place][1:] = [arguments, options]
         return json.dumps(body)
 
     view = {"view": [0, 0, 0]}
@@ -117,6 +151,15 @@ def test_a_damaged_program_is_one_typed_line(tiny_folder: TinyFolder, tmp_path: 
             "step 'linear' has invalid arguments",
         ),
         (changed("route", [view, 4, 9]), "cannot choose 9 of 4 experts"),
+        (changed("route", [view, 4, 2], groups=3), "cannot part 4 experts into 3 groups"),
+        (
+            changed("route", [view, 4, 2], correction={"weight": "norm"}),
+            "a correction of 32 values for 4 experts",
+        ),
+        (
+            changed("norm", [view, view, {"weight": "norm"}, 0.1], bias={"weight": "angles"}),
+            "a norm's bias differs",
+        ),
         (changed("mix", [view, view, {"weight": "layers.0.experts"}, 1]), "not routed to"),
         (json.dumps(whole).replace('["norm"', '["absorb"'), "unknown step 'absorb'"),
     ):
@@ -127,6 +170,29 @@ def test_a_damaged_program_is_one_typed_line(tiny_folder: TinyFolder, tmp_path: 
         assert "run: expertrag llm pack" in caught.value.message
     path.write_text(json.dumps({**whole, "version": 0}))  # planned by transformers
     assert load_generator(str(folder)).context_tokens
+
+
+def test_programs_of_earlier_versions_have_no_windows(
+    tiny_folder: TinyFolder, tmp_path: Path
+) -> None:
+    folder = _pack(tiny_folder("mixtral"), "bfloat16", tmp_path / "packed")
+    wanted, _ = _loaded(folder)
+    path = folder / DESCRIPTION_FILE
+    body = json.loads(path.read_text())
+    for name, _, options in body["program"]["steps"]:
+        if name == "attend":
+            assert (options.pop("window"), options.pop("sinks")) == (0, None)
+    path.write_text(json.dumps(body))
+    assert torch.equal(_loaded(folder)[0], wanted)
+    for option, value in (("window", -1), ("sinks", {"weight": "norm"})):
+        for name, _, options in body["program"]["steps"]:
+            if name == "attend":
+                options[option] = value
+        path.write_text(json.dumps(body))
+        with pytest.raises(ServerError, match="invalid window, or sinks of other heads"):
+            load_generator(str(folder))
+        for _, _, options in body["program"]["steps"]:
+            options.pop(option, None)
 
 
 def test_progress_is_reported(tiny_folder: TinyFolder, tmp_path: Path) -> None:
@@ -150,9 +216,11 @@ def test_another_dtype_is_rejected(tiny_folder: TinyFolder, tmp_path: Path) -> N
         _pack(folder, "int8", tmp_path / "again")
 
 
-def test_unsupported_models_cannot_be_packed(tiny_folder: TinyFolder, tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match=r"cannot be packed .models of type gpt_oss"):
-        _pack(tiny_folder("gpt_oss"), "int8", tmp_path / "out")
+def test_unsupported_models_cannot_be_packed(
+    tiny_folder: TinyFolder, left_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidArgument, match=r"cannot be packed .position encoding dynamic"):
+        _pack(left_folder, "int8", tmp_path / "out")
     with pytest.raises(NotFound):
         _pack(tmp_path / "none", "int8", tmp_path / "out")
     with pytest.raises(InvalidArgument, match="is not packed"):

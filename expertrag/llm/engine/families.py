@@ -1,0 +1,93 @@
+"""How families of models differ: parts of their modules, routers and multipliers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+DENSE = ("llama", "mistral", "qwen2", "qwen3", "granite")
+MIXTURES = (
+    "mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "deepseek_v2", "deepseek_v3", "glm4_moe",
+    "granitemoe", "granitemoeshared", "phimoe", "gpt_oss",
+)  # fmt: skip
+WINDOWED = ("mistral", "mixtral", "qwen3_moe", "phimoe")
+"""Families whose layers all have the window, whatever their configuration calls them."""
+_NORMALISED = ("mixtral", "granitemoe", "granitemoeshared", "gpt_oss")
+
+
+def feed_forward(layer: Any) -> Any:
+    """Return the feed-forward network of a layer, dense or a mixture."""
+    return layer.mlp if hasattr(layer, "mlp") else layer.block_sparse_moe
+
+
+def router_of(mixture: Any) -> Any:
+    """Return the router of a mixture."""
+    return mixture.gate if hasattr(mixture, "gate") else mixture.router
+
+
+def correction_of(router: Any) -> torch.Tensor | None:
+    """Return what a router adds to its experts' scores (E,) before it chooses, if anything."""
+    found: torch.Tensor | None = getattr(router, "e_score_correction_bias", None)
+    return found
+
+
+def dense_weights(module: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return gate and up (2I, H), and down (H, I), of a dense network."""
+    if hasattr(module, "input_linear"):  # Granite's shared experts
+        return module.input_linear.weight, module.output_linear.weight
+    gate_up = torch.cat([module.gate_proj.weight, module.up_proj.weight])
+    return gate_up, module.down_proj.weight
+
+
+def route_options(kind: str, router: Any) -> dict[str, Any]:
+    """Return the options of :meth:`Steps.route`, except the correction, for a family's router."""
+    if kind == "phimoe":
+        return {"mixer_margin": 2 * router.router_jitter_noise}
+    method = getattr(router, "topk_method", "")
+    limited = correction_of(router) is not None or method == "group_limited_greedy"
+    return {
+        "normalise": kind in _NORMALISED or bool(getattr(router, "norm_topk_prob", False)),
+        "groups": router.num_group if limited else 1,
+        "top_groups": router.topk_group if limited else 1,
+        "scale": getattr(router, "routed_scaling_factor", 1.0),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Multipliers:
+    """Granite's multipliers, in a form that changes no matrix; 1 for other families.
+
+    A layer of Granite adds r * f(norm(h)) to the residual stream h, which begins as m embeddings.
+    Rows hold h / r instead, to which f(norm(h)) is added as it is; it begins as ``embedding``,
+    m / r, embeddings, and is multiplied by ``residual``, r, when it leaves the decoder. The norm of
+    h / r is that of h if its epsilon is divided by r². Logits are multiplied by ``logits``.
+    """
+
+    embedding: float = 1.0
+    residual: float = 1.0
+    logits: float = 1.0
+
+    @classmethod
+    def of(cls, config: Any) -> Multipliers:
+        """Read a configuration."""
+        residual = float(getattr(config, "residual_multiplier", 1.0))
+        embedding = float(getattr(config, "embedding_multiplier", 1.0))
+        return cls(
+            embedding / residual, residual, 1.0 / float(getattr(config, "logits_scaling", 1.0))
+        )
+
+
+def moving_angles(config: Any, context_tokens: int) -> str:
+    """Name a position encoding whose angles depend on a sequence's length; empty if they do not.
+
+    Up to the length of the original training, LongRoPE has the same angles for all lengths (Ding et
+    al. 2024).
+    """
+    rope = getattr(config, "rope_parameters", None) or {}
+    kind = str(rope.get("rope_type", "default"))
+    if kind == "longrope":
+        original = int(rope["original_max_position_embeddings"])
+        return f"{kind} beyond {original} tokens" if context_tokens > original else ""
+    return kind if kind == "dynamic" else ""

@@ -1,0 +1,50 @@
+"""The experts of gpt-oss: transposed weights, gate and up in turn, biases, and a clamped SwiGLU."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from expertrag_kernels.packed import Activation, PlainExperts
+
+_ALPHA, _LIMIT = 1.702, 7.0  # of Activation.CLAMPED_SWIGLU
+
+
+def holds_interleaved(module: nn.Module) -> bool:
+    """Whether a module is transformers' experts of gpt-oss."""
+    return type(module).__name__ == "GptOssExperts"
+
+
+def interleaved_experts(module: nn.Module) -> PlainExperts:
+    """Return the weights of the experts of gpt-oss; gate and up are copied, down is a view.
+
+    :raises ValueError: their activation is another one.
+    """
+    alpha, limit = (float(getattr(module, name)) for name in ("alpha", "limit"))
+    if (alpha, limit) != (_ALPHA, _LIMIT):
+        raise ValueError(
+            f"{type(module).__name__} cannot be packed: a clamped SwiGLU of {alpha} and {limit}; "
+            f"only {_ALPHA} and {_LIMIT} are known"
+        )
+    gate_up, gate_up_bias, down, down_bias = (
+        _weight(module, name)
+        for name in ("gate_up_proj", "gate_up_proj_bias", "down_proj", "down_proj_bias")
+    )
+    return PlainExperts(
+        _apart(gate_up.transpose(1, 2)),
+        down.transpose(1, 2),
+        Activation.CLAMPED_SWIGLU,
+        _apart(gate_up_bias),
+        down_bias,
+    )
+
+
+def _weight(module: nn.Module, name: str) -> torch.Tensor:
+    weight = getattr(module, name)
+    assert isinstance(weight, torch.Tensor), "they are parameters"
+    return weight
+
+
+def _apart(rows: torch.Tensor) -> torch.Tensor:
+    """Put the rows (E, 2I, ...) of gate before those of up."""
+    return torch.cat([rows[:, ::2], rows[:, 1::2]], dim=1)
