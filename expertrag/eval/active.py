@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from expertrag.api.types import GATE_STAGES
 from expertrag.data.types import JSON
+from expertrag.eval.policies import REUSED
 from expertrag.llm.weights import WeightUse
 
 MODEL_STAGES = ("check", "prefill", "draft", "generate")
@@ -117,6 +118,11 @@ class CostedAnswer:
         """Measured seconds of the stages before the decision."""
         return sum(self.stages.get(name, 0.0) for name in GATE_STAGES)
 
+    @property
+    def reusable_seconds(self) -> float:
+        """Measured seconds of the gate that a closed-book answer need not spend again."""
+        return sum(self.stages.get(name, 0.0) for name in REUSED)
+
 
 @dataclass(frozen=True, slots=True)
 class MachineCosts:
@@ -180,13 +186,15 @@ def formula(
     """Predict AUTO by the whole formula from the work of NEVER and ALWAYS, by question id.
 
     A question that AUTO retrieves for counts as the gate and ALWAYS, any other as the gate and
-    NEVER. What the gate computes and the answer reuses counts twice, which the formula leaves out.
+    NEVER, less what a closed-book answer continues from. Passages that the gate checks and the
+    answer reads again count twice.
     """
     branches = [(always if one.retrieved else never)[one.id] for one in auto]
     gate = np.array([one.gate_seconds for one in auto])
     shared = np.array([one.gate_seconds for one in branches])  # such as embedding the question
-    answer = np.array([costs.seconds(one) for one in branches])
-    predicted, measured = gate + answer - shared, np.array([one.seconds for one in auto])
+    reused = np.array([0.0 if one.retrieved else one.reusable_seconds for one in auto])
+    answer = np.array([costs.seconds(one) for one in branches]) - shared - reused
+    predicted, measured = gate + answer, np.array([one.seconds for one in auto])
     return {
         "gate": float(gate.mean()),
         "p": fmean(one.retrieved for one in auto),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -96,7 +97,13 @@ def test_the_whole_formula_by_hand() -> None:
     never = {name: answer("never", 1.0, False, name) for name in "abcd"}
     always = {name: answer("always", 3.0, True, name) for name in "abcd"}
     auto = [answer("auto", 3.0, True, "a"), *(answer("auto", 1.0, False, name) for name in "bcd")]
-    found = formula(auto, never, always, costs)
+    found: Any = formula(auto, never, always, costs)
     assert (found["gate"], found["p"]) == (0.25, 0.25)
-    assert found["predicted"] == pytest.approx(0.25 + 0.25 * (0.5 + 3.0) + 0.75 * 1.0)
+    predicted = 0.25 + 0.25 * (0.5 + 3.0) + 0.75 * 1.0
+    assert found["predicted"] == pytest.approx(predicted)
     assert found["error"] == pytest.approx(0.0)
+    prefill = {"gate": 0.25, "prefill": 0.5, "generate": 0.5}  # of which the answer goes on
+    auto = [replace(one, stages=prefill) if not one.retrieved else one for one in auto]
+    continued: Any = formula(auto, never, always, costs)
+    assert continued["gate"] == pytest.approx(0.25 + 0.75 * 0.5)
+    assert continued["predicted"] == pytest.approx(predicted)
