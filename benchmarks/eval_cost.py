@@ -57,7 +57,8 @@ from expertrag.metrics import squad
 from expertrag_index.types import Progress
 
 SETS = ("squad2", "popqa", "pubmedqa")
-ELSEWHERE = {"openqa": "openqa", "everyday": str(Path(__file__).parent / "everyday")}
+TRIVIA = "openqa"
+ELSEWHERE = {TRIVIA: TRIVIA, "everyday": str(Path(__file__).parent / "everyday")}
 """Questions that no store was made for, by their folder in DATA."""
 TOKENS, PASSAGES = 25, 5
 QUESTIONS, CALIBRATION = 20, 12
@@ -90,7 +91,9 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
     parser.add_argument("--sets", nargs="+", default=SETS)
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="per set and kind")
-    parser.add_argument("--calibration", type=int, default=CALIBRATION, help="per data set")
+    parser.add_argument(
+        "--calibration", type=int, default=CALIBRATION, help="per set, and of no set"
+    )
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} of each, to see it run")
     given = parser.parse_args()
     if given.quick:
@@ -156,7 +159,12 @@ def questions(
     for kind, folder in ELSEWHERE.items():
         drawn = sample(load_dataset(given.data / folder, "test").queries, given.questions, 0)
         own += [(kind, query) for query in drawn[place :: len(given.sets)]]
-    return own, answerable(load_dataset(given.data / name, "train"), given.calibration)
+    others = load_dataset(given.data / TRIVIA, "train").queries
+    calibration = [
+        *answerable(load_dataset(given.data / name, "train"), given.calibration),
+        *sample(others, given.calibration, 0)[place :: len(given.sets)],
+    ]
+    return own, calibration
 
 
 @dataclass(slots=True)
