@@ -13,7 +13,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit clients test-clients test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-answers eval-cost eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-answers eval-cost eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -92,6 +92,16 @@ bench-ray: $(VENV)/.ray ## builds by 1 and 2 workers on Ray beside a local one; 
 console-test: $(STAMP) ## the console in a real browser (Chromium); ARGS="--json FILE"
 	@$(BIN)/python -m pip install --quiet --requirement tests/browser/requirements.txt
 	@$(BIN)/python benchmarks/console_browser.py $(ARGS)
+
+.PHONY: bench-avx2 gpu
+
+bench-avx2: $(STAMP) ## the engine against transformers as on a processor with AVX2 alone; ARGS="--json FILE"
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/python benchmarks/bench_avx2.py $(ARGS)
+
+gpu: $(STAMP) ## on a machine with a GPU, in 8 minutes: tests, tiles, kernels, generation, one JSON; ARGS="--json FILE", or --dry-run anywhere
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/python benchmarks/gpu.py $(ARGS)
 
 .PHONY: test-openai-server
 
@@ -335,13 +345,14 @@ AVX512 := -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
 sanitize: ## the C++ tests of kernels and search under the address and undefined behaviour sanitizers
 	@mkdir -p build/sanitize
 	@cd build/sanitize && unit() { name=$$1; shift; $(CXX) $(SANITIZED) $(X86) "$$@" -c ../../$(CPU)/$$name.cpp -o $$name.o; }; \
-	  set -e; unit isa_generic; unit probe; \
+	  set -e; unit isa_generic; unit probe; unit residency; \
 	  if [ "$(X86)" ]; then unit isa_avx2 -mavx2 -mfma -mf16c; unit isa_avx512 $(AVX512); unit isa_avx512bf16 $(AVX512) -mavx512bf16 -mavx512vnni; \
 	    unit encode_avx512bf16 $(AVX512) -mavx512bf16; unit encode_amx $(AVX512) -mavx512bf16 -mamx-tile -mamx-bf16; fi; \
 	  for test in experts decoder encoder; do $(CXX) $(SANITIZED) $(X86) ../../tests/kernels/cpp/test_$$test.cpp *.o -o test_$$test; done
 	@$(CXX) $(SANITIZED) -ffp-contract=off tests/index/cpp/test_postings.cpp index/expertrag_index/postings/cpu/best.cpp index/expertrag_index/postings/cpu/search.cpp -o build/sanitize/test_postings
 	@$(CXX) $(SANITIZED) tests/index/cpp/test_cosines.cpp index/expertrag_index/cosines/cpu/cosines.cpp -o build/sanitize/test_cosines
-	@for test in experts decoder encoder postings cosines; do OMP_NUM_THREADS=2 build/sanitize/test_$$test || exit 1; done
+	@$(CXX) -std=c++17 -O1 -g -fsanitize=thread tests/kernels/cpp/test_residency.cpp $(CPU)/residency.cpp -o build/sanitize/test_residency
+	@for test in experts decoder encoder postings cosines residency; do OMP_NUM_THREADS=2 build/sanitize/test_$$test || exit 1; done
 
 eval-kernels: $(STAMP) ## perplexity of the default model by the format of its experts; DATA=..., ARGS="--json FILE"
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
@@ -375,6 +386,7 @@ RIVAL_tantivy := tantivy faiss-cpu numpy
 RIVAL_qdrant  := qdrant-client numpy
 RIVAL_lancedb := lancedb numpy
 RIVAL_bm25    := tantivy bm25s numba
+RIVAL_llamacpp := llama-cpp-python==0.3.36
 
 $(RIVALS)/%/.installed:
 	@echo "installing $(RIVAL_$*) into $(@D)"
@@ -382,6 +394,12 @@ $(RIVALS)/%/.installed:
 
 bench-lexical: $(STAMP) $(RIVALS)/bm25/.installed ## BM25 against FTS5, tantivy and bm25s at 10,000 to 300,000 chunks; ARGS="--full --json FILE"
 	@$(BIN)/python benchmarks/lexical_engines.py --rivals $(RIVALS)/bm25/bin/python $(ARGS)
+
+.PHONY: bench-gguf-loss
+
+bench-gguf-loss: $(STAMP) $(RIVALS)/llamacpp/.installed ## what GGUF types and our formats of them lose; ARGS="--types NAME --json FILE"
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/python benchmarks/gguf_loss.py --llamacpp $(RIVALS)/llamacpp/lib/python*/site-packages $(ARGS)
 
 bench-engines: $(STAMP) ## a store with its vectors in FAISS, in PostgreSQL and in other engines; ARGS="--sizes N --engine URL --json FILE"
 	@$(BIN)/python benchmarks/bench_engines.py $(ARGS)
@@ -399,6 +417,9 @@ eval-experts: $(STAMP) .eval/experts ## six experts against base, all-domain mod
 eval-experts-left-out: $(STAMP) ## experts on sets of their domain that they were not trained on; DATA=..., ARGS="--json FILE"
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/python benchmarks/experts_left_out.py --data $(DATA) $(ARGS)
+
+bench-residency: $(STAMP) ## a mixture in 60 % and 40 % of its experts' memory, beside a memory mapping (as root: cgroups); ARGS="--json FILE"
+	@$(BIN)/python benchmarks/residency.py --file build/residency.safetensors $(ARGS)
 
 bench-quick: $(STAMP) ## every bench-* and eval-* command once, as small as it goes: do they run? DATA=..., ARGS="--only NAME"
 	@for name in all-minilm-l6-v2 smollm2-135m-instruct-moe smollm2-135m-reader $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done

@@ -22,6 +22,7 @@ from typing import Any
 import cost_tables
 import doc_tables
 import document_tables
+import engine_tables
 import scale_tables
 import scaling_costs
 import security_tables
@@ -89,9 +90,12 @@ TABLES = (
     Table("gate", "live gate", "gate_live", doc_tables.live),
     Table("generation", "speed", "generation", speed_tables.generation, SPEED),
     Table("generation", "loading", "generation", speed_tables.loading, ("loading",)),
+    Table("generation", "avx2", "avx2", engine_tables.avx2),
+    Table("generation", "gguf", "gguf_loss", engine_tables.gguf_loss),
     Table("generation", "server", "server_start", speed_tables.server),
     Table("generation", "hot", "hot", speed_tables.hot),
     Table("generation", "kept", "kept", speed_tables.kept),
+    Table("generation", "residency", "residency", speed_tables.residency),
     Table("grounding", "support", "grounding", doc_tables.grounding),
     Table("grounding", "strict threshold", "strict_threshold", doc_tables.strict),
     *(

@@ -31,6 +31,7 @@ from gguf import GGMLQuantizationType as Type
 from gguf.quants import quantize
 
 TYPES = {"bf16": Type.BF16, "int8": Type.Q8_0, "int4": Type.Q4_1, "int4 without minima": Type.Q4_0}
+_kept: list[Any] = []  # what must live as long as the library
 
 
 def write_gguf(model: Any, path: Path, type: Type, *, dense: bool) -> None:
@@ -93,18 +94,23 @@ def _paired(weight: torch.Tensor, heads: int) -> torch.Tensor:
     return paired.flatten(0, 2)
 
 
+def library(folder: Path) -> Any:
+    """Import llama_cpp from the folder of llama-cpp-python."""
+    sys.path.append(str(folder))
+    if list(folder.glob("libllama.so")):
+        os.environ.setdefault("LLAMA_CPP_LIB_PATH", str(folder))
+    llama_cpp: Any = importlib.import_module("llama_cpp")
+    _kept.append(silent := llama_cpp.llama_log_callback(lambda *_: None))
+    llama_cpp.llama_log_set(silent, None)
+    return llama_cpp
+
+
 class LlamaCpp:
     """A loaded GGUF file, with room for several sequences."""
 
     def __init__(self, folder: Path, path: Path, *, texts: int, context_tokens: int) -> None:
-        sys.path.append(str(folder))
-        if list(folder.glob("libllama.so")):
-            os.environ.setdefault("LLAMA_CPP_LIB_PATH", str(folder))
-        llama_cpp: Any = importlib.import_module("llama_cpp")
+        llama_cpp = library(folder)
         self._lib = llama_cpp
-        silent = llama_cpp.llama_log_callback(lambda *_: None)
-        llama_cpp.llama_log_set(silent, None)
-        self._silent = silent  # must live as long as the library
         llama_cpp.llama_backend_init()
         self._model = llama_cpp.llama_model_load_from_file(
             str(path).encode(), llama_cpp.llama_model_default_params()
@@ -148,6 +154,14 @@ class LlamaCpp:
                 drawn[text].append(self._best(text))
         return Run(drawn, time.perf_counter() - started, first)
 
+    def logits(self, tokens: Sequence[int]) -> list[Any]:
+        """Return the logits after each token of a text, vectors of the vocabulary."""
+        memory = self._lib.llama_get_memory(self._context)
+        self._lib.llama_memory_clear(memory, True)
+        rows = [(token, place, 0) for place, token in enumerate(tokens)]
+        self._decode(rows, range(len(rows)))
+        return [self._logits(place).copy() for place in range(len(rows))]
+
     def _decode(self, rows: Sequence[tuple[int, int, int]], wanted: Sequence[int]) -> None:
         batch = self._batch
         batch.n_tokens = len(rows)
@@ -163,8 +177,11 @@ class LlamaCpp:
             raise RuntimeError("llama.cpp cannot decode")
 
     def _best(self, place: int) -> int:
+        return int(self._logits(place).argmax())
+
+    def _logits(self, place: int) -> Any:
         logits = self._lib.llama_get_logits_ith(self._context, place)
-        return int(np.ctypeslib.as_array(logits, (self._vocabulary,)).argmax())
+        return np.ctypeslib.as_array(logits, (self._vocabulary,))
 
     def stop(self) -> None:
         """Free the memory."""

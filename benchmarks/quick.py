@@ -74,6 +74,7 @@ def benchmarks(data: Path, store: str, scratch: Path) -> Mapping[str, list[str]]
             "bench_kept", squad, hotpot, "--generator", packed, "--questions", "20",
         ],
         "bench-kernels": ["bench_kernels", "--quick"],
+        "bench-avx2": ["bench_avx2", "--rounds", "1"],
         "bench-generation": ["bench_generation", squad, "--quick", "--parts", "single"],
         "bench-limits": ["generation_limits", squad, "--packed", packed, "--rounds", "1"],
         "bench-server-start": [
@@ -85,6 +86,10 @@ def benchmarks(data: Path, store: str, scratch: Path) -> Mapping[str, list[str]]
             "--upserts", "1", "--calls", "5",
         ],
         "bench-store": ["bench_store", "--chunks", "2000", "--rounds", "1", "--queries", "5"],
+        "bench-residency": [
+            "residency", "--file", str(scratch / "mixture"), "--layers", "2", "--tokens", "4",
+            "--rounds", "1",
+        ],
         "bench-lexical": ["lexical_engines", "--sizes", "2000"],
         "bench-ray": ["bench_ray", "--every", "40", "--workers", "1"],
         "bench-scale": [

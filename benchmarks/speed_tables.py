@@ -110,6 +110,25 @@ def kept(results: Mapping[str, Any]) -> Iterator[str]:
                 yield f"| {name}, {way}, {order} | {tokens} | {cells} |"
 
 
+def residency(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each share of the experts in memory: ours beside a plain mapping."""
+    yield from head(
+        "in memory | tokens/s, ours | plain mapping | ratio | hits | LRU | Belady | read ahead "
+        "| MB read a token | ms stalled a token"
+    )
+    ways = results["ways"]
+    yield f"| no limit | | {ways['unbounded']['tokens_per_s']:.1f} | | | | | | | |"
+    for share, others in results["policies"].items():
+        ours, mapped = ways[f"ours {share}"], ways[f"mmap {share}"]
+        speed, other = ours["tokens_per_s"], mapped["tokens_per_s"]
+        rates = ours["hit_rate"], others["lru"], others["belady"], ours["read_ahead"]
+        yield (
+            f"| {float(share):.0%} | {speed:.1f} | {other:.1f} | {speed / other:.1f} "
+            f"| {' | '.join(f'{rate:.1%}' for rate in rates)} | {ours['read_mb_per_token']:.0f} "
+            f"| {ours['stalled_ms_per_token']:.0f} |"
+        )
+
+
 def layers(shape: str) -> Callable[[Mapping[str, Any]], Iterator[str]]:
     """Return what makes the table of a shape."""
     return lambda results: kernels([row for row in results["rows"] if row["shape"] == shape])

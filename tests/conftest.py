@@ -18,7 +18,7 @@ os.environ.setdefault("EXPERTRAG_MODEL_GENERATOR", "smollm2-135m-reader")  # not
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 share_cores()  # before torch and faiss are loaded, as the command line does
 
-pytest_plugins = ["reranker_fixtures", "serving_fixtures", "http_fixtures"]
+pytest_plugins = ["reranker_fixtures", "serving_fixtures", "http_fixtures", "lora_fixtures"]
 
 
 @pytest.fixture(scope="session")

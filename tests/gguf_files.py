@@ -22,16 +22,30 @@ ARCHITECTURES = {
 
 
 def write_gguf(
-    model: Any, path: Path, type: Type = Type.F32, *, tokenizer: Path | None = None, **extra: Any
+    model: Any,
+    path: Path,
+    type: Type = Type.F32,
+    *,
+    tokenizer: Path | None = None,
+    in_parts: int = 0,
+    empty_first: bool = False,
+    **extra: Any,
 ) -> None:
     """Write a transformers model.
 
     :param type: of all matrices, routers apart.
     :param tokenizer: folder of a byte-level one; without it the file has only numbers for words.
+    :param in_parts: most tensors of a part; the parts are named like ``path`` with their numbers.
+    :param empty_first: the first part has no tensors.
     :param extra: tensors in addition to the model's.
     """
     config = model.config
-    writer = gguf.GGUFWriter(path, ARCHITECTURES[config.model_type])
+    writer = gguf.GGUFWriter(
+        path,
+        ARCHITECTURES[config.model_type],
+        split_max_tensors=in_parts,
+        small_first_shard=empty_first,
+    )
     _describe(writer, config)
     _add_tokenizer(writer, config, tokenizer)
     table = gguf.get_tensor_name_map(_number(writer.arch), config.num_hidden_layers)

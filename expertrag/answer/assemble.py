@@ -31,6 +31,7 @@ from expertrag.config import (
     Config,
     GateConfig,
     ModelConfig,
+    adapters_of,
     needs_fitted_gate,
 )
 from expertrag.llm import load_generator, prompt
@@ -41,6 +42,7 @@ from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.bundle import load_gate
 
 if TYPE_CHECKING:
+    from expertrag.llm.adapters.loaded import LoadedAdapters
     from expertrag.llm.adapters.served import ServedAdapters
     from expertrag.llm.base import Generator
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
@@ -90,6 +92,14 @@ class Models:
             embedder = self._embedder(None)
         with IndexWriter.open(store, embedder) as writer:
             writer.build(())
+
+    def adapters(self) -> LoadedAdapters:
+        """Return the adapters of the language model.
+
+        :raises InvalidArgument: it does not run on our engine.
+        """
+        with self._lock:
+            return self._loaded_generator().adapters
 
     def _embedder(self, store: Path | None) -> SentenceTransformerEmbedder:
         model = self._config.model
@@ -142,6 +152,7 @@ def open_collections(config: Config, stores: Mapping[str, Path]) -> Collections:
         create_store=models.create_store,
         memory_mib=config.collections.memory_mib,
         audit=models.audit,
+        adapters=models.adapters,
     )
     if collections.has_default:
         with collections.opened(DEFAULT):
@@ -201,9 +212,13 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         device=model.device,
         cache_mib=model.cache_mib,
         reuse_mib=model.reuse_mib,
+        weights_mib=model.weights_mib,
         adapters=_reader(model.reader, name),
         routing=model.routing,
     )
+    for adapter, folder in adapters_of(model.adapters).items():
+        info = opened.adapters.load(adapter, folder)
+        _log.info("adapter %s: %s, rank %d", adapter, folder, info.rank)
     _probe(model.probe, opened)
     # its doubt is trained: by a probe, or as a reader (which uses the plain prompts)
     tells = bool(opened.probe) or (opened.reader and opened.family == prompt.PLAIN.name)

@@ -28,6 +28,7 @@ from expertrag_index.layout import Layout
 
 if TYPE_CHECKING:
     from expertrag.answer.pipeline import Pipeline
+    from expertrag.llm.adapters.loaded import LoadedAdapters
 
 DEFAULT = "default"
 """Name of the collection of a request that names none: the store of ``--index``."""
@@ -77,6 +78,7 @@ class Collections:
         create_store: Callable[[Path], None] | None = None,
         memory_mib: int = 4096,
         audit: Audit | None = None,
+        adapters: Callable[[], LoadedAdapters] | None = None,
     ) -> None:
         """Name the stores; none is opened yet.
 
@@ -86,6 +88,7 @@ class Collections:
         :param create_store: makes an empty store.
         :param memory_mib: least recently used collections are closed beyond this size of vectors.
         :param audit: the log of all of them, which is closed with them.
+        :param adapters: returns those of the language model.
         :raises InvalidArgument: if a name is invalid, or two collections have the same.
         """
         for key in stores:
@@ -95,6 +98,7 @@ class Collections:
         self._stores = {key: path.absolute() for key, path in stores.items()}
         self._folder = folder.absolute() if folder else None
         self.audit = audit or Audit()
+        self._adapters = adapters
         self._room = memory_mib * _MIB
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()  # least recently used first
@@ -111,9 +115,23 @@ class Collections:
     @classmethod
     def single(cls, pipeline: Pipeline) -> Collections:
         """Return the collections of a server with one store, which is open already."""
-        found = cls(lambda _: pipeline, {DEFAULT: Path()}, audit=pipeline.audit)
+        found = cls(
+            lambda _: pipeline,
+            {DEFAULT: Path()},
+            audit=pipeline.audit,
+            adapters=lambda: pipeline.adapters,
+        )
         found._entries[DEFAULT] = _Entry(pipeline=pipeline)
         return found
+
+    def adapters(self) -> LoadedAdapters:
+        """Return the adapters of the language model, which all collections share.
+
+        :raises InvalidArgument: the model does not run on our engine.
+        """
+        if self._adapters is None:
+            raise InvalidArgument("adapter: these collections have no language model")
+        return self._adapters()
 
     @property
     def loaded(self) -> int:

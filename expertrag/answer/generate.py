@@ -347,6 +347,14 @@ class Answering:
             return find(text, reading.passages, context.request.question, named)
 
 
+def by_adapter(sampling: Sampling, events: Iterator[AnswerEvent]) -> Iterator[AnswerEvent]:
+    """Name the adapter in the model that an answer comes from, as MODEL@ADAPTER."""
+    for event in events:
+        if sampling.adapter and isinstance(event, DoneEvent):
+            event = replace(event, model=f"{event.model}@{sampling.adapter}")
+        yield event
+
+
 def _support(grounding: Grounding, p_sufficient: float | None) -> float:
     """Return the support of the words, times the probability that the passages hold the answer."""
     return grounding.support * (1.0 if p_sufficient is None else p_sufficient)

@@ -29,7 +29,7 @@ from expertrag.answer import documents
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider, base_encoder
 from expertrag.answer.evidence import evidence_signals
-from expertrag.answer.generate import Answering
+from expertrag.answer.generate import Answering, by_adapter
 from expertrag.answer.in_context import Asked, read_in_context
 from expertrag.answer.rerank import ServedReranker, rank_texts
 from expertrag.answer.route import route
@@ -77,6 +77,7 @@ from expertrag.runtime.meter import Meter
 from expertrag.runtime.tracing import stage_span
 
 if TYPE_CHECKING:
+    from expertrag.llm.adapters.loaded import LoadedAdapters
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 SAMPLING = Sampling()
@@ -206,9 +207,11 @@ class Pipeline:
             history=tuple(history),
         )
         validation.check_answer(request)
+        self._generator.check(sampling)
         meter = meter or Meter()
         with (
             translated_errors(),
+            self._generator.using(sampling),
             self._leased() as view,
             self._entry(question, view) as entry,
         ):
@@ -299,6 +302,11 @@ class Pipeline:
             return self._served.compact_if_wasteful(quiet_s, should_stop) is not None
 
     @property
+    def adapters(self) -> LoadedAdapters:
+        """The adapters of the language model; see :attr:`Generator.adapters`."""
+        return self._generator.adapters
+
+    @property
     def generation(self) -> int:
         """The served generation of the store."""
         return self._served.generation
@@ -353,6 +361,7 @@ class Pipeline:
         meter = Meter()
         with (
             translated_errors(),
+            self._generator.using(request.sampling),
             self._leased() as view,
             self._entry(request.question, view, meter) as entry,
         ):
@@ -362,13 +371,15 @@ class Pipeline:
                 decision = self._decide(context, answer)
                 yield GateEvent(entry.decided(decision))
                 if not decision.retrieve:
-                    yield from map(entry.noted, self._answering.closed_book(answer, meter))
+                    said = self._answering.closed_book(answer, meter)
+                    yield from map(entry.noted, by_adapter(request.sampling, said))
                     self._decider.answered(decision, meter.usage())
                     return
             meter.count(session)
             if self._decider.strictly(decision):
                 context = replace(context, request=replace(request, mode=GateMode.STRICT))
-            yield from map(entry.noted, self._answering.open_book(context))
+            said = self._answering.open_book(context)
+            yield from map(entry.noted, by_adapter(request.sampling, said))
             self._decider.answered(decision, meter.usage())
 
     def _leased(self) -> AbstractContextManager[View]:

@@ -110,6 +110,8 @@ class Sampling:
     "top_p:P" or "threshold:T", or several of these separated by commas; empty for the server's own.
 
     ``contrast``: contrastive decoding, if any.
+
+    ``adapter`` names the adapter (LoRA) of the language model that answers; empty for none.
     """
 
     max_tokens: int = 256
@@ -121,6 +123,7 @@ class Sampling:
     logprobs: int | None = None
     routing: str = ""
     contrast: Contrast | None = None
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +267,11 @@ class Usage:
     of the conversation, from the oldest on, that were not in the prompt because they did not fit.
     ``reranked``: candidates that were reranked, of all searches; ``rerank_skipped``: searches whose
     candidates were not, for want of time.
+
+    Of a language model whose experts are not all in memory (``--weights-mib``), in the steps that
+    computed the answer, which may have computed others, too: ``expert_hits`` and ``expert_misses``:
+    experts that were in memory when a layer needed them, and those that were not;
+    ``expert_bytes_read`` of its file; ``expert_stalled_ms``: milliseconds of waiting for experts.
     """
 
     lm_calls: int = 0
@@ -277,6 +285,10 @@ class Usage:
     turns_dropped: int = 0
     reranked: int = 0
     rerank_skipped: int = 0
+    expert_hits: int = 0
+    expert_misses: int = 0
+    expert_bytes_read: int = 0
+    expert_stalled_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

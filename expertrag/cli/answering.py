@@ -232,6 +232,13 @@ _GENERATION_OPTIONS = (
         "own.",
     ),
     flag(
+        "--adapter",
+        default="",
+        metavar="NAME",
+        env=f"{ENV_PREFIX}ASK_ADAPTER",
+        help="Adapter (LoRA) of the language model that answers. Unset: none.",
+    ),
+    flag(
         "--steps",
         type=int,
         default=1,
@@ -254,6 +261,7 @@ def generating(command: Command) -> Command:
         options["k"] = server.config.search.k
         options["filter"] = metadata_filter
         options["threshold"] = server.config.gate.threshold
+        options["routing"] = server.config.model.routing
         return command(server=server, **options)
 
     wrapped: Command = run

@@ -1,4 +1,4 @@
-"""The flags of ``expertrag ask`` for routing and contrastive decoding."""
+"""The flags of ``expertrag ask`` for contrastive decoding."""
 
 from __future__ import annotations
 
@@ -14,14 +14,6 @@ from expertrag.cli.options import flag
 _DEFAULTS = Contrast(WeakSide.ROUTING)
 
 _OPTIONS = (
-    flag(
-        "--routing",
-        metavar="POLICY",
-        default="",
-        help="How many experts a token uses, of a mixture whose routers choose them by token: "
-        "model, top_k:K, top_p:P or threshold:T, or several of these separated by commas. Unset: "
-        "the server's own.",
-    ),
     flag(
         "weak",
         "--contrast",

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from expertrag._version import __version__
+from expertrag.cli.adapters import adapters
 from expertrag.cli.answering import ask, retrieve
 from expertrag.cli.chat import chat
 from expertrag.cli.completion import answer_the_shell, completion
@@ -58,7 +59,7 @@ def cli() -> None:
 
 for command in (ask, chat, completion, doctor, evaluation, gate, index, llm, models, retrieve):
     cli.add_command(command)
-for command in (health, mcp, router, serve, tokens, train):
+for command in (adapters, health, mcp, router, serve, tokens, train):
     cli.add_command(command)
 for command in (
     backup,

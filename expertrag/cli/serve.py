@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,15 @@ if TYPE_CHECKING:
     env=f"{ENV_PREFIX}COLLECTION",
     help="Another store to serve, repeatable; TENANT/NAME=PATH for the callers of a tenant.",
 )
-def serve(config: Config, named: tuple[str, ...]) -> None:
+@flag(
+    "loaded",
+    "--adapter",
+    multiple=True,
+    metavar="NAME=FOLDER",
+    env=f"{ENV_PREFIX}SERVE_ADAPTER",
+    help="An adapter (LoRA) that requests may name, repeatable; adds to --adapters.",
+)
+def serve(config: Config, named: tuple[str, ...], loaded: tuple[str, ...]) -> None:
     """Serve document stores over gRPC until SIGTERM or Ctrl-C.
 
     Running calls finish first. With --http-address also over HTTP: OpenAI's API, MCP and the
@@ -55,6 +64,7 @@ def serve(config: Config, named: tuple[str, ...]) -> None:
     from expertrag.service import serve as run
     from expertrag_index.opening import check_published
 
+    config = _with_adapters(config, loaded)
     memory.share()
     logs.configure(config.log)
     stores = _stores(named)
@@ -73,6 +83,12 @@ def serve(config: Config, named: tuple[str, ...]) -> None:
         return open_collections(config, stores)
 
     asyncio.run(run(config, load_collections, _http(config)))
+
+
+def _with_adapters(config: Config, items: Iterable[str]) -> Config:
+    """Add ``NAME=FOLDER`` items to the adapters of a configuration."""
+    adapters = ",".join(filter(None, (config.model.adapters, *items)))
+    return replace(config, model=replace(config.model, adapters=adapters))
 
 
 def _http(config: Config) -> HttpServer | None:

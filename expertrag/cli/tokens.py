@@ -61,7 +61,7 @@ def _with_file(command: Callable[..., None]) -> Command:
     type=click.Choice([scope.value for scope in Scope]),
     default=(Scope.READ.value,),
     help="read: ask and search; write: add and delete documents; admin: create and drop "
-    "collections, read the audit log. Repeatable; none includes another.",
+    "collections, load and unload adapters, read the audit log. Repeatable; none includes another.",
 )
 @flag("--tenant", default="", help="Tenant whose collections it names. Unset: those of none.")
 @flag(

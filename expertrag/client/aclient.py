@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Unpack
 
+from expertrag.api.adapters import AdapterInfo, LoadAdapterRequest
 from expertrag.api.rerank import RerankMode, RerankResult
 from expertrag.api.turns import Turn
 from expertrag.api.types import (
@@ -38,10 +39,13 @@ from expertrag.client.operations import (
     DROP_COLLECTION,
     EMBED,
     INFO,
+    LIST_ADAPTERS,
     LIST_COLLECTIONS,
+    LOAD_ADAPTER,
     RERANK,
     RETRIEVE,
     STATS,
+    UNLOAD_ADAPTER,
     no_collection,
 )
 from expertrag.client.requests import (
@@ -278,6 +282,29 @@ class AsyncClient:
         :raises Conflict: if it belongs to the server's configuration.
         """
         await self._backend.call(DROP_COLLECTION, name, timeout)
+
+    async def adapters(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> list[AdapterInfo]:
+        """List the adapters of the language model that questions may name."""
+        return await self._backend.call(LIST_ADAPTERS, None, timeout)
+
+    async def load_adapter(
+        self, name: str, folder: str, *, timeout: float = WRITE_TIMEOUT_S
+    ) -> AdapterInfo:
+        """Serve another adapter.
+
+        :param folder: of the server's machine, in peft's layout.
+        :raises InvalidArgument: if it cannot be served on this model.
+        :raises Conflict: if there is an adapter of this name.
+        """
+        request = LoadAdapterRequest(name, folder)
+        return await self._backend.call(LOAD_ADAPTER, request, timeout)
+
+    async def unload_adapter(self, name: str, *, timeout: float = WRITE_TIMEOUT_S) -> None:
+        """Refuse an adapter to new questions; those that use it go on.
+
+        :raises NotFound: if there is none.
+        """
+        await self._backend.call(UNLOAD_ADAPTER, name, timeout)
 
     async def stats(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> IndexStats:
         """Describe the store."""

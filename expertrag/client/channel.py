@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from expertrag.v1 import (
+    adapter_pb2_grpc,
     answer_pb2_grpc,
     audit_pb2_grpc,
     collection_pb2_grpc,
@@ -49,6 +50,7 @@ class Stubs:
         self.collection = collection_pb2_grpc.CollectionServiceStub(channel)
         self.document = document_pb2_grpc.DocumentServiceStub(channel)
         self.index = index_pb2_grpc.IndexServiceStub(channel)
+        self.adapter = adapter_pb2_grpc.AdapterServiceStub(channel)
         self.audit = audit_pb2_grpc.AuditServiceStub(channel)
         self.info = info_pb2_grpc.InfoServiceStub(channel)
         self.health = channel.unary_unary(HEALTH_CHECK)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Unpack
 
+from expertrag.api.adapters import AdapterInfo, LoadAdapterRequest
 from expertrag.api.rerank import RerankMode, RerankResult
 from expertrag.api.turns import Turn
 from expertrag.api.types import (
@@ -36,10 +37,13 @@ from expertrag.client.operations import (
     DROP_COLLECTION,
     EMBED,
     INFO,
+    LIST_ADAPTERS,
     LIST_COLLECTIONS,
+    LOAD_ADAPTER,
     RERANK,
     RETRIEVE,
     STATS,
+    UNLOAD_ADAPTER,
     no_collection,
 )
 from expertrag.client.remote import RemoteBackend
@@ -284,6 +288,29 @@ class Client:
         :raises Conflict: if it belongs to the server's configuration.
         """
         self._backend.call(DROP_COLLECTION, name, timeout)
+
+    def adapters(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> list[AdapterInfo]:
+        """List the adapters of the language model that questions may name."""
+        return self._backend.call(LIST_ADAPTERS, None, timeout)
+
+    def load_adapter(
+        self, name: str, folder: str, *, timeout: float = WRITE_TIMEOUT_S
+    ) -> AdapterInfo:
+        """Serve another adapter.
+
+        :param folder: of the server's machine, in peft's layout.
+        :raises InvalidArgument: if it cannot be served on this model.
+        :raises Conflict: if there is an adapter of this name.
+        """
+        request = LoadAdapterRequest(name, folder)
+        return self._backend.call(LOAD_ADAPTER, request, timeout)
+
+    def unload_adapter(self, name: str, *, timeout: float = WRITE_TIMEOUT_S) -> None:
+        """Refuse an adapter to new questions; those that use it go on.
+
+        :raises NotFound: if there is none.
+        """
+        self._backend.call(UNLOAD_ADAPTER, name, timeout)
 
     def stats(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> IndexStats:
         """Describe the store."""

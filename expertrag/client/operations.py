@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from expertrag.api.adapters import AdapterInfo, LoadAdapterRequest
 from expertrag.api.decisions import (
     CountExpertsRequest,
     ExpertCounts,
@@ -38,8 +40,8 @@ from expertrag.api.types import (
     ServerInfo,
     UpdateReport,
 )
-from expertrag.v1 import collection_pb2, index_pb2, info_pb2
-from expertrag.wire import audit, document, embed, gate, index, rerank, retrieve
+from expertrag.v1 import adapter_pb2, collection_pb2, index_pb2, info_pb2
+from expertrag.wire import adapters, audit, document, embed, gate, index, rerank, retrieve
 from expertrag.wire.common import value_of
 
 if TYPE_CHECKING:
@@ -185,6 +187,26 @@ DROP_COLLECTION: Operation[str, None] = Operation(
     lambda name: collection_pb2.DropCollectionRequest(name=name),
     lambda _: None,
     repeatable=False,
+)
+LOAD_ADAPTER: Operation[LoadAdapterRequest, AdapterInfo] = Operation(
+    lambda pipeline, asked, stop: pipeline.adapters.load(asked.name, Path(asked.folder)),
+    lambda stubs: stubs.adapter.LoadAdapter,
+    adapters.load_to_proto,
+    lambda response: adapters.adapter_from_proto(response.adapter),
+    repeatable=False,
+)
+UNLOAD_ADAPTER: Operation[str, None] = Operation(
+    lambda pipeline, name, stop: pipeline.adapters.unload(name),
+    lambda stubs: stubs.adapter.UnloadAdapter,
+    adapters.name_to_proto,
+    lambda _: None,
+    repeatable=False,
+)
+LIST_ADAPTERS: Operation[None, list[AdapterInfo]] = Operation(
+    lambda pipeline, _, stop: list(pipeline.adapters.all()),
+    lambda stubs: stubs.adapter.ListAdapters,
+    lambda _: adapter_pb2.ListAdaptersRequest(),
+    adapters.adapters_from_proto,
 )
 STATS: Operation[None, IndexStats] = Operation(
     lambda pipeline, _, stop: pipeline.stats(),

@@ -44,6 +44,7 @@ class _SamplingOptions(TypedDict, total=False):
     logprobs: int | None
     routing: str
     contrast: Contrast | None
+    adapter: str
 
 
 class AnswerOptions(_SamplingOptions, total=False):
@@ -68,6 +69,7 @@ class AnswerOptions(_SamplingOptions, total=False):
     :param routing: how many experts a token uses, such as ``"top_p:0.7"``; empty for the server's
         own.
     :param contrast: contrastive decoding, such as ``Contrast(WeakSide.NO_PASSAGES)``.
+    :param adapter: name of the adapter (LoRA) of the language model that answers.
     :param steps: number of searches, 1 to 3; each after the first adds a draft answer to the
         query, for questions that need several facts.
     :param history: the conversation so far, oldest turn first; at most 200 turns and 256 KiB.

@@ -2,10 +2,12 @@
 
 schema.py   the dataclasses: defaults, ranges, help
 setting.py  one key: its names, and its check
+adapters.py the line that names adapters and their folders
 loading.py  merges the sources; unknown keys are errors
 render.py   prints the effective values with their origins, and the table of the page config.md
 """
 
+from expertrag.config.adapters import adapters_of
 from expertrag.config.loading import CONFIG_ENV, Loaded, load
 from expertrag.config.render import render, table
 from expertrag.config.schema import (
@@ -69,6 +71,7 @@ __all__ = [
     "ServiceConfig",
     "Setting",
     "TlsConfig",
+    "adapters_of",
     "load",
     "needs_fitted_gate",
     "render",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import AnswerRequest
+from expertrag.config.adapters import adapters_of
 from expertrag.config.setting import Setting, invalid, option, setting_of, validate
 
 AUTO_EMBEDDER = "auto"
@@ -60,6 +61,11 @@ class ModelConfig:
         "store's estimate is against it; auto is the shipped one, on stores where the estimate is "
         "for it; on is the shipped one on every store; off is none.",
     )
+    adapters: str = option(
+        "",
+        "Adapters (LoRA) of the language model that requests may name: NAME=FOLDER, several with "
+        "commas; a folder is as peft saves it.",
+    )
     passages: str = option(
         "auto",
         "How the language model reads passages. together: all in one prompt. auto, if there is a "
@@ -90,9 +96,16 @@ class ModelConfig:
         "returned to the system.",
         minimum=0,
     )
+    weights_mib: int = option(
+        0,
+        "Maximum memory of a packed mixture's weights in MiB: the experts that are used most stay "
+        "in memory, others are read from the file when needed, which is slower. 0: no limit.",
+        minimum=0,
+    )
 
     def __post_init__(self) -> None:
         validate(self, "model")
+        adapters_of(self.adapters)
 
 
 @dataclass(frozen=True, slots=True)

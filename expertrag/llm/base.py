@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import DeltaEvent, FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
+    from expertrag.llm.adapters.loaded import LoadedAdapters
     from expertrag.llm.probe import Probe
     from expertrag.llm.scoring import ScoredText
     from expertrag.llm.watching import Watched
@@ -86,6 +89,11 @@ class Session(ABC):
         """
         ...
 
+    @property
+    def expert_counts(self) -> Mapping[str, int]:
+        """What was read of experts that are not all in memory, named as in ``Usage``."""
+        return {}
+
     def look(self) -> float | None:
         """Prefill the prompt and return ``doubt``; None if there is none."""
         return self.doubt
@@ -138,6 +146,25 @@ class Generator(ABC):
         """Access to a model in this process; None for a model on a server."""
         return None
 
+    @property
+    def adapters(self) -> LoadedAdapters:
+        """The adapters (LoRA) that a request may name.
+
+        :raises InvalidArgument: the model does not run on our engine.
+        """
+        raise InvalidArgument(
+            f"adapter: {self.name} does not run on our engine, which adapters need; serve a model "
+            "that does (docs/reference/generation.md), or merge the adapter into its base",
+            reason="ADAPTER_UNSUPPORTED",
+        )
+
+    def using(self, sampling: Sampling) -> AbstractContextManager[None]:
+        """Keep what the prompts of one request use, such as its adapter, until the block ends.
+
+        :raises InvalidArgument: there is no such adapter.
+        """
+        return self.adapters.held(sampling.adapter) if sampling.adapter else nullcontext()
+
     def counters(self) -> Mapping[str, int]:
         """Return counters since the start, by name; empty if the back end does not count."""
         return {}
@@ -156,12 +183,14 @@ class Generator(ABC):
         For measurements; answers do not change.
         """
 
-    def check(self, sampling: Sampling) -> None:  # noqa: B027 - a server checks for itself
+    def check(self, sampling: Sampling) -> None:
         """Reject a request that cannot succeed, before there is a prompt.
 
-        :raises InvalidArgument: the constraint cannot be enforced, or the model cannot follow
-            ``routing`` or ``contrast``.
+        :raises InvalidArgument: the constraint cannot be enforced, there is no such adapter, or the
+            model cannot follow ``routing`` or ``contrast``.
         """
+        if sampling.adapter:
+            self.adapters.check(sampling.adapter)
 
     @abstractmethod
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -183,14 +212,16 @@ class Generator(ABC):
         """Open a session; work starts with ``peek`` or ``deltas``.
 
         :param domain: name of the expert in ``experts`` that answers from passages; any other name
-            selects ``SHARED``. A model with the expert ``BASE`` uses it for closed-book prompts.
+            selects ``SHARED``. A model with the expert ``BASE`` uses it for closed-book prompts and
+            those with an adapter.
         :param from_passages: whether the prompt comes from ``prompt.open_book``, so that a reader
             may abstain.
         :param cache_salt: prompts with another salt share no cached prefix with this one; a model
             on a server has a cache of its own.
         :param without_passages: the same prompt without passages, for ``WeakSide.NO_PASSAGES``.
-        :raises InvalidArgument: if the prompt and ``max_tokens`` exceed ``context_tokens``, or the
-            constraint cannot be enforced, or the model cannot follow ``routing`` or ``contrast``.
+        :raises InvalidArgument: if the prompt and ``max_tokens`` exceed ``context_tokens``, the
+            constraint cannot be enforced, there is no such adapter, or the model cannot follow
+            ``routing`` or ``contrast``.
         """
         ...
 

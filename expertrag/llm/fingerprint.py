@@ -6,6 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from expertrag.llm.gguf_names import part_names
+
 _SAMPLES = 16  # of each weights file
 _SAMPLE_BYTES = 64 * 1024
 _READ_WHOLE = ("config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
@@ -32,10 +34,13 @@ def fingerprint(folder: Path, gguf: str | None = None) -> str:
     packed folder, the hash covers its source's fingerprint and its dtype: it is the same on every
     machine, whatever library versions wrote the small files.
 
-    :param gguf: name of the GGUF file in the folder, if it holds the whole model.
+    :param gguf: name of the GGUF file in the folder, if it holds the whole model; of a file in
+        several parts, that of any, and the hash covers them all.
     """
     if gguf:
-        return _sampled(folder / gguf).hex()[:16]
+        parts = [_sampled(folder / name) for name in part_names(gguf)]
+        hashed = parts[0] if len(parts) == 1 else hashlib.sha256(b"".join(parts)).digest()
+        return hashed.hex()[:16]
     digest = hashlib.sha256()
     if packed_from := _packed_from(folder):
         return hashlib.sha256(packed_from.encode()).hexdigest()[:16]

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 
 class EngineOptions(TypedDict):
-    """Data type, device, MiB of the KV cache and of what stays cached, adapters, and routing."""
+    """Data type, device, MiB of KV cache, of what stays of it, of weights; adapters, routing."""
 
     dtype: str
     device: str
     cache_mib: int
     reuse_mib: int
+    weights_mib: int
     adapters: ServedAdapters | None
     routing: str
 
@@ -31,6 +32,8 @@ def _openai(name: str, options: EngineOptions) -> Generator:
             "reader: it needs a model on our own engine, not on a server; name a model for the "
             "engine, or merge the reader into the server's model"
         )
+    if options["weights_mib"]:
+        raise InvalidArgument("--weights-mib needs a model on our own engine, not on a server")
     if options["routing"]:
         raise InvalidArgument(
             "routing: it needs a model on our own engine, not on a server; leave it empty"
@@ -57,6 +60,7 @@ def load_generator(
     device: str = "auto",
     cache_mib: int = 1024,
     reuse_mib: int = 64,
+    weights_mib: int = 0,
     adapters: ServedAdapters | None = None,
     routing: str = "",
 ) -> Generator:
@@ -72,11 +76,14 @@ def load_generator(
     :param device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:0``, ``mps``.
     :param cache_mib: memory of the KV cache on the CPU; unused pages take none.
     :param reuse_mib: the part of it that stays cached when no sequence holds it (prefix caching).
+    :param weights_mib: memory of the weights of a mixture in a folder of ``expertrag llm pack``;
+        experts beyond it are read from the file as they are needed. 0: no limit.
     :param adapters: adapters of a reader, on our engine only.
     :param routing: policy of requests that name none (:meth:`expertrag_kernels.Routing.parse`), of
         mixtures on our engine only.
-    :raises InvalidArgument: if the name, the dtype or the device is not usable, or the model does
-        not run on our engine and ``adapters`` is given, or it cannot follow ``routing``.
+    :raises InvalidArgument: if the name, the dtype or the device is not usable, the model does not
+        run on our engine and ``adapters`` is given, it cannot follow ``routing``, or
+        ``weights_mib`` is too small for it.
     :raises Conflict: if the adapters were trained on another model.
     :raises NotFound: if there is no such model.
     :raises ServerError: if the model's files are damaged.
@@ -88,6 +95,7 @@ def load_generator(
         device=device,
         cache_mib=cache_mib,
         reuse_mib=reuse_mib,
+        weights_mib=weights_mib,
         adapters=adapters,
         routing=routing,
     )

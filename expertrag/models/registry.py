@@ -11,7 +11,7 @@ from typing import Literal
 from expertrag.api.errors import InvalidArgument, MissingExtra
 
 PACKED_LAYOUT = 2
-"""``expertrag_kernels.layout.VERSION``, not imported here because it imports torch."""
+"""``expertrag_kernels.layout.DENSE_VERSION``, not imported here because it imports torch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -21,6 +21,11 @@ class Counted(Protocol):
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int
+
+    @property
+    def expert_counts(self) -> Mapping[str, int]:
+        """Counters named as in ``Usage``."""
+        ...
 
 
 class Meter:
@@ -57,6 +62,7 @@ class Meter:
             prompt_tokens=session.prompt_tokens if session.lm_calls else 0,
             cached_prompt_tokens=session.cached_tokens,
             completion_tokens=session.completion_tokens,
+            **session.expert_counts,
         )
 
     def add(self, **counts: int) -> None:

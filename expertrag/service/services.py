@@ -9,6 +9,7 @@ import grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha._async import ReflectionServicer
 
+from expertrag.service.adapter import AdapterService
 from expertrag.service.answer import AnswerService
 from expertrag.service.audit import AuditService
 from expertrag.service.collection import CollectionService
@@ -21,6 +22,7 @@ from expertrag.service.rerank import RerankService
 from expertrag.service.retrieve import RetrieveService
 from expertrag.service.runtime import Runtime
 from expertrag.v1 import (
+    adapter_pb2_grpc,
     answer_pb2_grpc,
     audit_pb2_grpc,
     collection_pb2_grpc,
@@ -46,6 +48,7 @@ SERVICES: dict[Callable[[Runtime], Any], Callable[[Any, grpc.aio.Server], None]]
     DocumentService: document_pb2_grpc.add_DocumentServiceServicer_to_server,
     IndexService: index_pb2_grpc.add_IndexServiceServicer_to_server,
     CollectionService: collection_pb2_grpc.add_CollectionServiceServicer_to_server,
+    AdapterService: adapter_pb2_grpc.add_AdapterServiceServicer_to_server,
     AuditService: audit_pb2_grpc.add_AuditServiceServicer_to_server,
     InfoService: info_pb2_grpc.add_InfoServiceServicer_to_server,
 }

@@ -36,6 +36,7 @@ class CallKind(StrEnum):
     WRITE = "write"
     FEEDBACK = "feedback"
     AUDIT = "audit"
+    ADAPTER = "adapter"
 
 
 class Workers:

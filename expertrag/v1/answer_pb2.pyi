@@ -34,7 +34,7 @@ WEAK_SIDE_NO_PASSAGES: WeakSide
 WEAK_SIDE_BASE: WeakSide
 
 class Sampling(_message.Message):
-    __slots__ = ("max_tokens", "temperature", "seed", "stop", "frequency_penalty", "constraint", "logprobs", "routing", "contrast")
+    __slots__ = ("max_tokens", "temperature", "seed", "stop", "frequency_penalty", "constraint", "logprobs", "routing", "adapter", "contrast")
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,7 @@ class Sampling(_message.Message):
     CONSTRAINT_FIELD_NUMBER: _ClassVar[int]
     LOGPROBS_FIELD_NUMBER: _ClassVar[int]
     ROUTING_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
     CONTRAST_FIELD_NUMBER: _ClassVar[int]
     max_tokens: int
     temperature: float
@@ -52,8 +53,9 @@ class Sampling(_message.Message):
     constraint: Constraint
     logprobs: int
     routing: str
+    adapter: str
     contrast: Contrast
-    def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., logprobs: _Optional[int] = ..., routing: _Optional[str] = ..., contrast: _Optional[_Union[Contrast, _Mapping]] = ...) -> None: ...
+    def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., logprobs: _Optional[int] = ..., routing: _Optional[str] = ..., adapter: _Optional[str] = ..., contrast: _Optional[_Union[Contrast, _Mapping]] = ...) -> None: ...
 
 class Contrast(_message.Message):
     __slots__ = ("weak", "beta", "plausibility", "routing")
@@ -148,7 +150,7 @@ class TopLogprob(_message.Message):
     def __init__(self, text: _Optional[str] = ..., logprob: _Optional[float] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("lm_calls", "retrieval_calls", "prompt_tokens", "completion_tokens", "vectors_scanned", "passages_dropped", "stage_seconds", "cached_prompt_tokens", "turns_dropped", "reranked", "rerank_skipped")
+    __slots__ = ("lm_calls", "retrieval_calls", "prompt_tokens", "completion_tokens", "vectors_scanned", "passages_dropped", "stage_seconds", "cached_prompt_tokens", "turns_dropped", "reranked", "rerank_skipped", "expert_hits", "expert_misses", "expert_bytes_read", "expert_stalled_ms")
     class StageSecondsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -167,6 +169,10 @@ class Usage(_message.Message):
     TURNS_DROPPED_FIELD_NUMBER: _ClassVar[int]
     RERANKED_FIELD_NUMBER: _ClassVar[int]
     RERANK_SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    EXPERT_HITS_FIELD_NUMBER: _ClassVar[int]
+    EXPERT_MISSES_FIELD_NUMBER: _ClassVar[int]
+    EXPERT_BYTES_READ_FIELD_NUMBER: _ClassVar[int]
+    EXPERT_STALLED_MS_FIELD_NUMBER: _ClassVar[int]
     lm_calls: int
     retrieval_calls: int
     prompt_tokens: int
@@ -178,7 +184,11 @@ class Usage(_message.Message):
     turns_dropped: int
     reranked: int
     rerank_skipped: int
-    def __init__(self, lm_calls: _Optional[int] = ..., retrieval_calls: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., vectors_scanned: _Optional[int] = ..., passages_dropped: _Optional[int] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., cached_prompt_tokens: _Optional[int] = ..., turns_dropped: _Optional[int] = ..., reranked: _Optional[int] = ..., rerank_skipped: _Optional[int] = ...) -> None: ...
+    expert_hits: int
+    expert_misses: int
+    expert_bytes_read: int
+    expert_stalled_ms: int
+    def __init__(self, lm_calls: _Optional[int] = ..., retrieval_calls: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., vectors_scanned: _Optional[int] = ..., passages_dropped: _Optional[int] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., cached_prompt_tokens: _Optional[int] = ..., turns_dropped: _Optional[int] = ..., reranked: _Optional[int] = ..., rerank_skipped: _Optional[int] = ..., expert_hits: _Optional[int] = ..., expert_misses: _Optional[int] = ..., expert_bytes_read: _Optional[int] = ..., expert_stalled_ms: _Optional[int] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
     __slots__ = ("question", "collection")

@@ -49,6 +49,8 @@ View = tuple[int, int, int]
 Matrix = tuple[int, int, int, int]
 Update = tuple[View, int, int]
 
+def expert_place_bytes(bytes: int, /) -> int: ...
+
 class Program:
     def __init__(
         self,
@@ -137,6 +139,14 @@ class Program:
     ) -> None: ...
     def keep(self, from_: View, width: int, scale: float, /) -> None: ...
     def pick(self, from_: int, to: int, /) -> None: ...
+    def limit_experts(self, path: str, bytes: int, starts: list[int], /) -> None: ...
+    def expert_counters(self) -> tuple[int, int, int, int, float]: ...
+
+class Adapter:
+    def __init__(self) -> None: ...
+    def add(
+        self, matrix: int, first: int, blocks: int, rank: int, down: int, up: int, /
+    ) -> None: ...
 
 def decode(
     isa: str,
@@ -144,7 +154,7 @@ def decode(
     rows: int,
     tokens: int,
     positions: int,
-    texts: list[tuple[int, int, int]],
+    texts: list[tuple[int, int, int, int]],
     picked: int,
     picked_rows: int,
     watched: int,
@@ -155,6 +165,7 @@ def decode(
     experts: int,
     routing: int,
     used: int,
+    adapters: list[Adapter],
     /,
 ) -> None: ...
 def block_bytes(format: int, k: int, /) -> int: ...

@@ -138,10 +138,22 @@ def new_program(*shape: int) -> Any:
     return _cpu.Program(*shape)
 
 
+def new_adapter() -> Any:
+    """Return an adapter of the compiled module without updates; see ``_cpu.pyi``."""
+    assert _cpu is not None, "ISAS is not empty"
+    return _cpu.Adapter()
+
+
 def decode(program: Any, *batch: Any) -> None:
     """Run a program on a batch; see ``_cpu.pyi``."""
     assert _cpu is not None, "ISAS is not empty"
     _cpu.decode(ISAS[0], program, *batch)
+
+
+def expert_place_bytes(size: int) -> int:
+    """Return the memory of an expert of ``size`` bytes that is read from a file."""
+    assert _cpu is not None, "ISAS is not empty"
+    return int(_cpu.expert_place_bytes(size))
 
 
 def new_encoder(*arguments: Any) -> Any:

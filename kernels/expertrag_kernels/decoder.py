@@ -5,20 +5,24 @@ See ``cpu/program.h`` for what the steps compute.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 
-from expertrag_kernels import cpu_experts, layout
+from expertrag_kernels import cpu_experts, layout, residency
 from expertrag_kernels.packed import (
     Activation,
     Format,
     LowRankUpdates,
     PackedExperts,
     PackedMatrix,
+    Part,
     PlainExperts,
+    WeightUpdate,
 )
 from expertrag_kernels.paged_memory import PagedMemory
+from expertrag_kernels.residency import ExpertReads, Mixture
 from expertrag_kernels.routing import routing_rows
 from expertrag_kernels.steps import (
     NO_ROWS,
@@ -32,6 +36,55 @@ from expertrag_kernels.steps import (
 
 _FORMATS = list(Format)
 _ACTIVATIONS = list(Activation)
+
+
+def _place(adapters: Sequence[Any], adapter: Any) -> int:
+    """Return the place of an adapter in a list; -1 for none."""
+    return -1 if adapter is None else adapters.index(adapter)
+
+
+class _Adapter:
+    """An adapter of the compiled module, and the tensors that it points to."""
+
+    def __init__(self, updates: Iterable[WeightUpdate]) -> None:
+        self.compiled = cpu_experts.new_adapter()
+        self._held: list[torch.Tensor] = []
+        for update in updates:
+            matrix, start, width = _updated(update)
+            down = update.down.detach().float().contiguous()
+            up = _in_blocks(update.up, start % width, width)
+            self._held += down, up
+            addresses = down.data_ptr(), up.data_ptr()
+            place = start // width, up.shape[0], down.shape[0]
+            self.compiled.add(matrix.data.data_ptr(), *place, *addresses)
+
+
+def _updated(update: WeightUpdate) -> tuple[PackedMatrix, int, int]:
+    """Return the matrix that is updated, the first output of it, and the outputs of its blocks.
+
+    :raises ValueError: the update does not fit.
+    """
+    weights = update.weights
+    if update.part is None:
+        update.check(weights.outputs, weights.inputs)
+        return weights, update.start, layout.COLUMNS
+    hidden, inner = weights.hidden_size, weights.inner_size
+    gate_up, down = layout.matrices(weights)
+    if update.part is Part.DOWN:
+        update.check(hidden, inner)
+        return down, update.start, layout.COLUMNS
+    update.check(inner, hidden)
+    before = gate_up.outputs // 2 if update.part is Part.UP else 0
+    return gate_up, before + update.start, layout.COLUMNS // 2
+
+
+def _in_blocks(up: torch.Tensor, offset: int, width: int) -> torch.Tensor:
+    """Return (O, R) as blocks (B, R, width); the first output has a place in the first of them."""
+    outputs, rank = up.shape
+    blocks = -(-(offset + outputs) // width)
+    padded = torch.zeros(blocks * width, rank)
+    padded[offset : offset + outputs] = up.detach()
+    return padded.view(blocks, width, rank).transpose(1, 2).contiguous()
 
 
 class Decoder(Steps[PackedMatrix, PackedExperts]):
@@ -62,6 +115,8 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             self._cache.data_ptr(),
         )
         self._held: list[torch.Tensor] = [self._cache]  # keeps alive what the program points to
+        self._mixtures: list[Mixture] = []
+        self._limited = False
         self._shared_slots: dict[tuple[str, int], SlotView] = {}
         self._kept_widths: list[int] = []
         self.windows = []
@@ -179,6 +234,8 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
     def mix(self, source: SlotView, to: SlotView, experts: PackedExperts, top_k: int = 0) -> None:
         """See :meth:`Steps.mix`."""
         self._held.append(experts.data)
+        if experts.num_experts > 1:
+            self._mixtures.append(Mixture(experts, top_k))
         self._program.mix(
             source.slot,
             to.slot,
@@ -236,6 +293,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             self._shared_slots[key] = self.slot(width)
         return self._shared_slots[key]
 
+    def adapter(self, updates: Iterable[WeightUpdate]) -> _Adapter:
+        """See :meth:`Steps.adapter`; the updates are in float32."""
+        return _Adapter(updates)
+
     def keep(self, source: SlotView, width: int, scale: float = 1.0) -> None:
         """See :meth:`Steps.keep`."""
         self._kept_widths.append(width)
@@ -253,6 +314,29 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
     def give_back(self, pages: Sequence[int]) -> None:
         """See :meth:`Steps.give_back`."""
         self._memory.give_back(pages)
+
+    @property
+    def least_experts_bytes(self) -> int:
+        """The least ``size`` of :meth:`limit_experts`; 0 without mixtures."""
+        return residency.least_bytes(self._mixtures)
+
+    def limit_experts(self, size: int) -> None:
+        """Hold as many experts of the mixtures as fit into ``size`` bytes; read others when needed.
+
+        The results stay the same, bit for bit. Call it once, after all steps are planned.
+
+        :raises ValueError: there are no mixtures, they are not mapped from one file, or ``size`` is
+            less than :attr:`least_experts_bytes`.
+        :raises RuntimeError: the file cannot be opened. :meth:`run` raises it if experts cannot be
+            read; what the step's rows left in the cache is then undefined.
+        """
+        residency.limit(self._program, self._mixtures, size)
+        self._limited = True
+
+    @property
+    def expert_reads(self) -> ExpertReads | None:
+        """See :attr:`Steps.expert_reads`; counts since :meth:`limit_experts`."""
+        return residency.reads(self._program) if self._limited else None
 
     def run(
         self,
@@ -275,6 +359,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             [text.expert for text in texts for _ in range(text.start, text.stop)]
         )
         routing = routing_rows(texts)
+        adapters = list({id(text.adapter): text.adapter for text in texts if text.adapter}.values())
         logits = torch.empty(picked.shape[0], self._outputs)
         kept = torch.empty(sum(self._kept_widths) * watched.shape[0])
         cpu_experts.decode(
@@ -282,7 +367,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             rows,
             tokens.data_ptr(),
             positions.data_ptr(),
-            [(text.start, text.stop, text.pages.data_ptr()) for text in texts],
+            [
+                (text.start, text.stop, text.pages.data_ptr(), _place(adapters, text.adapter))
+                for text in texts
+            ],
             picked.data_ptr(),
             picked.shape[0],
             watched.data_ptr(),
@@ -293,6 +381,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             experts.data_ptr(),
             0 if routing is None else routing.data_ptr(),
             self._used.data_ptr(),
+            [adapter.compiled for adapter in adapters],
         )
         sizes = [watched.shape[0] * width for width in self._kept_widths]
         parts = [

@@ -13,15 +13,15 @@ import json
 import mmap
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from expertrag_kernels.layout import VERSION, layer_bytes, matrix_bytes, room
-from expertrag_kernels.packed import Activation, Format, PackedExperts, PackedMatrix
+from expertrag_kernels.layout import DENSE_VERSION, VERSION, layer_bytes, matrix_bytes, room
+from expertrag_kernels.packed import Activation, FilePlace, Format, PackedExperts, PackedMatrix
 
 Packed = PackedExperts | PackedMatrix | torch.Tensor
 """The contents of a file; tensors are float32."""
@@ -46,7 +46,7 @@ def save_packed(weights: Mapping[str, Packed], path: Path) -> None:
         raise ValueError(f"nothing to save, or a reserved name ({_METADATA}, {_VERSION})")
     # packed weights first: their sizes are multiples of 64, so all of them are aligned
     ordered = sorted(weights.items(), key=lambda item: isinstance(item[1], torch.Tensor))
-    metadata = {_VERSION: str(VERSION)}
+    metadata = {_VERSION: str(_version(weights.values()))}
     header: dict[str, Any] = {_METADATA: metadata}
     start = 0
     for name, item in ordered:
@@ -75,16 +75,25 @@ def save_packed(weights: Mapping[str, Packed], path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def load_packed(path: Path, *, mapped: bool = False) -> dict[str, Packed]:
+def load_packed(
+    path: Path, *, mapped: bool = False, mixtures_mapped: bool = False
+) -> dict[str, Packed]:
     """Read packed weights, by name.
 
     :param mapped: memory-map the weights: the system reads them as they are used, shares them
         between processes and drops them when memory is short. Checksums are then not verified,
         because that would read everything. Otherwise the weights are copied into huge pages, which
         are faster.
+    :param mixtures_mapped: memory-map the experts of mixtures, and copy everything else.
     :raises ValueError: the file does not hold packed weights, is of another version, or is damaged.
     """
-    return {stored.name: stored.load(mapped=mapped) for stored in _stored(path)}
+    found: dict[str, Packed] = {}
+    for stored in _stored(path):
+        mixture = stored.about.get("num_experts", 1) > 1
+        found[stored.name] = stored.load(mapped=mapped or (mixtures_mapped and mixture))
+        if mixtures_mapped and not mixture:
+            stored.forget()
+    return found
 
 
 def verify_packed(path: Path) -> None:
@@ -102,6 +111,8 @@ class _Stored:
 
     name: str
     path: Path
+    whole: mmap.mmap
+    start: int
     data: torch.Tensor
     shape: list[int]
     about: dict[str, Any]
@@ -118,7 +129,20 @@ class _Stored:
         about = {**self.about, "format": Format(self.about["format"])}
         if "activation" not in about:
             return PackedMatrix(data, **about)
-        return PackedExperts(data, **{**about, "activation": Activation(about["activation"])})
+        about["activation"] = Activation(about["activation"])
+        return PackedExperts(
+            data, **about, mapped=FilePlace(self.path, self.start) if mapped else None
+        )
+
+    def forget(self) -> None:
+        """Return the memory of what was read through the mapping to the system."""
+        if not hasattr(os, "posix_fadvise"):
+            return
+        first = self.start // mmap.PAGESIZE * mmap.PAGESIZE
+        size = self.start + self.data.numel() - first
+        self.whole.madvise(mmap.MADV_DONTNEED, first, size)
+        with self.path.open("rb") as file:  # whose pages stay in the system's cache
+            os.posix_fadvise(file.fileno(), first, size, os.POSIX_FADV_DONTNEED)
 
     def verify(self) -> None:
         if _digest(self.data) != self.sha256:
@@ -135,14 +159,15 @@ def _stored(path: Path) -> Iterator[_Stored]:
         metadata = header.pop(_METADATA)
         version = int(metadata[_VERSION])
         found = []
-        if version == VERSION:
+        if version in (VERSION, DENSE_VERSION):
             found = [
                 _entry(name, path, whole, _HEAD.size + length, entry, json.loads(metadata[name]))
                 for name, entry in header.items()
             ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise ValueError(f"{path} has no packed weights, or is damaged ({error})") from error
-    if version != VERSION:
+    mixture = any(stored.about.get("num_experts", 1) > 1 for stored in found)
+    if not found or (mixture and version != VERSION):
         raise ValueError(
             f"{path} has weights in layout {version}, but these kernels read layout {VERSION}: "
             "pack the model again"
@@ -166,7 +191,13 @@ def _entry(
     if about and (start + first) % _ALIGNMENT:
         raise ValueError(f"its weights are not aligned to {_ALIGNMENT} bytes")
     data = torch.frombuffer(whole, dtype=torch.uint8, offset=start + first, count=size)
-    return _Stored(name, path, data, entry["shape"], about, sha256)
+    return _Stored(name, path, whole, start + first, data, entry["shape"], about, sha256)
+
+
+def _version(items: Iterable[Packed]) -> int:
+    """Return the layout's version of some weights."""
+    mixtures = any(isinstance(item, PackedExperts) and item.num_experts > 1 for item in items)
+    return VERSION if mixtures else DENSE_VERSION
 
 
 def _size(about: Mapping[str, Any], shape: list[int]) -> int:

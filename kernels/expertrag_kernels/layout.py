@@ -1,10 +1,10 @@
 """The layout of packed weights, which the CPU kernels read (cpu/experts.h has the same sizes).
 
-A layer holds the gate and up blocks of all experts, expert by expert, followed by the down blocks
-of all experts, expert by expert. A block holds 64 outputs over all inputs, as one stream of whole
-cache lines: 32 columns of gate with the same 32 of up, so that h is complete when the block is, or
-64 outputs of down. Widths are padded with zeros, inputs and inner columns to 32, outputs to 64.
-Biases follow in float32, in the order of the blocks: 64 for each.
+A layer holds its experts one after the other, each as one range: its gate and up blocks, then its
+down blocks. A block holds 64 outputs over all inputs, as one stream of whole cache lines: 32
+columns of gate with the same 32 of up, so that h is complete when the block is, or 64 outputs of
+down. Widths are padded with zeros, inputs and inner columns to 32, outputs to 64. Biases follow the
+experts in float32: 64 for each gate and up block of all, then 64 for each down block.
 
 Within a block, inputs are in the small runs that a multiply-add instruction processes at once:
 
@@ -32,8 +32,10 @@ import torch.nn.functional as F
 
 from expertrag_kernels.packed import Format, PackedExperts, PackedMatrix, PlainExperts
 
-VERSION = 2
+VERSION = 3
 """Version of this layout; files record it, and files of another version are rejected."""
+DENSE_VERSION = 2
+"""That of files without mixtures: in version 2, each of several experts was two ranges."""
 
 COLUMNS = 64
 PAD = 32
@@ -184,9 +186,9 @@ def parts(
     data: torch.Tensor, format: Format, count: int, hidden: int, inner: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """View every expert's gate and up, and every expert's down, [E, B] each."""
-    split = count * _gate_up_bytes(format, hidden, inner)
-    end = layer_bytes(format, count, hidden, inner)
-    return data[:split].view(count, -1), data[split:end].view(count, -1)
+    split = _gate_up_bytes(format, hidden, inner)
+    experts = data[: layer_bytes(format, count, hidden, inner)].view(count, -1)
+    return experts[:, :split], experts[:, split:]
 
 
 def _up_to(number: int, multiple: int) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -208,6 +210,55 @@ class LowRankUpdates:
             )
 
 
+class Part(StrEnum):
+    """The matrices of an expert."""
+
+    GATE = "gate"
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightUpdate:
+    """A low-rank update of a decoder's weights, or of some outputs (Hu et al. 2022).
+
+        y[start : start + O] += up @ (down @ x)
+
+    weights: the matrix of a linear step, or the only expert of a mix step, as they were planned
+    down: (R, I); up: (O, R); both float32
+    start: the first output that is updated, of a linear step's matrix
+    part: which matrix of the expert; None for a linear step
+    """
+
+    weights: Any
+    down: torch.Tensor
+    up: torch.Tensor
+    start: int = 0
+    part: Part | None = None
+
+    def check(self, outputs: int, inputs: int) -> None:
+        """Check that the update fits weights (O, I).
+
+        :raises ValueError: it does not.
+        """
+        rank, height = self.down.shape[0], self.up.shape[0]
+        fits = self.down.shape == (rank, inputs) and self.up.shape == (height, rank)
+        if not (fits and rank and 0 <= self.start <= outputs - height):
+            raise ValueError(
+                f"updates of ({outputs}, {inputs}) weights must be (R, {inputs}) and "
+                f"({outputs}, R), or of a range of outputs; got {tuple(self.down.shape)} and "
+                f"{tuple(self.up.shape)} from output {self.start} on"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlace:
+    """Where weights start in a file, in bytes."""
+
+    path: Path
+    start: int
+
+
 @dataclass(frozen=True, slots=True)
 class PackedExperts:
     """The same experts in one block of memory, in the layout of the kernels.
@@ -223,6 +274,8 @@ class PackedExperts:
     activation: Activation = Activation.SILU
     biased: bool = False
     """Whether ``data`` ends with the biases, in float32."""
+    mapped: FilePlace | None = None
+    """Where ``data`` is mapped from; None if it is in memory."""
 
     @property
     def device(self) -> torch.device:

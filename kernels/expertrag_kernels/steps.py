@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 
 from expertrag_kernels import layout
-from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts
+from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts, WeightUpdate
+from expertrag_kernels.residency import ExpertReads
 from expertrag_kernels.routing import AS_THE_MODEL, Routing
 
 PAGE_TOKENS = 64
@@ -83,6 +84,7 @@ class SequenceRows:
     pages: (P,) int64, the sequence's KV cache pages, starting with its first token
     expert: the expert of all rows, overriding the routers (routing by text); negative to use them
     routing: which of the experts that routers choose are used
+    adapter: of all rows, as :meth:`Steps.adapter` made it; None for none
     """
 
     start: int
@@ -90,6 +92,7 @@ class SequenceRows:
     pages: torch.Tensor
     expert: int = -1
     routing: Routing = AS_THE_MODEL
+    adapter: Any = None
 
 
 class Steps(ABC, Generic[Matrix, Mixture]):
@@ -111,10 +114,14 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     delayed by only about a tenth of a second."""
 
     @property
+    def expert_reads(self) -> ExpertReads | None:
+        """What has been read of experts that are not all in memory; None if all are."""
+        return None
+
+    @property
     @abstractmethod
     def experts_used(self) -> tuple[int, int]:
         """Experts that tokens have used, and tokens, both counted in every layer with a router."""
-        ...
 
     @property
     def window(self) -> int:
@@ -263,6 +270,18 @@ class Steps(ABC, Generic[Matrix, Mixture]):
 
         :param gate: of gate (I, H), as ``up`` is of up; ``down`` is of down (H, I).
         :raises ValueError: the updates do not fit the weights.
+        """
+        ...
+
+    @abstractmethod
+    def adapter(self, updates: Iterable[WeightUpdate]) -> Any:
+        """Convert an adapter's updates to the form that the implementation runs.
+
+        It may be used at once, for the rows of any sequence, and needs nothing planned: every step
+        that multiplies by updated weights adds its updates. Rows without an adapter stay the same,
+        bit for bit. Its memory is free when nothing refers to it any more.
+
+        :raises ValueError: an update does not fit its weights.
         """
         ...
 

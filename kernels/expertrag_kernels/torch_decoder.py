@@ -9,7 +9,7 @@ longer than computing them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 
 from expertrag_kernels.dispatch import fused_experts
-from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts
-from expertrag_kernels.reference import apply_expert, gated
+from expertrag_kernels.packed import Format, LowRankUpdates, Part, PlainExperts, WeightUpdate
+from expertrag_kernels.reference import gated
 from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_kernels.steps import (
     MOST_ROWS,
@@ -31,6 +31,7 @@ from expertrag_kernels.steps import (
     Steps,
     check_batch,
 )
+from expertrag_kernels.torch_adapters import TorchAdapter, add_updates
 from expertrag_kernels.torch_attention import attention_of, attention_of_rows
 from expertrag_kernels.torch_routers import chosen, corrected, mixed, pruned
 from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of, within
@@ -141,6 +142,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         def step(rows: TokenRows) -> None:
             inputs = rows.columns(source, matrix.shape[1]).to(matrix.dtype)
             found = F.linear(inputs, matrix, own)
+            add_updates(rows, matrix, None, inputs, found)
             if to.slot == OUTPUT.slot:
                 rows.logits = found.float()
             else:
@@ -261,7 +263,12 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
                 index, weights = rows.routed
                 found = fused_experts(x.contiguous(), index, weights, experts)
             else:
-                found = apply_expert(x, 0, experts)
+                gate, up = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
+                add_updates(rows, experts, Part.GATE, x, gate)
+                add_updates(rows, experts, Part.UP, x, up)
+                h = gated(gate, up, experts.activation)
+                found = F.linear(h, experts.down[0])
+                add_updates(rows, experts, Part.DOWN, h, found)
                 if top_k:
                     assert rows.routed is not None, "a route must come first"
                     found = (found * rows.routed[1]).to(found.dtype)
@@ -293,8 +300,12 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         def step(rows: TokenRows) -> None:
             x, own = rows.columns(source, hidden), rows.experts
             gates, ups = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
+            add_updates(rows, experts, Part.GATE, x, gates)
+            add_updates(rows, experts, Part.UP, x, ups)
             h = gated(gates + of_gate(x, own), ups + of_up(x, own), experts.activation)
-            rows.write(to, F.linear(h, experts.down[0]) + of_down(h, own), add=True)
+            found = F.linear(h, experts.down[0])
+            add_updates(rows, experts, Part.DOWN, h, found)
+            rows.write(to, found + of_down(h, own), add=True)
 
         count = down.used.shape[0]
         self._experts = min(self._experts or count, count)
@@ -306,6 +317,10 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         # the last row is for sequences without an expert
         used = F.pad(update.used, (0, 0, 0, 1)).to(self.device, self.dtype)
         return lambda x, own: F.linear(F.linear(x, down) * used[own], up)
+
+    def adapter(self, updates: Iterable[WeightUpdate]) -> TorchAdapter:
+        """See :meth:`Steps.adapter`; the updates are in the decoder's type."""
+        return TorchAdapter(updates, self.device, self.dtype)
 
     def keep(self, source: SlotView, width: int, scale: float = 1.0) -> None:
         """See :meth:`Steps.keep`."""
@@ -380,7 +395,8 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             step(rows)
 
     def _in_a_graph(self, rows: TokenRows) -> bool:
-        if not self._capturable or rows.long or rows.watched.numel() or rows.routing is not None:
+        special = rows.adapted or rows.routing is not None
+        if not self._capturable or rows.long or rows.watched.numel() or special:
             return False
         return rows.tokens.shape[0] <= MOST_CAPTURED
 

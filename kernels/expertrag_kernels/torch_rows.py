@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +27,7 @@ class TokenRows:
         those that each row attends to (rows, L)
     picked, watched: int64
     routing: (T, 3) float32, as of :func:`routing_rows`; None if all rows route as the model does
+    adapted: the adapters of the batch, each with its rows (N,) int64
     """
 
     tokens: torch.Tensor
@@ -38,6 +40,7 @@ class TokenRows:
     picked: torch.Tensor
     watched: torch.Tensor
     routing: torch.Tensor | None = None
+    adapted: list[tuple[Any, torch.Tensor]] = field(default_factory=list)
     slots: list[torch.Tensor] = field(default_factory=list)
     routed: tuple[torch.Tensor, torch.Tensor] | None = None
     kept: list[torch.Tensor] = field(default_factory=list)
@@ -102,6 +105,8 @@ def rows_of(
             on_device = own[:length].to(device), seen.to(device)
             long.append((at, at + count, *on_device))
         at += count
+    adapters = {id(text.adapter): text.adapter for text in texts if text.adapter is not None}
+    own_adapter = [id(text.adapter) for text in texts for _ in range(text.start, text.stop)]
     short = sum(map(len, tables))
     table = torch.cat(tables) if tables else torch.empty(0, most)
     routing = routing_rows(texts)
@@ -116,4 +121,8 @@ def rows_of(
         NO_ROWS,
         NO_ROWS,
         None if routing is None else routing.to(device),
+        [
+            (adapter, torch.tensor([own == key for own in own_adapter]).nonzero()[:, 0].to(device))
+            for key, adapter in adapters.items()
+        ],
     )

@@ -1,6 +1,7 @@
 """Run the GPU kernels in Triton's interpreter, which must be selected before importing them.
 
-Run by test_gpu.py: `TRITON_INTERPRET=1 python gpu_interpreted.py`; prints the cases that hold.
+Run by test_gpu.py: `TRITON_INTERPRET=1 python gpu_interpreted.py`; prints the cases that hold. On a
+GPU, `make gpu` runs the same cases compiled: `python gpu_interpreted.py cuda`.
 """
 
 from __future__ import annotations
@@ -19,14 +20,21 @@ from expertrag_kernels.torch_attention import gathered_attention
 
 FLOAT = torch.float32
 TILES = Tiles(16, 32, 32, 4, 2)
-TOLERANCE = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+DEVICE = sys.argv[1] if sys.argv[1:] else "cpu"
+INTERPRETED = DEVICE == "cpu"
+# a GPU multiplies float32 in TF32
+TOLERANCE = {
+    torch.float32: 1e-5 if INTERPRETED else 5e-3,
+    torch.float16: 2e-3 if INTERPRETED else 5e-3,
+    torch.bfloat16: 2e-2,
+}
 
 
 def experts_of(experts: int, hidden: int, inner: int, activation: Activation) -> PlainExperts:
     generator = torch.Generator().manual_seed(experts)
     return PlainExperts(
-        torch.randn(experts, 2 * inner, hidden, generator=generator) / hidden**0.5,
-        torch.randn(experts, hidden, inner, generator=generator) / inner**0.5,
+        torch.randn(experts, 2 * inner, hidden, generator=generator).to(DEVICE) / hidden**0.5,
+        torch.randn(experts, hidden, inner, generator=generator).to(DEVICE) / inner**0.5,
         activation,
     )
 
@@ -39,12 +47,13 @@ def check(
     rounded: torch.dtype | None = None,
 ) -> None:
     generator = torch.Generator().manual_seed(1)
-    x = torch.randn(index.shape[0], plain.hidden_size, generator=generator).to(dtype)
-    weights = torch.rand(index.shape, generator=generator)
+    x = torch.randn(index.shape[0], plain.hidden_size, generator=generator).to(DEVICE, dtype)
+    weights = torch.rand(index.shape, generator=generator).to(DEVICE)
+    index = index.to(DEVICE)
     own: PlainExperts | ScaledExperts = plain.to(plain.device, dtype)
     if rounded is not None:
         own = ScaledExperts.of(plain, rounded)
-    found = launch(x, index, weights, own, TILES, upcast=True)
+    found = launch(x, index, weights, own, TILES, upcast=INTERPRETED)
     exact = own.plain(torch.float32) if isinstance(own, ScaledExperts) else own
     exact = exact.to(exact.device, torch.float32)
     sentinel = plain.num_experts
@@ -69,19 +78,19 @@ def check_attention(
 ) -> None:
     """Check rows of sequences from one token to more pages than parts, against torch."""
     generator = torch.Generator().manual_seed(3)
-    lengths = torch.tensor([1, 64, 65, 200, 64 * 11 + 5], dtype=torch.int32)
+    lengths = torch.tensor([1, 64, 65, 200, 64 * 11 + 5], dtype=torch.int32).to(DEVICE)
     rows, pages = len(lengths), 13
 
     def numbers(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator).to(dtype)
+        return torch.randn(*shape, generator=generator).to(DEVICE, dtype)
 
     tables = torch.stack([torch.randperm(pages, generator=generator)[:12] for _ in range(rows)])
     # heads of a slot, behind something else
     query = numbers(rows, 5 + heads * width)[:, 5:].view(rows, heads, width)
     keys, values = numbers(pages * 64, groups, width), numbers(pages * 64, groups, value_width)
-    sinks = torch.randn(heads, generator=generator) * 3 if window else None
-    given = keys, values, tables.int(), lengths, 0.2, window, sinks
-    found = paged_attention(query, *given, upcast=True)
+    sinks = (torch.randn(heads, generator=generator) * 3).to(DEVICE) if window else None
+    given = keys, values, tables.int().to(DEVICE), lengths, 0.2, window, sinks
+    found = paged_attention(query, *given, upcast=INTERPRETED)
     exact = query.float(), keys.float(), values.float(), *given[2:]
     wanted = gathered_attention(*exact)
     name = f"attention of {heads} heads by {groups}, {width} and {value_width} wide, {dtype}"

@@ -117,5 +117,35 @@ def test_rejects_another_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(files, "VERSION", 7)
     save_packed(_weights(), path)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"layout 7, but these kernels read layout 2: pack"):
+    with pytest.raises(ValueError, match=r"layout 7, but these kernels read layout 3: pack"):
         load_packed(path, mapped=True)
+
+
+def test_only_mixtures_of_the_layout_before_are_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "packed.safetensors"
+    alone = pack(PlainExperts(torch.randn(1, 80, 33), torch.randn(1, 33, 40)), "bf16")
+    save_packed({"dense": alone}, path)
+    with safe_open(path, "pt") as file:
+        assert file.metadata()["layout"] == "2"  # as it was, and earlier versions read it
+    assert load_packed(path).keys() == {"dense"}
+    monkeypatch.setattr(files, "VERSION", 2)
+    save_packed(_weights(), path)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"layout 2, but these kernels read layout 3: pack"):
+        load_packed(path)
+
+
+def test_mixtures_are_mapped_and_the_rest_is_copied(tmp_path: Path) -> None:
+    path = tmp_path / "packed.safetensors"
+    weights = _weights()
+    save_packed(weights, path)
+    for name, found in load_packed(path, mixtures_mapped=True).items():
+        wanted = weights[name]
+        if not isinstance(found, PackedExperts):
+            continue
+        assert isinstance(wanted, PackedExperts) and found.mapped is not None
+        with path.open("rb") as file:
+            file.seek(found.mapped.start)
+            assert file.read(found.data.numel()) == wanted.data.numpy().tobytes()

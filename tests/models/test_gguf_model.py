@@ -201,6 +201,6 @@ def test_a_too_small_disk_is_reported_at_once(sliced: Any, monkeypatch: pytest.M
 
 
 def test_packed_layout_equals_that_of_the_kernels() -> None:
-    from expertrag_kernels.layout import VERSION
+    from expertrag_kernels.layout import DENSE_VERSION
 
-    assert PACKED_LAYOUT == VERSION
+    assert PACKED_LAYOUT == DENSE_VERSION

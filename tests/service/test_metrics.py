@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import urllib.request
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client
 from expertrag.config import AuthConfig, Config
+from expertrag.llm.load.packing import pack_folder
+from expertrag_index.types import silent
 
 
 @pytest.fixture
@@ -79,6 +82,35 @@ def test_engine_counters_are_exported(
     of = {name: samples[f'expertrag_engine_total{{what="{name}"}}'] for name in ("steps", "rows")}
     assert 0 < of["steps"] < of["rows"]
     assert samples['expertrag_engine_total{what="cached_tokens"}'] > 0
+
+
+def test_experts_that_are_read_from_the_file_are_counted(
+    start_server: StartServer,
+    built_store: Path,
+    model_config: Config,
+    smollm_path: Path,
+    tmp_path: Path,
+    port: int,
+) -> None:
+    pack_folder(str(smollm_path), "int8", tmp_path / "packed", silent)
+    usages = {}
+    for limit in (110, 0):
+        model = replace(
+            model_config.model, generator=str(tmp_path / "packed"), dtype="auto", weights_mib=limit
+        )
+        config = replace(model_config, index=str(built_store), model=model)
+        server = start_server(partial(open_pipeline, config), metrics_port=port if limit else 0)
+        with Client(server.address) as client:
+            answer = client.answer("How often does a checkpoint run?", mode="always", max_tokens=7)
+        usages[limit] = answer.text, answer.usage
+    (text, usage), (wanted, unlimited) = usages[110], usages[0]
+    assert text == wanted
+    assert unlimited.expert_hits == unlimited.expert_misses == unlimited.expert_bytes_read == 0
+    samples = scrape(port)
+    for name in ("expert_hits", "expert_misses", "expert_bytes_read"):
+        exported = samples[f'expertrag_engine_total{{what="{name}"}}']
+        assert 0 < getattr(usage, name) <= exported
+    assert samples['expertrag_engine_total{what="expert_stalled_ms"}'] >= usage.expert_stalled_ms
 
 
 def test_model_servers_are_exported(

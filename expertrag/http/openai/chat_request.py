@@ -20,6 +20,7 @@ PARAMS = {
     "constraint": "response_format",
     "constraint.json_schema": "response_format",
     "collection": "model",
+    "adapter": "model",
 }
 """Names of our fields in the request."""
 
@@ -65,6 +66,7 @@ class ChatRequest(Sampled):
         asked = conversation_of(self.messages, "messages")
         options: dict[str, Any] = {
             "mode": NamedModel.of(self.model).mode,
+            "adapter": NamedModel.of(self.model).adapter,
             "history": asked.history,
             "instructions": asked.instructions,
             "stop": self.stop or (),

@@ -1,4 +1,8 @@
-"""Models of the API: a collection, and a collection with a fixed mode (``NAME:strict``)."""
+"""Models of the API: a collection, with a fixed mode (``NAME:strict``), an adapter, or both.
+
+``NAME@ADAPTER`` answers with an adapter (LoRA) of the language model, ``NAME@ADAPTER:strict`` also
+in a mode.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,13 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from expertrag.api.errors import NotFound
+from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.api.types import GateMode
 
 T = TypeVar("T")
 
 MODES = (GateMode.AUTO, GateMode.STRICT, GateMode.ALWAYS, GateMode.NEVER)
-_UNKNOWN = "COLLECTION_NOT_FOUND"
+_UNKNOWN = ("COLLECTION_NOT_FOUND", "ADAPTER_NOT_FOUND")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +26,21 @@ class NamedModel:
 
     collection: str
     mode: GateMode = GateMode.AUTO
+    adapter: str = ""
 
     @classmethod
     def of(cls, name: str) -> NamedModel:
         """Parse a name."""
-        collection, colon, mode = name.rpartition(":")
-        if colon and mode in MODES[1:]:
-            return cls(collection, GateMode(mode))
-        return cls(name)
+        named, colon, mode = name.rpartition(":")
+        fixed = bool(colon) and mode in MODES[1:]
+        collection, _, adapter = (named if fixed else name).partition("@")
+        return cls(collection, GateMode(mode) if fixed else GateMode.AUTO, adapter)
 
     @property
     def name(self) -> str:
         """The name."""
-        return self.collection if self.mode is GateMode.AUTO else f"{self.collection}:{self.mode}"
+        named = f"{self.collection}@{self.adapter}" if self.adapter else self.collection
+        return named if self.mode is GateMode.AUTO else f"{named}:{self.mode}"
 
 
 def unknown_model(name: str) -> NotFound:
@@ -48,11 +54,11 @@ def unknown_model(name: str) -> NotFound:
 
 @contextmanager
 def naming_model(name: str) -> Iterator[None]:
-    """Call a collection that does not exist a model that does not exist, in the block."""
+    """Call an unknown collection or adapter an unknown model, in the block."""
     try:
         yield
-    except NotFound as error:
-        raise (unknown_model(name) if error.reason == _UNKNOWN else error) from error
+    except (NotFound, InvalidArgument) as error:
+        raise (unknown_model(name) if error.reason in _UNKNOWN else error) from error
 
 
 async def naming_models(events: AsyncGenerator[T], name: str) -> AsyncGenerator[T]:

@@ -1,4 +1,4 @@
-"""``GET /v1/models``: each collection, and each with a fixed mode."""
+"""``GET /v1/models``: each collection, alone and with each adapter, and each with a fixed mode."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from expertrag.api.adapters import AdapterInfo
+from expertrag.api.errors import InvalidArgument
+from expertrag.client import AsyncClient
 from expertrag.http.openai.model_names import MODES, NamedModel, unknown_model
 from expertrag.http.state import HttpState
 
@@ -28,9 +31,23 @@ async def model(request: Request) -> Response:
 async def _models(request: Request) -> list[dict[str, Any]]:
     shared = HttpState.of(request)
     shared.caller(request)
-    found = await shared.client(request).collections()
-    named = [NamedModel(collection.name, mode).name for collection in found for mode in MODES]
+    client = shared.client(request)
+    adapters = ["", *(adapter.name for adapter in await _adapters(client))]
+    named = [
+        NamedModel(collection.name, mode, adapter).name
+        for collection in await client.collections()
+        for adapter in adapters
+        for mode in MODES
+    ]
     return [
         {"id": name, "object": "model", "created": shared.opened, "owned_by": "expertrag"}
         for name in named
     ]
+
+
+async def _adapters(client: AsyncClient) -> list[AdapterInfo]:
+    """Return the adapters; none of a model that takes none."""
+    try:
+        return await client.adapters()
+    except InvalidArgument:
+        return []

@@ -19,6 +19,7 @@ PARAMS = {
     "constraint": "text.format",
     "constraint.json_schema": "text.format",
     "collection": "model",
+    "adapter": "model",
 }
 """Names of our fields in the request."""
 
@@ -59,6 +60,7 @@ class ResponsesRequest(Sampled):
         asked = conversation_of(self._messages(), "input")
         options: dict[str, Any] = {
             "mode": NamedModel.of(self.model).mode,
+            "adapter": NamedModel.of(self.model).adapter,
             "history": asked.history,
             "instructions": "\n\n".join(filter(None, (self.instructions, asked.instructions))),
             "constraint": constraint_of(self.form, "text.format"),

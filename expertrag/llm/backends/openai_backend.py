@@ -131,9 +131,10 @@ class OpenAIGenerator(Generator):
     def check(self, sampling: Sampling) -> None:
         """Reject a constraint that llama.cpp's server would ignore, if one may get the request.
 
-        :raises InvalidArgument: the constraint cannot be enforced, or the request has a routing
-            policy or a contrast, for which servers have no interface.
+        :raises InvalidArgument: the constraint cannot be enforced, an adapter is named, or the
+            request has a routing policy or a contrast, for which servers have no interface.
         """
+        super().check(sampling)
         refuse_on_a_server(sampling)
         extra_body(sampling.constraint, llama_cpp=self._endpoints.llama_cpp)
 

@@ -18,6 +18,7 @@ from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Sampling
 from expertrag.api.validation import routing_of
 from expertrag.llm import prompt as prompts
+from expertrag.llm.adapters.loaded import LoadedAdapters
 from expertrag.llm.adapters.low_rank import LowRankAdapters
 from expertrag.llm.adapters.served import ServedAdapters
 from expertrag.llm.adapters.serving import load_adapters
@@ -50,8 +51,8 @@ from expertrag_kernels.cpu_experts import ISAS
 
 _log = logging.getLogger(__name__)
 
-# shorter vectors are faster than torch for single tokens, and slower for long prompts
-_LONG_VECTORS = ISAS[:1] in (("avx512bf16",), ("avx512",))
+# without AVX2, as on ARM, it was not measured that we are faster than torch
+_VECTORS = ISAS[:1] not in ((), ("generic",))
 _FORMATS = {torch.float32: Format.F32, torch.bfloat16: Format.BF16, torch.float16: Format.BF16}
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -105,6 +106,7 @@ class TransformersGenerator(Generator):
         device: str = "auto",
         cache_mib: int = 1024,
         reuse_mib: int = 64,
+        weights_mib: int = 0,
         native: bool = True,
         adapters: ServedAdapters | None = None,
         routing: str = "",
@@ -133,7 +135,14 @@ class TransformersGenerator(Generator):
         with model_errors(name):
             if files.packed:
                 _check_packed(name, device, native=native)
-                network, tokenizer = packed_network(name, files, dtype, room, adapters)
+                network, tokenizer = packed_network(
+                    name, files, dtype, room, adapters, weights_mib=weights_mib
+                )
+            elif weights_mib:
+                raise InvalidArgument(
+                    f"--weights-mib needs a packed model, and {name} is none: pack it first "
+                    "(expertrag llm pack)"
+                )
             else:
                 on_engine = native and _on_our_engine(target, precision, rounded)
                 given = name, files, rounded, precision, target
@@ -166,6 +175,13 @@ class TransformersGenerator(Generator):
         self._abstention = replace(self._abstention, probe=probe)
         self.strict_from, self.probe = STRICT_FROM, probe.digest
 
+    @property
+    def adapters(self) -> LoadedAdapters:
+        """See :attr:`Generator.adapters`."""
+        if isinstance(self._network, NativeNetwork):
+            return self._network.adapters
+        return super().adapters
+
     def counters(self) -> Mapping[str, int]:
         """See :meth:`Generator.counters`."""
         return self._network.counters()
@@ -180,6 +196,7 @@ class TransformersGenerator(Generator):
 
     def check(self, sampling: Sampling) -> None:
         """See :meth:`Generator.check`; compiling takes milliseconds, so ``begin`` repeats it."""
+        super().check(sampling)
         self._matcher(sampling)
         self._check_routing(sampling)
 
@@ -206,7 +223,10 @@ class TransformersGenerator(Generator):
         abstention = self._abstention if from_passages else None
         if prompts.FAMILIES[self.family].short and not goes_on:
             abstention = None  # constrained: doubt was fitted on turns that were begun
-        expert = self._expert(domain, from_passages=from_passages)
+        adapted = bool(sampling.adapter)
+        if adapted and abstention and abstention.decides:
+            abstention = None  # the expert that an adapter replaces was trained to abstain
+        expert = self._expert(domain, from_passages=from_passages and not adapted)
         options = prompt, sampling, should_stop, matcher, expert, abstention
         if isinstance(network, NativeNetwork):
             routing, bare = self._policy(sampling), without_passages
@@ -217,6 +237,7 @@ class TransformersGenerator(Generator):
                 network, decode, *options,
                 goes_on=goes_on, cache_salt=cache_salt, routing=routing, weak=weak,
             )  # fmt: skip
+        super().check(sampling)  # it has no adapters
         return TransformersSession(network, decode, *options, goes_on=goes_on)
 
     def _expert(self, domain: str | None, *, from_passages: bool) -> str | None:
@@ -360,7 +381,7 @@ def _on_our_engine(device: torch.device, dtype: torch.dtype, rounded: Format | N
     """Whether our engine supports a dtype on a device, and is faster than transformers."""
     if device.type != "cpu":
         return device.type == "cuda" and rounded is None
-    return bool(ISAS) and (bool(rounded) or (_LONG_VECTORS and dtype is not torch.float16))
+    return bool(ISAS) and (bool(rounded) or (_VECTORS and dtype is not torch.float16))
 
 
 def _check_packed(name: str, device: str, *, native: bool) -> None:
@@ -381,7 +402,7 @@ def _packed(model: Any, name: str, rounded: Format | None) -> Any:
     packed = 0
     if any(hasattr(module, "is_concatenated") for module in model.modules()):
         model.set_experts_implementation("expertrag")
-        worthwhile = _LONG_VECTORS and model.dtype is not torch.float16
+        worthwhile = _VECTORS and model.dtype is not torch.float16
         if model.device.type == "cpu" and ISAS and (rounded or worthwhile):
             packed = pack_model(model, rounded)
     if rounded and not packed:

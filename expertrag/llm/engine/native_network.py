@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 
+from expertrag.llm.adapters.loaded import LoadedAdapters
 from expertrag.llm.base import never_stop
 from expertrag.llm.engine.engine import Engine
+from expertrag.llm.engine.expert_memory import expert_counts
 from expertrag.llm.engine.lowering import Lowered
 from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
 from expertrag.llm.network import Limits, Network, Step
@@ -41,6 +43,7 @@ class NativeNetwork(Network):
         self._cut = self.context_tokens < limits.context_tokens
         self.limits = limits
         self.end_tokens = limits.end_tokens
+        self.adapters = LoadedAdapters(lowered.decoder, lowered.weights)
         self._lowered = lowered
         weakref.finalize(self, self.engine.stop)
 
@@ -52,13 +55,14 @@ class NativeNetwork(Network):
         return f"the model's context of {self.context_tokens} tokens"
 
     def counters(self) -> Mapping[str, int]:
-        """See :meth:`Network.counters` and :class:`expertrag.llm.engine.engine.Counters`.
+        """See :meth:`Network.counters` and :class:`expertrag.llm.engine.scheduler.Counters`.
 
         ``routed_experts``: experts that ``routed_tokens`` used, both counted in each layer with a
-        router.
+        router. If not all experts are in memory, what was read is counted as in ``Usage``.
         """
         experts, tokens = self._lowered.decoder.experts_used
-        counted = asdict(self.engine.counters)
+        reads = self._lowered.decoder.expert_reads
+        counted = {**asdict(self.engine.counters), **(expert_counts(reads) if reads else {})}
         return {**counted, "routed_experts": experts, "routed_tokens": tokens}
 
     def weights(self) -> WeightUse:

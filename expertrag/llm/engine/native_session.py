@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from expertrag.api.types import DeltaEvent, FinishReason, Sampling
 from expertrag.llm.base import ShouldStop
 from expertrag.llm.constraints import Matcher
+from expertrag.llm.engine.expert_memory import expert_counts
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.engine.sequences import (
     PrefillOutput,
@@ -55,12 +56,14 @@ class NativeSession(LocalSession):
         self._network = network
         self._sampler = Sampler.of(sampling, network.device, matcher, abstention)
         expert = network.limits.expert_of(domain)
+        adapter = network.adapters.named(sampling.adapter) if sampling.adapter else None
         self._sequence = SequenceState(
             prompt,
             self._sampler,
             network.end_tokens,
             expert=expert,
             routing=routing,
+            adapter=adapter,
             salt=cache_salt,
             logprobs=sampling.logprobs,
         )
@@ -83,6 +86,11 @@ class NativeSession(LocalSession):
             if token is not None:
                 self._waiting.append(token)
         return self._signals(tokens)
+
+    @property
+    def expert_counts(self) -> Mapping[str, int]:
+        """See :attr:`Session.expert_counts`."""
+        return expert_counts(self._sequence.expert_reads)
 
     def look(self) -> float | None:
         """Sample the first token; see :meth:`Session.look`."""

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 import torch
 
+from expertrag.llm.adapters.loaded import LoadedAdapter
 from expertrag.llm.certainty import Certainty
 from expertrag.llm.engine.page_pool import ROOT, Before, root_of
 from expertrag.llm.engine.prompt_lookup import PromptLookup
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import Sampler
+from expertrag_kernels.residency import ExpertReads
 from expertrag_kernels.routing import AS_THE_MODEL, Routing
 from expertrag_kernels.steps import PAGE_TOKENS
 
@@ -46,6 +48,8 @@ class SequenceState:
     """Expert of all tokens, overriding the routers; negative to follow the routers."""
     routing: Routing = AS_THE_MODEL
     """Which of the experts that routers choose are used."""
+    adapter: LoadedAdapter | None = None
+    """Adapter of all tokens."""
     salt: str = ""
     """Sequences with another salt share no cached prefix with this one."""
     token_budget: int = 0
@@ -65,6 +69,8 @@ class SequenceState:
     """Tokens whose keys and values are in the cache."""
     cached: int = 0
     """Prompt tokens whose keys and values an earlier sequence had computed."""
+    expert_reads: ExpertReads = field(default_factory=ExpertReads)
+    """What the steps with rows of it have read of experts that are not all in memory."""
     closed: bool = False
     pages: list[int] = field(default_factory=list)
     serial: Before = ROOT
@@ -108,7 +114,8 @@ class SequenceState:
     @property
     def root(self) -> Before:
         """The root of its prefixes: sequences with another one compute other keys and values."""
-        return root_of(self.expert, self.salt, self.routing)
+        digest = self.adapter.info.digest if self.adapter else ""
+        return root_of(self.expert, self.salt, self.routing, digest)
 
 
 @dataclass(slots=True, eq=False)

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer, MixtralConfig
 
 from expertrag.llm.load.gguf_layout import OWN_KEYS, parameter_names, part, turned_heads
+from expertrag.llm.load.gguf_parts import GGUFParts, floats
 
 _WIDTHS = {  # by the end of their keys
     "attention.key_length": "head_dim",
@@ -31,12 +31,15 @@ _ANGLES = "rope_freqs.weight"
 
 
 class GGUFFile:
-    """The header of a file, and the model that it describes."""
+    """The header of a file, and the model that it describes.
+
+    Of a file in several parts, the first has the header, and is all that transformers reads.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.reader = gguf.GGUFReader(path)
-        self.architecture = str(self._field("general.architecture"))
+        self.reader = GGUFParts(path)
+        self.architecture = str(self.reader.value("general.architecture"))
 
     def config(self) -> Any:
         """Return the model's configuration in transformers' form."""
@@ -66,7 +69,7 @@ class GGUFFile:
             )
         if self._one_matrix():
             config.tie_word_embeddings = True
-        own = {name: self._field(key) for name, key in OWN_KEYS.items()}
+        own = {name: self.reader.value(key) for name, key in OWN_KEYS.items()}
         config.update({name: value for name, value in own.items() if value is not None})
         return config
 
@@ -74,13 +77,13 @@ class GGUFFile:
         """Return the tokenizer in transformers' form."""
         from_pretrained: Any = AutoTokenizer.from_pretrained
         tokenizer = from_pretrained(self.path.parent, gguf_file=self.path.name)
-        if self._field("tokenizer.ggml.pre") == "smollm":
+        if self.reader.value("tokenizer.ggml.pre") == "smollm":
             _split_digits(tokenizer)
         return tokenizer
 
     def licence(self) -> str | None:
         """Return the licence that the file names, if any."""
-        found = self._field("general.license")
+        found = self.reader.value("general.license")
         return None if found is None else str(found)
 
     def checkpoint(self, model: nn.Module) -> GGUFCheckpoint:
@@ -94,7 +97,7 @@ class GGUFFile:
         """Divide the rotary frequencies by the file's factors (Llama 3.1 and later)."""
         for tensor in self.reader.tensors:
             if tensor.name == _ANGLES:
-                rotary.inv_freq = rotary.inv_freq / torch.from_numpy(_read(self.path, tensor))
+                rotary.inv_freq = rotary.inv_freq / torch.from_numpy(self.reader.read(tensor))
 
     def _one_matrix(self) -> bool:
         """Whether the file has two roundings of one matrix as input and output embeddings.
@@ -105,15 +108,11 @@ class GGUFFile:
         if len(found) < len(_WORDS) or found[0].data.shape[0] != found[1].data.shape[0]:
             return False
         rows = slice(None, None, max(1, found[0].data.shape[0] // _SAMPLED_ROWS))
-        one, other = (_floats(tensor.data[rows], tensor.tensor_type) for tensor in found)
+        one, other = (floats(tensor.data[rows], tensor.tensor_type) for tensor in found)
         return bool(np.linalg.norm(one - other) < _ROUNDING * np.linalg.norm(other))
 
     def _of_model(self, name: str) -> Any:
-        return self._field(f"{self.architecture}.{name}")
-
-    def _field(self, name: str) -> Any:
-        field = self.reader.fields.get(name)
-        return None if field is None else field.contents()
+        return self.reader.value(f"{self.architecture}.{name}")
 
 
 class GGUFCheckpoint:
@@ -125,7 +124,7 @@ class GGUFCheckpoint:
         :raises NotStreamed: the tensor names of the architecture are unknown.
         """
         config: Any = model.config
-        self._path = file.path
+        self._reader = file.reader
         names = dict(parameter_names(file.architecture, config.num_hidden_layers, model))
         if config.tie_word_embeddings:
             _leave_coarser(names, file.reader.tensors)
@@ -143,7 +142,7 @@ class GGUFCheckpoint:
     def read(self, name: str) -> torch.Tensor:
         """See :meth:`Checkpoint.read`."""
         tensor = self._tensors[name]
-        values = torch.from_numpy(_read(self._path, tensor)).view(self.shapes[name])
+        values = torch.from_numpy(self._reader.read(tensor)).view(self.shapes[name])
         heads = self._heads[name]
         return part(values, heads) if heads else values
 
@@ -155,22 +154,10 @@ def _leave_coarser(names: dict[str, str], tensors: Sequence[Any]) -> None:
         del names[tensor.name]
 
 
-def _floats(stored: Any, kind: Any) -> Any:
-    return gguf.quants.dequantize(stored, kind).astype(np.float32, copy=False)
-
-
 def _shape(tensor: Any) -> tuple[int, ...]:
     shape = tuple(int(size) for size in reversed(tensor.shape))
     # a matrix of one row is a vector in the file
     return (1, *shape) if tensor.name.endswith("ffn_gate_inp_shexp.weight") else shape
-
-
-def _read(path: Path, tensor: Any) -> Any:
-    """Read one tensor in float32, without the memory map: its pages would stay resident."""
-    stored = np.fromfile(
-        path, tensor.data.dtype, count=tensor.data.size, offset=tensor.data_offset
-    ).reshape(tensor.data.shape)
-    return _floats(stored, tensor.tensor_type)
 
 
 def _split_digits(tokenizer: Any) -> None:

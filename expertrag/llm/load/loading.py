@@ -9,6 +9,7 @@ from pathlib import Path
 
 from expertrag.api.errors import ExpertRAGError, MissingExtra, NotFound, ServerError
 from expertrag.llm.fingerprint import package_name
+from expertrag.llm.gguf_names import model_name, part_names
 from expertrag_retriever.quiet import quiet as quiet
 
 PACKED_FILE = "packed.safetensors"
@@ -19,7 +20,10 @@ READER_FOLDER = "reader"
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """A folder with a checkpoint or packed weights, or the GGUF file ``gguf`` in it."""
+    """A folder with a checkpoint or packed weights, or the GGUF file ``gguf`` in it.
+
+    Of a file in several parts, ``gguf`` is the first.
+    """
 
     folder: Path
     gguf: str | None = None
@@ -40,7 +44,7 @@ class ModelFiles:
     def name(self) -> str:
         """Name of the model, from its card or its path."""
         package = None if self.gguf else package_name(self.folder)
-        return package or (Path(self.gguf).stem if self.gguf else self.folder.resolve().name)
+        return package or (model_name(self.gguf) if self.gguf else self.folder.resolve().name)
 
 
 @contextmanager
@@ -83,9 +87,9 @@ def model_files(name: str) -> ModelFiles:
     if (path / "config.json").is_file():
         return ModelFiles(path)
     if path.is_file() and path.suffix == ".gguf":
-        return ModelFiles(path.parent, path.name)
+        return _gguf(name, path)
     if path.is_dir():
-        return ModelFiles(path, _only_gguf(name, path))
+        return _gguf(name, path / _only_gguf(name, path))
     if name.count("/") != 1 or name.startswith((".", "~", "/")) or path.suffix == ".gguf":
         raise _not_found(name, f"there is no such {'file' if path.suffix == '.gguf' else 'folder'}")
     from huggingface_hub import snapshot_download
@@ -98,8 +102,26 @@ def model_files(name: str) -> ModelFiles:
     return ModelFiles(Path(found))
 
 
+def _gguf(name: str, path: Path) -> ModelFiles:
+    """Find a GGUF file from any of its parts.
+
+    :raises NotFound: a part is missing.
+    """
+    parts = part_names(path.name)
+    for part in parts:
+        if not path.with_name(part).is_file():
+            raise NotFound(
+                f"model {name!r} is in {len(parts)} parts, and {part} is missing: download it "
+                f"into {path.parent}",
+                reason="MODEL_NOT_FOUND",
+                metadata={"model": name},
+            )
+    return ModelFiles(path.parent, parts[0])
+
+
 def _only_gguf(name: str, folder: Path) -> str:
-    found = [path.name for path in folder.glob("*.gguf")]
+    """Return the name of the only GGUF file in a folder, or of the first of its parts."""
+    found = sorted({part_names(path.name)[0] for path in folder.glob("*.gguf")})
     if len(found) > 1:
         raise _not_found(name, f"the folder has {len(found)} .gguf files: name one of them")
     if not found:

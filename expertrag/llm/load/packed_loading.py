@@ -7,6 +7,7 @@ from typing import Any
 
 from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.llm.adapters.served import ServedAdapters
+from expertrag.llm.engine.expert_memory import limit_weights
 from expertrag.llm.engine.lowering import Lowered, Unsupported, lower
 from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
 from expertrag.llm.load.description import Description
@@ -31,15 +32,20 @@ def packed_network(
     dtype: str,
     room: CacheRoom,
     adapters: ServedAdapters | None = None,
+    *,
+    weights_mib: int = 0,
 ) -> tuple[NativeNetwork, Any]:
     """Load a packed folder; its weights stay in the file. Returns the network and its tokenizer.
 
     :param adapters: adapters of the model.
-    :raises InvalidArgument: ``dtype`` is not that of the folder, or there are no compiled kernels.
+    :param weights_mib: memory of the weights of a mixture; 0 for no limit.
+    :raises InvalidArgument: ``dtype`` is not that of the folder, there are no compiled kernels, or
+        ``weights_mib`` is too small, or given for a model without a mixture.
     :raises ServerError: the file is damaged, or was packed by another version.
     """
     try:
-        packed = load_packed(files.folder / PACKED_FILE, mapped=True)
+        path = files.folder / PACKED_FILE
+        packed = load_packed(path, mapped=not weights_mib, mixtures_mapped=weights_mib > 0)
         format = packed_format(packed)
     except ValueError as error:
         raise unusable(name, error) from error
@@ -57,6 +63,8 @@ def packed_network(
         raise InvalidArgument(f"{name} is packed, and cannot be run here: {reason}") from reason
     except ValueError as error:
         raise unusable(name, error) from error
+    if weights_mib:
+        limit_weights(name, lowered, weights_mib)
     limits = adapters.limits(limits) if adapters else limits
     return NativeNetwork(lowered, limits, room.kept_bytes), tokenizer
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from expertrag.llm.load.checkpoint import Checkpoint, NotStreamed
+from expertrag.llm.gguf_names import part_names
+from expertrag.llm.load.checkpoint import Checkpoint, NotStreamed, Streamed
 from expertrag.llm.load.loading import ModelFiles, damaged
 from expertrag.llm.load.mxfp4_file import Mxfp4Checkpoint, is_mxfp4
 from expertrag.llm.load.safetensors_file import SafetensorsCheckpoint
@@ -64,10 +65,12 @@ class ModelSource:
         return SafetensorsCheckpoint(self.files.folder)
 
     def whole(self, name: str, dtype: torch.dtype, device: torch.device | str = "cpu") -> Any:
-        """Load the model whole, by transformers.
+        """Load the model whole, by transformers; from a GGUF file in parts, by our own reader.
 
         :raises ServerError: weights are missing.
         """
+        if self.files.gguf and len(part_names(self.files.gguf)) > 1:
+            return self._filled(name, dtype).to(device).requires_grad_(False)
         load: Any = AutoModelForCausalLM.from_pretrained  # its annotation lacks the report
         with contextlib.redirect_stderr(io.StringIO()):  # the bar for GGUF files has no switch
             model, report = load(
@@ -85,3 +88,19 @@ class ModelSource:
         if self.gguf and hasattr(model.base_model, "rotary_emb"):
             self.gguf.scale_angles(model.base_model.rotary_emb)
         return model.to(device).eval().requires_grad_(False)
+
+    def _filled(self, name: str, dtype: torch.dtype) -> Any:
+        """Fill an outline; transformers reads no more than the first part of a file.
+
+        :raises ServerError: weights are missing, or their names are unknown.
+        """
+        model = self.outline(dtype)
+        try:
+            Streamed(model, self.checkpoint(model)).fill()
+            if any(buffer.is_meta for buffer in model.buffers()):
+                raise NotStreamed(f"{self.config.model_type} has values of its own")
+        except NotStreamed as reason:
+            raise damaged(
+                name, f"{reason}; join its parts with `llama-gguf-split --merge`"
+            ) from reason
+        return model

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "adapters.h"
 #include "attention.h"
 #include "forward.h"
 #include "linear.h"
@@ -34,6 +35,7 @@ class Decoder {
       if (const Route* route = std::get_if<Route>(&step); route && route->correction)
         most_scored_ = std::max(most_scored_, route->experts);
     scores_ = shop_.scratch.take<float>(rows_ * most_scored_);
+    find_adapters();
   }
 
   void run() {
@@ -59,6 +61,7 @@ class Decoder {
     return slot == kOutput ? batch_.out : slots_[size_t(slot)];
   }
   int64_t width(int64_t slot) const {
+    if (slot == inner_) return inner_width_;
     return slot == kOutput ? output_width_ : program_.slots[size_t(slot)];
   }
 
@@ -73,6 +76,33 @@ class Decoder {
             for (const ByRow& work : works) work(row);
         });
     waiting_.clear();
+  }
+
+  // The adapter of each row, and a slot for the inner values of the layers that it updates.
+  void find_adapters() {
+    for (const Sequence& sequence : batch_.sequences)
+      if (sequence.adapter) {
+        adapters_.resize(size_t(rows_));
+        std::fill(adapters_.begin() + sequence.start, adapters_.begin() + sequence.stop,
+                  sequence.adapter);
+      }
+    if (adapters_.empty()) return;
+    for (const Step& step : program_.steps)
+      if (const Mix* mix = std::get_if<Mix>(&step); mix && mix->top_k == 0)
+        inner_width_ = std::max(inner_width_, padded(mix->experts.inner, kPad));
+    inner_ = int64_t(slots_.size());
+    slots_.push_back(shop_.scratch.take<float>(rows_ * inner_width_));
+  }
+
+  // What the rows gain from adapters at a matrix; null for nothing. The projections are planned, and
+  // their memory is to be released once the product is.
+  std::shared_ptr<const Gains> gains_of(const Matrix& matrix, const View& from) {
+    const auto holds = [&](const Adapter* some) { return some && some->of(matrix.data); };
+    if (std::none_of(adapters_.begin(), adapters_.end(), holds)) return nullptr;
+    const auto gains = std::make_shared<Gains>(adapters_, matrix.data, matrix.inputs);
+    gains->use(shop_.scratch.take<float>(gains->floats()));
+    by_row([=](int64_t row) { gains->project(row, at(from, row)); });
+    return gains;
   }
 
   // The last attention: rows that are neither picked nor watched have written their keys and values
@@ -119,10 +149,17 @@ class Decoder {
           std::memmove(slots_[slot] + int64_t(i) * n, slots_[slot] + needed_[i] * n, size_t(n) * 4);
       }
     });
+    if (!adapters_.empty()) take(adapters_, needed_);
     rows_ = int64_t(needed_.size());
     for (auto* rows : {&picked_, &watched_})
       for (int64_t& row : *rows)
         row = std::lower_bound(needed_.begin(), needed_.end(), row) - needed_.begin();
+  }
+
+  static void take(std::vector<const Adapter*>& adapters, const std::vector<int64_t>& rows) {
+    std::vector<const Adapter*> taken;
+    for (const int64_t row : rows) taken.push_back(adapters[size_t(row)]);
+    adapters = std::move(taken);
   }
 
   void plan(const Embed& s) {
@@ -145,7 +182,15 @@ class Decoder {
 
   void plan(const Linear& s) {
     if (s.to.slot == kOutput) output_width_ = s.matrix.outputs;
+    const Scratch::Mark mark = shop_.scratch.mark();
+    const auto gains = gains_of(s.matrix, s.from);
     multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
+      float sums[kColumns];
+      if (gains && gains->updates(row)) {
+        std::memcpy(sums, results, sizeof(sums));
+        gains->add<kColumns>(row, column / kColumns, sums);
+        results = sums;
+      }
       const int64_t n = std::min(kColumns, s.matrix.outputs - column);
       float* to = at(s.to, row) + column;
       const float* bias = s.bias ? s.bias + column : nullptr;
@@ -154,6 +199,7 @@ class Decoder {
         to[j] = s.add ? to[j] + value : value;
       }
     });
+    shop_.scratch.release(mark);
   }
 
   // Multiply rows by a matrix: use(row, first column, 64 results).
@@ -339,18 +385,67 @@ class Decoder {
     });
   }
 
+  // Read the experts ahead that the next layer's router chooses for what this layer's experts get,
+  // which changes little from layer to layer (Eliseev & Mazur 2023, speculative expert loading).
+  void look_ahead(const Mix& s) {
+    if (s.next_router < 0 || rows_ > kFewRows) return;
+    const auto& router = std::get<Linear>(program_.steps[size_t(s.next_router)]);
+    const Route& next = std::get<Route>(program_.steps[size_t(s.next_route)]);
+    float* logits = shop_.scratch.take<float>(rows_ * next.experts);
+    multiply({s.from, 0, 0}, router.matrix, [=](int64_t row, int64_t first, const float* results) {
+      for (int64_t e = first; e < std::min(first + kColumns, next.experts); ++e)
+        logits[row * next.experts + e] = results[e - first] + (router.bias ? router.bias[e] : 0.0f);
+    });
+    by_row([=, narrowed = narrows_](int64_t row) {
+      if (expert_of(row, narrowed) >= 0) return;  // known from the beginning
+      std::vector<int64_t> index(size_t(next.top_k));
+      float weights[kMostTopK];
+      const float* own = logits + row * next.experts;
+      choose(next, own, scores_ + row * most_scored_, index.data(), weights);
+      if (batch_.routing) prune(next, batch_.routing[place(row, narrowed)], index.data(), weights);
+      program_.residency->expect(s.layer + 1, index);
+    });
+  }
+
   void plan(const Mix& s) {
+    if (updated(s)) return plan_as_matrices(s);
     if (s.top_k == 0)
       by_row([=](int64_t row) {
         index_[row] = 0;
         weights_[row] = 1.0f;
       });
-    flush();
     const Scratch::Mark mark = shop_.scratch.mark();
+    look_ahead(s);
+    flush();
     const Routed routed{start(s.from), start(s.to), false,  true,
-                        rows_,         std::max<int64_t>(1, s.top_k), index_, weights_};
+                        rows_,         std::max<int64_t>(1, s.top_k), index_, weights_,
+                        s.layer < 0 ? nullptr : program_.residency.get(), s.layer};
     plan_experts(s.experts, routed, batch_.threads, shop_);
     shop_.scratch.release(mark);
+  }
+
+  static Matrix gate_up_of(const Experts& e) {
+    return {e.format, 2 * padded(e.inner, kPad), e.hidden, e.data};
+  }
+  static Matrix down_of(const Experts& e) {
+    const Matrix gate_up = gate_up_of(e);
+    return {e.format, e.hidden, e.inner, e.data + gate_up.blocks() * gate_up.block_size()};
+  }
+
+  // Whether an adapter of the batch updates the only expert of a layer.
+  bool updated(const Mix& s) const {
+    if (s.top_k || adapters_.empty()) return false;
+    const auto of = [](const Adapter* some, const Matrix& matrix) { return some->of(matrix.data); };
+    return std::any_of(adapters_.begin(), adapters_.end(), [&](const Adapter* some) {
+      return some && (of(some, gate_up_of(s.experts)) || of(some, down_of(s.experts)));
+    });
+  }
+
+  // The matrices of the only expert, one after the other, which compute the same to the bit.
+  void plan_as_matrices(const Mix& s) {
+    const Experts& e = s.experts;
+    plan(GateUp{{s.from, 0, 0}, {inner_, 0, 0}, gate_up_of(e), e.activation, {}, {}});
+    plan(LinearUpdated{{inner_, 0, 0}, {s.to, 0, 0}, down_of(e), {}});
   }
 
   // Low-rank updates: rows are projected one by one, beside what is done to them anyhow, and what
@@ -420,24 +515,35 @@ class Decoder {
   }
 
   void plan(const LinearUpdated& s) {
+    const Scratch::Mark mark = shop_.scratch.mark();
+    const auto gains = gains_of(s.matrix, s.from);
     multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
       float sums[kColumns];
       std::memcpy(sums, results, sizeof(sums));
-      gain<kColumns>(s.update, row, column, sums);
+      if (s.update.up) gain<kColumns>(s.update, row, column, sums);
+      if (gains) gains->add<kColumns>(row, column / kColumns, sums);
       const int64_t n = std::min(kColumns, s.matrix.outputs - column);
       float* to = at(s.to, row) + column;
       for (int64_t j = 0; j < n; ++j) to[j] += sums[j];
     });
+    shop_.scratch.release(mark);
   }
 
   void plan(const GateUp& s) {
+    const Scratch::Mark mark = shop_.scratch.mark();
+    const auto gains = gains_of(s.matrix, s.from);
     multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
       float both[kColumns];
       std::memcpy(both, results, sizeof(both));
-      gain<32>(s.gate, row, column / 2, both);
-      gain<32>(s.up, row, column / 2, both + 32);
+      if (s.gate.up) gain<32>(s.gate, row, column / 2, both);
+      if (s.up.up) gain<32>(s.up, row, column / 2, both + 32);
+      if (gains) {
+        gains->add<32>(row, column / 64, both);
+        gains->add<32>(row, (s.matrix.outputs + column) / 64, both + 32);
+      }
       activate(s.activation, both, at(s.to, row) + column / 2);
     });
+    shop_.scratch.release(mark);
   }
 
   void plan(const Keep& s) {
@@ -457,12 +563,14 @@ class Decoder {
   void plan(const Pick& s) {
     flush();
     rows_ = batch_.picked_rows;
+    if (!adapters_.empty()) take(adapters_, picked_);
     by_row([=](int64_t row) {
       std::memcpy(at({s.to, 0, 0}, row), at({s.from, 0, 0}, picked_[size_t(row)]),
                   size_t(width(s.from)) * 4);
     });
   }
 
+  static constexpr int64_t kFewRows = 16;  // more need most experts of a layer
   static constexpr int64_t kQueries = 24;  // of a span: what is kept of them stays in the first cache
 
   const Program& program_;
@@ -472,13 +580,36 @@ class Decoder {
   std::vector<int64_t> picked_, watched_, needed_;
   bool narrows_ = false;
   std::vector<float*> slots_;
+  std::vector<const Adapter*> adapters_;  // of each row, null for none; empty if no row has one
+  int64_t inner_ = -2, inner_width_ = 0;  // the slot of an updated layer; negative without adapters
   int64_t* index_;
   float *weights_, *scores_;
   int64_t most_scored_ = 0;  // experts that a row has in scores_
   std::vector<ByRow> waiting_;
 };
 
-void decode(const Program& program, const Batch& batch) { Decoder(program, batch).run(); }
+// A step of a model whose experts are not all in memory.
+inline void decode_from_file(const Program& program, const Batch& batch) {
+  Residency& residency = *program.residency;
+  residency.begin_step(batch.rows);
+  std::vector<int64_t> chosen;  // by texts, for all layers
+  for (int64_t row = 0; batch.experts && row < batch.rows; ++row)
+    if (batch.experts[row] >= 0) chosen.push_back(batch.experts[row]);
+  for (size_t layer = 0; !chosen.empty() && layer < residency.layers().size(); ++layer)
+    residency.expect(int64_t(layer), chosen);
+  try {
+    Decoder(program, batch).run();
+  } catch (...) {
+    residency.cancel_step();
+    throw;
+  }
+  residency.end_step();
+}
+
+void decode(const Program& program, const Batch& batch) {
+  if (program.residency) decode_from_file(program, batch);
+  else Decoder(program, batch).run();
+}
 
 }  // namespace EXPERTRAG_ISA
 }  // namespace expertrag

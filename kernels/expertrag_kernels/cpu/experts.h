@@ -68,13 +68,16 @@ inline int64_t block_bytes(Format format, int64_t k) {
 inline int64_t Experts::gate_up_blocks() const { return padded(inner, kPad) / 32; }
 inline int64_t Experts::down_blocks() const { return padded(hidden, kColumns) / kColumns; }
 
-// Bytes of the weights of all experts, without their biases.
-inline int64_t weight_bytes(const Experts& e) {
-  return e.count * (e.gate_up_blocks() * block_bytes(e.format, padded(e.hidden, kPad)) +
-                    e.down_blocks() * block_bytes(e.format, padded(e.inner, kPad)));
+// Bytes of an expert, gate with up and then down, without its biases.
+inline int64_t expert_bytes(const Experts& e) {
+  return e.gate_up_blocks() * block_bytes(e.format, padded(e.hidden, kPad)) +
+         e.down_blocks() * block_bytes(e.format, padded(e.inner, kPad));
 }
 
-// Bytes of all experts.
+// Bytes of the weights of all experts, one after the other.
+inline int64_t weight_bytes(const Experts& e) { return e.count * expert_bytes(e); }
+
+// Bytes of all experts with their biases.
 inline int64_t data_bytes(const Experts& e) {
   const int64_t biases = e.count * (e.gate_up_blocks() + e.down_blocks()) * kColumns * 4;
   return weight_bytes(e) + (e.biased ? biases : 0);

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <memory>
 
+#include "residency.h"
 #include "tiles.h"
 #include "workshop.h"
 
@@ -29,6 +30,8 @@ struct Routed {
   int64_t tokens, top_k;
   const int64_t* index;  // (T, K), >= E for none; index and weights may be found by an earlier stage
   const float* weights;  // (T, K)
+  Residency* residency = nullptr;  // of the experts, if not all of them are in memory
+  int64_t layer = 0;               // there
 };
 
 template <Format F>
@@ -39,6 +42,10 @@ struct Pass {
   int64_t hidden, inner, columns;    // padded: inputs, inner columns, outputs
   int64_t gate_up_bytes, down_bytes;  // of a block
   Rows<F> x, h;
+  // Groups are computed in parts of at most `most`, as many experts as may have to be in memory.
+  int64_t most = 0, start = 0, stop = 0;
+  float* sums = nullptr;       // (T, columns), from part to part if there are several
+  std::vector<int64_t> order;  // of the groups of a part: those first that are in memory
 
   // of a task: its columns have one scale
   static constexpr int64_t kBlocks = Rows<F>::kPerGroup ? Rows<F>::kGroup / 32 : 1;
@@ -81,10 +88,39 @@ struct Pass {
            ((F == Format::f32 && !routed.bf16) || (F == Format::bf16 && routed.bf16));
   }
 
-  // Sort the rows by expert; returns how many experts are in use.
-  int64_t sort() const {
+  // The weights of an expert, once they are in memory; null if they cannot be read.
+  const uint8_t* weights_of(int64_t expert) const {
+    if (routed.residency) return routed.residency->wait(routed.layer, expert);
+    return experts.data + expert * expert_bytes(experts);
+  }
+
+  // Sort the rows by expert.
+  void sort() const {
     sorted.sort(routed.index, routed.weights, routed.tokens, routed.top_k, experts.count);
-    return int64_t(sorted.groups.size());
+  }
+
+  // Begin a part, and have its experts read if they are not in memory; returns how many it has.
+  int64_t begin(int64_t part) {
+    const int64_t groups = int64_t(sorted.groups.size());
+    if (!routed.residency) return stop = groups;
+    start = std::min(part * most, groups);
+    stop = std::min(start + most, groups);
+    if (start == stop) return 0;
+    std::vector<Residency::Use> used;
+    std::vector<int64_t> absent, next;
+    order.clear();
+    for (int64_t g = start; g < stop; ++g) {
+      const Group& group = sorted.groups[size_t(g)];
+      used.push_back({group.expert, float(group.stop - group.start) / float(routed.tokens)});
+      const bool here = routed.residency->here(routed.layer, group.expert);
+      (here ? order : absent).push_back(g);
+    }
+    order.insert(order.end(), absent.begin(), absent.end());
+    routed.residency->need(routed.layer, used);
+    for (int64_t g = stop; g < std::min(stop + most, groups); ++g)
+      next.push_back(sorted.groups[size_t(g)].expert);
+    if (!next.empty()) routed.residency->expect(routed.layer, next);
+    return stop - start;
   }
 
   // Multiply the rows of a group by a block, and hand each row's 64 results to `use(row, results)`.
@@ -104,11 +140,14 @@ struct Pass {
   }
 
   void gate_up(int64_t task, float* columns_of_h) const {
-    const Group& group = sorted.groups[size_t(task / gate_up_tasks())];
+    const int64_t turn = task / gate_up_tasks();
+    const Group& group = sorted.groups[size_t(order.empty() ? turn : order[size_t(turn)])];
+    const uint8_t* own = weights_of(group.expert);
+    if (!own) return;  // the step fails
     const int64_t first = task % gate_up_tasks() * kBlocks;
     const int64_t last = std::min(first + kBlocks, blocks());
     const int64_t width = (last - first) * 32;
-    const uint8_t* block = experts.data + (group.expert * blocks() + first) * gate_up_bytes;
+    const uint8_t* block = own + first * gate_up_bytes;
     const float* biases = experts.gate_up_bias(group.expert);
     for (int64_t b = first; b < last; ++b, block += gate_up_bytes) {
       const float* bias = biases ? biases + b * kColumns : nullptr;
@@ -125,27 +164,37 @@ struct Pass {
         h.put(row, first * 32, width, columns_of_h + (row - group.start) * width);
   }
 
-  void down(int64_t first, int64_t last, float* sums) const {
+  // `own` has room for the sums, unless they are kept for the next part.
+  void down(int64_t first, int64_t last, float* own) const {
     const int64_t width = (last - first) * kColumns, tokens = routed.tokens;
-    std::memset(sums, 0, size_t(tokens * width) * 4);
-    const uint8_t* all = experts.data + experts.count * blocks() * gate_up_bytes;
-    for (const Group& group : sorted.groups) {
-      const uint8_t* block = all + (group.expert * down_blocks() + first) * down_bytes;
+    const int64_t step = sums ? columns : width;
+    float* totals = sums ? sums + first * kColumns : own;
+    if (start == 0)
+      for (int64_t t = 0; t < tokens; ++t) std::memset(totals + t * step, 0, size_t(width) * 4);
+    for (int64_t g = start; g < stop; ++g) {
+      const Group& group = sorted.groups[size_t(g)];
+      const uint8_t* block = weights_of(group.expert);
+      if (!block) return;
+      block += blocks() * gate_up_bytes + first * down_bytes;
       const float* biases = experts.down_bias(group.expert);
       for (int64_t b = first; b < last; ++b, block += down_bytes) {
         const float* bias = biases ? biases + b * kColumns : nullptr;
         multiply(h, group, false, block, [&](int64_t row, float* results) {
           add_bias(bias, results);
-          float* sum = sums + sorted.token[size_t(row)] * width + (b - first) * kColumns;
+          float* sum = totals + sorted.token[size_t(row)] * step + (b - first) * kColumns;
           const float weight = sorted.weight[size_t(row)];
           for (int64_t j = 0; j < kColumns; ++j) sum[j] += weight * results[j];
         });
       }
     }
-    const int64_t start = first * kColumns, n = std::min(width, experts.hidden - start);
-    for (int64_t t = 0; t < tokens; ++t) {
-      const float* sum = sums + t * width;
-      const int64_t place = t * experts.hidden + start;
+    if (stop == int64_t(sorted.groups.size())) write(first, width, totals, step);
+  }
+
+  void write(int64_t block, int64_t width, const float* totals, int64_t step) const {
+    const int64_t from = block * kColumns, n = std::min(width, experts.hidden - from);
+    for (int64_t t = 0; t < routed.tokens; ++t) {
+      const float* sum = totals + t * step;
+      const int64_t place = t * experts.hidden + from;
       if (routed.bf16) {
         uint16_t* to = static_cast<uint16_t*>(routed.out) + place;
         for (int64_t j = 0; j < n; ++j) to[j] = to_bf16(sum[j]);
@@ -179,26 +228,46 @@ void plan_experts(const Experts& experts, const Routed& routed, int threads, Wor
   }
   pass->h.take(scratch, rows);
 
+  int64_t parts = 1;
+  if (routed.residency) {  // half of the places, so that the next part can be read meanwhile
+    const int64_t places = routed.residency->places(), used = std::min(experts.count, rows);
+    pass->most = std::min(places, std::max(places / 2, routed.top_k));
+    parts = std::max<int64_t>(1, (used + pass->most - 1) / pass->most);
+  }
+  if (parts > 1) pass->sums = scratch.take<float>(tokens * pass->columns);
+
   Plan& plan = shop.plan;
-  const size_t gate_ups = plan.size() + 1;
-  plan.emplace_back(read + 1, 1, [=, &plan](int64_t first, int64_t last, int thread) {
-    float* line = lines + thread * own;
-    for (int64_t t = first; t < last; ++t) {
-      if (t == 0) {  // the first task, as it may take longest
-        const int64_t groups = pass->sort();
-        plan[gate_ups].count(groups * pass->gate_up_tasks());
-      } else {
-        pass->read(t - 1, line);
-        pass->x.put(t - 1, 0, pass->hidden, line);
-      }
+  for (int64_t part = 0; part < parts; ++part) {
+    const size_t gate_ups = plan.size() + 1;
+    const auto begin = [=, &plan] {
+      const int64_t groups = pass->begin(part);
+      plan[gate_ups].count(groups * pass->gate_up_tasks());
+      if (groups) plan[gate_ups + 1].count(pass->down_blocks());
+    };
+    if (part == 0) {
+      plan.emplace_back(read + 1, 1, [=](int64_t first, int64_t last, int thread) {
+        float* line = lines + thread * own;
+        for (int64_t t = first; t < last; ++t) {
+          if (t == 0) {  // the first task, as it may take longest
+            pass->sort();
+            begin();
+          } else {
+            pass->read(t - 1, line);
+            pass->x.put(t - 1, 0, pass->hidden, line);
+          }
+        }
+      });
+    } else {
+      plan.emplace_back(1, 1, [=](int64_t, int64_t, int) { begin(); });
     }
-  });
-  plan.emplace_back(0, 8, [=](int64_t first, int64_t last, int thread) {
-    for (int64_t task = first; task < last; ++task) pass->gate_up(task, lines + thread * own);
-  });
-  plan.emplace_back(pass->down_blocks(), most_down, [=](int64_t first, int64_t last, int thread) {
-    pass->down(first, last, lines + thread * own);
-  });
+    plan.emplace_back(0, 8, [=](int64_t first, int64_t last, int thread) {
+      for (int64_t task = first; task < last; ++task) pass->gate_up(task, lines + thread * own);
+    });
+    plan.emplace_back(part == 0 ? pass->down_blocks() : 0, most_down,
+                      [=](int64_t first, int64_t last, int thread) {
+                        pass->down(first, last, lines + thread * own);
+                      });
+  }
 }
 
 inline void plan_experts(const Experts& experts, const Routed& routed, int threads,

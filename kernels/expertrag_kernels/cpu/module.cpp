@@ -202,15 +202,35 @@ void bind_program(nb::module_& m) {
              p.steps.push_back(Keep{view(from), width, scale});
            })
       .def("pick",
-           [](Program& p, int64_t from, int64_t to) { p.steps.push_back(Pick{from, to}); });
+           [](Program& p, int64_t from, int64_t to) { p.steps.push_back(Pick{from, to}); })
+      .def("limit_experts",
+           [](Program& p, const std::string& path, int64_t bytes,
+              const std::vector<int64_t>& starts) { limit_experts(p, path, bytes, starts, true); })
+      .def("expert_counters", [](const Program& p) {
+        const Residency::Counters found =
+            p.residency ? p.residency->counters() : Residency::Counters{};
+        return std::make_tuple(found.hits, found.misses, found.read_ahead, found.bytes_read,
+                               found.stalled);
+      });
+}
+
+// The interface with which decoder.py fills an adapter, whose weights it keeps alive.
+void bind_adapter(nb::module_& m) {
+  nb::class_<Adapter>(m, "Adapter")
+      .def(nb::init<>())
+      .def("add", [](Adapter& a, uintptr_t matrix, int64_t first, int64_t blocks, int64_t rank,
+                     uintptr_t down, uintptr_t up) {
+        a.updates[reinterpret_cast<const uint8_t*>(matrix)].push_back(
+            {first, blocks, rank, floats(down), floats(up)});
+      });
 }
 
 void decode(const std::string& isa, const Program& program, int64_t rows, uintptr_t tokens,
             uintptr_t positions,
-            const std::vector<std::tuple<int64_t, int64_t, uintptr_t>>& sequences,
+            const std::vector<std::tuple<int64_t, int64_t, uintptr_t, int64_t>>& sequences,
             uintptr_t picked, int64_t picked_rows, uintptr_t watched, int64_t watched_rows,
             uintptr_t kept, uintptr_t out, int threads, uintptr_t experts, uintptr_t routing,
-            uintptr_t used) {
+            uintptr_t used, const std::vector<const Adapter*>& adapters) {
   const Isa& found = usable(isa);
   const auto integers = [](uintptr_t address) { return reinterpret_cast<const int64_t*>(address); };
   Batch batch{rows,
@@ -227,8 +247,9 @@ void decode(const std::string& isa, const Program& program, int64_t rows, uintpt
               reinterpret_cast<float*>(kept),
               reinterpret_cast<float*>(out),
               std::max(1, threads)};
-  for (const auto& [start, stop, pages] : sequences)
-    batch.sequences.push_back({start, stop, integers(pages)});
+  for (const auto& [start, stop, pages, adapter] : sequences)
+    batch.sequences.push_back(
+        {start, stop, integers(pages), adapter < 0 ? nullptr : adapters.at(size_t(adapter))});
   nb::gil_scoped_release released;
   found.decode(program, batch);
 }
@@ -326,6 +347,7 @@ void bind_encoder(nb::module_& m) {
 NB_MODULE(_cpu, m) {
   nb::set_leak_warnings(false);  // a thread may hold a program when the interpreter ends
   bind_program(m);
+  bind_adapter(m);
   bind_encoder(m);
   m.def("pack_matrix", &pack_matrix);
   m.def("decode", &decode);
@@ -333,6 +355,7 @@ NB_MODULE(_cpu, m) {
   m.def("forward", &forward);
   m.def("pack", &pack);
   m.def("block_bytes", [](int format, int64_t k) { return block_bytes(Format(format), k); });
+  m.def("expert_place_bytes", &Residency::place_bytes);
   m.def("read_seconds", [](uintptr_t data, int64_t bytes, int threads) {
     return read_seconds(reinterpret_cast<const uint8_t*>(data), bytes, threads);
   });

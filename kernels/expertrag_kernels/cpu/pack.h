@@ -231,7 +231,6 @@ void pack(const Experts& e, const Weights& weights, uint8_t* data) {
   const int64_t gate_ups = inner / 32, downs = padded(e.hidden, kColumns) / kColumns;
   const int64_t gate_up_bytes = block_bytes(e.format, hidden);
   const int64_t down_bytes = block_bytes(e.format, inner);
-  uint8_t* down_data = data + e.count * gate_ups * gate_up_bytes;
   const int64_t count = e.count * (gate_ups + downs);
   pack_blocks(count, std::max(hidden, inner), weights.threads, [&](int64_t task, float* rows) {
     const int64_t expert = task / (gate_ups + downs), place = task % (gate_ups + downs);
@@ -250,8 +249,9 @@ void pack(const Experts& e, const Weights& weights, uint8_t* data) {
         read_row(weights.gate_up, weights.bf16, row, e.hidden, width, to);
       }
     }
-    uint8_t* to = down ? down_data + (expert * downs + block) * down_bytes
-                       : data + (expert * gate_ups + block) * gate_up_bytes;
+    uint8_t* own = data + expert * expert_bytes(e);
+    uint8_t* to = down ? own + gate_ups * gate_up_bytes + block * down_bytes
+                       : own + block * gate_up_bytes;
     pack_block(e.format, {rows, width}, to);
   });
 }

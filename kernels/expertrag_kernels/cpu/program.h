@@ -5,10 +5,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
 #include "experts.h"
+#include "residency.h"
 
 namespace expertrag {
 
@@ -81,6 +85,9 @@ struct Route {  // the experts of each row and their weights, by logits, or the 
 struct Mix {  // to += what the experts that were routed to make of from; top_k 0: expert 0 of all
   int64_t from, to, top_k;
   Experts experts;
+  int64_t layer = -1;        // of the residency; -1 if all experts are in memory
+  int64_t next_router = -1;  // the step that has the logits of the next such layer, and its Route
+  int64_t next_route = -1;
 };
 
 // to = used of the row's expert * (down from): how many are used, and for each its number and value
@@ -147,17 +154,43 @@ struct Program {
   std::vector<int64_t> slots;  // widths
   std::vector<Step> steps;
   Cache cache;
+  std::shared_ptr<Residency> residency = nullptr;  // null if all weights are in memory
 };
 
+// Leave the experts of mixtures in a file, and hold as many as fit into `bytes`. `starts`: of each
+// mixture, in the order of the steps, where its experts start in the file.
+void limit_experts(Program& program, const std::string& path, int64_t bytes,
+                   const std::vector<int64_t>& starts, bool direct);
 // Which of the chosen experts a row uses, best first: at most top_k of them, until their
 // probabilities sum to top_p, and none that is less likely than threshold. Always the best one.
 struct Routing {
   float top_k, top_p, threshold;
 };
 
+// A low-rank update of some outputs of a matrix: y += up (down x). Its blocks are those of the matrix,
+// 64 outputs, or of gate and up 32, those of up after all of gate; what it does not update is 0.
+struct RangeUpdate {
+  int64_t first, blocks, rank;  // first block
+  const float *down, *up;  // (rank, inputs); (blocks, rank, 64 or 32)
+};
+
+using Updates = std::vector<RangeUpdate>;
+
+// Updates of a decoder's matrices, found by the matrix itself: a program knows nothing of them, and
+// each batch brings those of its sequences.
+struct Adapter {
+  std::unordered_map<const uint8_t*, Updates> updates;  // by Matrix.data
+
+  const Updates* of(const uint8_t* matrix) const {
+    const auto found = updates.find(matrix);
+    return found == updates.end() ? nullptr : &found->second;
+  }
+};
+
 struct Sequence {  // rows of one text, in the order of their positions
   int64_t start, stop;
   const int64_t* pages;
+  const Adapter* adapter = nullptr;
 };
 
 struct Batch {

@@ -3,6 +3,9 @@
 #pragma once
 
 #include "int4.h"
+#ifndef __AVX512F__
+#include "tile_tall.h"
+#endif
 
 namespace expertrag {
 namespace EXPERTRAG_ISA {
@@ -35,7 +38,11 @@ constexpr int kAtOnce = R == 1 ? 4 : 1;
 
 template <Format F>
 struct Tile {
+#ifdef __AVX512F__
   static constexpr int kRows = kPortableRows;
+#else
+  static constexpr int kRows = F == Format::int8 ? kPortableRows : kTallRows;
+#endif
 };
 
 template <Format F, int R>

@@ -1,6 +1,6 @@
 // A decoder without Python, for sanitizers: `make sanitize`. Every instruction set and format, with
-// odd widths, partly filled pages, several sequences in a batch, and rows that are picked and kept;
-// run in parts it must be bit-identical to the whole. The results are tested against torch in
+// odd widths, partly filled pages, several sequences in a batch, one with an adapter, and rows that are
+// picked and kept; run in parts it must be bit-identical to the whole. The results are tested against torch in
 // test_decoder.py.
 #include <cmath>
 #include <cstdio>
@@ -9,6 +9,8 @@
 #include <numeric>
 #include <random>
 #include <vector>
+
+#include <unistd.h>
 
 #include "../../../kernels/expertrag_kernels/cpu/program.h"
 
@@ -96,6 +98,51 @@ void add_updated_layer(const Isa& isa, Memory& memory, Format format, Program& m
                                      update(h + 3, kHidden)});
 }
 
+Experts experts(const Isa& isa, Memory& memory, Format format, int64_t count,
+                bool biased = false) {
+  Experts made{format, biased ? Activation::clamped_swiglu : Activation::silu,
+               count, kHidden, kInner, nullptr, biased};
+  uint8_t* data = memory.bytes(data_bytes(made));
+  const float* gate_up = memory.floats(count * 2 * kInner * kHidden, 0.15f);
+  isa.pack(made, {gate_up, memory.floats(count * kHidden * kInner, 0.15f), false, 2}, data);
+  const int64_t weights = weight_bytes(made), biases = data_bytes(made) - weights;
+  if (biases) std::memcpy(data + weights, memory.floats(biases / 4, 0.1f), size_t(biases));
+  made.data = data;
+  return made;
+}
+
+// Updates of all layers: of a few outputs of a linear one, of gate and up, and of down.
+Adapter adapter(Memory& memory, const Program& program) {
+  Adapter made;
+  const auto add = [&](const uint8_t* matrix, int64_t inputs, int64_t first, int64_t blocks,
+                       int64_t columns, int64_t rank) {
+    made.updates[matrix].push_back({first, blocks, rank, memory.floats(rank * inputs, 0.15f),
+                                    memory.floats(blocks * rank * columns, 0.15f)});
+  };
+  const auto add_layer = [&](const Matrix& gate_up, const Matrix& down) {
+    add(gate_up.data, kHidden, 0, gate_up.blocks(), 32, 5);
+    add(gate_up.data, kHidden, gate_up.blocks(), gate_up.blocks(), 32, 4);
+    add(down.data, kInner, 0, down.blocks(), kColumns, 1);
+  };
+  const Matrix* gate_up = nullptr;
+  for (const Step& step : program.steps)
+    if (const Linear* linear = std::get_if<Linear>(&step)) {
+      const int64_t blocks = linear->matrix.blocks();
+      if (linear->to.slot == kOutput) continue;  // the head has none
+      add(linear->matrix.data, linear->matrix.inputs, 0, blocks, kColumns, 4);
+      add(linear->matrix.data, linear->matrix.inputs, blocks - 1, 1, kColumns, 3);
+    } else if (const Mix* mix = std::get_if<Mix>(&step); mix && !mix->top_k) {
+      const Matrix both{mix->experts.format, 2 * padded(kInner, kPad), kHidden, mix->experts.data};
+      add_layer(both, {mix->experts.format, kHidden, kInner,
+                       both.data + both.blocks() * both.block_size()});
+    } else if (const GateUp* some = std::get_if<GateUp>(&step)) {
+      gate_up = &some->matrix;
+    } else if (const LinearUpdated* down = std::get_if<LinearUpdated>(&step)) {
+      add_layer(*gate_up, down->matrix);
+    }
+  return made;
+}
+
 // `window` is that of the attention; with one, it has sinks and the experts have biases.
 Program program(const Isa& isa, Memory& memory, Format format, int64_t window) {
   const Format exact = format == Format::f32 ? Format::f32 : Format::bf16;
@@ -121,20 +168,14 @@ Program program(const Isa& isa, Memory& memory, Format format, int64_t window) {
       Keep{{4, 0, 0}, kExperts, 0.5f},
       Route{{4, 0, 0}, kExperts, kTopK, false, true, 3, 2, 1.5f},
   };
-  Experts experts{format, window ? Activation::clamped_swiglu : Activation::silu,
-                  kExperts, kHidden, kInner, nullptr, window != 0};
-  uint8_t* data = memory.bytes(data_bytes(experts));
-  const float* gate_up = memory.floats(kExperts * 2 * kInner * kHidden, 0.15f);
-  isa.pack(experts, {gate_up, memory.floats(kExperts * kHidden * kInner, 0.15f), false, 2}, data);
-  const int64_t weights = weight_bytes(experts), biases = data_bytes(experts) - weights;
-  if (biases) std::memcpy(data + weights, memory.floats(biases / 4, 0.1f), size_t(biases));
-  experts.data = data;
-  made.steps.push_back(Mix{0, 0, kTopK, experts});
+  const Experts routed = experts(isa, memory, format, kExperts, window != 0);
+  made.steps.push_back(Mix{0, 0, kTopK, routed});
   made.steps.push_back(Norm{{0, 0, 0}, {1, 0, 0}, kHidden, 1, weight, 1e-6f, memory.floats(kHidden, 1)});
   made.steps.push_back(Route{{4, 0, 0}, kExperts, kTopK, false, true, 3, 2, 1.5f, memory.floats(kExperts, 1)});
-  made.steps.push_back(Mix{1, 0, kTopK, experts});
+  made.steps.push_back(Mix{1, 0, kTopK, routed});
   made.steps.push_back(Route{{4, 0, 0}, kExperts, kTopK, false, false, 1, 1, 1.0f, nullptr, 0.4f});
-  made.steps.push_back(Mix{1, 0, kTopK, experts});
+  made.steps.push_back(Mix{1, 0, kTopK, routed});
+  made.steps.push_back(Mix{0, 0, 0, experts(isa, memory, format, 1)});
   add_updated_layer(isa, memory, format, made);
   made.steps.push_back(Route{{4, 0, 0}, 1, 1, true, false, 1, 1, 1.0f});
   made.steps.push_back(Pick{0, 5});
@@ -148,8 +189,8 @@ struct Part {  // rows `start` to `stop` of a text
 
 // Logits of all rows of the parts, one after the other; or of those from the last on, `apart` rows
 // apart.
-std::vector<float> run(const Isa& isa, const Program& program, const std::vector<Part>& parts,
-                       int threads, int64_t apart = 0) {
+std::vector<float> run(const Isa& isa, const Program& program, const Adapter& adapter,
+                       const std::vector<Part>& parts, int threads, int64_t apart = 0) {
   const int64_t pages[2][5] = {{4, 0, 6, 2, 5}, {3, 1, 3, 3, 3}};
   std::vector<int64_t> tokens, positions, experts;
   std::vector<Routing> routing;
@@ -162,7 +203,8 @@ std::vector<float> run(const Isa& isa, const Program& program, const std::vector
       experts.push_back(part.text ? 2 : -1);  // its own, or by the router
       routing.push_back({INFINITY, p % 3 ? INFINITY : 0.6f, p % 2 ? 0.0f : 0.3f});
     }
-    sequences.push_back({start, int64_t(tokens.size()), pages[part.text]});
+    sequences.push_back({start, int64_t(tokens.size()), pages[part.text],
+                         part.text ? &adapter : nullptr});
   }
   const int64_t rows = int64_t(tokens.size());
   std::vector<int64_t> picked(tokens.size());
@@ -186,22 +228,53 @@ std::vector<float> run(const Isa& isa, const Program& program, const std::vector
   return out;
 }
 
+// With the experts in a file, and memory for some of them.
+void check_from_file(const Isa& isa, const Program& whole, const std::vector<Part>& parts) {
+  const auto wanted = run(isa, whole, parts, 2);
+  const Experts* experts = nullptr;
+  for (const Step& step : whole.steps)
+    if (const Mix* mix = std::get_if<Mix>(&step)) experts = &mix->experts;
+  char path[] = "/tmp/expertsXXXXXX";
+  std::FILE* file = fdopen(mkstemp(path), "wb");
+  const char before[64] = {};
+  std::fwrite(before, 1, sizeof(before), file);
+  std::fwrite(experts->data, 1, size_t(data_bytes(*experts)), file);
+  std::fclose(file);
+  for (const bool direct : {true, false})
+    for (const int64_t places : {kTopK, kTopK + 2, 2 * kExperts})
+      for (const int threads : {1, 2}) {
+        Program made = whole;
+        const int64_t bytes = places * Residency::place_bytes(expert_bytes(*experts));
+        limit_experts(made, path, bytes, {64, 64, 64}, direct);
+        for (int times = 0; times < 2; ++times)
+          if (run(isa, made, parts, threads) != wanted) {
+            std::fprintf(stderr, "%s: with %d experts in memory the result differs\n", isa.name,
+                         int(places));
+            std::exit(1);
+          }
+      }
+  std::remove(path);
+}
+
 void check(const Isa& isa, Format format, int64_t window) {
   Memory memory;
   const Program made = program(isa, memory, format, window);
-  const auto whole = run(isa, made, {{0, 0, 290}}, 2);
-  const auto other = run(isa, made, {{1, 0, 65}}, 1);
+  const Adapter updates = adapter(memory, made);
+  const auto run = [&](auto... given) { return ::run(isa, made, updates, given...); };
+  using Parts = std::vector<Part>;
+  const auto whole = run(Parts{{0, 0, 290}}, 2);
+  const auto other = run(Parts{{1, 0, 65}}, 1);
   std::vector<float> found;
   const auto add = [&](const std::vector<float>& from, int64_t start, int64_t rows) {
     found.insert(found.end(), from.begin() + start * kWords, from.begin() + (start + rows) * kWords);
   };
-  const auto first = run(isa, made, {{1, 0, 63}, {0, 0, 101}}, 2);
-  const auto second = run(isa, made, {{0, 101, 102}, {1, 63, 65}}, 2);
-  const auto third = run(isa, made, {{0, 102, 290}}, 1);
+  const auto first = run(Parts{{1, 0, 63}, {0, 0, 101}}, 2);
+  const auto second = run(Parts{{0, 101, 102}, {1, 63, 65}}, 2);
+  const auto third = run(Parts{{0, 102, 290}}, 1);
   add(first, 63, 101), add(second, 0, 1), add(third, 0, 188);
   const bool same = found == whole;
   // without the others, which end with the last attention
-  const auto some = run(isa, made, {{1, 0, 63}, {0, 0, 101}}, 2, 9);
+  const auto some = run(Parts{{1, 0, 63}, {0, 0, 101}}, 2, 9);
   found.clear();
   for (int64_t row = 163; row >= 0; row -= 9) add(first, row, 1);
   if (found != some) {
@@ -214,6 +287,8 @@ void check(const Isa& isa, Format format, int64_t window) {
     std::fprintf(stderr, "%s, format %d: parts differ from the whole\n", isa.name, int(format));
     std::exit(1);
   }
+  check_from_file(isa, made, {{0, 0, 70}});
+  check_from_file(isa, made, {{0, 70, 71}, {1, 0, 3}});
 }
 
 }  // namespace

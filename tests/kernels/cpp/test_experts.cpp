@@ -154,7 +154,7 @@ void check_odd_numbers(const Isa& isa, Format format, Activation activation) {
 int main() {
   const Shape shapes[] = {
       {0, 2, 1, 32, 32},   {1, 4, 2, 64, 96},  {13, 5, 3, 33, 71},  {40, 1, 1, 128, 32},
-      {70, 3, 2, 290, 161}, {9, 3, 3, 65, 129}, {1100, 2, 1, 32, 32},
+      {70, 3, 2, 290, 161}, {9, 3, 3, 65, 129}, {1100, 2, 1, 32, 32}, {100, 1, 1, 530, 40},
   };
   int cases = 0;
   for (const Isa& isa : kIsas) {

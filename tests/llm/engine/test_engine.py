@@ -260,9 +260,9 @@ def test_a_closed_sequence_frees_its_pages(engine: Make) -> None:
             _finish(running, sequence, 2)
             running.close(sequence)
         deadline = time.monotonic() + 5
-        while running._pages.available < 40 and time.monotonic() < deadline:
+        while running._scheduler.pages.available < 40 and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert running._pages.available == 40
+        assert running._scheduler.pages.available == 40
 
 
 def test_should_stop_ends_waiting(engine: Make) -> None:
@@ -360,8 +360,8 @@ def test_freed_memory_changes_no_token(engine: Make, page_bytes: int) -> None:
         assert frugal.counters.cached_tokens  # the prefix that all share
         sequences = [_sequence(prompt) for prompt in prompts]
         assert _together(frugal, sequences) == wanted
-        assert frugal._pages.with_memory > 6
+        assert frugal._scheduler.pages.with_memory > 6
         for sequence in sequences:
             frugal.close(sequence)
         assert _alone(frugal, prompts[0]) == wanted[0]
-        assert frugal._pages.with_memory <= 6
+        assert frugal._scheduler.pages.with_memory <= 6

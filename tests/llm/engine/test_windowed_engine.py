@@ -87,7 +87,7 @@ def test_pages_before_the_windows_are_released(model: Any, lowering: Any) -> Non
         drawn: list[int] = []
         for _ in range(27):
             drawn += _finished(running, sequence, 21)
-            held.append(40 - running._pages.available)
+            held.append(40 - running._scheduler.pages.available)
         # of the window, of the row's own page, and of draft tokens that the engine is ahead
         assert max(held) <= _WINDOW // 64 + 3
         assert sequence.released >= (_LONG - _WINDOW) // 64 - 1

@@ -17,6 +17,8 @@ from transformers import AutoTokenizer
 from expertrag.api.errors import NotFound, ServerError
 from expertrag.api.types import Sampling
 from expertrag.llm import Message, load_generator
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.checkpoint import Streamed
 from expertrag.llm.load.loading import ModelFiles, model_files
 from expertrag.llm.load.source import ModelSource
@@ -110,9 +112,88 @@ def test_names_of_files(tmp_path: Path) -> None:
     (tmp_path / "one.gguf").touch()
     assert model_files(str(tmp_path)) == ModelFiles(tmp_path, "one.gguf")
     assert model_files(str(tmp_path / "one.gguf")) == ModelFiles(tmp_path, "one.gguf")
-    (tmp_path / "two.gguf").touch()
+    (tmp_path / "two-00002-of-00001.gguf").touch()  # no part of anything
     with pytest.raises(NotFound, match=r"2 \.gguf files: name one"):
         model_files(str(tmp_path))
+
+
+PARTS = [f"tiny-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
+_SPLIT = 14  # of 30 tensors
+
+
+@pytest.mark.parametrize("empty_first", [False, True])
+def test_a_file_in_parts_is_the_whole_file(
+    short_tokenizer: Path, tmp_path: Path, empty_first: bool
+) -> None:
+    model = model_of("llama", vocab_size=2000, tie_word_embeddings=True)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    write_gguf(model, tmp_path / "tiny.gguf", tokenizer=short_tokenizer)
+    most = 20 if empty_first else _SPLIT
+    write_gguf(
+        model,
+        folder / "tiny.gguf",
+        tokenizer=short_tokenizer,
+        in_parts=most,
+        empty_first=empty_first,
+    )
+    assert sorted(path.name for path in folder.iterdir()) == PARTS
+    said = []
+    for path in (tmp_path / "tiny.gguf", folder, folder / PARTS[1]):
+        for native in (True, False):  # on our engine, and in transformers
+            generator = TransformersGenerator.load(str(path), dtype="float32", native=native)
+            session = generator.begin([Message("user", "What is 3?")], Sampling(max_tokens=8))
+            said.append("".join(session.stream()))
+            assert generator.name == "tiny"
+    assert len(set(said)) == 1
+    one, other = _source(folder / PARTS[0]), _source(tmp_path / "tiny.gguf")
+    assert one.tokenizer("In 1999").input_ids == other.tokenizer("In 1999").input_ids
+
+
+def test_the_fingerprint_is_of_all_parts(tmp_path: Path) -> None:
+    write_gguf(model_of("llama"), tmp_path / "tiny.gguf", in_parts=_SPLIT)
+    before = {fingerprint(tmp_path, name) for name in PARTS}
+    assert len(before) == 1
+    content = bytearray((tmp_path / PARTS[2]).read_bytes())
+    content[-1] ^= 1
+    (tmp_path / PARTS[2]).write_bytes(content)
+    assert {fingerprint(tmp_path, name) for name in PARTS}.isdisjoint(before)
+
+
+def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    write_gguf(model_of("llama"), tmp_path / "tiny.gguf", in_parts=_SPLIT)
+    assert model_files(str(tmp_path / PARTS[2])) == ModelFiles(tmp_path, PARTS[0])
+    parts = {name: (tmp_path / name).read_bytes() for name in PARTS}
+    (tmp_path / PARTS[1]).unlink()
+    for name in (tmp_path, tmp_path / PARTS[0]):
+        with pytest.raises(NotFound, match=f"in 3 parts, and {PARTS[1]} is missing: download"):
+            load_generator(str(name))
+    (tmp_path / PARTS[1]).write_bytes(parts[PARTS[2]])
+    with pytest.raises(ServerError, match=f"{PARTS[1]} has part 3 of 3: name the parts"):
+        load_generator(str(tmp_path))
+    (tmp_path / "more").mkdir()
+    write_gguf(model_of("llama", num_hidden_layers=4), tmp_path / "more" / "tiny.gguf", in_parts=18)
+    (tmp_path / PARTS[1]).write_bytes((tmp_path / "more" / PARTS[1]).read_bytes())
+    with pytest.raises(ServerError, match=r"30 tensors, but .* are not of one file"):
+        load_generator(str(tmp_path))
+    (tmp_path / "alone.gguf").write_bytes(parts[PARTS[0]])
+    with pytest.raises(ServerError, match=r"alone\.gguf has part 1 of 3.*-00001-of-00003"):
+        load_generator(str(tmp_path / "alone.gguf"))
+
+
+@pytest.mark.parametrize(
+    "type", [Type.Q8_0, Type.Q5_0, Type.Q5_1, Type.TQ1_0, Type.TQ2_0, Type.MXFP4]
+)
+def test_quantised_weights_are_packed_in_every_format(type: Type, tmp_path: Path) -> None:
+    """Every type that the library writes."""
+    sizes = {"hidden_size": 256, "intermediate_size": 256, "moe_intermediate_size": 256}
+    sizes["head_dim"] = 64
+    model = model_of("qwen3_moe", num_experts=3, num_hidden_layers=1, **sizes)
+    write_gguf(model, tmp_path / "model.gguf", type)
+    wanted = logits_of(_streamed(tmp_path / "model.gguf", *_WHOLE))
+    for format, most in ((Format.BF16, 0.02), (Format.INT8, 0.06), (Format.INT4, 0.3)):
+        found = logits_of(_streamed(tmp_path / "model.gguf", format, torch.float32))
+        assert (found - wanted).norm() <= most * wanted.norm(), format
 
 
 def test_damaged_files_are_one_typed_line(tmp_path: Path) -> None:

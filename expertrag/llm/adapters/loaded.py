@@ -1,0 +1,229 @@
+"""Adapters (LoRA) of a model on our engine, which come and go while it runs.
+
+Each sequence multiplies by the base's weights and adds the updates of its adapter alone, as in
+S-LoRA (Sheng et al. 2023), so that requests with different adapters share every step. An adapter
+that is unloaded serves the requests that use it to their end; its memory is free after the last.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from expertrag.api.adapters import AdapterInfo
+from expertrag.api.errors import Conflict, InvalidArgument, NotFound
+from expertrag.llm.adapters.peft_folder import LoraWeights, Projection, read_peft, unserved
+from expertrag_kernels.packed import Part, WeightUpdate
+from expertrag_kernels.steps import CacheShape, Steps
+
+_NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_WHOLE = {
+    "self_attn.o_proj": "out",
+    "self_attn.q_proj": "query",
+    "self_attn.q_a_proj": "query_a",
+    "self_attn.q_b_proj": "query_b",
+    "self_attn.kv_a_proj_with_mqa": "latent",
+    "self_attn.kv_b_proj": "expand",
+}
+"""Projections that are a matrix of their own, by the name of its weights in ``Lowered.weights``."""
+_PARTS = {"mlp.gate_proj": Part.GATE, "mlp.up_proj": Part.UP, "mlp.down_proj": Part.DOWN}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedAdapter:
+    """An adapter that is ready to run. ``updates``: what the engine's decoder made of it."""
+
+    info: AdapterInfo
+    updates: Any
+
+
+class LoadedAdapters:
+    """The adapters of one model, by name. Thread-safe."""
+
+    def __init__(self, decoder: Steps[Any, Any], weights: Mapping[str, Any]) -> None:
+        """Start without adapters.
+
+        :param weights: of the decoder, by name; see ``Lowered``.
+        """
+        self._decoder = decoder
+        self._weights = weights
+        self._lock = threading.Lock()
+        self._served: dict[str, LoadedAdapter] = {}
+        self._held: dict[str, LoadedAdapter] = {}  # by running requests, unloaded or not
+        self._holders: Counter[str] = Counter()
+
+    def load(self, name: str, folder: Path) -> AdapterInfo:
+        """Read an adapter in peft's layout, and serve it.
+
+        :raises InvalidArgument: the name, the folder or what is in it cannot be used.
+        :raises NotFound: the folder has no adapter.
+        :raises Conflict: there is an adapter of this name, or running requests use one.
+        """
+        if not _NAMES.fullmatch(name):
+            raise InvalidArgument(
+                f"adapter: the name {name!r} is invalid; use up to 64 letters, digits, '.', '_' "
+                "and '-'"
+            )
+        self._check_free(name)
+        read = read_peft(folder)
+        updates = [
+            self._update(folder, projection, weights)
+            for projection, weights in read.weights.items()
+        ]
+        info = AdapterInfo(
+            name,
+            max(weights.down.shape[0] for weights in read.weights.values()),
+            sum(weights.down.nbytes + weights.up.nbytes for weights in read.weights.values()),
+            read.digest,
+            read.base,
+        )
+        made = LoadedAdapter(info, self._decoder.adapter(updates))
+        with self._lock:
+            self._check_free(name)
+            self._served[name] = made
+        return info
+
+    def unload(self, name: str) -> None:
+        """Refuse an adapter to new requests; those that use it go on.
+
+        :raises NotFound: there is no such adapter.
+        """
+        with self._lock:
+            if self._served.pop(name, None) is None:
+                raise NotFound(f"adapter: {self._unknown(name)}", reason="ADAPTER_NOT_FOUND")
+
+    def all(self) -> tuple[AdapterInfo, ...]:
+        """Describe the adapters that are served, by name."""
+        with self._lock:
+            return tuple(self._served[name].info for name in sorted(self._served))
+
+    def named(self, name: str) -> LoadedAdapter:
+        """Return an adapter: one that is served, or that a running request holds.
+
+        :raises InvalidArgument: there is no such adapter.
+        """
+        with self._lock:
+            return self._found(name)
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[None]:
+        """Keep an adapter for a request of several prompts, even if it is unloaded meanwhile.
+
+        :raises InvalidArgument: there is no such adapter.
+        """
+        with self._lock:
+            self._held[name] = self._found(name)
+            self._holders[name] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders[name] -= 1
+                if not self._holders[name]:
+                    del self._holders[name], self._held[name]
+
+    def check(self, name: str) -> None:
+        """Check that new requests may use an adapter.
+
+        :raises InvalidArgument: there is no such adapter.
+        """
+        with self._lock:
+            if name not in self._served:
+                raise InvalidArgument(
+                    f"adapter: {self._unknown(name)}",
+                    reason="ADAPTER_NOT_FOUND",
+                    metadata={"field": "adapter"},
+                )
+
+    def _found(self, name: str) -> LoadedAdapter:
+        found = self._served.get(name) or self._held.get(name)
+        if found is None:
+            raise InvalidArgument(f"adapter: {self._unknown(name)}", reason="ADAPTER_NOT_FOUND")
+        return found
+
+    def _unknown(self, name: str) -> str:
+        known = ", ".join(sorted(self._served)) or "none"
+        return f"there is no adapter {name!r}; loaded: {known}"
+
+    def _check_free(self, name: str) -> None:
+        if name in self._served or name in self._held:
+            state = (
+                "loaded already; unload it first"
+                if name in self._served
+                else ("used by running requests still; wait for their end")
+            )
+            raise Conflict(
+                f"adapter: {name} is {state}, or choose another name", reason="ADAPTER_EXISTS"
+            )
+
+    def _update(self, folder: Path, projection: Projection, weights: LoraWeights) -> WeightUpdate:
+        target = self._target(projection)
+        if target is None:
+            raise unserved(
+                folder, f"updates of {projection}, which is no dense layer of this model"
+            )
+        found = weights.up.shape[0], weights.down.shape[1]
+        if found != (target.outputs, target.inputs):
+            raise InvalidArgument(
+                f"adapter: {folder} belongs to another model: {projection} has "
+                f"{target.outputs} outputs of {target.inputs} inputs here, and the adapter's "
+                f"{found[0]} of {found[1]}"
+            )
+        return WeightUpdate(target.weights, weights.down, weights.up, target.start, target.part)
+
+    def _target(self, projection: Projection) -> _Target | None:
+        """Return what a projection is a part of; None if the model has none of this name."""
+        at, module = f"layers.{projection.layer}.", projection.module
+        if module in _PARTS:
+            return _of_dense(self._weights.get(f"{at}dense"), _PARTS[module])
+        joined = self._weights.get(f"{at}qkv")
+        if joined is not None and module in (ranges := _ranges(self._decoder.shape, joined)):
+            start, outputs = ranges[module]
+            return _Target(joined, outputs, _sizes(joined)[1], start)
+        whole = self._weights.get(f"{at}{_WHOLE.get(module)}")
+        return None if whole is None else _Target(whole, *_sizes(whole))
+
+
+class _Target(NamedTuple):
+    """Weights, or the outputs of them from ``start`` on, that belong to one projection."""
+
+    weights: Any
+    outputs: int
+    inputs: int
+    start: int = 0
+    part: Part | None = None
+
+
+def _of_dense(dense: Any, part: Part) -> _Target | None:
+    """Return a part of a dense layer; None for a mixture."""
+    if dense is None:
+        return None
+    hidden, inner = dense.hidden_size, dense.inner_size
+    sizes = (hidden, inner) if part is Part.DOWN else (inner, hidden)
+    return _Target(dense, *sizes, part=part)
+
+
+def _ranges(shape: CacheShape, joined: Any) -> dict[str, tuple[int, int]]:
+    """Return the first output and the outputs of each projection of a joined matrix."""
+    keys, values = shape.heads * shape.own_width, shape.heads * shape.value_width
+    queries = _sizes(joined)[0] - keys - values
+    return {
+        "self_attn.q_proj": (0, queries),
+        "self_attn.k_proj": (queries, keys),
+        "self_attn.v_proj": (queries + keys, values),
+    }
+
+
+def _sizes(matrix: Any) -> tuple[int, int]:
+    """Return outputs and inputs of a matrix, packed or not."""
+    if isinstance(matrix, torch.Tensor):
+        return matrix.shape[0], matrix.shape[1]
+    return matrix.outputs, matrix.inputs
