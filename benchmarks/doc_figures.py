@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cost_tables
 import doc_tables
 import document_tables
 import engine_tables
@@ -71,6 +72,7 @@ TABLES = (
     Table("answers", "policies", "evaluation", doc_tables.policies, ("answer",)),
     Table("answers", "cost", "evaluation", doc_tables.cost, ("cost",)),
     Table("answers", "consistency", "evaluation", doc_tables.consistency, ("consistency",)),
+    *(Table("cost", name, "cost", make) for name, make in cost_tables.TABLES.items()),
     Table("conversations", "conversations", "conversations", doc_tables.conversations),
     Table("conversations", "conversations by a model", "conversations", doc_tables.by_model),
     Table("documents", "encodings", "encodings", document_tables.encodings),

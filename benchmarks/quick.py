@@ -108,6 +108,9 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
             "eval_answers", *on, "--models", SMALL, "--sets", "pubmedqa",
             "--questions", "2", "--policies", "1",
         ],
+        "eval-cost": [
+            "eval_cost", *on, "--systems", "dense", "reader", "--sets", "pubmedqa", "--quick",
+        ],
         "eval-reader": [
             "eval_reader", *on, "--reader", READER, "--questions", "2",
             "--parts", "verdicts",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from expertrag.llm.probe import Probe
     from expertrag.llm.scoring import ScoredText
     from expertrag.llm.watching import Watched
+    from expertrag.llm.weights import WeightUse
 
 BASE = "base"
 """Name of the expert that answers closed book, and only that: a reader's base model, bit for
@@ -167,6 +168,10 @@ class Generator(ABC):
     def counters(self) -> Mapping[str, int]:
         """Return counters since the start, by name; empty if the back end does not count."""
         return {}
+
+    def weights(self) -> WeightUse | None:
+        """Return what a token uses of the weights; None unless our engine runs the model."""
+        return None
 
     def endpoints(self) -> tuple[EndpointStatus, ...]:
         """Return the servers of the model and how they do; none if it runs in this process."""

@@ -11,6 +11,7 @@ import torch
 from expertrag.llm.base import SHARED, current_names
 from expertrag.llm.scoring import ScoredText
 from expertrag.llm.watching import Watched
+from expertrag.llm.weights import WeightUse
 
 _UNLIMITED = 10**9  # tokenizers without a limit claim 10^30 tokens
 
@@ -79,6 +80,10 @@ class Network(Protocol):
     def counters(self) -> Mapping[str, int]:
         """Return counters since the start, by name; empty if nothing is counted."""
         ...
+
+    def weights(self) -> WeightUse | None:
+        """Return what a token uses of the weights; None if our engine does not run the model."""
+        return None
 
     def reset_prefix_cache(self) -> None:
         """Forget cached prefixes; see :meth:`Generator.reset_prefix_cache`."""

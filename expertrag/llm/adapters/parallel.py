@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from expertrag.llm.adapters.served import DenseLayer, ServedAdapters
+from expertrag.llm.weights import Amount
 from expertrag_kernels import Format, PlainExperts
+from expertrag_kernels.layout import layer_bytes
 from expertrag_kernels.steps import Steps
 
 
@@ -27,7 +29,20 @@ class ParallelAdapters(ServedAdapters):
         plain = self.layers.get(dense.number)
         if plain is None:
             return
-        rounded = Format.INT8 if dense.format is Format.INT4 else dense.format
+        rounded = _rounded(dense.format)
         # each sequence sets its expert, so the logits are not used; ``BASE`` is past the last one
         decoder.route(dense.source, len(self.names), 1)
         decoder.mix(dense.source, dense.to, decoder.experts(plain, rounded), 1)
+
+    def amounts(self, format: Format) -> tuple[Mapping[str, Amount], Amount]:
+        """See :meth:`ServedAdapters.amounts`; the padding of narrow ones is used, too."""
+        one = Amount()
+        for plain in self.layers.values():
+            width = plain.hidden_size, plain.inner_size
+            one += Amount(3 * width[0] * width[1], layer_bytes(_rounded(format), 1, *width))
+        names = self.names[:-1]
+        return dict.fromkeys(names, one), one.times(len(names))
+
+
+def _rounded(format: Format) -> Format:
+    return Format.INT8 if format is Format.INT4 else format

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.llm.network import Limits
 from expertrag.llm.prompt import UNSCALED, Doubt
+from expertrag.llm.weights import Amount
 from expertrag_kernels import Format
 from expertrag_kernels.steps import SlotView, Steps
 
@@ -59,6 +61,14 @@ class ServedAdapters(ABC):
     @abstractmethod
     def plan(self, decoder: Steps[Any, Any], dense: DenseLayer) -> None:
         """Plan the feed-forward network of a layer with its adapters."""
+        ...
+
+    @abstractmethod
+    def amounts(self, format: Format) -> tuple[Mapping[str, Amount], Amount]:
+        """Count the weights that sequences of each expert but ``BASE`` use, and all of them.
+
+        :param format: of the base model's weights.
+        """
         ...
 
     def check_base(self, name: str, fingerprint: str) -> None:

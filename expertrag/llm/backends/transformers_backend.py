@@ -45,6 +45,7 @@ from expertrag.llm.probe import STRICT_FROM, Owner, Probe
 from expertrag.llm.sampling import Abstention
 from expertrag.llm.scoring import MOST_READ_TOKENS, ScoredText
 from expertrag.llm.watching import Watched
+from expertrag.llm.weights import WeightUse
 from expertrag_kernels import Format, Routing
 from expertrag_kernels.cpu_experts import ISAS
 
@@ -184,6 +185,10 @@ class TransformersGenerator(Generator):
     def counters(self) -> Mapping[str, int]:
         """See :meth:`Generator.counters`."""
         return self._network.counters()
+
+    def weights(self) -> WeightUse | None:
+        """See :meth:`Generator.weights`."""
+        return self._network.weights()
 
     def reset_prefix_cache(self) -> None:
         """See :meth:`Generator.reset_prefix_cache`."""

@@ -58,7 +58,8 @@ class Lowered:
 
     ``routers``: indices of the layers' router logits among the kept values; ``middle`` and
     ``upper``: of the states after half and three quarters of the layers. ``weights``: the decoder's
-    weights by name.
+    weights by name. ``top_k``: experts that routers choose for a token. ``adapters``: those that
+    are served.
     """
 
     decoder: Steps[Any, Any]
@@ -66,6 +67,8 @@ class Lowered:
     routers: tuple[int, ...]
     middle: int
     upper: int
+    top_k: int = 0
+    adapters: ServedAdapters | None = None
 
 
 def lower(
@@ -161,6 +164,7 @@ class _Lowering:
     multipliers: Multipliers = field(init=False)
     kept: int = field(init=False, default=0)
     routers: list[int] = field(init=False, default_factory=list)
+    top_k: int = field(init=False, default=0)
 
     def done(self) -> Lowered:
         base, layers = self.model.model, self.model.model.layers
@@ -197,7 +201,8 @@ class _Lowering:
         with self.filled(base.norm):
             self._norm_residual("norm", last, last, base.norm, scales.logits)
         d.linear(last, OUTPUT, out, out_bias)
-        return Lowered(d, self.weights, tuple(self.routers), states[middle], states[upper])
+        kept = tuple(self.routers), states[middle], states[upper]
+        return Lowered(d, self.weights, *kept, self.top_k, self.adapters)
 
     def _cache_shape(self, exact: Format, *, latent: bool) -> CacheShape:
         layers = self.model.model.layers
@@ -355,6 +360,7 @@ class _Lowering:
             bias = None if bias is None else self._floats("router.bias", bias)
             d.linear(y, logits, self._small("router", gate.weight), bias)
             self.routers.append(self._keep(logits, gate.num_experts))
+            self.top_k = gate.top_k
             options = families.route_options(config.model_type, gate)
             if (correction := families.correction_of(gate)) is not None:
                 options["correction"] = self._floats("router.correction", correction)

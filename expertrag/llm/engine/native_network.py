@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 
@@ -17,6 +17,8 @@ from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
 from expertrag.llm.network import Limits, Network, Step
 from expertrag.llm.scoring import ScoredText
 from expertrag.llm.watching import ROUTER_TOKENS, Watched, watched_of
+from expertrag.llm.weights import Amount, WeightUse, weight_use
+from expertrag_kernels import Format
 from expertrag_retriever.cores import available_cores
 
 _MOST_OPEN = 16  # sequences that are scored at a time
@@ -62,6 +64,15 @@ class NativeNetwork(Network):
         reads = self._lowered.decoder.expert_reads
         counted = {**asdict(self.engine.counters), **(expert_counts(reads) if reads else {})}
         return {**counted, "routed_experts": experts, "routed_tokens": tokens}
+
+    def weights(self) -> WeightUse:
+        """See :meth:`Network.weights`; with an expert per sequence, tokens use only that."""
+        lowered = self._lowered
+        format = getattr(lowered.weights["layers.0.out"], "format", Format.BF16)
+        adapters = lowered.adapters.amounts(format) if lowered.adapters else ({}, Amount())
+        use = weight_use(lowered.weights, lowered.top_k, *adapters)
+        named = bool(self.limits.experts and use.experts)
+        return replace(use, top_k=1, by_sequence=True) if named else use
 
     @property
     def routes_tokens(self) -> bool:

@@ -158,7 +158,10 @@ class Program:
                 adapters.plan(decoder, DenseLayer(layer, source, to, weights, weights.format))
             else:
                 plan.add(name, arguments, options)
-        return Lowered(decoder, packed, self.routers, self.middle, self.upper)
+        kept = self.routers, self.middle, self.upper
+        # a shared expert with a gate is routed to alone
+        top_k = max((given[2] for name, given, _ in self.steps if name == "route"), default=0)
+        return Lowered(decoder, packed, *kept, top_k, adapters)
 
 
 def _about(weight: Packed) -> list[Any]:
