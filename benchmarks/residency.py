@@ -36,7 +36,9 @@ PROMPT = 64
 _SLACK = 24 << 20  # memory that differs from run to run
 CODE = (
     *results_file.KERNELS,
-    *(f"benchmarks/{name}.py" for name in ("residency", "residency_model", "residency_policies")),
+    "benchmarks/residency.py",
+    "benchmarks/residency_model.py",
+    "benchmarks/residency_policies.py",
 )
 
 

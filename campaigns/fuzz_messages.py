@@ -12,6 +12,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from expertrag.service.scopes import SCOPES
 from expertrag.v1 import (
+    adapter_pb2,
     answer_pb2,
     audit_pb2,
     collection_pb2,
@@ -239,6 +240,15 @@ MAKERS: Mapping[str, tuple[int, Callable[[random.Random], Message]]] = {
             page_size=rng.randint(0, 3), page_token=rng.choice(("", "default"))
         ),
     ),
+    "AdapterService/LoadAdapter": (
+        1,
+        lambda rng: adapter_pb2.LoadAdapterRequest(name=text(rng), folder=text(rng)),
+    ),
+    "AdapterService/UnloadAdapter": (
+        1,
+        lambda rng: adapter_pb2.UnloadAdapterRequest(name=text(rng)),
+    ),
+    "AdapterService/ListAdapters": (1, lambda _: adapter_pb2.ListAdaptersRequest()),
     "CollectionService/CreateCollection": (
         2,
         lambda rng: collection_pb2.CreateCollectionRequest(name=f"made{rng.randint(0, 3)}"),

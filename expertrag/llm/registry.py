@@ -91,14 +91,9 @@ def load_generator(
     """
     prefix = next(prefix for prefix in _BACKENDS if name.startswith(prefix))
     options = EngineOptions(
-        dtype=dtype,
-        device=device,
-        cache_mib=cache_mib,
-        reuse_mib=reuse_mib,
-        weights_mib=weights_mib,
-        adapters=adapters,
-        routing=routing,
-    )
+        dtype=dtype, device=device, cache_mib=cache_mib, reuse_mib=reuse_mib,
+        weights_mib=weights_mib, adapters=adapters, routing=routing,
+    )  # fmt: skip
     try:
         return _BACKENDS[prefix](name.removeprefix(prefix), options)
     except ImportError as error:

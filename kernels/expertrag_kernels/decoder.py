@@ -356,10 +356,11 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             experts=self._experts,
         )  # fmt: skip
         experts = torch.tensor(
-            [text.expert for text in texts for _ in range(text.start, text.stop)]
+            [text.expert for text in texts for _ in range(text.stop - text.start)]
         )
         routing = routing_rows(texts)
         adapters = list({id(text.adapter): text.adapter for text in texts if text.adapter}.values())
+        places = [(text.start, text.stop, text.pages, text.adapter) for text in texts]
         logits = torch.empty(picked.shape[0], self._outputs)
         kept = torch.empty(sum(self._kept_widths) * watched.shape[0])
         cpu_experts.decode(
@@ -368,8 +369,8 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             tokens.data_ptr(),
             positions.data_ptr(),
             [
-                (text.start, text.stop, text.pages.data_ptr(), _place(adapters, text.adapter))
-                for text in texts
+                (*rows_of, pages.data_ptr(), _place(adapters, own))
+                for *rows_of, pages, own in places
             ],
             picked.data_ptr(),
             picked.shape[0],

@@ -119,7 +119,7 @@ def test_draft_tokens_change_no_token(
     before = engine.counters.accepted_tokens
     guessing = [_deltas(tiny, sampling) for sampling in wanted]
     assert engine.counters.accepted_tokens > before  # what the grammar forces
-    monkeypatch.setattr(engine, "_speculate", False)
+    monkeypatch.setattr(engine._scheduler, "_speculate", False)
     assert [_deltas(tiny, sampling) for sampling in wanted] == guessing
 
 

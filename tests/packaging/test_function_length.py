@@ -11,8 +11,9 @@ FOLDERS = ("expertrag", "retriever", "kernels", "index", "benchmarks", "campaign
 GENERATED = ROOT / "expertrag" / "v1"
 MOST_LINES = 50
 LONGER = {
-    # a Triton kernel: a third is its signature, which a helper for its one loop would repeat
+    # Triton kernels: a third is the signature, which a helper for the one loop would repeat
     "kernels/expertrag_kernels/gpu/attention_kernels.py: attend_parts",
+    "kernels/expertrag_kernels/gpu/kernels.py: gate_up_pairs",
 }
 
 

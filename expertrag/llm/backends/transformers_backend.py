@@ -121,15 +121,7 @@ class TransformersGenerator(Generator):
         files = model_files(name)
         room = CacheRoom(cache_mib << 20, reuse_mib << 20)
         identity = fingerprint(files.folder, files.gguf)
-        if files.reader is not None:
-            if adapters:
-                raise InvalidArgument(
-                    f"reader: {files.name} has a reader of its own; set the reader to auto"
-                )
-            adapters = load_adapters(files.reader)
-        elif adapters:
-            adapters.check_base(files.name, source_fingerprint(files.folder, files.gguf))
-        if adapters:
+        if adapters := _reader_of(files, adapters):
             identity = adapters.fingerprint(identity)
         network: Network
         with model_errors(name):
@@ -315,6 +307,19 @@ class TransformersGenerator(Generator):
         ]
         expert = self._expert(domain, from_passages=from_passages)
         return self._network.read(encoded, expert, cache_salt=cache_salt)
+
+
+def _reader_of(files: ModelFiles, adapters: ServedAdapters | None) -> ServedAdapters | None:
+    """Return the adapters of a model's own reader, or the given ones, which have to fit it."""
+    if files.reader is None:
+        if adapters:
+            adapters.check_base(files.name, source_fingerprint(files.folder, files.gguf))
+        return adapters
+    if adapters:
+        raise InvalidArgument(
+            f"reader: {files.name} has a reader of its own; set the reader to auto"
+        )
+    return load_adapters(files.reader)
 
 
 def _reads_our_prompts(name: str, trained_with: str) -> bool:

@@ -90,16 +90,7 @@ def launch(
     gate_up_scale = experts.gate_up_scale if isinstance(experts, ScaledExperts) else routing
     down_scale = experts.down_scale if isinstance(experts, ScaledExperts) else routing
     biases = _biases(experts, routing)
-    shape: dict[str, Any] = {
-        "SCALED": isinstance(experts, ScaledExperts),
-        "BIASED": isinstance(experts, PlainExperts) and experts.biased,
-        "UPCAST": upcast,
-        "BLOCK_M": tiles.block_m,
-        "BLOCK_N": tiles.block_n,
-        "BLOCK_K": tiles.block_k,
-        "num_warps": tiles.warps,
-        "num_stages": tiles.stages,
-    }
+    shape = _constants(experts, tiles, upcast=upcast)
     h = torch.empty(pairs, inner, dtype=x.dtype, device=x.device)
     gate_up: Any = kernels.gate_up_pairs
     gate_up[(triton.cdiv(inner, tiles.block_n), len(expert_of_blocks))](
@@ -117,6 +108,22 @@ def launch(
         y, index, out, count, top_k, hidden, BLOCK_N=_SUM_COLUMNS
     )
     return out
+
+
+def _constants(
+    experts: PlainExperts | ScaledExperts, tiles: Tiles, *, upcast: bool
+) -> dict[str, Any]:
+    """Return what both products are compiled for."""
+    return {
+        "SCALED": isinstance(experts, ScaledExperts),
+        "BIASED": isinstance(experts, PlainExperts) and experts.biased,
+        "UPCAST": upcast,
+        "BLOCK_M": tiles.block_m,
+        "BLOCK_N": tiles.block_n,
+        "BLOCK_K": tiles.block_k,
+        "num_warps": tiles.warps,
+        "num_stages": tiles.stages,
+    }
 
 
 def _biases(
