@@ -52,8 +52,8 @@ def weights(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each system: parameters, and bytes as predicted and as read by a process."""
     yield from head(
         "system | language model | experts used | parameters, millions | active | capacity gain "
-        "| MB of all weights, in files | in memory | read | error | MB of a token | read | error | gain in bytes, read "
-        "| error"
+        "| MB of all weights, in files | in memory | read | error | MB of a token | read | error "
+        "| gain in bytes, read | error"
     )
     for name, system in results["systems"].items():
         row = system["weights"]

@@ -38,9 +38,21 @@ _FORMATS = list(Format)
 _ACTIVATIONS = list(Activation)
 
 
-def _place(adapters: Sequence[Any], adapter: Any) -> int:
-    """Return the place of an adapter in a list; -1 for none."""
-    return -1 if adapter is None else adapters.index(adapter)
+def _sequences(
+    texts: Sequence[SequenceRows],
+) -> tuple[list[tuple[int, int, int, int]], list[Any]]:
+    """Return the sequences, each with the place of its adapter or -1, and the adapters."""
+    places: dict[int, int] = {}
+    adapters: list[Any] = []
+    for text in texts:
+        if text.adapter is not None and id(text.adapter) not in places:
+            places[id(text.adapter)] = len(adapters)
+            adapters.append(text.adapter.compiled)
+    found = [
+        (text.start, text.stop, text.pages.data_ptr(), places.get(id(text.adapter), -1))
+        for text in texts
+    ]
+    return found, adapters
 
 
 class _Adapter:
@@ -356,11 +368,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             experts=self._experts,
         )  # fmt: skip
         experts = torch.tensor(
-            [text.expert for text in texts for _ in range(text.stop - text.start)]
+            [text.expert for text in texts for _ in range(text.start, text.stop)]
         )
         routing = routing_rows(texts)
-        adapters = list({id(text.adapter): text.adapter for text in texts if text.adapter}.values())
-        places = [(text.start, text.stop, text.pages, text.adapter) for text in texts]
+        sequences, adapters = _sequences(texts)
         logits = torch.empty(picked.shape[0], self._outputs)
         kept = torch.empty(sum(self._kept_widths) * watched.shape[0])
         cpu_experts.decode(
@@ -368,10 +379,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             rows,
             tokens.data_ptr(),
             positions.data_ptr(),
-            [
-                (*rows_of, pages.data_ptr(), _place(adapters, own))
-                for *rows_of, pages, own in places
-            ],
+            sequences,
             picked.data_ptr(),
             picked.shape[0],
             watched.data_ptr(),
@@ -382,7 +390,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             experts.data_ptr(),
             0 if routing is None else routing.data_ptr(),
             self._used.data_ptr(),
-            [adapter.compiled for adapter in adapters],
+            adapters,
         )
         sizes = [watched.shape[0] * width for width in self._kept_widths]
         parts = [
