@@ -278,25 +278,24 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         gate_up_matrix, down_matrix = layout.matrices(experts)
         h = self._shared_slot("inner", gate_up_matrix.outputs // 2)
         both = [
-            self._projected(source, f"tail of {name}", update)
+            self._projected(source, f"tail of {name}", update, layout.COLUMNS // 2)
             for name, update in (("gate", gate), ("up", up))
         ]
         activation = _ACTIVATIONS.index(experts.activation)
         self._program.gate_up(source, h, self._matrix(gate_up_matrix), activation, *both)
-        tail = self._projected(h, "tail of down", down)
+        tail = self._projected(h, "tail of down", down, layout.COLUMNS)
         self._program.linear_updated(h, to, self._matrix(down_matrix), tail)
 
     def _projected(
-        self, source: SlotView, name: str, update: LowRankUpdates
+        self, source: SlotView, name: str, update: LowRankUpdates, width: int
     ) -> tuple[SlotView, int, int]:
-        """Plan the projection of an update; return what adds it."""
+        """Plan the projection of an update; return what adds it to blocks of ``width`` outputs."""
         experts, rank = update.used.shape
         self._experts = min(self._experts or experts, experts)
         tail = self._shared_slot(name, 1 + 2 * rank)
         down, used = self._floats(update.down), self._floats(update.used)
-        inputs, outputs = update.down.shape[1], update.up.shape[0]
-        self._program.project(source, tail, inputs, rank, experts, down, used)
-        return tail, outputs, self._floats(update.up.T)
+        self._program.project(source, tail, update.down.shape[1], rank, experts, down, used)
+        return tail, rank, self._floats(_in_blocks(update.up, 0, width))
 
     def _shared_slot(self, name: str, width: int) -> SlotView:
         """Return a slot that the layers share."""

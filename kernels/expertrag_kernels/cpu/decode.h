@@ -459,11 +459,22 @@ class Decoder {
       to[0] = 0.0f;
       if (own < 0 || own >= s.experts) return;
       const float *used = s.used + own * s.rank, *from = at(s.from, row);
-      int64_t count = 0;
-      for (int64_t r = 0; r < s.rank; ++r) {
-        if (used[r] == 0.0f) continue;
+      const float* weights[4];
+      int64_t count = 0, waiting = 0;
+      for (int64_t r = 0; r <= s.rank; ++r) {
+        if (r < s.rank && used[r] == 0.0f) continue;
+        if (waiting == 4 || r == s.rank) {  // four share the reading of the row
+          float sums[4];
+          if (waiting == 4) dots<4>(from, weights, s.inputs, sums);
+          else
+            for (int64_t i = 0; i < waiting; ++i) dots<1>(from, weights + i, s.inputs, sums + i);
+          for (int64_t i = 0; i < waiting; ++i) to[2 * (count - waiting + i) + 2] *= sums[i];
+          waiting = 0;
+        }
+        if (r == s.rank) break;
+        weights[waiting++] = s.down + r * s.inputs;
         to[1 + 2 * count] = float(r);
-        to[2 + 2 * count++] = used[r] * dot(from, s.down + r * s.inputs, s.inputs);
+        to[2 + 2 * count++] = used[r];
       }
       to[0] = float(count);
     });
@@ -479,36 +490,32 @@ class Decoder {
     return values;
   }
 
-  static float dot(const float* x, const float* weights, int64_t n) {
-    Lanes sums[4] = {};
+  // Dot products of x with M rows.
+  template <int64_t M>
+  static void dots(const float* x, const float* const* weights, int64_t n, float* to) {
+    Lanes sums[M] = {};
     int64_t j = 0;
-    for (; j + 4 * kLanes <= n; j += 4 * kLanes)
-      for (int64_t i = 0; i < 4; ++i)
-        sums[i] += lanes(x + j + i * kLanes) * lanes(weights + j + i * kLanes);
-    const Lanes all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    float sum = 0.0f;
-    for (int64_t i = 0; i < kLanes; ++i) sum += all[i];
-    for (; j < n; ++j) sum += x[j] * weights[j];
-    return sum;
+    for (; j + kLanes <= n; j += kLanes) {
+      const Lanes own = lanes(x + j);
+      for (int64_t m = 0; m < M; ++m) sums[m] += own * lanes(weights[m] + j);
+    }
+    for (int64_t m = 0; m < M; ++m) {
+      float sum = 0.0f;
+      for (int64_t i = 0; i < kLanes; ++i) sum += sums[m][i];
+      for (int64_t i = j; i < n; ++i) sum += x[i] * weights[m][i];
+      to[m] = sum;
+    }
   }
 
-  // Add what a row gains to N of its outputs, from `first` on.
+  // Add what a row gains to the N results of a block.
   template <int64_t N>
-  void gain(const Update& s, int64_t row, int64_t first, float* to) const {
-    const float* tail = at(s.tail, row);
+  void gain(const Update& s, int64_t row, int64_t block, float* to) const {
+    const float *tail = at(s.tail, row), *up = s.up + block * s.rank * N;
     const int64_t count = int64_t(tail[0]);
-    const auto weights = [&](int64_t i) {
-      return s.up + int64_t(tail[1 + 2 * i]) * s.outputs + first;
-    };
-    if (first + N > s.outputs) {
-      for (int64_t i = 0; i < count; ++i)
-        for (int64_t j = 0; j < s.outputs - first; ++j) to[j] += tail[2 + 2 * i] * weights(i)[j];
-      return;
-    }
     Lanes sums[N / kLanes];
     std::memcpy(sums, to, sizeof(sums));
     for (int64_t i = 0; i < count; ++i) {
-      const float* own = weights(i);
+      const float* own = up + int64_t(tail[1 + 2 * i]) * N;
       for (int64_t j = 0; j < N / kLanes; ++j) sums[j] += tail[2 + 2 * i] * lanes(own + j * kLanes);
     }
     std::memcpy(to, sums, sizeof(sums));
@@ -520,7 +527,7 @@ class Decoder {
     multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
       float sums[kColumns];
       std::memcpy(sums, results, sizeof(sums));
-      if (s.update.up) gain<kColumns>(s.update, row, column, sums);
+      if (s.update.up) gain<kColumns>(s.update, row, column / kColumns, sums);
       if (gains) gains->add<kColumns>(row, column / kColumns, sums);
       const int64_t n = std::min(kColumns, s.matrix.outputs - column);
       float* to = at(s.to, row) + column;
@@ -535,8 +542,8 @@ class Decoder {
     multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
       float both[kColumns];
       std::memcpy(both, results, sizeof(both));
-      if (s.gate.up) gain<32>(s.gate, row, column / 2, both);
-      if (s.up.up) gain<32>(s.up, row, column / 2, both + 32);
+      if (s.gate.up) gain<32>(s.gate, row, column / kColumns, both);
+      if (s.up.up) gain<32>(s.up, row, column / kColumns, both + 32);
       if (gains) {
         gains->add<32>(row, column / 64, both);
         gains->add<32>(row, (s.matrix.outputs + column) / 64, both + 32);

@@ -117,7 +117,7 @@ Matrix matrix(const Weighted& m) {
 
 const float* floats(uintptr_t address) { return reinterpret_cast<const float*>(address); }
 
-using Updated = std::tuple<Places, int64_t, uintptr_t>;  // tail, O, address
+using Updated = std::tuple<Places, int64_t, uintptr_t>;  // tail, rank, address
 
 Update update(const Updated& u) {
   return {view(std::get<0>(u)), std::get<1>(u), floats(std::get<2>(u))};

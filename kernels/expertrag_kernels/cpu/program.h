@@ -99,8 +99,8 @@ struct Project {
 
 struct Update {  // adds up * tail to outputs, with what Project has left in `tail`
   View tail;
-  int64_t outputs;
-  const float* up;  // (rank, outputs)
+  int64_t rank;
+  const float* up;  // (blocks, rank, 64 or 32), in blocks of outputs as those of the matrix
 };
 
 struct LinearUpdated {  // to += matrix from + update

@@ -85,7 +85,7 @@ void add_updated_layer(const Isa& isa, Memory& memory, Format format, Program& m
     made.steps.push_back(Project{{from, 0, 0}, {to, 0, 0}, inputs, kRank, kUpdated, down, used});
   };
   const auto update = [&](int64_t tail, int64_t outputs) {
-    return Update{{tail, 0, 0}, outputs, memory.floats(kRank * outputs, 0.15f)};
+    return Update{{tail, 0, 0}, kRank, memory.floats(kRank * padded(outputs, kColumns), 0.15f)};
   };
   project(0, h + 1, kHidden);
   project(0, h + 2, kHidden);
