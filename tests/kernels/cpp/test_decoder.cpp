@@ -229,11 +229,12 @@ std::vector<float> run(const Isa& isa, const Program& program, const Adapter& ad
 }
 
 // With the experts in a file, and memory for some of them.
-void check_from_file(const Isa& isa, const Program& whole, const std::vector<Part>& parts) {
-  const auto wanted = run(isa, whole, parts, 2);
+void check_from_file(const Isa& isa, const Program& whole, const Adapter& adapter,
+                     const std::vector<Part>& parts) {
+  const auto wanted = run(isa, whole, adapter, parts, 2);
   const Experts* experts = nullptr;
   for (const Step& step : whole.steps)
-    if (const Mix* mix = std::get_if<Mix>(&step)) experts = &mix->experts;
+    if (const Mix* mix = std::get_if<Mix>(&step); mix && mix->top_k) experts = &mix->experts;
   char path[] = "/tmp/expertsXXXXXX";
   std::FILE* file = fdopen(mkstemp(path), "wb");
   const char before[64] = {};
@@ -247,7 +248,7 @@ void check_from_file(const Isa& isa, const Program& whole, const std::vector<Par
         const int64_t bytes = places * Residency::place_bytes(expert_bytes(*experts));
         limit_experts(made, path, bytes, {64, 64, 64}, direct);
         for (int times = 0; times < 2; ++times)
-          if (run(isa, made, parts, threads) != wanted) {
+          if (run(isa, made, adapter, parts, threads) != wanted) {
             std::fprintf(stderr, "%s: with %d experts in memory the result differs\n", isa.name,
                          int(places));
             std::exit(1);
@@ -287,8 +288,8 @@ void check(const Isa& isa, Format format, int64_t window) {
     std::fprintf(stderr, "%s, format %d: parts differ from the whole\n", isa.name, int(format));
     std::exit(1);
   }
-  check_from_file(isa, made, {{0, 0, 70}});
-  check_from_file(isa, made, {{0, 70, 71}, {1, 0, 3}});
+  check_from_file(isa, made, updates, {{0, 0, 70}});
+  check_from_file(isa, made, updates, {{0, 70, 71}, {1, 0, 3}});
 }
 
 }  // namespace
