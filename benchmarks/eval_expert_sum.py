@@ -106,7 +106,7 @@ def _figures(model: Model, doubted: Sequence[tuple[Asked, Weights]]) -> list[Fig
         after.append(float(scored(item, chosen)))
         changed.append(float(chosen.text != likeliest.text))
     return [
-        means("right: sum over experts after the likeliest", before, after),
+        means("right: by the sum after the likeliest", before, after),
         means("answers that the sum changes", [0.0] * len(changed), changed),
     ]
 
