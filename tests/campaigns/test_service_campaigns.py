@@ -122,7 +122,7 @@ def test_messages_are_damaged(make: Callable[[random.Random], object]) -> None:
         changed += fuzz_messages.damaged(whole, rng) != whole
         fuzz_extremes.set_extremes(message, rng)  # type: ignore[arg-type]
         message.SerializeToString()  # type: ignore[attr-defined]
-    assert changed >= 25
+    assert changed >= (25 if whole else 15)  # an empty one can only grow
 
 
 def test_a_recording_is_cut_at_a_frame() -> None:
