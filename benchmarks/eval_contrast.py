@@ -25,8 +25,8 @@ from typing import Any
 
 import results_file
 from contrast_speed import contrast_speed
-from reader_answers import Model, ModelReply
-from reader_figures import HEADER, Figure, citations, exact, is_gold, means, right, shares
+from reader_answers import Model, ModelReply, routed
+from reader_figures import HEADER, Figure, citations, compared, exact, is_gold, right, shares
 from reader_questions import Asked, QuestionSet
 
 from expertrag.answer.assemble import open_generator
@@ -36,7 +36,6 @@ from expertrag.cli.progress import progress
 from expertrag.config import Config, ModelConfig
 from expertrag.eval.serving import model_inputs
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag.llm.base import SHARED
 from expertrag.llm.load.loading import quiet
 from expertrag.train.reader.network import ANSWER_TOKENS
 from expertrag_index.types import Progress
@@ -159,9 +158,9 @@ class Bench:
         for name, asked in questions.gold.items():
             both = self._replies(asked, None), self._replies(asked, contrast)
             for what, score in (("right", right), ("exact", exact)):
-                figures.append(_compared(f"{name} gold, {what}", score, asked, both))
+                figures.append(compared(f"{name} gold, {what}", score, asked, both))
             if name == "squad2":
-                figures.append(_compared("squad2 gold, abstains", _abstains, asked, both))
+                figures.append(compared("squad2 gold, abstains", _abstains, asked, both))
             pointed = (
                 [
                     citations(item, reply, is_gold)
@@ -173,30 +172,16 @@ class Bench:
             figures.append(shares(f"{name} gold, citations of right answers", *pointed))
         asked = questions.tempting
         both = self._replies(asked, None), self._replies(asked, contrast)
-        figures.append(_compared("squad2 unanswerable, abstains", _abstains, asked, both))
+        figures.append(compared("squad2 unanswerable, abstains", _abstains, asked, both))
         return figures
 
     def _replies(self, asked: Sequence[Asked], contrast: Contrast | None) -> list[ModelReply]:
         model = Model(self._generator, self._work, self._tokens, self._report, contrast)
-        names = (*self._embedder.experts, SHARED)
-        places = self._embedder.posteriors([item.question for item in asked]).argmax(1)
-        return model.ask(asked, [names[place] for place in places.tolist()])
+        return model.ask(asked, routed(self._embedder, asked))
 
 
 def _abstains(_asked: Asked, reply: ModelReply) -> bool:
     return not reply.reply.found
-
-
-def _compared(
-    name: str,
-    score: Any,
-    asked: Sequence[Asked],
-    replies: tuple[Sequence[ModelReply], Sequence[ModelReply]],
-) -> Figure:
-    before, after = (
-        [float(score(*pair)) for pair in zip(asked, some, strict=True)] for some in replies
-    )
-    return means(name, before, after)
 
 
 if __name__ == "__main__":

@@ -24,18 +24,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
 import results_file
-from reader_answers import Contestants, ModelReply
+from reader_answers import Contestants
 from reader_figures import (
     HEADER,
     Figure,
     areas,
     citations,
+    compared,
     exact,
     holds_answer,
     is_gold,
@@ -46,7 +47,7 @@ from reader_figures import (
     scored,
     shares,
 )
-from reader_questions import FOUND, Asked, QuestionSet, Search
+from reader_questions import FOUND, QuestionSet, Search
 from reader_speed import ROUNDS, TEXTS, speed
 
 from expertrag.answer.embedders import open_embedder
@@ -158,8 +159,8 @@ def gold(bench: Bench) -> list[Figure]:
     for name, bar in GOLD_BARS.items():
         asked = bench.set(name).alone()
         replies = bench.models.both(asked)
-        figures.append(_compared(f"{name} gold", right, asked, replies).at_least(bar))
-        figures.append(_compared(f"{name} gold, exact", exact, asked, replies))
+        figures.append(compared(f"{name} gold", right, asked, replies).at_least(bar))
+        figures.append(compared(f"{name} gold, exact", exact, asked, replies))
     return figures
 
 
@@ -169,7 +170,7 @@ def found(bench: Bench) -> list[Figure]:
     for name in GENERAL_SETS:
         asked = bench.set(name).found(bench.search(name))
         replies = bench.models.both(asked)
-        figure = _compared(f"{name} top-{FOUND}", right, asked, replies)
+        figure = compared(f"{name} top-{FOUND}", right, asked, replies)
         figures.append(figure.at_least(FOUND_BARS[name]) if name in FOUND_BARS else figure)
         figures.append(mean(f"{name} recall@{FOUND} of gold documents", list(map(recall, asked))))
     return figures
@@ -181,7 +182,7 @@ def verdicts(bench: Bench) -> list[Figure]:
     asked = testset.alone()
     replies = bench.models.both(asked)
     name = f"pubmedqa verdict (commonest {testset.majority:.3f})"
-    return [_compared(name, scored, asked, replies).at_least(testset.majority + 0.05)]
+    return [compared(name, scored, asked, replies).at_least(testset.majority + 0.05)]
 
 
 def cited(bench: Bench) -> list[Figure]:
@@ -208,7 +209,7 @@ def cited(bench: Bench) -> list[Figure]:
                 barred = form == f"top-{FOUND}" and what == "answer"
                 figures.append(figure.at_least(0.8) if barred else figure)
         cites = f"squad2 {form}: answers that cite"
-        figures.append(_compared(cites, lambda _, said: bool(said.reply.cited), asked, replies))
+        figures.append(compared(cites, lambda _, said: bool(said.reply.cited), asked, replies))
     return figures
 
 
@@ -242,7 +243,7 @@ def experts(bench: Bench) -> list[Figure]:
         for expert in bench.models.experts:
             rival = bench.models.by(expert, asked)
             name = f"{domain}: routed after {expert}"
-            figures.append(_compared(name, scored, asked, (rival, routed)))
+            figures.append(compared(name, scored, asked, (rival, routed)))
             likely = ([item.likely or 0.0 for item in some] for some in (rival, routed))
             figures.append(means(f"{name}, log p of a gold token", *likely))
     return figures
@@ -252,14 +253,12 @@ def general(bench: Bench) -> list[Figure]:
     """Figures of questions without passages, and of general questions by the shared expert."""
     closed = bench.set("openqa").closed()
     pair = bench.models.both(closed)
-    figures = [_compared("openqa closed book", right, closed, pair).losing_at_most(0.01)]
+    figures = [compared("openqa closed book", right, closed, pair).losing_at_most(0.01)]
     if "encyclopedia" in bench.models.experts:
         for name in GENERAL_SETS:
             asked = bench.set(name).alone()
             pair = bench.models.by("encyclopedia", asked), bench.models.by(SHARED, asked)
-            figures.append(
-                _compared(f"{name} gold: general after encyclopedia", right, asked, pair)
-            )
+            figures.append(compared(f"{name} gold: general after encyclopedia", right, asked, pair))
     return figures
 
 
@@ -282,18 +281,6 @@ PARTS: dict[str, Callable[[Bench], list[Figure]]] = {
     "general": general,
     "speed": cost,
 }
-
-
-def _compared(
-    name: str,
-    score: Callable[[Asked, ModelReply], bool],
-    asked: Sequence[Asked],
-    replies: tuple[Sequence[ModelReply], Sequence[ModelReply]],
-) -> Figure:
-    before, after = (
-        [float(score(*pair)) for pair in zip(asked, some, strict=True)] for some in replies
-    )
-    return means(name, before, after)
 
 
 if __name__ == "__main__":

@@ -153,12 +153,17 @@ class Contestants:
 
     def chosen(self, asked: Sequence[Asked]) -> list[str]:
         """Return the names of the experts that the router chooses."""
-        if not asked:
-            return []
-        names = (*self._embedder.experts, SHARED)
-        places = self._embedder.posteriors([item.question for item in asked]).argmax(1)
-        found = [names[place] for place in places.tolist()]
+        found = routed(self._embedder, asked)
         return [name if name in self.experts else SHARED for name in found]
+
+
+def routed(embedder: SentenceTransformerEmbedder, asked: Sequence[Asked]) -> list[str]:
+    """Return the domain of each question that the embedder's router finds likeliest."""
+    if not asked:
+        return []
+    names = (*embedder.experts, SHARED)
+    places = embedder.posteriors([item.question for item in asked]).argmax(1)
+    return [names[place] for place in places.tolist()]
 
 
 def _attached(base: str, bundle: Path, work: Path) -> Path:

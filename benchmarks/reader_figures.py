@@ -94,6 +94,19 @@ def means(name: str, before: Sequence[float], after: Sequence[float]) -> Figure:
     return Figure(name, stats.estimate(after), stats.estimate(before), change)
 
 
+def compared(
+    name: str,
+    score: Callable[[Asked, ModelReply], bool],
+    asked: Sequence[Asked],
+    replies: tuple[Sequence[ModelReply], Sequence[ModelReply]],
+) -> Figure:
+    """Compare the mean scores of two answers to each question."""
+    before, after = (
+        [float(score(*pair)) for pair in zip(asked, some, strict=True)] for some in replies
+    )
+    return means(name, before, after)
+
+
 def mean(name: str, values: Sequence[float]) -> Figure:
     """Estimate a mean without a value before."""
     return Figure(name, stats.estimate(values) if values else None)

@@ -22,9 +22,7 @@ def check_routing(name: str, network: Network, routing: Routing, field: str = "r
     """
     if routing == AS_THE_MODEL:
         return
-    if not isinstance(network, NativeNetwork):
-        raise invalid(field, f"needs a model on our engine, and {name} runs in transformers")
-    if not network.routes_tokens:
+    if not _on_our_engine(field, name, network).routes_tokens:
         raise invalid(
             field, f"needs a mixture whose routers choose experts by token: {name} is not"
         )
@@ -38,12 +36,17 @@ def check_contrast(name: str, network: Network, sampling: Sampling) -> None:
     contrast = sampling.contrast
     if contrast is None:
         return
-    if not isinstance(network, NativeNetwork):
-        raise invalid("contrast", f"needs a model on our engine, and {name} runs in transformers")
+    _on_our_engine("contrast", name, network)
     if contrast.weak is WeakSide.ROUTING:
         check_routing(name, network, routing_of("contrast.routing", contrast.routing), "contrast")
     if contrast.weak is WeakSide.BASE and BASE not in network.limits.experts:
         raise invalid("contrast", f"base needs a reader with experts, and {name} has none")
+
+
+def _on_our_engine(field: str, name: str, network: Network) -> NativeNetwork:
+    if not isinstance(network, NativeNetwork):
+        raise invalid(field, f"needs a model on our engine, and {name} runs in transformers")
+    return network
 
 
 def weak_prompt(

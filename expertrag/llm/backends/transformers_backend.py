@@ -22,6 +22,7 @@ from expertrag.llm.adapters.loaded import LoadedAdapters
 from expertrag.llm.adapters.low_rank import LowRankAdapters
 from expertrag.llm.adapters.served import ServedAdapters
 from expertrag.llm.adapters.serving import load_adapters
+from expertrag.llm.backends.precision import device_of, dtype_of
 from expertrag.llm.backends.routing import check_contrast, check_routing, weak_prompt
 from expertrag.llm.backends.transformers_session import TransformersSession
 from expertrag.llm.base import (
@@ -54,7 +55,6 @@ _log = logging.getLogger(__name__)
 # without AVX2, as on ARM, it was not measured that we are faster than torch
 _VECTORS = ISAS[:1] not in ((), ("generic",))
 _FORMATS = {torch.float32: Format.F32, torch.bfloat16: Format.BF16, torch.float16: Format.BF16}
-_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
 class TransformersGenerator(Generator):
@@ -115,9 +115,9 @@ class TransformersGenerator(Generator):
 
         :param native: run on our engine if it supports the model; False: always in transformers.
         """
-        target = _device(device)
+        target = device_of(device)
         rounded = Format(dtype) if dtype in ROUNDED else None
-        precision = _dtype("auto" if rounded else dtype, target)
+        precision = dtype_of("auto" if rounded else dtype, target)
         files = model_files(name)
         room = CacheRoom(cache_mib << 20, reuse_mib << 20)
         identity = fingerprint(files.folder, files.gguf)
@@ -416,37 +416,3 @@ def _packed(model: Any, name: str, rounded: Format | None) -> Any:
             "CPU, and compiled kernels (see `expertrag doctor`); use --dtype auto"
         )
     return model
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # unknown, absent, or not built into torch
-        raise InvalidArgument(
-            f"device {name!r} is not usable here; use 'auto' or 'cpu'", reason="DEVICE_UNUSABLE"
-        ) from error
-    return device
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
-    if name not in _DTYPES:
-        raise InvalidArgument(
-            f"dtype {name!r} is unknown; use auto or one of {', '.join((*_DTYPES, *ROUNDED))}"
-        )
-    return _DTYPES[name]
-
-
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    # Without the instructions, torch emulates bfloat16 and is slower than in float32. torch has no
-    # public test for them, and the private names may disappear, hence ``getattr``.
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return device.type == "cpu" and any(
-        getattr(torch.cpu, probe, lambda: False)() for probe in probes
-    )

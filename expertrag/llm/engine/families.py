@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from expertrag_kernels.packed import Activation
+
 DENSE = ("llama", "mistral", "qwen2", "qwen3", "granite")
 MIXTURES = (
     "mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "deepseek_v2", "deepseek_v3", "glm4_moe",
@@ -14,6 +16,13 @@ MIXTURES = (
 )  # fmt: skip
 WINDOWED = ("mistral", "mixtral", "qwen3_moe", "phimoe")
 """Families whose layers all have the window, whatever their configuration calls them."""
+ACTIVATIONS = {
+    "silu": Activation.SILU,
+    "gelu": Activation.GELU,
+    "gelu_pytorch_tanh": Activation.GELU_TANH,
+    "relu": Activation.RELU,
+}
+"""Activations by their names in a configuration."""
 _NORMALISED = ("mixtral", "granitemoe", "granitemoeshared", "gpt_oss")
 
 
@@ -91,3 +100,20 @@ def moving_angles(config: Any, context_tokens: int) -> str:
         original = int(rope["original_max_position_embeddings"])
         return f"{kind} beyond {original} tokens" if context_tokens > original else ""
     return kind if kind == "dynamic" else ""
+
+
+def unsupported(config: Any, context_tokens: int) -> str:
+    """Return why a model is left to transformers; empty if it is not."""
+    kind = config.model_type
+    moving = moving_angles(config, context_tokens)
+    activation = getattr(config, "hidden_act", None)
+    reasons = {
+        f"models of type {kind} are not known": kind not in (*DENSE, *MIXTURES),
+        f"activation {activation}": activation not in ACTIVATIONS,
+        f"position encoding {moving}": bool(moving),
+        "clipped queries and keys": getattr(config, "clip_qkv", None) is not None,
+        "biases of a dense layer": bool(getattr(config, "mlp_bias", False)),
+        "SparseMixer without two experts per token": kind == "phimoe"
+        and config.num_experts_per_tok != 2,
+    }
+    return ", ".join(reason for reason, holds in reasons.items() if holds)

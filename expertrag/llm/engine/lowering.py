@@ -23,16 +23,8 @@ from expertrag.llm.engine.planning import angles_of
 from expertrag_kernels import Format, Packed, PlainExperts
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.packed import Activation, PackedExperts, PackedMatrix
+from expertrag_kernels.packed import PackedExperts, PackedMatrix
 from expertrag_kernels.steps import OUTPUT, PAGE_TOKENS, CacheShape, SlotView, Steps
-
-_ACTIVATIONS = {
-    "silu": Activation.SILU,
-    "gelu": Activation.GELU,
-    "gelu_pytorch_tanh": Activation.GELU_TANH,
-    "relu": Activation.RELU,
-}
-
 
 _P = TypeVar("_P", bound=Packed)
 _W = TypeVar("_W")
@@ -111,26 +103,9 @@ def check(model: Any, context_tokens: int) -> None:
 
     :raises Unsupported: they cannot.
     """
-    reason = _unsupported(model.config.get_text_config(), context_tokens)
+    reason = families.unsupported(model.config.get_text_config(), context_tokens)
     if reason or (reason := _unknown_experts(model)):
         raise Unsupported(reason)
-
-
-def _unsupported(config: Any, context_tokens: int) -> str:
-    """Return why a model is left to transformers; empty if it is not."""
-    kind = config.model_type
-    moving = families.moving_angles(config, context_tokens)
-    activation = getattr(config, "hidden_act", None)
-    reasons = {
-        f"models of type {kind} are not known": kind not in (*families.DENSE, *families.MIXTURES),
-        f"activation {activation}": activation not in _ACTIVATIONS,
-        f"position encoding {moving}": bool(moving),
-        "clipped queries and keys": getattr(config, "clip_qkv", None) is not None,
-        "biases of a dense layer": bool(getattr(config, "mlp_bias", False)),
-        "SparseMixer without two experts per token": kind == "phimoe"
-        and config.num_experts_per_tok != 2,
-    }
-    return ", ".join(reason for reason, holds in reasons.items() if holds)
 
 
 def _unknown_experts(model: Any) -> str:
@@ -427,7 +402,9 @@ class _Lowering:
 
     def _dense(self, name: str, module: Any) -> Any:
         gate_up, down = families.dense_weights(module)
-        plain = PlainExperts(gate_up[None], down[None], _ACTIVATIONS[self.config.hidden_act])
+        plain = PlainExperts(
+            gate_up[None], down[None], families.ACTIVATIONS[self.config.hidden_act]
+        )
         return self._experts(name, plain)
 
     def _experts(self, name: str, plain: PlainExperts) -> Any:

@@ -67,11 +67,16 @@ class NativeSession(LocalSession):
             salt=cache_salt,
             logprobs=sampling.logprobs,
         )
-        self._same_prompt = weak is not None and weak.tokens is None
         if weak:
-            tokens = list(prompt if weak.tokens is None else weak.tokens)
+            same = weak.tokens is None
             self._sequence.weak = WeakSequence(
-                tokens, expert=weak.expert, routing=weak.routing, salt=cache_salt
+                list(prompt if weak.tokens is None else weak.tokens),
+                expert=weak.expert,
+                routing=weak.routing,
+                adapter=adapter,
+                salt=cache_salt,
+                # without the last tokens, whose states a peek returns: it must not change the text
+                shared_tokens=max(0, len(prompt) - ROUTER_TOKENS) if same else 0,
             )
             network.engine.check_room(self._sequence, self._max_tokens)
         self._waiting: list[int] = []  # tokens that are not yet streamed
@@ -120,8 +125,6 @@ class NativeSession(LocalSession):
         self._sequence.token_budget, self._sequence.return_certainty = tokens, sure
         if sure or self._probe:
             self._sequence.state_rows = min(ROUTER_TOKENS if sure else 1, self.prompt_tokens)
-        if self._same_prompt and self._sequence.weak:
-            self._sequence.weak.shared_tokens = self.prompt_tokens - self._sequence.tail
         self._network.engine.submit(self._sequence)
 
     def _next(self) -> int | None:

@@ -10,16 +10,13 @@
 #include <vector>
 
 #include "program.h"
+#include "vectors.h"
 
 namespace expertrag {
 namespace EXPERTRAG_ISA {
 
 class Gains {
  public:
-  // 16 floats as a value, which compilers keep in registers; as an array, they do not always.
-  using Vector = float __attribute__((vector_size(64)));
-  static constexpr int64_t kVector = 16;
-
   // `adapters`: of each row, or null. `inputs`: of the matrix.
   Gains(const std::vector<const Adapter*>& adapters, const uint8_t* matrix, int64_t inputs)
       : inputs_(inputs) {
@@ -43,8 +40,15 @@ class Gains {
     float* to = tails_ + row * width_;
     for (const RangeUpdate& update : *rows_[size_t(row)]) {
       int64_t r = 0;
-      for (; r + 4 <= update.rank; r += 4) dots<4>(x, update.down + r * inputs_, to + r);
-      for (; r < update.rank; ++r) dots<1>(x, update.down + r * inputs_, to + r);
+      const auto weights = [&](int64_t rank) { return update.down + rank * inputs_; };
+      for (; r + 4 <= update.rank; r += 4) {
+        const float* four[] = {weights(r), weights(r + 1), weights(r + 2), weights(r + 3)};
+        dots<4>(x, four, inputs_, to + r);
+      }
+      for (; r < update.rank; ++r) {
+        const float* one = weights(r);
+        dots<1>(x, &one, inputs_, to + r);
+      }
       to += update.rank;
     }
   }
@@ -69,29 +73,6 @@ class Gains {
   }
 
  private:
-  static Vector vector(const float* from) {
-    Vector values;
-    std::memcpy(&values, from, sizeof(values));
-    return values;
-  }
-
-  // Dot products of x with M rows of weights, which share the reading of x.
-  template <int64_t M>
-  void dots(const float* x, const float* weights, float* to) const {
-    Vector sums[M] = {};
-    int64_t j = 0;
-    for (; j + kVector <= inputs_; j += kVector) {
-      const Vector own = vector(x + j);
-      for (int64_t m = 0; m < M; ++m) sums[m] += own * vector(weights + m * inputs_ + j);
-    }
-    for (int64_t m = 0; m < M; ++m) {
-      float sum = 0.0f;
-      for (int64_t i = 0; i < kVector; ++i) sum += sums[m][i];
-      for (int64_t i = j; i < inputs_; ++i) sum += x[i] * weights[m * inputs_ + i];
-      to[m] = sum;
-    }
-  }
-
   int64_t inputs_, width_ = 0;  // floats of a row's tail
   std::vector<const Updates*> rows_;
   float* tails_ = nullptr;

@@ -14,6 +14,7 @@
 #include "norm.h"
 #include "program.h"
 #include "routers.h"
+#include "vectors.h"
 
 namespace expertrag {
 namespace EXPERTRAG_ISA {
@@ -480,43 +481,16 @@ class Decoder {
     });
   }
 
-  // 16 floats as a value, which compilers keep in registers; as an array, they do not always.
-  using Lanes = float __attribute__((vector_size(64)));
-  static constexpr int64_t kLanes = 16;
-
-  static Lanes lanes(const float* from) {
-    Lanes values;
-    std::memcpy(&values, from, sizeof(values));
-    return values;
-  }
-
-  // Dot products of x with M rows.
-  template <int64_t M>
-  static void dots(const float* x, const float* const* weights, int64_t n, float* to) {
-    Lanes sums[M] = {};
-    int64_t j = 0;
-    for (; j + kLanes <= n; j += kLanes) {
-      const Lanes own = lanes(x + j);
-      for (int64_t m = 0; m < M; ++m) sums[m] += own * lanes(weights[m] + j);
-    }
-    for (int64_t m = 0; m < M; ++m) {
-      float sum = 0.0f;
-      for (int64_t i = 0; i < kLanes; ++i) sum += sums[m][i];
-      for (int64_t i = j; i < n; ++i) sum += x[i] * weights[m][i];
-      to[m] = sum;
-    }
-  }
-
   // Add what a row gains to the N results of a block.
   template <int64_t N>
   void gain(const Update& s, int64_t row, int64_t block, float* to) const {
     const float *tail = at(s.tail, row), *up = s.up + block * s.rank * N;
     const int64_t count = int64_t(tail[0]);
-    Lanes sums[N / kLanes];
+    Vector sums[N / kVector];
     std::memcpy(sums, to, sizeof(sums));
     for (int64_t i = 0; i < count; ++i) {
       const float* own = up + int64_t(tail[1 + 2 * i]) * N;
-      for (int64_t j = 0; j < N / kLanes; ++j) sums[j] += tail[2 + 2 * i] * lanes(own + j * kLanes);
+      for (int64_t j = 0; j < N / kVector; ++j) sums[j] += tail[2 + 2 * i] * vector(own + j * kVector);
     }
     std::memcpy(to, sums, sizeof(sums));
   }

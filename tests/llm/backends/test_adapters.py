@@ -15,6 +15,7 @@ from lora_fixtures import LoraBase
 from lora_folders import merged, write_base
 from transformers import AutoModelForCausalLM
 
+from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Passage, Sampling
 from expertrag.llm import load_generator, prompt
@@ -56,6 +57,16 @@ def _with(generator: Generator, folders: dict[str, Path]) -> Generator:
 
 def _answer(generator: Generator, adapter: str = "", tokens: int = 12) -> str:
     return text_of(generator.begin(_ASKED, Sampling(tokens, adapter=adapter)))
+
+
+def test_a_weak_side_has_the_adapter_too(base: Path, folders: dict[str, Path]) -> None:
+    generator = _with(load_generator(str(base), dtype="float32"), folders)
+    contrast = Contrast(WeakSide.NO_PASSAGES, beta=4.0, plausibility=0.001)
+    sampling = Sampling(12, adapter="legal", contrast=contrast)
+    same = text_of(generator.begin(_ASKED, sampling, without_passages=_ASKED))
+    assert same == _answer(generator, "legal")  # both sides are equal
+    other = text_of(generator.begin(_ASKED, sampling, without_passages=_READ))
+    assert other != same
 
 
 def test_texts_are_those_of_the_merged_model(

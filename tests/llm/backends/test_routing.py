@@ -93,6 +93,13 @@ def test_the_signals_are_those_of_the_strong_side(tiny: TransformersGenerator) -
         session.close()
 
 
+def test_a_peek_changes_no_token(tiny: TransformersGenerator) -> None:
+    sampling = replace(_DRAWN, contrast=_ROUTING)
+    session = tiny.begin(_LONGER, sampling)
+    assert session.peek(3) is not None
+    assert text_of(session) == _text(tiny, sampling)
+
+
 @pytest.mark.parametrize(
     ("sampling", "message"),
     [
