@@ -281,7 +281,7 @@ class Bench:
             lowered = lower(
                 self.model, Format(format), cache_bytes=CACHE_BYTES, context_tokens=4096
             )
-        engine = Engine(lowered.decoder, **options)
+        engine = Engine(lowered.decoder, (), **options)
         self._open.append(engine)
         return engine
 

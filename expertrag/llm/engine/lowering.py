@@ -50,8 +50,9 @@ class Lowered:
 
     ``routers``: indices of the layers' router logits among the kept values; ``middle`` and
     ``upper``: of the states after half and three quarters of the layers. ``weights``: the decoder's
-    weights by name. ``top_k``: experts that routers choose for a token. ``adapters``: those that
-    are served.
+    weights by name. ``top_k``: experts that routers choose for a token. ``adapters``: those of a
+    reader that is served; ``expert_updates``: what a sequence of each of its experts adds to the
+    base model's weights, unless the experts are planned.
     """
 
     decoder: Steps[Any, Any]
@@ -61,6 +62,7 @@ class Lowered:
     upper: int
     top_k: int = 0
     adapters: ServedAdapters | None = None
+    expert_updates: tuple[tuple[Any, ...], ...] = ()
 
 
 def lower(
@@ -177,7 +179,8 @@ class _Lowering:
             self._norm_residual("norm", last, last, base.norm, scales.logits)
         d.linear(last, OUTPUT, out, out_bias)
         kept = tuple(self.routers), states[middle], states[upper]
-        return Lowered(d, self.weights, *kept, self.top_k, self.adapters)
+        updates = self.adapters.updates(d, self.weights) if self.adapters else ()
+        return Lowered(d, self.weights, *kept, self.top_k, self.adapters, updates)
 
     def _cache_shape(self, exact: Format, *, latent: bool) -> CacheShape:
         layers = self.model.model.layers
