@@ -211,6 +211,7 @@ class Decoder {
       case Format::bf16: return multiply<Format::bf16>(from, matrix, use);
       case Format::int8: return multiply<Format::int8>(from, matrix, use);
       case Format::int4: return multiply<Format::int4>(from, matrix, use);
+      case Format::mxfp4: return multiply<Format::mxfp4>(from, matrix, use);
     }
   }
 

@@ -117,7 +117,8 @@ def test_layers_are_read_one_at_a_time(published: Path, whole: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("format", "most"), [(Format.BF16, 0.0), (Format.INT8, 0.012), (Format.INT4, 0.09)]
+    ("format", "most"),
+    [(Format.BF16, 0.0), (Format.INT8, 0.012), (Format.INT4, 0.09), (Format.MXFP4, 0.0)],
 )
 def test_what_each_format_loses(whole: Any, format: Format, most: float) -> None:
     """The weights are random over all codes, with scales that differ within an output."""
