@@ -1,8 +1,7 @@
 """MXFP4: 4 bits per weight, and a power of two for 32 of them (OCP Microscaling Formats 1.0, 2023).
 
-A code is a sign and one of the sizes 0, 0.5, 1, 1.5, 2, 3, 4 and 6. An exponent is a byte: the power
-of two, plus 127; 255 is no number. Codes and exponents are packed in the layout of the kernels, see
-:mod:`expertrag_kernels.layout`, without any rounding.
+A code is a sign and one of the sizes 0, 0.5, 1, 1.5, 2, 3, 4 and 6. An exponent is a byte: that of
+two, plus 127; 255 is no number. The order of both is that of :mod:`expertrag_kernels.layout`.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ _VALUES = torch.tensor([*_SIZES, *(-size for size in _SIZES)])
 def encoded(blocks: torch.Tensor) -> torch.Tensor:
     """Encode blocks of weights [N, 64, K] float32 to bytes [N, B].
 
-    Each is rounded to the nearest code, with the least power of two that has a code for the greatest
-    of its group. Weights that were in MXFP4 keep their values.
+    A weight is rounded to the nearest code; the greatest of a group is 4 to 8 times its power of
+    two, of which 6 is the greatest code. Weights that were in MXFP4 keep their values.
     """
     groups = blocks.unflatten(2, (-1, GROUP))  # [N, 64, G, 32]
     most = groups.abs().amax(dim=3)  # [N, 64, G]
-    exponents = ((most.view(torch.int32) >> 23) - 2).clamp(min=0)  # the greatest is 4 to 8 times it
+    exponents = ((most.view(torch.int32) >> 23) - 2).clamp(min=0)
     scaled = groups * ((254 - exponents) << 23).view(torch.float32)[..., None]
     size = scaled.abs()
     codes = torch.zeros_like(size, dtype=torch.uint8)
@@ -42,7 +41,7 @@ def encoded(blocks: torch.Tensor) -> torch.Tensor:
 def repacked(published: torch.Tensor) -> torch.Tensor:
     """Convert blocks as they are published to bytes [N, B].
 
-    :param published: [N, 64, G, 17] uint8: 16 bytes of codes, a weight's in the low half and that of
+    :param published: [N, 64, G, 17] uint8: 16 bytes of codes, of a weight in the low half and of
         the next in the high half, and an exponent.
     :raises ValueError: a weight is not finite.
     """

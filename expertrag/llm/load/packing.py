@@ -44,8 +44,8 @@ def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
     :param name: as in :func:`expertrag.llm.load_generator`.
     :param dtype: ``bfloat16``, ``float32``, ``int8``, ``int4`` or ``mxfp4``.
     :raises NotFound: if there is no such model.
-    :raises InvalidArgument: if our engine does not run the model, it is packed already, or ``dtype``
-        is ``mxfp4`` and its experts are not stored in it.
+    :raises InvalidArgument: if our engine does not run the model, it is packed already, or its
+        experts are not stored in ``mxfp4`` and that is asked for.
     :raises ServerError: if the model's files are damaged.
     """
     files = model_files(name)
