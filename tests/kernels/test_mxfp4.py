@@ -7,11 +7,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from expertrag_kernels import Activation, Format, PlainExperts, cpu_experts, pack, unpacked
+from expertrag_kernels import (
+    Activation,
+    Format,
+    Mxfp4Experts,
+    PlainExperts,
+    cpu_experts,
+    pack,
+    unpacked,
+)
 from expertrag_kernels.cpu_experts import ISAS, pack_on, run_on
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.layout import layer_bytes, packed, repacked
-from expertrag_kernels.packed import Mxfp4Experts
 from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView
 
 # the e2m1 numbers of OCP Microscaling Formats 1.0, section 5.3.3, by their codes
@@ -116,6 +123,14 @@ def test_published_and_rounded_blocks_give_the_same_bits(isa: str) -> None:
     x, index, weights = _tokens(30, 4, 96)
     wanted = run_on(isa, x, index, weights, pack(plain, Format.MXFP4))
     assert torch.equal(run_on(isa, x, index, weights, own), wanted)
+
+
+def test_blocks_are_packed_by_the_public_function() -> None:
+    published = _published(2, 64, 32)
+    for format in (None, "mxfp4"):
+        assert torch.equal(pack(published, format).data, repacked(published).data)
+    with pytest.raises(ValueError, match="as they are, not in int4"):
+        pack(published, "int4")
 
 
 def test_a_weight_takes_no_more_than_as_published() -> None:
