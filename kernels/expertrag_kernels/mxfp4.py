@@ -35,7 +35,9 @@ def encoded(blocks: torch.Tensor) -> torch.Tensor:
     for place, bound in enumerate((0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0)):
         codes += size >= bound if place % 2 else size > bound  # of two as near, the even one
     codes |= (scaled < 0).to(torch.uint8) << 3
-    return _bytes(codes, exponents.to(torch.uint8))
+    halves = codes.unflatten(3, (4, 2, 4))  # [N, 64, G, 4, 2, 4]
+    both = halves[..., 0, :] | halves[..., 1, :] << 4  # [N, 64, G, 4, 4]
+    return _bytes(both.view(torch.int32)[..., 0], exponents.to(torch.uint8))
 
 
 def repacked(published: torch.Tensor) -> torch.Tensor:
@@ -45,10 +47,12 @@ def repacked(published: torch.Tensor) -> torch.Tensor:
         the next in the high half, and an exponent.
     :raises ValueError: a weight is not finite.
     """
-    pairs, exponents = published[..., :-1], published[..., -1]
+    exponents = published[..., -1]
     if bool((exponents == _NO_NUMBER).any()):
         raise ValueError("weights are not finite: download the model again")
-    return _bytes(torch.stack([pairs & 15, pairs >> 4], dim=4).flatten(3), exponents)
+    words = published[..., :-1].contiguous().view(torch.int32)  # [N, 64, G, 4], of 8 codes in turn
+    # codes 0 1 2 3 4 5 6 7 of a word become 0 1 4 5 2 3 6 7, and then 0 4 1 5 2 6 3 7
+    return _bytes(_swapped(_swapped(words, 0xFF00, 8), 0xF000F0, 4), exponents)
 
 
 def decoded(data: torch.Tensor) -> torch.Tensor:
@@ -69,9 +73,14 @@ def powers(exponents: torch.Tensor) -> torch.Tensor:
     return bits.view(torch.float32)
 
 
-def _bytes(codes: torch.Tensor, exponents: torch.Tensor) -> torch.Tensor:
-    """Put codes [N, 64, G, 32] and exponents [N, 64, G] into the order of the layout."""
-    halves = codes.unflatten(3, (4, 2, 4))  # [N, 64, G, 4, 2, 4]
-    both = halves[..., 0, :] | halves[..., 1, :] << 4  # [N, 64, G, 4, 4]
-    lines = both.unflatten(1, (4, 16)).permute(0, 3, 1, 4, 2, 5)  # [N, G, 4, 4, 16, 4]
-    return torch.cat([exponents.transpose(1, 2), lines.flatten(2)], dim=2).flatten(1)
+def _swapped(words: torch.Tensor, mask: int, by: int) -> torch.Tensor:
+    """Swap the bits of a mask with those that are ``by`` places higher."""
+    change = (words ^ (words >> by)) & mask
+    return words ^ change ^ (change << by)
+
+
+def _bytes(words: torch.Tensor, exponents: torch.Tensor) -> torch.Tensor:
+    """Put words of 8 codes [N, 64, G, 4] and exponents [N, 64, G] into the order of the layout."""
+    lines = words.unflatten(1, (4, 16)).permute(0, 3, 1, 4, 2)  # [N, G, 4, 4, 16]
+    codes = lines.flatten(2).view(torch.uint8)
+    return torch.cat([exponents.transpose(1, 2), codes], dim=2).flatten(1)
