@@ -23,7 +23,7 @@ def mxfp4(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each number of tokens: each format's milliseconds, ratios and error."""
     others = " | ".join(f"{name} / mxfp4" for name in PACKED[1:])
     yield from head(f"T | ms in mxfp4 | {others} | error in {', '.join(PACKED)}")
-    for row in results["rows"]:
+    for row in results["speed"]:
         ratios = " | ".join(f"{row[name]['ratio']:.2f}" for name in PACKED[1:])
         errors = ", ".join(f"{row[name]['error']:.4f}" for name in PACKED)
         yield f"| {row['T']} | {row['mxfp4']['ms']:.1f} | {ratios} | {errors} |"
