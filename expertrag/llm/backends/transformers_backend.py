@@ -137,10 +137,9 @@ class TransformersGenerator(Generator):
                 )
             else:
                 on_engine = native and _on_our_engine(target, precision, rounded)
-                given = name, files, rounded, precision, target
-                network, tokenizer = _of_checkpoint(
-                    *given, room if on_engine else None, adapters, as_stored=dtype == "auto"
-                )
+                own = room if on_engine else None
+                given = name, files, rounded, precision, target, own, adapters
+                network, tokenizer = _of_checkpoint(*given, as_stored=dtype == "auto")
         return cls(
             files.name if Path(name).expanduser().exists() else name,
             identity,
