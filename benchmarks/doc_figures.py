@@ -91,7 +91,6 @@ TABLES = (
     Table("generation", "speed", "generation", speed_tables.generation, SPEED),
     Table("generation", "loading", "generation", speed_tables.loading, ("loading",)),
     Table("generation", "avx2", "avx2", engine_tables.avx2),
-    Table("kernels", "mxfp4", "mxfp4", engine_tables.mxfp4, ("speed",)),
     Table("generation", "gguf", "gguf_loss", engine_tables.gguf_loss),
     Table("generation", "server", "server_start", speed_tables.server),
     Table("generation", "hot", "hot", speed_tables.hot),

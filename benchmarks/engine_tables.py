@@ -8,7 +8,6 @@ from typing import Any
 from results_table import head
 
 ADDED = ("bfloat16", "int8", "int4")
-PACKED = ("mxfp4", "bf16", "int8", "int4")
 
 
 def avx2(results: Mapping[str, Any]) -> Iterator[str]:
@@ -17,16 +16,6 @@ def avx2(results: Mapping[str, Any]) -> Iterator[str]:
     for row in results["rows"]:
         what = f"{row['dtype']}, {row['task']}"
         yield f"| {what} | {row['ours']:.1f} | {row['transformers']:.1f} | {row['ratio']:.2f} |"
-
-
-def mxfp4(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each number of tokens: each format's milliseconds, ratios and error."""
-    others = " | ".join(f"{name} / mxfp4" for name in PACKED[1:])
-    yield from head(f"T | ms in mxfp4 | {others} | error in {', '.join(PACKED)}")
-    for row in results["speed"]:
-        ratios = " | ".join(f"{row[name]['ratio']:.2f}" for name in PACKED[1:])
-        errors = ", ".join(f"{row[name]['error']:.4f}" for name in PACKED)
-        yield f"| {row['T']} | {row['mxfp4']['ms']:.1f} | {ratios} | {errors} |"
 
 
 def gguf_loss(results: Mapping[str, Any]) -> Iterator[str]:
