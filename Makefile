@@ -93,11 +93,15 @@ console-test: $(STAMP) ## the console in a real browser (Chromium); ARGS="--json
 	@$(BIN)/python -m pip install --quiet --requirement tests/browser/requirements.txt
 	@$(BIN)/python benchmarks/console_browser.py $(ARGS)
 
-.PHONY: bench-avx2 gpu
+.PHONY: bench-avx2 bench-mxfp4 gpu
 
 bench-avx2: $(STAMP) ## the engine against transformers as on a processor with AVX2 alone; ARGS="--json FILE"
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
 	@$(BIN)/python benchmarks/bench_avx2.py $(ARGS)
+
+bench-mxfp4: $(STAMP) ## experts in MXFP4 beside our other formats with the same weights: speed, error, perplexity (DATA=, ARGS="--json FILE")
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/python benchmarks/bench_mxfp4.py --data $(DATA) $(ARGS)
 
 gpu: $(STAMP) ## on a machine with a GPU, in 8 minutes: tests, tiles, kernels, generation, one JSON; ARGS="--json FILE", or --dry-run anywhere
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe

@@ -155,7 +155,7 @@ def measure(
         if own.name != OURS:
             continue
         roof = shape.roof_seconds(own.format, hits, tokens, bandwidth, flop)
-        error = _error(shape, layers[0], own, tokens)
+        error = error_of(shape, layers[0], own, tokens)
         for rival, theirs in zip(present, medians, strict=True):
             if rival.name != OURS and (rival.format == own.format or rival.of_transformers):
                 yield {
@@ -211,12 +211,12 @@ def check(shape: Shape, layer: PlainExperts, contestants: Sequence[Rival]) -> No
     :raises ValueError: one does not.
     """
     for some in contestants:
-        error = _error(shape, layer, some, 16)
+        error = error_of(shape, layer, some, 16)
         if some.exact and not error < MOST_ERROR:
             raise ValueError(f"{some.name} {some.format} is wrong: relative error {error:.3f}")
 
 
-def _error(shape: Shape, layer: PlainExperts, own: Rival, tokens: int) -> float:
+def error_of(shape: Shape, layer: PlainExperts, own: Rival, tokens: int) -> float:
     """Relative error against float32, over at most 16 tokens."""
     x, index, weights = shape.draw_routing(min(tokens, 16))
     used = index.unique()

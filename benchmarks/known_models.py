@@ -29,6 +29,8 @@ from expertrag_kernels.steps import CacheShape, SlotView
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/reference/models.md"
+IN_MXFP4 = ("gpt_oss",)
+"""Kinds that are published with experts in MXFP4, which stay as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,17 @@ def examine(known: Known) -> Row:
     if rotary is not None:  # its angles are computed, not loaded
         model.base_model.rotary_emb = type(rotary)(config)
     try:
-        return Row(known, parameters, active, "", packed_bytes(model, Format.INT4))
+        published = Format.MXFP4 if known.kind in IN_MXFP4 else None
+        size = packed_bytes(model, Format.INT4, published)
+        return Row(known, parameters, active, "", size)
     except Unsupported as reason:
         return Row(known, parameters, active, str(reason), 2 * parameters)
 
 
-def packed_bytes(model: Any, format: Format) -> int:
+def packed_bytes(model: Any, format: Format, experts: Format | None = None) -> int:
     """Bytes of a model's matrices and experts, as packed by our engine.
+
+    :param experts: as in :func:`expertrag.llm.engine.lowering.lower`.
 
     :raises Unsupported: the engine does not run the model.
     """
@@ -106,7 +112,8 @@ def packed_bytes(model: Any, format: Format) -> int:
         return made[-1]
 
     context_tokens = model.config.max_position_embeddings
-    lower(model, format, cache_bytes=1 << 30, context_tokens=context_tokens, make=make)
+    options: Any = {"cache_bytes": 1 << 30, "context_tokens": context_tokens, "make": make}
+    lower(model, format, experts=experts, **options)
     return made[-1].size_bytes
 
 
@@ -121,6 +128,7 @@ def table() -> Iterator[str]:
     for row in map(examine, KNOWN):
         engine = "our engine" if not row.reason else f"transformers ({row.reason})"
         form = "int4" if not row.reason else "bfloat16"
+        form += ", experts in MXFP4" * (row.known.kind in IN_MXFP4)
         yield (
             f"| {row.known.name} | {row.known.licence} | {_count(row.parameters)} "
             f"| {_count(row.active)} | {engine} | {row.weight_bytes / 1e9:.1f} GB, {form} |"

@@ -75,6 +75,7 @@ def benchmarks(data: Path, store: str, scratch: Path) -> Mapping[str, list[str]]
         ],
         "bench-kernels": ["bench_kernels", "--quick"],
         "bench-avx2": ["bench_avx2", "--rounds", "1"],
+        "bench-mxfp4": ["bench_mxfp4", *on, "--rounds", "2", "--experts", "4", "--windows", "2"],
         "bench-generation": ["bench_generation", squad, "--quick", "--parts", "single"],
         "bench-limits": ["generation_limits", squad, "--packed", packed, "--rounds", "1"],
         "bench-server-start": [

@@ -115,9 +115,10 @@ def attach(base: str, bundle: Path, out: Path, as_json: bool) -> None:
 @click.argument("model")
 @flag(
     "--dtype",
-    type=click.Choice(["int4", "int8", "bfloat16", "float32"]),
+    type=click.Choice(["int4", "int8", "mxfp4", "bfloat16", "float32"]),
     required=True,
-    help="Data type of the packed weights.",
+    help="Data type of the packed weights; mxfp4 leaves experts that are stored in it as they are, "
+    "and the rest in bfloat16.",
 )
 @out_folder("EXPERTRAG_LLM_OUT", "FOLDER")
 def pack(model: str, dtype: str, out: Path) -> None:

@@ -75,8 +75,9 @@ class ModelConfig:
     )
     dtype: str = option(
         "auto",
-        "Data type of the language model; int8 and int4 quantize its weights, on the CPU.",
-        choices=("auto", "float32", "bfloat16", "float16", "int8", "int4"),
+        "Data type of the language model; int8 and int4 quantize its weights, on the CPU; mxfp4 "
+        "leaves experts that are stored in it as they are, on the CPU, like auto.",
+        choices=("auto", "float32", "bfloat16", "float16", "int8", "int4", "mxfp4"),
     )
     device: str = option("auto", "Device of the models: auto, cpu, cuda, cuda:0, mps.")
     routing: str = option(

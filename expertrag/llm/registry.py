@@ -71,8 +71,9 @@ def load_generator(
         ``openai:URL#MODEL`` for an OpenAI-compatible server, for example
         ``openai:http://127.0.0.1:8000/v1#qwen3``; several URLs are separated by commas.
     :param dtype: ``auto`` (bfloat16 if the hardware multiplies it, else float32), ``bfloat16``,
-        ``float16`` or ``float32``; ``int8`` and ``int4`` quantise the weights, on the CPU only; a
-        server chooses its own.
+        ``float16`` or ``float32``; ``int8`` and ``int4`` quantise the weights, on the CPU only;
+        ``mxfp4`` leaves experts that are stored in it as they are, and so does ``auto`` on the CPU;
+        a server chooses its own.
     :param device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:0``, ``mps``.
     :param cache_mib: memory of the KV cache on the CPU; unused pages take none.
     :param reuse_mib: the part of it that stays cached when no sequence holds it (prefix caching).

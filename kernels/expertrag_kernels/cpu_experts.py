@@ -70,7 +70,7 @@ def pack_plain(plain: PlainExperts, format: Format) -> PackedExperts:
     :raises ValueError: the weights do not fit together, or are to be rounded and are not finite.
     """
     plain.check()
-    if format in (Format.INT8, Format.INT4) and not _finite(plain):
+    if format in (Format.INT8, Format.INT4, Format.MXFP4) and not _finite(plain):
         raise ValueError(
             f"weights that are not finite cannot be packed in {format}: download the model again"
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from expertrag_kernels.packed import Activation, PlainExperts
+from expertrag_kernels.packed import Activation, Mxfp4Experts, PlainExperts
 
+_WEIGHTS = "gate_up_proj", "gate_up_proj_bias", "down_proj", "down_proj_bias"
 _ALPHA, _LIMIT = 1.702, 7.0  # of Activation.CLAMPED_SWIGLU
 
 
@@ -20,16 +21,8 @@ def interleaved_experts(module: nn.Module) -> PlainExperts:
 
     :raises ValueError: their activation is another one.
     """
-    alpha, limit = (float(getattr(module, name)) for name in ("alpha", "limit"))
-    if (alpha, limit) != (_ALPHA, _LIMIT):
-        raise ValueError(
-            f"{type(module).__name__} cannot be packed: a clamped SwiGLU of {alpha} and {limit}; "
-            f"only {_ALPHA} and {_LIMIT} are known"
-        )
-    gate_up, gate_up_bias, down, down_bias = (
-        _weight(module, name)
-        for name in ("gate_up_proj", "gate_up_proj_bias", "down_proj", "down_proj_bias")
-    )
+    _check_activation(module)
+    gate_up, gate_up_bias, down, down_bias = (_weight(module, name) for name in _WEIGHTS)
     return PlainExperts(
         _apart(gate_up.transpose(1, 2)),
         down.transpose(1, 2),
@@ -37,6 +30,31 @@ def interleaved_experts(module: nn.Module) -> PlainExperts:
         _apart(gate_up_bias),
         down_bias,
     )
+
+
+def mxfp4_experts(module: nn.Module) -> Mxfp4Experts | None:
+    """Return the experts of gpt-oss whose weights are blocks of MXFP4; None if they are numbers.
+
+    Blocks are (E, O, I/32, 17) uint8, with gate and up in turn, which are copied.
+
+    :raises ValueError: their activation is another one.
+    """
+    if not holds_interleaved(module) or _weight(module, _WEIGHTS[0]).dtype != torch.uint8:
+        return None
+    _check_activation(module)
+    gate_up, gate_up_bias, down, down_bias = (_weight(module, name) for name in _WEIGHTS)
+    return Mxfp4Experts(
+        _apart(gate_up), down, Activation.CLAMPED_SWIGLU, _apart(gate_up_bias), down_bias
+    )
+
+
+def _check_activation(module: nn.Module) -> None:
+    alpha, limit = (float(getattr(module, name)) for name in ("alpha", "limit"))
+    if (alpha, limit) != (_ALPHA, _LIMIT):
+        raise ValueError(
+            f"{type(module).__name__} cannot be packed: a clamped SwiGLU of {alpha} and {limit}; "
+            f"only {_ALPHA} and {_LIMIT} are known"
+        )
 
 
 def _weight(module: nn.Module, name: str) -> torch.Tensor:

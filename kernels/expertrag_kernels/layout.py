@@ -16,6 +16,9 @@ Within a block, inputs are in the small runs that a multiply-add instruction pro
            codes [4] [G] [16] [2], slope and least byte of each group of 32 inputs and each of 4
            times 16 columns; then [4] [G] [4] [4] [16] bytes: byte [c] [group] [i] [j] [k] is of
            column 16c + 4j + i, the group's input k in its low nibble, input 16 + k in its high one
+    mxfp4  for each group of 32 inputs: 64 exponents, and then [4] [4] [16] [4] bytes: byte
+           [c] [l] [j] [i] is of column 16c + j, the group's input 8l + i in its low nibble, input
+           8l + 4 + i in its high one
 
 A nibble n of int4 represents the weight scale * (min(255, (17 * slope * n >> 7) + least) - 127):
 the multiplied value has 8 bits. So a group can have any steps, as in llama.cpp's Q4_K, products of
@@ -30,14 +33,21 @@ import mmap
 import torch
 import torch.nn.functional as F
 
-from expertrag_kernels.packed import Format, PackedExperts, PackedMatrix, PlainExperts
+from expertrag_kernels import mxfp4
+from expertrag_kernels.packed import (
+    Format,
+    Mxfp4Experts,
+    PackedExperts,
+    PackedMatrix,
+    PlainExperts,
+)
 
 VERSION = 3
 """Version of this layout; files record it, and files of another version are rejected."""
 DENSE_VERSION = 2
 """That of files without mixtures: in version 2, each of several experts was two ranges."""
 
-COLUMNS = 64
+COLUMNS = mxfp4.COLUMNS
 PAD = 32
 INT8_GROUP = 128
 INT4_GROUP = 32
@@ -70,7 +80,26 @@ def packed(experts: PlainExperts, format: Format) -> PackedExperts:
     return PackedExperts(data, format, count, hidden, inner, experts.activation, experts.biased)
 
 
-def put_biases(data: torch.Tensor, experts: PlainExperts) -> None:
+def repacked(experts: Mxfp4Experts) -> PackedExperts:
+    """Pack experts as they are published in MXFP4, one at a time, without any rounding.
+
+    :raises ValueError: blocks do not fit together, or a weight is not finite.
+    """
+    experts.check()
+    sizes = experts.num_experts, experts.hidden_size, experts.inner_size
+    data = room(layer_bytes(Format.MXFP4, *sizes, biased=experts.biased))
+    gate_ups, downs = parts(data, Format.MXFP4, *sizes)
+    missing = -experts.hidden_size % COLUMNS
+    for expert, (gate_up, down) in enumerate(zip(experts.gate_up, experts.down, strict=True)):
+        gate, up = gate_up.unflatten(0, (2, -1, 32))  # [I/32, 32, G, 17]
+        gate_ups[expert] = mxfp4.repacked(torch.cat([gate, up], dim=1)).flatten()
+        rows = F.pad(down, (0, 0, 0, 0, 0, missing)).unflatten(0, (-1, COLUMNS))
+        downs[expert] = mxfp4.repacked(rows).flatten()
+    put_biases(data, experts)
+    return PackedExperts(data, Format.MXFP4, *sizes, experts.activation, experts.biased)
+
+
+def put_biases(data: torch.Tensor, experts: PlainExperts | Mxfp4Experts) -> None:
     """Write the biases of experts to the end of a packed layer; nothing if they have none."""
     if experts.gate_up_bias is None or experts.down_bias is None:
         return
@@ -175,6 +204,8 @@ def block_bytes(format: Format, inputs: int) -> int:
             codes_and_nibbles = COLUMNS * 2 + INT4_GROUP * COLUMNS // 2
             supers, groups = -(-inputs // INT4_SUPER), inputs // INT4_GROUP
             return supers * COLUMNS * 2 + groups * codes_and_nibbles
+        case Format.MXFP4:
+            return inputs // mxfp4.GROUP * mxfp4.GROUP_BYTES
 
 
 def _gate_up_bytes(format: Format, hidden: int, inner: int) -> int:
@@ -237,6 +268,8 @@ def _encoded(blocks: torch.Tensor, format: Format) -> torch.Tensor:
             return _encoded_int8(blocks.float())
         case Format.INT4:
             return _encoded_int4(blocks.float())
+        case Format.MXFP4:
+            return mxfp4.encoded(blocks.float())
 
 
 def _decoded(data: torch.Tensor, format: Format, inputs: int) -> torch.Tensor:
@@ -251,6 +284,8 @@ def _decoded(data: torch.Tensor, format: Format, inputs: int) -> torch.Tensor:
             return _decoded_int8(blocks, inputs)
         case Format.INT4:
             return _decoded_int4(blocks, inputs)
+        case Format.MXFP4:
+            return mxfp4.decoded(blocks)
 
 
 def _runs(blocks: torch.Tensor, run: int) -> torch.Tensor:

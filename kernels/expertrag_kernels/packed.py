@@ -30,6 +30,9 @@ class Format(StrEnum):
     """8 bits and a scale per output; activations in 8 bits, with a scale per 128 of them."""
     INT4 = "int4"
     """4 bits, slope and least value per 32 weights, a scale per 128; activations as in int8."""
+    MXFP4 = "mxfp4"
+    """4 bits and a power of two per 32 weights (OCP Microscaling), as gpt-oss is published;
+    activations in 8 bits, with a scale per 32 of them."""
 
 
 def _check_weights(gate_up: torch.Tensor, down: torch.Tensor) -> None:
@@ -126,6 +129,58 @@ class PlainExperts(_ByExpert):
         )
         assert gate_up is not None and down is not None, "they are no biases"
         return PlainExperts(gate_up, down, self.activation, *biases)
+
+
+@dataclass(frozen=True, slots=True)
+class Mxfp4Experts:
+    """Experts of one layer in MXFP4, in blocks of 32 weights as they are published.
+
+    A block is 16 bytes of codes, of a weight in the low half and of the next in the high half, and
+    an exponent. H and I are multiples of 32.
+
+    gate_up: (E, 2I, H/32, 17) uint8 — gate in the first I rows, up in the last I
+    down: (E, H, I/32, 17) uint8
+    gate_up_bias, down_bias: as in :class:`PlainExperts`
+    """
+
+    gate_up: torch.Tensor
+    down: torch.Tensor
+    activation: Activation = Activation.SILU
+    gate_up_bias: torch.Tensor | None = None
+    down_bias: torch.Tensor | None = None
+
+    @property
+    def num_experts(self) -> int:
+        """E, the number of experts held here."""
+        return self.down.shape[0]
+
+    @property
+    def hidden_size(self) -> int:
+        """H, the width of a token."""
+        return self.down.shape[1]
+
+    @property
+    def inner_size(self) -> int:
+        """I, the width of an expert."""
+        return self.gate_up.shape[1] // 2
+
+    @property
+    def biased(self) -> bool:
+        """Whether there are biases."""
+        return self.gate_up_bias is not None
+
+    def check(self) -> None:
+        """Check that the blocks fit together.
+
+        :raises ValueError: they do not.
+        """
+        count, hidden, inner = self.num_experts, self.hidden_size, self.inner_size
+        wanted = (count, 2 * inner, hidden // 32, 17), (count, hidden, inner // 32, 17)
+        if (self.gate_up.shape, self.down.shape) != wanted or hidden % 32 or inner % 32:
+            raise ValueError(
+                "blocks must be (E, 2I, H/32, 17) of gate_up and (E, H, I/32, 17) of down; "
+                f"got {tuple(self.gate_up.shape)} and {tuple(self.down.shape)}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,14 @@ from expertrag_kernels import layout
 from expertrag_kernels.cpu_experts import pack_plain
 from expertrag_kernels.dispatch import fused_experts
 from expertrag_kernels.interleaved import holds_interleaved, interleaved_experts
-from expertrag_kernels.packed import Activation, Experts, Format, PackedExperts, PlainExperts
+from expertrag_kernels.packed import (
+    Activation,
+    Experts,
+    Format,
+    Mxfp4Experts,
+    PackedExperts,
+    PlainExperts,
+)
 
 NAME = "expertrag"
 _FALLBACK = "grouped_mm"
@@ -45,14 +52,20 @@ def register() -> None:
     ExpertsInterface.register(NAME, _experts_forward)
 
 
-def pack(experts: nn.Module | PlainExperts, format: Format | str | None = None) -> PackedExperts:
+def pack(
+    experts: nn.Module | PlainExperts | Mxfp4Experts, format: Format | str | None = None
+) -> PackedExperts:
     """Pack the experts of one layer for the CPU kernels; the given weights are not changed.
 
     :param experts: a transformers experts module, or its tensors.
     :param format: None for the format of the weights' own type, which is exact.
-    :raises ValueError: the module is not supported, or no format matches the weights' type; the
-        message says why.
+    :raises ValueError: the module is not supported, no format matches the weights' type, or blocks
+        of MXFP4 are to have another format; the message says why.
     """
+    if isinstance(experts, Mxfp4Experts):
+        if format not in (None, Format.MXFP4):
+            raise ValueError(f"blocks of MXFP4 are packed as they are, not in {format}")
+        return layout.repacked(experts)
     plain = experts if isinstance(experts, PlainExperts) else plain_experts(experts)
     dtype = plain.down.dtype
     if format is None and dtype not in _OWN_FORMAT:

@@ -24,7 +24,13 @@ from expertrag_kernels.layout import matrices, packed, unpacked
 from expertrag_kernels.reference import reference_experts
 
 # against experts that have the packed weights: what is left is the rounding of activations
-_MOST = {Format.F32: 1e-5, Format.BF16: 0.005, Format.INT8: 0.02, Format.INT4: 0.03}
+_MOST = {
+    Format.F32: 1e-5,
+    Format.BF16: 0.005,
+    Format.INT8: 0.02,
+    Format.INT4: 0.03,
+    Format.MXFP4: 0.02,
+}
 _SHAPES = [(1, 4, 2, 64, 96), (40, 5, 3, 33, 71), (13, 1, 1, 160, 290), (3, 2, 1, 1, 1)]
 
 

@@ -36,7 +36,13 @@ def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.parametrize(
     ("format", "most"),
-    [(Format.F32, 1e-5), (Format.BF16, 0.02), (Format.INT8, 0.05), (Format.INT4, 0.3)],
+    [
+        (Format.F32, 1e-5),
+        (Format.BF16, 0.02),
+        (Format.INT8, 0.05),
+        (Format.INT4, 0.3),
+        (Format.MXFP4, 0.5),
+    ],
 )
 def test_logits_equal_torch(isa: str, format: Format, most: float) -> None:
     model = small_model(format)

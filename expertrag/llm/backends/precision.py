@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.llm.load.packed_loading import ROUNDED
+from expertrag.llm.load.packed_loading import QUANTISED
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -36,7 +36,7 @@ def dtype_of(name: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
     if name not in _DTYPES:
         raise InvalidArgument(
-            f"dtype {name!r} is unknown; use auto or one of {', '.join((*_DTYPES, *ROUNDED))}"
+            f"dtype {name!r} is unknown; use auto or one of {', '.join((*_DTYPES, *QUANTISED))}"
         )
     return _DTYPES[name]
 

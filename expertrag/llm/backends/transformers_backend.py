@@ -40,7 +40,7 @@ from expertrag.llm.engine.native_session import NativeSession
 from expertrag.llm.fingerprint import fingerprint, source_fingerprint
 from expertrag.llm.load.chat import ChatTokenizer, continues
 from expertrag.llm.load.loading import ModelFiles, model_errors, model_files, quiet
-from expertrag.llm.load.packed_loading import ROUNDED, packed_network
+from expertrag.llm.load.packed_loading import QUANTISED, packed_network
 from expertrag.llm.network import Limits, Network
 from expertrag.llm.probe import STRICT_FROM, Owner, Probe
 from expertrag.llm.sampling import Abstention
@@ -116,7 +116,7 @@ class TransformersGenerator(Generator):
         :param native: run on our engine if it supports the model; False: always in transformers.
         """
         target = device_of(device)
-        rounded = Format(dtype) if dtype in ROUNDED else None
+        rounded = Format(dtype) if dtype in QUANTISED else None
         precision = dtype_of("auto" if rounded else dtype, target)
         files = model_files(name)
         room = CacheRoom(cache_mib << 20, reuse_mib << 20)
@@ -137,8 +137,9 @@ class TransformersGenerator(Generator):
                 )
             else:
                 on_engine = native and _on_our_engine(target, precision, rounded)
-                given = name, files, rounded, precision, target
-                network, tokenizer = _of_checkpoint(*given, room if on_engine else None, adapters)
+                own = room if on_engine else None
+                given = name, files, rounded, precision, target, own, adapters
+                network, tokenizer = _of_checkpoint(*given, as_stored=dtype == "auto")
         return cls(
             files.name if Path(name).expanduser().exists() else name,
             identity,
@@ -344,11 +345,15 @@ def _of_checkpoint(
     target: torch.device,
     room: CacheRoom | None,
     adapters: ServedAdapters | None,
+    *,
+    as_stored: bool,
 ) -> tuple[Network, Any]:
     """Load a checkpoint and its tokenizer.
 
     :param room: KV cache of our engine, which runs the model if it can; None: transformers runs it.
-    :raises InvalidArgument: transformers has to run the model, and cannot run ``adapters``.
+    :param as_stored: on the CPU, our engine leaves experts in MXFP4 as they are.
+    :raises InvalidArgument: transformers has to run the model, and cannot run ``adapters``; or
+        ``rounded`` is mxfp4, and the experts are not stored in it.
     """
     # these import transformers, which packed folders do not need
     import expertrag_kernels
@@ -359,8 +364,11 @@ def _of_checkpoint(
     expertrag_kernels.register()
     with quiet():
         source = ModelSource(files)
+        if rounded:
+            source.formats(rounded)  # checks that the model has the format
         if room is not None:
-            format = rounded or _FORMATS[precision]
+            kept = as_stored and target.type == "cpu" and source.mxfp4
+            format = rounded or (Format.MXFP4 if kept else _FORMATS[precision])
             network = native_network(name, source, format, precision, target, room, adapters)
             if network is not None:
                 return network, source.tokenizer

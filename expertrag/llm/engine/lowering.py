@@ -23,6 +23,8 @@ from expertrag.llm.engine.planning import angles_of
 from expertrag_kernels import Format, Packed, PlainExperts
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
+from expertrag_kernels.interleaved import mxfp4_experts
+from expertrag_kernels.layout import repacked
 from expertrag_kernels.packed import PackedExperts, PackedMatrix
 from expertrag_kernels.steps import OUTPUT, PAGE_TOKENS, CacheShape, SlotView, Steps
 
@@ -69,6 +71,7 @@ def lower(
     model: Any,
     format: Format,
     *,
+    experts: Format | None = None,
     cache_bytes: int,
     context_tokens: int,
     filled: Filled = as_it_is,
@@ -80,6 +83,7 @@ def lower(
 
     :param model: of transformers, on the CPU; its weights are not changed.
     :param format: of the weights; int8 and int4 leave routers and norms in bfloat16 and float32.
+    :param experts: of the experts of mixtures; None for ``format``.
     :param cache_bytes: size of the KV cache; capped at what 64 sequences of full length need.
     :param filled: opened while each layer is read, for a model on the meta device.
     :param packed: weights that an earlier run packed (``Lowered.weights``), used instead of the
@@ -96,7 +100,8 @@ def lower(
     if make is Decoder and not ISAS:
         raise Unsupported("there are no compiled kernels")
     config = model.config.get_text_config()
-    given = model, config, format, cache_bytes, context_tokens, filled, packed, make, adapters
+    formats = format, experts or format
+    given = model, config, *formats, cache_bytes, context_tokens, filled, packed, make, adapters
     return _Lowering(*given).done()
 
 
@@ -129,6 +134,7 @@ class _Lowering:
     model: Any
     config: Any
     format: Format
+    experts: Format
     cache_bytes: int
     context_tokens: int
     filled: Filled
@@ -319,8 +325,6 @@ class _Lowering:
 
     def _mixture(self, x: SlotView, y: SlotView) -> Callable[[int, Any], None]:
         """Experts, shared experts, or a dense layer, which is one expert for all tokens."""
-        from expertrag_kernels.transformers import plain_experts
-
         d, config = self.decoder, self.config
         experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", 0)
         logits = d.slot(max(experts or 0, 1))
@@ -343,7 +347,7 @@ class _Lowering:
             if (correction := families.correction_of(gate)) is not None:
                 options["correction"] = self._floats("router.correction", correction)
             d.route(logits, gate.num_experts, gate.top_k, **options)
-            d.mix(y, x, self._experts("experts", plain_experts(module.experts)), gate.top_k)
+            d.mix(y, x, self._routed(module.experts), gate.top_k)
             if hasattr(module, "shared_expert"):
                 d.linear(y, logits, self._small("shared_gate", module.shared_expert_gate.weight))
                 d.route(logits, 1, 1, sigmoid=True)
@@ -408,17 +412,25 @@ class _Lowering:
         plain = PlainExperts(
             gate_up[None], down[None], families.ACTIVATIONS[self.config.hidden_act]
         )
-        return self._experts(name, plain)
+        return self._experts(name, plain, self.format)
 
-    def _experts(self, name: str, plain: PlainExperts) -> Any:
+    def _routed(self, module: Any) -> Any:
+        from expertrag_kernels.transformers import plain_experts
+
+        blocks = mxfp4_experts(module)  # of a checkpoint that is read as it is
+        if blocks is not None:
+            return self._kept("experts", repacked(blocks))
+        return self._experts("experts", plain_experts(module), self.experts)
+
+    def _experts(self, name: str, plain: PlainExperts, format: Format) -> Any:
         if self.given is None:
-            return self._kept(name, self.decoder.experts(plain, self.format))
+            return self._kept(name, self.decoder.experts(plain, format))
         found = self._given(name, PackedExperts)
         shapes = [
             (some.num_experts, some.hidden_size, some.inner_size, some.activation, some.biased)
             for some in (found, plain)
         ]
-        self._check(name, (found.format, *shapes[0]), (self.format, *shapes[1]))
+        self._check(name, (found.format, *shapes[0]), (format, *shapes[1]))
         return found
 
     def _kept(self, name: str, made: _W) -> _W:

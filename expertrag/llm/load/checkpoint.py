@@ -20,7 +20,7 @@ class Checkpoint(Protocol):
         ...
 
     def read(self, name: str) -> torch.Tensor:
-        """Read one tensor."""
+        """Read one tensor; bytes are experts in MXFP4, which are not converted."""
         ...
 
 
@@ -113,7 +113,8 @@ class Streamed:
         parts = self._parts[parameter]
         read = self._checkpoint.read
         if not parts[0].at:
-            return read(parts[0].name).to(parameter.dtype)
+            found = read(parts[0].name)
+            return found if found.dtype == torch.uint8 else found.to(parameter.dtype)
         whole = torch.empty(parameter.shape, dtype=parameter.dtype)
         for part in parts:
             whole[part.at] = read(part.name).to(parameter.dtype)

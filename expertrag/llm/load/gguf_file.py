@@ -6,10 +6,12 @@ widths of experts, scaled positions, and our own keys of a reader.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import torch
 from torch import nn
@@ -28,6 +30,7 @@ _SAMPLED_ROWS = 256
 _ROUNDING = 0.2  # of the norm; 2 bits per weight lose about that much
 _SCALED = ("linear", "yarn")
 _ANGLES = "rope_freqs.weight"
+_ROUTED = re.compile(r"_exps\.weight$")
 
 
 class GGUFFile:
@@ -85,6 +88,12 @@ class GGUFFile:
         """Return the licence that the file names, if any."""
         found = self.reader.value("general.license")
         return None if found is None else str(found)
+
+    @property
+    def mxfp4(self) -> bool:
+        """Whether the routed experts are in MXFP4, all of them."""
+        kinds = {t.tensor_type for t in self.reader.tensors if _ROUTED.search(t.name)}
+        return kinds == {gguf.GGMLQuantizationType.MXFP4}
 
     def checkpoint(self, model: nn.Module) -> GGUFCheckpoint:
         """Find a model's weights.

@@ -36,12 +36,15 @@ class Mxfp4Checkpoint:
     (E, 32 G, O), as transformers' modules have it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, kept: bool = False) -> None:
         """Read the headers.
 
+        :param kept: leave the experts in MXFP4: (E, O, G, 17) uint8 are read, whose last is the
+            exponent. ``shapes`` are those of the weights.
         :raises NotStreamed: there are no such files.
         :raises ValueError: a file is damaged, or scales are missing.
         """
+        self._kept = kept
         self._files = SafetensorsCheckpoint(folder, FLOATS)
         self._codes = SafetensorsCheckpoint(folder, {"U8": torch.uint8})
         self.shapes = dict(self._files.shapes)
@@ -58,7 +61,10 @@ class Mxfp4Checkpoint:
         """See :meth:`Checkpoint.read`."""
         if name in self._files.shapes:
             return self._files.read(name)
-        return weights_of(self._codes.read(name + _BLOCKS), self._codes.read(name + _SCALES))
+        blocks, scales = (self._codes.read(name + end) for end in (_BLOCKS, _SCALES))
+        if self._kept:
+            return torch.cat([blocks, scales[..., None]], dim=3)
+        return weights_of(blocks, scales)
 
 
 def weights_of(blocks: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:

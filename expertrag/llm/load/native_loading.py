@@ -20,7 +20,7 @@ from expertrag.llm.engine.lowering import (
 )
 from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
 from expertrag.llm.load.checkpoint import NotStreamed, Streamed
-from expertrag.llm.load.packed_loading import ROUNDED
+from expertrag.llm.load.packed_loading import QUANTISED
 from expertrag.llm.load.source import ModelSource
 from expertrag.llm.network import Limits
 from expertrag_kernels import Format
@@ -49,7 +49,8 @@ def native_network(
         model, filled = outline(name, source, format, precision)
         limits = Limits.of(model, source.tokenizer)
         limits = adapters.limits(limits) if adapters else limits
-        return _network(model, format, limits, room, filled=filled, make=make, adapters=adapters)
+        given = {"filled": filled, "make": make, "adapters": adapters}
+        return _network(model, source.formats(format), limits, room, **given)
     except Unsupported as reason:
         _log.warning("%s runs in transformers instead of our engine: %s", name, reason)
         return None
@@ -66,25 +67,29 @@ def outline(
 ) -> tuple[Any, Filled]:
     """Make a model whose weights are read layer by layer, or, if that is impossible, a loaded one.
 
+    :raises InvalidArgument: ``format`` is mxfp4, and the experts are not stored in it.
     :raises Unsupported: our engine does not run the model; no weights were read.
     """
+    kept = source.formats(format)[1] is Format.MXFP4
     # int4 keeps the quantised values of a GGUF file, unless they are rounded to bfloat16 first
-    exact = torch.float32 if source.gguf and format in ROUNDED else precision
+    exact = torch.float32 if source.gguf and format in QUANTISED else precision
     model = source.outline(exact)
     check(model, Limits.of(model, source.tokenizer).context_tokens)
     try:
-        return model, Streamed(model, source.checkpoint(model)).filled
+        return model, Streamed(model, source.checkpoint(model, kept=kept)).filled
     except NotStreamed as reason:
         _log.warning("%s is loaded whole before it is packed: %s", name, reason)
         return source.whole(name, exact), as_it_is
 
 
 def _network(
-    model: Any, format: Format, limits: Limits, room: CacheRoom, **options: Any
+    model: Any, formats: tuple[Format, Format], limits: Limits, room: CacheRoom, **options: Any
 ) -> NativeNetwork:
+    format, experts = formats
     lowered: Lowered = lower(
         model,
         format,
+        experts=experts,
         cache_bytes=room.bytes,
         context_tokens=limits.context_tokens,
         **options,

@@ -14,16 +14,17 @@ from expertrag.llm.load.description import Description
 from expertrag.llm.load.file_tokenizer import FileTokenizer
 from expertrag.llm.load.loading import PACKED_FILE, ModelFiles, quiet
 from expertrag.llm.network import Limits
-from expertrag_kernels import Format, Packed, PackedMatrix, load_packed
+from expertrag_kernels import Format, Packed, PackedExperts, PackedMatrix, load_packed
 from expertrag_kernels.cpu_experts import ISAS
 
-ROUNDED = (Format.INT8, Format.INT4)
+QUANTISED = (Format.INT8, Format.INT4, Format.MXFP4)
+"""Formats that only our engine runs, on the CPU."""
 DTYPES = {
     "bfloat16": Format.BF16,
     "float32": Format.F32,
-    **{str(format): format for format in ROUNDED},
+    **{str(format): format for format in QUANTISED},
 }
-"""Formats by their names on the command line."""
+"""Formats by their names on the command line; mxfp4 is that of the experts alone."""
 
 
 def packed_network(
@@ -47,10 +48,12 @@ def packed_network(
         path = files.folder / PACKED_FILE
         packed = load_packed(path, mapped=not weights_mib, mixtures_mapped=weights_mib > 0)
         format = packed_format(packed)
+        experts = _experts_format(packed, format)
     except ValueError as error:
         raise unusable(name, error) from error
-    if dtype != "auto" and DTYPES.get(dtype) != format:
-        there = next(name for name, known in DTYPES.items() if known is format)
+    kept = format is Format.BF16 and experts is Format.MXFP4
+    there = next(name for name, known in DTYPES.items() if known is (experts if kept else format))
+    if dtype not in ("auto", there):
         raise InvalidArgument(
             f"{name} is packed in {there}, and cannot be run in {dtype}: use --dtype auto, or pack "
             f"the model again in {dtype}"
@@ -58,7 +61,8 @@ def packed_network(
     try:
         if not ISAS:
             raise Unsupported("there are no compiled kernels")
-        lowered, limits, tokenizer = _planned(files, packed, format, room.bytes, adapters)
+        formats = format, experts
+        lowered, limits, tokenizer = _planned(files, packed, formats, room.bytes, adapters)
     except Unsupported as reason:
         raise InvalidArgument(f"{name} is packed, and cannot be run here: {reason}") from reason
     except ValueError as error:
@@ -72,7 +76,7 @@ def packed_network(
 def _planned(
     files: ModelFiles,
     packed: Mapping[str, Packed],
-    format: Format,
+    formats: tuple[Format, Format],
     cache_bytes: int,
     adapters: ServedAdapters | None,
 ) -> tuple[Lowered, Limits, Any]:
@@ -96,7 +100,8 @@ def _planned(
     limits = Limits.of(model, source.tokenizer)
     lowered = lower(
         model,
-        format,
+        formats[0],
+        experts=formats[1],
         cache_bytes=cache_bytes,
         context_tokens=limits.context_tokens,
         packed=packed,
@@ -123,3 +128,9 @@ def packed_format(packed: Mapping[str, Packed]) -> Format:
     if not isinstance(layer, PackedMatrix):
         raise ValueError("layers.0.out is missing")
     return layer.format
+
+
+def _experts_format(packed: Mapping[str, Packed], format: Format) -> Format:
+    """Return the format of a packed model's routed experts; ``format`` if it has none."""
+    mixtures = (item for name, item in packed.items() if name.endswith(".experts"))
+    return next((item.format for item in mixtures if isinstance(item, PackedExperts)), format)

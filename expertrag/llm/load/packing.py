@@ -42,9 +42,10 @@ def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
     """Pack a model into a folder, which appears whole or not at all.
 
     :param name: as in :func:`expertrag.llm.load_generator`.
-    :param dtype: ``bfloat16``, ``float32``, ``int8`` or ``int4``.
+    :param dtype: ``bfloat16``, ``float32``, ``int8``, ``int4`` or ``mxfp4``.
     :raises NotFound: if there is no such model.
-    :raises InvalidArgument: if our engine does not run the model, or it is packed already.
+    :raises InvalidArgument: if our engine does not run the model, it is packed already, or its
+        experts are not stored in ``mxfp4`` and that is asked for.
     :raises ServerError: if the model's files are damaged.
     """
     files = model_files(name)
@@ -93,9 +94,11 @@ def _packed(
     try:
         model, filled = outline(name, source, format, dtype)
         with ThreadPoolExecutor(max_workers=1) as reading:
+            rest, experts = source.formats(format)
             lowered = lower(
                 model,
-                format,
+                rest,
+                experts=experts,
                 cache_bytes=1 << 30,  # address space: no page of it is used
                 context_tokens=Limits.of(model, source.tokenizer).context_tokens,
                 filled=_with_progress(
@@ -151,6 +154,8 @@ def _with_progress(filled: Filled, stage: str, model: nn.Module, progress: Progr
 
 def _card(source: ModelSource, dtype: str) -> str:
     files = source.files
+    kept = source.formats(DTYPES[dtype])[1] is Format.MXFP4 and DTYPES[dtype] is not Format.MXFP4
+    weights = f"{dtype}, experts as they are in mxfp4" if kept else dtype
     return f"""---
 library_name: expertrag
 ---
@@ -160,6 +165,6 @@ The weights of {files.name} in the order in which ExpertRAG's kernels read them,
 `expertrag llm pack`. They are mapped: `expertrag serve --generator FOLDER` starts at once.
 
 - From: {files.gguf or files.name} (fingerprint {fingerprint(files.folder, files.gguf)})
-- Weights: {dtype}; `expertrag llm verify FOLDER` compares them with their checksums
+- Weights: {weights}; `expertrag llm verify FOLDER` compares them with their checksums
 - Licence: {(source.gguf.licence() if source.gguf else None) or "that of the model"}
 """

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
+from expertrag.api.errors import InvalidArgument
 from expertrag.llm.gguf_names import part_names
 from expertrag.llm.load.checkpoint import Checkpoint, NotStreamed, Streamed
 from expertrag.llm.load.loading import ModelFiles, damaged
 from expertrag.llm.load.mxfp4_file import Mxfp4Checkpoint, is_mxfp4
+from expertrag.llm.load.packed_loading import QUANTISED
 from expertrag.llm.load.safetensors_file import SafetensorsCheckpoint
+from expertrag_kernels import Format
 
 if TYPE_CHECKING:
     from expertrag.llm.load.gguf_file import GGUFFile
@@ -51,13 +54,35 @@ class ModelSource:
                 self.gguf.scale_angles(rotary)
         return model
 
-    def checkpoint(self, model: Any) -> Checkpoint:
+    @property
+    def mxfp4(self) -> bool:
+        """Whether the experts are stored in MXFP4, all of them."""
+        return self.gguf.mxfp4 if self.gguf else is_mxfp4(self.config)
+
+    def formats(self, format: Format) -> tuple[Format, Format]:
+        """Return the formats of a model's weights and of its routed experts.
+
+        Experts in MXFP4 are not rounded again: of int8 and int4, they stay as they are.
+
+        :param format: the one that is asked for; mxfp4 is that of the experts alone.
+        :raises InvalidArgument: mxfp4 is asked for, and the experts are not stored in it.
+        """
+        if format is Format.MXFP4 and not self.mxfp4:
+            raise InvalidArgument(
+                f"{self.files.name} has no experts in MXFP4, which mxfp4 leaves as they are: "
+                "use int4 or int8"
+            )
+        rest = Format.BF16 if format is Format.MXFP4 else format
+        return rest, Format.MXFP4 if self.mxfp4 and format in QUANTISED else format
+
+    def checkpoint(self, model: Any, *, kept: bool = False) -> Checkpoint:
         """Find the weights of an outline.
 
+        :param kept: leave experts that are published in MXFP4 as they are.
         :raises NotStreamed: the weights can only be loaded whole.
         """
         if is_mxfp4(self.config):
-            return Mxfp4Checkpoint(self.files.folder)
+            return Mxfp4Checkpoint(self.files.folder, kept=kept)
         if getattr(self.config, "quantization_config", None) is not None:
             raise NotStreamed("its weights are quantised")
         if self.gguf:

@@ -183,6 +183,7 @@ class Decoder {
       case Format::bf16: return use(Rows<Format::bf16>{});
       case Format::int8: return use(Rows<Format::int8>{});
       case Format::int4: return use(Rows<Format::int4>{});
+      case Format::mxfp4: return use(Rows<Format::mxfp4>{});
     }
   }
 

@@ -7,7 +7,7 @@
 
 namespace expertrag {
 
-enum class Format : int { f32, bf16, int8, int4 };
+enum class Format : int { f32, bf16, int8, int4, mxfp4 };
 enum class Activation : int { silu, gelu, gelu_tanh, relu, clamped_swiglu };
 
 constexpr int64_t kColumns = 64;  // outputs of a block: 32 of gate with 32 of up, or 64 of down
@@ -17,6 +17,9 @@ constexpr int64_t kInt8Group = 128;  // activations of a scale, in int8
 constexpr int64_t kInt4Group = 32;   // weights of a slope and a least value
 constexpr int64_t kInt4Super = 128;  // weights of a scale, and activations of one
 constexpr int kInt4Zero = 127;       // the byte that represents 0
+constexpr int64_t kMxGroup = 32;     // weights of an exponent, and activations of a scale
+constexpr int64_t kMxGroupBytes = kColumns + kMxGroup * kColumns / 2;
+constexpr int kMxZero = 12;          // added to twice a weight's value, for unsigned bytes
 constexpr int64_t kChunk = 1024;     // tokens at a time, which bounds the scratch memory
 
 struct Experts {
@@ -61,6 +64,7 @@ inline int64_t block_bytes(Format format, int64_t k) {
     case Format::int4:
       return padded(k, kInt4Super) / kInt4Super * kColumns * 2 +
              k / kInt4Group * (kColumns * 2 + kInt4Group * kColumns / 2);
+    case Format::mxfp4: return k / kMxGroup * kMxGroupBytes;
   }
   return 0;
 }

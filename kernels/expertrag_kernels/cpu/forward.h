@@ -277,6 +277,7 @@ inline void plan_experts(const Experts& experts, const Routed& routed, int threa
     case Format::bf16: return plan_experts<Format::bf16>(experts, routed, threads, shop);
     case Format::int8: return plan_experts<Format::int8>(experts, routed, threads, shop);
     case Format::int4: return plan_experts<Format::int4>(experts, routed, threads, shop);
+    case Format::mxfp4: return plan_experts<Format::mxfp4>(experts, routed, threads, shop);
   }
 }
 

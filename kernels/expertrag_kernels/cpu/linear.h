@@ -2,6 +2,7 @@
 #pragma once
 
 #include "int4.h"
+#include "mxfp4.h"
 #include "program.h"
 #include "tiles.h"
 
@@ -67,6 +68,14 @@ inline void read_output(const Matrix& matrix, int64_t o, float* to) {
           to[k] = super.scale(c) * float(byte - kInt4Zero);
         }
         block = super.end();
+      }
+      break;
+    case Format::mxfp4:
+      for (int64_t k = 0; k < matrix.inputs; ++k) {
+        const MxGroup<const uint8_t> group{block + k / kMxGroup * kMxGroupBytes};
+        const int64_t input = k % kMxGroup;
+        const int code = *group.byte(c, input) >> group.shift(input) & 15;
+        to[k] = 0.5f * float(mx_twice(code)) * mx_power(group.exponents[c]);
       }
       break;
   }

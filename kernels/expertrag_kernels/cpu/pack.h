@@ -11,6 +11,7 @@
 #endif
 
 #include "int4.h"
+#include "mxfp4.h"
 #include "program.h"
 #include "rows.h"
 
@@ -188,12 +189,49 @@ inline void pack_int4(const Block& block, uint8_t* to) {
   }
 }
 
+// The exponent of 32 weights: with it the greatest is 4 to 8, so that it has a code.
+inline uint8_t mx_exponent(const float* row) {
+  uint32_t most = 0;
+  for (int64_t k = 0; k < kMxGroup; ++k) {
+    uint32_t bits;
+    std::memcpy(&bits, row + k, 4);
+    most = std::max(most, bits & 0x7fffffff);
+  }
+  return uint8_t(std::max(int32_t(most >> 23) - 2, 0));
+}
+
+// The code that is nearest to a value, the even one of two; values beyond 6 get that of 6.
+inline int mx_code(float value) {
+  const float size = std::fabs(value);
+  const int code = (size > 0.25f) + (size >= 0.75f) + (size > 1.25f) + (size >= 1.75f) +
+                   (size > 2.5f) + (size >= 3.5f) + (size > 5.0f);
+  return value < 0.0f ? code | 8 : code;
+}
+
+inline void pack_mxfp4(const Block& block, uint8_t* to) {
+  for (int64_t start = 0; start < block.k; start += kMxGroup) {
+    const MxGroup<uint8_t> group{to};
+    for (int64_t c = 0; c < kColumns; ++c) {
+      const float* row = block.rows + c * block.k + start;
+      const uint8_t exponent = mx_exponent(row);
+      const float inverse = mx_power(254u - exponent);
+      int codes[kMxGroup];
+      for (int64_t k = 0; k < kMxGroup; ++k) codes[k] = mx_code(row[k] * inverse);
+      group.exponents[c] = exponent;
+      for (int64_t k = 0; k < kMxGroup; k += k % 4 == 3 ? 5 : 1)
+        *group.byte(c, k) = uint8_t(codes[k] | codes[k + 4] << 4);
+    }
+    to = group.end();
+  }
+}
+
 inline void pack_block(Format format, const Block& block, uint8_t* to) {
   switch (format) {
     case Format::f32: return pack_f32(block, to);
     case Format::bf16: return pack_bf16(block, to);
     case Format::int8: return pack_int8(block, to);
     case Format::int4: return pack_int4(block, to);
+    case Format::mxfp4: return pack_mxfp4(block, to);
   }
 }
 

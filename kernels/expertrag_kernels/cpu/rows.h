@@ -12,9 +12,9 @@ namespace expertrag {
 namespace EXPERTRAG_ISA {
 
 // The input of a tile: the values of a row in the format's type, and the scales of its groups. In
-// int8 a value is stored as an unsigned byte, plus 128. In int4, whose weights are unsigned bytes
-// with an offset of kInt4Zero, each scale is followed by the correction for a group's products, as
-// the bits of an integer.
+// int8 a value is stored as an unsigned byte, plus 128. In int4 and mxfp4, whose weights are unsigned
+// bytes with an offset, each scale is followed by the correction for a group's products, as the bits
+// of an integer. A scale of mxfp4 is half of the values', because its weights are twice what they are.
 struct Row {
   const void* values;
   const float* scales;
@@ -35,9 +35,12 @@ inline void to_bf16(const float* from, int64_t n, uint16_t* to) {
 // Rows in the format's type, in scratch memory.
 template <Format F>
 struct Rows {
-  static constexpr int64_t kGroup = F == Format::int8 ? kInt8Group : kInt4Super;
+  static constexpr int64_t kGroup = F == Format::int8    ? kInt8Group
+                                    : F == Format::mxfp4 ? kMxGroup
+                                                         : kInt4Super;
   static constexpr int64_t kSize = F == Format::f32 ? 4 : F == Format::bf16 ? 2 : 1;
-  static constexpr int64_t kPerGroup = F == Format::int4 ? 2 : F == Format::int8 ? 1 : 0;
+  static constexpr bool kOffset = F == Format::int4 || F == Format::mxfp4;  // of weights
+  static constexpr int64_t kPerGroup = kOffset ? 2 : F == Format::int8 ? 1 : 0;
 
   int64_t width;  // a multiple of kPad
   uint8_t* values;
@@ -68,10 +71,11 @@ struct Rows {
         *scale = quantise(from + j, some, quantised + j);
         if constexpr (F == Format::int8)
           for (int64_t k = j; k < j + some; ++k) quantised[k] = int8_t(quantised[k] ^ 0x80);
-        if constexpr (F == Format::int4) {
+        if constexpr (F == Format::mxfp4) *scale *= 0.5f;
+        if constexpr (kOffset) {
           int32_t sum = 0;
           for (int64_t k = j; k < j + some; ++k) sum += quantised[k];
-          sum *= -kInt4Zero;
+          sum *= F == Format::int4 ? -kInt4Zero : -kMxZero;
           std::memcpy(scale + 1, &sum, 4);
         }
       }

@@ -1,6 +1,6 @@
 // Tiles for AVX512 with BF16 and VNNI (Zen 4, Sapphire Rapids and later). A tile has as many rows as
 // keep both multipliers busy: with more rows the compiler spills sums, with fewer rows weights are
-// read again. Tiles for int4 are in tile_int4_avx512bf16.h.
+// read again. Tiles for int4 and mxfp4 have files of their own.
 #pragma once
 
 #include <immintrin.h>
@@ -30,6 +30,21 @@ inline void add_products(__m512i& sum, __m512i unsigned_bytes, __m512i signed_by
   __m512i own = sum;
   asm("vpdpbusd %2, %1, %0" : "+v"(own) : "v"(unsigned_bytes), "v"(signed_bytes));
   sum = own;
+}
+
+// As add_products, of four signed bytes in memory for all columns.
+inline void add_broadcast(__m512i& sum, __m512i unsigned_bytes, const int8_t* four) {
+  __m512i own = sum;
+  asm("vpdpbusd %2%{1to16%}, %1, %0"
+      : "+v"(own)
+      : "v"(unsigned_bytes), "m"(*reinterpret_cast<const int32_t*>(four)));
+  sum = own;
+}
+
+// Add the products of some inputs, by the scales of both, to a row's sums of 16 columns.
+inline __m512 with_products(__m512 sum, __m512i products, __m512 scale, float own) {
+  return _mm512_fmadd_ps(_mm512_cvtepi32_ps(products), _mm512_mul_ps(scale, _mm512_set1_ps(own)),
+                         sum);
 }
 
 template <int R>

@@ -93,12 +93,6 @@ inline __m512i added_up(const __m512i (&lanes)[4]) {
   return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
 }
 
-// Add the products of a super-block to a row's sums of 16 columns.
-inline __m512 with_products(__m512 sum, __m512i products, __m512 scale, float own) {
-  return _mm512_fmadd_ps(_mm512_cvtepi32_ps(products), _mm512_mul_ps(scale, _mm512_set1_ps(own)),
-                         sum);
-}
-
 template <int R>
 inline void multiply_few(const Lookup& lookup, const Row* rows, const uint8_t* block,
                          int64_t width, float* results) {
@@ -168,15 +162,6 @@ inline void write_bytes(const Lookup& lookup, const SuperBlock<const uint8_t>& s
       put(w[0].first, w[1].first, w[2].first, w[3].first, to);
       put(w[0].second, w[1].second, w[2].second, w[3].second, to + 16 * kColumns);
     }
-}
-
-// As add_products, of four signed bytes in memory for all columns.
-inline void add_broadcast(__m512i& sum, __m512i unsigned_bytes, const int8_t* four) {
-  __m512i own = sum;
-  asm("vpdpbusd %2%{1to16%}, %1, %0"
-      : "+v"(own)
-      : "v"(unsigned_bytes), "m"(*reinterpret_cast<const int32_t*>(four)));
-  sum = own;
 }
 
 // Add R rows' products of a super-block's bytes to their results. Within a larger function there

@@ -3,9 +3,7 @@
 #pragma once
 
 #include "int4.h"
-#ifndef __AVX512F__
 #include "tile_tall.h"
-#endif
 
 namespace expertrag {
 namespace EXPERTRAG_ISA {
@@ -179,6 +177,16 @@ inline void multiply_int4(int n, const Row* rows, const uint8_t* block, int64_t 
     }
     block = super.end();
   }
+}
+
+template <>
+struct Tile<Format::mxfp4> {
+  static constexpr int kRows = kTallRows;
+};
+
+inline void multiply_mxfp4(int n, const Row* rows, const uint8_t* block, int64_t width,
+                           float* results) {
+  multiply_tall<Format::mxfp4>(n, rows, block, width, results);
 }
 
 }  // namespace EXPERTRAG_ISA

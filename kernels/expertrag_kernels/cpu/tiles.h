@@ -11,6 +11,8 @@ template <Format F, int N = Tile<F>::kRows>
 inline void run_tile(int n, const Row* rows, const uint8_t* block, int64_t width, float* results) {
   if constexpr (F == Format::int4) {
     multiply_int4(n, rows, block, width, results);
+  } else if constexpr (F == Format::mxfp4) {
+    multiply_mxfp4(n, rows, block, width, results);
 #ifndef __AVX512F__
   } else if constexpr (F != Format::int8) {
     multiply_tall<F>(n, rows, block, width, results);

@@ -276,7 +276,8 @@ int main() {
   int cases = 0;
   for (const Isa& isa : kIsas) {
     if (!isa.usable) continue;
-    for (Format format : {Format::f32, Format::bf16, Format::int8, Format::int4})
+    for (Format format :
+         {Format::f32, Format::bf16, Format::int8, Format::int4, Format::mxfp4})
       for (const int64_t window : {0, 1, 64, 90}) check(isa, format, window), ++cases;
   }
   std::printf("%d decoders hold\n", cases);

@@ -15,6 +15,8 @@ using namespace expertrag;
 
 namespace {
 
+constexpr Format kFormats[] = {Format::f32, Format::bf16, Format::int8, Format::int4, Format::mxfp4};
+
 struct Isa {
   const char* name;
   void (*forward)(const Experts&, const Call&);
@@ -32,13 +34,14 @@ const Isa kIsas[] = {
 #endif
 };
 
-// Largest error against the exact weights; that of int4 is mostly the rounding of its weights.
+// Largest error against the exact weights; that of 4 bits is mostly the rounding of weights.
 double most_error(Format format) {
   switch (format) {
     case Format::f32: return 1e-5;
     case Format::bf16: return 0.01;
     case Format::int8: return 0.05;
     case Format::int4: return 0.25;
+    case Format::mxfp4: return 0.3;
   }
   return 0;
 }
@@ -159,10 +162,10 @@ int main() {
   int cases = 0;
   for (const Isa& isa : kIsas) {
     if (!isa.usable) continue;
-    for (Format format : {Format::f32, Format::bf16, Format::int8, Format::int4})
+    for (Format format : kFormats)
       for (const Shape& shape : shapes)
         for (const bool biased : {false, true}) check(isa, format, shape, biased), ++cases;
-    for (Format format : {Format::f32, Format::bf16, Format::int8, Format::int4})
+    for (Format format : kFormats)
       for (Activation activation :
            {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu,
             Activation::clamped_swiglu})

@@ -18,6 +18,7 @@ from expertrag.api.errors import NotFound, ServerError
 from expertrag.api.types import Sampling
 from expertrag.llm import Message, load_generator
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.engine.lowering import lower
 from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.checkpoint import Streamed
 from expertrag.llm.load.loading import ModelFiles, model_files
@@ -194,6 +195,27 @@ def test_quantised_weights_are_packed_in_every_format(type: Type, tmp_path: Path
     for format, most in ((Format.BF16, 0.02), (Format.INT8, 0.06), (Format.INT4, 0.3)):
         found = logits_of(_streamed(tmp_path / "model.gguf", format, torch.float32))
         assert (found - wanted).norm() <= most * wanted.norm(), format
+
+
+def test_experts_in_mxfp4_stay_as_they_are(tmp_path: Path) -> None:
+    model = model_of("qwen3_moe", num_experts=3, hidden_size=64, moe_intermediate_size=96)
+    write_gguf(model, tmp_path / "model.gguf", Type.MXFP4)
+    source = _source(tmp_path / "model.gguf")
+    assert source.mxfp4 and source.formats(Format.INT4) == (Format.INT4, Format.MXFP4)
+    outline = source.outline(torch.float32)
+    filled = Streamed(outline, source.checkpoint(outline)).filled
+    found = lower(
+        outline, Format.INT4, experts=Format.MXFP4, cache_bytes=1 << 20, context_tokens=64,
+        filled=filled,
+    ).weights["layers.1.experts"]  # fmt: skip
+    assert found.format is Format.MXFP4
+    experts = model.model.layers[1].mlp.experts
+    plain = unpacked(found)
+    for own, exact in ((plain.gate_up, experts.gate_up_proj), (plain.down, experts.down_proj)):
+        stored = gguf.quants.quantize(exact.detach().numpy(), Type.MXFP4)
+        assert torch.equal(own, torch.from_numpy(gguf.quants.dequantize(stored, Type.MXFP4)))
+    write_gguf(model, tmp_path / "other.gguf", Type.Q4_0)
+    assert not _source(tmp_path / "other.gguf").mxfp4
 
 
 def test_damaged_files_are_one_typed_line(tmp_path: Path) -> None:

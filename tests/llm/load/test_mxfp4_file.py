@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
-from expertrag.api.errors import ServerError
+from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.llm import load_generator
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.engine.native_network import NativeNetwork
@@ -27,6 +27,7 @@ from expertrag.llm.load.packing import pack_folder
 from expertrag_index.types import silent
 from expertrag_kernels import Format, pack, unpacked
 from expertrag_kernels.interleaved import interleaved_experts
+from expertrag_kernels.layout import layer_bytes
 
 _SIZES = {"num_local_experts": 4, "intermediate_size": 64, "sliding_window": 30}
 
@@ -117,7 +118,8 @@ def test_layers_are_read_one_at_a_time(published: Path, whole: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("format", "most"), [(Format.BF16, 0.0), (Format.INT8, 0.012), (Format.INT4, 0.09)]
+    ("format", "most"),
+    [(Format.BF16, 0.0), (Format.INT8, 0.012), (Format.INT4, 0.09), (Format.MXFP4, 0.0)],
 )
 def test_what_each_format_loses(whole: Any, format: Format, most: float) -> None:
     """The weights are random over all codes, with scales that differ within an output."""
@@ -144,6 +146,81 @@ def test_a_packed_folder_gives_the_same_logits(published: Path, tmp_path: Path) 
     assert torch.equal(logits(out), wanted)
     (out / DESCRIPTION_FILE).unlink()  # planned by transformers' modules
     assert torch.equal(logits(out), wanted)
+
+
+def _network(folder: Path, dtype: str, weights_mib: int = 0) -> NativeNetwork:
+    generator = load_generator(str(folder), dtype=dtype, weights_mib=weights_mib)
+    assert isinstance(generator, TransformersGenerator)
+    assert isinstance(generator._network, NativeNetwork)
+    return generator._network
+
+
+def _logits(network: NativeNetwork) -> torch.Tensor:
+    cache = network.new_cache()
+    found = network.forward(list(range(3, 60)), cache).logits
+    network.free(cache)
+    return found
+
+
+def _formats(network: NativeNetwork) -> tuple[Format, Format]:
+    weights = network._lowered.weights
+    return weights["layers.1.out"].format, weights["layers.1.experts"].format
+
+
+@pytest.mark.parametrize(
+    ("dtype", "rest", "experts", "most"),
+    [
+        ("auto", Format.BF16, Format.MXFP4, 0.03),
+        ("mxfp4", Format.BF16, Format.MXFP4, 0.03),
+        ("int8", Format.INT8, Format.MXFP4, 0.13),
+        ("int4", Format.INT4, Format.MXFP4, 1.0),
+        ("bfloat16", Format.BF16, Format.BF16, 0.025),
+    ],
+)
+def test_experts_stay_as_they_are(
+    published: Path, whole: Any, dtype: str, rest: Format, experts: Format, most: float
+) -> None:
+    """``most`` is against transformers in float32; a model 32 wide rounds coarsely."""
+    network = _network(published, dtype)
+    assert _formats(network) == (rest, experts)
+    with torch.inference_mode():
+        ids = torch.arange(3, 60)[None]
+        wanted = copy.deepcopy(whole).float()(input_ids=ids).logits[0, -1]
+    assert (_logits(network) - wanted).norm() <= most * wanted.norm()
+    if experts is Format.MXFP4:
+        config = whole.config
+        sizes = config.num_local_experts, config.hidden_size, config.intermediate_size
+        exact = interleaved_experts(whole.model.layers[1].mlp.experts)
+        back = unpacked(network._lowered.weights["layers.1.experts"])
+        assert torch.equal(back.gate_up, exact.gate_up.float())
+        assert torch.equal(back.down, exact.down.float())
+        use = network.weights()
+        assert use is not None
+        assert use.expert.bytes * sizes[0] == 2 * layer_bytes(experts, *sizes, biased=True)
+
+
+def test_packed_as_they_are(published: Path, tmp_path: Path) -> None:
+    out = tmp_path / "packed"
+    pack_folder(str(published), "mxfp4", out, silent)
+    wanted = _logits(_network(published, "mxfp4"))
+    for dtype in ("auto", "mxfp4"):
+        assert torch.equal(_logits(_network(out, dtype)), wanted)
+    assert torch.equal(_logits(_network(out, "auto", weights_mib=8)), wanted)
+    with pytest.raises(InvalidArgument, match="packed in mxfp4, and cannot be run in int8"):
+        load_generator(str(out), dtype="int8")
+    (out / DESCRIPTION_FILE).unlink()  # planned by transformers' modules
+    assert torch.equal(_logits(_network(out, "auto")), wanted)
+
+
+def test_only_experts_that_are_stored_in_it(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    folder = str(tiny_folder("gpt_oss"))
+    for use in (
+        lambda: load_generator(folder, dtype="mxfp4"),
+        lambda: pack_folder(folder, "mxfp4", tmp_path / "out", silent),
+    ):
+        with pytest.raises(InvalidArgument, match="has no experts in MXFP4"):
+            use()
+    assert not (tmp_path / "out").exists()
 
 
 def test_missing_scales_are_reported(
