@@ -121,7 +121,7 @@ def balance_loss(routers: Sequence[torch.Tensor], top_k: int, null_experts: int)
     """Return the load balancing loss, mean over the layers; 1 if the load is even.
 
     As in Switch Transformer (Fedus et al. 2022, eq. 4), but null experts count with their mean load
-    (AdaMoE, eq. 8): nothing prefers one of them to another.
+    (AdaMoE): nothing prefers one of them to another.
 
     :param routers: logits (T, E + N) of each layer.
     """

@@ -50,8 +50,8 @@ class Lowered:
 
     ``routers``: indices of the layers' router logits among the kept values; ``middle`` and
     ``upper``: of the states after half and three quarters of the layers. ``weights``: the decoder's
-    weights by name. ``top_k``: experts that routers choose for a token. ``adapters``: those that
-    are served.
+    weights by name. ``top_k``: experts that routers choose for a token, of which
+    ``null_experts`` compute nothing. ``adapters``: those that are served.
     """
 
     decoder: Steps[Any, Any]
@@ -61,6 +61,7 @@ class Lowered:
     upper: int
     top_k: int = 0
     adapters: ServedAdapters | None = None
+    null_experts: int = 0
 
 
 def lower(
@@ -177,7 +178,8 @@ class _Lowering:
             self._norm_residual("norm", last, last, base.norm, scales.logits)
         d.linear(last, OUTPUT, out, out_bias)
         kept = tuple(self.routers), states[middle], states[upper]
-        return Lowered(d, self.weights, *kept, self.top_k, self.adapters)
+        nulls = families.null_experts(self.config)
+        return Lowered(d, self.weights, *kept, self.top_k, self.adapters, nulls)
 
     def _cache_shape(self, exact: Format, *, latent: bool) -> CacheShape:
         layers = self.model.model.layers
@@ -319,8 +321,7 @@ class _Lowering:
         from expertrag_kernels.transformers import plain_experts
 
         d, config = self.decoder, self.config
-        experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", 0)
-        logits = d.slot(max(experts or 0, 1))
+        logits = d.slot(max(families.experts_of(config), 1))
 
         def mix(number: int, module: Any) -> None:
             if not hasattr(module, "experts"):
@@ -339,8 +340,11 @@ class _Lowering:
             options = families.route_options(config.model_type, gate)
             if (correction := families.correction_of(gate)) is not None:
                 options["correction"] = self._floats("router.correction", correction)
+            if nulls := families.null_experts(config):
+                options["nulls"] = nulls
             d.route(logits, gate.num_experts, gate.top_k, **options)
-            d.mix(y, x, self._experts("experts", plain_experts(module.experts)), gate.top_k)
+            plain = families.true_experts(plain_experts(module.experts), nulls)
+            d.mix(y, x, self._experts("experts", plain), gate.top_k)
             if hasattr(module, "shared_expert"):
                 d.linear(y, logits, self._small("shared_gate", module.shared_expert_gate.weight))
                 d.route(logits, 1, 1, sigmoid=True)
