@@ -4,7 +4,8 @@
 
 The folders are of ``fixture_moe.py``, of trainings of the same length: the first one without null
 experts. Losses are on our engine, of rows of test splits; a change is that of the mean loss of a
-row, with its interval over the rows. Models with null experts are measured with fewer of them, too.
+row, with its interval over the rows. Models with null experts are measured with fewer of them, too,
+others with one expert less a token.
 """
 
 from __future__ import annotations
@@ -119,6 +120,8 @@ def _policies(model: Model) -> Iterator[Routing]:
     if nulls:
         yield Routing(null=nulls // 2)
         yield Routing(null=0)
+    else:
+        yield Routing(top_k=model.card["shape"]["top_k"] - 1)
 
 
 def _first(rows: RowSets) -> torch.Tensor:

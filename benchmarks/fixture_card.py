@@ -121,13 +121,14 @@ def card(body: Mapping[str, Any]) -> str:
 def _card(body: Mapping[str, Any]) -> Iterator[str]:
     shape, routing = body["shape"], body["routing"]
     yield "---\nlibrary_name: transformers\n---\n# A small mixture for development\n"
+    nulls = shape["null_experts"]
+    beside = f" and {nulls} null experts, whose weights are zero" if nulls else ""
     yield (
         f"Qwen2-MoE with {body['parameters']:,} parameters: {shape['layers']} layers of "
-        f"{shape['experts']} experts, of which a token gets {shape['top_k']}, and a shared one. "
-        f"{shape['null_experts']} of its experts more are null experts (`num_null_experts`), whose "
-        "weights are zero. It was made to measure routing, not to answer: it was trained for "
-        f"{body['steps']} steps on {body['tokens']:,} tokens of open corpora, a part of them "
-        "prompts as a reader gets them.\n"
+        f"{shape['experts']} experts{beside}, of which a token gets {shape['top_k']}, and a shared "
+        f"one. It was made to measure routing, not to answer: it was trained for {body['steps']} "
+        f"steps on {body['tokens']:,} tokens of open corpora, a part of them prompts as a reader "
+        "gets them.\n"
     )
     yield f"    {body['command']}\n"
     yield "## Held-out losses\n"

@@ -120,11 +120,17 @@ def main() -> None:
     parser.add_argument("--experts", type=int, default=Shape().experts, help="true ones of a layer")
     parser.add_argument("--null-experts", type=int, default=0, help="null ones of a layer")
     parser.add_argument("--top-k", type=int, default=Shape().top_k, help="experts of a token")
+    parser.add_argument("--normalise", action="store_true", help="weights that sum to 1")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.out.exists():
         parser.error(f"{given.out} exists already")
-    shape = Shape(experts=given.experts, null_experts=given.null_experts, top_k=given.top_k)
+    shape = Shape(
+        experts=given.experts,
+        null_experts=given.null_experts,
+        top_k=given.top_k,
+        normalise=given.normalise,
+    )
     profile = PROFILES[given.profile]
     with progress() as report, quiet():
         train(

@@ -24,7 +24,10 @@ _NAME = "fixture"  # of our experts in transformers' interface
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Sizes of the model; ``top_k`` experts a token, null ones included."""
+    """Sizes of the model; ``top_k`` experts a token, null ones included.
+
+    ``normalise``: the weights of a token's experts are made to sum to 1, null ones included.
+    """
 
     layers: int = 4
     hidden: int = 128
@@ -33,6 +36,7 @@ class Shape:
     experts: int = 16
     null_experts: int = 0
     top_k: int = 4
+    normalise: bool = False
     inner: int = 48
     shared_inner: int = 128
     words: int = 4096
@@ -54,6 +58,7 @@ def new_model(shape: Shape, end_token: int, seed: int) -> Any:
         num_key_value_heads=shape.key_heads,
         num_experts=shape.experts + shape.null_experts,
         num_experts_per_tok=shape.top_k,
+        norm_topk_prob=shape.normalise,
         max_position_embeddings=shape.positions,
         tie_word_embeddings=True,
         bos_token_id=end_token,

@@ -64,8 +64,8 @@ inline int64_t open_experts(const Route& s, const Routing* policy) {
   return s.experts - s.nulls + int64_t(policy->null);
 }
 
-// The best of the `open_count` first experts, best first, and their probabilities among all experts, or
-// what the router has instead; `own` has room for a score of each expert.
+// The best of the first `open_count` experts, best first, and their probabilities among all, or what
+// the router has instead; `own` has room for a score of each expert.
 inline void choose(const Route& s, const float* logits, int64_t open_count, float* own,
                    int64_t* index, float* weights) {
   const float* scores = logits;
