@@ -29,7 +29,10 @@ from expertrag_kernels import Routing
 QUICK, PROMPT_TOKENS = 10, 256
 CODE = (
     *results_file.ENGINE,
-    *(f"benchmarks/fixture_{name}.py" for name in ("engine", "moe", "network", "texts")),
+    "benchmarks/fixture_engine.py",
+    "benchmarks/fixture_moe.py",
+    "benchmarks/fixture_network.py",
+    "benchmarks/fixture_texts.py",
     "benchmarks/eval_null_experts.py",
 )
 

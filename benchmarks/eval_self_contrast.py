@@ -37,7 +37,10 @@ QUICK = 10
 CODE = (
     *results_file.ENGINE,
     "expertrag/llm/contrast.py",
-    *(f"benchmarks/fixture_{name}.py" for name in ("engine", "moe", "network", "texts")),
+    "benchmarks/fixture_engine.py",
+    "benchmarks/fixture_moe.py",
+    "benchmarks/fixture_network.py",
+    "benchmarks/fixture_texts.py",
     "benchmarks/eval_self_contrast.py",
 )
 Hits = list[list[bool]]

@@ -53,7 +53,11 @@ BALANCE = 0.01
 """Weight of the load balancing loss."""
 SCHEDULE = Schedule(learning_rate=4e-3, warm_up=0.03, evaluations=8, weight_decay=0.1)
 CARD_FILE = "fixture.json"
-CODE = tuple(f"benchmarks/fixture_{name}.py" for name in ("moe", "network", "texts"))
+CODE = (
+    "benchmarks/fixture_moe.py",
+    "benchmarks/fixture_network.py",
+    "benchmarks/fixture_texts.py",
+)
 _WATCHED = 4  # held-out rows of each kind, in evaluations during the training
 
 
