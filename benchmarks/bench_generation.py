@@ -1,6 +1,6 @@
-"""Compare the generation engine with transformers and llama.cpp on real questions.
+"""Compare the generation engine with transformers, llama.cpp and vLLM on real questions.
 
-    python benchmarks/bench_generation.py ../shared/data/squad2 --llamacpp FOLDER --json FILE
+    python benchmarks/bench_generation.py ../shared/data/squad2 --llamacpp FOLDER --vllm PYTHON
 
 Prompts are the system's own: questions of the test split with the passages that share most words
 with them (TF-IDF). All contestants run in one process, in turn, in a random order in each round.
@@ -14,6 +14,8 @@ weights: ``dense`` with the first expert of each layer as a dense model, ``mixtu
 - concurrent: 8 and 16 simultaneous sequences, against one padded batch of generate
 - guesses: prompt lookup (draft tokens) on and off
 - experts: batches whose sequences share experts, against batches in order of arrival
+- adapters: 8 sequences with low-rank adapters against 8 without
+- routing: a random mixture with fewer experts a token against its own number
 - constrained: sequences constrained by a JSON Schema against free ones, and the cost of a mask
 - prefix: a stream of questions over one index, with and without prefix caching
 - memory: resident memory over 500 requests
@@ -34,18 +36,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import results_file
 import torch
+from generation_adapters import adapters
 from generation_constrained import constrained
 from generation_experts import expert_sharing
 from generation_llamacpp import TYPES, LlamaCpp, write_gguf
 from generation_loading import loading
 from generation_prompts import questions_of
+from generation_routing import routing
 from generation_runs import Run, Write, logits_of, perplexity, write
 from generation_service import service
+from generation_vllm import VLLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from expertrag import models
@@ -63,6 +69,8 @@ PARTS = (
     "guesses",
     "constrained",
     "experts",
+    "adapters",
+    "routing",
     "prefix",
     "memory",
     "loading",
@@ -70,7 +78,7 @@ PARTS = (
 )
 CODE_OF_PARTS: dict[str, tuple[str, ...]] = {
     part: (f"benchmarks/generation_{part}.py",)
-    for part in ("constrained", "experts", "loading", "service")
+    for part in ("adapters", "constrained", "experts", "loading", "routing", "service")
 }
 CODE_OF_PARTS["service"] += ("benchmarks/bench_server_start.py",)
 TOKENS = 64
@@ -80,6 +88,7 @@ CODE = (
     "benchmarks/bench_generation.py",
     "benchmarks/generation_llamacpp.py",
     "benchmarks/generation_runs.py",
+    "benchmarks/generation_vllm.py",
 )
 
 
@@ -89,11 +98,13 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="a dataset folder (BEIR layout)")
     parser.add_argument("--model", default="smollm2-135m-instruct-moe")
     parser.add_argument("--llamacpp", type=Path, help="folder with llama-cpp-python")
+    parser.add_argument("--vllm", type=Path, help="interpreter of an environment with vLLM")
     parser.add_argument("--gguf", type=Path, help="GGUF file to include in the loading part")
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--quick", action="store_true", help="fewer questions and rounds")
     given = parser.parse_args()
-    bench = Bench(given.data, given.model, given.llamacpp, given.gguf, quick=given.quick)
+    rivals = Rivals(given.llamacpp, given.vllm)
+    bench = Bench(given.data, given.model, rivals, given.gguf, quick=given.quick)
     found = results_file.read(given.json)
     for part in given.parts:
         print(f"-- {part}", file=sys.stderr, flush=True)
@@ -105,16 +116,24 @@ def main() -> None:
         results_file.write(given.json, found, CODE, given.parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Rivals:
+    """Folder of llama-cpp-python, and the interpreter of vLLM's environment, if they are there."""
+
+    llamacpp: Path | None
+    vllm: Path | None
+
+
 class Bench:
     """The model in all its formats, and the prompts."""
 
     def __init__(
-        self, data: Path, name: str, llamacpp: Path | None, gguf: Path | None, *, quick: bool
+        self, data: Path, name: str, rivals: Rivals, gguf: Path | None, *, quick: bool
     ) -> None:
         """Load the model and make the prompts."""
-        self.name, self.llamacpp, self.gguf, self.quick = name, llamacpp, gguf, quick
+        self.name, self.rivals, self.gguf, self.quick = name, rivals, gguf, quick
         self.folder = tempfile.TemporaryDirectory()
-        self._open: list[Engine | LlamaCpp] = []
+        self._open: list[Engine | LlamaCpp | VLLM] = []
         source = models.resolve(name)
         with quiet():
             load: Any = AutoModelForCausalLM.from_pretrained  # unannotated
@@ -214,6 +233,16 @@ class Bench:
         engine = functools.partial(self._engine, "bf16")
         return {"experts": expert_sharing(self.model, engine, self.prompts[:count], TOKENS)}
 
+    def adapters(self) -> dict[str, Any]:
+        """Measure texts with low-rank adapters."""
+        formats = FORMATS[:1] if self.quick else FORMATS
+        given = models.resolve(self.name), formats, self.prompts, TOKENS
+        return {"adapters": adapters(*given, quick=self.quick)}
+
+    def routing(self) -> dict[str, Any]:
+        """Measure texts whose tokens use fewer experts."""
+        return {"routing": routing("int8", self.prompts, TOKENS, quick=self.quick)}
+
     def prefix(self) -> dict[str, Any]:
         """Answer a stream of questions over one index, with and without prefix caching."""
         chosen = self.prompts[:20] if self.quick else self.prompts
@@ -269,7 +298,7 @@ class Bench:
         """Run all contestants on each batch of prompts, in random order."""
         contestants = self._all_ours()
         contestants["transformers bf16"] = self._transformers
-        contestants |= self._llamacpp(texts=len(batches[0]))
+        contestants |= self._llamacpp(texts=len(batches[0])) | self._vllm()
         runs: dict[str, list[Run]] = {name: [] for name in contestants}
         for chosen in batches:
             for name in random.sample(list(contestants), len(contestants)):
@@ -281,7 +310,7 @@ class Bench:
             lowered = lower(
                 self.model, Format(format), cache_bytes=CACHE_BYTES, context_tokens=4096
             )
-        engine = Engine(lowered.decoder, **options)
+        engine = Engine(lowered.decoder, (), **options)
         self._open.append(engine)
         return engine
 
@@ -331,7 +360,7 @@ class Bench:
         return run
 
     def _llamacpp(self, texts: int) -> dict[str, Write]:
-        if self.llamacpp is None:
+        if self.rivals.llamacpp is None:
             return {}
         found: dict[str, Write] = {}
         for dense in (True, False):
@@ -342,10 +371,18 @@ class Bench:
                 path = Path(self.folder.name) / f"{kind}-{type.name}.gguf"
                 if not path.exists():
                     write_gguf(self.model, path, type, dense=dense)
-                loaded = LlamaCpp(self.llamacpp, path, texts=texts, context_tokens=1536)
+                loaded = LlamaCpp(self.rivals.llamacpp, path, texts=texts, context_tokens=1536)
                 self._open.append(loaded)
                 found[f"llama.cpp {kind} {format}"] = loaded.run
         return found
+
+    def _vllm(self) -> dict[str, Write]:
+        if self.rivals.vllm is None:
+            return {}
+        source = Path(models.resolve(self.name))
+        started = VLLM(self.rivals.vllm, source, context_tokens=1536)
+        self._open.append(started)
+        return {"vLLM bf16": started.run}
 
 
 def _alternated(

@@ -15,6 +15,8 @@ from expertrag.llm.constraints import Matcher
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.sequences import PrefillOutput, SampledToken, SequenceState
 from expertrag.llm.sampling import Sampler
+from expertrag_kernels import Routing
+from expertrag_kernels.routing import AS_THE_MODEL
 
 
 @dataclass(slots=True)
@@ -41,10 +43,12 @@ def write(
     penalty: float = 0.0,
     matcher: Callable[[], Matcher | None] = lambda: None,
     experts: Sequence[int] = (-1,),
+    routing: Routing = AS_THE_MODEL,
 ) -> Run:
     """Generate greedily after simultaneous prompts, past the end of an answer.
 
     :param experts: experts of a mixture to assign to the texts in turn; -1: as its routers choose.
+    :param routing: how many of the experts that routers choose are used.
     """
     cpu = torch.device("cpu")
     texts = [
@@ -53,6 +57,7 @@ def write(
             Sampler(0.0, 0, cpu, frequency_penalty=penalty, matcher=matcher()),
             token_budget=tokens,
             expert=experts[place % len(experts)],
+            routing=routing,
         )
         for place, p in enumerate(prompts)
     ]

@@ -103,7 +103,7 @@ def _engine(model: Any, adapters: ServedAdapters | None = None) -> Engine:
         context_tokens=_CONTEXT_TOKENS,
         adapters=adapters,
     )
-    return Engine(lowered.decoder, speculate=False, prefix_caching=False)
+    return Engine(lowered.decoder, lowered.expert_updates, speculate=False, prefix_caching=False)
 
 
 def _millions(weights: Iterable[torch.Tensor]) -> float:

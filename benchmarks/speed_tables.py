@@ -9,12 +9,16 @@ from results_table import head
 
 STAGES = "stages, CPU ms"
 FORMATS = ("bf16", "int8", "int4")
+OTHERS = ("transformers", "vLLM", "llama.cpp dense", "llama.cpp mixture")
+"""Columns of the table of generation, beside ours."""
 RIVALS = {
     "bf16": ("compiled batched_mm bf16", "vLLM bf16", "zentorch bf16", "llama.cpp BF16 bf16"),
     "int8": ("SGLang int8", "llama.cpp Q8_0 int8"),
     "int4": ("SGLang int4", "llama.cpp Q4_1 int4", "llama.cpp Q4_0 int4"),
 }
 """Columns of the kernels' tables, by our format that they are compared with."""
+
+_Row = Mapping[str, float]
 
 
 def server(results: Mapping[str, Any]) -> Iterator[str]:
@@ -162,7 +166,7 @@ def kernels(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def generation(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each figure, with ours, transformers and llama.cpp side by side."""
     yield from head(
-        "| ours bf16, int8, int4 | transformers bf16 "
+        "| ours bf16, int8, int4 | transformers bf16 | vLLM bf16 "
         "| llama.cpp dense, same bits | llama.cpp mixture, same bits"
     )
     for part, what in (
@@ -176,14 +180,9 @@ def generation(results: Mapping[str, Any]) -> Iterator[str]:
             yield _contest(what, results[part], "prompt_tokens_per_s")
     for texts in (8, 16):
         rows = results[f"concurrent_{texts}"]
-        names = (["ours"], None, ["llama.cpp dense"], ["llama.cpp mixture"])
         cells = (
-            ", ".join(
-                f"{rows[f'{kind} {format}']['ttft_p95_ms'] / 1e3:.1f}"
-                for kind in kinds or ("transformers",)
-                for format in (FORMATS if kinds else FORMATS[:1])
-            )
-            for kinds in names
+            ", ".join(f"{row['ttft_p95_ms'] / 1e3:.1f}" for row in _rows_of(rows, kind))
+            for kind in ("ours", *OTHERS)
         )
         yield f"| {texts} at once, first token, 95th percentile, s | {' | '.join(cells)} |"
 
@@ -193,19 +192,44 @@ def _contest(what: str, rows: Mapping[str, Mapping[str, float]], figure: str) ->
     theirs = (
         ", ".join(
             f"{_three(row[figure])} (x {row[f'ratio_{figure}']:.1f})"
-            for row in (rows[f"{kind} {format}"] for format in formats)
+            for row in _rows_of(rows, kind)
         )
-        for kind, formats in (
-            ("transformers", FORMATS[:1]),
-            ("llama.cpp dense", FORMATS),
-            ("llama.cpp mixture", FORMATS),
-        )
+        for kind in OTHERS
     )
     return f"| {what} | {ours} | {' | '.join(theirs)} |"
 
 
+def _rows_of(rows: Mapping[str, _Row], kind: str) -> Iterator[_Row]:
+    """Yield a contestant's rows by format, those that were measured."""
+    return (rows[name] for format in FORMATS if (name := f"{kind} {format}") in rows)
+
+
 def _three(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def adapters(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each choice of adapters: tokens per second, and by those without."""
+    formats = list(results["adapters"])
+    yield from head(f"adapters of 8 sequences | {' | '.join(formats)}")
+    for name in results["adapters"][formats[0]]:
+        rows = [results["adapters"][format][name] for format in formats]
+        cells = (
+            f"{row['tokens_per_s']:.0f} (x {row['ratio']:.2f}, {row['least']:.2f} to "
+            f"{row['most']:.2f})"
+            for row in rows
+        )
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
+def routing(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each number of experts that a token uses."""
+    found = results["routing"]
+    yield from head("experts a token | 1 sequence, tokens per second | 8 sequences")
+    for kept in found["texts_1"]:
+        rows = (found[f"texts_{texts}"][kept] for texts in (1, 8))
+        cells = (f"{row['tokens_per_s']:.0f} (x {row['ratio']:.2f})" for row in rows)
+        yield f"| {kept} | {' | '.join(cells)} |"
 
 
 def loading(results: Mapping[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from expertrag_kernels import LowRankUpdates, PackedExperts, PackedMatrix, PlainExperts
+from expertrag_kernels import PackedExperts, PackedMatrix, PlainExperts
 
 NO_WEIGHTS = frozenset({"angles"})
 """Names of what is packed with the weights but computed from the configuration."""
@@ -124,7 +124,7 @@ def weight_use(
 def amount(weight: Any) -> Amount:
     """Count a weight as a decoder holds it; what pads a packed one counts as bytes only.
 
-    :param weight: a tensor, a packed matrix, experts, or low-rank updates.
+    :param weight: a tensor, a packed matrix, or experts.
     """
     match weight:
         case torch.Tensor():
@@ -138,8 +138,6 @@ def amount(weight: Any) -> Amount:
         case PlainExperts():
             parts = weight.gate_up, weight.down, weight.gate_up_bias, weight.down_bias
             return _sum(amount(part) for part in parts if part is not None)
-        case LowRankUpdates():
-            return amount(weight.down) + amount(weight.up)
     raise TypeError(f"{type(weight).__name__} are not weights of a decoder")
 
 

@@ -47,7 +47,6 @@ def pack_matrix(
 
 View = tuple[int, int, int]
 Matrix = tuple[int, int, int, int]
-Update = tuple[View, int, int]
 
 def expert_place_bytes(bytes: int, /) -> int: ...
 
@@ -123,28 +122,13 @@ class Program:
         biased: bool,
         /,
     ) -> None: ...
-    def project(
-        self,
-        from_: View,
-        to: View,
-        inputs: int,
-        rank: int,
-        experts: int,
-        down: int,
-        used: int,
-        /,
-    ) -> None: ...
-    def linear_updated(self, from_: View, to: View, weights: Matrix, own: Update, /) -> None: ...
-    def gate_up(
-        self, from_: View, to: View, weights: Matrix, activation: int, gate: Update, up: Update, /
-    ) -> None: ...
     def keep(self, from_: View, width: int, scale: float, /) -> None: ...
     def pick(self, from_: int, to: int, /) -> None: ...
     def limit_experts(self, path: str, bytes: int, starts: list[int], /) -> None: ...
     def expert_counters(self) -> tuple[int, int, int, int, float]: ...
 
 class Adapter:
-    def __init__(self) -> None: ...
+    def __init__(self, bf16: bool, /) -> None: ...
     def add(
         self, matrix: int, first: int, blocks: int, rank: int, down: int, up: int, /
     ) -> None: ...
@@ -155,7 +139,7 @@ def decode(
     rows: int,
     tokens: int,
     positions: int,
-    texts: list[tuple[int, int, int, int]],
+    texts: list[tuple[int, int, int, list[Adapter]]],
     picked: int,
     picked_rows: int,
     watched: int,
@@ -166,7 +150,6 @@ def decode(
     experts: int,
     routing: int,
     used: int,
-    adapters: list[Adapter],
     /,
 ) -> None: ...
 def block_bytes(format: int, k: int, /) -> int: ...

@@ -138,10 +138,10 @@ def new_program(*shape: int) -> Any:
     return _cpu.Program(*shape)
 
 
-def new_adapter() -> Any:
-    """Return an adapter of the compiled module without updates; see ``_cpu.pyi``."""
+def new_adapter(bf16: bool) -> Any:
+    """Return an adapter of the compiled module without updates, of bf16 or float32."""
     assert _cpu is not None, "ISAS is not empty"
-    return _cpu.Adapter()
+    return _cpu.Adapter(bf16)
 
 
 def decode(program: Any, *batch: Any) -> None:

@@ -6,15 +6,14 @@ See ``cpu/program.h`` for what the steps compute.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from expertrag_kernels import cpu_experts, layout, residency
 from expertrag_kernels.packed import (
     Activation,
     Format,
-    LowRankUpdates,
     PackedExperts,
     PackedMatrix,
     Part,
@@ -38,37 +37,27 @@ _FORMATS = list(Format)
 _ACTIVATIONS = list(Activation)
 
 
-def _sequences(
-    texts: Sequence[SequenceRows],
-) -> tuple[list[tuple[int, int, int, int]], list[Any]]:
-    """Return the sequences, each with the place of its adapter or -1, and the adapters."""
-    places: dict[int, int] = {}
-    adapters: list[Any] = []
-    for text in texts:
-        if text.adapter is not None and id(text.adapter) not in places:
-            places[id(text.adapter)] = len(adapters)
-            adapters.append(text.adapter.compiled)
-    found = [
-        (text.start, text.stop, text.pages.data_ptr(), places.get(id(text.adapter), -1))
-        for text in texts
-    ]
-    return found, adapters
-
-
 class _Adapter:
     """An adapter of the compiled module, and the tensors that it points to."""
 
-    def __init__(self, updates: Iterable[WeightUpdate]) -> None:
-        self.compiled = cpu_experts.new_adapter()
+    def __init__(self, updates: Iterable[WeightUpdate], dtype: torch.dtype) -> None:
+        self.compiled = cpu_experts.new_adapter(dtype is torch.bfloat16)
         self._held: list[torch.Tensor] = []
         for update in updates:
             matrix, start, width = _updated(update)
-            down = update.down.detach().float().contiguous()
-            up = _in_blocks(update.up, start % width, width)
+            down = update.down.detach().to(dtype).contiguous()
+            up = _in_blocks(update.up, start % width, width).to(dtype)
+            if dtype is torch.bfloat16:
+                up = _in_pairs(up)
             self._held += down, up
             addresses = down.data_ptr(), up.data_ptr()
             place = start // width, up.shape[0], down.shape[0]
             self.compiled.add(matrix.data.data_ptr(), *place, *addresses)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights."""
+        return sum(weights.nbytes for weights in self._held)
 
 
 def _updated(update: WeightUpdate) -> tuple[PackedMatrix, int, int]:
@@ -97,6 +86,13 @@ def _in_blocks(up: torch.Tensor, offset: int, width: int) -> torch.Tensor:
     padded = torch.zeros(blocks * width, rank)
     padded[offset : offset + outputs] = up.detach()
     return padded.view(blocks, width, rank).transpose(1, 2).contiguous()
+
+
+def _in_pairs(blocks: torch.Tensor) -> torch.Tensor:
+    """Return (B, R, width) as (B, R / 2, width, 2); an odd rank is followed by one of zeros."""
+    even = F.pad(blocks, (0, 0, 0, blocks.shape[1] % 2))
+    count, ranks, width = even.shape
+    return even.view(count, ranks // 2, 2, width).transpose(2, 3).contiguous()
 
 
 class Decoder(Steps[PackedMatrix, PackedExperts]):
@@ -129,7 +125,6 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self._held: list[torch.Tensor] = [self._cache]  # keeps alive what the program points to
         self._mixtures: list[Mixture] = []
         self._limited = False
-        self._shared_slots: dict[tuple[str, int], SlotView] = {}
         self._kept_widths: list[int] = []
         self.windows = []
         self._vocabulary = 0
@@ -263,52 +258,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             experts.biased,
         )
 
-    def mix_updated(
-        self,
-        source: SlotView,
-        to: SlotView,
-        experts: PackedExperts,
-        gate: LowRankUpdates,
-        up: LowRankUpdates,
-        down: LowRankUpdates,
-    ) -> None:
-        """See :meth:`Steps.mix_updated`; the updates are in float32."""
-        hidden, inner = experts.hidden_size, experts.inner_size
-        for update in (gate, up):
-            update.check(inner, hidden)
-        down.check(hidden, inner)
-        gate_up_matrix, down_matrix = layout.matrices(experts)
-        h = self._shared_slot("inner", gate_up_matrix.outputs // 2)
-        both = [
-            self._projected(source, f"tail of {name}", update, layout.COLUMNS // 2)
-            for name, update in (("gate", gate), ("up", up))
-        ]
-        activation = _ACTIVATIONS.index(experts.activation)
-        self._program.gate_up(source, h, self._matrix(gate_up_matrix), activation, *both)
-        tail = self._projected(h, "tail of down", down, layout.COLUMNS)
-        self._program.linear_updated(h, to, self._matrix(down_matrix), tail)
-
-    def _projected(
-        self, source: SlotView, name: str, update: LowRankUpdates, width: int
-    ) -> tuple[SlotView, int, int]:
-        """Plan the projection of an update; return what adds it to blocks of ``width`` outputs."""
-        experts, rank = update.used.shape
-        self._experts = min(self._experts or experts, experts)
-        tail = self._shared_slot(name, 1 + 2 * rank)
-        down, used = self._floats(update.down), self._floats(update.used)
-        self._program.project(source, tail, update.down.shape[1], rank, experts, down, used)
-        return tail, rank, self._floats(_in_blocks(update.up, 0, width))
-
-    def _shared_slot(self, name: str, width: int) -> SlotView:
-        """Return a slot that the layers share."""
-        key = name, width
-        if key not in self._shared_slots:
-            self._shared_slots[key] = self.slot(width)
-        return self._shared_slots[key]
-
     def adapter(self, updates: Iterable[WeightUpdate]) -> _Adapter:
-        """See :meth:`Steps.adapter`; the updates are in float32."""
-        return _Adapter(updates)
+        """See :meth:`Steps.adapter`; the updates are in the type of the KV cache."""
+        bf16 = self.shape.format is Format.BF16
+        return _Adapter(updates, torch.bfloat16 if bf16 else torch.float32)
 
     def keep(self, source: SlotView, width: int, scale: float = 1.0) -> None:
         """See :meth:`Steps.keep`."""
@@ -372,7 +325,15 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             [text.expert for text in texts for _ in range(text.start, text.stop)]
         )
         routing = routing_rows(texts)
-        sequences, adapters = _sequences(texts)
+        sequences = [
+            (
+                text.start,
+                text.stop,
+                text.pages.data_ptr(),
+                [adapter.compiled for adapter in text.adapters],
+            )
+            for text in texts
+        ]
         logits = torch.empty(picked.shape[0], self._outputs)
         kept = torch.empty(sum(self._kept_widths) * watched.shape[0])
         cpu_experts.decode(
@@ -391,7 +352,6 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             experts.data_ptr(),
             0 if routing is None else routing.data_ptr(),
             self._used.data_ptr(),
-            adapters,
         )
         sizes = [watched.shape[0] * width for width in self._kept_widths]
         parts = [

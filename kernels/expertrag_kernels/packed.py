@@ -183,33 +183,6 @@ class ScaledExperts(_ByExpert):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class LowRankUpdates:
-    """Low-rank updates of weights (O, I), of which a row uses its expert's (Hu et al. 2022).
-
-        y += up @ (used[e] * (down @ x))        e: the row's expert
-
-    down: (R, I); up: (O, R)
-    used: (E, R) float32, factors, 0 for the updates of others; a row without an expert uses none
-    """
-
-    down: torch.Tensor
-    up: torch.Tensor
-    used: torch.Tensor
-
-    def check(self, outputs: int, inputs: int) -> None:
-        """Check that the updates fit weights (O, I).
-
-        :raises ValueError: they do not.
-        """
-        rank = self.used.shape[1]
-        if self.down.shape != (rank, inputs) or self.up.shape != (outputs, rank):
-            raise ValueError(
-                f"updates of ({outputs}, {inputs}) weights must be ({rank}, {inputs}) and "
-                f"({outputs}, {rank}); got {tuple(self.down.shape)} and {tuple(self.up.shape)}"
-            )
-
-
 class Part(StrEnum):
     """The matrices of an expert."""
 

@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 
 from expertrag_kernels import layout
-from expertrag_kernels.packed import Format, LowRankUpdates, PlainExperts, WeightUpdate
+from expertrag_kernels.packed import Format, PlainExperts, WeightUpdate
 from expertrag_kernels.residency import ExpertReads
 from expertrag_kernels.routing import AS_THE_MODEL, Routing
 
@@ -84,7 +84,7 @@ class SequenceRows:
     pages: (P,) int64, the sequence's KV cache pages, starting with its first token
     expert: the expert of all rows, overriding the routers (routing by text); negative to use them
     routing: which of the experts that routers choose are used
-    adapter: of all rows, as :meth:`Steps.adapter` made it; None for none
+    adapters: of all rows, as :meth:`Steps.adapter` made them; what each adds is summed
     """
 
     start: int
@@ -92,7 +92,7 @@ class SequenceRows:
     pages: torch.Tensor
     expert: int = -1
     routing: Routing = AS_THE_MODEL
-    adapter: Any = None
+    adapters: Sequence[Any] = ()
 
 
 class Steps(ABC, Generic[Matrix, Mixture]):
@@ -258,31 +258,12 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         ...
 
     @abstractmethod
-    def mix_updated(
-        self,
-        source: SlotView,
-        to: SlotView,
-        experts: Mixture,
-        gate: LowRankUpdates,
-        up: LowRankUpdates,
-        down: LowRankUpdates,
-    ) -> None:
-        """Add the output of the only expert, with updates of its weights for each row.
-
-        Without an update, it is that of :meth:`mix`, bit for bit.
-
-        :param gate: of gate (I, H), as ``up`` is of up; ``down`` is of down (H, I).
-        :raises ValueError: the updates do not fit the weights.
-        """
-        ...
-
-    @abstractmethod
     def adapter(self, updates: Iterable[WeightUpdate]) -> Any:
         """Convert an adapter's updates to the form that the implementation runs.
 
         It may be used at once, for the rows of any sequence, and needs nothing planned: every step
         that multiplies by updated weights adds its updates. Rows without an adapter stay the same,
-        bit for bit. Its memory is free when nothing refers to it any more.
+        bit for bit. Its memory, of ``nbytes``, is free when nothing refers to it any more.
 
         :raises ValueError: an update does not fit its weights.
         """

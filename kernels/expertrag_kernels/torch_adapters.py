@@ -32,6 +32,12 @@ class TorchAdapter:
             key = id(update.weights), update.part
             self._updates.setdefault(key, []).append((update.start, down, up))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights."""
+        every = (some for updates in self._updates.values() for some in updates)
+        return sum(down.nbytes + up.nbytes for _, down, up in every)
+
     def add(
         self,
         weights: Weights,

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from expertrag_kernels.dispatch import fused_experts
-from expertrag_kernels.packed import Format, LowRankUpdates, Part, PlainExperts, WeightUpdate
+from expertrag_kernels.packed import Format, Part, PlainExperts, WeightUpdate
 from expertrag_kernels.reference import gated
 from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_kernels.steps import (
@@ -281,48 +281,6 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             rows.write(to, found, add=True)
 
         self._steps.append(step)
-
-    def mix_updated(
-        self,
-        source: SlotView,
-        to: SlotView,
-        experts: PlainExperts,
-        gate: LowRankUpdates,
-        up: LowRankUpdates,
-        down: LowRankUpdates,
-    ) -> None:
-        """See :meth:`Steps.mix_updated`."""
-        if experts.num_experts != 1 or experts.biased:
-            raise ValueError(
-                f"updates are of one expert without biases; got {experts.num_experts} experts"
-                + " with biases" * experts.biased
-            )
-        hidden, inner = experts.hidden_size, experts.inner_size
-        for update in (gate, up):
-            update.check(inner, hidden)
-        down.check(hidden, inner)
-        of_gate, of_up, of_down = map(self._gain, (gate, up, down))
-
-        def step(rows: TokenRows) -> None:
-            x, own = rows.columns(source, hidden), rows.experts
-            gates, ups = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
-            add_updates(rows, experts, Part.GATE, x, gates)
-            add_updates(rows, experts, Part.UP, x, ups)
-            h = gated(gates + of_gate(x, own), ups + of_up(x, own), experts.activation)
-            found = F.linear(h, experts.down[0])
-            add_updates(rows, experts, Part.DOWN, h, found)
-            rows.write(to, found + of_down(h, own), add=True)
-
-        count = down.used.shape[0]
-        self._experts = min(self._experts or count, count)
-        self._steps.append(step)
-
-    def _gain(self, update: LowRankUpdates) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-        """Return what computes the updates of rows (T, I) by their experts (T,)."""
-        down, up = (part.detach().to(self.device, self.dtype) for part in (update.down, update.up))
-        # the last row is for sequences without an expert
-        used = F.pad(update.used, (0, 0, 0, 1)).to(self.device, self.dtype)
-        return lambda x, own: F.linear(F.linear(x, down) * used[own], up)
 
     def adapter(self, updates: Iterable[WeightUpdate]) -> TorchAdapter:
         """See :meth:`Steps.adapter`; the updates are in the decoder's type."""

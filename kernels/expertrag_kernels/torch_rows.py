@@ -105,8 +105,12 @@ def rows_of(
             on_device = own[:length].to(device), seen.to(device)
             long.append((at, at + count, *on_device))
         at += count
-    adapters = {id(text.adapter): text.adapter for text in texts if text.adapter is not None}
-    own_adapter = [id(text.adapter) for text in texts for _ in range(text.start, text.stop)]
+    adapters = {id(adapter): adapter for text in texts for adapter in text.adapters}
+    own_adapters = [
+        {id(adapter) for adapter in text.adapters}
+        for text in texts
+        for _ in range(text.start, text.stop)
+    ]
     short = sum(map(len, tables))
     table = torch.cat(tables) if tables else torch.empty(0, most)
     routing = routing_rows(texts)
@@ -122,7 +126,7 @@ def rows_of(
         NO_ROWS,
         None if routing is None else routing.to(device),
         [
-            (adapter, torch.tensor([own == key for own in own_adapter]).nonzero()[:, 0].to(device))
+            (adapter, torch.tensor([key in own for own in own_adapters]).nonzero()[:, 0].to(device))
             for key, adapter in adapters.items()
         ],
     )

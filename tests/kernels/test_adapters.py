@@ -14,14 +14,14 @@ import torch
 from expertrag_kernels import Format, PlainExperts, cpu_experts
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.packed import LowRankUpdates, Part, WeightUpdate
+from expertrag_kernels.packed import Part, WeightUpdate
 from expertrag_kernels.reference import gated
 from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView, Steps
 from expertrag_kernels.torch_decoder import TorchDecoder
 
 TEXTS = (3, 1, 12, 2, 4, 1)
-CHOSEN = (0, None, 1, 0, None, 2)
-"""The adapter of each text."""
+CHOSEN = ((0,), (), (1,), (0,), (), (2, 1))
+"""The adapters of each text."""
 HEADS = ((0, 70), (70, 25), (95, 64))
 """Ranges of outputs that are updated apart, as queries, keys and values are."""
 
@@ -43,10 +43,10 @@ Delta = dict[str, tuple[torch.Tensor, torch.Tensor]]
 class Layer:
     """A linear layer of three ranges, one that adds, a dense one; and three adapters of them."""
 
-    def __init__(self, hidden: int = 96, inner: int = 150, *, reader: bool = False) -> None:
+    def __init__(self, hidden: int = 96, inner: int = 150) -> None:
         rng = torch.Generator().manual_seed(hidden + inner)
         self.draw = partial(torch.randn, generator=rng)
-        self.hidden, self.inner, self.reader = hidden, inner, reader
+        self.hidden, self.inner = hidden, inner
         self.wide = sum(count for _, count in HEADS)
         self.words = self.draw(sum(TEXTS), hidden)
         self.first = self.draw(self.wide, hidden) * hidden**-0.5
@@ -95,10 +95,7 @@ class Layer:
         decoder.attend(head, head, head, SlotView(y.slot, 0, 16), layer=0, heads=1, scale=0.0)
         decoder.linear(heads, x, second, add=True)
         experts = decoder.experts(self.plain, format)
-        if self.reader:
-            decoder.mix_updated(x, x, experts, *self._reader())
-        else:
-            decoder.mix(x, x, experts)
+        decoder.mix(x, x, experts)
         decoder.pick(x, last)
         decoder.linear(last, OUTPUT, decoder.matrix(torch.eye(self.hidden), Format.F32))
         targets: dict[str, tuple[Any, int, Part | None]] = {"second": (second, 0, None)}
@@ -112,21 +109,10 @@ class Layer:
             for delta in self.adapters
         ]
 
-    def _reader(self) -> tuple[LowRankUpdates, LowRankUpdates, LowRankUpdates]:
-        used = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
-        sizes = ((self.inner, self.hidden),) * 2 + ((self.hidden, self.inner),)
-        gate, up, down = (
-            LowRankUpdates(self.draw(2, inputs), self.draw(outputs, 2), used)
-            for outputs, inputs in sizes
-        )
-        return gate, up, down
-
-    def expected(self, row: int, adapter: int | None) -> torch.Tensor:
-        delta = {} if adapter is None else self.adapters[adapter]
-
+    def expected(self, row: int, adapters: Sequence[int]) -> torch.Tensor:
         def merged(weight: torch.Tensor, name: str) -> torch.Tensor:
-            down, up = delta.get(name, (None, None))
-            return weight if down is None or up is None else weight + up @ down
+            found = (self.adapters[number].get(name) for number in adapters)
+            return weight + sum(lora[1] @ lora[0] for lora in found if lora)
 
         x = self.words[row]
         first = torch.cat(
@@ -144,20 +130,18 @@ class Layer:
 
 def run(
     decoder: Steps[Any, Any],
-    adapters: Sequence[Any],
+    adapters: Sequence[Sequence[Any]],
     only: int | None = None,
     picked: Sequence[int] | None = None,
-    expert: int = -1,
 ) -> torch.Tensor:
-    """Run all texts together, each with its adapter, or one alone; the logits of picked rows."""
+    """Run all texts together, each with its adapters, or one alone; the logits of picked rows."""
     texts: list[SequenceRows] = []
     tokens: list[int] = []
     positions: list[int] = []
     at = start = 0
-    for number, (length, adapter) in enumerate(zip(TEXTS, adapters, strict=True)):
+    for number, (length, own) in enumerate(zip(TEXTS, adapters, strict=True)):
         if only is None or number == only:
-            own = expert if adapter is None or expert < 0 else 1  # which has no updates
-            texts.append(SequenceRows(at, at + length, torch.tensor([0]), own, adapter=adapter))
+            texts.append(SequenceRows(at, at + length, torch.tensor([0]), adapters=own))
             tokens += range(start, start + length)
             positions += range(length)
             at += length
@@ -166,11 +150,14 @@ def run(
     return decoder.run(torch.tensor(tokens), torch.tensor(positions), texts, rows)[0]
 
 
-def chosen(adapters: Sequence[Any]) -> list[Any]:
-    return [None if number is None else adapters[number] for number in CHOSEN]
+NONE: list[tuple[Any, ...]] = [()] * len(TEXTS)
 
 
-def of_rows() -> list[int | None]:
+def chosen(adapters: Sequence[Any]) -> list[list[Any]]:
+    return [[adapters[number] for number in own] for own in CHOSEN]
+
+
+def of_rows() -> list[tuple[int, ...]]:
     return [own for length, own in zip(TEXTS, CHOSEN, strict=True) for _ in range(length)]
 
 
@@ -182,30 +169,40 @@ def test_rows_have_the_updates_of_their_adapter(
     layer = Layer(hidden, inner)
     decoder, adapters = layer.decoder(make, Format.F32)
     found = run(decoder, chosen(adapters))
-    for row, adapter in enumerate(of_rows()):
-        torch.testing.assert_close(found[row], layer.expected(row, adapter), atol=1e-4, rtol=1e-4)
+    for row, own in enumerate(of_rows()):
+        torch.testing.assert_close(found[row], layer.expected(row, own), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("reader", [False, True])
 @pytest.mark.parametrize("format", list(Format))
-def test_rows_without_an_adapter_are_the_base_bit_for_bit(
-    isa: str, format: Format, reader: bool
-) -> None:
-    decoder, adapters = Layer(reader=reader).decoder(Decoder, format)
-    expert = 0 if reader else -1
-    none = run(decoder, [None] * len(TEXTS), expert=expert)
-    some = run(decoder, chosen(adapters), expert=expert)
-    rows = [row for row, adapter in enumerate(of_rows()) if adapter is None]
+def test_rows_without_an_adapter_are_the_base_bit_for_bit(isa: str, format: Format) -> None:
+    decoder, adapters = Layer().decoder(Decoder, format)
+    none, some = run(decoder, NONE), run(decoder, chosen(adapters))
+    rows = [row for row, own in enumerate(of_rows()) if not own]
     assert torch.equal(some[rows], none[rows])
-    others = [row for row, adapter in enumerate(of_rows()) if adapter is not None]
+    others = [row for row, own in enumerate(of_rows()) if own]
     assert not (some[others] == none[others]).all(1).any()
 
 
 def test_in_torch_too() -> None:
     decoder, adapters = Layer().decoder(IN_TORCH, Format.F32)
-    none, some = run(decoder, [None] * len(TEXTS)), run(decoder, chosen(adapters))
-    rows = [row for row, adapter in enumerate(of_rows()) if adapter is None]
+    none, some = run(decoder, NONE), run(decoder, chosen(adapters))
+    rows = [row for row, own in enumerate(of_rows()) if not own]
     assert torch.equal(some[rows], none[rows])
+
+
+@pytest.mark.parametrize("format", [Format.BF16, Format.INT8, Format.INT4])
+def test_updates_are_in_bfloat16_whatever_the_base_is_in(isa: str, format: Format) -> None:
+    layer = Layer()
+    for weight in (layer.first, layer.second, layer.plain.gate_up, layer.plain.down):
+        weight.mul_(0.0)  # the same in any format
+    found, exact = (
+        run(decoder, chosen(adapters))
+        for decoder, adapters in (layer.decoder(Decoder, some) for some in (format, Format.F32))
+    )
+    words = layer.words + layer.second @ layer.bias
+    rows = [row for row, own in enumerate(of_rows()) if own]
+    error = (found - exact)[rows].norm() / (exact - words)[rows].norm()
+    assert 1e-4 < error < 0.03
 
 
 @pytest.mark.parametrize("format", list(Format))
@@ -231,8 +228,8 @@ def test_adapters_come_and_go(isa: str) -> None:
     del adapters[0]
     gc.collect()
     assert gone() is None
-    kept = run(decoder, [None, None, adapters[0], None, None, adapters[1]])
-    rows = [row for row, adapter in enumerate(of_rows()) if adapter != 0]
+    kept = run(decoder, [(), (), adapters[:1], (), (), adapters[::-1]])
+    rows = [row for row, own in enumerate(of_rows()) if 0 not in own]
     assert torch.equal(kept[rows], before[rows])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from expertrag.llm.adapters.lora import LoraWeights, Projection
 from expertrag.llm.adapters.low_rank import LowRankAdapters
 from expertrag.llm.adapters.served import of_a_mixture
-from expertrag_kernels import LowRankUpdates
 
 
 class _Chosen:
@@ -61,28 +61,27 @@ class ChosenUpdates(_Chosen):
 
     def __init__(self, model: Any, adapters: LowRankAdapters) -> None:
         super().__init__()
-        for number, updates in adapters.layers.items():
-            module = model.model.layers[number].mlp
-            if hasattr(module, "experts"):
+        self._parts = [adapters.parts(name) for name in adapters.names]
+        by_projection: dict[Projection, dict[str, LoraWeights]] = {}
+        for name, updates in adapters.weights.items():
+            for projection, (down, up) in updates.items():
+                lora = LoraWeights(*(part.to(model.device, model.dtype) for part in (down, up)))
+                by_projection.setdefault(projection, {})[name] = lora
+        for projection, own in by_projection.items():
+            layer = model.model.layers[projection.layer]
+            if hasattr(layer.mlp, "experts"):
                 raise of_a_mixture()
-            for part, update in updates._asdict().items():
-                own = LowRankUpdates(
-                    *(
-                        weights.to(model.device, model.dtype)
-                        for weights in (update.down, update.up, update.used)
-                    )
-                )
-                projection = module.get_submodule(f"{part}_proj")
-                projection.register_forward_hook(partial(self._update, own))
+            layer.get_submodule(projection.module).register_forward_hook(partial(self._update, own))
 
     def _update(
         self,
-        updates: LowRankUpdates,
+        updates: Mapping[str, LoraWeights],
         _projection: nn.Module,
         given: tuple[torch.Tensor],
         result: torch.Tensor,
     ) -> torch.Tensor:
-        if (expert := self.expert) is None or not bool(updates.used[expert].any()):
-            return result
-        tail = functional.linear(given[0], updates.down) * updates.used[expert]
-        return result + functional.linear(tail, updates.up)
+        for name in () if self.expert is None else self._parts[self.expert]:
+            if name in updates:
+                down, up = updates[name]
+                result = result + functional.linear(functional.linear(given[0], down), up)
+        return result

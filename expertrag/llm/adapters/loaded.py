@@ -14,27 +14,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import torch
+from typing import Any
 
 from expertrag.api.adapters import AdapterInfo
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound
-from expertrag.llm.adapters.peft_folder import LoraWeights, Projection, read_peft, unserved
-from expertrag_kernels.packed import Part, WeightUpdate
-from expertrag_kernels.steps import CacheShape, Steps
+from expertrag.llm.adapters.lora import LoraWeights, Projection, target_of
+from expertrag.llm.adapters.peft_folder import read_peft, unserved
+from expertrag_kernels.packed import WeightUpdate
+from expertrag_kernels.steps import Steps
 
 _NAMES = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_WHOLE = {
-    "self_attn.o_proj": "out",
-    "self_attn.q_proj": "query",
-    "self_attn.q_a_proj": "query_a",
-    "self_attn.q_b_proj": "query_b",
-    "self_attn.kv_a_proj_with_mqa": "latent",
-    "self_attn.kv_b_proj": "expand",
-}
-"""Projections that are a matrix of their own, by the name of its weights in ``Lowered.weights``."""
-_PARTS = {"mlp.gate_proj": Part.GATE, "mlp.up_proj": Part.UP, "mlp.down_proj": Part.DOWN}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,17 +67,17 @@ class LoadedAdapters:
             self._update(folder, projection, weights)
             for projection, weights in read.weights.items()
         ]
+        made = self._decoder.adapter(updates)
         info = AdapterInfo(
             name,
             max(weights.down.shape[0] for weights in read.weights.values()),
-            sum(weights.down.nbytes + weights.up.nbytes for weights in read.weights.values()),
+            made.nbytes,
             read.digest,
             read.base,
         )
-        made = LoadedAdapter(info, self._decoder.adapter(updates))
         with self._lock:
             self._check_free(name)
-            self._served[name] = made
+            self._served[name] = LoadedAdapter(info, made)
         return info
 
     def unload(self, name: str) -> None:
@@ -165,7 +154,7 @@ class LoadedAdapters:
             )
 
     def _update(self, folder: Path, projection: Projection, weights: LoraWeights) -> WeightUpdate:
-        target = self._target(projection)
+        target = target_of(projection, self._weights, self._decoder.shape)
         if target is None:
             raise unserved(
                 folder, f"updates of {projection}, which is no dense layer of this model"
@@ -177,53 +166,4 @@ class LoadedAdapters:
                 f"{target.outputs} outputs of {target.inputs} inputs here, and the adapter's "
                 f"{found[0]} of {found[1]}"
             )
-        return WeightUpdate(target.weights, weights.down, weights.up, target.start, target.part)
-
-    def _target(self, projection: Projection) -> _Target | None:
-        """Return what a projection is a part of; None if the model has none of this name."""
-        at, module = f"layers.{projection.layer}.", projection.module
-        if module in _PARTS:
-            return _of_dense(self._weights.get(f"{at}dense"), _PARTS[module])
-        joined = self._weights.get(f"{at}qkv")
-        if joined is not None and module in (ranges := _ranges(self._decoder.shape, joined)):
-            start, outputs = ranges[module]
-            return _Target(joined, outputs, _sizes(joined)[1], start)
-        whole = self._weights.get(f"{at}{_WHOLE.get(module)}")
-        return None if whole is None else _Target(whole, *_sizes(whole))
-
-
-class _Target(NamedTuple):
-    """Weights, or the outputs of them from ``start`` on, that belong to one projection."""
-
-    weights: Any
-    outputs: int
-    inputs: int
-    start: int = 0
-    part: Part | None = None
-
-
-def _of_dense(dense: Any, part: Part) -> _Target | None:
-    """Return a part of a dense layer; None for a mixture."""
-    if dense is None:
-        return None
-    hidden, inner = dense.hidden_size, dense.inner_size
-    sizes = (hidden, inner) if part is Part.DOWN else (inner, hidden)
-    return _Target(dense, *sizes, part=part)
-
-
-def _ranges(shape: CacheShape, joined: Any) -> dict[str, tuple[int, int]]:
-    """Return the first output and the outputs of each projection of a joined matrix."""
-    keys, values = shape.heads * shape.own_width, shape.heads * shape.value_width
-    queries = _sizes(joined)[0] - keys - values
-    return {
-        "self_attn.q_proj": (0, queries),
-        "self_attn.k_proj": (queries, keys),
-        "self_attn.v_proj": (queries + keys, values),
-    }
-
-
-def _sizes(matrix: Any) -> tuple[int, int]:
-    """Return outputs and inputs of a matrix, packed or not."""
-    if isinstance(matrix, torch.Tensor):
-        return matrix.shape[0], matrix.shape[1]
-    return matrix.outputs, matrix.inputs
+        return target.update(weights)

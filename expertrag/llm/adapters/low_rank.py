@@ -6,53 +6,55 @@ which are much smaller. They are not quantised with the base model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from expertrag.llm.adapters.served import DenseLayer, ServedAdapters
-from expertrag.llm.weights import Amount, amount
-from expertrag_kernels import Format, LowRankUpdates
+from expertrag.llm.adapters.lora import LoraWeights, Projection, target_of
+from expertrag.llm.adapters.served import ServedAdapters, of_a_mixture
+from expertrag.llm.base import BASE, SHARED
+from expertrag.llm.weights import Amount
+from expertrag_kernels import Format
 from expertrag_kernels.steps import Steps
-
-
-class LayerUpdates(NamedTuple):
-    """The updates of a layer's gate (I, H), up (I, H) and down (H, I)."""
-
-    gate: LowRankUpdates
-    up: LowRankUpdates
-    down: LowRankUpdates
 
 
 @dataclass(frozen=True, slots=True)
 class LowRankAdapters(ServedAdapters):
-    """``layers``: updates by layer number; the experts of each are ``names``."""
+    """``weights``: updates by the name of their expert; all experts use those of ``SHARED``."""
 
-    layers: Mapping[int, LayerUpdates] = field(kw_only=True)
+    weights: Mapping[str, Mapping[Projection, LoraWeights]] = field(kw_only=True)
 
-    def plan(self, decoder: Steps[Any, Any], dense: DenseLayer) -> None:
-        """See :meth:`ServedAdapters.plan`."""
-        found = self.layers.get(dense.number)
-        if found is None:
-            decoder.mix(dense.source, dense.to, dense.weights)
-        else:
-            decoder.mix_updated(dense.source, dense.to, dense.weights, *found)
+    def parts(self, name: str) -> tuple[str, ...]:
+        """Return which of ``weights`` an expert uses; none for ``BASE``."""
+        if name == BASE:
+            return ()
+        return tuple(part for part in dict.fromkeys((SHARED, name)) if part in self.weights)
+
+    def updates(
+        self, decoder: Steps[Any, Any], weights: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], ...]:
+        """See :meth:`ServedAdapters.updates`."""
+
+        def made(part: Mapping[Projection, LoraWeights]) -> Any:
+            targets = {some: target_of(some, weights, decoder.shape) for some in part}
+            if None in targets.values():
+                raise of_a_mixture()
+            return decoder.adapter(
+                target.update(part[some]) for some, target in targets.items() if target
+            )
+
+        adapters = {name: made(part) for name, part in self.weights.items()}
+        return tuple(tuple(adapters[part] for part in self.parts(name)) for name in self.names)
 
     def amounts(self, format: Format) -> tuple[Mapping[str, Amount], Amount]:
-        """See :meth:`ServedAdapters.amounts`; updates are in float32 whatever the base is in."""
-        del format
-        updates = [update for layer in self.layers.values() for update in layer]
-        by_name = {
-            name: _in_float32(
-                amount(update).parameters
-                * int(update.used[expert].count_nonzero())
-                / update.used.shape[1]
-                for update in updates
-            )
-            for expert, name in enumerate(self.names[:-1])
+        """See :meth:`ServedAdapters.amounts`."""
+        one = Amount(1, 4 if format is Format.F32 else 2)
+        sizes = {
+            name: one.times(sum(lora.down.numel() + lora.up.numel() for lora in part.values()))
+            for name, part in self.weights.items()
         }
-        return by_name, _in_float32(amount(update).parameters for update in updates)
-
-
-def _in_float32(parameters: Iterable[float]) -> Amount:
-    return Amount(1, 4).times(sum(parameters))
+        by_name = {
+            name: sum((sizes[part] for part in self.parts(name)), Amount())
+            for name in self.names[:-1]
+        }
+        return by_name, sum(sizes.values(), Amount())

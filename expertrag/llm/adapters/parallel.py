@@ -25,7 +25,7 @@ class ParallelAdapters(ServedAdapters):
 
     def plan(self, decoder: Steps[Any, Any], dense: DenseLayer) -> None:
         """See :meth:`ServedAdapters.plan`; with a quantised base, the experts have 8 bits."""
-        decoder.mix(dense.source, dense.to, dense.weights)
+        ServedAdapters.plan(self, decoder, dense)
         plain = self.layers.get(dense.number)
         if plain is None:
             return

@@ -14,11 +14,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.llm.adapters.lora import LoraWeights, Projection
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -32,23 +33,6 @@ _NAME = re.compile(
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq")
 """Initialisations that subtract the adapter from the base's weights; peft converts such an adapter
 when it is saved with ``path_initial_model_for_weight_conversion``."""
-
-
-class Projection(NamedTuple):
-    """A linear layer of a decoder layer, such as ``self_attn.q_proj`` of layer 3."""
-
-    layer: int
-    module: str
-
-    def __str__(self) -> str:
-        return f"layers.{self.layer}.{self.module}"
-
-
-class LoraWeights(NamedTuple):
-    """down (R, I) is A; up (O, R) is B times the adapter's scale; both float32."""
-
-    down: torch.Tensor
-    up: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)

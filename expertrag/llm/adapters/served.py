@@ -58,10 +58,21 @@ class ServedAdapters(ABC):
     digest: str
     doubt: Doubt = UNSCALED
 
-    @abstractmethod
     def plan(self, decoder: Steps[Any, Any], dense: DenseLayer) -> None:
-        """Plan the feed-forward network of a layer with its adapters."""
-        ...
+        """Plan the feed-forward network of a layer, with what the adapters have beside it."""
+        decoder.mix(dense.source, dense.to, dense.weights)
+
+    def updates(
+        self, decoder: Steps[Any, Any], weights: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], ...]:
+        """Make the updates of the base model's weights; see :meth:`Steps.adapter`.
+
+        :param weights: of the decoder, by name, once everything is planned; see ``Lowered``.
+        :returns: those of each of ``names``; nothing if experts are planned instead.
+        :raises InvalidArgument: the model is a mixture.
+        """
+        del decoder, weights
+        return ()
 
     @abstractmethod
     def amounts(self, format: Format) -> tuple[Mapping[str, Amount], Amount]:

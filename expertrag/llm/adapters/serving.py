@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ import torch
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.adapters.bundle import Bundle, load_bundle
-from expertrag.llm.adapters.low_rank import LayerUpdates, LowRankAdapters
+from expertrag.llm.adapters.lora import LoraWeights, Projection
+from expertrag.llm.adapters.low_rank import LowRankAdapters
 from expertrag.llm.adapters.parallel import ParallelAdapters
 from expertrag.llm.adapters.served import ServedAdapters
-from expertrag.llm.base import BASE, SHARED
-from expertrag_kernels import LowRankUpdates, PlainExperts
+from expertrag.llm.base import SHARED
+from expertrag_kernels import PlainExperts
 
 
 def load_adapters(folder: Path) -> ServedAdapters:
@@ -40,15 +41,20 @@ def parallel_of(bundle: Bundle) -> ParallelAdapters:
 
 
 def low_rank_of(bundle: Bundle) -> LowRankAdapters:
-    """Join the low-rank updates of a bundle: those of all experts, per layer.
+    """Sort the low-rank updates of a bundle by their expert.
 
     :raises InvalidArgument: the bundle has parallel adapters.
     """
     if bundle.settings.parallel:
         raise InvalidArgument("reader: it has parallel adapters, not low-rank updates")
-    names = bundle.settings.experts
-    layers = {number: _updates(some, names) for number, some in _by_layer(bundle).items()}
-    return LowRankAdapters(*_about(bundle), layers=layers)
+    weights: dict[str, dict[Projection, LoraWeights]] = {}
+    for number, layer in _by_layer(bundle).items():
+        for name, down in layer.items():
+            projection, domain, kind = name.split(".")
+            if kind == "down":
+                lora = LoraWeights(down, layer[f"{projection}.{domain}.up"])
+                weights.setdefault(domain, {})[Projection(number, f"mlp.{projection}")] = lora
+    return LowRankAdapters(*_about(bundle), weights=weights)
 
 
 def _about(bundle: Bundle) -> tuple[Any, ...]:
@@ -73,30 +79,6 @@ def _by_layer(bundle: Bundle) -> dict[int, dict[str, torch.Tensor]]:
         parts = name.split(".")
         layers.setdefault(int(parts[2]), {})[".".join(parts[4:])] = weight
     return layers
-
-
-def _updates(weights: Mapping[str, torch.Tensor], names: Sequence[str]) -> LayerUpdates:
-    """Join the updates of a layer's projections."""
-    return LayerUpdates(
-        *(_joined_updates(weights, f"{part}_proj", names) for part in LayerUpdates._fields)
-    )
-
-
-def _joined_updates(
-    weights: Mapping[str, torch.Tensor], projection: str, names: Sequence[str]
-) -> LowRankUpdates:
-    """Join the updates of a projection: the shared one, and each domain's own."""
-    own = [name for name in names if name != BASE]
-    ranks = [weights[f"{projection}.{name}.down"].shape[0] for name in own]
-    used = torch.zeros(len(names), sum(ranks))
-    for row, name in enumerate(own):
-        for part, columns in zip(own, used[row].split(ranks), strict=True):
-            columns.fill_(part in (SHARED, name))  # a view of ``used``
-    return LowRankUpdates(
-        torch.cat([weights[f"{projection}.{name}.down"] for name in own]),
-        torch.cat([weights[f"{projection}.{name}.up"] for name in own], dim=1),
-        used,
-    )
 
 
 def _experts(weights: Mapping[str, torch.Tensor], names: tuple[str, ...]) -> PlainExperts:

@@ -34,6 +34,7 @@ class Engine:
     def __init__(
         self,
         decoder: Steps[Any, Any],
+        expert_updates: Sequence[tuple[Any, ...]] = (),
         *,
         threads: int | None = None,
         speculate: bool = True,
@@ -42,10 +43,12 @@ class Engine:
     ) -> None:
         """Start the thread.
 
+        :param expert_updates: see ``Lowered``.
         :param kept_bytes: size of the keys and values that stay cached when no sequence holds them;
             None for all.
         """
         self._decoder = decoder
+        self._expert_updates = expert_updates
         self._threads = threads
         self._scheduler = Scheduler(
             decoder, kept_bytes, speculate=speculate, prefix_caching=prefix_caching
@@ -169,8 +172,8 @@ class Engine:
             end = len(tokens)
             pages = torch.tensor(part.sequence.pages)
             own = part.sequence
-            updates = own.adapter.updates if own.adapter else None
-            rows.append(SequenceRows(first, end, pages, own.expert, own.routing, updates))
+            expert, updates = self._chosen(own)
+            rows.append(SequenceRows(first, end, pages, expert, own.routing, updates))
             if part.last:
                 logit_rows += range(end - max(part.sequence.logit_rows, 1 + len(part.drafts)), end)
                 state_rows += range(end - part.sequence.state_rows, end)
@@ -189,6 +192,13 @@ class Engine:
             for part in parts:  # each has waited for all of it
                 part.sequence.expert_reads += after - before
         return found
+
+    def _chosen(self, sequence: SequenceState) -> tuple[int, tuple[Any, ...]]:
+        """Return the planned expert of a sequence's rows, and the adapters that they use."""
+        own = (sequence.adapter.updates,) if sequence.adapter else ()
+        if not self._expert_updates:
+            return sequence.expert, own
+        return -1, (*(self._expert_updates[sequence.expert] if sequence.expert >= 0 else ()), *own)
 
     def _distribute(
         self, parts: Sequence[Scheduled], logits: torch.Tensor, states: list[torch.Tensor]

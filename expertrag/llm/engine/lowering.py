@@ -51,7 +51,9 @@ class Lowered:
     ``routers``: indices of the layers' router logits among the kept values; ``middle`` and
     ``upper``: of the states after half and three quarters of the layers. ``weights``: the decoder's
     weights by name. ``top_k``: experts that routers choose for a token, of which
-    ``null_experts`` compute nothing. ``adapters``: those that are served.
+    ``null_experts`` compute nothing. ``adapters``: those of a reader that is served;
+    ``expert_updates``: what a sequence of each of its experts adds to the base model's weights,
+    unless the experts are planned.
     """
 
     decoder: Steps[Any, Any]
@@ -61,6 +63,7 @@ class Lowered:
     upper: int
     top_k: int = 0
     adapters: ServedAdapters | None = None
+    expert_updates: tuple[tuple[Any, ...], ...] = ()
     null_experts: int = 0
 
 
@@ -178,8 +181,9 @@ class _Lowering:
             self._norm_residual("norm", last, last, base.norm, scales.logits)
         d.linear(last, OUTPUT, out, out_bias)
         kept = tuple(self.routers), states[middle], states[upper]
+        updates = self.adapters.updates(d, self.weights) if self.adapters else ()
         nulls = families.null_experts(self.config)
-        return Lowered(d, self.weights, *kept, self.top_k, self.adapters, nulls)
+        return Lowered(d, self.weights, *kept, self.top_k, self.adapters, updates, nulls)
 
     def _cache_shape(self, exact: Format, *, latent: bool) -> CacheShape:
         layers = self.model.model.layers

@@ -38,7 +38,12 @@ class NativeNetwork(Network):
     def __init__(self, lowered: Lowered, limits: Limits, kept_bytes: int | None = None) -> None:
         self.device = lowered.decoder.device
         # all cores, while torch uses half of them: one step serves all sequences
-        self.engine = Engine(lowered.decoder, threads=available_cores(), kept_bytes=kept_bytes)
+        self.engine = Engine(
+            lowered.decoder,
+            lowered.expert_updates,
+            threads=available_cores(),
+            kept_bytes=kept_bytes,
+        )
         self.context_tokens = min(limits.context_tokens, self.engine.most_tokens)
         self._cut = self.context_tokens < limits.context_tokens
         self.limits = limits

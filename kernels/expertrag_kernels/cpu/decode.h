@@ -27,7 +27,8 @@ class Decoder {
         shop_(Workshop::own()),
         rows_(batch.rows),
         picked_(batch.picked, batch.picked + batch.picked_rows),
-        watched_(batch.watched, batch.watched + batch.watched_rows) {
+        watched_(batch.watched, batch.watched + batch.watched_rows),
+        adapters_(batch) {
     for (const int64_t width : program.slots)
       slots_.push_back(shop_.scratch.take<float>(rows_ * width));
     index_ = shop_.scratch.take<int64_t>(rows_ * kMostTopK);
@@ -36,7 +37,6 @@ class Decoder {
       if (const Route* route = std::get_if<Route>(&step); route && route->correction)
         most_scored_ = std::max(most_scored_, route->experts);
     scores_ = shop_.scratch.take<float>(rows_ * most_scored_);
-    find_adapters();
   }
 
   void run() {
@@ -62,7 +62,6 @@ class Decoder {
     return slot == kOutput ? batch_.out : slots_[size_t(slot)];
   }
   int64_t width(int64_t slot) const {
-    if (slot == inner_) return inner_width_;
     return slot == kOutput ? output_width_ : program_.slots[size_t(slot)];
   }
 
@@ -79,30 +78,14 @@ class Decoder {
     waiting_.clear();
   }
 
-  // The adapter of each row, and a slot for the inner values of the layers that it updates.
-  void find_adapters() {
-    for (const Sequence& sequence : batch_.sequences)
-      if (sequence.adapter) {
-        adapters_.resize(size_t(rows_));
-        std::fill(adapters_.begin() + sequence.start, adapters_.begin() + sequence.stop,
-                  sequence.adapter);
-      }
-    if (adapters_.empty()) return;
-    for (const Step& step : program_.steps)
-      if (const Mix* mix = std::get_if<Mix>(&step); mix && mix->top_k == 0)
-        inner_width_ = std::max(inner_width_, padded(mix->experts.inner, kPad));
-    inner_ = int64_t(slots_.size());
-    slots_.push_back(shop_.scratch.take<float>(rows_ * inner_width_));
-  }
+  using Shared = std::shared_ptr<const Gains>;
 
-  // What the rows gain from adapters at a matrix; null for nothing. The projections are planned, and
-  // their memory is to be released once the product is.
-  std::shared_ptr<const Gains> gains_of(const Matrix& matrix, const View& from) {
-    const auto holds = [&](const Adapter* some) { return some && some->of(matrix.data); };
-    if (std::none_of(adapters_.begin(), adapters_.end(), holds)) return nullptr;
+  // What the rows gain from adapters at a matrix; null for nothing. `multiply` plans the projections;
+  // the memory of these is to be released once the product is planned.
+  Shared gains_of(const Matrix& matrix) {
+    if (!adapters_.update(matrix.data)) return nullptr;
     const auto gains = std::make_shared<Gains>(adapters_, matrix.data, matrix.inputs);
     gains->use(shop_.scratch.take<float>(gains->floats()));
-    by_row([=](int64_t row) { gains->project(row, at(from, row)); });
     return gains;
   }
 
@@ -150,17 +133,11 @@ class Decoder {
           std::memmove(slots_[slot] + int64_t(i) * n, slots_[slot] + needed_[i] * n, size_t(n) * 4);
       }
     });
-    if (!adapters_.empty()) take(adapters_, needed_);
+    adapters_.take(needed_);
     rows_ = int64_t(needed_.size());
     for (auto* rows : {&picked_, &watched_})
       for (int64_t& row : *rows)
         row = std::lower_bound(needed_.begin(), needed_.end(), row) - needed_.begin();
-  }
-
-  static void take(std::vector<const Adapter*>& adapters, const std::vector<int64_t>& rows) {
-    std::vector<const Adapter*> taken;
-    for (const int64_t row : rows) taken.push_back(adapters[size_t(row)]);
-    adapters = std::move(taken);
   }
 
   void plan(const Embed& s) {
@@ -184,14 +161,9 @@ class Decoder {
   void plan(const Linear& s) {
     if (s.to.slot == kOutput) output_width_ = s.matrix.outputs;
     const Scratch::Mark mark = shop_.scratch.mark();
-    const auto gains = gains_of(s.matrix, s.from);
-    multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
-      float sums[kColumns];
-      if (gains && gains->updates(row)) {
-        std::memcpy(sums, results, sizeof(sums));
-        gains->add<kColumns>(row, column / kColumns, sums);
-        results = sums;
-      }
+    const auto gains = gains_of(s.matrix);
+    multiply(s.from, s.matrix, gains, [=](int64_t row, int64_t column, float* results) {
+      if (gains) gains->add<kColumns>(row, column / kColumns, results);
       const int64_t n = std::min(kColumns, s.matrix.outputs - column);
       float* to = at(s.to, row) + column;
       const float* bias = s.bias ? s.bias + column : nullptr;
@@ -203,41 +175,70 @@ class Decoder {
     shop_.scratch.release(mark);
   }
 
-  // Multiply rows by a matrix: use(row, first column, 64 results).
+  // Call use(Rows<F>) with the type of the rows of a format.
   template <class Use>
-  void multiply(const View& from, const Matrix& matrix, const Use& use) {
-    switch (matrix.format) {
-      case Format::f32: return multiply<Format::f32>(from, matrix, use);
-      case Format::bf16: return multiply<Format::bf16>(from, matrix, use);
-      case Format::int8: return multiply<Format::int8>(from, matrix, use);
-      case Format::int4: return multiply<Format::int4>(from, matrix, use);
+  static void in_format(Format format, const Use& use) {
+    switch (format) {
+      case Format::f32: return use(Rows<Format::f32>{});
+      case Format::bf16: return use(Rows<Format::bf16>{});
+      case Format::int8: return use(Rows<Format::int8>{});
+      case Format::int4: return use(Rows<Format::int4>{});
     }
   }
 
-  template <Format F, class Use>
-  void multiply(const View& source, const Matrix& matrix, const Use& use) {
-    const Scratch::Mark mark = shop_.scratch.mark();
-    Rows<F> x;
-    x.width = padded(matrix.inputs, kPad);
+  // Multiply rows by a matrix: use(row, first column, 64 results). Rows are projected for `gains`.
+  template <class Use>
+  void multiply(const View& from, const Matrix& matrix, const Shared& gains, const Use& use) {
+    in_format(matrix.format, [&](auto rows) {
+      const Scratch::Mark mark = shop_.scratch.mark();
+      read(from, matrix.inputs, gains, rows);
+      multiply_rows(rows, matrix, gains, kColumns, use);
+      shop_.scratch.release(mark);
+    });
+  }
+
+  // Plan to put `inputs` values of a view into the format's rows, and to project them.
+  template <Format F>
+  void read(const View& source, int64_t inputs, const Shared& gains, Rows<F>& x) {
+    x.width = padded(inputs, kPad);
     x.take(shop_.scratch, rows_);
-    const bool padding = x.width != matrix.inputs;
+    const bool padding = x.width != inputs;
     float* lines = padding ? shop_.scratch.take<float>(rows_ * x.width) : nullptr;
     by_row([=](int64_t row) {
       const float* from = at(source, row);
       if (padding) {
         float* line = lines + row * x.width;
-        std::memcpy(line, from, size_t(matrix.inputs) * 4);
-        std::fill(line + matrix.inputs, line + x.width, 0.0f);
+        std::memcpy(line, from, size_t(inputs) * 4);
+        std::fill(line + inputs, line + x.width, 0.0f);
         from = line;
       }
       x.put(row, 0, x.width, from);
+      if (gains) project(*gains, x, row, from);
     });
+  }
+
+  // Project a row: its values as they are multiplied, unless these are quantised.
+  template <Format F>
+  static void project(const Gains& gains, const Rows<F>& x, int64_t row, const float* from) {
+    const void* values = x.row(row).values;
+    if constexpr (F == Format::f32) gains.project(row, static_cast<const float*>(values));
+    else if constexpr (F == Format::bf16) gains.project(row, static_cast<const uint16_t*>(values));
+    else gains.project(row, from);
+  }
+
+  // Plan the product of rows and a matrix; see `multiply`. `columns`: of a block of updates.
+  template <Format F, class Use>
+  void multiply_rows(const Rows<F>& x, const Matrix& matrix, const Shared& gains, int64_t columns,
+                     const Use& use) {
     flush();
-    const int64_t rows = rows_;
-    shop_.plan.emplace_back(matrix.blocks(), 8, [=](int64_t first, int64_t last, int) {
-      multiply_blocks<F>(matrix, x, rows, first, last, use);
-    });
-    shop_.scratch.release(mark);
+    shop_.plan.emplace_back(
+        matrix.blocks(), 8, [=, rows = rows_](int64_t first, int64_t last, int) {
+          for (int64_t b = first; b < last; ++b) {
+            for (int64_t part = 0; gains && part < kColumns / columns; ++part)
+              gains->read_ahead(part * matrix.blocks() + b, columns);
+            multiply_blocks<F>(matrix, x, rows, b, b + 1, use);
+          }
+        });
   }
 
   void plan(const Rope& s) {
@@ -395,7 +396,7 @@ class Decoder {
     const auto& router = std::get<Linear>(program_.steps[size_t(s.next_router)]);
     const Route& next = std::get<Route>(program_.steps[size_t(s.next_route)]);
     float* logits = shop_.scratch.take<float>(rows_ * next.experts);
-    multiply({s.from, 0, 0}, router.matrix, [=](int64_t row, int64_t first, const float* results) {
+    multiply({s.from, 0, 0}, router.matrix, nullptr, [=](int64_t row, int64_t first, const float* results) {
       for (int64_t e = first; e < std::min(first + kColumns, next.experts); ++e)
         logits[row * next.experts + e] = results[e - first] + (router.bias ? router.bias[e] : 0.0f);
     });
@@ -440,93 +441,49 @@ class Decoder {
   // Whether an adapter of the batch updates the only expert of a layer.
   bool updated(const Mix& s) const {
     if (s.top_k || adapters_.empty()) return false;
-    const auto of = [](const Adapter* some, const Matrix& matrix) { return some->of(matrix.data); };
-    return std::any_of(adapters_.begin(), adapters_.end(), [&](const Adapter* some) {
-      return some && (of(some, gate_up_of(s.experts)) || of(some, down_of(s.experts)));
-    });
+    return adapters_.update(gate_up_of(s.experts).data) ||
+           adapters_.update(down_of(s.experts).data);
   }
 
   // The matrices of the only expert, one after the other, which compute the same to the bit.
   void plan_as_matrices(const Mix& s) {
-    const Experts& e = s.experts;
-    plan(GateUp{{s.from, 0, 0}, {inner_, 0, 0}, gate_up_of(e), e.activation, {}, {}});
-    plan(LinearUpdated{{inner_, 0, 0}, {s.to, 0, 0}, down_of(e), {}});
+    in_format(s.experts.format, [&](auto rows) { plan_as_matrices(s, rows); });
   }
 
-  // Low-rank updates: rows are projected one by one, beside what is done to them anyhow, and what
-  // they gain is added to the results of a block before these are stored. As matrices, whose outputs
-  // are padded to 64, the updates would take several times their weights and more stages. They are
-  // floats, because to widen a smaller type would take as long as to multiply it.
-  void plan(const Project& s) {
-    by_row([=, narrowed = narrows_](int64_t row) {
-      const int64_t own = expert_of(row, narrowed);
-      float* to = at(s.to, row);
-      to[0] = 0.0f;
-      if (own < 0 || own >= s.experts) return;
-      const float *used = s.used + own * s.rank, *from = at(s.from, row);
-      const float* weights[4];
-      int64_t count = 0, waiting = 0;
-      for (int64_t r = 0; r <= s.rank; ++r) {
-        if (r < s.rank && used[r] == 0.0f) continue;
-        if (waiting == 4 || r == s.rank) {  // four share the reading of the row
-          float sums[4];
-          if (waiting == 4) dots<4>(from, weights, s.inputs, sums);
-          else
-            for (int64_t i = 0; i < waiting; ++i) dots<1>(from, weights + i, s.inputs, sums + i);
-          for (int64_t i = 0; i < waiting; ++i) to[2 * (count - waiting + i) + 2] *= sums[i];
-          waiting = 0;
-        }
-        if (r == s.rank) break;
-        weights[waiting++] = s.down + r * s.inputs;
-        to[1 + 2 * count] = float(r);
-        to[2 + 2 * count++] = used[r];
-      }
-      to[0] = float(count);
-    });
-  }
-
-  // Add what a row gains to the N results of a block.
-  template <int64_t N>
-  void gain(const Update& s, int64_t row, int64_t block, float* to) const {
-    const float *tail = at(s.tail, row), *up = s.up + block * s.rank * N;
-    const int64_t count = int64_t(tail[0]);
-    Vector sums[N / kVector];
-    std::memcpy(sums, to, sizeof(sums));
-    for (int64_t i = 0; i < count; ++i) {
-      const float* own = up + int64_t(tail[1 + 2 * i]) * N;
-      for (int64_t j = 0; j < N / kVector; ++j) sums[j] += tail[2 + 2 * i] * vector(own + j * kVector);
-    }
-    std::memcpy(to, sums, sizeof(sums));
-  }
-
-  void plan(const LinearUpdated& s) {
+  template <Format F>
+  void plan_as_matrices(const Mix& s, Rows<F> x) {
+    // in these formats, a block's columns can be put into rows one by one
+    constexpr bool direct = Rows<F>::kPerGroup == 0;
+    const Matrix both = gate_up_of(s.experts), down = down_of(s.experts);
+    const int64_t width = padded(down.inputs, kPad), half = both.blocks();
     const Scratch::Mark mark = shop_.scratch.mark();
-    const auto gains = gains_of(s.matrix, s.from);
-    multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
-      float sums[kColumns];
-      std::memcpy(sums, results, sizeof(sums));
-      if (s.update.up) gain<kColumns>(s.update, row, column / kColumns, sums);
-      if (gains) gains->add<kColumns>(row, column / kColumns, sums);
-      const int64_t n = std::min(kColumns, s.matrix.outputs - column);
-      float* to = at(s.to, row) + column;
-      for (int64_t j = 0; j < n; ++j) to[j] += sums[j];
-    });
-    shop_.scratch.release(mark);
-  }
-
-  void plan(const GateUp& s) {
-    const Scratch::Mark mark = shop_.scratch.mark();
-    const auto gains = gains_of(s.matrix, s.from);
-    multiply(s.from, s.matrix, [=](int64_t row, int64_t column, const float* results) {
-      float both[kColumns];
-      std::memcpy(both, results, sizeof(both));
-      if (s.gate.up) gain<32>(s.gate, row, column / kColumns, both);
-      if (s.up.up) gain<32>(s.up, row, column / kColumns, both + 32);
-      if (gains) {
-        gains->add<32>(row, column / 64, both);
-        gains->add<32>(row, (s.matrix.outputs + column) / 64, both + 32);
+    const Shared of_both = gains_of(both), of_down = gains_of(down);
+    Rows<F> h;
+    h.width = width;
+    h.take(shop_.scratch, rows_);
+    float* inner = direct ? nullptr : shop_.scratch.take<float>(rows_ * width);
+    read({s.from, 0, 0}, both.inputs, of_both, x);
+    multiply_rows(x, both, of_both, 32,
+                  [=, activation = s.experts.activation](int64_t row, int64_t column, float* results) {
+      if (of_both) {
+        of_both->add<32>(row, column / kColumns, results);
+        of_both->add<32>(row, half + column / kColumns, results + 32);
       }
-      activate(s.activation, both, at(s.to, row) + column / 2);
+      float own[32];
+      float* to = direct ? own : inner + row * width + column / 2;
+      activate(activation, results, to);
+      if constexpr (direct) h.put(row, column / 2, 32, to);
+    });
+    by_row([=](int64_t row) {
+      const float* from = inner + row * width;
+      if constexpr (!direct) h.put(row, 0, width, from);
+      if (of_down) project(*of_down, h, row, from);
+    });
+    multiply_rows(h, down, of_down, kColumns, [=](int64_t row, int64_t column, float* results) {
+      if (of_down) of_down->add<kColumns>(row, column / kColumns, results);
+      const int64_t n = std::min(kColumns, down.outputs - column);
+      float* to = at({s.to, 0, 0}, row) + column;
+      for (int64_t j = 0; j < n; ++j) to[j] += results[j];
     });
     shop_.scratch.release(mark);
   }
@@ -548,7 +505,7 @@ class Decoder {
   void plan(const Pick& s) {
     flush();
     rows_ = batch_.picked_rows;
-    if (!adapters_.empty()) take(adapters_, picked_);
+    adapters_.take(picked_);
     by_row([=](int64_t row) {
       std::memcpy(at({s.to, 0, 0}, row), at({s.from, 0, 0}, picked_[size_t(row)]),
                   size_t(width(s.from)) * 4);
@@ -565,8 +522,7 @@ class Decoder {
   std::vector<int64_t> picked_, watched_, needed_;
   bool narrows_ = false;
   std::vector<float*> slots_;
-  std::vector<const Adapter*> adapters_;  // of each row, null for none; empty if no row has one
-  int64_t inner_ = -2, inner_width_ = 0;  // the slot of an updated layer; negative without adapters
+  AdapterSets adapters_;
   int64_t* index_;
   float *weights_, *scores_;
   int64_t most_scored_ = 0;  // experts that a row has in scores_

@@ -117,12 +117,6 @@ Matrix matrix(const Weighted& m) {
 
 const float* floats(uintptr_t address) { return reinterpret_cast<const float*>(address); }
 
-using Updated = std::tuple<Places, int64_t, uintptr_t>;  // tail, rank, address
-
-Update update(const Updated& u) {
-  return {view(std::get<0>(u)), std::get<1>(u), floats(std::get<2>(u))};
-}
-
 // The interface with which decoder.py builds a program.
 void bind_program(nb::module_& m) {
   nb::class_<Program>(m, "Program")
@@ -180,23 +174,6 @@ void bind_program(nb::module_& m) {
                                    reinterpret_cast<const uint8_t*>(data), biased};
              p.steps.push_back(Mix{from, to, top_k, experts});
            })
-      .def("project",
-           [](Program& p, const Places& from, const Places& to, int64_t inputs, int64_t rank,
-              int64_t experts, uintptr_t down, uintptr_t used) {
-             p.steps.push_back(Project{view(from), view(to), inputs, rank, experts, floats(down),
-                                       floats(used)});
-           })
-      .def("linear_updated",
-           [](Program& p, const Places& from, const Places& to, const Weighted& weights,
-              const Updated& own) {
-             p.steps.push_back(LinearUpdated{view(from), view(to), matrix(weights), update(own)});
-           })
-      .def("gate_up",
-           [](Program& p, const Places& from, const Places& to, const Weighted& weights,
-              int activation, const Updated& gate, const Updated& up) {
-             p.steps.push_back(GateUp{view(from), view(to), matrix(weights),
-                                      Activation(activation), update(gate), update(up)});
-           })
       .def("keep",
            [](Program& p, const Places& from, int64_t width, float scale) {
              p.steps.push_back(Keep{view(from), width, scale});
@@ -217,20 +194,21 @@ void bind_program(nb::module_& m) {
 // The interface with which decoder.py fills an adapter, whose weights it keeps alive.
 void bind_adapter(nb::module_& m) {
   nb::class_<Adapter>(m, "Adapter")
-      .def(nb::init<>())
+      .def("__init__", [](Adapter* made, bool bf16) { new (made) Adapter{bf16}; })
       .def("add", [](Adapter& a, uintptr_t matrix, int64_t first, int64_t blocks, int64_t rank,
                      uintptr_t down, uintptr_t up) {
         a.updates[reinterpret_cast<const uint8_t*>(matrix)].push_back(
-            {first, blocks, rank, floats(down), floats(up)});
+            {first, blocks, rank, reinterpret_cast<const void*>(down),
+             reinterpret_cast<const void*>(up)});
       });
 }
 
 void decode(const std::string& isa, const Program& program, int64_t rows, uintptr_t tokens,
             uintptr_t positions,
-            const std::vector<std::tuple<int64_t, int64_t, uintptr_t, int64_t>>& sequences,
+            const std::vector<std::tuple<int64_t, int64_t, uintptr_t, Adapters>>& sequences,
             uintptr_t picked, int64_t picked_rows, uintptr_t watched, int64_t watched_rows,
             uintptr_t kept, uintptr_t out, int threads, uintptr_t experts, uintptr_t routing,
-            uintptr_t used, const std::vector<const Adapter*>& adapters) {
+            uintptr_t used) {
   const Isa& found = usable(isa);
   const auto integers = [](uintptr_t address) { return reinterpret_cast<const int64_t*>(address); };
   Batch batch{rows,
@@ -247,9 +225,8 @@ void decode(const std::string& isa, const Program& program, int64_t rows, uintpt
               reinterpret_cast<float*>(kept),
               reinterpret_cast<float*>(out),
               std::max(1, threads)};
-  for (const auto& [start, stop, pages, adapter] : sequences)
-    batch.sequences.push_back(
-        {start, stop, integers(pages), adapter < 0 ? nullptr : adapters.at(size_t(adapter))});
+  for (const auto& [start, stop, pages, adapters] : sequences)
+    batch.sequences.push_back({start, stop, integers(pages), adapters});
   nb::gil_scoped_release released;
   found.decode(program, batch);
 }

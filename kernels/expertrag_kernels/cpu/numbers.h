@@ -18,6 +18,9 @@ inline float from_bf16(uint16_t bits) {
   return value;
 }
 
+inline float as_float(float value) { return value; }
+inline float as_float(uint16_t bits) { return from_bf16(bits); }
+
 inline uint16_t to_bf16(float value) {  // to nearest even; NaN stays NaN
   uint32_t bits;
   std::memcpy(&bits, &value, 4);

@@ -91,32 +91,6 @@ struct Mix {  // to += what the experts that were routed to make of from; top_k 
   int64_t next_route = -1;
 };
 
-// to = used of the row's expert * (down from): how many are used, and for each its number and value
-struct Project {
-  View from, to;
-  int64_t inputs, rank, experts;
-  const float *down, *used;  // (rank, inputs); (experts, rank), 0 for what an expert does not use
-};
-
-struct Update {  // adds up * tail to outputs, with what Project has left in `tail`
-  View tail;
-  int64_t rank;
-  const float* up;  // (blocks, rank, 64 or 32), in blocks of outputs as those of the matrix
-};
-
-struct LinearUpdated {  // to += matrix from + update
-  View from, to;
-  Matrix matrix;
-  Update update;
-};
-
-struct GateUp {  // to = act(gate) * up; the matrix has 32 outputs of gate, 32 of up, and so on
-  View from, to;
-  Matrix matrix;
-  Activation activation;
-  Update gate, up;
-};
-
 struct Keep {  // returns values of the watched rows, times scale, to the caller
   View from;
   int64_t width;
@@ -127,8 +101,7 @@ struct Pick {  // from here on, only the rows that the batch has picked
   int64_t from, to;
 };
 
-using Step = std::variant<Embed, Norm, Linear, Rope, Attend, Route, Mix, Project,
-                          LinearUpdated, GateUp, Keep, Pick>;
+using Step = std::variant<Embed, Norm, Linear, Rope, Attend, Route, Mix, Keep, Pick>;
 
 // Keys and values of all layers, in pages of 64 tokens. A page of a head is a block of 64 outputs,
 // the tokens, over the key's width, and then blocks of 64 value columns over the 64 tokens: what
@@ -173,7 +146,9 @@ struct Routing {
 // 64 outputs, or of gate and up 32, those of up after all of gate; what it does not update is 0.
 struct RangeUpdate {
   int64_t first, blocks, rank;  // first block
-  const float *down, *up;  // (rank, inputs); (blocks, rank, 64 or 32)
+  // of float: (rank, inputs); (blocks, rank, 64 or 32)
+  // of bf16: (rank, inputs); (blocks, rank / 2, 64 or 32, 2), with an odd rank a last one of 0
+  const void *down, *up;
 };
 
 using Updates = std::vector<RangeUpdate>;
@@ -181,7 +156,8 @@ using Updates = std::vector<RangeUpdate>;
 // Updates of a decoder's matrices, found by the matrix itself: a program knows nothing of them, and
 // each batch brings those of its sequences.
 struct Adapter {
-  std::unordered_map<const uint8_t*, Updates> updates;  // by Matrix.data
+  bool bf16;  // or float; the same for all adapters of a decoder
+  std::unordered_map<const uint8_t*, Updates> updates = {};  // by Matrix.data
 
   const Updates* of(const uint8_t* matrix) const {
     const auto found = updates.find(matrix);
@@ -189,10 +165,12 @@ struct Adapter {
   }
 };
 
+using Adapters = std::vector<const Adapter*>;
+
 struct Sequence {  // rows of one text, in the order of their positions
   int64_t start, stop;
   const int64_t* pages;
-  const Adapter* adapter = nullptr;
+  Adapters adapters = {};  // of all rows, one after the other
 };
 
 struct Batch {

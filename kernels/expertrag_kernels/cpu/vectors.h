@@ -1,6 +1,10 @@
 // 16 floats as a value, which compilers keep in registers; as an array, they do not always.
 #pragma once
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 #include <cstring>
 
@@ -16,21 +20,27 @@ inline Vector vector(const float* from) {
   return values;
 }
 
-// Dot products of x (n,) with M rows of weights, which share the reading of x.
-template <int64_t M>
-inline void dots(const float* x, const float* const* weights, int64_t n, float* to) {
-  Vector sums[M] = {};
-  int64_t j = 0;
-  for (; j + kVector <= n; j += kVector) {
-    const Vector own = vector(x + j);
-    for (int64_t m = 0; m < M; ++m) sums[m] += own * vector(weights[m] + j);
-  }
-  for (int64_t m = 0; m < M; ++m) {
-    float sum = 0.0f;
-    for (int64_t i = 0; i < kVector; ++i) sum += sums[m][i];
-    for (int64_t i = j; i < n; ++i) sum += x[i] * weights[m][i];
-    to[m] = sum;
-  }
+// 16 values of bf16, widened.
+inline Vector vector(const uint16_t* from) {
+  using Halves = uint16_t __attribute__((vector_size(32)));
+  using Words = uint32_t __attribute__((vector_size(64)));
+  Halves halves;
+  std::memcpy(&halves, from, sizeof(halves));
+  const Words words = __builtin_convertvector(halves, Words) << 16;
+  Vector values;
+  std::memcpy(&values, &words, sizeof(values));
+  return values;
+}
+
+inline float total(const Vector& of) {
+#ifdef __AVX512F__
+  return _mm512_reduce_add_ps((__m512)of);
+#endif
+  float sums[kVector];
+  std::memcpy(sums, &of, sizeof(of));
+  for (int64_t n = kVector / 2; n; n /= 2)
+    for (int64_t i = 0; i < n; ++i) sums[i] += sums[i + n];
+  return sums[0];
 }
 
 }  // namespace EXPERTRAG_ISA

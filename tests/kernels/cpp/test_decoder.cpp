@@ -1,5 +1,5 @@
 // A decoder without Python, for sanitizers: `make sanitize`. Every instruction set and format, with
-// odd widths, partly filled pages, several sequences in a batch, one with an adapter, and rows that are
+// odd widths, partly filled pages, several sequences in a batch, one with adapters, and rows that are
 // picked and kept; run in parts it must be bit-identical to the whole. The results are tested against torch in
 // test_decoder.py.
 #include <cmath>
@@ -39,7 +39,6 @@ const Isa kIsas[] = {
 
 constexpr int64_t kHidden = 45, kHeads = 4, kGroups = 2, kOwn = 11, kShared = 6, kValue = 70;
 constexpr int64_t kExperts = 6, kTopK = 2, kInner = 39, kWords = 77, kPages = 7, kPositions = 300;
-constexpr int64_t kRank = 3, kUpdated = 3;
 
 class Memory {
  public:
@@ -55,6 +54,15 @@ class Memory {
   float* floats(int64_t n, float scale) {
     float* found = reinterpret_cast<float*>(bytes(n * 4));
     for (int64_t i = 0; i < n; ++i) found[i] = normal_(random_) * scale;
+    return found;
+  }
+  // n values of bf16
+  const void* halves(int64_t n, float scale) {
+    uint16_t* found = reinterpret_cast<uint16_t*>(bytes(n * 2));
+    for (int64_t i = 0; i < n; ++i) {
+      const float value = normal_(random_) * scale;
+      std::memcpy(found + i, reinterpret_cast<const char*>(&value) + 2, 2);
+    }
     return found;
   }
 
@@ -73,31 +81,6 @@ Matrix matrix(const Isa& isa, Memory& memory, Format format, int64_t outputs, in
   return made;
 }
 
-// A dense layer with low-rank updates; the text that has an expert uses two of three.
-void add_updated_layer(const Isa& isa, Memory& memory, Format format, Program& made) {
-  float* used = memory.floats(kUpdated * kRank, 1);
-  used[(kUpdated - 1) * kRank] = 0.0f;
-  const int64_t inner = padded(kInner, 32), h = int64_t(made.slots.size());
-  for (const int64_t width : {inner, 1 + 2 * kRank, 1 + 2 * kRank, 1 + 2 * kRank})
-    made.slots.push_back(width);
-  const auto project = [&](int64_t from, int64_t to, int64_t inputs) {
-    const float* down = memory.floats(kRank * inputs, 0.15f);
-    made.steps.push_back(Project{{from, 0, 0}, {to, 0, 0}, inputs, kRank, kUpdated, down, used});
-  };
-  const auto update = [&](int64_t tail, int64_t outputs) {
-    return Update{{tail, 0, 0}, kRank, memory.floats(kRank * padded(outputs, kColumns), 0.15f)};
-  };
-  project(0, h + 1, kHidden);
-  project(0, h + 2, kHidden);
-  made.steps.push_back(GateUp{{0, 0, 0}, {h, 0, 0},
-                              matrix(isa, memory, format, 2 * inner, kHidden), Activation::silu,
-                              update(h + 1, kInner), update(h + 2, kInner)});
-  project(h, h + 3, kInner);
-  made.steps.push_back(LinearUpdated{{h, 0, 0}, {0, 0, 0},
-                                     matrix(isa, memory, format, kHidden, kInner),
-                                     update(h + 3, kHidden)});
-}
-
 Experts experts(const Isa& isa, Memory& memory, Format format, int64_t count,
                 bool biased = false) {
   Experts made{format, biased ? Activation::clamped_swiglu : Activation::silu,
@@ -113,18 +96,16 @@ Experts experts(const Isa& isa, Memory& memory, Format format, int64_t count,
 
 // Updates of all layers: of a few outputs of a linear one, of gate and up, and of down.
 Adapter adapter(Memory& memory, const Program& program) {
-  Adapter made;
+  Adapter made{program.cache.format == Format::bf16};
   const auto add = [&](const uint8_t* matrix, int64_t inputs, int64_t first, int64_t blocks,
                        int64_t columns, int64_t rank) {
-    made.updates[matrix].push_back({first, blocks, rank, memory.floats(rank * inputs, 0.15f),
-                                    memory.floats(blocks * rank * columns, 0.15f)});
+    const auto weights = [&](int64_t n) {
+      return made.bf16 ? memory.halves(n, 0.15f) : memory.floats(n, 0.15f);
+    };
+    const int64_t held = made.bf16 ? rank + rank % 2 : rank;  // ranks of `up`
+    made.updates[matrix].push_back(
+        {first, blocks, rank, weights(rank * inputs), weights(blocks * held * columns)});
   };
-  const auto add_layer = [&](const Matrix& gate_up, const Matrix& down) {
-    add(gate_up.data, kHidden, 0, gate_up.blocks(), 32, 5);
-    add(gate_up.data, kHidden, gate_up.blocks(), gate_up.blocks(), 32, 4);
-    add(down.data, kInner, 0, down.blocks(), kColumns, 1);
-  };
-  const Matrix* gate_up = nullptr;
   for (const Step& step : program.steps)
     if (const Linear* linear = std::get_if<Linear>(&step)) {
       const int64_t blocks = linear->matrix.blocks();
@@ -133,12 +114,10 @@ Adapter adapter(Memory& memory, const Program& program) {
       add(linear->matrix.data, linear->matrix.inputs, blocks - 1, 1, kColumns, 3);
     } else if (const Mix* mix = std::get_if<Mix>(&step); mix && !mix->top_k) {
       const Matrix both{mix->experts.format, 2 * padded(kInner, kPad), kHidden, mix->experts.data};
-      add_layer(both, {mix->experts.format, kHidden, kInner,
-                       both.data + both.blocks() * both.block_size()});
-    } else if (const GateUp* some = std::get_if<GateUp>(&step)) {
-      gate_up = &some->matrix;
-    } else if (const LinearUpdated* down = std::get_if<LinearUpdated>(&step)) {
-      add_layer(*gate_up, down->matrix);
+      add(both.data, kHidden, 0, both.blocks(), 32, 5);
+      add(both.data, kHidden, both.blocks(), both.blocks(), 32, 4);
+      add(both.data + both.blocks() * both.block_size(), kInner, 0,
+          padded(kHidden, kColumns) / kColumns, kColumns, 1);
     }
   return made;
 }
@@ -176,7 +155,6 @@ Program program(const Isa& isa, Memory& memory, Format format, int64_t window) {
   made.steps.push_back(Route{{4, 0, 0}, kExperts, kTopK, false, false, 1, 1, 1.0f, nullptr, 0.4f});
   made.steps.push_back(Mix{1, 0, kTopK, routed});
   made.steps.push_back(Mix{0, 0, 0, experts(isa, memory, format, 1)});
-  add_updated_layer(isa, memory, format, made);
   made.steps.push_back(Route{{4, 0, 0}, 1, 1, true, false, 1, 1, 1.0f});
   made.steps.push_back(Pick{0, 5});
   made.steps.push_back(Linear{{5, 0, 0}, {kOutput, 0, 0}, table, nullptr, false});
@@ -204,7 +182,7 @@ std::vector<float> run(const Isa& isa, const Program& program, const Adapter& ad
       routing.push_back({INFINITY, p % 3 ? INFINITY : 0.6f, p % 2 ? 0.0f : 0.3f, INFINITY});
     }
     sequences.push_back({start, int64_t(tokens.size()), pages[part.text],
-                         part.text ? &adapter : nullptr});
+                         part.text ? Adapters{&adapter, &adapter} : Adapters{}});
   }
   const int64_t rows = int64_t(tokens.size());
   std::vector<int64_t> picked(tokens.size());

@@ -11,7 +11,8 @@ from lora_folders import write_lora
 from model_families import model_of
 
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.llm.adapters.peft_folder import Projection, read_peft
+from expertrag.llm.adapters.lora import Projection
+from expertrag.llm.adapters.peft_folder import read_peft
 
 _LAYER = "base_model.model.model.layers.0."
 

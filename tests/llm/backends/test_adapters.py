@@ -19,13 +19,13 @@ from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Passage, Sampling
 from expertrag.llm import load_generator, prompt
-from expertrag.llm.adapters.low_rank import LayerUpdates, LowRankAdapters
+from expertrag.llm.adapters.lora import LoraWeights, Projection
+from expertrag.llm.adapters.low_rank import LowRankAdapters
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.base import BASE, SHARED, Generator, Message
 from expertrag.llm.fingerprint import source_fingerprint
 from expertrag.llm.load.packing import pack_folder
 from expertrag_index.types import silent
-from expertrag_kernels import LowRankUpdates
 
 _ASKED = [Message("user", "Where is the harbour, and what is it for? " * 12)]
 _READ = prompt.open_book(
@@ -157,18 +157,22 @@ def test_an_adapter_replaces_the_experts_of_a_reader(
 ) -> None:
     draw = torch.Generator().manual_seed(5)
 
-    def update(outputs: int, inputs: int) -> LowRankUpdates:
-        down, up = (torch.randn(*sizes, generator=draw) for sizes in ((2, inputs), (outputs, 2)))
-        return LowRankUpdates(down, up, torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+    def update(outputs: int, inputs: int) -> LoraWeights:
+        return LoraWeights(
+            *(torch.randn(*size, generator=draw) for size in ((2, inputs), (outputs, 2)))
+        )
 
     hidden, inner = model.config.hidden_size, model.config.intermediate_size
-    layers = {
-        number: LayerUpdates(update(inner, hidden), update(inner, hidden), update(hidden, inner))
+    weights = {
+        Projection(number, f"mlp.{part}_proj"): update(*sizes)
         for number in range(2)
+        for part, sizes in zip(
+            ("gate", "up", "down"), ((inner, hidden),) * 2 + ((hidden, inner),), strict=True
+        )
     }
     about = (SHARED, BASE), source_fingerprint(base), "base", prompt.fingerprint(), "digest"
     reader = TransformersGenerator.load(
-        str(base), dtype="float32", adapters=LowRankAdapters(*about, layers=layers)
+        str(base), dtype="float32", adapters=LowRankAdapters(*about, weights={SHARED: weights})
     )
     plain = load_generator(str(base), dtype="float32")
     for generator in (reader, plain):

@@ -14,10 +14,12 @@ from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Passage
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.adapters.bundle import load_bundle
+from expertrag.llm.adapters.lora import Projection
 from expertrag.llm.adapters.low_rank import LowRankAdapters
 from expertrag.llm.adapters.serving import load_adapters, low_rank_of, parallel_of
 from expertrag.llm.adapters.trainable import adapt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.convert.attach import attach
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.convert.merge import merge
@@ -112,9 +114,16 @@ def test_without_passages_it_is_the_base_bit_for_bit(dtype: str, base: Path, bun
 def test_a_domain_uses_the_shared_update_and_its_own(bundle: Path) -> None:
     adapters = low_rank_of(load_bundle(bundle))
     assert isinstance(adapters, LowRankAdapters)
-    used = adapters.layers[0].down.used  # ranks: 2 shared, 1 of each domain
-    assert used.tolist() == [[1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1], [0, 0, 0, 0]]
-    assert torch.equal(adapters.layers[0].gate.used, adapters.layers[0].up.used)
+    names = (SHARED, "legal", "finance", BASE)
+    assert adapters.names == names
+    parts = [(SHARED,), (SHARED, "legal"), (SHARED, "finance"), ()]
+    assert [adapters.parts(name) for name in names] == parts
+    down = Projection(0, "mlp.down_proj")
+    assert {name: lora[down].up.shape[1] for name, lora in adapters.weights.items()} == {
+        SHARED: 2,
+        "legal": 1,
+        "finance": 1,
+    }
     with pytest.raises(InvalidArgument, match="low-rank updates, not parallel adapters"):
         parallel_of(load_bundle(bundle))
 
