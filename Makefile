@@ -13,7 +13,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit clients test-clients test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-expert-sum eval-answers eval-cost eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-expert-sum fixture-moe eval-null-experts eval-self-contrast eval-answers eval-cost eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -320,6 +320,15 @@ eval-contrast: $(STAMP) ## contrastive decoding of readers on test splits; DATA=
 eval-expert-sum: $(STAMP) ## sum over a reader's experts where the domain is in doubt; DATA=..., ARGS="--json FILE --questions N"
 	@for name in all-minilm-l6-v2 smollm2-135m-reader; do $(BIN)/expertrag models pull $$name || exit 1; done
 	@$(BIN)/python benchmarks/eval_expert_sum.py --data $(DATA) $(ARGS)
+
+fixture-moe: $(STAMP) ## a small token-routed mixture whose experts differ, for work on routing; 15 minutes; DATA=..., ARGS="--out FOLDER --profile small --null-experts 16 --top-k 6"
+	@OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/fixture_moe.py --data $(DATA) $(ARGS)
+
+eval-null-experts: $(STAMP) ## mixtures with and without null experts, of equal trainings; DATA=..., ARGS="--models FOLDER ... --json FILE"
+	@OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/eval_null_experts.py --data $(DATA) $(ARGS)
+
+eval-self-contrast: $(STAMP) ## self-contrast of routing on a mixture whose experts differ; DATA=..., ARGS="--model FOLDER --json FILE"
+	@OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/eval_self_contrast.py --data $(DATA) $(ARGS)
 
 strict-threshold: $(STAMP) ## from which doubt STRICT withholds answers, by train questions; 20 minutes with the store there; DATA=..., ARGS="--json FILE"
 	@for name in all-minilm-l6-v2 $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done

@@ -23,6 +23,7 @@ import cost_tables
 import doc_tables
 import document_tables
 import engine_tables
+import routing_tables
 import scale_tables
 import scaling_costs
 import security_tables
@@ -116,6 +117,11 @@ TABLES = (
     Table("guide/replicas", "replicas", "replicas", speed_tables.replicas),
     Table("reranker", "reranker", "reranker", training_tables.reranker),
     Table("reranker", "curve", "reranker_curve", training_tables.reranker_curve),
+    Table("routing", "losses", "self_contrast", routing_tables.losses),
+    Table("routing", "usage", "self_contrast", routing_tables.usage),
+    Table("routing", "null experts", "null_experts", routing_tables.nulls),
+    Table("routing", "tried", "self_contrast", routing_tables.tried),
+    Table("routing", "self-contrast", "self_contrast", routing_tables.contrast),
     Table("scale", "ours", "scale", scale_tables.ours),
     Table("scale", "engines", "scale", scale_tables.engines),
     Table("scale", "lexical", "lexical_engines", scale_tables.lexical),

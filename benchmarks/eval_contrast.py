@@ -9,7 +9,7 @@ without the domain's expert. Of ``BETAS``, the one with the most right answers t
 used for the test questions. "before" is the model without contrast.
 
 The experts of the shipped mixtures that route by token are equal, so self-contrast of their routing
-cannot change an answer: it is not measured here.
+cannot change an answer: ``eval_self_contrast.py`` measures it on a mixture whose experts differ.
 
 ``--json`` keeps the figures of models in the file that are not run.
 """

@@ -66,6 +66,18 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "mixtral": ("mixtral", {"num_local_experts": 5}),
     "olmoe": ("olmoe", {"num_experts": 5}),
     "qwen2_moe": ("qwen2_moe", {"num_experts": 5, "shared_expert_intermediate_size": 40}),
+    "qwen2_moe with null experts": (
+        "qwen2_moe",
+        {
+            "num_experts": 8,
+            "num_null_experts": 3,
+            "shared_expert_intermediate_size": 40,
+        },
+    ),
+    "qwen3_moe with null experts": (
+        "qwen3_moe",
+        {"num_experts": 6, "num_null_experts": 2, "norm_topk_prob": True},
+    ),
     "qwen3_moe": ("qwen3_moe", {"num_experts": 5, "norm_topk_prob": True}),
     "qwen3_moe, some layers dense": (
         "qwen3_moe",
@@ -178,7 +190,17 @@ def model_of(kind: str, **change: Any) -> Any:
             else:
                 parameter.normal_(1.0 if "norm" in name else 0.0, 0.1)
     set_corrections(model)
+    set_null_experts(model)
     return model
+
+
+def set_null_experts(model: Any) -> None:
+    """Make the weights of a model's null experts zero."""
+    if nulls := getattr(model.config, "num_null_experts", 0):
+        with torch.no_grad():
+            for layer in model.model.layers:
+                layer.mlp.experts.gate_up_proj[-nulls:] = 0.0
+                layer.mlp.experts.down_proj[-nulls:] = 0.0
 
 
 def set_corrections(model: Any) -> None:

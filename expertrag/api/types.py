@@ -107,7 +107,8 @@ class Sampling:
     tokens at its position, before penalty, temperature and constraint.
 
     ``routing``: how many experts a token uses: "model" for as many as the model does, "top_k:K",
-    "top_p:P" or "threshold:T", or several of these separated by commas; empty for the server's own.
+    "top_p:P" or "threshold:T", "null:N" for N of its null experts, or several of these separated by
+    commas; empty for the server's own.
 
     ``contrast``: contrastive decoding, if any.
 

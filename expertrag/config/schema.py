@@ -83,8 +83,8 @@ class ModelConfig:
     routing: str = option(
         "",
         "How many experts a token uses, of a mixture whose routers choose them by token: model for "
-        "as many as the model does, top_k:K, top_p:P or threshold:T, or several of these separated "
-        "by commas. A request may choose for itself.",
+        "as many as the model does, top_k:K, top_p:P or threshold:T, null:N for N of its null "
+        "experts, or several of these separated by commas. A request may choose for itself.",
     )
     cache_mib: int = option(
         1024,

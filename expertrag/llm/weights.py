@@ -107,14 +107,15 @@ def weight_use(
     routed = {name: item for name, item in named.items() if getattr(item, "num_experts", 1) > 1}
     others = (item for name, item in named.items() if name not in (*routed, "head", "words"))
     words = named.get("words")
+    most = max((item.num_experts for item in routed.values()), default=0)
     return WeightUse(
         body=_sum(map(amount, others)),
         head=amount(named["head"]),
         words=Amount() if words is None else amount(words),
         vocabulary=_rows(named["head"] if words is None else words),
         expert=_sum(amount(item).times(1 / item.num_experts) for item in routed.values()),
-        experts=max((item.num_experts for item in routed.values()), default=0),
-        top_k=top_k if routed else 0,
+        experts=most,
+        top_k=min(top_k, most),  # with null experts, the choice may be larger
         adapters=adapters,
         all_adapters=all_adapters,
     )

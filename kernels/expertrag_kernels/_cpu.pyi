@@ -105,6 +105,7 @@ class Program:
         scale: float,
         correction: int,
         margin: float,
+        nulls: int,
         /,
     ) -> None: ...
     def mix(

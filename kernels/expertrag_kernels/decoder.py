@@ -226,16 +226,18 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         scale: float = 1.0,
         correction: torch.Tensor | None = None,
         mixer_margin: float | None = None,
+        nulls: int = 0,
     ) -> None:
         """See :meth:`Steps.route`."""
         if top_k > 64 or groups > 64:
             raise ValueError(f"top_k and groups must be at most 64; got {top_k} and {groups}")
         if not sigmoid:
-            self._experts = min(self._experts or experts, experts)
+            self._experts = min(self._experts or experts, experts - nulls)
         self._program.route(
             logits, experts, top_k, sigmoid, normalise, groups, top_groups, scale,
             0 if correction is None else self._floats(correction),
             -1.0 if mixer_margin is None else mixer_margin,
+            nulls,
         )  # fmt: skip
 
     def mix(self, source: SlotView, to: SlotView, experts: PackedExperts, top_k: int = 0) -> None:

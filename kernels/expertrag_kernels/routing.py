@@ -29,15 +29,18 @@ class Routing:
     top_p: use the fewest whose probabilities sum to this, up to as many as the model does
         (Huang et al. 2024, "Harder Tasks Need More Experts"); 1 for all
     threshold: use no expert that is less likely
+    null: of the model's null experts, only so many can be chosen, the first ones; None for all
+        (AdaMoE, Zeng et al. 2024). The other policies count a null expert like any other.
     """
 
     top_k: int = 0
     top_p: float = 1.0
     threshold: float = 0.0
+    null: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Routing:
-        """Read a policy: "model", or one or several of "top_k:K", "top_p:P", "threshold:T".
+        """Read a policy: "model", or some of "top_k:K", "top_p:P", "threshold:T", "null:N".
 
         Several are separated by commas, and all of them hold.
 
@@ -57,10 +60,11 @@ class Routing:
 
     def __str__(self) -> str:
         """Return the text that :meth:`parse` reads."""
-        told: Mapping[str, float] = {
+        told: Mapping[str, float | None] = {
             "top_k": self.top_k,
             "top_p": self.top_p,
             "threshold": self.threshold,
+            "null": self.null,
         }
         default = Routing()
         parts = [
@@ -74,7 +78,7 @@ AS_THE_MODEL = Routing()
 
 
 def routing_rows(texts: Sequence[SequenceRows]) -> torch.Tensor | None:
-    """Return the limits of each row (T, 3) float32: experts, sum of probabilities, probability.
+    """Return the limits of each row (T, 4) float32, in the order of :class:`Routing`.
 
     None if every sequence routes as the model does.
     """
@@ -87,6 +91,7 @@ def routing_rows(texts: Sequence[SequenceRows]) -> torch.Tensor | None:
             text.routing.top_k or math.inf,
             text.routing.top_p if text.routing.top_p < 1 else math.inf,
             text.routing.threshold,
+            math.inf if text.routing.null is None else text.routing.null,
         ]
         for text in texts
         for _ in range(text.start, text.stop)
@@ -100,17 +105,23 @@ def _count(text: str) -> int:
     return value
 
 
+def _nulls(text: str) -> int:
+    if (value := int(text)) < 0:
+        raise ValueError(text)
+    return value
+
+
 def _share(text: str) -> float:
     if not 0 < (value := float(text)) <= 1:
         raise ValueError(text)
     return value
 
 
-_READ = {"top_k": _count, "top_p": _share, "threshold": _share}
+_READ = {"top_k": _count, "top_p": _share, "threshold": _share, "null": _nulls}
 
 
 def _explained(text: str) -> str:
     return (
         f"routing must be {MODEL_ROUTING}, top_k:K (K from 1), top_p:P or threshold:T (above 0, up "
-        f"to 1), or several of these separated by commas; got {text!r}"
+        f"to 1), null:N (N from 0), or several of these separated by commas; got {text!r}"
     )

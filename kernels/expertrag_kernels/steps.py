@@ -238,6 +238,7 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         scale: float = 1.0,
         correction: torch.Tensor | None = None,
         mixer_margin: float | None = None,
+        nulls: int = 0,
     ) -> None:
         """Choose the experts of the next :meth:`mix`: by softmax, best first.
 
@@ -246,6 +247,8 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         :param top_groups: of how many of the ``groups``, the best ones, experts may be.
         :param correction: (experts,); choose by sigmoid + correction, weighted by sigmoid.
         :param mixer_margin: weigh by SparseMixer with this relative margin.
+        :param nulls: how many of the ``experts``, the last ones, are null experts: the next mix has
+            no weights for them, and who chooses one computes nothing (AdaMoE, Zeng et al. 2024).
         """
         ...
 

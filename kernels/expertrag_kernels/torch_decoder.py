@@ -33,7 +33,7 @@ from expertrag_kernels.steps import (
 )
 from expertrag_kernels.torch_adapters import TorchAdapter, add_updates
 from expertrag_kernels.torch_attention import attention_of, attention_of_rows
-from expertrag_kernels.torch_routers import chosen, corrected, mixed, pruned
+from expertrag_kernels.torch_routers import closed_nulls, pruned, router
 from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of, within
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self.positions = 0
         self._experts = 0  # least number of experts of any layer
         self._top_k: list[int] = []  # of the layers with a router
+        self._nulls = False  # whether there are null experts
         self._used = self._routed = 0
         self._pruned_to = torch.zeros((), dtype=torch.long, device=device)
 
@@ -220,37 +221,42 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         scale: float = 1.0,
         correction: torch.Tensor | None = None,
         mixer_margin: float | None = None,
+        nulls: int = 0,
     ) -> None:
         """See :meth:`Steps.route`."""
-        limits = {"groups": groups, "top_groups": top_groups}
+        if nulls and (sigmoid or correction is not None or mixer_margin is not None):
+            raise ValueError("null experts need a router that chooses by softmax")
+        true = experts - nulls
         likely = correction is None and mixer_margin is None
         own_correction = None if correction is None else correction.to(self.device, torch.float32)
+        choose = router(
+            top_k, sigmoid=sigmoid, groups=groups, top_groups=top_groups,
+            correction=own_correction, mixer_margin=mixer_margin,
+        )  # fmt: skip
 
         def step(rows: TokenRows) -> None:
             found = rows.columns(logits, experts).float()
-            if sigmoid:
-                weights, index = found.sigmoid().topk(top_k)
-            elif own_correction is not None:
-                weights, index = corrected(found, own_correction, top_k, **limits)
-            elif mixer_margin is not None:
-                weights, index = mixed(found, top_k, mixer_margin)
-            else:
-                weights, index = chosen(found, top_k, **limits)
-            if rows.routing is not None and not sigmoid:
-                weights, index = pruned(weights, index, rows.routing, experts, likely=likely)
-                self._pruned_to += (index < experts).sum()
+            policy = None if sigmoid else rows.routing
+            closed = None if policy is None else closed_nulls(policy, experts, nulls)
+            weights, index = choose(found, closed)
+            if policy is not None:
+                weights, index = pruned(weights, index, policy, experts, likely=likely)
+            if nulls or policy is not None:
+                index = index.clamp(max=true)  # a null expert is none
+                self._pruned_to += (index < true).sum()
             if normalise:
                 weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
             if not sigmoid:
                 own = rows.experts[:, None]
-                only = F.pad(own, (0, top_k - 1), value=experts)  # and sentinels
+                only = F.pad(own, (0, top_k - 1), value=true)  # and sentinels
                 index = torch.where(own < 0, index, only)
                 weights = torch.where(own < 0, weights, torch.ones_like(weights))
             rows.routed = index, weights * scale
 
         if not sigmoid:
-            self._experts = min(self._experts or experts, experts)
+            self._experts = min(self._experts or experts, true)
             self._top_k.append(top_k)
+            self._nulls = self._nulls or nulls > 0
         self._steps.append(step)
 
     def mix(self, source: SlotView, to: SlotView, experts: PlainExperts, top_k: int = 0) -> None:
@@ -334,8 +340,8 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         return rows.logits, rows.kept
 
     def _count(self, texts: Sequence[SequenceRows]) -> None:
-        """Count the experts of a batch, unless a policy prunes them: then the steps do."""
-        pruned = any(text.routing != AS_THE_MODEL for text in texts)
+        """Count the experts of a batch, unless some are not used: then the steps do."""
+        pruned = self._nulls or any(text.routing != AS_THE_MODEL for text in texts)
         for text in texts:
             rows = text.stop - text.start
             self._routed += rows * len(self._top_k)
@@ -353,7 +359,8 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             step(rows)
 
     def _in_a_graph(self, rows: TokenRows) -> bool:
-        special = rows.adapted or rows.routing is not None
+        # a graph's steps count the experts of rows that only fill it up, too
+        special = rows.adapted or rows.routing is not None or self._nulls
         if not self._capturable or rows.long or rows.watched.numel() or special:
             return False
         return rows.tokens.shape[0] <= MOST_CAPTURED

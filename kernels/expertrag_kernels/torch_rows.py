@@ -26,7 +26,7 @@ class TokenRows:
     long: for each other sequence its start and stop, the places of its tokens (L,), and a mask of
         those that each row attends to (rows, L)
     picked, watched: int64
-    routing: (T, 3) float32, as of :func:`routing_rows`; None if all rows route as the model does
+    routing: (T, 4) float32, as of :func:`routing_rows`; None if all rows route as the model does
     adapted: the adapters of the batch, each with its rows (N,) int64
     """
 

@@ -26,6 +26,8 @@ _PAGES = torch.tensor([0])
         ("top_p:0.7", Routing(top_p=0.7)),
         ("threshold:0.05", Routing(threshold=0.05)),
         ("top_p:0.5, top_k:3", Routing(top_k=3, top_p=0.5)),
+        ("null:0", Routing(null=0)),
+        ("null:12,top_k:3", Routing(top_k=3, null=12)),
     ],
 )
 def test_a_policy_is_read_and_spelled(text: str, policy: Routing) -> None:
@@ -36,7 +38,7 @@ def test_a_policy_is_read_and_spelled(text: str, policy: Routing) -> None:
 @pytest.mark.parametrize(
     "text",
     ["best", "top_k", "top_k:0", "top_k:1.5", "top_p:0", "top_p:1.1", "top_p:nan", "threshold:-1",
-     "top_k:2,top_k:3", "top_p:0.5,"],
+     "top_k:2,top_k:3", "top_p:0.5,", "null:-1", "null:0.5", "null"],
 )  # fmt: skip
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"routing must be model, top_k:K .* got "):
@@ -48,10 +50,16 @@ def test_batches_without_a_policy_have_no_limits() -> None:
     some = [SequenceRows(0, 1, _PAGES), SequenceRows(1, 3, _PAGES, routing=Routing(top_p=0.5))]
     limits = routing_rows(some)
     assert limits is not None
-    assert limits.tolist() == [[math.inf, math.inf, 0], [math.inf, 0.5, 0], [math.inf, 0.5, 0]]
+    inf = math.inf
+    assert limits.tolist() == [[inf, inf, 0, inf], [inf, 0.5, 0, inf], [inf, 0.5, 0, inf]]
+    limits = routing_rows([SequenceRows(0, 1, _PAGES, routing=Routing(null=0))])
+    assert limits is not None
+    assert limits.tolist() == [[inf, inf, 0, 0]]
 
 
-def _router(make: Make, *, normalise: bool = False) -> Steps[torch.Tensor, PlainExperts]:
+def _router(
+    make: Make, *, normalise: bool = False, nulls: int = 0
+) -> Steps[torch.Tensor, PlainExperts]:
     """A decoder whose tokens are embedded as router logits, and whose experts mark themselves.
 
     Expert e turns its weight w into w in column e of the kept values.
@@ -65,10 +73,11 @@ def _router(make: Make, *, normalise: bool = False) -> Steps[torch.Tensor, Plain
     )  # fmt: skip
     decoder.linear(logits, out, decoder.matrix(torch.zeros(32, _EXPERTS), Format.F32))
     decoder.rope(x, 1, torch.ones(64, 2), torch.zeros(64, 2), interleaved=False)
-    decoder.route(logits, _EXPERTS, _TOP_K, normalise=normalise)
-    gate_up, down = torch.zeros(_EXPERTS, 64, 32), torch.zeros(_EXPERTS, 32, 32)
+    decoder.route(logits, _EXPERTS, _TOP_K, normalise=normalise, nulls=nulls)
+    true = _EXPERTS - nulls
+    gate_up, down = torch.zeros(true, 64, 32), torch.zeros(true, 32, 32)
     gate_up[:, [0, 32], 0] = 1.0
-    for expert in range(_EXPERTS):
+    for expert in range(true):
         down[expert, expert, 0] = 1 / torch.nn.functional.silu(torch.tensor(1.0))
     decoder.mix(x, out, decoder.experts(PlainExperts(gate_up, down), Format.F32), _TOP_K)
     decoder.keep(out, _EXPERTS)
@@ -119,6 +128,41 @@ def test_experts_that_a_policy_keeps(
         kept = values[row, :count]
         wanted[row, order[row, :count]] = kept / kept.sum() if normalise else kept
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [Decoder, in_torch(torch.float32)])
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize(
+    ("null", "chosen"),
+    [  # the four best experts of each token; 4 and 5 are null
+        (None, [[0, 2, 3, 5], [1, 2, 3, 0], [2, 0, 3, 4]]),
+        (2, [[0, 2, 3, 5], [1, 2, 3, 0], [2, 0, 3, 4]]),
+        (1, [[0, 2, 3, 1], [1, 2, 3, 0], [2, 0, 3, 4]]),
+        (0, [[0, 2, 3, 1], [1, 2, 3, 0], [2, 0, 3, 1]]),
+    ],
+)
+def test_null_experts_cost_nothing_and_a_policy_closes_them(
+    null: int | None, chosen: list[list[int]], make: Make, *, normalise: bool
+) -> None:
+    decoder, rows = _router(make, normalise=normalise, nulls=2), torch.arange(3)
+    texts = [SequenceRows(0, 3, _PAGES, routing=Routing(null=null))]
+    found = decoder.run(rows, rows, texts, rows, rows)[1][0]
+    index = torch.tensor(chosen)
+    weights = _PROBABILITIES.gather(1, index)  # a closed expert has its probability all the same
+    weights = weights / weights.sum(1, keepdim=True) if normalise else weights
+    wanted = torch.zeros_like(found).scatter(1, index, weights)
+    wanted[:, 4:] = 0.0
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    assert decoder.experts_used == (int((index < 4).sum()), 3)
+
+
+@pytest.mark.parametrize("make", [Decoder, in_torch(torch.float32)])
+def test_other_policies_count_a_null_expert_like_any_other(make: Make) -> None:
+    decoder, rows = _router(make, nulls=4), torch.arange(3)  # experts 2 to 5 compute nothing
+    texts = [SequenceRows(0, 3, _PAGES, routing=Routing(top_k=1))]
+    found = decoder.run(rows, rows, texts, rows, rows)[1][0]
+    assert (found > 0).sum(1).tolist() == [1, 1, 0]
+    assert decoder.experts_used == (2, 3)
 
 
 @pytest.mark.parametrize("make", [Decoder, in_torch(torch.float32)])

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from file_helper import change_json
-from model_families import FAMILIES, SHAPE, set_corrections
+from model_families import FAMILIES, SHAPE, set_corrections, set_null_experts
 from short_tokenizer import write_short_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -48,13 +48,16 @@ def tiny_folder(smollm_path: Path, tmp_path_factory: Any) -> TinyFolder:
         if kind not in made:
             folder: Path = tmp_path_factory.mktemp(kind)
             torch.manual_seed(0)
-            config = AutoConfig.for_model(kind, **{**SHAPE, **FAMILIES[kind][1], **_CHANGES})
+            config = AutoConfig.for_model(
+                FAMILIES[kind][0], **{**SHAPE, **FAMILIES[kind][1], **_CHANGES}
+            )
             from_config: Any = AutoModelForCausalLM.from_config
             model = from_config(config)
             with torch.no_grad():
                 for parameter in model.parameters():
                     parameter.normal_(std=0.2)  # the default 0.02 makes all tokens alike
             set_corrections(model)
+            set_null_experts(model)
             model.save_pretrained(folder)
             AutoTokenizer.from_pretrained(smollm_path).save_pretrained(folder)
             made[kind] = folder

@@ -18,13 +18,23 @@ from expertrag_kernels.routing import AS_THE_MODEL
 def check_routing(name: str, network: Network, routing: Routing, field: str = "routing") -> None:
     """Check that a model can follow a routing policy.
 
-    :raises InvalidArgument: no router of it chooses experts by token.
+    :raises InvalidArgument: no router of it chooses experts by token, or it has fewer null experts
+        than the policy names.
     """
     if routing == AS_THE_MODEL:
         return
-    if not _on_our_engine(field, name, network).routes_tokens:
+    native = _on_our_engine(field, name, network)
+    if not native.routes_tokens:
         raise invalid(
             field, f"needs a mixture whose routers choose experts by token: {name} is not"
+        )
+    if routing.null is None:
+        return
+    if not native.null_experts:
+        raise invalid(field, f"null:N needs a mixture with null experts: {name} has none")
+    if routing.null > native.null_experts:
+        raise invalid(
+            field, f"null:{routing.null} is too many: {name} has {native.null_experts} null experts"
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from expertrag_kernels.packed import Activation
+from expertrag_kernels.packed import Activation, PlainExperts
 
 DENSE = ("llama", "mistral", "qwen2", "qwen3", "granite")
 MIXTURES = (
@@ -23,6 +23,8 @@ ACTIVATIONS = {
     "relu": Activation.RELU,
 }
 """Activations by their names in a configuration."""
+WITH_NULL_EXPERTS = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe")
+"""Families whose last experts may be null experts: their routers choose by softmax alone."""
 _NORMALISED = ("mixtral", "granitemoe", "granitemoeshared", "gpt_oss")
 
 
@@ -34,6 +36,30 @@ def feed_forward(layer: Any) -> Any:
 def router_of(mixture: Any) -> Any:
     """Return the router of a mixture."""
     return mixture.gate if hasattr(mixture, "gate") else mixture.router
+
+
+def null_experts(config: Any) -> int:
+    """Return how many of a mixture's experts, the last ones, have weights of zero (AdaMoE)."""
+    return int(getattr(config, "num_null_experts", None) or 0)
+
+
+def experts_of(config: Any) -> int:
+    """Return how many experts a layer has, null ones included; 0 for a dense model."""
+    return int(
+        getattr(config, "num_local_experts", None) or getattr(config, "num_experts", None) or 0
+    )
+
+
+def true_experts(plain: PlainExperts, nulls: int) -> PlainExperts:
+    """Return a view of a layer's experts but the null ones, whose weights need not be packed.
+
+    :raises ValueError: a null expert computes something.
+    """
+    if not nulls:
+        return plain
+    if not plain.down.is_meta and bool(plain.down[-nulls:].any()):
+        raise ValueError("null experts must have weights of zero")
+    return PlainExperts(plain.gate_up[:-nulls], plain.down[:-nulls], plain.activation)
 
 
 def correction_of(router: Any) -> torch.Tensor | None:
@@ -107,10 +133,13 @@ def unsupported(config: Any, context_tokens: int) -> str:
     kind = config.model_type
     moving = moving_angles(config, context_tokens)
     activation = getattr(config, "hidden_act", None)
+    nulls = null_experts(config)
     reasons = {
         f"models of type {kind} are not known": kind not in (*DENSE, *MIXTURES),
         f"activation {activation}": activation not in ACTIVATIONS,
         f"position encoding {moving}": bool(moving),
+        f"null experts of type {kind}": nulls > 0 and kind not in WITH_NULL_EXPERTS,
+        f"{nulls} null experts of {experts_of(config)}": nulls > max(0, experts_of(config) - 2),
         "clipped queries and keys": getattr(config, "clip_qkv", None) is not None,
         "biases of a dense layer": bool(getattr(config, "mlp_bias", False)),
         "SparseMixer without two experts per token": kind == "phimoe"

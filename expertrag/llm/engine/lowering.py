@@ -52,9 +52,10 @@ class Lowered:
 
     ``routers``: indices of the layers' router logits among the kept values; ``middle`` and
     ``upper``: of the states after half and three quarters of the layers. ``weights``: the decoder's
-    weights by name. ``top_k``: experts that routers choose for a token. ``adapters``: those of a
-    reader that is served; ``expert_updates``: what a sequence of each of its experts adds to the
-    base model's weights, unless the experts are planned.
+    weights by name. ``top_k``: experts that routers choose for a token, of which
+    ``null_experts`` compute nothing. ``adapters``: those of a reader that is served;
+    ``expert_updates``: what a sequence of each of its experts adds to the base model's weights,
+    unless the experts are planned.
     """
 
     decoder: Steps[Any, Any]
@@ -65,6 +66,7 @@ class Lowered:
     top_k: int = 0
     adapters: ServedAdapters | None = None
     expert_updates: tuple[tuple[Any, ...], ...] = ()
+    null_experts: int = 0
 
 
 def lower(
@@ -186,7 +188,8 @@ class _Lowering:
         d.linear(last, OUTPUT, out, out_bias)
         kept = tuple(self.routers), states[middle], states[upper]
         updates = self.adapters.updates(d, self.weights) if self.adapters else ()
-        return Lowered(d, self.weights, *kept, self.top_k, self.adapters, updates)
+        nulls = families.null_experts(self.config)
+        return Lowered(d, self.weights, *kept, self.top_k, self.adapters, updates, nulls)
 
     def _cache_shape(self, exact: Format, *, latent: bool) -> CacheShape:
         layers = self.model.model.layers
@@ -326,8 +329,7 @@ class _Lowering:
     def _mixture(self, x: SlotView, y: SlotView) -> Callable[[int, Any], None]:
         """Experts, shared experts, or a dense layer, which is one expert for all tokens."""
         d, config = self.decoder, self.config
-        experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", 0)
-        logits = d.slot(max(experts or 0, 1))
+        logits = d.slot(max(families.experts_of(config), 1))
 
         def mix(number: int, module: Any) -> None:
             if not hasattr(module, "experts"):
@@ -346,8 +348,10 @@ class _Lowering:
             options = families.route_options(config.model_type, gate)
             if (correction := families.correction_of(gate)) is not None:
                 options["correction"] = self._floats("router.correction", correction)
+            if nulls := families.null_experts(config):
+                options["nulls"] = nulls
             d.route(logits, gate.num_experts, gate.top_k, **options)
-            d.mix(y, x, self._routed(module.experts), gate.top_k)
+            d.mix(y, x, self._routed(module.experts, nulls), gate.top_k)
             if hasattr(module, "shared_expert"):
                 d.linear(y, logits, self._small("shared_gate", module.shared_expert_gate.weight))
                 d.route(logits, 1, 1, sigmoid=True)
@@ -414,13 +418,14 @@ class _Lowering:
         )
         return self._experts(name, plain, self.format)
 
-    def _routed(self, module: Any) -> Any:
+    def _routed(self, module: Any, nulls: int) -> Any:
         from expertrag_kernels.transformers import plain_experts
 
         blocks = mxfp4_experts(module)  # of a checkpoint that is read as it is
         if blocks is not None:
             return self._kept("experts", repacked(blocks))
-        return self._experts("experts", plain_experts(module), self.experts)
+        plain = families.true_experts(plain_experts(module), nulls)
+        return self._experts("experts", plain, self.experts)
 
     def _experts(self, name: str, plain: PlainExperts, format: Format) -> Any:
         if self.given is None:

@@ -84,6 +84,11 @@ class NativeNetwork(Network):
         """Whether routers choose experts token by token."""
         return bool(self._lowered.routers) and not self.limits.experts
 
+    @property
+    def null_experts(self) -> int:
+        """How many null experts routers can choose from."""
+        return self._lowered.null_experts
+
     def reset_prefix_cache(self) -> None:
         """See :meth:`Network.reset_prefix_cache`."""
         self.engine.reset_prefix_cache()

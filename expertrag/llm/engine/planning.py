@@ -178,6 +178,7 @@ class Plan:
         *,
         groups: int = 1,
         correction: torch.Tensor | None = None,
+        nulls: int = 0,
         **_how: Any,
     ) -> Iterator[_Touched]:
         if not 0 < top_k <= experts:
@@ -186,7 +187,9 @@ class Plan:
             raise ValueError(f"cannot part {experts} experts into {groups} groups")
         if correction is not None and correction.numel() != experts:
             raise ValueError(f"a correction of {correction.numel()} values for {experts} experts")
-        self.routed = experts, top_k
+        if not 0 <= nulls < experts:
+            raise ValueError(f"{nulls} of {experts} experts cannot be null experts")
+        self.routed = experts - nulls, top_k
         yield logits, 1, experts
 
     def _mix(

@@ -162,7 +162,8 @@ class Program:
         # a shared expert with a gate is routed to alone
         top_k = max((given[2] for name, given, _ in self.steps if name == "route"), default=0)
         updates = adapters.updates(decoder, packed) if adapters else ()
-        return Lowered(decoder, packed, *kept, top_k, adapters, updates)
+        nulls = max((more.get("nulls", 0) for _, _, more in self.steps), default=0)
+        return Lowered(decoder, packed, *kept, top_k, adapters, updates, nulls)
 
 
 def _about(weight: Packed) -> list[Any]:

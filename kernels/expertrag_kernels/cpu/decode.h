@@ -374,8 +374,10 @@ class Decoder {
       const int64_t own = expert_of(row, narrowed);
       int64_t used = 1;
       if (own < 0) {
-        choose(s, logits, scores_ + row * most_scored_, index, weights);
-        if (batch_.routing) prune(s, batch_.routing[place(row, narrowed)], index, weights);
+        const Routing* policy = batch_.routing ? batch_.routing + place(row, narrowed) : nullptr;
+        const int64_t open = open_experts(s, policy);
+        choose(s, logits, open, scores_ + row * most_scored_, index, weights);
+        if (policy) prune(s, *policy, index, weights);
         used = scale(s, index, weights);
       } else {
         std::fill(index, index + s.top_k, s.experts);  // none
@@ -404,8 +406,10 @@ class Decoder {
       std::vector<int64_t> index(size_t(next.top_k));
       float weights[kMostTopK];
       const float* own = logits + row * next.experts;
-      choose(next, own, scores_ + row * most_scored_, index.data(), weights);
-      if (batch_.routing) prune(next, batch_.routing[place(row, narrowed)], index.data(), weights);
+      const Routing* policy = batch_.routing ? batch_.routing + place(row, narrowed) : nullptr;
+      const int64_t open = open_experts(next, policy);
+      choose(next, own, open, scores_ + row * most_scored_, index.data(), weights);
+      if (policy) prune(next, *policy, index.data(), weights);
       program_.residency->expect(s.layer + 1, index);
     });
   }

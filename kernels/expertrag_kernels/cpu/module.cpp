@@ -163,9 +163,9 @@ void bind_program(nb::module_& m) {
       .def("route",
            [](Program& p, const Places& logits, int64_t experts, int64_t top_k, bool sigmoid,
               bool normalise, int64_t groups, int64_t top_groups, float scale,
-              uintptr_t correction, float margin) {
+              uintptr_t correction, float margin, int64_t nulls) {
              p.steps.push_back(Route{view(logits), experts, top_k, sigmoid, normalise, groups,
-                                     top_groups, scale, floats(correction), margin});
+                                     top_groups, scale, floats(correction), margin, nulls});
            })
       .def("mix",
            [](Program& p, int64_t from, int64_t to, int64_t top_k, int format, int activation,

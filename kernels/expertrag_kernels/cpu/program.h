@@ -80,6 +80,7 @@ struct Route {  // the experts of each row and their weights, by logits, or the 
   // by that of their two best
   const float* correction = nullptr;
   float margin = -1.0f;  // of SparseMixer; negative for none
+  int64_t nulls = 0;     // of the last experts: a row that chooses one computes nothing
 };
 
 struct Mix {  // to += what the experts that were routed to make of from; top_k 0: expert 0 of all
@@ -136,8 +137,9 @@ void limit_experts(Program& program, const std::string& path, int64_t bytes,
                    const std::vector<int64_t>& starts, bool direct);
 // Which of the chosen experts a row uses, best first: at most top_k of them, until their
 // probabilities sum to top_p, and none that is less likely than threshold. Always the best one.
+// Of the null experts, only the first `null` can be chosen.
 struct Routing {
-  float top_k, top_p, threshold;
+  float top_k, top_p, threshold, null;
 };
 
 // A low-rank update of some outputs of a matrix: y += up (down x). Its blocks are those of the matrix,

@@ -58,10 +58,16 @@ inline float mixer_share(const Route& s, const float* logits, const int64_t* ind
   return 1.0f / total;
 }
 
-// The best experts, best first, and their probabilities, or what the router has instead; `own` has
-// room for a score of each expert.
-inline void choose(const Route& s, const float* logits, float* own, int64_t* index,
-                   float* weights) {
+// How many experts can be chosen, the first ones: without the null experts that a policy closes.
+inline int64_t open_experts(const Route& s, const Routing* policy) {
+  if (!policy || policy->null >= float(s.nulls)) return s.experts;
+  return s.experts - s.nulls + int64_t(policy->null);
+}
+
+// The best of the first `open_count` experts, best first, and their probabilities among all, or what
+// the router has instead; `own` has room for a score of each expert.
+inline void choose(const Route& s, const float* logits, int64_t open_count, float* own,
+                   int64_t* index, float* weights) {
   const float* scores = logits;
   float most = -INFINITY, total = 0.0f;
   if (s.correction) {
@@ -75,7 +81,7 @@ inline void choose(const Route& s, const float* logits, float* own, int64_t* ind
   const int64_t size = s.experts / s.groups;
   for (int64_t k = 0; k < s.top_k; ++k) {
     int64_t best = s.experts;  // for none
-    for (int64_t e = 0; e < s.experts; ++e)
+    for (int64_t e = 0; e < open_count; ++e)
       if ((open >> (e / size) & 1) && std::find(index, index + k, e) == index + k &&
           (best == s.experts || scores[e] > scores[best]))
         best = e;
@@ -110,11 +116,12 @@ inline void prune(const Route& s, const Routing& policy, int64_t* index, float* 
   }
 }
 
-// Scale the weights; return how many experts there are.
+// Scale the weights; return how many experts there are that compute something.
 inline int64_t scale(const Route& s, const int64_t* index, float* weights) {
   const float factor = s.normalise ? s.scale / (sum(weights, s.top_k) + kLeast) : s.scale;
   for (int64_t k = 0; k < s.top_k; ++k) weights[k] *= factor;
-  return std::count_if(index, index + s.top_k, [&](int64_t e) { return e < s.experts; });
+  const int64_t true_experts = s.experts - s.nulls;
+  return std::count_if(index, index + s.top_k, [=](int64_t e) { return e < true_experts; });
 }
 
 }  // namespace EXPERTRAG_ISA

@@ -179,7 +179,7 @@ std::vector<float> run(const Isa& isa, const Program& program, const Adapter& ad
       tokens.push_back((p * 31 + part.text * 7) % kWords);
       positions.push_back(p);
       experts.push_back(part.text ? 2 : -1);  // its own, or by the router
-      routing.push_back({INFINITY, p % 3 ? INFINITY : 0.6f, p % 2 ? 0.0f : 0.3f});
+      routing.push_back({INFINITY, p % 3 ? INFINITY : 0.6f, p % 2 ? 0.0f : 0.3f, INFINITY});
     }
     sequences.push_back({start, int64_t(tokens.size()), pages[part.text],
                          part.text ? Adapters{&adapter, &adapter} : Adapters{}});

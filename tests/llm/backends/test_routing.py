@@ -53,19 +53,46 @@ def test_a_request_or_the_server_chooses_the_routing(
     assert _text(server, replace(_DRAWN, routing="top_p:1")) == own
 
 
-def test_experts_of_tokens_are_counted(tiny: TransformersGenerator) -> None:
-    def used(sampling: Sampling) -> float:
-        before = tiny.counters()
-        _text(tiny, sampling)
-        after = tiny.counters()
-        experts, tokens = (
-            after[name] - before[name] for name in ("routed_experts", "routed_tokens")
-        )
-        return experts / tokens
+def _used(generator: Any, sampling: Sampling) -> float:
+    """Experts a token of an answer, in a layer with a router."""
+    before = generator.counters()
+    _text(generator, sampling)
+    after = generator.counters()
+    experts, tokens = (after[name] - before[name] for name in ("routed_experts", "routed_tokens"))
+    found: float = experts / tokens
+    return found
 
-    assert used(_DRAWN) == 2
-    assert used(replace(_DRAWN, routing="top_k:1")) == 1
-    assert 1 < used(replace(_DRAWN, routing="threshold:0.25")) < 2
+
+def test_experts_of_tokens_are_counted(tiny: TransformersGenerator) -> None:
+    assert _used(tiny, _DRAWN) == 2
+    assert _used(tiny, replace(_DRAWN, routing="top_k:1")) == 1
+    assert 1 < _used(tiny, replace(_DRAWN, routing="threshold:0.25")) < 2
+
+
+def test_a_request_chooses_how_many_null_experts_there_are(
+    tiny: TransformersGenerator, tiny_folder: TinyFolder
+) -> None:
+    folder = str(tiny_folder("qwen2_moe with null experts"))
+    nulls = load_generator(folder, dtype="float32")
+    own = _text(nulls, _DRAWN)
+    assert _text(nulls, replace(_DRAWN, routing="null:3")) == own
+    assert _used(nulls, _DRAWN) < 1.9
+    assert _used(nulls, replace(_DRAWN, routing="null:0")) == 2
+    assert _text(load_generator(folder, dtype="float32", routing="null:3"), _DRAWN) == own
+    use = nulls.weights()
+    assert use is not None
+    assert (use.experts, use.top_k) == (5, 2)
+    with pytest.raises(
+        InvalidArgument, match=r"routing: null:4 is too many: .* has 3 null experts"
+    ):
+        nulls.check(replace(_DRAWN, routing="null:4"))
+    with pytest.raises(InvalidArgument, match=r"null:N needs a mixture with null experts: .* none"):
+        tiny.check(replace(_DRAWN, routing="null:0"))
+    weak = replace(_ROUTING, routing="null:4")
+    with pytest.raises(InvalidArgument, match="contrast: null:4 is too many"):
+        nulls.check(replace(_DRAWN, contrast=weak))
+    with pytest.raises(InvalidArgument, match="routing: null:4 is too many"):
+        load_generator(folder, dtype="float32", routing="null:4")
 
 
 def test_every_weak_side_changes_the_answer(

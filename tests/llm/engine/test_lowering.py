@@ -112,6 +112,47 @@ def test_fewer_experts_are_those_of_a_model_that_chooses_fewer(
         torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
 
 
+_NULLS = [family for family in FAMILIES if "null" in family]
+
+
+@pytest.mark.parametrize("options", [{}, {"make": _IN_TORCH}], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("family", _NULLS)
+def test_null_experts_are_not_packed_and_all_of_them_change_no_bit(
+    family: str, options: dict[str, Any]
+) -> None:
+    kind, change = FAMILIES[family]
+    model, nulls = model_of(kind, **change), change["num_null_experts"]
+    ours = lowered(model, Format.F32, **options)
+    assert ours.null_experts == nulls
+    assert ours.weights["layers.0.experts"].num_experts == change["num_experts"] - nulls
+    own = _logits(model, _IDS, Routing(), **options)
+    assert torch.equal(_logits(model, _IDS, Routing(null=nulls), **options), own)
+    closed = _logits(model, _IDS, Routing(null=0), **options)
+    for layer in model.model.layers:
+        layer.mlp.gate.forward = partial(_without, layer.mlp.gate, nulls)
+    with torch.inference_mode():
+        wanted = model(input_ids=_IDS[None]).logits[0]
+    torch.testing.assert_close(closed, wanted, atol=1e-3, rtol=1e-3)
+    assert not torch.allclose(closed, own, atol=1e-2)
+
+
+def _without(gate: Any, nulls: int, rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Route as a router of transformers, whose null experts cannot be chosen."""
+    logits = torch.nn.functional.linear(rows.flatten(0, -2), gate.weight)
+    weights, index = logits.softmax(-1)[:, :-nulls].topk(gate.top_k)
+    if gate.norm_topk_prob:
+        weights = weights / weights.sum(1, keepdim=True)
+    return logits, weights, index
+
+
+def test_a_null_expert_that_computes_something_is_refused() -> None:
+    kind, change = FAMILIES[_NULLS[0]]
+    model = model_of(kind, **change)
+    model.model.layers[1].mlp.experts.down_proj.data[-1, 3, 2] = 0.5
+    with pytest.raises(ValueError, match="null experts must have weights of zero"):
+        lowered(model, Format.F32)
+
+
 @pytest.mark.parametrize("family", ["mixtral", "granitemoe"])
 def test_hidden_values_of_watched_rows_are_kept(family: str) -> None:
     kind, change = FAMILIES[family]
@@ -148,6 +189,12 @@ _LONG = {
             "a clamped SwiGLU of 1.702 and 9",
         ),
         ("olmoe", {"num_experts": 5, "clip_qkv": 8.0}, "clipped queries and keys"),
+        ("olmoe", {"num_experts": 5, "num_null_experts": 4}, "4 null experts of 5"),
+        (
+            "gpt_oss",
+            {"num_local_experts": 4, "num_null_experts": 1},
+            "null experts of type gpt_oss",
+        ),
         ("llama", {"hidden_act": "tanh"}, "activation tanh"),
         ("llama", {"mlp_bias": True}, "biases of a dense layer"),
         (

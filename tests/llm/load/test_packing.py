@@ -52,6 +52,7 @@ def _loaded(folder: Path, dtype: str = "auto") -> tuple[torch.Tensor, str]:
     [
         "mixtral",
         "qwen2_moe",
+        "qwen2_moe with null experts",
         "deepseek_v2",
         "gpt_oss",
         "llama",
