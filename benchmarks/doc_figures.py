@@ -90,6 +90,8 @@ TABLES = (
     Table("gate", "calibrated gate", "gate_calibrated", doc_tables.calibrated),
     Table("gate", "live gate", "gate_live", doc_tables.live),
     Table("generation", "speed", "generation", speed_tables.generation, SPEED),
+    Table("generation", "adapters", "generation", speed_tables.adapters, ("adapters",)),
+    Table("generation", "routing", "generation", speed_tables.routing, ("routing",)),
     Table("generation", "loading", "generation", speed_tables.loading, ("loading",)),
     Table("generation", "avx2", "avx2", engine_tables.avx2),
     Table("generation", "gguf", "gguf_loss", engine_tables.gguf_loss),

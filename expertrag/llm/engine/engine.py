@@ -23,7 +23,7 @@ from expertrag.llm.engine.sequences import (
 )
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import certainty
-from expertrag_kernels.steps import SequenceRows, Steps
+from expertrag_kernels.steps import MOST_ROWS, SequenceRows, Steps
 
 _POLL_S = 0.05  # how late a deadline may be noticed
 
@@ -96,7 +96,13 @@ class Engine:
     def prefill(
         self, sequence: SequenceState, tokens: Sequence[int], rows: int, *, return_states: bool
     ) -> None:
-        """Append tokens to a sequence, and return the logits of its last rows."""
+        """Append tokens to a sequence, and return the logits of its last rows.
+
+        :raises InvalidArgument: there are more rows than a step can have.
+        """
+        most = MOST_ROWS // 2  # beside sequences in decode
+        if rows > most:
+            raise InvalidArgument(f"at most {most} rows can be returned at once; got {rows}")
         with self._changed:
             sequence.tokens.extend(tokens)
             sequence.logit_rows, sequence.state_rows = rows, rows if return_states else 0

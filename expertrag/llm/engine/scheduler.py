@@ -16,7 +16,7 @@ from typing import Any
 
 from expertrag.llm.engine.page_pool import PagePool
 from expertrag.llm.engine.sequences import SequenceState, WeakSequence
-from expertrag_kernels.steps import PAGE_TOKENS, Steps
+from expertrag_kernels.steps import MOST_ROWS, PAGE_TOKENS, Steps
 
 _DRAFT_ROWS = 16  # of a step; more draft tokens cost as much as they save
 _MOST_DRAFT_TOKENS = 6  # of a sequence
@@ -100,6 +100,9 @@ class Scheduler:
         parts: list[Scheduled] = []
         left = self._decoder.step_rows
         for sequence in (*decoding, *prefilling):
+            if sequence in prefilling[:1] and sequence.tail > self._decoder.step_rows:
+                # its last rows run together: they would never fit
+                left = min(sequence.tail, MOST_ROWS - sum(part.rows for part in parts))
             if left == 0:
                 break
             scheduled = [part.sequence for part in parts]

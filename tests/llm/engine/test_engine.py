@@ -313,6 +313,30 @@ def test_prefill_returns_the_last_rows_and_an_end_token_ends(engine: Make) -> No
         assert not ending.runnable and len(ending.tokens) == 90
 
 
+def test_more_rows_may_be_returned_than_a_step_has_otherwise(engine: Make) -> None:
+    prompt, late = _prompt(3, 420), time.monotonic() + 60
+
+    def stop() -> None:
+        if time.monotonic() > late:
+            raise Cancelled("its rows are never computed")
+
+    with engine() as running:
+        other = _sequence(_prompt(4, 50), tokens=40)
+        running.submit(other)
+        many, few = SequenceState([], salt="many"), SequenceState([], salt="few")
+        logits = {}
+        for sequence, rows in ((many, 300), (few, 2)):
+            running.submit(sequence)
+            running.prefill(sequence, prompt, rows, return_states=False)
+            output = running.next_output(sequence, stop)
+            assert isinstance(output, PrefillOutput)
+            logits[rows] = output.logits
+        assert logits[300].shape[0] == 300
+        assert torch.equal(logits[300][-2:], logits[2])
+        with pytest.raises(InvalidArgument, match="at most 512 rows can be returned at once"):
+            running.prefill(few, prompt, 513, return_states=False)
+
+
 def test_a_prefill_right_after_an_output_is_computed(engine: Make) -> None:
     """A caller may ask for more tokens as soon as it has an output, before the engine goes on."""
 
