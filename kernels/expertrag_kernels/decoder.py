@@ -37,6 +37,12 @@ _FORMATS = list(Format)
 _ACTIVATIONS = list(Activation)
 
 
+def _compiled(text: SequenceRows) -> tuple[int, int, int, list[Any]]:
+    """Return a sequence as the compiled module takes it."""
+    adapters = [adapter.compiled for adapter in text.adapters]
+    return text.start, text.stop, text.pages.data_ptr(), adapters
+
+
 class _Adapter:
     """An adapter of the compiled module, and the tensors that it points to."""
 
@@ -325,15 +331,6 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             [text.expert for text in texts for _ in range(text.start, text.stop)]
         )
         routing = routing_rows(texts)
-        sequences = [
-            (
-                text.start,
-                text.stop,
-                text.pages.data_ptr(),
-                [adapter.compiled for adapter in text.adapters],
-            )
-            for text in texts
-        ]
         logits = torch.empty(picked.shape[0], self._outputs)
         kept = torch.empty(sum(self._kept_widths) * watched.shape[0])
         cpu_experts.decode(
@@ -341,7 +338,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             rows,
             tokens.data_ptr(),
             positions.data_ptr(),
-            sequences,
+            list(map(_compiled, texts)),
             picked.data_ptr(),
             picked.shape[0],
             watched.data_ptr(),

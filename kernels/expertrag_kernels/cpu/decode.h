@@ -476,7 +476,7 @@ class Decoder {
       if constexpr (direct) h.put(row, column / 2, 32, to);
     });
     by_row([=](int64_t row) {
-      const float* from = inner + row * width;
+      const float* from = direct ? nullptr : inner + row * width;
       if constexpr (!direct) h.put(row, 0, width, from);
       if (of_down) project(*of_down, h, row, from);
     });
