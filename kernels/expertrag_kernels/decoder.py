@@ -6,6 +6,7 @@ See ``cpu/program.h`` for what the steps compute.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
