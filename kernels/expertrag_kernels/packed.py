@@ -85,7 +85,7 @@ class _ByExpert:
     @property
     def inner_size(self) -> int:
         """I, the width of an expert."""
-        return self.down.shape[2]
+        return self.gate_up.shape[1] // 2
 
     @property
     def device(self) -> torch.device:
@@ -93,8 +93,20 @@ class _ByExpert:
         return self.down.device
 
 
+class _ByExpertBiased(_ByExpert):
+    """Those that may have biases."""
+
+    __slots__ = ()
+    gate_up_bias: torch.Tensor | None
+
+    @property
+    def biased(self) -> bool:
+        """Whether there are biases."""
+        return self.gate_up_bias is not None
+
+
 @dataclass(frozen=True, slots=True)
-class PlainExperts(_ByExpert):
+class PlainExperts(_ByExpertBiased):
     """Experts of one layer: y = down @ (activation(gate @ x) * (up @ x)).
 
     gate_up: (E, 2I, H) — gate in the first I rows, up in the last I
@@ -107,11 +119,6 @@ class PlainExperts(_ByExpert):
     activation: Activation = Activation.SILU
     gate_up_bias: torch.Tensor | None = None
     down_bias: torch.Tensor | None = None
-
-    @property
-    def biased(self) -> bool:
-        """Whether there are biases."""
-        return self.gate_up_bias is not None
 
     def check(self) -> None:
         """Check that the weights and biases fit together.
@@ -132,7 +139,7 @@ class PlainExperts(_ByExpert):
 
 
 @dataclass(frozen=True, slots=True)
-class Mxfp4Experts:
+class Mxfp4Experts(_ByExpertBiased):
     """Experts of one layer in MXFP4, in blocks of 32 weights as they are published.
 
     A block is 16 bytes of codes, of a weight in the low half and of the next in the high half, and
@@ -148,26 +155,6 @@ class Mxfp4Experts:
     activation: Activation = Activation.SILU
     gate_up_bias: torch.Tensor | None = None
     down_bias: torch.Tensor | None = None
-
-    @property
-    def num_experts(self) -> int:
-        """E, the number of experts held here."""
-        return self.down.shape[0]
-
-    @property
-    def hidden_size(self) -> int:
-        """H, the width of a token."""
-        return self.down.shape[1]
-
-    @property
-    def inner_size(self) -> int:
-        """I, the width of an expert."""
-        return self.gate_up.shape[1] // 2
-
-    @property
-    def biased(self) -> bool:
-        """Whether there are biases."""
-        return self.gate_up_bias is not None
 
     def check(self) -> None:
         """Check that the blocks fit together.

@@ -14,7 +14,6 @@
 #include "norm.h"
 #include "program.h"
 #include "routers.h"
-#include "vectors.h"
 
 namespace expertrag {
 namespace EXPERTRAG_ISA {
