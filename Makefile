@@ -13,7 +13,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit clients test-clients test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-expert-sum fixture-moe eval-null-experts eval-self-contrast eval-answers eval-cost eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-expert-sum fixture-moe eval-null-experts eval-self-contrast eval-surgery eval-answers eval-cost eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -330,6 +330,9 @@ eval-null-experts: $(STAMP) ## mixtures with and without null experts, of equal 
 eval-self-contrast: $(STAMP) ## self-contrast of routing on a mixture whose experts differ; DATA=..., ARGS="--model FOLDER --json FILE"
 	@OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/eval_self_contrast.py --data $(DATA) $(ARGS)
 
+eval-surgery: $(STAMP) ## experts dropped and merged by profiles, on that mixture, which is trained first if FOLDER is missing; DATA=..., ARGS="--fixture FOLDER --profile small --json FILE"
+	@OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/eval_surgery.py --data $(DATA) $(ARGS)
+
 strict-threshold: $(STAMP) ## from which doubt STRICT withholds answers, by train questions; 20 minutes with the store there; DATA=..., ARGS="--json FILE"
 	@for name in all-minilm-l6-v2 $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
 	@$(BIN)/python benchmarks/strict_threshold.py --data $(DATA) $(ARGS)
@@ -409,6 +412,23 @@ $(RIVALS)/%/.installed:
 	@echo "installing $(RIVAL_$*) into $(@D)"
 	@$(PYTHON) -m venv $(@D) && $(@D)/bin/python -m pip install --quiet $(RIVAL_$*) && touch $@
 
+.PHONY: bench-commits
+
+BEFORE_FOLDER = $(RIVALS)/before/$(or $(shell git rev-parse --short=8 --verify --quiet '$(BEFORE)^{commit}'),$(error say make bench-commits BEFORE=COMMIT))
+
+# an earlier version of the package, in an environment that has everything else from .venv
+$(RIVALS)/before/%/.venv/.installed: | $(STAMP)
+	@echo "installing the package of $* into $(RIVALS)/before/$* (a few minutes)"
+	@git worktree prune && { test -e $(RIVALS)/before/$*/.git || git worktree add --quiet --detach $(RIVALS)/before/$* $*; }
+	@$(BIN)/python -m venv $(@D) && $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable $(RIVALS)/before/$*
+	@packages='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+	  $(BIN)/python -c "$$packages" > $$($(@D)/bin/python -c "$$packages")/others.pth
+	@touch $@
+
+bench-commits: $(STAMP) $(if $(BEFORE),$(BEFORE_FOLDER)/.venv/.installed) ## kernels and generation beside those of an earlier commit, in turn; BEFORE=COMMIT, ARGS="--json FILE --rounds N"
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/python benchmarks/bench_commits.py --before $(BEFORE_FOLDER) $(ARGS)
+
 bench-lexical: $(STAMP) $(RIVALS)/bm25/.installed ## BM25 against FTS5, tantivy and bm25s at 10,000 to 300,000 chunks; ARGS="--full --json FILE"
 	@$(BIN)/python benchmarks/lexical_engines.py --rivals $(RIVALS)/bm25/bin/python $(ARGS)
 
@@ -435,8 +455,8 @@ eval-experts-left-out: $(STAMP) ## experts on sets of their domain that they wer
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/python benchmarks/experts_left_out.py --data $(DATA) $(ARGS)
 
-bench-residency: $(STAMP) ## a mixture in 60 % and 40 % of its experts' memory, beside a memory mapping (as root: cgroups); ARGS="--json FILE"
-	@$(BIN)/python benchmarks/residency.py --file build/residency.safetensors $(ARGS)
+bench-residency: $(STAMP) ## a mixture in 60 % and 40 % of its experts' memory, beside a memory mapping (as root: cgroups); DATA=..., ARGS="--trained FOLDER --json FILE"
+	@$(BIN)/python benchmarks/residency.py --file build/residency.safetensors --data $(DATA) $(ARGS)
 
 bench-quick: $(STAMP) ## every bench-* and eval-* command once, as small as it goes: do they run? DATA=..., ARGS="--only NAME"
 	@for name in all-minilm-l6-v2 smollm2-135m-instruct-moe smollm2-135m-reader $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done

@@ -200,6 +200,7 @@ class Bench:
                 for name, some in runs.items()
             }
             found[f"concurrent_{texts}"] = _with_ratios(rows, "tokens_per_s")
+            self.close()  # all contestants twice would not fit in memory
         return found
 
     def guesses(self) -> dict[str, Any]:

@@ -99,12 +99,15 @@ TABLES = (
     Table("generation", "hot", "hot", speed_tables.hot),
     Table("generation", "kept", "kept", speed_tables.kept),
     Table("generation", "residency", "residency", speed_tables.residency),
+    Table("generation", "residency, trained", "residency", speed_tables.residency_trained),
     Table("grounding", "support", "grounding", doc_tables.grounding),
     Table("grounding", "strict threshold", "strict_threshold", doc_tables.strict),
     *(
         Table("kernels", f"kernels, {shape}", "kernels", speed_tables.layers(shape))
         for shape in ("olmoe", "qwen3-30b-a3b", "smollm2-moe")
     ),
+    Table("kernels", "mxfp4", "mxfp4", engine_tables.mxfp4),
+    Table("kernels", "commits", "commits", engine_tables.commits),
     *(
         Table("prompt-injection", name, "campaign_prompt_injection", make)
         for name, make in security_tables.TABLES.items()

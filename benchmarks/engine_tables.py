@@ -27,6 +27,30 @@ def gguf_loss(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {row['type']} | {row['bits']:.1f} | {' | '.join(cells)} | {nearest(row)} |"
 
 
+def mxfp4(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each format: its speed by tokens, its error, and its perplexity."""
+    rows, perplexity = results["speed"], results["perplexity"]
+    times = " | ".join(f"T = {row['T']}" for row in rows)
+    yield from head(f"| {times} | error, T = {rows[0]['T']} | perplexity")
+    for name in (name for name in rows[0] if name != "T"):
+        ratios = " | ".join(f"{row[name]['ratio']:.2f}" for row in rows)
+        error, rise = rows[0][name]["error"], perplexity[name]["increase"]
+        yield f"| {name} | {ratios} | {error:.4f} | {rise:+.2%} |"
+
+
+def commits(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each case: the times of both versions, and the ratio with its interval."""
+    yield from head(
+        f"| ms at `{results['before']}` | ms now | speed | 95 % interval | of the fastest rounds"
+    )
+    for row in results["rows"]:
+        yield (
+            f"| {row['group'].replace(' ', ', ')}: {row['case']} | {row['before_ms']:.2f} "
+            f"| {row['now_ms']:.2f} | {row['ratio']:.3f} | {row['low']:.3f} to {row['high']:.3f} "
+            f"| {row['fastest']:.3f} |"
+        )
+
+
 def nearest(row: Mapping[str, Any]) -> str:
     """Return the smallest of our formats that adds no more than the file has lost."""
     lost = row["file"]["divergence"]

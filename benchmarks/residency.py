@@ -1,13 +1,14 @@
 """Decode of a mixture that is larger than the memory it may use, beside a plain memory mapping.
 
-    python benchmarks/residency.py --file FILE --json FILE
+    python benchmarks/residency.py --file FILE --trained FOLDER --data DATA --json FILE
 
 Every run is a process of its own in a memory cgroup, after the file has left the system's cache: a
 prompt, then one token after the other of a given text, which is the same for all. ``unbounded`` and
 ``mmap`` map the file, without and with a limit; ``ours`` holds as many experts as ``--weights-mib``
 would. A limit is a share of the experts' bytes plus what a process needs without them. The hit
 rates of other policies are computed from the routing of the unbounded run. See residency_model.py
-for how routing is planted.
+for how routing is planted. With ``--trained``, a folder of ``make fixture-moe``, the same follows
+with its routers, which were trained, and held-out text: see residency_trained.py.
 """
 
 from __future__ import annotations
@@ -17,29 +18,53 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import residency_model as model
+import residency_model as planted
+import residency_trained as trained
 import results_file
 import torch
 from memory_group import MemoryGroup
+from residency_model import PROMPT, Mixture
 from residency_policies import Trace, Use, belady, lru, skew
 
-from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.residency import ExpertReads
 from expertrag_kernels.steps import SequenceRows
 
 SHARES = (0.6, 0.4)
-PROMPT = 64
-_SLACK = 24 << 20  # memory that differs from run to run
+_SLACK = 1 / 90  # of all experts: memory that differs from run to run
 CODE = (
     *results_file.KERNELS,
     "benchmarks/residency.py",
     "benchmarks/residency_model.py",
     "benchmarks/residency_policies.py",
 )
+CODE_OF_TRAINED = (
+    "expertrag/llm/engine",
+    "benchmarks/residency_trained.py",
+    "benchmarks/fixture_moe.py",
+    "benchmarks/fixture_network.py",
+    "benchmarks/fixture_texts.py",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What is run: a model's file, or its folder if it is trained; tokens, rounds and threads."""
+
+    path: Path
+    tokens: int
+    rounds: int
+    threads: int
+
+    @property
+    def weights(self) -> Path:
+        """The file that runs read."""
+        return self.path / trained.WEIGHTS if self.path.is_dir() else self.path
 
 
 def main() -> None:
@@ -47,57 +72,73 @@ def main() -> None:
     parser = results_file.parser(__doc__)
     parser.add_argument("--file", type=Path, required=True, help="of the model; made if missing")
     parser.add_argument("--layers", type=int, default=10)
-    parser.add_argument("--tokens", type=int, default=160)
+    parser.add_argument("--tokens", type=int, help="fewer than each text has")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--trained", type=Path, help="folder that make fixture-moe has written")
+    parser.add_argument("--data", type=Path, help="folder of data sets, for the text of --trained")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # a run, in a process of its own
     given = parser.parse_args()
+    sizes = given.rounds, given.threads
     if given.one:
-        print(json.dumps(one(given.file, given.one, given.tokens, given.threads)))
+        print(json.dumps(one(Setup(given.file, given.tokens, *sizes), given.one)))
         return
+    if given.trained and not given.data:
+        parser.error("--trained needs --data")
     if not given.file.exists():
-        model.write_model(given.file, given.layers)
-    results_file.write(given.json, measured(given), CODE)
+        planted.write_model(given.file, given.layers)
+    found = measured(Setup(given.file, given.tokens or planted.TOKENS, *sizes))
+    code: tuple[str, ...] = CODE
+    if given.trained:
+        # beside the file, because a folder for temporary files may be in memory
+        with tempfile.TemporaryDirectory(dir=given.file.parent) as folder:
+            trained.write_model(given.trained, given.data, Path(folder))
+            found["trained"] = measured(Setup(Path(folder), given.tokens or trained.TOKENS, *sizes))
+        code += CODE_OF_TRAINED
+    results_file.write(given.json, found, code)
 
 
-def measured(given: argparse.Namespace) -> dict[str, Any]:
+def measured(setup: Setup) -> dict[str, Any]:
     """Run all ways in turns; return the figures."""
-    decoder, layers = model.planned(given.file, limited=True)
-    least = decoder.least_experts_bytes
-    whole = least // model.TOP_K * model.EXPERTS * layers
+    mixture = mixture_of(setup.path, limited=True)
+    least, layers = mixture.decoder.least_experts_bytes, mixture.layers
+    whole = least // mixture.top_k * mixture.experts * layers
     group = MemoryGroup(f"expertrag-residency-{os.getpid()}")
     try:
-        run(group, given, f"ours {least}", tokens=4)
-        base = group.peak() - least + _SLACK
+        run(group, setup, f"ours {least}", tokens=4)
+        base = group.peak() - least + int(_SLACK * whole)
         ways: dict[str, tuple[str, int | None]] = {"unbounded": ("mmap 0", None)}
         for share in SHARES:
             size = int(share * whole)
             ways[f"mmap {share}"] = ("mmap 0", base + size)
             ways[f"ours {share}"] = (f"ours {size}", base + size)
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
-        for _ in range(given.rounds):
+        for _ in range(setup.rounds):
             for name, (how, limit) in ways.items():
-                runs[name].append(run(group, given, how, limit))
+                runs[name].append(run(group, setup, how, limit))
                 last = runs[name][-1]
-                print(name, f"{given.tokens / last['seconds']:.2f} tokens/s", file=sys.stderr)
+                print(name, f"{setup.tokens / last['seconds']:.2f} tokens/s", file=sys.stderr)
     finally:
         group.remove()
     wanted = runs["unbounded"][0]
     assert all(one["tokens"] == wanted["tokens"] for many in runs.values() for one in many)
     trace: Trace = [[(layer, expert) for layer, expert in used] for used in wanted["trace"]]
+    places = {share: int(share * mixture.experts * layers) for share in SHARES}
     return {
-        "tokens": given.tokens,
-        "experts": model.EXPERTS * layers,
+        "tokens": setup.tokens,
+        "layers": layers,
+        "experts": mixture.experts * layers,
+        "top_k": mixture.top_k,
         "experts_gib": whole / 2**30,
         "process_mib": base >> 20,
-        "most_used_eighth": skew(trace, model.EXPERTS),
-        "ways": {name: figures(many, given.tokens) for name, many in runs.items()},
+        "most_used_eighth": skew(trace, mixture.experts),
+        "ways": {name: figures(many, setup.tokens) for name, many in runs.items()},
         "policies": {
             str(share): {
-                "lru": lru(trace, int(share * model.EXPERTS * layers), layers),
-                "belady": belady(trace, int(share * model.EXPERTS * layers), layers),
+                "lru": lru(trace, held, layers),
+                "belady": belady(trace, held, layers),
             }
-            for share in SHARES
+            for share, held in places.items()
         },
     }
 
@@ -126,35 +167,43 @@ def figures(runs: list[dict[str, Any]], tokens: int) -> dict[str, Any]:
 
 def run(
     group: MemoryGroup,
-    given: argparse.Namespace,
+    setup: Setup,
     how: str,
     limit: int | None = None,
     tokens: int | None = None,
 ) -> dict[str, Any]:
     """Run a way in the group, with a cold file."""
-    file = os.open(given.file, os.O_RDONLY)
+    file = os.open(setup.weights, os.O_RDONLY)
     os.fsync(file)
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
     os.close(file)
-    command = [sys.executable, __file__, "--one", how, "--file", str(given.file)]
-    command += ["--tokens", str(tokens or given.tokens), "--threads", str(given.threads)]
+    command = [sys.executable, __file__, "--one", how, "--file", str(setup.path)]
+    command += ["--tokens", str(tokens or setup.tokens), "--threads", str(setup.threads)]
     found: dict[str, Any] = json.loads(group.run(command, limit))
     return found
 
 
-def one(path: Path, how: str, tokens: int, threads: int) -> dict[str, Any]:
+def mixture_of(path: Path, *, limited: bool) -> Mixture:
+    """Plan the trained mixture of a folder, or the planted one of a file."""
+    if path.is_dir():
+        return trained.planned(path, limited=limited)
+    return planted.planned(path, limited=limited)
+
+
+def one(setup: Setup, how: str) -> dict[str, Any]:
     """Run the prompt and the tokens; return seconds, predictions, routing and what was read."""
     way, size = how.split()
-    torch.set_num_threads(threads)
-    decoder, _ = model.planned(path, limited=way == "ours")
+    torch.set_num_threads(setup.threads)
+    mixture = mixture_of(setup.path, limited=way == "ours")
+    decoder, length = mixture.decoder, PROMPT + setup.tokens
+    assert length <= len(mixture.text), f"the text has {len(mixture.text) - PROMPT} tokens"
     if way == "ours":
         decoder.limit_experts(int(size))
-    words = model.text(PROMPT + tokens, seed=1)
     began = time.perf_counter()
     predicted, trace = [], []
-    parts = [(0, PROMPT), *((t, t + 1) for t in range(PROMPT, PROMPT + tokens))]
+    parts = [(0, PROMPT), *((t, t + 1) for t in range(PROMPT, length))]
     for start, stop in parts:
-        token, used = step(decoder, words, start, stop, threads)
+        token, used = step(mixture, start, stop, setup.threads)
         predicted.append(token)
         trace += used
         if stop == PROMPT:
@@ -174,18 +223,21 @@ def one(path: Path, how: str, tokens: int, threads: int) -> dict[str, Any]:
     }
 
 
-def step(
-    decoder: Decoder, words: torch.Tensor, start: int, stop: int, threads: int
-) -> tuple[int, list[list[Use]]]:
+def step(mixture: Mixture, start: int, stop: int, threads: int) -> tuple[int, list[list[Use]]]:
     """Run rows of the text; return the token that they predict and what each layer used."""
-    rows = SequenceRows(0, stop - start, torch.arange(-(-model.LONGEST // 64)))
+    rows = SequenceRows(0, stop - start, torch.arange(-(-planted.LONGEST // 64)))
     last, all_rows = torch.tensor([stop - start - 1]), torch.arange(stop - start)
-    logits, kept = decoder.run(
-        words[start:stop], torch.arange(start, stop), [rows], last, all_rows, threads=threads
+    logits, kept = mixture.decoder.run(
+        mixture.text[start:stop],
+        torch.arange(start, stop),
+        [rows],
+        last,
+        all_rows,
+        threads=threads,
     )
     used = [
-        [(layer, int(e)) for e in routed.topk(model.TOP_K).indices.unique()]
-        for layer, routed in enumerate(kept)
+        [(layer, int(e)) for e in kept[router].topk(mixture.top_k).indices.unique()]
+        for layer, router in enumerate(mixture.routers)
     ]
     return int(logits.argmax()), used
 

@@ -9,7 +9,8 @@ A text stays on a topic for ``STAY`` tokens on average and then draws another by
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -29,8 +30,28 @@ from expertrag_kernels.steps import OUTPUT, CacheShape, SlotView
 
 HIDDEN, INNER, EXPERTS, TOP_K, HEADS, WIDTH = 2048, 1024, 64, 8, 16, 128
 WORDS, TOPICS, NOISE, STAY, LONGEST = 4096, 32, 1.0, 48, 1024
+PROMPT, TOKENS = 64, 160  # of the text; the tokens after the prompt are decoded
 _QKV = 3 * HEADS * WIDTH
 _SMALL = 0.1  # of what a block adds to the residual stream
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """A planned mixture: its decoder, experts of a layer and of a token, and a text for it (T,).
+
+    ``routers``: indices of the layers' router logits among the values that the decoder keeps.
+    """
+
+    decoder: Decoder
+    routers: Sequence[int]
+    experts: int
+    top_k: int
+    text: torch.Tensor
+
+    @property
+    def layers(self) -> int:
+        """Number of its layers; all have experts."""
+        return len(self.routers)
 
 
 def write_model(path: Path, layers: int) -> None:
@@ -78,8 +99,8 @@ def text(length: int, seed: int) -> torch.Tensor:
     return torch.tensor(tokens)
 
 
-def planned(path: Path, *, limited: bool) -> tuple[Decoder, int]:
-    """Plan the model on mapped weights; return its decoder and the number of layers.
+def planned(path: Path, *, limited: bool) -> Mixture:
+    """Plan the model on mapped weights.
 
     :param limited: map the experts only, as ``--weights-mib`` does.
     """
@@ -115,4 +136,4 @@ def planned(path: Path, *, limited: bool) -> tuple[Decoder, int]:
     d.norm(x, y, norm, 1e-5)
     d.pick(y, last)
     d.linear(last, OUTPUT, table)
-    return d, layers
+    return Mixture(d, range(layers), EXPERTS, TOP_K, text(LONGEST, seed=1))

@@ -133,6 +133,11 @@ def residency(results: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def residency_trained(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the same rows for the mixture whose routers were trained."""
+    yield from residency(results["trained"])
+
+
 def layers(shape: str) -> Callable[[Mapping[str, Any]], Iterator[str]]:
     """Return what makes the table of a shape."""
     return lambda results: kernels([row for row in results["rows"] if row["shape"] == shape])

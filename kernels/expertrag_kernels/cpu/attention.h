@@ -120,7 +120,7 @@ void attend_page(const Cache& cache, const uint8_t* head, int64_t page, float sc
   for (int64_t query = first; query < stop; ++query) {
     float* scores = q.scores + query * kColumns;
     for (int64_t c = 0; c < kColumns; ++c) scores[c] *= scale;
-    std::fill(scores, scores + skipped(query), -INFINITY);
+    if (const int64_t n = skipped(query)) std::fill(scores, scores + n, -INFINITY);
     std::fill(scores + keys(query), scores + kColumns, -INFINITY);  // of the last page alone
     const float most = larger(folded<kColumns>(scores, larger), q.most[query]);
     q.fading[query] = q.most[query] - most;
@@ -132,7 +132,7 @@ void attend_page(const Cache& cache, const uint8_t* head, int64_t page, float sc
     float* terms = q.scores + query * kColumns;
     const float most = q.most[query];
     for (int64_t c = 0; c < kColumns; ++c) terms[c] = exp_of(terms[c] - most);
-    std::fill(terms, terms + skipped(query), 0.0f);
+    if (const int64_t n = skipped(query)) std::fill(terms, terms + n, 0.0f);
     std::fill(terms + keys(query), terms + kColumns, 0.0f);
     const float total = folded<kColumns>(terms, [](auto a, auto b) { return a + b; });
     q.total[query] = q.total[query] * q.fading[query] + total;

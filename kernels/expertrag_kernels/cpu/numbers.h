@@ -60,8 +60,9 @@ inline float from_half(uint16_t half) {
 }
 
 // e^x, relative error below 2e-7 (the polynomial of Cephes' expf); without branches, so that loops
-// over it become vector code.
-inline float exp_of(float x) {
+// over it become vector code. These functions are always inlined: as a unit grows, GCC leaves calls,
+// and then the loops are scalar.
+[[gnu::always_inline]] inline float exp_of(float x) {
   const bool number = x == x;
   x = x < 88.3f ? x : 88.3f;  // also for NaN, which is restored at the end: no integer represents it
   x = x > -87.3f ? x : -87.3f;
@@ -80,14 +81,14 @@ inline float exp_of(float x) {
   return number ? p * scale : NAN;
 }
 
-inline float silu(float x) { return x / (1.0f + exp_of(-x)); }
+[[gnu::always_inline]] inline float silu(float x) { return x / (1.0f + exp_of(-x)); }
 
-inline float gelu_tanh(float x) {
+[[gnu::always_inline]] inline float gelu_tanh(float x) {
   const float inside = 0.7978845608028654f * (x + 0.044715f * x * x * x);
   return x / (1.0f + exp_of(-2.0f * inside));
 }
 
-inline float gelu(float x) {  // erf by Abramowitz & Stegun 7.1.26, absolute error below 1.5e-7
+[[gnu::always_inline]] inline float gelu(float x) {  // erf by Abramowitz & Stegun 7.1.26, absolute error below 1.5e-7
   const float z = std::fabs(x) * 0.7071067811865476f;
   const float t = 1.0f / (1.0f + 0.3275911f * z);
   float p = 1.061405429f;
@@ -99,14 +100,15 @@ inline float gelu(float x) {  // erf by Abramowitz & Stegun 7.1.26, absolute err
   return 0.5f * x * (x < 0.0f ? tail : 2.0f - tail);
 }
 
-inline float clamped_swiglu(float gate, float up) {  // of gpt-oss; NaN stays NaN
+[[gnu::always_inline]] inline float clamped_swiglu(float gate, float up) {  // of gpt-oss; NaN stays NaN
   gate = gate > 7.0f ? 7.0f : gate;
   up = up > 7.0f ? 7.0f : up < -7.0f ? -7.0f : up;
   return gate / (1.0f + exp_of(-1.702f * gate)) * (up + 1.0f);
 }
 
 // h[j] = act(gate[j]) * up[j] of 32 columns; a tile's row holds gate, then up.
-inline void activate(Activation activation, const float* tile, float* h) {
+[[gnu::always_inline]] inline void activate(Activation activation, const float* __restrict tile,
+                                            float* __restrict h) {
   switch (activation) {
     case Activation::silu:
       for (int j = 0; j < 32; ++j) h[j] = silu(tile[j]) * tile[32 + j];

@@ -204,10 +204,21 @@ template <int R>
   }
 }
 
+// Several rows, in a function of their own: within a larger one, GCC 12 moves sums between registers
+// in the innermost loop. One row is faster without a call, for which the lookup would go to memory.
+template <int R>
+[[gnu::noinline]] void multiply_several(const Lookup& lookup, const Row* rows, const uint8_t* block,
+                                        int64_t width, float* results) {
+  multiply_few<R>(lookup, rows, block, width, results);
+}
+
 template <int R>
 inline void multiply_up_to(int n, const Lookup& lookup, const Row* rows, const uint8_t* block,
                            int64_t width, float* results) {
-  if (n == R) return multiply_few<R>(lookup, rows, block, width, results);
+  if (n == R) {
+    if constexpr (R == 1) return multiply_few<R>(lookup, rows, block, width, results);
+    return multiply_several<R>(lookup, rows, block, width, results);
+  }
   if constexpr (R > 1) multiply_up_to<R - 1>(n, lookup, rows, block, width, results);
 }
 
