@@ -131,6 +131,10 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
         "eval-gate": [
             "eval_gate", *on, "--quick", "--seeds", "1", "--signals", "question",
         ],
+        "eval-surgery": [
+            "eval_surgery", *on, "--profile", "tiny", "--fixture", str(scratch / "mixture-surgery"),
+            "--work", str(scratch / "surgery"),
+        ],
         "eval-reference": ["reference", *on],
     }  # fmt: skip
 

@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     NO_SPACE = 8
     MISSING_PART = 9
     DENIED = 10
+    REFUSED = 11
     INTERRUPTED = 130
     BROKEN_PIPE = 141
 
@@ -40,6 +41,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.NO_SPACE: "no space left; nothing was published",
     ExitCode.MISSING_PART: "an extra or a model is missing or damaged; the message has the fix",
     ExitCode.DENIED: "the server does not allow this call",
+    ExitCode.REFUSED: "the changed model loses more than --tolerance; --force accepts it",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
     ExitCode.BROKEN_PIPE: "the reader of stdout closed it",
 }
@@ -52,6 +54,7 @@ _BY_REASON: dict[str, ExitCode] = {
     "MODEL_CHECKSUM": ExitCode.MISSING_PART,
     "MODEL_NOT_FOUND": ExitCode.MISSING_PART,
     "EMBEDDER_UNUSABLE": ExitCode.MISSING_PART,
+    "CHANGE_REFUSED": ExitCode.REFUSED,
 }
 
 _BY_TYPE: dict[type[errors.ExpertRAGError], ExitCode] = {

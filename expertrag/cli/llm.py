@@ -1,4 +1,4 @@
-"""``expertrag llm``: upcycle dense models, merge readers, pack models for the CPU engine."""
+"""``expertrag llm``: upcycle, prune and pack models, export readers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 import click
 
 from expertrag.api.errors import InvalidArgument
+from expertrag.cli.llm_change import merge, prune
+from expertrag.cli.llm_profile import profile, show
+from expertrag.cli.llm_verify import verify
 from expertrag.cli.options import flags_of, json_flag, out_folder
 from expertrag.cli.output import print_made
 from expertrag.cli.progress import progress
@@ -16,7 +19,7 @@ flag = flags_of("LLM")
 
 @click.group()
 def llm() -> None:
-    """Convert language models: upcycle, merge, attach, pack."""
+    """Convert language models, and change their experts."""
 
 
 @llm.command()
@@ -63,14 +66,15 @@ def upcycle(base: str, names: str, per_token: int, out: Path, as_json: bool) -> 
     help="Data type of the matrices of a .gguf file; a folder is always in bfloat16.",
 )
 @json_flag
-def merge(
+def export(
     base: str, bundle: Path, domain: str | None, out: Path, dtype: str, as_json: bool
 ) -> None:
-    """Merge the updates of a reader into the weights of its BASE.
+    """Write a reader as plain weights, for other tools.
 
-    BUNDLE comes from `expertrag train reader`. Without --domain, the result is a Mixtral-format
-    mixture with one expert shared by all domains and one for each domain. It loads with
-    `--generator` and in any tool that reads Mixtral checkpoints.
+    The updates of BUNDLE, from `expertrag train reader`, are added to the weights of its BASE.
+    Without --domain, the result is a Mixtral-format mixture with one expert shared by all domains
+    and one for each domain. It loads with `--generator` and in any tool that reads Mixtral
+    checkpoints.
 
     A .gguf file of a single expert runs in llama.cpp and tools built on it; in a mixture, llama.cpp
     would choose experts at random.
@@ -79,17 +83,17 @@ def merge(
 
     path = models.resolve(base)
     if out.suffix == ".gguf":
-        from expertrag.llm.convert.gguf import merge_gguf
+        from expertrag.llm.convert.gguf import export_gguf
 
-        names = merge_gguf(path, bundle, out, domain=domain, dtype=dtype)
+        names = export_gguf(path, bundle, out, domain=domain, dtype=dtype)
     else:
-        from expertrag.llm.convert.merge import merge as merge_folder
+        from expertrag.llm.convert.export import export as export_folder
 
         if dtype != "bfloat16":
             raise InvalidArgument(
                 f"a folder is written in bfloat16; for {dtype}, give an --out that ends in .gguf"
             )
-        names = merge_folder(path, bundle, out, domain=domain)
+        names = export_folder(path, bundle, out, domain=domain)
     _print_result(out, names, as_json)
 
 
@@ -137,15 +141,9 @@ def pack(model: str, dtype: str, out: Path) -> None:
     click.echo(f"wrote {out}")
 
 
-@llm.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-def verify(folder: Path) -> None:
-    """Compare all weights of a packed FOLDER with their checksums."""
-    from expertrag.llm.load.packing import verify_folder
-
-    verify_folder(folder)
-    click.echo(f"{folder} is intact")
-
-
 def _print_result(out: Path, names: tuple[str, ...], as_json: bool) -> None:
     print_made({"model": out, "experts": names}, out, as_json, [f"experts  {', '.join(names)}"])
+
+
+for command in (merge, profile, prune, show, verify):
+    llm.add_command(command)

@@ -1,4 +1,4 @@
-"""``expertrag llm`` and ``expertrag train reader``: from a dense model to a merged mixture."""
+"""``expertrag llm`` and ``expertrag train reader``: from a dense model to an exported mixture."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def test_upcycle_names_its_experts(run: Run, base: Path, tmp_path: Path) -> None
     assert config["expert_names"] == names.split(",")
 
 
-def test_a_reader_of_an_upcycled_mixture_is_merged(
+def test_a_reader_of_an_upcycled_mixture_is_exported(
     run: Run, base: Path, births: Path, tmp_path: Path
 ) -> None:
     """The base may be a mixture fresh from upcycling, as the default model is."""
-    moe, bundle, merged = (tmp_path / name for name in ("moe", "bundle", "merged"))
+    moe, bundle, exported = (tmp_path / name for name in ("moe", "bundle", "exported"))
     assert run("llm", "upcycle", base, "--experts", "a,b", "--out", moe).code == 0
     trained = run(
         *("train", "reader", "--data", f"encyclopedia={births}", "--base", moe),
@@ -66,7 +66,7 @@ def test_a_reader_of_an_upcycled_mixture_is_merged(
     assert [item["licence"] for item in report["sets"]] == ["CC0-1.0"]
     assert report["base"] == "moe" and report["points"][-1]["step"] == report["steps"]
     assert "dev loss" in trained.err and "dev exact" in trained.err
-    done = run("llm", "merge", moe, bundle, "--out", merged, "--json").ok()
+    done = run("llm", "export", moe, bundle, "--out", exported, "--json").ok()
     assert done.json()["experts"] == ["shared", "encyclopedia", "base"]
     attach = ("llm", "attach", moe, bundle, "--out", tmp_path / "attached", "--json")
     assert run(*attach).ok().json()["experts"] == done.json()["experts"]
@@ -86,14 +86,14 @@ def test_a_base_with_different_experts_is_rejected(
     run("train", "reader", *data, "--base", moe, "--out", tmp_path / "bundle").fails(2, "differ")
 
 
-def test_a_reader_is_merged_into_a_gguf_file(run: Run, base: Path, tmp_path: Path) -> None:
-    merge = ("llm", "merge", base, write_reader(tmp_path / "bundle", base))
-    one = (*merge, "--domain", "legal", "--dtype", "float16")
+def test_a_reader_is_exported_as_a_gguf_file(run: Run, base: Path, tmp_path: Path) -> None:
+    export = ("llm", "export", base, write_reader(tmp_path / "bundle", base))
+    one = (*export, "--domain", "legal", "--dtype", "float16")
     done = run(*one, "--out", tmp_path / "one.gguf", "--json").ok()
     assert done.json() == {"model": str(tmp_path / "one.gguf"), "experts": ["legal"]}
     file = GGUFFile(tmp_path / "one.gguf")
     assert {tensor.tensor_type.name for tensor in file.reader.tensors} == {"F16", "F32"}
-    run(*merge, "--out", tmp_path / "one.gguf").fails(6, "delete it")
+    run(*export, "--out", tmp_path / "one.gguf").fails(6, "delete it")
     run(*one, "--out", tmp_path / "folder").fails(2, "ends in .gguf")
 
 
@@ -133,8 +133,8 @@ def test_a_training_starts_from_a_reader(
     trained = run(*more, *small, "--start", first, "--json").ok()
     assert len(trained.json()["start"]) == 16
     assert "--start first" in (tmp_path / "more" / "README.md").read_text()
-    merged = ("llm", "merge", base, tmp_path / "more", "--out", tmp_path / "merged")
-    assert run(*merged, "--json").json()["experts"] == ["shared", "legal", "history", "base"]
+    exported = ("llm", "export", base, tmp_path / "more", "--out", tmp_path / "exported")
+    assert run(*exported, "--json").json()["experts"] == ["shared", "legal", "history", "base"]
 
 
 def test_an_invalid_start_is_reported(run: Run, base: Path, births: Path, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Convert models: upcycle dense ones, merge adapters, write checkpoints and GGUF files."""
+"""Convert models: upcycle dense ones, export readers, write checkpoints and GGUF files."""

@@ -15,8 +15,8 @@ from gguf import GGMLQuantizationType as Type
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.convert.checkpoint import new_file
 from expertrag.llm.convert.dense import DENSE_TYPES, card_value, head_dim
+from expertrag.llm.convert.export import export
 from expertrag.llm.convert.gguf_tokenizer import add_tokenizer
-from expertrag.llm.convert.merge import merge
 from expertrag.llm.load.gguf_layout import OWN_KEYS, interleave, parameter_names, turned_heads
 from expertrag.llm.load.loading import ModelFiles, quiet
 from expertrag.llm.load.source import ModelSource
@@ -28,12 +28,12 @@ DTYPES = {
 }
 
 
-def merge_gguf(
+def export_gguf(
     base: str, bundle: Path, out: Path, *, domain: str | None = None, dtype: str = "bfloat16"
 ) -> tuple[str, ...]:
-    """Write the model of :func:`expertrag.llm.convert.merge.merge` as a GGUF file.
+    """Write the model of :func:`expertrag.llm.convert.export.export` as a GGUF file.
 
-    Its weights are those of the folder that ``merge`` writes, rounded to bfloat16: float16 holds
+    Its weights are those of the folder that ``export`` writes, rounded to bfloat16: float16 holds
     them exactly, except for the tiniest.
 
     :param dtype: of matrices, ``bfloat16`` or ``float16``; vectors and routers are in float32.
@@ -43,8 +43,8 @@ def merge_gguf(
         describe.
     """
     with new_file(out) as file, TemporaryDirectory(dir=file.parent) as scratch:
-        folder = Path(scratch) / "merged"
-        names = merge(base, bundle, folder, domain=domain)
+        folder = Path(scratch) / "exported"
+        names = export(base, bundle, folder, domain=domain)
         with quiet():
             write_gguf(folder, file, dtype)
     return names

@@ -24,8 +24,8 @@ from transformers import (
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import DeltaEvent, Passage, Sampling
 from expertrag.llm import load_generator, prompt
-from expertrag.llm.convert.gguf import merge_gguf, write_gguf
-from expertrag.llm.convert.merge import merge
+from expertrag.llm.convert.export import export
+from expertrag.llm.convert.gguf import export_gguf, write_gguf
 from expertrag.llm.load.gguf_file import GGUFFile
 
 EXPERTS = ("shared", "legal", "base")
@@ -107,9 +107,9 @@ def _said(path: Path, domains: Sequence[str | None]) -> list[list[DeltaEvent]]:
 def test_transformers_reads_one_expert(
     dtype: str, tolerance: float, base: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    merge(str(base), bundle, tmp_path / "one", domain="legal")
+    export(str(base), bundle, tmp_path / "one", domain="legal")
     file = tmp_path / "one.gguf"
-    assert merge_gguf(str(base), bundle, file, domain="legal", dtype=dtype) == ("legal",)
+    assert export_gguf(str(base), bundle, file, domain="legal", dtype=dtype) == ("legal",)
     found, wanted = _logits(_loaded(file)), _logits(_loaded(tmp_path / "one"))
     torch.testing.assert_close(found, wanted, atol=tolerance, rtol=0)
     from_pretrained: Any = AutoTokenizer.from_pretrained
@@ -125,8 +125,8 @@ def test_transformers_reads_one_expert(
 def test_our_engine_generates_the_same(
     domain: str | None, base: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    merge(str(base), bundle, tmp_path / "model", domain=domain)
-    merge_gguf(str(base), bundle, tmp_path / "model.gguf", domain=domain)
+    export(str(base), bundle, tmp_path / "model", domain=domain)
+    export_gguf(str(base), bundle, tmp_path / "model.gguf", domain=domain)
     asked = ("shared", "legal") if domain is None else (None,)
     found = _said(tmp_path / "model.gguf", asked)
     assert found == _said(tmp_path / "model", asked)
@@ -134,7 +134,7 @@ def test_our_engine_generates_the_same(
 
 
 def test_a_file_has_its_metadata(base: Path, bundle: Path, tmp_path: Path) -> None:
-    assert merge_gguf(str(base), bundle, tmp_path / "mixed.gguf") == EXPERTS
+    assert export_gguf(str(base), bundle, tmp_path / "mixed.gguf") == EXPERTS
     assert [path.name for path in tmp_path.iterdir()] == ["mixed.gguf"]
     assert (tmp_path / "mixed.gguf").stat().st_mode & 0o777 == 0o666 & ~_umask()
     file = GGUFFile(tmp_path / "mixed.gguf")
@@ -186,9 +186,9 @@ def test_what_a_file_cannot_describe_is_rejected(short_tokenizer: Path, tmp_path
 
 def test_a_file_is_written_whole_or_not_at_all(base: Path, bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="no expert"):
-        merge_gguf(str(base), bundle, tmp_path / "it.gguf", domain="finance")
+        export_gguf(str(base), bundle, tmp_path / "it.gguf", domain="finance")
     assert not list(tmp_path.iterdir())
     (tmp_path / "it.gguf").write_text("mine")
     with pytest.raises(Conflict, match="delete it"):
-        merge_gguf(str(base), bundle, tmp_path / "it.gguf")
+        export_gguf(str(base), bundle, tmp_path / "it.gguf")
     assert (tmp_path / "it.gguf").read_text() == "mine"

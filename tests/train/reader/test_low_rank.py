@@ -22,7 +22,7 @@ from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.convert.attach import attach
 from expertrag.llm.convert.dense import load_dense
-from expertrag.llm.convert.merge import merge
+from expertrag.llm.convert.export import export
 from expertrag.llm.convert.upcycle import upcycle
 from expertrag.llm.engine.lowering import lower
 from expertrag.llm.engine.native_network import NativeNetwork
@@ -75,7 +75,7 @@ def test_the_engine_matches_the_trained_model(
 
 
 def test_it_equals_the_merged_mixture(base: Path, bundle: Path, tmp_path: Path) -> None:
-    merge(str(base), bundle, tmp_path / "mixture")
+    export(str(base), bundle, tmp_path / "mixture")
     mixture = load_generator(str(tmp_path / "mixture"), dtype="float32")
     generator = load_generator(str(base), dtype="float32", adapters=load_adapters(bundle))
     for domain in generator.experts:

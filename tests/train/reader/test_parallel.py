@@ -25,8 +25,8 @@ from expertrag.llm.adapters.serving import load_adapters, parallel_of
 from expertrag.llm.adapters.trainable import adapt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.convert.dense import load_dense
-from expertrag.llm.convert.gguf import merge_gguf
-from expertrag.llm.convert.merge import merge
+from expertrag.llm.convert.export import export
+from expertrag.llm.convert.gguf import export_gguf
 from expertrag.llm.engine.lowering import lower
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.load.packing import pack_folder
@@ -148,7 +148,7 @@ def test_one_expert_is_merged_into_a_dense_model(
     domain: str, base: Path, bundle: Path, tmp_path: Path
 ) -> None:
     """For other engines: the adapter's inner units are appended to the layers' own."""
-    merge(str(base), bundle, tmp_path / "plain", domain=domain)
+    export(str(base), bundle, tmp_path / "plain", domain=domain)
     kind: Any = Qwen2ForCausalLM
     plain = kind.from_pretrained(tmp_path / "plain", dtype=torch.float32)
     assert plain.config.intermediate_size == 48 + 64
@@ -166,9 +166,9 @@ def test_merging_into_unsupported_formats_is_rejected(
     base: Path, bundle: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidArgument, match="name one with --domain"):
-        merge(str(base), bundle, tmp_path / "mixture")
+        export(str(base), bundle, tmp_path / "mixture")
     with pytest.raises(InvalidArgument, match="of type qwen2 cannot be written into a GGUF"):
-        merge_gguf(str(base), bundle, tmp_path / "x.gguf", domain="legal")
+        export_gguf(str(base), bundle, tmp_path / "x.gguf", domain="legal")
 
 
 def test_the_configuration_selects_the_reader(base: Path, bundle: Path) -> None:

@@ -27,7 +27,7 @@ from expertrag.llm.adapters.bundle import load_bundle
 from expertrag.llm.adapters.trainable import AdapterSettings, adapt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.convert.dense import load_dense
-from expertrag.llm.convert.merge import merge
+from expertrag.llm.convert.export import export
 from expertrag.llm.convert.upcycle import upcycle
 
 
@@ -119,7 +119,7 @@ def test_an_older_reader_is_a_start_but_cannot_be_served(
     save_file(weights, old / "adapters.safetensors")
     reseal(old / "adapters.safetensors")
     with pytest.raises(Conflict, match="older versions: train the reader again"):
-        merge(str(tiny_llama), old, tmp_path / "merged")
+        export(str(tiny_llama), old, tmp_path / "merged")
     recipe = replace(RECIPE, epochs=1, most_epochs=1)
     train(tiny_llama, dataset, tmp_path / "more", recipe, start=load_bundle(old))
     assert load_bundle(tmp_path / "more").weights.keys() == load_bundle(bundle).weights.keys()
@@ -135,7 +135,7 @@ def test_without_passages_it_is_the_base_bit_for_bit(
     bundle: Path, tiny_llama: Path, tmp_path: Path
 ) -> None:
     """Compares with the base as a mixture, whose kernels round like those of the reader."""
-    merge(str(tiny_llama), bundle, tmp_path / "reader")
+    export(str(tiny_llama), bundle, tmp_path / "reader")
     upcycle(tiny_llama, tmp_path / "base")
     asked = prompt.closed_book("Where do ships go?")
     read = prompt.open_book("Where?", [Passage("ships", 0, "A painter of ships.", 0, 19, 1.0)])
@@ -162,8 +162,8 @@ def test_merging_changes_nothing(
 ) -> None:
     """In float32, the merged weights give the logits of the base with its adapters."""
     monkeypatch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor)
-    names = merge(str(tiny_llama), bundle, tmp_path / "mixture")
-    merge(str(tiny_llama), bundle, tmp_path / "plain", domain=domain)
+    names = export(str(tiny_llama), bundle, tmp_path / "mixture")
+    export(str(tiny_llama), bundle, tmp_path / "plain", domain=domain)
     monkeypatch.undo()
     plain, mixture = (
         AutoModelForCausalLM.from_pretrained(tmp_path / name, dtype=torch.float32)
@@ -186,7 +186,7 @@ def test_a_merged_model_answers(
     domain: str | None, bundle: Path, tiny_llama: Path, tmp_path: Path
 ) -> None:
     """It is recognized as a reader, both as a mixture and as a single expert."""
-    merge(str(tiny_llama), bundle, tmp_path / "merged", domain=domain)
+    export(str(tiny_llama), bundle, tmp_path / "merged", domain=domain)
     generator = load_generator(str(tmp_path / "merged"))
     assert generator.reader
     asked = prompt.open_book("Where?", [Passage("ships", 0, "A painter of ships.", 0, 19, 1.0)])
@@ -223,13 +223,13 @@ def test_untrained_updates_change_nothing(tiny_llama: Path) -> None:
 
 def test_another_base_is_rejected(bundle: Path, smollm_path: Path, tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="other files"):
-        merge(str(smollm_path), bundle, tmp_path / "merged")
+        export(str(smollm_path), bundle, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 
 
 def test_an_unknown_expert_is_rejected(bundle: Path, tiny_llama: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="choose one of shared, encyclopedia, legal, base"):
-        merge(str(tiny_llama), bundle, tmp_path / "merged", domain="medicine")
+        export(str(tiny_llama), bundle, tmp_path / "merged", domain="medicine")
 
 
 def test_a_damaged_bundle_is_rejected(bundle: Path, tmp_path: Path) -> None:

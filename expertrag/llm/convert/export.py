@@ -1,4 +1,4 @@
-"""Merge a reader's adapters into plain weights: a mixture of its experts, or one expert alone."""
+"""Export a reader as plain weights: a mixture of its experts, or one expert alone."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _BLOCK = 64
 """Layers are widened by a multiple of this, which suits kernels everywhere."""
 
 
-def merge(
+def export(
     base: str, bundle: Path, out: Path, *, domain: str | None = None, pinned: bool = False
 ) -> tuple[str, ...]:
-    """Merge a bundle into its base model, and write the result in bfloat16.
+    """Add the updates of a bundle to the weights of its base model, and write them in bfloat16.
 
     ``config.json`` names the fingerprint of the training prompts as ``reader_prompts``, by which a
     server recognises a reader.
@@ -66,7 +66,7 @@ def merge(
 
 
 def _names(made: Bundle, bundle: str, domain: str | None) -> tuple[str, ...]:
-    """Return the names of the experts to merge: of all, or of one domain.
+    """Return the names of the experts to export: of all, or of one domain.
 
     :raises InvalidArgument: there is no such expert, or all are parallel adapters.
     """
@@ -76,7 +76,7 @@ def _names(made: Bundle, bundle: str, domain: str | None) -> tuple[str, ...]:
     if made.settings.parallel and domain is None:
         raise InvalidArgument(
             f"{bundle} has parallel adapters for {made.base}, which are served without "
-            "merging (`expertrag serve --reader`): name one with --domain to merge it into a plain "
+            "exporting them (`expertrag serve --reader`): name one with --domain to write a plain "
             "model"
         )
     return experts if domain is None else (domain,)

@@ -1,0 +1,190 @@
+"""Experts dropped and merged by profiles: held-out losses, sizes and speed.
+
+    python benchmarks/eval_surgery.py --data DATA --fixture FOLDER --json FILE
+
+On the mixture of ``fixture_moe.py``, which is trained first if FOLDER does not exist. Profiles are
+of train prompts of each domain, and their mean is the mix; losses are of test prompts, relative to
+the full model, on average over the domains. ``own``: of the model that was pruned by the domain's
+own profile; ``other``: mean of those pruned by another domain's; ``random``: mean of several seeds.
+Losses of single prompts are kept in --work, so a killed run continues.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fixture_moe
+import numpy as np
+import results_file
+import torch
+from fixture_network import Shape
+from surgery_figures import SurgeryFigures
+from surgery_speed import sizes_and_speeds
+from surgery_tables import printed
+from surgery_texts import PromptLosses, Traffic, losses_of, traffic_of
+from surgery_variants import SurgeryBench
+
+from expertrag.cli.progress import progress
+from expertrag.data.named_sets import TRAIN
+from expertrag.data.resume import appending, read_results, work_through
+from expertrag.llm.fingerprint import fingerprint
+from expertrag.llm.load.loading import quiet
+from expertrag.llm.surgery.mixture import load_mixture
+from expertrag.llm.surgery.profiling.importance import ExpertProfile
+from expertrag.llm.surgery.profiling.observe import observe
+from expertrag.runtime.threads import all_cores
+from expertrag_index.types import Progress
+
+SURGERY = tuple(
+    f"expertrag/llm/surgery/{name}.py"
+    for name in (
+        "mixture",
+        "changes/denominators",
+        "changes/merge_experts",
+        "changes/neurons",
+        "changes/prune",
+        "changes/selection",
+        "profiling/importance",
+        "profiling/observe",
+    )
+)
+TEXT_CODE = ("benchmarks/fixture_texts.py", "benchmarks/surgery_texts.py")
+CODE = (
+    *results_file.ENGINE,
+    *SURGERY,
+    *TEXT_CODE,
+    "benchmarks/fixture_engine.py",
+    "benchmarks/fixture_moe.py",
+    "benchmarks/fixture_network.py",
+    "benchmarks/surgery_figures.py",
+    "benchmarks/surgery_speed.py",
+    "benchmarks/surgery_stats.py",
+    "benchmarks/surgery_variants.py",
+    "benchmarks/eval_surgery.py",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SurgerySize:
+    """Prompts of a domain that are profiled and that are reported on; what is drawn, and how often.
+
+    ``draws``: sets of other experts that are dropped instead of super experts.
+    """
+
+    profiled: int
+    held: int
+    seeds: int
+    draws: int
+
+
+SIZES = {
+    "tiny": SurgerySize(4, 4, 2, 2),
+    "small": SurgerySize(30, 24, 3, 5),
+    "full": SurgerySize(100, 60, 5, 10),
+}
+"""Named as the trainings of the fixture; tiny: to see that it runs."""
+
+
+def main() -> None:
+    """Measure, print the tables, and optionally write JSON."""
+    parser = results_file.parser(__doc__, "--data", "--work")
+    parser.add_argument("--fixture", type=Path, help="folder of the mixture; default: in --work")
+    parser.add_argument("--profile", choices=SIZES, default="full")
+    parser.add_argument("--no-speed", action="store_true", help="leave out tokens a second")
+    given = parser.parse_args()
+    size, folder = SIZES[given.profile], given.fixture or given.work / f"fixture-{given.profile}"
+    with progress() as report, quiet(), all_cores():
+        trained_fixture(given.data, folder, given.profile, report)
+        bench, held = prepared(given.data, folder, size, report)
+        measured = losses(bench, held, _kept(given.work, folder, size), report)
+        body = SurgeryFigures(measured, held).body()
+        with nullcontext() if given.no_speed else tempfile.TemporaryDirectory() as scratch:
+            if scratch:
+                body["engine"] = sizes_and_speeds(bench, held, Path(scratch), report)
+    card = json.loads((folder / fixture_moe.CARD_FILE).read_text(encoding="utf-8"))
+    model = {name: card[name] for name in ("command", "shape", "steps", "tokens", "parameters")}
+    experts = bench.mixture.num_experts
+    body["inputs"] = {"model": model, "profile": given.profile, "experts": experts}
+    print("\n".join(printed(body)))
+    results_file.write(given.json, body, CODE)
+
+
+def trained_fixture(data: Path, folder: Path, name: str, report: Progress) -> None:
+    """Train the mixture, unless its folder exists."""
+    if not folder.exists():
+        profile = fixture_moe.PROFILES[name]
+        fixture_moe.train(data, folder, Shape(), profile, profile.steps, 0, report)
+
+
+def prepared(
+    data: Path, folder: Path, size: SurgerySize, report: Progress
+) -> tuple[SurgeryBench, dict[str, Traffic]]:
+    """Load the mixture, profile it on train prompts, and read the test prompts."""
+    mixture = load_mixture(str(folder), torch.float32)
+    positions = mixture.model.config.max_position_embeddings
+    seen, held = (
+        traffic_of(data, split, most, mixture.tokenizer, positions, report)
+        for split, most in ((TRAIN, size.profiled), ("test", size.held))
+    )
+    use = {}
+    for done, (domain, item) in enumerate(seen.items()):
+        report("profile", done, len(seen))
+        use[domain] = observe(mixture, item.tokens)
+    report("profile", len(seen), len(seen))
+    numbers = tuple(layer.number for layer in mixture.layers)
+    profile = ExpertProfile(fingerprint(folder), numbers, use)
+    return SurgeryBench(mixture, profile, size.seeds, size.draws), held
+
+
+def losses(
+    bench: SurgeryBench, held: Mapping[str, Traffic], kept: Path, report: Progress
+) -> dict[str, dict[str, PromptLosses]]:
+    """Measure every mixture on all test prompts; those in the file ``kept`` are known."""
+    variants = bench.variants()
+    with appending(kept) as file:
+        known = read_results(kept, _parsed)
+        names = {name: name for name in variants}
+        work_through(
+            names,
+            known,
+            file,
+            lambda name: (name, losses_of(variants[name]().model, held)),
+            lambda result: json.dumps(dict(_dumped(*result))),
+            "held-out losses",
+            report,
+        )
+    return {name: known[name][1] for name in variants}
+
+
+Result = tuple[str, dict[str, PromptLosses]]
+
+
+def _kept(work: Path, folder: Path, size: SurgerySize) -> Path:
+    """Name the file of losses by what they depend on."""
+    hashes = [results_file.code_hash(path) for path in (*SURGERY, *TEXT_CODE)]
+    key = f"{fingerprint(folder)}{size}{hashes}{torch.__version__}"
+    return work / "surgery" / f"{results_file.hash_of({'key': key.encode()})}.jsonl"
+
+
+def _dumped(name: str, found: Mapping[str, PromptLosses]) -> Iterator[tuple[str, Any]]:
+    yield "name", name
+    for kind in ("tokens", "replies"):
+        yield kind, {domain: getattr(item, kind).tolist() for domain, item in found.items()}
+
+
+def _parsed(item: Mapping[str, Any]) -> tuple[str, Result]:
+    found = {
+        domain: PromptLosses(np.array(tokens), np.array(item["replies"][domain]))
+        for domain, tokens in item["tokens"].items()
+    }
+    return item["name"], (item["name"], found)
+
+
+if __name__ == "__main__":
+    main()

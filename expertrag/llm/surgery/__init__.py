@@ -1,0 +1,5 @@
+"""Change the experts of token-routed mixtures, for a team's own traffic, and verify the result.
+
+:mod:`profiling` measures how much each expert matters, :mod:`changes` writes mixtures with fewer
+experts, :mod:`verification` compares them with the model that they were made from.
+"""

@@ -1,0 +1,1 @@
+"""Write mixtures with fewer experts: dropped, or merged."""

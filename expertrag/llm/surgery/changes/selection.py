@@ -1,0 +1,133 @@
+"""Which experts stay: how many a layer can keep, and the best ones by their scores.
+
+L layers with routed experts, E experts of a layer, null ones excluded
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.llm.engine.families import correction_of, route_options
+from expertrag.llm.surgery.mixture import Mixture
+from expertrag.llm.surgery.profiling.importance import ExpertProfile
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertCounts:
+    """The numbers of experts that a layer of a mixture can keep.
+
+    :param experts: that a layer has now, null ones excluded.
+    :param groups: of the router; each keeps the same number.
+    :param least: experts that a group needs.
+    :param reason: why; empty if one expert is enough.
+    """
+
+    experts: int
+    groups: int
+    least: int
+    reason: str
+
+    @classmethod
+    def of(cls, mixture: Mixture) -> ExpertCounts:
+        """Read a mixture's routers."""
+        kind, router = mixture.model.config.model_type, mixture.layers[0].router
+        groups, least, reason = mixture.groups, 1, ""
+        if correction_of(router) is not None:
+            least, reason = 2, "the router scores a group by its two best experts"
+        elif kind == "phimoe":
+            least, reason = 2, "the router chooses two experts"
+        elif mixture.null_experts:
+            least, reason = 2, "null experts need two others"
+        if groups > 1:
+            chosen = int(route_options(kind, router)["top_groups"])
+            least = max(least, math.ceil(mixture.top_k / chosen))
+            reason = (
+                f"the router chooses {mixture.top_k} experts from {chosen} of {groups} groups, "
+                f"which keep the same number each, at least {least}"
+            )
+        return cls(mixture.num_experts - mixture.null_experts, groups, least, reason)
+
+    @property
+    def possible(self) -> range:
+        """The numbers, from the least."""
+        return range(self.groups * self.least, self.experts + 1, self.groups)
+
+    def count(self, keep: float | int) -> int:
+        """Return a number of experts per layer.
+
+        :param keep: a float for a share, above 0 and up to 1, which is rounded up to a number that
+            all groups can have; an integer for a number.
+        :raises InvalidArgument: the number is not possible; the message names those that are.
+        """
+        wanted = keep
+        if isinstance(keep, float):
+            if not 0 < keep <= 1:
+                raise InvalidArgument(
+                    f"keep must be a share above 0, up to 1, or a number of experts; got {keep:g}"
+                )
+            wanted = self.groups * math.ceil(keep * self.experts / self.groups - _ROUNDING)
+        if wanted not in self.possible:
+            reason = f" ({self.reason})" if self.reason else ""
+            raise InvalidArgument(
+                f"{wanted} of {self.experts} experts a layer are not possible{reason}: use "
+                f"{self._told()}"
+            )
+        return int(wanted)
+
+    def _told(self) -> str:
+        first, last = self.possible[0], self.possible[-1]
+        if self.groups == 1:
+            return f"{first} to {last}" if first < last else str(first)
+        return " or ".join(map(str, self.possible))
+
+
+def check_shape(mixture: Mixture, profile: ExpertProfile) -> None:
+    """Check that a profile describes the layers and experts of a mixture.
+
+    :raises InvalidArgument: it does not.
+    """
+    needed = [layer.number for layer in mixture.layers], mixture.num_experts
+    found = list(profile.numbers), profile.use().selected.shape[1]
+    if needed != found:
+        raise InvalidArgument(
+            f"the profile has {found[1]} experts in layers {found[0]}, {mixture.name} has "
+            f"{needed[1]} in layers {needed[0]}: profile this model"
+        )
+
+
+def best_experts(
+    scores: torch.Tensor,
+    count: int,
+    groups: int = 1,
+    always: torch.Tensor | None = None,
+    cure: str = "",
+) -> torch.Tensor:
+    """Return the best experts of each layer (L, ``count``), in ascending order.
+
+    :param scores: (L, E); of equal ones, the first experts are the best.
+    :param groups: of consecutive experts, each of which has the same number of the best.
+    :param always: (L, E) experts that are among the best whatever their scores.
+    :param cure: what else helps if they are too many, for the error.
+    :raises InvalidArgument: a group has more of them than it can keep.
+    """
+    layers, experts = scores.shape
+    of_group = count // groups
+    if always is not None:
+        most = int(always.reshape(layers, groups, -1).sum(-1).max())
+        if most > of_group:
+            where = "layer" if groups == 1 else "group"
+            raise InvalidArgument(
+                f"a {where} has {most} experts that are never dropped (super experts, or those of "
+                f"every domain), and would keep {of_group}: keep {most * groups} or more{cure}"
+            )
+        scores = scores.masked_fill(always, math.inf)
+    parts = scores.reshape(layers, groups, experts // groups)
+    order = parts.argsort(dim=-1, descending=True, stable=True)[..., :of_group]
+    starts = torch.arange(groups)[:, None] * (experts // groups)
+    return (order + starts).flatten(1).sort(dim=1).values

@@ -1,0 +1,183 @@
+"""A token-routed mixture of transformers: its layers, and a copy with other experts.
+
+E experts, H hidden, I inner
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.llm.convert.dense import card_value
+from expertrag.llm.engine.families import (
+    MIXTURES,
+    experts_of,
+    feed_forward,
+    null_experts,
+    route_options,
+    router_of,
+)
+from expertrag.llm.load.loading import model_errors, model_files, quiet
+from expertrag.llm.load.source import ModelSource
+from expertrag_kernels.transformers import NAME, register
+
+_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts")
+"""Names of the number of experts in the configurations of the families."""
+_UNKNOWN_LICENCE = "see the base model"
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureLayer:
+    """A decoder layer with routed experts.
+
+    :param number: of the decoder layer, from 0; dense layers count.
+    :param router: has ``weight`` (E, H), ``top_k`` and ``num_experts``.
+    :param experts: called with rows (T, H), the index (T, K) and the weights (T, K) of the chosen.
+    :param block: holds both, and the shared experts, if there are any.
+    """
+
+    number: int
+    router: nn.Module
+    experts: nn.Module
+    block: nn.Module
+
+    @property
+    def weights(self) -> Mapping[str, torch.Tensor]:
+        """What belongs to single experts: tensors (E, …) by their names in the block."""
+        return {
+            f"{part}.{name}": tensor
+            for part, module in self.block.named_children()
+            if module is self.router or module is self.experts
+            for name, tensor in module.state_dict(keep_vars=True).items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """A model of transformers with routed experts, on the CPU, in the data type it is stored in."""
+
+    model: Any
+    tokenizer: Any
+    name: str
+    license: str
+
+    @property
+    def layers(self) -> tuple[MixtureLayer, ...]:
+        """The layers with routed experts."""
+        blocks = [feed_forward(layer) for layer in self.model.model.layers]
+        return tuple(
+            MixtureLayer(number, router_of(block), block.experts, block)
+            for number, block in enumerate(blocks)
+            if hasattr(block, "experts")
+        )
+
+    @property
+    def num_experts(self) -> int:
+        """Experts of a layer, null ones included."""
+        return experts_of(self.model.config)
+
+    @property
+    def null_experts(self) -> int:
+        """Null experts of a layer, the last ones."""
+        return null_experts(self.model.config)
+
+    @property
+    def top_k(self) -> int:
+        """Experts that a token uses."""
+        return int(self.model.config.num_experts_per_tok)
+
+    @property
+    def groups(self) -> int:
+        """Groups of consecutive experts, of which a router first chooses some; 1 for no groups."""
+        options = route_options(self.model.config.model_type, self.layers[0].router)
+        return int(options.get("groups") or 1)
+
+    def with_experts(
+        self, experts: Sequence[Mapping[str, torch.Tensor]], **settings: Any
+    ) -> Mixture:
+        """Return a copy with other experts, and the same weights in everything else.
+
+        :param experts: for each of ``layers``, what replaces its ``weights``: the same names, and
+            the same number of experts in every layer, as families have one number for all.
+        :param settings: of the configuration, such as ``num_experts_per_tok``.
+        :raises ValueError: layers or names do not match, or numbers of experts differ.
+        """
+        counts = {len(tensor) for own in experts for tensor in own.values()}
+        names = [set(layer.weights) for layer in self.layers]
+        if len(counts) != 1 or names != [set(own) for own in experts]:
+            raise ValueError(
+                f"{len(self.layers)} layers need the same weights as before, of one number of "
+                f"experts; got {len(experts)} layers of {sorted(counts)} experts"
+            )
+        model = self.model
+        state = dict(model.state_dict())
+        for layer, own in zip(self.layers, experts, strict=True):
+            prefix = next(name for name, part in model.named_modules() if part is layer.block)
+            state |= {f"{prefix}.{name}": tensor.detach() for name, tensor in own.items()}
+        config = copy.deepcopy(model.config)
+        count = next(name for name in _COUNTS if getattr(config, name, None))
+        chosen = min(self.top_k, *counts)
+        config.update({count: counts.pop(), "num_experts_per_tok": chosen, **settings})
+        with torch.device("meta"):  # allocates nothing: the weights are assigned
+            made = type(model)(config).eval()
+        made.load_state_dict(state, assign=True)
+        made.tie_weights()
+        made.model.rotary_emb = copy.deepcopy(model.model.rotary_emb)
+        made.generation_config = copy.deepcopy(model.generation_config)
+        made.set_experts_implementation(NAME)
+        return Mixture(made.requires_grad_(False), self.tokenizer, self.name, self.license)
+
+    def save(self, folder: Path, card: str) -> None:
+        """Write a checkpoint of transformers, with its tokenizer and a card, into a folder."""
+        with quiet():
+            self.model.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def load_mixture(name: str, dtype: torch.dtype | None = None) -> Mixture:
+    """Load a mixture whose experts can be changed.
+
+    :param name: folder or hub id of a checkpoint of transformers.
+    :param dtype: of the weights; None for the one in which they are stored.
+    :raises NotFound: there is no such model.
+    :raises InvalidArgument: the model is packed, a GGUF file, or quantised, or its experts are not
+        routed by token.
+    :raises ServerError: its files are damaged.
+    """
+    files = model_files(name)
+    if files.packed or files.gguf:
+        kind = "packed" if files.packed else "a GGUF file"
+        raise InvalidArgument(
+            f"{files.name} is {kind}, whose experts are rounded: give the checkpoint of "
+            "transformers that it was made from, and pack or convert the result"
+        )
+    register()
+    with model_errors(name), quiet():
+        source = ModelSource(files)
+        _check(source.config, files.name)
+        stored = getattr(source.config, "dtype", None) or torch.float32
+        model = source.whole(name, dtype or stored)
+        model.set_experts_implementation(NAME)
+    licence = card_value(files.folder, "license") or _UNKNOWN_LICENCE
+    return Mixture(model, source.tokenizer, files.name, licence)
+
+
+def _check(config: Any, name: str) -> None:
+    kind = config.model_type
+    if kind not in MIXTURES:
+        raise InvalidArgument(
+            f"{name} is a model of type {kind}, without routed experts that are known here: give "
+            f"one of {', '.join(MIXTURES)}"
+        )
+    if getattr(config, "quantization_config", None) is not None:
+        raise InvalidArgument(
+            f"the weights of {name} are quantised: give a checkpoint in bfloat16 or float32"
+        )

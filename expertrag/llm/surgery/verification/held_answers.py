@@ -1,0 +1,87 @@
+"""What a model makes of held-out prompts: its loss on right replies, greedy replies, its doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.types import Sampling
+from expertrag.llm.base import Generator
+from expertrag.llm.prompt import NEXT_PASSAGE, Reply
+from expertrag.llm.surgery.retrieved_prompts import PromptForm, RetrievedPrompt
+from expertrag_index.types import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAnswer:
+    """What a model made of a prompt.
+
+    :param loss: of the right reply and the end token, nats, summed; replies beyond 64 tokens are
+        cut. None for a plain model where the passages hold no answer: no reply is right.
+    :param tokens: that the loss is of.
+    :param doubt: probability that no passage holds the answer; None of a plain model.
+    """
+
+    loss: float | None
+    tokens: int
+    reply: Reply
+    doubt: float | None
+
+
+def held_answers(
+    generator: Generator,
+    prompts: Sequence[RetrievedPrompt],
+    form: PromptForm,
+    most_tokens: int,
+    report: Progress,
+) -> list[HeldAnswer]:
+    """Score the right replies to prompts, and answer them.
+
+    One after the other: which prompts share a step could change the last bits of a result.
+
+    :param most_tokens: of a greedy reply.
+    :raises InvalidArgument: the model runs on a server, which scores no replies.
+    """
+    losses = _losses(generator, prompts, form, report)
+    penalty = 0.0 if generator.reader else None  # as served
+    sampling = Sampling(most_tokens, stop=(NEXT_PASSAGE,), frequency_penalty=penalty)
+    found = []
+    for done, (prompt, (loss, tokens)) in enumerate(zip(prompts, losses, strict=True)):
+        report(f"{generator.name}: answers", done, len(prompts))
+        messages = form.messages(prompt)
+        with closing(
+            generator.begin(messages, sampling, domain=prompt.domain or None, from_passages=True)
+        ) as session:
+            text = "".join(session.stream())
+            doubt = session.doubt
+        found.append(HeldAnswer(loss, tokens, Reply.of(text), doubt))
+    report(f"{generator.name}: answers", len(prompts), len(prompts))
+    return found
+
+
+def _losses(
+    generator: Generator, prompts: Sequence[RetrievedPrompt], form: PromptForm, report: Progress
+) -> list[tuple[float | None, int]]:
+    box = generator.white_box
+    if box is None:
+        raise InvalidArgument(
+            f"{generator.name} runs on a server, which scores no replies: name a model that runs "
+            "in this process"
+        )
+    found: list[tuple[float | None, int]] = [(None, 0)] * len(prompts)
+    experts: dict[str | None, list[int]] = {}
+    for place, prompt in enumerate(prompts):
+        if form.right(prompt) is not None:
+            experts.setdefault(prompt.domain if generator.experts else None, []).append(place)
+    done, total = 0, sum(map(len, experts.values()))
+    for domain, places in experts.items():
+        items = [(form.messages(prompts[p]), form.right(prompts[p]) or "") for p in places]
+        for number, scored in box.read(items, domain or None, from_passages=True):
+            report(f"{generator.name}: loss", done, total)
+            done += 1
+            values = scored.log_probabilities
+            found[places[number]] = -float(values.sum(dtype="float64")), len(values)
+    report(f"{generator.name}: loss", total, total)
+    return found
