@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from expertrag.metrics.stats import BOOTSTRAP_RESAMPLES, resampled_ratios
 from expertrag.metrics.types import Estimate
 
-DRAWS = 2_000
-_BATCH = 250
 _EDGES = (0.025, 0.975)
 
 Losses = Mapping[str, NDArray[np.float64]]
@@ -31,15 +30,12 @@ def rise(full: Losses, before: Losses, after: Losses, *, seed: int = 0) -> Estim
     if not full or not all(len(values) for values in full.values()):
         raise ValueError("nothing to compare")
     rng = np.random.default_rng(seed)
-    means, draws = [], np.zeros(DRAWS)
+    means, draws = [], np.zeros(BOOTSTRAP_RESAMPLES)
     for domain, base in full.items():
         pairs = np.stack([after[domain] - before[domain], base], 1)  # [N_d, 2]
         sums = pairs.sum(0)
         means.append(float(sums[0] / sums[1]))
-        count = len(pairs)
-        for start in range(0, DRAWS, _BATCH):
-            drawn = rng.multinomial(count, np.full(count, 1.0 / count), _BATCH) @ pairs
-            draws[start : start + _BATCH] += drawn[:, 0] / drawn[:, 1] / len(full)
+        draws += resampled_ratios(pairs, rng) / len(full)
     low, high = np.quantile(draws, _EDGES).tolist()
     return Estimate(sum(means) / len(means), low, high, sum(map(len, full.values())))
 

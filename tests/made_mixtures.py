@@ -23,6 +23,21 @@ IDS = torch.arange(3, 43)
 """The text of :func:`logits_of`."""
 
 
+SIZES: dict[str, dict[str, Any]] = {
+    "mixtral": {"num_local_experts": 8},
+    "olmoe": {"num_experts": 8},
+    "qwen2_moe with null experts": {"num_experts": 11},
+    "gpt_oss": {"num_local_experts": 8},
+    "deepseek_v2 in groups": {"n_routed_experts": 16},
+    "deepseek_v3": {"n_routed_experts": 16},
+    "glm4_moe": {"n_routed_experts": 16},
+    "granitemoe": {"num_local_experts": 8},
+    "granitemoeshared": {"num_local_experts": 8},
+    "phimoe": {"num_local_experts": 8},
+}
+"""Families, and enough experts to drop half."""
+
+
 def mixture_of(family: str, **change: Any) -> Mixture:
     """A random mixture in float32, with a tokenizer of one word."""
     kind, own = FAMILIES[family]

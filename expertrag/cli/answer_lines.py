@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
@@ -18,7 +17,15 @@ from expertrag.api.types import (
     GateMode,
     PassagesEvent,
 )
-from expertrag.cli.output import note, one_line, origin_of, passage_lines, printable, snippet
+from expertrag.cli.output import (
+    note,
+    one_line,
+    origin_of,
+    passage_lines,
+    printable,
+    snippet,
+    without_colour,
+)
 from expertrag_retriever.types import SIGNAL_GROUPS
 
 MODEL_ALONE = "From the model alone, not from your documents"
@@ -35,7 +42,7 @@ class Detail(IntEnum):
 
 def dimmed(lines: Iterable[str]) -> None:
     """Print lines on stderr: dimmed on a terminal, unless NO_COLOR is set."""
-    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    plain = without_colour()
     for line in lines:
         note(line if plain else click.style(line, dim=True))  # only a terminal gets the codes
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.output import one_line
+from expertrag.cli.output import one_line, without_colour
 
 if TYPE_CHECKING:
     from expertrag.llm.surgery.profiling.heat_map import HeatMap, HeatRow
@@ -67,5 +66,4 @@ def _level(heat: Sequence[float]) -> str:
 
 def _super() -> str:
     """Return the mark of a super expert, in red; only a terminal gets the codes."""
-    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    return SUPER if plain else click.style(SUPER, fg="red", bold=True)
+    return SUPER if without_colour() else click.style(SUPER, fg="red", bold=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,11 @@ def print_made(made: Any, out: Path, as_json: bool, lines: Iterable[str]) -> Non
 def note(message: str) -> None:
     """Print a line on stderr."""
     click.echo(message, err=True)
+
+
+def without_colour() -> bool:
+    """Whether a terminal should get no colours: NO_COLOR is set, or it has none."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def note_failures(failures: Sequence[LoadFailure]) -> None:

@@ -56,6 +56,23 @@ def difference(a: Sequence[float], b: Sequence[float], *, seed: int = 0) -> Esti
     return estimate([right - left for left, right in zip(a, b, strict=True)], seed=seed)
 
 
+def resampled_ratios(pairs: _Values, rng: np.random.Generator) -> _Values:
+    """Ratios of two sums over queries in bootstrap resamples, (``BOOTSTRAP_RESAMPLES``,).
+
+    Resamples whose denominator is zero have no ratio, and are left out.
+
+    :param pairs: (N, 2) numerator and denominator of each query.
+    """
+    count = len(pairs)
+    found = []
+    for start in range(0, BOOTSTRAP_RESAMPLES, _BATCH):
+        size = min(_BATCH, BOOTSTRAP_RESAMPLES - start)
+        drawn = rng.multinomial(count, np.full(count, 1.0 / count), size) @ pairs  # [B, 2]
+        drawn = drawn[drawn[:, 1] > 0]
+        found.append(drawn[:, 0] / drawn[:, 1])
+    return np.concatenate(found)
+
+
 def compare(
     metric: str, a_name: str, a: Sequence[float], b_name: str, b: Sequence[float], *, seed: int = 0
 ) -> Comparison:

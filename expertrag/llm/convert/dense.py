@@ -43,7 +43,7 @@ SHARED = (  # keys that mean the same in the dense families and in Mixtral
     "eos_token_id",
     "pad_token_id",
 )
-_UNKNOWN_LICENCE = "see the base model"
+UNKNOWN_LICENCE = "see the base model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def load_dense(
         if kind == "mixtral":
             model = _only_expert(model)
     licence = source.gguf.licence() if source.gguf else card_value(files.folder, "license")
-    licence = licence or (package_value(files.folder, "licence") or _UNKNOWN_LICENCE).lower()
+    licence = licence or (package_value(files.folder, "licence") or UNKNOWN_LICENCE).lower()
     return Dense(model, source.tokenizer, name, licence)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.llm.convert.dense import card_value
+from expertrag.llm.convert.dense import UNKNOWN_LICENCE, card_value
 from expertrag.llm.engine.families import (
     MIXTURES,
     experts_of,
@@ -30,7 +30,6 @@ from expertrag_kernels.transformers import NAME, register
 
 _COUNTS = ("num_local_experts", "num_experts", "n_routed_experts")
 """Names of the number of experts in the configurations of the families."""
-_UNKNOWN_LICENCE = "see the base model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,7 @@ def load_mixture(name: str, dtype: torch.dtype | None = None) -> Mixture:
         stored = getattr(source.config, "dtype", None) or torch.float32
         model = source.whole(name, dtype or stored)
         model.set_experts_implementation(NAME)
-    licence = card_value(files.folder, "license") or _UNKNOWN_LICENCE
+    licence = card_value(files.folder, "license") or UNKNOWN_LICENCE
     return Mixture(model, source.tokenizer, files.name, licence)
 
 

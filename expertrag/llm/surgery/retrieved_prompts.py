@@ -7,7 +7,7 @@ A row is ``{"question", "passages", "answer"}``, optionally ``accepted``, ``cite
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,10 +145,3 @@ def _passage(item: object, row: str, place: int) -> Passage:
 
 def _mapping(item: object) -> Mapping[str, Any]:
     return item if isinstance(item, Mapping) else {}
-
-
-def fitting(
-    prompts: Sequence[RetrievedPrompt], tokens: Sequence[int], most: int
-) -> tuple[RetrievedPrompt, ...]:
-    """Return the prompts whose tokens are at most so many: none is cut."""
-    return tuple(item for item, count in zip(prompts, tokens, strict=True) if count <= most)

@@ -30,7 +30,7 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExpertUse:
-    """What the tokens of one domain made of the experts; float64, sums over tokens but ``peak``.
+    """How the tokens of one domain used the experts; float64, sums over tokens but ``peak``.
 
     :param tokens: () tokens that were seen.
     :param selected: (L, E) tokens that used the expert.
@@ -59,7 +59,7 @@ class ExpertUse:
 
     @classmethod
     def none(cls, layers: int, experts: int) -> ExpertUse:
-        """Return what no token has used."""
+        """Return the use by no token."""
         shapes = {"tokens": (), "products": (layers, experts, experts)}
         return cls(
             **{
@@ -71,7 +71,7 @@ class ExpertUse:
         )
 
     def __add__(self, other: ExpertUse) -> ExpertUse:
-        """Return what the tokens of both made of the experts."""
+        """Return the use by the tokens of both."""
         both = {
             field.name: getattr(self, field.name) + getattr(other, field.name)
             for field in fields(ExpertUse)

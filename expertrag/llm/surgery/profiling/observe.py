@@ -1,4 +1,4 @@
-"""Observe what the tokens of prompts make of a mixture's experts.
+"""Observe how the tokens of prompts use a mixture's experts.
 
 T tokens of a sequence, K experts of a token, E experts, H hidden
 """
@@ -32,7 +32,7 @@ def observe(
     *,
     selected_from: float = SELECTED_FROM,
 ) -> ExpertUse:
-    """Run sequences of tokens, one by one, and return what their tokens made of the experts.
+    """Run sequences of tokens, one by one, and return how their tokens used the experts.
 
     :param use: sums that the tokens are added to, in place.
     :param selected_from: see ``SELECTED_FROM``.

@@ -1,4 +1,4 @@
-"""What a model makes of held-out prompts: its loss on right replies, greedy replies, its doubt."""
+"""A model on held-out prompts: its loss on right replies, its greedy replies, its doubt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from expertrag_index.types import Progress
 
 @dataclass(frozen=True, slots=True)
 class HeldAnswer:
-    """What a model made of a prompt.
+    """A model on one prompt.
 
     :param loss: of the right reply and the end token, nats, summed; replies beyond 64 tokens are
         cut. None for a plain model where the passages hold no answer: no reply is right.

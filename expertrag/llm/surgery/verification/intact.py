@@ -1,4 +1,4 @@
-"""Whether the files of two models can be compared: their weights are numbers, their words equal."""
+"""Whether two models can be compared: their weights are finite, their tokenizers equal."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def check_model(name: str) -> CheckedModel:
     return CheckedModel(files, source.config, source.tokenizer)
 
 
-def check_same_words(before: CheckedModel, after: CheckedModel) -> None:
+def check_same_tokenizers(before: CheckedModel, after: CheckedModel) -> None:
     """Check that two models read and write the same tokens.
 
     :raises InvalidArgument: their vocabularies or chat templates differ.
@@ -62,7 +62,7 @@ def check_same_words(before: CheckedModel, after: CheckedModel) -> None:
     sizes = [item.config.get_text_config().vocab_size for item in (before, after)]
     if sizes[0] != sizes[1]:
         raise InvalidArgument(
-            f"{names[0]} has a vocabulary of {sizes[0]:,} words, {names[1]} of {sizes[1]:,}: "
+            f"{names[0]} has a vocabulary of {sizes[0]:,} tokens, {names[1]} of {sizes[1]:,}: "
             "surgery keeps it; name the model that was made from it"
         )
     if before.tokenizer.chat_template != after.tokenizer.chat_template:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag.metrics.stats import BOOTSTRAP_RESAMPLES
+from expertrag.metrics.stats import resampled_ratios
 from expertrag.metrics.types import Estimate
 
-_BATCH = 500  # resamples at a time: each has a count for every prompt
 _EDGES = (0.025, 0.975)
 
 
@@ -52,14 +51,7 @@ def loss_change(
 
 
 def _relative(pairs: NDArray[np.float64], seed: int) -> Estimate:
-    count = len(pairs)
-    sums = pairs.sum(0)
-    rng = np.random.default_rng(seed)
-    found = []
-    for start in range(0, BOOTSTRAP_RESAMPLES, _BATCH):
-        resamples = min(_BATCH, BOOTSTRAP_RESAMPLES - start)
-        drawn = rng.multinomial(count, np.full(count, 1.0 / count), resamples) @ pairs  # [B, 2]
-        drawn = drawn[drawn[:, 0] > 0]  # prompts without any loss before have no ratio
-        found.append(drawn[:, 1] / drawn[:, 0] - 1.0)
-    low, high = np.quantile(np.concatenate(found), _EDGES).tolist()
-    return Estimate(float(sums[1] / sums[0]) - 1.0, low, high, count)
+    before, after = pairs.sum(0)
+    ratios = resampled_ratios(pairs[:, ::-1], np.random.default_rng(seed))
+    low, high = (np.quantile(ratios, _EDGES) - 1.0).tolist()
+    return Estimate(float(after / before) - 1.0, low, high, len(pairs))

@@ -24,7 +24,11 @@ from expertrag.llm.surgery.verification.answer_figures import (
 from expertrag.llm.surgery.verification.engine_speed import SpeedChange, speed_change
 from expertrag.llm.surgery.verification.gate_binding import gate_problem
 from expertrag.llm.surgery.verification.held_answers import HeldAnswer, held_answers
-from expertrag.llm.surgery.verification.intact import CheckedModel, check_model, check_same_words
+from expertrag.llm.surgery.verification.intact import (
+    CheckedModel,
+    check_model,
+    check_same_tokenizers,
+)
 from expertrag.llm.surgery.verification.loss_change import LossChange
 from expertrag.llm.surgery.verification.router_comparison import RouterAgreement, router_agreement
 from expertrag.metrics.types import Estimate
@@ -32,6 +36,7 @@ from expertrag_index.types import Progress
 from expertrag_retriever.gate.bundle import GateBundle
 
 TOLERANCE = 0.02
+_NOT_FINITE = "the loss of the changed model is no number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +110,10 @@ def verify(
     :param gate: a fitted gate that is to decide for the changed model.
     :raises NotFound: there is no such model.
     :raises ServerError: the files of one are damaged: weights are missing, or no numbers.
-    :raises InvalidArgument: their words differ, or no prompt fits into the context of both.
+    :raises InvalidArgument: their tokenizers differ, or no prompt fits into the context of both.
     """
     checked = check_model(before), check_model(after)
-    check_same_words(*checked)
+    check_same_tokenizers(*checked)
     first, second = (load_generator(name, dtype=settings.dtype) for name in (before, after))
     sides = first, second
     form = PromptForm.of(sides[0])
@@ -121,16 +126,18 @@ def verify(
     del first, second, sides  # before transformers loads both again
     routers, why = router_agreement(before, after, fitting, form, report)
     notes += [why] if why else []
-    found = _problems(fitting, old, new, settings)
+    finite = _finite(new)
+    loss, domains = losses(fitting, old, new, settings.seed) if finite else (None, {})
+    figures = answer_figures(fitting, old, new, settings.seed)
+    found = _problems(loss, figures, settings.tolerance) if finite else [_NOT_FINITE]
     found += [gate_problem(gate, after, facts[1].fingerprint)] if gate else []
-    loss, domains = losses(fitting, old, new, settings.seed) if _finite(new) else (None, {})
     return Verification(
         *facts,
         prompts=len(fitting),
         too_long=len(prompts) - len(fitting),
         loss=loss,
         domains=domains,
-        figures=answer_figures(fitting, old, new, settings.seed),
+        figures=figures,
         same_answers=same_replies(old, new, settings.seed),
         routers=routers,
         speed=speed,
@@ -185,27 +192,20 @@ def _finite(answers: Sequence[HeldAnswer]) -> bool:
 
 
 def _problems(
-    prompts: Sequence[RetrievedPrompt],
-    old: Sequence[HeldAnswer],
-    new: Sequence[HeldAnswer],
-    settings: VerifySettings,
+    loss: LossChange | None, figures: Sequence[FigureChange], tolerance: float
 ) -> list[str]:
     """Return why the replies of a changed model refuse it."""
-    if not _finite(new):
-        return ["the loss of the changed model is no number"]
-    loss, _ = losses(prompts, old, new, settings.seed)
     if loss is None:
         return ["no prompt has a right answer, so there is no loss to compare"]
-    found = [
+    found = []
+    rise = loss.relative
+    if not rise.high <= tolerance:
+        found.append(
+            f"the loss on right answers rises by {rise.mean:+.1%}, and by up to {rise.high:+.1%} "
+            f"within its interval over {rise.n} prompts; the tolerance is {tolerance:.1%}"
+        )
+    return found + [
         f"{item.name} cannot be computed of the changed model (before: {item.before:.3f})"
-        for item in answer_figures(prompts, old, new, settings.seed)
+        for item in figures
         if item.before is not None and item.after is None
     ]
-    rise = loss.relative
-    if not rise.high <= settings.tolerance:
-        found.insert(
-            0,
-            f"the loss on right answers rises by {rise.mean:+.1%}, and by up to {rise.high:+.1%} "
-            f"within its interval over {rise.n} prompts; the tolerance is {settings.tolerance:.1%}",
-        )
-    return found

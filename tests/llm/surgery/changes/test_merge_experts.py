@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from made_mixtures import (
+    SIZES,
     engine_logits,
     layers_of,
     logits,
@@ -24,15 +25,15 @@ from expertrag.llm.surgery.changes.neurons import NeuronLayout, alignment
 from expertrag.llm.surgery.mixture import Mixture
 from expertrag.llm.surgery.profiling.importance import ExpertProfile
 
-_SIZES: dict[str, dict[str, Any]] = {
-    "mixtral": {"num_local_experts": 8},
-    "olmoe": {"num_experts": 8},
-    "qwen2_moe with null experts": {"num_experts": 11},
-    "gpt_oss": {"num_local_experts": 8},
-    "deepseek_v3": {"n_routed_experts": 16},
-    "granitemoe": {"num_local_experts": 8},
-    "phimoe": {"num_local_experts": 8},
-}
+_FAMILIES = (
+    "mixtral",
+    "olmoe",
+    "qwen2_moe with null experts",
+    "gpt_oss",
+    "deepseek_v3",
+    "granitemoe",
+    "phimoe",
+)
 
 
 def groups_of(mixture: Mixture) -> list[list[list[int]]]:
@@ -40,9 +41,9 @@ def groups_of(mixture: Mixture) -> list[list[list[int]]]:
     return found
 
 
-@pytest.mark.parametrize("family", _SIZES)
+@pytest.mark.parametrize("family", _FAMILIES)
 def test_as_many_groups_as_experts_change_no_bit(family: str) -> None:
-    mixture = mixture_of(family, **_SIZES[family])
+    mixture = mixture_of(family, **SIZES[family])
     whole = merge_experts(mixture, profile_of(mixture), groups=1.0)
     assert same_weights(mixture, whole)
     assert torch.equal(logits(whole), logits(mixture))
@@ -51,7 +52,7 @@ def test_as_many_groups_as_experts_change_no_bit(family: str) -> None:
 @pytest.mark.parametrize("family", ["mixtral", "gpt_oss", "deepseek_v3"])
 def test_neurons_are_read_and_written(family: str) -> None:
     """An expert computes the same, whatever the order of its neurons."""
-    mixture = mixture_of(family, **_SIZES[family])
+    mixture = mixture_of(family, **SIZES[family])
     before = logits(mixture)
     for layer in layers_of(mixture):
         layout = NeuronLayout.of(layer.experts)
@@ -161,7 +162,7 @@ def _permuted_copies(mixture: Mixture, copied: list[int], *, rows: bool) -> None
 
 @pytest.mark.parametrize("family", ["mixtral", "gpt_oss", "granitemoe", "deepseek_v3"])
 def test_equal_experts_of_a_family_that_renormalises_merge_without_loss(family: str) -> None:
-    mixture = mixture_of(family, **_SIZES[family])
+    mixture = mixture_of(family, **SIZES[family])
     _permuted_copies(mixture, [0] * mixture.num_experts, rows=False)
     merged = merge_experts(mixture, profile_of(mixture), groups=0.5)
     assert merged.num_experts == mixture.num_experts // 2

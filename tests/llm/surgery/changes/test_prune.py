@@ -10,6 +10,7 @@ import torch
 from llm.conftest import lowered
 from made_mixtures import (
     IDS,
+    SIZES,
     engine_logits,
     greedy,
     layers_of,
@@ -31,18 +32,17 @@ from expertrag.llm.surgery.profiling.importance import ExpertProfile, Method
 from expertrag_kernels import Format
 from expertrag_kernels.steps import SequenceRows
 
-ANY_SIZE: dict[str, dict[str, Any]] = {
-    "mixtral": {"num_local_experts": 8},
-    "olmoe": {"num_experts": 8},
-    "qwen2_moe with null experts": {"num_experts": 11},
-    "gpt_oss": {"num_local_experts": 8},
-    "deepseek_v2 in groups": {"n_routed_experts": 16},
-    "deepseek_v3": {"n_routed_experts": 16},
-    "glm4_moe": {"n_routed_experts": 16},
-    "granitemoeshared": {"num_local_experts": 8},
-    "phimoe": {"num_local_experts": 8},
-}
-"""Families, and enough experts to drop half."""
+_FAMILIES = (
+    "mixtral",
+    "olmoe",
+    "qwen2_moe with null experts",
+    "gpt_oss",
+    "deepseek_v2 in groups",
+    "deepseek_v3",
+    "glm4_moe",
+    "granitemoeshared",
+    "phimoe",
+)
 
 
 def kept_of(mixture: Mixture) -> list[list[int]]:
@@ -50,9 +50,9 @@ def kept_of(mixture: Mixture) -> list[list[int]]:
     return found
 
 
-@pytest.mark.parametrize("family", ANY_SIZE)
+@pytest.mark.parametrize("family", _FAMILIES)
 def test_keeping_all_changes_no_bit(family: str) -> None:
-    mixture = mixture_of(family, **ANY_SIZE[family])
+    mixture = mixture_of(family, **SIZES[family])
     for keep in (1.0, mixture.num_experts - mixture.null_experts):
         whole = prune(mixture, profile_of(mixture), keep=keep, method=Method.EASY_EP)
         assert same_weights(mixture, whole)
@@ -121,11 +121,11 @@ def _masked(mixture: Mixture, place: int, dropped: list[int]) -> Callable[..., A
     return route
 
 
-@pytest.mark.parametrize("family", [family for family in ANY_SIZE if family != "phimoe"])
+@pytest.mark.parametrize("family", [family for family in _FAMILIES if family != "phimoe"])
 def test_routers_choose_as_if_dropped_experts_had_no_score(
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mixture = mixture_of(family, **ANY_SIZE[family])
+    mixture = mixture_of(family, **SIZES[family])
     pruned = prune(
         mixture, profile_of(mixture), keep=0.5, method=Method.EASY_EP,
         denominators=Denominators.RENORMALISE,
@@ -144,7 +144,7 @@ def test_routers_choose_as_if_dropped_experts_had_no_score(
     "family", ["olmoe", "qwen2_moe with null experts", "deepseek_v2 in groups"]
 )
 def test_kept_denominators_scale_experts_by_their_mean_probability(family: str) -> None:
-    mixture = mixture_of(family, **ANY_SIZE[family])
+    mixture = mixture_of(family, **SIZES[family])
     profile = profile_of(mixture, {"a": texts(3)})
     given: dict[str, Any] = {"keep": 0.5, "method": Method.REAP}
     kept = prune(mixture, profile, **given)
@@ -170,7 +170,7 @@ def test_kept_denominators_scale_experts_by_their_mean_probability(family: str) 
 
 @pytest.mark.parametrize("family", ["mixtral", "gpt_oss", "deepseek_v3", "phimoe"])
 def test_other_families_have_no_denominators_to_keep(family: str) -> None:
-    mixture = mixture_of(family, **ANY_SIZE[family])
+    mixture = mixture_of(family, **SIZES[family])
     given: dict[str, Any] = {"keep": 0.5, "method": Method.FREQUENCY}
     pruned = prune(mixture, profile_of(mixture), **given)
     assert pruned.model.config.expertrag_surgery[0]["denominators"] == "renormalise"
@@ -243,7 +243,7 @@ def test_more_super_experts_than_are_kept_are_refused(monkeypatch: pytest.Monkey
 def test_groups_keep_the_same_number_of_experts(
     family: str, possible: list[int], refused: list[int], words: str
 ) -> None:
-    mixture = mixture_of(family, **ANY_SIZE[family])
+    mixture = mixture_of(family, **SIZES[family])
     profile = profile_of(mixture)
     for keep in possible:
         pruned = prune(mixture, profile, keep=keep, method=Method.EASY_EP)
