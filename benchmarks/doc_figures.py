@@ -23,6 +23,7 @@ import cost_tables
 import doc_tables
 import document_tables
 import engine_tables
+import paraphrase_tables
 import routing_tables
 import scale_tables
 import scaling_costs
@@ -73,6 +74,8 @@ TABLES = (
     Table("answers", "policies", "evaluation", doc_tables.policies, ("answer",)),
     Table("answers", "cost", "evaluation", doc_tables.cost, ("cost",)),
     Table("answers", "consistency", "evaluation", doc_tables.consistency, ("consistency",)),
+    Table("answers", "paraphrases", "consistency", paraphrase_tables.answers),
+    Table("answers", "paraphrase causes", "consistency", paraphrase_tables.causes),
     *(Table("cost", name, "cost", make) for name, make in cost_tables.TABLES.items()),
     Table("conversations", "conversations", "conversations", doc_tables.conversations),
     Table("conversations", "conversations by a model", "conversations", doc_tables.by_model),

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import results_file
 from contrast_speed import contrast_speed
-from reader_answers import Model, ModelReply, routed
+from reader_answers import AT_A_TIME, Model, ModelReply, routed
 from reader_figures import HEADER, Figure, citations, compared, exact, is_gold, right, shares
 from reader_questions import Asked, QuestionSet
 
@@ -75,8 +75,8 @@ def main() -> None:
             assert isinstance(generator, TransformersGenerator), "it is a folder"
             bench = Bench(generator, embedder, given, report)
             found[name] = {"inputs": bench.inputs, "speed": bench.speed(), "sides": {}}
-            for side in SIDES:
-                found[name]["sides"][side] = bench.measured(side)
+            for side, measured in bench.measured():
+                found[name]["sides"][side] = measured
                 results_file.write(given.json, {"models": found}, CODE, (name,))
                 print(f"\n{name}, {side}\n\n{HEADER}")
                 for item in found[name]["sides"][side]["figures"]:
@@ -130,16 +130,25 @@ class Bench:
         found = contrast_speed(self._generator, prompts, WeakSide.BASE, self._report)
         return {str(WeakSide.BASE): asdict(found)}
 
-    def measured(self, side: WeakSide) -> dict[str, Any]:
-        """Choose beta on dev questions, and compare the answers to test questions."""
-        dev = {beta: self._right(Contrast(side, beta)) for beta in BETAS}
-        beta = max(BETAS, key=lambda beta: dev[beta])
-        figures = list(self._figures(self._test, Contrast(side, beta)))
-        return {
-            "beta": beta,
-            "dev": {"0": self._right(None), **{f"{beta:g}": share for beta, share in dev.items()}},
-            "figures": list(map(asdict, figures)),
+    def measured(self) -> Iterator[tuple[WeakSide, dict[str, Any]]]:
+        """Choose beta of every weak side on dev questions, and compare answers to test questions."""
+        self._ask(self._dev, [Contrast(side, beta) for side in SIDES for beta in BETAS])
+        dev = {
+            side: {beta: self._right(Contrast(side, beta)) for beta in BETAS} for side in SIDES
         }
+        best = {side: max(BETAS, key=dev[side].__getitem__) for side in SIDES}
+        self._ask(self._test, [Contrast(side, beta) for side, beta in best.items()])
+        for side, beta in best.items():
+            shares = {"0": self._right(None), **{f"{at:g}": dev[side][at] for at in BETAS}}
+            figures = list(map(asdict, self._figures(self._test, Contrast(side, beta))))
+            yield side, {"beta": beta, "dev": shares, "figures": figures}
+
+    def _ask(self, questions: Questions, contrasts: Sequence[Contrast]) -> None:
+        """Answer a few questions in all ways, then the next, so that prompts stay in the cache."""
+        for asked in (*questions.gold.values(), questions.tempting):
+            for start in range(0, len(asked), AT_A_TIME):
+                for contrast in (None, *contrasts):
+                    self._replies(asked[start : start + AT_A_TIME], contrast)
 
     def _right(self, contrast: Contrast | None) -> float:
         """Share of right answers to dev questions, and of abstentions where none is right."""

@@ -109,6 +109,9 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
             "eval_answers", *on, "--models", SMALL, "--sets", "pubmedqa",
             "--questions", "2", "--policies", "1",
         ],
+        "eval-consistency": [
+            "eval_paraphrases", *on, "--models", SMALL, "--kinds", "written", "--questions", "2",
+        ],
         "eval-cost": [
             "eval_cost", *on, "--systems", "dense", "reader", "--sets", "pubmedqa", "--quick",
         ],
@@ -134,6 +137,9 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
         "eval-surgery": [
             "eval_surgery", *on, "--profile", "tiny", "--fixture", str(scratch / "mixture-surgery"),
             "--work", str(scratch / "surgery"),
+        ],
+        "eval-named-experts": [
+            "eval_named_experts", *on, "--questions", "1", "--rounds", "1", "--forms", "low-rank",
         ],
         "eval-reference": ["reference", *on],
     }  # fmt: skip

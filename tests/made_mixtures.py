@@ -60,15 +60,11 @@ def texts(count: int, seed: int = 0) -> list[list[int]]:
 def profile_of(
     mixture: Mixture, domains: Mapping[str, Sequence[Sequence[int]]] | None = None
 ) -> ExpertProfile:
-    """The use of a mixture's experts by texts; without domains, by one of random texts.
-
-    It has no super experts: of so few experts, one is always above the quantile.
-    """
+    """The use of a mixture's experts by texts; without domains, by one of random texts."""
     given = domains or {"any": texts(4)}
     numbers = [layer.number for layer in mixture.layers]
     used = {name: observe(mixture, its) for name, its in given.items()}
-    flat = {name: replace(use, peak=torch.ones_like(use.peak)) for name, use in used.items()}
-    return ExpertProfile("0123456789abcdef", numbers, flat)
+    return ExpertProfile("0123456789abcdef", numbers, used)
 
 
 def planted_profile(mixture: Mixture, **values: torch.Tensor) -> ExpertProfile:

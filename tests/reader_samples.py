@@ -74,11 +74,16 @@ def write_tiny_reader(folder: Path, tokenizer_from: Path) -> Path:
 
 
 def write_reader(
-    folder: Path, base: Path, *, seed: int = 0, domains: tuple[str, ...] = ("legal",)
+    folder: Path,
+    base: Path,
+    *,
+    seed: int = 0,
+    domains: tuple[str, ...] = ("legal",),
+    parallel: bool = False,
 ) -> Path:
-    """Write a bundle of random updates, with experts for domains, of a base with these files."""
+    """Write a bundle of random adapters, with experts for domains, of a base with these files."""
     dense = load_dense(base)
-    settings = AdapterSettings(domains, rank=2, domain_rank=1)
+    settings = AdapterSettings(domains, rank=2, domain_rank=1, parallel=parallel)
     weights = {
         name: torch.randn_like(value) * 0.1
         for name, value in adapt(dense.model, settings, seed).parameters.items()

@@ -3,6 +3,7 @@
 pipeline.py       the steps in order, over one generation of the store
 assemble.py       builds a pipeline from the configuration
 decide.py         the gate's signals and its decision
+canonical.py      the canonical form of a question
 retrieve.py       passages of one or several searches
 generate.py       the answer, closed book or open book
 best_passage.py   reads passages one at a time

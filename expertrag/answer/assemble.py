@@ -25,6 +25,7 @@ from expertrag.config import (
     AUTO_GENERATOR,
     AUTO_PROBE,
     AUTO_READER,
+    CANONICAL,
     NO_PROBE,
     NO_READER,
     TOGETHER,
@@ -39,6 +40,7 @@ from expertrag.runtime.error_mapping import translated_errors
 from expertrag_index.build import IndexWriter
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.gate.binding import gate_problem
 from expertrag_retriever.gate.bundle import load_gate
 
 if TYPE_CHECKING:
@@ -189,8 +191,12 @@ def _open_gate(
         # Not the embedder: the store and the gate may since have been migrated to another one.
         check_models(bundle, embedder=bundle.needs.embedder_fingerprint, generator=own)
         check_drafts(bundle, generator)
+        problem = "" if of_model else gate_problem(bundle, generator.name, own)
+        if problem:
+            _log.warning("%s; until then, its probabilities may be of other answers", problem)
 
     own = generator.fingerprint
+    of_model = models.gate_of(generator.name) == name  # shipped for this model
     served = ServedGate(models.gate_folder(name), check)
     base = embedder.fingerprint_of_expert(GENERAL)
     check_models(served.current(), embedder=base, generator=own)
@@ -223,6 +229,7 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
     # its doubt is trained: by a probe, or as a reader (which uses the plain prompts)
     tells = bool(opened.probe) or (opened.reader and opened.family == prompt.PLAIN.name)
     opened.best_first = tells and model.passages != TOGETHER
+    opened.canonical = model.wording == CANONICAL
     return opened
 
 

@@ -7,9 +7,10 @@ sees the conversation and the message as it was sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from expertrag.answer.canonical import recased
 from expertrag.api.turns import Turn, TurnRole
 from expertrag.conversation.about import is_about_conversation
 from expertrag.conversation.rewrite import rewrite, subject_of
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
     from expertrag_retriever.partitions import QueryVectors
 
 
+NAMED_IN = 5
+"""Passages that show how names are written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A message of a conversation, and the question that it asks.
 
     ``question`` stands alone. ``about_conversation``: the message asks nothing of the documents,
-    such as "thanks". ``vectors`` are the question's, if they were needed to find it.
+    such as "thanks". ``vectors`` are the question's, once they are known.
     """
 
     message: str
@@ -70,6 +75,27 @@ def read_in_context(
 
     question = rewrite(message, subject_of(exchanges(turns), evidence), evidence).question
     return Asked(message, question, turns, vectors=known.get(question))
+
+
+def with_names(asked: Asked, view: View, filter: Filter | None) -> Asked:
+    """Write the names in a question without capitals as the passages do that it finds.
+
+    The gate and the search weigh names, and a model reads them better.
+
+    :param asked: an uncased question, with its vectors.
+    """
+    found = view.searcher.search(
+        asked.question, k=NAMED_IN, filter=filter, query_vector=asked.vectors
+    )
+    question = recased(asked.question, [passage.text for passage in found.passages])
+    if question == asked.question:
+        return asked
+    return replace(
+        asked,
+        message=question if asked.message == asked.question else asked.message,
+        question=question,
+        vectors=view.searcher.encode(question, filter),
+    )
 
 
 def exchanges(history: Iterable[Turn]) -> list[tuple[str, str]]:

@@ -1,8 +1,8 @@
-"""The steps of an answer, in order: rewrite, route, embed, decide, retrieve, generate, ground.
+"""The steps of an answer, in order: rewrite, embed, route, decide, retrieve, generate, ground.
 
-    rewrite   the question of a conversation, as it stands alone
-    route     domains of the question, and the language-model expert for it
+    rewrite   the question in its canonical form; that of a conversation, as it stands alone
     embed     one embedding of the question
+    route     domains of the question, and the language-model expert for it
     prefill   closed-book prefill and first tokens: signals for the gate, and the start of
               a closed-book answer (no second prefill)
     gate      GateDecision with its reason
@@ -26,11 +26,12 @@ from typing import TYPE_CHECKING, Literal
 
 from expertrag._version import __version__
 from expertrag.answer import documents
+from expertrag.answer.canonical import canonical, is_uncased
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider, base_encoder
 from expertrag.answer.evidence import evidence_signals
 from expertrag.answer.generate import Answering, by_adapter
-from expertrag.answer.in_context import Asked, read_in_context
+from expertrag.answer.in_context import Asked, read_in_context, with_names
 from expertrag.answer.rerank import ServedReranker, rank_texts
 from expertrag.answer.route import route
 from expertrag.answer.searching import retrieved
@@ -377,7 +378,7 @@ class Pipeline:
                     return
             meter.count(session)
             if self._decider.strictly(decision):
-                context = replace(context, request=replace(request, mode=GateMode.STRICT))
+                context = replace(context, request=replace(context.request, mode=GateMode.STRICT))
             said = self._answering.open_book(context)
             yield from map(entry.noted, by_adapter(request.sampling, said))
             self._decider.answered(decision, meter.usage())
@@ -394,14 +395,21 @@ class Pipeline:
     ) -> AnswerContext:
         """Read the question in its conversation, route it, and embed it if it needs documents."""
         should_stop()
+        if self._generator.canonical:
+            request = replace(request, question=canonical(request.question))
         asked = _asked(request, view, meter, should_stop)
-        request = replace(request, question=asked.question)
-        routed = route(view.embedder, request, self._generator.experts, meter)
-        vectors = asked.vectors
-        if vectors is None and request.mode is not GateMode.NEVER and not asked.about_conversation:
+        searches = request.mode is not GateMode.NEVER and not asked.about_conversation
+        if searches and asked.vectors is None:
             should_stop()
             with meter.stage("embed"):
-                vectors = view.searcher.encode(request.question, request.filter or None)
+                vectors = view.searcher.encode(asked.question, request.filter or None)
+            asked = replace(asked, vectors=vectors)
+        if searches and self._generator.canonical and is_uncased(asked.question):
+            should_stop()
+            with meter.stage("rewrite"):
+                asked = with_names(asked, view, request.filter or None)
+        request = replace(request, question=asked.question)
+        routed = route(view.embedder, request, self._generator.experts, meter)
         salt = self._access.cache_salt(self._asked_by.caller)
         closed_book, dropped = in_conversation(
             asked.message,
@@ -412,7 +420,7 @@ class Pipeline:
         )
         meter.add(turns_dropped=dropped)
         return AnswerContext(
-            request, asked, view, routed, vectors, closed_book, meter, should_stop, salt
+            request, asked, view, routed, asked.vectors, closed_book, meter, should_stop, salt
         )
 
     def _decide(self, context: AnswerContext, answer: ClosedBook) -> GateDecision:

@@ -42,8 +42,8 @@ def heat_lines(shown: HeatMap, width: int) -> Iterator[str]:
 def _legend(shown: HeatMap, together: int) -> Iterator[str]:
     each = "an expert" if together == 1 else f"the most important of {together} experts"
     yield (
-        f"a character is {each}: {LEVELS[0]} to {LEVELS[-1]} as a share of its layer's most "
-        f"important, {UNUSED} not used"
+        f"a character is {each}: {LEVELS[0]} to {LEVELS[-1]} in factors of three, up to its "
+        f"layer's most important, {UNUSED} not used"
     )
     yield f"the more important half of the experts holds {shown.top_half:.1%} of the importance"
     supers = [f"{row.layer}:{expert}" for row in shown.layers for expert in row.super_experts]

@@ -1,4 +1,4 @@
-"""``expertrag llm``: upcycle, prune and pack models, export readers."""
+"""``expertrag llm``: upcycle, prune and pack models, select adapters, export readers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import click
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.llm_change import merge, prune
 from expertrag.cli.llm_profile import profile, show
+from expertrag.cli.llm_select import select
+from expertrag.cli.llm_split import split
 from expertrag.cli.llm_verify import verify
 from expertrag.cli.options import flags_of, json_flag, out_folder
 from expertrag.cli.output import print_made
@@ -145,5 +147,5 @@ def _print_result(out: Path, names: tuple[str, ...], as_json: bool) -> None:
     print_made({"model": out, "experts": names}, out, as_json, [f"experts  {', '.join(names)}"])
 
 
-for command in (merge, profile, prune, show, verify):
+for command in (merge, profile, prune, select, show, split, verify):
     llm.add_command(command)

@@ -1,4 +1,4 @@
-"""``expertrag llm prune`` and ``merge``: mixtures with fewer experts, by a profile of their use."""
+"""``expertrag llm prune`` and ``merge``: models with fewer experts, by their use or their names."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from expertrag.api.errors import InvalidArgument
 from expertrag.cli.options import flags_of, json_flag, out_folder, seed_flag
 from expertrag.cli.output import print_made, size
 from expertrag.cli.progress import progress
 
 if TYPE_CHECKING:
+    from expertrag.llm.surgery.changes.named_experts import NamedPrune
     from expertrag.llm.surgery.changes.record import ChangedMixture
     from expertrag.llm.surgery.mixture import Mixture
     from expertrag.llm.surgery.profiling.importance import ExpertProfile
@@ -25,8 +27,10 @@ DENOMINATORS = ("auto", "keep", "renormalise")
 
 
 def _share_or_number(
-    _context: click.Context, _parameter: click.Parameter, text: str
-) -> float | int:
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> float | int | None:
+    if text is None:
+        return None
     try:
         return int(text) if text.isdecimal() else float(text)
     except ValueError:
@@ -55,19 +59,27 @@ denominators_flag = flag(
     type=click.Choice(DENOMINATORS),
     default="auto",
     help="Where weights are a softmax over all experts: keep scales the experts that stay, so that "
-    "their weights are on average what they were; renormalise leaves the router alone; auto: keep.",
+    "their weights are on average what they were; renormalise leaves the router alone. auto: keep, "
+    "but renormalise for merged experts, unless a token uses one.",
 )
 
 
 @click.command()
 @click.argument("model")
-@profile_flag
+@flag(
+    "profile_folder",
+    "--profile",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Profile of MODEL, from `expertrag llm profile`. Unset: the experts have names, and those "
+    "of each --domain stay.",
+)
 @flag(
     "--keep",
-    required=True,
     metavar="SHARE|NUMBER",
     callback=_share_or_number,
-    help="Routed experts to keep in each layer: a share such as 0.5, or a number such as 8.",
+    help="Routed experts to keep in each layer, by --profile: a share such as 0.5, or a number "
+    "such as 8.",
 )
 @flag(
     "--method",
@@ -75,7 +87,14 @@ denominators_flag = flag(
     default="easy-ep",
     help="Measure of an expert's importance.",
 )
-@domain_flag
+@flag(
+    "domains",
+    "--domain",
+    multiple=True,
+    metavar="NAME",
+    help="Domain of the profile whose use of the experts counts [unset: all]; without --profile, "
+    "name of an expert that stays. Repeatable.",
+)
 @denominators_flag
 @seed_flag("EXPERTRAG_LLM_SEED", "Seed of the method random.")
 @flag("--force", is_flag=True, help="Drop super experts, too, if the method says so.")
@@ -83,8 +102,8 @@ denominators_flag = flag(
 @json_flag
 def prune(
     model: str,
-    profile_folder: Path,
-    keep: float | int,
+    profile_folder: Path | None,
+    keep: float | int | None,
     method: str,
     domains: tuple[str, ...],
     denominators: str,
@@ -93,12 +112,21 @@ def prune(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Drop the experts of MODEL that matter least to the traffic of a profile.
+    """Drop the experts of MODEL that matter least to the traffic of a profile, or by their names.
 
-    MODEL is a mixture whose routers choose experts by token: folder or hub id of a checkpoint of
-    transformers. The result is one, too, and loads with `--generator`. Super experts, null experts
-    and shared ones stay. `expertrag llm verify` compares both models.
+    With --profile, MODEL is a mixture whose routers choose experts by token: folder or hub id of a
+    checkpoint of transformers. The result is one, too, and loads with `--generator`. Super experts,
+    null experts and shared ones stay. `expertrag llm verify` compares both models.
+
+    Without, MODEL is a reader with an expert for each domain: its bundle, a model that it is
+    attached to, or what `llm export` made of it. The experts of each --domain stay, with "shared"
+    and "base", and answer as before; "shared" answers questions of other domains.
     """
+    if profile_folder is None:
+        _prune_named(model, domains, keep, out, as_json)
+        return
+    if keep is None:
+        raise InvalidArgument("keep: say how many experts stay: add --keep 0.5")
     from expertrag.llm.surgery.changes.denominators import Denominators
     from expertrag.llm.surgery.changes.prune import prune as drop
     from expertrag.llm.surgery.changes.record import write_changed
@@ -174,6 +202,31 @@ def merge(
         )
         made = write_changed(changed, before, out, report)
     print_made(made, out, as_json, _lines(made))
+
+
+def _prune_named(
+    model: str, domains: tuple[str, ...], keep: float | int | None, out: Path, as_json: bool
+) -> None:
+    if keep is not None:
+        raise InvalidArgument(
+            "keep: a profile says which experts matter most: add --profile FOLDER, from `expertrag "
+            "llm profile`"
+        )
+    from expertrag import models
+    from expertrag.llm.surgery.changes.named_experts import prune_named
+
+    shipped = models.reader_of(model)
+    with progress() as report:
+        source = str(shipped) if shipped else models.resolve(model)
+        made = prune_named(source, domains, out, report)
+    print_made(made, out, as_json, _named_lines(made))
+
+
+def _named_lines(made: NamedPrune) -> Iterator[str]:
+    yield f"experts  {', '.join(made.experts)}"
+    if made.dropped:
+        yield f"dropped  {', '.join(made.dropped)}; shared answers their questions"
+    yield f"weights  {size(made.before)} -> {size(made.after)}"
 
 
 def _loaded(model: str, profile_folder: Path) -> tuple[ExpertProfile, Mixture]:

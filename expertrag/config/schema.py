@@ -24,6 +24,7 @@ AUTO_RERANKER = "auto"
 ON_RERANKER = "on"
 NO_RERANKER = "off"
 TOGETHER = "together"
+CANONICAL = "canonical"
 TRAINING_FREE = "training-free"
 
 
@@ -72,6 +73,13 @@ class ModelConfig:
         "probe or a reader and a short answer is asked for: the best passage first, then each "
         "alone, then all if it is in doubt whether any holds the answer; otherwise together.",
         choices=("auto", TOGETHER),
+    )
+    wording: str = option(
+        CANONICAL,
+        "How a question is read. canonical: without openings such as 'Could you tell me', in one "
+        "spelling of quotes, spaces, capitals and question mark, so that these do not change the "
+        "answer; as_asked: as it was written.",
+        choices=(CANONICAL, "as_asked"),
     )
     dtype: str = option(
         "auto",

@@ -6,13 +6,21 @@ of a question, from its wordings (``paraphrase``), each in [0, 1]:
 
 decision_consistency    share of pairs with the same decision of the gate
 p_benefit_gap           mean |difference| of p(benefit) over pairs; 0 is best
-answer_consistency      share of pairs with the same answer (``squad.normalise``)
+answer_consistency      share of pairs with the same answer (``squad.said``: normalised, no markers)
+text_consistency        share of pairs with the same text, to the letter and with its markers
 answer_f1               mean token F1 of the two answers over pairs
+passage_consistency     share of pairs with the same passages in the same order
+answer_same_passages    share of the same answer among pairs that differ only in words
+changed_by_decision     share of pairs with other answers and another decision
+changed_by_expert       of pairs with other answers, the same decision, and another expert
+changed_by_passages     the same with the same expert, and other passages
+changed_by_words        the same with the same passages: only the question in the prompt differs
 accuracy                share of wordings with a right answer (``squad.contains``)
 accuracy_consistency    1 if all wordings are answered right, or all wrong
 consistent_and_correct  1 if all are answered right
 
-The last three need accepted answers. The report::
+``answer_consistency`` and the four shares of changes add up to 1. ``answer_same_passages`` needs
+such a pair, the last three need accepted answers. The report::
 
     {"kind": "consistency", "manifest": …, "skipped": {set: [{"id", "reason"}]},
      "pooled": {measure: {"mean", "low", "high", "n"} or null if no question has it},
@@ -21,7 +29,8 @@ The last three need accepted answers. The report::
      "rewrites": {"pooled": {rewrite: R}, "sets": {set: {rewrite: R}}},
      "least_consistent": {set: [{"query_id", "query", "answers": [accepted] or null,
          "decision_consistency", "answer_consistency" (or null), "wordings": [{"rewrite", "text",
-         "retrieved": bool, "p_benefit", "answer": text or null, "correct": bool or null}]}]}}
+         "retrieved": bool, "p_benefit", "answer": text or null, "expert", "passages": [name],
+         "correct": bool or null}]}]}}
 
 R compares the replies to a rewrite with those to the original question: {"n": replies,
 "decision_changed": share, "answer_changed": share or null, "p_benefit_change": mean difference}.
@@ -43,11 +52,21 @@ MEASURES = (
     "decision_consistency",
     "p_benefit_gap",
     "answer_consistency",
+    "text_consistency",
     "answer_f1",
+    "passage_consistency",
+    "answer_same_passages",
+    "changed_by_decision",
+    "changed_by_expert",
+    "changed_by_passages",
+    "changed_by_words",
     "accuracy",
     "accuracy_consistency",
     "consistent_and_correct",
 )
+STEPS = ("decision", "expert", "passages", "words")
+"""Steps of an answer at which two wordings can come apart."""
+
 LEAST = 5
 """Questions per data set that the report shows with their wordings."""
 
@@ -111,8 +130,18 @@ def measure(question: Replies) -> dict[str, float]:
     if len(texts) < len(question.replies):
         return found
     both = list(itertools.combinations(texts, 2))
-    found["answer_consistency"] = fmean(_same(a, b) for a, b in both)
-    found["answer_f1"] = fmean(squad.token_f1(a, [b]) for a, b in both)
+    same = [_same(a, b) for a, b in both]
+    found["answer_consistency"] = fmean(same)
+    found["text_consistency"] = fmean(a == b for a, b in both)
+    found["answer_f1"] = fmean(squad.token_f1(a, [squad.said(b)]) for a, b in both)
+    found["passage_consistency"] = fmean(a.passages == b.passages for a, b in pairs)
+    steps = [_first_change(a, b) for a, b in pairs]
+    alike = [agree for agree, step in zip(same, steps, strict=True) if step == "words"]
+    if alike:
+        found["answer_same_passages"] = fmean(alike)
+    for name in STEPS:
+        changed = (step == name and not agree for step, agree in zip(steps, same, strict=True))
+        found[f"changed_by_{name}"] = fmean(changed)
     if question.answers:
         right = [squad.contains(text, question.answers) for text in texts]
         found["accuracy"] = fmean(right)
@@ -122,7 +151,16 @@ def measure(question: Replies) -> dict[str, float]:
 
 
 def _same(a: str, b: str) -> bool:
-    return squad.normalise(a) == squad.normalise(b)
+    return squad.said(a) == squad.said(b)
+
+
+def _first_change(a: ParaphraseReply, b: ParaphraseReply) -> str:
+    """Return the first step of an answer, in the order of ``STEPS``, that differs between two."""
+    if a.retrieved != b.retrieved:
+        return "decision"
+    if a.expert != b.expert:
+        return "expert"
+    return "passages" if a.passages != b.passages else "words"
 
 
 def _figures(measured: Sequence[Mapping[str, float]], seed: int) -> dict[str, JSON]:

@@ -39,16 +39,19 @@ REWRITES: Mapping[str, Callable[[str], str]] = {
 """Rewrites by name; one that does not change a question gives no wording."""
 
 
-def wordings(query: Query, most: int | None = None) -> tuple[Paraphrase, ...]:
+def wordings(
+    query: Query, most: int | None = None, *, rewrites: bool = True
+) -> tuple[Paraphrase, ...]:
     """Return the original question, its paraphrases and its rewrites, without duplicates.
 
     :param most: maximum number of wordings, including the original question; None for all.
+    :param rewrites: whether to rewrite the question; else only the data set's paraphrases are used.
     """
     given = query.metadata.get("paraphrases")
     candidates = [
         (ORIGINAL, query.text),
         *((PARAPHRASE, text) for text in (given if isinstance(given, list) else ())),
-        *((name, rewrite(query.text)) for name, rewrite in REWRITES.items()),
+        *((name, rewrite(query.text)) for name, rewrite in REWRITES.items() if rewrites),
     ]
     unique: dict[str, Paraphrase] = {}
     for name, text in candidates:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.answer.assemble import open_gate, open_generator
+from expertrag.answer.canonical import RULES
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import InvalidArgument
@@ -94,6 +95,7 @@ def open_pipeline_for(
                 },
                 "gate": pipeline.info().gate,
                 **({"passages": "best first"} if generator.best_first else {}),
+                **({"wording": f"canonical {RULES}"} if generator.canonical else {}),
                 "prompts": prompt.fingerprint(prompt.FAMILIES[generator.family]),
             }
             base = embedder.fingerprint_of_expert(GENERAL)

@@ -136,6 +136,8 @@ class Generator(ABC):
     best_first: bool = False
     """Whether a question that asks for a few words is first tried with one passage at a time, best
     first, and with all of them only if none is likely to hold the answer; else all at once."""
+    canonical: bool = False
+    """Whether questions are read in their canonical form (``expertrag.answer.canonical``)."""
     family: str = "plain"
     """Family of its prompts with passages: a key of ``prompt.FAMILIES``."""
     problem: str = ""
@@ -241,11 +243,14 @@ class WhiteBox(Protocol):
         *,
         from_passages: bool = False,
         cache_salt: str = "",
+        adapter: str = "",
     ) -> Iterator[tuple[int, ScoredText]]:
         """Score texts as answers to prompts; yields (index, reading), shortest first.
 
         :param domain: whose expert scores them, as in :meth:`Generator.begin`; so ``cache_salt``.
         :param from_passages: whether all of the prompts show passages.
+        :param adapter: name of the adapter that scores them instead; empty for none.
+        :raises InvalidArgument: there is no such adapter.
         """
         ...
 

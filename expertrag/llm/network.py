@@ -110,8 +110,9 @@ class Network(Protocol):
         domain: str | None = None,
         *,
         cache_salt: str = "",
+        adapter: str = "",
     ) -> Iterator[tuple[int, ScoredText]]:
-        """Score continuations of prompts, both as token ids, with a domain's expert.
+        """Score continuations of prompts, both as token ids, with a domain's expert or an adapter.
 
         Yields (index, reading).
         """

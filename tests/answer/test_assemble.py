@@ -1,13 +1,17 @@
-"""Which embedder a store needs, found without reading its vectors."""
+"""Which embedder a store needs, found without reading its vectors; how questions are read."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from reader_samples import write_tiny_reader
 from store_helper import HashingEmbedder, build, migrate
 
+from expertrag.answer.assemble import open_generator
 from expertrag.answer.embedders import DEFAULT_EMBEDDER, _embedder_of
+from expertrag.config import ModelConfig
 from expertrag_index.index import Index
 from expertrag_index.types import Document
 
@@ -47,3 +51,11 @@ def test_after_a_migration_the_intact_generation_decides(tmp_path: Path) -> None
     assert _embedder_of(tmp_path / "s") == "two"
     damage(tmp_path / "s")
     assert _embedder_of(tmp_path / "s") == "one"
+
+
+def test_questions_are_read_in_canonical_form_unless_as_asked(
+    tmp_path: Path, smollm_path: Path
+) -> None:
+    model = ModelConfig(generator=str(write_tiny_reader(tmp_path / "reader", smollm_path)))
+    assert open_generator(model).canonical
+    assert not open_generator(replace(model, wording="as_asked")).canonical

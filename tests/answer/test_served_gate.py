@@ -47,6 +47,7 @@ def _write(
     needs: Needs | None = None,
     sufficiency: Sufficiency | None = None,
     domains: bool = False,
+    answered_by: str = "",
 ) -> None:
     """Fit a gate on planted rows and put it into ``folder``, in place of what is there."""
     rows = planted(120)
@@ -57,8 +58,9 @@ def _write(
         groups = (SignalGroup.DOMAIN,)
     fitted = fit_predictor(signals, rows.right, groups=groups, models=("logistic",))
     benefits = tuple(np.sort(fitted.predicted.benefit).tolist())
+    card = {"answered_by": [answered_by]} if answered_by else {}
     bundle = GateBundle(
-        "planted", fitted.predictor, threshold, benefits, needs or Needs(), {}, sufficiency
+        "planted", fitted.predictor, threshold, benefits, needs or Needs(), card, sufficiency
     )
     folder.mkdir(exist_ok=True)
     save_gate(bundle, folder)
@@ -109,6 +111,31 @@ def test_auto_is_the_shipped_gate_of_the_language_model(
     _write(shipped, threshold=0.3, needs=Needs("mine", base, paced.name, "another"))
     assert open_gate(GateConfig(), embedder, paced) is None
     assert "using the training-free gate" in caplog.text
+
+
+def test_a_gate_of_other_answers_decides_with_a_warning(
+    embedder: Any,
+    paced: PacedGenerator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its signals need no language model, so any can be served with it."""
+    folder = tmp_path / "gate"
+    needs, config = Needs(None, embedder.fingerprint_of_expert(GENERAL)), GateConfig(str(folder))
+
+    def warned(answered_by: str) -> str:
+        caplog.clear()
+        _write(folder, threshold=0.1, needs=needs, answered_by=answered_by)
+        assert open_gate(config, embedder, paced) is not None
+        return caplog.text
+
+    assert "does not say whose answers" in warned("")
+    assert "expertrag gate calibrate ROWS" in caplog.text
+    assert "answers of other language models" in warned("another")
+    assert warned(paced.fingerprint) == ""
+    monkeypatch.setattr(models.shipped, "GATES_OF_GENERATORS", {paced.name: str(folder)})
+    assert warned("") == ""
 
 
 def test_gates_go_on_without_log_probabilities(

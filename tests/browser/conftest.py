@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from http_fixtures import Served, StartHttp
 from retriever.gate.conftest import planted
 from serving_fixtures import OpenPipeline, TellingGenerator
@@ -20,7 +21,7 @@ from serving_fixtures import OpenPipeline, TellingGenerator
 from expertrag_retriever.gate.signals import SignalGroup
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, FilePayload, Page
 
 CHROMIUM = os.environ.get("CONSOLE_CHROMIUM", "")
 collect_ignore_glob = [] if CHROMIUM else ["test_*.py"]
@@ -124,6 +125,23 @@ def add(served: Served, **document: Any) -> None:
     """Add a document to a server that accepts writes."""
     added = served.post("/api/documents/upsert", {"documents": [document]})
     assert added.json()["added"] == 1, added.text
+
+
+def heat_map_file(*domains: str) -> FilePayload:
+    """What ``llm show --json`` prints of a profile of two layers, with a super expert."""
+    from profile_samples import profile_of
+
+    from expertrag.api.jsonable import to_json
+    from expertrag.llm.surgery.profiling.heat_map import heat_map
+    from expertrag.llm.surgery.profiling.importance import Method
+
+    scores = torch.tensor([[8.0, 4.0, 0.0, 1.0, 3.0], [1.0] * 5])
+    peak = torch.ones(2, 5, dtype=torch.float64)
+    peak[1, 3] = 100.0
+    profile = profile_of({"legal": scores, "<b>tax</b>": scores}, peak=peak)
+    body = to_json(heat_map(profile, "tiny", Method.EASY_EP, domains))
+    name = f"{'-'.join(domains) or 'all'}.json"
+    return {"name": name, "mimeType": "application/json", "buffer": json.dumps(body).encode()}
 
 
 def ask(page: Page, question: str) -> None:

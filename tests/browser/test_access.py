@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser.conftest import Figures, Visit, ask
+from browser.conftest import Figures, Visit, ask, heat_map_file
 from http_fixtures import Served, StartHttp
 from serving_fixtures import OpenPipeline, TellingGenerator
 
@@ -159,6 +159,8 @@ def _filled(page: Page, view: str) -> None:
         page.wait_for_selector(".histogram")
     elif view == "#/experts":
         page.wait_for_selector(".heat >> nth=2")
+        page.set_input_files("#profile", heat_map_file())
+        page.wait_for_selector(".dense")
     elif view == "#/learn":
         page.wait_for_selector(".side-answer:nth-child(2) .rate:not([disabled])")
         page.keyboard.press("2")

@@ -91,6 +91,9 @@ def test_three_reworded_questions(run: Run, work: Path, tmp_path: Path) -> None:
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     assert report["pooled"]["answer_consistency"] is None
 
+    alone = ("eval", "consistency", SQUAD, *few, "--no-rewrites")
+    run(*alone).fails(2, "none of the 3 questions drawn has paraphrases")
+
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),

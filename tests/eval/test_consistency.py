@@ -10,23 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expertrag.data.types import Skipped
-from expertrag.eval.consistency import MEASURES, consistency_report, measure
+from expertrag.eval.consistency import MEASURES, STEPS, consistency_report, measure
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.replies import ParaphraseReply, Replies
 
 
 def replies(
     identifier: str,
-    *said: tuple[bool, float, str | None],
+    *said: tuple[object, ...],
     answers: tuple[str, ...] | None = ("Warsaw",),
 ) -> Replies:
+    """Make a question; ``said``: decision, p(benefit), answer, expert and passages of a wording."""
     names = ("original", "lower_case", "polite", "labelled")
     return Replies(
         identifier,
         "Capital of Poland?",
         answers,
         tuple(
-            ParaphraseReply(name, f"wording {name}", *one)
+            ParaphraseReply(name, f"wording {name}", *one)  # type: ignore[arg-type]
             for name, one in zip(names, said, strict=False)
         ),
     )
@@ -37,6 +38,7 @@ def replies(
 MIXED = replies(
     "mixed", (True, 0.9, "Warsaw"), (False, 0.4, "the Warsaw!"), (True, 0.6, "Old Warsaw")
 )
+CORRECT = "consistent_and_correct"
 STABLE = replies("stable", (True, 0.8, "Warsaw"), (True, 0.8, "Warsaw."), (True, 0.8, "warsaw"))
 GATE_ONLY = replies("gate only", (True, 0.8, None), (False, 0.2, None))
 
@@ -50,6 +52,13 @@ def test_a_question_whose_wordings_disagree() -> None:
         "answer_f1": pytest.approx(
             (1 + 2 / 3 + 2 / 3) / 3
         ),  # one of the words is shared: 2·1/(1+2)
+        "text_consistency": 0.0,
+        "passage_consistency": 1.0,  # none
+        "answer_same_passages": 0.0,  # 1 and 3: same decision
+        "changed_by_decision": pytest.approx(1 / 3),  # 2 and 3
+        "changed_by_expert": 0.0,
+        "changed_by_passages": 0.0,
+        "changed_by_words": pytest.approx(1 / 3),  # 1 and 3
         "accuracy": 1.0,
         "accuracy_consistency": 1.0,
         "consistent_and_correct": 1.0,
@@ -57,7 +66,31 @@ def test_a_question_whose_wordings_disagree() -> None:
 
 
 def test_a_question_whose_wordings_agree() -> None:
-    assert measure(STABLE) == {name: float(name != "p_benefit_gap") for name in MEASURES}
+    none = {"p_benefit_gap", "text_consistency", *(name for name in MEASURES if "by_" in name)}
+    assert measure(STABLE) == {name: float(name not in none) for name in MEASURES}
+
+
+def test_a_changed_answer_is_counted_by_the_first_step_that_differs() -> None:
+    found = measure(
+        replies(
+            "1",
+            (True, 0.9, "Warsaw [1]", "general", ("a#0", "b#0")),
+            (True, 0.9, "Warsaw [2]", "general", ("b#0", "a#0")),  # markers are no answer
+            (True, 0.9, "Kraków", "general", ("a#0", "b#0")),
+            (True, 0.9, "Gdańsk", "finance", ("a#0", "b#0")),
+        )
+    )
+    assert found["answer_consistency"] == pytest.approx(1 / 6)  # 1 and 2
+    assert found["passage_consistency"] == pytest.approx(3 / 6)
+    assert found["text_consistency"] == 0.0
+    assert found["answer_same_passages"] == 0.0  # only 1 and 3 differ in nothing but words
+    shares = {name: found[f"changed_by_{name}"] for name in STEPS}
+    assert shares == {
+        "decision": 0.0,
+        "expert": pytest.approx(3 / 6),  # the last and each other
+        "passages": pytest.approx(1 / 6),  # 2 and 3
+        "words": pytest.approx(1 / 6),  # 1 and 3
+    }
 
 
 def test_right_and_wrong_wordings() -> None:
@@ -72,7 +105,7 @@ def test_right_and_wrong_wordings() -> None:
 @pytest.mark.parametrize("answers", [None, ()])
 def test_without_accepted_answers_there_is_no_accuracy(answers: tuple[str, ...] | None) -> None:
     found = measure(replies("1", (True, 0.5, "a b"), (True, 0.5, ""), answers=answers))
-    assert set(found) == set(MEASURES[:4])
+    assert set(found) == set(MEASURES) - {"accuracy", "accuracy_consistency", CORRECT}
     assert (found["answer_consistency"], found["answer_f1"]) == (0.0, 0.0)
 
 
@@ -134,6 +167,8 @@ def test_the_least_consistent_questions_are_shown_with_their_wordings() -> None:
         "retrieved": False,
         "p_benefit": 0.4,
         "answer": "the Warsaw!",
+        "expert": "",
+        "passages": [],
         "correct": True,
     }
     assert found["b"][0]["answer_consistency"] is None
@@ -155,7 +190,9 @@ def test_a_set_without_replies_has_no_figures() -> None:
 )
 def test_measures_are_shares(said: list[tuple[bool, float, str]]) -> None:
     found = measure(replies("1", *said))
-    assert set(found) == set(MEASURES)
+    assert set(found) | {"answer_same_passages"} == set(MEASURES)
+    changed = sum(found[f"changed_by_{name}"] for name in STEPS)
+    assert found["answer_consistency"] + changed == pytest.approx(1.0)
     assert all(0.0 <= value <= 1.0 for value in found.values())
     assert found["answer_consistency"] <= found["answer_f1"] + 1e-9
     assert found["consistent_and_correct"] <= found["accuracy_consistency"]

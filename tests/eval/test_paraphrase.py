@@ -40,6 +40,14 @@ def test_given_paraphrases_come_first_and_invalid_ones_are_dropped() -> None:
     )
 
 
+def test_without_rewrites_only_given_paraphrases_are_asked() -> None:
+    query = Query("1", "oxygen?", metadata={"paraphrases": ["O2?"]})
+    assert wordings(query, rewrites=False) == (
+        Paraphrase("original", "oxygen?"),
+        Paraphrase("paraphrase", "O2?"),
+    )
+
+
 @given(st.text(min_size=1).filter(str.strip))
 def test_wordings_are_unique_and_the_question_is_first(text: str) -> None:
     found = [wording.text for wording in wordings(Query("1", text))]

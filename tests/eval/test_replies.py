@@ -58,6 +58,18 @@ def test_replies_contain_the_pipelines_answers(asked: Asked) -> None:
     answer = fold(asked.opened.pipeline.answer(ASKING.recording.request(reply.text, GateMode.AUTO)))
     assert (reply.answer, reply.retrieved) == (answer.text, answer.decision.retrieve)
     assert reply.p_benefit == pytest.approx(answer.decision.p_benefit)
+    assert reply.expert == (answer.decision.expert or "")
+    names = [f"{passage.document_id}#{passage.ordinal}" for passage in answer.passages]
+    assert reply.passages == tuple(names)
+    assert not reply.retrieved or reply.passages
+
+
+def test_only_paraphrases_of_the_data_set_may_be_asked(asked: Asked) -> None:
+    query = dataclasses.replace(asked.queries[0], metadata={"paraphrases": ["And who did?"]})
+    one = dataclasses.replace(asked, queries=(query,), work=asked.work / "paraphrases")
+    asking = dataclasses.replace(ASKING, answers=False, rewrites=False)
+    ((found,), _) = ask_wordings(one, asking, silent)
+    assert [reply.text for reply in found.replies] == [query.text, "And who did?"]
 
 
 def test_the_gate_alone_makes_the_same_decisions(asked: Asked) -> None:

@@ -40,6 +40,11 @@ LIMIT = 50
     default=True,
     help="Answer each wording, or only run the gate, which is much faster.",
 )
+@flag(
+    "--rewrites/--no-rewrites",
+    default=True,
+    help="Ask mechanical rewrites, too, or only the paraphrases of the data set.",
+)
 @seed_option
 @max_tokens_option
 @work_option
@@ -52,6 +57,7 @@ def consistency(
     limit: int,
     variants: int | None,
     answers: bool,
+    rewrites: bool,
     seed: int,
     max_tokens: int,
     work: Path | None,
@@ -62,8 +68,10 @@ def consistency(
     """Measure whether rewording a question changes the answer.
 
     Wordings are the paraphrases of the data set (metadata.paraphrases of a query) and mechanical
-    rewrites, such as lower case, no question mark or a polite opening. Replies are kept in --work:
-    an interrupted run resumes, and a larger --limit adds to them.
+    rewrites, such as lower case, no question mark or a polite opening. Answers that differ are
+    counted by the first step that made them differ: decision, expert, passages, or the prompt's
+    words alone. Replies are kept in --work: an interrupted run resumes, and a larger --limit adds
+    to them.
     """
     from expertrag.eval.consistency import consistency_report
     from expertrag.eval.manifest import make_manifest
@@ -72,7 +80,7 @@ def consistency(
     from expertrag.eval.replies import Asking, ask_wordings
 
     recording = Recording(config.search.k, max_tokens, config.gate.threshold)
-    asking = Asking(recording, variants, answers)
+    asking = Asking(recording, variants, answers, rewrites)
     replies, skipped, inputs = {}, {}, {}
     with progress() as report:
         for asked in questions(datasets, split, limit, seed, config, work, report):

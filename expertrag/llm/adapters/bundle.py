@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expertrag.api.errors import Conflict, InvalidArgument, ServerError
 from expertrag.llm.adapters.trainable import AdapterSettings
-from expertrag.llm.base import current_names
+from expertrag.llm.base import SHARED, current_names
 from expertrag.llm.prompt import UNSCALED, Doubt
 from expertrag_retriever import checksums
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _WEIGHTS = "adapters.safetensors"
 _ABOUT = "reader.json"
+_CARD = "README.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,42 @@ def save_bundle(
     :param training: the training report; :func:`load_bundle` reads ``base``, ``fingerprint`` and
         ``prompts`` from it.
     """
-    from safetensors.torch import save_file
+    _save({"settings": asdict(settings), "training": training}, weights, card, folder)
 
-    halved = {name: value.detach().bfloat16().contiguous() for name, value in weights.items()}
-    save_file(halved, folder / _WEIGHTS)
-    body = {"settings": asdict(settings), "training": training}
-    (folder / _ABOUT).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-    checksums.seal(folder, _WEIGHTS, _ABOUT)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+
+def narrow_bundle(
+    folder: Path, domains: Collection[str], step: Mapping[str, Any], note: str, out: Path
+) -> None:
+    """Write a reader with some of its domains into an existing folder; their weights stay.
+
+    :param domains: names of the domains; those that the reader does not have are ignored.
+    :param step: what was done, the last of ``surgery`` in ``reader.json``.
+    :param note: the end of the card, which says the same.
+    :raises InvalidArgument: ``folder`` is not a bundle.
+    :raises ServerError: it is damaged.
+    """
+    bundle = load_bundle(folder)
+    own = tuple(name for name in bundle.settings.domains if name in domains)
+    weights = {
+        name: value
+        for name, value in bundle.weights.items()
+        if name.split(".")[-2] in (SHARED, *own)
+    }
+    body = json.loads((folder / _ABOUT).read_bytes())
+    body["settings"] = asdict(replace(bundle.settings, domains=own))
+    body["surgery"] = [*body.get("surgery", ()), step]
+    card = (folder / _CARD).read_text(encoding="utf-8") if (folder / _CARD).is_file() else ""
+    _save(body, weights, f"{card}\n{note}".lstrip(), out)
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a bundle."""
+    return (folder / _ABOUT).is_file()
+
+
+def weights_bytes(folder: Path) -> int:
+    """Bytes of a bundle's weights on disk."""
+    return (folder / _WEIGHTS).stat().st_size
 
 
 def scale_bundle(folder: Path, doubt: Doubt) -> None:
@@ -98,7 +127,7 @@ def load_bundle(folder: Path) -> Bundle:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    if not (folder / _ABOUT).is_file():
+    if not is_bundle(folder):
         raise InvalidArgument(
             f"{folder} is not a reader; name a folder that `expertrag train reader` wrote"
         )
@@ -121,6 +150,18 @@ def load_bundle(folder: Path) -> Bundle:
             "fetch it again",
             reason="MODEL_DAMAGED",
         ) from error
+
+
+def _save(
+    body: Mapping[str, Any], weights: Mapping[str, torch.Tensor], card: str, folder: Path
+) -> None:
+    from safetensors.torch import save_file
+
+    halved = {name: value.detach().bfloat16().contiguous() for name, value in weights.items()}
+    save_file(halved, folder / _WEIGHTS)
+    (folder / _ABOUT).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    checksums.seal(folder, _WEIGHTS, _ABOUT)
+    (folder / _CARD).write_text(card, encoding="utf-8")
 
 
 def _settings(body: Mapping[str, Any]) -> AdapterSettings:

@@ -293,6 +293,7 @@ class TransformersGenerator(Generator):
         *,
         from_passages: bool = False,
         cache_salt: str = "",
+        adapter: str = "",
     ) -> Iterator[tuple[int, ScoredText]]:
         """See :meth:`WhiteBox.read`.
 
@@ -306,8 +307,10 @@ class TransformersGenerator(Generator):
             )
             for messages, text in items
         ]
-        expert = self._expert(domain, from_passages=from_passages)
-        return self._network.read(encoded, expert, cache_salt=cache_salt)
+        if adapter:
+            self.adapters.check(adapter)
+        expert = self._expert(domain, from_passages=from_passages and not adapter)
+        return self._network.read(encoded, expert, cache_salt=cache_salt, adapter=adapter)
 
 
 def _reader_of(files: ModelFiles, adapters: ServedAdapters | None) -> ServedAdapters | None:

@@ -89,8 +89,10 @@ class TransformersNetwork(Network):
         domain: str | None = None,
         *,
         cache_salt: str = "",
+        adapter: str = "",
     ) -> Iterator[tuple[int, ScoredText]]:
         """See :meth:`Network.read`; shortest first."""
+        assert not adapter, "transformers runs none"
         with self._only(self.limits.expert_of(domain)):
             yield from read(self.model, items, keeps_logits=self._keeps_logits)
 

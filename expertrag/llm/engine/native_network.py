@@ -93,9 +93,13 @@ class NativeNetwork(Network):
         """See :meth:`Network.reset_prefix_cache`."""
         self.engine.reset_prefix_cache()
 
-    def new_cache(self, domain: str | None = None, *, cache_salt: str = "") -> SequenceState:
+    def new_cache(
+        self, domain: str | None = None, *, cache_salt: str = "", adapter: str = ""
+    ) -> SequenceState:
         """Return an empty sequence, for :meth:`forward`."""
-        sequence = SequenceState([], expert=self.limits.expert_of(domain), salt=cache_salt)
+        expert = self.limits.expert_of(domain)
+        loaded = self.adapters.named(adapter) if adapter else None
+        sequence = SequenceState([], expert=expert, adapter=loaded, salt=cache_salt)
         self.engine.submit(sequence)
         return sequence
 
@@ -125,12 +129,13 @@ class NativeNetwork(Network):
         domain: str | None = None,
         *,
         cache_salt: str = "",
+        adapter: str = "",
     ) -> Iterator[tuple[int, ScoredText]]:
         """See :meth:`Network.read`; shortest first."""
         order = sorted(range(len(items)), key=lambda place: sum(map(len, items[place])))
         for start in range(0, len(order), _MOST_OPEN):
             sequences = {
-                place: self.new_cache(domain, cache_salt=cache_salt)
+                place: self.new_cache(domain, cache_salt=cache_salt, adapter=adapter)
                 for place in order[start : start + _MOST_OPEN]
             }
             try:

@@ -24,6 +24,8 @@ def card_text(bundle: GateBundle) -> str:
     generator = (
         f", and {needs.generator} (`{needs.generator_fingerprint}`)" if needs.generator else ""
     )
+    answered = ", ".join(f"`{digest}`" for digest in card.get("answered_by", ()))
+    whose = f", answers of the language model {answered}" if answered else ""
     tried = "\n".join(
         f"| {item['model']} | {item['loss']:.4f} | {_settings(item['settings'])} |"
         for item in card["tried"]
@@ -50,7 +52,7 @@ Figures are measured on {card["figures_are_of"]}. Threshold {bundle.threshold:.3
 gain {card["cost"]:g} of accuracy on average; the threshold is capped where a wasted search costs
 less than a missed one. Seed {card["seed"]}.
 
-Fitted on {rows}. Its signals come from {needs.embedder} (base model
+Fitted on {rows}{whose}. Its signals come from {needs.embedder} (base model
 `{needs.embedder_fingerprint}`){generator}; other models are rejected.
 
 The model is `{bundle.predictor.model.name}`.{trials}

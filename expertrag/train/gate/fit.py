@@ -272,11 +272,22 @@ def _origin(
 ) -> Mapping[str, Any]:
     return {
         "rows": {row_set.name: row_set.sha256 for row_set in row_sets},
+        "answered_by": _answered_by(row_sets),
         "signals": [str(group) for group in source.groups],
         "cost": cost,
         "seed": seed,
         "expertrag": __version__,
     }
+
+
+def _answered_by(row_sets: Sequence[RowSet]) -> list[str]:
+    """Return the hashes of the language models that answered; empty if a row does not say."""
+    found = {
+        row.recorded.gate.generator if row.recorded else ""
+        for row_set in row_sets
+        for row in row_set.rows
+    }
+    return [] if "" in found else sorted(found)
 
 
 def _sorted(predicted: Predictions) -> tuple[float, ...]:

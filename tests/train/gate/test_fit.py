@@ -12,14 +12,15 @@ from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.config import Config
 from expertrag.data.types import Branch, GateRecord, Recorded, Row, RowSet
 from expertrag.train.gate.card import CARD
-from expertrag.train.gate.fit import fit_gate
+from expertrag.train.gate.fit import calibrate_gate, fit_gate
+from expertrag.train.gate.signals import SignalSource
 from expertrag.train.gate.source import open_source, source_of
 from expertrag_index.types import silent
 from expertrag_retriever.gate.bundle import GateBundle, load_gate
 from expertrag_retriever.gate.signals import SignalGroup
 
 
-def _row(number: int, rng: random.Random) -> Row:
+def _row(number: int, rng: random.Random, generator: str) -> Row:
     """Passages hold the answer if no word is missing."""
     held = rng.random() < 0.5
     right = held and rng.random() < 0.8
@@ -33,17 +34,32 @@ def _row(number: int, rng: random.Random) -> Row:
         recorded=Recorded(
             never=Branch(stage_seconds={"generate": 1.0}),
             one_step=Branch(stage_seconds={"generate": 4.0}, evidence=evidence, sufficient=held),
-            gate=GateRecord("g", 0.5, 0.5, {"p_documents": rng.random(), "margin": rng.random()}),
+            gate=GateRecord(
+                "g",
+                0.5,
+                0.5,
+                {"p_documents": rng.random(), "margin": rng.random()},
+                generator=generator,
+            ),
         ),
     )
 
 
-def _fitted(model_config: Config, folder: Path, *, judge: bool = True) -> Path:
+def _rows(generator: str = "") -> RowSet:
+    """Rows that a language model has answered, by its hash."""
     rng = random.Random(0)
-    rows = RowSet("towers", tuple(_row(number, rng) for number in range(160)), (), "0" * 64)
-    source = open_source((SignalGroup.QUESTION, SignalGroup.STORE), model_config.model, folder)
-    out = folder / "gate"
-    fit_gate([rows], source, out, models=("logistic",), judge=judge, progress=silent)
+    made = tuple(_row(number, rng, generator) for number in range(160))
+    return RowSet("towers", made, (), "0" * 64)
+
+
+def _source(model_config: Config, folder: Path) -> SignalSource:
+    return open_source((SignalGroup.QUESTION, SignalGroup.STORE), model_config.model, folder)
+
+
+def _fitted(model_config: Config, folder: Path, *, judge: bool = True, generator: str = "") -> Path:
+    out, source = folder / "gate", _source(model_config, folder)
+    rows = [_rows(generator)]
+    fit_gate(rows, source, out, models=("logistic",), judge=judge, progress=silent)
     return out
 
 
@@ -72,6 +88,20 @@ def test_the_judge_can_be_left_out(
     without = load_gate(_fitted(model_config, tmp_path, judge=False))
     assert without.sufficiency is None and "passages" not in without.card
     assert (without.threshold, without.benefits) == (bundle.threshold, bundle.benefits)
+
+
+def test_the_gate_knows_whose_answers_it_was_fitted_on(
+    bundle: GateBundle, model_config: Config, tmp_path: Path
+) -> None:
+    """Its signals need no language model, so only its rows tell."""
+    assert bundle.answered_by == ()
+    known = _fitted(model_config, tmp_path, judge=False, generator="abcdefgh0")
+    fitted = load_gate(known)
+    assert fitted.needs.generator_fingerprint is None and fitted.answered_by == ("abcdefgh0",)
+    assert "answers of the language model `abcdefgh0`" in (known / CARD).read_text()
+    source, out = _source(model_config, tmp_path), tmp_path / "other"
+    calibrated = calibrate_gate([_rows("01234567x")], fitted, source, out, progress=silent)
+    assert calibrated.answered_by == load_gate(out).answered_by == ("01234567x",)
 
 
 def test_domain_signals_need_the_router_of_the_fit(

@@ -1,6 +1,7 @@
-// Experts: which embedding and language-model experts were used, over domains and time.
+// Experts: which embedding and language-model experts were used, over domains and time; profiles.
 import { post } from "./api.mjs";
 import { Component, html } from "./html.mjs";
+import { Profile } from "./profile.mjs";
 import { state } from "./state.mjs";
 import { count, percent, several, shown, words } from "./text.mjs";
 
@@ -37,6 +38,7 @@ export class Experts extends Component {
       </p>
       ${error && html`<p class="note" role="status">${error.message}</p>`}
       ${found && html`<${Maps} found=${found} />`}
+      <${Profile} />
     </div>`;
   }
 }

@@ -28,8 +28,9 @@ class Denominators(StrEnum):
     - ``keep``: weights are on average what they were. Outputs of the experts that stay are scaled
       by the probability that they had together.
     - ``renormalise``: routers are left alone, so the probabilities of those that stay sum to 1.
-    - ``auto``: ``keep`` for families whose weights are probabilities over all experts, otherwise
-      ``renormalise``, which then changes nothing.
+    - ``auto``: for families whose weights are probabilities over all experts, ``keep`` when experts
+      are dropped, or merged where a token uses one; otherwise ``renormalise``, which changes
+      nothing in other families.
     """
 
     AUTO = "auto"

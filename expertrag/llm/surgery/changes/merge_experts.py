@@ -16,6 +16,11 @@ chooses other groups in their place. That loses nothing in these cases, and else
   experts (``per_token``), with ``renormalise``; or tokens chose one expert, with ``keep``. Families
   with sigmoids have to renormalise, too, and must not score groups of experts by their two best.
 
+So where weights are probabilities of a softmax over all experts, ``auto`` renormalises if tokens
+chose several experts: a group stands for all of its experts, whose probabilities summed to 1 with
+those of the other groups. On prompts of the trained mixture of ``make fixture-moe``, with 3/4, 1/2
+and 1/4 of its experts, that has the lower loss over all tokens.
+
 E experts of a layer
 """
 
@@ -68,7 +73,7 @@ def merge_experts(
     """
     _check_names(mixture)
     check_shape(mixture, profile)
-    choice, count = decided(mixture, denominators), ExpertCounts.of(mixture).count(groups)
+    choice, count = _decided(mixture, denominators), ExpertCounts.of(mixture).count(groups)
     use, found = profile.use(domains), _all_groups(mixture, profile, count, domains)
     step = SurgeryStep(
         "merge", profile.model, Method.FREQUENCY, tuple(domains or profile.domains), choice, found
@@ -84,6 +89,13 @@ def merge_experts(
         experts.append(scaled(own, factors[place]))
         progress("merge layers", place + 1, len(found))
     return mixture.with_experts(experts, **settings)
+
+
+def _decided(mixture: Mixture, wanted: Denominators) -> Denominators:
+    """Return what is done about denominators: as in pruning, but for ``auto``."""
+    if wanted is Denominators.AUTO and mixture.top_k > 1:
+        return Denominators.RENORMALISE
+    return decided(mixture, wanted)
 
 
 def _all_groups(

@@ -27,8 +27,8 @@ class SurgeryStep:
 
     :param kind: ``prune`` or ``merge``.
     :param source: fingerprint of the model before, for which the profile was made.
-    :param method: measure by which experts were chosen.
-    :param domains: whose use of the experts was counted.
+    :param method: measure by which experts were chosen, or ``names``.
+    :param domains: whose use of the experts was counted, or whose experts stayed.
     :param denominators: ``keep`` or ``renormalise``; see :class:`Denominators`.
     :param experts: of each layer: those of the model before that were kept or, merged, the groups
         that became one, the dominant expert of each first.
@@ -120,7 +120,7 @@ def _card(made: ChangedMixture, mixture: Mixture) -> str:
             "",
             f"- Made from: {mixture.name}, files with fingerprint `{step.source}`",
             f"- Experts chosen by: {step.method}",
-            f"- Domains of the profile: {', '.join(step.domains)}",
+            f"- Domains: {', '.join(step.domains)}",
             f"- Denominators of routers: {step.denominators}",
             f"- Experts per token: {made.after.experts_per_token}; before: "
             f"{made.before.experts_per_token}",

@@ -1,4 +1,8 @@
-"""What a profile shows of its experts: their importance by layer, for terminals and pages."""
+"""What a profile shows of its experts: their importance by layer, for terminals and pages.
+
+A few experts may hold nearly all of a layer's importance, so heat is logarithmic: a step for each
+factor of three, over eight steps, which are the characters of a terminal.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,10 @@ import torch
 
 from expertrag.llm.surgery.profiling.importance import ExpertProfile, Method
 
+STEPS, FACTOR = 8, 3.0
+"""Steps of heat, and the factor of importance from one to the next."""
+_FAINT = 0.02  # heat of what is used at all
+
 
 @dataclass(frozen=True, slots=True)
 class HeatRow:
@@ -17,20 +25,17 @@ class HeatRow:
 
     :param layer: number of the decoder layer, from 0.
     :param importance: of each expert, in the unit of the method.
+    :param heat: of each expert, in [0, 1]: 1 for the layer's most important, 1 / ``STEPS`` less for
+        a third of the importance; 0 if it was not used.
     :param super_experts: numbers of super experts.
     :param top_half: share of the layer's importance that its more important half holds, in [0, 1].
     """
 
     layer: int
     importance: tuple[float, ...]
+    heat: tuple[float, ...]
     super_experts: tuple[int, ...]
     top_half: float
-
-    @property
-    def heat(self) -> tuple[float, ...]:
-        """Importance as a share of the layer's largest, in [0, 1]."""
-        most = max(self.importance)
-        return tuple(value / most if most else 0.0 for value in self.importance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ def heat_map(
         HeatRow(
             number,
             tuple(importance[place].tolist()),
+            tuple(_heat(importance[place]).tolist()),
             tuple(supers[place].nonzero().flatten().tolist()),
             _top_half(importance[place]),
         )
@@ -78,6 +84,11 @@ def heat_map(
         sum(row.top_half for row in rows) / len(rows),
         rows,
     )
+
+
+def _heat(importance: torch.Tensor) -> torch.Tensor:
+    heat = 1.0 + (importance / importance.max()).log() / (STEPS * math.log(FACTOR))
+    return heat.clamp(min=_FAINT).where(importance > 0, 0.0)
 
 
 def _top_half(importance: torch.Tensor) -> float:

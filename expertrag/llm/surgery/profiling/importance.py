@@ -5,6 +5,7 @@ L layers with routed experts, E experts
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -15,7 +16,9 @@ from expertrag.api.errors import InvalidArgument
 
 _SUPER_QUANTILE = 0.995
 _SUPER_SHARE = 0.1
-"""Su et al. 2025: an output above the quantile of all experts, and a tenth of the largest."""
+_SUPER_TIMES = 10.0
+"""Su et al. 2025: an output above the quantile of all experts, and a tenth of the largest. The last
+is ours: times the usual output."""
 
 
 class Method(StrEnum):
@@ -135,10 +138,19 @@ class ExpertProfile:
         """Return which experts (L, E) are super experts, over all domains (Su et al. 2025).
 
         Their outputs make the massive activations that attention sinks need, so they are rare: an
-        output above the 99.5 % quantile of all experts, and above a tenth of the largest.
+        output above the 99.5 % quantile of all experts, and above a tenth of the largest, in a
+        layer that forms massive activations. The first two admit the largest output of any model,
+        and a profile does not know the third. Instead, the output must be ten times the usual one,
+        the median of the experts that were used, both in its layer and over all layers.
         """
         peak = self.use().peak
-        return (peak > peak.quantile(_SUPER_QUANTILE)) & (peak > _SUPER_SHARE * peak.max())
+        used = peak.where(peak > 0, math.nan)
+        usual = torch.maximum(used.nanmedian(dim=1, keepdim=True).values, used.nanmedian())
+        return (
+            (peak > peak.quantile(_SUPER_QUANTILE))
+            & (peak > _SUPER_SHARE * peak.max())
+            & (peak > _SUPER_TIMES * usual)
+        )
 
     def similarity(self) -> torch.Tensor:
         """Return correlations (L, E, E) of the experts' router logits, as M-SMoE groups them."""

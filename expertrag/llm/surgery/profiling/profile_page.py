@@ -32,9 +32,10 @@ def profile_page(maps: Sequence[HeatMap]) -> str:
 <title>{title}</title>
 <style>{_STYLE}</style>
 <h1>{title}</h1>
-<p>Importance by {escape(maps[0].method)}, as a share of the layer's most important expert. A frame
-marks super experts; grey experts were not used. On the right, the share of the layer's importance
-that the more important half of its experts holds.</p>
+<p>Importance by {escape(maps[0].method)}: full colour for the layer's most important expert, an
+eighth less for each factor of three below it. A frame marks super experts; grey experts were not
+used. On the right, the share of the layer's importance that the more important half of its experts
+holds.</p>
 {body}
 </html>
 """

@@ -10,6 +10,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Sampling
 from expertrag.llm.base import Generator
 from expertrag.llm.prompt import NEXT_PASSAGE, Reply
+from expertrag.llm.scoring import MOST_READ_TOKENS
 from expertrag.llm.surgery.retrieved_prompts import PromptForm, RetrievedPrompt
 from expertrag_index.types import Progress
 
@@ -30,23 +31,49 @@ class HeldAnswer:
     doubt: float | None
 
 
+def fitting(
+    generators: Sequence[Generator],
+    prompts: Sequence[RetrievedPrompt],
+    form: PromptForm,
+    most_tokens: int,
+) -> list[RetrievedPrompt]:
+    """Return the prompts that fit into the context of all models, with a reply.
+
+    :param generators: of one tokenizer.
+    :param most_tokens: of a greedy reply.
+    :raises InvalidArgument: none fits.
+    """
+    room = min(each.context_tokens for each in generators) - max(MOST_READ_TOKENS + 1, most_tokens)
+    found = [item for item in prompts if generators[0].count_tokens(form.messages(item)) <= room]
+    if not found:
+        raise InvalidArgument(
+            f"none of {len(prompts)} prompts fits into the models' context with a reply, "
+            f"{room:,} tokens: give rows with fewer or shorter passages"
+        )
+    return found
+
+
 def held_answers(
     generator: Generator,
     prompts: Sequence[RetrievedPrompt],
     form: PromptForm,
     most_tokens: int,
     report: Progress,
+    adapter: str = "",
 ) -> list[HeldAnswer]:
     """Score the right replies to prompts, and answer them.
 
     One after the other: which prompts share a step could change the last bits of a result.
 
     :param most_tokens: of a greedy reply.
-    :raises InvalidArgument: the model runs on a server, which scores no replies.
+    :param adapter: name of the adapter that answers; empty for none.
+    :raises InvalidArgument: the model runs on a server, which scores no replies; or there is no
+        such adapter.
     """
-    losses = _losses(generator, prompts, form, report)
+    losses = _losses(generator, prompts, form, report, adapter)
     penalty = 0.0 if generator.reader else None  # as served
-    sampling = Sampling(most_tokens, stop=(NEXT_PASSAGE,), frequency_penalty=penalty)
+    stop = (NEXT_PASSAGE,)
+    sampling = Sampling(most_tokens, stop=stop, frequency_penalty=penalty, adapter=adapter)
     found = []
     for done, (prompt, (loss, tokens)) in enumerate(zip(prompts, losses, strict=True)):
         report(f"{generator.name}: answers", done, len(prompts))
@@ -62,7 +89,11 @@ def held_answers(
 
 
 def _losses(
-    generator: Generator, prompts: Sequence[RetrievedPrompt], form: PromptForm, report: Progress
+    generator: Generator,
+    prompts: Sequence[RetrievedPrompt],
+    form: PromptForm,
+    report: Progress,
+    adapter: str,
 ) -> list[tuple[float | None, int]]:
     box = generator.white_box
     if box is None:
@@ -78,7 +109,8 @@ def _losses(
     done, total = 0, sum(map(len, experts.values()))
     for domain, places in experts.items():
         items = [(form.messages(prompts[p]), form.right(prompts[p]) or "") for p in places]
-        for number, scored in box.read(items, domain or None, from_passages=True):
+        read = box.read(items, domain or None, from_passages=True, adapter=adapter)
+        for number, scored in read:
             report(f"{generator.name}: loss", done, total)
             done += 1
             values = scored.log_probabilities

@@ -10,10 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from expertrag.api.errors import InvalidArgument
 from expertrag.llm.base import Generator
 from expertrag.llm.registry import load_generator
-from expertrag.llm.scoring import MOST_READ_TOKENS
 from expertrag.llm.surgery.retrieved_prompts import PromptForm, RetrievedPrompt
 from expertrag.llm.surgery.verification.answer_figures import (
     FigureChange,
@@ -22,8 +20,7 @@ from expertrag.llm.surgery.verification.answer_figures import (
     same_replies,
 )
 from expertrag.llm.surgery.verification.engine_speed import SpeedChange, speed_change
-from expertrag.llm.surgery.verification.gate_binding import gate_problem
-from expertrag.llm.surgery.verification.held_answers import HeldAnswer, held_answers
+from expertrag.llm.surgery.verification.held_answers import HeldAnswer, fitting, held_answers
 from expertrag.llm.surgery.verification.intact import (
     CheckedModel,
     check_model,
@@ -33,6 +30,7 @@ from expertrag.llm.surgery.verification.loss_change import LossChange
 from expertrag.llm.surgery.verification.router_comparison import RouterAgreement, router_agreement
 from expertrag.metrics.types import Estimate
 from expertrag_index.types import Progress
+from expertrag_retriever.gate.binding import gate_problem
 from expertrag_retriever.gate.bundle import GateBundle
 
 TOLERANCE = 0.02
@@ -117,24 +115,24 @@ def verify(
     first, second = (load_generator(name, dtype=settings.dtype) for name in (before, after))
     sides = first, second
     form = PromptForm.of(sides[0])
-    fitting = _fitting(sides, prompts, form, settings.most_tokens)
-    old, new = (held_answers(side, fitting, form, settings.most_tokens, report) for side in sides)
-    messages = [form.messages(prompt) for prompt in fitting]
+    shown = fitting(sides, prompts, form, settings.most_tokens)
+    old, new = (held_answers(side, shown, form, settings.most_tokens, report) for side in sides)
+    messages = [form.messages(prompt) for prompt in shown]
     speed = speed_change(first, second, messages, settings.rounds, report)
     facts = _facts(first, checked[0]), _facts(second, checked[1])
     notes = list(_notes(sides, form))
     del first, second, sides  # before transformers loads both again
-    routers, why = router_agreement(before, after, fitting, form, report)
+    routers, why = router_agreement(before, after, shown, form, report)
     notes += [why] if why else []
     finite = _finite(new)
-    loss, domains = losses(fitting, old, new, settings.seed) if finite else (None, {})
-    figures = answer_figures(fitting, old, new, settings.seed)
+    loss, domains = losses(shown, old, new, settings.seed) if finite else (None, {})
+    figures = answer_figures(shown, old, new, settings.seed)
     found = _problems(loss, figures, settings.tolerance) if finite else [_NOT_FINITE]
     found += [gate_problem(gate, after, facts[1].fingerprint)] if gate else []
     return Verification(
         *facts,
-        prompts=len(fitting),
-        too_long=len(prompts) - len(fitting),
+        prompts=len(shown),
+        too_long=len(prompts) - len(shown),
         loss=loss,
         domains=domains,
         figures=figures,
@@ -144,22 +142,6 @@ def verify(
         notes=tuple(notes),
         problems=tuple(filter(None, found)),
     )
-
-
-def _fitting(
-    sides: Sequence[Generator],
-    prompts: Sequence[RetrievedPrompt],
-    form: PromptForm,
-    most_tokens: int,
-) -> list[RetrievedPrompt]:
-    room = min(side.context_tokens for side in sides) - max(MOST_READ_TOKENS + 1, most_tokens)
-    found = [item for item in prompts if sides[0].count_tokens(form.messages(item)) <= room]
-    if not found:
-        raise InvalidArgument(
-            f"none of {len(prompts)} prompts fits into the models' context with a reply, "
-            f"{room:,} tokens: give rows with fewer or shorter passages"
-        )
-    return found
 
 
 def _facts(generator: Generator, checked: CheckedModel) -> ModelFacts:

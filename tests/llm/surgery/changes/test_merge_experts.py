@@ -183,10 +183,7 @@ def test_equal_experts_of_a_family_that_renormalises_merge_without_loss(family: 
 def test_tokens_that_chose_whole_groups_lose_nothing(family: str, change: dict[str, Any]) -> None:
     mixture = mixture_of(family, **change, num_experts_per_tok=4)
     _permuted_copies(mixture, [0, 1, 2, 3, 3, 2, 1, 0], rows=True)
-    merged = merge_experts(
-        mixture, profile_of(mixture), groups=4, per_token=2,
-        denominators=Denominators.RENORMALISE,
-    )  # fmt: skip
+    merged = merge_experts(mixture, profile_of(mixture), groups=4, per_token=2)
     assert all(
         sorted(map(sorted, groups)) == [[0, 7], [1, 6], [2, 5], [3, 4]]
         for groups in groups_of(merged)

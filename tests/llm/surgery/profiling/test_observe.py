@@ -200,6 +200,8 @@ def test_planted_importance_is_recovered(method: Method) -> None:
 
 def test_a_planted_super_expert_is_found_and_no_other() -> None:
     mixture, tokens = _planted(((1, 6), (0, 3)))
+    before = ExpertProfile("planted", (0, 1, 2), {"all": observe(mixture, tokens)})
+    assert not before.super_experts().any()
     mixture.layers[1].weights["experts.down_proj"][3] *= 1000
     profile = ExpertProfile("planted", (0, 1, 2), {"all": observe(mixture, tokens)})
     assert profile.super_experts().nonzero().tolist() == [[1, 3]]

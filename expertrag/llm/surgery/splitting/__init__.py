@@ -1,0 +1,1 @@
+"""Split a dense model into a mixture of experts, by which of its neurons are active together."""
