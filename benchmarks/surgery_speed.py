@@ -22,7 +22,7 @@ from expertrag_kernels import Routing
 
 PRUNED = Method.EASY_EP
 """Method of the pruned mixtures that merged ones are compared with."""
-_PROMPT_TOKENS = 256
+PROMPT_TOKENS = 256
 
 
 def sizes_and_speeds(
@@ -33,8 +33,8 @@ def sizes_and_speeds(
     for share in SHARES:
         mixtures[f"pruned {share:g}"] = bench.pruned(share, PRUNED, MIX)
         mixtures[f"{MERGED} {share:g}"] = bench.merged(share)
-    models = {name: _on_engine(name, item, folder) for name, item in mixtures.items()}
-    prompts = [tokens[:_PROMPT_TOKENS] for item in traffic.values() for tokens in item.tokens[:2]]
+    models = {name: on_engine(name, item, folder) for name, item in mixtures.items()}
+    prompts = [tokens[:PROMPT_TOKENS] for item in traffic.values() for tokens in item.tokens[:2]]
     found = speeds(
         {name: (model, Routing()) for name, model in models.items()}, prompts[:TEXTS], report
     )
@@ -48,7 +48,8 @@ def sizes_and_speeds(
     }
 
 
-def _on_engine(name: str, mixture: Mixture, folder: Path) -> Model:
+def on_engine(name: str, mixture: Mixture, folder: Path) -> Model:
+    """Write a mixture in bfloat16 into a folder of its own in ``folder``, and load it."""
     place = folder / _file(name)
     place.mkdir(parents=True)
     Mixture(mixture.model.bfloat16(), mixture.tokenizer, name, "").save(place, "")

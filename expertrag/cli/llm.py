@@ -8,6 +8,7 @@ import click
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.llm_change import merge, prune
+from expertrag.cli.llm_compress import compress
 from expertrag.cli.llm_profile import profile, show
 from expertrag.cli.llm_verify import verify
 from expertrag.cli.options import flags_of, json_flag, out_folder
@@ -145,5 +146,5 @@ def _print_result(out: Path, names: tuple[str, ...], as_json: bool) -> None:
     print_made({"model": out, "experts": names}, out, as_json, [f"experts  {', '.join(names)}"])
 
 
-for command in (merge, profile, prune, show, verify):
+for command in (compress, merge, profile, prune, show, verify):
     llm.add_command(command)

@@ -106,6 +106,18 @@ class Program:
         correction: int,
         margin: float,
         nulls: int,
+        light: int,
+        /,
+    ) -> None: ...
+    def light(
+        self,
+        from_: View,
+        scaled: View,
+        to: View,
+        count: int,
+        experts: int,
+        hidden: int,
+        vectors: int,
         /,
     ) -> None: ...
     def mix(

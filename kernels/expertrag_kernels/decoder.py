@@ -138,6 +138,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self._outputs = 0
         self.positions = 0
         self._experts = 0  # least number of experts of any layer
+        self._light = 0  # light experts of the last route
         self._used = torch.zeros(2, dtype=torch.long)
 
     @property
@@ -234,8 +235,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         correction: torch.Tensor | None = None,
         mixer_margin: float | None = None,
         nulls: int = 0,
+        light: int = 0,
     ) -> None:
         """See :meth:`Steps.route`."""
+        self._light = light
         if top_k > 64 or groups > 64:
             raise ValueError(f"top_k and groups must be at most 64; got {top_k} and {groups}")
         if not sigmoid:
@@ -244,8 +247,16 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             logits, experts, top_k, sigmoid, normalise, groups, top_groups, scale,
             0 if correction is None else self._floats(correction),
             -1.0 if mixer_margin is None else mixer_margin,
-            nulls,
+            nulls, light,
         )  # fmt: skip
+
+    def light(
+        self, source: SlotView, scaled: SlotView, to: SlotView, vectors: torch.Tensor
+    ) -> None:
+        """See :meth:`Steps.light`."""
+        experts, _, hidden = vectors.shape
+        address = self._floats(vectors)
+        self._program.light(source, scaled, to, self._light, experts, hidden, address)
 
     def mix(self, source: SlotView, to: SlotView, experts: PackedExperts, top_k: int = 0) -> None:
         """See :meth:`Steps.mix`."""

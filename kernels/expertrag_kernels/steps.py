@@ -239,6 +239,7 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         correction: torch.Tensor | None = None,
         mixer_margin: float | None = None,
         nulls: int = 0,
+        light: int = 0,
     ) -> None:
         """Choose the experts of the next :meth:`mix`: by softmax, best first.
 
@@ -249,6 +250,22 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         :param mixer_margin: weigh by SparseMixer with this relative margin.
         :param nulls: how many of the ``experts``, the last ones, are null experts: the next mix has
             no weights for them, and who chooses one computes nothing (AdaMoE, Zeng et al. 2024).
+        :param light: how many of a row's ``top_k`` experts, those of the least weights, are for the
+            next :meth:`light`, and not for the next mix.
+        """
+        ...
+
+    @abstractmethod
+    def light(
+        self, source: SlotView, scaled: SlotView, to: SlotView, vectors: torch.Tensor
+    ) -> None:
+        """Put vectors in the place of the light experts of the last :meth:`route`.
+
+        See :mod:`expertrag_kernels.light`.
+
+        :param scaled: receives what the next mix is to read.
+        :param to: what they add is added to this view.
+        :param vectors: (E, 3, H).
         """
         ...
 

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from expertrag_kernels.dispatch import fused_experts
+from expertrag_kernels.light import by_weight, lightened
 from expertrag_kernels.packed import Format, Part, PlainExperts, WeightUpdate
 from expertrag_kernels.reference import gated
 from expertrag_kernels.routing import AS_THE_MODEL
@@ -222,11 +223,12 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         correction: torch.Tensor | None = None,
         mixer_margin: float | None = None,
         nulls: int = 0,
+        light: int = 0,
     ) -> None:
         """See :meth:`Steps.route`."""
         if nulls and (sigmoid or correction is not None or mixer_margin is not None):
             raise ValueError("null experts need a router that chooses by softmax")
-        true = experts - nulls
+        true, main = experts - nulls, top_k - light
         likely = correction is None and mixer_margin is None
         own_correction = None if correction is None else correction.to(self.device, torch.float32)
         choose = router(
@@ -241,9 +243,11 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             weights, index = choose(found, closed)
             if policy is not None:
                 weights, index = pruned(weights, index, policy, experts, likely=likely)
+            if light:
+                index, weights = by_weight(index, weights)
             if nulls or policy is not None:
                 index = index.clamp(max=true)  # a null expert is none
-                self._pruned_to += (index < true).sum()
+                self._pruned_to += (index[:, :main] < true).sum()
             if normalise:
                 weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
             if not sigmoid:
@@ -251,12 +255,28 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
                 only = F.pad(own, (0, top_k - 1), value=true)  # and sentinels
                 index = torch.where(own < 0, index, only)
                 weights = torch.where(own < 0, weights, torch.ones_like(weights))
-            rows.routed = index, weights * scale
+            weights = weights * scale
+            rows.routed = index[:, :main], weights[:, :main]
+            rows.light = index[:, main:], weights[:, main:]
 
         if not sigmoid:
             self._experts = min(self._experts or experts, true)
-            self._top_k.append(top_k)
+            self._top_k.append(main)
             self._nulls = self._nulls or nulls > 0
+        self._steps.append(step)
+
+    def light(
+        self, source: SlotView, scaled: SlotView, to: SlotView, vectors: torch.Tensor
+    ) -> None:
+        """See :meth:`Steps.light`."""
+        own = vectors.to(self.device, torch.float32)
+
+        def step(rows: TokenRows) -> None:
+            assert rows.light is not None, "a route must come first"
+            found, added = lightened(rows.columns(source, own.shape[2]), *rows.light, own)
+            rows.write(scaled, found)
+            rows.write(to, added.to(self.dtype), add=True)
+
         self._steps.append(step)
 
     def mix(self, source: SlotView, to: SlotView, experts: PlainExperts, top_k: int = 0) -> None:

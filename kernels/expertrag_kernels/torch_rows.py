@@ -28,6 +28,7 @@ class TokenRows:
     picked, watched: int64
     routing: (T, 4) float32, as of :func:`routing_rows`; None if all rows route as the model does
     adapted: the adapters of the batch, each with its rows (N,) int64
+    routed, light: experts and weights of each row, (T, K) each, for the next mix and the next light
     """
 
     tokens: torch.Tensor
@@ -43,6 +44,7 @@ class TokenRows:
     adapted: list[tuple[Any, torch.Tensor]] = field(default_factory=list)
     slots: list[torch.Tensor] = field(default_factory=list)
     routed: tuple[torch.Tensor, torch.Tensor] | None = None
+    light: tuple[torch.Tensor, torch.Tensor] | None = None
     kept: list[torch.Tensor] = field(default_factory=list)
     logits: torch.Tensor = NO_ROWS
 

@@ -52,10 +52,10 @@ class Lowered:
 
     ``routers``: indices of the layers' router logits among the kept values; ``middle`` and
     ``upper``: of the states after half and three quarters of the layers. ``weights``: the decoder's
-    weights by name. ``top_k``: experts that routers choose for a token, of which
-    ``null_experts`` compute nothing. ``adapters``: those of a reader that is served;
-    ``expert_updates``: what a sequence of each of its experts adds to the base model's weights,
-    unless the experts are planned.
+    weights by name. ``top_k``: experts that routers choose for a token, without the
+    ``light_experts`` that they choose besides; ``null_experts`` of a layer compute nothing.
+    ``adapters``: those of a reader that is served; ``expert_updates``: what a sequence of each of
+    its experts adds to the base model's weights, unless the experts are planned.
     """
 
     decoder: Steps[Any, Any]
@@ -67,6 +67,7 @@ class Lowered:
     adapters: ServedAdapters | None = None
     expert_updates: tuple[tuple[Any, ...], ...] = ()
     null_experts: int = 0
+    light_experts: int = 0
 
 
 def lower(
@@ -188,8 +189,8 @@ class _Lowering:
         d.linear(last, OUTPUT, out, out_bias)
         kept = tuple(self.routers), states[middle], states[upper]
         updates = self.adapters.updates(d, self.weights) if self.adapters else ()
-        nulls = families.null_experts(self.config)
-        return Lowered(d, self.weights, *kept, self.top_k, self.adapters, updates, nulls)
+        nulls, light = families.null_experts(self.config), families.light_experts(self.config)
+        return Lowered(d, self.weights, *kept, self.top_k, self.adapters, updates, nulls, light)
 
     def _cache_shape(self, exact: Format, *, latent: bool) -> CacheShape:
         layers = self.model.model.layers
@@ -330,6 +331,8 @@ class _Lowering:
         """Experts, shared experts, or a dense layer, which is one expert for all tokens."""
         d, config = self.decoder, self.config
         logits = d.slot(max(families.experts_of(config), 1))
+        light = families.light_experts(config)
+        read = d.slot(config.hidden_size) if light else y
 
         def mix(number: int, module: Any) -> None:
             if not hasattr(module, "experts"):
@@ -344,14 +347,18 @@ class _Lowering:
             bias = None if bias is None else self._floats("router.bias", bias)
             d.linear(y, logits, self._small("router", gate.weight), bias)
             self.routers.append(self._keep(logits, gate.num_experts))
-            self.top_k = gate.top_k
+            self.top_k = gate.top_k - light
             options = families.route_options(config.model_type, gate)
             if (correction := families.correction_of(gate)) is not None:
                 options["correction"] = self._floats("router.correction", correction)
             if nulls := families.null_experts(config):
                 options["nulls"] = nulls
+            if light:
+                options["light"] = light
             d.route(logits, gate.num_experts, gate.top_k, **options)
-            d.mix(y, x, self._routed(module.experts, nulls), gate.top_k)
+            if light:
+                d.light(y, read, x, self._floats("light", families.light_vectors(module)))
+            d.mix(read, x, self._routed(module.experts, nulls), self.top_k)
             if hasattr(module, "shared_expert"):
                 d.linear(y, logits, self._small("shared_gate", module.shared_expert_gate.weight))
                 d.route(logits, 1, 1, sigmoid=True)

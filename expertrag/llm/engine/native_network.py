@@ -75,7 +75,7 @@ class NativeNetwork(Network):
         lowered = self._lowered
         format = getattr(lowered.weights["layers.0.out"], "format", Format.BF16)
         adapters = lowered.adapters.amounts(format) if lowered.adapters else ({}, Amount())
-        use = weight_use(lowered.weights, lowered.top_k, *adapters)
+        use = weight_use(lowered.weights, lowered.top_k, *adapters, lowered.light_experts)
         named = bool(self.limits.experts and use.experts)
         return replace(use, top_k=1, by_sequence=True) if named else use
 

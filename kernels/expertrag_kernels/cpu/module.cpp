@@ -163,9 +163,16 @@ void bind_program(nb::module_& m) {
       .def("route",
            [](Program& p, const Places& logits, int64_t experts, int64_t top_k, bool sigmoid,
               bool normalise, int64_t groups, int64_t top_groups, float scale,
-              uintptr_t correction, float margin, int64_t nulls) {
+              uintptr_t correction, float margin, int64_t nulls, int64_t light) {
              p.steps.push_back(Route{view(logits), experts, top_k, sigmoid, normalise, groups,
-                                     top_groups, scale, floats(correction), margin, nulls});
+                                     top_groups, scale, floats(correction), margin, nulls,
+                                     light});
+           })
+      .def("light",
+           [](Program& p, const Places& from, const Places& scaled, const Places& to,
+              int64_t count, int64_t experts, int64_t hidden, uintptr_t vectors) {
+             p.steps.push_back(Light{view(from), view(scaled), view(to), count, experts, hidden,
+                                     floats(vectors)});
            })
       .def("mix",
            [](Program& p, int64_t from, int64_t to, int64_t top_k, int format, int activation,

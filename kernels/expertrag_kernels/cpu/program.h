@@ -81,6 +81,15 @@ struct Route {  // the experts of each row and their weights, by logits, or the 
   const float* correction = nullptr;
   float margin = -1.0f;  // of SparseMixer; negative for none
   int64_t nulls = 0;     // of the last experts: a row that chooses one computes nothing
+  int64_t light = 0;     // of a row's experts, those of the least weights: for the next Light, not Mix
+
+  int64_t main() const { return top_k - light; }
+};
+
+struct Light {  // vectors in the place of a row's light experts; see light.h
+  View from, scaled, to;
+  int64_t count, experts, hidden;
+  const float* vectors;  // (experts, 3, hidden): scale, shift and slope of each
 };
 
 struct Mix {  // to += what the experts that were routed to make of from; top_k 0: expert 0 of all
@@ -101,7 +110,7 @@ struct Pick {  // from here on, only the rows that the batch has picked
   int64_t from, to;
 };
 
-using Step = std::variant<Embed, Norm, Linear, Rope, Attend, Route, Mix, Keep, Pick>;
+using Step = std::variant<Embed, Norm, Linear, Rope, Attend, Route, Light, Mix, Keep, Pick>;
 
 // Keys and values of all layers, in pages of 64 tokens. A page of a head is a block of 64 outputs,
 // the tokens, over the key's width, and then blocks of 64 value columns over the 64 tokens: what
