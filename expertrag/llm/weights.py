@@ -112,8 +112,8 @@ def weight_use(
     named = {name: weight for name, weight in weights.items() if name not in NO_WEIGHTS}
     routed = {name: item for name, item in named.items() if getattr(item, "num_experts", 1) > 1}
     vectors = {name: item for name, item in named.items() if name.endswith(".light")}
-    sorted_ = {*routed, *vectors, "head", "words"}
-    others = (item for name, item in named.items() if name not in sorted_)
+    told = {*routed, *vectors, "head", "words"}
+    others = (item for name, item in named.items() if name not in told)
     words = named.get("words")
     most = max((item.num_experts for item in routed.values()), default=0)
     return WeightUse(

@@ -256,7 +256,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
                 index = torch.where(own < 0, index, only)
                 weights = torch.where(own < 0, weights, torch.ones_like(weights))
             weights = weights * scale
-            rows.routed = index[:, :main], weights[:, :main]
+            rows.routed = index[:, :main].contiguous(), weights[:, :main].contiguous()
             rows.light = index[:, main:], weights[:, main:]
 
         if not sigmoid:
