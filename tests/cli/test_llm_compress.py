@@ -1,4 +1,4 @@
-"""``expertrag llm compress --light``: from a mixture and prompts to a model that answers."""
+"""``expertrag llm compress``: from a mixture and prompts to a model that answers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_compressed_model_is_served_with_light_experts(
     assert made["light_experts"] == 1 and made["prompts"] == 6 and made["skipped"] == 0
     assert made["changed"]["step"]["domains"] == ["births", "deaths"]
     assert made["changed"]["after"]["experts_per_token"] == 1
-    assert "light experts: prompts: 6/6" in ran.err and "write model: 1/1" in ran.err
+    assert "compress: prompts: 6/6" in ran.err and "write model: 1/1" in ran.err
     generator = TransformersGenerator.load(str(out), dtype="float32")
     network = generator._network
     assert isinstance(network, NativeNetwork)
@@ -50,6 +50,31 @@ def test_a_compressed_model_is_served_with_light_experts(
     counted = network.counters()
     assert counted["routed_experts"] == counted["routed_tokens"] > 0
     run(*given, "--per-token", "1", "--out", out).fails(6, "exists; delete it")
+
+
+def test_a_compressed_model_is_smaller_when_it_is_packed(
+    run: Run, mixture: Path, prompts: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "low-rank"
+    given = ("llm", "compress", mixture, prompts, "--size", "0.6", "--most-tokens", "8")
+    ran = run(*given, "--out", out).ok()
+    assert "rank" in ran.out and "fitted to           6 prompts" in ran.out
+    assert ran.out.endswith(f"wrote {out}\n")
+    card = (out / "README.md").read_text()
+    assert "low_rank_experts.safetensors" in card and "births, deaths" in card
+    sizes = []
+    for name, model in (("before", mixture), ("after", out)):
+        run("llm", "pack", model, "--dtype", "float32", "--out", tmp_path / name).ok()
+        files = (tmp_path / name).iterdir()
+        sizes.append(max(path.stat().st_size for path in files))
+    assert sizes[1] < sizes[0]
+    texts = []
+    for model in (out, tmp_path / "after"):
+        generator = TransformersGenerator.load(str(model), dtype="float32")
+        assert isinstance(generator._network, NativeNetwork)
+        texts.append(text_of(generator.begin([Message("user", "Who?")], Sampling(max_tokens=8))))
+    assert texts[0] == texts[1]
+    run(*given, "--out", out).fails(6, "exists; delete it")
 
 
 def test_what_was_trained_is_told(run: Run, mixture: Path, prompts: Path, tmp_path: Path) -> None:
@@ -64,7 +89,10 @@ def test_what_was_trained_is_told(run: Run, mixture: Path, prompts: Path, tmp_pa
 @pytest.mark.parametrize(
     ("flags", "code", "reported"),
     [
-        (("--per-token", "1"), 2, "give --light"),
+        (("--per-token", "1"), 2, "--size SHARE"),
+        (("--size", "0.5", "--light", "--per-token", "1"), 2, "either --size"),
+        (("--size", "0.5", "--per-token", "1"), 2, "--size has none"),
+        (("--size", "1.5"), 2, "between 0 and 1"),
         (("--light",), 2, "--per-token"),
         (("--light", "--per-token", "2"), 2, "fewer than the 2"),
     ],

@@ -26,8 +26,10 @@ from expertrag.llm.engine.families import (
     route_options,
     router_of,
 )
+from expertrag.llm.engine.low_rank_experts import LowRankExperts, low_rank_of, set_low_rank
 from expertrag.llm.load.light_file import mixtures, set_light, write_light
 from expertrag.llm.load.loading import model_errors, model_files, quiet
+from expertrag.llm.load.low_rank_file import write_low_rank
 from expertrag.llm.load.source import ModelSource
 from expertrag_kernels.transformers import NAME, register
 
@@ -99,11 +101,26 @@ class Mixture:
         return light_experts(self.model.config)
 
     @property
+    def low_rank(self) -> Mapping[int, LowRankExperts]:
+        """What the experts were compressed to, by decoder layer; empty if they were not."""
+        found = {layer.number: low_rank_of(layer.experts) for layer in self.layers}
+        return {number: experts for number, experts in found.items() if experts is not None}
+
+    @property
     def parameters(self) -> tuple[torch.Tensor, ...]:
-        """All weights, vectors of light experts included; tied ones once."""
-        layers = self.layers if self.light_experts else ()
-        light = (light_vectors(layer.block) for layer in layers)
-        return *self.model.parameters(), *light
+        """All weights that our engine uses; tied ones once.
+
+        Those are vectors of light experts as well, and low-rank experts instead of plain ones.
+        """
+        found = list(self.model.parameters())
+        for layer in self.layers:
+            if self.light_experts:
+                found.append(light_vectors(layer.block))
+            if (low_rank := low_rank_of(layer.experts)) is not None:
+                plain = set(layer.experts.parameters())
+                found = [weight for weight in found if weight not in plain]
+                found += low_rank.tensors
+        return tuple(found)
 
     @property
     def groups(self) -> int:
@@ -144,6 +161,22 @@ class Mixture:
         settings = {count: counts.pop(), "num_experts_per_tok": chosen, **settings}
         return self._remade(state, settings)
 
+    def with_low_rank(
+        self,
+        plain: Sequence[Mapping[str, torch.Tensor]],
+        low_rank: Sequence[LowRankExperts],
+        **settings: Any,
+    ) -> Mixture:
+        """Return a copy with other experts, which are products of low-rank ones.
+
+        :param plain: see :meth:`with_experts`.
+        :param low_rank: of each of ``layers``.
+        """
+        made = self.with_experts(plain, **settings)
+        for layer, own in zip(made.layers, low_rank, strict=True):
+            set_low_rank(layer.experts, own)
+        return made
+
     def with_light(self, vectors: Sequence[torch.Tensor], light: int, **settings: Any) -> Mixture:
         """Return a copy with light experts, and the same weights.
 
@@ -152,8 +185,10 @@ class Mixture:
         :param settings: of the configuration.
         """
         made = self._remade({}, {LIGHT: light, **settings})
-        for layer, own in zip(made.layers, vectors, strict=True):
+        for before, layer, own in zip(self.layers, made.layers, vectors, strict=True):
             set_light(layer.block, own.detach().float(), light)
+            if (low_rank := low_rank_of(before.experts)) is not None:
+                set_low_rank(layer.experts, low_rank)
         return made
 
     def _remade(self, weights: Mapping[str, torch.Tensor], settings: Mapping[str, Any]) -> Mixture:
@@ -178,6 +213,8 @@ class Mixture:
             self.tokenizer.save_pretrained(folder)
         if self.light_experts:
             write_light(self.model, folder)
+        if self.low_rank:
+            write_low_rank(self.low_rank, folder)
         (folder / "README.md").write_text(card, encoding="utf-8")
 
 

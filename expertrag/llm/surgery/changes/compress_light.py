@@ -27,9 +27,8 @@ from expertrag.llm.surgery.changes.record import (
     write_changed,
 )
 from expertrag.llm.surgery.mixture import Mixture, load_mixture
-from expertrag.llm.surgery.profiling.served_mixture import ServedMixture
+from expertrag.llm.surgery.profiling.served_mixture import ServedMixture, kept_sequences
 from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
-from expertrag_index.durable import write_durably
 from expertrag_index.types import Progress
 from expertrag_retriever.publish import work_folder
 
@@ -85,7 +84,8 @@ def compress_light(
     served = ServedMixture(mixture, identity, most_tokens)
     with work_folder(out) as work:
         key = _key(identity, traffic, light, most_tokens, recipe)
-        sequences = _sequences(served, traffic, work / f"tokens-{key}.json", progress)
+        kept = work / f"tokens-{key}.json"
+        sequences = kept_sequences(served, traffic, kept, 2, progress)
         trainer = LightTrainer(mixture, light, recipe)
         trained = trainer.train(sequences, work / f"training-{key}", progress)
         del served, trainer, mixture  # before the model is loaded as it is stored
@@ -142,34 +142,6 @@ def lit(
     every = [list(range(mixture.num_experts))] * len(mixture.layers)
     step = SurgeryStep("light", identity, METHOD, tuple(domains), Denominators.KEEP, every)
     return mixture.with_light(vectors, light, **recorded(mixture, step))
-
-
-def _sequences(
-    served: ServedMixture, traffic: Sequence[TrafficPrompt], kept: Path, progress: Progress
-) -> list[list[int]]:
-    """Return the tokens of the prompts that fit; a killed run has those of before in a file.
-
-    :raises InvalidArgument: there are fewer than two.
-    """
-    if kept.is_file():
-        found: list[list[int]] = json.loads(kept.read_bytes())
-        return found
-    found = []
-    for done, item in enumerate(traffic):
-        progress("light experts: prompts", done, len(traffic))
-        try:
-            found.append(served.tokens(item))
-        except InvalidArgument:  # it does not fit the context
-            continue
-    progress("light experts: prompts", len(traffic), len(traffic))
-    if len(found) < 2:
-        raise InvalidArgument(
-            f"{len(found)} of {len(traffic)} prompts fit the {served.context_tokens:,} tokens of "
-            f"{served.mixture.name}'s context, and training needs two: give more prompts, or lower "
-            "--most-tokens"
-        )
-    write_durably(kept, json.dumps(found).encode())
-    return found
 
 
 def _key(

@@ -13,22 +13,29 @@ from typing import Any
 
 from expertrag.llm.convert.checkpoint import new_folder
 from expertrag.llm.load.light_file import LIGHT_FILE
+from expertrag.llm.load.low_rank_file import LOW_RANK_FILE
 from expertrag.llm.surgery.mixture import Mixture
 from expertrag_index.types import Progress, silent
 
 KEY = "expertrag_surgery"
 """In ``config.json``: a list of the steps, each with the fields of :class:`SurgeryStep`."""
 
-_DONE = {"prune": "pruned", "merge": "merged", "light": "with light experts"}
+_DONE = {
+    "prune": "pruned",
+    "merge": "merged",
+    "light": "with light experts",
+    "low-rank": "with low-rank experts",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class SurgeryStep:
     """What was done to the experts of a mixture.
 
-    :param kind: ``prune``, ``merge`` or ``light``.
+    :param kind: ``prune``, ``merge``, ``light`` or ``low-rank``.
     :param source: fingerprint of the model before, for which the profile was made.
-    :param method: measure by which experts were chosen, or how light experts were made.
+    :param method: measure by which experts were chosen, how light experts were made, or the
+        shape of low-rank ones.
     :param domains: whose use of the experts was counted, or whose prompts were trained on.
     :param denominators: ``keep`` or ``renormalise``; see :class:`Denominators`.
     :param experts: of each layer: those of the model before that were kept or, merged, the groups
@@ -101,7 +108,7 @@ def write_changed(
 
 def _card(made: ChangedMixture, mixture: Mixture) -> str:
     done = _DONE[made.step.kind]
-    told = _light_lines if made.step.kind == "light" else _fewer_lines
+    told = {"light": _light_lines, "low-rank": _low_rank_lines}.get(made.step.kind, _fewer_lines)
     return "\n".join(
         [
             "---",
@@ -156,6 +163,24 @@ def _light_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
     yield f"- Made from: {mixture.name}, files with fingerprint `{made.step.source}`"
     yield f"- Vectors trained by: {made.step.method}; all other weights are those of before"
     yield f"- Domains of the prompts: {', '.join(made.step.domains)}"
+    yield from _size_lines(made)
+
+
+def _low_rank_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
+    """Yield the lines of a card about low-rank experts."""
+    yield (
+        f"{mixture.name} with experts of low rank, in `{LOW_RANK_FILE}`: {made.step.method} (after "
+        "MC-SMoE, Li et al. 2024)."
+    )
+    yield ""
+    yield (
+        "ExpertRAG reads the file; `expertrag llm pack` leaves out what it replaces. transformers "
+        "reads the products, which are in the checkpoint, too: the same answers but for rounding, "
+        "as large and as slow as before."
+    )
+    yield ""
+    yield f"- Made from: {mixture.name}, files with fingerprint `{made.step.source}`"
+    yield f"- Domains of the prompts that it was calibrated with: {', '.join(made.step.domains)}"
     yield from _size_lines(made)
 
 

@@ -101,6 +101,18 @@ def check_shape(mixture: Mixture, profile: ExpertProfile) -> None:
         )
 
 
+def check_names(mixture: Mixture) -> None:
+    """Check that routers choose the experts, and no names.
+
+    :raises InvalidArgument: the experts have names.
+    """
+    if names := getattr(mixture.model.config, "expert_names", None):
+        raise InvalidArgument(
+            f"{mixture.name} has one expert for each of {', '.join(names)}, and its router does "
+            "not choose among them: drop those that you do not need with `expertrag llm prune`"
+        )
+
+
 def best_experts(
     scores: torch.Tensor,
     count: int,
