@@ -145,6 +145,7 @@ class _Lowering:
     adapters: ServedAdapters | None
     decoder: Steps[Any, Any] = field(init=False)
     named: NamedWeights = field(init=False)
+    mixtures: MixtureSteps = field(init=False)
     multipliers: Multipliers = field(init=False)
     kept: int = field(init=False, default=0)
 
@@ -172,7 +173,7 @@ class _Lowering:
         out, out_bias = self._embed(x, exact)
         attend = self._latent(x, y, cos, sin) if latent else self._attention(x, y, cos, sin)
         given = self.config, self.named, self.experts, self.adapters, self._keep
-        mixtures = MixtureSteps(*given)
+        mixtures = self.mixtures = MixtureSteps(*given)
         mix = mixtures.planner(x, y)
         middle, upper = (max(1, len(layers) * part // 4) for part in (2, 3))
         states = {}
@@ -238,7 +239,7 @@ class _Lowering:
             self._norm_residual("mixture_norm", x, y, layer.post_attention_layernorm)
             mix(number, feed_forward(layer))
             if getattr(layer, "shared_mlp", None) is not None:
-                self.decoder.mix(y, x, self._dense("shared", layer.shared_mlp))
+                self.decoder.mix(y, x, self.mixtures.dense("shared", layer.shared_mlp))
 
     def _attention(
         self, x: SlotView, y: SlotView, cos: torch.Tensor, sin: torch.Tensor

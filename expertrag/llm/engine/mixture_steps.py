@@ -53,7 +53,7 @@ class MixtureSteps:
                 self._routed(y, read, x, module)
                 self._shared(y, logits, x, module)
                 return
-            weights = self._dense("dense", module)
+            weights = self.dense("dense", module)
             if self.adapters:
                 self.adapters.plan(d, DenseLayer(number, y, x, weights, self.weights.format))
             else:
@@ -123,11 +123,12 @@ class MixtureSteps:
         if hasattr(module, "shared_expert"):
             d.linear(y, logits, named.small("shared_gate", module.shared_expert_gate.weight))
             d.route(logits, 1, 1, sigmoid=True)
-            d.mix(y, x, self._dense("shared", module.shared_expert), 1)
+            d.mix(y, x, self.dense("shared", module.shared_expert), 1)
         if hasattr(module, "shared_experts"):
-            d.mix(y, x, self._dense("shared", module.shared_experts))
+            d.mix(y, x, self.dense("shared", module.shared_experts))
 
-    def _dense(self, name: str, module: Any) -> Any:
+    def dense(self, name: str, module: Any) -> Any:
+        """Pack a dense feed-forward, which is one expert."""
         gate_up, down = families.dense_weights(module)
         activation = families.ACTIVATIONS[self.config.hidden_act]
         plain = PlainExperts(gate_up[None], down[None], activation)

@@ -39,6 +39,7 @@ from expertrag.llm.surgery.mixture import Mixture, MixtureLayer, load_mixture
 from expertrag.llm.surgery.profiling.served_mixture import ServedMixture, kept_sequences
 from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
 from expertrag_index.types import Progress, silent
+from expertrag_kernels.layout import PAD
 from expertrag_retriever.publish import work_folder
 
 KIND = "low-rank"
@@ -173,16 +174,21 @@ def _shapes(moments: LayerMoments, size: float) -> list[tuple[int, int]]:
     hidden = len(moments.inputs)
     found: dict[tuple[int, int], None] = {}
     for share in WHOLE_SHARES:
-        whole = round(share * inner)
+        whole = _whole_blocks(round(share * inner))
         budget = 3 * experts * hidden * (size * inner - whole)
         rank = int(budget // (3 * experts * (inner - whole) + 2 * hidden))
         if rank >= 1:
-            found[min(rank, hidden), whole] = None
+            found[_whole_blocks(min(rank, hidden)), whole] = None
     if not found:
         raise InvalidArgument(
             f"a size of {size:g} leaves less than a rank of 1 for the experts: give a larger one"
         )
     return list(found)
+
+
+def _whole_blocks(width: int) -> int:
+    """Round a width down to whole blocks, as kernels pad it up to these."""
+    return width - width % PAD if width > PAD else width
 
 
 def _multiplied_out(layer: MixtureLayer, experts: LowRankExperts) -> dict[str, torch.Tensor]:
