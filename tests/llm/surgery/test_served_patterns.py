@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from llm.conftest import TinyFolder, lowered, text_of
+from llm.conftest import OpenAIServer, TinyFolder, lowered, text_of
 from made_mixtures import (
     IDS,
     SIZES,
@@ -25,10 +26,12 @@ from made_mixtures import (
 )
 from torch.nn import functional
 
+from expertrag.answer.assemble import _check_domains, open_generator
 from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Sampling
-from expertrag.llm import Message, load_generator
+from expertrag.config import ModelConfig
+from expertrag.llm import Generator, Message, load_generator
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.engine.expert_pattern import ExpertPattern
 from expertrag.llm.fingerprint import fingerprint
@@ -44,6 +47,7 @@ from expertrag_kernels import Format
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.steps import CacheShape, SequenceRows, Steps
 from expertrag_kernels.torch_decoder import TorchDecoder
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 _MAKERS: dict[str, Callable[[CacheShape, int], Steps[Any, Any]]] = {
     "compiled": Decoder,
@@ -203,7 +207,7 @@ def _served(source: Path, profile: Path, **options: Any) -> TransformersGenerato
     return generator
 
 
-def _text(generator: TransformersGenerator, domain: str | None, **change: Any) -> str:
+def _text(generator: Generator, domain: str | None, **change: Any) -> str:
     return text_of(generator.begin(_QUESTION, replace(_DRAWN, **change), domain=domain))
 
 
@@ -284,3 +288,36 @@ def test_what_has_no_patterns(
     assert isinstance(dense, TransformersGenerator)
     with pytest.raises(InvalidArgument, match="expert_patterns: needs a mixture whose routers"):
         serve_patterns(dense, str(tiny_folder("llama")), profiled, 0.6)
+
+
+def test_the_configuration_names_profile_and_share(
+    tiny_folder: TinyFolder, profiled: Path, openai_server: OpenAIServer
+) -> None:
+    model = ModelConfig(
+        generator=str(tiny_folder("mixtral")), dtype="float32", expert_patterns=str(profiled)
+    )
+    half, most = open_generator(model), open_generator(replace(model, expert_share=0.6))
+    assert half.patterns == most.patterns == ("law", "art")
+    assert half.fingerprint == most.fingerprint  # both have 3 of 5 experts
+    assert open_generator(replace(model, expert_share=0.8)).fingerprint != half.fingerprint
+    on_a_server = replace(model, generator=f"openai:{openai_server.url}#tiny")
+    with pytest.raises(InvalidArgument, match="expert_patterns: needs a model on our engine, not"):
+        open_generator(on_a_server)
+
+
+def test_domains_that_no_question_is_routed_to_are_told(
+    tiny_folder: TinyFolder,
+    profiled: Path,
+    embedder: SentenceTransformerEmbedder,
+    shipped: SentenceTransformerEmbedder,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    served = _served(tiny_folder("mixtral"), profiled, dtype="float32")
+    with caplog.at_level(logging.WARNING):
+        _check_domains(served, embedder)
+        _check_domains(served, shipped)
+        served.patterns = ("law", "finance")
+        _check_domains(served, shipped)
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.startswith("the embedder routes questions to no domain, and the expert patterns")
+    assert "finance" in second and "are of law, art" in second
