@@ -34,7 +34,7 @@ from surgery_stats import Losses, by_domain, rise
 
 from expertrag.cli.progress import progress
 from expertrag.llm.engine.engine import Engine
-from expertrag.llm.engine.expert_pattern import ExpertPattern
+from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.load.loading import quiet
 from expertrag.llm.surgery.profiling.importance import ExpertProfile
 from expertrag.llm.surgery.served_patterns import patterns_of
@@ -48,6 +48,7 @@ STAYS = {"mixed": 1, "in runs of 8": 8}
 FULL, HALF, PATTERNS, OTHER = "full", "half", "patterns", "other"
 CODE = (
     *eval_surgery.CODE,
+    "expertrag/llm/expert_pattern.py",
     "expertrag/llm/surgery/served_patterns.py",
     "benchmarks/bench_patterns.py",
     "benchmarks/pattern_questions.py",

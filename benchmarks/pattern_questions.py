@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from expertrag.llm.engine.engine import Engine
-    from expertrag.llm.engine.expert_pattern import ExpertPattern
+    from expertrag.llm.expert_pattern import ExpertPattern
 
 MOST_TOKENS = 48  # of an answer
 _TEXT_PROMPT = 128  # tokens of a text that are the question; the rest is the right answer

@@ -19,7 +19,7 @@ from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
     from expertrag.llm.adapters.loaded import LoadedAdapters
-    from expertrag.llm.engine.expert_pattern import ExpertPattern
+    from expertrag.llm.expert_pattern import ExpertPattern
     from expertrag.llm.probe import Probe
     from expertrag.llm.scoring import ScoredText
     from expertrag.llm.watching import Watched

@@ -17,7 +17,7 @@ from routing_tables import patterns as table
 from surgery_texts import Traffic
 
 from expertrag.llm.engine.engine import Engine
-from expertrag.llm.engine.expert_pattern import ExpertPattern
+from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag_index.types import silent
 
 _SHAPE = Shape(layers=3, hidden=32, experts=8, top_k=2, inner=32, shared_inner=16, words=300)

@@ -35,9 +35,9 @@ from expertrag.llm.base import (
     never_stop,
 )
 from expertrag.llm.constraints import Matcher
-from expertrag.llm.engine.expert_pattern import ExpertPattern, fingerprint_with
 from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
 from expertrag.llm.engine.native_session import NativeSession
+from expertrag.llm.expert_pattern import ExpertPattern, fingerprint_with
 from expertrag.llm.fingerprint import fingerprint, source_fingerprint
 from expertrag.llm.load.chat import ChatTokenizer, continues
 from expertrag.llm.load.loading import ModelFiles, model_errors, model_files, quiet

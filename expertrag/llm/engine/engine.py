@@ -14,7 +14,6 @@ from typing import Any
 import torch
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
-from expertrag.llm.engine.expert_pattern import ExpertPattern
 from expertrag.llm.engine.scheduler import Scheduled, Scheduler
 from expertrag.llm.engine.sequences import (
     PrefillOutput,
@@ -22,6 +21,7 @@ from expertrag.llm.engine.sequences import (
     SequenceState,
     WeakSequence,
 )
+from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import certainty
 from expertrag_kernels.steps import MOST_ROWS, SequenceRows, Steps

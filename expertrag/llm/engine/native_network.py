@@ -12,9 +12,9 @@ from expertrag.llm.adapters.loaded import LoadedAdapters
 from expertrag.llm.base import never_stop
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.expert_memory import expert_counts
-from expertrag.llm.engine.expert_pattern import ExpertPattern
 from expertrag.llm.engine.lowering import Lowered
 from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
+from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.network import Limits, Network, Step
 from expertrag.llm.scoring import ScoredText
 from expertrag.llm.watching import ROUTER_TOKENS, Watched, watched_of

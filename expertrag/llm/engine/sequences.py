@@ -9,9 +9,9 @@ import torch
 
 from expertrag.llm.adapters.loaded import LoadedAdapter
 from expertrag.llm.certainty import Certainty
-from expertrag.llm.engine.expert_pattern import ExpertPattern
 from expertrag.llm.engine.page_pool import ROOT, Before, root_of
 from expertrag.llm.engine.prompt_lookup import PromptLookup
+from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import Sampler
 from expertrag_kernels.residency import ExpertReads

@@ -17,7 +17,7 @@ import torch
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.base import WhiteBox
-from expertrag.llm.engine.expert_pattern import ExpertPattern
+from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.fingerprint import source_fingerprint
 from expertrag.llm.load.loading import model_files
 from expertrag.llm.surgery.changes.selection import ExpertCounts, best_experts

@@ -33,7 +33,7 @@ from expertrag.api.types import Sampling
 from expertrag.config import ModelConfig
 from expertrag.llm import Generator, Message, load_generator
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag.llm.engine.expert_pattern import ExpertPattern
+from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.packing import pack_folder
 from expertrag.llm.surgery.changes.denominators import Denominators
