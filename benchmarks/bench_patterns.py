@@ -9,7 +9,8 @@ texts of domains without prompts; each is answered greedily, one after the other
 known. ``full`` has all experts in memory. ``half`` and ``patterns`` have memory for half of them,
 which is empty at the start, and read the others from the file, past the system's cache;
 ``patterns`` lets routers choose among the domain's experts only. Losses are of the right replies,
-or of the rest of the texts; ``other`` are patterns of another domain.
+or of the rest of the texts; ``other`` are patterns of another domain. ``next`` is the share of the
+tokens of these at which the likeliest one is that of all experts.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ import eval_surgery
 import numpy as np
 import residency_trained as widened
 import results_file
-from pattern_questions import PatternQuestion, answered, in_order, loss_of, questions_of
+from pattern_questions import PatternQuestion, RightAnswer, answered, in_order, questions_of, read
 from residency_model import Mixture
 from routing_tables import patterns as table
 from surgery_stats import Losses, by_domain, rise
@@ -152,7 +153,7 @@ class PatternBench:
                 way: asdict(estimate([float(a == b) for a, b in zip(own, said[FULL], strict=True)]))
                 for way, own in said.items()
             },
-            "loss": dict(self._losses(report)),
+            **self._right_answers(report),
         }
 
     def _run(
@@ -178,28 +179,40 @@ class PatternBench:
             [said[item] for item in self._questions],
         )
 
-    def _losses(self, report: Progress) -> Iterator[tuple[str, Any]]:
-        """Yield the loss of all experts, and how much it rises with patterns."""
+    def _right_answers(self, report: Progress) -> dict[str, Any]:
+        """Return the loss with all experts, and with patterns how it rises and what is the same."""
         engine = Engine(widened.planned(self._folder, limited=False).decoder)
-        sides: dict[str, Losses] = {}
+        sides: dict[str, list[RightAnswer]] = {}
         ways: dict[str, Patterns] = {FULL: {}, PATTERNS: self._own, OTHER: self._other}
         try:
             for done, (way, patterns) in enumerate(ways.items()):
                 report("losses", done, len(ways))
-                by_name: dict[str, list[float]] = {name: [] for name in self._own}
-                for item in self._questions:
-                    loss = loss_of(engine, item, patterns.get(item.domain))
-                    by_name[item.domain].append(loss)
-                sides[way] = {name: np.array(values) for name, values in by_name.items()}
+                sides[way] = [
+                    read(engine, item, patterns.get(item.domain)) for item in self._questions
+                ]
         finally:
             engine.stop()
         report("losses", len(ways), len(ways))
-        full = sides[FULL]
+        losses = {way: self._by_domain([item.loss for item in own]) for way, own in sides.items()}
+        full = losses[FULL]
         tokens = sum(len(item.right) for item in self._questions)
-        yield FULL, sum(float(values.sum()) for values in full.values()) / tokens
+        found: dict[str, Any] = {
+            "loss": {FULL: sum(float(values.sum()) for values in full.values()) / tokens},
+            "next": {},
+        }
         for way in (PATTERNS, OTHER):
-            risen = asdict(rise(full, full, sides[way]))
-            yield way, {**risen, "domains": by_domain(full, sides[way])}
+            risen = asdict(rise(full, full, losses[way]))
+            found["loss"][way] = {**risen, "domains": by_domain(full, losses[way])}
+            both = zip(sides[way], sides[FULL], strict=True)
+            same = [float((one.likeliest == other.likeliest).float().mean()) for one, other in both]
+            found["next"][way] = asdict(estimate(same))
+        return found
+
+    def _by_domain(self, losses: Sequence[float]) -> Losses:
+        found: dict[str, list[float]] = {name: [] for name in self._own}
+        for item, loss in zip(self._questions, losses, strict=True):
+            found[item.domain].append(loss)
+        return {name: np.array(values) for name, values in found.items()}
 
 
 def _whole(mixture: Mixture) -> int:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from surgery_texts import Traffic
@@ -75,16 +75,24 @@ def answered(
     return found
 
 
-def loss_of(engine: Engine, question: PatternQuestion, pattern: ExpertPattern | None) -> float:
-    """Return the loss of the right answer, nats summed over its tokens."""
+class RightAnswer(NamedTuple):
+    """The loss of a right answer, nats summed over tokens; the likeliest token in place of each."""
+
+    loss: float
+    likeliest: torch.Tensor
+
+
+def read(engine: Engine, question: PatternQuestion, pattern: ExpertPattern | None) -> RightAnswer:
+    """Read a question with its right answer."""
     sequence, right = SequenceState([], pattern=pattern), torch.tensor(question.right)
     with _submitted(engine, sequence):
         tokens = [*question.prompt, *question.right]
         engine.prefill(sequence, tokens, len(right) + 1, return_states=False)
         output = engine.next_output(sequence, never_stop)
         assert isinstance(output, PrefillOutput), "prefill returns one"
-        lost = torch.nn.functional.cross_entropy(output.logits[:-1], right, reduction="sum")
-    return float(lost)
+        logits = output.logits[:-1]
+    lost = torch.nn.functional.cross_entropy(logits, right, reduction="sum")
+    return RightAnswer(float(lost), logits.argmax(-1))
 
 
 @contextmanager

@@ -85,13 +85,14 @@ def patterns(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each way to answer questions of mixed domains: speed, hits, quality."""
     orders = results["orders"]
     columns = " | ".join(f"{order}: tokens/s | hits | MB read" for order in orders)
-    yield from head(f"experts | {columns} | same answers | loss")
+    yield from head(f"experts | {columns} | same answers | same next tokens | loss")
     for way, shown in _WAYS.items():
         cells = [shown]
         for by_way in orders.values():
             cells += _speed(by_way[way]) if way in by_way else ["", "", ""]
         same, loss = results["same"][way], results["loss"].get(way)
         cells.append("" if way in ("full", "half") else f"{same['mean']:.0%}")
+        cells.append(f"{results['next'][way]['mean']:.1%}" if way in results["next"] else "")
         if isinstance(loss, Mapping):
             cells.append(f"{loss['mean']:+.1%} [{loss['low']:+.1%}, {loss['high']:+.1%}]")
         else:

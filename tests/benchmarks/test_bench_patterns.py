@@ -10,7 +10,7 @@ import pytest
 import torch
 from bench_patterns import FULL, HALF, OTHER, PATTERNS, STAYS, PatternBench
 from fixture_network import Shape, new_model
-from pattern_questions import PatternQuestion, answered, in_order, loss_of, questions_of
+from pattern_questions import PatternQuestion, answered, in_order, questions_of, read
 from profile_samples import profile_of
 from residency_trained import planned, save
 from routing_tables import patterns as table
@@ -67,8 +67,10 @@ def test_patterns_change_answers_and_losses(folder: Path) -> None:
     few = ExpertPattern("few", every.open & (torch.arange(8) < 3))
     try:
         for item in _questions():
-            whole, same, less = (loss_of(engine, item, p) for p in (None, every, few))
-            assert whole == same != less
+            whole, same, less = (read(engine, item, pattern) for pattern in (None, every, few))
+            assert whole.loss == same.loss != less.loss
+            assert torch.equal(whole.likeliest, same.likeliest)
+            assert len(less.likeliest) == len(item.right)
             ends = frozenset[int]()
             assert answered(engine, item, None, ends) == answered(engine, item, every, ends)
         first = answered(engine, item, None, ends)
@@ -90,4 +92,5 @@ def test_the_figures_of_a_tiny_mixture(folder: Path) -> None:
     same, loss = body["same"], body["loss"]
     assert same[HALF]["mean"] == same[FULL]["mean"] == 1 > same[PATTERNS]["mean"]
     assert loss[FULL] > 0 and set(loss) == {FULL, PATTERNS, OTHER}
+    assert all(0 <= body["next"][way]["mean"] < 1 for way in (PATTERNS, OTHER))
     assert len(list(table(body))) == 2 + 4
