@@ -396,7 +396,8 @@ class Pipeline:
         should_stop()
         asked = _asked(request, view, meter, should_stop)
         request = replace(request, question=asked.question)
-        routed = route(view.embedder, request, self._generator.experts, meter)
+        generator = self._generator
+        routed = route(view.embedder, request, generator.experts, meter, generator.patterns)
         vectors = asked.vectors
         if vectors is None and request.mode is not GateMode.NEVER and not asked.about_conversation:
             should_stop()

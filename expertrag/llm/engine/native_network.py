@@ -14,11 +14,13 @@ from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.expert_memory import expert_counts
 from expertrag.llm.engine.lowering import Lowered
 from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
+from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.network import Limits, Network, Step
 from expertrag.llm.scoring import ScoredText
 from expertrag.llm.watching import ROUTER_TOKENS, Watched, watched_of
 from expertrag.llm.weights import Amount, WeightUse, weight_use
 from expertrag_kernels import Format
+from expertrag_kernels.steps import Router
 from expertrag_retriever.cores import available_cores
 
 _MOST_OPEN = 16  # sequences that are scored at a time
@@ -49,6 +51,8 @@ class NativeNetwork(Network):
         self.limits = limits
         self.end_tokens = limits.end_tokens
         self.adapters = LoadedAdapters(lowered.decoder, lowered.weights)
+        self.patterns: Mapping[str, ExpertPattern] = {}
+        """By the domains whose sequences use them."""
         self._lowered = lowered
         weakref.finalize(self, self.engine.stop)
 
@@ -85,6 +89,11 @@ class NativeNetwork(Network):
         return bool(self._lowered.routers) and not self.limits.experts
 
     @property
+    def token_routers(self) -> Sequence[Router]:
+        """The routers that choose experts by token, in the order of the layers."""
+        return self._lowered.decoder.routers
+
+    @property
     def null_experts(self) -> int:
         """How many null experts routers can choose from."""
         return self._lowered.null_experts
@@ -95,7 +104,12 @@ class NativeNetwork(Network):
 
     def new_cache(self, domain: str | None = None, *, cache_salt: str = "") -> SequenceState:
         """Return an empty sequence, for :meth:`forward`."""
-        sequence = SequenceState([], expert=self.limits.expert_of(domain), salt=cache_salt)
+        sequence = SequenceState(
+            [],
+            expert=self.limits.expert_of(domain),
+            pattern=self.patterns.get(domain or ""),
+            salt=cache_salt,
+        )
         self.engine.submit(sequence)
         return sequence
 

@@ -364,6 +364,12 @@ class Decoder {
     return batch_.experts ? batch_.experts[place(row, narrowed)] : -1;
   }
 
+  // Marks of the experts that a router may choose for a row; null for all.
+  const uint8_t* marks_of(const Route& s, int64_t row, bool narrowed) const {
+    const uint8_t* marks = batch_.open ? batch_.open[place(row, narrowed)] : nullptr;
+    return marks ? marks + s.layer * batch_.open_width : nullptr;
+  }
+
   void plan(const Route& s) {
     by_row([=, narrowed = narrows_](int64_t row) {
       int64_t all[kMostTopK];  // with the light ones
@@ -382,7 +388,7 @@ class Decoder {
       int64_t used = 1;
       if (own < 0) {
         const Routing* policy = batch_.routing ? batch_.routing + place(row, narrowed) : nullptr;
-        const int64_t open = open_experts(s, policy);
+        const Open open = open_experts(s, policy, marks_of(s, row, narrowed));
         choose(s, logits, open, scores_ + row * most_scored_, index, weights);
         if (policy) prune(s, *policy, index, weights);
         used = scale(s, index, weights);
@@ -434,7 +440,7 @@ class Decoder {
       float weights[kMostTopK];
       const float* own = logits + row * next.experts;
       const Routing* policy = batch_.routing ? batch_.routing + place(row, narrowed) : nullptr;
-      const int64_t open = open_experts(next, policy);
+      const Open open = open_experts(next, policy, marks_of(next, row, narrowed));
       choose(next, own, open, scores_ + row * most_scored_, index.data(), weights);
       if (policy) prune(next, *policy, index.data(), weights);
       if (next.light) by_weight(index.data(), weights, next.top_k);
