@@ -41,7 +41,7 @@ def test_the_share_of_the_gap_that_is_closed() -> None:
     assert found.mean == pytest.approx(1 - (0.1 + 0.2) / (0.5 + 0.5))
     # a's resamples: both, or one twice: rises of 2/6 and .4/6, or of 2/2 and .4/2
     ends = sorted(1 - (part + 0.2) / (whole + 0.5) for part, whole in ((0.4 / 6, 2 / 6), (0.2, 1)))
-    assert (found.low, found.high) == (pytest.approx(ends[0]), pytest.approx(ends[1]))
+    assert [found.low, found.high] == pytest.approx(ends)
     assert found.n == 3
     assert closed(full, before, full).low == pytest.approx(1)
     assert closed(full, before, before).high == pytest.approx(0)

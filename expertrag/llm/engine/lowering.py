@@ -454,6 +454,7 @@ class _Lowering:
         found = self.given.get(self.at + name) if self.given else None
         if not isinstance(found, kind):
             raise ValueError(f"{self.at}{name} is missing")
+        self.weights[self.at + name] = found
         return found
 
     def _check(self, name: str, found: tuple[object, ...], wanted: tuple[object, ...]) -> None:
