@@ -40,7 +40,7 @@ class LightRecipe:
     """
 
     steps: int = 300
-    learning_rate: float = 0.02
+    learning_rate: float = 0.03
     batch: int = 4
     held: float = 0.1
     most_held: int = 32
