@@ -27,7 +27,7 @@ from expertrag.llm.surgery.changes.record import (
     write_changed,
 )
 from expertrag.llm.surgery.mixture import Mixture, load_mixture
-from expertrag.llm.surgery.profiling.served_mixture import ServedMixture
+from expertrag.llm.surgery.profiling.served_model import ServedModel
 from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
 from expertrag_index.durable import write_durably
 from expertrag_index.types import Progress
@@ -82,7 +82,7 @@ def compress_light(
     files, mixture = model_files(name), load_mixture(name, torch.float32)
     light = light_experts_of(mixture, per_token)
     identity = fingerprint(files.folder, files.gguf)
-    served = ServedMixture(mixture, identity, most_tokens)
+    served = ServedModel(mixture, identity, most_tokens)
     with work_folder(out) as work:
         key = _key(identity, traffic, light, most_tokens, recipe)
         sequences = _sequences(served, traffic, work / f"tokens-{key}.json", progress)
@@ -145,7 +145,7 @@ def lit(
 
 
 def _sequences(
-    served: ServedMixture, traffic: Sequence[TrafficPrompt], kept: Path, progress: Progress
+    served: ServedModel, traffic: Sequence[TrafficPrompt], kept: Path, progress: Progress
 ) -> list[list[int]]:
     """Return the tokens of the prompts that fit; a killed run has those of before in a file.
 
@@ -165,7 +165,7 @@ def _sequences(
     if len(found) < 2:
         raise InvalidArgument(
             f"{len(found)} of {len(traffic)} prompts fit the {served.context_tokens:,} tokens of "
-            f"{served.mixture.name}'s context, and training needs two: give more prompts, or lower "
+            f"{served.name}'s context, and training needs two: give more prompts, or lower "
             "--most-tokens"
         )
     write_durably(kept, json.dumps(found).encode())

@@ -1,4 +1,4 @@
-"""A mixture in transformers that runs prompts as the server does."""
+"""A model that runs prompts as the server does, in transformers."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ from collections.abc import Sequence
 
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.backends.transformers_network import TransformersNetwork
+from expertrag.llm.convert.dense import Dense
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.network import Limits
 from expertrag.llm.surgery.mixture import Mixture
 from expertrag.llm.surgery.profiling.traffic import ServedTokens, TrafficPrompt
 
 
-class ServedMixture:
-    """A mixture that runs prompts as the server does."""
+class ServedModel:
+    """A loaded model, the tokens that it runs for a prompt, and how it runs them."""
 
-    def __init__(self, mixture: Mixture, identity: str, most_tokens: int) -> None:
-        """Take a mixture.
+    def __init__(self, loaded: Mixture | Dense, identity: str, most_tokens: int) -> None:
+        """Take a model.
 
-        :param identity: fingerprint of its files.
+        :param identity: its fingerprint.
         :param most_tokens: of an answer.
         """
-        self.mixture = mixture
-        limits = Limits.of(mixture.model, mixture.tokenizer)
-        self._network = TransformersNetwork(mixture.model, limits)
+        self.name = loaded.name
+        limits = Limits.of(loaded.model, loaded.tokenizer)
+        self._network = TransformersNetwork(loaded.model, limits)
         self.context_tokens = limits.context_tokens
-        chat = ChatTokenizer(mixture.tokenizer)
-        generator = TransformersGenerator(mixture.name, identity, self._network, chat)
+        chat = ChatTokenizer(loaded.tokenizer)
+        generator = TransformersGenerator(loaded.name, identity, self._network, chat)
         self._tokens = ServedTokens(generator, chat, most_tokens)
 
     def tokens(self, item: TrafficPrompt) -> list[int]:
-        """Return the tokens of a prompt and its answer; see :meth:`ServedTokens.tokens`."""
+        """See :meth:`ServedTokens.tokens`."""
         return self._tokens.tokens(item)
 
     def run(self, tokens: Sequence[int], domain: str) -> None:
