@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.cli.options import flags_of, json_flag, out_folder
+from expertrag.cli.options import configured, flags_of, json_flag, out_folder, seed_flag
 from expertrag.cli.output import print_made, size
 from expertrag.cli.progress import progress
-from expertrag.cli.traffic_sources import TrafficSources, traffic_options
+from expertrag.cli.traffic_source import TrafficSource, named_sources
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -52,8 +52,15 @@ flag = flags_of("COMPRESS")
     default=300,
     help="With --light, steps of the training, of four prompts each.",
 )
+@flag(
+    "--limit",
+    type=click.IntRange(min=2),
+    help="Prompts of each domain at most, drawn with --seed. Unset: all.",
+)
+@flag("--most-tokens", type=click.IntRange(min=1), default=64, help="Tokens of an answer, at most.")
+@seed_flag("EXPERTRAG_COMPRESS_SEED", "Seed of the questions that are made and drawn, and trained.")
 @out_folder("EXPERTRAG_COMPRESS_OUT", "FOLDER")
-@traffic_options("COMPRESS")
+@configured("search.k", "model.embedder", "model.reranker", "model.device")
 @json_flag
 def compress(
     model: str,
@@ -62,12 +69,10 @@ def compress(
     light: bool,
     per_token: int | None,
     steps: int,
-    out: Path,
-    log: Path | None,
-    domain_key: str,
     limit: int | None,
     most_tokens: int,
     seed: int,
+    out: Path,
     config: Config,
     as_json: bool,
 ) -> None:
@@ -93,11 +98,11 @@ def compress(
         raise InvalidArgument("compress: give either --size SHARE, such as 0.5, or --light")
     if light is (per_token is None):
         raise InvalidArgument("per-token: --light needs --per-token K, and --size has none")
-    given = TrafficSources.of(sources, out, log, domain_key, limit, seed, config)
+    named, source = named_sources(sources), TrafficSource(out, limit, seed, config)
     name = models.resolve(model)
     made: LowRankMixture | LightMixture
     with translated_errors(), quiet(), all_cores(), progress() as report:
-        prompts = given.traffic(report)
+        prompts = source.prompts(named, report)
         if share is not None:
             made = compress_low_rank(
                 name, prompts, out, report, size=share, most_tokens=most_tokens

@@ -75,7 +75,7 @@ class NamedWeights:
         found = self.packed.get(self.at + name) if self.packed else None
         if not isinstance(found, kind):
             raise ValueError(f"{self.at}{name} is missing")
-        return found
+        return self.kept(name, found)
 
     def _check(self, name: str, found: tuple[object, ...], wanted: tuple[object, ...]) -> None:
         if found != wanted:

@@ -27,7 +27,8 @@ from expertrag.llm.surgery.changes.record import (
     write_changed,
 )
 from expertrag.llm.surgery.mixture import Mixture, load_mixture
-from expertrag.llm.surgery.profiling.served_mixture import ServedMixture, kept_sequences
+from expertrag.llm.surgery.profiling.kept_sequences import kept_sequences
+from expertrag.llm.surgery.profiling.served_model import ServedModel
 from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
 from expertrag_index.types import Progress
 from expertrag_retriever.publish import work_folder
@@ -81,7 +82,7 @@ def compress_light(
     files, mixture = model_files(name), load_mixture(name, torch.float32)
     light = light_experts_of(mixture, per_token)
     identity = fingerprint(files.folder, files.gguf)
-    served = ServedMixture(mixture, identity, most_tokens)
+    served = ServedModel(mixture, identity, most_tokens)
     with work_folder(out) as work:
         key = _key(identity, traffic, light, most_tokens, recipe)
         kept = work / f"tokens-{key}.json"

@@ -36,7 +36,8 @@ from expertrag.llm.surgery.changes.record import (
 )
 from expertrag.llm.surgery.changes.selection import check_names
 from expertrag.llm.surgery.mixture import Mixture, MixtureLayer, load_mixture
-from expertrag.llm.surgery.profiling.served_mixture import ServedMixture, kept_sequences
+from expertrag.llm.surgery.profiling.kept_sequences import kept_sequences
+from expertrag.llm.surgery.profiling.served_model import ServedModel
 from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
 from expertrag_index.types import Progress, silent
 from expertrag_kernels.layout import PAD
@@ -88,7 +89,7 @@ def compress_low_rank(
     identity = fingerprint(files.folder, files.gguf)
     with work_folder(out) as work:
         kept = work / f"tokens-{_key(identity, traffic, most_tokens)}.json"
-        served = ServedMixture(mixture, identity, most_tokens)
+        served = ServedModel(mixture, identity, most_tokens)
         sequences = kept_sequences(served, traffic, kept, 1, progress)
         domains = tuple(dict.fromkeys(item.domain for item in traffic))
         changed = compress(

@@ -14,6 +14,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -39,7 +40,7 @@ class LightRecipe:
     """
 
     steps: int = 300
-    learning_rate: float = 0.02
+    learning_rate: float = 0.03
     batch: int = 4
     held: float = 0.1
     most_held: int = 32
@@ -147,8 +148,8 @@ class LightTrainer:
     def _lit(self) -> Iterator[None]:
         """Run the mixture with its light experts."""
         for number, experts in self._experts.items():
-            vectors = self._vectors[f"layers.{number}"]
-            make_light(experts, lambda vectors=vectors: vectors, self._light)
+            own = partial(self._vectors.__getitem__, f"layers.{number}")
+            make_light(experts, own, self._light)
         try:
             yield
         finally:

@@ -14,15 +14,18 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.backends.transformers_network import TransformersNetwork
 from expertrag.llm.convert.checkpoint import new_folder
 from expertrag.llm.fingerprint import fingerprint
+from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.load.loading import model_files
-from expertrag.llm.surgery.mixture import load_mixture
+from expertrag.llm.network import Limits
+from expertrag.llm.surgery.mixture import Mixture, load_mixture
 from expertrag.llm.surgery.profiling.importance import ExpertProfile, ExpertUse
 from expertrag.llm.surgery.profiling.observe import SELECTED_FROM, watching
 from expertrag.llm.surgery.profiling.profile_folder import ProfileCard, save_profile
-from expertrag.llm.surgery.profiling.served_mixture import ServedMixture
-from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
+from expertrag.llm.surgery.profiling.traffic import ServedTokens, TrafficPrompt
 from expertrag_index.durable import write_durably
 from expertrag_index.types import Progress
 from expertrag_retriever.publish import work_folder
@@ -86,7 +89,7 @@ def profile_mixture(
     with work_folder(out) as work:
         known = work / f"profile-{_key(identity, traffic, most_tokens)}"
         known.mkdir(exist_ok=True)
-        seen = _observed(ServedMixture(mixture, identity, most_tokens), traffic, known, progress)
+        seen = _observed(_Served(mixture, identity, most_tokens), traffic, known, progress)
         used = {domain: found for domain, found in seen.items() if found.prompts}
         profile = ExpertProfile(
             identity,
@@ -138,8 +141,32 @@ class _Seen:
         return cls(ExpertUse(**tensors), int(about["done"]), json.loads(about["skipped"]))
 
 
+class _Served:
+    """A mixture that runs prompts as the server does."""
+
+    def __init__(self, mixture: Mixture, identity: str, most_tokens: int) -> None:
+        self.mixture = mixture
+        limits = Limits.of(mixture.model, mixture.tokenizer)
+        self._network = TransformersNetwork(mixture.model, limits)
+        self.context_tokens = limits.context_tokens
+        chat = ChatTokenizer(mixture.tokenizer)
+        generator = TransformersGenerator(mixture.name, identity, self._network, chat)
+        self._tokens = ServedTokens(generator, chat, most_tokens)
+
+    def tokens(self, item: TrafficPrompt) -> list[int]:
+        return self._tokens.tokens(item)
+
+    def run(self, tokens: Sequence[int], domain: str) -> None:
+        """Run a sequence; of a mixture with an expert for each domain, with that of ``domain``."""
+        cache = self._network.new_cache(domain)
+        try:
+            self._network.forward(tokens, cache)
+        finally:
+            self._network.free(cache)
+
+
 def _observed(
-    served: ServedMixture, traffic: Sequence[TrafficPrompt], known: Path, progress: Progress
+    served: _Served, traffic: Sequence[TrafficPrompt], known: Path, progress: Progress
 ) -> dict[str, _Seen]:
     """Run the prompts of every domain; each has a file of sums in the folder ``known``.
 
@@ -161,7 +188,7 @@ def _observed(
 
 
 def _domain(
-    served: ServedMixture,
+    served: _Served,
     domain: str,
     traffic: Sequence[TrafficPrompt],
     path: Path,

@@ -1,0 +1,43 @@
+"""A model that runs prompts as the server does, in transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.backends.transformers_network import TransformersNetwork
+from expertrag.llm.convert.dense import Dense
+from expertrag.llm.load.chat import ChatTokenizer
+from expertrag.llm.network import Limits
+from expertrag.llm.surgery.mixture import Mixture
+from expertrag.llm.surgery.profiling.traffic import ServedTokens, TrafficPrompt
+
+
+class ServedModel:
+    """A loaded model, the tokens that it runs for a prompt, and how it runs them."""
+
+    def __init__(self, loaded: Mixture | Dense, identity: str, most_tokens: int) -> None:
+        """Take a model.
+
+        :param identity: its fingerprint.
+        :param most_tokens: of an answer.
+        """
+        self.name = loaded.name
+        limits = Limits.of(loaded.model, loaded.tokenizer)
+        self._network = TransformersNetwork(loaded.model, limits)
+        self.context_tokens = limits.context_tokens
+        chat = ChatTokenizer(loaded.tokenizer)
+        generator = TransformersGenerator(loaded.name, identity, self._network, chat)
+        self._tokens = ServedTokens(generator, chat, most_tokens)
+
+    def tokens(self, item: TrafficPrompt) -> list[int]:
+        """See :meth:`ServedTokens.tokens`."""
+        return self._tokens.tokens(item)
+
+    def run(self, tokens: Sequence[int], domain: str) -> None:
+        """Run a sequence; of a mixture with an expert for each domain, with that of ``domain``."""
+        cache = self._network.new_cache(domain)
+        try:
+            self._network.forward(tokens, cache)
+        finally:
+            self._network.free(cache)
