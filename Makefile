@@ -13,7 +13,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit clients test-clients test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-expert-sum fixture-moe eval-null-experts eval-self-contrast eval-surgery eval-named-experts eval-answers eval-cost eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-consistency eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-patterns bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-expert-sum fixture-moe eval-null-experts eval-self-contrast eval-surgery eval-light-experts eval-named-experts eval-answers eval-cost eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-consistency eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -337,6 +337,9 @@ eval-named-experts: $(STAMP) ## readers with one domain's expert beside the whol
 	@for name in all-minilm-l6-v2 smollm2-135m-instruct-moe smollm2-135m-reader; do $(BIN)/expertrag models pull $$name || exit 1; done
 	@$(BIN)/python benchmarks/eval_named_experts.py --data $(DATA) $(ARGS)
 
+eval-light-experts: $(STAMP) ## chosen experts replaced by trained vectors, beside dropped ones, on that mixture; DATA=..., ARGS="--fixture FOLDER --profile small --json FILE"
+	@OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/eval_light_experts.py --data $(DATA) $(ARGS)
+
 strict-threshold: $(STAMP) ## from which doubt STRICT withholds answers, by train questions; 20 minutes with the store there; DATA=..., ARGS="--json FILE"
 	@for name in all-minilm-l6-v2 $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
 	@$(BIN)/python benchmarks/strict_threshold.py --data $(DATA) $(ARGS)
@@ -461,6 +464,9 @@ eval-experts-left-out: $(STAMP) ## experts on sets of their domain that they wer
 
 bench-residency: $(STAMP) ## a mixture in 60 % and 40 % of its experts' memory, beside a memory mapping (as root: cgroups); DATA=..., ARGS="--trained FOLDER --json FILE"
 	@$(BIN)/python benchmarks/residency.py --file build/residency.safetensors --data $(DATA) $(ARGS)
+
+bench-patterns: $(STAMP) ## questions of mixed domains, by each domain's experts in half of the memory; DATA=..., ARGS="--fixture FOLDER --json FILE"
+	@OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/bench_patterns.py --data $(DATA) $(ARGS)
 
 bench-quick: $(STAMP) ## every bench-* and eval-* command once, as small as it goes: do they run? DATA=..., ARGS="--only NAME"
 	@for name in all-minilm-l6-v2 smollm2-135m-instruct-moe smollm2-135m-reader $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done

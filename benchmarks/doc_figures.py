@@ -130,6 +130,7 @@ TABLES = (
     Table("routing", "null experts", "null_experts", routing_tables.nulls),
     Table("routing", "tried", "self_contrast", routing_tables.tried),
     Table("routing", "self-contrast", "self_contrast", routing_tables.contrast),
+    Table("routing", "patterns", "patterns", routing_tables.patterns),
     Table("scale", "ours", "scale", scale_tables.ours),
     Table("scale", "engines", "scale", scale_tables.engines),
     Table("scale", "lexical", "lexical_engines", scale_tables.lexical),

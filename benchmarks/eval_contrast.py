@@ -131,11 +131,9 @@ class Bench:
         return {str(WeakSide.BASE): asdict(found)}
 
     def measured(self) -> Iterator[tuple[WeakSide, dict[str, Any]]]:
-        """Choose beta of every weak side on dev questions, and compare answers to test questions."""
+        """Choose beta on dev questions, by weak side, and compare answers to test questions."""
         self._ask(self._dev, [Contrast(side, beta) for side in SIDES for beta in BETAS])
-        dev = {
-            side: {beta: self._right(Contrast(side, beta)) for beta in BETAS} for side in SIDES
-        }
+        dev = {side: {beta: self._right(Contrast(side, beta)) for beta in BETAS} for side in SIDES}
         best = {side: max(BETAS, key=dev[side].__getitem__) for side in SIDES}
         self._ask(self._test, [Contrast(side, beta) for side, beta in best.items()])
         for side, beta in best.items():

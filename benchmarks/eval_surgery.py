@@ -1,4 +1,4 @@
-"""Experts dropped and merged by profiles: held-out losses, sizes and speed.
+"""Experts dropped, merged and compressed: held-out losses, sizes and speed.
 
     python benchmarks/eval_surgery.py --data DATA --fixture FOLDER --json FILE
 
@@ -45,7 +45,9 @@ SURGERY = tuple(
     f"expertrag/llm/surgery/{name}.py"
     for name in (
         "mixture",
+        "changes/compress_low_rank",
         "changes/denominators",
+        "changes/low_rank_fit",
         "changes/merge_experts",
         "changes/neurons",
         "changes/prune",
@@ -54,6 +56,7 @@ SURGERY = tuple(
         "profiling/observe",
     )
 )
+_CALIBRATED = 10  # prompts of each domain that low-rank experts are fitted to
 TEXT_CODE = ("benchmarks/fixture_texts.py", "benchmarks/surgery_texts.py")
 CODE = (
     *results_file.ENGINE,
@@ -86,7 +89,7 @@ class SurgerySize:
 SIZES = {
     "tiny": SurgerySize(4, 4, 2, 2),
     "small": SurgerySize(30, 24, 3, 5),
-    "full": SurgerySize(100, 60, 5, 10),
+    "full": SurgerySize(100, 40, 4, 6),
 }
 """Named as the trainings of the fixture; tiny: to see that it runs."""
 
@@ -139,7 +142,8 @@ def prepared(
     report("profile", len(seen), len(seen))
     numbers = tuple(layer.number for layer in mixture.layers)
     profile = ExpertProfile(fingerprint(folder), numbers, use)
-    return SurgeryBench(mixture, profile, size.seeds, size.draws), held
+    calibration = [tokens for item in seen.values() for tokens in item.tokens[:_CALIBRATED]]
+    return SurgeryBench(mixture, profile, size.seeds, size.draws, calibration), held
 
 
 def losses(

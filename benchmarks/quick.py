@@ -91,6 +91,10 @@ def benchmarks(data: Path, store: str, scratch: Path) -> Mapping[str, list[str]]
             "residency", "--file", str(scratch / "mixture"), "--layers", "2", "--tokens", "4",
             "--rounds", "1",
         ],
+        "bench-patterns": [
+            "bench_patterns", *on, "--quick", "--fixture", str(scratch / "mixture-patterns"),
+            "--work", str(scratch / "patterns"),
+        ],
         "bench-lexical": ["lexical_engines", "--sizes", "2000"],
         "bench-ray": ["bench_ray", "--every", "40", "--workers", "1"],
         "bench-scale": [

@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 from surgery_stats import Losses, by_domain, mean_of, others, own, rise
 from surgery_texts import PromptLosses, Traffic
-from surgery_variants import FULL, MEASURED, MERGED, MIX, OTHERS, SHARES, SUPER, models_by
+from surgery_variants import (
+    COMPRESSED,
+    FULL,
+    MEASURED,
+    MERGED,
+    MIX,
+    OTHERS,
+    SHARES,
+    SUPER,
+    models_by,
+)
 
 from expertrag.llm.surgery.profiling.importance import Method
 
@@ -33,11 +43,11 @@ class SurgeryFigures:
             "kept": list(self._kept()),
             "gains": list(self._gains()),
             "super": self._super(),
-            "merged": [
-                {"share": share, **self._risen(self._tokens[name], self._replies[name])}
-                for share in SHARES
-                for name in [f"{MERGED} {share:g}"]
-            ],
+            "smaller": {
+                name: self._risen(self._tokens[name], self._replies[name])
+                for name in self._tokens
+                if name.startswith((MERGED, COMPRESSED))
+            },
         }
 
     def _full(self) -> dict[str, Any]:

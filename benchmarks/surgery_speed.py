@@ -1,4 +1,4 @@
-"""Size on disk and tokens a second of pruned and merged mixtures on our engine."""
+"""Parameters and tokens a second of pruned, merged and compressed mixtures on our engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from fixture_engine import TEXTS, Model, speeds
 from surgery_texts import Traffic
-from surgery_variants import MERGED, MIX, SHARES, SurgeryBench
+from surgery_variants import MIX, SHARES, SurgeryBench
 from transformers import AutoTokenizer
 
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
@@ -22,7 +22,7 @@ from expertrag_kernels import Routing
 
 PRUNED = Method.EASY_EP
 """Method of the pruned mixtures that merged ones are compared with."""
-_PROMPT_TOKENS = 256
+PROMPT_TOKENS = 256
 
 
 def sizes_and_speeds(
@@ -32,15 +32,14 @@ def sizes_and_speeds(
     mixtures = {"full": bench.mixture}
     for share in SHARES:
         mixtures[f"pruned {share:g}"] = bench.pruned(share, PRUNED, MIX)
-        mixtures[f"{MERGED} {share:g}"] = bench.merged(share)
-    models = {name: _on_engine(name, item, folder) for name, item in mixtures.items()}
-    prompts = [tokens[:_PROMPT_TOKENS] for item in traffic.values() for tokens in item.tokens[:2]]
+    mixtures.update({name: make() for name, make in bench.smaller().items()})
+    models = {name: on_engine(name, item, folder) for name, item in mixtures.items()}
+    prompts = [tokens[:PROMPT_TOKENS] for item in traffic.values() for tokens in item.tokens[:2]]
     found = speeds(
         {name: (model, Routing()) for name, model in models.items()}, prompts[:TEXTS], report
     )
     return {
         name: {
-            "bytes": _bytes(folder / _file(name)),
             "parameters": MixtureSize.of(mixtures[name]).parameters,
             "speed": {task: asdict(value) for task, value in found[name].items()},
         }
@@ -48,7 +47,8 @@ def sizes_and_speeds(
     }
 
 
-def _on_engine(name: str, mixture: Mixture, folder: Path) -> Model:
+def on_engine(name: str, mixture: Mixture, folder: Path) -> Model:
+    """Write a mixture in bfloat16 into a folder of its own in ``folder``, and load it."""
     place = folder / _file(name)
     place.mkdir(parents=True)
     Mixture(mixture.model.bfloat16(), mixture.tokenizer, name, "").save(place, "")
@@ -59,7 +59,3 @@ def _on_engine(name: str, mixture: Mixture, folder: Path) -> Model:
 
 def _file(name: str) -> str:
     return name.replace(" ", "-")
-
-
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))

@@ -27,6 +27,25 @@ def rise(full: Losses, before: Losses, after: Losses, *, seed: int = 0) -> Estim
     :param full: losses of the full model; ``before`` may be these as well.
     :raises ValueError: there is no prompt.
     """
+    mean, draws = _risen(full, before, after, seed)
+    low, high = np.quantile(draws, _EDGES).tolist()
+    return Estimate(mean, low, high, sum(map(len, full.values())))
+
+
+def closed(full: Losses, before: Losses, after: Losses, *, seed: int = 0) -> Estimate:
+    """Return which share of the rise from full to before is gone after, with its interval.
+
+    :raises ValueError: there is no prompt.
+    """
+    (gap, gaps), (left, lefts) = (_risen(full, full, side, seed) for side in (before, after))
+    low, high = np.quantile(1 - lefts / gaps, _EDGES).tolist()
+    return Estimate(1 - left / gap, low, high, sum(map(len, full.values())))
+
+
+def _risen(
+    full: Losses, before: Losses, after: Losses, seed: int
+) -> tuple[float, NDArray[np.float64]]:
+    """Return the rise, and that of each resample; a seed draws the same prompts every time."""
     if not full or not all(len(values) for values in full.values()):
         raise ValueError("nothing to compare")
     rng = np.random.default_rng(seed)
@@ -36,8 +55,7 @@ def rise(full: Losses, before: Losses, after: Losses, *, seed: int = 0) -> Estim
         sums = pairs.sum(0)
         means.append(float(sums[0] / sums[1]))
         draws += resampled_ratios(pairs, rng) / len(full)
-    low, high = np.quantile(draws, _EDGES).tolist()
-    return Estimate(sum(means) / len(means), low, high, sum(map(len, full.values())))
+    return sum(means) / len(means), draws
 
 
 def by_domain(full: Losses, after: Losses) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Tables of experts dropped and merged by profiles, and of super experts."""
+"""Tables of experts dropped, merged and compressed, and of super experts."""
 
 from __future__ import annotations
 
@@ -49,33 +49,32 @@ def supers(results: Mapping[str, Any]) -> Iterator[str]:
     yield f"| {name} | {_risen(others['loss'])} | {_risen(others['replies'])} |"
 
 
-def merged(results: Mapping[str, Any]) -> Iterator[str]:
+def smaller(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each mixture on our engine: size, loss and tokens a second."""
     engine = results["engine"]
     tasks = list(engine["full"]["speed"])
     columns = " | ".join(f"{task}, tokens/s" for task in tasks)
-    yield from head(f"mixture | experts kept | MiB | parameters | loss | {columns}")
+    yield from head(f"mixture | of the experts | MiB in bfloat16 | parameters | loss | {columns}")
     risen = dict(_losses(results))
     for name, item in engine.items():
-        kind, _, share = name.partition(" ")
-        shown = f"{float(share):.0%}" if share else "all"
-        speeds = " | ".join(f"{item['speed'][task]['mean']:,.0f}" for task in tasks)
-        yield (
-            f"| {kind} | {shown} | {item['bytes'] / 2**20:.2f} | {item['parameters']:,} "
-            f"| {risen.get(name, '')} | {speeds} |"
-        )
+        kind, _, share = name.rpartition(" ")
+        cells = [kind, f"{float(share):.0%}"] if kind else [share, "all"]
+        parameters = item["parameters"]
+        cells += [f"{2 * parameters / 2**20:.2f}", f"{parameters:,}", risen.get(name, "")]
+        cells += [f"{item['speed'][task]['mean']:,.0f}" for task in tasks]
+        yield f"| {' | '.join(cells)} |"
 
 
 def printed(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield all tables."""
     for name, table in TABLES.items():
-        if table is not merged or "engine" in results:
+        if table is not smaller or "engine" in results:
             yield from ("", f"**{name}**", "", *table(results))
 
 
 def _losses(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for row in results["merged"]:
-        yield f"merged {row['share']:g}", _risen(row["loss"])
+    for name, row in results["smaller"].items():
+        yield name, _risen(row["loss"])
     for row in results["kept"]:
         if row["method"] == "easy-ep" and row["profile"] == "mix":
             yield f"pruned {row['share']:g}", _risen(row["loss"])
@@ -85,4 +84,4 @@ def _risen(estimate: Mapping[str, float]) -> str:
     return f"{estimate['mean']:+.2%} [{estimate['low']:+.2%}, {estimate['high']:+.2%}]"
 
 
-TABLES = {"kept": kept, "gains": gains, "super experts": supers, "merged": merged}
+TABLES = {"kept": kept, "gains": gains, "super experts": supers, "smaller": smaller}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from expertrag.llm.surgery.changes.compress_low_rank import compress
 from expertrag.llm.surgery.changes.merge_experts import merge_experts
 from expertrag.llm.surgery.changes.prune import prune
 from expertrag.llm.surgery.mixture import Mixture
@@ -17,7 +19,8 @@ SHARES = (0.75, 0.5, 0.25)
 MEASURED = (Method.EASY_EP, Method.PREMOE, Method.REAP, Method.FREQUENCY)
 """Methods that a profile decides."""
 MIX = "mix"
-FULL, SUPER, OTHERS, MERGED = "full", "super", "others", "merged"
+FULL, SUPER, OTHERS = "full", "super", "others"
+MERGED, COMPRESSED, BOTH = "merged", "compressed", "merged and compressed"
 
 Make = Callable[[], Mixture]
 
@@ -27,19 +30,20 @@ class SurgeryBench:
     """The full mixture, its profile, and the seeds of what is random.
 
     :param draws: sets of experts that are dropped instead of the super experts.
+    :param calibration: train sequences that low-rank experts are fitted to.
     """
 
     mixture: Mixture
     profile: ExpertProfile
     seeds: int
     draws: int
+    calibration: Sequence[Sequence[int]]
 
     def variants(self) -> dict[str, Make]:
         """Return how each mixture is made, by its name; see :func:`pruned_name`."""
         made: dict[str, Make] = {FULL: lambda: self.mixture}
         made.update(self._pruned())
-        for share in SHARES:
-            made[f"{MERGED} {share:g}"] = _later(self.merged, share)
+        made.update(self.smaller())
         for name, mask in self._dropped():
             made[name] = _later(silenced, self.mixture, mask)
         return made
@@ -54,6 +58,24 @@ class SurgeryBench:
     def merged(self, share: float) -> Mixture:
         """Return a mixture whose experts were merged into a share of them, by the mix."""
         return merge_experts(self.mixture, self.profile, groups=share)
+
+    def compressed(self, share: float) -> Mixture:
+        """Return a mixture with low-rank experts that have a share of the weights."""
+        return compress(self.mixture, self.calibration, source="", size=share)
+
+    def both(self, share: float) -> Mixture:
+        """Return a mixture whose experts were merged, and then compressed, to a share in all."""
+        half = math.sqrt(share)
+        return compress(self.merged(half), self.calibration, source="", size=half)
+
+    def smaller(self) -> dict[str, Make]:
+        """Return how the mixtures are made that have as many weights as pruned ones, by name."""
+        made = {}
+        for share in SHARES:
+            made[f"{MERGED} {share:g}"] = _later(self.merged, share)
+            made[f"{COMPRESSED} {share:g}"] = _later(self.compressed, share)
+        made[f"{BOTH} 0.25"] = _later(self.both, 0.25)  # half by each, in whole experts
+        return made
 
     def _pruned(self) -> Iterator[tuple[str, Make]]:
         for share in SHARES:

@@ -77,6 +77,7 @@ class Models:
             embedder, generator = self._embedder(store), self._loaded_generator()
             reranker = self._reranker
         reload = replace(config.model, embedder=AUTO_EMBEDDER)
+        _check_domains(generator, embedder)
         return Pipeline(
             store,
             embedder,
@@ -222,6 +223,8 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         adapters=_reader(model.reader, name),
         routing=model.routing,
     )
+    if model.expert_patterns:
+        _use_patterns(opened, models.resolve(name), model)
     for adapter, folder in adapters_of(model.adapters).items():
         info = opened.adapters.load(adapter, folder)
         _log.info("adapter %s: %s, rank %d", adapter, folder, info.rank)
@@ -231,6 +234,28 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
     opened.best_first = tells and model.passages != TOGETHER
     opened.canonical = model.wording == CANONICAL
     return opened
+
+
+def _use_patterns(generator: Generator, source: str, model: ModelConfig) -> None:
+    """Answer with the configured expert patterns; see :func:`serve_patterns` for what it raises."""
+    if (white_box := generator.white_box) is None:
+        raise InvalidArgument("expert_patterns: needs a model on our engine, not on a server")
+    from expertrag.llm.surgery.served_patterns import serve_patterns
+
+    serve_patterns(white_box, source, Path(model.expert_patterns), model.expert_share)
+
+
+def _check_domains(generator: Generator, embedder: SentenceTransformerEmbedder) -> None:
+    """Warn if no question is routed to an expert pattern."""
+    routed = {*embedder.experts, GENERAL} if embedder.experts else set()
+    if generator.patterns and not routed & {*generator.patterns}:
+        _log.warning(
+            "the embedder routes questions to %s, and the expert patterns are of %s: only requests "
+            "that name one of these domains use a pattern; name the domains of the profile as the "
+            "router's",
+            ", ".join(sorted(routed)) or "no domain",
+            ", ".join(generator.patterns),
+        )
 
 
 def _probe(named: str, generator: Generator) -> None:

@@ -99,6 +99,7 @@ class Decider:
             decision,
             domains=route.domains,
             expert=route.expert,
+            pattern=route.pattern,
             rewritten_question=context.asked.rewritten,
         )
 
@@ -282,7 +283,9 @@ class Decider:
             context.should_stop()
             text = truncated(answer.draft.text)
             ((_, reading),) = reader.read(
-                [(context.closed_book, text)], cache_salt=context.cache_salt
+                [(context.closed_book, text)],
+                context.route.pattern,
+                cache_salt=context.cache_salt,
             )
             embedding = base_encoder(context.view.embedder)([text or " "])
         context.meter.add(lm_calls=1)  # the reading

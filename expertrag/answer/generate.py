@@ -149,7 +149,7 @@ class Answering:
             messages,
             sampling,
             context.should_stop,
-            context.route.expert,
+            context.route.answers,
             from_passages=from_passages,
             cache_salt=context.cache_salt,
             without_passages=without_passages,

@@ -409,7 +409,8 @@ class Pipeline:
             with meter.stage("rewrite"):
                 asked = with_names(asked, view, request.filter or None)
         request = replace(request, question=asked.question)
-        routed = route(view.embedder, request, self._generator.experts, meter)
+        generator = self._generator
+        routed = route(view.embedder, request, generator.experts, meter, generator.patterns)
         salt = self._access.cache_salt(self._asked_by.caller)
         closed_book, dropped = in_conversation(
             asked.message,

@@ -25,11 +25,17 @@ class Route:
 
     ``domains``: probability of each domain, with "general" for none; empty if the embedder has no
     experts. ``expert``: name of the language-model expert that answers from the documents; None if
-    there is none.
+    there is none. ``pattern``: domain of the expert pattern that answers; None for all experts.
     """
 
     domains: Mapping[str, float] = field(default_factory=dict)
     expert: str | None = None
+    pattern: str | None = None
+
+    @property
+    def answers(self) -> str | None:
+        """Name of the expert or pattern that answers; a model has one of both kinds, or none."""
+        return self.expert or self.pattern
 
 
 def route(
@@ -37,20 +43,23 @@ def route(
     request: AnswerRequest,
     experts: Collection[str],
     meter: Meter,
+    patterns: Collection[str] = (),
 ) -> Route:
     """Route a question.
 
-    Closed book is not routed, unless language-model experts also answer closed book.
+    Closed book is not routed, unless language-model experts or patterns also answer closed book.
 
     :param experts: names of the language-model experts.
+    :param patterns: domains that have an expert pattern.
     """
     domains: Mapping[str, float] = {}
-    looks = request.mode is not GateMode.NEVER or (experts and BASE not in experts)
+    closed_book = patterns or (experts and BASE not in experts)
+    looks = request.mode is not GateMode.NEVER or closed_book
     if embedder.experts and looks:
         with meter.stage("route"):
             (domains,) = domain_probabilities(embedder, [request.question])
-    if not experts:
-        return Route(domains)
-    likeliest = max(domains, key=domains.__getitem__) if domains else SHARED
+    likeliest = max(domains, key=domains.__getitem__) if domains else ""
     wanted = request.domain or likeliest
-    return Route(domains, wanted if wanted in experts else SHARED)
+    expert = wanted if wanted in experts else SHARED
+    pattern = wanted if wanted in patterns else None
+    return Route(domains, expert if experts else None, pattern)

@@ -212,6 +212,7 @@ class Entry:
             signals=decision.signals,
             domains=decision.domains or None,
             expert=decision.expert,
+            pattern=decision.pattern,
             question=self._question,
             rewritten_question=decision.rewritten_question or None,
             caller=self._asked_by.caller or None,

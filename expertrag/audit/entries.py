@@ -46,6 +46,7 @@ class AuditEntry:
     from_documents: bool | None = None
     domains: Mapping[str, float] | None = None
     expert: str | None = None
+    pattern: str | None = None
     question: str | None = None
     rewritten_question: str | None = None
     caller: str | None = None
@@ -87,6 +88,7 @@ def parse_entry(line: bytes) -> AuditEntry:
         from_documents=_optional_truth(item, "from_documents"),
         domains=_numbers(item, "domains") if "domains" in item else None,
         expert=_text(item, "expert") if "expert" in item else None,
+        pattern=_text(item, "pattern") if "pattern" in item else None,
         question=_text(item, "question") if "question" in item else None,
         rewritten_question=(
             _text(item, "rewritten_question") if "rewritten_question" in item else None

@@ -92,6 +92,8 @@ def decision_lines(decision: GateDecision, *, brief: bool = False) -> Iterator[s
         numbers = f", p_benefit {decision.p_benefit:.2f} against {decision.threshold:.2f}"
     reason = "" if brief and numbers else f". {printable(decision.reason)}"
     yield f"Gate: {decision.action} ({decision.mode}{numbers}){reason}"
+    if decision.pattern:
+        yield f"Experts: those that matter to {printable(decision.pattern)}"
     for warning in decision.warnings:
         yield printable(f"  warning: {warning}")
 

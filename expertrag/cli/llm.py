@@ -8,6 +8,7 @@ import click
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.llm_change import merge, prune
+from expertrag.cli.llm_compress import compress
 from expertrag.cli.llm_profile import profile, show
 from expertrag.cli.llm_select import select
 from expertrag.cli.llm_split import split
@@ -147,5 +148,5 @@ def _print_result(out: Path, names: tuple[str, ...], as_json: bool) -> None:
     print_made({"model": out, "experts": names}, out, as_json, [f"experts  {', '.join(names)}"])
 
 
-for command in (merge, profile, prune, select, show, split, verify):
+for command in (compress, merge, profile, prune, select, show, split, verify):
     llm.add_command(command)

@@ -94,6 +94,18 @@ class ModelConfig:
         "as many as the model does, top_k:K, top_p:P or threshold:T, null:N for N of its null "
         "experts, or several of these separated by commas. A request may choose for itself.",
     )
+    expert_patterns: str = option(
+        "",
+        "Answer the questions of a domain with the experts that matter most to it, of a mixture "
+        "whose routers choose experts by token: a profile from `expertrag llm profile`, of the "
+        "model or of the checkpoint that it was packed from. Unset: with all experts.",
+    )
+    expert_share: float = option(
+        0.5,
+        "With expert_patterns: share of each layer's experts that a domain's pattern has.",
+        minimum=0.001,
+        maximum=1.0,
+    )
     cache_mib: int = option(
         1024,
         "Maximum KV cache of running sequences in MiB, on the CPU; allocated as needed.",

@@ -19,10 +19,12 @@ from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
     from expertrag.llm.adapters.loaded import LoadedAdapters
+    from expertrag.llm.expert_pattern import ExpertPattern
     from expertrag.llm.probe import Probe
     from expertrag.llm.scoring import ScoredText
     from expertrag.llm.watching import Watched
     from expertrag.llm.weights import WeightUse
+    from expertrag_kernels.steps import Router
 
 BASE = "base"
 """Name of the expert that answers closed book, and only that: a reader's base model, bit for
@@ -126,6 +128,8 @@ class Generator(ABC):
     context_tokens: int
     experts: tuple[str, ...] = ()
     """Experts of a mixture that has one expert per sequence, ``SHARED`` among them; else empty."""
+    patterns: tuple[str, ...] = ()
+    """Domains that have an expert pattern: routers choose only among its experts."""
     reader: bool = False
     """Whether its answers from passages are parsed as a ``prompt.Reply``: it was trained to reply
     so, or belongs to a family that reads well without training."""
@@ -215,7 +219,8 @@ class Generator(ABC):
 
         :param domain: name of the expert in ``experts`` that answers from passages; any other name
             selects ``SHARED``. A model with the expert ``BASE`` uses it for closed-book prompts and
-            those with an adapter.
+            those with an adapter. Of a model with ``patterns``, the name of one of these, with or
+            without passages; any other name selects all experts.
         :param from_passages: whether the prompt comes from ``prompt.open_book``, so that a reader
             may abstain.
         :param cache_salt: prompts with another salt share no cached prefix with this one; a model
@@ -259,6 +264,23 @@ class WhiteBox(Protocol):
 
         :returns: its hidden states, and the probability that the reply begins with
             ``prompt.NOT_FOUND``.
+        """
+        ...
+
+    @property
+    def token_routers(self) -> Sequence[Router]:
+        """The routers that choose experts by token, in the order of the layers.
+
+        :raises InvalidArgument: there are none, or the model does not run on our engine.
+        """
+        ...
+
+    def use_patterns(self, patterns: Mapping[str, ExpertPattern]) -> None:
+        """Answer prompts of these domains with the experts of their patterns, from now on.
+
+        The fingerprint becomes another, since answers do.
+
+        :raises InvalidArgument: see :attr:`token_routers`.
         """
         ...
 

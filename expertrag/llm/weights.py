@@ -42,8 +42,10 @@ class WeightUse:
     ``words``: the embedding table, if it is not the head's; a token uses one of its ``vocabulary``
     rows. ``expert``: one routed expert of each layer that has a router, together. ``experts``:
     their number in a layer; 0 without routers. ``top_k``: how many of them a token uses, as the
-    model was trained. ``by_sequence``: all tokens of a sequence use the same ones. ``adapters``:
-    the adapter of each domain, as a sequence of it uses it; ``all_adapters``: all of them.
+    model was trained. ``light``: the vectors of one light expert of each such layer, together;
+    ``light_per_token``: how many of them a token uses. ``by_sequence``: all tokens of a sequence
+    use the same ones. ``adapters``: the adapter of each domain, as a sequence of it uses it;
+    ``all_adapters``: all of them.
     """
 
     body: Amount
@@ -53,6 +55,8 @@ class WeightUse:
     expert: Amount = Amount()
     experts: int = 0
     top_k: int = 0
+    light: Amount = Amount()
+    light_per_token: int = 0
     by_sequence: bool = False
     adapters: Mapping[str, Amount] = field(default_factory=dict)
     all_adapters: Amount = Amount()
@@ -60,9 +64,8 @@ class WeightUse:
     @property
     def total(self) -> Amount:
         """All weights, those of all experts and adapters included; tied ones count once."""
-        return _sum(
-            (self.body, self.head, self.words, self.expert.times(self.experts), self.all_adapters)
-        )
+        each = (self.expert + self.light).times(self.experts)
+        return _sum((self.body, self.head, self.words, each, self.all_adapters))
 
     def active(self, experts: float | None = None, *, adapter: str | None = None) -> Amount:
         """Weights that a decode step reads for one sequence.
@@ -73,7 +76,8 @@ class WeightUse:
         used = self.top_k if experts is None else experts
         row = self.words.times(1 / self.vocabulary)
         own = self.adapters.get(adapter, Amount()) if adapter else Amount()
-        return _sum((self.body, self.head, row, self.expert.times(used), own))
+        light = self.light.times(self.light_per_token)
+        return _sum((self.body, self.head, row, self.expert.times(used), light, own))
 
     def capacity_gain(self, experts: float | None = None, *, adapter: str | None = None) -> float:
         """Total by active parameters; 1 for a dense model."""
@@ -97,15 +101,19 @@ def weight_use(
     top_k: int,
     adapters: Mapping[str, Amount],
     all_adapters: Amount,
+    light: int = 0,
 ) -> WeightUse:
     """Sort the weights of a lowered model by who uses them.
 
     :param weights: ``Lowered.weights``.
     :param top_k: experts per token.
+    :param light: light experts per token.
     """
     named = {name: weight for name, weight in weights.items() if name not in NO_WEIGHTS}
     routed = {name: item for name, item in named.items() if getattr(item, "num_experts", 1) > 1}
-    others = (item for name, item in named.items() if name not in (*routed, "head", "words"))
+    vectors = {name: item for name, item in named.items() if name.endswith(".light")}
+    told = {*routed, *vectors, "head", "words"}
+    others = (item for name, item in named.items() if name not in told)
     words = named.get("words")
     most = max((item.num_experts for item in routed.values()), default=0)
     return WeightUse(
@@ -116,6 +124,8 @@ def weight_use(
         expert=_sum(amount(item).times(1 / item.num_experts) for item in routed.values()),
         experts=most,
         top_k=min(top_k, most),  # with null experts, the choice may be larger
+        light=_sum(amount(item).times(1 / len(item)) for item in vectors.values()),
+        light_per_token=light,
         adapters=adapters,
         all_adapters=all_adapters,
     )

@@ -39,7 +39,7 @@ class GatePolicy(_message.Message):
     def __init__(self, mode: _Optional[_Union[GateMode, str]] = ..., threshold: _Optional[float] = ...) -> None: ...
 
 class GateDecision(_message.Message):
-    __slots__ = ("action", "mode", "reason", "p_benefit", "p_correct_closed_book", "threshold", "signals", "calibrator", "p_correct_retrieval", "contributions", "warnings", "id", "domains", "expert", "rewritten_question")
+    __slots__ = ("action", "mode", "reason", "p_benefit", "p_correct_closed_book", "threshold", "signals", "calibrator", "p_correct_retrieval", "contributions", "warnings", "id", "domains", "expert", "rewritten_question", "pattern")
     class SignalsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +76,7 @@ class GateDecision(_message.Message):
     DOMAINS_FIELD_NUMBER: _ClassVar[int]
     EXPERT_FIELD_NUMBER: _ClassVar[int]
     REWRITTEN_QUESTION_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_FIELD_NUMBER: _ClassVar[int]
     action: GateAction
     mode: GateMode
     reason: str
@@ -91,7 +92,8 @@ class GateDecision(_message.Message):
     domains: _containers.ScalarMap[str, float]
     expert: str
     rewritten_question: str
-    def __init__(self, action: _Optional[_Union[GateAction, str]] = ..., mode: _Optional[_Union[GateMode, str]] = ..., reason: _Optional[str] = ..., p_benefit: _Optional[float] = ..., p_correct_closed_book: _Optional[float] = ..., threshold: _Optional[float] = ..., signals: _Optional[_Mapping[str, float]] = ..., calibrator: _Optional[str] = ..., p_correct_retrieval: _Optional[float] = ..., contributions: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., id: _Optional[str] = ..., domains: _Optional[_Mapping[str, float]] = ..., expert: _Optional[str] = ..., rewritten_question: _Optional[str] = ...) -> None: ...
+    pattern: str
+    def __init__(self, action: _Optional[_Union[GateAction, str]] = ..., mode: _Optional[_Union[GateMode, str]] = ..., reason: _Optional[str] = ..., p_benefit: _Optional[float] = ..., p_correct_closed_book: _Optional[float] = ..., threshold: _Optional[float] = ..., signals: _Optional[_Mapping[str, float]] = ..., calibrator: _Optional[str] = ..., p_correct_retrieval: _Optional[float] = ..., contributions: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., id: _Optional[str] = ..., domains: _Optional[_Mapping[str, float]] = ..., expert: _Optional[str] = ..., rewritten_question: _Optional[str] = ..., pattern: _Optional[str] = ...) -> None: ...
 
 class DecideRequest(_message.Message):
     __slots__ = ("query", "policy", "domain", "collection", "history")

@@ -106,6 +106,18 @@ class Program:
         correction: int,
         margin: float,
         nulls: int,
+        light: int,
+        /,
+    ) -> None: ...
+    def light(
+        self,
+        from_: View,
+        scaled: View,
+        to: View,
+        count: int,
+        experts: int,
+        hidden: int,
+        vectors: int,
         /,
     ) -> None: ...
     def mix(
@@ -125,6 +137,7 @@ class Program:
     def keep(self, from_: View, width: int, scale: float, /) -> None: ...
     def pick(self, from_: int, to: int, /) -> None: ...
     def limit_experts(self, path: str, bytes: int, starts: list[int], /) -> None: ...
+    def prefer_experts(self, open: int, width: int, /) -> None: ...
     def expert_counters(self) -> tuple[int, int, int, int, float]: ...
 
 class Adapter:
@@ -150,6 +163,8 @@ def decode(
     experts: int,
     routing: int,
     used: int,
+    open: int,
+    open_width: int,
     /,
 ) -> None: ...
 def block_bytes(format: int, k: int, /) -> int: ...

@@ -28,10 +28,12 @@ from expertrag_kernels.steps import (
     NO_ROWS,
     OUTPUT,
     CacheShape,
+    Router,
     SequenceRows,
     SlotView,
     Steps,
     check_batch,
+    widest,
 )
 
 _FORMATS = list(Format)
@@ -42,6 +44,21 @@ def _compiled(text: SequenceRows) -> tuple[int, int, int, list[Any]]:
     """Return a sequence as the compiled module takes it."""
     adapters = [adapter.compiled for adapter in text.adapters]
     return text.start, text.stop, text.pages.data_ptr(), adapters
+
+
+def _open_rows(texts: Sequence[SequenceRows]) -> torch.Tensor | None:
+    """Return where the marks of each row's open experts are (T,) int64, 0 for all open.
+
+    None if all experts are open to every row.
+    """
+    if all(text.open is None for text in texts):
+        return None
+    addresses = [
+        0 if text.open is None else text.open.data_ptr()
+        for text in texts
+        for _ in range(text.start, text.stop)
+    ]
+    return torch.tensor(addresses)
 
 
 class _Adapter:
@@ -134,10 +151,11 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self._limited = False
         self._kept_widths: list[int] = []
         self.windows = []
+        self.routers = []
         self._vocabulary = 0
         self._outputs = 0
         self.positions = 0
-        self._experts = 0  # least number of experts of any layer
+        self._light = 0  # light experts of the last route
         self._used = torch.zeros(2, dtype=torch.long)
 
     @property
@@ -234,18 +252,29 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         correction: torch.Tensor | None = None,
         mixer_margin: float | None = None,
         nulls: int = 0,
+        light: int = 0,
     ) -> None:
         """See :meth:`Steps.route`."""
+        self._light = light
         if top_k > 64 or groups > 64:
             raise ValueError(f"top_k and groups must be at most 64; got {top_k} and {groups}")
         if not sigmoid:
-            self._experts = min(self._experts or experts, experts - nulls)
+            kinds = correction is not None, mixer_margin is not None
+            self.routers.append(Router(experts, top_k, nulls, groups, top_groups, *kinds, light))
         self._program.route(
             logits, experts, top_k, sigmoid, normalise, groups, top_groups, scale,
             0 if correction is None else self._floats(correction),
             -1.0 if mixer_margin is None else mixer_margin,
-            nulls,
+            nulls, light,
         )  # fmt: skip
+
+    def light(
+        self, source: SlotView, scaled: SlotView, to: SlotView, vectors: torch.Tensor
+    ) -> None:
+        """See :meth:`Steps.light`."""
+        experts, _, hidden = vectors.shape
+        address = self._floats(vectors)
+        self._program.light(source, scaled, to, self._light, experts, hidden, address)
 
     def mix(self, source: SlotView, to: SlotView, experts: PackedExperts, top_k: int = 0) -> None:
         """See :meth:`Steps.mix`."""
@@ -306,6 +335,11 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         residency.limit(self._program, self._mixtures, size)
         self._limited = True
 
+    def prefer_experts(self, patterns: Sequence[torch.Tensor]) -> None:
+        """See :meth:`Steps.prefer_experts`."""
+        if self._limited:
+            residency.prefer(self._program, patterns)
+
     @property
     def expert_reads(self) -> ExpertReads | None:
         """See :attr:`Steps.expert_reads`; counts since :meth:`limit_experts`."""
@@ -326,12 +360,12 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         check_batch(
             tokens, positions, texts, (picked, watched),
             vocabulary=self._vocabulary, pages=self.pages, longest=self.positions,
-            experts=self._experts,
+            routers=self.routers,
         )  # fmt: skip
         experts = torch.tensor(
             [text.expert for text in texts for _ in range(text.start, text.stop)]
         )
-        routing = routing_rows(texts)
+        routing, open_rows = routing_rows(texts), _open_rows(texts)
         logits = torch.empty(picked.shape[0], self._outputs)
         kept = torch.empty(sum(self._kept_widths) * watched.shape[0])
         cpu_experts.decode(
@@ -350,6 +384,8 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             experts.data_ptr(),
             0 if routing is None else routing.data_ptr(),
             self._used.data_ptr(),
+            0 if open_rows is None else open_rows.data_ptr(),
+            widest(self.routers),
         )
         sizes = [watched.shape[0] * width for width in self._kept_widths]
         parts = [

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple
 
+import torch
+
 from expertrag_kernels import cpu_experts
 from expertrag_kernels.layout import layer_bytes
 from expertrag_kernels.packed import PackedExperts
@@ -65,6 +67,15 @@ def limit(program: Any, mixtures: Sequence[Mixture], size: int) -> None:
     if size < (least := least_bytes(mixtures)):
         raise ValueError(f"the experts of one token need {least} bytes; got {size}")
     program.limit_experts(str(mapped[0].path), size, [place.start for place in mapped])
+
+
+def prefer(program: Any, patterns: Sequence[torch.Tensor]) -> None:
+    """Prefer the experts that are open in some pattern; see :meth:`Steps.prefer_experts`."""
+    if not patterns:
+        program.prefer_experts(0, 0)
+        return
+    either = torch.stack(list(patterns)).any(0)
+    program.prefer_experts(either.data_ptr(), either.shape[1])
 
 
 def reads(program: Any) -> ExpertReads:

@@ -77,6 +77,24 @@ class CacheShape:
         return min(pages, _MOST_TEXTS * -(-context_tokens // PAGE_TOKENS))
 
 
+class Router(NamedTuple):
+    """How a router chooses experts by token; for its options see :meth:`Steps.route`.
+
+    ``experts``: null ones included; ``nulls``: how many of them, the last ones, are null experts;
+    ``corrected``: it chooses by sigmoid and a correction; ``mixed``: by SparseMixer; ``light``: how
+    many of ``top_k`` are light.
+    """
+
+    experts: int
+    top_k: int
+    nulls: int = 0
+    groups: int = 1
+    top_groups: int = 1
+    corrected: bool = False
+    mixed: bool = False
+    light: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class SequenceRows:
     """Rows ``start`` to ``stop`` of a batch, of one sequence, in the order of their positions.
@@ -85,6 +103,8 @@ class SequenceRows:
     expert: the expert of all rows, overriding the routers (routing by text); negative to use them
     routing: which of the experts that routers choose are used
     adapters: of all rows, as :meth:`Steps.adapter` made them; what each adds is summed
+    open: (R, E) bool, the experts that each of R routers may choose; None for all. Probabilities
+        are among all experts, closed ones included.
     """
 
     start: int
@@ -93,6 +113,7 @@ class SequenceRows:
     expert: int = -1
     routing: Routing = AS_THE_MODEL
     adapters: Sequence[Any] = ()
+    open: torch.Tensor | None = None
 
 
 class Steps(ABC, Generic[Matrix, Mixture]):
@@ -105,6 +126,8 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     shape: CacheShape
     pages: int
     device: torch.device
+    routers: list[Router]
+    """Those that choose experts by token, in the order of the layers."""
     windows: list[int]
     """Window of each :meth:`attend`, 0 for those that attend to all tokens."""
     positions: int
@@ -117,6 +140,15 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     def expert_reads(self) -> ExpertReads | None:
         """What has been read of experts that are not all in memory; None if all are."""
         return None
+
+    def prefer_experts(self, patterns: Sequence[torch.Tensor]) -> None:
+        """Read the experts that are open in some pattern, and keep them longer than others.
+
+        Does nothing if all experts are in memory. May be called while another thread runs steps.
+
+        :param patterns: as ``SequenceRows.open``; none to prefer no expert. They replace those of
+            the call before.
+        """
 
     @property
     @abstractmethod
@@ -239,6 +271,7 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         correction: torch.Tensor | None = None,
         mixer_margin: float | None = None,
         nulls: int = 0,
+        light: int = 0,
     ) -> None:
         """Choose the experts of the next :meth:`mix`: by softmax, best first.
 
@@ -249,6 +282,22 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         :param mixer_margin: weigh by SparseMixer with this relative margin.
         :param nulls: how many of the ``experts``, the last ones, are null experts: the next mix has
             no weights for them, and who chooses one computes nothing (AdaMoE, Zeng et al. 2024).
+        :param light: how many of a row's ``top_k`` experts, those of the least weights, are for the
+            next :meth:`light`, and not for the next mix.
+        """
+        ...
+
+    @abstractmethod
+    def light(
+        self, source: SlotView, scaled: SlotView, to: SlotView, vectors: torch.Tensor
+    ) -> None:
+        """Put vectors in the place of the light experts of the last :meth:`route`.
+
+        See :mod:`expertrag_kernels.light`.
+
+        :param scaled: receives what the next mix is to read.
+        :param to: what they add is added to this view.
+        :param vectors: (E, 3, H).
         """
         ...
 
@@ -312,6 +361,11 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         ...
 
 
+def widest(routers: Sequence[Router]) -> int:
+    """Return the largest number of experts of a router, E of ``SequenceRows.open``."""
+    return max((router.experts for router in routers), default=0)
+
+
 def check_batch(
     tokens: torch.Tensor,
     positions: torch.Tensor,
@@ -321,7 +375,7 @@ def check_batch(
     vocabulary: int,
     pages: int,
     longest: int,
-    experts: int,
+    routers: Sequence[Router],
 ) -> None:
     """Check that a batch is consistent and fits a decoder.
 
@@ -335,6 +389,8 @@ def check_batch(
     for some in chosen:
         if some.numel() and not 0 <= int(some.min()) <= int(some.max()) < rows:
             raise ValueError(f"picked and watched rows must be from 0 to {rows - 1}; got others")
+    experts = min((router.experts - router.nulls for router in routers), default=0)
+    marks = len(routers), widest(routers)
     at = 0
     for text in texts:
         if text.start != at or text.stop <= at:
@@ -342,6 +398,9 @@ def check_batch(
         at = text.stop
         if text.expert >= experts:
             raise ValueError(f"experts must be from 0 to {experts - 1}; got {text.expert}")
+        if text.open is not None and (text.open.shape != marks or text.open.dtype != torch.bool):
+            found = f"{tuple(text.open.shape)} {text.open.dtype}"
+            raise ValueError(f"open experts must be {marks} bool; got {found}")
         _check_sequence(text, int(positions[text.start]), int(positions[at - 1]), pages, longest)
     if at != rows:
         raise ValueError("sequences must cover all rows, one after the other")

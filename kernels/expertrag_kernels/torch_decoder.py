@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from expertrag_kernels.dispatch import fused_experts
+from expertrag_kernels.light import by_weight, lightened
 from expertrag_kernels.packed import Format, Part, PlainExperts, WeightUpdate
 from expertrag_kernels.reference import gated
 from expertrag_kernels.routing import AS_THE_MODEL
@@ -26,6 +27,7 @@ from expertrag_kernels.steps import (
     OUTPUT,
     PAGE_TOKENS,
     CacheShape,
+    Router,
     SequenceRows,
     SlotView,
     Steps,
@@ -33,7 +35,7 @@ from expertrag_kernels.steps import (
 )
 from expertrag_kernels.torch_adapters import TorchAdapter, add_updates
 from expertrag_kernels.torch_attention import attention_of, attention_of_rows
-from expertrag_kernels.torch_routers import closed_nulls, pruned, router
+from expertrag_kernels.torch_routers import closed_experts, pruned, router
 from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of, within
 
 if TYPE_CHECKING:
@@ -70,9 +72,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self._capturable = device.type == "cuda"
         self._vocabulary = 0
         self.positions = 0
-        self._experts = 0  # least number of experts of any layer
-        self._top_k: list[int] = []  # of the layers with a router
-        self._nulls = False  # whether there are null experts
+        self.routers = []
         self._used = self._routed = 0
         self._pruned_to = torch.zeros((), dtype=torch.long, device=device)
 
@@ -222,11 +222,12 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         correction: torch.Tensor | None = None,
         mixer_margin: float | None = None,
         nulls: int = 0,
+        light: int = 0,
     ) -> None:
         """See :meth:`Steps.route`."""
         if nulls and (sigmoid or correction is not None or mixer_margin is not None):
             raise ValueError("null experts need a router that chooses by softmax")
-        true = experts - nulls
+        true, main, place = experts - nulls, top_k - light, len(self.routers)
         likely = correction is None and mixer_margin is None
         own_correction = None if correction is None else correction.to(self.device, torch.float32)
         choose = router(
@@ -237,13 +238,15 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         def step(rows: TokenRows) -> None:
             found = rows.columns(logits, experts).float()
             policy = None if sigmoid else rows.routing
-            closed = None if policy is None else closed_nulls(policy, experts, nulls)
+            closed = None if sigmoid else closed_experts(rows, place, experts, nulls)
             weights, index = choose(found, closed)
             if policy is not None:
                 weights, index = pruned(weights, index, policy, experts, likely=likely)
-            if nulls or policy is not None:
+            if light:
+                index, weights = by_weight(index, weights)
+            if nulls or policy is not None or closed is not None:
                 index = index.clamp(max=true)  # a null expert is none
-                self._pruned_to += (index < true).sum()
+                self._pruned_to += (index[:, :main] < true).sum()
             if normalise:
                 weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
             if not sigmoid:
@@ -251,12 +254,27 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
                 only = F.pad(own, (0, top_k - 1), value=true)  # and sentinels
                 index = torch.where(own < 0, index, only)
                 weights = torch.where(own < 0, weights, torch.ones_like(weights))
-            rows.routed = index, weights * scale
+            weights = weights * scale
+            rows.routed = index[:, :main].contiguous(), weights[:, :main].contiguous()
+            rows.light = index[:, main:], weights[:, main:]
 
         if not sigmoid:
-            self._experts = min(self._experts or experts, true)
-            self._top_k.append(top_k)
-            self._nulls = self._nulls or nulls > 0
+            kinds = correction is not None, mixer_margin is not None
+            self.routers.append(Router(experts, top_k, nulls, groups, top_groups, *kinds, light))
+        self._steps.append(step)
+
+    def light(
+        self, source: SlotView, scaled: SlotView, to: SlotView, vectors: torch.Tensor
+    ) -> None:
+        """See :meth:`Steps.light`."""
+        own = vectors.to(self.device, torch.float32)
+
+        def step(rows: TokenRows) -> None:
+            assert rows.light is not None, "a route must come first"
+            found, added = lightened(rows.columns(source, own.shape[2]), *rows.light, own)
+            rows.write(scaled, found)
+            rows.write(to, added.to(self.dtype), add=True)
+
         self._steps.append(step)
 
     def mix(self, source: SlotView, to: SlotView, experts: PlainExperts, top_k: int = 0) -> None:
@@ -323,7 +341,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         check_batch(
             tokens, positions, texts, (picked, watched),
             vocabulary=self._vocabulary, pages=self.pages, longest=self.positions,
-            experts=self._experts,
+            routers=self.routers,
         )  # fmt: skip
         self._count(texts)
         # short sequences first, so that they form one block
@@ -341,12 +359,20 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
     def _count(self, texts: Sequence[SequenceRows]) -> None:
         """Count the experts of a batch, unless some are not used: then the steps do."""
-        pruned = self._nulls or any(text.routing != AS_THE_MODEL for text in texts)
+        pruned = self._nulls or any(
+            text.routing != AS_THE_MODEL or text.open is not None for text in texts
+        )
+        layers = len(self.routers)
+        chosen = sum(router.top_k - router.light for router in self.routers)
         for text in texts:
             rows = text.stop - text.start
-            self._routed += rows * len(self._top_k)
+            self._routed += rows * layers
             if not pruned:
-                self._used += rows * (sum(self._top_k) if text.expert < 0 else len(self._top_k))
+                self._used += rows * (chosen if text.expert < 0 else layers)
+
+    @property
+    def _nulls(self) -> bool:
+        return any(router.nulls for router in self.routers)
 
     def compute(self, rows: TokenRows) -> None:
         """Run all steps; nothing synchronises with the host."""
@@ -360,7 +386,8 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
     def _in_a_graph(self, rows: TokenRows) -> bool:
         # a graph's steps count the experts of rows that only fill it up, too
-        special = rows.adapted or rows.routing is not None or self._nulls
+        routed = rows.routing is not None or rows.patterns is not None or self._nulls
+        special = rows.adapted or routed
         if not self._capturable or rows.long or rows.watched.numel() or special:
             return False
         return rows.tokens.shape[0] <= MOST_CAPTURED

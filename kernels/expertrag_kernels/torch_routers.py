@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
+
+if TYPE_CHECKING:
+    from expertrag_kernels.torch_rows import TokenRows
 
 Choice = tuple[torch.Tensor, torch.Tensor]
 """Weights (T, K) and experts (T, K), best first."""
@@ -21,7 +25,8 @@ def router(
 ) -> Callable[[torch.Tensor, torch.Tensor | None], Choice]:
     """Return the choice by logits (T, E) of a router; for its options see ``Steps.route``.
 
-    The function's second argument (T, E) marks experts that are not chosen, by softmax alone.
+    The function's second argument (T, E) marks experts that are not chosen, if there are any.
+    Places that no expert is left for have the weight 0, and the index E.
     """
 
     def choose(logits: torch.Tensor, closed: torch.Tensor | None) -> Choice:
@@ -29,9 +34,11 @@ def router(
             weights, index = logits.sigmoid().topk(top_k)
             return weights, index
         if correction is not None:
-            return corrected(logits, correction, top_k, groups=groups, top_groups=top_groups)
+            return corrected(
+                logits, correction, top_k, groups=groups, top_groups=top_groups, closed=closed
+            )
         if mixer_margin is not None:
-            return mixed(logits, top_k, mixer_margin)
+            return mixed(logits, top_k, mixer_margin, closed)
         return chosen(logits, top_k, groups=groups, top_groups=top_groups, closed=closed)
 
     return choose
@@ -51,25 +58,29 @@ def chosen(
     :param closed: (T, E) bool, experts that are not chosen; they count in the softmax.
     """
     shares = logits.softmax(-1)
+    scores = shares if closed is None else shares.masked_fill(closed, -torch.inf)
     if top_groups < groups:
-        best = shares.unflatten(1, (groups, -1)).amax(2)
-        shares = shares.masked_fill(_closed(best, top_groups, shares.shape[1]), 0.0)
-    if closed is not None:
-        shares = shares.masked_fill(closed, 0.0)
-    weights, index = shares.topk(top_k)
-    return weights, index
+        best = scores.unflatten(1, (groups, -1)).amax(2)
+        scores = scores.masked_fill(_closed(best, top_groups, scores.shape[1]), -torch.inf)
+    return _best(scores, shares, top_k)
 
 
-def closed_nulls(limits: torch.Tensor, experts: int, nulls: int) -> torch.Tensor | None:
-    """Mark the null experts that the policy of each row closes: (T, E) bool; None without any.
+def closed_experts(rows: TokenRows, place: int, experts: int, nulls: int) -> torch.Tensor | None:
+    """Mark the experts that a router must not choose: (T, E) bool; None if there are none.
 
-    :param limits: (T, 4), see :func:`expertrag_kernels.routing.routing_rows`.
+    They are those outside of the row's pattern, and null experts that its policy closes.
+
+    :param place: of the router among all.
     :param nulls: how many of the experts, the last ones, are null experts.
     """
-    if not nulls:
-        return None
-    number = torch.arange(experts, device=limits.device) - (experts - nulls)
-    return number >= limits[:, 3:]
+    closed = None
+    if rows.patterns is not None:
+        closed = ~rows.patterns[rows.pattern, place, :experts]
+    if nulls and rows.routing is not None:
+        number = torch.arange(experts, device=rows.routing.device) - (experts - nulls)
+        shut = number >= rows.routing[:, 3:]
+        closed = shut if closed is None else closed | shut
+    return closed
 
 
 def corrected(
@@ -79,34 +90,44 @@ def corrected(
     *,
     groups: int = 1,
     top_groups: int = 1,
+    closed: torch.Tensor | None = None,
 ) -> Choice:
     """Choose by sigmoid and a correction; the weights are without it (DeepSeek-V3, eq. 16).
 
     Only experts of the groups whose two best have the highest sums are chosen.
 
     :param correction: (E,) float32.
+    :param closed: (T, E) bool, experts that are not chosen.
     """
     weights = logits.sigmoid()
     scores = weights + correction
+    if closed is not None:
+        scores = scores.masked_fill(closed, -torch.inf)
     if top_groups < groups:
         best = scores.unflatten(1, (groups, -1)).topk(2, dim=2).values.sum(2)
         scores = scores.masked_fill(_closed(best, top_groups, scores.shape[1]), -torch.inf)
-    index = scores.topk(top_k).indices
-    return weights.gather(1, index), index
+    return _best(scores, weights, top_k)
 
 
-def mixed(logits: torch.Tensor, top_k: int, margin: float) -> Choice:
+def mixed(
+    logits: torch.Tensor, top_k: int, margin: float, closed: torch.Tensor | None = None
+) -> Choice:
     """Choose by logits; each weight is a share among the experts that are left and close to it.
 
     SparseMixer at inference (Liu et al. 2024, arXiv 2409.12136). Experts are close if their logits
     differ by at most ``margin``, relative to the larger absolute value.
+
+    :param closed: (T, E) bool, experts that are not chosen.
     """
-    left, weights, index = logits, [], []
+    left = logits if closed is None else logits.masked_fill(closed, -torch.inf)
+    weights, index = [], []
     for _ in range(top_k):
         most, best = left.max(dim=1, keepdim=True)
         far = (most - logits) / torch.maximum(logits.abs(), most) > margin
-        weights.append(left.masked_fill(far, -torch.inf).softmax(1).gather(1, best))
-        index.append(best)
+        none = most.isinf()
+        share = left.masked_fill(far, -torch.inf).softmax(1).gather(1, best)
+        weights.append(share.masked_fill(none, 0.0))
+        index.append(best.masked_fill(none, logits.shape[1]))
         left = left.scatter(1, best, -torch.inf)
     return torch.cat(weights, 1), torch.cat(index, 1)
 
@@ -131,6 +152,14 @@ def pruned(
     before = shares.cumsum(1) - shares
     kept = (place < most) & (before < share) & (shares >= least) | (place == 0)
     return torch.where(kept, weights, 0.0), torch.where(kept, index, experts)
+
+
+def _best(scores: torch.Tensor, weights: torch.Tensor, top_k: int) -> Choice:
+    """Choose the experts with the highest scores (T, E) above -inf, and their weights."""
+    highest, index = scores.topk(top_k)
+    none = highest == -torch.inf
+    found = weights.gather(1, index).masked_fill(none, 0.0)
+    return found, index.masked_fill(none, scores.shape[1])
 
 
 def _closed(scores: torch.Tensor, top_groups: int, experts: int) -> torch.Tensor:

@@ -27,7 +27,10 @@ class TokenRows:
         those that each row attends to (rows, L)
     picked, watched: int64
     routing: (T, 4) float32, as of :func:`routing_rows`; None if all rows route as the model does
+    patterns: (P, R, E) bool, open experts of each router in P patterns, the first with all; None if
+        all rows have that; pattern: (T,) int64
     adapted: the adapters of the batch, each with its rows (N,) int64
+    routed, light: experts and weights of each row, (T, K) each, for the next mix and the next light
     """
 
     tokens: torch.Tensor
@@ -40,9 +43,12 @@ class TokenRows:
     picked: torch.Tensor
     watched: torch.Tensor
     routing: torch.Tensor | None = None
+    patterns: torch.Tensor | None = None
+    pattern: torch.Tensor = NO_ROWS
     adapted: list[tuple[Any, torch.Tensor]] = field(default_factory=list)
     slots: list[torch.Tensor] = field(default_factory=list)
     routed: tuple[torch.Tensor, torch.Tensor] | None = None
+    light: tuple[torch.Tensor, torch.Tensor] | None = None
     kept: list[torch.Tensor] = field(default_factory=list)
     logits: torch.Tensor = NO_ROWS
 
@@ -111,6 +117,7 @@ def rows_of(
         for text in texts
         for _ in range(text.start, text.stop)
     ]
+    patterns, pattern = _patterns_of(texts)
     short = sum(map(len, tables))
     table = torch.cat(tables) if tables else torch.empty(0, most)
     routing = routing_rows(texts)
@@ -125,8 +132,23 @@ def rows_of(
         NO_ROWS,
         NO_ROWS,
         None if routing is None else routing.to(device),
+        None if patterns is None else patterns.to(device),
+        pattern.to(device),
         [
             (adapter, torch.tensor([key in own for own in own_adapters]).nonzero()[:, 0].to(device))
             for key, adapter in adapters.items()
         ],
     )
+
+
+def _patterns_of(texts: Sequence[SequenceRows]) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """Return the patterns of a batch, and each row's number; see ``TokenRows.patterns``."""
+    found = {id(text.open): text.open for text in texts if text.open is not None}
+    if not found:
+        return None, NO_ROWS
+    numbers = {key: place for place, key in enumerate(found, 1)}
+    masks = list(found.values())
+    pattern = [
+        numbers.get(id(text.open), 0) for text in texts for _ in range(text.start, text.stop)
+    ]
+    return torch.stack([torch.ones_like(masks[0]), *masks]), torch.tensor(pattern)

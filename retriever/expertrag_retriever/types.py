@@ -149,7 +149,8 @@ class GateDecision:
 
     ``domains``: the router's probability of each domain for the question, with "general" for none;
     empty without a router. ``expert``: name of the language-model expert that answers from the
-    documents; None if there is none.
+    documents; None if there is none. ``pattern``: domain whose expert pattern answers, closed book
+    or not; None if all experts of the language model do.
 
     ``rewritten_question``: the question that was decided on, if the conversation changed it so that
     it stands alone; else "".
@@ -171,6 +172,7 @@ class GateDecision:
     warnings: tuple[str, ...] = ()
     domains: Mapping[str, float] = field(default_factory=dict)
     expert: str | None = None
+    pattern: str | None = None
     rewritten_question: str = ""
     id: str = field(default="", compare=False)
 

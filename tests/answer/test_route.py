@@ -13,6 +13,8 @@ from expertrag.answer.route import route
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode
 from expertrag.audit import Audit
+from expertrag.audit.entries import parse_entry
+from expertrag.cli.answer_lines import decision_lines
 from expertrag.config.schema import AuditConfig
 from expertrag.runtime.meter import Meter
 from expertrag_index.build import IndexWriter
@@ -53,6 +55,25 @@ def test_closed_book_is_routed_where_a_domain_answers_it(
     assert route(shipped, asked, ("shared", "finance"), meter).expert == "finance"
 
 
+def test_the_domain_chooses_the_pattern(shipped: SentenceTransformerEmbedder) -> None:
+    patterns = ("finance", "legal")
+    found = route(shipped, TAX, (), Meter(), patterns)
+    assert (found.expert, found.pattern, found.answers) == (None, "finance", "finance")
+    closed = AnswerRequest(TAX.question, GateMode.NEVER)
+    assert route(shipped, closed, (), Meter(), patterns).pattern == "finance"
+    asked = AnswerRequest(TAX.question, domain="legal")
+    assert route(shipped, asked, (), Meter(), patterns).pattern == "legal"
+    assert route(shipped, TAX, (), Meter(), ("legal",)).pattern is None
+
+
+def test_without_a_router_only_the_caller_chooses_a_pattern(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    assert route(embedder, TAX, (), Meter(), ("finance",)).pattern is None
+    asked = AnswerRequest(TAX.question, domain="finance")
+    assert route(embedder, asked, (), Meter(), ("finance",)).pattern == "finance"
+
+
 def test_without_a_router_the_shared_expert_answers(embedder: SentenceTransformerEmbedder) -> None:
     meter = Meter()
     found = route(embedder, TAX, EXPERTS, meter)
@@ -60,13 +81,36 @@ def test_without_a_router_the_shared_expert_answers(embedder: SentenceTransforme
     assert meter.usage().stage_seconds == {}
 
 
+def _store(folder: Path, embedder: SentenceTransformerEmbedder) -> Path:
+    with IndexWriter.open(folder, embedder, calibrate=calibrator(embedder)) as writer:
+        text = "Dividends of a Roth IRA are free of tax."
+        writer.build([Document(id="tax", text=text, title="Tax", source="tax.txt")], failures=[])
+    return folder
+
+
+def test_the_decision_and_the_log_record_the_pattern(
+    shipped: SentenceTransformerEmbedder, tmp_path: Path
+) -> None:
+    store, log = _store(tmp_path / "store", shipped), tmp_path / "audit.jsonl"
+    model = PacedGenerator()
+    model.patterns = ("finance",)
+    audit = Audit.of(AuditConfig(path=str(log)))
+    with closing(Pipeline(store, shipped, model, audit=audit)) as pipeline:
+        for mode in GateMode:
+            answer = fold(pipeline.answer(AnswerRequest(TAX.question, mode)))
+            assert answer.decision.pattern == "finance" and answer.decision.expert is None
+            assert "Experts: those that matter to finance" in decision_lines(answer.decision)
+        other = pipeline.decide("Is a Roth IRA free of tax?", domain="legal")
+        assert other.pattern is None
+        assert not any(line.startswith("Experts") for line in decision_lines(other))
+    entries = list(map(parse_entry, log.read_bytes().splitlines()))
+    assert [entry.pattern for entry in entries] == ["finance"] * len(GateMode) + [None]
+
+
 def test_the_decision_and_the_log_record_the_route(
     shipped: SentenceTransformerEmbedder, tmp_path: Path
 ) -> None:
-    store, log = tmp_path / "store", tmp_path / "audit.jsonl"
-    with IndexWriter.open(store, shipped, calibrate=calibrator(shipped)) as writer:
-        text = "Dividends of a Roth IRA are free of tax."
-        writer.build([Document(id="tax", text=text, title="Tax", source="tax.txt")], failures=[])
+    store, log = _store(tmp_path / "store", shipped), tmp_path / "audit.jsonl"
     model = PacedGenerator()
     model.experts = EXPERTS
     audit = Audit.of(AuditConfig(path=str(log)))

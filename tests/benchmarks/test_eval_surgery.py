@@ -138,10 +138,11 @@ def _logits(mixture: Mixture) -> torch.Tensor:
 def test_every_variant_is_made_and_has_a_place_in_the_tables(mixture: Mixture) -> None:
     profile = _profile(mixture)
     profile.domains["a"].peak.fill_(1.0)[1, 3] = 1000.0  # a super expert
-    bench = SurgeryBench(mixture, profile, seeds=2, draws=2)
+    calibration = [tokens for item in _TRAFFIC.values() for tokens in item.tokens]
+    bench = SurgeryBench(mixture, profile, seeds=2, draws=2, calibration=calibration)
     variants = bench.variants()
     measured = {name: losses_of(make().model, _TRAFFIC) for name, make in variants.items()}
-    assert len(measured) == 1 + len(SHARES) * (4 * 3 + 2) + len(SHARES) + 1 + 2
+    assert len(measured) == 1 + len(SHARES) * (4 * 3 + 2) + 2 * len(SHARES) + 1 + 1 + 2
     half = variants[pruned_name(0.5, Method.EASY_EP, "b")]()
     assert half.num_experts == 4
     body = SurgeryFigures(measured, _TRAFFIC).body()

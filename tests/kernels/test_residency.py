@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,7 +89,15 @@ def planned(path: Path) -> Decoder:
     return d
 
 
-def answers(decoder: Decoder, threads: int = 2, chosen: Sequence[int] = (-1, -1)) -> torch.Tensor:
+Open = torch.Tensor | None
+
+
+def answers(
+    decoder: Decoder,
+    threads: int = 2,
+    chosen: Sequence[int] = (-1, -1),
+    patterns: tuple[Open, Open] = (None, None),
+) -> torch.Tensor:
     """Logits of two texts: prompts in one step, then both in decode, then one alone."""
     generator = torch.Generator().manual_seed(9)
     texts = [torch.randint(WORDS, (length,), generator=generator) for length in (90, 100)]
@@ -100,12 +109,12 @@ def answers(decoder: Decoder, threads: int = 2, chosen: Sequence[int] = (-1, -1)
         places = torch.cat([torch.arange(*first), torch.arange(*second)])
         middle, end = first[1] - first[0], len(tokens)
         sequences = [
-            SequenceRows(0, middle, pages[0], chosen[0]),
-            SequenceRows(middle, end, pages[1], chosen[1]),
+            SequenceRows(0, middle, pages[0], chosen[0], open=patterns[0]),
+            SequenceRows(middle, end, pages[1], chosen[1], open=patterns[1]),
         ]
         found.append(decoder.run(tokens, places, sequences, torch.arange(end), threads=threads)[0])
     for t in range(80, 100):  # the other one, with nothing beside it
-        rows = [SequenceRows(0, 1, pages[1], chosen[1])]
+        rows = [SequenceRows(0, 1, pages[1], chosen[1], open=patterns[1])]
         place, only = torch.tensor([t]), torch.tensor([0])
         found.append(decoder.run(texts[1][place], place, rows, only, threads=threads)[0])
     return torch.cat(found)
@@ -169,6 +178,54 @@ def test_reads_ahead_exactly_where_the_text_chooses_the_expert(tmp_path: Path) -
     # two experts in each layer, each read once; not even the first layer's are asked for twice
     assert found.bytes_read <= 2 * LAYERS * own
     assert found.misses <= 2 * LAYERS and found.read_ahead + found.misses == 2 * LAYERS
+
+
+def _pattern(experts: Sequence[int]) -> torch.Tensor:
+    marks = torch.zeros(LAYERS, EXPERTS, dtype=torch.bool)
+    marks[:, list(experts)] = True
+    return marks
+
+
+def test_patterns_give_the_same_with_any_memory(isa: str, tmp_path: Path) -> None:
+    made(Format.BF16, path := tmp_path / "packed.safetensors")
+    even, odd = _pattern(range(0, EXPERTS, 2)), _pattern(range(1, EXPERTS, 2))
+    plain = answers(planned(path))
+    for patterns in ((even, even), (even, odd), (None, odd)):
+        wanted = answers(planned(path), patterns=patterns)
+        assert not torch.equal(wanted, plain)
+        for share in (1.0, 0.5, 0.0):
+            decoder = limited(path, share)
+            decoder.prefer_experts([pattern for pattern in patterns if pattern is not None])
+            assert torch.equal(answers(decoder, patterns=patterns), wanted), share
+
+
+def _settled(decoder: Decoder) -> ExpertReads:
+    """Wait until nothing is read any more."""
+    found = None
+    while found != (found := read_by(decoder)):
+        time.sleep(0.2)
+    return found
+
+
+def test_preferred_experts_are_read_before_they_are_needed_and_stay(tmp_path: Path) -> None:
+    made(Format.BF16, path := tmp_path / "packed.safetensors")
+    even, odd = _pattern(range(0, EXPERTS, 2)), _pattern(range(1, EXPERTS, 2))
+    decoder = limited(path, 0.5)
+    decoder.prefer_experts([even])
+    _settled(decoder)
+    answers(decoder, patterns=(even, even))
+    first = read_by(decoder)
+    assert first.misses == 0 and first.hits > first.read_ahead > 0
+    answers(decoder, patterns=(even, odd))  # the odd ones share what gives way to them
+    decoder.prefer_experts([odd])
+    before = _settled(decoder)
+    answers(decoder, patterns=(odd, odd))
+    after = read_by(decoder)
+    assert after.misses == before.misses > 0 and after.bytes_read == before.bytes_read
+    decoder.prefer_experts([])
+    answers(decoder)
+    assert read_by(decoder).misses > after.misses
+    planned(path).prefer_experts([even])  # all of its experts are in memory
 
 
 def test_a_truncated_file_is_an_error_and_the_next_step_may_run(tmp_path: Path) -> None:

@@ -68,10 +68,13 @@ def _decoder(make: Make, logits: torch.Tensor, top_k: int, **options: Any) -> St
 
 
 def _weights(
-    decoder: Steps[Any, Any], tokens: torch.Tensor, routing: Routing = AS_THE_MODEL
+    decoder: Steps[Any, Any],
+    tokens: torch.Tensor,
+    routing: Routing = AS_THE_MODEL,
+    is_open: torch.Tensor | None = None,
 ) -> torch.Tensor:
     count = len(tokens)
-    texts = [SequenceRows(0, count, torch.arange(4), routing=routing)]
+    texts = [SequenceRows(0, count, torch.arange(4), routing=routing, open=is_open)]
     places = torch.arange(count)
     return decoder.run(tokens, places, texts, places)[0]
 
@@ -166,3 +169,81 @@ def test_policies_compare_shares_of_sigmoids(make: Make, normalise: bool) -> Non
     weights = weights / weights.sum(1, keepdim=True) if normalise else weights
     expected = torch.zeros_like(logits).scatter(1, index, weights)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+
+
+_OPEN = torch.tensor([1, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0], dtype=torch.bool)[None]  # two of three
+
+
+def _by_hand(
+    scores: torch.Tensor, weights: torch.Tensor, groups: int, top_groups: int, best: int
+) -> torch.Tensor:
+    """Weights (T, E) of a plain choice among the open experts, a row after the other.
+
+    :param best: how many of a group's best open experts make its score.
+    """
+    found, size = torch.zeros_like(weights), _EXPERTS // groups
+    for row, score in enumerate(scores.tolist()):
+        inside = [expert for expert in range(_EXPERTS) if _OPEN[0, expert]]
+        inside.sort(key=lambda expert: -score[expert])
+        values = [
+            sum([score[e] for e in inside if e // size == group][:best]) for group in range(groups)
+        ]
+        chosen = sorted(range(groups), key=lambda group: -values[group])[:top_groups]
+        ranked = [expert for expert in inside if expert // size in chosen]
+        for expert in ranked[:_TOP_K]:
+            found[row, expert] = weights[row, expert]
+    return found
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+@pytest.mark.parametrize(("groups", "top_groups"), [(1, 1), (4, 2)])
+@pytest.mark.parametrize("corrected", [False, True])
+def test_closed_experts_are_not_chosen(
+    make: Make, corrected: bool, groups: int, top_groups: int, normalise: bool
+) -> None:
+    logits = _logits()
+    logits[3] = torch.arange(_EXPERTS) / 7  # no ties
+    options: dict[str, Any] = {"groups": groups, "top_groups": top_groups}
+    weights = scores = logits.softmax(1)
+    if corrected:
+        options["correction"] = torch.linspace(-0.3, 0.3, _EXPERTS)
+        weights = logits.sigmoid()
+        scores = weights + options["correction"]
+    wanted = _by_hand(scores, weights, groups, top_groups, 2 if corrected else 1)
+    if normalise:
+        wanted = wanted / wanted.sum(1, keepdim=True)
+    decoder = _decoder(make, logits, _TOP_K, normalise=normalise, **options)
+    found = _weights(decoder, torch.arange(_TOKENS), is_open=_OPEN)
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
+    assert not torch.equal(found, _weights(decoder, torch.arange(_TOKENS)))
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.2])
+def test_sparse_mixer_leaves_closed_experts_out(make: Make, jitter: float) -> None:
+    logits = _logits()
+    reference: Any = sparsemixer  # without annotations in transformers
+    weights, index = reference(logits.masked_fill(~_OPEN, -1e9), jitter_eps=jitter, training=False)
+    decoder = _decoder(make, logits, 2, mixer_margin=2 * jitter)
+    found = _weights(decoder, torch.arange(_TOKENS), is_open=_OPEN)
+    expected = torch.zeros_like(logits).scatter(1, index, weights)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"correction": torch.zeros(_EXPERTS)}])
+def test_fewer_open_experts_than_a_token_uses(make: Make, options: dict[str, Any]) -> None:
+    logits = _logits()
+    is_open = torch.zeros(1, _EXPERTS, dtype=torch.bool)
+    is_open[0, [2, 9]] = True
+    decoder = _decoder(make, logits, _TOP_K, normalise=True, **options)
+    found = _weights(decoder, torch.arange(_TOKENS), is_open=is_open)
+    shares = logits.sigmoid() if options else logits.softmax(1)
+    shares = shares * is_open
+    torch.testing.assert_close(found, shares / shares.sum(1, keepdim=True), atol=1e-6, rtol=1e-5)
+    assert decoder.experts_used == (2 * _TOKENS, _TOKENS)
+
+
+def test_open_experts_have_the_shape_of_the_routers(make: Make) -> None:
+    decoder = _decoder(make, _logits(), _TOP_K)
+    for wrong in (_OPEN[:, 1:], _OPEN.repeat(2, 1), _OPEN.int()):
+        with pytest.raises(ValueError, match=r"open experts must be \(1, 12\) bool; got"):
+            _weights(decoder, torch.arange(3), is_open=wrong)

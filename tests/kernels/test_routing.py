@@ -180,3 +180,24 @@ def test_each_sequence_has_its_own_policy(make: Make) -> None:
     found = decoder.run(rows, rows, texts, rows, rows)[1][0]
     assert (found > 0).sum(1).tolist() == [1, 1, 4]
     assert decoder.experts_used == (13, 6)
+
+
+@pytest.mark.parametrize("make", [Decoder, in_torch(torch.float32)])
+def test_each_sequence_has_its_own_open_experts(make: Make) -> None:
+    decoder, rows = _router(make, nulls=2), torch.arange(3)
+    first, second = torch.zeros(2, 1, _EXPERTS, dtype=torch.bool)
+    first[0, [0, 3, 5]] = True
+    second[0, [1, 4]] = True
+    texts = [
+        SequenceRows(0, 1, _PAGES, open=first, routing=Routing(null=1)),  # expert 5 is closed
+        SequenceRows(1, 2, _PAGES),
+        SequenceRows(2, 3, _PAGES, open=second, routing=Routing(top_k=1)),
+    ]
+    found = decoder.run(rows, torch.zeros(3, dtype=torch.long), texts, rows, rows)[1][0]
+    chosen = [[0, 3], [1, 2, 3, 0], [4]]
+    wanted = torch.zeros_like(found)
+    for row, experts in enumerate(chosen):
+        wanted[row, experts] = _PROBABILITIES[row, experts]
+    wanted[:, 4:] = 0.0  # null experts compute nothing
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    assert decoder.experts_used == (6, 3)

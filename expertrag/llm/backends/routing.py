@@ -23,11 +23,7 @@ def check_routing(name: str, network: Network, routing: Routing, field: str = "r
     """
     if routing == AS_THE_MODEL:
         return
-    native = _on_our_engine(field, name, network)
-    if not native.routes_tokens:
-        raise invalid(
-            field, f"needs a mixture whose routers choose experts by token: {name} is not"
-        )
+    native = by_token(field, name, network)
     if routing.null is None:
         return
     if not native.null_experts:
@@ -51,6 +47,19 @@ def check_contrast(name: str, network: Network, sampling: Sampling) -> None:
         check_routing(name, network, routing_of("contrast.routing", contrast.routing), "contrast")
     if contrast.weak is WeakSide.BASE and BASE not in network.limits.experts:
         raise invalid("contrast", f"base needs a reader with experts, and {name} has none")
+
+
+def by_token(field: str, name: str, network: Network) -> NativeNetwork:
+    """Return the network of a mixture whose routers choose experts by token.
+
+    :raises InvalidArgument: the model is no such mixture, or does not run on our engine.
+    """
+    native = _on_our_engine(field, name, network)
+    if not native.routes_tokens:
+        raise invalid(
+            field, f"needs a mixture whose routers choose experts by token: {name} is not"
+        )
+    return native
 
 
 def _on_our_engine(field: str, name: str, network: Network) -> NativeNetwork:

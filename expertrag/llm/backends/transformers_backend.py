@@ -23,7 +23,7 @@ from expertrag.llm.adapters.low_rank import LowRankAdapters
 from expertrag.llm.adapters.served import ServedAdapters
 from expertrag.llm.adapters.serving import load_adapters
 from expertrag.llm.backends.precision import device_of, dtype_of
-from expertrag.llm.backends.routing import check_contrast, check_routing, weak_prompt
+from expertrag.llm.backends.routing import by_token, check_contrast, check_routing, weak_prompt
 from expertrag.llm.backends.transformers_session import TransformersSession
 from expertrag.llm.base import (
     BASE,
@@ -37,6 +37,7 @@ from expertrag.llm.base import (
 from expertrag.llm.constraints import Matcher
 from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
 from expertrag.llm.engine.native_session import NativeSession
+from expertrag.llm.expert_pattern import ExpertPattern, fingerprint_with
 from expertrag.llm.fingerprint import fingerprint, source_fingerprint
 from expertrag.llm.load.chat import ChatTokenizer, continues
 from expertrag.llm.load.loading import ModelFiles, model_errors, model_files, quiet
@@ -49,6 +50,7 @@ from expertrag.llm.watching import Watched
 from expertrag.llm.weights import WeightUse
 from expertrag_kernels import Format, Routing
 from expertrag_kernels.cpu_experts import ISAS
+from expertrag_kernels.steps import Router
 
 _log = logging.getLogger(__name__)
 
@@ -153,6 +155,17 @@ class TransformersGenerator(Generator):
     def white_box(self) -> WhiteBox:
         """See :attr:`Generator.white_box`."""
         return self
+
+    @property
+    def token_routers(self) -> Sequence[Router]:
+        """See :attr:`WhiteBox.token_routers`."""
+        return by_token("expert_patterns", self.name, self._network).token_routers
+
+    def use_patterns(self, patterns: Mapping[str, ExpertPattern]) -> None:
+        """See :meth:`WhiteBox.use_patterns`."""
+        by_token("expert_patterns", self.name, self._network).patterns = patterns
+        self.patterns = tuple(patterns)
+        self.fingerprint = fingerprint_with(self.fingerprint, patterns.values())
 
     def probe_with(self, probe: Probe) -> None:
         """See :meth:`WhiteBox.probe_with`."""

@@ -21,6 +21,7 @@ from expertrag.llm.engine.sequences import (
     SequenceState,
     WeakSequence,
 )
+from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import certainty
 from expertrag_kernels.steps import MOST_ROWS, SequenceRows, Steps
@@ -54,6 +55,7 @@ class Engine:
             decoder, kept_bytes, speculate=speculate, prefix_caching=prefix_caching
         )
         self.counters = self._scheduler.counters
+        self._preferred: set[ExpertPattern | None] = {None}
         self._changed = threading.Condition()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -85,6 +87,7 @@ class Engine:
         self.check_room(sequence, sequence.token_budget)
         with self._changed:
             self._scheduler.sequences.append(sequence)
+            self._prefer_experts()
             self._changed.notify()
 
     def set_budget(self, sequence: SequenceState, tokens: int, *, return_certainty: bool) -> None:
@@ -127,6 +130,18 @@ class Engine:
         if threading.current_thread() is not self._thread:  # which may drop the last user
             self._thread.join()  # the interpreter must not end while it computes
 
+    def _prefer_experts(self) -> None:
+        """Have the experts in memory that open sequences may use, and keep those of the last ones.
+
+        Beside a sequence that may use all of them, none is preferred.
+        """
+        patterns = {one.pattern for one in self._scheduler.sequences if not one.closed}
+        if patterns and patterns != self._preferred:
+            self._preferred = patterns
+            self._decoder.prefer_experts(
+                [] if None in patterns else [pattern.open for pattern in patterns if pattern]
+            )
+
     @staticmethod
     def next_output(
         sequence: SequenceState, should_stop: Callable[[], None]
@@ -148,6 +163,7 @@ class Engine:
     def _run(self) -> None:
         while True:
             with self._changed:
+                self._prefer_experts()
                 while not (parts := self._scheduler.next_step()):
                     if self._stopped:
                         return
@@ -179,7 +195,8 @@ class Engine:
             pages = torch.tensor(part.sequence.pages)
             own = part.sequence
             expert, updates = self._chosen(own)
-            rows.append(SequenceRows(first, end, pages, expert, own.routing, updates))
+            open_experts = own.pattern.open if own.pattern else None
+            rows.append(SequenceRows(first, end, pages, expert, own.routing, updates, open_experts))
             if part.last:
                 logit_rows += range(end - max(part.sequence.logit_rows, 1 + len(part.drafts)), end)
                 state_rows += range(end - part.sequence.state_rows, end)

@@ -25,6 +25,8 @@ ACTIVATIONS = {
 """Activations by their names in a configuration."""
 WITH_NULL_EXPERTS = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe")
 """Families whose last experts may be null experts: their routers choose by softmax alone."""
+LIGHT = "num_light_experts_per_tok"
+"""Name in a configuration of how many of ``num_experts_per_tok`` are light."""
 _NORMALISED = ("mixtral", "granitemoe", "granitemoeshared", "gpt_oss")
 
 
@@ -41,6 +43,17 @@ def router_of(mixture: Any) -> Any:
 def null_experts(config: Any) -> int:
     """Return how many of a mixture's experts, the last ones, have weights of zero (AdaMoE)."""
     return int(getattr(config, "num_null_experts", None) or 0)
+
+
+def light_experts(config: Any) -> int:
+    """Return how many of a token's experts, those of the least weights, are light."""
+    return int(getattr(config, LIGHT, None) or 0)
+
+
+def light_vectors(mixture: Any) -> torch.Tensor:
+    """Return the vectors (E, 3, H) of a mixture's light experts."""
+    found: torch.Tensor = mixture.light_vectors
+    return found
 
 
 def experts_of(config: Any) -> int:

@@ -16,16 +16,15 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from expertrag.llm.adapters.served import DenseLayer, ServedAdapters, of_a_mixture
+from expertrag.llm.adapters.served import ServedAdapters, of_a_mixture
 from expertrag.llm.engine import families
 from expertrag.llm.engine.families import Multipliers, feed_forward
+from expertrag.llm.engine.mixture_steps import MixtureSteps
+from expertrag.llm.engine.named_weights import NamedWeights
 from expertrag.llm.engine.planning import angles_of
-from expertrag_kernels import Format, Packed, PlainExperts
+from expertrag_kernels import Format, Packed
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.interleaved import mxfp4_experts
-from expertrag_kernels.layout import repacked
-from expertrag_kernels.packed import PackedExperts, PackedMatrix
 from expertrag_kernels.steps import OUTPUT, PAGE_TOKENS, CacheShape, SlotView, Steps
 
 _P = TypeVar("_P", bound=Packed)
@@ -52,10 +51,10 @@ class Lowered:
 
     ``routers``: indices of the layers' router logits among the kept values; ``middle`` and
     ``upper``: of the states after half and three quarters of the layers. ``weights``: the decoder's
-    weights by name. ``top_k``: experts that routers choose for a token, of which
-    ``null_experts`` compute nothing. ``adapters``: those of a reader that is served;
-    ``expert_updates``: what a sequence of each of its experts adds to the base model's weights,
-    unless the experts are planned.
+    weights by name. ``top_k``: experts that routers choose for a token, without the
+    ``light_experts`` that they choose besides; ``null_experts`` of a layer compute nothing.
+    ``adapters``: those of a reader that is served; ``expert_updates``: what a sequence of each of
+    its experts adds to the base model's weights, unless the experts are planned.
     """
 
     decoder: Steps[Any, Any]
@@ -67,6 +66,7 @@ class Lowered:
     adapters: ServedAdapters | None = None
     expert_updates: tuple[tuple[Any, ...], ...] = ()
     null_experts: int = 0
+    light_experts: int = 0
 
 
 def lower(
@@ -143,13 +143,11 @@ class _Lowering:
     given: Mapping[str, Packed] | None
     make: MakeDecoder
     adapters: ServedAdapters | None
-    weights: dict[str, Any] = field(init=False, default_factory=dict)
-    at: str = field(init=False, default="")  # prefix of the names of a layer's weights
     decoder: Steps[Any, Any] = field(init=False)
+    named: NamedWeights = field(init=False)
+    mixtures: MixtureSteps = field(init=False)
     multipliers: Multipliers = field(init=False)
     kept: int = field(init=False, default=0)
-    routers: list[int] = field(init=False, default_factory=list)
-    top_k: int = field(init=False, default=0)
 
     def done(self) -> Lowered:
         base, layers = self.model.model, self.model.model.layers
@@ -162,6 +160,7 @@ class _Lowering:
                 f"a cache of {self.cache_bytes >> 20} MiB is too small for one page of 64 tokens"
             )
         d = self.decoder = self.make(shape, pages)
+        self.named = NamedWeights(d, self.format, self.given)
         scales = self.multipliers = Multipliers.of(self.config)
         hidden = self.config.hidden_size
         x, y = d.slot(hidden), d.slot(hidden)
@@ -169,27 +168,30 @@ class _Lowering:
         if not all(self._window(number) for number in range(len(layers))):
             longest = min(longest, pages * PAGE_TOKENS)  # of the pages of a sequence, all are read
         # packed frequencies may differ from those of the configuration
-        base.rotary_emb.inv_freq = self._floats("angles", base.rotary_emb.inv_freq)
+        base.rotary_emb.inv_freq = self.named.floats("angles", base.rotary_emb.inv_freq)
         cos, sin = angles_of(base.rotary_emb, longest)
         out, out_bias = self._embed(x, exact)
         attend = self._latent(x, y, cos, sin) if latent else self._attention(x, y, cos, sin)
-        mix = self._mixture(x, y)
+        given = self.config, self.named, self.experts, self.adapters, self._keep
+        mixtures = self.mixtures = MixtureSteps(*given)
+        mix = mixtures.planner(x, y)
         middle, upper = (max(1, len(layers) * part // 4) for part in (2, 3))
         states = {}
         for number, layer in enumerate(layers):
             self._layer(number, layer, x, y, attend, mix)
             if number + 1 in (middle, upper):
                 states[number + 1] = self._keep(x, hidden, scales.residual)
-        self.at = ""
+        self.named.at = ""
         last = d.slot(hidden)
         d.pick(x, last)
         with self.filled(base.norm):
             self._norm_residual("norm", last, last, base.norm, scales.logits)
         d.linear(last, OUTPUT, out, out_bias)
-        kept = tuple(self.routers), states[middle], states[upper]
-        updates = self.adapters.updates(d, self.weights) if self.adapters else ()
-        nulls = families.null_experts(self.config)
-        return Lowered(d, self.weights, *kept, self.top_k, self.adapters, updates, nulls)
+        weights = self.named.names
+        kept = tuple(mixtures.routers), states[middle], states[upper]
+        updates = self.adapters.updates(d, weights) if self.adapters else ()
+        nulls, light = families.null_experts(self.config), families.light_experts(self.config)
+        return Lowered(d, weights, *kept, mixtures.top_k, self.adapters, updates, nulls, light)
 
     def _cache_shape(self, exact: Format, *, latent: bool) -> CacheShape:
         layers = self.model.model.layers
@@ -214,10 +216,10 @@ class _Lowering:
         head, words = self.model.lm_head, self.model.model.embed_tokens
         tied = head.weight is words.weight
         with self.filled(head):
-            out = self._matrix("head", head.weight, rounded)
-            bias = None if head.bias is None else self._floats("head.bias", head.bias)
+            out = self.named.matrix("head", head.weight, rounded)
+            bias = None if head.bias is None else self.named.floats("head.bias", head.bias)
         with nullcontext() if tied else self.filled(words):
-            table = out if tied else self._matrix("words", words.weight, exact)
+            table = out if tied else self.named.matrix("words", words.weight, exact)
             self.decoder.embed(x, table, self.multipliers.embedding)
         return out, bias
 
@@ -230,14 +232,14 @@ class _Lowering:
         attend: Callable[[int, Any], None],
         mix: Callable[[int, Any], None],
     ) -> None:
-        self.at = f"layers.{number}."
+        self.named.at = f"layers.{number}."
         with self.filled(layer):
             self._norm_residual("attention_norm", x, y, layer.input_layernorm)
             attend(number, layer.self_attn)
             self._norm_residual("mixture_norm", x, y, layer.post_attention_layernorm)
             mix(number, feed_forward(layer))
             if getattr(layer, "shared_mlp", None) is not None:
-                self.decoder.mix(y, x, self._dense("shared", layer.shared_mlp))
+                self.decoder.mix(y, x, self.mixtures.dense("shared", layer.shared_mlp))
 
     def _attention(
         self, x: SlotView, y: SlotView, cos: torch.Tensor, sin: torch.Tensor
@@ -259,8 +261,8 @@ class _Lowering:
             projections = module.q_proj, module.k_proj, module.v_proj
             weight = torch.cat([projection.weight for projection in projections])
             biases = [p.bias for p in projections if p.bias is not None]
-            bias = self._floats("qkv.bias", torch.cat(biases)) if biases else None
-            d.linear(y, qkv, self._matrix("qkv", weight), bias)
+            bias = self.named.floats("qkv.bias", torch.cat(biases)) if biases else None
+            d.linear(y, qkv, self.named.matrix("qkv", weight), bias)
             if hasattr(module, "q_norm"):
                 self._norm("query_norm", query, query, module.q_norm, heads)
                 self._norm("key_norm", key, key, module.k_norm, groups)
@@ -271,7 +273,7 @@ class _Lowering:
             d.attend(
                 query, key, value, to, layer=number, heads=heads, scale=module.scaling,
                 window=self._window(number),
-                sinks=None if sinks is None else self._floats("sinks", sinks),
+                sinks=None if sinks is None else self.named.floats("sinks", sinks),
             )  # fmt: skip
             self._linear("out", out, x, module.o_proj, add=True)
 
@@ -326,41 +328,6 @@ class _Lowering:
 
         return attend
 
-    def _mixture(self, x: SlotView, y: SlotView) -> Callable[[int, Any], None]:
-        """Experts, shared experts, or a dense layer, which is one expert for all tokens."""
-        d, config = self.decoder, self.config
-        logits = d.slot(max(families.experts_of(config), 1))
-
-        def mix(number: int, module: Any) -> None:
-            if not hasattr(module, "experts"):
-                weights = self._dense("dense", module)
-                if self.adapters:
-                    self.adapters.plan(d, DenseLayer(number, y, x, weights, self.format))
-                else:
-                    d.mix(y, x, weights)
-                return
-            gate = families.router_of(module)
-            bias = getattr(gate, "bias", None)
-            bias = None if bias is None else self._floats("router.bias", bias)
-            d.linear(y, logits, self._small("router", gate.weight), bias)
-            self.routers.append(self._keep(logits, gate.num_experts))
-            self.top_k = gate.top_k
-            options = families.route_options(config.model_type, gate)
-            if (correction := families.correction_of(gate)) is not None:
-                options["correction"] = self._floats("router.correction", correction)
-            if nulls := families.null_experts(config):
-                options["nulls"] = nulls
-            d.route(logits, gate.num_experts, gate.top_k, **options)
-            d.mix(y, x, self._routed(module.experts, nulls), gate.top_k)
-            if hasattr(module, "shared_expert"):
-                d.linear(y, logits, self._small("shared_gate", module.shared_expert_gate.weight))
-                d.route(logits, 1, 1, sigmoid=True)
-                d.mix(y, x, self._dense("shared", module.shared_expert), 1)
-            if hasattr(module, "shared_experts"):
-                d.mix(y, x, self._dense("shared", module.shared_experts))
-
-        return mix
-
     def _keep(self, view: SlotView, width: int, scale: float = 1.0) -> int:
         self.decoder.keep(view, width, scale)
         self.kept += 1
@@ -370,16 +337,16 @@ class _Lowering:
         """Normalise a row, or each head of it if the weight is as wide as a head."""
         width = source.step * heads
         parts = heads if module.weight.numel() < width else 1
-        weight = self._floats(name, module.weight)
+        weight = self.named.floats(name, module.weight)
         self.decoder.norm(source, to, weight, module.variance_epsilon, parts)
 
     def _norm_residual(
         self, name: str, source: SlotView, to: SlotView, module: Any, scale: float = 1.0
     ) -> None:
         """Normalise the residual stream; the result is multiplied by ``scale``."""
-        weight = self._floats(name, module.weight.float() * scale)
+        weight = self.named.floats(name, module.weight.float() * scale)
         if isinstance(module, nn.LayerNorm):
-            bias = self._floats(f"{name}.bias", module.bias.float() * scale)
+            bias = self.named.floats(f"{name}.bias", module.bias.float() * scale)
             self.decoder.norm(source, to, weight, module.eps, bias=bias)
             return
         epsilon = module.variance_epsilon / self.multipliers.residual**2
@@ -388,67 +355,5 @@ class _Lowering:
     def _linear(
         self, name: str, source: SlotView, to: SlotView, module: Any, *, add: bool = False
     ) -> None:
-        bias = None if module.bias is None else self._floats(f"{name}.bias", module.bias)
-        self.decoder.linear(source, to, self._matrix(name, module.weight), bias, add=add)
-
-    def _matrix(self, name: str, weight: torch.Tensor, format: Format | None = None) -> Any:
-        wanted = format or self.format
-        if self.given is None:
-            return self._kept(name, self.decoder.matrix(weight, wanted))
-        found = self._given(name, PackedMatrix)
-        self._check(name, (found.format, found.outputs, found.inputs), (wanted, *weight.shape))
-        return found
-
-    def _small(self, name: str, weight: torch.Tensor) -> Any:
-        """Pack a router in the precision in which it is stored."""
-        exact = Format.BF16 if weight.dtype == torch.bfloat16 else Format.F32
-        return self._matrix(name, weight, exact)
-
-    def _floats(self, name: str, values: torch.Tensor) -> torch.Tensor:
-        if self.given is None:
-            return self._kept(name, values.detach().float().clone())
-        found = self._given(name, torch.Tensor)
-        self._check(name, found.shape, values.shape)
-        return found
-
-    def _dense(self, name: str, module: Any) -> Any:
-        gate_up, down = families.dense_weights(module)
-        plain = PlainExperts(
-            gate_up[None], down[None], families.ACTIVATIONS[self.config.hidden_act]
-        )
-        return self._experts(name, plain, self.format)
-
-    def _routed(self, module: Any, nulls: int) -> Any:
-        from expertrag_kernels.transformers import plain_experts
-
-        blocks = mxfp4_experts(module)  # of a checkpoint that is read as it is
-        if blocks is not None:
-            return self._kept("experts", repacked(blocks))
-        plain = families.true_experts(plain_experts(module), nulls)
-        return self._experts("experts", plain, self.experts)
-
-    def _experts(self, name: str, plain: PlainExperts, format: Format) -> Any:
-        if self.given is None:
-            return self._kept(name, self.decoder.experts(plain, format))
-        found = self._given(name, PackedExperts)
-        shapes = [
-            (some.num_experts, some.hidden_size, some.inner_size, some.activation, some.biased)
-            for some in (found, plain)
-        ]
-        self._check(name, (found.format, *shapes[0]), (format, *shapes[1]))
-        return found
-
-    def _kept(self, name: str, made: _W) -> _W:
-        self.weights[self.at + name] = made
-        return made
-
-    def _given(self, name: str, kind: type[_P]) -> _P:
-        """Return a weight that an earlier run packed."""
-        found = self.given.get(self.at + name) if self.given else None
-        if not isinstance(found, kind):
-            raise ValueError(f"{self.at}{name} is missing")
-        return found
-
-    def _check(self, name: str, found: tuple[object, ...], wanted: tuple[object, ...]) -> None:
-        if found != wanted:
-            raise ValueError(f"{self.at}{name} is {tuple(found)}, expected {tuple(wanted)}")
+        bias = None if module.bias is None else self.named.floats(f"{name}.bias", module.bias)
+        self.decoder.linear(source, to, self.named.matrix(name, module.weight), bias, add=add)

@@ -14,11 +14,13 @@ from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.expert_memory import expert_counts
 from expertrag.llm.engine.lowering import Lowered
 from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
+from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.network import Limits, Network, Step
 from expertrag.llm.scoring import ScoredText
 from expertrag.llm.watching import ROUTER_TOKENS, Watched, watched_of
 from expertrag.llm.weights import Amount, WeightUse, weight_use
 from expertrag_kernels import Format
+from expertrag_kernels.steps import Router
 from expertrag_retriever.cores import available_cores
 
 _MOST_OPEN = 16  # sequences that are scored at a time
@@ -49,6 +51,8 @@ class NativeNetwork(Network):
         self.limits = limits
         self.end_tokens = limits.end_tokens
         self.adapters = LoadedAdapters(lowered.decoder, lowered.weights)
+        self.patterns: Mapping[str, ExpertPattern] = {}
+        """By the domains whose sequences use them."""
         self._lowered = lowered
         weakref.finalize(self, self.engine.stop)
 
@@ -75,7 +79,7 @@ class NativeNetwork(Network):
         lowered = self._lowered
         format = getattr(lowered.weights["layers.0.out"], "format", Format.BF16)
         adapters = lowered.adapters.amounts(format) if lowered.adapters else ({}, Amount())
-        use = weight_use(lowered.weights, lowered.top_k, *adapters)
+        use = weight_use(lowered.weights, lowered.top_k, *adapters, lowered.light_experts)
         named = bool(self.limits.experts and use.experts)
         return replace(use, top_k=1, by_sequence=True) if named else use
 
@@ -83,6 +87,11 @@ class NativeNetwork(Network):
     def routes_tokens(self) -> bool:
         """Whether routers choose experts token by token."""
         return bool(self._lowered.routers) and not self.limits.experts
+
+    @property
+    def token_routers(self) -> Sequence[Router]:
+        """The routers that choose experts by token, in the order of the layers."""
+        return self._lowered.decoder.routers
 
     @property
     def null_experts(self) -> int:
@@ -97,9 +106,13 @@ class NativeNetwork(Network):
         self, domain: str | None = None, *, cache_salt: str = "", adapter: str = ""
     ) -> SequenceState:
         """Return an empty sequence, for :meth:`forward`."""
-        expert = self.limits.expert_of(domain)
-        loaded = self.adapters.named(adapter) if adapter else None
-        sequence = SequenceState([], expert=expert, adapter=loaded, salt=cache_salt)
+        sequence = SequenceState(
+            [],
+            expert=self.limits.expert_of(domain),
+            pattern=self.patterns.get(domain or ""),
+            adapter=self.adapters.named(adapter) if adapter else None,
+            salt=cache_salt,
+        )
         self.engine.submit(sequence)
         return sequence
 

@@ -56,6 +56,7 @@ class NativeSession(LocalSession):
         self._network = network
         self._sampler = Sampler.of(sampling, network.device, matcher, abstention)
         expert = network.limits.expert_of(domain)
+        pattern = network.patterns.get(domain or "")
         adapter = network.adapters.named(sampling.adapter) if sampling.adapter else None
         self._sequence = SequenceState(
             prompt,
@@ -63,6 +64,7 @@ class NativeSession(LocalSession):
             network.end_tokens,
             expert=expert,
             routing=routing,
+            pattern=pattern,
             adapter=adapter,
             salt=cache_salt,
             logprobs=sampling.logprobs,
@@ -73,6 +75,7 @@ class NativeSession(LocalSession):
                 list(prompt if weak.tokens is None else weak.tokens),
                 expert=weak.expert,
                 routing=weak.routing,
+                pattern=pattern,
                 adapter=adapter,
                 salt=cache_salt,
                 # without the last tokens, whose states a peek returns: it must not change the text

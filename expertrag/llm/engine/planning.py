@@ -14,9 +14,12 @@ import torch
 
 from expertrag_kernels import Packed, PackedExperts, PackedMatrix
 from expertrag_kernels.decoder import Decoder
+from expertrag_kernels.light import VECTORS
 from expertrag_kernels.steps import OUTPUT, SlotView
 
-STEPS = ("slot", "embed", "norm", "linear", "rope", "attend", "route", "mix", "keep", "pick")
+STEPS = (
+    "slot", "embed", "norm", "linear", "rope", "attend", "route", "light", "mix", "keep", "pick",
+)  # fmt: skip
 """Calls that plan a step, or allocate a slot."""
 FREQUENCIES = "angles"
 """Name of the weight with the rotary frequency of each pair of a head."""
@@ -40,6 +43,7 @@ class Plan:
     slots: list[int] = field(init=False, default_factory=list)  # the decoder's, of the file's
     widths: dict[int, int] = field(init=False, default_factory=dict)  # by the decoder's slot
     routed: tuple[int, int] = field(init=False, default=(0, 0))  # experts, and experts per token
+    lit: int = field(init=False, default=0)  # light experts per token of the last route
     turned: tuple[torch.Tensor, torch.Tensor] | None = field(init=False, default=None)
 
     def add(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
@@ -179,18 +183,27 @@ class Plan:
         groups: int = 1,
         correction: torch.Tensor | None = None,
         nulls: int = 0,
+        light: int = 0,
         **_how: Any,
     ) -> Iterator[_Touched]:
-        if not 0 < top_k <= experts:
-            raise ValueError(f"cannot choose {top_k} of {experts} experts")
+        if not 0 < top_k <= experts or not 0 <= light < top_k:
+            raise ValueError(f"cannot choose {top_k} of {experts} experts, {light} of them light")
         if groups < 1 or experts % groups:
             raise ValueError(f"cannot part {experts} experts into {groups} groups")
         if correction is not None and correction.numel() != experts:
             raise ValueError(f"a correction of {correction.numel()} values for {experts} experts")
         if not 0 <= nulls < experts:
             raise ValueError(f"{nulls} of {experts} experts cannot be null experts")
-        self.routed = experts - nulls, top_k
+        self.routed, self.lit = (experts - nulls, top_k - light), light
         yield logits, 1, experts
+
+    def _light(
+        self, source: SlotView, scaled: SlotView, to: SlotView, vectors: torch.Tensor
+    ) -> Iterator[_Touched]:
+        if not self.lit or vectors.ndim != 3 or vectors.shape[1] != VECTORS:
+            raise ValueError("a light step has no light experts, or no vectors of them")
+        for view in (source, scaled, to):
+            yield view, 1, vectors.shape[2]
 
     def _mix(
         self, source: SlotView, to: SlotView, experts: PackedExperts, top_k: int = 0

@@ -160,10 +160,12 @@ class Program:
                 plan.add(name, arguments, options)
         kept = self.routers, self.middle, self.upper
         # a shared expert with a gate is routed to alone
-        top_k = max((given[2] for name, given, _ in self.steps if name == "route"), default=0)
+        routes = [(given[2], more) for name, given, more in self.steps if name == "route"]
+        top_k = max((chosen - more.get("light", 0) for chosen, more in routes), default=0)
         updates = adapters.updates(decoder, packed) if adapters else ()
         nulls = max((more.get("nulls", 0) for _, _, more in self.steps), default=0)
-        return Lowered(decoder, packed, *kept, top_k, adapters, updates, nulls)
+        light = max((more.get("light", 0) for _, more in routes), default=0)
+        return Lowered(decoder, packed, *kept, top_k, adapters, updates, nulls, light)
 
 
 def _about(weight: Packed) -> list[Any]:

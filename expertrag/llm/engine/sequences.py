@@ -11,6 +11,7 @@ from expertrag.llm.adapters.loaded import LoadedAdapter
 from expertrag.llm.certainty import Certainty
 from expertrag.llm.engine.page_pool import ROOT, Before, root_of
 from expertrag.llm.engine.prompt_lookup import PromptLookup
+from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import Sampler
 from expertrag_kernels.residency import ExpertReads
@@ -48,6 +49,8 @@ class SequenceState:
     """Expert of all tokens, overriding the routers; negative to follow the routers."""
     routing: Routing = AS_THE_MODEL
     """Which of the experts that routers choose are used."""
+    pattern: ExpertPattern | None = None
+    """Which experts routers may choose; None for all."""
     adapter: LoadedAdapter | None = None
     """Adapter of all tokens."""
     salt: str = ""
@@ -115,7 +118,8 @@ class SequenceState:
     def root(self) -> Before:
         """The root of its prefixes: sequences with another one compute other keys and values."""
         digest = self.adapter.info.digest if self.adapter else ""
-        return root_of(self.expert, self.salt, self.routing, digest)
+        pattern = self.pattern.name if self.pattern else ""
+        return root_of(self.expert, self.salt, self.routing, digest, pattern)
 
 
 @dataclass(slots=True, eq=False)

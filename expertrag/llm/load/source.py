@@ -12,7 +12,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.gguf_names import part_names
 from expertrag.llm.load.checkpoint import Checkpoint, NotStreamed, Streamed
+from expertrag.llm.load.light_file import attach_light
 from expertrag.llm.load.loading import ModelFiles, damaged
+from expertrag.llm.load.low_rank_file import attach_low_rank
 from expertrag.llm.load.mxfp4_file import Mxfp4Checkpoint, is_mxfp4
 from expertrag.llm.load.packed_loading import QUANTISED
 from expertrag.llm.load.safetensors_file import SafetensorsCheckpoint
@@ -52,6 +54,8 @@ class ModelSource:
             rotary = model.base_model.rotary_emb = type(rotary)(model.config)
             if self.gguf:
                 self.gguf.scale_angles(rotary)
+        attach_light(model, self.files.folder, packed=self.files.packed is not None)
+        attach_low_rank(model, self.files.folder)
         return model
 
     @property
@@ -112,6 +116,8 @@ class ModelSource:
             raise damaged(name, f"{len(missing)} weights are missing, first {missing[0]}")
         if self.gguf and hasattr(model.base_model, "rotary_emb"):
             self.gguf.scale_angles(model.base_model.rotary_emb)
+        attach_light(model, self.files.folder)
+        attach_low_rank(model, self.files.folder)
         return model.to(device).eval().requires_grad_(False)
 
     def _filled(self, name: str, dtype: torch.dtype) -> Any:

@@ -17,14 +17,19 @@ from torch import nn
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.convert.dense import UNKNOWN_LICENCE, card_value
 from expertrag.llm.engine.families import (
+    LIGHT,
     MIXTURES,
     experts_of,
-    feed_forward,
+    light_experts,
+    light_vectors,
     null_experts,
     route_options,
     router_of,
 )
+from expertrag.llm.engine.low_rank_experts import LowRankExperts, low_rank_of, set_low_rank
+from expertrag.llm.load.light_file import mixtures, set_light, write_light
 from expertrag.llm.load.loading import model_errors, model_files, quiet
+from expertrag.llm.load.low_rank_file import write_low_rank
 from expertrag.llm.load.source import ModelSource
 from expertrag_kernels.transformers import NAME, register
 
@@ -70,11 +75,9 @@ class Mixture:
     @property
     def layers(self) -> tuple[MixtureLayer, ...]:
         """The layers with routed experts."""
-        blocks = [feed_forward(layer) for layer in self.model.model.layers]
         return tuple(
             MixtureLayer(number, router_of(block), block.experts, block)
-            for number, block in enumerate(blocks)
-            if hasattr(block, "experts")
+            for number, block in mixtures(self.model)
         )
 
     @property
@@ -89,8 +92,35 @@ class Mixture:
 
     @property
     def top_k(self) -> int:
-        """Experts that a token uses."""
+        """Experts that a router chooses for a token, light ones included."""
         return int(self.model.config.num_experts_per_tok)
+
+    @property
+    def light_experts(self) -> int:
+        """Light experts of a token."""
+        return light_experts(self.model.config)
+
+    @property
+    def low_rank(self) -> Mapping[int, LowRankExperts]:
+        """What the experts were compressed to, by decoder layer; empty if they were not."""
+        found = {layer.number: low_rank_of(layer.experts) for layer in self.layers}
+        return {number: experts for number, experts in found.items() if experts is not None}
+
+    @property
+    def parameters(self) -> tuple[torch.Tensor, ...]:
+        """All weights that our engine uses; tied ones once.
+
+        Those are vectors of light experts as well, and low-rank experts instead of plain ones.
+        """
+        found = list(self.model.parameters())
+        for layer in self.layers:
+            if self.light_experts:
+                found.append(light_vectors(layer.block))
+            if (low_rank := low_rank_of(layer.experts)) is not None:
+                plain = set(layer.experts.parameters())
+                found = [weight for weight in found if weight not in plain]
+                found += low_rank.tensors
+        return tuple(found)
 
     @property
     def groups(self) -> int:
@@ -107,7 +137,13 @@ class Mixture:
             the same number of experts in every layer, as families have one number for all.
         :param settings: of the configuration, such as ``num_experts_per_tok``.
         :raises ValueError: layers or names do not match, or numbers of experts differ.
+        :raises InvalidArgument: it has light experts, which stand for those that it has.
         """
+        if self.light_experts:
+            raise InvalidArgument(
+                f"{self.name} has light experts, which stand for the experts that it has: change "
+                "the model that it was made from, and compress the result"
+            )
         counts = {len(tensor) for own in experts for tensor in own.values()}
         names = [set(layer.weights) for layer in self.layers]
         if len(counts) != 1 or names != [set(own) for own in experts]:
@@ -115,15 +151,52 @@ class Mixture:
                 f"{len(self.layers)} layers need the same weights as before, of one number of "
                 f"experts; got {len(experts)} layers of {sorted(counts)} experts"
             )
-        model = self.model
-        state = dict(model.state_dict())
+        state = {}
         for layer, own in zip(self.layers, experts, strict=True):
-            prefix = next(name for name, part in model.named_modules() if part is layer.block)
+            named = self.model.named_modules()
+            prefix = next(name for name, part in named if part is layer.block)
             state |= {f"{prefix}.{name}": tensor.detach() for name, tensor in own.items()}
-        config = copy.deepcopy(model.config)
-        count = next(name for name in _COUNTS if getattr(config, name, None))
+        count = next(name for name in _COUNTS if getattr(self.model.config, name, None))
         chosen = min(self.top_k, *counts)
-        config.update({count: counts.pop(), "num_experts_per_tok": chosen, **settings})
+        settings = {count: counts.pop(), "num_experts_per_tok": chosen, **settings}
+        return self._remade(state, settings)
+
+    def with_low_rank(
+        self,
+        plain: Sequence[Mapping[str, torch.Tensor]],
+        low_rank: Sequence[LowRankExperts],
+        **settings: Any,
+    ) -> Mixture:
+        """Return a copy with other experts, which are products of low-rank ones.
+
+        :param plain: see :meth:`with_experts`.
+        :param low_rank: of each of ``layers``.
+        """
+        made = self.with_experts(plain, **settings)
+        for layer, own in zip(made.layers, low_rank, strict=True):
+            set_low_rank(layer.experts, own)
+        return made
+
+    def with_light(self, vectors: Sequence[torch.Tensor], light: int, **settings: Any) -> Mixture:
+        """Return a copy with light experts, and the same weights.
+
+        :param vectors: of each of ``layers``, (E, 3, H); see :mod:`expertrag_kernels.light`.
+        :param light: how many of a token's experts are light, those of the least weights.
+        :param settings: of the configuration.
+        """
+        made = self._remade({}, {LIGHT: light, **settings})
+        for before, layer, own in zip(self.layers, made.layers, vectors, strict=True):
+            set_light(layer.block, own.detach().float(), light)
+            if (low_rank := low_rank_of(before.experts)) is not None:
+                set_low_rank(layer.experts, low_rank)
+        return made
+
+    def _remade(self, weights: Mapping[str, torch.Tensor], settings: Mapping[str, Any]) -> Mixture:
+        """Return a copy that shares all weights but these, with other settings."""
+        model = self.model
+        state = {**model.state_dict(), **weights}
+        config = copy.deepcopy(model.config)
+        config.update(dict(settings))
         with torch.device("meta"):  # allocates nothing: the weights are assigned
             made = type(model)(config).eval()
         made.load_state_dict(state, assign=True)
@@ -138,6 +211,10 @@ class Mixture:
         with quiet():
             self.model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
+        if self.light_experts:
+            write_light(self.model, folder)
+        if self.low_rank:
+            write_low_rank(self.low_rank, folder)
         (folder / "README.md").write_text(card, encoding="utf-8")
 
 

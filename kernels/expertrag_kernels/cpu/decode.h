@@ -10,6 +10,7 @@
 #include "adapters.h"
 #include "attention.h"
 #include "forward.h"
+#include "light.h"
 #include "linear.h"
 #include "norm.h"
 #include "program.h"
@@ -32,10 +33,15 @@ class Decoder {
       slots_.push_back(shop_.scratch.take<float>(rows_ * width));
     index_ = shop_.scratch.take<int64_t>(rows_ * kMostTopK);
     weights_ = shop_.scratch.take<float>(rows_ * kMostTopK);
+    int64_t most_light = 0;
     for (const Step& step : program.steps)
-      if (const Route* route = std::get_if<Route>(&step); route && route->correction)
-        most_scored_ = std::max(most_scored_, route->experts);
+      if (const Route* route = std::get_if<Route>(&step)) {
+        if (route->correction) most_scored_ = std::max(most_scored_, route->experts);
+        most_light = std::max(most_light, route->light);
+      }
     scores_ = shop_.scratch.take<float>(rows_ * most_scored_);
+    light_index_ = shop_.scratch.take<int64_t>(rows_ * most_light);
+    light_weights_ = shop_.scratch.take<float>(rows_ * most_light);
   }
 
   void run() {
@@ -358,10 +364,18 @@ class Decoder {
     return batch_.experts ? batch_.experts[place(row, narrowed)] : -1;
   }
 
+  // Marks of the experts that a router may choose for a row; null for all.
+  const uint8_t* marks_of(const Route& s, int64_t row, bool narrowed) const {
+    const uint8_t* marks = batch_.open ? batch_.open[place(row, narrowed)] : nullptr;
+    return marks ? marks + s.layer * batch_.open_width : nullptr;
+  }
+
   void plan(const Route& s) {
     by_row([=, narrowed = narrows_](int64_t row) {
-      int64_t* index = index_ + row * s.top_k;
-      float* weights = weights_ + row * s.top_k;
+      int64_t all[kMostTopK];  // with the light ones
+      float all_weights[kMostTopK];
+      int64_t* index = s.light ? all : index_ + row * s.top_k;
+      float* weights = s.light ? all_weights : weights_ + row * s.top_k;
       const float* logits = at(s.logits, row);
       if (s.sigmoid) {
         for (int64_t k = 0; k < s.top_k; ++k) {
@@ -374,7 +388,7 @@ class Decoder {
       int64_t used = 1;
       if (own < 0) {
         const Routing* policy = batch_.routing ? batch_.routing + place(row, narrowed) : nullptr;
-        const int64_t open = open_experts(s, policy);
+        const Open open = open_experts(s, policy, marks_of(s, row, narrowed));
         choose(s, logits, open, scores_ + row * most_scored_, index, weights);
         if (policy) prune(s, *policy, index, weights);
         used = scale(s, index, weights);
@@ -384,8 +398,28 @@ class Decoder {
         index[0] = own;
         weights[0] = s.scale;
       }
+      if (s.light) used = split(s, row, index, weights);
       __atomic_fetch_add(batch_.used, used, __ATOMIC_RELAXED);
       __atomic_fetch_add(batch_.used + 1, 1, __ATOMIC_RELAXED);
+    });
+  }
+
+  // Put a row's experts where Mix and Light read them; return how many compute something in Mix.
+  int64_t split(const Route& s, int64_t row, int64_t* index, float* weights) const {
+    const int64_t main = s.main();
+    by_weight(index, weights, s.top_k);
+    std::copy(index, index + main, index_ + row * main);
+    std::copy(weights, weights + main, weights_ + row * main);
+    std::copy(index + main, index + s.top_k, light_index_ + row * s.light);
+    std::copy(weights + main, weights + s.top_k, light_weights_ + row * s.light);
+    const int64_t true_experts = s.experts - s.nulls;
+    return std::count_if(index, index + main, [=](int64_t e) { return e < true_experts; });
+  }
+
+  void plan(const Light& s) {
+    by_row([=](int64_t row) {
+      lighten(s, light_index_ + row * s.count, light_weights_ + row * s.count, at(s.from, row),
+              at(s.scaled, row), at(s.to, row));
     });
   }
 
@@ -406,9 +440,11 @@ class Decoder {
       float weights[kMostTopK];
       const float* own = logits + row * next.experts;
       const Routing* policy = batch_.routing ? batch_.routing + place(row, narrowed) : nullptr;
-      const int64_t open = open_experts(next, policy);
+      const Open open = open_experts(next, policy, marks_of(next, row, narrowed));
       choose(next, own, open, scores_ + row * most_scored_, index.data(), weights);
       if (policy) prune(next, *policy, index.data(), weights);
+      if (next.light) by_weight(index.data(), weights, next.top_k);
+      index.resize(size_t(next.main()));
       program_.residency->expect(s.layer + 1, index);
     });
   }
@@ -523,8 +559,8 @@ class Decoder {
   bool narrows_ = false;
   std::vector<float*> slots_;
   AdapterSets adapters_;
-  int64_t* index_;
-  float *weights_, *scores_;
+  int64_t *index_, *light_index_;
+  float *weights_, *light_weights_, *scores_;
   int64_t most_scored_ = 0;  // experts that a row has in scores_
   std::vector<ByRow> waiting_;
 };

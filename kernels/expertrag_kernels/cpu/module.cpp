@@ -163,9 +163,21 @@ void bind_program(nb::module_& m) {
       .def("route",
            [](Program& p, const Places& logits, int64_t experts, int64_t top_k, bool sigmoid,
               bool normalise, int64_t groups, int64_t top_groups, float scale,
-              uintptr_t correction, float margin, int64_t nulls) {
+              uintptr_t correction, float margin, int64_t nulls, int64_t light) {
+             const int64_t routers =
+                 std::count_if(p.steps.begin(), p.steps.end(), [](const Step& step) {
+                   const Route* route = std::get_if<Route>(&step);
+                   return route && !route->sigmoid;
+                 });
              p.steps.push_back(Route{view(logits), experts, top_k, sigmoid, normalise, groups,
-                                     top_groups, scale, floats(correction), margin, nulls});
+                                     top_groups, scale, floats(correction), margin, nulls, light,
+                                     sigmoid ? -1 : routers});
+           })
+      .def("light",
+           [](Program& p, const Places& from, const Places& scaled, const Places& to,
+              int64_t count, int64_t experts, int64_t hidden, uintptr_t vectors) {
+             p.steps.push_back(Light{view(from), view(scaled), view(to), count, experts, hidden,
+                                     floats(vectors)});
            })
       .def("mix",
            [](Program& p, int64_t from, int64_t to, int64_t top_k, int format, int activation,
@@ -183,6 +195,10 @@ void bind_program(nb::module_& m) {
       .def("limit_experts",
            [](Program& p, const std::string& path, int64_t bytes,
               const std::vector<int64_t>& starts) { limit_experts(p, path, bytes, starts, true); })
+      .def("prefer_experts",
+           [](const Program& p, uintptr_t open, int64_t width) {
+             prefer_experts(p, reinterpret_cast<const uint8_t*>(open), width);
+           })
       .def("expert_counters", [](const Program& p) {
         const Residency::Counters found =
             p.residency ? p.residency->counters() : Residency::Counters{};
@@ -208,7 +224,7 @@ void decode(const std::string& isa, const Program& program, int64_t rows, uintpt
             const std::vector<std::tuple<int64_t, int64_t, uintptr_t, Adapters>>& sequences,
             uintptr_t picked, int64_t picked_rows, uintptr_t watched, int64_t watched_rows,
             uintptr_t kept, uintptr_t out, int threads, uintptr_t experts, uintptr_t routing,
-            uintptr_t used) {
+            uintptr_t used, uintptr_t open, int64_t open_width) {
   const Isa& found = usable(isa);
   const auto integers = [](uintptr_t address) { return reinterpret_cast<const int64_t*>(address); };
   Batch batch{rows,
@@ -224,7 +240,9 @@ void decode(const std::string& isa, const Program& program, int64_t rows, uintpt
               watched_rows,
               reinterpret_cast<float*>(kept),
               reinterpret_cast<float*>(out),
-              std::max(1, threads)};
+              std::max(1, threads),
+              reinterpret_cast<const uint8_t* const*>(open),
+              open_width};
   for (const auto& [start, stop, pages, adapters] : sequences)
     batch.sequences.push_back({start, stop, integers(pages), adapters});
   nb::gil_scoped_release released;

@@ -81,6 +81,16 @@ struct Route {  // the experts of each row and their weights, by logits, or the 
   const float* correction = nullptr;
   float margin = -1.0f;  // of SparseMixer; negative for none
   int64_t nulls = 0;     // of the last experts: a row that chooses one computes nothing
+  int64_t light = 0;     // of a row's experts, those of the least weights: for the next Light, not Mix
+  int64_t layer = -1;    // among the routers of the program; -1 of a sigmoid, which takes all
+
+  int64_t main() const { return top_k - light; }
+};
+
+struct Light {  // vectors in the place of a row's light experts; see light.h
+  View from, scaled, to;
+  int64_t count, experts, hidden;
+  const float* vectors;  // (experts, 3, hidden): scale, shift and slope of each
 };
 
 struct Mix {  // to += what the experts that were routed to make of from; top_k 0: expert 0 of all
@@ -101,7 +111,7 @@ struct Pick {  // from here on, only the rows that the batch has picked
   int64_t from, to;
 };
 
-using Step = std::variant<Embed, Norm, Linear, Rope, Attend, Route, Mix, Keep, Pick>;
+using Step = std::variant<Embed, Norm, Linear, Rope, Attend, Route, Light, Mix, Keep, Pick>;
 
 // Keys and values of all layers, in pages of 64 tokens. A page of a head is a block of 64 outputs,
 // the tokens, over the key's width, and then blocks of 64 value columns over the 64 tokens: what
@@ -135,6 +145,11 @@ struct Program {
 // mixture, in the order of the steps, where its experts start in the file.
 void limit_experts(Program& program, const std::string& path, int64_t bytes,
                    const std::vector<int64_t>& starts, bool direct);
+
+// Of a program whose experts are limited: have those read that routers may choose, and give up others
+// first. `open`: (routers, width) marks; null to prefer none.
+void prefer_experts(const Program& program, const uint8_t* open, int64_t width);
+
 // Which of the chosen experts a row uses, best first: at most top_k of them, until their
 // probabilities sum to top_p, and none that is less likely than threshold. Always the best one.
 // Of the null experts, only the first `null` can be chosen.
@@ -187,6 +202,10 @@ struct Batch {
   float* kept;  // of each Keep, one after the other, the watched rows (W, width)
   float* out;
   int threads;
+  // Of each row (routers, open_width) marks of the experts that it may choose, null for all; null for
+  // no row. Closed experts count in the probabilities of the others.
+  const uint8_t* const* open = nullptr;
+  int64_t open_width = 0;
 };
 
 #define EXPERTRAG_DECLARE(isa)                                          \

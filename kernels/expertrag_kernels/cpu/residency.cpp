@@ -162,6 +162,20 @@ void Residency::expect(int64_t layer, const std::vector<int64_t>& experts) {
   if (any) work_.notify_all();
 }
 
+void Residency::prefer(const std::vector<std::vector<int64_t>>& experts) {
+  const std::lock_guard<std::mutex> held(mutex_);
+  const int64_t keys = first_.back() + layers_.back().count;
+  for (int64_t key = 0; key < keys; ++key) experts_[size_t(key)].preferred = false;
+  preferred_.clear();
+  for (size_t layer = 0; layer < experts.size(); ++layer)
+    for (const int64_t e : experts[layer]) {
+      const int64_t key = first_[layer] + e;
+      experts_[size_t(key)].preferred = true;
+      if (experts_[size_t(key)].place < 0) preferred_.push_back({key, 0});
+    }
+  work_.notify_all();
+}
+
 void Residency::need(int64_t layer, const std::vector<Use>& used) {
   const std::lock_guard<std::mutex> held(mutex_);
   tick_ = start_ + layer;
@@ -216,14 +230,17 @@ double Residency::likely(const Expert& expert) const {
 
 void Residency::read_all() {
   std::unique_lock<std::mutex> held(mutex_);
-  for (Job job{}; !stop_;) {
-    bool urgent = false;
-    const int64_t place = next(job, urgent) ? free_place(urgent) : -1;
+  while (!stop_) {
+    std::deque<Job>* jobs = next();
+    const Standing reason =
+        jobs == &urgent_ ? kNeeded : jobs == &ahead_ ? kExpected : kPreferred;
+    const int64_t place = jobs ? free_place(reason) : -1;
     if (place < 0) {
       work_.wait(held);
       continue;
     }
-    (urgent ? urgent_ : ahead_).pop_front();
+    const Job job = jobs->front();
+    jobs->pop_front();
     Expert& expert = experts_[size_t(job.key)];
     expert.place = place;
     places_[size_t(place)] = job.key;
@@ -247,34 +264,37 @@ void Residency::read_all() {
   }
 }
 
-// The next expert to read, without what is there by now or no longer of use.
-bool Residency::next(Job& job, bool& urgent) {
-  for (std::deque<Job>* jobs : {&urgent_, &ahead_})
+// The jobs of which the first is the next to read, without what is there by now or no longer of use;
+// null if there are none.
+std::deque<Residency::Job>* Residency::next() {
+  for (std::deque<Job>* jobs : {&urgent_, &ahead_, &preferred_})
     for (; !jobs->empty(); jobs->pop_front()) {
-      job = jobs->front();
-      urgent = jobs == &urgent_;
-      const bool late = !urgent && job.tick < tick_;
-      if (experts_[size_t(job.key)].place < 0 && !late) return true;
+      const Job& job = jobs->front();
+      const bool late = jobs == &ahead_ && job.tick < tick_;
+      if (experts_[size_t(job.key)].place < 0 && !late) return jobs;
     }
-  return false;
+  return nullptr;
 }
 
-// A place for another expert, -1 if there is none now: an empty one, or of the expert that is least
-// likely to be used soon. For an urgent one, others that are expected give way, too.
-int64_t Residency::free_place(bool urgent) {
+Residency::Standing Residency::standing(const Expert& expert) const {
+  if (expert.needed || !expert.data.load(std::memory_order_relaxed)) return kNeeded;
+  return expert.expected >= tick_ ? kExpected : expert.preferred ? kPreferred : kUsed;
+}
+
+// A place for another expert, -1 if there is none now: an empty one, or of the expert for which the
+// least speaks, and of several the one that is least likely to be used soon.
+int64_t Residency::free_place(Standing reason) {
   int64_t best = -1;
-  bool best_expected = true;
+  Standing lowest = reason;
   double least = INFINITY;
   for (size_t place = 0; place < places_.size(); ++place) {
     if (places_[place] < 0) return int64_t(place);
     const Expert& expert = experts_[size_t(places_[place])];
-    if (expert.needed || !expert.data.load(std::memory_order_relaxed)) continue;
-    const bool expected = expert.expected >= tick_;
-    if (expected && !(urgent && best_expected)) continue;
+    const Standing its = standing(expert);
     const double value = likely(expert);
-    if (value >= least && expected == best_expected) continue;
+    if (its >= reason || its > lowest || (its == lowest && value >= least)) continue;
     best = int64_t(place);
-    best_expected = expected;
+    lowest = its;
     least = value;
   }
   if (best < 0) return -1;
@@ -313,6 +333,20 @@ void limit_experts(Program& program, const std::string& path, int64_t bytes,
     }
   }
   program.residency = std::make_shared<Residency>(path, bytes, layers, direct);
+}
+
+void prefer_experts(const Program& program, const uint8_t* open, int64_t width) {
+  std::vector<std::vector<int64_t>> experts(program.residency->layers().size());
+  int64_t router = -1;  // of the mixture that follows
+  for (const Step& step : program.steps) {
+    if (const Route* route = std::get_if<Route>(&step); route && route->layer >= 0)
+      router = route->layer;
+    const Mix* mix = std::get_if<Mix>(&step);
+    if (!open || !mix || mix->layer < 0 || router < 0) continue;
+    for (int64_t e = 0; e < mix->experts.count; ++e)
+      if (open[router * width + e]) experts[size_t(mix->layer)].push_back(e);
+  }
+  program.residency->prefer(experts);
 }
 
 }  // namespace expertrag

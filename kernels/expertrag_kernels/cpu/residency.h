@@ -3,7 +3,8 @@
 //
 // Times are counted in ticks, one for each mixture of a step. An expert that a layer needs stays
 // until the next mixture; one that is expected at a later tick is not given up for another that is.
-// Otherwise the expert gives way that is the least likely to be used soon, by decaying counts.
+// Otherwise the expert gives way that is the least likely to be used soon, by decaying counts, and
+// preferred ones, which are read when nothing else has to be, after all others.
 #pragma once
 
 #include <atomic>
@@ -55,6 +56,9 @@ class Residency {
   // Read experts ahead of a layer of this step.
   void expect(int64_t layer, const std::vector<int64_t>& experts);
 
+  // Prefer these experts of each layer, instead of those before, from now on.
+  void prefer(const std::vector<std::vector<int64_t>>& experts);
+
   struct Use {
     int64_t expert;
     float share;  // of the rows
@@ -81,13 +85,16 @@ class Residency {
     int64_t layer = 0, start = 0;  // in the file
     int64_t place = -1;            // also while it is read
     int64_t expected = -1;         // tick
-    bool needed = false, fresh = false;
+    bool needed = false, fresh = false, preferred = false;
     double soon = 0.0, often = 0.0;  // decaying counts of its use
   };
 
   struct Job {
     int64_t key, tick;
   };
+
+  // What speaks for an expert in memory; a read takes the place of one with less than its own reason.
+  enum Standing { kUsed, kPreferred, kExpected, kNeeded };
 
   const uint8_t* address(int64_t layer, int64_t expert) const {
     return experts_[size_t(first_[size_t(layer)] + expert)].data.load(std::memory_order_acquire);
@@ -96,8 +103,9 @@ class Residency {
   void age(int64_t rows);
   double likely(const Expert& expert) const;
   void read_all();
-  bool next(Job& job, bool& urgent);
-  int64_t free_place(bool urgent);
+  std::deque<Job>* next();
+  Standing standing(const Expert& expert) const;
+  int64_t free_place(Standing reason);
   std::string read(const Expert& expert, uint8_t* place);
 
   const std::string name_;  // of the file, for errors, which callers may see
@@ -112,7 +120,7 @@ class Residency {
   std::mutex step_;
   mutable std::mutex mutex_;  // of everything below, and of experts but for `data`
   std::condition_variable work_, arrived_;
-  std::deque<Job> urgent_, ahead_;
+  std::deque<Job> urgent_, ahead_, preferred_;
   std::vector<int64_t> needed_;
   int64_t tick_ = 0, start_ = 0;  // of now, and of the step's first layer
   double soon_ = 1.0, often_ = 1.0;  // what a use counts now

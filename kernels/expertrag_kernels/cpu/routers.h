@@ -14,10 +14,26 @@ constexpr float kLeast = 1e-20f;  // sum of weights, as in DeepSeek-V3
 
 inline float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
 
-// Of a group: its best expert, or with a correction the sum of its two best.
-inline float group_score(const Route& s, const float* scores, int64_t size) {
+// The experts that a row may choose: of the first `count`, the marked ones, or all without marks.
+struct Open {
+  int64_t count;
+  const uint8_t* marks;  // or null
+
+  bool operator()(int64_t e) const { return e < count && (!marks || marks[e]); }
+};
+
+// Without the null experts that a policy closes; they are the last ones.
+inline Open open_experts(const Route& s, const Routing* policy, const uint8_t* marks) {
+  const bool all = !policy || policy->null >= float(s.nulls);
+  return {all ? s.experts : s.experts - s.nulls + int64_t(policy->null), marks};
+}
+
+// Of a group: its best open expert, or with a correction the sum of its two best.
+inline float group_score(const Route& s, const float* scores, const Open& open, int64_t group) {
+  const int64_t size = s.experts / s.groups, first = group * size;
   float best = -INFINITY, second = -INFINITY;
-  for (int64_t e = 0; e < size; ++e) {
+  for (int64_t e = first; e < first + size; ++e) {
+    if (!open(e)) continue;
     second = std::max(second, std::min(best, scores[e]));
     best = std::max(best, scores[e]);
   }
@@ -25,48 +41,42 @@ inline float group_score(const Route& s, const float* scores, int64_t size) {
 }
 
 // Groups that experts may be taken of, as bits.
-inline uint64_t open_groups(const Route& s, const float* scores) {
+inline uint64_t open_groups(const Route& s, const float* scores, const Open& open) {
   if (s.top_groups >= s.groups) return ~uint64_t{0};
-  const int64_t size = s.experts / s.groups;
-  uint64_t open = 0;
+  uint64_t groups = 0;
   for (int64_t taken = 0; taken < s.top_groups; ++taken) {
     int64_t best = -1;
     float highest = -INFINITY;
     for (int64_t group = 0; group < s.groups; ++group) {
-      if (open >> group & 1) continue;
-      const float score = group_score(s, scores + group * size, size);
+      if (groups >> group & 1) continue;
+      const float score = group_score(s, scores, open, group);
       if (best < 0 || score > highest) {
         best = group;
         highest = score;
       }
     }
-    open |= uint64_t{1} << best;
+    groups |= uint64_t{1} << best;
   }
-  return open;
+  return groups;
 }
 
-// SparseMixer's weight of the expert index[k]: its share by softmax among those that have not been
-// chosen before it and whose logits are close to its own.
-inline float mixer_share(const Route& s, const float* logits, const int64_t* index, int64_t k) {
+// SparseMixer's weight of the expert index[k]: its share by softmax among the open ones that have not
+// been chosen before it and whose logits are close to its own.
+inline float mixer_share(const Route& s, const float* logits, const Open& open,
+                         const int64_t* index, int64_t k) {
   const float most = logits[index[k]];
   float total = 0.0f;
   for (int64_t e = 0; e < s.experts; ++e) {
-    if (std::find(index, index + k, e) != index + k) continue;
+    if (!open(e) || std::find(index, index + k, e) != index + k) continue;
     const bool far = (most - logits[e]) / std::max(std::abs(logits[e]), most) > s.margin;
     if (!far) total += std::exp(logits[e] - most);
   }
   return 1.0f / total;
 }
 
-// How many experts can be chosen, the first ones: without the null experts that a policy closes.
-inline int64_t open_experts(const Route& s, const Routing* policy) {
-  if (!policy || policy->null >= float(s.nulls)) return s.experts;
-  return s.experts - s.nulls + int64_t(policy->null);
-}
-
-// The best of the first `open_count` experts, best first, and their probabilities among all, or what
-// the router has instead; `own` has room for a score of each expert.
-inline void choose(const Route& s, const float* logits, int64_t open_count, float* own,
+// The best open experts, best first, and their probabilities among all, or what the router has
+// instead; `own` has room for a score of each expert.
+inline void choose(const Route& s, const float* logits, const Open& open, float* own,
                    int64_t* index, float* weights) {
   const float* scores = logits;
   float most = -INFINITY, total = 0.0f;
@@ -77,18 +87,18 @@ inline void choose(const Route& s, const float* logits, int64_t open_count, floa
     for (int64_t e = 0; e < s.experts; ++e) most = std::max(most, logits[e]);
     for (int64_t e = 0; e < s.experts; ++e) total += std::exp(logits[e] - most);
   }
-  const uint64_t open = open_groups(s, scores);
+  const uint64_t groups = open_groups(s, scores, open);
   const int64_t size = s.experts / s.groups;
   for (int64_t k = 0; k < s.top_k; ++k) {
     int64_t best = s.experts;  // for none
-    for (int64_t e = 0; e < open_count; ++e)
-      if ((open >> (e / size) & 1) && std::find(index, index + k, e) == index + k &&
+    for (int64_t e = 0; e < open.count; ++e)
+      if ((groups >> (e / size) & 1) && open(e) && std::find(index, index + k, e) == index + k &&
           (best == s.experts || scores[e] > scores[best]))
         best = e;
     index[k] = best;
     if (best == s.experts) weights[k] = 0.0f;
     else if (s.correction) weights[k] = sigmoid(logits[best]);
-    else if (s.margin >= 0.0f) weights[k] = mixer_share(s, logits, index, k);
+    else if (s.margin >= 0.0f) weights[k] = mixer_share(s, logits, open, index, k);
     else weights[k] = std::exp(logits[best] - most) / total;
   }
 }

@@ -128,7 +128,7 @@ Program program(const Isa& isa, Memory& memory, Format format, int64_t window) {
   Program made{{}, {}, {exact, kPages, kGroups, kOwn, kShared, kValue, nullptr}};
   made.cache.data = memory.bytes(kPages * kGroups * made.cache.head_bytes());
   const int64_t key = kOwn + kShared, own = kHeads * key + kGroups * kOwn + kShared;
-  made.slots = {kHidden, kHidden, own + kGroups * kValue, kHeads * kValue, kExperts, kHidden};
+  made.slots = {kHidden, kHidden, own + kGroups * kValue, kHeads * kValue, kExperts, kHidden, kHidden};
   const Matrix table = matrix(isa, memory, format, kWords, kHidden);
   const View query{2, 0, key}, keys{2, kHeads * key, kOwn}, shared{2, own - kShared, 0};
   float* weight = memory.floats(kHidden, 1);
@@ -154,6 +154,11 @@ Program program(const Isa& isa, Memory& memory, Format format, int64_t window) {
   made.steps.push_back(Mix{1, 0, kTopK, routed});
   made.steps.push_back(Route{{4, 0, 0}, kExperts, kTopK, false, false, 1, 1, 1.0f, nullptr, 0.4f});
   made.steps.push_back(Mix{1, 0, kTopK, routed});
+  made.steps.push_back(
+      Route{{4, 0, 0}, kExperts, kTopK, false, true, 1, 1, 1.0f, nullptr, -1.0f, 0, kTopK - 1});
+  made.steps.push_back(Light{{1, 0, 0}, {6, 0, 0}, {0, 0, 0}, kTopK - 1, kExperts, kHidden,
+                             memory.floats(kExperts * 3 * kHidden, 0.1f)});
+  made.steps.push_back(Mix{6, 0, 1, routed});
   made.steps.push_back(Mix{0, 0, 0, experts(isa, memory, format, 1)});
   made.steps.push_back(Route{{4, 0, 0}, 1, 1, true, false, 1, 1, 1.0f});
   made.steps.push_back(Pick{0, 5});

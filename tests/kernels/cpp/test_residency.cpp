@@ -62,11 +62,25 @@ void run_steps(Residency& residency, unsigned seed) {
   }
 }
 
+// Other experts are preferred again and again, while steps run.
+void prefer_often(Residency& residency) {
+  std::mt19937 random(3);
+  for (int times = 0; times < 200; ++times) {
+    std::vector<std::vector<int64_t>> preferred(kLayers);
+    for (auto& experts : preferred)
+      for (int64_t e = int64_t(random() % 3); e < kExperts; e += 2) experts.push_back(e);
+    residency.prefer(preferred);
+    std::this_thread::yield();
+  }
+}
+
 void check(const std::string& path, int64_t places, bool direct) {
   Residency residency(path, places * Residency::place_bytes(kBytes), layers(), direct);
   std::thread other([&] { run_steps(residency, 1); });
+  std::thread preferring([&] { prefer_often(residency); });
   run_steps(residency, 2);
   other.join();
+  preferring.join();
   const Residency::Counters found = residency.counters();
   if (found.hits + found.misses != 2 * 150 * kLayers * 2 || !found.misses) fail("miscounted");
 }

@@ -52,6 +52,7 @@ function Experts({ gate }) {
     ${gate.expert &&
     gate.action === "retrieve" &&
     html`<p class="figures">answered by the expert <b>${shown(gate.expert)}</b></p>`}
+    ${gate.pattern && html`<p class="figures">answered by the experts of <b>${shown(gate.pattern)}</b></p>`}
   </div>`;
 }
 

@@ -34,7 +34,12 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.llm.surgery.changes.denominators import Denominators, decided, factors_of, scaled
 from expertrag.llm.surgery.changes.neurons import DOWN_BIAS, NeuronLayout, alignment
 from expertrag.llm.surgery.changes.record import SurgeryStep, recorded
-from expertrag.llm.surgery.changes.selection import ExpertCounts, best_experts, check_shape
+from expertrag.llm.surgery.changes.selection import (
+    ExpertCounts,
+    best_experts,
+    check_names,
+    check_shape,
+)
 from expertrag.llm.surgery.mixture import Mixture, MixtureLayer
 from expertrag.llm.surgery.profiling.importance import ExpertProfile, Method
 from expertrag_index.types import Progress, silent
@@ -71,7 +76,7 @@ def merge_experts(
     :raises InvalidArgument: a number is not possible, a domain is unknown, the experts have names,
         the profile is of another mixture, or ``denominators`` are to be kept where there are none.
     """
-    _check_names(mixture)
+    check_names(mixture)
     check_shape(mixture, profile)
     choice, count = _decided(mixture, denominators), ExpertCounts.of(mixture).count(groups)
     use, found = profile.use(domains), _all_groups(mixture, profile, count, domains)
@@ -201,11 +206,3 @@ def _checked(per_token: int, count: int, mixture: Mixture) -> int:
     if not 1 <= per_token <= most:
         raise InvalidArgument(f"experts per token must be from 1 to {most}; got {per_token}")
     return per_token
-
-
-def _check_names(mixture: Mixture) -> None:
-    if names := getattr(mixture.model.config, "expert_names", None):
-        raise InvalidArgument(
-            f"{mixture.name} has one expert for each of {', '.join(names)}, and its router does "
-            "not choose among them: drop those that you do not need with `expertrag llm prune`"
-        )

@@ -6,29 +6,38 @@ the last one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from expertrag.llm.convert.checkpoint import new_folder
+from expertrag.llm.load.light_file import LIGHT_FILE
+from expertrag.llm.load.low_rank_file import LOW_RANK_FILE
 from expertrag.llm.surgery.mixture import Mixture
 from expertrag_index.types import Progress, silent
 
 KEY = "expertrag_surgery"
 """In ``config.json``: a list of the steps, each with the fields of :class:`SurgeryStep`."""
 
-_DONE = {"prune": "pruned", "merge": "merged"}
+_DONE = {
+    "prune": "pruned",
+    "merge": "merged",
+    "light": "with light experts",
+    "low-rank": "with low-rank experts",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class SurgeryStep:
     """What was done to the experts of a mixture.
 
-    :param kind: ``prune`` or ``merge``.
+    :param kind: ``prune``, ``merge``, ``light`` or ``low-rank``.
     :param source: fingerprint of the model before, for which the profile was made.
-    :param method: measure by which experts were chosen, or ``names``.
-    :param domains: whose use of the experts was counted, or whose experts stayed.
+    :param method: measure by which experts were chosen, or ``names``; how light experts were made;
+        or the shape of low-rank ones.
+    :param domains: whose use of the experts was counted, whose experts stayed, or whose prompts
+        were fitted to.
     :param denominators: ``keep`` or ``renormalise``; see :class:`Denominators`.
     :param experts: of each layer: those of the model before that were kept or, merged, the groups
         that became one, the dominant expert of each first.
@@ -44,7 +53,7 @@ class SurgeryStep:
 
 @dataclass(frozen=True, slots=True)
 class MixtureSize:
-    """The size of a mixture; experts are those of a layer, null ones included."""
+    """The size of a mixture; experts are those of a layer, null ones included, light ones not."""
 
     experts: int
     experts_per_token: int
@@ -54,10 +63,10 @@ class MixtureSize:
     @classmethod
     def of(cls, mixture: Mixture) -> MixtureSize:
         """Measure a mixture; tied weights count once."""
-        weights = list(mixture.model.parameters())
+        weights = mixture.parameters
         return cls(
             mixture.num_experts,
-            mixture.top_k,
+            mixture.top_k - mixture.light_experts,
             sum(weight.numel() for weight in weights),
             sum(weight.numel() * weight.element_size() for weight in weights),
         )
@@ -99,13 +108,8 @@ def write_changed(
 
 
 def _card(made: ChangedMixture, mixture: Mixture) -> str:
-    step, done = made.step, _DONE[made.step.kind]
-    numbers = [layer.number for layer in mixture.layers]
-    rows = [
-        f"| {number} | {_told(experts)} |"
-        for number, experts in zip(numbers, step.experts, strict=True)
-    ]
-    column = "experts kept" if step.kind == "prune" else "groups, the dominant expert first"
+    done = _DONE[made.step.kind]
+    told = {"light": _light_lines, "low-rank": _low_rank_lines}.get(made.step.kind, _fewer_lines)
     return "\n".join(
         [
             "---",
@@ -115,23 +119,78 @@ def _card(made: ChangedMixture, mixture: Mixture) -> str:
             "---",
             f"# {mixture.name}, {done}",
             "",
-            f"{mixture.name} with {made.after.experts} of {made.before.experts} routed experts in "
-            f"each layer ({done} by ExpertRAG), for its use by the domains below.",
-            "",
-            f"- Made from: {mixture.name}, files with fingerprint `{step.source}`",
-            f"- Experts chosen by: {step.method}",
-            f"- Domains: {', '.join(step.domains)}",
-            f"- Denominators of routers: {step.denominators}",
-            f"- Experts per token: {made.after.experts_per_token}; before: "
-            f"{made.before.experts_per_token}",
-            f"- Parameters: {made.after.parameters:,} in {made.after.bytes:,} bytes; before: "
-            f"{made.before.parameters:,} in {made.before.bytes:,}",
-            "",
-            f"| layer | {column} |",
-            "|---|---|",
-            *rows,
+            *told(made, mixture),
             "",
         ]
+    )
+
+
+def _fewer_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
+    """Yield the lines of a card about experts that were dropped or merged."""
+    step = made.step
+    yield (
+        f"{mixture.name} with {made.after.experts} of {made.before.experts} routed experts in "
+        f"each layer ({_DONE[step.kind]} by ExpertRAG), for its use by the domains below."
+    )
+    yield ""
+    yield f"- Made from: {mixture.name}, files with fingerprint `{step.source}`"
+    yield f"- Experts chosen by: {step.method}"
+    yield f"- Domains: {', '.join(step.domains)}"
+    yield f"- Denominators of routers: {step.denominators}"
+    yield from _size_lines(made)
+    yield ""
+    column = "experts kept" if step.kind == "prune" else "groups, the dominant expert first"
+    yield f"| layer | {column} |"
+    yield "|---|---|"
+    for layer, experts in zip(mixture.layers, step.experts, strict=True):
+        yield f"| {layer.number} | {_told(experts)} |"
+
+
+def _light_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
+    """Yield the lines of a card about light experts."""
+    light = mixture.light_experts
+    yield (
+        f"{mixture.name}, of whose experts a token uses {made.after.experts_per_token}, instead of "
+        f"{made.before.experts_per_token}. In place of the other {light}, those of the least "
+        f"weights, vectors in `{LIGHT_FILE}` adjust what the experts read, and what is added to "
+        "it (Compressed Experts, He et al. 2025)."
+    )
+    yield ""
+    yield (
+        "ExpertRAG reads the file. transformers does not: there, this is the model that it was "
+        "made from, with all of its experts, with the same answers and no faster."
+    )
+    yield ""
+    yield f"- Made from: {mixture.name}, files with fingerprint `{made.step.source}`"
+    yield f"- Vectors trained by: {made.step.method}; all other weights are those of before"
+    yield f"- Domains of the prompts: {', '.join(made.step.domains)}"
+    yield from _size_lines(made)
+
+
+def _low_rank_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
+    """Yield the lines of a card about low-rank experts."""
+    yield (
+        f"{mixture.name} with experts of low rank, in `{LOW_RANK_FILE}`: {made.step.method} (after "
+        "MC-SMoE, Li et al. 2024)."
+    )
+    yield ""
+    yield (
+        "ExpertRAG reads the file; `expertrag llm pack` leaves out what it replaces. transformers "
+        "reads the products, which are in the checkpoint, too: the same answers but for rounding, "
+        "as large and as slow as before."
+    )
+    yield ""
+    yield f"- Made from: {mixture.name}, files with fingerprint `{made.step.source}`"
+    yield f"- Domains of the prompts that it was calibrated with: {', '.join(made.step.domains)}"
+    yield from _size_lines(made)
+
+
+def _size_lines(made: ChangedMixture) -> Iterator[str]:
+    after, before = made.after, made.before
+    yield f"- Experts per token: {after.experts_per_token}; before: {before.experts_per_token}"
+    yield (
+        f"- Parameters: {after.parameters:,} in {after.bytes:,} bytes; before: "
+        f"{before.parameters:,} in {before.bytes:,}"
     )
 
 

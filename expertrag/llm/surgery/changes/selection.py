@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.engine.families import correction_of, route_options
-from expertrag.llm.surgery.mixture import Mixture
 from expertrag.llm.surgery.profiling.importance import ExpertProfile
+from expertrag_kernels.steps import Router
+
+if TYPE_CHECKING:
+    from expertrag.llm.surgery.mixture import Mixture  # imports transformers, which takes seconds
 
 _ROUNDING = 1e-9
 
@@ -37,21 +41,29 @@ class ExpertCounts:
     def of(cls, mixture: Mixture) -> ExpertCounts:
         """Read a mixture's routers."""
         kind, router = mixture.model.config.model_type, mixture.layers[0].router
-        groups, least, reason = mixture.groups, 1, ""
-        if correction_of(router) is not None:
+        options = route_options(kind, router)
+        groups = mixture.groups, int(options.get("top_groups") or 1)
+        kinds = correction_of(router) is not None, "mixer_margin" in options
+        sizes = mixture.num_experts, mixture.top_k, mixture.null_experts
+        return cls.of_router(Router(*sizes, *groups, *kinds))
+
+    @classmethod
+    def of_router(cls, router: Router) -> ExpertCounts:
+        """Read one of a mixture's routers, which are alike."""
+        groups, least, reason = router.groups, 1, ""
+        if router.corrected:
             least, reason = 2, "the router scores a group by its two best experts"
-        elif kind == "phimoe":
+        elif router.mixed:
             least, reason = 2, "the router chooses two experts"
-        elif mixture.null_experts:
+        elif router.nulls:
             least, reason = 2, "null experts need two others"
         if groups > 1:
-            chosen = int(route_options(kind, router)["top_groups"])
-            least = max(least, math.ceil(mixture.top_k / chosen))
+            least = max(least, math.ceil(router.top_k / router.top_groups))
             reason = (
-                f"the router chooses {mixture.top_k} experts from {chosen} of {groups} groups, "
-                f"which keep the same number each, at least {least}"
+                f"the router chooses {router.top_k} experts from {router.top_groups} of {groups} "
+                f"groups, which keep the same number each, at least {least}"
             )
-        return cls(mixture.num_experts - mixture.null_experts, groups, least, reason)
+        return cls(router.experts - router.nulls, groups, least, reason)
 
     @property
     def possible(self) -> range:
@@ -98,6 +110,18 @@ def check_shape(mixture: Mixture, profile: ExpertProfile) -> None:
         raise InvalidArgument(
             f"the profile has {found[1]} experts in layers {found[0]}, {mixture.name} has "
             f"{needed[1]} in layers {needed[0]}: profile this model"
+        )
+
+
+def check_names(mixture: Mixture) -> None:
+    """Check that routers choose the experts, and no names.
+
+    :raises InvalidArgument: the experts have names.
+    """
+    if names := getattr(mixture.model.config, "expert_names", None):
+        raise InvalidArgument(
+            f"{mixture.name} has one expert for each of {', '.join(names)}, and its router does "
+            "not choose among them: drop those that you do not need with `expertrag llm prune`"
         )
 
 

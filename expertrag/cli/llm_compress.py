@@ -1,0 +1,155 @@
+"""``expertrag llm compress``: experts in a smaller form, fitted to a team's own traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.cli.options import configured, flags_of, json_flag, out_folder, seed_flag
+from expertrag.cli.output import print_made, size
+from expertrag.cli.progress import progress
+from expertrag.cli.traffic_source import TrafficSource, named_sources
+from expertrag.config import Config
+
+if TYPE_CHECKING:
+    from expertrag.llm.surgery.changes.compress_light import LightMixture
+    from expertrag.llm.surgery.changes.compress_low_rank import LowRankMixture
+    from expertrag.llm.surgery.changes.record import ChangedMixture
+
+flag = flags_of("COMPRESS")
+
+
+@click.command()
+@click.argument("model")
+@click.argument("sources", nargs=-1, required=True, metavar="[DOMAIN=]STORE|ROWS...")
+@flag(
+    "share",
+    "--size",
+    type=float,
+    metavar="SHARE",
+    help="Share of the experts' weights that stays, between 0 and 1: experts become a low-rank "
+    "part and whole neurons, fitted to the prompts.",
+)
+@flag(
+    "--light",
+    is_flag=True,
+    help="Instead, replace the experts of a token with the least weights by vectors, trained on "
+    "the prompts: fewer weights are active.",
+)
+@flag(
+    "--per-token",
+    type=click.IntRange(min=1),
+    help="With --light, experts of a token that still compute; the others that its router chooses "
+    "become light.",
+)
+@flag(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=300,
+    help="With --light, steps of the training, of four prompts each.",
+)
+@flag(
+    "--limit",
+    type=click.IntRange(min=2),
+    help="Prompts of each domain at most, drawn with --seed. Unset: all.",
+)
+@flag("--most-tokens", type=click.IntRange(min=1), default=64, help="Tokens of an answer, at most.")
+@seed_flag("EXPERTRAG_COMPRESS_SEED", "Seed of the questions that are made and drawn, and trained.")
+@out_folder("EXPERTRAG_COMPRESS_OUT", "FOLDER")
+@configured("search.k", "model.embedder", "model.reranker", "model.device")
+@json_flag
+def compress(
+    model: str,
+    sources: tuple[str, ...],
+    share: float | None,
+    light: bool,
+    per_token: int | None,
+    steps: int,
+    limit: int | None,
+    most_tokens: int,
+    seed: int,
+    out: Path,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Compress the experts of MODEL for prompts as they are served.
+
+    MODEL is a mixture whose routers choose experts by token: folder or hub id of a checkpoint of
+    transformers. ROWS is a file of prompts with their answers (.jsonl, .jsonl.gz); for a STORE,
+    questions are asked and its passages are retrieved. Where no answer is known, MODEL writes one.
+
+    There are two forms: --size, for fewer weights on disk and in memory, and --light, for fewer
+    that a token uses. Our engine runs FOLDER with `--generator`, and `llm pack` packs it.
+    `expertrag llm verify` compares both models. An interrupted run resumes with the same command.
+    """
+    from expertrag import models
+    from expertrag.llm.load.loading import quiet
+    from expertrag.llm.surgery.changes.compress_light import compress_light
+    from expertrag.llm.surgery.changes.compress_low_rank import compress_low_rank
+    from expertrag.llm.surgery.changes.light_training import LightRecipe
+    from expertrag.runtime.error_mapping import translated_errors
+    from expertrag.runtime.threads import all_cores
+
+    if light is (share is not None):
+        raise InvalidArgument("compress: give either --size SHARE, such as 0.5, or --light")
+    if light is (per_token is None):
+        raise InvalidArgument("per-token: --light needs --per-token K, and --size has none")
+    named, source = named_sources(sources), TrafficSource(out, limit, seed, config)
+    name = models.resolve(model)
+    made: LowRankMixture | LightMixture
+    with translated_errors(), quiet(), all_cores(), progress() as report:
+        prompts = source.prompts(named, report)
+        if share is not None:
+            made = compress_low_rank(
+                name, prompts, out, report, size=share, most_tokens=most_tokens
+            )
+            lines = _low_rank_lines(made)
+        else:
+            made = compress_light(
+                name,
+                prompts,
+                out,
+                report,
+                per_token=per_token or 0,
+                most_tokens=most_tokens,
+                recipe=LightRecipe(steps=steps, seed=seed),
+            )
+            lines = _light_lines(made)
+    print_made(made, out, as_json, lines)
+
+
+def _low_rank_lines(made: LowRankMixture) -> Iterator[str]:
+    yield f"experts             {made.shape}"
+    yield from _size_lines(made.changed)
+    yield f"fitted to           {made.prompts:,} prompts"
+    yield from _skipped(made.skipped)
+
+
+def _light_lines(made: LightMixture) -> Iterator[str]:
+    before, after = made.changed.before, made.changed.after
+    yield (
+        f"experts per token   {before.experts_per_token} -> {after.experts_per_token}, "
+        f"and {made.light_experts} light"
+    )
+    yield from _size_lines(made.changed)
+    yield (
+        f"from MODEL          {made.divergence:.4f} nats a token on held-out prompts; without the "
+        f"light experts {made.dropped:.4f}"
+    )
+    yield f"trained on          {made.prompts:,} prompts in {made.seconds:.0f} s"
+    yield from _skipped(made.skipped)
+
+
+def _size_lines(changed: ChangedMixture) -> Iterator[str]:
+    before, after = changed.before, changed.after
+    yield f"parameters          {before.parameters:,} -> {after.parameters:,}"
+    yield f"weights             {size(before.bytes)} -> {size(after.bytes)}"
+
+
+def _skipped(prompts: int) -> Iterator[str]:
+    if prompts:
+        yield f"{prompts:,} prompts do not fit the model's context and were left out"
