@@ -73,7 +73,7 @@ class PatternsSize:
 
 SIZES = {
     True: PatternsSize("tiny", 4, 2, 1),  # --quick: to see that it runs
-    False: PatternsSize("full", 100, 16, 3),
+    False: PatternsSize("full", 100, 8, 3),
 }
 
 

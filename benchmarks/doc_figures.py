@@ -29,6 +29,7 @@ import scale_tables
 import scaling_costs
 import security_tables
 import speed_tables
+import surgery_tables
 import training_tables
 from inline_figures import filled, wrong
 from readme_figures import SOURCES, readme_table
@@ -139,6 +140,7 @@ TABLES = (
     Table("guide/scaling", "costs", "scale", scaling_costs.table),
     Table("search", "chunks", "search", training_tables.chunks),
     Table("search", "documents", "evaluation", training_tables.documents, ("retrieval",)),
+    *(Table("surgery", name, "surgery", table) for name, table in surgery_tables.TABLES.items()),
 )
 
 

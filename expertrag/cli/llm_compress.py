@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from expertrag.llm.surgery.changes.compress_light import LightMixture
     from expertrag.llm.surgery.changes.compress_low_rank import LowRankMixture
     from expertrag.llm.surgery.changes.record import ChangedMixture
+    from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
+    from expertrag_index.types import Progress
 
 flag = flags_of("COMPRESS")
 
@@ -86,11 +88,7 @@ def compress(
     that a token uses. Our engine runs FOLDER with `--generator`, and `llm pack` packs it.
     `expertrag llm verify` compares both models. An interrupted run resumes with the same command.
     """
-    from expertrag import models
     from expertrag.llm.load.loading import quiet
-    from expertrag.llm.surgery.changes.compress_light import compress_light
-    from expertrag.llm.surgery.changes.compress_low_rank import compress_low_rank
-    from expertrag.llm.surgery.changes.light_training import LightRecipe
     from expertrag.runtime.error_mapping import translated_errors
     from expertrag.runtime.threads import all_cores
 
@@ -99,27 +97,58 @@ def compress(
     if light is (per_token is None):
         raise InvalidArgument("per-token: --light needs --per-token K, and --size has none")
     named, source = named_sources(sources), TrafficSource(out, limit, seed, config)
-    name = models.resolve(model)
-    made: LowRankMixture | LightMixture
     with translated_errors(), quiet(), all_cores(), progress() as report:
         prompts = source.prompts(named, report)
         if share is not None:
-            made = compress_low_rank(
-                name, prompts, out, report, size=share, most_tokens=most_tokens
-            )
-            lines = _low_rank_lines(made)
+            made, lines = _low_rank(model, prompts, out, report, share, most_tokens)
         else:
-            made = compress_light(
-                name,
-                prompts,
-                out,
-                report,
-                per_token=per_token or 0,
-                most_tokens=most_tokens,
-                recipe=LightRecipe(steps=steps, seed=seed),
-            )
-            lines = _light_lines(made)
+            given = per_token or 0, most_tokens, steps, seed
+            made, lines = _light(model, prompts, out, report, *given)
     print_made(made, out, as_json, lines)
+
+
+def _low_rank(
+    model: str,
+    prompts: Sequence[TrafficPrompt],
+    out: Path,
+    report: Progress,
+    share: float,
+    most_tokens: int,
+) -> tuple[LowRankMixture | LightMixture, Iterator[str]]:
+    """Write low-rank experts; return what was made, and the lines that tell it."""
+    from expertrag import models
+    from expertrag.llm.surgery.changes.compress_low_rank import compress_low_rank
+
+    name = models.resolve(model)
+    made = compress_low_rank(name, prompts, out, report, size=share, most_tokens=most_tokens)
+    return made, _low_rank_lines(made)
+
+
+def _light(
+    model: str,
+    prompts: Sequence[TrafficPrompt],
+    out: Path,
+    report: Progress,
+    per_token: int,
+    most_tokens: int,
+    steps: int,
+    seed: int,
+) -> tuple[LowRankMixture | LightMixture, Iterator[str]]:
+    """Write light experts; return what was made, and the lines that tell it."""
+    from expertrag import models
+    from expertrag.llm.surgery.changes.compress_light import compress_light
+    from expertrag.llm.surgery.changes.light_training import LightRecipe
+
+    made = compress_light(
+        models.resolve(model),
+        prompts,
+        out,
+        report,
+        per_token=per_token,
+        most_tokens=most_tokens,
+        recipe=LightRecipe(steps=steps, seed=seed),
+    )
+    return made, _light_lines(made)
 
 
 def _low_rank_lines(made: LowRankMixture) -> Iterator[str]:

@@ -35,7 +35,7 @@ from expertrag_kernels.steps import (
 )
 from expertrag_kernels.torch_adapters import TorchAdapter, add_updates
 from expertrag_kernels.torch_attention import attention_of, attention_of_rows
-from expertrag_kernels.torch_routers import closed_experts, pruned, router
+from expertrag_kernels.torch_routers import by_text, closed_experts, pruned, router
 from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of, within
 
 if TYPE_CHECKING:
@@ -250,13 +250,8 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             if normalise:
                 weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
             if not sigmoid:
-                own = rows.experts[:, None]
-                only = F.pad(own, (0, top_k - 1), value=true)  # and sentinels
-                index = torch.where(own < 0, index, only)
-                weights = torch.where(own < 0, weights, torch.ones_like(weights))
-            weights = weights * scale
-            rows.routed = index[:, :main].contiguous(), weights[:, :main].contiguous()
-            rows.light = index[:, main:], weights[:, main:]
+                index, weights = by_text(index, weights, rows.experts, true)
+            rows.choose(index, weights * scale, main)
 
         if not sigmoid:
             kinds = correction is not None, mixer_margin is not None

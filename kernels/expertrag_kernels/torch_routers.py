@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 
 if TYPE_CHECKING:
     from expertrag_kernels.torch_rows import TokenRows
@@ -130,6 +131,20 @@ def mixed(
         index.append(best.masked_fill(none, logits.shape[1]))
         left = left.scatter(1, best, -torch.inf)
     return torch.cat(weights, 1), torch.cat(index, 1)
+
+
+def by_text(
+    index: torch.Tensor, weights: torch.Tensor, experts: torch.Tensor, none: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return index and weights (T, K) with the expert of a row's text in place of those chosen.
+
+    :param experts: (T,) of each row's text; negative to leave the choice of the router.
+    :param none: index that is no expert.
+    """
+    own = experts[:, None]
+    only = F.pad(own, (0, index.shape[1] - 1), value=none)
+    weights = torch.where(own < 0, weights, torch.ones_like(weights))
+    return torch.where(own < 0, index, only), weights
 
 
 def pruned(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,11 @@ class TokenRows:
         size, strides = (slot.shape[0], heads, width), (slot.stride(0), view.step, 1)
         return slot.as_strided(size, strides, slot.storage_offset() + view.start)
 
+    def choose(self, index: torch.Tensor, weights: torch.Tensor, main: int) -> None:
+        """Note the experts of each row (T, K) and their weights; those after ``main`` are light."""
+        self.routed = index[:, :main].contiguous(), weights[:, :main].contiguous()
+        self.light = index[:, main:], weights[:, main:]
+
     def write(self, view: SlotView, values: torch.Tensor, *, add: bool = False) -> None:
         """Write (T, width) into a slot; values for the whole slot replace it without a copy."""
         slot = self.slots[view.slot]
@@ -111,12 +116,6 @@ def rows_of(
             on_device = own[:length].to(device), seen.to(device)
             long.append((at, at + count, *on_device))
         at += count
-    adapters = {id(adapter): adapter for text in texts for adapter in text.adapters}
-    own_adapters = [
-        {id(adapter) for adapter in text.adapters}
-        for text in texts
-        for _ in range(text.start, text.stop)
-    ]
     patterns, pattern = _patterns_of(texts)
     short = sum(map(len, tables))
     table = torch.cat(tables) if tables else torch.empty(0, most)
@@ -134,11 +133,20 @@ def rows_of(
         None if routing is None else routing.to(device),
         None if patterns is None else patterns.to(device),
         pattern.to(device),
-        [
-            (adapter, torch.tensor([key in own for own in own_adapters]).nonzero()[:, 0].to(device))
-            for key, adapter in adapters.items()
-        ],
+        [(adapter, own.to(device)) for adapter, own in _adapters_of(texts)],
     )
+
+
+def _adapters_of(texts: Sequence[SequenceRows]) -> Iterator[tuple[Any, torch.Tensor]]:
+    """Yield the adapters of a batch, and the rows of each."""
+    adapters = {id(adapter): adapter for text in texts for adapter in text.adapters}
+    rows = [
+        {id(adapter) for adapter in text.adapters}
+        for text in texts
+        for _ in range(text.start, text.stop)
+    ]
+    for key, adapter in adapters.items():
+        yield adapter, torch.tensor([key in own for own in rows]).nonzero()[:, 0]
 
 
 def _patterns_of(texts: Sequence[SequenceRows]) -> tuple[torch.Tensor | None, torch.Tensor]:

@@ -151,7 +151,7 @@ class Mixture:
                 f"{len(self.layers)} layers need the same weights as before, of one number of "
                 f"experts; got {len(experts)} layers of {sorted(counts)} experts"
             )
-        state = {}
+        state: dict[str, torch.Tensor] = {}
         for layer, own in zip(self.layers, experts, strict=True):
             named = self.model.named_modules()
             prefix = next(name for name, part in named if part is layer.block)
