@@ -229,7 +229,7 @@ void check_from_file(const Isa& isa, const Program& whole, const Adapter& adapte
       for (const int threads : {1, 2}) {
         Program made = whole;
         const int64_t bytes = places * Residency::place_bytes(expert_bytes(*experts));
-        limit_experts(made, path, bytes, {64, 64, 64}, direct);
+        limit_experts(made, path, bytes, {64, 64, 64, 64}, direct);
         for (int times = 0; times < 2; ++times)
           if (run(isa, made, adapter, parts, threads) != wanted) {
             std::fprintf(stderr, "%s: with %d experts in memory the result differs\n", isa.name,
