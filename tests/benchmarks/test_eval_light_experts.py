@@ -8,29 +8,19 @@ import numpy as np
 import pytest
 import torch
 from eval_light_experts import FULL, LightBench, dropped
-from fixture_network import Shape, new_model
+from fixture_samples import TRAFFIC, tiny_fixture
 from light_tables import light
 from surgery_stats import closed
-from surgery_texts import Traffic, losses_of
+from surgery_texts import losses_of
 
 from expertrag.llm.surgery.changes.light_training import LightRecipe
 from expertrag.llm.surgery.mixture import Mixture
 from expertrag_index.types import silent
-from expertrag_kernels.transformers import NAME, register
-
-_SMALL = Shape(layers=2, hidden=32, experts=8, top_k=3, inner=16, shared_inner=16, words=300)
-_TRAFFIC = {
-    "a": Traffic(((5, 6, 7, 8, 9), (7, 8, 9)), (2, 1)),
-    "b": Traffic(((11, 12, 13, 14),), (0,)),
-}
 
 
 @pytest.fixture(scope="module")
 def mixture() -> Mixture:
-    register()
-    model = new_model(_SMALL, 0, seed=1).eval().requires_grad_(False)
-    model.set_experts_implementation(NAME)
-    return Mixture(model, None, "tiny", "cc0-1.0")
+    return tiny_fixture(top_k=3)
 
 
 def test_the_share_of_the_gap_that_is_closed() -> None:
@@ -61,12 +51,12 @@ def test_dropped_experts_are_those_of_the_least_weights(mixture: Mixture) -> Non
 
 def test_all_forms_are_compared_with_the_whole_mixture(mixture: Mixture, tmp_path: Path) -> None:
     recipe = LightRecipe(steps=2, batch=2)
-    bench = LightBench(mixture, _TRAFFIC, _TRAFFIC, recipe, tmp_path, silent)
+    bench = LightBench(mixture, TRAFFIC, TRAFFIC, recipe, tmp_path, silent)
     body = bench.body()
     runs = body["runs"]
     assert list(runs) == [FULL, "dropped 2", "light 2", "dropped 1", "light 1"]
-    whole, less = (losses_of(item.model, _TRAFFIC) for item in (mixture, dropped(mixture, 1)))
-    rises = [float(less[name].tokens.sum() / whole[name].tokens.sum()) - 1 for name in _TRAFFIC]
+    whole, less = (losses_of(item.model, TRAFFIC) for item in (mixture, dropped(mixture, 1)))
+    rises = [float(less[name].tokens.sum() / whole[name].tokens.sum()) - 1 for name in TRAFFIC]
     assert runs["dropped 1"]["loss"]["mean"] == pytest.approx(sum(rises) / 2, rel=1e-4)
     assert "loss_closed" not in runs["dropped 1"] and runs["light 1"]["loss_closed"]["n"] == 3
     assert runs["light 1"]["replies"]["n"] == 2  # b has none
@@ -75,5 +65,5 @@ def test_all_forms_are_compared_with_the_whole_mixture(mixture: Mixture, tmp_pat
         "3, all", "2, the others dropped", "2, the others light",
         "1, the others dropped", "1, the others light",
     ]  # fmt: skip
-    again = LightBench(mixture, _TRAFFIC, _TRAFFIC, recipe, tmp_path, silent)  # from the folder
+    again = LightBench(mixture, TRAFFIC, TRAFFIC, recipe, tmp_path, silent)  # from the folder
     assert again.body() == body

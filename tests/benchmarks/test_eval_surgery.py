@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fixture_network import Shape, new_model
+from fixture_samples import TRAFFIC, tiny_fixture
 from profile_samples import profile_of
 from surgery_figures import SurgeryFigures
 from surgery_stats import by_domain, mean_of, others, own, rise
@@ -28,21 +28,11 @@ from surgery_variants import (
 
 from expertrag.llm.surgery.mixture import Mixture
 from expertrag.llm.surgery.profiling.importance import ExpertProfile, Method
-from expertrag_kernels.transformers import NAME, register
-
-_SMALL = Shape(layers=2, hidden=32, experts=8, top_k=2, inner=16, shared_inner=16, words=300)
-_TRAFFIC = {
-    "a": Traffic(((5, 6, 7, 8, 9), (7, 8, 9)), (2, 1)),
-    "b": Traffic(((11, 12, 13, 14),), (0,)),
-}
 
 
 @pytest.fixture(scope="module")
 def mixture() -> Mixture:
-    register()
-    model = new_model(_SMALL, 0, seed=1).eval().requires_grad_(False)
-    model.set_experts_implementation(NAME)
-    return Mixture(model, None, "tiny", "cc0-1.0")
+    return tiny_fixture(top_k=2)
 
 
 def _profile(mixture: Mixture) -> ExpertProfile:
@@ -90,8 +80,8 @@ def test_own_and_other_profiles_are_told_apart() -> None:
 
 
 def test_losses_are_those_of_each_prompt_alone(mixture: Mixture) -> None:
-    found = losses_of(mixture.model, _TRAFFIC)
-    for domain, item in _TRAFFIC.items():
+    found = losses_of(mixture.model, TRAFFIC)
+    for domain, item in TRAFFIC.items():
         for place, (tokens, reply) in enumerate(zip(item.tokens, item.replies, strict=True)):
             with torch.inference_mode():
                 logits = mixture.model(input_ids=torch.tensor([tokens])).logits[0, :-1]
@@ -101,7 +91,7 @@ def test_losses_are_those_of_each_prompt_alone(mixture: Mixture) -> None:
             assert found[domain].tokens[place] == pytest.approx(float(each.sum()), rel=1e-5)
             expected = float(each[-reply:].sum()) if reply else 0.0
             assert found[domain].replies[place] == pytest.approx(expected, rel=1e-5)
-    assert _TRAFFIC["a"].counts == (6, 3)
+    assert TRAFFIC["a"].counts == (6, 3)
 
 
 def test_as_many_other_experts_of_each_layer_are_dropped() -> None:
@@ -138,14 +128,14 @@ def _logits(mixture: Mixture) -> torch.Tensor:
 def test_every_variant_is_made_and_has_a_place_in_the_tables(mixture: Mixture) -> None:
     profile = _profile(mixture)
     profile.domains["a"].peak.fill_(1.0)[1, 3] = 1000.0  # a super expert
-    calibration = [tokens for item in _TRAFFIC.values() for tokens in item.tokens]
+    calibration = [tokens for item in TRAFFIC.values() for tokens in item.tokens]
     bench = SurgeryBench(mixture, profile, seeds=2, draws=2, calibration=calibration)
     variants = bench.variants()
-    measured = {name: losses_of(make().model, _TRAFFIC) for name, make in variants.items()}
+    measured = {name: losses_of(make().model, TRAFFIC) for name, make in variants.items()}
     assert len(measured) == 1 + len(SHARES) * (4 * 3 + 2) + 2 * len(SHARES) + 1 + 1 + 2
     half = variants[pruned_name(0.5, Method.EASY_EP, "b")]()
     assert half.num_experts == 4
-    body = SurgeryFigures(measured, _TRAFFIC).body()
+    body = SurgeryFigures(measured, TRAFFIC).body()
     assert len(body["kept"]) == len(SHARES) * (4 * 3 + 1)
     (row,) = [
         item
