@@ -23,6 +23,7 @@ import cost_tables
 import doc_tables
 import document_tables
 import engine_tables
+import light_tables
 import paraphrase_tables
 import routing_tables
 import scale_tables
@@ -141,6 +142,7 @@ TABLES = (
     Table("search", "chunks", "search", training_tables.chunks),
     Table("search", "documents", "evaluation", training_tables.documents, ("retrieval",)),
     *(Table("surgery", name, "surgery", table) for name, table in surgery_tables.TABLES.items()),
+    Table("surgery", "light experts", "light_experts", light_tables.light),
 )
 
 
