@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from expertrag.answer.canonical import recased
+from expertrag.answer.canonical import is_uncased, recased
 from expertrag.api.turns import Turn, TurnRole
 from expertrag.conversation.about import is_about_conversation
 from expertrag.conversation.rewrite import rewrite, subject_of
@@ -18,6 +18,7 @@ from expertrag_index.language import is_english
 
 if TYPE_CHECKING:
     from expertrag.answer.served_index import View
+    from expertrag.runtime.meter import Meter
     from expertrag_index.types import Filter
     from expertrag_retriever.partitions import QueryVectors
 
@@ -77,25 +78,41 @@ def read_in_context(
     return Asked(message, question, turns, vectors=known.get(question))
 
 
-def with_names(asked: Asked, view: View, filter: Filter | None) -> Asked:
-    """Write the names in a question without capitals as the passages do that it finds.
+def embedded(
+    asked: Asked,
+    view: View,
+    filter: Filter | None,
+    meter: Meter,
+    check: Callable[[], None],
+    *,
+    recase: bool,
+) -> Asked:
+    """Embed a question that is searched for.
 
-    The gate and the search weigh names, and a model reads them better.
-
-    :param asked: an uncased question, with its vectors.
+    :param check: raises if the call is to stop; called before each embedding.
+    :param recase: write the names in a question without capitals as the passages do that it finds:
+        the gate and the search weigh names, and a model reads them better.
     """
-    found = view.searcher.search(
-        asked.question, k=NAMED_IN, filter=filter, query_vector=asked.vectors
-    )
-    question = recased(asked.question, [passage.text for passage in found.passages])
-    if question == asked.question:
+    if asked.vectors is None:
+        check()
+        with meter.stage("embed"):
+            asked = replace(asked, vectors=view.searcher.encode(asked.question, filter))
+    if not (recase and is_uncased(asked.question)):
         return asked
-    return replace(
-        asked,
-        message=question if asked.message == asked.question else asked.message,
-        question=question,
-        vectors=view.searcher.encode(question, filter),
-    )
+    check()
+    with meter.stage("rewrite"):
+        found = view.searcher.search(
+            asked.question, k=NAMED_IN, filter=filter, query_vector=asked.vectors
+        )
+        question = recased(asked.question, [passage.text for passage in found.passages])
+        if question == asked.question:
+            return asked
+        return replace(
+            asked,
+            message=question if asked.message == asked.question else asked.message,
+            question=question,
+            vectors=view.searcher.encode(question, filter),
+        )
 
 
 def exchanges(history: Iterable[Turn]) -> list[tuple[str, str]]:

@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Literal
 
 from expertrag._version import __version__
 from expertrag.answer import documents
-from expertrag.answer.canonical import canonical, is_uncased
+from expertrag.answer.canonical import canonical
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider, base_encoder
 from expertrag.answer.evidence import evidence_signals
 from expertrag.answer.generate import Answering, by_adapter
-from expertrag.answer.in_context import Asked, read_in_context, with_names
+from expertrag.answer.in_context import Asked, embedded, read_in_context
 from expertrag.answer.rerank import ServedReranker, rank_texts
 from expertrag.answer.route import route
 from expertrag.answer.searching import retrieved
@@ -395,28 +395,21 @@ class Pipeline:
     ) -> AnswerContext:
         """Read the question in its conversation, route it, and embed it if it needs documents."""
         should_stop()
-        if self._generator.canonical:
+        generator, filter = self._generator, request.filter or None
+        if generator.canonical:
             request = replace(request, question=canonical(request.question))
         asked = _asked(request, view, meter, should_stop)
-        searches = request.mode is not GateMode.NEVER and not asked.about_conversation
-        if searches and asked.vectors is None:
-            should_stop()
-            with meter.stage("embed"):
-                vectors = view.searcher.encode(asked.question, request.filter or None)
-            asked = replace(asked, vectors=vectors)
-        if searches and self._generator.canonical and is_uncased(asked.question):
-            should_stop()
-            with meter.stage("rewrite"):
-                asked = with_names(asked, view, request.filter or None)
+        if request.mode is not GateMode.NEVER and not asked.about_conversation:
+            recase = generator.canonical
+            asked = embedded(asked, view, filter, meter, should_stop, recase=recase)
         request = replace(request, question=asked.question)
-        generator = self._generator
         routed = route(view.embedder, request, generator.experts, meter, generator.patterns)
         salt = self._access.cache_salt(self._asked_by.caller)
         closed_book, dropped = in_conversation(
             asked.message,
             asked.history,
-            self._generator.count_tokens,
-            self._generator.context_tokens - request.sampling.max_tokens,
+            generator.count_tokens,
+            generator.context_tokens - request.sampling.max_tokens,
             request.instructions,
         )
         meter.add(turns_dropped=dropped)

@@ -42,7 +42,7 @@ def test_a_compressed_model_is_served_with_light_experts(
     assert made["light_experts"] == 1 and made["prompts"] == 6 and made["skipped"] == 0
     assert made["changed"]["step"]["domains"] == ["births", "deaths"]
     assert made["changed"]["after"]["experts_per_token"] == 1
-    assert "compress: prompts: 6/6" in ran.err and "write model: 1/1" in ran.err
+    assert "tokens of prompts: 6/6" in ran.err and "write model: 1/1" in ran.err
     generator = TransformersGenerator.load(str(out), dtype="float32")
     network = generator._network
     assert isinstance(network, NativeNetwork)

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from small_decoder import Make, in_torch
+from small_decoder import Make
 
-from expertrag_kernels import Format, PlainExperts, Routing, cpu_experts
-from expertrag_kernels.cpu_experts import ISAS
+from expertrag_kernels import Format, PlainExperts, Routing
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.packed import Activation
 from expertrag_kernels.routing import AS_THE_MODEL
@@ -18,15 +17,6 @@ from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView, 
 
 # a prime number of experts, and a width that fills no vector of 16
 _EXPERTS, _TOP_K, _LIGHT, _HIDDEN, _INNER, _TOKENS = 7, 4, 2, 37, 24, 90
-
-
-@pytest.fixture(params=[*ISAS, "torch"])
-def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Make decoders of every instruction set of this machine, and in torch."""
-    if request.param == "torch":
-        return in_torch(torch.float32)
-    monkeypatch.setattr(cpu_experts, "ISAS", (request.param,))
-    return Decoder
 
 
 class _Layer:

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from small_decoder import Make, in_torch
+from small_decoder import Make
 from transformers import DeepseekV3Config
 from transformers.models.deepseek_v3.modeling_deepseek_v3 import DeepseekV3TopkRouter
 from transformers.models.phimoe.modeling_phimoe import sparsemixer
 
-from expertrag_kernels import Format, PlainExperts, Routing, cpu_experts
-from expertrag_kernels.cpu_experts import ISAS
+from expertrag_kernels import Format, PlainExperts, Routing
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.packed import Activation
 from expertrag_kernels.routing import AS_THE_MODEL
@@ -21,15 +20,6 @@ from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView, 
 
 _EXPERTS, _TOP_K, _TOKENS = 12, 4, 150
 _Chosen = tuple[torch.Tensor, torch.Tensor]  # weights and experts (T, K), in any order
-
-
-@pytest.fixture(params=[*ISAS, "torch"])
-def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Make decoders of every instruction set of this machine, and in torch."""
-    if request.param == "torch":
-        return in_torch(torch.float32)
-    monkeypatch.setattr(cpu_experts, "ISAS", (request.param,))
-    return Decoder
 
 
 def _logits(scale: float = 1.0) -> torch.Tensor:

@@ -58,9 +58,12 @@ class LayerMoments:
     weights: torch.Tensor
 
     @classmethod
-    def of(cls, layer: MixtureLayer, experts: int) -> LayerMoments:
-        """Return those of no token."""
-        plain, chosen = plain_experts(layer.experts), int(layer.router.top_k)  # type: ignore[arg-type]
+    def of(cls, layer: MixtureLayer, experts: int, chosen: int) -> LayerMoments:
+        """Return those of no token.
+
+        :param chosen: experts of a token.
+        """
+        plain = plain_experts(layer.experts)
         hidden = plain.hidden_size
         return cls(
             layer,
@@ -201,7 +204,7 @@ def observed(mixture: Mixture, sequences: Iterable[Sequence[int]]) -> list[Layer
     :raises InvalidArgument: there is none.
     """
     experts = mixture.num_experts - mixture.null_experts
-    moments = [LayerMoments.of(layer, experts) for layer in mixture.layers]
+    moments = [LayerMoments.of(layer, experts, mixture.top_k) for layer in mixture.layers]
     hooks = [
         layer.experts.register_forward_pre_hook(own.add)
         for layer, own in zip(mixture.layers, moments, strict=True)

@@ -29,14 +29,7 @@ def kept_sequences(
     if kept.is_file():
         found: list[list[int]] = json.loads(kept.read_bytes())
         return found
-    found = []
-    for done, item in enumerate(traffic):
-        progress("compress: prompts", done, len(traffic))
-        try:
-            found.append(served.tokens(item))
-        except InvalidArgument:  # it does not fit the context
-            continue
-    progress("compress: prompts", len(traffic), len(traffic))
+    found = [tokens for _, tokens in served.fitting(traffic, progress)]
     if len(found) < least:
         raise InvalidArgument(
             f"{len(found)} of {len(traffic)} prompts fit the {served.context_tokens:,} tokens of "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from expertrag.api.errors import InvalidArgument
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.backends.transformers_network import TransformersNetwork
 from expertrag.llm.convert.dense import Dense
@@ -11,6 +12,7 @@ from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.network import Limits
 from expertrag.llm.surgery.mixture import Mixture
 from expertrag.llm.surgery.profiling.traffic import ServedTokens, TrafficPrompt
+from expertrag_index.types import Progress
 
 
 class ServedModel:
@@ -33,6 +35,18 @@ class ServedModel:
     def tokens(self, item: TrafficPrompt) -> list[int]:
         """See :meth:`ServedTokens.tokens`."""
         return self._tokens.tokens(item)
+
+    def fitting(
+        self, traffic: Sequence[TrafficPrompt], progress: Progress
+    ) -> Iterator[tuple[int, list[int]]]:
+        """Yield the tokens of each prompt that fits the context, by its place."""
+        for place, item in enumerate(traffic):
+            progress("tokens of prompts", place, len(traffic))
+            try:
+                yield place, self.tokens(item)
+            except InvalidArgument:
+                continue
+        progress("tokens of prompts", len(traffic), len(traffic))
 
     def run(self, tokens: Sequence[int], domain: str) -> None:
         """Run a sequence; of a mixture with an expert for each domain, with that of ``domain``."""

@@ -39,7 +39,7 @@ from expertrag.llm.surgery.splitting.pre_gate_training import (
 from expertrag.llm.surgery.splitting.split_card import split_card
 from expertrag.llm.surgery.splitting.split_report import PreGateRecall, SplitLoss, SplitReport
 from expertrag.llm.surgery.splitting.split_sizes import SplitSizes
-from expertrag.llm.surgery.splitting.split_texts import SplitTexts, next_token_loss, served_texts
+from expertrag.llm.surgery.splitting.split_texts import SplitTexts, next_token_loss
 from expertrag.llm.surgery.splitting.splittable import load_splittable
 from expertrag.llm.surgery.verification.router_agreement import choices
 from expertrag_index.types import Progress
@@ -121,7 +121,7 @@ class _Run:
         served = ServedModel(self.dense, self.identity, self.settings.most_tokens)
 
         def made() -> dict[str, torch.Tensor]:
-            found = served_texts(served, traffic, self.progress)
+            found = served.fitting(traffic, self.progress)
             return {str(place): torch.tensor(text) for place, text in found}
 
         kept = _kept(self.known / "texts.safetensors", made)

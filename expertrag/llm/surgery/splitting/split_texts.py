@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,7 @@ import torch
 from torch.nn import functional
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.llm.surgery.profiling.served_model import ServedModel
 from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
-from expertrag_index.types import Progress
 
 _HELD = 8  # of so many prompts of a domain, one is held out
 
@@ -54,19 +52,6 @@ class SplitTexts:
                 f"needs {_HELD} or more: give more prompts, shorter ones, or lower --most-tokens"
             )
         return cls(tuple(seen), tuple(held), counts, len(traffic) - len(tokens))
-
-
-def served_texts(
-    served: ServedModel, traffic: Sequence[TrafficPrompt], progress: Progress
-) -> Iterator[tuple[int, list[int]]]:
-    """Yield the tokens of each prompt that fits, by its place; unknown answers are generated."""
-    for place, item in enumerate(traffic):
-        progress("split: tokens of prompts", place, len(traffic))
-        try:
-            yield place, served.tokens(item)
-        except InvalidArgument:
-            continue
-    progress("split: tokens of prompts", len(traffic), len(traffic))
 
 
 @torch.inference_mode()

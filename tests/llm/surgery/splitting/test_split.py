@@ -120,14 +120,15 @@ def test_a_killed_run_continues_to_the_same_model(
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "moe"
-    for stage, number in (("tokens of prompts", 4), ("read prompts", 5), ("layers", 2)):
+    stages = ("tokens of prompts", 4), ("split: read prompts", 5), ("split: layers", 2)
+    for stage, number in stages:
         with pytest.raises(KeyboardInterrupt):
-            split_model(str(dense), traffic, _SETTINGS, out, _killed_at(f"split: {stage}", number))
+            split_model(str(dense), traffic, _SETTINGS, out, _killed_at(stage, number))
         assert not out.exists() and (tmp_path / "moe.partial").is_dir()
     seen: set[str] = set()
     report = split_model(str(dense), traffic, _SETTINGS, out, lambda now, *_: seen.add(now))
     assert report == split[1] and not (tmp_path / "moe.partial").exists()
-    assert not seen & {"split: tokens of prompts", "split: read prompts"}
+    assert not seen & {"tokens of prompts", "split: read prompts"}
     for name in ("model.safetensors", "config.json", "README.md", f"{FOLDER}/pre_gate.safetensors"):
         assert (out / name).read_bytes() == (split[0] / name).read_bytes(), name
 
