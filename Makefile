@@ -340,6 +340,10 @@ eval-named-experts: $(STAMP) ## readers with one domain's expert beside the whol
 eval-light-experts: $(STAMP) ## chosen experts replaced by trained vectors, beside dropped ones, on that mixture; DATA=..., ARGS="--fixture FOLDER --profile small --json FILE"
 	@OMP_WAIT_POLICY=passive $(BIN)/python benchmarks/eval_light_experts.py --data $(DATA) $(ARGS)
 
+eval-split: $(STAMP) ## a dense model split into experts: losses by experts a token, super experts; DATA=..., ARGS="--json FILE"
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/python benchmarks/eval_split.py --data $(DATA) $(ARGS)
+
 strict-threshold: $(STAMP) ## from which doubt STRICT withholds answers, by train questions; 20 minutes with the store there; DATA=..., ARGS="--json FILE"
 	@for name in all-minilm-l6-v2 $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
 	@$(BIN)/python benchmarks/strict_threshold.py --data $(DATA) $(ARGS)

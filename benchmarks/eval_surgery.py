@@ -13,26 +13,23 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import fixture_moe
-import numpy as np
 import results_file
 import torch
 from fixture_network import Shape
 from surgery_figures import SurgeryFigures
+from surgery_losses import measured_losses
 from surgery_speed import sizes_and_speeds
 from surgery_tables import printed
-from surgery_texts import PromptLosses, Traffic, losses_of, traffic_of
+from surgery_texts import Traffic, traffic_of
 from surgery_variants import SurgeryBench
 
 from expertrag.cli.progress import progress
 from expertrag.data.named_sets import TRAIN
-from expertrag.data.resume import appending, read_results, work_through
 from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.loading import quiet
 from expertrag.llm.surgery.mixture import load_mixture
@@ -66,6 +63,7 @@ CODE = (
     "benchmarks/fixture_moe.py",
     "benchmarks/fixture_network.py",
     "benchmarks/surgery_figures.py",
+    "benchmarks/surgery_losses.py",
     "benchmarks/surgery_speed.py",
     "benchmarks/surgery_stats.py",
     "benchmarks/surgery_variants.py",
@@ -105,7 +103,8 @@ def main() -> None:
     with progress() as report, quiet(), all_cores():
         trained_fixture(given.data, folder, given.profile, report)
         bench, held = prepared(given.data, folder, size, report)
-        measured = losses(bench, held, _kept(given.work, folder, size), report)
+        kept = _kept(given.work, folder, size)
+        measured = measured_losses(bench.variants(), held, kept, report)
         body = SurgeryFigures(measured, held).body()
         with nullcontext() if given.no_speed else tempfile.TemporaryDirectory() as scratch:
             if scratch:
@@ -146,48 +145,11 @@ def prepared(
     return SurgeryBench(mixture, profile, size.seeds, size.draws, calibration), held
 
 
-def losses(
-    bench: SurgeryBench, held: Mapping[str, Traffic], kept: Path, report: Progress
-) -> dict[str, dict[str, PromptLosses]]:
-    """Measure every mixture on all test prompts; those in the file ``kept`` are known."""
-    variants = bench.variants()
-    with appending(kept) as file:
-        known = read_results(kept, _parsed)
-        names = {name: name for name in variants}
-        work_through(
-            names,
-            known,
-            file,
-            lambda name: (name, losses_of(variants[name]().model, held)),
-            lambda result: json.dumps(dict(_dumped(*result))),
-            "held-out losses",
-            report,
-        )
-    return {name: known[name][1] for name in variants}
-
-
-Result = tuple[str, dict[str, PromptLosses]]
-
-
 def _kept(work: Path, folder: Path, size: SurgerySize) -> Path:
     """Name the file of losses by what they depend on."""
     hashes = [results_file.code_hash(path) for path in (*SURGERY, *TEXT_CODE)]
     key = f"{fingerprint(folder)}{size}{hashes}{torch.__version__}"
     return work / "surgery" / f"{results_file.hash_of({'key': key.encode()})}.jsonl"
-
-
-def _dumped(name: str, found: Mapping[str, PromptLosses]) -> Iterator[tuple[str, Any]]:
-    yield "name", name
-    for kind in ("tokens", "replies"):
-        yield kind, {domain: getattr(item, kind).tolist() for domain, item in found.items()}
-
-
-def _parsed(item: Mapping[str, Any]) -> tuple[str, Result]:
-    found = {
-        domain: PromptLosses(np.array(tokens), np.array(item["replies"][domain]))
-        for domain, tokens in item["tokens"].items()
-    }
-    return item["name"], (item["name"], found)
 
 
 if __name__ == "__main__":

@@ -142,6 +142,11 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
             "eval_surgery", *on, "--profile", "tiny", "--fixture", str(scratch / "mixture-surgery"),
             "--work", str(scratch / "surgery"),
         ],
+        "eval-light-experts": [
+            "eval_light_experts", *on, "--quick", "--fixture", str(scratch / "mixture-light"),
+            "--work", str(scratch / "light"),
+        ],
+        "eval-split": ["eval_split", *on, "--quick", "--work", str(scratch / "split")],
         "eval-named-experts": [
             "eval_named_experts", *on, "--questions", "1", "--rounds", "1", "--forms", "low-rank",
         ],

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from expertrag.answer.canonical import canonical, is_uncased, recased
 from expertrag.answer.embedders import open_embedder
+from expertrag.answer.in_context import NAMED_IN
 from expertrag.answer.rerank import open_served_reranker
 from expertrag.answer.retrieve import SPARE, gather
 from expertrag.answer.searching import retrieved
@@ -21,7 +23,7 @@ from expertrag.api.types import RetrieveRequest
 from expertrag.api.validation import MAX_K
 from expertrag.audit.annotate import check_texts, corrected, same_question
 from expertrag.audit.reading import read_log
-from expertrag.config import Config
+from expertrag.config import CANONICAL, Config
 from expertrag.data.datasets import Query, load_dataset
 from expertrag.data.named_sets import TRAIN
 from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
@@ -100,7 +102,7 @@ def store_traffic(
 
     :param domain: of questions without one.
     :param domain_key: field of the metadata of the best passage that names the domain instead.
-    :param config: its embedder, reranker and ``search.k``.
+    :param config: its embedder, reranker, ``search.k``, and how questions are read.
     :raises InvalidArgument: no question finds a passage.
     :raises ExpertRAGError: the store or a model cannot be used.
     """
@@ -120,16 +122,28 @@ def store_traffic(
 
         for done, question in enumerate(questions):
             progress(stage, done, len(questions))
-            passages = gather(question.text, k, 1, search, lambda _: "").passages
+            text = question.text
+            if config.model.wording == CANONICAL:
+                text = _canonical(text, searcher)
+            passages = gather(text, k, 1, search, lambda _: "").passages
             if passages:
                 named = _named(passages[0].metadata, domain_key) or question.domain or domain
-                found.append(_prompt(question, passages, named))
+                found.append(_prompt(replace(question, text=text), passages, named))
         progress(stage, len(questions), len(questions))
     if not found:
         raise InvalidArgument(
             f"no question finds a passage in {store}: add documents with `expertrag index add`"
         )
     return found
+
+
+def _canonical(question: str, searcher: Searcher) -> str:
+    """Return the form of a question that the server's model reads."""
+    question = canonical(question)
+    if not is_uncased(question):
+        return question
+    found = searcher.search(question, k=NAMED_IN)
+    return recased(question, [passage.text for passage in found.passages])
 
 
 def _prompt(question: StoreQuestion, passages: Sequence[Passage], domain: str) -> TrafficPrompt:

@@ -72,6 +72,10 @@ def test_low_rank_experts_are_packed_without_their_products(
         assert isinstance(generator._network, NativeNetwork)
         texts.append(text_of(generator.begin([Message("user", "Who?")], Sampling(max_tokens=8))))
     assert texts[0] == texts[1]
+    held = tmp_path / "held.jsonl"
+    held.write_text("".join(prompts.read_text().splitlines(keepends=True)[:2]))
+    checked = ("llm", "verify", mixture, out, "--rows", held, "--rounds", "0", "--force")
+    assert "low-rank has plain experts on disk" in run(*checked).ok().err
     run(*given, "--out", out).fails(6, "exists; delete it")
 
 

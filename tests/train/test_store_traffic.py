@@ -12,7 +12,7 @@ from expertrag.answer.searching import search_store
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Feedback, GateAction, GateMode, RetrieveRequest
 from expertrag.audit.entries import AuditEntry, dump_entry, dump_feedback
-from expertrag.config import Config
+from expertrag.config import CANONICAL, Config
 from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
 from expertrag.train.store_traffic import (
     StoreQuestion,
@@ -46,6 +46,15 @@ def test_prompts_have_the_passages_of_the_search(store: Path) -> None:
     texts = [passage.text for passage in item.prompt.passages]
     assert texts[0] == found.found.passages[0].text and len(texts) == Config().search.k
     assert (item.known, item.prompt.answer, item.prompt.cited) == (True, "30 days", (1,))
+
+
+@pytest.mark.parametrize("wording", [CANONICAL, "as_asked"])
+def test_questions_are_written_as_the_server_reads_them(store: Path, wording: str) -> None:
+    raw = "Could you tell me how long employees may be on leave?"
+    config = replace(Config(), model=replace(Config().model, wording=wording))
+    (item,) = store_traffic(store, "people", [StoreQuestion("1", raw, None)], config, silent)
+    read = "How long employees may be on leave?"
+    assert item.prompt.question == (read if wording == CANONICAL else raw)
 
 
 def test_the_domain_is_that_of_the_passage_the_question_or_the_store(store: Path) -> None:

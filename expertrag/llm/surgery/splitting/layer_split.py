@@ -11,7 +11,11 @@ from typing import Any
 
 import torch
 
-from expertrag.llm.surgery.splitting.neuron_activity import activations, active_neurons
+from expertrag.llm.surgery.splitting.neuron_activity import (
+    ACTIVE_SHARE,
+    activations,
+    active_neurons,
+)
 from expertrag.llm.surgery.splitting.neuron_clusters import cluster_neurons
 from expertrag.llm.surgery.splitting.router_fit import (
     contributions,
@@ -55,7 +59,9 @@ class LayerSplit:
 
 
 @torch.inference_mode()
-def split_layer(network: Any, inputs: torch.Tensor, sizes: SplitSizes) -> LayerSplit:
+def split_layer(
+    network: Any, inputs: torch.Tensor, sizes: SplitSizes, active_share: float = ACTIVE_SHARE
+) -> LayerSplit:
     """Split a network by what its neurons do for some tokens.
 
     The neurons that are active for the most tokens become the shared experts, the others are
@@ -63,10 +69,11 @@ def split_layer(network: Any, inputs: torch.Tensor, sizes: SplitSizes) -> LayerS
 
     :param network: dense, with ``gate_proj``, ``up_proj``, ``down_proj`` and ``act_fn``.
     :param inputs: (T, H) what it gets.
+    :param active_share: of the neurons, that count as active for a token.
     """
     down = network.down_proj.weight
     given = activations(network, inputs)
-    active = active_neurons(given, down)
+    active = active_neurons(given, down, active_share)
     width = sizes.width(active.shape[1])
     order = active.sum(dim=0).argsort(descending=True, stable=True)
     shared, rest = (part.sort().values for part in order.tensor_split([sizes.shared * width]))

@@ -28,9 +28,7 @@ def activations(network: Any, inputs: torch.Tensor) -> torch.Tensor:
     return found
 
 
-def active_neurons(
-    given: torch.Tensor, down: torch.Tensor, share: float = ACTIVE_SHARE
-) -> torch.Tensor:
+def active_neurons(given: torch.Tensor, down: torch.Tensor, share: float) -> torch.Tensor:
     """Return which neurons are active (T, I): those that move the residual stream the most.
 
     CMoE (Pei et al. 2025, arXiv 2502.04416) takes those with the largest absolute activations, of

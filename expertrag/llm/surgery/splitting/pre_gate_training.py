@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
@@ -14,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from expertrag.llm.surgery.splitting.pre_gate import PreGate, PreGateShape
 from expertrag.llm.surgery.verification.router_agreement import Choices
 from expertrag_index.types import Progress
+from expertrag_retriever.training.loop import Schedule, TrainingLoop
 
 _NONE = -1  # expert of a position behind the end of a text
 
@@ -31,6 +33,17 @@ class PreGateRecipe:
     batch: int = 8
     rate: float = 4e-3
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PreGateEpoch:
+    """The end of an epoch: mean training loss in it, nats; None before the first one."""
+
+    step: int
+    loss: float | None
+
+    def __str__(self) -> str:
+        return "not trained yet" if self.loss is None else f"loss {self.loss:.3f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +73,15 @@ class RoutedTexts:
 
 
 def train_pre_gate(
-    embeddings: torch.Tensor, texts: RoutedTexts, recipe: PreGateRecipe, progress: Progress
+    embeddings: torch.Tensor,
+    texts: RoutedTexts,
+    recipe: PreGateRecipe,
+    folder: Path,
+    progress: Progress,
 ) -> PreGate:
     """Train a pre-gate by cross entropy: each chosen expert is to have a probability of 1 / K.
+
+    A killed training continues from its last epoch in ``folder``, to the same weights.
 
     :param embeddings: (V, H) of the mixture's tokens, which stay as they are.
     """
@@ -70,21 +89,29 @@ def train_pre_gate(
     layers = len(texts.choices[0])
     shape = PreGateShape(embeddings.shape[1], recipe.width, layers, texts.experts)
     gate = PreGate(shape).train()
-    optimiser = torch.optim.AdamW(gate.parameters(), lr=recipe.rate)
-    total = recipe.epochs * -(-len(texts) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, total)
-    done = 0
-    for _ in range(recipe.epochs):
-        for places in torch.randperm(len(texts)).split(recipe.batch):
-            progress("split: train pre-gate", done, total)
-            ids, chosen = texts.batch(places.tolist())
-            optimiser.zero_grad()
-            torch.autograd.backward(_loss(gate(embeddings[ids])[0], chosen))
-            torch.nn.utils.clip_grad_norm_(gate.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
-            done += 1
-    progress("split: train pre-gate", total, total)
+    plan = [
+        places.tolist()
+        for _ in range(recipe.epochs)
+        for places in torch.randperm(len(texts)).split(recipe.batch)
+    ]
+
+    def backward(step: int) -> float:
+        ids, chosen = texts.batch(plan[step])
+        loss = _loss(gate(embeddings[ids])[0], chosen)
+        torch.autograd.backward(loss)
+        return float(loss.detach())
+
+    schedule = Schedule(recipe.rate, warm_up=0.0, evaluations=recipe.epochs)
+    parameters = dict(gate.named_parameters())
+    trained = TrainingLoop[PreGateEpoch](parameters, schedule, folder, progress).run(
+        len(plan),
+        backward,
+        PreGateEpoch,
+        restore=PreGateEpoch,
+        best=lambda epochs: len(epochs) - 1,
+        stage="split: train pre-gate",
+    )
+    gate.load_state_dict(trained.weights)
     return gate.eval().requires_grad_(False)
 
 

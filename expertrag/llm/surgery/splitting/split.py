@@ -1,7 +1,8 @@
 """Split a dense model into a mixture of experts, on prompts as they are served.
 
 What takes long is kept in a work folder: the tokens of the prompts, the inputs of the feed-forward
-networks, and the split of every layer. A killed run continues there, to the same model.
+networks, the split of every layer, and the epochs of the pre-gate. A killed run continues there, to
+the same model.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from expertrag_retriever.publish import work_folder
 
 MOST_INPUTS = 8192
 """Tokens whose activations neurons are clustered by: they are in memory, for all layers."""
-_VERSION = 1  # of what is kept: files of another version are not continued
+_VERSION = 2  # of what is kept: files of another version are not continued
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ class _Run:
             for own in (texts.seen, texts.held)
         )
         embeddings = mixture.model.get_input_embeddings().weight.float()
-        gate = train_pre_gate(embeddings, seen, recipe, self.progress)
+        gate = train_pre_gate(embeddings, seen, recipe, self.known / "pre_gate", self.progress)
         size = sum(weight.numel() for weight in gate.parameters())
         own = recall(gate, embeddings, held, count)
         return gate, PreGateRecall(size, own, recall_of_frequent(seen, held, count))
@@ -200,6 +201,7 @@ def _kept(path: Path, made: Callable[[], Mapping[str, torch.Tensor]]) -> dict[st
 def _key(identity: str, traffic: Sequence[TrafficPrompt], settings: SplitSettings) -> str:
     """Hash everything that the kept files depend on."""
     asked = [asdict(item) for item in traffic]
-    given = [asdict(settings.sizes), settings.most_tokens, settings.seed, MOST_INPUTS]
+    own = asdict(settings.pre_gate) if settings.pre_gate else None
+    given = [asdict(settings.sizes), settings.most_tokens, settings.seed, MOST_INPUTS, own]
     parts = [_VERSION, identity, given, asked]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

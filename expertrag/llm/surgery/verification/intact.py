@@ -10,6 +10,7 @@ from typing import Any
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.gguf_names import part_names
 from expertrag.llm.load.loading import ModelFiles, damaged, model_errors, model_files, quiet
+from expertrag.llm.load.low_rank_file import LOW_RANK_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,12 @@ class CheckedModel:
     def size_bytes(self) -> int:
         """Bytes of its weights on disk."""
         return sum(path.stat().st_size for path in _weights(self.files))
+
+    @property
+    def has_products(self) -> bool:
+        """Whether plain experts are on disk beside the low-rank ones that our engine runs."""
+        files = self.files
+        return not files.packed and (files.folder / LOW_RANK_FILE).is_file()
 
 
 def check_model(name: str) -> CheckedModel:

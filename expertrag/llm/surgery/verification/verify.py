@@ -120,7 +120,7 @@ def verify(
     messages = [form.messages(prompt) for prompt in shown]
     speed = speed_change(first, second, messages, settings.rounds, report)
     facts = _facts(first, checked[0]), _facts(second, checked[1])
-    notes = list(_notes(sides, form))
+    notes = [*_notes(sides, form), *_size_notes(checked)]
     del first, second, sides  # before transformers loads both again
     routers, why = router_agreement(before, after, shown, form, report)
     notes += [why] if why else []
@@ -167,6 +167,15 @@ def _notes(sides: Sequence[Generator], form: PromptForm) -> list[str]:
             "were compared with those of the latter"
         )
     return notes
+
+
+def _size_notes(models: Sequence[CheckedModel]) -> list[str]:
+    return [
+        f"{model.files.name} has plain experts on disk beside its low-rank ones, for transformers; "
+        "`expertrag llm pack` leaves them out"
+        for model in models
+        if model.has_products
+    ]
 
 
 def _finite(answers: Sequence[HeldAnswer]) -> bool:

@@ -14,7 +14,11 @@ from made_mixtures import texts
 from expertrag.llm.surgery.splitting.balanced_assignment import balanced
 from expertrag.llm.surgery.splitting.dense_inputs import dense_inputs
 from expertrag.llm.surgery.splitting.layer_split import LayerSplit
-from expertrag.llm.surgery.splitting.neuron_activity import activations, active_neurons
+from expertrag.llm.surgery.splitting.neuron_activity import (
+    ACTIVE_SHARE,
+    activations,
+    active_neurons,
+)
 from expertrag.llm.surgery.splitting.neuron_clusters import (
     centres_of,
     cluster_neurons,
@@ -121,7 +125,9 @@ def test_the_neurons_of_the_shared_experts_are_active_the_most_often(family: str
     for split, layer, own in zip(
         splits_of(dense, texts(4)), model.model.layers, inputs, strict=True
     ):
-        rates = active_neurons(activations(layer.mlp, own), layer.mlp.down_proj.weight).sum(0)
+        rates = active_neurons(
+            activations(layer.mlp, own), layer.mlp.down_proj.weight, ACTIVE_SHARE
+        ).sum(0)
         assert rates[split.shared].min() >= rates[split.routed].max()
 
 

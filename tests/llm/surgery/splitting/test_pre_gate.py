@@ -24,7 +24,7 @@ from expertrag.llm.surgery.splitting.pre_gate_training import (
     train_pre_gate,
 )
 from expertrag.llm.surgery.verification.router_agreement import choices
-from expertrag_index.types import silent
+from expertrag_index.types import Progress, silent
 
 _WORDS, _EXPERTS = 40, 8
 _RECIPE = PreGateRecipe(width=32, epochs=14, rate=2e-2)
@@ -50,9 +50,9 @@ def _embeddings() -> torch.Tensor:
     return torch.randn(_WORDS, 24, generator=torch.Generator().manual_seed(5))
 
 
-def test_a_planted_routing_is_learned() -> None:
+def test_a_planted_routing_is_learned(tmp_path: Path) -> None:
     seen, held = _planted(96, 0), _planted(16, 1)
-    gate = train_pre_gate(_embeddings(), seen, _RECIPE, silent)
+    gate = train_pre_gate(_embeddings(), seen, _RECIPE, tmp_path, silent)
     assert recall(gate, _embeddings(), held, 2) > 0.95
     assert recall(gate, _embeddings(), held, _EXPERTS) == 1.0
     assert recall_of_frequent(seen, held, 2) < 0.5
@@ -78,7 +78,7 @@ def test_frequent_experts_are_those_of_the_texts_that_were_seen() -> None:
     assert recall_of_frequent(seen, held, 2) == pytest.approx(3 / 4)
 
 
-def test_training_does_not_depend_on_the_padding_of_a_batch() -> None:
+def test_training_does_not_depend_on_the_padding_of_a_batch(tmp_path: Path) -> None:
     """A text behind whose end another one goes on is trained on its own tokens alone."""
     long, short = _planted(9, 3), _planted(1, 4)
     one = PreGateRecipe(width=8, epochs=1, batch=2)
@@ -86,16 +86,29 @@ def test_training_does_not_depend_on_the_padding_of_a_batch() -> None:
     tokens, chosen = padded.batch([0, 1])
     assert tokens.shape == (2, 20) and chosen.shape == (2, 20, 2, 2)
     assert (chosen[0, 12:] == -1).all() and (chosen[1] >= 0).all()
-    gate = train_pre_gate(_embeddings(), padded, one, silent)
+    gate = train_pre_gate(_embeddings(), padded, one, tmp_path, silent)
     assert all(weight.isfinite().all() for weight in gate.parameters())
 
 
-def test_the_same_seed_gives_the_same_pre_gate() -> None:
-    seen, short = _planted(16, 0), PreGateRecipe(width=8, epochs=2)
-    first, second = (train_pre_gate(_embeddings(), seen, short, silent) for _ in range(2))
-    other = train_pre_gate(_embeddings(), seen, PreGateRecipe(width=8, epochs=2, seed=1), silent)
+def test_the_same_seed_gives_the_same_pre_gate_even_if_killed(tmp_path: Path) -> None:
+    seen, short = _planted(16, 0), PreGateRecipe(width=8, epochs=3)
+
+    def trained(name: str, recipe: PreGateRecipe = short, progress: Progress = silent) -> PreGate:
+        return train_pre_gate(_embeddings(), seen, recipe, tmp_path / name, progress)
+
+    def killed(_stage: str, done: int, _total: int | None) -> None:
+        if done == 5:  # in the third epoch of two steps
+            raise KeyboardInterrupt
+
+    first = trained("first")
+    with pytest.raises(KeyboardInterrupt):
+        trained("second", progress=killed)
+    steps: list[int] = []
+    second = trained("second", progress=lambda _stage, done, _total: steps.append(done))
+    assert steps == [5, 6]
     for name, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[name])
+    other = trained("other", PreGateRecipe(width=8, epochs=3, seed=1))
     assert not torch.equal(first.enter.weight, other.enter.weight)
 
 
@@ -113,12 +126,12 @@ def test_a_text_may_come_in_parts() -> None:
 
 
 @pytest.mark.parametrize("family", ["olmoe", "deepseek_v3"])
-def test_any_mixture_can_be_imitated(family: str) -> None:
+def test_any_mixture_can_be_imitated(family: str, tmp_path: Path) -> None:
     mixture = mixture_of(family)
     own = texts(24)
     seen = RoutedTexts(own, choices(mixture, own, silent), mixture.num_experts)
     embeddings = mixture.model.get_input_embeddings().weight
-    gate = train_pre_gate(embeddings, seen, PreGateRecipe(width=32, rate=1e-2), silent)
+    gate = train_pre_gate(embeddings, seen, PreGateRecipe(width=32, rate=1e-2), tmp_path, silent)
     assert gate.shape.layers == len(mixture.layers)
     best = recall_of_frequent(seen, seen, mixture.top_k)
     assert recall(gate, embeddings, seen, mixture.top_k) > best

@@ -121,6 +121,7 @@ def test_a_killed_run_continues_to_the_same_model(
 ) -> None:
     out = tmp_path / "moe"
     stages = ("tokens of prompts", 4), ("split: read prompts", 5), ("split: layers", 2)
+    stages += (("split: train pre-gate: not trained yet", 1),)
     for stage, number in stages:
         with pytest.raises(KeyboardInterrupt):
             split_model(str(dense), traffic, _SETTINGS, out, _killed_at(stage, number))
