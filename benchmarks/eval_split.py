@@ -126,7 +126,8 @@ class SplitBench:
         more = size.seen + (size.held if given.shares else 0)
         seen = traffic_of(given.data, TRAIN, more, tokenizer, POSITIONS, report)
         if given.shares:
-            held = {name: _part(item, slice(size.seen, None)) for name, item in seen.items()}
+            rest = {name: _part(item, slice(size.seen, None)) for name, item in seen.items()}
+            held = {name: item for name, item in rest.items() if item.tokens}
             seen = {name: _part(item, slice(size.seen)) for name, item in seen.items()}
         else:
             held = traffic_of(given.data, "test", size.held, tokenizer, POSITIONS, report)

@@ -154,6 +154,8 @@ def _light(
 def _low_rank_lines(made: LowRankMixture) -> Iterator[str]:
     yield f"experts             {made.shape}"
     yield from _size_lines(made.changed)
+    on_disk = sum(path.stat().st_size for path in made.changed.model.glob("*.safetensors"))
+    yield f"on disk             {size(on_disk)}, with plain experts, which `llm pack` leaves out"
     yield f"fitted to           {made.prompts:,} prompts"
     yield from _skipped(made.skipped)
 

@@ -17,6 +17,8 @@ from expertrag.llm.engine.low_rank_experts import LowRankExperts, set_low_rank
 from expertrag.llm.load.light_file import mixtures
 
 LOW_RANK_FILE = "low_rank_experts.safetensors"
+SURGERY_KEY = "expertrag_surgery"
+"""In ``config.json``: what was done to the experts, each with the fields of ``SurgeryStep``."""
 _NAMES = tuple(field.name for field in fields(LowRankExperts))
 
 
@@ -32,14 +34,18 @@ def write_low_rank(layers: Mapping[int, LowRankExperts], folder: Path) -> None:
     save_file(tensors, folder / LOW_RANK_FILE, {"format": "pt"})
 
 
-def attach_low_rank(model: Any, folder: Path) -> None:
+def attach_low_rank(model: Any, folder: Path, *, packed: bool = False) -> None:
     """Give the modules of a model's experts what they were compressed to, if they were.
 
     :param model: of transformers; its weights may be on the meta device.
-    :raises ValueError: the file is damaged, or of another model.
+    :param packed: the folder has no file of factors, because they are packed.
+    :raises ValueError: the file is missing, damaged, or of another model.
     """
     path = folder / LOW_RANK_FILE
     if not path.is_file():
+        steps = getattr(model.config, SURGERY_KEY, None) or ()
+        if not packed and any(step["kind"] == "low-rank" for step in steps):
+            raise ValueError(f"{path.name} is missing")
         return
     from safetensors import SafetensorError
     from safetensors.torch import load_file

@@ -54,8 +54,9 @@ class ModelSource:
             rotary = model.base_model.rotary_emb = type(rotary)(model.config)
             if self.gguf:
                 self.gguf.scale_angles(rotary)
-        attach_light(model, self.files.folder, packed=self.files.packed is not None)
-        attach_low_rank(model, self.files.folder)
+        packed = self.files.packed is not None
+        attach_light(model, self.files.folder, packed=packed)
+        attach_low_rank(model, self.files.folder, packed=packed)
         return model
 
     @property

@@ -137,11 +137,12 @@ class Mixture:
             the same number of experts in every layer, as families have one number for all.
         :param settings: of the configuration, such as ``num_experts_per_tok``.
         :raises ValueError: layers or names do not match, or numbers of experts differ.
-        :raises InvalidArgument: it has light experts, which stand for those that it has.
+        :raises InvalidArgument: it has light or low-rank experts, which stand for those it has.
         """
-        if self.light_experts:
+        if self.light_experts or self.low_rank:
+            kind = "light" if self.light_experts else "low-rank"
             raise InvalidArgument(
-                f"{self.name} has light experts, which stand for the experts that it has: change "
+                f"{self.name} has {kind} experts, which stand for the experts that it has: change "
                 "the model that it was made from, and compress the result"
             )
         counts = {len(tensor) for own in experts for tensor in own.values()}

@@ -6,6 +6,7 @@ the last one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,18 +14,16 @@ from typing import Any
 
 from expertrag.llm.convert.checkpoint import new_folder
 from expertrag.llm.load.light_file import LIGHT_FILE
-from expertrag.llm.load.low_rank_file import LOW_RANK_FILE
+from expertrag.llm.load.low_rank_file import LOW_RANK_FILE, SURGERY_KEY
 from expertrag.llm.surgery.mixture import Mixture
 from expertrag_index.types import Progress, silent
-
-KEY = "expertrag_surgery"
-"""In ``config.json``: a list of the steps, each with the fields of :class:`SurgeryStep`."""
 
 _DONE = {
     "prune": "pruned",
     "merge": "merged",
     "light": "with light experts",
     "low-rank": "with low-rank experts",
+    "split": "split",
 }
 
 
@@ -53,7 +52,7 @@ class SurgeryStep:
 
 @dataclass(frozen=True, slots=True)
 class MixtureSize:
-    """The size of a mixture; experts are those of a layer, null ones included, light ones not."""
+    """The size of a mixture; experts are those of a layer, null ones excluded, light ones, too."""
 
     experts: int
     experts_per_token: int
@@ -65,7 +64,7 @@ class MixtureSize:
         """Measure a mixture; tied weights count once."""
         weights = mixture.parameters
         return cls(
-            mixture.num_experts,
+            mixture.num_experts - mixture.null_experts,
             mixture.top_k - mixture.light_experts,
             sum(weight.numel() for weight in weights),
             sum(weight.numel() * weight.element_size() for weight in weights),
@@ -84,9 +83,9 @@ class ChangedMixture:
 
 def recorded(mixture: Mixture, step: SurgeryStep) -> dict[str, Any]:
     """Return the setting of a configuration that tells a mixture's earlier steps and a new one."""
-    earlier: Sequence[Mapping[str, Any]] = getattr(mixture.model.config, KEY, None) or ()
+    earlier: Sequence[Mapping[str, Any]] = getattr(mixture.model.config, SURGERY_KEY, None) or ()
     plain = {**asdict(step), "method": str(step.method), "denominators": str(step.denominators)}
-    return {KEY: [*earlier, plain]}
+    return {SURGERY_KEY: [*earlier, plain]}
 
 
 def write_changed(
@@ -98,7 +97,7 @@ def write_changed(
     :param out: folder to create; it appears whole or not at all.
     :raises Conflict: ``out`` exists.
     """
-    step = SurgeryStep(**getattr(changed.model.config, KEY)[-1])
+    step = SurgeryStep(**getattr(changed.model.config, SURGERY_KEY)[-1])
     made = ChangedMixture(out, step, MixtureSize.of(before), MixtureSize.of(changed))
     with new_folder(out) as scratch:
         progress("write model", 0, 1)
@@ -114,12 +113,13 @@ def _card(made: ChangedMixture, mixture: Mixture) -> str:
         [
             "---",
             f"license: {mixture.license}",
-            f"base_model: {mixture.name}",
+            f"base_model: {json.dumps(mixture.name)}",  # YAML reads some names as numbers
             f"tags: [mixture-of-experts, {done}]",
             "---",
             f"# {mixture.name}, {done}",
             "",
             *told(made, mixture),
+            *_earlier_lines(mixture),
             "",
         ]
     )
@@ -146,20 +146,35 @@ def _fewer_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
         yield f"| {layer.number} | {_told(experts)} |"
 
 
+def _earlier_lines(mixture: Mixture) -> Iterator[str]:
+    """Yield the lines of a card about the steps before the last one."""
+    *earlier, _ = getattr(mixture.model.config, SURGERY_KEY)
+    if earlier:
+        yield ""
+        yield "Earlier changes, the first one first:"
+        yield ""
+    for step in earlier:
+        yield f"- {_DONE[step['kind']]}, from files `{step['source']}`"
+
+
 def _light_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
     """Yield the lines of a card about light experts."""
     light = mixture.light_experts
+    others = "other one, of the least weight" if light == 1 else f"other {light}, of least weights"
     yield (
         f"{mixture.name}, of whose experts a token uses {made.after.experts_per_token}, instead of "
-        f"{made.before.experts_per_token}. In place of the other {light}, those of the least "
-        f"weights, vectors in `{LIGHT_FILE}` adjust what the experts read, and what is added to "
-        "it (Compressed Experts, He et al. 2025)."
+        f"{made.before.experts_per_token}. In place of the {others}, vectors in `{LIGHT_FILE}` "
+        "adjust what the experts read, and what is added to it (Compressed Experts, He et al. "
+        "2025)."
     )
     yield ""
     yield (
         "ExpertRAG reads the file. transformers does not: there, this is the model that it was "
         "made from, with all of its experts, with the same answers and no faster."
     )
+    if mixture.low_rank:
+        yield ""
+        yield f"Its experts are of low rank: ExpertRAG reads `{LOW_RANK_FILE}`, too."
     yield ""
     yield f"- Made from: {mixture.name}, files with fingerprint `{made.step.source}`"
     yield f"- Vectors trained by: {made.step.method}; all other weights are those of before"

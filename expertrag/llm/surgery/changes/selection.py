@@ -58,11 +58,13 @@ class ExpertCounts:
         elif router.nulls:
             least, reason = 2, "null experts need two others"
         if groups > 1:
-            least = max(least, math.ceil(router.top_k / router.top_groups))
-            reason = (
-                f"the router chooses {router.top_k} experts from {router.top_groups} of {groups} "
-                f"groups, which keep the same number each, at least {least}"
-            )
+            needed = math.ceil(router.top_k / router.top_groups)
+            if needed >= least:
+                least = needed
+                reason = (
+                    f"the router chooses {router.top_k} experts from {router.top_groups} groups"
+                )
+            reason += f", and all {groups} groups keep the same number, at least {least}"
         return cls(router.experts - router.nulls, groups, least, reason)
 
     @property
@@ -81,7 +83,8 @@ class ExpertCounts:
         if isinstance(keep, float):
             if not 0 < keep <= 1:
                 raise InvalidArgument(
-                    f"keep must be a share above 0, up to 1, or a number of experts; got {keep:g}"
+                    "the experts of a layer are a share above 0, up to 1, or a whole number; got "
+                    f"{keep:g}"
                 )
             wanted = self.groups * math.ceil(keep * self.experts / self.groups - _ROUNDING)
         if wanted not in self.possible:
@@ -93,10 +96,10 @@ class ExpertCounts:
         return int(wanted)
 
     def _told(self) -> str:
-        first, last = self.possible[0], self.possible[-1]
-        if self.groups == 1:
-            return f"{first} to {last}" if first < last else str(first)
-        return " or ".join(map(str, self.possible))
+        *others, last = map(str, self.possible)
+        if not others:
+            return last
+        return f"{others[0]} to {last}" if self.groups == 1 else f"{', '.join(others)} or {last}"
 
 
 def check_shape(mixture: Mixture, profile: ExpertProfile) -> None:

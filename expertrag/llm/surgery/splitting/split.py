@@ -22,7 +22,7 @@ from expertrag.api.errors import Conflict
 from expertrag.llm.convert.checkpoint import new_folder
 from expertrag.llm.convert.dense import Dense, weights_of
 from expertrag.llm.fingerprint import fingerprint
-from expertrag.llm.surgery.changes.record import KEY
+from expertrag.llm.load.low_rank_file import SURGERY_KEY
 from expertrag.llm.surgery.mixture import Mixture
 from expertrag.llm.surgery.profiling.served_model import ServedModel
 from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
@@ -95,7 +95,7 @@ def split_model(
         before = next_token_loss(model, texts.held)
         layers = run.layers(texts)
         step = {"kind": "split", "source": identity, "sizes": asdict(settings.sizes), "experts": []}
-        mixture = assembled(dense, layers, settings.sizes, {KEY: [step]})
+        mixture = assembled(dense, layers, settings.sizes, {SURGERY_KEY: [step]})
         loss = _loss(mixture, before, texts.held)
         gate, found = run.pre_gate(mixture, texts)
         report = SplitReport.of(mixture, identity, settings.sizes, layers, texts, loss, found)

@@ -10,7 +10,7 @@ import torch
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.load.chat import ChatTokenizer
-from expertrag.llm.surgery.changes.record import KEY
+from expertrag.llm.load.low_rank_file import SURGERY_KEY
 from expertrag.llm.surgery.mixture import Mixture, load_mixture
 from expertrag.llm.surgery.retrieved_prompts import PromptForm, RetrievedPrompt
 from expertrag.llm.surgery.verification.router_agreement import Choices, agreement, choices
@@ -69,7 +69,7 @@ def members_of(before: Any, after: Any, layers: int, experts: int) -> list[torch
     :param before: configuration, whose recorded steps are the first ones of ``after``.
     :returns: None if they are not: the models are not of one line.
     """
-    earlier, steps = ([*(getattr(config, KEY, None) or ())] for config in (before, after))
+    earlier, steps = ([*(getattr(config, SURGERY_KEY, None) or ())] for config in (before, after))
     if steps[: len(earlier)] != earlier:
         return None
     found = [torch.eye(experts)] * layers

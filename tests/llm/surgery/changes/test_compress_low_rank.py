@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 import torch
 from llm.conftest import logits_of, lowered
-from made_mixtures import SIZES, engine_logits, layers_of, logits, mixture_of, texts
+from made_mixtures import SIZES, engine_logits, layers_of, logits, mixture_of, profile_of, texts
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.load.low_rank_file import LOW_RANK_FILE, attach_low_rank
 from expertrag.llm.surgery.changes.compress_low_rank import compress
 from expertrag.llm.surgery.changes.low_rank_fit import LayerMoments, fitted, observed
+from expertrag.llm.surgery.changes.prune import prune
 from expertrag.llm.surgery.changes.record import MixtureSize
 from expertrag.llm.surgery.mixture import Mixture
+from expertrag.llm.surgery.profiling.importance import Method
 from expertrag_kernels import Format
 
 _FAMILIES = ("mixtral", "olmoe", "qwen2_moe with null experts", "deepseek_v3", "granitemoeshared")
@@ -165,10 +167,17 @@ def test_mixtures_that_cannot_be_compressed() -> None:
         _compressed(mixture_of("mixtral", expert_names=["shared", "law", "base"]))
     with pytest.raises(InvalidArgument, match="no prompt"):
         compress(mixture_of("olmoe", **SIZES["olmoe"]), [], source="", size=0.5)
+    made = _compressed(mixture_of("olmoe", **SIZES["olmoe"]))
+    with pytest.raises(InvalidArgument, match="has low-rank experts"):
+        prune(made, profile_of(made), keep=0.5, method=Method.REAP)
 
 
-def test_a_file_of_another_model_is_refused(tmp_path: Path) -> None:
-    _compressed(mixture_of("olmoe", **SIZES["olmoe"])).save(tmp_path, "")
+def test_a_file_that_is_missing_or_of_another_model_is_refused(tmp_path: Path) -> None:
+    made = _compressed(mixture_of("olmoe", **SIZES["olmoe"]))
+    with pytest.raises(ValueError, match="is missing"):
+        attach_low_rank(made.model, tmp_path)
+    attach_low_rank(made.model, tmp_path, packed=True)  # its factors are in another file
+    made.save(tmp_path, "")
     other: Any = mixture_of("olmoe", num_experts=4).model
     with pytest.raises(ValueError, match="does not fit layer 0"):
         attach_low_rank(other, tmp_path)

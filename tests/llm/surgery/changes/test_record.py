@@ -18,6 +18,7 @@ from expertrag.llm.surgery.changes.record import write_changed
 from expertrag.llm.surgery.mixture import load_mixture
 from expertrag.llm.surgery.profiling.importance import Method
 
+_SOURCE = "0123456789abcdef"
 _FAMILIES: dict[str, dict[str, Any]] = {
     "mixtral": {"num_local_experts": 8},
     "qwen2_moe with null experts": {"num_experts": 11},
@@ -52,7 +53,7 @@ def test_config_and_card_tell_what_was_done(tmp_path: Path) -> None:
     [step] = config["expertrag_surgery"]
     assert step == {
         "kind": "prune",
-        "source": "0123456789abcdef",
+        "source": _SOURCE,
         "method": "reap",
         "domains": ["any"],
         "denominators": "keep",
@@ -60,8 +61,8 @@ def test_config_and_card_tell_what_was_done(tmp_path: Path) -> None:
     }
     assert config["num_experts"] == 6 and len(step["experts"][0]) == 6
     card = (tmp_path / "pruned" / "README.md").read_text()
-    assert card.startswith("---\nlicense: MIT\nbase_model: olmoe\n")
-    assert "6 of 8 routed experts" in card and "`0123456789abcdef`" in card and "reap" in card
+    assert card.startswith('---\nlicense: MIT\nbase_model: "olmoe"\n')
+    assert "6 of 8 routed experts" in card and f"`{_SOURCE}`" in card and "reap" in card
     assert f"| 2 | {', '.join(map(str, step['experts'][2]))} |" in card
     assert f"{made.after.parameters:,}" in card and f"{made.before.bytes:,}" in card
 
@@ -77,7 +78,8 @@ def test_steps_add_up(tmp_path: Path) -> None:
     assert [step["kind"] for step in config["expertrag_surgery"]] == ["prune", "merge"]
     assert config["num_local_experts"] == 3
     card = (tmp_path / "merged" / "README.md").read_text()
-    assert "# pruned, merged" in card and "base_model: pruned" in card and "license: MIT" in card
+    assert "# pruned, merged" in card and 'base_model: "pruned"' in card and "license: MIT" in card
+    assert "Earlier changes" in card and f"- pruned, from files `{_SOURCE}`" in card
     groups = merged.model.config.expertrag_surgery[1]["experts"][0]
     assert f"| 0 | {', '.join('+'.join(map(str, group)) for group in groups)} |" in card
 

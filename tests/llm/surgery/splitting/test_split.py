@@ -120,8 +120,12 @@ def test_a_killed_run_continues_to_the_same_model(
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "moe"
-    stages = ("tokens of prompts", 4), ("split: read prompts", 5), ("split: layers", 2)
-    stages += (("split: train pre-gate: not trained yet", 1),)
+    stages = (
+        ("tokens of prompts", 4),
+        ("split: read prompts", 5),
+        ("split: layers", 2),
+        ("split: train pre-gate: not trained yet", 1),
+    )
     for stage, number in stages:
         with pytest.raises(KeyboardInterrupt):
             split_model(str(dense), traffic, _SETTINGS, out, _killed_at(stage, number))
