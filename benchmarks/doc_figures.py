@@ -24,12 +24,14 @@ import doc_tables
 import document_tables
 import engine_tables
 import light_tables
+import named_tables
 import paraphrase_tables
 import routing_tables
 import scale_tables
 import scaling_costs
 import security_tables
 import speed_tables
+import split_tables
 import surgery_tables
 import training_tables
 from inline_figures import filled, wrong
@@ -143,6 +145,8 @@ TABLES = (
     Table("search", "documents", "evaluation", training_tables.documents, ("retrieval",)),
     *(Table("surgery", name, "surgery", table) for name, table in surgery_tables.TABLES.items()),
     Table("surgery", "light experts", "light_experts", light_tables.light),
+    *(Table("surgery", name, "split", table) for name, table in split_tables.TABLES.items()),
+    Table("surgery", "named experts", "named_experts", named_tables.named),
 )
 
 

@@ -31,8 +31,8 @@ from typing import Any
 
 import results_file
 from eval_reader import DOMAINS
+from named_tables import named
 from reader_questions import QuestionSet
-from results_table import head
 from scale_measures import memory
 
 from expertrag import models
@@ -96,7 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, progress() as report:
         bench = NamedExpertsBench(given, Path(scratch), report)
         found["forms"] = {name: bench.measured(name, item) for name, item in bench.readers()}
-    print("\n".join(table(found)))
+    print("\n".join(named(found)))
     results_file.write(given.json, found, CODE)
 
 
@@ -210,32 +210,6 @@ def _tokens(answer: Sequence[tuple[str, float]]) -> list[str]:
 def _share(equal: Iterator[bool]) -> float:
     found = list(equal)
     return sum(found) / len(found)
-
-
-def table(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each form and kept domain."""
-    yield from head(
-        "experts | kept | answers | same tokens | to the bit | others as shared | others as before "
-        "| on disk, MB | weights in memory, MB | resident, MB"
-    )
-    for form, item in found["forms"].items():
-        for domain, row in item["domains"].items():
-            after, before = row["memory"], item["memory"]
-            cells = [
-                form,
-                domain,
-                f"{row['questions']}",
-                *(
-                    f"{row[name]:.3f}"
-                    for name in ("same", "same_to_the_bit", "others_as_shared", "others_as_before")
-                ),
-                f"{row['bytes_before'] / 1e6:.1f} -> {row['bytes_after'] / 1e6:.1f}",
-                *(
-                    f"{before[name] / 1e6:.1f} -> {after[name] / 1e6:.1f}"
-                    for name in ("weights", "rss")
-                ),
-            ]
-            yield f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -42,8 +42,16 @@ from expertrag.llm.surgery.splitting.assembly import assembled
 from expertrag.llm.surgery.splitting.dense_inputs import dense_inputs
 from expertrag.llm.surgery.splitting.layer_split import split_layer
 from expertrag.llm.surgery.splitting.neuron_activity import ACTIVE_SHARE
+from expertrag.llm.surgery.splitting.pre_gate_training import (
+    PreGateRecipe,
+    RoutedTexts,
+    recall,
+    recall_of_frequent,
+    train_pre_gate,
+)
 from expertrag.llm.surgery.splitting.split import MOST_INPUTS
 from expertrag.llm.surgery.splitting.split_sizes import SplitSizes
+from expertrag.llm.surgery.verification.router_agreement import choices
 from expertrag.runtime.threads import all_cores
 from expertrag_index.types import Progress
 
@@ -54,6 +62,7 @@ PER_TOKEN = (10, 8, 6, 4)
 DENSE, SUPER, OTHERS = "dense", "super", "others"
 DRAWS = 5
 """Sets of other experts that are dropped instead of super experts."""
+PROFILED = 4  # prompts of each domain that experts are profiled on
 POSITIONS = 1024  # tokens of a prompt at most
 SPLITTING = (
     "expertrag/llm/surgery/mixture.py",
@@ -114,8 +123,7 @@ class SplitBench:
         """
         self._dense, self._seen, self._held, self._report = dense, seen, held, report
         self._kept = kept
-        texts = [tokens for item in seen.values() for tokens in item.tokens]
-        self._inputs = dense_inputs(dense.model, texts, MOST_INPUTS, 0, report)
+        self._inputs = dense_inputs(dense.model, _texts(seen), MOST_INPUTS, 0, report)
 
     @classmethod
     def prepared(cls, given: argparse.Namespace, report: Progress) -> SplitBench:
@@ -126,11 +134,11 @@ class SplitBench:
         more = size.seen + (size.held if given.shares else 0)
         seen = traffic_of(given.data, TRAIN, more, tokenizer, POSITIONS, report)
         if given.shares:
-            rest = {name: _part(item, slice(size.seen, None)) for name, item in seen.items()}
-            held = {name: item for name, item in rest.items() if item.tokens}
+            held = {name: _part(item, slice(size.seen, None)) for name, item in seen.items()}
             seen = {name: _part(item, slice(size.seen)) for name, item in seen.items()}
         else:
             held = traffic_of(given.data, "test", size.held, tokenizer, POSITIONS, report)
+        held = {name: item for name, item in held.items() if item.tokens}
         hashes = [results_file.code_hash(path) for path in CODE]
         key = f"{size}{bool(given.shares)}{hashes}{torch.__version__}".encode()
         name = f"{results_file.hash_of({'key': key})}.jsonl"
@@ -153,7 +161,9 @@ class SplitBench:
             made[f"{OTHERS} {draw}"] = partial(silenced, whole, as_many_others(supers, draw))
         found = measured_losses(made, self._held, self._kept, self._report)
         rows = [self._row(count, found) for count in per_token]
-        return {"kept": rows, "super": self._super(supers, found) if supers.any() else {}}
+        super_experts = self._super(supers, found) if supers.any() else {}
+        pre_gate = self._pre_gate(mixture(EXPERTS.per_token))
+        return {"kept": rows, "super": super_experts, "pre_gate": pre_gate}
 
     def by_share(self, shares: Sequence[float]) -> dict[str, Any]:
         """Return the losses at each share of neurons that count as active."""
@@ -189,7 +199,7 @@ class SplitBench:
         use = {}
         for done, (domain, item) in enumerate(self._seen.items()):
             self._report("profile", done, len(self._seen))
-            use[domain] = observe(mixture, item.tokens)
+            use[domain] = observe(mixture, item.tokens[:PROFILED])
         self._report("profile", len(self._seen), len(self._seen))
         return ExpertProfile("", [layer.number for layer in mixture.layers], use)
 
@@ -208,6 +218,21 @@ class SplitBench:
             "experts": supers.nonzero().tolist(),
             "dropped": self._risen([found[SUPER]], full),
             "others": {**self._risen(drawn, full), "draws": [min(means), max(means), len(means)]},
+        }
+
+    def _pre_gate(self, mixture: Mixture) -> dict[str, float]:
+        """Train a pre-gate; return its recall of the chosen experts, beside the most frequent."""
+        seen, held = (
+            RoutedTexts(texts, choices(mixture, texts, self._report), mixture.num_experts)
+            for texts in map(_texts, (self._seen, self._held))
+        )
+        embeddings = mixture.model.get_input_embeddings().weight
+        folder, count = self._kept.with_suffix(".pre_gate"), mixture.top_k
+        gate = train_pre_gate(embeddings, seen, PreGateRecipe(), folder, self._report)
+        return {
+            "expected": recall(gate, embeddings, held, count),
+            "frequent": recall_of_frequent(seen, held, count),
+            "random": count / mixture.num_experts,
         }
 
     def _risen(self, after: Sequence[DomainLosses], full: DomainLosses) -> dict[str, Any]:
@@ -230,6 +255,10 @@ def all_but(often: torch.Tensor, count: int) -> torch.Tensor:
     """Return all experts (L, E) but those of each layer that are used the most often."""
     others = torch.ones_like(often, dtype=torch.bool)
     return others.scatter_(1, often.topk(count, dim=1).indices, False)
+
+
+def _texts(traffic: Mapping[str, Traffic]) -> list[Sequence[int]]:
+    return [tokens for item in traffic.values() for tokens in item.tokens]
 
 
 def _size(given: argparse.Namespace) -> SplitPrompts:

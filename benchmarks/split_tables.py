@@ -35,6 +35,18 @@ def supers(results: Mapping[str, Any]) -> Iterator[str]:
     yield f"| {name} | {_risen(others['loss'])} | {_risen(others['replies'])} |"
 
 
+def pre_gate(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which share of the chosen experts of held-out tokens is expected."""
+    yield from head("expected experts | of those that the routers choose")
+    found = results["pre_gate"]
+    for name, told in (
+        ("expected", "by the pre-gate"),
+        ("frequent", "the most frequent of each layer"),
+        ("random", "drawn at random"),
+    ):
+        yield f"| {told} | {found[name]:.1%} |"
+
+
 def printed(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield all tables."""
     for name, table in TABLES.items():
@@ -45,4 +57,4 @@ def _risen(estimate: Mapping[str, float]) -> str:
     return f"{estimate['mean']:+.1%} [{estimate['low']:+.1%}, {estimate['high']:+.1%}]"
 
 
-TABLES = {"split": kept, "super experts of a split model": supers}
+TABLES = {"split": kept, "super experts of a split model": supers, "pre-gate": pre_gate}

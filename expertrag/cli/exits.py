@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 from enum import IntEnum
 
 from expertrag.api import errors
@@ -89,8 +91,8 @@ def exit_code_of(error: BaseException) -> ExitCode:
     """Return the exit code of an error that a command raised."""
     if isinstance(error, errors.ExpertRAGError):
         return _BY_REASON.get(error.reason) or _BY_TYPE.get(type(error), ExitCode.UNEXPECTED)
-    if isinstance(error, OSError) and error.errno is not None:
-        return _BY_ERRNO.get(error.errno, ExitCode.UNEXPECTED)
+    if system := _system_error(error):
+        return _BY_ERRNO.get(system.errno or 0, ExitCode.UNEXPECTED)
     if _is_missing_extra(error):
         return ExitCode.MISSING_PART
     if isinstance(error, _PLAIN):
@@ -100,6 +102,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
 
 def message_of(error: BaseException) -> str:
     """Return the one-line message of an error."""
+    error = _system_error(error) or error
     if isinstance(error, errors.ExpertRAGError):
         text = error.message
     elif isinstance(error, _PLAIN):
@@ -112,6 +115,19 @@ def message_of(error: BaseException) -> str:
     else:
         text = f"unexpected {type(error).__name__}: {error} (EXPERTRAG_DEBUG=1 shows the traceback)"
     return " ".join(text.split())
+
+
+def _system_error(error: BaseException) -> OSError | None:
+    """Return the error of the system behind an error, if there is one.
+
+    Libraries in Rust (safetensors, tokenizers) have it only in their text: "… (os error 28)".
+    """
+    if isinstance(error, OSError):
+        return error if error.errno is not None else None
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    if number is None or isinstance(error, (errors.ExpertRAGError, *_PLAIN)):
+        return None
+    return OSError(int(number[1]), os.strerror(int(number[1])))
 
 
 def _is_missing_extra(error: BaseException) -> bool:

@@ -13,8 +13,15 @@ import click
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.heat_lines import NO_TERMINAL, heat_lines
 from expertrag.cli.llm_change import METHODS
-from expertrag.cli.options import configured, flags_of, json_flag, out_folder, seed_flag
-from expertrag.cli.output import emit_json, note, one_line, print_made
+from expertrag.cli.options import (
+    configured,
+    creatable,
+    flags_of,
+    json_flag,
+    out_folder,
+    seed_flag,
+)
+from expertrag.cli.output import counted, emit_json, note, one_line, print_made
 from expertrag.cli.progress import progress
 from expertrag.cli.traffic_source import TrafficSource, named_sources
 from expertrag.config import Config
@@ -86,7 +93,8 @@ def profile(
         raise InvalidArgument(
             "audit: the questions of a log are asked of one store; give one STORE"
         )
-    given = TrafficSource(out, limit, seed, config, log, domain_key)
+    instead = "give a file of ROWS, or a log of questions with --audit"
+    given = TrafficSource(out, limit, seed, config, log, domain_key, instead)
     with translated_errors(), quiet(), progress() as report:
         made = profile_mixture(
             models.resolve(model),
@@ -102,11 +110,12 @@ def profile(
 def _made_lines(made: ProfileReport) -> Iterator[str]:
     yield f"{len(made.layers)} layers of {made.experts} experts, {made.top_k} a token"
     for name, item in made.domains.items():
-        yield one_line(f"{name}  {item.prompts:,} prompts, {item.tokens:,} tokens")
+        counts = f"{counted(item.prompts, 'prompt')}, {counted(item.tokens, 'token')}"
+        yield f"{one_line(name)}  {counts}"
     supers = ", ".join(f"{layer}:{expert}" for layer, expert in made.super_experts)
     yield f"super experts (layer:expert)  {supers or 'none'}"
     if made.skipped:
-        yield f"{made.skipped:,} prompts do not fit the model's context and were left out"
+        yield f"left out: {counted(made.skipped, 'prompt')}, too long for the model's context"
 
 
 @click.command()
@@ -128,6 +137,7 @@ def _made_lines(made: ProfileReport) -> Iterator[str]:
 @flag(
     "--page",
     type=click.Path(path_type=Path, dir_okay=False),
+    callback=creatable,
     metavar="FILE.html",
     help="Also write a page with a heat map of all domains together, and of each.",
 )
@@ -153,6 +163,7 @@ def show(
 
         each = shown.domains if len(shown.domains) > 1 else ()
         alone = [heat_map(loaded, card.model, Method(method), [name]) for name in each]
+        page.parent.mkdir(parents=True, exist_ok=True)
         write_durably(page, profile_page([shown, *alone]).encode())
         note(f"wrote {page}")
     if as_json:

@@ -14,7 +14,7 @@ from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.cli.options import configured, flags_of, json_flag, seed_flag
 from expertrag.cli.output import print_found, printable
 from expertrag.cli.progress import progress
-from expertrag.config import Config, adapters_of
+from expertrag.config import Config
 
 if TYPE_CHECKING:
     from expertrag.llm.surgery.candidates.open_rows import AddedRows
@@ -38,6 +38,21 @@ class Selected:
     rows: AddedRows | None
 
 
+def _named_folders(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, Path]:
+    """Parse NAME=FOLDER of every option."""
+    found = {}
+    for value in values:
+        name, _, folder = value.partition("=")
+        if not (name and folder):
+            raise click.BadParameter(f"{value!r} is not NAME=FOLDER")
+        if name in found:
+            raise click.BadParameter(f"{name!r} is named twice; give each its own name")
+        found[name] = Path(folder)
+    return found
+
+
 @click.command()
 @click.argument("model", required=False)
 @flag(
@@ -56,6 +71,7 @@ class Selected:
     "--adapter",
     multiple=True,
     metavar="NAME=FOLDER",
+    callback=_named_folders,
     help="An adapter (LoRA) of MODEL that is a candidate, repeatable, as for `serve`. The experts "
     "of a reader that is attached to MODEL are candidates, too.",
 )
@@ -101,7 +117,7 @@ def select(
     model: str | None,
     labelled: Path,
     k: int | None,
-    adapters: tuple[str, ...],
+    adapters: dict[str, Path],
     choose: int,
     diversity: float,
     most_tokens: int,
@@ -133,7 +149,7 @@ def select(
     from expertrag.llm.surgery.candidates.select import SelectionSettings
 
     settings = SelectionSettings(choose, diversity, most_tokens, dtype, seed)
-    found = _selected(model, given, adapters_of(",".join(adapters)), settings, wanted, config)
+    found = _selected(model, given, adapters, settings, wanted, config)
     print_found(found, as_json, _lines(found, model))
 
 

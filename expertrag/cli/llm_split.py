@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.cli.options import configured, flags_of, json_flag, out_folder, seed_flag
-from expertrag.cli.output import one_line, print_made, size
+from expertrag.cli.output import counted, one_line, print_made, size
 from expertrag.cli.progress import progress
 from expertrag.cli.traffic_source import TrafficSource, named_sources
 from expertrag.config import Config
@@ -94,15 +94,18 @@ def split(
     from expertrag.llm.surgery.splitting.pre_gate_training import PreGateRecipe
     from expertrag.llm.surgery.splitting.split import SplitSettings, split_model
     from expertrag.llm.surgery.splitting.split_sizes import SplitSizes
+    from expertrag.llm.surgery.splitting.splittable import neurons_of
     from expertrag.runtime.error_mapping import translated_errors
 
     named = named_sources(sources)
     recipe = PreGateRecipe(seed=seed) if pre_gate else None
-    settings = SplitSettings(SplitSizes(experts, shared, per_token), most_tokens, seed, recipe)
     given = TrafficSource(out, limit, seed, config)
     with translated_errors(), quiet(), progress() as report:
+        name = models.resolve(model)
+        sizes = SplitSizes.of(neurons_of(name), experts, shared, per_token)
+        settings = SplitSettings(sizes, most_tokens, seed, recipe)
         traffic = given.prompts(named, report)
-        made = split_model(models.resolve(model), traffic, settings, out, report)
+        made = split_model(name, traffic, settings, out, report)
     print_made(made, out, as_json, _lines(made))
 
 
@@ -112,10 +115,10 @@ def _lines(made: SplitReport) -> Iterator[str]:
     yield f"experts per token   {sizes.per_token} of the others: {sizes.active:.0%} of the neurons"
     yield f"weights             {size(made.size.bytes)}"
     for name, prompts in made.domains.items():
-        yield one_line(f"{name}: {prompts:,} prompts")
+        yield f"{one_line(name)}: {counted(prompts, 'prompt')}"
     if made.skipped:
-        yield f"{made.skipped:,} prompts do not fit the model's context and were left out"
-    yield f"loss on {loss.prompts:,} held-out prompts, nats a token"
+        yield f"left out: {counted(made.skipped, 'prompt')}, too long for the model's context"
+    yield f"loss on {counted(loss.prompts, 'held-out prompt')}, nats a token"
     yield f"  dense             {loss.dense:.4f}"
     yield f"  all experts       {loss.all_experts:.4f}"
     yield f"  {sizes.per_token:<2} per token      {loss.chosen_experts:.4f}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.cli.options import configured, flags_of, json_flag, seed_flag
+from expertrag.cli.options import configured, flags_of, json_flag, not_nan, seed_flag
 from expertrag.cli.output import note, print_found, printable, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
@@ -43,6 +43,7 @@ TOLERANCE, MOST_TOKENS, ROUNDS = 0.02, 24, 5
     "--tolerance",
     type=click.FloatRange(min=0.0),
     default=TOLERANCE,
+    callback=not_nan,
     help="Relative rise of the loss that is accepted; the upper end of its 95 % interval counts.",
 )
 @flag(
@@ -83,7 +84,7 @@ def verify(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Compare a packed MODEL with its checksums, or CHANGED with the MODEL it was made from.
+    """Check a packed MODEL by its checksums, or compare CHANGED with the MODEL it was made from.
 
     With CHANGED, both answer the prompts of --rows as they are served. Compared are the loss on
     the right answers, accuracy, citations, abstention, greedy answers, routers, size and speed.
@@ -96,7 +97,7 @@ def verify(
                 "--rows and --gate compare two models: name the changed one, too "
                 "(expertrag llm verify MODEL CHANGED --rows ROWS)"
             )
-        _check_packed(Path(model), as_json)
+        _check_packed(model, as_json)
         return
     if rows is None:
         raise InvalidArgument("no prompts to compare on: add --rows ROWS (docs/guide/verifying.md)")
@@ -118,11 +119,17 @@ def verify(
         note(printable(f"accepted by --force: {problem}"))
 
 
-def _check_packed(folder: Path, as_json: bool) -> None:
+def _check_packed(model: str, as_json: bool) -> None:
+    from expertrag import models
+    from expertrag.llm.load.loading import quiet
     from expertrag.llm.load.packing import verify_folder
+    from expertrag.llm.registry import load_generator
 
+    folder = models.resolve(model)
     verify_folder(folder)
-    print_found({"model": folder, "intact": True}, as_json, [f"{folder} is intact"])
+    with quiet():
+        load_generator(folder)  # its weights are mapped, not read again
+    print_found({"model": model, "intact": True}, as_json, [f"{model} is intact"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,10 @@ json_flag = flag("as_json", "--json", is_flag=True, help="Print JSON on stdout."
 def out_folder(
     env: str, metavar: str, help: str = "Folder to create; it must not exist."
 ) -> Callable[[Command], Command]:
-    """Return the option that names a folder to create; an existing path raises ``Conflict``."""
+    """Return the option that names a folder to create.
+
+    An existing path raises ``Conflict``; one that cannot be created, ``InvalidArgument``.
+    """
     return flag(
         "--out",
         env=env,
@@ -59,10 +64,41 @@ def seed_flag(env: str, help: str) -> Callable[[Command], Command]:
     return flag("--seed", env=env, type=click.IntRange(min=0), default=0, help=help)
 
 
-def _absent(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
-    if path.exists():
-        raise Conflict(f"{path} exists; delete it or choose another name")
+def not_nan(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    """Refuse NaN as the value of an option, which ``click.FloatRange`` lets through."""
+    if math.isnan(value):
+        raise click.BadParameter("nan is not a number")
+    return value
+
+
+def creatable(
+    _context: click.Context, parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    """Check, before any work, that the file or folder of an option can be created.
+
+    :raises InvalidArgument: the nearest existing path above it is no folder, or not writable.
+    """
+    if path is not None:
+        _check_creatable(path, parameter.opts[-1])
     return path
+
+
+def _absent(_context: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    if os.path.lexists(path):
+        raise Conflict(f"{path} exists; delete it or choose another name")
+    _check_creatable(path, parameter.opts[-1])
+    return path
+
+
+def _check_creatable(path: Path, option: str) -> None:
+    above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    if not os.path.isdir(above):
+        why = "a folder"
+    elif not os.access(above, os.W_OK | os.X_OK):
+        why = "writable"
+    else:
+        return
+    raise InvalidArgument(f"{path} cannot be created: {above} is not {why}; give another {option}")
 
 
 def _parse_filter(

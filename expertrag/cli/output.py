@@ -84,6 +84,11 @@ def size(size_bytes: int) -> str:
     return f"{amount:.1f} GiB"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 prompt``, ``2,000 prompts``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def printable(text: str) -> str:
     """Remove control characters, so that a document cannot control the terminal."""
     return text.translate(_CONTROLS)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from expertrag.cli.output import note, size
+from expertrag.cli.output import note, one_line, size
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -88,7 +88,7 @@ class _Lines:
             counts = write(done)
             if total is not None:
                 counts += f"/{write(total)}{self._left(now, done, total)}"
-            note(f"{stage}: {counts}")
+            note(f"{one_line(stage)}: {counts}")
             self._next = now + LINE_EVERY_S
 
     def _left(self, now: float, done: int, total: int) -> str:
@@ -118,7 +118,12 @@ class _Bars:
             if _first_word(stage) in self._in_bytes:
                 unit = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
             self._bar = self._tqdm(
-                desc=stage, total=total, file=sys.stderr, dynamic_ncols=True, initial=done, **unit
+                desc=one_line(stage),
+                total=total,
+                file=sys.stderr,
+                dynamic_ncols=True,
+                initial=done,
+                **unit,
             )
         self._bar.total = total
         self._bar.update(done - self._bar.n)  # redraws at most ten times a second

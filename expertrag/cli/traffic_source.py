@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.api.errors import NotFound
+from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -18,17 +18,32 @@ if TYPE_CHECKING:
 def named_sources(sources: Sequence[str]) -> list[tuple[str, Path]]:
     """Parse `[DOMAIN=]STORE|ROWS`, and check the paths before a model is loaded.
 
+    A domain that is not named is called after its file or folder.
+
+    :raises InvalidArgument: a domain or a path is empty.
     :raises NotFound: there is no such file or folder.
     """
-    from expertrag.data.named_sets import parse_data
-
-    named = [(name, path) for name, paths in parse_data(sources).items() for path in paths]
+    named = [_named(source) for source in sources]
     for _, path in named:
         if not path.exists():
             raise NotFound(
                 f"no store or file of prompts {path}; check the path", reason="FILE_NOT_FOUND"
             )
     return named
+
+
+def _named(source: str) -> tuple[str, Path]:
+    from expertrag.data.named_sets import name_of
+
+    before, sign, after = source.partition("=")
+    given = after if sign else source
+    domain = before.strip() if sign else name_of(Path(source))
+    if not domain or not given:
+        raise InvalidArgument(
+            f"{source!r} does not name a domain and its prompts: write DOMAIN=STORE or "
+            "DOMAIN=ROWS, such as legal=contracts.jsonl"
+        )
+    return domain, Path(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +54,7 @@ class TrafficSource:
     :param limit: prompts of each domain at most; None for all.
     :param log: audit log whose questions are asked of the one store.
     :param domain_key: field that names the domain.
+    :param instead: what to do if no questions can be made from a store.
     """
 
     out: Path
@@ -47,6 +63,7 @@ class TrafficSource:
     config: Config
     log: Path | None = None
     domain_key: str = ""
+    instead: str = "give a file of ROWS"
 
     def prompts(
         self, named: Sequence[tuple[str, Path]], report: Progress
@@ -76,7 +93,9 @@ class TrafficSource:
             with work_folder(self.out, keep=True) as work:
                 # with a field, the domains are known only once the passages are
                 most = None if self.domain_key else self.limit
-                questions = made_questions(store, work, most, self.seed, report)
+                questions = made_questions(
+                    store, work, most, self.seed, report, instead=self.instead
+                )
         return store_traffic(
             store, domain, questions, self.config, report, domain_key=self.domain_key
         )

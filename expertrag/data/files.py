@@ -74,6 +74,8 @@ def parse_object(line: bytes) -> Mapping[str, Any]:
     """
     try:
         item = json.loads(line)
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8, in which the file has to be saved") from None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"is not JSON: {str(error).splitlines()[0]}") from None
     if not isinstance(item, dict):

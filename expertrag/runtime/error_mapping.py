@@ -35,6 +35,7 @@ TRANSLATIONS: dict[type[Exception], tuple[type[ExpertRAGError], str]] = {
     index_errors.EngineError: (Unavailable, "VECTOR_ENGINE"),
     retriever_errors.DeviceError: (InvalidArgument, "DEVICE_UNUSABLE"),
     retriever_errors.GateError: (InvalidArgument, "GATE_UNUSABLE"),
+    retriever_errors.OutputTakenError: (Conflict, "OUTPUT_TAKEN"),
     retriever_errors.RouterError: (InvalidArgument, "ROUTER_DATA"),
     retriever_errors.TrainingError: (InvalidArgument, "TRAINING_DATA"),
     retriever_errors.EmbedderError: (NotFound, "EMBEDDER_UNUSABLE"),

@@ -29,7 +29,7 @@ from expertrag.data.named_sets import TRAIN
 from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
 from expertrag.llm.surgery.retrieved_prompts import parse_prompt
 from expertrag.runtime.error_mapping import translated_errors
-from expertrag.train.reader.made.dataset import make_dataset
+from expertrag.train.reader.made.dataset import Needed, make_dataset
 from expertrag.train.reader.recipe import FULL
 from expertrag_index.index import Index
 from expertrag_retriever.search import Searcher
@@ -51,15 +51,23 @@ class StoreQuestion:
 
 
 def made_questions(
-    store: Path, work: Path, limit: int | None, seed: int, progress: Progress
+    store: Path,
+    work: Path,
+    limit: int | None,
+    seed: int,
+    progress: Progress,
+    *,
+    instead: str = "give a file of rows",
 ) -> list[StoreQuestion]:
     """Make questions from the documents of a store, or reuse those in the work folder.
 
     :param limit: questions at most, drawn with ``seed``.
+    :param instead: what to do if there are none, for the error.
     :raises NotFound: there is no store.
-    :raises InvalidArgument: the store is empty, or yields too few questions.
+    :raises InvalidArgument: the store is empty, or yields no questions.
     """
-    folder, _ = make_dataset(store, work, progress, words=FULL.words, seed=seed)
+    needed = Needed(1, f"add documents to it, or {instead}")
+    folder, _ = make_dataset(store, work, progress, words=FULL.words, seed=seed, needed=needed)
     made = [
         StoreQuestion(query.id, query.text, _answer(query))
         for query in load_dataset(folder, TRAIN).queries

@@ -1,13 +1,14 @@
 """Errors of retrieval.
 
     RetrieverError
-    ├── DeviceError      the device is not available
-    ├── EmbedderError    the embedder cannot be loaded or used
-    ├── GateError        no gate can be fitted on these rows, or the gate cannot be used
-    ├── QueryError       the query cannot be searched
-    ├── RerankerError    the reranker cannot be loaded or used
-    ├── RouterError      no router can be trained on these texts
-    └── TrainingError    no expert can be trained on this data
+    ├── DeviceError       the device is not available
+    ├── EmbedderError     the embedder cannot be loaded or used
+    ├── GateError         no gate can be fitted on these rows, or the gate cannot be used
+    ├── OutputTakenError  the output exists, or another run writes it
+    ├── QueryError        the query cannot be searched
+    ├── RerankerError     the reranker cannot be loaded or used
+    ├── RouterError       no router can be trained on these texts
+    └── TrainingError     no expert can be trained on this data
 
 Every message is one line and says what to do.
 """
@@ -27,6 +28,10 @@ class EmbedderError(RetrieverError):
 
 class GateError(RetrieverError, ValueError):
     """No gate can be fitted on these rows, or the gate cannot be used here."""
+
+
+class OutputTakenError(RetrieverError):
+    """The folder that a run is to create exists, or another run is writing it."""
 
 
 class QueryError(RetrieverError, ValueError):

@@ -5,65 +5,88 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from expertrag_retriever.errors import TrainingError
+from expertrag_retriever.errors import OutputTakenError
 
 
 @contextmanager
 def work_folder(out: Path, *, keep: bool = False) -> Iterator[Path]:
     """Lock and yield the work folder ``OUT.partial``; delete it if the block ends without an error.
 
+    After an error, it stays for the next run if there are files in it.
+
     :param keep: do not delete it: a later step continues there.
-    :raises TrainingError: another training is using it.
+    :raises OutputTakenError: another run is using it.
     """
     folder = out.with_name(f"{out.name}.partial")
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _hold(lock, out)
-        yield folder
+    with _held(folder, out):
+        try:
+            yield folder
+        except BaseException:
+            _remove_empty(folder)
+            raise
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(lock)
-
-
-def _hold(lock: int, out: Path) -> None:
-    """Take a lock that the kernel releases when the process ends, even if it is killed."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise TrainingError(
-            f"another training for {out} is running: wait until it ends, or choose another folder"
-        ) from error
 
 
 @contextmanager
 def scratch_folder(out: Path) -> Iterator[Path]:
-    """Yield a scratch folder on the file system of ``out``; it is removed at the end."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    """Lock and yield a scratch folder beside ``out``, empty even if a run was killed there.
+
+    It is removed at the end.
+
+    :raises OutputTakenError: another run is using it.
+    """
+    scratch = out.with_name(f".{out.name}.scratch")
+    with _held(scratch, out):
+        try:
+            for left in scratch.iterdir():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
 def published(out: Path) -> Iterator[Path]:
     """Yield a scratch folder that is renamed to ``out`` if the block ends without an error.
 
-    :raises TrainingError: ``out`` already exists.
+    :raises OutputTakenError: ``out`` already exists, or another run is writing it.
     """
     with scratch_folder(out) as scratch:
         yield scratch
-        scratch.chmod(0o755)  # mkdtemp and safetensors create files for their owner only
+        scratch.chmod(0o755)  # safetensors creates files for their owner only
         for path in scratch.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
         if out.exists():
-            raise TrainingError(f"{out} was created meanwhile: delete it and run the command again")
+            raise OutputTakenError(
+                f"{out} was created meanwhile: delete it and run the command again"
+            )
         os.replace(scratch, out)
+
+
+@contextmanager
+def _held(folder: Path, out: Path) -> Iterator[None]:
+    """Create and lock a folder; the kernel ends the lock with the process, even a killed one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputTakenError(
+                f"another run for {out} is under way: wait until it ends, or choose another folder"
+            ) from error
+        yield
+    finally:
+        os.close(lock)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder, and those in it, as far as they hold no files."""
+    for path, _, _ in os.walk(folder, topdown=False):
+        with suppress(OSError):  # not empty
+            os.rmdir(path)

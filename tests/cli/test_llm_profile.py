@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from expertrag.audit.entries import AuditEntry, dump_entry, dump_feedback
 from expertrag.llm.surgery.profiling.importance import Method
 from expertrag.llm.surgery.profiling.profile_folder import load_profile
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
+from expertrag_retriever.publish import work_folder
 
 TIME = "2026-01-01T00:00:00+00:00"
 
@@ -41,7 +43,7 @@ def prompts(tmp_path: Path) -> Path:
 def test_rows_are_profiled_and_shown(
     run: Run, mixture: Path, prompts: Path, tmp_path: Path
 ) -> None:
-    out, page = tmp_path / "profile", tmp_path / "page.html"
+    out, page = tmp_path / "profile", tmp_path / "new" / "page.html"
     made = run("llm", "profile", mixture, prompts, "--out", out, "--limit", "3", "--json").ok()
     report = made.json()
     assert {name: item["prompts"] for name, item in report["domains"].items()} == {
@@ -70,8 +72,8 @@ def test_a_store_is_profiled_with_questions_of_its_own(
 ) -> None:
     out = tmp_path / "profile"
     options = ("--limit", "3", "-k", "2", "--most-tokens", "8")
-    made = run("llm", "profile", mixture, f"births={store}", "--out", out, *options, "--json").ok()
-    assert made.json()["domains"]["births"]["prompts"] == 3
+    made = run("llm", "profile", mixture, f"general={store}", "--out", out, *options).ok()
+    assert re.search(r"^general  3 prompts, [\d,]+ tokens$", made.out, re.MULTILINE)
     assert "searching people: 3/3" in made.err and not (tmp_path / "profile.partial").exists()
     assert "Prompts from people" in (out / "README.md").read_text()
 
@@ -117,7 +119,9 @@ def test_bad_input_is_refused(
     empty = tmp_path / "empty"
     empty.mkdir()
     run("llm", "profile", mixture, empty, *out).fails(4)
-    assert not (tmp_path / "profile").exists()
+    assert not list(tmp_path.glob("profile*"))
+    with work_folder(tmp_path / "profile"):
+        run("llm", "profile", mixture, prompts, *out).fails(6, "another run for", "is under way")
 
 
 def test_what_is_no_profile_is_not_shown(

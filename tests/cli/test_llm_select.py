@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,8 +82,12 @@ def test_invalid_calls_are_reported(
 ) -> None:
     select = ("llm", "select", lora_base.folder, "--labelled", labelled)
     run(*select).fails(2, "add --adapter NAME=FOLDER")
-    run(*select, "--adapter", "legal").fails(2, "is not NAME=FOLDER")
+    run(*select, "--adapter", "legal").fails(2, "'--adapter'", "'legal' is not NAME=FOLDER")
+    run(*select, "--adapter", "a=b", "--adapter", "a=c").fails(2, "'a' is named twice")
     run(*select, "--adapter", f"legal={tmp_path}").fails(4, "has no adapter_config")
+    damaged = shutil.copytree(lora_base.adapters["legal"], tmp_path / "damaged")
+    (damaged / "adapter_model.safetensors").write_bytes(b"damage")
+    run(*select, "--adapter", f"legal={damaged}").fails(9, "is damaged", "copy it again")
     run(*select, "--open", labelled).fails(2, "go together")
     run("llm", "select", "--labelled", labelled).fails(2, "name the model")
     missing = ("--labelled", tmp_path / "none", "--adapter", "a=b")

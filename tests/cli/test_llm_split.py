@@ -72,6 +72,8 @@ def test_lines_tell_the_losses(run: Run, dense: Path, asked: Path, tmp_path: Pat
     given = ("--experts", "4", "--shared", "1", "--per-token", "3", "--no-pre-gate")
     found = run("llm", "split", dense, f"births={asked}", "--out", out, *given).ok().out
     assert "1 shared, 3 others" in found and "3 of the others: 100% of the neurons" in found
+    assert "loss on 1 held-out prompt, nats" in found
+    assert "(1 of them, " in (out / "README.md").read_text()
     assert "births: 10 prompts" in found and "pre-gate" not in found
     lines = {line.split()[0]: line.split()[-1] for line in found.splitlines()}
     assert float(lines["dense"]) == pytest.approx(float(lines["all"]), abs=1e-3)
@@ -82,8 +84,9 @@ def test_mistakes_are_told_with_their_cure(
     run: Run, dense: Path, asked: Path, tmp_path: Path
 ) -> None:
     split = ("llm", "split", dense, asked, "--out", tmp_path / "moe")
-    run(*split, "--experts", "7", "--per-token", "2").fails(2, "use 6, 8, 12, 16")
-    run(*split, "--experts", "4").fails(2, "4 experts with 4 shared ones are not possible")
+    run(*split, "--experts", "7").fails(2, "--experts 7: 48 neurons", "use 6, 8, 12, 16")
+    run(*split, "--experts", "8").fails(2, "--per-token 8 is not", "--shared 4", "use 1 to 4")
+    run(*split, "--experts", "4").fails(2, "--experts 4 with --shared 4 is not possible")
     run(*split, "--limit", "3").fails(2, "3 is not in the range x>=8")
     run("llm", "split", dense, tmp_path / "none", "--out", tmp_path / "moe").fails(4, "no store")
     assert not (tmp_path / "moe").exists()

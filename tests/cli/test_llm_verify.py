@@ -73,6 +73,21 @@ def test_a_damaged_model_is_refused_unless_forced(
     run(*verify, "--tolerance", "1000000").ok()
 
 
+def test_a_packed_model_is_verified_by_its_name(
+    run: Run, known: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = tmp_path / "packed"
+    run("llm", "pack", known, "--dtype", "int8", "--out", packed).ok()
+    monkeypatch.setattr("expertrag.models.resolve", lambda name: name.replace("it", str(packed)))
+    assert run("llm", "verify", "it").ok().out == "it is intact\n"
+    ran = run("llm", "verify", packed, packed, "--rows", rows, "--rounds", "0").ok()
+    assert "routers are not compared: packed is packed, whose experts are rounded\n" in ran.err
+    for name in ("tokenizer.json", "program.json", "config.json"):
+        (packed / name).write_text("{")
+        run("llm", "verify", packed).fails(9, str(packed), "damaged")
+        (packed / name).unlink()  # without the program, transformers reads the others
+
+
 def test_some_rows_are_drawn(run: Run, known: Path, rows: Path) -> None:
     drawn = run(
         *("llm", "verify", known, known, "--rows", rows, "--limit", "3", "--seed", "1"),
@@ -116,6 +131,10 @@ def test_invalid_calls_are_reported(run: Run, known: Path, rows: Path, tmp_path:
     run("llm", "verify", known, known).fails(2, "add --rows")
     run("llm", "verify", known, "--rows", rows).fails(2, "name the changed one")
     run("llm", "verify", known, tmp_path / "none", "--rows", rows).fails(9, "not found")
+    run("llm", "verify", "nowhere").fails(9, "'nowhere' not found")
+    run("llm", "verify", known).fails(2, "is not packed", "pack it", "--rows ROWS")
+    nan = ("--rows", rows, "--tolerance", "nan")
+    run("llm", "verify", known, known, *nan).fails(2, "nan is not a number")
     run("llm", "verify", known, known, "--rows", tmp_path / "none").fails(4, "no file")
     run("llm", "verify", known, known, "--rows", rows, "--gate", tmp_path).fails(2, "no gate in")
     broken = shutil.copytree(known, tmp_path / "broken")

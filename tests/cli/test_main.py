@@ -6,20 +6,26 @@ import errno
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import Run
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from expertrag._version import __version__
 from expertrag.api import errors
 from expertrag.cli import docs
 from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
 from expertrag.config import load, settings
+from expertrag.runtime.error_mapping import translated_errors
 from expertrag_index.errors import IndexStoreError
+from expertrag_retriever.errors import OutputTakenError
 
 HEAVY = ("torch", "numpy", "faiss", "transformers", "grpc", "google.protobuf", "tqdm", "sqlite3")
 
@@ -86,6 +92,21 @@ def test_usage_errors_are_one_line(run: Run, arguments: tuple[str, ...], message
     run(*arguments).fails(ExitCode.USAGE, message)
 
 
+def test_bad_places_are_found_before_any_work(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    pack = ("llm", "pack", "none", "--dtype", "int8", "--out")
+    run(*pack, file / "x").fails(2, f"{file}/x cannot be created: {file} is not a folder")
+    run("llm", "show", "none", "--page", file / "x" / "y.html").fails(2, "give another --page")
+    run(*pack, tmp_path / "new" / "x").fails(9, "not found")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    run(*pack, tmp_path / "link").fails(6, "exists")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    run(*pack, tmp_path / "new" / "x").fails(2, f"{tmp_path} is not writable; give another --out")
+
+
 def test_a_command_without_arguments_prints_its_help(run: Run) -> None:
     ran = run("index")
     assert ran.code == ExitCode.USAGE
@@ -108,12 +129,29 @@ def test_a_command_without_arguments_prints_its_help(run: Run) -> None:
         (ModuleNotFoundError("x", name="torch"), ExitCode.MISSING_PART),
         (ModuleNotFoundError("x", name="expertrag.x"), ExitCode.UNEXPECTED),
         (IndexStoreError("x is a file"), ExitCode.USAGE),
+        (SafetensorError("I/O error: No space left (os error 28)"), ExitCode.NO_SPACE),
+        (OutputTakenError("x"), ExitCode.CONFLICT),
         (RuntimeError("a\nb"), ExitCode.UNEXPECTED),
     ],
 )
 def test_errors_and_their_codes(error: Exception, code: ExitCode) -> None:
-    assert exit_code_of(error) is code
-    assert "\n" not in message_of(error)
+    with pytest.raises(Exception) as caught, translated_errors():
+        raise error
+    assert exit_code_of(caught.value) is code
+    assert "\n" not in message_of(caught.value)
+
+
+def test_what_safetensors_cannot_write_is_an_error_of_the_system(tmp_path: Path) -> None:
+    """It has the number of the error only in its text."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(SafetensorError) as caught:
+            save_file({"weight": torch.zeros(1000)}, tmp_path / "weights")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert exit_code_of(caught.value) is ExitCode.NO_SPACE
+    assert message_of(caught.value) == os.strerror(errno.EFBIG)
 
 
 def test_every_error_class_has_a_code() -> None:

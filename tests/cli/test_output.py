@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 
 import pytest
@@ -28,6 +29,7 @@ from expertrag.cli.answer_lines import (
     print_facts,
     source_lines,
 )
+from expertrag.cli.output import emit_json
 
 RETRIEVED = GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "It pays.")
 ALONE = GateDecision(GateAction.CLOSED_BOOK, GateMode.AUTO, "It does not pay.")
@@ -182,3 +184,10 @@ def test_lines_are_dimmed_on_a_terminal_only(
     dimmed(["Gate: retrieve"])
     shown = "\x1b[2mGate: retrieve\x1b[0m\n" if codes else "Gate: retrieve\n"
     assert written.getvalue() == shown
+
+
+def test_json_has_null_for_what_is_no_number(capsys: pytest.CaptureFixture[str]) -> None:
+    emit_json({"loss": float("nan"), "rise": [float("inf"), 1.5]})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "loss": None, "rise": [None, 1.5],
+    }  # fmt: skip

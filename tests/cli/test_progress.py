@@ -64,6 +64,12 @@ def test_bytes_are_formatted(
     ]
 
 
+def test_names_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress() as report:
+        report("profile: \x1b[2Ja\nb", 1, 1)
+    assert capsys.readouterr().err == "profile: [2Ja b: 1/1\n"
+
+
 def test_a_bar_on_a_terminal() -> None:
     shown = _on_a_terminal(columns=80)
     assert b"\rembed: 100%" in shown

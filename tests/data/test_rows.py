@@ -119,3 +119,6 @@ def test_files_without_a_usable_row(tmp_path: Path) -> None:
     path.write_text("{\n")
     with pytest.raises(InvalidArgument, match="line 1 is not JSON"):
         read_rows(path)
+    path.write_text(json.dumps({"question": "Où?"}, ensure_ascii=False), encoding="latin-1")
+    with pytest.raises(InvalidArgument, match="line 1 is not UTF-8, in which the file has to be"):
+        read_rows(path)

@@ -66,7 +66,7 @@ def test_it_is_joined_checked_packed_and_served(
     assert {"card.json", "config.json", "packed.safetensors"} <= names
     assert not any(name.endswith(".gguf") for name in names)
     assert left() == [NAME, f"{NAME}.lock"]
-    verify_folder(folder)
+    verify_folder(str(folder))
     assert load_generator(models.resolve(NAME)).name == NAME
 
     before = (folder / "card.json").stat().st_mtime_ns

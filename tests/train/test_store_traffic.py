@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from reader_samples import write_birth_store
+from store_helper import build
 
 from expertrag.answer.searching import search_store
 from expertrag.api.errors import InvalidArgument
@@ -68,6 +69,26 @@ def test_questions_are_made_and_drawn(store: Path, tmp_path: Path) -> None:
     few, more = (made_questions(store, tmp_path, limit, 1, silent) for limit in (3, 8))
     assert more[:3] == few and len({item.text for item in more}) == 8
     assert all(item.answer for item in more)
+
+
+def test_one_question_of_a_store_is_enough(
+    embedder: SentenceTransformerEmbedder, tmp_path: Path
+) -> None:
+    small, none = tmp_path / "small", tmp_path / "none"
+    build(
+        small,
+        embedder,
+        [Document("1", "## How do I get a key?\n\nWrite to the porter of the house.", "Keys")],
+    )
+    (asked,) = made_questions(small, tmp_path / "work", None, 1, silent)
+    assert (asked.text, asked.answer) == (
+        "How do I get a key?",
+        "Write to the porter of the house.",
+    )
+    build(none, embedder, [Document("1", "Nothing.")])
+    cure = "add documents to it, or read a log$"
+    with pytest.raises(InvalidArgument, match=cure):
+        made_questions(none, tmp_path / "work", None, 1, silent, instead="read a log")
 
 
 def test_a_log_gives_each_question_once(tmp_path: Path) -> None:

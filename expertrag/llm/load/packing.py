@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -72,18 +73,26 @@ def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
     progress(f"write {out}", 1, 1)
 
 
-def verify_folder(folder: Path) -> None:
-    """Compare all weights of a packed folder with their checksums.
+def verify_folder(name: str) -> None:
+    """Compare all weights of a packed model with their checksums, and read its configuration.
 
-    :raises InvalidArgument: if it is not a packed folder.
+    :param name: as in :func:`expertrag.llm.load_generator`, which finds damage of the other files.
+    :raises NotFound: if there is no such model.
+    :raises InvalidArgument: if it is not packed.
     :raises ServerError: if it is damaged, or was packed by another version.
     """
-    if not (folder / PACKED_FILE).is_file():
-        raise InvalidArgument(f"{folder} is not packed: it has no {PACKED_FILE}")
+    packed = model_files(name).packed
+    if packed is None:
+        raise InvalidArgument(
+            f"{name} is not packed, so it has no checksums: pack it (expertrag llm pack), or name "
+            "a model made from it, too (expertrag llm verify MODEL CHANGED --rows ROWS)"
+        )
     try:
-        verify_packed(folder / PACKED_FILE)
+        verify_packed(packed)
     except ValueError as error:
-        raise unusable(str(folder), error) from error
+        raise unusable(name, error) from error
+    with model_errors(name):  # not every loader reads it
+        json.loads(packed.with_name("config.json").read_bytes())
 
 
 def _packed(

@@ -19,6 +19,7 @@ from expertrag.llm.base import Generator, Message
 from expertrag.llm.prompt import ABSTAINS, FAMILIES, Family, Reply, open_book
 from expertrag.metrics.squad import substring
 
+_NEEDED = ("question", "passages", "answer")
 _FORM = (
     'a row is {"question": TEXT, "passages": [TEXT, …], "answer": TEXT}, with an answer of null '
     "where the passages hold none"
@@ -108,13 +109,15 @@ def parse_prompt(item: Mapping[str, Any], name: str) -> RetrievedPrompt:
     :param name: its id, if it has none.
     :raises ValueError: a field is missing or wrong; the message names it.
     """
-    question, answer = item.get("question"), item.get("answer")
+    if missing := [field for field in _NEEDED if field not in item]:
+        raise ValueError(f"{missing[0]} is missing")
+    question, answer = item["question"], item["answer"]
     if not isinstance(question, str) or not question.strip():
         raise ValueError("question is not a text")
-    if "answer" not in item or not (answer is None or (isinstance(answer, str) and answer.strip())):
+    if not (answer is None or (isinstance(answer, str) and answer.strip())):
         raise ValueError("answer is neither a text nor null")
     row = str(item.get("id") or item.get("_id") or name)
-    passages = _passages(item.get("passages"), row)
+    passages = _passages(item["passages"], row)
     others = item.get("accepted") or []
     if not all_strings(others):
         raise ValueError("accepted is not a list of texts")
@@ -130,8 +133,10 @@ def parse_prompt(item: Mapping[str, Any], name: str) -> RetrievedPrompt:
 
 
 def _passages(items: object, row: str) -> tuple[Passage, ...]:
-    if not isinstance(items, list) or not items:
+    if not isinstance(items, list):
         raise ValueError("passages is not a list of passages")
+    if not items:
+        raise ValueError("passages is empty")
     return tuple(_passage(item, row, place) for place, item in enumerate(items))
 
 

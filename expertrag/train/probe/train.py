@@ -95,7 +95,7 @@ def train_probe(
     :param command: command that reproduces the training, for the card.
     :param licence: licence of the probe, for the card.
     :raises InvalidArgument: too few prompts of a kind, or the model is not a reader.
-    :raises TrainingError: another training for ``out`` is running.
+    :raises OutputTakenError: another run for ``out`` is under way.
     """
     started = time.monotonic()
     _check(sets, generator)

@@ -74,7 +74,7 @@ def train_reader(
     :raises InvalidArgument: a domain has too few examples, there is no dev question, or the base is
         not a Llama-type model.
     :raises Conflict: ``start`` belongs to another base.
-    :raises TrainingError: another training for ``out`` is running.
+    :raises OutputTakenError: another run for ``out`` is under way.
     """
     started = time.monotonic()
     dense = load_dense(source, dtype=number_format("cpu"), upcycled=not recipe.parallel)

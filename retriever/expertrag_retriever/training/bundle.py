@@ -62,7 +62,8 @@ def train_bundle(
         same recipe are reused.
     :param command: the command that repeats this training, for the card.
     :raises TrainingError: a domain has too little data or is in a language that the base does not
-        know, no expert beats the base, or another training for ``out`` is running.
+        know, or no expert beats the base.
+    :raises OutputTakenError: another run for ``out`` is under way.
     :raises RouterError: no router can be trained on the domains' texts.
     :raises EmbedderError: ``reuse`` is not a bundle, is damaged, or belongs to another base.
     """

@@ -71,7 +71,7 @@ def test_a_packed_folder_gives_the_logits_of_the_model(
         wanted, _ = _loaded(tiny_folder(kind), dtype)
         found, identity = _loaded(folder, dtype)
         assert torch.equal(found, wanted), dtype
-        verify_folder(folder)
+        verify_folder(str(folder))
         fingerprints.add(identity)
     assert len(fingerprints) == 4
     if kind in ("deepseek_v2", "llama"):  # like those of earlier versions
@@ -224,8 +224,8 @@ def test_unsupported_models_cannot_be_packed(
         _pack(left_folder, "int8", tmp_path / "out")
     with pytest.raises(NotFound):
         _pack(tmp_path / "none", "int8", tmp_path / "out")
-    with pytest.raises(InvalidArgument, match="is not packed"):
-        verify_folder(tiny_folder("llama"))
+    with pytest.raises(InvalidArgument, match=r"is not packed.*pack it"):
+        verify_folder(str(tiny_folder("llama")))
     assert not list(tmp_path.iterdir())
 
 
@@ -248,7 +248,12 @@ def test_damaged_folders_are_one_typed_line(tiny_folder: TinyFolder, tmp_path: P
         assert "run: expertrag llm pack" in caught.value.message
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(ServerError, match=r"the checksum of .* does not match"):
-        verify_folder(folder)
+        verify_folder(str(folder))
+    path.write_bytes(whole)
+    verify_folder(str(folder))
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ServerError, match="its files are damaged"):
+        verify_folder(str(folder))
 
 
 def test_a_killed_pack_leaves_nothing_that_loads(tiny_folder: TinyFolder, tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def test_a_row_cites_the_passages_that_hold_its_answer() -> None:
     [
         ({"question": " "}, "question is not a text"),
         ({"answer": 4}, "answer is neither a text nor null"),
-        ({"passages": []}, "passages is not a list"),
+        ({"passages": []}, "passages is empty"),
+        ({"passages": "x"}, "passages is not a list"),
         ({"passages": [{"title": "x"}]}, "passage 1 has no text"),
         ({"accepted": "x"}, "accepted is not a list"),
         ({"cited": [3]}, "not of one of its 2 passages"),
@@ -57,6 +58,12 @@ def test_a_wrong_row_is_named(tmp_path: Path, change: dict[str, Any], message: s
     path.write_text(f"{json.dumps(ROW)}\n{json.dumps({**ROW, **change})}\n")
     with pytest.raises(InvalidArgument, match=f"rows.jsonl line 2: .*{message}"):
         read_prompts(path)
+
+
+@pytest.mark.parametrize("field", ["question", "passages", "answer"])
+def test_a_missing_field_is_named(field: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field} is missing$"):
+        parse_prompt({name: value for name, value in ROW.items() if name != field}, "")
 
 
 def test_rows_are_drawn(tmp_path: Path) -> None:

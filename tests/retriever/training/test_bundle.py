@@ -15,7 +15,7 @@ from retriever.training.conftest import DOMAINS, Killed, domain_source
 
 from expertrag_index.types import silent
 from expertrag_retriever.encoder import load_embedder
-from expertrag_retriever.errors import EmbedderError, TrainingError
+from expertrag_retriever.errors import EmbedderError, OutputTakenError, TrainingError
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.publish import work_folder
 from expertrag_retriever.training.base import BaseModel, base_model
@@ -172,7 +172,7 @@ def test_rejects_a_language_that_the_base_does_not_know(base: BaseModel, tmp_pat
 
 def test_one_training_at_a_time(base: BaseModel, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with work_folder(out), pytest.raises(TrainingError, match="is running"):
+    with work_folder(out), pytest.raises(OutputTakenError, match="is under way"):
         train_bundle(TREES, base.base, base.load, RECIPE, out, silent)
 
 

@@ -21,7 +21,7 @@ from expertrag.train.probe.recipe import FULL
 from expertrag.train.probe.states import messages_of
 from expertrag.train.probe.train import train_probe
 from expertrag_index.types import silent
-from expertrag_retriever.errors import TrainingError
+from expertrag_retriever.errors import OutputTakenError
 
 RECIPE = replace(FULL, dev_searches=4)
 
@@ -105,5 +105,5 @@ def test_an_existing_folder_is_not_overwritten(
     generator: TransformersGenerator, births: ProbeSet, tmp_path: Path
 ) -> None:
     (tmp_path / "probe").mkdir()
-    with pytest.raises(TrainingError, match="was created meanwhile"):
+    with pytest.raises(OutputTakenError, match="was created meanwhile"):
         train_probe([births], generator, tmp_path / "probe", silent, command="", licence="MIT")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from expertrag.api.errors import InvalidArgument
+from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.llm.adapters.bundle import load_bundle
-from expertrag.llm.adapters.peft_folder import read_peft
+from expertrag.llm.adapters.peft_folder import PeftAdapter, read_peft
 from expertrag.llm.adapters.serving import low_rank_of
 from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.load.loading import ModelFiles
@@ -48,7 +48,7 @@ def candidates_of(files: ModelFiles, adapters: Mapping[str, Path]) -> tuple[Task
     :param adapters: folders in peft's layout, by name.
     :raises InvalidArgument: there is no candidate, or a folder cannot be used.
     :raises NotFound: a folder has no adapter.
-    :raises ServerError: the reader is damaged.
+    :raises ServerError: a folder or the reader is damaged.
     """
     found = [*_experts(files)]
     if taken := {item.name for item in found} & set(adapters):
@@ -57,7 +57,7 @@ def candidates_of(files: ModelFiles, adapters: Mapping[str, Path]) -> tuple[Task
             "adapters other names"
         )
     for name, folder in adapters.items():
-        read = read_peft(folder)
+        read = _adapter(folder)
         found.append(TaskCandidate(name, folder, read.digest, read.weights))
     if not found:
         raise InvalidArgument(
@@ -65,6 +65,16 @@ def candidates_of(files: ModelFiles, adapters: Mapping[str, Path]) -> tuple[Task
             "--adapter NAME=FOLDER for each adapter"
         )
     return tuple(found)
+
+
+def _adapter(folder: Path) -> PeftAdapter:
+    """Read an adapter; one that is damaged is no mistake of the caller, as it is for a server."""
+    try:
+        return read_peft(folder)
+    except InvalidArgument as error:
+        if error.reason == "ADAPTER_UNSUPPORTED":
+            raise
+        raise ServerError(error.message, reason="MODEL_DAMAGED") from error
 
 
 def _experts(files: ModelFiles) -> list[TaskCandidate]:

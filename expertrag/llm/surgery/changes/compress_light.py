@@ -74,7 +74,7 @@ def compress_light(
     :raises InvalidArgument: the model is no such mixture, or has light experts already; the number
         is not possible; or fewer than two prompts fit its context.
     :raises Conflict: ``out`` exists.
-    :raises TrainingError: another run for ``out`` is under way.
+    :raises OutputTakenError: another run for ``out`` is under way.
     """
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another folder")

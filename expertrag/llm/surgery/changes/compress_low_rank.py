@@ -79,7 +79,7 @@ def compress_low_rank(
     :param most_tokens: of an answer.
     :raises InvalidArgument: as :func:`compress`, or no prompt fits the context.
     :raises Conflict: ``out`` exists.
-    :raises TrainingError: another run for ``out`` is under way.
+    :raises OutputTakenError: another run for ``out`` is under way.
     """
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another folder")

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
+from expertrag.api.errors import ServerError
 from expertrag.llm.engine.families import Multipliers, correction_of
 from expertrag.llm.surgery.mixture import Mixture, MixtureLayer
 from expertrag.llm.surgery.profiling.importance import ExpertUse
@@ -51,12 +52,14 @@ def watching(
     """Add every token that the model runs in this block to ``use``.
 
     What changes the routing has to be in place before: the experts are watched as they are called.
+
+    :raises ServerError: a layer computes values that are NaN or infinite.
     """
     hooks: list[RemovableHandle] = []
     scale = Multipliers.of(mixture.model.config).residual
     try:
         for place, layer in enumerate(mixture.layers):
-            watch = _LayerWatch(layer, place, use, scale, selected_from)
+            watch = _LayerWatch(mixture.name, layer, place, use, scale, selected_from)
             norm = mixture.model.model.layers[layer.number].post_attention_layernorm
             hooks += [
                 norm.register_forward_pre_hook(watch.enter),
@@ -74,17 +77,20 @@ class _LayerWatch:
 
     def __init__(
         self,
+        name: str,
         layer: MixtureLayer,
         place: int,
         use: ExpertUse,
         scale: float,
         selected_from: float,
     ) -> None:
-        """Watch ``layer``.
+        """Watch ``layer`` of the model ``name``.
 
         :param place: of the layer in ``use``.
         :param scale: factor of the experts' output in the residual stream.
         """
+        self._name = name
+        self._number = layer.number
         self._experts = layer.experts
         self._sigmoid = correction_of(layer.router) is not None
         self._place = place
@@ -126,6 +132,16 @@ class _LayerWatch:
         use.peak[place] = torch.maximum(use.peak[place], none.scatter(1, index, peaks).amax(0))
         use.logits[place] += self._logits.sum(0)
         use.products[place] += self._logits.T @ self._logits
+        self._check(use.output_aware[place], use.peak[place], use.products[place])
+
+    def _check(self, *sums: torch.Tensor) -> None:
+        if not all(bool(item.isfinite().all()) for item in sums):
+            raise ServerError(
+                f"layer {self._number} of {self._name} computes values that are NaN or infinite: "
+                "the model's weights are damaged; download or make it again",
+                reason="MODEL_DAMAGED",
+                metadata={"model": self._name},
+            )
 
     def _probabilities(self) -> torch.Tensor:  # [T, E]
         return self._logits.sigmoid() if self._sigmoid else self._logits.softmax(-1)

@@ -75,8 +75,9 @@ def profile_mixture(
     :param sources: where the prompts come from, for the card.
     :param most_tokens: of an answer.
     :raises InvalidArgument: the model is no such mixture, or no prompt fits its context.
+    :raises ServerError: the model computes values that are NaN or infinite.
     :raises Conflict: ``out`` exists.
-    :raises TrainingError: another run for ``out`` is under way.
+    :raises OutputTakenError: another run for ``out`` is under way.
     """
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another folder")
@@ -187,7 +188,7 @@ def _domain(
             with watching(mixture, seen.use):
                 served.run(tokens, domain)
         seen.done += 1
-        if not seen.done % _PART or seen.done == len(traffic):
+        if seen.prompts and (not seen.done % _PART or seen.done == len(traffic)):
             seen.write(path)
     progress(stage, len(traffic), len(traffic))
     return seen

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound, ServerError
+from expertrag.llm.surgery.card_text import markdown
 from expertrag.llm.surgery.profiling.importance import ExpertProfile, ExpertUse, Method
 from expertrag_retriever import checksums
 
@@ -91,6 +91,8 @@ def load_profile(folder: Path) -> ExpertProfile:
     body = _about(folder)
     try:
         sums = load_file(folder / _USE)
+        if not all(bool(item.isfinite().all()) for item in sums.values()):
+            raise ValueError("its model computed values that are NaN or infinite")
         domains = {
             name: ExpertUse(
                 **{
@@ -187,13 +189,13 @@ def _damaged(folder: Path, error: Exception) -> ServerError:
 
 def _readme(profile: ExpertProfile, card: ProfileCard) -> str:
     rows = "\n".join(
-        f"| {_cell(name)} | {card.prompts.get(name, 0):,} | {int(use.tokens):,} |"
+        f"| {markdown(name)} | {card.prompts.get(name, 0):,} | {int(use.tokens):,} |"
         for name, use in profile.domains.items()
     )
     nulls = f", {card.null_experts} of them null experts" if card.null_experts else ""
     found = profile.super_experts().nonzero().tolist()
     supers = ", ".join(f"{profile.numbers[place]}:{expert}" for place, expert in found)
-    return f"""# Use of the experts of {_cell(card.model)}
+    return f"""# Use of the experts of {markdown(card.model)}
 
 {len(profile.numbers)} layers of {card.experts} experts{nulls}, {card.top_k} a token. Files of the
 model: `{profile.model}`.
@@ -202,12 +204,8 @@ model: `{profile.model}`.
 |---|---|---|
 {rows}
 
-Prompts from {_cell(", ".join(card.sources))}, as they are served, with answers of at most
+Prompts from {markdown(", ".join(card.sources))}, as they are served, with answers of at most
 {card.most_tokens} tokens. Super experts (layer:expert): {supers or "none"}.
 
 The folder has sums over tokens, and no text. `expertrag llm show` draws them.
 """
-
-
-def _cell(text: str) -> str:
-    return escape(" ".join(text.split()), quote=False).replace("|", "\\|")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from expertrag.llm.surgery.card_text import one_line
 from expertrag.llm.surgery.profiling.heat_map import HeatMap, HeatRow
 
 _STYLE = """
@@ -23,7 +24,7 @@ td.share { background: none; padding-left: .6rem; font-size: .9rem; text-align: 
 
 def profile_page(maps: Sequence[HeatMap]) -> str:
     """Return the page of heat maps of one model and method."""
-    title = escape(f"Experts of {maps[0].model}")
+    title = escape(one_line(f"Experts of {maps[0].model}"))
     body = "\n".join(line for shown in maps for line in _section(shown))
     return f"""<!doctype html>
 <html lang="en">
@@ -42,7 +43,7 @@ holds.</p>
 
 
 def _section(shown: HeatMap) -> Iterator[str]:
-    yield f"<h2>{escape(', '.join(shown.domains))}</h2>"
+    yield f"<h2>{escape(one_line(', '.join(shown.domains)))}</h2>"
     yield (
         f"<p>{shown.tokens:,} tokens. The more important half of the experts holds "
         f"{shown.top_half:.1%} of the importance.</p>"

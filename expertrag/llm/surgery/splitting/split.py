@@ -78,7 +78,7 @@ def split_model(
     :raises InvalidArgument: the model cannot be split, or not into these experts, or prompts are
         too few or too long.
     :raises Conflict: ``out`` exists.
-    :raises TrainingError: another run for ``out`` is under way.
+    :raises OutputTakenError: another run for ``out`` is under way.
     """
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another folder")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from expertrag.llm.surgery.card_text import markdown
 from expertrag.llm.surgery.mixture import Mixture
 from expertrag.llm.surgery.splitting.pre_gate import FOLDER
 from expertrag.llm.surgery.splitting.split_report import SplitReport
@@ -16,6 +17,7 @@ def split_card(report: SplitReport, mixture: Mixture) -> str:
 
 def _head(report: SplitReport, mixture: Mixture) -> Iterator[str]:
     sizes, size = report.sizes, report.size
+    domains = ", ".join(f"{n:,} {markdown(name)}" for name, n in report.domains.items())
     yield from (
         "---",
         f"license: {mixture.license}",
@@ -33,7 +35,7 @@ def _head(report: SplitReport, mixture: Mixture) -> Iterator[str]:
         f"- Neurons that a token uses: {sizes.active:.0%}. `num_experts_per_tok` in `config.json` "
         f"may be set to any number up to {sizes.routed}, with which the mixture is the dense model",
         f"- Parameters: {size.parameters:,} in {size.bytes:,} bytes",
-        f"- Prompts by domain: {', '.join(f'{n} {name}' for name, n in report.domains.items())}",
+        f"- Prompts by domain: {domains}",
         "",
     )
 
@@ -41,7 +43,7 @@ def _head(report: SplitReport, mixture: Mixture) -> Iterator[str]:
 def _measured(report: SplitReport) -> Iterator[str]:
     loss, gate = report.loss, report.pre_gate
     yield from (
-        f"On {loss.prompts:,} held-out prompts with answers, {loss.tokens:,} tokens:",
+        f"On held-out prompts with answers ({loss.prompts:,} of them, {loss.tokens:,} tokens):",
         "",
         "| model | loss, nats a token |",
         "|---|---|",

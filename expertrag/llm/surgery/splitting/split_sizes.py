@@ -27,17 +27,27 @@ class SplitSizes:
     per_token: int = 8
 
     def __post_init__(self) -> None:
+        given = f"--experts {self.experts} with --shared {self.shared}"
         if self.shared < 1 or self.routed < _LEAST_ROUTED:
             raise InvalidArgument(
-                f"{self.experts} experts with {self.shared} shared ones are not possible: at least "
-                f"1 is shared, and {_LEAST_ROUTED} are chosen from"
+                f"{given} is not possible: at least 1 is shared, and {_LEAST_ROUTED} others are "
+                "chosen from"
             )
         most = min(self.routed, _MOST_PER_TOKEN)
         if not 1 <= self.per_token <= most:
             raise InvalidArgument(
-                f"a token can use 1 to {most} of {self.routed} experts that are not shared; got "
-                f"{self.per_token}"
+                f"--per-token {self.per_token} is not possible: {given} leaves {self.routed} "
+                f"experts that are not shared, of which a token can use 1 to {most}"
             )
+
+    @classmethod
+    def of(cls, inner: int, experts: int, shared: int, per_token: int) -> SplitSizes:
+        """Return sizes for networks of ``inner`` neurons, checked before the other numbers.
+
+        :raises InvalidArgument: the numbers do not fit together, or not the networks.
+        """
+        _width(inner, experts, shared)
+        return cls(experts, shared, per_token)
 
     @property
     def routed(self) -> int:
@@ -55,13 +65,16 @@ class SplitSizes:
         :param inner: neurons of the dense network.
         :raises InvalidArgument: the experts would have different numbers of them.
         """
-        if inner % self.experts:
-            least = self.shared + _LEAST_ROUTED
-            near = [n for n in range(least, 4 * self.experts) if not inner % n]
-            near.sort(key=lambda n: (abs(n - self.experts), n))
-            use = f"use {', '.join(map(str, sorted(near[:4])))}" if near else "share fewer"
-            raise InvalidArgument(
-                f"{inner} neurons cannot be split into {self.experts} experts of the same size: "
-                f"{use}"
-            )
-        return inner // self.experts
+        return _width(inner, self.experts, self.shared)
+
+
+def _width(inner: int, experts: int, shared: int) -> int:
+    if inner % experts:
+        near = [n for n in range(shared + _LEAST_ROUTED, 4 * experts) if not inner % n]
+        near.sort(key=lambda n: (abs(n - experts), n))
+        use = f"use {', '.join(map(str, sorted(near[:4])))}" if near else "lower --shared"
+        raise InvalidArgument(
+            f"--experts {experts}: {inner} neurons cannot be split into {experts} experts of the "
+            f"same size; {use}"
+        )
+    return inner // experts

@@ -48,8 +48,8 @@ class SplitTexts:
             (seen if counts[domain] % _HELD else held).append(tuple(text))
         if not held:
             raise InvalidArgument(
-                f"{len(tokens)} of {len(traffic)} prompts fit the model's context, and a domain "
-                f"needs {_HELD} or more: give more prompts, shorter ones, or lower --most-tokens"
+                f"no domain has {_HELD} prompts that fit the model's context (of all: "
+                f"{len(tokens)} of {len(traffic)}): give more, shorter ones, or lower --most-tokens"
             )
         return cls(tuple(seen), tuple(held), counts, len(traffic) - len(tokens))
 

@@ -12,9 +12,11 @@ from typing import Any
 import torch
 
 from expertrag.api.errors import InvalidArgument
+from expertrag.llm.adapters.bundle import load_bundle
 from expertrag.llm.convert.dense import DENSE_TYPES, LARGE_TYPES, Dense, load_dense, weights_of
 from expertrag.llm.engine.families import MIXTURES
-from expertrag.llm.load.loading import model_errors, quiet
+from expertrag.llm.fingerprint import package_name
+from expertrag.llm.load.loading import ModelFiles, model_errors, model_files, quiet
 from expertrag.llm.load.source import ModelSource
 
 SPLITTABLE = (*DENSE_TYPES, *LARGE_TYPES)
@@ -27,16 +29,45 @@ def load_splittable(name: str) -> Dense:
     :param name: as in :func:`load_dense`, so freshly upcycled mixtures are accepted, too; weights
         of a GGUF file become bfloat16.
     :raises NotFound: there is no such model.
-    :raises InvalidArgument: GLM-4-MoE has no such attention, or the weights are quantised.
+    :raises InvalidArgument: GLM-4-MoE has no such attention, the weights are packed or quantised,
+        or a reader is attached to the model.
     :raises ServerError: its files are damaged.
     """
+    files, config = _checked(name)
+    stored = torch.bfloat16 if files.gguf else getattr(config, "dtype", None) or torch.float32
+    return load_dense(name, dtype=stored, upcycled=False)
+
+
+def neurons_of(name: str) -> int:
+    """Return the neurons of a feed-forward network; raises as :func:`load_splittable`."""
+    return int(_checked(name)[1].intermediate_size)
+
+
+def _checked(name: str) -> tuple[ModelFiles, Any]:
+    """Find the files and the configuration of a model that can be split."""
     with model_errors(name), quiet():
+        found = model_files(name)
+        if reason := _unusable(found):
+            raise _refusal(found, reason)
         files = weights_of(name)
         config = ModelSource(files).config
     if reason := _unsplittable(config):
-        raise InvalidArgument(f"{files.name} cannot be split: {reason}")
-    stored = torch.bfloat16 if files.gguf else getattr(config, "dtype", None) or torch.float32
-    return load_dense(name, dtype=stored, upcycled=False)
+        raise _refusal(files, reason)
+    return files, config
+
+
+def _refusal(files: ModelFiles, reason: str) -> InvalidArgument:
+    return InvalidArgument(f"{files.name} cannot be split: {reason}")
+
+
+def _unusable(files: ModelFiles) -> str:
+    """Return why the weights in these files are not a dense model's; empty if they may be."""
+    if files.reader:
+        base = load_bundle(files.reader).base
+        return f"it is {base} with a reader, which would be lost; give {base} alone"
+    if files.packed and package_name(files.folder) is None:
+        return "it is packed; give the checkpoint or GGUF file that it was packed from"
+    return ""
 
 
 def _unsplittable(config: Any) -> str:

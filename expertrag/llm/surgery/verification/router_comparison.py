@@ -49,7 +49,8 @@ def router_agreement(
         try:
             mixture = load_mixture(name)
         except InvalidArgument as reason:
-            return None, f"routers are not compared: {reason.message}"
+            why, _, _ = reason.message.partition(": ")  # what follows is to change the model
+            return None, f"routers are not compared: {why}"
         texts = _texts(mixture, some, form)
         found.append((choices(mixture, texts, report), mixture.model.config, mixture.num_experts))
     (old, first, count), (new, second, left) = found

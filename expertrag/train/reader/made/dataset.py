@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from expertrag.llm.base import Generator
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
-FEWEST_QUESTIONS = 48
-"""Fewest questions of a store: with fewer, too few remain after dev questions are held out."""
-
 _MOST_CHUNKS = 50_000  # read from a store; more add nothing new
 _MOST_ASKED = 1000  # passages that a language model is asked about
 _MAKERS: tuple[Callable[[Piece], Iterator[Made]], ...] = (headings, steps, cloze)
@@ -56,6 +53,21 @@ class Asker:
     embedder: SentenceTransformerEmbedder
 
 
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Fewest questions that are of use, and what to do about a store that yields fewer."""
+
+    questions: int
+    cure: str
+
+
+TO_TRAIN = Needed(
+    48,  # with fewer, too few remain after dev questions are held out
+    "add documents to it, let a --generator ask questions, or leave it out and pass questions with "
+    "--data",
+)
+
+
 def make_dataset(
     store: Path,
     work: Path,
@@ -64,6 +76,7 @@ def make_dataset(
     words: int,
     seed: int,
     asker: Asker | None = None,
+    needed: Needed = TO_TRAIN,
 ) -> tuple[Path, MadeReport]:
     """Make the data set of a store in a work folder, or reuse an existing one.
 
@@ -84,11 +97,10 @@ def make_dataset(
         report = MadeReport(
             folder.name, len(pieces), dict(Counter(item.maker for item in made)), dict(dropped)
         )
-        if report.questions < FEWEST_QUESTIONS:
+        if report.questions < needed.questions:
             raise InvalidArgument(
-                f"from-index: {store} yields too few questions, {FEWEST_QUESTIONS} are needed "
-                f"({report.summary()}); add documents to it, let a --generator ask questions, or "
-                "leave it out and pass questions with --data"
+                f"{store} yields too few questions, {needed.questions} needed "
+                f"({report.summary()}); {needed.cure}"
             )
         with published(folder) as scratch:
             _write(scratch, pieces, made, report)
@@ -108,9 +120,7 @@ def _pieces(store: Path, words: int, seed: int, progress: Progress) -> list[Piec
     with translated_errors(), Index.open(store) as index:
         chunks = [chunk for _, chunk in index.sample_chunks(_MOST_CHUNKS, seed)]
     if not chunks:
-        raise InvalidArgument(
-            f"from-index: {store} is empty; add documents with `expertrag index add`"
-        )
+        raise InvalidArgument(f"{store} is empty; add documents with `expertrag index add`")
     chunks.sort(key=lambda chunk: (chunk.document_id, chunk.ordinal))
     named = {f"{chunk.document_id}#{chunk.ordinal}": chunk for chunk in chunks}
     cut = Passages(

@@ -117,6 +117,8 @@ def test_the_page_has_the_same_figures_and_no_markup_of_names() -> None:
     page = _Page(profile_page(maps))
     assert "script" not in page.tags and "link" not in page.tags and "img" not in page.tags
     assert f"Experts of {EVIL}" in page.text and page.text.count(EVIL) == 4
+    control = replace(maps[0], model="\x1b[2J", domains=("\x1b[2J",))
+    assert "\x1b" not in profile_page([control])
     cells = [cell for cell in page.cells if cell.get("class") != "share"]
     assert len(cells) == 3 * 2 * 5
     own = cells[10:20]

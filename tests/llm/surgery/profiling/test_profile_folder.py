@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,14 @@ def test_the_card_is_read_and_written_for_people(folder: Path) -> None:
     assert FINGERPRINT in text and "rows.jsonl" in text
 
 
+def test_names_cannot_control_the_card(tmp_path: Path) -> None:
+    evil = "\x1b[2Ja\n# b"
+    card = replace(CARD, model=evil, sources=(evil,), prompts={evil: 4})
+    save_profile(profile_of({evil: SCORES["legal"]}), card, tmp_path)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert text.count("[2Ja # b") == 3 and "\x1b" not in text
+
+
 def test_patterns_order_the_experts(folder: Path) -> None:
     patterns = load_patterns(folder)
     assert patterns["legal"].tolist() == [[1, 2, 0], [2, 0, 1]]
@@ -91,6 +99,12 @@ def test_a_missing_file_is_damage(folder: Path) -> None:
     (folder / "use.safetensors").unlink()
     with pytest.raises(ServerError, match="is damaged"):
         load_profile(folder)
+
+
+def test_a_profile_without_numbers_is_damaged(tmp_path: Path) -> None:
+    save_profile(profile_of({"legal": torch.full((2, 3), torch.nan)}), CARD, tmp_path)
+    with pytest.raises(ServerError, match=r"NaN or infinite.*make it again"):
+        load_profile(tmp_path)
 
 
 def test_what_is_no_profile_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_rows_are_read(tmp_path: Path) -> None:
     ("change", "reported"),
     [
         ({"question": " "}, "question is not a text"),
-        ({"passages": []}, "passages is not a list"),
+        ({"passages": []}, "passages is empty"),
         ({"answer": 3}, "answer is neither"),
     ],
 )

@@ -155,7 +155,7 @@ def test_what_cannot_be_split_is_refused(
     name, uneven = str(dense), replace(_SETTINGS, sizes=SplitSizes(7, 2, 3))
     with pytest.raises(InvalidArgument, match="48 neurons cannot be split into 7 experts"):
         split_model(name, traffic, uneven, tmp_path / "one", silent)
-    with pytest.raises(InvalidArgument, match=r"7 of 8 prompts fit.*needs 8 or more"):
+    with pytest.raises(InvalidArgument, match=r"no domain has 8 prompts.*7 of 8"):
         split_model(name, traffic[:8], _SETTINGS, tmp_path / "two", silent)
     with pytest.raises(Conflict, match="exists; delete it"):
         split_model(name, traffic, _SETTINGS, dense, silent)

@@ -11,7 +11,7 @@ from serving_fixtures import PacedGenerator
 from store_helper import build
 
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.train.reader.made.dataset import Asker, make_dataset
+from expertrag.train.reader.made.dataset import Asker, Needed, make_dataset
 from expertrag.train.reader.material import material
 from expertrag.train.reader.recipe import SMALL
 from expertrag_index.types import Document, silent
@@ -77,9 +77,11 @@ def test_stores_without_enough_questions(
         _make(tmp_path / "nowhere", tmp_path)
     few = tmp_path / "few"
     build(few, embedder, [_faq()])
-    with pytest.raises(InvalidArgument, match="too few questions, 48 are needed") as reported:
+    with pytest.raises(InvalidArgument, match="too few questions, 48 needed") as reported:
         _make(few, tmp_path)
     assert "few: 1 questions of 1 passages (1 heading)" in str(reported.value)
+    with pytest.raises(InvalidArgument, match=r"2 needed .*; ask more$"):
+        make_dataset(few, tmp_path, silent, words=SMALL.words, seed=0, needed=Needed(2, "ask more"))
     build(few, embedder, [])
     with pytest.raises(InvalidArgument, match="is empty"):
         _make(few, tmp_path)

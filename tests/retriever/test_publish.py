@@ -1,0 +1,62 @@
+"""One run at a time writes a folder; what a killed or failed run leaves behind does no harm."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from expertrag_retriever.errors import OutputTakenError
+from expertrag_retriever.publish import published, scratch_folder, work_folder
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for folder in (work_folder, scratch_folder):
+        with (
+            folder(out),
+            pytest.raises(OutputTakenError, match=r"another run for .* is under way"),
+            folder(out),
+        ):
+            pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_run_leaves_a_work_folder_only_if_there_are_files_in_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(KeyError), work_folder(out) as work:
+        (work / "known" / "more").mkdir(parents=True)
+        raise KeyError
+    assert not work.exists()
+    with pytest.raises(KeyError), work_folder(out) as work:
+        (work / "known").write_text("1")
+        raise KeyError
+    with work_folder(out, keep=True) as work:
+        assert (work / "known").read_text() == "1"
+    with work_folder(out):
+        pass
+    assert not work.exists()
+
+
+def _write_and_die(out: Path) -> None:
+    with scratch_folder(out) as scratch:
+        (scratch / "folder").mkdir()
+        (scratch / "folder" / "weights").write_text("half")
+        (scratch / "card").write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_killed_run_leaves_is_removed_by_the_next(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    killed = multiprocessing.get_context("fork").Process(target=_write_and_die, args=(out,))
+    killed.start()
+    killed.join()
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".out.") and list(left.iterdir())
+    with published(out) as scratch:
+        assert not list(scratch.iterdir())
+        (scratch / "card").write_text("whole")
+    assert list(tmp_path.iterdir()) == [out] and (out / "card").read_text() == "whole"
