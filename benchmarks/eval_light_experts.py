@@ -4,8 +4,10 @@
 
 On the mixture of ``fixture_moe.py``, which is trained first if FOLDER does not exist. For each
 number of experts per token below its own, vectors are trained on train prompts of all domains;
-losses are of test prompts, relative to the whole mixture, on average over the domains. A killed run
-continues from the last evaluation of a training, which is kept in --work.
+losses are of test prompts, relative to the whole mixture, on average over the domains. Its experts
+are too small for their number to matter to speed: tokens a second are of the same mixtures with
+neurons that are zero, ``NEURONS`` in each expert. A killed run continues from the last evaluation
+of a training, which is kept in --work.
 """
 
 from __future__ import annotations
@@ -24,12 +26,14 @@ import torch
 from eval_surgery import TEXT_CODE, trained_fixture
 from fixture_engine import TEXTS, speeds
 from light_tables import light
+from residency_trained import padded
 from surgery_speed import PROMPT_TOKENS, on_engine
 from surgery_stats import closed, rise
 from surgery_texts import PromptLosses, Traffic, losses_of, traffic_of
 
 from expertrag.cli.progress import progress
 from expertrag.data.named_sets import TRAIN
+from expertrag.llm.engine.families import light_vectors
 from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.loading import quiet
 from expertrag.llm.surgery.changes.light_training import LightRecipe, LightTrainer
@@ -52,9 +56,11 @@ CODE = (
     "benchmarks/fixture_network.py",
     "benchmarks/surgery_speed.py",
     "benchmarks/surgery_stats.py",
+    "benchmarks/residency_trained.py",
     "benchmarks/eval_light_experts.py",
 )
 FULL = "full"
+NEURONS = 4096
 Losses = Mapping[str, PromptLosses]
 
 
@@ -155,10 +161,13 @@ class LightBench:
 
     def add_engine(self, runs: dict[str, Any], folder: Path) -> None:
         """Add active parameters and tokens a second on our engine, measured in turns."""
-        models = {name: on_engine(name, item, folder) for name, item in self._made.items()}
+        models = {name: on_engine(name, item, folder / "own") for name, item in self._made.items()}
+        wide = {
+            name: on_engine(name, item, folder / "wide") for name, item in self._widened().items()
+        }
         prompts = [row[:PROMPT_TOKENS] for item in self._held.values() for row in item.tokens[:2]]
         measured = speeds(
-            {name: (model, Routing()) for name, model in models.items()},
+            {name: (model, Routing()) for name, model in wide.items()},
             prompts[:TEXTS],
             self._report,
         )
@@ -172,6 +181,25 @@ class LightBench:
             ).parameters
             runs[name]["total"] = use.total.parameters
             runs[name]["speed"] = {task: asdict(value) for task, value in measured[name].items()}
+
+    def _widened(self) -> dict[str, Mixture]:
+        """Return all forms with more neurons, which are zero."""
+        full = self._made[FULL]
+        weights = []
+        for layer in full.layers:
+            own = {name: tensor.detach() for name, tensor in layer.weights.items()}
+            both = own["experts.gate_up_proj"], own["experts.down_proj"]
+            own["experts.gate_up_proj"], own["experts.down_proj"] = padded(*both, NEURONS)
+            weights.append(own)
+        wide = full.with_experts(weights, moe_intermediate_size=NEURONS)
+        found = {FULL: wide}
+        for name, form in list(self._made.items())[1:]:
+            if light := form.light_experts:
+                vectors = [light_vectors(layer.block) for layer in form.layers]
+                found[name] = wide.with_light(vectors, light)
+            else:
+                found[name] = dropped(wide, form.top_k)
+        return found
 
     def _light(self, mixture: Mixture, per_token: int) -> Mixture:
         count = mixture.top_k - per_token

@@ -52,12 +52,23 @@ def widen(model: Any, inner: int) -> None:
     """Give all routed experts neurons that are zero, until each has ``inner``."""
     for layer in model.model.layers:
         experts = layer.mlp.experts
-        gate, up = experts.gate_up_proj.chunk(2, dim=1)  # [E, I, H]
-        more = inner - gate.shape[1]
-        gate, up = (torch.nn.functional.pad(part, (0, 0, 0, more)) for part in (gate, up))
-        experts.gate_up_proj = torch.nn.Parameter(torch.cat([gate, up], dim=1))
-        wide = torch.nn.functional.pad(experts.down_proj, (0, more))  # [E, H, I]
-        experts.down_proj = torch.nn.Parameter(wide)
+        gate_up, down = padded(experts.gate_up_proj, experts.down_proj, inner)
+        experts.gate_up_proj = torch.nn.Parameter(gate_up)
+        experts.down_proj = torch.nn.Parameter(down)
+
+
+def padded(
+    gate_up: torch.Tensor, down: torch.Tensor, inner: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return weights of experts with neurons that are zero, ``inner`` in all.
+
+    :param gate_up: (E, 2 I, H).
+    :param down: (E, H, I).
+    """
+    gate, up = gate_up.chunk(2, dim=1)
+    more = inner - gate.shape[1]
+    gate, up = (torch.nn.functional.pad(part, (0, 0, 0, more)) for part in (gate, up))
+    return torch.cat([gate, up], dim=1), torch.nn.functional.pad(down, (0, more))
 
 
 def save(model: Any, text: list[int], folder: Path) -> None:

@@ -101,9 +101,11 @@ def weights_of(base: str) -> ModelFiles:
         return files
     kept = sorted(path.name for path in files.folder.glob("*.gguf"))
     if not kept:
+        pulled = package_name(files.folder)
+        instead = f"run `expertrag models pull {pulled} --keep`, or " if pulled else ""
         raise InvalidArgument(
-            f"{files.name} is packed, but its original weights are needed: run `expertrag models "
-            f"pull {files.name} --keep`, or name the GGUF file or the checkpoint"
+            f"{files.name} is packed, but its original weights are needed: {instead}name the GGUF "
+            "file or the checkpoint that it was packed from"
         )
     return ModelFiles(files.folder, kept[0])
 

@@ -15,7 +15,6 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.llm.adapters.bundle import load_bundle
 from expertrag.llm.convert.dense import DENSE_TYPES, LARGE_TYPES, Dense, load_dense, weights_of
 from expertrag.llm.engine.families import MIXTURES
-from expertrag.llm.fingerprint import package_name
 from expertrag.llm.load.loading import ModelFiles, model_errors, model_files, quiet
 from expertrag.llm.load.source import ModelSource
 
@@ -46,28 +45,15 @@ def neurons_of(name: str) -> int:
 def _checked(name: str) -> tuple[ModelFiles, Any]:
     """Find the files and the configuration of a model that can be split."""
     with model_errors(name), quiet():
-        found = model_files(name)
-        if reason := _unusable(found):
-            raise _refusal(found, reason)
+        if reader := model_files(name).reader:
+            base = load_bundle(reader).base
+            reason = f"it is {base} with a reader, which would be lost; give {base} alone"
+            raise InvalidArgument(f"{name} cannot be split: {reason}")
         files = weights_of(name)
         config = ModelSource(files).config
     if reason := _unsplittable(config):
-        raise _refusal(files, reason)
+        raise InvalidArgument(f"{files.name} cannot be split: {reason}")
     return files, config
-
-
-def _refusal(files: ModelFiles, reason: str) -> InvalidArgument:
-    return InvalidArgument(f"{files.name} cannot be split: {reason}")
-
-
-def _unusable(files: ModelFiles) -> str:
-    """Return why the weights in these files are not a dense model's; empty if they may be."""
-    if files.reader:
-        base = load_bundle(files.reader).base
-        return f"it is {base} with a reader, which would be lost; give {base} alone"
-    if files.packed and package_name(files.folder) is None:
-        return "it is packed; give the checkpoint or GGUF file that it was packed from"
-    return ""
 
 
 def _unsplittable(config: Any) -> str:
