@@ -89,7 +89,7 @@ class SplitPrompts:
     held: int
 
 
-SIZES = {"tiny": SplitPrompts(2, 1), "full": SplitPrompts(20, 12)}
+SIZES = {"tiny": SplitPrompts(2, 1), "full": SplitPrompts(20, 8)}
 
 
 def main() -> None:

@@ -9,8 +9,9 @@ from made_mixtures import SIZES, mixture_of
 
 from expertrag.llm.surgery.changes.compress_light import lit
 from expertrag.llm.surgery.mixture import Mixture
-from expertrag_kernels.light import VECTORS
+from expertrag_kernels import light
 
+NEURONS = 2
 FAMILIES = tuple(SIZES)
 
 
@@ -25,13 +26,14 @@ def vectors_of(mixture: Mixture, scale: float = 0.5) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(11)
     experts, hidden = mixture.num_experts - mixture.null_experts, mixture.model.config.hidden_size
     return [
-        torch.randn(experts, VECTORS, hidden, generator=generator) * scale for _ in mixture.layers
+        torch.randn(experts, light.vectors_of(NEURONS), hidden, generator=generator) * scale
+        for _ in mixture.layers
     ]
 
 
-def light_of(mixture: Mixture, scale: float = 0.5, light: int | None = None) -> Mixture:
+def light_of(mixture: Mixture, scale: float = 0.5, count: int | None = None) -> Mixture:
     """The mixture with half of a token's experts light, with random vectors."""
-    count = mixture.top_k // 2 if light is None else light
+    count = mixture.top_k // 2 if count is None else count
     return lit(mixture, vectors_of(mixture, scale), count, "0123456789abcdef", ["any"])
 
 

@@ -18,6 +18,7 @@ from expertrag.config import Config
 if TYPE_CHECKING:
     from expertrag.llm.surgery.changes.compress_light import LightMixture
     from expertrag.llm.surgery.changes.compress_low_rank import LowRankMixture
+    from expertrag.llm.surgery.changes.light_training import LightRecipe
     from expertrag.llm.surgery.changes.record import ChangedMixture
     from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
     from expertrag_index.types import Progress
@@ -39,14 +40,20 @@ flag = flags_of("COMPRESS")
 @flag(
     "--light",
     is_flag=True,
-    help="Instead, replace the experts of a token with the least weights by vectors, trained on "
-    "the prompts: fewer weights are active.",
+    help="Instead, replace the experts of a token with the least weights by vectors and a few "
+    "neurons, trained on the prompts: fewer weights are active.",
 )
 @flag(
     "--per-token",
     type=click.IntRange(min=1),
     help="With --light, experts of a token that still compute; the others that its router chooses "
     "become light.",
+)
+@flag(
+    "--neurons",
+    type=click.IntRange(min=0),
+    default=4,
+    help="With --light, neurons of each light expert, beside its vectors.",
 )
 @flag(
     "--steps",
@@ -70,6 +77,7 @@ def compress(
     share: float | None,
     light: bool,
     per_token: int | None,
+    neurons: int,
     steps: int,
     limit: int | None,
     most_tokens: int,
@@ -102,8 +110,10 @@ def compress(
         if share is not None:
             made, lines = _low_rank(model, prompts, out, report, share, most_tokens)
         else:
-            given = per_token or 0, most_tokens, steps, seed
-            made, lines = _light(model, prompts, out, report, *given)
+            from expertrag.llm.surgery.changes.light_training import LightRecipe
+
+            recipe = LightRecipe(neurons=neurons, steps=steps, seed=seed)
+            made, lines = _light(model, prompts, out, report, per_token or 0, most_tokens, recipe)
     print_made(made, out, as_json, lines)
 
 
@@ -131,13 +141,11 @@ def _light(
     report: Progress,
     per_token: int,
     most_tokens: int,
-    steps: int,
-    seed: int,
+    recipe: LightRecipe,
 ) -> tuple[LowRankMixture | LightMixture, Iterator[str]]:
     """Write light experts; return what was made, and the lines that tell it."""
     from expertrag import models
     from expertrag.llm.surgery.changes.compress_light import compress_light
-    from expertrag.llm.surgery.changes.light_training import LightRecipe
 
     made = compress_light(
         models.resolve(model),
@@ -146,7 +154,7 @@ def _light(
         report,
         per_token=per_token,
         most_tokens=most_tokens,
-        recipe=LightRecipe(steps=steps, seed=seed),
+        recipe=recipe,
     )
     return made, _light_lines(made)
 

@@ -116,6 +116,7 @@ class Program:
         to: View,
         count: int,
         experts: int,
+        neurons: int,
         hidden: int,
         vectors: int,
         /,

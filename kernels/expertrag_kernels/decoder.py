@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from expertrag_kernels import cpu_experts, layout, residency
+from expertrag_kernels.light import neurons_of
 from expertrag_kernels.packed import (
     Activation,
     Format,
@@ -272,9 +273,8 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self, source: SlotView, scaled: SlotView, to: SlotView, vectors: torch.Tensor
     ) -> None:
         """See :meth:`Steps.light`."""
-        experts, _, hidden = vectors.shape
-        address = self._floats(vectors)
-        self._program.light(source, scaled, to, self._light, experts, hidden, address)
+        sizes = len(vectors), neurons_of(vectors), vectors.shape[2]
+        self._program.light(source, scaled, to, self._light, *sizes, self._floats(vectors))
 
     def mix(self, source: SlotView, to: SlotView, experts: PackedExperts, top_k: int = 0) -> None:
         """See :meth:`Steps.mix`."""

@@ -297,7 +297,7 @@ class Steps(ABC, Generic[Matrix, Mixture]):
 
         :param scaled: receives what the next mix is to read.
         :param to: what they add is added to this view.
-        :param vectors: (E, 3, H).
+        :param vectors: (E, 3 + 3 N, H).
         """
         ...
 

@@ -17,12 +17,13 @@ from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView, 
 
 # a prime number of experts, and a width that fills no vector of 16
 _EXPERTS, _TOP_K, _LIGHT, _HIDDEN, _INNER, _TOKENS = 7, 4, 2, 37, 24, 90
+_NEURONS = 2
 
 
 class _Layer:
     """The weights of a mixture with light experts, and what it makes of rows x (T, H)."""
 
-    def __init__(self, nulls: int = 0, scale: float = 1.0) -> None:
+    def __init__(self, nulls: int = 0, scale: float = 1.0, neurons: int = _NEURONS) -> None:
         generator = torch.Generator().manual_seed(3)
 
         def normal(*shape: int) -> torch.Tensor:
@@ -32,7 +33,7 @@ class _Layer:
         self.router = normal(_EXPERTS + nulls, _HIDDEN) * 0.3
         self.gate_up = normal(_EXPERTS, 2 * _INNER, _HIDDEN) * 0.2
         self.down = normal(_EXPERTS, _HIDDEN, _INNER) * 0.2
-        self.vectors = normal(_EXPERTS, 3, _HIDDEN) * scale
+        self.vectors = normal(_EXPERTS, 3 + 3 * neurons, _HIDDEN) * scale
 
     def decoder(self, make: Make, **options: Any) -> Steps[Any, Any]:
         """A decoder that returns what a token's experts add."""
@@ -66,9 +67,10 @@ class _Layer:
             scale, added = torch.ones(_HIDDEN), torch.zeros(_HIDDEN)
             for weight, expert in others:
                 if weight and expert < _EXPERTS:
-                    s, b, d = self.vectors[expert]
+                    s, b, d = self.vectors[expert, :3]
+                    gate, up, down = self.vectors[expert, 3:].chunk(3)
                     scale += weight * s
-                    added += weight * (b + d * x)
+                    added += weight * (b + d * x + (F.silu(gate @ x) * (up @ x)) @ down)
             for weight, expert in main:
                 if weight and expert < _EXPERTS:
                     gate, up = (self.gate_up[expert] @ (x * scale)).chunk(2)

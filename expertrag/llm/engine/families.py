@@ -27,6 +27,8 @@ WITH_NULL_EXPERTS = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe")
 """Families whose last experts may be null experts: their routers choose by softmax alone."""
 LIGHT = "num_light_experts_per_tok"
 """Name in a configuration of how many of ``num_experts_per_tok`` are light."""
+LIGHT_NEURONS = "num_light_neurons"
+"""Name in a configuration of how many neurons a light expert has."""
 _NORMALISED = ("mixtral", "granitemoe", "granitemoeshared", "gpt_oss")
 
 
@@ -50,8 +52,13 @@ def light_experts(config: Any) -> int:
     return int(getattr(config, LIGHT, None) or 0)
 
 
+def light_neurons(config: Any) -> int:
+    """Return how many neurons a light expert has."""
+    return int(getattr(config, LIGHT_NEURONS, None) or 0)
+
+
 def light_vectors(mixture: Any) -> torch.Tensor:
-    """Return the vectors (E, 3, H) of a mixture's light experts."""
+    """Return the vectors (E, 3 + 3 N, H) of a mixture's light experts."""
     found: torch.Tensor = mixture.light_vectors
     return found
 

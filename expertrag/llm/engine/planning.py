@@ -14,7 +14,7 @@ import torch
 
 from expertrag_kernels import Packed, PackedExperts, PackedMatrix
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.light import VECTORS
+from expertrag_kernels.light import neurons_of
 from expertrag_kernels.steps import OUTPUT, SlotView
 
 STEPS = (
@@ -200,8 +200,9 @@ class Plan:
     def _light(
         self, source: SlotView, scaled: SlotView, to: SlotView, vectors: torch.Tensor
     ) -> Iterator[_Touched]:
-        if not self.lit or vectors.ndim != 3 or vectors.shape[1] != VECTORS:
-            raise ValueError("a light step has no light experts, or no vectors of them")
+        neurons_of(vectors)
+        if not self.lit:
+            raise ValueError("a light step has no light experts")
         for view in (source, scaled, to):
             yield view, 1, vectors.shape[2]
 

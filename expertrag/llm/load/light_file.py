@@ -15,12 +15,13 @@ from expertrag.llm.engine.families import (
     experts_of,
     feed_forward,
     light_experts,
+    light_neurons,
     null_experts,
 )
-from expertrag_kernels.light import VECTORS, make_light
+from expertrag_kernels.light import make_light, vectors_of
 
 LIGHT_FILE = "light_experts.safetensors"
-"""``layers.N``: vectors (E, 3, H) of decoder layer N; see :mod:`expertrag_kernels.light`."""
+"""``layers.L``: vectors (E, 3 + 3 N, H) of decoder layer L; see :mod:`expertrag_kernels.light`."""
 
 
 def attach_light(model: Any, folder: Path, *, packed: bool = False) -> None:
@@ -33,7 +34,8 @@ def attach_light(model: Any, folder: Path, *, packed: bool = False) -> None:
     if light := light_experts(config):
         if light >= config.num_experts_per_tok:
             raise ValueError(f"all of {config.num_experts_per_tok} experts per token are light")
-        shape = experts_of(config) - null_experts(config), VECTORS, config.hidden_size
+        experts = experts_of(config) - null_experts(config)
+        shape = experts, vectors_of(light_neurons(config)), config.hidden_size
         found = {} if packed else _read(folder / LIGHT_FILE)
         for number, block in mixtures(model):
             vectors = torch.empty(shape, device="meta") if packed else found.get(_name(number))
@@ -45,7 +47,7 @@ def attach_light(model: Any, folder: Path, *, packed: bool = False) -> None:
 def set_light(block: Any, vectors: torch.Tensor, light: int) -> None:
     """Give a mixture light experts.
 
-    :param vectors: (E, 3, H) float32.
+    :param vectors: (E, 3 + 3 N, H) float32.
     :param light: how many of a token's experts are light.
     """
     block.register_buffer("light_vectors", vectors, persistent=False)

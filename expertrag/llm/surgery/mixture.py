@@ -18,6 +18,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.llm.convert.dense import UNKNOWN_LICENCE, card_value
 from expertrag.llm.engine.families import (
     LIGHT,
+    LIGHT_NEURONS,
     MIXTURES,
     experts_of,
     light_experts,
@@ -31,6 +32,7 @@ from expertrag.llm.load.light_file import mixtures, set_light, write_light
 from expertrag.llm.load.loading import model_errors, model_files, quiet
 from expertrag.llm.load.low_rank_file import write_low_rank
 from expertrag.llm.load.source import ModelSource
+from expertrag_kernels.light import neurons_of
 from expertrag_kernels.transformers import NAME, register
 
 _COUNTS = ("num_local_experts", "num_experts", "n_routed_experts")
@@ -181,11 +183,12 @@ class Mixture:
     def with_light(self, vectors: Sequence[torch.Tensor], light: int, **settings: Any) -> Mixture:
         """Return a copy with light experts, and the same weights.
 
-        :param vectors: of each of ``layers``, (E, 3, H); see :mod:`expertrag_kernels.light`.
+        :param vectors: of each of ``layers``, (E, 3 + 3 N, H); see :mod:`expertrag_kernels.light`.
         :param light: how many of a token's experts are light, those of the least weights.
         :param settings: of the configuration.
         """
-        made = self._remade({}, {LIGHT: light, **settings})
+        neurons = neurons_of(vectors[0])
+        made = self._remade({}, {LIGHT: light, LIGHT_NEURONS: neurons, **settings})
         for before, layer, own in zip(self.layers, made.layers, vectors, strict=True):
             set_light(layer.block, own.detach().float(), light)
             if (low_rank := low_rank_of(before.experts)) is not None:

@@ -175,9 +175,10 @@ void bind_program(nb::module_& m) {
            })
       .def("light",
            [](Program& p, const Places& from, const Places& scaled, const Places& to,
-              int64_t count, int64_t experts, int64_t hidden, uintptr_t vectors) {
-             p.steps.push_back(Light{view(from), view(scaled), view(to), count, experts, hidden,
-                                     floats(vectors)});
+              int64_t count, int64_t experts, int64_t neurons, int64_t hidden,
+              uintptr_t vectors) {
+             p.steps.push_back(Light{view(from), view(scaled), view(to), count, experts, neurons,
+                                     hidden, floats(vectors)});
            })
       .def("mix",
            [](Program& p, int64_t from, int64_t to, int64_t top_k, int format, int activation,

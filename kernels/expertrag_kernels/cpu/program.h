@@ -89,8 +89,9 @@ struct Route {  // the experts of each row and their weights, by logits, or the 
 
 struct Light {  // vectors in the place of a row's light experts; see light.h
   View from, scaled, to;
-  int64_t count, experts, hidden;
-  const float* vectors;  // (experts, 3, hidden): scale, shift and slope of each
+  int64_t count, experts, neurons, hidden;
+  // (experts, 3 + 3 neurons, hidden): scale, shift and slope of each, and its neurons
+  const float* vectors;
 };
 
 struct Mix {  // to += what the experts that were routed to make of from; top_k 0: expert 0 of all

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 from file_helper import change_json
-from light_samples import FAMILIES, light_of, vectors_of, whole_of
+from light_samples import FAMILIES, NEURONS, light_of, vectors_of, whole_of
 from llm.conftest import lowered
 from made_mixtures import IDS, engine_logits, layers_of, logits
 from profile_samples import write_tiny_mixture
 from safetensors.torch import load_file, save_file
+from torch.nn.functional import silu
 from transformers import AutoModelForCausalLM
 
 from expertrag.api.errors import ServerError
@@ -53,9 +54,11 @@ def test_a_layer_follows_the_equations(family: str) -> None:
                 main, light = order[: len(order) // 2], order[len(order) // 2 :]
                 scale, added = torch.ones_like(x), torch.zeros_like(x)
                 for k in light:
-                    s, b, d = own[index[place, k]]
+                    s, b, d = own[index[place, k]][:3]
+                    gate, up, down = own[index[place, k]][3:].chunk(3)
                     scale = scale + weights[place, k] * s
-                    added = added + weights[place, k] * (b + d * x)
+                    neurons = (silu(gate @ x) * (up @ x)) @ down
+                    added = added + weights[place, k] * (b + d * x + neurons)
                 for k in main:
                     alone = index[place, k].view(1, 1), torch.ones(1, 1)
                     one = before.experts((x * scale)[None], *alone)
@@ -118,7 +121,7 @@ def test_a_folder_is_served_by_our_engine_by_transformers_and_packed(
     assert use is not None and before is not None
     assert use == again.weights()
     assert (use.top_k, use.light_per_token) == (2, 2)
-    assert use.light.parameters == 3 * hidden * layers
+    assert use.light.parameters == (3 + 3 * NEURONS) * hidden * layers
     assert use.active().parameters - before.active().parameters == (
         2 * use.light.parameters - 2 * use.expert.parameters
     )
@@ -142,7 +145,7 @@ def test_a_described_packed_folder_gives_the_same_logits(tiny_light: Path, tmp_p
 def tiny_light(smollm_path: Path, tmp_path: Path) -> Path:
     """A tiny mixture with light experts and a real tokenizer."""
     whole = load_mixture(str(write_tiny_mixture(tmp_path / "tiny", smollm_path)))
-    write_changed(light_of(whole, light=1), whole, tmp_path / "tiny-light")
+    write_changed(light_of(whole, count=1), whole, tmp_path / "tiny-light")
     return tmp_path / "tiny-light"
 
 

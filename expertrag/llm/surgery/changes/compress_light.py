@@ -1,8 +1,8 @@
 """Compress a mixture to one with light experts, for prompts as they are served.
 
-Of the K experts that a router chooses for a token, those of the least weights become vectors
-(Compressed Experts, He et al. 2025; :mod:`expertrag_kernels.light`). A killed run continues from
-the last evaluation of its training.
+Of the K experts that a router chooses for a token, those of the least weights become vectors and a
+few neurons (after Compressed Experts, He et al. 2025; :mod:`expertrag_kernels.light`). A killed run
+continues from the last evaluation of its training.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def lit(
 ) -> Mixture:
     """Return a mixture with light experts that records how they were made.
 
-    :param vectors: (E, 3, H) of each layer.
+    :param vectors: (E, 3 + 3 N, H) of each layer.
     :param identity: fingerprint of the mixture's files.
     :param domains: of the prompts.
     """

@@ -1,4 +1,4 @@
-"""Train light experts: the vectors alone, by distillation from the mixture with all of its experts.
+"""Train light experts: they alone, by distillation from the mixture with all of its experts.
 
 The loss is the Kullback-Leibler divergence of the next-token distributions of both, mean over the
 tokens of prompts and answers. Unlike the error of each layer's output, it weighs what a layer gets
@@ -16,15 +16,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
+from expertrag.api.errors import InvalidArgument
+from expertrag.llm.engine.families import true_experts
 from expertrag.llm.surgery.mixture import Mixture
 from expertrag_index.types import Progress
 from expertrag_kernels.light import VECTORS, make_light
+from expertrag_kernels.transformers import plain_experts
 from expertrag_retriever.training.loop import Schedule, TrainingLoop, TrainingResult
 
 Tokens = Sequence[int]
@@ -34,11 +38,13 @@ Tokens = Sequence[int]
 class LightRecipe:
     """How light experts are trained.
 
+    :param neurons: of each light expert, beside its three vectors.
     :param batch: sequences of a step.
     :param held: share of the sequences that are held out, at most ``most_held`` of them; they
         choose the best of the evaluations.
     """
 
+    neurons: int = 4
     steps: int = 300
     learning_rate: float = 0.03
     batch: int = 4
@@ -73,18 +79,16 @@ class LightTrainer:
         """Take a mixture in float32.
 
         :param light: how many of a token's experts are light.
+        :raises InvalidArgument: an expert has fewer neurons than the recipe.
         """
         self._model = mixture.model
         self._light = light
         self._recipe = recipe
-        shape = (
-            mixture.num_experts - mixture.null_experts,
-            VECTORS,
-            mixture.model.config.hidden_size,
-        )
         self._experts = {layer.number: layer.experts for layer in mixture.layers}
+        nulls = mixture.null_experts
         self._vectors = {
-            f"layers.{number}": nn.Parameter(torch.zeros(shape)) for number in self._experts
+            f"layers.{number}": nn.Parameter(first_vectors(experts, recipe.neurons, nulls))
+            for number, experts in self._experts.items()
         }
 
     def train(
@@ -92,8 +96,8 @@ class LightTrainer:
     ) -> TrainingResult[LightPoint]:
         """Train to the end; a killed training continues from its last evaluation in ``folder``.
 
-        The best weights are vectors (E, 3, H) by layer. The first evaluation is of vectors of zero:
-        the other experts are dropped.
+        The best weights are vectors (E, 3 + 3 N, H) by layer. At the first evaluation they add
+        nothing: the other experts are dropped.
 
         :param sequences: of tokens, at least two: some are held out.
         """
@@ -155,6 +159,31 @@ class LightTrainer:
         finally:
             for experts in self._experts.values():
                 del experts.forward
+
+
+def first_vectors(experts: Any, neurons: int, nulls: int = 0) -> torch.Tensor:
+    """Return vectors (E, 3 + 3 N, H) that add nothing, with the largest neurons of each expert.
+
+    A neuron is as large as the product of the norms of its weights. Gate and up are the expert's
+    own, down is zero, so that training begins where the experts are dropped.
+
+    :param experts: module of a layer's experts.
+    :param nulls: null experts among them.
+    :raises InvalidArgument: an expert has fewer neurons.
+    """
+    plain = true_experts(plain_experts(experts), nulls)
+    gate, up = plain.gate_up.detach().float().chunk(2, dim=1)  # [E, I, H]
+    if neurons > gate.shape[1]:
+        raise InvalidArgument(
+            f"a light expert cannot have {neurons} neurons: experts have {gate.shape[1]}"
+        )
+    size = gate.norm(dim=2) * up.norm(dim=2) * plain.down.detach().float().norm(dim=1)  # [E, I]
+    best = size.topk(neurons, dim=1).indices
+    best = best[:, :, None].expand(-1, -1, gate.shape[2])
+    into = torch.cat([part.gather(1, best) for part in (gate, up)], dim=1)  # [E, 2 N, H]
+    none = into.new_zeros(len(into), 1, into.shape[2])
+    parts = none.expand(-1, VECTORS, -1), into, none.expand(-1, neurons, -1)
+    return torch.cat(parts, dim=1)
 
 
 def _planned(count: int, recipe: LightRecipe) -> list[list[int]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from expertrag.llm.convert.checkpoint import new_folder
+from expertrag.llm.engine.families import light_neurons
 from expertrag.llm.load.light_file import LIGHT_FILE
 from expertrag.llm.load.low_rank_file import LOW_RANK_FILE, SURGERY_KEY
 from expertrag.llm.surgery.mixture import Mixture
@@ -163,9 +164,9 @@ def _light_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
     others = "other one, of the least weight" if light == 1 else f"other {light}, of least weights"
     yield (
         f"{mixture.name}, of whose experts a token uses {made.after.experts_per_token}, instead of "
-        f"{made.before.experts_per_token}. In place of the {others}, vectors in `{LIGHT_FILE}` "
-        "adjust what the experts read, and what is added to it (Compressed Experts, He et al. "
-        "2025)."
+        f"{made.before.experts_per_token}. In place of the {others}, `{LIGHT_FILE}` has three "
+        f"vectors and {light_neurons(mixture.model.config)} neurons of each expert, which scale "
+        "what the experts read and add to their output (after Compressed Experts, He et al. 2025)."
     )
     yield ""
     yield (
@@ -177,7 +178,7 @@ def _light_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
         yield f"Its experts are of low rank: ExpertRAG reads `{LOW_RANK_FILE}`, too."
     yield ""
     yield f"- Made from: {mixture.name}, files with fingerprint `{made.step.source}`"
-    yield f"- Vectors trained by: {made.step.method}; all other weights are those of before"
+    yield f"- Trained by: {made.step.method}; all other weights are those of before"
     yield f"- Domains of the prompts: {', '.join(made.step.domains)}"
     yield from _size_lines(made)
 

@@ -23,7 +23,11 @@ from expertrag.llm.surgery.changes.compress_light import (
     compress_light,
     light_experts_of,
 )
-from expertrag.llm.surgery.changes.light_training import LightRecipe, LightTrainer
+from expertrag.llm.surgery.changes.light_training import (
+    LightRecipe,
+    LightTrainer,
+    first_vectors,
+)
 from expertrag.llm.surgery.changes.prune import prune
 from expertrag.llm.surgery.mixture import Mixture, load_mixture
 from expertrag.llm.surgery.profiling.importance import Method
@@ -31,7 +35,7 @@ from expertrag.llm.surgery.profiling.traffic import TrafficPrompt
 from expertrag.llm.surgery.retrieved_prompts import parse_prompt
 from expertrag_index.types import Progress, silent
 
-_RECIPE = LightRecipe(steps=6, batch=2, evaluations=3)
+_RECIPE = LightRecipe(neurons=2, steps=6, batch=2, evaluations=3)
 
 
 def _trained(mixture: Mixture, folder: Path, recipe: LightRecipe) -> list[torch.Tensor]:
@@ -83,6 +87,29 @@ def test_constants_of_experts_are_recovered_and_weights_stay(tmp_path: Path) -> 
     assert torch.equal(logits(mixture), logits(untouched))  # it runs without light experts again
 
 
+def test_neurons_of_experts_are_recovered(tmp_path: Path) -> None:
+    """Experts of which all but two neurons are silent, so that light ones can say all of it."""
+    mixture = whole_of("olmoe")
+    for layer in layers_of(mixture):
+        layer.experts.down_proj[..., 2:] = 0.0
+        own = first_vectors(layer.experts, 2)
+        gate, up = layer.experts.gate_up_proj.chunk(2, dim=1)
+        assert not own[:, :3].any() and not own[:, 7:].any()
+        assert {*map(tuple, own[:, 3:5].flatten(0, 1).tolist())} == {
+            *map(tuple, gate[:, :2].flatten(0, 1).tolist())
+        }
+        for expert in range(len(own)):
+            place = int((gate[expert, :2] == own[expert, 3]).all(-1).nonzero())
+            assert torch.equal(own[expert, 5], up[expert, place])
+    recipe = replace(_RECIPE, steps=150, learning_rate=0.01)
+    with_neurons, without = (
+        LightTrainer(mixture, 2, each).train(texts(60), tmp_path / str(each.neurons), silent)
+        for each in (recipe, replace(recipe, neurons=0))
+    )
+    assert with_neurons.before.held == pytest.approx(without.before.held)
+    assert with_neurons.after.held < 0.5 * without.after.held
+
+
 def test_a_killed_training_continues_to_the_same_vectors(tmp_path: Path) -> None:
     mixture = whole_of("mixtral")
     wanted = _trained(mixture, tmp_path / "whole", _RECIPE)
@@ -126,11 +153,12 @@ def test_a_folder_says_what_was_done(tiny: Path, tmp_path: Path) -> None:
     assert made.divergence <= made.dropped
     assert made.changed.before.experts_per_token == 2 and made.changed.after.experts_per_token == 1
     vectors = load_file(tmp_path / "light" / LIGHT_FILE)
-    assert {tuple(each.shape) for each in vectors.values()} == {(5, 3, 32)}
+    assert {tuple(each.shape) for each in vectors.values()} == {(5, 9, 32)}
     more = made.changed.after.parameters - made.changed.before.parameters
-    assert more == sum(each.numel() for each in vectors.values()) == 3 * 5 * 3 * 32
+    assert more == sum(each.numel() for each in vectors.values()) == 3 * 5 * 9 * 32
     config = json.loads((tmp_path / "light" / "config.json").read_text())
     assert config["num_experts_per_tok"] == 2 and config["num_light_experts_per_tok"] == 1
+    assert config["num_light_neurons"] == 2
     [step] = config["expertrag_surgery"]
     assert step["kind"] == "light" and step["domains"] == ["births"]
     assert step["source"] == fingerprint(tiny) and step["experts"] == [[0, 1, 2, 3, 4]] * 3
@@ -185,3 +213,5 @@ def test_mixtures_that_cannot_have_light_experts() -> None:
     named = mixture_of("mixtral", expert_names=["shared", "law", "art", "news", "base"])
     with pytest.raises(InvalidArgument, match="an expert for each domain"):
         light_experts_of(named, 1)
+    with pytest.raises(InvalidArgument, match="cannot have 99 neurons: experts have"):
+        LightTrainer(mixture, 1, LightRecipe(neurons=99))
