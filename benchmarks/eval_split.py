@@ -60,9 +60,9 @@ MODEL = "smollm2-135m-instruct-moe"
 EXPERTS = SplitSizes()
 PER_TOKEN = (10, 8, 6, 4)
 DENSE, SUPER, OTHERS = "dense", "super", "others"
-DRAWS = 5
+DRAWS = 4
 """Sets of other experts that are dropped instead of super experts."""
-PROFILED = 4  # prompts of each domain that experts are profiled on
+PROFILED = 2  # prompts of each domain that experts are profiled on
 POSITIONS = 1024  # tokens of a prompt at most
 SPLITTING = (
     "expertrag/llm/surgery/mixture.py",
@@ -89,7 +89,7 @@ class SplitPrompts:
     held: int
 
 
-SIZES = {"tiny": SplitPrompts(2, 1), "full": SplitPrompts(20, 8)}
+SIZES = {"tiny": SplitPrompts(2, 1), "full": SplitPrompts(20, 4)}
 
 
 def main() -> None:

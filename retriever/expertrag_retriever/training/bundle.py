@@ -61,8 +61,7 @@ def train_bundle(
     :param reuse: a bundle on the same base; its experts that were trained on the same data with the
         same recipe are reused.
     :param command: the command that repeats this training, for the card.
-    :raises TrainingError: a domain has too little data or is in a language that the base does not
-        know, or no expert beats the base.
+    :raises TrainingError: a domain has too little data or an unknown language, or none gains.
     :raises OutputTakenError: another run for ``out`` is under way.
     :raises RouterError: no router can be trained on the domains' texts.
     :raises EmbedderError: ``reuse`` is not a bundle, is damaged, or belongs to another base.
@@ -90,7 +89,7 @@ def train_bundle(
         figures = None
         if len(texts) > 1:
             transformer.router, figures = _route(model, texts, trained, recipe, progress)
-        reports = tuple(report for _, report in found.values())
+        reports = tuple(each for _, each in found.values())
         report = BundleReport(base, recipe, reports, figures, command)
         _publish(transformer, settings, report, out)
     return report
