@@ -156,8 +156,9 @@ Program program(const Isa& isa, Memory& memory, Format format, int64_t window) {
   made.steps.push_back(Mix{1, 0, kTopK, routed});
   made.steps.push_back(
       Route{{4, 0, 0}, kExperts, kTopK, false, true, 1, 1, 1.0f, nullptr, -1.0f, 0, kTopK - 1});
-  made.steps.push_back(Light{{1, 0, 0}, {6, 0, 0}, {0, 0, 0}, kTopK - 1, kExperts, kHidden,
-                             memory.floats(kExperts * 3 * kHidden, 0.1f)});
+  constexpr int64_t neurons = 2;
+  made.steps.push_back(Light{{1, 0, 0}, {6, 0, 0}, {0, 0, 0}, kTopK - 1, kExperts, neurons, kHidden,
+                             memory.floats(kExperts * (3 + 3 * neurons) * kHidden, 0.1f)});
   made.steps.push_back(Mix{6, 0, 1, routed});
   made.steps.push_back(Mix{0, 0, 0, experts(isa, memory, format, 1)});
   made.steps.push_back(Route{{4, 0, 0}, 1, 1, true, false, 1, 1, 1.0f});
