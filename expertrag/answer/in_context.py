@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from expertrag.runtime.meter import Meter
     from expertrag_index.types import Filter
     from expertrag_retriever.partitions import QueryVectors
+    from expertrag_retriever.search import Searcher
 
 
 NAMED_IN = 5
@@ -101,10 +102,7 @@ def embedded(
         return asked
     check()
     with meter.stage("rewrite"):
-        found = view.searcher.search(
-            asked.question, k=NAMED_IN, filter=filter, query_vector=asked.vectors
-        )
-        question = recased(asked.question, [passage.text for passage in found.passages])
+        question = with_names(asked.question, view.searcher, filter, asked.vectors)
         if question == asked.question:
             return asked
         return replace(
@@ -113,6 +111,17 @@ def embedded(
             question=question,
             vectors=view.searcher.encode(question, filter),
         )
+
+
+def with_names(
+    question: str,
+    searcher: Searcher,
+    filter: Filter | None = None,
+    vectors: QueryVectors | None = None,
+) -> str:
+    """Write the names in a question without capitals as the passages do that it finds."""
+    found = searcher.search(question, k=NAMED_IN, filter=filter, query_vector=vectors)
+    return recased(question, [passage.text for passage in found.passages])
 
 
 def exchanges(history: Iterable[Turn]) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.cli.options import configured, flags_of, json_flag, out_folder, seed_flag
 from expertrag.cli.output import print_made, size
 from expertrag.cli.progress import progress
-from expertrag.cli.traffic_source import TrafficSource, named_sources
+from expertrag.cli.traffic_source import TrafficSource, left_out, named_sources
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _low_rank_lines(made: LowRankMixture) -> Iterator[str]:
     on_disk = sum(path.stat().st_size for path in made.changed.model.glob("*.safetensors"))
     yield f"on disk             {size(on_disk)}, with plain experts, which `llm pack` leaves out"
     yield f"fitted to           {made.prompts:,} prompts"
-    yield from _skipped(made.skipped)
+    yield from left_out(made.skipped)
 
 
 def _light_lines(made: LightMixture) -> Iterator[str]:
@@ -180,15 +180,10 @@ def _light_lines(made: LightMixture) -> Iterator[str]:
         f"light experts {made.dropped:.4f}"
     )
     yield f"trained on          {made.prompts:,} prompts in {made.seconds:.0f} s"
-    yield from _skipped(made.skipped)
+    yield from left_out(made.skipped)
 
 
 def _size_lines(changed: ChangedMixture) -> Iterator[str]:
     before, after = changed.before, changed.after
     yield f"parameters          {before.parameters:,} -> {after.parameters:,}"
     yield f"weights             {size(before.bytes)} -> {size(after.bytes)}"
-
-
-def _skipped(prompts: int) -> Iterator[str]:
-    if prompts:
-        yield f"{prompts:,} prompts do not fit the model's context and were left out"

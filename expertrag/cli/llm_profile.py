@@ -23,7 +23,7 @@ from expertrag.cli.options import (
 )
 from expertrag.cli.output import counted, emit_json, note, one_line, print_made
 from expertrag.cli.progress import progress
-from expertrag.cli.traffic_source import TrafficSource, named_sources
+from expertrag.cli.traffic_source import TrafficSource, left_out, named_sources
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -114,8 +114,7 @@ def _made_lines(made: ProfileReport) -> Iterator[str]:
         yield f"{one_line(name)}  {counts}"
     supers = ", ".join(f"{layer}:{expert}" for layer, expert in made.super_experts)
     yield f"super experts (layer:expert)  {supers or 'none'}"
-    if made.skipped:
-        yield f"left out: {counted(made.skipped, 'prompt')}, too long for the model's context"
+    yield from left_out(made.skipped)
 
 
 @click.command()

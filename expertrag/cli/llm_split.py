@@ -11,7 +11,7 @@ import click
 from expertrag.cli.options import configured, flags_of, json_flag, out_folder, seed_flag
 from expertrag.cli.output import counted, one_line, print_made, size
 from expertrag.cli.progress import progress
-from expertrag.cli.traffic_source import TrafficSource, named_sources
+from expertrag.cli.traffic_source import TrafficSource, left_out, named_sources
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -116,8 +116,7 @@ def _lines(made: SplitReport) -> Iterator[str]:
     yield f"weights             {size(made.size.bytes)}"
     for name, prompts in made.domains.items():
         yield f"{one_line(name)}: {counted(prompts, 'prompt')}"
-    if made.skipped:
-        yield f"left out: {counted(made.skipped, 'prompt')}, too long for the model's context"
+    yield from left_out(made.skipped)
     yield f"loss on {counted(loss.prompts, 'held-out prompt')}, nats a token"
     yield f"  dense             {loss.dense:.4f}"
     yield f"  all experts       {loss.all_experts:.4f}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.cli.output import counted
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -30,6 +31,12 @@ def named_sources(sources: Sequence[str]) -> list[tuple[str, Path]]:
                 f"no store or file of prompts {path}; check the path", reason="FILE_NOT_FOUND"
             )
     return named
+
+
+def left_out(skipped: int) -> Iterator[str]:
+    """Yield a line on the prompts that were too long, if there are any."""
+    if skipped:
+        yield f"left out: {counted(skipped, 'prompt')}, too long for the model's context"
 
 
 def _named(source: str) -> tuple[str, Path]:

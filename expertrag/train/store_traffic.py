@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.answer.canonical import canonical, is_uncased, recased
+from expertrag.answer.canonical import canonical, is_uncased
 from expertrag.answer.embedders import open_embedder
-from expertrag.answer.in_context import NAMED_IN
+from expertrag.answer.in_context import with_names
 from expertrag.answer.rerank import open_served_reranker
 from expertrag.answer.retrieve import SPARE, gather
 from expertrag.answer.searching import retrieved
@@ -148,10 +148,7 @@ def store_traffic(
 def _canonical(question: str, searcher: Searcher) -> str:
     """Return the form of a question that the server's model reads."""
     question = canonical(question)
-    if not is_uncased(question):
-        return question
-    found = searcher.search(question, k=NAMED_IN)
-    return recased(question, [passage.text for passage in found.passages])
+    return with_names(question, searcher) if is_uncased(question) else question
 
 
 def _prompt(question: StoreQuestion, passages: Sequence[Passage], domain: str) -> TrafficPrompt:

@@ -16,6 +16,7 @@ from expertrag.llm.convert.checkpoint import new_folder
 from expertrag.llm.engine.families import light_neurons
 from expertrag.llm.load.light_file import LIGHT_FILE
 from expertrag.llm.load.low_rank_file import LOW_RANK_FILE, SURGERY_KEY
+from expertrag.llm.surgery.card_text import markdown
 from expertrag.llm.surgery.mixture import Mixture
 from expertrag_index.types import Progress, silent
 
@@ -136,7 +137,7 @@ def _fewer_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
     yield ""
     yield f"- Made from: {mixture.name}, files with fingerprint `{step.source}`"
     yield f"- Experts chosen by: {step.method}"
-    yield f"- Domains: {', '.join(step.domains)}"
+    yield f"- Domains: {markdown(', '.join(step.domains))}"
     yield f"- Denominators of routers: {step.denominators}"
     yield from _size_lines(made)
     yield ""
@@ -179,7 +180,7 @@ def _light_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
     yield ""
     yield f"- Made from: {mixture.name}, files with fingerprint `{made.step.source}`"
     yield f"- Trained by: {made.step.method}; all other weights are those of before"
-    yield f"- Domains of the prompts: {', '.join(made.step.domains)}"
+    yield f"- Domains of the prompts: {markdown(', '.join(made.step.domains))}"
     yield from _size_lines(made)
 
 
@@ -197,7 +198,8 @@ def _low_rank_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
     )
     yield ""
     yield f"- Made from: {mixture.name}, files with fingerprint `{made.step.source}`"
-    yield f"- Domains of the prompts that it was calibrated with: {', '.join(made.step.domains)}"
+    domains = markdown(", ".join(made.step.domains))
+    yield f"- Domains of the prompts that it was calibrated with: {domains}"
     yield from _size_lines(made)
 
 
