@@ -33,7 +33,7 @@ from rewriting_model import RewritingModel
 
 from expertrag.answer.assemble import open_generator
 from expertrag.answer.embedders import open_embedder
-from expertrag.answer.in_context import Asked, read_in_context
+from expertrag.answer.in_context import Asked, read_question
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.served_index import View
 from expertrag.api.folding import fold
@@ -169,7 +169,7 @@ class Bench:
         return mean(not self._read(one).rewritten for one in others) if others else 1.0
 
     def _read(self, one: Conversation) -> Asked:
-        return read_in_context(one.message, one.history, self._view, None, never_stop)
+        return read_question(one.message, one.history, self._view, None, never_stop)
 
     def _ndcg(self, text: str, query_id: str) -> float:
         found = self._view.searcher.search(text, k=_DEPTH).passages

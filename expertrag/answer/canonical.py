@@ -8,7 +8,6 @@ characters  typographic quotes, repeated spaces, invisible characters
 opening     "Question:", "Hi, could you tell me", "I was wondering"
 closing     ", please", "? Thanks in advance!", "??"
 sentence    "what the capital is", "what's", the first letter, the question mark
-names       capitals as passages have them, for a question without any (``recased``)
 
 The words that ask are kept, so a paraphrase in other words remains another question. The rules are
 English; other languages, several lines, and code in backticks are left as they are.
@@ -17,20 +16,15 @@ English; other languages, several lines, and code in backticks are left as they 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from expertrag.conversation.words import FUNCTION_WORDS
 from expertrag_index.language import is_english
 
-RULES = 1
+RULES = 2
 """Version of the rules; evaluations do not reuse answers to questions that others have read."""
 
 MOST_CHARACTERS = 500
 """A longer question is a text with details, which are not to be rewritten."""
-
-FEWEST_CAPITALS = 12
-"""Letters of a question that is in capitals throughout; a shorter one may be an abbreviation."""
 
 _CHARACTERS = str.maketrans(
     {
@@ -99,7 +93,7 @@ _SENTENCES = re.compile(r"[.!?] \S")
 _INDIRECT = re.compile(
     rf"(what(?= {_DETERMINER} | (?-i:[A-Z]))"
     r"|(?:who|where|when|how)(?: (?:old|tall|big|large|long|far|high|deep))?)"
-    r" (?!there |many |much )(.*\w[\"')\]]?) (is|are|was|were)",
+    r" (?!there |many |much )(.*\w[\"')\]]?) (is|are|was|were)([ .?!]*)",
     re.I,
 )
 _CONTRACTED = re.compile(
@@ -107,10 +101,11 @@ _CONTRACTED = re.compile(
     rf"(?:'s (?!been\b|got\b|gone\b|become\b|made\b|\w+ed\b)|s (?={_DETERMINER} ))",
     re.I,
 )
-_WORD = re.compile(r"[^\W_]+")
-_BEGINS_SENTENCE = re.compile(r"(?:^|[.!?:\n\u2022])[\s\"'(\[\u201c\u2018]*$")
-_NEAR = 4
-"""Characters before a word that are searched for the end of a sentence."""
+_DIRECT = re.compile(
+    rf"(?:{_BEFORE_WH} )?{_WH}(?:'?s|'re|'d"
+    r"| (?:is|are|was|were|do|does|did|has|have|had|can|could|should|would|will))\b",
+    re.I,
+)
 
 
 def canonical(question: str) -> str:
@@ -120,39 +115,28 @@ def canonical(question: str) -> str:
     text = " ".join(question.translate(_CHARACTERS).split())
     if not text or len(text) > MOST_CHARACTERS or is_english(text) is False:
         return text or question
-    letters = [letter for letter in text if letter.isalpha()]
-    if len(letters) >= FEWEST_CAPITALS and all(map(str.isupper, letters)):
-        text = text.lower()
-    asked = _without_opening(text)
-    if not (_ASKS.match(asked) or _ASKS_DIRECTLY.match(asked)):
-        return asked
-    return _sentence(_until_same(_CLOSING, _end_of, asked), indirect=asked != text)
-
-
-def is_uncased(question: str) -> bool:
-    """Return whether a question has no capital after its first letter, so that names may lack."""
-    return not any(map(str.isupper, question[1:]))
-
-
-def recased(question: str, texts: Iterable[str]) -> str:
-    """Capitalise words of a question as texts do.
-
-    :param question: one without capitals, see :func:`is_uncased`.
-    :param texts: passages about it. A word that begins a sentence there is no evidence.
-    """
-    written = _capitalised(texts)
-    return _WORD.sub(lambda word: written.get(word[0], word[0]), question)
+    direct = _without_opening(text)
+    if not (_ASKS.match(direct) or _ASKS_DIRECTLY.match(direct)):
+        return direct
+    return _sentence(_until_same(_CLOSING, _end_of, direct))
 
 
 def _without_opening(text: str) -> str:
-    """Drop labels, and whatever is polite before the words that ask."""
+    """Drop labels, and polite words before a question.
+
+    Polite words stay before a clause that cannot be written as a question with certainty: without
+    them, "what write-ahead logging is" is not English.
+    """
     while label := _LABEL.match(text):
         text = text[label.end() :]
     rest = text
     while opening := _OPENING.match(rest):
         rest = rest[opening.end() :]
-        if _ASKS.match(rest) or (opening["mark"] and _ASKS_DIRECTLY.match(rest)):
+        alone = opening["mark"] and (_ASKS.match(rest) or _ASKS_DIRECTLY.match(rest))
+        if alone or _DIRECT.match(rest):
             text = rest
+        elif clause := _INDIRECT.fullmatch(_until_same(_CLOSING, _end_of, rest)):
+            text = f"{clause[1]} {clause[3]} {clause[2]}{clause[4]}"
     return text
 
 
@@ -167,29 +151,11 @@ def _until_same(end: re.Pattern[str], by: Callable[[re.Match[str]], str], text: 
     return text
 
 
-def _sentence(text: str, *, indirect: bool) -> str:
-    """Write words that ask as a direct question: verb, first letter, question mark."""
+def _sentence(text: str) -> str:
+    """Write a question without contractions, with a capital first and a question mark last."""
     text = _CONTRACTED.sub(r"\1 is ", text)
     body = _until_same(_END, lambda _: "", text)
     ending = text[len(body) :].strip()
     if not (_QUOTED_END.search(body) or _SENTENCES.search(body)):
         ending = "?"
-    if indirect and (clause := _INDIRECT.fullmatch(body)):
-        body = f"{clause[1]} {clause[3]} {clause[2]}"
     return body[:1].upper() + body[1:] + ending
-
-
-def _capitalised(texts: Iterable[str]) -> dict[str, str]:
-    """Return the words that texts mostly write with capitals, by their lower-case form."""
-    forms: dict[str, Counter[str]] = {}
-    for text in texts:
-        for word in _WORD.finditer(text):
-            start = word.start()
-            if not _BEGINS_SENTENCE.search(text, max(0, start - _NEAR), start):
-                forms.setdefault(word[0].lower(), Counter())[word[0]] += 1
-    return {
-        word: form
-        for word, found in forms.items()
-        if len(word) > 1 and word not in FUNCTION_WORDS
-        if (form := max(found, key=lambda form: (found[form], form == word))) != word
-    }

@@ -50,7 +50,7 @@ LeastDoubt = Callable[[], "float | None"]
 
 FOUND = 0.5
 """Share of a question's words, weighted by rarity, that the documents must hold to retrieve for a
-question in a note that the embedder does not know."""
+question in a language that the embedder does not support."""
 
 UNSURE = 0.25
 """Share of the threshold above which a question may still be about the documents."""
@@ -122,7 +122,7 @@ class Decider:
         reads = budget is None and request.threshold is None
         decision = self._judged(context, answer, bundle, threshold, least_doubt if reads else None)
         decision = self._or_strictly(decision)
-        if budget is None and request.threshold is None:  # these apply in every note
+        if budget is None and request.threshold is None:  # these apply in every language
             decision = _by_words(decision, request.question, view)
         if budget is not None:
             budget.observe(retrieved=decision.retrieve)
@@ -306,7 +306,7 @@ def _with_passages(decision: GateDecision, store: StoreSignals | None) -> GateDe
 
 
 def _by_words(decision: GateDecision, question: str, view: View) -> GateDecision:
-    """Decide by words alone if the embedder does not know the note of the question."""
+    """Decide by words alone if the embedder does not support the question's language."""
     if is_english(question) is not False or not is_english_only(view.embedder.name):
         return decision
     note = f"The question is not English, and the embedder {view.embedder.name} is English-only"
@@ -346,7 +346,7 @@ def _same_embedder(bundle: GateBundle, view: View) -> bool:
 
 
 def check_drafts(bundle: GateBundle, generator: Generator) -> None:
-    """Check that the note model can read drafts, if the gate uses them.
+    """Check that the language model can read drafts, if the gate uses them.
 
     :raises Conflict: if the gate uses drafts, and the model gives no probabilities of a text.
     """

@@ -1,6 +1,6 @@
 """The steps of an answer, in order: rewrite, embed, route, decide, retrieve, generate, ground.
 
-    rewrite   the question in its canonical form; that of a conversation, as it stands alone
+    rewrite   the question as it stands alone, and in its canonical form if so configured
     embed     one embedding of the question
     route     domains of the question, and the language-model expert for it
     prefill   closed-book prefill and first tokens: signals for the gate, and the start of
@@ -19,7 +19,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -31,7 +31,7 @@ from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider, base_encoder
 from expertrag.answer.evidence import evidence_signals
 from expertrag.answer.generate import Answering, by_adapter
-from expertrag.answer.in_context import Asked, embedded, read_in_context
+from expertrag.answer.in_context import Asked, read_question
 from expertrag.answer.rerank import ServedReranker, rank_texts
 from expertrag.answer.route import route
 from expertrag.answer.searching import retrieved
@@ -79,6 +79,7 @@ from expertrag.runtime.tracing import stage_span
 
 if TYPE_CHECKING:
     from expertrag.llm.adapters.loaded import LoadedAdapters
+    from expertrag_index.types import Filter
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 SAMPLING = Sampling()
@@ -157,8 +158,9 @@ class Pipeline:
         started = time.perf_counter()
         with translated_errors(), self._leased() as view:
             should_stop()
-            filter = request.filter or None
-            asked = read_in_context(request.query, request.history, view, filter, should_stop)
+            asked = self._read(
+                request.query, request.history, view, request.filter or None, should_stop
+            )
             done = retrieved(
                 view.index,
                 view.searcher,
@@ -395,18 +397,13 @@ class Pipeline:
     ) -> AnswerContext:
         """Read the question in its conversation, route it, and embed it if it needs documents."""
         should_stop()
-        generator, filter = self._generator, request.filter or None
-        if generator.canonical:
-            request = replace(request, question=canonical(request.question))
-        asked = _asked(request, view, meter, should_stop)
-        if request.mode is not GateMode.NEVER and not asked.about_conversation:
-            recase = generator.canonical
-            asked = embedded(asked, view, filter, meter, should_stop, recase=recase)
+        generator = self._generator
+        asked = self._asked(request, view, meter, should_stop)
         request = replace(request, question=asked.question)
         routed = route(view.embedder, request, generator.experts, meter, generator.patterns)
         salt = self._access.cache_salt(self._asked_by.caller)
         closed_book, dropped = in_conversation(
-            asked.message,
+            asked.closed_book_message,
             asked.history,
             generator.count_tokens,
             generator.context_tokens - request.sampling.max_tokens,
@@ -417,20 +414,38 @@ class Pipeline:
             request, asked, view, routed, asked.vectors, closed_book, meter, should_stop, salt
         )
 
+    def _asked(
+        self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop
+    ) -> Asked:
+        """Read and embed the question; closed book, a follow-up is left to the model."""
+        closed_book = request.mode is GateMode.NEVER
+        if closed_book and request.history:
+            return Asked(request.question, request.question, request.history)
+        filter = request.filter or None
+        with meter.stage("rewrite") if request.history else nullcontext():
+            asked = self._read(request.question, request.history, view, filter, should_stop)
+        if request.mode is not GateMode.AUTO:  # the caller decides whether documents are consulted
+            asked = replace(asked, about_conversation=False)
+        if closed_book or asked.about_conversation or asked.vectors is not None:
+            return asked
+        should_stop()
+        with meter.stage("embed"):
+            return replace(asked, vectors=view.searcher.encode(asked.question, filter))
+
+    def _read(
+        self,
+        message: str,
+        history: Sequence[Turn],
+        view: View,
+        filter: Filter | None,
+        should_stop: ShouldStop,
+    ) -> Asked:
+        """Read a question or a query: alike, whatever it is for."""
+        wording = canonical if self._generator.canonical else str
+        return read_question(message, history, view, filter, should_stop, wording=wording)
+
     def _decide(self, context: AnswerContext, answer: ClosedBook) -> GateDecision:
         return self._decider.decide(context, answer, lambda: self._answering.least_doubt(context))
-
-
-def _asked(request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop) -> Asked:
-    """Read the question in its conversation; closed book, it is left to the model."""
-    if not request.history or request.mode is GateMode.NEVER:
-        return Asked(request.question, request.question, request.history)
-    with meter.stage("rewrite"):
-        filter = request.filter or None
-        asked = read_in_context(request.question, request.history, view, filter, should_stop)
-    if request.mode is GateMode.AUTO:
-        return asked
-    return replace(asked, about_conversation=False)  # the caller wants the documents consulted
 
 
 def _portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from expertrag.answer.canonical import canonical
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.rerank import ServedReranker, active_on, open_served_reranker, searched
 from expertrag.api.rerank import RerankMode
 from expertrag.api.types import RetrieveRequest
-from expertrag.config import Config
+from expertrag.config import CANONICAL, Config
 from expertrag.llm.base import ShouldStop, never_stop
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.tracing import stage_span
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 
 
 def search_store(store: Path, request: RetrieveRequest, config: Config) -> tuple[Reranked, str]:
-    """Search, and rerank as configured.
+    """Search, and rerank as configured; the query is read as the server reads it.
 
     :return: what was found, at most ``request.k`` passages, and why the store is degraded, if so.
     :raises ExpertRAGError: if the store or a model cannot be used; the message has the fix.
     """
+    if config.model.wording == CANONICAL:
+        request = replace(request, query=canonical(request.query))
     embedder = open_embedder(config.model, store)
     off = request.rerank is RerankMode.OFF
     served = None if off else open_served_reranker(config.model, config.rerank)

@@ -203,7 +203,7 @@ class RetrieveRequest:
 class RetrieveResult:
     """Passages in rank order, the generation they come from, and the cost.
 
-    ``rewritten_query``: the query that was searched for, if the conversation changed it; else "".
+    ``rewritten_query``: the query that was searched for, if it was read as another one; else "".
     ``reranked`` counts the candidates that were reranked; with 0, the order is that of the search.
     ``rerank_skipped`` says why they were not, although that was asked for: too little time.
     """

@@ -75,11 +75,11 @@ class ModelConfig:
         choices=("auto", TOGETHER),
     )
     wording: str = option(
-        CANONICAL,
-        "How a question is read. canonical: without openings such as 'Could you tell me', in one "
-        "spelling of quotes, spaces, capitals and question mark, so that these do not change the "
-        "answer; as_asked: as it was written.",
-        choices=(CANONICAL, "as_asked"),
+        "as_asked",
+        "How a question is read. as_asked: as it was written. canonical: without openings such as "
+        "'Could you tell me', in one spelling of quotes, spaces and question mark, so that these "
+        "do not change the answer; the decision shows the question as it was read.",
+        choices=("as_asked", CANONICAL),
     )
     dtype: str = option(
         "auto",

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.answer.canonical import canonical, is_uncased
+from expertrag.answer.canonical import canonical
 from expertrag.answer.embedders import open_embedder
-from expertrag.answer.in_context import with_names
 from expertrag.answer.rerank import open_served_reranker
 from expertrag.answer.retrieve import SPARE, gather
 from expertrag.answer.searching import retrieved
@@ -130,9 +129,8 @@ def store_traffic(
 
         for done, question in enumerate(questions):
             progress(stage, done, len(questions))
-            text = question.text
-            if config.model.wording == CANONICAL:
-                text = _canonical(text, searcher)
+            canonically = config.model.wording == CANONICAL
+            text = canonical(question.text) if canonically else question.text
             passages = gather(text, k, 1, search, lambda _: "").passages
             if passages:
                 named = _named(passages[0].metadata, domain_key) or question.domain or domain
@@ -143,12 +141,6 @@ def store_traffic(
             f"no question finds a passage in {store}: add documents with `expertrag index add`"
         )
     return found
-
-
-def _canonical(question: str, searcher: Searcher) -> str:
-    """Return the form of a question that the server's model reads."""
-    question = canonical(question)
-    return with_names(question, searcher) if is_uncased(question) else question
 
 
 def _prompt(question: StoreQuestion, passages: Sequence[Passage], domain: str) -> TrafficPrompt:

@@ -53,9 +53,7 @@ def test_after_a_migration_the_intact_generation_decides(tmp_path: Path) -> None
     assert _embedder_of(tmp_path / "s") == "one"
 
 
-def test_questions_are_read_in_canonical_form_unless_as_asked(
-    tmp_path: Path, smollm_path: Path
-) -> None:
+def test_questions_are_read_as_asked_unless_canonical(tmp_path: Path, smollm_path: Path) -> None:
     model = ModelConfig(generator=str(write_tiny_reader(tmp_path / "reader", smollm_path)))
-    assert open_generator(model).canonical
-    assert not open_generator(replace(model, wording="as_asked")).canonical
+    assert not open_generator(model).canonical
+    assert open_generator(replace(model, wording="canonical")).canonical

@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serving_fixtures import OpenPipeline, TellingGenerator
 
-from expertrag.answer.canonical import MOST_CHARACTERS, canonical, is_uncased, recased
+from expertrag.answer.canonical import MOST_CHARACTERS, canonical
 from expertrag.api.folding import fold
 from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerRequest, GateMode, Passage
 from expertrag.audit import Audit
-from expertrag.config import GateConfig
 from expertrag.eval.paraphrase import REWRITES
 from expertrag.llm.base import Message
 
@@ -64,6 +63,14 @@ def test_spellings_and_openings_have_one_canonical_form(wording: str) -> None:
         "May 2019 revenue",
         "Will Smith",
         "Please make it shorter.",
+        "ZIP FILE FORMAT OF THE US ARMY",  # a lower-case "us" is another word
+        "WHAT IS THE CAPITAL OF THE US?",
+        # without the opening, these are not English
+        "Could you tell me what write-ahead logging is?",
+        "Do you know what genre Zones is?",
+        "Can you tell me how many trees there are?",
+        "I wonder how the moon was made",
+        "Can you tell me who wrote Hamlet?",
         "Thanks!",
         "Norway: What is its capital, and why?",
         'Which actress was in "Ed Wood?"',
@@ -83,14 +90,12 @@ def test_other_texts_stay_as_they_are(question: str) -> None:
 @pytest.mark.parametrize(
     ("question", "form"),
     [
-        ("Do you know what genre Zones is?", "What genre Zones is?"),  # not "What is genre Zones?"
-        ("Can you tell me how many trees there are?", "How many trees there are?"),
         ("Do you know where Warsaw is?", "Where is Warsaw?"),
         ("I have a question: is the API stable?", "Is the API stable?"),
         ("is it stable", "Is it stable?"),
         ("Question: oxygen", "oxygen"),
         ("Ist  das   so, und  wie ist  die Antwort?", "Ist das so, und wie ist die Antwort?"),
-        ("WHAT IS THE CAPITAL OF NORWAY", "What is the capital of norway?"),
+        ("tell me how are roses pruned", "How are roses pruned?"),
         ("BERT F1", "BERT F1"),
     ],
 )
@@ -116,20 +121,6 @@ def test_a_canonical_form_is_its_own(text: str) -> None:
     assert bool(form.strip()) or not text.strip() or not text.isprintable()
 
 
-def test_names_are_written_as_in_the_passages() -> None:
-    texts = [
-        "Ships of NASA went to Warsaw. Packet switching is new, and packet sizes vary.",
-        "In Warsaw, iPhones sell.",
-    ]
-    asked = "What did nasa send to warsaw's iphones by packet switching in may?"
-    form = "What did NASA send to Warsaw's iPhones by packet switching in may?"
-    assert recased(asked, texts) == form
-    assert recased(form.lower(), ["Warsaw is big."]) == form.lower()  # it only begins a sentence
-    assert recased(asked, []) == asked
-    assert is_uncased(asked)
-    assert not is_uncased("What did Ada send to warsaw?")
-
-
 class Reading(TellingGenerator):
     """Reads questions in their canonical form, and keeps the prompts."""
 
@@ -150,7 +141,7 @@ def asked(
     """Ask a question; return its prompts, its passages and the decision's probability."""
     model = Reading()
     answer = fold(open_pipeline(model).answer(AnswerRequest(question, mode)))
-    assert answer.decision.rewritten_question == ""
+    assert answer.decision.rewritten_question == (ROSES if question != ROSES else "")
     return model.prompts, answer.passages, answer.decision.p_benefit
 
 
@@ -159,29 +150,9 @@ def test_every_step_sees_the_canonical_question(
     open_pipeline: OpenPipeline, mode: GateMode
 ) -> None:
     expected = asked(open_pipeline, ROSES, mode)
-    for rewrite in REWRITES.values():
-        assert asked(open_pipeline, rewrite(ROSES), mode) == expected
-    assert asked(open_pipeline, "hi, do you know when roses are pruned", mode) != expected
-
-
-def test_a_name_in_lower_case_is_read_as_in_the_documents(open_pipeline: OpenPipeline) -> None:
-    question = "How many days of paid leave do employees of Northwind get?"
-    for mode in (GateMode.AUTO, GateMode.ALWAYS, GateMode.STRICT):
-        expected = asked(open_pipeline, question, mode)
-        assert asked(open_pipeline, question.lower(), mode) == expected
-        assert asked(open_pipeline, question.upper(), mode) == expected
-
-
-def test_a_question_that_is_answered_strictly_if_unsure_is_read_alike(
-    open_pipeline: OpenPipeline,
-) -> None:
-    asked = "Tell me what 7 plus 5 is"
-    p_benefit = open_pipeline(Reading()).decide(asked).p_benefit
-    assert p_benefit is not None
-    model = Reading()
-    pipeline = open_pipeline(model, policy=GateConfig(threshold=2 * p_benefit, unsure="strict"))
-    assert fold(pipeline.answer(AnswerRequest(asked))).decision.retrieve
-    assert model.prompts[-1][-1].content.endswith("Question: What 7 plus 5 is?")
+    for name, rewrite in REWRITES.items():
+        if name != "lower_case":  # which may be a name
+            assert asked(open_pipeline, rewrite(ROSES), mode) == expected
 
 
 def test_as_asked_changes_nothing(open_pipeline: OpenPipeline) -> None:
