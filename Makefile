@@ -529,3 +529,10 @@ campaign-replicas: $(STAMP) ## readers that follow a writer and are killed, unde
 
 campaign-soak: $(STAMP) ## an hour at half of the capacity with flat memory; ARGS="--minutes N --json FILE"
 	@$(SERVICE_CAMPAIGN)/soak.py $(ARGS)
+
+.PHONY: eval-loaders
+
+LOADER_GATE = html:code>=.999 html:p5>=.95 pptx:unfair<=0
+
+eval-loaders: $(STAMP) ## words that the loaders keep of real files, by other readers (Chromium, poppler, pandoc, Python); ARGS="--kinds html --json FILE"
+	@$(BIN)/python benchmarks/eval_loaders.py --require $(LOADER_GATE:%='%') $(ARGS)

@@ -1,0 +1,231 @@
+"""What a file says by a reader that is not ours: the reference of ``eval_loaders``.
+
+Web pages: what Chromium shows (``innerText``). PDF: pdftotext. Word, OpenDocument, EPUB, Markdown
+and reStructuredText: pandoc. PowerPoint and Excel: the texts of their XML. Mails: Python's
+``email``. Records: ``csv`` and ``json``. Texts and code: their encoding.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import html
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+
+import loader_mails
+import loader_office
+from loader_corpus import RealFile
+from lxml import etree
+from lxml import html as lxml_html
+
+TOOLS = {"html": "chromium", "pdf": "pdftotext", "markdown": "pandoc"}
+"""Commands that references need, by a kind that needs them."""
+
+_MODULES = (loader_mails, loader_office, sys.modules[__name__])
+_SECONDS = 60
+_PANDOC = {"docx": "docx", "odt": "odt", "epub": "epub", "rst": "rst"}
+_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"),
+          (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # fmt: skip
+_DECLARED = re.compile(rb"(?:charset|encoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
+_SHOW = (
+    "<script>addEventListener('load',()=>{const t=document.body?document.body.innerText:'';"
+    "document.documentElement.innerHTML='<head></head><body><pre id=shown></pre></body>';"
+    "document.getElementById('shown').textContent=t})</script>"
+)
+_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-extensions", "--dump-dom",
+    "--virtual-time-budget=3000", "--host-resolver-rules=MAP * 127.0.0.1:9",
+    "--allow-file-access-from-files",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The text of a file, and the texts of some of its parts by name: code, cells."""
+
+    text: str
+    parts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+class NoReference(Exception):
+    """The other reader cannot read the file."""
+
+
+def cached_reference(file: RealFile, cache: Path) -> Reference:
+    """Read a reference, or the result of an earlier reading of the same file by the same code.
+
+    :raises NoReference: it cannot be read.
+    """
+    code = b"".join(Path(module.__file__ or "").read_bytes() for module in _MODULES)
+    identity = f"{file.kind} {file.encoding} {file.path}".encode() + file.path.read_bytes()
+    kept = cache / f"{hashlib.sha256(code + identity).hexdigest()}.json"
+    if kept.exists():
+        body = json.loads(kept.read_text("utf-8"))
+        return Reference(body["text"], body["parts"])
+    reference = read_reference(file)
+    cache.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(asdict(reference)), "utf-8")
+    return reference
+
+
+def read_reference(file: RealFile) -> Reference:
+    """Read a file by a reader that is not ours.
+
+    :raises NoReference: it cannot be read.
+    """
+    try:
+        return _read(file)
+    except (ValueError, KeyError, OSError, etree.LxmlError, subprocess.SubprocessError) as error:
+        raise NoReference(f"{type(error).__name__}: {error}"[:200]) from error
+
+
+def _read(file: RealFile) -> Reference:
+    path, kind = file.path, file.kind
+    if kind == "html":
+        page = decode(path.read_bytes(), file.encoding)
+        return Reference(_shown_by_browser(path, page), _parts_of_page(page))
+    if kind == "pdf":
+        return Reference(_output(("pdftotext", "-enc", "UTF-8", str(path), "-")))
+    if kind in _PANDOC:
+        parts = {"cells": loader_office.cells(path)} if kind == "docx" else {}
+        return Reference(_pandoc(_PANDOC[kind], path.read_bytes()), parts)
+    if kind in ("pptx", "xlsx"):
+        text, of_cells = loader_office.read(path)
+        return Reference(text, {"cells": of_cells})
+    if kind in ("eml", "mbox"):
+        return Reference(loader_mails.read(path, text_of_page))
+    text = decode(path.read_bytes(), file.encoding)
+    if kind == "markdown":
+        return Reference(_pandoc("gfm+yaml_metadata_block", text.encode()))
+    if kind == "xml":
+        return Reference("\n".join(etree.fromstring(path.read_bytes(), _xml()).itertext()))
+    if kind == "csv":
+        rows = _rows(text)
+        return Reference(
+            "\n".join(map("\t".join, rows)), {"cells": [c for row in rows for c in row]}
+        )
+    if kind in ("json", "jsonl", "ipynb"):
+        return _reference_of_json(text, kind)
+    return Reference(text)
+
+
+def decode(data: bytes, encoding: str = "") -> str:
+    """Decode by a byte order mark, the known encoding, UTF-8, or a declaration, in this order.
+
+    :raises ValueError: none of them fits.
+    """
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            return data.decode(name)
+    declared = _DECLARED.search(data, 0, 2048)
+    for name in (encoding, "utf-8", declared[1].decode() if declared else ""):
+        try:
+            return data.decode(name or "utf-8")
+        except (UnicodeDecodeError, LookupError):
+            continue
+    raise ValueError("the encoding is not known")
+
+
+def text_of_page(page: str) -> str:
+    """Return the text of a page's body, hidden text included, with a line for each block."""
+    body = _tree(page).find("body")
+    if body is None:
+        return ""
+    for dead in [*body.iter("script", "style", "template")]:
+        dead.drop_tree()
+    return " ".join(str(text) for text in body.itertext())
+
+
+def _reference_of_json(text: str, kind: str) -> Reference:
+    lines = [line for line in text.splitlines() if line.strip()] if kind == "jsonl" else [text]
+    values = [json.loads(line) for line in lines]
+    if kind != "ipynb":
+        return Reference("\n".join(leaf for value in values for leaf in _leaves(value)))
+    sources = ["".join(cell["source"]) for cell in values[0].get("cells", ())]
+    code = [line for source in sources for line in source.splitlines()]
+    return Reference("\n".join(sources), {"code": code})
+
+
+def _leaves(value: object) -> Iterator[str]:
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            stack += reversed(item.values())
+        elif isinstance(item, list):
+            stack += reversed(item)
+        elif item is not None:
+            yield str(item)
+
+
+def _rows(text: str) -> list[list[str]]:
+    first = text.partition("\n")[0]
+    return list(csv.reader(io.StringIO(text), delimiter=max(",;\t|", key=first.count)))
+
+
+def _parts_of_page(page: str) -> dict[str, list[str]]:
+    root = _tree(page)
+    return {
+        "code": [_inner(each) for each in root.iter("pre", "code", "tt", "kbd", "samp")],
+        "cells": [_inner(each) for each in root.iter("td", "th")],
+    }
+
+
+def _inner(element: lxml_html.HtmlElement) -> str:
+    return " ".join(str(text) for text in element.itertext())
+
+
+def _tree(page: str) -> lxml_html.HtmlElement:
+    declaration = re.compile(r"^\s*<\?xml[^>]*\?>")
+    parser = lxml_html.HTMLParser(huge_tree=True, encoding="utf-8")
+    data = declaration.sub("", page).replace("\0", "").encode("utf-8", "replace")
+    return lxml_html.document_fromstring(data or b"<p>", parser=parser)
+
+
+def _shown_by_browser(path: Path, page: str) -> str:
+    """Return what Chromium shows of a page, without a network."""
+    page = re.sub(r"^\s*<\?xml[^>]*\?>", "", page)
+    page = re.sub(r"(?i)<meta[^>]+(?:charset|http-equiv=[\"']?refresh)[^>]*>", "", page)
+    base = f'<meta charset=utf-8><base href="{path.resolve().parent.as_uri()}/">'
+    head = re.search(r"(?i)<head[^>]*>", page)
+    page = page[: head.end()] + base + page[head.end() :] if head else base + page
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "page.html"
+        copy.write_text(page + _SHOW, "utf-8", "replace")
+        dom = _output(("chromium", *_FLAGS, f"--user-data-dir={folder}/profile", copy.as_uri()))
+    shown = re.search(r'<pre id="shown">(.*)</pre>', dom, re.DOTALL)
+    if shown is None:
+        raise ValueError("the browser shows nothing")
+    return html.unescape(shown[1])
+
+
+def _pandoc(form: str, data: bytes) -> str:
+    command = ("pandoc", "--from", form, "--to", "plain", "--wrap=none", "--sandbox")
+    return _output(command, data)
+
+
+def _output(command: Sequence[str], data: bytes = b"") -> str:
+    done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=True)
+    return done.stdout.decode("utf-8", "replace")
+
+
+@cache
+def _xml() -> etree.XMLParser:
+    return etree.XMLParser(huge_tree=True, resolve_entities=False, no_network=True, recover=True)
+
+
+def missing_tools(kinds: set[str]) -> list[str]:
+    """Return the commands that the references of these kinds need and that are not installed."""
+    pandoc = kinds & {*_PANDOC, "markdown"}
+    needed = {TOOLS[kind] for kind in kinds & {"html", "pdf"}} | ({"pandoc"} if pandoc else set())
+    return sorted(name for name in needed if shutil.which(name) is None)
