@@ -3,7 +3,8 @@
     python benchmarks/eval_mixed.py --data DATA --json FILE
 
     gate       questions about the documents against general requests, as written, misspelled, as
-               keywords and in lower case: AUC of p_benefit, and retrieval rate
+               keywords and in lower case: AUC of p_benefit, retrieval rate, and the searches that
+               run, those of the decision included (always: one a question)
     search     nDCG@10 of each source in the mixed store, compared with a store of its own
     answers    never, always, auto and strict, as served: five passages, greedy, at most 25 tokens.
                Auto is composed: the gate decides, and the answer is that of never or always, which
@@ -46,7 +47,7 @@ from served_answers import AnswerCache, ServedAnswer, SourcedQuestion
 from expertrag.answer.assemble import open_pipeline
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
-from expertrag.api.types import GateMode, SearchMode
+from expertrag.api.types import GateDecision, GateMode, SearchMode, Usage
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag.data.datasets import load_dataset, sample
@@ -167,15 +168,15 @@ def gate(pipeline: Pipeline, asked: Mapping[str, Sequence[SourcedQuestion]]) -> 
     for variant, vary in VARIANTS.items():
         scores: dict[str, list[float]] = {}
         rates: dict[str, list[float]] = {}
+        searches: dict[str, list[float]] = {}
         for kind in (ANSWERABLE, GENERAL, UNANSWERABLE):
-            decided = []
-            for item in asked[kind]:
-                meter = Meter()
-                text = vary(item.query.text) or item.query.text
-                decided.append(pipeline.decide(text, meter=meter))
-                seconds.append(sum(meter.usage().stage_seconds.values()))
-            scores[kind] = [decision.p_benefit or 0.0 for decision in decided]
-            rates[kind] = [float(decision.retrieve) for decision in decided]
+            decided = [
+                decide(pipeline, vary(item.query.text) or item.query.text) for item in asked[kind]
+            ]
+            scores[kind] = [decision.p_benefit or 0.0 for decision, _ in decided]
+            rates[kind] = [float(decision.retrieve) for decision, _ in decided]
+            searches[kind] = [d.retrieve + usage.retrieval_calls for d, usage in decided]
+            seconds += [sum(usage.stage_seconds.values()) for _, usage in decided]
         both = (*scores[ANSWERABLE], *scores[GENERAL])
         about = [place < len(asked[ANSWERABLE]) for place in range(len(both))]
         figures.append(Figure(f"{variant}: AUC", area(both, about)).at_least(0.98))
@@ -188,7 +189,16 @@ def gate(pipeline: Pipeline, asked: Mapping[str, Sequence[SourcedQuestion]]) -> 
         figures.append(mean(f"{variant}: of these of small sources", small).at_least(0.97))
         figures.append(mean(f"{variant}: general retrieved", rates[GENERAL]).at_most(0.10))
         figures.append(mean(f"{variant}: unanswerable retrieved", rates[UNANSWERABLE]))
+        figures += [
+            mean(f"{variant}: searches of a question, {kind}", searches[kind]) for kind in searches
+        ]
     return [*figures, mean("seconds to decide", seconds)]
+
+
+def decide(pipeline: Pipeline, question: str) -> tuple[GateDecision, Usage]:
+    """Decide on a question; return the decision and its cost."""
+    meter = Meter()
+    return pipeline.decide(question, meter=meter), meter.usage()
 
 
 def search(given: argparse.Namespace, work: Path, store: Path, report: Progress) -> list[Figure]:
@@ -263,10 +273,9 @@ def chosen(
     pipeline: Pipeline, asked: SourcedQuestion, never: ServedAnswer, always: ServedAnswer
 ) -> ServedAnswer:
     """Return the answer of auto: that of the mode that the gate decides for, and its time."""
-    meter = Meter()
-    decision = pipeline.decide(asked.query.text, meter=meter)
+    decision, usage = decide(pipeline, asked.query.text)
     answer = always if decision.retrieve else never
-    deciding = sum(meter.usage().stage_seconds.values())
+    deciding = sum(usage.stage_seconds.values())
     return replace(answer, seconds=answer.seconds + deciding)
 
 
