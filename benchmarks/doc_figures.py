@@ -83,6 +83,7 @@ TABLES = (
     *(Table("cost", name, "cost", make) for name, make in cost_tables.TABLES.items()),
     Table("conversations", "conversations", "conversations", doc_tables.conversations),
     Table("conversations", "conversations by a model", "conversations", doc_tables.by_model),
+    Table("documents", "loaders", "loaders", document_tables.loaders),
     Table("documents", "encodings", "encodings", document_tables.encodings),
     Table("documents", "pdf", "pdf", document_tables.pdf),
     Table("documents", "ocr", "ocr", document_tables.ocr),

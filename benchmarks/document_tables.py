@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_COUNTS = ("files", "unfair")
 _SYSTEMS = {"expertrag_index": "the loader", "pypdf": "pypdf", "pypdfium2": "pypdfium2"}
 
 
@@ -51,3 +52,15 @@ def ocr(results: Mapping[str, Any]) -> Iterator[str]:
     for case, found in results["cases"].items():
         errors = f"{100 * found['characters']:.2f} | {100 * found['words']:.2f}"
         yield f"| {case} | {errors} | {found['seconds']:.0f} |"
+
+
+def loaders(results: Mapping[str, Any]) -> Iterator[str]:
+    """Shares of the words of real files that the loaders keep, by kind of file."""
+    yield "| files | n | unread | words, median | 5th percentile | numbers | code | cells | invented |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for kind, row in results["kinds"].items():
+        names = ("median", "p5", "numbers", "code", "cells", "noise")
+        cells = ("-" if row[name] is None else f"{row[name]:.3f}" for name in names)
+        yield f"| {kind} | {row['files']} | {row['unfair']} | {' | '.join(cells)} |"
+    files, unread = (sum(row[name] for row in results["kinds"].values()) for name in _COUNTS)
+    yield f"| **all** | {files} | {unread} | | | | | | |"
