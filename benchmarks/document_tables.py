@@ -56,7 +56,7 @@ def ocr(results: Mapping[str, Any]) -> Iterator[str]:
 
 def loaders(results: Mapping[str, Any]) -> Iterator[str]:
     """Shares of the words of real files that the loaders keep, by kind of file."""
-    yield "| files | n | unread | words, median | 5th percentile | numbers | code | cells | invented |"
+    yield "| files | n | unread | median | 5th percentile | numbers | code | cells | invented |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for kind, row in results["kinds"].items():
         names = ("median", "p5", "numbers", "code", "cells", "noise")
