@@ -51,10 +51,10 @@ def test_prompts_have_the_passages_of_the_search(store: Path) -> None:
 
 @pytest.mark.parametrize("wording", [CANONICAL, "as_asked"])
 def test_questions_are_written_as_the_server_reads_them(store: Path, wording: str) -> None:
-    raw = "Could you tell me how long employees may be on leave?"
+    raw = "Question: how long may employees be on leave"
     config = replace(Config(), model=replace(Config().model, wording=wording))
     (item,) = store_traffic(store, "people", [StoreQuestion("1", raw, None)], config, silent)
-    read = "How long employees may be on leave?"
+    read = "How long may employees be on leave?"
     assert item.prompt.question == (read if wording == CANONICAL else raw)
 
 
