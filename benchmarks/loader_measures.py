@@ -83,10 +83,14 @@ def compare(name: str, kind: str, ours: str, reference: Reference, note: str = "
 
 
 def _kept_parts(texts: Iterable[str], ours: str) -> tuple[int, int]:
-    stream = f" {' '.join(words_of(ours))} "
-    beginnings = [words[:_FIRST_WORDS] for text in texts if (words := words_of(text))]
-    kept = sum(f" {' '.join(words)} " in stream for words in beginnings)
-    return kept, len(beginnings)
+    """Count the texts whose first words stand together in ours, and the texts."""
+    words = words_of(ours)
+    phrases = [tuple(first[:_FIRST_WORDS]) for text in texts if (first := words_of(text))]
+    ours_by_length = {
+        length: set(zip(*(words[start:] for start in range(length)), strict=False))
+        for length in {len(phrase) for phrase in phrases}
+    }
+    return sum(phrase in ours_by_length[len(phrase)] for phrase in phrases), len(phrases)
 
 
 def summarise(comparisons: Sequence[Comparison]) -> dict[str, dict[str, float | int | None]]:
