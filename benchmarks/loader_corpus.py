@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_ARCHIVES = (".deb", ".zip", ".whl", ".gz", ".tgz", ".xz", ".bz2")
 KINDS = {
     **dict.fromkeys((".html", ".htm", ".xhtml"), "html"),
     **dict.fromkeys((".md", ".markdown"), "markdown"),
@@ -34,7 +35,8 @@ class Package:
     """A package, the kinds of files that it is taken for, and their licence.
 
     ``folder``: part of the path of the files, if not all count. ``encoded``: the name of a file's
-    folder is its encoding, as in chardet's tests. ``suffix``: what the files' suffix should be.
+    folder is its encoding, as in chardet's tests. ``suffix``: what the suffix of its texts should
+    be, which are mails.
     """
 
     registry: str
@@ -67,6 +69,8 @@ PACKAGES = (
     ),
     Package("apt", "iso-codes", "LGPL-2.1-or-later", ("json",)),
     Package("apt", "libreoffice-common", "MPL-2.0", ("odt",)),
+    Package("source", "libapache-poi-java", "Apache-2.0", ("docx", "pptx", "xlsx"), "test-data"),
+    Package("source", "rspamd", "Apache-2.0", ("eml",)),
     Package("pip", "python-docx", "MIT", ("docx", "rst")),
     Package("pip", "python-pptx", "MIT", ("pptx", "rst")),
     Package("npm", "mammoth", "BSD-2-Clause", ("docx",)),
@@ -128,23 +132,42 @@ def fetch(package: Package, cache: Path) -> Path:
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as work:
-        subprocess.run(_command(package), cwd=work, check=True, capture_output=True, text=True)
+        for command in _commands(package, Path(work)):
+            subprocess.run(command, cwd=work, check=True, capture_output=True)
         unpacked = Path(work) / "unpacked"
         unpacked.mkdir()
-        for archive in [path for path in Path(work).iterdir() if path.is_file()]:
+        for archive in [path for path in Path(work).iterdir() if path.suffix in _ARCHIVES]:
             _unpack(archive, unpacked)
         shutil.move(unpacked, folder)
     return folder
 
 
-def _command(package: Package) -> Sequence[str]:
-    pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:")
-    commands = {
-        "apt": ("apt-get", "download", package.name),
-        "pip": (*pip, package.name),
-        "npm": ("npm", "pack", "--silent", package.name),
-    }
-    return commands[package.registry]
+def _commands(package: Package, work: Path) -> Iterator[Sequence[str]]:
+    """Yield the commands that download a package into the working folder."""
+    if package.registry == "apt":
+        yield "apt-get", "download", package.name
+    elif package.registry == "npm":
+        yield "npm", "pack", "--silent", package.name
+    elif package.registry == "pip":
+        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary")
+        yield *pip, ":all:", package.name
+    else:
+        apt_get = _apt_get_with_sources(work)
+        yield *apt_get, "update"
+        yield *apt_get, "source", "--download-only", package.name
+
+
+def _apt_get_with_sources(work: Path) -> Sequence[str]:
+    """Return the command that knows Debian's source packages; the system's own lists stay."""
+    lists, parts = work / "lists", work / "parts"
+    lists.mkdir()
+    parts.mkdir()
+    for path in Path("/etc/apt/sources.list.d").glob("*.sources"):
+        text = path.read_text("utf-8").replace("Types: deb\n", "Types: deb-src\n")
+        (parts / path.name).write_text(text, "utf-8")
+    options = (f"Dir::Etc::SourceParts={parts}", f"Dir::State::Lists={lists}")
+    sandbox = "APT::Sandbox::User=root"  # who may write to the working folder
+    return ("apt-get", *(x for each in (*options, sandbox) for x in ("-o", each)))
 
 
 def _unpack(archive: Path, folder: Path) -> None:
@@ -161,6 +184,8 @@ def choose(package: Package, folder: Path, most: int, most_bytes: int) -> Iterat
     """Choose files of a package, at most ``most`` of each kind, always the same ones."""
     by_kind: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.rglob("*")):
+        if package.suffix and path.suffix != ".txt":
+            continue
         kind = KINDS.get(package.suffix or path.suffix.lower(), "")
         inside = package.folder in path.relative_to(folder).as_posix()
         if kind not in package.kinds or not inside or path.is_symlink() or not path.is_file():

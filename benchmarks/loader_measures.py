@@ -3,7 +3,7 @@
 kept      words of the reference that are in our text or title, with how often they occur
 numbers   the same for words that hold a digit
 code, cells   parts of the reference whose first ten words stand together in our text
-noise     our words that the reference has nowhere, as a share of our words
+noise     our words that neither the reference nor the file has, as a share of our words
 
 Files in which the reference has few words are only counted: a share of ten words says nothing.
 """
@@ -66,6 +66,7 @@ def compare(name: str, kind: str, ours: str, reference: Reference, note: str = "
     if not ours.strip() or not total:
         return Comparison(name, kind, total, bool(ours.strip()), note=note)
     lost = want - have
+    known = want.keys() | set(words_of(reference.beside))
     digits = Counter({word: n for word, n in want.items() if any(map(str.isdigit, word))})
     missing = (digits - have).total()
     return Comparison(
@@ -75,7 +76,7 @@ def compare(name: str, kind: str, ours: str, reference: Reference, note: str = "
         read=True,
         kept=1 - lost.total() / total,
         numbers=1 - missing / digits.total() if digits else None,
-        noise=sum(n for word, n in have.items() if word not in want) / have.total(),
+        noise=sum(n for word, n in have.items() if word not in known) / have.total(),
         parts={part: _kept_parts(reference.parts.get(part, ()), ours) for part in PARTS},
         lost=[word for word, _ in lost.most_common(8)],
         note=note,

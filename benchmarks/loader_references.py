@@ -28,12 +28,10 @@ from loader_corpus import RealFile
 from lxml import etree
 from lxml import html as lxml_html
 
-TOOLS = {"html": "chromium", "pdf": "pdftotext", "markdown": "pandoc"}
-"""Commands that references need, by a kind that needs them."""
-
 _MODULES = (loader_mails, loader_office, sys.modules[__name__])
 _SECONDS = 60
-_PANDOC = {"docx": "docx", "odt": "odt", "epub": "epub", "rst": "rst"}
+_PANDOC = {"docx": "docx", "odt": "odt", "epub": "epub"}
+_MARKUP = {"markdown": "gfm+yaml_metadata_block", "rst": "rst"}
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"),
           (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # fmt: skip
 _DECLARED = re.compile(rb"(?:charset|encoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
@@ -51,10 +49,14 @@ _FLAGS = (
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The text of a file, and the texts of some of its parts by name: code, cells."""
+    """The text of a file, and the texts of some of its parts by name: code, cells.
+
+    ``beside``: more of the file that is not invented, such as the names of fields.
+    """
 
     text: str
     parts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    beside: str = ""
 
 
 class NoReference(Exception):
@@ -71,7 +73,7 @@ def cached_reference(file: RealFile, cache: Path) -> Reference:
     kept = cache / f"{hashlib.sha256(code + identity).hexdigest()}.json"
     if kept.exists():
         body = json.loads(kept.read_text("utf-8"))
-        return Reference(body["text"], body["parts"])
+        return Reference(**body)
     reference = read_reference(file)
     cache.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(asdict(reference)), "utf-8")
@@ -91,9 +93,6 @@ def read_reference(file: RealFile) -> Reference:
 
 def _read(file: RealFile) -> Reference:
     path, kind = file.path, file.kind
-    if kind == "html":
-        page = decode(path.read_bytes(), file.encoding)
-        return Reference(_shown_by_browser(path, page), _parts_of_page(page))
     if kind == "pdf":
         return Reference(_output(("pdftotext", "-enc", "UTF-8", str(path), "-")))
     if kind in _PANDOC:
@@ -103,17 +102,23 @@ def _read(file: RealFile) -> Reference:
         text, of_cells = loader_office.read(path)
         return Reference(text, {"cells": of_cells})
     if kind in ("eml", "mbox"):
-        return Reference(loader_mails.read(path, text_of_page))
-    text = decode(path.read_bytes(), file.encoding)
-    if kind == "markdown":
-        return Reference(_pandoc("gfm+yaml_metadata_block", text.encode()))
+        raw = path.read_bytes().decode("utf-8", "replace")
+        return Reference(loader_mails.read(path, text_of_page), beside=raw)
+    return _read_text(path, kind, decode(path.read_bytes(), file.encoding))
+
+
+def _read_text(path: Path, kind: str, text: str) -> Reference:
+    if kind == "html":
+        return Reference(_shown_by_browser(path, text), _parts_of_page(text))
+    if kind in _MARKUP:
+        return Reference(_pandoc(_MARKUP[kind], text.encode()), beside=text)
     if kind == "xml":
-        return Reference("\n".join(etree.fromstring(path.read_bytes(), _xml()).itertext()))
+        words = "\n".join(etree.fromstring(path.read_bytes(), _xml()).itertext())
+        return Reference(words, beside=text)
     if kind == "csv":
         rows = _rows(text)
-        return Reference(
-            "\n".join(map("\t".join, rows)), {"cells": [c for row in rows for c in row]}
-        )
+        cells = [cell for row in rows for cell in row]
+        return Reference("\n".join(map("\t".join, rows)), {"cells": cells})
     if kind in ("json", "jsonl", "ipynb"):
         return _reference_of_json(text, kind)
     return Reference(text)
@@ -150,10 +155,11 @@ def _reference_of_json(text: str, kind: str) -> Reference:
     lines = [line for line in text.splitlines() if line.strip()] if kind == "jsonl" else [text]
     values = [json.loads(line) for line in lines]
     if kind != "ipynb":
-        return Reference("\n".join(leaf for value in values for leaf in _leaves(value)))
+        leaves = (leaf for value in values for leaf in _leaves(value))
+        return Reference("\n".join(leaves), beside=text)
     sources = ["".join(cell["source"]) for cell in values[0].get("cells", ())]
     code = [line for source in sources for line in source.splitlines()]
-    return Reference("\n".join(sources), {"code": code})
+    return Reference("\n".join(sources), {"code": code}, text)
 
 
 def _leaves(value: object) -> Iterator[str]:
@@ -226,6 +232,11 @@ def _xml() -> etree.XMLParser:
 
 def missing_tools(kinds: set[str]) -> list[str]:
     """Return the commands that the references of these kinds need and that are not installed."""
-    pandoc = kinds & {*_PANDOC, "markdown"}
-    needed = {TOOLS[kind] for kind in kinds & {"html", "pdf"}} | ({"pandoc"} if pandoc else set())
-    return sorted(name for name in needed if shutil.which(name) is None)
+    needed = {
+        "html": "chromium",
+        "pdf": "pdftotext",
+        **dict.fromkeys((*_PANDOC, *_MARKUP), "pandoc"),
+    }
+    return sorted(
+        {needed[kind] for kind in kinds & {*needed} if shutil.which(needed[kind]) is None}
+    )

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from loader_corpus import RealFile
@@ -31,8 +32,7 @@ def write(folder: Path, references: Sequence[tuple[RealFile, Reference]]) -> Non
             "kind": file.kind,
             "package": file.package.key,
             "licence": file.package.licence,
-            "reference": reference.text,
-            "parts": {part: list(texts) for part, texts in reference.parts.items()},
+            "reference": asdict(reference),
         }
     text = json.dumps(sources, ensure_ascii=False, indent=1)
     (folder / "sources.json").write_text(text + "\n", "utf-8")

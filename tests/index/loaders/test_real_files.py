@@ -34,9 +34,7 @@ def comparisons() -> dict[str, Comparison]:
         texts[document.source.partition("#")[0]] += f"\n\n{document.title}\n{document.text}"
     assert [failure for failure in failures if not failure.notice] == []
     return {
-        name: compare(
-            name, source["kind"], texts[name], Reference(source["reference"], source["parts"])
-        )
+        name: compare(name, source["kind"], texts[name], Reference(**source["reference"]))
         for name, source in SOURCES.items()
     }
 
