@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import loader_mails
 import loader_office
@@ -80,6 +81,10 @@ def cached_reference(file: RealFile, cache: Path) -> Reference:
     return reference
 
 
+_FAILURES = (ValueError, KeyError, OSError, AttributeError, BadZipFile, etree.LxmlError,
+             subprocess.SubprocessError)  # fmt: skip
+
+
 def read_reference(file: RealFile) -> Reference:
     """Read a file by a reader that is not ours.
 
@@ -87,7 +92,7 @@ def read_reference(file: RealFile) -> Reference:
     """
     try:
         return _read(file)
-    except (ValueError, KeyError, OSError, etree.LxmlError, subprocess.SubprocessError) as error:
+    except _FAILURES as error:
         raise NoReference(f"{type(error).__name__}: {error}"[:200]) from error
 
 
