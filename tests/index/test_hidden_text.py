@@ -42,7 +42,6 @@ def page(tmp_path: Path, body: str, head: str = "") -> tuple[str, list[LoadFailu
         '<p style="font-size:0">Unseen</p>',
         '<p style="font-size: 1px">Unseen</p>',
         '<p style="position:absolute; left:-9999px">Unseen</p>',
-        '<p style="text-indent:-9999px">Unseen</p>',
         '<p style="color:#fff">Unseen</p>',
         '<p style="color:white;background:#FFFFFF">Unseen</p>',
         '<p style="color:rgb(255, 255, 255)">Unseen</p>',
