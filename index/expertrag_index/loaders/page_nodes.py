@@ -37,7 +37,7 @@ class _Target:
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         place = len(self._nodes)
-        element = Element(name, attributes, place, place)
+        element = Element(name, dict(attributes), place, place)
         self._open.append(element)
         self._nodes.append(element)
 

@@ -197,8 +197,6 @@ class PageText:
             table = self._tables[-1]
             table.begin_row(sum(each.name in _CELLS for each in children(self._nodes, element)))
             self._at_end(element, table.end_row)
-        self._writer.break_(1)
-        self._at_end(element, partial(self._writer.break_, 1))
 
     def _begin_cell(self, element: Element) -> None:
         table = self._tables[-1] if self._tables else None

@@ -65,10 +65,14 @@ class PageWriter:
             for number, line in enumerate(text.split("\n")):
                 if number:
                     self.line_break()
-                if line.strip():
-                    self._put(line if self._begins_line else f"{' ' * self._space}{line}")
-                self._space = line[-1:].isspace()
-        elif words := " ".join(text.split()):
+                indent = len(line) - len(line.lstrip()) if self._begins_line else 0
+                self._words(line[:indent] + line.strip(), line)
+        else:
+            self._words(" ".join(text.split()), text)
+
+    def _words(self, words: str, text: str) -> None:
+        """Write words; the white space around them in the text is due."""
+        if words:
             self._space |= text[0].isspace()
             self._put(words)
             self._space = text[-1].isspace()
@@ -166,6 +170,7 @@ class PageWriter:
 
     def begin_code(self) -> None:
         """Begin a block of code, in which nothing is altered."""
+        self.break_()
         self._code_depth += 1
 
     def end_code(self) -> None:
@@ -196,7 +201,7 @@ class PageWriter:
                 self._pieces.append("\n" * self._newlines)
             if escape and not marker:
                 text = _escaped(text)
-        elif self._space and not marker.startswith(" ") and not text.startswith(" "):
+        elif self._space and not marker.startswith(" "):
             self._pieces.append(" ")
         self._pieces.append(marker + text)
         self._written += len(text)

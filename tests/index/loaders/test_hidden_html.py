@@ -179,7 +179,7 @@ def test_chains_of_styles() -> None:
 @pytest.mark.parametrize(
     "body",
     {
-        # MJML writes every mail so: mrml 5's output of <mj-text>
+        # MJML writes every text of a mail so (mrml 0.2.4)
         "a cell without a font": '<td style="font-size:0px"><div style="font-size:13px">Word</div>',
         "a cell in white on black": '<td bgcolor="#000"><font color="#fff">Word</font>',
         "a page in white": '<body bgcolor="black" text="white">Word',
