@@ -9,7 +9,7 @@ with other style sheets, which are not read. Unknown is shown.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from expertrag_index.loaders.css import (
     TRANSPARENT,
     UNKNOWN,
     Rule,
+    Value,
     color_of,
     declarations,
     is_tiny,
@@ -84,12 +85,15 @@ class Look:
         return ""
 
 
-_DRAWING = Look(None, None, drawn=True)
-
-
 class _Entry(NamedTuple):
     rank: tuple[bool, int, int]  # importance, specificity, order
     value: str
+
+
+def _prefer(entries: dict[str, _Entry], key: str, entry: _Entry) -> None:
+    """Let the stronger of two values stand; of equals the later."""
+    if key not in entries or entries[key].rank <= entry.rank:
+        entries[key] = entry
 
 
 class Styles:
@@ -114,20 +118,21 @@ class Styles:
     def _add(self, rule: Rule, order: int) -> None:
         body = declarations(rule.body)
         for selector in map(str.strip, rule.selectors.split(",") if body else ()):
-            simple = rule.always and "(" not in rule.selectors and _SIMPLE.fullmatch(selector)
-            if not simple and _PSEUDO_ELEMENT.search(selector):
-                continue
-            for name in [_spelled(selector)] if simple else _subjects(selector):
-                entries = self._rules.setdefault(name, {})
-                for key, (important, text) in body.items():
-                    if simple:
-                        entry = _Entry((important, _specificity(selector), order), text)
-                    elif (key, text) == ("display", "none"):
-                        continue
-                    else:
-                        entry = _Entry((important and rule.always, _UNKNOWN_RULE, order), UNKNOWN)
-                    if key not in entries or entries[key].rank <= entry.rank:
-                        entries[key] = entry
+            if rule.always and "(" not in rule.selectors and _SIMPLE.fullmatch(selector):
+                self._set(_spelled(selector), body, _specificity(selector), order)
+            elif not _PSEUDO_ELEMENT.search(selector):
+                unknown = {
+                    key: Value(important, UNKNOWN)
+                    for key, (important, text) in body.items()
+                    if (key, text) != ("display", "none")
+                }
+                for name in _subjects(selector):
+                    self._set(name, unknown, _UNKNOWN_RULE, order)
+
+    def _set(self, name: str, body: Mapping[str, Value], specificity: int, order: int) -> None:
+        entries = self._rules.setdefault(name, {})
+        for key, (important, text) in body.items():
+            _prefer(entries, key, _Entry((important, specificity, order), text))
 
     def of(self, element: Element) -> Declarations:
         """Return the declarations for an element."""
@@ -136,13 +141,10 @@ class Styles:
         if self._rules:
             for name in _names(element):
                 for key, entry in self._rules.get(name, {}).items():
-                    if key not in entries or entries[key].rank < entry.rank:
-                        entries[key] = entry
+                    _prefer(entries, key, entry)
         if style := element.get("style"):
             for key, (important, text) in declarations(style.split(";")).items():
-                rank = important, _INLINE, 0
-                if key not in entries or entries[key].rank < rank:
-                    entries[key] = _Entry(rank, text)
+                _prefer(entries, key, _Entry((important, _INLINE, 0), text))
         result.update((key, entry.value) for key, entry in entries.items())
         if self._scripts or "animation" in result or "animation-name" in result:  # it may fade in
             result.pop("opacity", None)
@@ -186,25 +188,27 @@ def reason_cut(element: Element, own: Declarations) -> str:
 def look_of(element: Element, own: Declarations, inherited: Look) -> Look:
     """Return the look of the texts that are directly in an element with these declarations."""
     if element.name == "svg":
-        return _DRAWING
+        return replace(inherited, color=None, tiny=False, drawn=True)
     if inherited.drawn or not own:
         return inherited
-    color = color_of(own["color"], inherited.color) if "color" in own else inherited.color
-    if any(own.get(name, "none") != "none" for name in _PAINTS):
-        color = None
     look = Look(
-        "000000" if color == "initial" else color,
-        _background(own, inherited.background),
-        _visible(own.get("visibility", "inherit"), inherited.visible),
-        _tiny(own.get("font-size", "inherit"), inherited.tiny),
-        _outside(own, inherited.outside),
-        own["white-space"].startswith(("pre", "break"))
-        if "white-space" in own
-        else inherited.lines,
+        color=_color(own, inherited.color),
+        background=_background(own, inherited.background),
+        visible=_visible(own.get("visibility", "inherit"), inherited.visible),
+        tiny=_tiny(own.get("font-size", "inherit"), inherited.tiny),
+        outside=_outside(own, inherited.outside),
+        lines=_keeps_lines(own.get("white-space", "inherit"), inherited.lines),
     )
     if element.name in _UNHIDDEN and look.reason_hidden:
         return replace(look, color=None, visible=True, tiny=False, outside=False)
     return look
+
+
+def _color(own: Declarations, inherited: str | None) -> str | None:
+    if any(own.get(name, "none") != "none" for name in _PAINTS):
+        return None
+    color = color_of(own.get("color", "inherit"), inherited)
+    return "000000" if color == "initial" else color
 
 
 def _background(own: Declarations, inherited: str | None) -> str | None:
@@ -227,6 +231,10 @@ def _is_moved(own: Declarations) -> bool:
 
 def _visible(value: str, inherited: bool) -> bool:
     return inherited if value in ("inherit", "unset") else value not in ("hidden", "collapse")
+
+
+def _keeps_lines(value: str, inherited: bool) -> bool:
+    return inherited if value == "inherit" else value.startswith(("pre", "break"))
 
 
 def _tiny(size: str, inherited: bool) -> bool:

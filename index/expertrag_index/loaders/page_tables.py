@@ -33,7 +33,6 @@ class Table:
 
     def begin_row(self, cells: int) -> None:
         """Begin a row with this number of cells of its own."""
-        self.writer.break_(1)
         self.is_row = cells > 0 and cells + len(self._spans) > 1
         self._is_broken, self._column = False, 0
 

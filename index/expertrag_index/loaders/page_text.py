@@ -31,7 +31,7 @@ _PARAGRAPHS = frozenset((
     "div", "dl", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr",
     "legend", "main", "nav", "p", "search", "section", "summary",
 ))  # fmt: skip
-_LINES = frozenset(("dt", "option", "text"))
+_LINES = frozenset(("dt", "option", "tbody", "text", "tfoot", "thead"))
 _SPACED = frozenset(("button", "label", "object", "select", "svg", "textarea", "tspan"))
 _LISTS = ("ul", "ol", "menu", "dir")
 _CELLS = ("td", "th")
@@ -160,7 +160,7 @@ class PageText:
         characters = 0
         for node in inside(self._nodes, element):
             if isinstance(node, str):
-                characters += len(node)
+                characters += len(node.strip())
                 if characters > _FLAT_CHARACTERS:
                     return False
             elif node.name in _LAYOUT:
@@ -193,6 +193,8 @@ class PageText:
         self._at_end(element, partial(self._tables.pop, -1))
 
     def _begin_row(self, element: Element) -> None:
+        self._writer.break_(1)
+        self._at_end(element, partial(self._writer.break_, 1))
         if self._tables:
             table = self._tables[-1]
             table.begin_row(sum(each.name in _CELLS for each in children(self._nodes, element)))

@@ -44,7 +44,8 @@ class PageWriter:
     @property
     def follows_word(self) -> bool:
         """Whether the next text is joined to a letter, a digit or a closing bracket."""
-        if self._newlines or self._space or self._marker or not self._pieces:
+        due = self._newlines or self._space or self._marker
+        if due or self._code_depth or not self._pieces:
             return False
         last = self._pieces[-1][-1:]
         return last.isalnum() or last in ")]"
@@ -86,8 +87,8 @@ class PageWriter:
             self.text(text)
 
     def space(self) -> None:
-        """Separate words."""
-        self.text(" ")
+        """Separate words, but not those of code."""
+        self._space = True
 
     def line_break(self) -> None:
         """End a line; two of them end a paragraph."""
@@ -149,7 +150,9 @@ class PageWriter:
         """
         self._flat += flat
         self._space = False
-        if not flat:
+        if self._code_depth:
+            self._code.append("" if first else "\t")
+        elif not flat:
             self._marker = ""
             self.break_(1)
         elif not first:
@@ -166,7 +169,6 @@ class PageWriter:
         """End a row; what separates its last cells is not written if these are empty."""
         if not self._flat:
             self._marker = ""
-        self.break_(1)
 
     def begin_code(self) -> None:
         """Begin a block of code, in which nothing is altered."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ast
 import html
+import random
+import re
 import time
 from collections import Counter
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -183,6 +187,41 @@ def test_python_code_runs_as_before() -> None:
 def test_lines_that_a_page_keeps(page: str, text: str) -> None:
     assert text_of(page).strip() == text
     assert not [section for section in sections(text_of(page)) if section.heading]
+
+
+WITH_TEXT = (
+    "<p>{}</p>", "<h2>{}</h2>", "<pre>{}</pre>", "<xmp>{}</xmp>", "<textarea>{}</textarea>",
+    "<select><option>{}</option><option>{}</option></select>", "<form>{}</form>",
+    "<button>{}</button>", "<label>{}</label>", "<dl><dt>{}</dt><dt>{}</dt></dl>",
+)  # fmt: skip
+WITH_BLOCKS = (
+    "<div>{}</div>", "<article>{}</article>", "<nav>{}</nav>", "<center>{}</center>",
+    "<blockquote>{}</blockquote>", "<ul><li>{}</li><li>{}</li></ul>", "<ol><li>{}</li></ol>",
+    "<table><tr><td>{}</td><th>{}</th></tr><tr><td>{}</td></tr></table>",
+    "<table><caption>{}</caption><tbody><tr><td>{}</td></tr></tbody></table>",
+    "<dl><dd>{}</dd><dd>{}</dd></dl>", "<details><summary>{}</summary>{}</details>",
+    "<fieldset><legend>{}</legend>{}</fieldset>", "<object>{}</object>", "<h1><div>{}</div></h1>",
+    "<span style='display:block'>{}</span>",
+)  # fmt: skip
+
+
+def tree(chosen: random.Random, words: Iterator[str], depth: int) -> str:
+    """Write words without spaces, between elements that browsers lay out apart."""
+    parts = []
+    for _ in range(chosen.randint(1, 4)):
+        template = chosen.choice(WITH_BLOCKS if depth else WITH_TEXT)
+        for part in template.split("{}")[:-1]:
+            parts += [part, tree(chosen, words, depth - 1) if depth else next(words)]
+        parts.append(template.rpartition("{}")[2])
+        parts.append(next(words) if chosen.random() < 0.3 else "")
+    return "".join(parts)
+
+
+def test_no_word_is_lost_or_joined_to_another() -> None:
+    for seed in range(300):
+        page = tree(random.Random(seed), (f"w{number}" for number in count()), seed % 4)
+        text = text_of(page)
+        assert re.findall(r"\bw\d+\b", text) == re.findall(r"w\d+", page), page
 
 
 def test_a_comment_in_code_is_not_the_title() -> None:
