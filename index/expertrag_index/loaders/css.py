@@ -22,7 +22,10 @@ _TOKEN = re.compile(
     | \\. | [{};] | [^{};"'\\/]++ | /""",
     re.VERBOSE | re.DOTALL,
 )
-_ON_SCREEN = re.compile(r"\s*(?:\Z|\()|.*\b(?:screen|all)\b", re.IGNORECASE | re.DOTALL)
+_ELSEWHERE = re.compile(
+    r"\s*(?:only\s+)?(?:print|speech|aural|braille|embossed|handheld|projection|tty|tv)\b.*",
+    re.IGNORECASE | re.DOTALL,
+)
 _IMPORTANT = re.compile(r"\s*!\s*important\s*\Z")
 _SHORTHANDS = {"background-color": "background", "font": "font-size"}
 _ZERO = re.compile(r"[+-]?(?:0+(?:\.0*)?|\.0+)(?:%|[a-z]+)?")
@@ -56,13 +59,13 @@ class _Block(NamedTuple):
     applies: bool
 
 
-def is_for_screens(media: str) -> bool:
-    """Return whether a list of media includes screens."""
-    return _ON_SCREEN.match(media) is not None
+def rules_of(sheet: str, media: str = "") -> Iterator[Rule]:
+    """Yield the rules of a style sheet that may apply to a page on a screen.
 
-
-def rules_of(sheet: str) -> Iterator[Rule]:
-    """Yield the rules of a style sheet that may apply to a page on a screen."""
+    :param media: what the sheet as a whole is for.
+    """
+    if media.strip().lower() not in ("", "all", "screen"):
+        sheet = f"@media {media} {{{sheet}}}"
     text: list[str] = []
     blocks = [_Block("@", [], True, True)]
     tokens = _TOKEN.findall(sheet.replace("<!--", " ").replace("-->", " "))
@@ -84,9 +87,9 @@ def rules_of(sheet: str) -> Iterator[Rule]:
 
 def _opened(prelude: str, outer: _Block) -> _Block:
     name, _, media = prelude.partition(" ")
-    applies = outer.applies and (name.lower() != "@media" or is_for_screens(media))
+    elsewhere = name.lower() == "@media" and all(map(_ELSEWHERE.fullmatch, media.split(",")))
     always = outer.always and outer.prelude == "@"
-    return _Block(prelude, [], always, applies)
+    return _Block(prelude, [], always, outer.applies and not elsewhere)
 
 
 def declarations(body: Iterable[str]) -> dict[str, Value]:
@@ -97,9 +100,8 @@ def declarations(body: Iterable[str]) -> dict[str, Value]:
         name = _SHORTHANDS.get(short := name.strip(), short)
         if name in PROPERTIES and (value := value.strip()):
             plain = _IMPORTANT.sub("", value)
-            if short == "font" and plain != "inherit":
-                plain = UNKNOWN
-            result[name] = Value(plain != value and "!" in value, plain)
+            is_unknown = short == "font" and plain != "inherit"
+            result[name] = Value(plain != value, UNKNOWN if is_unknown else plain)
     return result
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, starmap
 from typing import NamedTuple
 
 from expertrag_index.loaders.css import (
@@ -99,18 +100,19 @@ def _prefer(entries: dict[str, _Entry], key: str, entry: _Entry) -> None:
 class Styles:
     """The style sheets in a page.
 
+    :param sheets: the text of each, and the media that it is for.
     :param others: whether the page has style sheets that are not read.
     :param scripts: whether the page has scripts, which may fade texts in.
-    :param quirks: whether tables may not inherit, as in pages of before HTML 4.
+    :param quirks: whether tables may not inherit, as in pages from before HTML 4.
     """
 
     def __init__(
-        self, sheets: Iterable[str], *, others: bool, scripts: bool = False, quirks: bool = False
+        self, sheets: Iterable[tuple[str, str]], *, others: bool, scripts: bool, quirks: bool
     ) -> None:
         self._rules: dict[str, dict[str, _Entry]] = {}
         self._others, self._scripts, self._quirks = others, scripts, quirks
         if not others:
-            for order, rule in enumerate(rule for sheet in sheets for rule in rules_of(sheet)):
+            for order, rule in enumerate(chain.from_iterable(starmap(rules_of, sheets))):
                 self._add(rule, order)
         self.page = Look(background=None) if others else Look()
         """The look of the page itself; another style sheet may colour it."""

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from expertrag_index.loaders.base import Report, SourceFile, note_hidden, require_text
-from expertrag_index.loaders.css import is_for_screens
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import first_heading
@@ -25,6 +24,7 @@ _CHARSET = re.compile(
 _XHTML = re.compile(r"<\?xml\s|\bXHTML\b|\sxmlns\s*=")
 _DECLARATION = re.compile(r"\A\s*<\?xml\s[^<>]*\?>")
 _DECLARED_WITHIN = 1024  # bytes in which the HTML standard looks for the charset
+_TITLE_NODES = 64  # entities may cut its text
 _STANDARDS = re.compile(r"<!doctype\s+html(?:\s*>|[^>]*(?:strict|xhtml))", re.IGNORECASE)
 
 
@@ -61,13 +61,13 @@ def page_of(
 def _title_of(nodes: Sequence[Node]) -> str:
     for node in nodes:
         if isinstance(node, Element) and node.name == "title":
-            return " ".join(text_in(nodes, node, 64).split())
+            return " ".join(text_in(nodes, node, _TITLE_NODES).split())
     return ""
 
 
 def _styles_of(nodes: Sequence[Node], quirks: bool) -> Styles:
     """Collect the style sheets of a page; those for pages without scripts are not applied."""
-    sheets: list[str] = []
+    sheets: list[tuple[str, str]] = []
     others = scripts = False
     place = 0
     while place < len(nodes):
@@ -75,14 +75,13 @@ def _styles_of(nodes: Sequence[Node], quirks: bool) -> Styles:
         if isinstance(node, Element) and node.begin == place:
             scripts |= node.name == "script"
             others |= node.name == "link" and "stylesheet" in node.get("rel").lower()
-            if node.name == "style" and is_for_screens(node.get("media")):
-                sheets.append(
-                    "".join(each for each in inside(nodes, node) if isinstance(each, str))
-                )
+            if node.name == "style":
+                text = "".join(each for each in inside(nodes, node) if isinstance(each, str))
+                sheets.append((text, node.get("media")))
             if node.name in ("noscript", "style"):
                 place = node.end
         place += 1
-    others |= any("@import" in sheet for sheet in sheets)
+    others |= any("@import" in sheet for sheet, _ in sheets)
     return Styles(sheets, others=others, scripts=scripts, quirks=quirks)
 
 

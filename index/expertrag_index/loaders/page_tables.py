@@ -78,4 +78,4 @@ class Table:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 1
+    return int(text) or 1 if text.isascii() and text.isdigit() and len(text) < 6 else 1

@@ -100,10 +100,10 @@ class PageText:
         look = self._looks[-1]
         if not (reason := look.reason_hidden):
             self._writer.text(text, look.lines)
-        elif text.isspace():
-            self._writer.space()
-        else:
+        elif text.strip():
             self._hidden[reason] += 1
+        else:
+            self._writer.space()
 
     def _begin(self, element: Element) -> int:
         """Begin an element; return the place to continue after: its end if it is left out."""
@@ -126,16 +126,18 @@ class PageText:
     def _at_end(self, element: Element, close: Callable[[], object]) -> None:
         self._closers.setdefault(element.end, []).append(close)
 
+    def _set_apart(self, element: Element, newlines: int = 2) -> None:
+        self._writer.break_(newlines)
+        self._at_end(element, partial(self._writer.break_, newlines))
+
     def _begin_block(self, element: Element, display: str) -> None:
         writer, name = self._writer, element.name
         if begin := _SPECIAL.get(name):
             begin(self, element)
         elif name in _PARAGRAPHS:
-            writer.break_()
-            self._at_end(element, writer.break_)
+            self._set_apart(element)
         elif name in _LINES or display in _BLOCK_DISPLAY:
-            writer.break_(1)
-            self._at_end(element, partial(writer.break_, 1))
+            self._set_apart(element, 1)
         elif name in _SPACED or display.startswith(("inline-", "table-")):
             writer.space()
             self._at_end(element, writer.space)
@@ -152,8 +154,7 @@ class PageText:
             self._writer.begin_heading(int(element.name[1]))
             self._at_end(element, self._writer.end_heading)
         else:
-            self._writer.break_()
-            self._at_end(element, self._writer.break_)
+            self._set_apart(element)
 
     def _is_flat(self, element: Element) -> bool:
         """Tell whether an element fits a line: it is short, and lays out nothing."""
@@ -168,9 +169,7 @@ class PageText:
         return True
 
     def _begin_list(self, element: Element) -> None:
-        newlines = 1 if self._lists else 2
-        self._writer.break_(newlines)
-        self._at_end(element, partial(self._writer.break_, newlines))
+        self._set_apart(element, 1 if self._lists else 2)
         self._lists.append(_list_of(element, self._nodes))
         self._at_end(element, partial(self._lists.pop, -1))
 
@@ -187,14 +186,12 @@ class PageText:
         self._at_end(element, partial(self._writer.end_item, ""))
 
     def _begin_table(self, element: Element) -> None:
-        self._writer.break_()
-        self._at_end(element, self._writer.break_)
+        self._set_apart(element)
         self._tables.append(Table(self._writer))
         self._at_end(element, partial(self._tables.pop, -1))
 
     def _begin_row(self, element: Element) -> None:
-        self._writer.break_(1)
-        self._at_end(element, partial(self._writer.break_, 1))
+        self._set_apart(element, 1)
         if self._tables:
             table = self._tables[-1]
             table.begin_row(sum(each.name in _CELLS for each in children(self._nodes, element)))
@@ -203,8 +200,7 @@ class PageText:
     def _begin_cell(self, element: Element) -> None:
         table = self._tables[-1] if self._tables else None
         if table is None or not table.is_row:
-            self._writer.break_(1)
-            self._at_end(element, partial(self._writer.break_, 1))
+            self._set_apart(element, 1)
             return
         flat = self._is_flat(element)
         column = table.begin_cell(flat)
@@ -233,9 +229,8 @@ class PageText:
             self._writer.space()
 
     def _begin_option_group(self, element: Element) -> None:
-        self._writer.break_(1)
+        self._set_apart(element, 1)
         self._say_beside(element.get("label"))
-        self._at_end(element, partial(self._writer.break_, 1))
 
     def _say_beside(self, text: str) -> None:
         """Write the text of an attribute, apart from the texts around it."""

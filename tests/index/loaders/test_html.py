@@ -40,6 +40,7 @@ def text_of(page: str) -> str:
         ("<tr><td>1<td rowspan=3>A<tr><td>2<tr><td>3", "1 | A\n2 | A\n3 | A"),
         ("<tr><td rowspan=2>A<td rowspan=2>B<td>1<tr><td>2", "A | B | 1\nA | B | 2"),
         ("<tr><td colspan=2>A<td rowspan=2>B<tr><td>1<td>2", "A | B\n1 | 2 | B"),
+        ("<tr><td colspan=0 rowspan=0>A<td>B<tr><td>C<td>D", "A | B\nC | D"),
         ("<tr><td><h2>A</h2>a<td>B", "## A\n\na\nB"),
         ("<tr><td><table><tr><td>A<td>B</table><td>C", "A | B\n\nC"),
     ],
@@ -240,6 +241,11 @@ def test_what_is_hidden_is_named_before_a_page_is_refused(tmp_path: Path) -> Non
     assert note.notice
     assert note.reason == "hidden text is left out: display: none (1)"
     assert refusal.reason == "the file contains no text but hidden text: display: none (1)"
+
+
+def test_a_picture_without_words_hides_nothing(tmp_path: Path) -> None:
+    page = '<div style="font-size:0"><img src=a.png alt=""> <i> </i></div>Seen'
+    assert read(tmp_path, page) == (["Seen"], [])
 
 
 @pytest.mark.parametrize("charset", ["utf-16", "UTF-16LE", "utf-16be"])
