@@ -20,7 +20,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from expertrag.llm import quoting
-from expertrag_index.loaders import html as html_loader
+from expertrag_index.loaders import hidden_html, page_text
 from expertrag_index.loaders import parse as parsing
 from expertrag_index.loaders.load import DEFAULT_MAX_FILE_BYTES
 from expertrag_index.loaders.walk import Walk
@@ -93,7 +93,8 @@ def undefended() -> Iterator[None]:
     with ExitStack() as switched:
         for module, name, off in (
             (parsing, "visible", _as_it_is),
-            (html_loader, "reason_hidden", lambda *_: ""),
+            (page_text, "reason_cut", lambda *_: ""),
+            (hidden_html.Look, "reason_hidden", ""),
             (quoting, "passage_text", _as_it_is),
             (quoting, "passage_title", _as_it_is),
         ):

@@ -41,6 +41,8 @@ _INVISIBLE = re.compile(
     """,
     re.VERBOSE,
 )
+_FORMATTING = frozenset("\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff")
+_SPELLING = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]{8}")  # a byte in two kinds
 _DIRECTION = re.compile(f"[{_DIRECTIONS}]")
 _RIGHT_TO_LEFT = re.compile(
     "[\u0590-\u0605\u0608-\u061b\u061d-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff"
@@ -57,5 +59,11 @@ def visible(text: str) -> str:
 
 
 def left_out(text: str, shown: str) -> Counter[str]:
-    """Count the characters of a text that :func:`visible` has removed from it."""
-    return Counter() if text == shown else Counter(text) - Counter(shown)
+    """Count the characters that :func:`visible` has removed from a text, and that can hide words.
+
+    Editors and web pages scatter hyphens and spaces without width; only many in a row spell words.
+    """
+    removed = Counter() if text == shown else Counter(text) - Counter(shown)
+    if removed and not _SPELLING.search(text):
+        return Counter({each: count for each, count in removed.items() if each not in _FORMATTING})
+    return removed

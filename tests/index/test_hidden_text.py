@@ -42,7 +42,6 @@ def page(tmp_path: Path, body: str, head: str = "") -> tuple[str, list[LoadFailu
         '<p style="font-size:0">Unseen</p>',
         '<p style="font-size: 1px">Unseen</p>',
         '<p style="position:absolute; left:-9999px">Unseen</p>',
-        '<p style="text-indent:-9999px">Unseen</p>',
         '<p style="color:#fff">Unseen</p>',
         '<p style="color:white;background:#FFFFFF">Unseen</p>',
         '<p style="color:rgb(255, 255, 255)">Unseen</p>',
@@ -189,7 +188,7 @@ def test_the_text_layer_of_a_scan_is_kept(tmp_path: Path) -> None:
 def test_invisible_characters_of_any_file(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(
-        '{"_id":"1","title":"A\\u200bB","text":"One\\u200b two.","tag":"x\\u200b","n":1}\n'
+        '{"_id":"1","title":"A\\u202eB","text":"One\\u202e two.","tag":"x\\u202e","n":1}\n'
         '{"_id":"2","text":"Three."}\n',
         "utf-8",
     )
@@ -197,14 +196,21 @@ def test_invisible_characters_of_any_file(tmp_path: Path) -> None:
     assert [(each.title, each.text) for each in documents] == [("AB", "One two."), ("", "Three.")]
     assert documents[0].metadata == {"tag": "x", "n": 1}
     assert failure.notice
-    assert failure.reason == "hidden text is left out: U+200B (3)"
+    assert failure.reason == "hidden text is left out: U+202E (3)"
+
+
+def test_a_space_without_width_is_not_worth_a_notice(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("One\u200b two\u00ad.", "utf-8")
+    [document], failures = loaded(path)
+    assert (document.text, failures) == ("One two.", [])
 
 
 def test_a_notice_does_not_keep_a_record_that_is_gone(
     tmp_path: Path, hashing: HashingEmbedder
 ) -> None:
     path, store = tmp_path / "a.jsonl", tmp_path / "store"
-    lines = ['{"_id":"1","text":"One\\u200b two."}\n', '{"_id":"2","text":"Three."}\n']
+    lines = ['{"_id":"1","text":"One\\u202e two."}\n', '{"_id":"2","text":"Three."}\n']
     for kept in (lines, lines[:1]):
         path.write_text("".join(kept), "utf-8")
         documents, failures = loaded(path)

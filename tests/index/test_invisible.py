@@ -63,7 +63,13 @@ def test_what_belongs_to_a_script_stays(text: str) -> None:
 
 
 def test_characters_are_counted() -> None:
-    assert left_out("a\u200bb\u200b\u00ad", "ab") == {"\u200b": 2, "\u00ad": 1}
+    assert left_out("a\u202eb\u202e\u3164", "ab") == {"\u202e": 2, "\u3164": 1}
+
+
+@pytest.mark.parametrize("character", "\u00ad\u200b\u200c\u200d\u200e\u2060\ufeff")
+def test_formatting_is_worth_a_word_only_if_it_spells_one(character: str) -> None:
+    assert not left_out(f"a{character}b{character}", "ab")
+    assert left_out(f"a{character * 8}b", "ab") == {character: 8}
 
 
 def test_a_long_text_takes_linear_time() -> None:

@@ -102,12 +102,22 @@ def note_hidden(report: Report, hidden: Counter[str]) -> None:
     :param hidden: number of parts by kind.
     """
     if hidden:
-        kinds = ", ".join(f"{kind} ({count:,})" for kind, count in hidden.most_common())
-        report(f"hidden text is left out: {kinds}", "show it in the file if it counts", notice=True)
+        reason = f"hidden text is left out: {_kinds(hidden)}"
+        report(reason, "show it in the file if it counts", notice=True)
 
 
-def require_text(text: str) -> str:
-    """Return the text, or raise `Unreadable` if it is white space only."""
-    if not text.strip():
-        raise Unreadable("the file contains no text", "add text to it or delete it")
-    return text
+def require_text(text: str, hidden: Counter[str] | None = None) -> str:
+    """Return the text, or raise `Unreadable` if it is white space only.
+
+    :param hidden: number of parts that are left out, by kind.
+    """
+    if text.strip():
+        return text
+    if hidden:
+        reason = f"the file contains no text but hidden text: {_kinds(hidden)}"
+        raise Unreadable(reason, "show the text in the file, or delete it")
+    raise Unreadable("the file contains no text", "add text to it or delete it")
+
+
+def _kinds(hidden: Counter[str]) -> str:
+    return ", ".join(f"{kind} ({count:,})" for kind, count in hidden.most_common())

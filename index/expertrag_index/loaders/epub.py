@@ -53,9 +53,8 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     note_hidden(report, hidden)
     text, starts = joined(pages)
     title = " ".join(book.properties["title"][:1])
-    made = document(
-        file, FrontMatter(title, None, _metadata(book)), first_heading(text), require_text(text)
-    )
+    matter = FrontMatter(title, None, _metadata(book))
+    made = document(file, matter, first_heading(text), require_text(text, hidden))
     yield replace(made, page_starts=starts)
 
 

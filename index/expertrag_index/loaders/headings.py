@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-_HEADING = re.compile(r"^#{1,6}[^\S\n]+([^\s#][^\n]*)$", re.MULTILINE)
+_FENCE_OR_HEADING = re.compile(
+    r"^(?:[^\S\n]*+(?P<fence>`{3,}+|~{3,}+)|#{1,6}[^\S\n]+(?P<heading>[^\s#][^\n]*)$)",
+    re.MULTILINE,
+)
 _UNDERLINE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}[^\S\n]*")
 _TITLE_CHARS = 200
 
@@ -15,9 +18,14 @@ def heading(level: int, text: str) -> str:
 
 
 def first_heading(text: str) -> str:
-    """Return the text of the first heading; empty if there is none."""
-    match = _HEADING.search(text)
-    return match[1].rstrip("# \t")[:_TITLE_CHARS].strip() if match else ""
+    """Return the text of the first heading outside fenced code; empty if there is none."""
+    fence = ""
+    for match in _FENCE_OR_HEADING.finditer(text):
+        if mark := match["fence"]:
+            fence = "" if fence and mark.startswith(fence) else fence or mark
+        elif not fence:
+            return match["heading"].rstrip("# \t")[:_TITLE_CHARS].strip()
+    return ""
 
 
 def mark_headings(text: str, underlines: str | None = "=-") -> str:

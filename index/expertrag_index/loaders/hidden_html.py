@@ -1,152 +1,285 @@
-"""Tells which elements of an HTML page a browser does not show, by what the page itself says.
+"""Tells which texts of an HTML page a browser does not show, by what the page itself says.
 
-Inline styles, attributes, and the rules of ``<style>`` for one tag, class or id are understood;
-external style sheets and scripts are not read. Text in the colour of its background is hidden
-unless the background depends on a rule that is not understood.
+The rule is that a word which a browser shows is never left out: what is left out is certain.
+Inline styles, attributes, and the rules of ``<style>`` for one tag, class or id are understood.
+A property that any other rule may set for an element is unknown, and so are the rules of a page
+with other style sheets, which are not read. Unknown is shown.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain, starmap
+from typing import NamedTuple
 
-from bs4.element import Tag
+from expertrag_index.loaders.css import (
+    TRANSPARENT,
+    UNKNOWN,
+    Rule,
+    Value,
+    color_of,
+    declarations,
+    is_tiny,
+    is_zero,
+    rules_of,
+)
+from expertrag_index.loaders.page_nodes import Element
 
-_SHEET = re.compile("stylesheet", re.IGNORECASE)
-_AT_RULE = re.compile(r"@[^{};@]*+(?:;|\{(?:[^{}]*+\{[^{}]*+\})*+[^{}]*+\})")
-_SIMPLE = re.compile(r"\*|[\w-]+|(?:[\w-]+)?[.#][\w-]+")
-_ZERO = re.compile(r"[+-]?0*(?:\.0*)?(?:%|[a-z]+)?")
-_TINY = re.compile(r"(?:0*\.\d+|0*1(?:\.0*)?)(?:px|pt)")
-_FAR = re.compile(r"-\d{4,}(?:\.\d*)?(?:px|pt|em|rem)?|-\d{3,}(?:em|rem|vw|vh|%)")
-_RGB = re.compile(r"rgba?\(\s*(\d+)[\s,]+(\d+)[\s,]+(\d+)\s*(?:[,/]\s*([\d.]+%?)\s*)?\)")
-_HEX = re.compile(r"#([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})")
-_NAMED = {"white": "ffffff", "black": "000000", "red": "ff0000", "yellow": "ffff00"}
-_NAME = re.compile(r"[a-z]+")
-_TRANSPARENT = "transparent"
-_SIDES = ("left", "right", "top", "bottom")
+_SIMPLE = re.compile(r"\*|(?:[\w-]|\\.)+|(?:[\w-]+)?[.#](?:[\w-]|\\.)+")
+_COMPOUND = re.compile(r"[\s>+~]+")
+_PSEUDO_ELEMENT = re.compile("::|:(?:before|after|first-l)")
+_QUALIFIED = re.compile(r"(?<!\\):[\w-]+|\[[^\]]*\]?")
+_NAMES = re.compile(r"[.#]?(?:[\w-]|\\.)+")
+_FAR = re.compile(r"-(?:[5-9]\d{3}|\d{5,})(?:\.\d*)?p[xt]|-(?:[5-9]\d\d|\d{4,})(?:\.\d*)?r?em")
+_RELATIVE = re.compile(r"[\d.]+(?:%|em|ex|ch)|inherit|unset|larger|smaller")
+_MARGINS = ("margin", "margin-left", "margin-top", "margin-right", "margin-bottom")
+_MOVES = ("transform", "grid-area", "grid-row", "grid-column")
+_PAINTS = (
+    "text-shadow", "filter", "mix-blend-mode", "background-clip", "-webkit-background-clip",
+    "-webkit-text-fill-color", "-webkit-text-stroke",
+)  # fmt: skip
+_NO_IMAGE = ("none", "initial", "unset", "inherit")
+_NO_BACKGROUND = (*_NO_IMAGE, TRANSPARENT, "revert")
+_CONTROLS = ("button", "input", "select", "textarea", "option", "mark")
+_ATTRIBUTES = {
+    ("", "bgcolor"): ("background", ""),
+    ("", "background"): ("background-image", UNKNOWN),
+    ("a", "href"): ("color", UNKNOWN),
+    ("body", "text"): ("color", ""),
+    ("font", "color"): ("color", ""),
+    ("font", "size"): ("font-size", UNKNOWN),
+}
+"""What attributes say, by tag, if it is for one; without a value, that of the attribute."""
+_UNHIDDEN = ("html", "body")  # a page that hides itself shows itself by a script
+_UNKNOWN_RULE, _INLINE = 6, 7  # above the specificity of rules that are understood
 
-Declarations = Mapping[str, str]
+Declarations = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What an element inherits: the colours of text and background; None if unknown."""
+    """What a text inherits; a colour is None if it is unknown."""
 
     color: str | None = "000000"
     background: str | None = "ffffff"
+    visible: bool = True
+    tiny: bool = False
+    outside: bool = False
+    lines: bool = False
+    """Whether the ends of lines are shown."""
+    drawn: bool = False
+    """Whether it is a drawing, which has other properties."""
+
+    @property
+    def reason_hidden(self) -> str:
+        """Why text with this look is not shown; empty if it is."""
+        if not self.visible:
+            return "visibility: hidden"
+        if self.tiny:
+            return "font size 0"
+        if self.outside:
+            return "outside the page"
+        if self.color is not None and self.color in (TRANSPARENT, self.background):
+            return "colour of the background"
+        return ""
+
+
+class _Entry(NamedTuple):
+    rank: tuple[bool, int, int]  # importance, specificity, order
+    value: str
+
+
+def _prefer(entries: dict[str, _Entry], key: str, entry: _Entry) -> None:
+    """Let the stronger of two values stand; of equals the later."""
+    if key not in entries or entries[key].rank <= entry.rank:
+        entries[key] = entry
 
 
 class Styles:
-    """The style sheet inside a page, and whether the page has others."""
+    """The style sheets in a page.
 
-    def __init__(self, soup: Tag) -> None:
-        self._rules: dict[str, dict[str, str]] = {}
-        self._others = soup.find("link", rel=_SHEET) is not None
-        for sheet in soup.find_all("style"):
-            self._others |= "@import" in (text := sheet.get_text())
-            for rule in _AT_RULE.sub(" ", _without_comments(text)).split("}"):
-                selectors, _, body = rule.rpartition("{")
-                self._add(selectors, _declarations(body))
-        self.page = Look(background=None) if self._others else Look()
+    :param sheets: the text of each, and the media that it is for.
+    :param others: whether the page has style sheets that are not read.
+    :param scripts: whether the page has scripts, which may fade texts in.
+    :param quirks: whether tables may not inherit, as in pages from before HTML 4.
+    """
+
+    def __init__(
+        self, sheets: Iterable[tuple[str, str]], *, others: bool, scripts: bool, quirks: bool
+    ) -> None:
+        self._rules: dict[str, dict[str, _Entry]] = {}
+        self._others, self._scripts, self._quirks = others, scripts, quirks
+        if not others:
+            for order, rule in enumerate(chain.from_iterable(starmap(rules_of, sheets))):
+                self._add(rule, order)
+        self.page = Look(background=None) if others else Look()
         """The look of the page itself; another style sheet may colour it."""
 
-    def _add(self, selectors: str, body: dict[str, str]) -> None:
-        for selector in selectors.lower().split(","):
-            if _SIMPLE.fullmatch(selector := selector.strip()):
-                self._rules.setdefault(selector, {}).update(body)
-            elif selector and "background" in body:
-                last = re.split(r"[\s>+~]", selector)[-1]
-                simple = re.split(r"[:\[]", last)[0]
-                self._rules.setdefault(simple or "*", {})["background"] = "?"
+    def _add(self, rule: Rule, order: int) -> None:
+        body = declarations(rule.body)
+        for selector in map(str.strip, rule.selectors.split(",") if body else ()):
+            if rule.always and "(" not in rule.selectors and _SIMPLE.fullmatch(selector):
+                self._set(_spelled(selector), body, _specificity(selector), order)
+            elif not _PSEUDO_ELEMENT.search(selector):
+                unknown = {
+                    key: Value(important, UNKNOWN)
+                    for key, (important, text) in body.items()
+                    if (key, text) != ("display", "none")
+                }
+                for name in _subjects(selector):
+                    self._set(name, unknown, _UNKNOWN_RULE, order)
 
-    def of(self, tag: Tag) -> dict[str, str]:
-        """Return the declarations for an element; later ones are more specific."""
-        found: dict[str, str] = {}
-        names = _names(tag, "class"), _names(tag, "id")
-        if self._others and any(names):
-            found["background"] = "?"
-        for selector in _selectors(tag.name.lower(), *names):
-            found.update(self._rules.get(selector, {}))
-        if background := tag.get("bgcolor"):
-            found["background"] = str(background).lower()
-        if tag.name == "font" and (color := tag.get("color")):
-            found["color"] = str(color).lower()
-        return found | _declarations(str(tag.get("style") or ""))
+    def _set(self, name: str, body: Mapping[str, Value], specificity: int, order: int) -> None:
+        entries = self._rules.setdefault(name, {})
+        for key, (important, text) in body.items():
+            _prefer(entries, key, _Entry((important, specificity, order), text))
 
+    def of(self, element: Element) -> Declarations:
+        """Return the declarations for an element."""
+        result = self._presented(element)
+        entries: dict[str, _Entry] = {}
+        if self._rules:
+            for name in _names(element):
+                for key, entry in self._rules.get(name, {}).items():
+                    _prefer(entries, key, entry)
+        if style := element.get("style"):
+            for key, (important, text) in declarations(style.split(";")).items():
+                _prefer(entries, key, _Entry((important, _INLINE, 0), text))
+        result.update((key, entry.value) for key, entry in entries.items())
+        if self._scripts or "animation" in result or "animation-name" in result:  # it may fade in
+            result.pop("opacity", None)
+            result.pop("visibility", None)
+        return result
 
-def reason_hidden(tag: Tag, own: Declarations, look: Look) -> str:
-    """Return why an element is not shown; empty if it is.
-
-    :param look: of the element itself.
-    """
-    if tag.has_attr("hidden") and str(tag["hidden"]).lower() != "until-found":
-        return "hidden"
-    if own.get("display") == "none":
-        return "display: none"
-    if own.get("visibility") in ("hidden", "collapse"):
-        return "visibility: hidden"
-    if _ZERO.fullmatch(own.get("opacity", "1")):
-        return "opacity: 0"
-    if _ZERO.fullmatch(size := own.get("font-size", "1em")) or _TINY.fullmatch(size):
-        return "font size 0"
-    moved = own.get("position") in ("absolute", "fixed")
-    places = [own.get("text-indent", ""), *(own.get(side, "") for side in _SIDES if moved)]
-    if any(map(_FAR.fullmatch, places)):
-        return "outside the page"
-    if look.color == _TRANSPARENT or (look.color is not None and look.color == look.background):
-        return "colour of the background"
-    return ""
-
-
-def look_of(own: Declarations, inherited: Look) -> Look:
-    """Return the colours of an element with these declarations."""
-    color, background = inherited.color, inherited.background
-    if "color" in own and own["color"] != "inherit":
-        color = _color(own["color"])
-    if "background" in own:
-        found = _color(own["background"])
-        background = background if found == _TRANSPARENT else found
-    return Look(color, background)
+    def _presented(self, element: Element) -> Declarations:
+        """Return what attributes and browsers say of an element; any rule has precedence."""
+        result: Declarations = {}
+        attributes, name = element.attributes, element.name
+        if _is_hidden(element):
+            result["display"] = "hidden"
+        if name in _CONTROLS or (name == "table" and self._quirks):
+            result |= dict.fromkeys(("color", "background", "font-size"), UNKNOWN)
+        if name == "textarea":
+            result["white-space"] = "pre-wrap"
+        if self._others and ("class" in attributes or "id" in attributes):
+            result["background"] = UNKNOWN
+        for (tag, attribute), (key, value) in _ATTRIBUTES.items():
+            if attribute in attributes and tag in ("", name):
+                result[key] = value or element.get(attribute).lower()
+        return result
 
 
-def _without_comments(sheet: str) -> str:
-    first, *others = sheet.split("/*")
-    return " ".join([first, *(other.partition("*/")[2] for other in others)])
+def _is_hidden(element: Element) -> bool:
+    if "hidden" in element.attributes:
+        return element.get("hidden").lower() != "until-found"
+    return element.name == "dialog" and "open" not in element.attributes
 
 
-def _selectors(name: str, classes: list[str], ids: list[str]) -> Iterator[str]:
-    yield from ("*", name)
-    for mark, names in ((".", classes), ("#", ids)):
-        for each in names:
-            yield from (f"{mark}{each}", f"{name}{mark}{each}")
+def reason_cut(element: Element, own: Declarations) -> str:
+    """Return why an element is not shown with all that is in it; empty if it may be."""
+    if element.name in _UNHIDDEN:
+        return ""
+    display = own.get("display")
+    if display in ("hidden", "none"):
+        return "hidden" if display == "hidden" else "display: none"
+    return "opacity: 0" if is_zero(own.get("opacity", "1")) else ""
 
 
-def _names(tag: Tag, attribute: str) -> list[str]:
-    value: str | list[str] = tag.get(attribute) or []
-    return [each.lower() for each in (value.split() if isinstance(value, str) else value)]
+def look_of(element: Element, own: Declarations, inherited: Look) -> Look:
+    """Return the look of the texts that are directly in an element with these declarations."""
+    if element.name == "svg":
+        return replace(inherited, color=None, tiny=False, drawn=True)
+    if inherited.drawn or not own:
+        return inherited
+    look = Look(
+        color=_color(own, inherited.color),
+        background=_background(own, inherited.background),
+        visible=_visible(own.get("visibility", "inherit"), inherited.visible),
+        tiny=_tiny(own.get("font-size", "inherit"), inherited.tiny),
+        outside=_outside(own, inherited.outside),
+        lines=_keeps_lines(own.get("white-space", "inherit"), inherited.lines),
+    )
+    if element.name in _UNHIDDEN and look.reason_hidden:
+        return replace(look, color=None, visible=True, tiny=False, outside=False)
+    return look
 
 
-def _declarations(body: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for declaration in body.lower().split(";"):
-        name, _, value = declaration.partition(":")
-        value = value.replace("!important", "").strip()
-        if value:
-            found[name.strip().replace("background-color", "background")] = value
-    return found
+def _color(own: Declarations, inherited: str | None) -> str | None:
+    if any(own.get(name, "none") != "none" for name in _PAINTS):
+        return None
+    color = color_of(own.get("color", "inherit"), inherited)
+    return "000000" if color == "initial" else color
 
 
-def _color(value: str) -> str | None:
-    """Return a colour as six hexadecimal digits, or "transparent"; None if it is another thing."""
-    if value in (_TRANSPARENT, "none", "initial"):
-        return _TRANSPARENT
-    if channels := _RGB.fullmatch(value):
-        if channels[4] is not None and _ZERO.fullmatch(channels[4]):
-            return _TRANSPARENT
-        return "".join(f"{min(int(channel), 255):02x}" for channel in channels.group(1, 2, 3))
-    if digits := _HEX.fullmatch(value):
-        code = digits[1]
-        code = "".join(2 * digit for digit in code) if len(code) < 6 else code
-        return _TRANSPARENT if code[6:] == "00" else code[:6]
-    return _NAMED.get(value, value) if _NAME.fullmatch(value) and value != "inherit" else None
+def _background(own: Declarations, inherited: str | None) -> str | None:
+    if own.get("background-image", "none") not in _NO_IMAGE:
+        return None
+    if _is_moved(own):  # it may lie on anything
+        inherited = None
+    value = own.get("background", "none")
+    color = inherited if value in _NO_BACKGROUND else color_of(value, inherited)
+    return inherited if color == TRANSPARENT else color
+
+
+def _is_moved(own: Declarations) -> bool:
+    return (
+        own.get("position", "static") != "static"
+        or any(own.get(name, "none") != "none" for name in _MOVES)
+        or any("-" in own.get(name, "") for name in _MARGINS)
+    )
+
+
+def _visible(value: str, inherited: bool) -> bool:
+    return inherited if value in ("inherit", "unset") else value not in ("hidden", "collapse")
+
+
+def _keeps_lines(value: str, inherited: bool) -> bool:
+    return inherited if value == "inherit" else value.startswith(("pre", "break"))
+
+
+def _tiny(size: str, inherited: bool) -> bool:
+    return is_tiny(size) or (inherited and _RELATIVE.fullmatch(size) is not None)
+
+
+def _outside(own: Declarations, inherited: bool) -> bool:
+    position = own.get("position", "static")
+    if position == "static":
+        return inherited
+    others = {"right", "bottom", "transform", *_MARGINS} & own.keys()
+    sides = [own[side] for side in ("left", "top") if side in own]
+    if any(map(_FAR.fullmatch, sides)):
+        return not others
+    return inherited and position != "fixed" and not (others or sides)
+
+
+def _specificity(selector: str) -> int:
+    if selector == "*":
+        return 0
+    kind = 2 * ("." in selector) or 4 * ("#" in selector)
+    return kind + (selector[0] not in ".#")
+
+
+def _subjects(selector: str) -> list[str]:
+    """Return the names of elements that a selector may be about."""
+    selector = selector.replace(":root", "html")
+    last = selector if "(" in selector or ")" in selector else _COMPOUND.split(selector)[-1]
+    names = _NAMES.findall(_QUALIFIED.sub("", last))
+    return [_spelled(name) for name in names] or ["*"]
+
+
+def _spelled(selector: str) -> str:
+    """Return a simple selector as :func:`_names` has it: tags in lower case, no escapes."""
+    selector = selector.replace("\\", "")
+    mark = re.search("[.#]", selector)
+    end = mark.start() if mark else len(selector)
+    return selector[:end].lower() + selector[end:]
+
+
+def _names(element: Element) -> Iterator[str]:
+    """Yield the simple selectors that select an element."""
+    yield from ("*", element.name)
+    for mark, attribute in ((".", "class"), ("#", "id")):
+        for each in element.get(attribute).split():
+            yield from (f"{mark}{each}", f"{element.name}{mark}{each}")

@@ -5,44 +5,35 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from bs4 import BeautifulSoup
-from bs4.element import NavigableString, PreformattedString, Tag
-
-from expertrag_index.loaders.base import Report, SourceFile, note_hidden, quiet, require_text
+from expertrag_index.loaders.base import Report, SourceFile, note_hidden, require_text
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import first_heading
-from expertrag_index.loaders.hidden_html import Look, Styles, look_of, reason_hidden
+from expertrag_index.loaders.hidden_html import Styles
+from expertrag_index.loaders.page_nodes import Element, Node, inside, nodes_of, text_in
+from expertrag_index.loaders.page_text import PageText
 from expertrag_index.types import Document
 
-_DROPPED = re.compile("script|style|nav|noscript|template|svg|iframe|button|title")
-_BLOCK = re.compile(
-    "address|article|aside|blockquote|body|dd|details|div|dl|dt|figcaption|figure|footer|h[1-6]"
-    "|header|hr|main|ol|p|pre|section|summary|table|ul"
-)
-_OPENINGS = {f"h{level}": f"\n\n{'#' * level} " for level in range(1, 7)}
-_OPENINGS |= {"li": "\n- ", "tr": "\n", "td": " | ", "th": " | ", "br": "\n", "pre": "\n\n"}
 _CHARSET = re.compile(
-    rb"(?:charset|encoding)\s*=\s*[\"']?\s*(utf-8|utf-16|us-ascii|iso-8859-\d\d?|windows-125\d"
+    rb"(?:charset|encoding)\s*=\s*[\"']?\s*(utf-8|us-ascii|iso-8859-\d\d?|windows-125\d"
     rb"|latin-?1|koi8-[ru]|shift_jis|euc-jp|euc-kr|gb2312|gbk|gb18030|big5)\b",
     re.IGNORECASE,
 )
 _XHTML = re.compile(r"<\?xml\s|\bXHTML\b|\sxmlns\s*=")
 _DECLARATION = re.compile(r"\A\s*<\?xml\s[^<>]*\?>")
 _DECLARED_WITHIN = 1024  # bytes in which the HTML standard looks for the charset
-_SPACE = re.compile(r"\s+")
-_COMMENT = re.compile(r"^(?=#{1,6}\s)", re.MULTILINE)
-_MARGINS = re.compile(r"[^\S\n]*\n[^\S\n]?(?:[^\S\n]*\n)+[^\S\n]?")
+_TITLE_NODES = 64  # entities may cut its text
+_STANDARDS = re.compile(r"<!doctype\s+html(?:\s*>|[^>]*(?:strict|xhtml))", re.IGNORECASE)
 
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a page as one document; its title is ``<title>`` or the first heading."""
     hidden: Counter[str] = Counter()
     title, text = page_of(file.read_bytes(), hidden, report=report)
-    text = require_text(text)
     note_hidden(report, hidden)
+    text = require_text(text, hidden)
     yield document(file, FrontMatter("", None, {}), title or first_heading(text), text)
 
 
@@ -62,11 +53,36 @@ def page_of(
     declared = _CHARSET.search(data, 0, _DECLARED_WITHIN)
     charset = charset or (declared and declared[1].decode().lower())
     page = _as_html(decode(data, charset, report))
-    # Not "html.parser": it takes 25 s for 80 kB of `<a b=`, in quadratic time; lxml takes 0.02 s.
-    with quiet():
-        soup = BeautifulSoup(page, "lxml")
-    title = _SPACE.sub(" ", soup.title.get_text()).strip() if soup.title else ""
-    return title, _text_of(soup, hidden)
+    nodes = nodes_of(page)
+    standards = _STANDARDS.search(page, 0, _DECLARED_WITHIN) is not None
+    return _title_of(nodes), PageText(nodes, _styles_of(nodes, not standards), hidden).read()
+
+
+def _title_of(nodes: Sequence[Node]) -> str:
+    for node in nodes:
+        if isinstance(node, Element) and node.name == "title":
+            return " ".join(text_in(nodes, node, _TITLE_NODES).split())
+    return ""
+
+
+def _styles_of(nodes: Sequence[Node], quirks: bool) -> Styles:
+    """Collect the style sheets of a page; those for pages without scripts are not applied."""
+    sheets: list[tuple[str, str]] = []
+    others = scripts = False
+    place = 0
+    while place < len(nodes):
+        node = nodes[place]
+        if isinstance(node, Element) and node.begin == place:
+            scripts |= node.name == "script"
+            others |= node.name == "link" and "stylesheet" in node.get("rel").lower()
+            if node.name == "style":
+                text = "".join(each for each in inside(nodes, node) if isinstance(each, str))
+                sheets.append((text, node.get("media")))
+            if node.name in ("noscript", "style"):
+                place = node.end
+        place += 1
+    others |= any("@import" in sheet for sheet, _ in sheets)
+    return Styles(sheets, others=others, scripts=scripts, quirks=quirks)
 
 
 def _as_html(page: str) -> str:
@@ -82,39 +98,3 @@ def _as_html(page: str) -> str:
         data, end, rest = section.partition("]]>")
         parts += [html.escape(data, quote=False), rest] if end else ["<![CDATA[", section]
     return "".join(parts)
-
-
-def _text_of(soup: Tag, hidden: Counter[str]) -> str:
-    """Write the text of a tree with an explicit stack: pages can nest deeper than Python's.
-
-    :param hidden: counts the elements that are left out because a browser does not show them.
-    """
-    pieces: list[str] = []
-    preformatted = 0
-    styles = Styles(soup)
-    stack: list[tuple[Tag, Iterator[object], Look]] = [(soup, iter(soup.children), styles.page)]
-    while stack:
-        tag, children, look = stack[-1]
-        child = next(children, None)
-        if child is None:
-            preformatted -= tag.name == "pre"
-            pieces.append(_closing(tag.name))
-            stack.pop()
-        elif isinstance(child, Tag) and not _DROPPED.fullmatch(child.name):
-            own = styles.of(child)
-            inner = look_of(own, look)
-            if reason := reason_hidden(child, own, inner):
-                hidden.update([reason] if child.get_text(strip=True) else [])
-                continue
-            preformatted += child.name == "pre"
-            pieces.append(_OPENINGS.get(child.name) or _closing(child.name))
-            stack.append((child, iter(child.children), inner))
-        elif isinstance(child, NavigableString) and not isinstance(child, PreformattedString):
-            # indent a comment in code, so that it is not a heading
-            text = _COMMENT.sub(" ", child) if preformatted else _SPACE.sub(" ", child)
-            pieces.append(text)
-    return _MARGINS.sub("\n\n", "".join(pieces)).strip()
-
-
-def _closing(name: str) -> str:
-    return "\n\n" if _BLOCK.fullmatch(name) else ""
