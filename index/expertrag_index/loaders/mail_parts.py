@@ -1,0 +1,203 @@
+"""Chooses what of an e-mail is its text, and what is attached to it.
+
+Of several forms of the same text (``multipart/alternative``) one is read: the plain one, unless it
+only says that there is a page. Everything else that is text is read, in its order.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from collections.abc import Callable, Iterator, Sequence
+from email import message_from_bytes
+from email.message import Message
+from email.policy import compat32
+from pathlib import PurePosixPath
+from typing import cast
+
+from expertrag_index.loaders.base import Unreadable
+from expertrag_index.loaders.mail_heads import decoded, head_of
+from expertrag_index.loaders.registry import reader_of, suffix_of
+
+TextOf = Callable[[Message, str], str]
+"""Reads a part that holds text, given its number, such as 2.1."""
+
+_DEEPEST_PART = 32
+_MOST_ATTACHMENTS = 1_000
+_LONGEST_NAME = 100
+_TIMES_THE_WORDS = 3
+"""A page with so many times the words of the plain form is not the same text."""
+_LONGEST_STUB = 40
+"""Words of a plain form that says that there is a page."""
+_MAILS = ("message/rfc822", "message/global", "message/news", "message/partial")
+_NOT_TEXTS = ("text/css", "text/javascript", "text/rtf", "message/external-body")
+_WORD = re.compile("[\\u0e00-\\u0e7f\\u3040-\\u30ff\\u3400-\\u9fff\\uac00-\\ud7af]|[^\\W_]+")
+_TAG = re.compile(rb"<[^<>]*>")
+_WORD_OF_BYTES = re.compile(rb"[0-9A-Za-z]+|[\x80-\xff]{2}")
+_TYPES = mimetypes.MimeTypes()
+
+
+def parsed(data: bytes) -> Message:
+    """Parse an e-mail; a damaged one is parsed as far as it goes."""
+    return message_from_bytes(data, policy=compat32)
+
+
+def content_of(part: Message) -> bytes:
+    """Return the decoded content of a part."""
+    return cast(bytes, part.get_payload(decode=True) or b"")
+
+
+def name_of(part: Message) -> str:
+    """Return the file name of a part, without folders; empty if it has none."""
+    given = decoded(part.get_filename() or "").replace("\\", "/").replace("\0", "")
+    return " ".join(PurePosixPath(given).name.split())
+
+
+def mail_in(part: Message) -> Message | None:
+    """Return the e-mail that a part is, such as one that is forwarded; None if it is none."""
+    if part.get_content_type() not in _MAILS:
+        return None
+    payload = part.get_payload()
+    if not isinstance(payload, list) or len(payload) != 1:
+        return parsed(content_of(part))
+    inner = cast(Message, payload[0])
+    encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
+    if encoding not in ("base64", "quoted-printable"):
+        return inner
+    packed = Message()  # against the rules, but in use
+    packed["Content-Transfer-Encoding"] = encoding
+    packed.set_payload(inner.as_string().lstrip("\n"))
+    return parsed(content_of(packed))
+
+
+def text_of(message: Message, read: TextOf) -> str:
+    """Return the text of an e-mail, without what is attached.
+
+    :param read: reads a part; what cannot be read is its business.
+    """
+    return "\n\n".join(_texts(message, read, ""))
+
+
+def attachments_of(message: Message) -> dict[str, Message]:
+    """Return the attachments, each by a name of its own.
+
+    :raises Unreadable: there are too many.
+    """
+    named: dict[str, Message] = {}
+    for part in _leaves(message):
+        given = _attached_name(part)
+        if not given:
+            continue
+        if len(named) >= _MOST_ATTACHMENTS:
+            raise Unreadable(f"it has over {_MOST_ATTACHMENTS:,} attachments", "save them as files")
+        path, name, number = PurePosixPath(given), given, 1
+        while name in named:
+            number += 1
+            name = f"{path.stem} ({number}){path.suffix}"
+        named[name] = part
+    return named
+
+
+def _attached_name(part: Message) -> str:
+    """Name a part that is a document of its own, or that is only named; empty if it is text."""
+    name, kind = name_of(part), part.get_content_type()
+    if kind in _MAILS:
+        inner = mail_in(part)
+        subject = head_of(inner, "subject").replace("/", " ") if inner is not None else ""
+        name = name or subject[:_LONGEST_NAME].strip() or "message"
+        return name if name.lower().endswith(".eml") else f"{name}.eml"
+    if reader_of(suffix_of(name)) is not None:
+        return name
+    if _is_text(part):
+        return ""
+    guessed = _TYPES.guess_extension(kind) or ""
+    return f"{name or 'attachment'}{guessed}" if reader_of(guessed) is not None else name
+
+
+def _is_text(part: Message) -> bool:
+    main = part.get_content_maintype()
+    return main in ("text", "message", "multipart") and part.get_content_type() not in _NOT_TEXTS
+
+
+def _inner(part: Message) -> list[Message]:
+    """Return the parts of a part that consists of some."""
+    payload = part.get_payload() if part.get_content_maintype() == "multipart" else None
+    return cast(list[Message], payload) if isinstance(payload, list) else []
+
+
+def _leaves(part: Message, depth: int = 0) -> Iterator[Message]:
+    inner = _inner(part)
+    for each in inner if depth < _DEEPEST_PART else ():
+        yield from _leaves(each, depth + 1)
+    if not inner:
+        yield part
+
+
+def _texts(part: Message, read: TextOf, number: str) -> Iterator[str]:
+    inner = _inner(part)
+    if inner and number.count(".") >= _DEEPEST_PART:
+        return
+    if not inner:
+        is_body = _is_text(part) and not _attached_name(part)
+        text = read(part, number or "1") if is_body else ""
+        yield from [text] if text else []
+        return
+    numbered = {f"{number}.{at}".lstrip("."): each for at, each in enumerate(inner, start=1)}
+    if part.get_content_subtype() == "alternative":
+        yield from _best_forms(numbered, read)
+        return
+    for at, each in numbered.items():
+        yield from _texts(each, read, at)
+
+
+def _best_forms(forms: dict[str, Message], read: TextOf) -> list[str]:
+    """Return the texts of one of several forms, and what an invitation says beside it."""
+    kinds = {at: _kinds(form) for at, form in forms.items()}
+    calendars = [at for at, kind in kinds.items() if kind == {"text/calendar"}]
+    pages = [at for at, kind in kinds.items() if "text/html" in kind]
+    plain = [at for at, kind in kinds.items() if at not in pages and "text/plain" in kind]
+    others = [at for at in forms if at not in (*calendars, *pages, *plain)]
+    best = _first_texts(forms, plain, read)
+    if any(_may_say_more(forms[at], best) for at in pages):
+        page = _first_texts(forms, reversed(pages), read)
+        best = page if _says_more(page, best) else best
+    best = best or _first_texts(forms, reversed(others), read)
+    said = " ".join(" ".join(best).split())
+    for text in (each for at in calendars for each in _texts(forms[at], read, at)):
+        event, _, description = text.partition("\n\n")
+        best.append(event if " ".join(description.split()) in said else text)
+    return best
+
+
+def _first_texts(
+    forms: dict[str, Message], numbers: Sequence[str] | Iterator[str], read: TextOf
+) -> list[str]:
+    texts = (list(_texts(forms[at], read, at)) for at in numbers)
+    return next(filter(None, texts), [])
+
+
+def _says_more(page: Sequence[str], plain: Sequence[str]) -> bool:
+    """Whether a page has another text than the plain form, which only stands for it."""
+    words, stub = _words(page), _words(plain)
+    if len(words) >= _TIMES_THE_WORDS * len(stub):
+        return bool(words)
+    common = set(stub).intersection(words)
+    return len(stub) < _LONGEST_STUB and len(stub) < len(words) and 2 * len(common) < len(set(stub))
+
+
+def _may_say_more(form: Message, plain: Sequence[str]) -> bool:
+    """Whether a page can have so many words, which is told without parsing it."""
+    stub = len(_words(plain))
+    if stub < _LONGEST_STUB:
+        return True
+    pages = (part for part in _leaves(form) if part.get_content_type() == "text/html")
+    most = sum(len(_WORD_OF_BYTES.findall(_TAG.sub(b" ", content_of(page)))) for page in pages)
+    return most >= _TIMES_THE_WORDS * stub
+
+
+def _kinds(form: Message) -> set[str]:
+    return {part.get_content_type() for part in _leaves(form) if not _attached_name(part)}
+
+
+def _words(texts: Sequence[str]) -> list[str]:
+    return [word for text in texts for word in _WORD.findall(text)]
