@@ -16,6 +16,7 @@ from expertrag_index.loaders.encodings import (
     is_euc_tw,
     is_nearly_utf_8,
     is_utf_8,
+    is_written,
     prefers,
 )
 
@@ -103,16 +104,19 @@ def _fitting(data: bytes, declared: str | None) -> str | None:
     if is_nearly_utf_8(data):
         return "utf-8"
     text, is_valid = _text(data, encoding)
-    damage = text.count(REPLACEMENT)
-    return encoding if is_valid or encoding != "utf-8" and damage <= damage_allowed(data) else None
+    if is_valid or (encoding != "utf-8" and text.count(REPLACEMENT) <= damage_allowed(data)):
+        return encoding
+    return None
 
 
-def _byte_order(data: bytes, encoding: str) -> str:
+def _byte_order(data: bytes, encoding: str) -> str | None:
     """Return UTF-16 or UTF-32 as the bytes show it: a declaration does not tell their order."""
-    shown = detect(data) or encoding
-    if shown == "utf-8" and b" " in data:  # a page that says in ASCII that it is UTF-16
+    shown = detect(data) or ""
+    if shown.startswith(("utf-16", "utf-32")):
         return shown
-    return shown if shown.startswith(("utf-16", "utf-32")) else encoding
+    encoding += "-le" if encoding in ("utf-16", "utf-32") else ""
+    is_bytes = b"\0" not in data and (b" " in data or not is_written(data, encoding))
+    return None if is_bytes else encoding  # such as a page that says in ASCII that it is UTF-16
 
 
 def _known(declared: str | None) -> str | None:

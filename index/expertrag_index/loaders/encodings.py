@@ -342,22 +342,28 @@ _WIDE: Mapping[str, Callable[[str], float]] = {
 def _wide_units(data: bytes) -> str | None:
     """Return the form of UTF-16 or UTF-32 in which a text with zero bytes is plausible."""
     others = data.replace(b"\0", b"")
-    if len(others) >= _OTHER_BYTES * len(data) and not _CONTROLS.search(others):
-        if is_utf_8(others) or len(_PRINTABLE.sub(b"", others)) < 0.1 * len(others):
-            return None  # a text of bytes, a few of which are damaged
+    is_rest = len(others) >= _OTHER_BYTES * len(data) and not _CONTROLS.search(others)
+    strange = len(_PRINTABLE.sub(b"", others))
+    if is_rest and (is_utf_8(others) or strange < (1 - _OTHER_BYTES) * len(others)):
+        return None  # a text of bytes, a few of which are damaged
     plain: dict[str, float] = {}
     for name, width in _WIDTHS.items():
-        cut = data[: _SAMPLE_BYTES + len(data) % width] if len(data) > _SAMPLE_BYTES else data
-        share = None if len(cut) % width else _share_of_plain(cut, name)
+        share = None if len(data) % width else _share_of_plain(data, name)
         plain |= {} if share is None else {name: share}
     return max(plain, key=lambda name: plain[name], default=None)
 
 
+def is_written(data: bytes, encoding: str) -> bool:
+    """Whether a text is valid in an encoding and consists of characters that texts have."""
+    text = _decoded(data[:_SAMPLE_BYTES], encoding)
+    return bool(text) and not any(map(_is_unwritten, set(text or "")))
+
+
 def _share_of_plain(data: bytes, encoding: str) -> float | None:
     """Return how much of a text is ASCII; None if no text has such characters."""
-    text = _decoded(data, encoding)
-    if not text or any(map(_is_unwritten, set(text))):
+    if not is_written(data, encoding):
         return None
+    text = _decoded(data[:_SAMPLE_BYTES], encoding) or ""
     share = sum(character < "\x7f" for character in text) / len(text)
     return share if share > _LEAST_PLAIN or encoding.startswith("utf-32") else None
 

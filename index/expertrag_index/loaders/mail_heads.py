@@ -33,17 +33,17 @@ def date_of(message: Message) -> str:
 
 def decoded(raw: str) -> str:
     """Decode a head or a file name, whose bytes beyond ASCII are surrogate escapes."""
-    text = raw if raw.isascii() else _text(raw.encode("utf-8", "surrogateescape"), None, raw)
+    text = raw if raw.isascii() else _text(raw.encode("utf-8", "surrogateescape"), None)
     pieces: list[str] = []
-    charset, data, end = "", b"", 0
+    charset, data, end = "", bytearray(), 0
     for word in _ENCODED.finditer(text):
         between = text[end : word.start()]
         if between.strip() or word[1].lower() != charset:
-            pieces += [_text(data, charset, ""), between if between.strip() or not end else ""]
-            charset, data = word[1].lower(), b""
+            pieces += [_text(bytes(data), charset), between if between.strip() or not end else ""]
+            charset, data = word[1].lower(), bytearray()
         data += _bytes(word[3], word[2].lower())
         end = word.end()
-    pieces += [_text(data, charset, ""), text[end:]]
+    pieces += [_text(bytes(data), charset), text[end:]]
     return " ".join("".join(pieces).replace("\0", "").split())
 
 
@@ -57,8 +57,8 @@ def _bytes(content: str, form: str) -> bytes:
         return data
 
 
-def _text(data: bytes, charset: str | None, otherwise: str) -> str:
+def _text(data: bytes, charset: str | None) -> str:
     try:
         return decode(data, charset, lambda *_, **__: None) if data else ""
     except Unreadable:
-        return otherwise or data.decode("ascii", "replace")
+        return data.decode("utf-8", "replace")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from email import message_from_bytes
 from email.message import Message
@@ -152,18 +153,17 @@ def _texts(part: Message, read: TextOf, number: str) -> Iterator[str]:
 
 def _best_forms(forms: dict[str, Message], read: TextOf) -> list[str]:
     """Return the texts of one of several forms, and what an invitation says beside it."""
-    kinds = {at: _kinds(form) for at, form in forms.items()}
-    calendars = [at for at, kind in kinds.items() if kind == {"text/calendar"}]
-    pages = [at for at, kind in kinds.items() if "text/html" in kind]
-    plain = [at for at, kind in kinds.items() if at not in pages and "text/plain" in kind]
-    others = [at for at in forms if at not in (*calendars, *pages, *plain)]
+    by_kind: dict[str, list[str]] = defaultdict(list)
+    for at, form in forms.items():
+        by_kind[_kind_of(form)].append(at)
+    plain, pages = by_kind["text/plain"], by_kind["text/html"]
     best = _first_texts(forms, plain, read)
     if any(_may_say_more(forms[at], best) for at in pages):
         page = _first_texts(forms, reversed(pages), read)
         best = page if _says_more(page, best) else best
-    best = best or _first_texts(forms, reversed(others), read)
+    best = best or _first_texts(forms, reversed(by_kind[""]), read)
     said = " ".join(" ".join(best).split())
-    for text in (each for at in calendars for each in _texts(forms[at], read, at)):
+    for text in (each for at in by_kind["text/calendar"] for each in _texts(forms[at], read, at)):
         event, _, description = text.partition("\n\n")
         best.append(event if " ".join(description.split()) in said else text)
     return best
@@ -195,8 +195,12 @@ def _may_say_more(form: Message, plain: Sequence[str]) -> bool:
     return most >= _TIMES_THE_WORDS * stub
 
 
-def _kinds(form: Message) -> set[str]:
-    return {part.get_content_type() for part in _leaves(form) if not _attached_name(part)}
+def _kind_of(form: Message) -> str:
+    """Return the type that a form counts as; empty if it is none of the usual ones."""
+    kinds = {part.get_content_type() for part in _leaves(form) if not _attached_name(part)}
+    if kinds == {"text/calendar"}:
+        return "text/calendar"
+    return next((kind for kind in ("text/html", "text/plain") if kind in kinds), "")
 
 
 def _words(texts: Sequence[str]) -> list[str]:

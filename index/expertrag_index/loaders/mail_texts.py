@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from email.message import Message
 
-_QUOTES = re.compile(r">*")
+from expertrag_index.loaders.mail_heads import decoded
+
 _COMMAND = re.compile(r"<(/?)([A-Za-z0-9-]{1,60})>|<<")
 _NEW_LINES = re.compile(r"\n+")
 _FENCES = re.compile(r"^[^\S\n]*(`{3,})", re.MULTILINE)
@@ -26,20 +27,18 @@ def flowed(text: str, *, delete_space: bool) -> str:
 
     :param delete_space: the space at the end of a line is not part of the text (``DelSp=yes``).
     """
-    lines: list[str] = []
+    pieces: list[str] = []
     open_depth = -1  # quotation marks of the line that the next one continues
     for line in text.split("\n"):
-        depth = len(_QUOTES.match(line)[0])  # type: ignore[index]  # it matches everything
+        depth = len(line) - len(line.lstrip(">"))
         content = line[depth:].removeprefix(" ")
         is_signature = content == "-- "
-        if depth == open_depth and not is_signature:
-            lines[-1] += content
-        else:
-            lines.append(f"{'>' * depth} {content}" if depth else content)
-        open_depth = depth if content.endswith(" ") and not is_signature else -1
-        if open_depth >= 0 and delete_space:
-            lines[-1] = lines[-1][:-1]
-    return "\n".join(lines)
+        if depth != open_depth or is_signature:
+            pieces.append("\n" + ">" * depth + " " * bool(depth))
+        is_open = content.endswith(" ") and not is_signature
+        open_depth = depth if is_open else -1
+        pieces.append(content[:-1] if is_open and delete_space else content)
+    return "".join(pieces)[1:]
 
 
 def enriched(text: str) -> str:
@@ -62,7 +61,7 @@ def fields(part: Message) -> str:
     if not isinstance(payload, list):
         return str(payload)
     blocks = [
-        "\n".join(f"{name}: {' '.join(str(value).split())}" for name, value in block.raw_items())
+        "\n".join(f"{name}: {decoded(str(value))}" for name, value in block.raw_items())
         for block in payload
         if isinstance(block, Message)
     ]
