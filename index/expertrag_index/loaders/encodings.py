@@ -115,8 +115,8 @@ def detect(data: bytes, *, whole: bool = True) -> str | None:
         data = data.replace(b"\0", b" ")  # damage; no other character has such a byte
     if is_utf_8(data, whole=whole):
         return escaped(data) or "utf-8"
-    text = data.removesuffix(_END_OF_FILE)
-    if _CONTROLS.search(text) or _is_damaged_utf_8(text) or is_euc_tw(text):
+    content = data.removesuffix(_END_OF_FILE)
+    if _CONTROLS.search(content) or _is_damaged_utf_8(data) or is_euc_tw(data):
         return None
     sample = b" ".join(_words(data))
     scores = {each.encoding: _score(sample, each) for each in _SINGLE_BYTE}

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from email.message import Message
-from functools import partial
 from pathlib import Path
 
 from expertrag_index.loaders.base import Report, SourceFile, Unreadable, note_hidden, require_text
@@ -16,12 +15,13 @@ from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.html import page_of
 from expertrag_index.loaders.mail_heads import date_of, head_of
 from expertrag_index.loaders.mail_parts import (
+    PartText,
     attachments_of,
     content_of,
     mail_in,
     name_of,
     parsed,
-    text_of,
+    texts_of,
 )
 from expertrag_index.loaders.mail_texts import calendar, enriched, fenced, fields, flowed
 from expertrag_index.loaders.registry import reader_of, suffix_of
@@ -50,13 +50,16 @@ def documents_of(file: SourceFile, message: Message, report: Report) -> Iterator
     attachments = attachments_of(message)
     if message.get_content_type() in _SEALED:
         report("its text is encrypted", "decrypt it, and export it again", notice=True)
-    hidden: Counter[str] = Counter()
-    body = text_of(message, partial(_read_part, hidden=hidden, report=report))
-    note_hidden(report, hidden)
+    parts = texts_of(message, _read_part)
+    for reason, cure, is_notice in (note for part in parts for note in part.notes):
+        report(reason, cure, notice=is_notice)
+    note_hidden(report, sum((part.hidden for part in parts), Counter()))
     heads = {name: head for name in _SHOWN if (head := head_of(message, name))}
     shown = [f"{name.capitalize()}: {head}" for name, head in heads.items()]
     shown += [f"Attachments: {', '.join(attachments)}"] if attachments else []
-    text = require_text("\n\n".join(filter(None, ("\n".join(shown), body))))
+    text = require_text(
+        "\n\n".join(filter(None, ("\n".join(shown), *(part.text for part in parts))))
+    )
     title = heads.pop("subject", "")
     metadata: dict[str, MetadataValue] = {**heads}
     if "date" in heads:
@@ -69,20 +72,23 @@ def documents_of(file: SourceFile, message: Message, report: Report) -> Iterator
             yield replace(each, metadata={**each.metadata, "attached_to": file.id})
 
 
-def _read_part(part: Message, number: str, hidden: Counter[str], report: Report) -> str:
-    """Read a part of the text; one that cannot be read is reported, and the others are read."""
+def _read_part(part: Message, number: str) -> PartText:
+    """Read a part of the text; of one that cannot be read, the notes tell why."""
     kind = part.get_content_type()
+    hidden: Counter[str] = Counter()
+    notes: list[tuple[str, str, bool]] = []
 
     def noted(reason: str, cure: str, *, notice: bool = False) -> None:
-        report(f"part {number} ({kind}): {reason}", cure, notice=notice)
+        notes.append((f"part {number} ({kind}): {reason}", cure, notice))
 
+    text = ""
     try:
-        return _as_text(part, kind, hidden, noted).strip()
+        text = _as_text(part, kind, hidden, noted).strip()
     except Unreadable as error:
         noted(error.reason, error.cure)
     except Exception as error:  # hostile parts make the parsers raise anything
         noted(f"cannot be read ({type(error).__name__} in its parser)", "export the e-mail again")
-    return ""
+    return PartText(text, hidden, tuple(notes))
 
 
 def _as_text(part: Message, kind: str, hidden: Counter[str], report: Report) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import mimetypes
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from email import message_from_bytes
 from email.message import Message
-from email.policy import compat32
+from email.policy import Compat32
 from pathlib import PurePosixPath
 from typing import cast
 
@@ -20,27 +21,49 @@ from expertrag_index.loaders.base import Unreadable
 from expertrag_index.loaders.mail_heads import decoded, head_of
 from expertrag_index.loaders.registry import reader_of, suffix_of
 
-TextOf = Callable[[Message, str], str]
+
+@dataclass(frozen=True, slots=True)
+class PartText:
+    """The text of a part, and what is to be told about it if it is chosen."""
+
+    text: str
+    hidden: Counter[str] = field(default_factory=Counter)
+    """Number of elements that a client does not show, by kind."""
+    notes: tuple[tuple[str, str, bool], ...] = ()
+    """Reason, cure, and whether it is a notice."""
+
+
+TextOf = Callable[[Message, str], PartText]
 """Reads a part that holds text, given its number, such as 2.1."""
 
 _DEEPEST_PART = 32
 _MOST_ATTACHMENTS = 1_000
 _LONGEST_NAME = 100
+_LONGEST_TYPE = 4096
 _TIMES_THE_WORDS = 3
 """A page with so many times the words of the plain form is not the same text."""
 _LONGEST_STUB = 40
 """Words of a plain form that says that there is a page."""
 _MAILS = ("message/rfc822", "message/global", "message/news", "message/partial")
-_NOT_TEXTS = ("text/css", "text/javascript", "text/rtf", "message/external-body")
-_WORD = re.compile("[\\u0e00-\\u0e7f\\u3040-\\u30ff\\u3400-\\u9fff\\uac00-\\ud7af]|[^\\W_]+")
+_ELSEWHERE = "message/external-body"
+_NOT_TEXTS = ("text/css", "text/javascript", "text/rtf", _ELSEWHERE)
+_WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 _TAG = re.compile(rb"<[^<>]*>")
 _WORD_OF_BYTES = re.compile(rb"[0-9A-Za-z]+|[\x80-\xff]{2}")
 _TYPES = mimetypes.MimeTypes()
 
 
+class _ShortTypes(Compat32):
+    """Cuts the heads that describe content: Python takes quadratic time for their parameters."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:_LONGEST_TYPE] if name.lower().startswith("content-") else value
+
+
 def parsed(data: bytes) -> Message:
     """Parse an e-mail; a damaged one is parsed as far as it goes."""
-    return message_from_bytes(data, policy=compat32)
+    return message_from_bytes(data, policy=_ShortTypes())
 
 
 def content_of(part: Message) -> bytes:
@@ -50,7 +73,7 @@ def content_of(part: Message) -> bytes:
 
 def name_of(part: Message) -> str:
     """Return the file name of a part, without folders; empty if it has none."""
-    given = decoded(part.get_filename() or "").replace("\\", "/").replace("\0", "")
+    given = decoded(part.get_filename() or "").replace("\\", "/")
     return " ".join(PurePosixPath(given).name.split())
 
 
@@ -71,12 +94,12 @@ def mail_in(part: Message) -> Message | None:
     return parsed(content_of(packed))
 
 
-def text_of(message: Message, read: TextOf) -> str:
-    """Return the text of an e-mail, without what is attached.
+def texts_of(message: Message, read: TextOf) -> list[PartText]:
+    """Return the texts of an e-mail, without what is attached; they may be empty.
 
-    :param read: reads a part; what cannot be read is its business.
+    :param read: reads a part; it does not raise for one that cannot be read.
     """
-    return "\n\n".join(_texts(message, read, ""))
+    return list(_texts(message, read, ""))
 
 
 def attachments_of(message: Message) -> dict[str, Message]:
@@ -107,6 +130,8 @@ def _attached_name(part: Message) -> str:
         subject = head_of(inner, "subject").replace("/", " ") if inner is not None else ""
         name = name or subject[:_LONGEST_NAME].strip() or "message"
         return name if name.lower().endswith(".eml") else f"{name}.eml"
+    if kind == _ELSEWHERE:
+        return ""
     if reader_of(suffix_of(name)) is not None:
         return name
     if _is_text(part):
@@ -134,14 +159,15 @@ def _leaves(part: Message, depth: int = 0) -> Iterator[Message]:
         yield part
 
 
-def _texts(part: Message, read: TextOf, number: str) -> Iterator[str]:
+def _texts(part: Message, read: TextOf, number: str) -> Iterator[PartText]:
     inner = _inner(part)
-    if inner and number.count(".") >= _DEEPEST_PART:
-        return
     if not inner:
-        is_body = _is_text(part) and not _attached_name(part)
-        text = read(part, number or "1") if is_body else ""
-        yield from [text] if text else []
+        if _is_text(part) and not _attached_name(part):
+            yield read(part, number or "1")
+        return
+    if number.count(".") >= _DEEPEST_PART:
+        reason = f"parts are nested over {_DEEPEST_PART} levels"
+        yield PartText("", notes=((reason, "export the e-mail again", False),))
         return
     numbered = {f"{number}.{at}".lstrip("."): each for at, each in enumerate(inner, start=1)}
     if part.get_content_subtype() == "alternative":
@@ -151,7 +177,7 @@ def _texts(part: Message, read: TextOf, number: str) -> Iterator[str]:
         yield from _texts(each, read, at)
 
 
-def _best_forms(forms: dict[str, Message], read: TextOf) -> list[str]:
+def _best_forms(forms: dict[str, Message], read: TextOf) -> list[PartText]:
     """Return the texts of one of several forms, and what an invitation says beside it."""
     by_kind: dict[str, list[str]] = defaultdict(list)
     for at, form in forms.items():
@@ -161,22 +187,28 @@ def _best_forms(forms: dict[str, Message], read: TextOf) -> list[str]:
     if any(_may_say_more(forms[at], best) for at in pages):
         page = _first_texts(forms, reversed(pages), read)
         best = page if _says_more(page, best) else best
-    best = best or _first_texts(forms, reversed(by_kind[""]), read)
-    said = " ".join(" ".join(best).split())
-    for text in (each for at in by_kind["text/calendar"] for each in _texts(forms[at], read, at)):
-        event, _, description = text.partition("\n\n")
-        best.append(event if " ".join(description.split()) in said else text)
+    best = best if _words(best) else best + _first_texts(forms, reversed(by_kind[""]), read)
+    said = " ".join(" ".join(each.text for each in best).split())
+    for at in by_kind["text/calendar"]:
+        for event in _texts(forms[at], read, at):
+            what, _, description = event.text.partition("\n\n")
+            repeats = " ".join(description.split()) in said
+            best.append(replace(event, text=what) if repeats else event)
     return best
 
 
-def _first_texts(
-    forms: dict[str, Message], numbers: Sequence[str] | Iterator[str], read: TextOf
-) -> list[str]:
-    texts = (list(_texts(forms[at], read, at)) for at in numbers)
-    return next(filter(None, texts), [])
+def _first_texts(forms: dict[str, Message], numbers: Iterable[str], read: TextOf) -> list[PartText]:
+    """Return the texts of the first form that has some, else of all: they tell why."""
+    blank: list[PartText] = []
+    for at in numbers:
+        texts = list(_texts(forms[at], read, at))
+        if any(each.text for each in texts):
+            return texts
+        blank += texts
+    return blank
 
 
-def _says_more(page: Sequence[str], plain: Sequence[str]) -> bool:
+def _says_more(page: Sequence[PartText], plain: Sequence[PartText]) -> bool:
     """Whether a page has another text than the plain form, which only stands for it."""
     words, stub = _words(page), _words(plain)
     if len(words) >= _TIMES_THE_WORDS * len(stub):
@@ -185,7 +217,7 @@ def _says_more(page: Sequence[str], plain: Sequence[str]) -> bool:
     return len(stub) < _LONGEST_STUB and len(stub) < len(words) and 2 * len(common) < len(set(stub))
 
 
-def _may_say_more(form: Message, plain: Sequence[str]) -> bool:
+def _may_say_more(form: Message, plain: Sequence[PartText]) -> bool:
     """Whether a page can have so many words, which is told without parsing it."""
     stub = len(_words(plain))
     if stub < _LONGEST_STUB:
@@ -203,5 +235,5 @@ def _kind_of(form: Message) -> str:
     return next((kind for kind in ("text/html", "text/plain") if kind in kinds), "")
 
 
-def _words(texts: Sequence[str]) -> list[str]:
-    return [word for text in texts for word in _WORD.findall(text)]
+def _words(texts: Sequence[PartText]) -> list[str]:
+    return [word for each in texts for word in _WORD.findall(each.text)]

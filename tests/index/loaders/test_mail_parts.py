@@ -6,6 +6,7 @@ import base64
 import itertools
 import quopri
 import re
+from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage, Message
 from pathlib import Path
@@ -23,7 +24,7 @@ SENTENCES = {
     "gb2312": "船昨天晚上进了港",
     "windows-1256": "دخلت السفينة الميناء",
 }
-TRANSFERS = {
+TRANSFERS: dict[str, Callable[[bytes], bytes]] = {
     "8bit": lambda data: data,
     "quoted-printable": quopri.encodestring,
     "base64": base64.encodebytes,
@@ -210,6 +211,15 @@ def test_a_stub_of_a_page_gives_way_to_it(
     (document,) = load_whole(tmp_path / "a.eml")
     assert ("The ferry leaves" in document.text) is (is_page or plain.startswith("The ferry"))
     assert (plain.strip() in document.text) is (not is_page or not plain)
+
+
+def test_what_is_hidden_in_a_form_that_is_not_read_is_not_told(tmp_path: Path) -> None:
+    maker = Maker("utf-8", "8bit")
+    page = maker.text("text/html", "The ferry leaves.<i hidden>Never</i>")
+    mail = of("alternative", maker.text("text/plain", "The ferry leaves."), page)
+    mail["Subject"] = "x"
+    (tmp_path / "a.eml").write_bytes(mail.as_bytes())
+    assert load_all(tmp_path / "a.eml")[1] == []
 
 
 def test_one_bad_part_does_not_lose_the_others(tmp_path: Path) -> None:

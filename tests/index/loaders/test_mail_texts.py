@@ -112,7 +112,13 @@ MEGABYTE = {
     "folded lines": TYPED % b"text/calendar" + b"BEGIN:VEVENT\nSUMMARY:x" + b"\n y" * 340_000,
     "parts": TYPED % b"multipart/mixed; boundary=b" + b"--b\n\nx\n" * 20_000,
     "forms": TYPED % b"multipart/alternative; boundary=b" + b"--b\n\nx\n" * 20_000,
-    "parameters": HEAD + b"Content-Type: text/plain" + b"; a=b" * 20_000 + b"\n\nText.",
+    "deep parts": b"".join(
+        b"Subject: x\nContent-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (level, level)
+        for level in range(30)
+    )
+    + b"\n"
+    + b"line\n" * 100_000,
+    "parameters": HEAD + b"Content-Type: text/plain" + b"; a=b" * 200_000 + b"\n\nText.",
     "no space": HEAD + b"\n" + b"x" * 2**20 + b"\xe9",
 }
 
