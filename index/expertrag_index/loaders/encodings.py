@@ -21,17 +21,34 @@ from typing import NamedTuple
 
 from expertrag_index.loaders import alphabets
 
+REPLACEMENT = "\ufffd"
+_DAMAGE_AT_MOST = 1_000
+"""One byte of so many may be damaged; in a short text one of 16, up to three."""
 _SAMPLE_BYTES = 16_384
-_WORDS = re.compile(rb"\S*[\x80-\xff]\S*")  # white space is never part of a longer character
+_REST_OF_WORD = re.compile(rb"[\x80-\xff]\S*")  # white space is never part of a longer character
+_START_OF_WORD = re.compile(rb"\S*\Z")
+_LONGEST_START = 16  # what precedes a byte beyond ASCII is seen this far: time stays linear
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
-_ISO_2022_JP = re.compile(rb"\x1b(?:\$[@B]|\([JI])")
+_END_OF_FILE = b"\x1a"  # of DOS
+_ESCAPES = {
+    "iso2022_jp": re.compile(rb"\x1b(?:\$[@B]|\([JI])"),
+    "iso2022_kr": re.compile(rb"\x1b\$\)C"),
+}
+_EUC_TW = re.compile(
+    rb"(?:[\x00-\x7f]|\x8e[\xa1-\xb0][\xa1-\xfe]{2}|[\xa1-\xa6\xc2\xc4-\xfd][\xa1-\xfe])++"
+)
+"""Without the rows that it leaves empty, in which each other encoding has frequent characters."""
 _NOT_IN_TEXTS = frozenset({"Cc", "Cn", "Co", "Cs"})
+_PRINTABLE = re.compile(rb"[\t\n\r\x20-\x7e]+")
+_OTHER_BYTES = 0.9
+_WIDTHS = {"utf-16-le": 2, "utf-16-be": 2, "utf-32-le": 4, "utf-32-be": 4}
 _LEAST_PLAIN = 0.02
 """Share of spaces and line breaks in a text of any script."""
 _HALF_WIDTH = re.compile("[\uff61-\uff9f]")
 
 _ASCII = -3.0  # natural logarithms of probabilities, as all that follow
 _UNKNOWN = -9.2
+_DAMAGED = -20.0
 _IMPROBABLE = -6.0  # per byte beyond ASCII: texts are above, binary content is below
 _CAPITAL = -1.5
 _CAPITAL_INSIDE = -5.0
@@ -63,6 +80,7 @@ _SINGLE_BYTE = (
     _Candidate("koi8-r", (alphabets.RUSSIAN,), -3.5),
     _Candidate("koi8-u", alphabets.UKRAINIAN, -4.0),
     _Candidate("cp866", (alphabets.RUSSIAN,), -6.0),
+    _Candidate("cp855", (alphabets.RUSSIAN, *alphabets.SOUTH_SLAVIC), -7.0),
     _Candidate(
         "iso8859-5",
         (alphabets.RUSSIAN, *alphabets.UKRAINIAN, *alphabets.SOUTH_SLAVIC),
@@ -77,6 +95,12 @@ _SINGLE_BYTE = (
     _Candidate("cp874", alphabets.THAI, -3.0),
 )
 
+_UTF_8 = _Candidate("utf-8", [letters for each in _SINGLE_BYTE for letters in each.languages])
+_CERTAIN_CHARACTERS = 8
+"""So many are valid UTF-8 by chance in no other encoding."""
+_WHOLE_PER_DAMAGED = 20
+_LAST_LETTER, _IDEOGRAPH = "\u2fff", -3.0
+
 
 def detect(data: bytes, *, whole: bool = True) -> str | None:
     """Return Python's name of the encoding of a text, or None if it is damaged or binary.
@@ -84,11 +108,15 @@ def detect(data: bytes, *, whole: bool = True) -> str | None:
     :param whole: nothing follows these bytes.
     """
     if b"\0" in data:
-        return _utf_16(data)
-    if _is_utf_8(data, whole=whole):
-        escaped = _ISO_2022_JP.search(data) is not None and data.isascii()
-        return "iso2022_jp" if escaped and _decoded(data, "iso2022_jp") else "utf-8"
-    if _CONTROLS.search(data) or _is_damaged_utf_8(data):
+        if wide := _wide_units(data):
+            return wide
+        if data.count(b"\0") > damage_allowed(data):
+            return None
+        data = data.replace(b"\0", b" ")  # damage; no other character has such a byte
+    if is_utf_8(data, whole=whole):
+        return escaped(data) or "utf-8"
+    content = data.removesuffix(_END_OF_FILE)
+    if _CONTROLS.search(content) or _is_damaged_utf_8(data) or is_euc_tw(data):
         return None
     sample = b" ".join(_words(data))
     scores = {each.encoding: _score(sample, each) for each in _SINGLE_BYTE}
@@ -98,16 +126,64 @@ def detect(data: bytes, *, whole: bool = True) -> str | None:
     if best is None:
         return None
     beyond = sum(byte > 0x7F for byte in sample)
-    plain = sum(character < "\x80" for character in _decoded(sample, best) or "")
+    plain = sum(character < "\x80" for character in _read(sample, best)[0])
     return best if (valid[best] - _ASCII * plain) / beyond > _IMPROBABLE else None
 
 
-def _is_utf_8(data: bytes, *, whole: bool) -> bool:
+def escaped(data: bytes) -> str | None:
+    """Return the encoding of a text of ASCII bytes that switches scripts by escapes."""
+    if not data.isascii() or b"\x1b" not in data:
+        return None
+    named = (name for name, escape in _ESCAPES.items() if escape.search(data))
+    return next((name for name in named if _decoded(data, name) is not None), None)
+
+
+def is_euc_tw(data: bytes) -> bool:
+    """Whether a text is in EUC-TW, for which Python has no codec."""
+    sample = b" ".join(_words(data))
+    return sum(byte > 0x7F for byte in sample) > 100 and bool(_EUC_TW.fullmatch(sample))
+
+
+def damage_allowed(data: bytes) -> int:
+    """Return how many damaged bytes a text may have to be read nevertheless."""
+    return max(len(data) // _DAMAGE_AT_MOST, min(3, len(data) // 16))
+
+
+def is_utf_8(data: bytes, *, whole: bool = True) -> bool:
+    """Whether all bytes are valid.
+
+    :param whole: nothing follows these bytes.
+    """
     try:
         codecs.getincrementaldecoder("utf-8")().decode(data, final=whole)
     except UnicodeDecodeError:
         return False
     return True
+
+
+def is_nearly_utf_8(data: bytes) -> bool:
+    """Whether a few bytes among many characters of UTF-8 are damaged."""
+    text = data.decode("utf-8", "replace")
+    damage = text.count(REPLACEMENT)
+    beyond = len(text) - len(text.encode("ascii", "ignore"))
+    return damage <= damage_allowed(data) and beyond > _WHOLE_PER_DAMAGED * damage
+
+
+def prefers(data: bytes, encoding: str) -> bool:
+    """Whether valid UTF-8 is more probably a few characters of another encoding, by chance."""
+    sample = b" ".join(_words(data))
+    if sum(byte > 0xBF for byte in sample) >= _CERTAIN_CHARACTERS:
+        return False
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    candidates = [each for each in _SINGLE_BYTE if each.encoding == encoding]
+    scores = [_score(sample, each._replace(prior=0.0)) for each in candidates]
+    scores += [_score_wide(sample, encoding, _WIDE[encoding])] if encoding in _WIDE else []
+    unicode = _score(sample, _UTF_8) or 0.0
+    unicode += sum(_IDEOGRAPH for each in sample.decode() if each > _LAST_LETTER)
+    return any(score is not None and score > unicode for score in scores)
 
 
 def _is_damaged_utf_8(data: bytes) -> bool:
@@ -120,9 +196,11 @@ def _is_damaged_utf_8(data: bytes) -> bool:
 def _words(data: bytes) -> Iterator[bytes]:
     """Yield the words with bytes beyond ASCII, up to the size of a sample."""
     size = 0
-    for word in _WORDS.finditer(data):
-        yield word[0][: _SAMPLE_BYTES - size]
-        size += len(word[0]) + 1
+    for rest in _REST_OF_WORD.finditer(data):
+        start = _START_OF_WORD.search(data[max(0, rest.start() - _LONGEST_START) : rest.start()])
+        word = (start[0] if start else b"") + rest[0][: _SAMPLE_BYTES - size]
+        yield word
+        size += len(word) + 1
         if size >= _SAMPLE_BYTES:
             return
     yield b""  # the space before it ends the last word: no character may be cut off there
@@ -136,10 +214,16 @@ def _decoded(data: bytes, encoding: str) -> str | None:
         return None
 
 
+def _read(sample: bytes, encoding: str) -> tuple[str, int]:
+    """Decode a text whose last character may be cut off, and count what is not valid."""
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(sample)
+    return text, text.count(REPLACEMENT)
+
+
 def _score(sample: bytes, candidate: _Candidate) -> float | None:
     """Return the logarithm of a sample's probability; None if it is not valid."""
-    text = _decoded(sample, candidate.encoding)
-    if text is None:
+    text, damage = _read(sample, candidate.encoding)
+    if damage * _DAMAGE_AT_MOST > len(sample):
         return None
     pairs = Counter(zip(f" {text}", text, f"{text[1:]} ", strict=False))
     score, counts = 0.0, Counter[str]()
@@ -154,7 +238,7 @@ def _score(sample: bytes, candidate: _Candidate) -> float | None:
         sum(costs.get(each, _SIGNS.get(each, _UNKNOWN)) * count for each, count in counts.items())
         for costs in languages
     )
-    return candidate.prior + score + max(by_language)
+    return candidate.prior + score + damage * _DAMAGED + max(by_language)
 
 
 def _in_place(before: str, character: str, after: str) -> float:
@@ -185,11 +269,16 @@ def _costs(letters: str) -> Mapping[str, float]:
 
 
 def _score_wide(sample: bytes, encoding: str, cost: Callable[[str], float]) -> float | None:
-    text = _decoded(sample, encoding)
-    if text is None:
+    text, damage = _read(sample, encoding)
+    if damage * _DAMAGE_AT_MOST > len(sample):
         return None
-    return _WIDE_PRIOR + sum(
-        (cost(each) if each > "\x7f" else _ASCII) * count for each, count in Counter(text).items()
+    return (
+        _WIDE_PRIOR
+        + damage * _DAMAGED
+        + sum(
+            (cost(each) if each > "\x7f" else _ASCII) * count
+            for each, count in Counter(text).items()
+        )
     )
 
 
@@ -246,29 +335,37 @@ _WIDE: Mapping[str, Callable[[str], float]] = {
     "gb18030": _simplified,
     "cp950": _traditional,
     "cp949": _korean,
+    "johab": _korean,
 }
 
 
-def _utf_16(data: bytes) -> str | None:
-    """Return the byte order in which a text with zero bytes is plausible."""
-    cut = data[: _SAMPLE_BYTES + len(data) % 2] if len(data) > _SAMPLE_BYTES else data
-    plain = {
-        name: share
-        for name in ("utf-16-le", "utf-16-be")
-        if (share := _share_of_plain(cut, name)) is not None
-    }
+def _wide_units(data: bytes) -> str | None:
+    """Return the form of UTF-16 or UTF-32 in which a text with zero bytes is plausible."""
+    others = data.replace(b"\0", b"")
+    is_rest = len(others) >= _OTHER_BYTES * len(data) and not _CONTROLS.search(others)
+    strange = len(_PRINTABLE.sub(b"", others))
+    if is_rest and (is_utf_8(others) or strange < (1 - _OTHER_BYTES) * len(others)):
+        return None  # a text of bytes, a few of which are damaged
+    plain: dict[str, float] = {}
+    for name, width in _WIDTHS.items():
+        share = None if len(data) % width else _share_of_plain(data, name)
+        plain |= {} if share is None else {name: share}
     return max(plain, key=lambda name: plain[name], default=None)
+
+
+def is_written(data: bytes, encoding: str) -> bool:
+    """Whether a text is valid in an encoding and consists of characters that texts have."""
+    text = _decoded(data[:_SAMPLE_BYTES], encoding)
+    return bool(text) and not any(map(_is_unwritten, set(text or "")))
 
 
 def _share_of_plain(data: bytes, encoding: str) -> float | None:
     """Return how much of a text is ASCII; None if no text has such characters."""
-    if len(data) % 2:
+    if not is_written(data, encoding):
         return None
-    text = _decoded(data, encoding)
-    if not text or any(map(_is_unwritten, set(text))):
-        return None
+    text = _decoded(data[:_SAMPLE_BYTES], encoding) or ""
     share = sum(character < "\x7f" for character in text) / len(text)
-    return share if share > _LEAST_PLAIN else None
+    return share if share > _LEAST_PLAIN or encoding.startswith("utf-32") else None
 
 
 def _is_unwritten(character: str) -> bool:

@@ -21,6 +21,7 @@ _DOCUMENTS = {
     ".json.gz": "objects:read_whole",
     ".jsonl": "objects:read_lines",
     ".jsonl.gz": "objects:read_lines",
+    ".mbox": "mbox:read",
     ".md": "markdown:read",
     ".pdf": "pdf:read",
     ".pptx": "pptx:read",
@@ -44,7 +45,7 @@ def suffix_of(name: str) -> str:
 
 def is_collection(name: str) -> bool:
     """Whether a file of this name holds many documents."""
-    return suffix_of(name).split(".")[1:2] in (["csv"], ["json"], ["jsonl"])
+    return suffix_of(name).split(".")[1:2] in (["csv"], ["json"], ["jsonl"], ["mbox"])
 
 
 def reader_of(suffix: str) -> FileReader | None:

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from expertrag_index.loaders.base import Unreadable
+from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.registry import SUFFIXES, suffix_of
 
 _SUFFIXES = {
@@ -64,10 +65,10 @@ def with_encoding(body: bytes, content_type: str) -> bytes:
     try:
         if codecs.lookup(name).name == "utf-8":
             return body
-        return codecs.BOM_UTF8 + body.decode(name).encode()
+        return codecs.BOM_UTF8 + decode(body, name).encode()
     except LookupError:
         return body
-    except UnicodeError:
+    except Unreadable:
         raise Unreadable(
             f"is not in the encoding {name} that its header names", "correct the header"
         ) from None

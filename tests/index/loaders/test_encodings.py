@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from index.conftest import load_all
 
+from expertrag_index.loaders.base import Unreadable
+from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.encodings import detect
 
 TEXTS = {
@@ -39,7 +42,7 @@ ENCODINGS = {
     "Czech": ("cp1250", "iso8859-2", "cp852"),
     "Turkish": ("cp1254",),
     "Lithuanian": ("cp1257",),
-    "Russian": ("cp1251", "koi8-r", "cp866", "iso8859-5"),
+    "Russian": ("cp1251", "koi8-r", "cp866", "cp855", "iso8859-5"),
     "Ukrainian": ("cp1251", "koi8-u"),
     "Greek": ("cp1253", "iso8859-7"),
     "Hebrew": ("cp1255",),
@@ -48,10 +51,12 @@ ENCODINGS = {
     "Japanese": ("cp932", "euc_jp", "iso2022_jp"),
     "Chinese": ("gb18030",),
     "traditional Chinese": ("cp950",),
-    "Korean": ("cp949",),
+    "Korean": ("cp949", "johab", "iso2022_kr"),
 }
 CASES = [(language, each) for language, some in ENCODINGS.items() for each in some]
-UNICODE = [(language, each) for language in TEXTS for each in ("utf-16-le", "utf-16-be", "utf-8")]
+FORMS = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-8")
+UNICODE = [(language, each) for language in TEXTS for each in FORMS]
+DECLARED = sorted({each for some in ENCODINGS.values() for each in some} | {"latin-1", "ascii"})
 
 
 @pytest.mark.parametrize(("language", "encoding"), CASES + UNICODE)
@@ -114,12 +119,120 @@ def test_a_cut_head_of_a_text_is_utf_8_until_more_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", [b"\xe9", b"\xe9 ", b"caf\xe9 ", b"\x82\xa0", b"\xc3\x28", b"\xff"]
+    "unit",
+    [
+        b"x", b"\xe9", b"\xe9 ", b"caf\xe9 ", b"x" * 5000 + b"\xe9", b"\x82\xa0", b"\xc3\x28",
+        b"\xff", b"\0", b"a\0", b"<", b"\x1b", b"\x1b$B", b"\xa4\xa2", b"\x8e\xa1\xa1\xa1",
+        b"\xc4\xa1",
+    ],
+)  # fmt: skip
+def test_detection_takes_linear_time(unit: bytes) -> None:
+    data = unit * (2**20 // len(unit)) + b"\xe9"
+    started = time.process_time()
+    detect(data)
+    for declared in (None, "latin-1", "cp932", "utf-16"):
+        with contextlib.suppress(Unreadable):
+            decode(data, declared, lambda *_, **__: None)
+    assert time.process_time() - started < 5
+
+
+def noted(data: bytes, declared: str | None) -> tuple[str, list[str]]:
+    """Decode a text, and collect what is reported."""
+    reasons: list[str] = []
+    text = decode(data, declared, lambda reason, cure, notice=False: reasons.append(reason))
+    return text, reasons
+
+
+@pytest.mark.parametrize("declared", DECLARED)
+@pytest.mark.parametrize("language", TEXTS)
+def test_valid_utf_8_is_utf_8_whatever_is_declared(language: str, declared: str) -> None:
+    text = TEXTS[language]
+    for words in (text, text[:40], "GrößeΩ’", "naïve", "\u2019"):
+        assert noted(words.encode(), declared) == (words, [])
+
+
+@pytest.mark.parametrize(("language", "encoding"), CASES)
+def test_a_declaration_that_the_bytes_contradict_does_not_count(
+    language: str, encoding: str
+) -> None:
+    text = TEXTS[language]
+    data = text.encode(encoding)
+    for declared in (encoding, "utf-8", "us-ascii", "utf-16", "no-such", "hex", "iso2022_jp"):
+        assert noted(data, declared)[0] == text, declared
+
+
+@pytest.mark.parametrize(("language", "encoding"), CASES)
+def test_a_declared_text_of_few_letters_is_not_utf_8_by_chance(
+    language: str, encoding: str
+) -> None:
+    for word in TEXTS[language].split():
+        assert noted(word.encode(encoding), encoding)[0] == word
+
+
+@pytest.mark.parametrize("declared", ["utf-16", "utf-16le", "UTF-32"])
+@pytest.mark.parametrize("page", ["<meta charset=utf-16>Größe", "<meta charset=utf-16> Plain"])
+def test_a_page_cannot_say_in_ascii_that_it_is_utf_16(declared: str, page: str) -> None:
+    assert noted(page.encode(), declared) == (page, [])
+
+
+@pytest.mark.parametrize(
+    ("label", "encoding"),
+    [("x-sjis", "cp932"), ("windows-949", "cp949"), ("x-gbk", "gbk"), ("iso-8859-8-i", "cp1255")],
 )
-def test_detection_takes_bounded_time(unit: bytes) -> None:
-    started = time.perf_counter()
-    detect(unit * (8 * 2**20 // len(unit)))
-    assert time.perf_counter() - started < 10
+def test_names_that_browsers_know_are_known(label: str, encoding: str) -> None:
+    text = {"cp932": "港", "cp949": "항구", "gbk": "港", "cp1255": "נמל"}[encoding]
+    assert noted(text.encode(encoding), label) == (text, [])
+
+
+BAD = "damaged bytes are read as \ufffd ({})"
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize(
+    ("language", "encoding", "byte"),
+    [
+        ("French", "utf-8", b"\xff"), ("Russian", "utf-8", b"\xd0"),
+        ("Japanese", "utf-8", b"\xe3"), ("English", "utf-8", b"\0"), ("German", "cp1252", b"\0"),
+        ("Greek", "cp1253", b"\xd2"),
+        ("Japanese", "cp932", b"\0"), ("Japanese", "euc_jp", b"\xff"),
+        ("Korean", "cp949", b"\xff"),
+        ("Chinese", "gb18030", b"\xff"),
+    ],
+)  # fmt: skip
+def test_a_damaged_byte_costs_one_character(
+    language: str, encoding: str, byte: bytes, declared: bool
+) -> None:
+    line = TEXTS.get(language, "A plain line.") + "\n"
+    data = line.encode(encoding) * 60
+    middle = len(line.encode(encoding)) * 30
+    text, reasons = noted(data[:middle] + byte + data[middle:], encoding if declared else None)
+    assert text.replace("\ufffd", "") in (line * 60, line * 30 + line[1:] + line * 29)
+    assert reasons[-1] == BAD.format(1)
+
+
+def test_much_damage_is_an_error() -> None:
+    line = TEXTS["French"].encode() + b"\n"
+    assert noted(line * 100 + b"\xff " * 5, "utf-8")[1] == [BAD.format(5)]
+    for data in (line * 10 + b"\xff " * 5, line * 100 + b"\xff " * 50, b"a\0b\0c\0d"):
+        with pytest.raises(Unreadable):
+            noted(data, "utf-8")
+
+
+@pytest.mark.parametrize("text", ["hello\0world text.", "Une crème\0 brûlée à la carte !!"])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_a_text_with_a_zero_byte_is_not_utf_16(text: str, encoding: str) -> None:
+    for data in (text.encode(encoding), text.encode(encoding) + b"."):
+        assert noted(data, None)[0].removesuffix(".").rstrip(".") == text.replace(
+            "\0", "\ufffd"
+        ).rstrip(".")
+
+
+def test_an_encoding_without_a_codec_is_named() -> None:
+    row = bytes(
+        byte for lead in (0xC4, 0xC7, 0xD1, 0xE2, 0xFD) for byte in (lead, 0xB5, lead, 0xE1)
+    )
+    with pytest.raises(Unreadable, match="EUC-TW"):
+        noted(row * 20, None)
 
 
 NOTICE = "it is not UTF-8 and was read as {}"

@@ -279,6 +279,7 @@ def test_a_user_and_password_go_to_their_host_only_and_into_no_id(
     ("content_type", "path", "body", "text"),
     [
         ("text/plain; charset=iso-8859-1", "/p", "Größe".encode("latin-1"), "Größe"),
+        ("text/plain; charset=iso-8859-1", "/p", "Größe".encode(), "Größe"),
         ("text/plain", "/notes.md", b"# Title\n\nThirty days.", "# Title\n\nThirty days."),
         ("application/octet-stream", "/notes.txt", b"Thirty days.", "Thirty days."),
         ("application/json", "/p", b'{"text": "Thirty days."}', "Thirty days."),
