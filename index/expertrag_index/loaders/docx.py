@@ -49,7 +49,7 @@ class _Word:
         self._numbering = Numbering(self._only("numbering"))
         settings = self._only("settings")
         both = settings.find(qn("w:evenAndOddHeaders")) if settings is not None else None
-        self._shown_margins = {"default", "even"} if _is_on(both) else {"default"}
+        self._has_even_pages = _is_on(both)
         self._margins = {
             name: package.root(name)
             for kind in ("header", "footer")
@@ -97,11 +97,13 @@ class _Word:
 
     def _margin_blocks(self, sections: list[Any], kind: str) -> Iterator[str]:
         for reference in (each for section in sections for each in section.findall(qn(kind))):
-            first = _is_on(sections[0].find(qn("w:titlePg")))
-            shown = self._shown_margins | ({"first"} if first else set())
+            pages = {
+                "first": _is_on(sections[0].find(qn("w:titlePg"))),
+                "even": self._has_even_pages,
+            }
             name = self._package.target(self._package.main, reference.get(qn("r:id")))
             root = self._margins.get(name)
-            if root is not None and reference.get(_TYPE, "default") in shown:
+            if root is not None and pages.get(reference.get(_TYPE), True):
                 text = "\n\n".join(block for block, _ in self._flow(name, root) if block)
                 if text and text not in self._written:
                     self._written.add(text)

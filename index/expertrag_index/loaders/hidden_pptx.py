@@ -25,7 +25,7 @@ _SMALLEST_HUNDREDTHS = 100  # of a point
 _OFF = ("0", "false")
 
 Size = tuple[int, int]
-"""Width and height of a slide."""
+"""Width and height of a slide, 0 if they are not known."""
 
 
 def is_shown(slide: Any, found: Counter[str]) -> bool:
@@ -45,7 +45,7 @@ def remove_hidden(behind: Sequence[Any], theme: Any, size: Size, found: Counter[
     slide = behind[0]
     tree = next(slide.iter(_TREE), None)
     moves = next(slide.iter(qn("p:animMotion")), None) is not None
-    for shape in list(tree) if tree is not None and not moves else ():
+    for shape in list(tree) if tree is not None and all(size) and not moves else ():
         if _is_outside(shape, size):
             _remove(shape, "outside the slide", found)
     for shape in [each for each in slide.iter() if each.tag in _SHAPES]:

@@ -117,7 +117,7 @@ class Package:
         self._relations: dict[str, Mapping[str, Relation]] = {}
         declared = self.related("", "officeDocument")
         mains = [name for name in (*declared, *_MAIN) if name in self._names]
-        self.main = self._names[mains[0]] if mains else ""
+        self.main = mains[0] if mains else ""
 
     def data(self, name: str) -> bytes:
         """Return the bytes of a part; empty if there is no such part, or it is damaged."""
@@ -140,7 +140,8 @@ class Package:
     def report_damage(self, name: str, where: str = "") -> None:
         """Report a part that cannot be read, or not to its end."""
         at = f"{where}: " if where else ""
-        self._report(f"{at}the part {name or 'without a name'!r} is damaged", _DAMAGED)
+        known = self._names.get(_key(name), name) or "without a name"
+        self._report(f"{at}the part {known!r} is damaged", _DAMAGED)
 
     def relations(self, name: str) -> Mapping[str, Relation]:
         """Return what a part refers to by id; those of a damaged list of the main part by guess."""
