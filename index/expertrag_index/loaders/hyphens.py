@@ -1,6 +1,7 @@
 """Joins words that a line breaks: ``har-⏎bour`` is one word, ``linux-⏎gnu`` keeps its hyphen.
 
 The rest of the document tells them apart: it mostly has the same word elsewhere inside of a line.
+If not, two words that it has by themselves are a compound, and others are one word.
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 _BREAK = re.compile(r"(?<=([^\W_]))([-\xad])\n(?=([^\W_]))")
 _PART = r"[^\W_]+"
 _BEFORE = re.compile(rf"{_PART}$")
 _AFTER = re.compile(_PART)
 _WORD = re.compile(rf"{_PART}(?:-{_PART})*")
+_BROKEN = re.compile(rf"(?<![^\W_]){_PART}+[-\xad]\n{_PART}+")
 _LONGEST_WORD = 60
 
 
@@ -21,12 +24,7 @@ def join_broken_words(texts: Sequence[str]) -> list[str]:
     """Return the texts of a document with the words joined that the ends of lines break."""
     if not any(_BREAK.search(text) for text in texts):
         return list(texts)
-    known: Counter[str] = Counter()
-    for text in texts:
-        for word in _WORD.findall(text.lower()):
-            parts = word.split("-")
-            known.update(parts)
-            known.update(map("-".join, zip(parts, parts[1:], strict=False)))
+    known = _known_words(texts)
 
     def joined(match: re.Match[str]) -> str:
         text, (start, end) = match.string, match.span()
@@ -35,9 +33,22 @@ def join_broken_words(texts: Sequence[str]) -> list[str]:
         if before is None or after is None:
             return match[0]
         whole, compound = (known[f"{before[0]}{by}{after[0]}"] for by in ("", "-"))
+        in_letters = match[1].isalpha() and match[3].isalpha()
         if match[2] == "-" and compound > whole:
             return "-"
-        is_letters = match[1].isalpha() and match[3].islower()
-        return "" if is_letters else match[0]
+        if match[2] == "-" and not whole and in_letters and match[3].islower():
+            return "-" if known[before[0]] and known[after[0]] else ""
+        return "" if in_letters and (whole or match[3].islower()) else match[0]
 
     return [_BREAK.sub(joined, text) for text in texts]
+
+
+def _known_words(texts: Sequence[str]) -> Counter[str]:
+    """Count words that no line breaks, and pairs of them with a hyphen between."""
+    known: Counter[str] = Counter()
+    for text in texts:
+        for word in _WORD.findall(_BROKEN.sub(" ", text.lower())):
+            parts = word.split("-")
+            known.update(parts)
+            known.update(map("-".join, pairwise(parts)))
+    return known

@@ -181,7 +181,7 @@ def test_merged_cells_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_collapsed_and_filtered_rows_are_read(tmp_path: Path) -> None:
-    """Apache POI's `ConditionalFormattingSamples.xlsx` has rows that the filter of a table hides."""
+    """As in a table of Apache POI's `ConditionalFormattingSamples.xlsx`."""
 
     def write(_: Any, sheet: Any) -> None:
         sheet.write_column(0, 0, ["Port", "filtered", "shown", "collapsed"])
