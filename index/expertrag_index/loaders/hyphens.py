@@ -47,8 +47,10 @@ def _known_words(texts: Sequence[str]) -> Counter[str]:
     """Count words that no line breaks, and pairs of them with a hyphen between."""
     known: Counter[str] = Counter()
     for text in texts:
-        for word in _WORD.findall(_BROKEN.sub(" ", text.lower())):
-            parts = word.split("-")
+        words = _WORD.findall(_BROKEN.sub(" ", text.lower()))
+        known.update(words)
+        for parts in (word.split("-") for word in words if "-" in word):
             known.update(parts)
-            known.update(map("-".join, pairwise(parts)))
+            if len(parts) > 2:  # a word of two parts is such a pair itself
+                known.update(map("-".join, pairwise(parts)))
     return known
