@@ -147,3 +147,17 @@ def test_parts_are_found_by_names_in_another_case(tmp_path: Path, name: str) -> 
         for part, data in parts.items()
     }
     assert read(tmp_path, f"other-{name}", other) == read(tmp_path, name, parts)
+
+
+OTHER_NAMES = {
+    "a.docx": (".docm", ".dotm", ".dotx"),
+    "a.pptx": (".pptm", ".ppsx", ".potx"),
+    "a.xlsx": (".xlsm", ".xltx"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_NAMES)
+def test_templates_and_files_with_macros_are_read(tmp_path: Path, name: str) -> None:
+    parts = FILES[name]()
+    for suffix in OTHER_NAMES[name]:
+        assert read(tmp_path, f"a{suffix}", parts) == read(tmp_path, name, parts)
