@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from expertrag_index.loaders.formulas import FORMULA, formula
 from expertrag_index.loaders.number_formats import GENERAL, shown_number
-from expertrag_index.loaders.ooxml import FALLBACK, Package, number_of, qn
+from expertrag_index.loaders.ooxml import Package, is_fallback, number_of, qn
 
 _PARAGRAPH, _TEXT, _BREAK = qn("a:p"), qn("a:t"), qn("a:br")
 _LEVEL = qn("a:pPr")
@@ -61,7 +61,7 @@ def drawn_lines(package: Package, part: str, element: Any, where: str) -> Iterat
     :param where: how a report names it.
     """
     for reference in element.iter(_CHART, _NEW_CHART, _DIAGRAM):
-        if any(each.tag == FALLBACK for each in reference.iterancestors()):
+        if is_fallback(reference):
             continue
         is_chart = reference.tag != _DIAGRAM
         name = package.target(part, reference.get(_ID if is_chart else _DATA_ID))

@@ -34,15 +34,15 @@ def remove_hidden(roots: Sequence[Any], styles: DocxStyles) -> Counter[str]:
 
     :param roots: the elements that hold its text.
     """
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     plain = not any(next(root.iter(*_BACKGROUNDS), None) is not None for root in roots)
     for run in [run for root in roots for run in root.iter(_RUN)]:
         reason = "hidden" if _is_hidden(run, styles) else "white on white"
         if reason == "hidden" or (plain and _is_white(run, styles)):
             if "".join(run.itertext()).strip():
-                found[reason] += 1
+                counts[reason] += 1
             run.getparent().remove(run)
-    return found
+    return counts
 
 
 def _vanish(properties: Any) -> bool | None:

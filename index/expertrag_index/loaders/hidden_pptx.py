@@ -28,15 +28,15 @@ Size = tuple[int, int]
 """Width and height of a slide, 0 if they are not known."""
 
 
-def is_shown(slide: Any, found: Counter[str]) -> bool:
+def is_shown(slide: Any, counts: Counter[str]) -> bool:
     """Whether a slide is shown; a hidden one that has text is counted."""
     if slide.get("show") not in _OFF:
         return True
-    found.update(["hidden slide"] if _text(slide).strip() else [])
+    counts.update(["hidden slide"] if _text(slide).strip() else [])
     return False
 
 
-def remove_hidden(behind: Sequence[Any], theme: Any, size: Size, found: Counter[str]) -> None:
+def remove_hidden(behind: Sequence[Any], theme: Any, size: Size, counts: Counter[str]) -> None:
     """Remove the hidden shapes and runs of a slide, and count those that had text.
 
     :param behind: the roots of the slide, its layout and its master; None for one that is damaged.
@@ -47,21 +47,21 @@ def remove_hidden(behind: Sequence[Any], theme: Any, size: Size, found: Counter[
     moves = next(slide.iter(qn("p:animMotion")), None) is not None
     for shape in list(tree) if tree is not None and all(size) and not moves else ():
         if _is_outside(shape, size):
-            _remove(shape, "outside the slide", found)
+            _remove(shape, "outside the slide", counts)
     for shape in [each for each in slide.iter() if each.tag in _SHAPES]:
         own = shape[0].find(qn("p:cNvPr")) if len(shape) else None
         if own is not None and own.get("hidden") not in (None, *_OFF):
-            _remove(shape, "hidden", found)
+            _remove(shape, "hidden", counts)
     white = _is_white(behind, theme)
     for run in list(slide.iter(_RUN)):
         if reason := _reason(run, white=white):
-            _remove(run, reason, found)
+            _remove(run, reason, counts)
 
 
-def _remove(element: Any, reason: str, found: Counter[str]) -> None:
+def _remove(element: Any, reason: str, counts: Counter[str]) -> None:
     parent = element.getparent()
     if parent is not None:
-        found.update([reason] if _text(element).strip() else [])
+        counts.update([reason] if _text(element).strip() else [])
         parent.remove(element)
 
 

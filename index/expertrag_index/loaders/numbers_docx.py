@@ -32,7 +32,7 @@ class _Level(NamedTuple):
 
 
 class Numbering:
-    """The lists of a Word file, which count as they are asked, in order of the document.
+    """The lists of a Word file, which must be counted in the order of the document.
 
     :param root: the part that defines the lists; None if there is none.
     """
@@ -73,8 +73,8 @@ class Numbering:
         if own.kind == "bullet":
             return BULLET
 
-        def written(place: re.Match[str]) -> str:
-            at = int(place[1]) - 1
+        def written(match: re.Match[str]) -> str:
+            at = int(match[1]) - 1
             of = levels.get(at, own)
             kind = "decimal" if own.in_digits else of.kind
             return _written(counts.get(at, of.start), kind)
@@ -120,12 +120,12 @@ class Numbering:
         if number not in self._levels:
             elements = list(self._definition(number).iter(qn("w:lvl")))
             elements += self._numbers[number].iter(qn("w:lvl"))
-            found = {number_of(each.get(_LEVEL)): _level(each) for each in elements}
-            for level in found:
+            levels = {number_of(each.get(_LEVEL)): _level(each) for each in elements}
+            for level in levels:
                 start = self._override(number, level, "startOverride")
                 if start is not None:
-                    found[level] = found[level]._replace(start=number_of(start.get(_VALUE), 1))
-            self._levels[number] = found
+                    levels[level] = levels[level]._replace(start=number_of(start.get(_VALUE), 1))
+            self._levels[number] = levels
         return self._levels[number]
 
 

@@ -78,8 +78,12 @@ class _Writer:
             kind not in ("spreadsheet", "presentation"),
         )
         self._unseen = {
-            _of(each, "name") for root in roots for each in root.iter("{*}style") if _hides(each)
+            (_of(each, "family"), _of(each, "name"))
+            for root in roots
+            for each in root.iter("{*}style")
+            if _hides(each)
         }
+        """The family and the name of each style whose elements are not shown."""
 
     def pages(self) -> Iterator[str]:
         """Yield the text of each sheet or slide, or of the whole document."""
@@ -89,7 +93,8 @@ class _Writer:
             yield "\n\n".join([*self._blocks(self._body), *self._margins()])
             return
         for page in self._body.iterchildren("{*}table" if self.is_sheets else "{*}page"):
-            if _of(page, "style-name") in self._unseen:
+            family = "table" if self.is_sheets else "drawing-page"
+            if (family, _of(page, "style-name")) in self._unseen:
                 self.hidden["hidden sheet" if self.is_sheets else "hidden slide"] += 1
                 yield ""
             else:
@@ -168,7 +173,7 @@ class _Writer:
         for element in root:
             name = local_name(element)
             if name in ("p", "h"):
-                if _of(element, "style-name") in self._unseen:
+                if ("paragraph", _of(element, "style-name")) in self._unseen:
                     self.hidden["hidden"] += 1
                     continue
                 text = _inline(element).strip()

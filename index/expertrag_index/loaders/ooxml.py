@@ -65,6 +65,11 @@ FALLBACK = qn("mc:Fallback")
 """The form of a shape for old programs; the new form stands beside it."""
 
 
+def is_fallback(element: Any) -> bool:
+    """Whether an element is in the form of a shape for old programs."""
+    return any(each.tag == FALLBACK for each in element.iterancestors())
+
+
 def local_name(element: Any) -> str:
     """Return the name of an element without its namespace; empty for a comment."""
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""

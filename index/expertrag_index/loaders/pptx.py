@@ -12,7 +12,7 @@ from expertrag_index.loaders.drawings import described, drawn_lines, lines_of, t
 from expertrag_index.loaders.frontmatter import document
 from expertrag_index.loaders.headings import escape_headings, heading
 from expertrag_index.loaders.hidden_pptx import is_shown, remove_hidden
-from expertrag_index.loaders.ooxml import FALLBACK, Package, number_of, opened, qn
+from expertrag_index.loaders.ooxml import Package, is_fallback, number_of, opened, qn
 from expertrag_index.loaders.pages import joined
 from expertrag_index.types import Document
 
@@ -68,8 +68,8 @@ class _Deck:
                 yield ""
                 continue
             layouts = self._layouts(name)
-            theme = self._kept(next(iter(self._related(layouts, "theme")), ""))
-            behind = [slide, *(self._kept(layout) for layout in layouts)]
+            theme = self._root_of(next(iter(self._related(layouts, "theme")), ""))
+            behind = [slide, *(self._root_of(layout) for layout in layouts)]
             remove_hidden(behind, theme, (width, height), self.hidden)
             blocks = [*self._blocks(name, slide, where), *self._own_texts(layouts, behind)]
             yield "\n\n".join(blocks)
@@ -88,13 +88,13 @@ class _Deck:
     def _related(self, names: list[str], kind: str) -> list[str]:
         return [target for name in names for target in self._package.related(name, kind)]
 
-    def _kept(self, name: str) -> Any:
+    def _root_of(self, name: str) -> Any:
         if name and name not in self._roots:
             self._roots[name] = self._package.root(name)
         return self._roots.get(name)
 
     def _blocks(self, name: str, slide: Any, where: str) -> Iterator[str]:
-        shapes = [shape for shape in slide.iter(*_SHAPES) if not _is_fallback(shape)]
+        shapes = [shape for shape in slide.iter(*_SHAPES) if not is_fallback(shape)]
         own = next((shape for shape in shapes if _placeholder(shape) in _TITLES), None)
         title = " ".join(_texts(own)) if own is not None else ""
         self.first_title = self.first_title or title
@@ -135,10 +135,6 @@ class _Deck:
                 self._written.add(name)
                 shapes = [each for each in root.iter(_SHAPE) if _placeholder(each) is None]
                 yield from (escape_headings(text) for each in shapes for text in _texts(each))
-
-
-def _is_fallback(shape: Any) -> bool:
-    return any(each.tag == FALLBACK for each in shape.iterancestors())
 
 
 def _placeholder(shape: Any) -> str | None:

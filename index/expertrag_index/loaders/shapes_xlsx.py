@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from expertrag_index.loaders.drawings import chart_lines, described, diagram_lines, lines_of
-from expertrag_index.loaders.ooxml import FALLBACK, Package, local_name, qn
+from expertrag_index.loaders.ooxml import Package, is_fallback, local_name, qn
 from expertrag_index.loaders.sheets_xlsx import area_of
 
 _CHARTS = tuple(map(qn, ("c:chart", "cx:chart")))
@@ -19,7 +19,7 @@ def comments_of(package: Package, sheet: str, where: str) -> dict[int, list[str]
 
     A thread of comments is also stored as one for old programs, which is left out.
     """
-    found: defaultdict[int, list[str]] = defaultdict(list)
+    comments: defaultdict[int, list[str]] = defaultdict(list)
     threads = package.related(sheet, "threadedComment")
     for name in threads or package.related(sheet, "comments"):
         root = package.root(name, where)
@@ -27,8 +27,8 @@ def comments_of(package: Package, sheet: str, where: str) -> dict[int, list[str]
             area = area_of(each.get("ref", "")) if local_name(each).endswith("omment") else None
             text = " ".join(_comment(each).split()) if area else ""
             if area and text:
-                found[area.top].append(f"Comment on {each.get('ref')}: {text}")
-    return dict(found)
+                comments[area.top].append(f"Comment on {each.get('ref')}: {text}")
+    return dict(comments)
 
 
 def drawing_lines(
@@ -41,7 +41,7 @@ def drawing_lines(
     for name in package.related(sheet, "drawing"):
         root = package.root(name, where)
         for element in root.iter() if root is not None else ():
-            if any(each.tag == FALLBACK for each in element.iterancestors()):
+            if is_fallback(element):
                 continue
             if element.tag == _SHAPE:
                 yield from lines_of(element)

@@ -23,7 +23,9 @@ from expertrag_index.loaders.ooxml import as_stream, number_of, qn
 _ROW, _CELL, _VALUE, _FORMULA, _INLINE = (qn(f"s:{name}") for name in ("row", "c", "v", "f", "is"))
 _TEXT, _ITEM, _PHONETIC = qn("s:t"), qn("s:si"), qn("s:rPh")
 _COLUMN, _MERGED, _FILTER = qn("s:col"), qn("s:mergeCell"), qn("s:autoFilter")
-_PLACE = re.compile(r"\$?([A-Za-z]{1,3})\$?(\d{1,7})")
+_REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?(\d{1,7})")
+_CODE = re.compile(r'&(?:"[^"]*"|K[0-9A-Fa-f]{6}|K\d\d[+-]\d{3}|\d+|[A-Za-z])')
+"""The font, the colour, the side and the fields of a header."""
 _TRUE = ("1", "true")
 
 
@@ -59,11 +61,13 @@ class Sheet:
     """Formulas without a stored value."""
     columns: list[range] = field(default_factory=list)
     """Hidden columns."""
+    hidden_rows: set[int] = field(default_factory=set)
+    """The numbers of the rows that are left out."""
 
 
 def area_of(reference: str) -> Area | None:
     """Return the area of a reference such as ``A1:C9`` or ``B2``; None if it is not one."""
-    corners = [_PLACE.fullmatch(corner) for corner in reference.split(":")]
+    corners = [_REFERENCE.fullmatch(corner) for corner in reference.split(":")]
     if len(corners) > 2 or not all(corners):
         return None
     places = [(int(corner[2]), _column(corner[1])) for corner in corners if corner]
@@ -115,8 +119,8 @@ def rows_of(
         row: Row = {}
         column = 0
         for cell in element.iterchildren(_CELL):
-            place = _PLACE.fullmatch(cell.get("r", ""))
-            column = _column(place[1]) if place else column + 1
+            match = _REFERENCE.fullmatch(cell.get("r", ""))
+            column = _column(match[1]) if match else column + 1
             if shown := text(cell):
                 row[column] = shown
         hidden = element.get("hidden") in _TRUE and number_of(element.get("outlineLevel")) == 0
@@ -212,9 +216,6 @@ def _take_filter(element: Any, sheet: Sheet) -> None:
 def _take_properties(element: Any, sheet: Sheet) -> None:
     if element.get("filterMode") in _TRUE:  # also one that copies no arrows into the sheet
         sheet.filtered.append(Area(1, 1, 1 << 20, 1 << 14))
-
-
-_CODE = re.compile(r'&(?:"[^"]*"|K[0-9A-Fa-f]{6}|K\d\d[+-]\d{3}|\d+|[A-Za-z])')
 
 
 def _take_margin(element: Any, sheet: Sheet) -> None:

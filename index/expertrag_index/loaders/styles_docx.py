@@ -25,8 +25,8 @@ class DocxStyles:
     """
 
     def __init__(self, root: Any) -> None:
-        found = root.iter(qn("w:style")) if root is not None else ()
-        self._elements: dict[str, Any] = {style.get(qn("w:styleId"), ""): style for style in found}
+        styles = root.iter(qn("w:style")) if root is not None else ()
+        self._elements: dict[str, Any] = {style.get(qn("w:styleId"), ""): style for style in styles}
         self._levels: dict[str, int] = {}
         self._lists: dict[str, tuple[str, str, int | None]] = {}
 

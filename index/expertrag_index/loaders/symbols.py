@@ -1,4 +1,4 @@
-"""Characters of symbol fonts that Office files store by their place in the font."""
+"""Characters of symbol fonts that Office files store by their number in the font."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _PRIVATE = range(0xF000, 0xF100)
 def symbol(font: str, code: int) -> str:
     """Return a character of a font; of an unknown symbol font a square.
 
-    :param code: its place in the font, or the same in Unicode's private area.
+    :param code: its number in the font, or the same in Unicode's private area.
     """
-    place = code - _PRIVATE.start if code in _PRIVATE else code
+    number = code - _PRIVATE.start if code in _PRIVATE else code
     if font.lower() == "symbol":
-        return "".join(row[place - at :][:1] for at, row in _SYMBOL.items() if place >= at)[-1:]
+        return "".join(row[number - at :][:1] for at, row in _SYMBOL.items() if number >= at)[-1:]
     if font.lower().startswith("wingdings"):
-        return _WINGDINGS.get(place, _UNKNOWN) if font.lower() == "wingdings" else _UNKNOWN
-    return chr(place) if 0x20 <= place < 0xD800 else ""
+        return _WINGDINGS.get(number, _UNKNOWN) if font.lower() == "wingdings" else _UNKNOWN
+    return chr(number) if 0x20 <= number < 0xD800 else ""

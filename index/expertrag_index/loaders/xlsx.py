@@ -102,6 +102,8 @@ class _Book:
         """Yield the lines of a sheet: its rows, each with the comments on it, then its drawings."""
         rows, sheet = self._read_rows(name, where)
         comments = comments_of(self._package, name, where)
+        for number in sheet.hidden_rows:
+            comments.pop(number, None)
         for number, line in written_rows(rows):
             yield escape_headings(line)
             yield from comments.pop(number, [])
@@ -126,7 +128,7 @@ class _Book:
             data = self._package.data(name)
             for number, row, is_hidden in rows_of(data, self._strings, self._styles, sheet):
                 self._tally.add(list(row.values()))
-                rows[number] = row
+                rows.setdefault(number, {}).update(row)
                 hidden += [number] if is_hidden else []
         except etree.XMLSyntaxError:
             self._package.report_damage(name, where)
@@ -149,10 +151,12 @@ class _Book:
 
 def _drop_hidden(rows: Rows, hidden: Sequence[int], sheet: Sheet) -> None:
     """Drop rows and cells that are hidden for good: not by a filter, which anyone can clear."""
-    for number in hidden:
+    for number in dict.fromkeys(hidden):
         if not any(area.top <= number <= area.bottom for area in sheet.filtered):
             del rows[number]
-            sheet.hidden["hidden row"] += 1
+            sheet.hidden_rows.add(number)
+    if sheet.hidden_rows:
+        sheet.hidden["hidden row"] = len(sheet.hidden_rows)
     if not sheet.columns:
         return
     for number, row in list(rows.items()):

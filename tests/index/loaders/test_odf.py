@@ -37,8 +37,10 @@ def odf(kind: str, body: str, styles: str = "", margins: str = "") -> Parts:
     }
 
 
-def hides(properties: str) -> str:
-    return f'<style:style style:name="H"><style:{properties}/></style:style>'
+def hides(family: str, properties: str) -> str:
+    return (
+        f'<style:style style:name="H" style:family="{family}"><style:{properties}/></style:style>'
+    )
 
 
 def p(text: str, style: str = "") -> str:
@@ -98,7 +100,10 @@ def test_headers_and_footers_are_read_once_and_hidden_paragraphs_are_not(tmp_pat
     contract = p("Contract 47-11")
     margins = f"<style:header>{contract}</style:header><style:footer>{contract}</style:footer>"
     parts = odf(
-        "text", p("seen") + p("unseen", "H"), hides('text-properties text:display="none"'), margins
+        "text",
+        p("seen") + p("unseen", "H"),
+        hides("paragraph", 'text-properties text:display="none"'),
+        margins,
     )
     text, (failure,) = parsed(tmp_path, "a.odt", parts)
     assert text == "seen\n\nContract 47-11"
@@ -125,7 +130,9 @@ def test_a_sheet_is_a_page_with_its_cells_as_they_are_shown(tmp_path: Path) -> N
         f'<table:table table:name="Secret" table:style-name="H">{sheet}</table:table>'
     )
     text, (failure,) = parsed(
-        tmp_path, "a.ods", odf("spreadsheet", body, hides('table-properties table:display="false"'))
+        tmp_path,
+        "a.ods",
+        odf("spreadsheet", body, hides("table", 'table-properties table:display="false"')),
     )
     assert text.split("\n") == [
         "# Fees", "", "Port | Share", "Port: North | Share: 15.5%", "Comment: Since May",
@@ -154,7 +161,9 @@ def test_a_slide_is_a_page_with_its_notes(tmp_path: Path) -> None:
         f"<draw:g>{box('Grouped')}</draw:g>{notes}</draw:page>"
         f'<draw:page draw:style-name="H">{box("unseen")}</draw:page>'
     )
-    text, (failure,) = parsed(tmp_path, "a.odp", odf("presentation", body, hides(style)))
+    text, (failure,) = parsed(
+        tmp_path, "a.odp", odf("presentation", body, hides("drawing-page", style))
+    )
     assert text == "# Harbour\n\nBody\n\nGrouped\n\nNotes: Ask about boats"
     assert failure.reason == "hidden text is left out: hidden slide (1)"
 
