@@ -99,7 +99,7 @@ def _reason(item: _Object, page: Box) -> str:
         return _NOT_DRAWN
     if mode == pdfium.FPDF_TEXTRENDERMODE_FILL and _alpha(item) == 0:
         return "transparent"
-    if item.form is None and _area(_overlap(_bounds(item), page)) <= 0:
+    if item.form is None and _area(_overlap(_bounds(item), page)) < 0:
         return "outside the page"
     return ""
 

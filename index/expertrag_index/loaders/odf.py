@@ -73,10 +73,8 @@ class _Writer:
         body = next(iter(roots[0].iter("{*}body")), None) if roots else None
         self._body = body[0] if body is not None and len(body) else None
         kind = local_name(self._body) if self._body is not None else ""
-        self.is_sheets, self.is_text = (
-            kind == "spreadsheet",
-            kind not in ("spreadsheet", "presentation"),
-        )
+        self.is_sheets = kind == "spreadsheet"
+        self.is_text = not self.is_sheets and kind != "presentation"
         self._unseen = {
             (_of(each, "family"), _of(each, "name"))
             for root in roots

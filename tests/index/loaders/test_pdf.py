@@ -92,6 +92,11 @@ def test_words_that_a_line_breaks_are_joined(
 def test_what_a_page_does_not_show_is_left_out(
     tmp_path: Path, stream: str, form: str, reason: str
 ) -> None:
+    """As in two files of pypdf's tests.
+
+    `SF424_page2.pdf` has "NGMS Agency" in rendering mode 3, `imagemagick-images.pdf` the word
+    "Background" above pages of four points.
+    """
     content = pdf_of(f"{show('Seen.')}\n{stream}\n{show('Kept.', y=600)}", form=form)
     (tmp_path / "a.pdf").write_bytes(content)
     (document,), (failure,) = load_all(tmp_path / "a.pdf")
