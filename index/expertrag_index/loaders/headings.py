@@ -8,6 +8,7 @@ _FENCE_OR_HEADING = re.compile(
     r"^(?:[^\S\n]*+(?P<fence>`{3,}+|~{3,}+)|#{1,6}[^\S\n]+(?P<heading>[^\s#][^\n]*)$)",
     re.MULTILINE,
 )
+_LOOKS_LIKE_ONE = re.compile(r"^(?=#{1,6}[^\S\n])", re.MULTILINE)
 _UNDERLINE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}[^\S\n]*")
 _TITLE_CHARS = 200
 
@@ -15,6 +16,11 @@ _TITLE_CHARS = 200
 def heading(level: int, text: str) -> str:
     """Write a heading, level 1 the highest."""
     return f"{'#' * min(max(level, 1), 6)} {' '.join(text.split())}"
+
+
+def escape_headings(text: str) -> str:
+    """Put a space before lines that look like headings and are not, such as ``# apt update``."""
+    return _LOOKS_LIKE_ONE.sub(" ", text)
 
 
 def first_heading(text: str) -> str:

@@ -1,54 +1,48 @@
-"""Removes what Word does not show from a Word file: hidden text, and text white on white."""
+"""Removes what Word does not show from a Word file: hidden text, and text white on white.
+
+White text is removed only where nothing can be behind it: in a document without a background or
+shapes, outside of tables with a style, and where no style in use has a shade.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from docx.oxml.ns import qn
+from expertrag_index.loaders.ooxml import qn
+from expertrag_index.loaders.styles_docx import DocxStyles, style_of
 
-_RUN, _PROPERTIES, _STYLE = qn("w:r"), qn("w:rPr"), qn("w:rStyle")
-_PARAGRAPH, _PARAGRAPH_STYLE = qn("w:p"), qn("w:pStyle")
-_VALUE, _FILL = qn("w:val"), qn("w:fill")
-_SHADED = {_RUN: _PROPERTIES, _PARAGRAPH: qn("w:pPr"), qn("w:tc"): qn("w:tcPr")}
+_RUN, _PROPERTIES = qn("w:r"), qn("w:rPr")
+_RUN_STYLE, _TABLE_STYLE = f"{_PROPERTIES}/{qn('w:rStyle')}", f"{qn('w:tblPr')}/{qn('w:tblStyle')}"
+_PARAGRAPH, _TABLE = qn("w:p"), qn("w:tbl")
+_VALUE, _FILL, _SHADE = qn("w:val"), qn("w:fill"), qn("w:shd")
+_SHADED = {
+    _RUN: _PROPERTIES,
+    _PARAGRAPH: qn("w:pPr"),
+    qn("w:tc"): qn("w:tcPr"),
+    qn("w:tr"): qn("w:tblPrEx"),
+    _TABLE: qn("w:tblPr"),
+}
+_BACKGROUNDS = tuple(map(qn, ("w:background", "wp:anchor", "w:pict", "w:object", "w:framePr")))
 _OFF = ("0", "false", "off")
 _WHITE = "FFFFFF"
 
 
-def remove_hidden(word: Any, notes: Iterable[Any] = ()) -> Counter[str]:
-    """Remove the hidden runs of a document and its notes; return how many there were of each kind.
+def remove_hidden(roots: Sequence[Any], styles: DocxStyles) -> Counter[str]:
+    """Remove the hidden runs of a document; return how many there were of each kind.
 
-    :param notes: elements of footnotes and endnotes.
+    :param roots: the elements that hold its text.
     """
-    styles = dict(_hidden_styles(word))
-    found: Counter[str] = Counter()
-    for run in [run for part in (word.element.body, *notes) for run in part.iter(_RUN)]:
+    counts: Counter[str] = Counter()
+    plain = not any(next(root.iter(*_BACKGROUNDS), None) is not None for root in roots)
+    for run in [run for root in roots for run in root.iter(_RUN)]:
         reason = "hidden" if _is_hidden(run, styles) else "white on white"
-        if reason == "hidden" or _is_white(run):
+        if reason == "hidden" or (plain and _is_white(run, styles)):
             if "".join(run.itertext()).strip():
-                found[reason] += 1
+                counts[reason] += 1
             run.getparent().remove(run)
-    return found
-
-
-def _hidden_styles(word: Any) -> Iterator[tuple[str, bool]]:
-    """Yield the id of each style that says whether its text is hidden, in order of inheritance."""
-    known: dict[str, bool] = {}
-    elements = {
-        style.get(qn("w:styleId")): style for style in word.styles.element.iter(qn("w:style"))
-    }
-    for name in elements:
-        chain, seen = name, set()
-        while chain in elements and chain not in seen:
-            seen.add(chain)
-            own = _vanish(elements[chain].find(_PROPERTIES))
-            if own is not None:
-                known[name] = own
-                break
-            based = elements[chain].find(qn("w:basedOn"))
-            chain = based.get(_VALUE) if based is not None else None
-    yield from known.items()
+    return counts
 
 
 def _vanish(properties: Any) -> bool | None:
@@ -56,20 +50,25 @@ def _vanish(properties: Any) -> bool | None:
     return None if mark is None else mark.get(_VALUE) not in _OFF
 
 
-def _is_hidden(run: Any, styles: dict[str, bool]) -> bool:
-    properties = run.find(_PROPERTIES)
-    own = _vanish(properties)
+def _is_hidden(run: Any, styles: DocxStyles) -> bool:
+    own = _vanish(run.find(_PROPERTIES))
     if own is not None:
         return own
-    style = properties.find(_STYLE) if properties is not None else None
-    if style is not None and style.get(_VALUE) in styles:
-        return styles[style.get(_VALUE)]
+    marks = (_vanish(style.find(_PROPERTIES)) for style in _styles_of(run, styles))
+    return next((mark for mark in marks if mark is not None), False)
+
+
+def _styles_of(run: Any, styles: DocxStyles) -> Iterator[Any]:
+    """Yield the styles of a run, then those of its paragraph."""
+    own = run.find(_RUN_STYLE)
+    if own is not None:
+        yield from styles.chain(own.get(_VALUE, ""))
     paragraph = next(run.iterancestors(_PARAGRAPH), None)
-    style = paragraph.find(f"{qn('w:pPr')}/{_PARAGRAPH_STYLE}") if paragraph is not None else None
-    return style is not None and styles.get(style.get(_VALUE), False)
+    if paragraph is not None:
+        yield from styles.chain(style_of(paragraph) or styles.default)
 
 
-def _is_white(run: Any) -> bool:
+def _is_white(run: Any, styles: DocxStyles) -> bool:
     """Whether a run is white and nothing behind it is coloured; a table's style may colour it."""
     color = run.find(f"{_PROPERTIES}/{qn('w:color')}")
     if color is None or str(color.get(_VALUE)).upper() != _WHITE:
@@ -77,12 +76,15 @@ def _is_white(run: Any) -> bool:
     if run.find(f"{_PROPERTIES}/{qn('w:highlight')}") is not None:
         return False
     around = [run, *run.iterancestors()]
-    if any(each.find(f"{qn('w:tblPr')}/{qn('w:tblStyle')}") is not None for each in around):
+    if any(each.find(_TABLE_STYLE) is not None for each in around):
         return False
-    if around[-1].find(qn("w:background")) is not None:
+    if any(next(style.iter(_SHADE), None) is not None for style in _styles_of(run, styles)):
         return False
-    shades = (
-        each.find(f"{_SHADED[each.tag]}/{qn('w:shd')}") for each in around if each.tag in _SHADED
-    )
-    fills = [str(shade.get(_FILL)).upper() for shade in shades if shade is not None]
-    return all(fill in ("AUTO", "NONE", _WHITE) for fill in fills)
+    shades = (each.find(f"{_SHADED[each.tag]}/{_SHADE}") for each in around if each.tag in _SHADED)
+    return all(map(_is_white_shade, filter(lambda shade: shade is not None, shades)))
+
+
+def _is_white_shade(shade: Any) -> bool:
+    pattern, fill = shade.get(_VALUE, "clear"), str(shade.get(_FILL)).upper()
+    plain = pattern in ("clear", "nil") and shade.get(qn("w:themeFill")) is None
+    return plain and fill in ("AUTO", "NONE", _WHITE)

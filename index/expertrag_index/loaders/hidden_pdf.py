@@ -1,4 +1,4 @@
-"""Extracts the text of PDF pages without what a page does not show.
+"""Extracts the text of PDF pages: with the values of forms, without what a page does not show.
 
 That is text that is not drawn (text rendering mode 3), transparent, or outside the page. OCR puts
 the text of a scan behind its picture in mode 3, so on a page that is mostly a picture text that is
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pypdfium2.raw as pdfium
-from pypdfium2 import PdfPage, PdfTextPage
+from pypdfium2 import PdfDocument, PdfPage, PdfTextPage
 
 _SHARE_OF_SCAN = 0.5
 _DEEPEST_FORM = 15
@@ -30,6 +30,20 @@ class _Object(NamedTuple):
     kind: int
     form: _Object | None
     depth: int
+
+
+def with_annotations(book: PdfDocument, number: int) -> PdfPage:
+    """Return a page with the values of its form and the texts that are put on it as its own text.
+
+    :raises PdfiumError: the page is damaged.
+    """
+    page = book[number]
+    if not any(kind != pdfium.FPDF_ANNOT_LINK for kind in _annotations(page)):
+        return page
+    if pdfium.FPDFPage_Flatten(page.raw, pdfium.FLAT_NORMALDISPLAY) != pdfium.FLATTEN_SUCCESS:
+        return page
+    page.close()
+    return book[number]
 
 
 def page_text(page: PdfPage, hidden: Counter[str]) -> str:
@@ -49,6 +63,14 @@ def page_text(page: PdfPage, hidden: Counter[str]) -> str:
             _remove(page, item)
         shown = page.get_textpage()
     return str(shown.get_text_range())
+
+
+def _annotations(page: PdfPage) -> Iterator[int]:
+    """Yield the kinds of the annotations of a page."""
+    for number in range(pdfium.FPDFPage_GetAnnotCount(page.raw)):
+        annotation = pdfium.FPDFPage_GetAnnot(page.raw, number)
+        yield pdfium.FPDFAnnot_GetSubtype(annotation)
+        pdfium.FPDFPage_CloseAnnot(annotation)
 
 
 def _objects(page: PdfPage) -> Iterator[_Object]:
@@ -77,7 +99,7 @@ def _reason(item: _Object, page: Box) -> str:
         return _NOT_DRAWN
     if mode == pdfium.FPDF_TEXTRENDERMODE_FILL and _alpha(item) == 0:
         return "transparent"
-    if item.form is None and _area(_overlap(_bounds(item), page)) <= 0:
+    if item.form is None and _area(_overlap(_bounds(item), page)) < 0:
         return "outside the page"
     return ""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +19,9 @@ from expertrag_index.loaders.base import (
     too_large,
 )
 from expertrag_index.loaders.frontmatter import FrontMatter, document
-from expertrag_index.loaders.hidden_pdf import page_text
+from expertrag_index.loaders.headings import escape_headings
+from expertrag_index.loaders.hidden_pdf import page_text, with_annotations
+from expertrag_index.loaders.hyphens import join_broken_words
 from expertrag_index.loaders.ocr import recognised
 from expertrag_index.loaders.pages import joined
 from expertrag_index.types import Document
@@ -29,7 +30,6 @@ logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)
 
 _HYPHEN = "\ufffe"
 """PDFium's sign for a hyphen at the end of a line, instead of the line break."""
-_BROKEN_WORD = re.compile(rf"(?<=[^\W\d_])(?:{_HYPHEN}|[-\xad]\n)(?=[a-z\xdf-\xff])")
 _NO_PDF = ("not a readable PDF", "open it and save it again, or convert it to text")
 _SCANNED = ("the PDF has no text; scanned?", "use --ocr, or run: ocrmypdf IN.pdf OUT.pdf")
 _BLANK = ("the PDF has no text, and none was recognised", "scan it again with more contrast")
@@ -50,7 +50,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
             raise Unreadable(*_ENCRYPTED) from None
         raise Unreadable(f"{_NO_PDF[0]} ({type(error).__name__})", _NO_PDF[1]) from None
     note_hidden(report, hidden)
-    text, starts = joined(pages)
+    text, starts = joined([escape_headings(page) for page in pages])
     if not text:
         raise Unreadable(*(_BLANK if file.ocr else _SCANNED))
     metadata: dict[str, str | int] = {"pages": len(pages)}
@@ -66,9 +66,10 @@ def _extract(
     pages: list[str] = []
     size = 0
     with PdfDocument(data) as book:
+        book.init_forms()  # draws the values of fields that have no drawing yet
         for number in range(len(book)):
             try:
-                page = book[number]
+                page = with_annotations(book, number)
             except PdfiumError:
                 report(f"page {number + 1} is damaged", _NO_PDF[1])
                 pages.append("")
@@ -81,12 +82,12 @@ def _extract(
             if size > file.max_bytes:
                 raise too_large("the text of the PDF", file.max_bytes)
         title, author = map(book.get_metadata_value, ("Title", "Author"))
-    return pages, _clean(title), _clean(author)
+    return join_broken_words(pages), _clean(title), _clean(author)
 
 
 def _clean(text: str) -> str:
-    """Join words broken across lines; clean up NUL and surrogates, from fonts without a map."""
+    """Clean up NUL and surrogates, from fonts without a map, and PDFium's signs."""
     text = text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     text = text.replace("\r\n", "\n").replace("\x02", _HYPHEN)
-    lines = _BROKEN_WORD.sub("", text).replace(_HYPHEN, "-\n").replace("\uffff", "").split("\n")
+    lines = text.replace(_HYPHEN, "-\n").replace("\uffff", "").split("\n")
     return "\n".join(line.rstrip() for line in lines).strip()

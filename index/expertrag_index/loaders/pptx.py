@@ -1,4 +1,4 @@
-"""Reads PowerPoint files: a page for each slide, with its tables, charts and speaker notes."""
+"""Reads PowerPoint files: a page for each slide, with its tables, charts, comments and notes."""
 
 from __future__ import annotations
 
@@ -7,133 +7,174 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from pptx import Presentation
-from pptx.oxml import parse_xml
-from pptx.oxml.ns import qn
-
-from expertrag_index.loaders.archive import unpacked
 from expertrag_index.loaders.base import Report, SourceFile, note_hidden, require_text
-from expertrag_index.loaders.frontmatter import FrontMatter, document
-from expertrag_index.loaders.headings import heading
-from expertrag_index.loaders.hidden_pptx import remove_hidden
+from expertrag_index.loaders.drawings import described, drawn_lines, lines_of, text_of
+from expertrag_index.loaders.frontmatter import document
+from expertrag_index.loaders.headings import escape_headings, heading
+from expertrag_index.loaders.hidden_pptx import is_shown, remove_hidden
+from expertrag_index.loaders.ooxml import Package, is_fallback, number_of, opened, qn
 from expertrag_index.loaders.pages import joined
-from expertrag_index.types import Document, MetadataValue
+from expertrag_index.types import Document
 
-_TEXT, _PARAGRAPH, _BREAK = qn("a:t"), qn("a:p"), qn("a:br")
-_DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}relIds"
-_DEEPEST_GROUP = 32
+_SHAPE, _FRAME = qn("p:sp"), qn("p:graphicFrame")
+_SHAPES = (_SHAPE, _FRAME, *map(qn, ("p:pic", "p:cxnSp", "p:grpSp")))
+_TABLE, _ROW, _CELL = qn("a:tbl"), qn("a:tr"), qn("a:tc")
+_NAMES, _PLACEHOLDER = qn("p:cNvPr"), qn("p:ph")
+_TRUE = ("1", "true")
+_TITLES = ("title", "ctrTitle")
+_OF_NOTES_PAGE = ("sldImg", "sldNum", "hdr", "ftr", "dt")
+_NO_TITLES = ("powerpoint presentation", "presentation")  # what programs fill in
+_CURE = "open it in PowerPoint and save it again"
 
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a presentation as one document with pages; its title is the property, else a slide's."""
-    hidden: Counter[str] = Counter()
-    with unpacked(file, "PPTX") as data:
-        deck: Any = Presentation(data)
-        width, height = deck.slide_width, deck.slide_height
-        pages: list[str] = []
-        first_title = ""
-        for slide in deck.slides:
-            shown = remove_hidden(slide, (width, height), hidden)
-            title = _title(slide) if shown else ""
-            pages.append("\n\n".join(_blocks(slide, title)) if shown else "")
-            first_title = first_title or title
-        properties = deck.core_properties
-        declared, author = properties.title.strip(), properties.author.strip()
-    note_hidden(report, hidden)
+    with opened(file, "PPTX", report) as package:
+        deck = _Deck(package, report)
+        pages = list(deck.pages())
+        matter = package.matter
+    note_hidden(report, deck.hidden)
     text, starts = joined(pages)
-    metadata: dict[str, MetadataValue] = {"pages": len(pages)}
-    if author:
-        metadata["author"] = author
-    if declared.lower() in ("powerpoint presentation", "presentation"):  # what programs fill in
-        declared = ""
-    matter = FrontMatter(declared, None, metadata)
-    made = document(file, matter, first_title, require_text(text))
+    declared = "" if matter.title.lower() in _NO_TITLES else matter.title
+    matter = replace(matter, title=declared, metadata={"pages": len(pages), **matter.metadata})
+    made = document(file, matter, deck.first_title, require_text(text))
     yield replace(made, page_starts=starts)
 
 
-def _title(slide: Any) -> str:
-    title = slide.shapes.title
-    return " ".join(_frame(title.text_frame).split()) if title is not None else ""
+class _Deck:
+    """A presentation. ``hidden`` counts what its slides do not show."""
 
+    def __init__(self, package: Package, report: Report) -> None:
+        self.hidden: Counter[str] = Counter()
+        self.first_title = ""
+        self._package = package
+        self._report = report
+        self._roots: dict[str, Any] = {}
+        """Layouts, masters and themes by the names of their parts."""
+        self._written: set[str] = set()
+        """Layouts and masters whose own texts were written once."""
 
-def _blocks(slide: Any, title: str) -> Iterator[str]:
-    if title:
-        yield heading(1, title)
-    own = slide.shapes.title
-    for shape in _leaves(slide.shapes, 0):
-        if own is None or shape.shape_id != own.shape_id:
-            yield from filter(None, [_shape(shape)])
-    if slide.has_notes_slide:
-        notes = slide.notes_slide.notes_text_frame
-        if notes is not None and (text := _frame(notes)):
-            yield f"Notes: {text}"
-
-
-def _leaves(shapes: Any, depth: int) -> Iterator[Any]:
-    for shape in shapes:
-        if hasattr(shape, "shapes"):
-            if depth < _DEEPEST_GROUP:
-                yield from _leaves(shape.shapes, depth + 1)
-        else:
-            yield shape
-
-
-def _shape(shape: Any) -> str:
-    if getattr(shape, "has_table", False):
-        return "\n".join(_rows(shape.table))
-    if getattr(shape, "has_chart", False):
-        return "\n".join(_chart(shape.chart))
-    if shape.has_text_frame:
-        return _frame(shape.text_frame)
-    return _diagram(shape)
-
-
-def _frame(frame: Any) -> str:
-    lines = []
-    for paragraph in frame.paragraphs:
-        # Not paragraph.text: it leaves out fields, such as a date.
-        parts = (
-            " " if item.tag == _BREAK else item.text or ""
-            for item in paragraph._p.iter(_TEXT, _BREAK)
+    def pages(self) -> Iterator[str]:
+        """Yield the text of each slide in the order of the deck; empty for a hidden one."""
+        root = self._package.root(self._package.main)
+        extent = root.find(qn("p:sldSz")) if root is not None else None
+        width, height = (
+            number_of(extent.get(side)) if extent is not None else 0 for side in ("cx", "cy")
         )
-        line = " ".join("".join(parts).split())
-        lines.append(f"- {line}" if line and paragraph.level else line)
-    return "\n".join(filter(None, lines))
-
-
-def _rows(table: Any) -> Iterator[str]:
-    """Write a line for each row: a cell over several columns once, one over rows in each."""
-    above: dict[int, str] = {}
-    for row in table._tbl.tr_lst:
-        texts = []
-        for column, cell in enumerate(row.tc_lst):
-            if cell.hMerge:
+        for number, name in enumerate(self._slides(root), 1):
+            where = f"slide {number}"
+            slide = self._package.root(name, where)
+            if slide is None or not is_shown(slide, self.hidden):
+                yield ""
                 continue
-            text = " ".join("".join(part.text or "" for part in cell.iter(_TEXT)).split())
-            above[column] = above.get(column, "") if cell.vMerge else text
-            texts.append(above[column])
-        yield " | ".join(texts)
+            layouts = self._layouts(name)
+            theme = self._root_of(next(iter(self._related(layouts, "theme")), ""))
+            behind = [slide, *(self._root_of(layout) for layout in layouts)]
+            remove_hidden(behind, theme, (width, height), self.hidden)
+            blocks = [*self._blocks(name, slide, where), *self._own_texts(layouts, behind)]
+            yield "\n\n".join(blocks)
+
+    def _slides(self, root: Any) -> list[str]:
+        package = self._package
+        listed = root.iter(qn("p:sldId")) if root is not None else ()
+        names = [package.target(package.main, each.get(qn("r:id"))) for each in listed]
+        return names if any(names) else package.related(package.main, "slide")
+
+    def _layouts(self, slide: str) -> list[str]:
+        """Return the names of the layout and the master of a slide."""
+        layouts = self._related([slide], "slideLayout")[:1]
+        return layouts + self._related(layouts, "slideMaster")[:1]
+
+    def _related(self, names: list[str], kind: str) -> list[str]:
+        return [target for name in names for target in self._package.related(name, kind)]
+
+    def _root_of(self, name: str) -> Any:
+        if name and name not in self._roots:
+            self._roots[name] = self._package.root(name)
+        return self._roots.get(name)
+
+    def _blocks(self, name: str, slide: Any, where: str) -> Iterator[str]:
+        shapes = [shape for shape in slide.iter(*_SHAPES) if not is_fallback(shape)]
+        own = next((shape for shape in shapes if _placeholder(shape) in _TITLES), None)
+        title = " ".join(_texts(own)) if own is not None else ""
+        self.first_title = self.first_title or title
+        if title:
+            yield heading(1, title)
+        for shape in shapes:
+            if shape is not own or not title:
+                yield from self._shape(name, shape, where)
+        for notes in self._related([name], "notesSlide"):
+            if text := "\n".join(_note_lines(self._package.root(notes, where))):
+                yield f"Notes: {text}"
+        for comments in self._related([name], "comments"):
+            for text in _comments(self._package.root(comments, where)):
+                yield f"Comment: {text}"
+
+    def _shape(self, name: str, shape: Any, where: str) -> Iterator[str]:
+        names = next(shape.iter(_NAMES), None)
+        at = f"{where}, {names.get('name', '')!r}" if names is not None else where
+        try:
+            lines = [*_texts(shape), described(names)]
+            if shape.tag == _FRAME:
+                lines += [*_rows(shape), *drawn_lines(self._package, name, shape, at)]
+        except Exception as error:  # one shape never refuses the others
+            self._report(f"{at} cannot be read ({type(error).__name__})", _CURE)
+            return
+        if text := "\n".join(filter(None, lines)):
+            yield escape_headings(text)
+
+    def _own_texts(self, names: list[str], behind: list[Any]) -> Iterator[str]:
+        """Yield the texts that a layout and a master show on each slide, once for the deck.
+
+        :param behind: the roots of the slide and of these.
+        """
+        for name, over, root in zip(names, behind, behind[1:], strict=False):
+            if over is None or root is None or over.get("showMasterSp") in ("0", "false"):
+                return
+            if name not in self._written:
+                self._written.add(name)
+                shapes = [each for each in root.iter(_SHAPE) if _placeholder(each) is None]
+                yield from (escape_headings(text) for each in shapes for text in _texts(each))
 
 
-def _chart(chart: Any) -> Iterator[str]:
-    """Write the numbers of a chart as a table."""
-    if chart.has_title and chart.chart_title.has_text_frame:
-        yield chart.chart_title.text_frame.text
-    for plot in chart.plots:
-        series = list(plot.series)
-        yield " | ".join(["", *(one.name for one in series)]).strip()
-        for number, category in enumerate(plot.categories):
-            values = (one.values[number] if number < len(one.values) else None for one in series)
-            cells = ("" if value is None else f"{value:.15g}" for value in values)
-            yield " | ".join([str(category), *cells])
+def _placeholder(shape: Any) -> str | None:
+    """Return what kind of placeholder of its layout a shape fills; None if none."""
+    mark = shape.find(f"{{*}}nvSpPr/{{*}}nvPr/{_PLACEHOLDER}")
+    return None if mark is None else mark.get("type", "obj")
 
 
-def _diagram(shape: Any) -> str:
-    """Write the texts of a SmartArt diagram, which are in a part of their own."""
-    relation = next(shape._element.iter(_DIAGRAM), None)
-    if relation is None:
-        return ""
-    part = shape.part.related_part(relation.get(qn("r:dm")))
-    paragraphs = parse_xml(part.blob).iter(_PARAGRAPH)
-    lines = ("".join(item.text or "" for item in each.iter(_TEXT)).strip() for each in paragraphs)
-    return "\n".join(f"- {line}" for line in lines if line)
+def _texts(shape: Any) -> list[str]:
+    body = shape.find(qn("p:txBody"))
+    return lines_of(body) if body is not None else []
+
+
+def _note_lines(root: Any) -> Iterator[str]:
+    for shape in root.iter(_SHAPE) if root is not None else ():
+        if _placeholder(shape) not in _OF_NOTES_PAGE:
+            yield from _texts(shape)
+
+
+def _comments(root: Any) -> Iterator[str]:
+    """Yield the comments on a slide: those of old programs are plain texts."""
+    if root is not None:
+        yield from (" ".join((each.text or "").split()) for each in root.iter(qn("p:text")))
+        yield from lines_of(root)
+
+
+def _rows(frame: Any) -> Iterator[str]:
+    """Write a line for each row: a cell over several columns once, one over rows in each."""
+    for table in frame.iter(_TABLE):
+        above: dict[int, str] = {}
+        for row in table.iter(_ROW):
+            texts = []
+            for column, cell in enumerate(row.iter(_CELL)):
+                if cell.get("hMerge") in _TRUE:
+                    continue
+                goes_on = cell.get("vMerge") in _TRUE
+                above[column] = (
+                    above.get(column, "")
+                    if goes_on
+                    else " ".join(map(text_of, cell.iter(qn("a:p")))).strip()
+                )
+                texts.append(above[column])
+            yield " | ".join(texts)

@@ -12,7 +12,10 @@ _PACKAGE = "expertrag_index.loaders"
 _DOCUMENTS = {
     ".csv": "tables:read",
     ".csv.gz": "tables:read",
+    ".docm": "docx:read",
     ".docx": "docx:read",
+    ".dotm": "docx:read",
+    ".dotx": "docx:read",
     ".eml": "mail:read",
     ".epub": "epub:read",
     ".htm": "html:read",
@@ -23,11 +26,19 @@ _DOCUMENTS = {
     ".jsonl.gz": "objects:read_lines",
     ".mbox": "mbox:read",
     ".md": "markdown:read",
+    ".odp": "odf:read",
+    ".ods": "odf:read",
+    ".odt": "odf:read",
     ".pdf": "pdf:read",
+    ".potx": "pptx:read",
+    ".ppsx": "pptx:read",
+    ".pptm": "pptx:read",
     ".pptx": "pptx:read",
     ".rst": "rst:read",
     ".txt": "plain:read",
+    ".xlsm": "xlsx:read",
     ".xlsx": "xlsx:read",
+    ".xltx": "xlsx:read",
 }
 _READERS = _DOCUMENTS | dict.fromkeys(LANGUAGES, "code:read")
 DOCUMENT_SUFFIXES = tuple(_DOCUMENTS)

@@ -39,7 +39,7 @@ def test_a_style_based_on_a_heading_is_a_heading(tmp_path: Path) -> None:
     word.add_paragraph("First", style="List Number")
     word.save(str(tmp_path / "a.docx"))
     (document,) = load_whole(tmp_path / "a.docx")
-    assert document.text == "# Handbook\n\n## Leave\n\nThirty days.\n\n- First"
+    assert document.text == "# Handbook\n\n## Leave\n\nThirty days.\n\n1. First"
 
 
 def test_the_outline_level_makes_a_heading_and_numbering_a_list(tmp_path: Path) -> None:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from fpdf import FPDF
 from index.conftest import load_all, load_whole
 
+from expertrag_index.loaders.hyphens import join_broken_words
+from expertrag_index.sections import sections
 from expertrag_index.types import Document
 
 
-def pdf_of(*streams: str, page: str = "", form: str = "") -> bytes:
-    """A PDF with a page for each content stream, and a form that it may draw as ``/Form Do``."""
+def pdf_of(
+    *streams: str, page: str = "", form: str = "", catalog: str = "", more: Sequence[str] = ()
+) -> bytes:
+    """A PDF with a page for each content stream, and a form that it may draw as ``/Form Do``.
+
+    :param more: objects, after those of the pages.
+    """
     font = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
     resources = f"<< /Font << /F {font} >> /XObject << /Form 3 0 R >> >>"
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(streams)))
     head = f"/Type /XObject /Subtype /Form /BBox [0 0 600 800] /Resources {resources}"
     objects = [
-        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Catalog /Pages 2 0 R {catalog} >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {len(streams)} >>",
         f"<< {head} /Length {len(form)} >>\nstream\n{form}\nendstream",
     ]
@@ -28,6 +36,7 @@ def pdf_of(*streams: str, page: str = "", form: str = "") -> bytes:
             f"/Contents {5 + 2 * number} 0 R {page} >>",
             f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream",
         ]
+    objects += more
     body, places = "%PDF-1.7\n", []
     for number, each in enumerate(objects, 1):
         places.append(len(body))
@@ -83,6 +92,11 @@ def test_words_that_a_line_breaks_are_joined(
 def test_what_a_page_does_not_show_is_left_out(
     tmp_path: Path, stream: str, form: str, reason: str
 ) -> None:
+    """As in two files of pypdf's tests.
+
+    `SF424_page2.pdf` has "NGMS Agency" in rendering mode 3, `imagemagick-images.pdf` the word
+    "Background" above pages of four points.
+    """
     content = pdf_of(f"{show('Seen.')}\n{stream}\n{show('Kept.', y=600)}", form=form)
     (tmp_path / "a.pdf").write_bytes(content)
     (document,), (failure,) = load_all(tmp_path / "a.pdf")
@@ -133,3 +147,77 @@ def test_forms_that_draw_themselves_end_or_lose_their_file_only(tmp_path: Path) 
     documents, failures = load_all(tmp_path)
     assert [document.text for document in documents] == ["Seen.", "Good text."]
     assert [failure.source.rpartition("/")[2] for failure in failures] == ["b.pdf"]
+
+
+def form_of(*fields: str, text: str = "") -> bytes:
+    """A PDF with a text and a form; each field is given by the rest of its dictionary."""
+    numbers = " ".join(f"{6 + at} 0 R" for at in range(len(fields)))
+    font = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+    about = f"/DA (/Helv 12 Tf 0 g) /DR << /Font << /Helv {font} >> >>"
+    widgets = [
+        "<< /Type /Annot /Subtype /Widget /DA (/Helv 12 Tf 0 g)"
+        f" /Rect [9 {y} 300 {y + 20}] {field} >>"
+        for y, field in zip(range(500, 0, -50), fields, strict=False)
+    ]
+    catalog = f"/AcroForm << /Fields [{numbers}] {about} >>"
+    return pdf_of(show(text), page=f"/Annots [{numbers}]", catalog=catalog, more=widgets)
+
+
+def test_values_of_a_form_are_read_as_they_are_shown(tmp_path: Path) -> None:
+    document = read(
+        tmp_path,
+        form_of(
+            "/FT /Tx /T (name) /V (alice) /F 4",
+            "/FT /Ch /Ff 131072 /T (colour) /V (Blau) /Opt [(Rot) (Blau)] /F 4",
+            "/FT /Tx /T (unseen) /V (hidden) /F 2",
+            "/FT /Tx /Ff 8192 /T (password) /V (secret) /F 4",
+            text="Applicant:",
+        ),
+    )
+    assert set(document.text.split()) == {"Applicant:", "alice", "Blau", "******"}
+
+
+def test_a_form_without_other_text_is_not_a_scan(tmp_path: Path) -> None:
+    assert read(tmp_path, form_of("/FT /Tx /T (name) /V (bob) /F 4")).text == "bob"
+
+
+def test_a_text_that_is_put_on_a_page_is_read(tmp_path: Path) -> None:
+    note = "<< /Type /Annot /Subtype /FreeText /Rect [0 0 600 800] /F 4 /AP << /N 3 0 R >> >>"
+    form = show("Checked in May", y=90)
+    content = pdf_of(show("Under it."), page="/Annots [6 0 R]", form=form, more=[note])
+    assert read(tmp_path, content).text.split("\n") == ["Under it.", "Checked in May"]
+
+
+BROKEN = [
+    ("the linux-gnu port", "linux-", "gnu", "linux-gnu"),
+    ("a harbour", "har-", "bour", "harbour"),
+    ("a buildd and builddeb", "build-", "deb", "builddeb"),
+    ("build and build the package of a package", "build-", "package", "build-package"),
+    ("nothing known", "har-", "bour", "harbour"),
+    ("the Wi-Fi works", "Wi-", "Fi", "Wi-Fi"),
+    ("MacSyma is old", "Mac-", "Syma", "MacSyma"),
+    ("in 1996-99 and", "1996-", "99", "1996-99"),
+    ("nothing known", "2014-", "6271", "2014-\n6271"),
+]
+
+
+@pytest.mark.parametrize(("known", "before", "after", "text"), BROKEN)
+def test_the_document_tells_a_broken_word_from_a_compound(
+    tmp_path: Path, known: str, before: str, after: str, text: str
+) -> None:
+    lines = [show(line, y=700 - 14 * at) for at, line in enumerate((f"{known}.", before, after))]
+    other = [show(line, y=700 - 14 * at) for at, line in enumerate((before, after))]
+    document = read(tmp_path, pdf_of("\n".join(lines), "\n".join(other)))
+    assert document.text.endswith(f".\n{text}\n\n{text}")
+
+
+def test_a_soft_hyphen_always_joins() -> None:
+    assert join_broken_words(["linux-gnu and linux\xad\ngnu"]) == ["linux-gnu and linuxgnu"]
+
+
+def test_prompts_and_comments_are_not_headings(tmp_path: Path) -> None:
+    lines = ("As root:", "# apt-get install harbour", "## a comment", "#include", "Done. " * 9)
+    shown = [show(line, y=700 - 14 * number) for number, line in enumerate(lines)]
+    document = read(tmp_path, pdf_of("\n".join(shown)))
+    assert "\n # apt-get install harbour\n ## a comment\n#include\n" in document.text
+    assert [section.heading for section in sections(document.text)] == [""]

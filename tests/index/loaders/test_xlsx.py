@@ -13,7 +13,7 @@ import xlsxwriter
 from index.conftest import load_all, load_whole, zip_of
 from openpyxl import Workbook
 
-from expertrag_index.loaders import xlsx
+from expertrag_index.loaders import cells, xlsx
 from expertrag_index.loaders.base import SourceFile, Unreadable
 from expertrag_index.types import Document
 
@@ -50,7 +50,7 @@ def test_each_sheet_is_a_page_and_each_row_a_line_under_the_names_of_its_columns
         "# Fees\n\nShip | Fee\nShip: Tug | Fee: 120\nShip: Ferry | Fee: 0.3\n\n"
     )
     assert second == third
-    assert document.text[third:] == "# Dates\n\nopened | 2024-05-01 | yes"
+    assert document.text[third:] == "# Dates\n\nopened | 2024-05-01 | TRUE"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_one_cell_far_away_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_too_many_cells_name_a_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xlsx, "MOST_CELLS", 3)
+    monkeypatch.setattr(cells, "MOST_CELLS", 3)
     path = tmp_path / "book.xlsx"
     book([1, 2], [3, 4]).save(str(path))
     file = SourceFile(path, "book.xlsx", "book.xlsx", None, LIMIT)
