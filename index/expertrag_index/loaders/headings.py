@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _HEADING = re.compile(r"^#{1,6}[^\S\n]+([^\s#][^\n]*)$", re.MULTILINE)
+_LOOKS_LIKE_ONE = re.compile(r"^(?=#{1,6}[^\S\n])", re.MULTILINE)
 _UNDERLINE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}[^\S\n]*")
 _TITLE_CHARS = 200
 
@@ -12,6 +13,11 @@ _TITLE_CHARS = 200
 def heading(level: int, text: str) -> str:
     """Write a heading, level 1 the highest."""
     return f"{'#' * min(max(level, 1), 6)} {' '.join(text.split())}"
+
+
+def escape_headings(text: str) -> str:
+    """Put a space before lines that look like headings and are not, such as ``# apt update``."""
+    return _LOOKS_LIKE_ONE.sub(" ", text)
 
 
 def first_heading(text: str) -> str:
@@ -51,7 +57,7 @@ def mark_headings(text: str, underlines: str | None = "=-") -> str:
 def _is_title(line: str, underline: str, full_length: bool) -> bool:
     return (
         bool(line.strip())
-        and not line.startswith("#")
+        and not line.startswith("#")  # a heading, or the mark of code that is set aside
         and not _UNDERLINE.fullmatch(line)
         and (not full_length or len(underline.rstrip()) >= len(line.rstrip()))
     )

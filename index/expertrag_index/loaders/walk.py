@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -37,7 +36,8 @@ class Walk:
         self._ocr = ocr
         self._folders_seen: set[tuple[int, int]] = set()
         self.name = root.name if root.name not in ("", "..") else root.resolve().name
-        self.unknown_suffixes: Counter[str] = Counter()
+        self.unread: dict[str, list[str]] = {}
+        """Files of types that are not read, by suffix."""
         self.unreadable_folders: list[tuple[str, OSError]] = []
 
     def __iter__(self) -> Iterator[SourceFile]:
@@ -90,7 +90,7 @@ class Walk:
 
     def _known(self, entry: os.DirEntry[str], parts: tuple[str, ...]) -> Iterator[SourceFile]:
         if suffix_of(entry.name) not in SUFFIXES:
-            self.unknown_suffixes[suffix_of(entry.name)] += 1
+            self.unread.setdefault(suffix_of(entry.name), []).append("/".join(parts))
         elif os.path.isfile(entry.path) or not os.path.exists(
             entry.path
         ):  # a dead link is reported
