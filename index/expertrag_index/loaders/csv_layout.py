@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from expertrag_index.loaders.csv_rows import Row, rows_of
 
-_DELIMITERS = ",;\t|"
+_DELIMITERS = "\t;|,"
+"""The rarest in texts and numbers first."""
 _NAMED_DELIMITER = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # for Excel, on the first line
 _NUMBER = re.compile(r"[-+]?[0-9][0-9.,:/ -]*%?")  # also dates and times
 _YEAR = re.compile(r"(?:19|20)[0-9]{2}")
@@ -41,30 +42,26 @@ def layout_of(lines: Sequence[str], most_chars: int) -> Layout:
         below = _layout(rows, told[1])
         return Layout(told[1], below.above + 1, below.columns, below.has_header, is_told=True)
     tries = {each: list(rows_of(lines, each, most_chars)) for each in _DELIMITERS}
-    first = lines[0] if lines else ""
-    best = max(_DELIMITERS, key=lambda each: (_regular(tries[each]), first.count(each)))
+    best = max(_DELIMITERS, key=lambda each: _regular(tries[each]))
+    if _regular(tries[best]) == (0, 0):
+        best = max(_DELIMITERS, key=lines[0].count) if lines else ","
     return _layout(tries[best], best)
 
 
-def _width(rows: Sequence[Row]) -> tuple[int, int]:
-    """Return the number of cells that most rows have, and the number of these rows."""
-    widths = Counter(len(row.cells) for row in rows if any(row.cells))
-    return max(widths.items(), key=lambda item: (item[1], item[0]), default=(0, 0))
-
-
-def _regular(rows: Sequence[Row]) -> int:
-    """Return how many rows speak for a delimiter."""
-    width, count = _width(rows)
-    filled = sum(any(row.cells) for row in rows)
-    return count if width > 1 and count >= _REGULAR * filled else 0
+def _regular(rows: Sequence[Row]) -> tuple[int, int]:
+    """Return how many rows have as many cells as most, and how many; (0, 0) if it is no table."""
+    widths = Counter(len(row.cells) for row in rows if not row.is_blank)
+    width, count = max(widths.items(), key=lambda item: (item[1], item[0]), default=(0, 0))
+    is_table = width > 1 and count >= _REGULAR * widths.total()
+    return (count, width) if is_table else (0, 0)
 
 
 def _layout(rows: Sequence[Row], delimiter: str) -> Layout:
-    width, _ = _width(rows) if _regular(rows) else (1, 0)
+    width = max(_regular(rows)[1], 1)
     above = _rows_above(rows, width)
     if above == len(rows):
         return Layout(delimiter, 0, (), has_header=False)
-    first, below = rows[above].cells, [row.cells for row in rows[above + 1 :] if any(row.cells)]
+    first, below = rows[above].cells, [row.cells for row in rows[above + 1 :] if not row.is_blank]
     if not below:
         return Layout(delimiter, above, (), has_header=False)
     has_header = _names_columns(first, below)
@@ -82,7 +79,7 @@ def _rows_above(rows: Sequence[Row], width: int) -> int:
             continue
         is_short_header = len(row.cells) == width - 1 > 1 and len(below) == width
         is_wide = len(row.cells) >= width or is_short_header
-        if any(row.cells) and is_wide:
+        if is_wide and not row.is_blank:
             return number
     return len(rows)
 

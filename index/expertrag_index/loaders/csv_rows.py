@@ -18,6 +18,11 @@ class Row(NamedTuple):
     text: str
     is_whole: bool = True
 
+    @property
+    def is_blank(self) -> bool:
+        """Whether it has no text."""
+        return not any(map(str.strip, self.cells))
+
 
 def rows_of(lines: Iterable[str], delimiter: str, most_chars: int) -> Iterator[Row]:
     """Yield the rows of a file. Each line is in one of them, in order.

@@ -74,7 +74,8 @@ def split_front_matter(text: str, report: Report) -> tuple[FrontMatter, str]:
     own = {name: scalars_of(metadata.pop(name)) for name in _OWN if name in metadata}
     title = ", ".join(map(str, own.get("title", []))).strip()
     domain = str(own["domain"][0]).strip() or None if "domain" in own else None
-    lines = _NAMED.sub(lambda line: "" if line[1] in own else line[0], lines)
+    said = {name for name, values in own.items() if name == "title" or len(values) == 1}
+    lines = _NAMED.sub(lambda line: "" if line[1] in said else line[0], lines)
     return FrontMatter(title, domain, metadata, escape_headings(lines).strip("\n")), below
 
 

@@ -24,6 +24,7 @@ _AS_WRITTEN = re.compile("abbr|code|command|eq|file|guilabel|kbd|literal|math|op
 _LINK = re.compile(r"`([^`<>]+?)(?:\s*<[^`<>]*>)?`__?(?![\w`])")
 _BOLD = re.compile(r"(?<![\w*\\])\*\*(?=\S)([^*]+)(?<=\S)\*\*(?![\w*])")
 _ESCAPE = re.compile(r"\\(?:\s|(\S))")
+_BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n){2,}")
 _SUBSTITUTION = re.compile(r"\|([^|\s][^|\n]*)\|(?:__?\b)?")
 
 
@@ -34,6 +35,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     lines = text.expandtabs().split("\n")
     text = escape_headings("\n".join(without_markup(lines, code)))
     text = _inline(mark_headings(text, None), replacements(lines), code)
+    text = _BLANK_LINES.sub("\n\n", text)
     heading, text = code.restored(first_heading(text)), code.restored(text).strip("\n")
     yield document(file, matter, heading, require_text(matter.above(text)))
 

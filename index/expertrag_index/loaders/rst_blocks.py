@@ -33,7 +33,7 @@ _LABELS = {
                  "warning")
 }  # fmt: skip
 """What readers see of a directive instead of its name."""
-_ENTRY = re.compile(r"(\S.*?)\s*<[^<>]*>\s*$")
+_ENTRY = re.compile(r"\s*(\S.*?)\s*<[^<>]*>\s*$")
 """A title in a table of contents, before the file that it stands for."""
 _LANGUAGE = re.compile(r"[\w+#.-]+")
 _REPLACED = re.compile(r"\s*\.\. \|([^|]+)\| replace::(.*)")
@@ -107,9 +107,9 @@ def _directive(
     if is_hidden:
         return [""], _end_of_block(lines, at, len(margin))
     shown = [f"{margin}{text}" for text in shown if text] or [""]
-    if name == "toctree":
+    if name == "toctree":  # readers see the titles of files, not their names
         end = _end_of_block(lines, at, len(margin))
-        return [*shown, *(_ENTRY.sub(r"\1", line) for line in lines[at:end])], end
+        return [*shown, *(entry[1] for line in lines[at:end] if (entry := _ENTRY.match(line)))], end
     if is_code or is_formula:
         end = _end_of_block(lines, at, len(margin))
         block = [*([argument] if is_formula else []), *lines[at:end]]

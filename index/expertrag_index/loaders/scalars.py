@@ -43,26 +43,25 @@ def metadata_within_limits(
     try:
         return _flat(fields)
     except NestingError as error:
-        if len(fields) == 1:
-            report(
-                f"the metadata field {next(iter(fields))!r} is left out: {error}",
-                "flatten or shorten it to filter by it",
-                notice=True,
-            )
-            return {}
+        reason = str(error)
     metadata: dict[str, MetadataValue] = {}
+    left: list[str] = []
     count = 0
     for name, value in fields.items():
-        own = metadata_within_limits({name: value}, report)
+        try:
+            own = _flat({name: value})
+        except NestingError as error:
+            reason = str(error)
+            left.append(name)
+            continue
         count += sum(len(scalars_of(each)) for each in own.values())
-        if count > MOST_VALUES:
-            report(
-                f"the metadata from field {name!r} on is left out: over {MOST_VALUES:,} values",
-                "shorten it to filter by it",
-                notice=True,
-            )
-            break
-        metadata |= own
+        if count <= MOST_VALUES:
+            metadata |= own
+        else:
+            left.append(name)
+    names = ", ".join(map(repr, left[:3])) + (", …" if len(left) > 3 else "")
+    cure = "flatten or shorten it to filter by it"
+    report(f"left out of the metadata: {names}: {reason}", cure, notice=True)
     return metadata
 
 
