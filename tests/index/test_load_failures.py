@@ -117,10 +117,10 @@ def test_what_is_broken_in_a_file_is_noted_and_its_text_is_kept(
 @pytest.mark.parametrize(
     "fields",
     [
-        '{"text": "Text", "x": %s"deep"%s}' % ("[" * 40, "]" * 40),
-        '{"text": "Text", "x": %s"deep"%s}' % ('{"a": ' * 40, "}" * 40),
+        '{"text": "Text", "x": ' + "[" * 40 + '"deep"' + "]" * 40 + "}",
+        '{"text": "Text", "x": ' + '{"a": ' * 40 + '"deep"' + "}" * 40 + "}",
         '{"text": "Text", "x": NaN, "y": 1e999, "z": "deep"}',
-        '{"text": "Text deep", "x": %s}' % ("9" * 5000),
+        '{"text": "Text deep", "x": ' + "9" * 5000 + "}",
         '{"id": [1], "text": "Text", "title": ["deep"], "domain": {"x": 1}}',
         '[["Text", "deep"]]',
         '[7, "Text deep"]',

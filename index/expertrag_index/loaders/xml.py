@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from lxml import etree
 
@@ -13,6 +14,8 @@ from expertrag_index.loaders.headings import escape_headings
 from expertrag_index.loaders.verbatim import fenced
 from expertrag_index.types import Document
 
+_MOST_INLINE = 20
+"""Most elements in a paragraph."""
 _CODE = frozenset(("literallayout", "pre", "programlisting", "screen", "synopsis"))
 
 
@@ -37,29 +40,39 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
 
 def _lines(root: etree._Element) -> Iterator[str]:
     """Yield a line for each value, and a blank one above each element that holds several."""
-    walk = etree.iterwalk(root, events=("start",))
-    for _, element in walk:
+    walk = etree.iterwalk(root, events=("start", "end"))
+    for event, element in walk:
+        if event == "end":
+            yield from filter(None, [" ".join((element.tail or "").split())])
+            continue
+        is_value = len(element) == 0 or _is_paragraph(element)
+        if is_value:
+            walk.skip_subtree()
+        else:
+            yield ""
         name = etree.QName(element).localname
+        text = _words(element) if is_value else " ".join((element.text or "").split())
         attributes = ", ".join(
             f"{etree.QName(key).localname}={value}" for key, value in element.attrib.items()
         )
-        is_value = len(element) == 0 or _is_mixed(element)
-        text = _words(element) if is_value else ""
-        if not is_value:
-            yield ""
         if text and name in _CODE:
             yield fenced("".join(element.itertext()).strip("\n"))
         elif text or attributes:
             line = f"{name}: {text}" if text else name
             yield f"{line} ({attributes})" if attributes else line
-        if is_value:
-            walk.skip_subtree()
 
 
-def _is_mixed(element: etree._Element) -> bool:
-    """Whether text stands between the elements in an element: it is a paragraph."""
-    return bool((element.text or "").strip()) or any((each.tail or "").strip() for each in element)
+def _is_paragraph(element: etree._Element) -> bool:
+    """Whether text stands between the elements in an element, which are few."""
+    texts = (element.text, *(each.tail for each in element))
+    is_text = any((text or "").strip() for text in texts)
+    is_text |= any(each.tag is etree.Entity for each in element)
+    return is_text and sum(1 for _ in islice(element.iter(), _MOST_INLINE)) < _MOST_INLINE
 
 
 def _words(element: etree._Element) -> str:
-    return " ".join("".join(element.itertext()).split())
+    """Return the text of an element; elements side by side, and empty ones, part words."""
+    pieces = [element.text or ""]
+    for each in element:
+        pieces += [_words(each) or " ", each.tail or " "]
+    return " ".join("".join(pieces).split())

@@ -1,4 +1,4 @@
-"""Markdown: code is verbatim, what a reader sees is kept, and only marks and targets are dropped."""
+"""Markdown: code is verbatim, what a reader sees is kept, marks and targets are dropped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from expertrag_index.loaders.markdown import readable
 
 NASTY = (
     "<br>", "<!-- x -->", "a[0][1]", "2**n + 3**n", "![x](y)", "[a](b) [c][d]", "[d]: http://e",
-    "# no heading", "f(**kw)", "<img alt=z>", "x  y", "--- |", "&amp; \\* _e_", "> quoted", "- item",
+    "# no heading", "f(**kw)", "<img alt=z>", "x  y", "--- |", "&amp; \\* _e_", "> quoted",
+    "- item",
 )  # fmt: skip
 
 
@@ -37,7 +38,8 @@ def test_code_is_verbatim(form: str, code: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "[^1]: A note.", "[WARN]: disk full", "[10:32]: he said", "[Ann]: hello", "a[0][1] = b[2][3]",
+        "[^1]: A note.", "[WARN]: disk full", "[10:32]: he said", "[Ann]: hello",
+        "a[0][1] = b[2][3]",
         "2**n + 3**n", "Vec<T> and <placeholder>", "see [1][2] and [x]", r"\[not\](a link)",
         "[10:32]: ok [Ann]", "<!-- never closed", "a <!- b -->", "[a]: b c", "`` ` `` and `",
     ],
@@ -50,7 +52,8 @@ def test_text_that_looks_like_markup_is_kept(line: str) -> None:
     ("text", "kept"),
     [
         # README.md of httpx 0.28.1: a centred picture in a link
-        ('<p align="center">\n  <a href="https://x/"><img src="a.png" alt=\'HTTPX\'></a>\n</p>', "HTTPX"),
+        ('<p align="center">\n  <a href="https://x/"><img src="a.png" alt=\'HTTPX\'></a>\n</p>',
+         "HTTPX"),
         # CODE_OF_CONDUCT.md of Scrapy 2.19.0: addresses by their labels
         ("See [the FAQ][FAQ] and [v2.1][].\n\n[FAQ]: https://x/faq\n[v2.1]: https://x/2/1 'T'",
          "See the FAQ and v2.1."),

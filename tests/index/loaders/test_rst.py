@@ -19,7 +19,8 @@ NASTY = (
 @pytest.mark.parametrize("code", NASTY)
 @pytest.mark.parametrize(
     "form",
-    ["Text ``{}`` text.", "::\n\n    {}\n\nText.", "Text::\n\n    {}\n\n    end", "- item::\n\n    {}",
+    ["Text ``{}`` text.", "::\n\n    {}\n\nText.", "Text::\n\n    {}\n\n    end",
+     "- item::\n\n    {}",
      ".. code-block:: python\n   :linenos:\n\n   {}\n", ".. code::\n\n   a\n\n   {}\n\nText.",
      ">>> {}\nText.", ".. note::\n\n   Text::\n\n       {}\n\n   Text.", ".. math::\n\n   {}\n"],
 )  # fmt: skip
