@@ -65,9 +65,9 @@ def split_front_matter(text: str, report: Report) -> tuple[FrontMatter, str]:
         if _FIELD.match(lines) is None:
             return FrontMatter(), text
         report(f"broken front matter: {_problem(error)}", _CURE, notice=True)
-        title = _TITLE.search(lines)
-        lines = escape_headings(lines).strip("\n")
-        return FrontMatter(title[1].strip("'\" ") if title else "", lines=lines), below
+        given = _TITLE.search(lines)
+        title = given[1].strip("'\" ") if given else ""
+        return FrontMatter(title, lines=escape_headings(lines).strip("\n")), below
     if not isinstance(fields, dict | None):
         return FrontMatter(), text
     metadata = metadata_within_limits(fields or {}, report)

@@ -63,8 +63,8 @@ def without_markup(lines: list[str], code: Verbatim) -> Iterator[str]:
             start, at = at - 1, _end_of_block(lines, at, -1, until_blank=True)
             yield _set_aside(lines[start:at], code, "pycon")
         elif end := _end_of_literal(lines, at):
-            if start := line.strip().removesuffix("::").rstrip():
-                yield f"{line[: _indent(line)]}{start}:"
+            if text := line.rstrip().removesuffix("::").rstrip():
+                yield f"{text}:"
             yield from ("", _set_aside(lines[at:end], code), "")
             at = end
         else:
