@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 
 from expertrag_index.loaders.base import Report, SourceFile, Unreadable, require_text
@@ -12,6 +13,8 @@ from expertrag_index.loaders.headings import escape_headings, first_heading
 from expertrag_index.loaders.markdown import readable
 from expertrag_index.loaders.verbatim import fenced
 from expertrag_index.types import Document
+
+_COLOUR = re.compile("\x1b\\[[0-9;]*m")
 
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
@@ -55,8 +58,9 @@ def _written(output: dict[str, object]) -> str:
     """Return the text of an output: what was printed, a value, or an error."""
     data = output.get("data", output)
     plain = data.get("text/plain", data.get("text", "")) if isinstance(data, dict) else ""
-    error = ": ".join(str(output[name]) for name in ("ename", "evalue") if output.get(name))
-    return (_joined(output.get("text") or plain) or error).strip("\n")
+    lines = output.get("traceback")
+    error = "\n".join(map(str, lines)) if isinstance(lines, list) else ""
+    return _COLOUR.sub("", _joined(output.get("text") or plain) or error).strip("\n")
 
 
 def _joined(lines: object) -> str:

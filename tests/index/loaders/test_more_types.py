@@ -24,7 +24,12 @@ def test_cells_of_a_notebook_and_what_they_wrote_are_kept(tmp_path: Path) -> Non
     outputs = [
         {"output_type": "stream", "text": ["one\n", "two\n"]},
         {"output_type": "execute_result", "data": {"text/plain": ["42"], "image/png": "AAAA"}},
-        {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": ["..."]},
+        {
+            "output_type": "error",
+            "ename": "KeyError",
+            "evalue": "'x'",
+            "traceback": ["\x1b[0;31mKeyError\x1b[0m: 'x'"],
+        },
     ]
     content = notebook(
         {"cell_type": "markdown", "source": ["# Sales\n", "By **region**: `a**b`"]},
@@ -121,8 +126,11 @@ def _grow(parent: etree._Element, tree: Any) -> None:
         # ls.1 of coreutils
         ("ls.1", '.\\" generated\n.TH LS "1"\n.SH NAME\nls \\- list\n.PP\n.B ls\n'
          '[\\fI\\,OPTION\\/\\fR]\n.SS "Exit status:"\n',
-         '\n.TH LS "1"\n## NAME\nls - list\n\nls\n[\\,OPTION\\/]\n### Exit status:'),
-        ("app.log.1", "plain # text\n", "plain # text"),
+         '\n.TH LS "1"\n## NAME\nls - list\n\nls\n[OPTION]\n### Exit status:'),
+        # deb-changes.5 of dpkg-dev in Swedish
+        ("a.5", ".TH a 5\nDe h\\(:ar f\\(oan \\[u00E4]r \\(ss\\*(C`\\&.\n",
+         ".TH a 5\nDe h\xe4r f\xe5n \xe4r \xdf."),
+        ("app.log.1", "C:\\fox \\- # text\n", "C:\\fox \\- # text"),
     ],
 )  # fmt: skip
 def test_headings_of_other_texts(tmp_path: Path, name: str, text: str, shown: str) -> None:
