@@ -93,6 +93,11 @@ SALVAGED = {
         b'{"text": "Text", "metadata": %s1%s}' % (b'{"a":' * 40, b"}" * 40),
         "deeper than 32 levels",
     ),
+    "long metadata": (
+        "a.json",
+        b'{"text": "Text", "metadata": {"a": [%s 1], "b": 2}}' % (b"1.5," * 10_000),
+        "left out of the metadata: 'a': it has more than 10,000 values",
+    ),
     "a NUL in a list": ("a.json", b'{"text": "Text", "x": ["a", "\\u0000"]}', "U+0000"),
     "a lone surrogate in a list": ("a.json", b'{"text": "Text", "x": ["\\ud800"]}', "U+D800"),
     "a lone surrogate in a name": ("a.json", b'{"text": "Text", "\\ud800x": 1}', "U+D800"),

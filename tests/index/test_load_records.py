@@ -200,6 +200,37 @@ def test_records_inside_a_wrapper_are_documents(tmp_path: Path) -> None:
     assert (whole.id, whole.text) == ("a.json", "product: Lamp\n\nreviews:\n\nBright.")
 
 
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        (
+            {"model": "tiny", "messages": [{"role": "user", "content": "Hi."}, {"content": "Yes."}]},
+            "messages:\n\nrole: user\nHi.\n\nYes.\n\nmodel: tiny",
+        ),
+        (
+            {"name": "Team", "messages": [{"from": "Ann", "type": "message", "text": "Hi"}]},
+            "messages:\n\nfrom: Ann\nHi",
+        ),
+        ({"user": "U1", "ts": "1.5", "text": "Hi."}, "Hi.\n\nuser: U1\nts: 1.5"),
+        ({"title": "Lamp", "name": "Lamp", "text": "Warm.", "warranty": "2 years"},
+         "Warm.\n\nwarranty: 2 years"),
+        ({"_id": "7", "id": 7, "domain": "x", "text": "Warm.", "n": 0}, "Warm.\n\nid: 7\nn: 0"),
+    ],
+    ids=["a chat with a model", "a chat of a messenger", "a message", "short fields", "own fields"],
+)  # fmt: skip
+def test_who_said_it_and_other_short_fields_are_in_the_text(
+    record: Any, fields: dict[str, Any], text: str
+) -> None:
+    assert record(fields)[1] == text
+
+
+def test_json_lines_may_be_named_json(tmp_path: Path) -> None:
+    documents = read(tmp_path / "a.json", '{"text": "One."}\n\n{"text": "Two."}\n')
+    assert [(document.id, document.text) for document in documents] == [
+        ("a.json#1", "One."), ("a.json#2", "Two.")
+    ]  # fmt: skip
+
+
 def test_strings_are_records_of_a_text(tmp_path: Path) -> None:
     documents = read(tmp_path / "a.json", ["First fact.", "Second fact."])
     assert [document.text for document in documents] == ["First fact.", "Second fact."]

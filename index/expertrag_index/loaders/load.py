@@ -96,16 +96,11 @@ def files_of(
         yield failure_of(walk.name or str(path), error)
     for folder, os_error in walk.unreadable_folders:
         yield failure_of(folder, os_error)
-    for suffix, names in sorted(walk.unread.items()):
-        yield _unread(walk.name, suffix, names)
-
-
-def _unread(folder: str, suffix: str, names: Sequence[str]) -> LoadFailure:
-    """Name the files of a type that is not read, by one of them."""
-    files = f"{len(names):,} files, such as {names[0]}," if len(names) > 1 else names[0]
-    return LoadFailure(
-        f"{folder}/*{storable(suffix)}",
-        storable(f"{files} {kind_of(suffix)}, skipped"),
-        cure_of(suffix),
-        notice=not is_refused(suffix),
-    )
+    for suffix, (first, count) in sorted(walk.unread.items()):
+        files = f"{count:,} files, such as {first}," if count > 1 else first
+        yield LoadFailure(
+            f"{walk.name}/*{storable(suffix)}",
+            storable(f"{files} {kind_of(suffix)}, skipped"),
+            cure_of(suffix),
+            notice=not is_refused(suffix),
+        )

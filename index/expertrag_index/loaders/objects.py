@@ -31,11 +31,13 @@ def read_whole(file: SourceFile, report: Report) -> Iterator[Document]:
     try:
         content = _parse(text)
     except Unreadable as error:
-        if not any(map(str.isalnum, text)):
-            raise
-        report(f"{error.reason}; it is read as text", error.cure, notice=True)
-        yield document(file, FrontMatter(), "", fenced(text.strip("\n"), "json"))
-        return
+        content = _each_line(text)
+        if content is None:
+            if not any(map(str.isalnum, text)):
+                raise
+            report(f"{error.reason}; it is read as text", error.cure, notice=True)
+            yield document(file, FrontMatter(), "", fenced(text.strip("\n"), "json"))
+            return
     shared: dict[str, MetadataValue] = {}
     records: object = content
     if isinstance(content, dict):
@@ -94,6 +96,14 @@ def read_lines(file: SourceFile, report: Report) -> Iterator[Document]:
                 yield record_document(file, _parse(text), number, report)
         except Unreadable as error:
             report(f"line {number}: {error.reason}", error.cure)
+
+
+def _each_line(text: str) -> list[object] | None:
+    """Return the records of JSON lines in a file that is named ``.json``; None if it is not so."""
+    try:
+        return [_parse(line) for line in text.split("\n") if line.strip()]
+    except Unreadable:
+        return None
 
 
 def _parse(text: str) -> object:
