@@ -205,7 +205,7 @@ def test_records_inside_a_wrapper_are_documents(tmp_path: Path) -> None:
     [
         (
             {"model": "tiny", "messages": [{"role": "user", "content": "Hi."}, {"content": "Yes."}]},
-            "messages:\n\nrole: user\nHi.\n\nYes.\n\nmodel: tiny",
+            "model: tiny\n\nmessages:\n\nrole: user\nHi.\n\nYes.",
         ),
         (
             {"name": "Team", "messages": [{"from": "Ann", "type": "message", "text": "Hi"}]},
