@@ -51,7 +51,6 @@ BAD_FILES = {
     "an unknown type": ("a.xyz", b"text", "a file of unknown type .xyz"),
     "an old type": ("a.doc", b"text", "a file of the format .doc of Office before 2007"),
     "no suffix": ("unnamed", b"text", "a file without a suffix"),
-    "a notebook that is not one": ("a.ipynb", b"{}", "not a readable notebook"),
 }
 
 
@@ -104,7 +103,8 @@ SALVAGED = {
     "an escaped NUL": ("a.jsonl", b'{"_id": "a\\u0000", "text": "Te\\u0000xt"}', "U+0000"),
     "too many fields": ("a.csv", b"id,b\n1,a,Text\n", "row 1 cannot be split into 2 columns"),
     "a stray quote": ("a.csv", b'id,b\n1,"a, Text\n2,t\n', "row 1 cannot be split"),
-    "broken XML": ("a.xml", b"<a>Text<b></a>", "not well-formed XML"),
+    "broken XML": ("a.xml", b"<a>Text<b></a>", "not well-formed XML in line 1"),
+    "a notebook that is not one": ("a.ipynb", b'{"cells": [7, "Text"]}', "not a notebook"),
 }
 
 

@@ -204,7 +204,7 @@ def test_records_inside_a_wrapper_are_documents(tmp_path: Path) -> None:
     ("fields", "text"),
     [
         (
-            {"model": "tiny", "messages": [{"role": "user", "content": "Hi."}, {"content": "Yes."}]},
+            {"model": "tiny", "messages": [{"role": "user", "content": "Hi."}, {"text": "Yes."}]},
             "model: tiny\n\nmessages:\n\nrole: user\nHi.\n\nYes.",
         ),
         (

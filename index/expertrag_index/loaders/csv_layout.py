@@ -11,7 +11,7 @@ from expertrag_index.loaders.csv_rows import Row, rows_of
 
 _DELIMITERS = "\t;|,"
 """The rarest in texts and numbers first."""
-_NAMED_DELIMITER = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # for Excel, on the first line
+_NAMED_DELIMITER = re.compile(r'"?sep=([^\w"\n])"?\s*', re.IGNORECASE)  # for Excel
 _NUMBER = re.compile(r"[-+]?[0-9][0-9.,:/ -]*%?")  # also dates and times
 _YEAR = re.compile(r"(?:19|20)[0-9]{2}")
 _REGULAR = 0.6

@@ -23,7 +23,7 @@ def set_aside(text: str, code: Verbatim) -> str:
 
 
 def _without_blocks(lines: list[str], code: Verbatim) -> Iterator[str]:
-    last_comment = max((at for at, line in enumerate(lines) if "-->" in line), default=-1)
+    last_end = max((at for at, line in enumerate(lines) if "-->" in line), default=-1)
     offsets: list[int] = []  # where the text of the list items around a line begins
     after_blank = True
     at = 0
@@ -33,7 +33,7 @@ def _without_blocks(lines: list[str], code: Verbatim) -> Iterator[str]:
             end = _end_of_fence(lines, at + 1, fence[1])
         elif after_blank and _is_indented(line, offsets):
             end = _end_of_indented(lines, at, offsets)
-        elif line.lstrip().startswith("<!--") and at <= last_comment:
+        elif line.lstrip().startswith("<!--") and "-->" not in line and at < last_end:
             at = _skip_comment(lines, at)
             continue
         else:
@@ -66,13 +66,9 @@ def _end_of_indented(lines: list[str], at: int, offsets: list[int]) -> int:
 
 def _skip_comment(lines: list[str], at: int) -> int:
     """Return the line that ends a comment, and leave only what follows the comment in it."""
-    start = lines[at].index("<!--") + 4
-    for number in range(at, len(lines)):
-        end = lines[number].find("-->", start if number == at else 0)
-        if end >= 0:
-            lines[number] = lines[number][end + 3 :]
-            return number
-    lines[at] = lines[at].replace("<!--", "", 1)  # its end stands within its beginning: `<!-->`
+    while "-->" not in lines[at]:
+        at += 1
+    lines[at] = lines[at].partition("-->")[2]
     return at
 
 

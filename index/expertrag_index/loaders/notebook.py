@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from expertrag_index.loaders.base import Report, SourceFile, Unreadable, require_text
+from expertrag_index.loaders.base import Report, SourceFile, require_text
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import escape_headings, first_heading
 from expertrag_index.loaders.markdown import readable
+from expertrag_index.loaders.objects import read_whole
 from expertrag_index.loaders.verbatim import fenced
 from expertrag_index.types import Document
 
@@ -26,9 +27,9 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
         language = _language(notebook)
         blocks = [block for cell in cells for block in _blocks(cell, language)]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise Unreadable(
-            "not a readable notebook", "open it in Jupyter, and save it again"
-        ) from None
+        report("not a notebook; read as JSON", "open it in Jupyter, and save it again", notice=True)
+        yield from read_whole(file, report)
+        return
     text = require_text("\n\n".join(filter(str.strip, blocks)))
     prose = [block for block in blocks if not block.startswith("```")]
     yield document(file, FrontMatter(), first_heading("\n".join(prose)), text)
@@ -64,4 +65,5 @@ def _written(output: dict[str, object]) -> str:
 
 
 def _joined(lines: object) -> str:
-    return "".join(map(str, lines)) if isinstance(lines, list) else str(lines)
+    text = "".join(map(str, lines)) if isinstance(lines, list) else str(lines)
+    return text.replace("\0", "")

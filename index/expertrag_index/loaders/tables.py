@@ -34,18 +34,20 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
         yield record_document(file, "\n".join(above).strip("\n"), 0, report)
     if layout.has_header:
         next(rows)
-    odd: list[int] = []
+    odd = first_odd = 0
     for number, row in enumerate(rows, 1):
         record = _record(row, layout.columns)
         if not record:
             continue
-        odd += [number] if isinstance(record, str) else []
+        if isinstance(record, str):
+            odd += 1
+            first_odd = first_odd or number
         try:
             yield record_document(file, record, number, report, typed=_number)
         except Unreadable as error:
             report(f"row {number}: {error.reason}", error.cure)
     if odd and len(layout.columns) > 1:
-        which = f"row {odd[0]}" if len(odd) == 1 else f"{len(odd)} rows, the first row {odd[0]},"
+        which = f"row {first_odd}" if odd == 1 else f"{odd:,} rows, the first row {first_odd},"
         report(
             f"{which} cannot be split into {len(layout.columns)} columns: kept as text",
             "quote fields that contain delimiters or quotes, and double the quotes in them",

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-_OFFICE = "convert them with LibreOffice: soffice --headless --convert-to {} FILE"
+_OFFICE = "convert with LibreOffice: soffice --headless --convert-to {} FILE"
 _PICTURE = "pictures are not read; put scans into a PDF, and use --ocr"
-_ARCHIVE = "unpack them into the folder"
+_ARCHIVE = "unpack into the folder"
 _SOUND = "write down what is said, as .txt"
 _CURES = {
     ".doc .dot .rtf .wpd .wps .pages": _OFFICE.format("docx"),
     ".ppt .pps .pot .key": _OFFICE.format("pptx"),
     ".xls .xlt .xlsb .numbers": _OFFICE.format("xlsx"),
-    ".msg .pst": "save them as .eml in the mail program",
-    ".ics .vcf": "export them as .csv",
-    ".djvu .ps .eps .xps": "convert them to PDF",
-    ".mobi .azw .azw3 .fb2": "convert them to .epub, as with Calibre",
-    ".mht .mhtml": "save them as .html",
+    ".msg .pst": "save as .eml in the mail program",
+    ".ics .vcf": "export as .csv",
+    ".djvu .ps .eps .xps": "convert to PDF",
+    ".mobi .azw .azw3 .fb2": "convert to .epub, as with Calibre",
+    ".mht .mhtml": "save as .html",
     ".bmp .gif .heic .jpeg .jpg .png .svg .tif .tiff .webp .ico": _PICTURE,
     ".7z .bz2 .gz .rar .tar .tgz .xz .zip .zst": _ARCHIVE,
     ".avi .flac .m4a .mkv .mov .mp3 .mp4 .ogg .wav .webm": _SOUND,
-    ".db .sqlite .sqlite3 .parquet .feather .mdb .accdb": "export their tables as .csv",
+    ".db .sqlite .sqlite3 .parquet .feather .mdb .accdb": "export the tables as .csv",
 }
 _CURE_OF = {suffix: cure for suffixes, cure in _CURES.items() for suffix in suffixes.split()}
 _OLD_OFFICE = frozenset((".doc", ".ppt", ".xls"))
-_OTHER = "if they hold text, save them as .txt, or convert them to PDF or HTML"
+_OTHER = "if there is text in it, save as .txt, or convert to PDF or HTML"
 
 
 def is_refused(suffix: str) -> bool:

@@ -29,7 +29,8 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     try:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
-        report(f"not well-formed XML: {error}; it is read as text", "correct it", notice=True)
+        line = getattr(error, "lineno", 1)
+        report(f"not well-formed XML in line {line}; read as text", "correct it", notice=True)
         text = require_text(decode(data, report=report)).strip("\n")
         yield document(file, FrontMatter(), "", fenced(text, "xml"))
         return

@@ -121,12 +121,12 @@ def test_what_a_reader_sees_is_kept_in_order(
 
 
 @pytest.mark.parametrize(
-    "unit", ["`", "``a`", "- ", "    a\n\n", "<!-- `", "```\n", "[a]: b\n", "<img "]
+    "unit", ["`", "``a`", "- ", "    a\n\n", "<!-- `", "```\n", "[a]: b\n", "<!---->", "<img "]
 )
 def test_unclosed_code_takes_linear_time(unit: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     readable("Text " + unit * (400_000 // len(unit)))
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_packed_file_is_read(tmp_path: Path) -> None:

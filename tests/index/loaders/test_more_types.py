@@ -32,7 +32,7 @@ def test_cells_of_a_notebook_and_what_they_wrote_are_kept(tmp_path: Path) -> Non
         },
     ]
     content = notebook(
-        {"cell_type": "markdown", "source": ["# Sales\n", "By **region**: `a**b`"]},
+        {"cell_type": "markdown", "source": ["# Sales\n", "By **\0region\0**: `a**b`"]},
         {"cell_type": "code", "source": "# load\nx = 2**3", "outputs": outputs},
         {"cell_type": "raw", "source": "# raw"},
         {"cell_type": "code", "source": "", "outputs": []},

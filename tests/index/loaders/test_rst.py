@@ -136,6 +136,6 @@ def test_what_a_reader_sees_is_kept_in_order(
     "unit", ["``a ", "`a <", ":a:`", "**a ", "|a ", "a::\n\n", ".. a\n", "  ::\n\n"]
 )
 def test_unclosed_markup_takes_linear_time(tmp_path: Path, unit: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     parsed(tmp_path / "a.rst", "Text " + unit * (200_000 // len(unit)))
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

@@ -130,6 +130,6 @@ def test_the_layout_is_told_by_all_first_lines() -> None:
     "line", ['"a\n', 'a,"\n', '"""\n', '""x,"\n', "a,b\n", ",,,\n", '"\n"",\n']
 )
 def test_stray_quotes_take_linear_time(tmp_path: Path, line: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     parsed(tmp_path / "a.csv", 'a,b\n"x,' + line * (120_000 // len(line)))
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
