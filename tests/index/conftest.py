@@ -11,6 +11,8 @@ import pytest
 from store_helper import Child, HashingEmbedder
 
 from expertrag_index.loaders import load
+from expertrag_index.loaders.base import SourceFile
+from expertrag_index.loaders.parse import parse
 from expertrag_index.types import Document, LoadFailure
 
 
@@ -42,6 +44,27 @@ def load_all(*paths: Path, limit: int = 64 * 1024) -> tuple[list[Document], list
         assert failure.reason
         assert failure.cure
     return documents, failures
+
+
+def parsed(path: Path, content: str | bytes) -> tuple[list[Document], list[LoadFailure]]:
+    """Write a file, and parse it in this process, as a worker does."""
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    file = SourceFile(path, path.name, path.name, None, 2**20)
+    documents: list[Document] = []
+    failures: list[LoadFailure] = []
+    for item in parse(file):
+        if isinstance(item, Document):
+            documents.append(item)
+        else:
+            failures.append(item)
+    return documents, failures
+
+
+def text_of(path: Path, content: str | bytes) -> str:
+    """Write a file that is one document, parse it, and return its text."""
+    (document,), failures = parsed(path, content)
+    assert [failure for failure in failures if not failure.notice] == []
+    return document.text
 
 
 def zip_of(members: dict[str, bytes]) -> bytes:

@@ -193,7 +193,10 @@ def test_invisible_characters_of_any_file(tmp_path: Path) -> None:
         "utf-8",
     )
     documents, [failure] = loaded(path)
-    assert [(each.title, each.text) for each in documents] == [("AB", "One two."), ("", "Three.")]
+    assert [(each.title, each.text) for each in documents] == [
+        ("AB", "One two.\n\ntag: x\nn: 1"),
+        ("", "Three."),
+    ]
     assert documents[0].metadata == {"tag": "x", "n": 1}
     assert failure.notice
     assert failure.reason == "hidden text is left out: U+202E (3)"

@@ -34,45 +34,8 @@ BAD_FILES = {
     "damaged UTF-8 in JSON": ("a.json", b'{"text": "%s"}' % (DAMAGED * 4), "not valid UTF-8"),
     "bytes of no encoding": ("a.txt", b"text \x81\x8d\xff text", "not valid UTF-8"),
     "binary": ("a.txt", b"\x7fELF\0\0\1", "NUL"),
-    "broken front matter": ("a.md", b"---\ntitle: [a\n---\nText", "broken front matter"),
-    "odd front matter": ("a.md", b"---\nday: 2024-99-99\n---\nText", "broken front matter"),
-    "deep front matter": ("a.md", b"---\n" + b"[" * 5000 + b"\n---\nText", "broken front matter"),
-    "infinite front matter": ("a.md", b"---\nx: .inf\n---\nText", "not a finite number"),
-    "broken JSON": ("a.json", b'{"text": ', "broken JSON"),
     "deep JSON": ("a.json", b"[" * 60_000, "nested too deep"),
-    "a number for JSON": ("a.json", b"7", "not an object"),
     "JSON without text": ("a.json", b'{"id": 1, "a": null, "b": [""], "c": {}}', "no text"),
-    "a deep record": ("a.json", b'{"text": "t", "x": %s1%s}' % (b"[" * 40, b"]" * 40), "deeper"),
-    "deep metadata": (
-        "a.json",
-        b'{"text": "t", "metadata": %s1%s}' % (b'{"a":' * 40, b"}" * 40),
-        "deeper than 32 levels",
-    ),
-    "an endless list": ("a.md", b"---\na: &a [x, *a]\n---\nText", "deeper than 32 levels"),
-    "a list of billions": (
-        "a.md",
-        b"---\na: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
-        + b"".join(
-            b"%c: &%c [%s]\n" % (new, new, b", ".join([b"*%c" % old] * 9))
-            for old, new in zip(b"abcdefgh", b"bcdefghi", strict=True)
-        )
-        + b"---\nText",
-        "more than 10,000 values",
-    ),
-    "a NUL in a list": ("a.json", b'{"text": "t", "x": ["a", "\\u0000"]}', "NUL"),
-    "a lone surrogate in a list": ("a.json", b'{"text": "t", "x": ["\\ud800"]}', "surrogate"),
-    "NaN": ("a.json", b'{"text": "t", "x": NaN}', "NaN is not valid JSON"),
-    "an infinite number": ("a.json", b'{"text": "t", "x": 1e999}', "not a finite number"),
-    "many digits": ("a.json", b'{"text": "t", "x": %s}' % (b"9" * 5000), "too many digits"),
-    "text that is a number": ("a.json", b'{"text": 7}', "its text is not a string"),
-    "an id that is a list": (
-        "a.json",
-        b'{"id": [1], "text": "t"}',
-        "neither a string nor a number",
-    ),
-    "a lone surrogate": ("a.json", b'{"text": "\\ud800"}', "lone surrogate"),
-    "a lone surrogate in a field": ("a.json", b'{"text": "t", "x": "\\udfff"}', "surrogate"),
-    "an escaped NUL": ("a.jsonl", b'{"_id": "\\u0000", "text": "t"}', "NUL"),
     "gzip of nothing": ("a.csv.gz", gzip.compress(b""), "is empty"),
     "gzip that is not": ("a.jsonl.gz", b"{}", "gzip file is damaged"),
     "gzip cut off": ("a.jsonl.gz", gzip.compress(b'{"text": "t"}\n' * 99)[:-9], "damaged"),
@@ -81,11 +44,12 @@ BAD_FILES = {
     "a JSON bomb": ("a.json.gz", gzip.compress(b" " * 10**6), "larger than"),
     "a bomb of lines": ("a.jsonl.gz", gzip.compress(b"\n" * 10**6), "more than 200 times"),
     "a bomb of one line": ("a.jsonl.gz", gzip.compress(b" " * 10**6), "more than 200 times"),
-    "an open quote": ("a.csv", b'id,text\n1,"open\n2,t\n', "row 1"),
-    "too many fields": ("a.csv", b"id,text\n1,a,b\n", "3 fields under 2 columns"),
     "too long a row": ("a.csv", b"id,text\n1," + b"x" * 70_000, "larger than"),
-    "an unknown type": ("a.xyz", b"text", "unknown file type .xyz"),
-    "no suffix": ("README", b"text", "without a suffix"),
+    "text gzip cut off": ("a.txt.gz", gzip.compress(b"text")[:-1], "damaged"),
+    "a text bomb": ("a.txt.gz", gzip.compress(b" " * 10**6), "larger than"),
+    "an unknown type": ("a.xyz", b"text", "a file of unknown type .xyz"),
+    "an old type": ("a.doc", b"text", "a file of the format .doc of Office before 2007"),
+    "no suffix": ("unnamed", b"text", "a file without a suffix"),
 }
 
 
@@ -102,6 +66,82 @@ def test_a_bad_file_is_a_failure_with_a_cure(
     documents, failures = load_all(tmp_path)
     assert documents[-1].text == "Good text."
     assert [failure.source.split("/")[0] for failure in failures] == [tmp_path.name]
+
+
+FOLDED = b"".join(
+    b"%c: &%c [%s]\n" % (new, new, b", ".join([b"*%c" % old] * 9))
+    for old, new in zip(b"abcdefgh", b"bcdefghi", strict=True)
+)
+SALVAGED = {
+    "broken front matter": ("a.md", b"---\ntitle: [a\n---\nText", "broken front matter"),
+    "a colon in a title": ("a.md", b"---\ntitle: Text: a: b\n---\nText", "broken front matter"),
+    "a template": ("a.md", b"---\ntitle: {{x}}\n---\nText", "broken front matter"),
+    "odd front matter": ("a.md", b"---\nday: 2024-99-99\n---\nText", "broken front matter"),
+    "deep front matter": ("a.md", b"---\nx: " + b"[" * 5000 + b"\n---\nText", "front matter"),
+    "an endless list": ("a.md", b"---\na: &a [x, *a]\n---\nText", "deeper than 32 levels"),
+    "a list of billions": (
+        "a.md",
+        b"---\na: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + FOLDED + b"---\nText",
+        "more than 10,000 values",
+    ),
+    "broken JSON": ("a.json", b'{"a": "Text", ', "broken JSON: Expecting property name"),
+    "JSON with a comment": ("a.json", b'{"a": "Text" /* b */}', "broken JSON"),
+    "deep metadata": (
+        "a.json",
+        b'{"text": "Text", "metadata": %s1%s}' % (b'{"a":' * 40, b"}" * 40),
+        "deeper than 32 levels",
+    ),
+    "long metadata": (
+        "a.json",
+        b'{"text": "Text", "metadata": {"a": [%s 1], "b": 2}}' % (b"1.5," * 10_000),
+        "left out of the metadata: 'a': it has more than 10,000 values",
+    ),
+    "a NUL in a list": ("a.json", b'{"text": "Text", "x": ["a", "\\u0000"]}', "U+0000"),
+    "a lone surrogate in a list": ("a.json", b'{"text": "Text", "x": ["\\ud800"]}', "U+D800"),
+    "a lone surrogate in a name": ("a.json", b'{"text": "Text", "\\ud800x": 1}', "U+D800"),
+    "an escaped NUL": ("a.jsonl", b'{"_id": "a\\u0000", "text": "Te\\u0000xt"}', "U+0000"),
+    "too many fields": ("a.csv", b"id,b\n1,a,Text\n", "row 1 cannot be split into 2 columns"),
+    "a stray quote": ("a.csv", b'id,b\n1,"a, Text\n2,t\n', "row 1 cannot be split"),
+    "broken XML": ("a.xml", b"<a>Text<b></a>", "not well-formed XML in line 1"),
+    "a notebook that is not one": ("a.ipynb", b'{"cells": [7, "Text"]}', "not a notebook"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "reason"), SALVAGED.values(), ids=SALVAGED.keys())
+def test_what_is_broken_in_a_file_is_noted_and_its_text_is_kept(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    documents, (notice, *more) = load_all(tmp_path / name)
+    assert "Text" in documents[0].text
+    assert reason in notice.reason
+    assert notice.notice and more == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '{"text": "Text", "x": ' + "[" * 40 + '"deep"' + "]" * 40 + "}",
+        '{"text": "Text", "x": ' + '{"a": ' * 40 + '"deep"' + "}" * 40 + "}",
+        '{"text": "Text", "x": NaN, "y": 1e999, "z": "deep"}',
+        '{"text": "Text deep", "x": ' + "9" * 5000 + "}",
+        '{"id": [1], "text": "Text", "title": ["deep"], "domain": {"x": 1}}',
+        '[["Text", "deep"]]',
+        '[7, "Text deep"]',
+        '{"text": 7, "x": "Text deep"}',
+    ],
+)
+def test_odd_values_of_records_are_text(tmp_path: Path, fields: str) -> None:
+    (tmp_path / "a.json").write_text(fields)
+    documents, failures = load_all(tmp_path / "a.json")
+    assert failures == []
+    assert "Text" in documents[-1].text and "deep" in documents[-1].text
+
+
+def test_a_record_of_what_is_left_out_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "\\ud800\\u200b"}\n{"text": "b"}\n')
+    (document,), (failure, _) = load_all(tmp_path / "a.jsonl")
+    assert (document.text, failure.reason) == ("b", "a.jsonl#1 contains no text")
 
 
 def encrypted(user_password: str) -> bytes:
@@ -139,7 +179,7 @@ LONG_LINE = json.dumps({"text": "x" * 200_000})
     [
         (
             "a.jsonl",
-            ['{"text": "one"}', '{"text": ', "[1]", '{"text": "four"}', "", '{"text": "six"}'],
+            ['{"text": "one"}', '{"text": ', "[]", '{"text": "four"}', "", '{"text": "six"}'],
             ["a.jsonl#1", "a.jsonl#4", "a.jsonl#6"],
             ["line 2: ", "line 3: "],
         ),
@@ -149,9 +189,8 @@ LONG_LINE = json.dumps({"text": "x" * 200_000})
             ["a.jsonl#1", "a.jsonl#3"],
             ["line 2: the record is larger"],
         ),
-        ("a.csv", ["id,text", "1,a", "2,b,c", "3,d"], ["1", "3"], ["row 2: 3 fields under 2"]),
     ],
-    ids=["broken lines", "a line over the limit", "a row with too many fields"],
+    ids=["broken lines", "a line over the limit"],
 )
 def test_a_bad_record_loses_only_itself(
     tmp_path: Path, name: str, lines: list[str], kept: list[str], reasons: list[str]
@@ -177,15 +216,21 @@ def test_many_broken_lines_are_counted(tmp_path: Path) -> None:
     assert failures[-1].reason == "990 more records cannot be read"
 
 
-def test_unknown_types_in_a_folder_are_reported_once_each(tmp_path: Path) -> None:
-    for name in ("a.png", "b.png", "c", "d.txt", ".hidden.png", "~$d.docx"):
+def test_unread_types_are_named_once_each_with_a_cure_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("sub/a.png", "b.png", "c", "d.txt", ".hidden.png", "~$d.docx", "e.doc", "f.q"):
         (tmp_path / name).write_text("x")
     documents, failures = load_all(tmp_path)
     assert [document.id for document in documents] == ["d.txt"]
     assert [failure.reason for failure in failures] == [
-        "1 file without a suffix, skipped",
-        "2 files of unknown type .png, skipped",
+        "c without a suffix, skipped",
+        "e.doc of the format .doc of Office before 2007, skipped",
+        "2 files, such as b.png, of unknown type .png, skipped",
+        "f.q of unknown type .q, skipped",
     ]
+    assert [failure.notice for failure in failures] == [True, False, True, True]
+    assert "soffice --headless --convert-to docx" in failures[1].cure
+    assert "--ocr" in failures[2].cure
 
 
 def test_documents_that_a_labels_field_leaves_to_everyone_are_counted(tmp_path: Path) -> None:

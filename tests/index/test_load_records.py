@@ -47,7 +47,7 @@ def test_a_beir_record_has_only_its_text(tmp_path: Path) -> None:
 def test_a_title_does_not_replace_the_text(record: Any, name: str) -> None:
     text = "Staff may work from home two days a week."
     assert record({"title": "Remote work", name: text, "year": 2025}) == (
-        "Remote work", text, {"year": 2025, "text_fields": [name]}
+        "Remote work", f"{text}\n\nyear: 2025", {"year": 2025, "text_fields": [name]}
     )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def test_question_and_answer_are_text_in_this_order(record: Any) -> None:
     fields = {"answer": "Three months.", "tags": ["hr"], "question": "How long is the notice?"}
     assert record(fields) == (
         "How long is the notice?",
-        "How long is the notice?\n\nThree months.",
+        "How long is the notice?\n\nThree months.\n\ntags: hr",
         {"tags": ["hr"], "text_fields": ["question", "answer"]},
     )
 
@@ -66,7 +66,7 @@ def test_an_answer_may_be_a_number_or_one_of_several(record: Any) -> None:
     assert record(fields)[1] == "Which?\n\nThe first.\n\nThe second."
 
 
-def test_prose_is_added_to_the_text_and_short_values_are_metadata(record: Any) -> None:
+def test_prose_and_then_short_values_are_added_to_the_text(record: Any) -> None:
     fields = {
         "text": "The main text.",
         "summary": "Short.",
@@ -80,6 +80,7 @@ def test_prose_is_added_to_the_text_and_short_values_are_metadata(record: Any) -
     assert text == (
         "The main text.\n\nsummary: Short.\n\nremark_2: Ask your team lead before the first time."
         "\n\ncopy: The main text."
+        "\n\nauthor: Ada Lovelace\nurl: https://example.com/a/b/c/d/e/f"
     )
     assert metadata["text_fields"] == ["text", "summary", "remark_2", "copy"]
     assert metadata["author"] == "Ada Lovelace"
@@ -97,7 +98,7 @@ def test_nested_fields_are_found(record: Any) -> None:
     }
     assert record(fields) == (
         "Parking",
-        "Free on level two.",
+        "Free on level two.\n\n_source.lang: en\nauthor.name: Ada\nauthor.teams: hr, it",
         {
             "_source.title": "Parking", "_source.lang": "en", "author.name": "Ada",
             "author.teams": ["hr", "it"], "text_fields": ["_source.body"],
@@ -123,7 +124,7 @@ def test_lists_of_texts_and_of_records_are_text(record: Any) -> None:
     )
     assert metadata["text_fields"] == ["paragraphs", "sections"]
     assert metadata["sections.heading"] == ["Prices", "Payment"]
-    editor = {"type": "doc", "content": [{"type": "p", "content": [{"text": "Hello."}]}]}
+    editor = {"content": [{"type": "p", "content": [{"text": "Hello."}]}]}
     assert record(editor)[1] == "Hello."
 
 
@@ -151,7 +152,8 @@ def test_an_article_may_be_a_number(record: Any) -> None:
 def test_long_texts_are_not_metadata(record: Any) -> None:
     words = "word " * 100
     assert record({"manual": words})[2] == {"text_fields": ["manual"]}
-    assert record({"text": "t", "key": "k" * 500})[2]["key"] == "k" * 500  # nowhere else
+    _, text, metadata = record({"text": "t", "key": "k" * 500})
+    assert (text, metadata["key"]) == ("t", "k" * 500)  # the data of a picture, say
 
 
 def test_mixed_lists_keep_their_values(record: Any) -> None:
@@ -198,6 +200,37 @@ def test_records_inside_a_wrapper_are_documents(tmp_path: Path) -> None:
     assert (whole.id, whole.text) == ("a.json", "product: Lamp\n\nreviews:\n\nBright.")
 
 
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        (
+            {"model": "tiny", "messages": [{"role": "user", "content": "Hi."}, {"text": "Yes."}]},
+            "model: tiny\n\nmessages:\n\nrole: user\nHi.\n\nYes.",
+        ),
+        (
+            {"name": "Team", "messages": [{"from": "Ann", "type": "message", "text": "Hi"}]},
+            "messages:\n\nfrom: Ann\nHi",
+        ),
+        ({"user": "U1", "ts": "1.5", "text": "Hi."}, "Hi.\n\nuser: U1\nts: 1.5"),
+        ({"title": "Lamp", "name": "Lamp", "text": "Warm.", "warranty": "2 years"},
+         "Warm.\n\nwarranty: 2 years"),
+        ({"_id": "7", "id": 7, "domain": "x", "text": "Warm.", "n": 0}, "Warm.\n\nid: 7\nn: 0"),
+    ],
+    ids=["a chat with a model", "a chat of a messenger", "a message", "short fields", "own fields"],
+)  # fmt: skip
+def test_who_said_it_and_other_short_fields_are_in_the_text(
+    record: Any, fields: dict[str, Any], text: str
+) -> None:
+    assert record(fields)[1] == text
+
+
+def test_json_lines_may_be_named_json(tmp_path: Path) -> None:
+    documents = read(tmp_path / "a.json", '{"text": "One."}\n\n{"text": "Two."}\n')
+    assert [(document.id, document.text) for document in documents] == [
+        ("a.json#1", "One."), ("a.json#2", "Two.")
+    ]  # fmt: skip
+
+
 def test_strings_are_records_of_a_text(tmp_path: Path) -> None:
     documents = read(tmp_path / "a.json", ["First fact.", "Second fact."])
     assert [document.text for document in documents] == ["First fact.", "Second fact."]
@@ -206,7 +239,10 @@ def test_strings_are_records_of_a_text(tmp_path: Path) -> None:
 def test_columns_of_a_table_follow_the_same_rules(tmp_path: Path) -> None:
     table = "Question,Answer,Category,Votes\nWho?,Ada.,people,007\n"
     (document,) = read(tmp_path / "a.csv", table)
-    assert (document.title, document.text) == ("Who?", "Who?\n\nAda.")
+    assert (document.title, document.text) == (
+        "Who?",
+        "Who?\n\nAda.\n\nCategory: people\nVotes: 007",
+    )
     assert document.metadata == {
         "Category": "people", "Votes": "007", "text_fields": ["Question", "Answer"]
     }  # fmt: skip
@@ -248,5 +284,5 @@ def words_of(value: Any) -> list[str]:
         return [word for inner in value.values() for word in words_of(inner)]
     if isinstance(value, list):
         return [word for inner in value for word in words_of(inner)]
-    shown = visible(value) if isinstance(value, str) else ""
+    shown = visible(value.replace("\0", "")) if isinstance(value, str) else ""
     return [shown] if shown.strip() else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,7 +55,7 @@ class SourceFile:
     @property
     def stem(self) -> str:
         """The file's name without its suffix: the title of last resort."""
-        return PurePosixPath(self.id).stem
+        return PurePosixPath(self.id.removesuffix(".gz")).stem
 
     @property
     def is_packed(self) -> bool:
@@ -67,17 +68,36 @@ class SourceFile:
         return self.type_name or self.path.name
 
     def read_bytes(self) -> bytes:
-        """Read the whole file.
+        """Read the whole file, unpacked if it is packed.
 
-        :raises Unreadable: it is empty or larger than the limit.
+        :raises Unreadable: it is empty, damaged, or larger than the limit.
         """
         with self.path.open("rb") as file:
             data = file.read(self.max_bytes + 1)
-        if not data:
-            raise Unreadable("the file is empty", "add content to it or delete it")
         if len(data) > self.max_bytes:
             raise too_large("the file", self.max_bytes)
+        if self.is_packed:
+            data = _unpacked(data, self.max_bytes)
+        if not data:
+            raise Unreadable("the file is empty", "add content to it or delete it")
         return data
+
+
+def _unpacked(data: bytes, max_bytes: int) -> bytes:
+    """Unpack gzip, up to a limit; it may be several packed files, one after the other."""
+    unpacked = bytearray()
+    while data:
+        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            unpacked += unpacker.decompress(data, max_bytes + 1 - len(unpacked))
+        except zlib.error:
+            raise damaged_gzip() from None
+        if len(unpacked) > max_bytes:
+            raise too_large("the unpacked file", max_bytes)
+        if not unpacker.eof:
+            raise damaged_gzip()
+        data = unpacker.unused_data.lstrip(b"\0")
+    return bytes(unpacked)
 
 
 @contextmanager
@@ -94,6 +114,11 @@ def too_large(what: str, limit: int) -> Unreadable:
     return Unreadable(
         f"{what} is larger than {size} MiB", "split it, or raise the limit with --max-file-mb"
     )
+
+
+def damaged_gzip() -> Unreadable:
+    """Return the error for a packed file that cannot be unpacked."""
+    return Unreadable("the gzip file is damaged or truncated", "download or create it again")
 
 
 def note_hidden(report: Report, hidden: Counter[str]) -> None:

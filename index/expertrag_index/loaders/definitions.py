@@ -6,13 +6,14 @@ import re
 from functools import cache
 
 LANGUAGES = {
-    ".bash": "bash", ".c": "c", ".cc": "cpp", ".cfg": "ini", ".cjs": "javascript", ".cpp": "cpp",
-    ".cs": "csharp", ".cu": "cpp", ".go": "go", ".h": "c", ".hpp": "cpp", ".ini": "ini",
-    ".java": "java", ".js": "javascript", ".jsx": "javascript", ".kt": "kotlin", ".lua": "lua",
-    ".mjs": "javascript", ".php": "php", ".pl": "perl", ".proto": "proto", ".ps1": "powershell",
-    ".py": "python", ".pyi": "python", ".r": "r", ".rb": "ruby", ".rs": "rust", ".scala": "scala",
-    ".sh": "bash", ".sql": "sql", ".swift": "swift", ".toml": "toml", ".ts": "typescript",
-    ".tsx": "typescript", ".yaml": "yaml", ".yml": "yaml",
+    ".bash": "bash", ".c": "c", ".cc": "cpp", ".cfg": "ini", ".cjs": "javascript", ".conf": "ini",
+    ".cpp": "cpp", ".cs": "csharp", ".cu": "cpp", ".go": "go", ".h": "c", ".hpp": "cpp",
+    ".ini": "ini", ".java": "java", ".js": "javascript", ".jsx": "javascript", ".kt": "kotlin",
+    ".lua": "lua", ".mjs": "javascript", ".php": "php", ".pl": "perl", ".po": "po",
+    ".proto": "proto", ".ps1": "powershell", ".py": "python", ".pyi": "python", ".r": "r",
+    ".rb": "ruby", ".rs": "rust", ".scala": "scala", ".sh": "bash", ".sql": "sql",
+    ".swift": "swift", ".toml": "toml", ".ts": "typescript", ".tsx": "typescript", ".yaml": "yaml",
+    ".yml": "yaml",
 }  # fmt: skip
 """Names of languages as they are written after the fence of a code block."""
 
@@ -47,6 +48,12 @@ _DEFINITIONS = {
 _SAME = {
     "typescript": "javascript", "cpp": "c", "csharp": "java", "kotlin": "java", "toml": "ini",
 }  # fmt: skip
+_LEAST = {"ini": 150, "toml": 150, "yaml": 150}
+
+
+def least_of(language: str) -> int:
+    """Return the fewest characters of a section: a line of a setting is not one."""
+    return _LEAST.get(language, 0)
 
 
 @cache

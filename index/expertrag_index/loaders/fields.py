@@ -3,7 +3,9 @@
 A mapping inside a record is flattened, so that a field has a dotted name, of which the last part
 counts. A field in ``WHOLE`` holds the text of a document and is written verbatim. If there is one,
 the fields in ``BESIDE`` and all others that read like prose follow it, each after its name. If
-there is none, the record is a row of a table: all fields form its text, one per line.
+there is none, the record is a row of a table: all fields form its text, one per line. The fields
+that are neither stand beside the text, one per line: above it in a list, where they say who said it
+and when.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from expertrag_index.loaders.base import Unreadable
 from expertrag_index.loaders.headings import heading
 from expertrag_index.loaders.scalars import is_vector
 from expertrag_index.metadata import MOST_LEVELS
@@ -40,6 +41,10 @@ NAMES = ("name", "subject", "term", "label")
 LONGEST_LIST = 100
 """Most values of a list that is metadata; a longer list is text."""
 _LONGEST_TITLE = 200
+_LONGEST_WORD = 200
+"""A longer one is data, as of a picture: only metadata."""
+_KIND = "type"
+"""In a list it names the kind of a node, such as ``paragraph``."""
 _EXACT = 2**53
 _WORDS_OF_PROSE = 6
 _WORDS_OF_A_SENTENCE = 3
@@ -50,21 +55,20 @@ _UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")  # Thai, Jap
 
 @dataclass(frozen=True, slots=True)
 class RecordText:
-    """The text of a record, and the names of the fields that form it."""
+    """The text of a record, the names of the fields that form it, and lines of its other fields."""
 
     text: str
     fields: tuple[str, ...] = ()
+    beside: str = ""
 
 
 def opened(record: Mapping[str, object]) -> dict[str, object]:
     """Flatten a record to fields by dotted name: scalars and lists, none blank.
 
-    Embeddings and null are left out.
-
-    :raises Unreadable: the record is nested too deeply.
+    Embeddings and null are left out. What is nested deeper than ``MOST_LEVELS`` becomes a string.
     """
     if _depth(record) > MOST_LEVELS:
-        raise Unreadable(f"it is nested deeper than {MOST_LEVELS} levels", "flatten it")
+        record = {name: _shallow(value, MOST_LEVELS - 1) for name, value in record.items()}
     fields: dict[str, object] = {}
     for name, value in _open("", record):
         fields[name] = [fields[name], value] if name in fields else value
@@ -90,12 +94,18 @@ def text_of(fields: Mapping[str, object], *, as_row: bool) -> RecordText:
     ranks = {name: rank(name, value) for name, value in fields.items()}
     whole = sorted((place, name) for name, place in ranks.items() if place is not None)
     blocks = {name: "\n\n".join(_blocks(fields[name])) for _, name in whole}
+    beside: list[str] = []
     for name, value in fields.items():
-        if name not in blocks and _is_text(name, value):
+        if name in blocks:
+            continue
+        if _is_text(name, value):
             blocks[name] = _line(name, value)
+        elif not _is_data(value):
+            beside.append(_line(name, value))
     first = {text: name for name, text in reversed(blocks.items())}  # write equal texts once
     kept = [name for name, text in blocks.items() if first[text] == name]
-    return RecordText("\n\n".join(blocks[name] for name in kept), tuple(kept))
+    text = "\n\n".join(blocks[name] for name in kept)
+    return RecordText(text, tuple(kept), "\n".join(beside))
 
 
 def title_of(fields: Mapping[str, object], *, names: bool) -> str | None:
@@ -122,13 +132,17 @@ def rank(name: str, value: object) -> int | None:
 
     A single word can be an answer, but not an article or content: it is a number or a name.
     """
-    parts = [key_of(part) for part in name.split(".")]
-    if not isinstance(value, str):
-        parts = parts[-1:] if isinstance(value, list) else []
-    found = next((part for part in reversed(parts) if part in WHOLE), None)
-    if found is None or (found not in _OF_ONE_WORD and _is_word(value)):
+    found = _whole_of(name, own=not isinstance(value, str))
+    if found is None or not isinstance(value, str | list):
         return None
-    return WHOLE.index(found)
+    return None if found not in _OF_ONE_WORD and _is_word(value) else WHOLE.index(found)
+
+
+@lru_cache(maxsize=4096)
+def _whole_of(name: str, *, own: bool) -> str | None:
+    """Return the last part of a name that is in ``WHOLE``; with ``own``, only its very last."""
+    parts = [key_of(part) for part in name.split(".")]
+    return next((part for part in reversed(parts[-1:] if own else parts) if part in WHOLE), None)
 
 
 def _is_word(value: object) -> bool:
@@ -146,9 +160,7 @@ def reads_like_prose(text: str) -> bool:
 
 
 def _holds_sections(value: object) -> bool:
-    records = (
-        [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
-    )
+    records = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
     return any(not is_row(dict(_open("", item)), titled=True) for item in records)
 
 
@@ -159,16 +171,21 @@ def _is_text(name: str, value: object) -> bool:
         return reads_like_prose(value)
     if isinstance(value, list):
         return len(value) > LONGEST_LIST or any(_is_text("", item) for item in value)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         inner = dict(_open("", value))
         return not is_row(inner, titled=True) or any(_is_text(*item) for item in inner.items())
     return False
 
 
+def _is_data(value: object) -> bool:
+    words = value.split() if isinstance(value, str) else ()
+    return any(len(word) > _LONGEST_WORD for word in words)
+
+
 def _open(prefix: str, fields: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     for key, value in fields.items():
         name = f"{prefix}.{key}" if prefix else str(key)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             yield from _open(name, value)
         elif not (is_vector(value) or _is_blank(value)):
             yield name, value
@@ -177,7 +194,7 @@ def _open(prefix: str, fields: Mapping[str, object]) -> Iterator[tuple[str, obje
 def _is_blank(value: object) -> bool:
     if isinstance(value, list):
         return all(map(_is_blank, value))
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return all(map(_is_blank, value.values()))
     return value is None or (isinstance(value, str) and not value.strip())
 
@@ -187,7 +204,7 @@ def _line(name: str, value: object) -> str:
     blocks = list(_blocks(value))
     if not isinstance(value, list):
         return f"{name}: {blocks[0]}"
-    if any(isinstance(item, list | Mapping) for item in value):
+    if any(isinstance(item, list | dict) for item in value):
         label = [] if all(block.startswith("## ") for block in blocks) else [f"{name}:"]
         return "\n\n".join(label + blocks)
     if any(map(reads_like_prose, blocks)):
@@ -203,7 +220,7 @@ def _blocks(value: object) -> Iterator[str]:
                 yield ", ".join(_blocks(item))
             else:
                 yield from _blocks(item)
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         fields = dict(_open("", value))
         if fields:
             yield _section(fields)
@@ -221,7 +238,31 @@ def _section(fields: dict[str, object]) -> str:
     above = ""
     if title is not None and rank(title, "") is None:
         above = heading(2, str(fields.pop(title))) + "\n\n"
-    return above + text_of(fields, as_row=False).text
+    fields.pop(_KIND, None)
+    text = text_of(fields, as_row=False)
+    return above + "\n".join(filter(None, (text.beside, text.text)))
+
+
+def _shallow(value: object, levels: int) -> object:
+    """Write what is nested deeper than some levels as a string."""
+    if isinstance(value, dict) and levels:
+        return {name: _shallow(inner, levels - 1) for name, inner in value.items()}
+    if isinstance(value, list) and levels:
+        return [_shallow(inner, levels - 1) for inner in value]
+    return ", ".join(_words(value)) if isinstance(value, dict | list) else value
+
+
+def _words(value: object) -> Iterator[str]:
+    """Yield the names and the scalars of a value in order, without recursion."""
+    values = [value]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            values += [each for item in reversed(value.items()) for each in reversed(item)]
+        elif isinstance(value, list):
+            values += reversed(value)
+        elif value is not None:
+            yield str(value)
 
 
 def _depth(value: object) -> int:
@@ -233,8 +274,8 @@ def _depth(value: object) -> int:
         values = [
             inner
             for item in values
-            if isinstance(item, list | Mapping)
-            for inner in (item.values() if isinstance(item, Mapping) else item)
-            if isinstance(inner, list | Mapping)
+            if isinstance(item, list | dict)
+            for inner in (item.values() if isinstance(item, dict) else item)
+            if isinstance(inner, list | dict)
         ]
     return level

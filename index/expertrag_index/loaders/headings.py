@@ -65,7 +65,7 @@ def mark_headings(text: str, underlines: str | None = "=-") -> str:
 def _is_title(line: str, underline: str, full_length: bool) -> bool:
     return (
         bool(line.strip())
-        and not line.startswith("#")
+        and not line.startswith("#")  # a heading, or the mark of code that is set aside
         and not _UNDERLINE.fullmatch(line)
         and (not full_length or len(underline.rstrip()) >= len(line.rstrip()))
     )

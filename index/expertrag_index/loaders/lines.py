@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol, cast
 
-from expertrag_index.loaders.base import Report, SourceFile, Unreadable
+from expertrag_index.loaders.base import Report, SourceFile, Unreadable, damaged_gzip
 from expertrag_index.loaders.decode import UTF_8, marked, note_encoding
 from expertrag_index.loaders.encodings import detect
 
@@ -44,9 +44,7 @@ def bounded_lines(file: SourceFile, report: Report) -> Iterator[tuple[int, bytes
                     raise Unreadable(reason, "unpack it yourself if you trust it")
                 yield item
         except _DAMAGED:
-            raise Unreadable(
-                "the gzip file is damaged or truncated", "download or create it again"
-            ) from None
+            raise damaged_gzip() from None
 
 
 def _bounded(stream: _Lines, max_bytes: int) -> Iterator[tuple[int, bytes | None]]:

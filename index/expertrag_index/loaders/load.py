@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from expertrag_index.loaders.base import SourceFile, Unreadable
-from expertrag_index.loaders.parse import CONVERT, failure_of, storable
+from expertrag_index.loaders.parse import failure_of, storable
 from expertrag_index.loaders.patterns import Patterns
 from expertrag_index.loaders.pool import parse_all
+from expertrag_index.loaders.unread import cure_of, is_refused, kind_of
 from expertrag_index.loaders.walk import Walk
 from expertrag_index.metadata import scalars_of
 from expertrag_index.types import Document, LoadFailure
@@ -95,9 +96,11 @@ def files_of(
         yield failure_of(walk.name or str(path), error)
     for folder, os_error in walk.unreadable_folders:
         yield failure_of(folder, os_error)
-    for suffix, count in sorted(walk.unknown_suffixes.items()):
-        files = f"{count} file{'s' * (count > 1)}"
-        kind = f"of unknown type {suffix}" if suffix else "without a suffix"
-        source = f"{walk.name}/*{storable(suffix)}"
-        reason = f"{files} {storable(kind)}, skipped"
-        yield LoadFailure(source, reason, CONVERT, notice=True)
+    for suffix, (first, count) in sorted(walk.unread.items()):
+        files = f"{count:,} files, such as {first}," if count > 1 else first
+        yield LoadFailure(
+            f"{walk.name}/*{storable(suffix)}",
+            storable(f"{files} {kind_of(suffix)}, skipped"),
+            cure_of(suffix),
+            notice=not is_refused(suffix),
+        )

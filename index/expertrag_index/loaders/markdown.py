@@ -9,61 +9,65 @@ from expertrag_index.loaders.base import Report, SourceFile, require_text
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.frontmatter import document, split_front_matter
 from expertrag_index.loaders.headings import first_heading, mark_headings
+from expertrag_index.loaders.markdown_code import set_aside
+from expertrag_index.loaders.verbatim import Verbatim
 from expertrag_index.types import Document
 
-_FENCE = re.compile(r"[^\S\n]{0,3}(`{3,}|~{3,})")
-_LINK = re.compile(r"!?\[([^\[\]\n]*)\](?:\([^()\s]*(?:[^\S\n]+\"[^\"\n]*\")?\)|\[[^\[\]\n]*\])")
-_TARGET = re.compile(r"^[^\S\n]{0,3}\[[^\[\]\n]+\]:[^\S\n]+\S+.*$", re.MULTILINE)
+_LABEL = r"\[((?:[^\[\]\n\\]|\\.)++)\]"
+_TITLE = r"(?:\"[^\"\n]*+\"|'[^'\n]*+'|\([^()\n]*+\))"
+_DEFINITION = re.compile(
+    rf"^[^\S\n]{{0,3}}(?!\[\^){_LABEL}:[^\S\n]*+(<[^<>\n]*+>|\S++)(?:[^\S\n]++{_TITLE})?[^\S\n]*+$",
+    re.MULTILINE,
+)
+"""A link target, ``[label]: address "title"``."""
+_ADDRESS = re.compile(r"<.*>|[a-z][a-z\d+.-]*:\S+|[/#.?~]\S*|\S*/\S*|\S+\.\w+(?:#\S*)?", re.I)
+_LINK = re.compile(
+    r"(?<!\\)!?\[([^\[\]]*+)\]"
+    rf"(?:\([^\S\n]*(?:<[^<>\n]*+>|(?:[^()\s]|\([^()\s]*+\))*+)(?:\s++{_TITLE})?[^\S\n]*\)"
+    r"|\[([^\[\]\n]*+)\])"
+)
 _AUTOLINK = re.compile(r"<((?:https?|mailto):[^<>\s]+)>")
-_BOLD = re.compile(r"\*\*(?=\S)([^*\n]+)(?<=\S)\*\*")
+_BOLD = re.compile(r"(?<![A-Za-z0-9)\]])\*\*(?=\S)([^*\n]+)(?<=\S)\*\*(?![A-Za-z0-9(\[])")
 _TAG = re.compile(
-    r"</?(?:a|b|br|center|code|details|div|em|h[1-6]|hr|i|img|kbd|li|ol|p|pre|span|strong|sub"
+    r"</?(?:a|b|br|center|code|details|div|em|h[1-6]|hr|i|kbd|li|ol|p|pre|span|strong|sub"
     r"|summary|sup|table|tbody|td|th|thead|tr|u|ul)(?:[^\S\n][^<>\n]*)?/?>",
     re.IGNORECASE,
 )
+_PICTURE = re.compile(r"<img\b([^<>]*+)>", re.IGNORECASE)
+_ALT = re.compile(r"\balt\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
 
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a Markdown file as one document."""
-    matter, text = split_front_matter(decode(file.read_bytes(), report=report))
-    blocks = [block if is_code else _readable(block) for is_code, block in _blocks(text)]
-    prose = "\n".join(block for block in blocks if not _FENCE.match(block))
-    text = require_text("\n".join(blocks)).strip("\n")
-    yield document(file, matter, first_heading(prose), text)
+    matter, text = split_front_matter(decode(file.read_bytes(), report=report), report)
+    heading, text = readable(text)
+    text = require_text(matter.above(text)).strip("\n")
+    yield document(file, matter, heading, text)
 
 
-def _blocks(text: str) -> Iterator[tuple[bool, str]]:
-    """Separate fenced code, fences included, from the rest."""
-    block: list[str] = []
-    fence = ""
-    for line in text.split("\n"):
-        mark = _FENCE.match(line)
-        if mark and not fence:
-            yield False, "\n".join(block)
-            block, fence = [line], mark[1]
-        elif mark and mark[1].startswith(fence):
-            yield True, "\n".join([*block, line])
-            block, fence = [], ""
-        else:
-            block.append(line)
-    yield bool(fence), "\n".join(block)
+def readable(text: str) -> tuple[str, str]:
+    """Return the first heading of a Markdown text, and the text without marks and targets."""
+    code = Verbatim()
+    prose = mark_headings(set_aside(text, code))
+    labels = {
+        _normal(match[1]) for match in _DEFINITION.finditer(prose) if _ADDRESS.fullmatch(match[2])
+    }
+    prose = _DEFINITION.sub(lambda match: "" if _normal(match[1]) in labels else match[0], prose)
+
+    def text_of_link(match: re.Match[str]) -> str:
+        is_link = match[2] is None or _normal(match[2] or match[1]) in labels
+        return match[1] if is_link else match[0]
+
+    prose = _LINK.sub(text_of_link, _LINK.sub(text_of_link, prose))  # twice: a picture in a link
+    prose = _PICTURE.sub(_alternative, _BOLD.sub(r"\1", _AUTOLINK.sub(r"\1", prose)))
+    prose = _TAG.sub("", prose)
+    return code.restored(first_heading(prose)), code.restored(prose)
 
 
-def _readable(text: str) -> str:
-    text = mark_headings(_without_comments(text))
-    text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))  # twice: an image inside a link
-    for pattern, kept in ((_TARGET, ""), (_AUTOLINK, r"\1"), (_BOLD, r"\1"), (_TAG, "")):
-        text = pattern.sub(kept, text)
-    return text
+def _normal(label: str) -> str:
+    return " ".join(label.casefold().split())
 
 
-def _without_comments(text: str) -> str:
-    kept: list[str] = []
-    start = 0
-    while (opening := text.find("<!--", start)) >= 0:
-        closing = text.find("-->", opening + 4)
-        if closing < 0:  # a regular expression would search again from every other opening
-            break
-        kept.append(text[start:opening])
-        start = closing + 3
-    return "".join(kept) + text[start:]
+def _alternative(picture: re.Match[str]) -> str:
+    alt = _ALT.search(picture[1])
+    return (alt[1] or alt[2] or "") if alt else ""

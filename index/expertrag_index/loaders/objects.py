@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import starmap
-from typing import NoReturn, TypeGuard
+from typing import TypeGuard
 
 from expertrag_index.loaders.base import Report, SourceFile, Unreadable, too_large
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.fields import TITLES, opened, rank
+from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.lines import bounded_lines
 from expertrag_index.loaders.records import record_document
-from expertrag_index.loaders.scalars import flat_metadata
+from expertrag_index.loaders.scalars import metadata_within_limits
+from expertrag_index.loaders.verbatim import fenced
 from expertrag_index.types import Document, MetadataValue
 
 _OF_A_WRAPPER = ("$schema", "schema", "version", "language", "lang")
@@ -23,25 +24,38 @@ _OF_A_WRAPPER = ("$schema", "schema", "version", "language", "lang")
 def read_whole(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a JSON file: one document for its object, or one for each object of its list.
 
-    The list may be inside an object that is not itself a document.
+    The list may be inside an object that is not itself a document. A file that is not JSON, such as
+    one with comments, is read as it is.
     """
-    content = _parse(decode(_unpacked(file), report=report))
+    text = decode(file.read_bytes(), report=report)
+    try:
+        content = _parse(text)
+    except Unreadable as error:
+        content = _each_line(text)
+        if content is None:
+            if not any(map(str.isalnum, text)):
+                raise
+            report(f"{error.reason}; it is read as text", error.cure, notice=True)
+            yield document(file, FrontMatter(), "", fenced(text.strip("\n"), "json"))
+            return
+    shared: dict[str, MetadataValue] = {}
+    records: object = content
     if isinstance(content, dict):
-        records, shared = _collection(content)
-    else:
-        records, shared = (content if isinstance(content, list) else None), {}
-    if records is None:
-        document = record_document(file, content, 1)
-        yield document if document.id != f"{file.id}#1" else replace(document, id=file.id)
+        records, shared = _collection(content, report)
+    if not isinstance(records, list) or not any(isinstance(x, dict | str | list) for x in records):
+        whole = record_document(file, content, 1, report)
+        yield whole if whole.id != f"{file.id}#1" else replace(whole, id=file.id)
         return
     for row, record in enumerate(records, 1):
         try:
-            yield record_document(file, record, row, shared=shared)
+            yield record_document(file, record, row, report, shared=shared)
         except Unreadable as error:
             report(f"record {row}: {error.reason}", error.cure)
 
 
-def _collection(content: dict[str, object]) -> tuple[list[object] | None, dict[str, MetadataValue]]:
+def _collection(
+    content: dict[str, object], report: Report
+) -> tuple[list[object] | None, dict[str, MetadataValue]]:
     """Unwrap an object that only contains records, ``{"version": 2, "entries": [{…}, …]}``.
 
     :return: its records, and its other fields, which become metadata of each record; None and an
@@ -58,7 +72,7 @@ def _collection(content: dict[str, object]) -> tuple[list[object] | None, dict[s
     is_own = name in TITLES or rank(name, records) is not None
     if is_own or any(starmap(_says_something, fields.items())):
         return None, {}
-    return records, flat_metadata(fields)
+    return records, metadata_within_limits(fields, report)
 
 
 def _are_objects(value: object) -> TypeGuard[list[object]]:
@@ -79,38 +93,30 @@ def read_lines(file: SourceFile, report: Report) -> Iterator[Document]:
                 raise too_large("the record", file.max_bytes)
             text = decode(line).strip()
             if text:
-                yield record_document(file, _parse(text), number)
+                yield record_document(file, _parse(text), number, report)
         except Unreadable as error:
             report(f"line {number}: {error.reason}", error.cure)
 
 
-def _unpacked(file: SourceFile) -> bytes:
-    data = file.read_bytes()
-    if not file.is_packed:
-        return data
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+def _each_line(text: str) -> list[object] | None:
+    """Return the records of JSON lines in a file that is named ``.json``; None if it is not so."""
     try:
-        unpacked = unpacker.decompress(data, file.max_bytes + 1)
-    except zlib.error:
-        unpacked = b""
-    if len(unpacked) > file.max_bytes:
-        raise too_large("the unpacked file", file.max_bytes)
-    if not unpacker.eof:
-        raise Unreadable("the gzip file is damaged or truncated", "download or create it again")
-    return unpacked
+        return [_parse(line) for line in text.split("\n") if line.strip()]
+    except Unreadable:
+        return None
 
 
 def _parse(text: str) -> object:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise Unreadable(f"broken JSON: {error.msg} ({place})", "correct or remove it") from None
     except RecursionError:
         raise Unreadable("the JSON is nested too deeply", "flatten it") from None
-    except ValueError:
-        raise Unreadable("a number has too many digits", "write it as a string") from None
+    except ValueError:  # Python converts up to 4,300 digits
+        return json.loads(text, parse_int=_integer)
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise Unreadable(f"{name} is not valid JSON", "write null, or omit the field")
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) < 1_000 else digits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -9,11 +10,12 @@ from itertools import accumulate, pairwise
 
 from expertrag_index.invisible import left_out, visible
 from expertrag_index.loaders.base import SourceFile, Unreadable, note_hidden
-from expertrag_index.loaders.registry import DOCUMENT_SUFFIXES, reader_of, suffix_of
+from expertrag_index.loaders.registry import reader_of, suffix_of
+from expertrag_index.loaders.unread import cure_of, kind_of
 from expertrag_index.metadata import scalars_of
 from expertrag_index.types import Document, LoadFailure, MetadataValue
 
-CONVERT = f"convert it to one of {' '.join(DOCUMENT_SUFFIXES)}"
+_BROKEN = re.compile("[\0\ud800-\udfff]")
 _REPORTS_PER_FILE = 10  # a file of a million broken lines must not hide the other failures
 
 
@@ -27,12 +29,14 @@ def parse(file: SourceFile) -> Iterator[Document | LoadFailure]:
         suffix = suffix_of(file.name)
         reader = reader_of(suffix)
         if reader is None:
-            kind = f"unknown file type {suffix}" if suffix else "a file without a suffix"
-            raise Unreadable(kind, CONVERT)
+            raise Unreadable(f"a file {kind_of(suffix)}", cure_of(suffix))
         for document in reader(file, reports.add):
             yield from reports.take()
-            if _accepted(document, reports):
-                yield _shown(document, invisible)
+            document = _shown(document, invisible)
+            if document.text.strip():
+                yield document
+            else:
+                reports.add(f"{document.id} contains no text", "add text to it or delete it")
         yield from reports.take()
     except Exception as error:  # hostile files make the parsers raise anything
         yield from reports.take()
@@ -43,16 +47,16 @@ def parse(file: SourceFile) -> Iterator[Document | LoadFailure]:
 
 
 class _Reports:
-    """Collects the first failures inside a file, and counts the rest."""
+    """Collects the first failures and the first notices inside a file, and counts the rest."""
 
     def __init__(self, source: str) -> None:
         self._source = source
         self._new: list[LoadFailure] = []
-        self._count = 0
+        self._counts = {False: 0, True: 0}
 
     def add(self, reason: str, cure: str, *, notice: bool = False) -> None:
-        self._count += not notice
-        if notice or self._count <= _REPORTS_PER_FILE:
+        self._counts[notice] += 1
+        if self._counts[notice] <= _REPORTS_PER_FILE:
             self._new.append(LoadFailure(self._source, reason, cure, notice=notice))
 
     def take(self) -> Iterable[LoadFailure]:
@@ -60,37 +64,23 @@ class _Reports:
         return taken
 
     def rest(self) -> Iterator[LoadFailure]:
-        more = self._count - _REPORTS_PER_FILE
-        if more > 0:
-            reason = f"{more} more records cannot be read"
-            yield LoadFailure(self._source, reason, "fix those above and run again")
+        for notice, what in ((False, "records cannot be read"), (True, "notes of this file")):
+            more = self._counts[notice] - _REPORTS_PER_FILE
+            if more > 0:
+                cure = "fix those above and run again"
+                yield LoadFailure(self._source, f"{more} more {what}", cure, notice=notice)
 
 
-def _accepted(document: Document, reports: _Reports) -> bool:
-    """Report a document that no database or message can hold: with lone surrogates or NUL."""
-    metadata = [
-        str(item)
-        for name, value in document.metadata.items()
-        for item in (name, *scalars_of(value))
-    ]
-    for value in (document.id, document.title, document.text, document.domain or "", *metadata):
-        if "\0" in value or storable(value) != value:
-            name = storable(document.id).replace("\0", "\\0")
-            reports.add(
-                f"{name} contains a NUL or a lone surrogate, which are not valid text",
-                "remove it from the record",
-            )
-            return False
-    return True
+def _shown(document: Document, left: Counter[str]) -> Document:
+    """Return a document without characters that nobody sees, which are counted by code points.
 
-
-def _shown(document: Document, invisible: Counter[str]) -> Document:
-    """Return a document without invisible characters, which are counted by their code points."""
+    NUL and lone surrogates, which no database or message can hold, are among them.
+    """
 
     def shown(text: str) -> str:
-        kept = visible(text)
+        kept = _clean(text)
         for character, count in left_out(text, kept).items():
-            invisible[f"U+{ord(character):04X}"] += count
+            left[f"U+{ord(character):04X}"] += count
         return kept
 
     def value_shown(value: MetadataValue) -> MetadataValue:
@@ -100,17 +90,38 @@ def _shown(document: Document, invisible: Counter[str]) -> Document:
             return [shown(item) if isinstance(item, str) else item for item in value]
         return value
 
-    metadata = {name: value_shown(value) for name, value in document.metadata.items()}
-    title, text = shown(document.title), shown(document.text)
+    if _is_clean(document):
+        return document
+    metadata = {shown(name): value_shown(value) for name, value in document.metadata.items()}
+    text = shown(document.text)
     starts = document.page_starts
-    if text != document.text:
-        starts = _moved(starts, document.text)
-    return replace(document, title=title, text=text, metadata=metadata, page_starts=starts)
+    return replace(
+        document,
+        id=_BROKEN.sub("", document.id),
+        title=shown(document.title),
+        text=text,
+        metadata=metadata,
+        domain=shown(document.domain) if document.domain else None,
+        page_starts=starts if text == document.text else _moved(starts, document.text),
+    )
+
+
+def _is_clean(document: Document) -> bool:
+    """Whether no text of a document holds such a character; a file may have a million records."""
+    texts = [document.id, document.title, document.text, document.domain or ""]
+    for name, value in document.metadata.items():
+        texts += [name, *map(str, scalars_of(value))]
+    joined = "\n".join(texts)
+    return _BROKEN.search(joined) is None and visible(joined) is joined
+
+
+def _clean(text: str) -> str:
+    return visible(_BROKEN.sub("", text))
 
 
 def _moved(starts: Sequence[int], text: str) -> list[int]:
     """Return where pages begin once invisible characters are left out."""
-    ends = accumulate(len(visible(text[a:b])) for a, b in pairwise((0, *starts)))
+    ends = accumulate(len(_clean(text[a:b])) for a, b in pairwise((0, *starts)))
     return list(ends)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from expertrag_index.loaders.base import SourceFile, Unreadable
+from expertrag_index.loaders.base import Report, SourceFile, Unreadable
 from expertrag_index.loaders.fields import (
     LONGEST_LIST,
     RecordText,
@@ -14,7 +14,7 @@ from expertrag_index.loaders.fields import (
     text_of,
     title_of,
 )
-from expertrag_index.loaders.scalars import flat_metadata
+from expertrag_index.loaders.scalars import metadata_within_limits
 from expertrag_index.metadata import scalars_of
 from expertrag_index.types import Document, MetadataValue, Scalar
 
@@ -30,6 +30,7 @@ def record_document(
     file: SourceFile,
     record: object,
     row: int,
+    report: Report,
     *,
     typed: Callable[[str], Scalar] = str,
     shared: Mapping[str, MetadataValue] | None = None,
@@ -37,80 +38,71 @@ def record_document(
     """Convert a record to a document.
 
     ``_id`` or ``id``, ``title``, ``text``, ``domain`` and ``metadata`` map to the document's
-    fields; ``loaders.fields`` chooses which other fields form its text. The metadata field
-    ``text_fields`` lists them, unless it would be ``text`` alone. Short values become metadata. A
-    string is a record with only a text.
+    fields; ``loaders.fields`` writes the others. The metadata field ``text_fields`` lists those
+    that form its text, unless it would be ``text`` alone. Short values become metadata. What is no
+    object is a record with only a text.
 
     :param row: number of the record in its file; it serves as id for a record without one.
+    :param report: told what cannot be metadata.
     :param typed: converts a string to a metadata value.
     :param shared: metadata of all records of the file; the record's own takes precedence.
-    :raises Unreadable: the record is not an object or has no text.
+    :raises Unreadable: the record has no text.
     """
-    if isinstance(record, str):
-        record = {"text": record}
     if not isinstance(record, dict):
-        raise Unreadable("it is not an object", 'write it as {"_id": …, "title": …, "text": …}')
-    identifier = _identifier(record) or f"{file.id}#{row}"
-    title, domain = _string(record, "title"), _string(record, "domain").strip()
+        record = {"text": record}
     own = record.get("metadata")
     inner = own if isinstance(own, dict) else {}
     fields = opened({name: value for name, value in record.items() if value is not inner})
-    given = record.get("text")
-    if not isinstance(given, str | list | dict | None):
-        raise Unreadable("its text is not a string", 'put the value of "text" in quotation marks')
-    own_fields = _OWN[:-1] if fields.get("_id") else _OWN
-    others = {name: value for name, value in fields.items() if name not in own_fields}
-    if not title.strip():
-        named = title_of(others, names="text" not in others)
-        title = "" if named is None else " ".join(str(others[named]).split())
+    named = {name: plain for name in _OWN if (plain := _plain(fields.get(name)))}
+    identifier = next((str(fields[name]) for name in _OWN[2:] if name in named), f"{file.id}#{row}")
+    if "_id" in named:
+        named.pop("id", None)
+    others = {name: value for name, value in fields.items() if name not in named}
+    title = named.get("title", "")
+    if not title and (chosen := title_of(others, names="text" not in others)):
+        title = " ".join(str(others[chosen]).split())
     text = _text(fields, others, title)
-    metadata = _metadata(others, text, typed)
+    metadata = _metadata(others, text, typed, report)
     if text.fields not in ((), ("text",)):
         metadata[_TEXT_FIELDS] = list(text.fields[:_MOST_FIELDS])
+    given = record.get("text")
+    whole = given if isinstance(given, str) and text.fields == ("text",) else text.text
     return Document(
         id=identifier,
-        text=given if isinstance(given, str) and text.fields == ("text",) else text.text,
-        title=title.strip(),
-        metadata={**(shared or {}), **flat_metadata(inner), **metadata},
-        domain=domain or file.domain,
+        text=f"{whole}\n\n{text.beside}" if text.beside else whole,
+        title=title,
+        metadata={**(shared or {}), **metadata_within_limits(inner, report), **metadata},
+        domain=named.get("domain") or file.domain,
         source=file.source,
     )
 
 
+def _plain(value: object) -> str:
+    """Return a scalar as a string; empty for any other value."""
+    return str(value).strip() if isinstance(value, str | int | float) else ""
+
+
 def _text(fields: Mapping[str, object], others: Mapping[str, object], title: str) -> RecordText:
     if not others:
-        if not title.strip():
+        if not title:
             raise Unreadable("it has no text", 'give it a "text" field')
         return RecordText(title)
-    if len(others) <= _MOST_FIELDS and not is_row(others, titled=bool(title.strip())):
-        return text_of(others, as_row=False)
+    if len(others) <= _MOST_FIELDS and not is_row(others, titled=bool(title)):
+        return text_of(
+            {name: value for name, value in others.items() if not _repeats(name, value, title)},
+            as_row=False,
+        )
     row = {name: value for name, value in fields.items() if name != "_id"}
     return text_of(row, as_row=True)
 
 
-def _string(fields: Mapping[str, object], name: str) -> str:
-    value = fields.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise Unreadable(
-            f"its {name} is not a string", f'put the value of "{name}" in quotation marks'
-        )
-    return value
-
-
-def _identifier(fields: Mapping[str, object]) -> str:
-    for name in ("_id", "id"):
-        value = fields.get(name)
-        if isinstance(value, str | int | float) and str(value).strip():
-            return str(value)
-        if value is not None and value != "":
-            raise Unreadable(f"its {name} is neither a string nor a number", "give it a plain id")
-    return ""
+def _repeats(name: str, value: object, title: str) -> bool:
+    """Whether a field that is not text says the title again."""
+    return isinstance(value, str) and rank(name, value) is None and value.split() == title.split()
 
 
 def _metadata(
-    fields: Mapping[str, object], text: RecordText, typed: Callable[[str], Scalar]
+    fields: Mapping[str, object], text: RecordText, typed: Callable[[str], Scalar], report: Report
 ) -> dict[str, MetadataValue]:
     """Keep the fields that are useful for filters: short ones, and those not in the text."""
     metadata: dict[str, MetadataValue] = {}
@@ -119,10 +111,9 @@ def _metadata(
         is_long = isinstance(value, list) and len(value) > LONGEST_LIST
         if is_long or rank(field, value) is not None:
             continue
-        for name, found in flat_metadata({field: value}).items():
-            if field in in_text and not _is_short(name, found):
-                continue
-            metadata[name] = typed(found) if isinstance(found, str) else found
+        for name, found in metadata_within_limits({field: value}, report).items():
+            if field not in in_text or _is_short(name, found):
+                metadata[name] = typed(found) if isinstance(found, str) else found
         if len(metadata) >= _MOST_FIELDS:
             break
     return metadata

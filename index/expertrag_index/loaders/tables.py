@@ -3,64 +3,87 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator
 from itertools import chain
 
 from expertrag_index.loaders.base import Report, SourceFile, Unreadable, too_large
+from expertrag_index.loaders.csv_layout import layout_of
+from expertrag_index.loaders.csv_rows import Row, rows_of
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.lines import bounded_lines
 from expertrag_index.loaders.records import record_document
 from expertrag_index.types import Document
 
-_DELIMITERS = ",;\t|"
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")  # "007" and telephone numbers stay text
 _DECIMAL = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,15}")
+_HEAD_LINES, _HEAD_CHARS = 100, 1 << 20
+"""What the layout of a file is told by."""
 
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
-    """Stream a CSV file; the delimiter is the candidate that is most frequent in its first line."""
-    csv.field_size_limit(file.max_bytes)
+    """Stream a CSV file. Rows above its table, and rows that do not fit it, are kept as text."""
+    csv.field_size_limit(max(file.max_bytes, 1))
     lines = _lines(file, report)
-    first = next(lines)
-    delimiter = max(_DELIMITERS, key=first.count)
-    rows = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
-    header = [name.strip() for name in _next(rows, "the header") or ()]
-    row = 0
-    while (cells := _next(rows, f"row {row + 1}")) is not None:
-        row += 1
+    head = _head(lines)
+    layout = layout_of(head, file.max_bytes)
+    rows = rows_of(chain(head, lines), layout.delimiter, file.max_bytes)
+    above = [next(rows).text for _ in range(layout.above)][layout.is_told :]
+    if any(map(str.strip, above)):
+        yield record_document(file, "\n".join(above).strip("\n"), 0, report)
+    if layout.has_header:
+        next(rows)
+    odd = first_odd = 0
+    for number, row in enumerate(rows, 1):
+        record = _record(row, layout.columns)
+        if not record:
+            continue
+        if isinstance(record, str):
+            odd += 1
+            first_odd = first_odd or number
         try:
-            if any(cells):
-                yield record_document(file, _fields(header, cells), row, typed=_number)
+            yield record_document(file, record, number, report, typed=_number)
         except Unreadable as error:
-            report(f"row {row}: {error.reason}", error.cure)
-
-
-def _next(rows: Iterator[list[str]], what: str) -> list[str] | None:
-    try:
-        return next(rows, None)
-    except csv.Error as error:
-        cure = "quote fields that contain quotes or line breaks, and double the quotes in them"
-        raise Unreadable(f"{what}: {error}", cure) from None
+            report(f"row {number}: {error.reason}", error.cure)
+    if odd and len(layout.columns) > 1:
+        which = f"row {first_odd}" if odd == 1 else f"{odd:,} rows, the first row {first_odd},"
+        report(
+            f"{which} cannot be split into {len(layout.columns)} columns: kept as text",
+            "quote fields that contain delimiters or quotes, and double the quotes in them",
+            notice=True,
+        )
 
 
 def _lines(file: SourceFile, report: Report) -> Iterator[str]:
     for number, line in bounded_lines(file, report):
-        if line is None:
-            raise too_large(f"line {number}", file.max_bytes)
         try:
-            yield decode(line)
+            if line is None:
+                raise too_large("it", file.max_bytes)
+            yield from io.StringIO(decode(line), newline="\n")
         except Unreadable as error:
-            raise Unreadable(f"line {number}: {error.reason}", error.cure) from None
+            report(f"line {number}: {error.reason}", error.cure)
 
 
-def _fields(header: list[str], cells: list[str]) -> dict[str, str]:
-    if len(cells) > len(header):
-        raise Unreadable(
-            f"{len(cells)} fields under {len(header)} columns",
-            "quote fields that contain delimiters",
-        )
-    return {name: cell for name, cell in zip(header, cells, strict=False) if name and cell}
+def _head(lines: Iterator[str]) -> list[str]:
+    head: list[str] = []
+    length = 0
+    for line in lines:
+        head.append(line)
+        length += len(line)
+        if len(head) == _HEAD_LINES or length > _HEAD_CHARS:
+            break
+    return head
+
+
+def _record(row: Row, columns: tuple[str, ...]) -> dict[str, str] | str:
+    """Return the cells of a row by column; its text if they cannot be told apart."""
+    cells = row.cells
+    while cells and not cells[-1].strip():
+        cells = cells[:-1]
+    if not row.is_whole or len(cells) > len(columns):
+        return row.text
+    return {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
 
 
 def _number(cell: str) -> str | int | float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -37,7 +36,8 @@ class Walk:
         self._ocr = ocr
         self._folders_seen: set[tuple[int, int]] = set()
         self.name = root.name if root.name not in ("", "..") else root.resolve().name
-        self.unknown_suffixes: Counter[str] = Counter()
+        self.unread: dict[str, tuple[str, int]] = {}
+        """The first file of each type that is not read, and their number, by suffix."""
         self.unreadable_folders: list[tuple[str, OSError]] = []
 
     def __iter__(self) -> Iterator[SourceFile]:
@@ -89,8 +89,10 @@ class Walk:
         return [(Path(entry.path), (*parts, entry.name)) for entry in folders]
 
     def _known(self, entry: os.DirEntry[str], parts: tuple[str, ...]) -> Iterator[SourceFile]:
-        if suffix_of(entry.name) not in SUFFIXES:
-            self.unknown_suffixes[suffix_of(entry.name)] += 1
+        suffix = suffix_of(entry.name)
+        if suffix not in SUFFIXES:
+            first, count = self.unread.get(suffix, ("/".join(parts), 0))
+            self.unread[suffix] = first, count + 1
         elif os.path.isfile(entry.path) or not os.path.exists(
             entry.path
         ):  # a dead link is reported

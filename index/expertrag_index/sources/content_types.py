@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from expertrag_index.loaders.base import Unreadable
 from expertrag_index.loaders.decode import decode
-from expertrag_index.loaders.registry import SUFFIXES, suffix_of
+from expertrag_index.loaders.registry import DOCUMENT_SUFFIXES, SUFFIXES, suffix_of
 
 _SUFFIXES = {
     "application/epub+zip": ".epub",
@@ -50,7 +50,7 @@ def suffix_for(content_type: str, url: str) -> str:
     if suffix not in SUFFIXES:
         raise Unreadable(
             f"content type {kind or 'not given'} cannot be read",
-            f"link to one of {' '.join(SUFFIXES)}",
+            f"link to one of {' '.join(DOCUMENT_SUFFIXES)}",
         )
     return suffix
 

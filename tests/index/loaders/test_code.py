@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from index.conftest import load_all, load_whole
+from index.conftest import load_all, load_whole, text_of
 
 from expertrag_index.sections import sections
 
@@ -88,15 +88,26 @@ def test_fences_in_the_code_do_not_end_the_block(tmp_path: Path) -> None:
         ("a.sh", "echo weigh", False),
         ("a.sql", "CREATE TABLE IF NOT EXISTS ships (", True),
         ("a.sql", "SELECT * FROM ships", False),
-        ("a.toml", "[tool.ruff]", True),
         ("a.ini", "key = [1]", False),
-        ("a.yaml", "services:", True),
     ],
 )
 def test_definitions_of_languages(tmp_path: Path, name: str, line: str, found: bool) -> None:
     (tmp_path / name).write_text(f"first line\n{line}\n  last line\n")
     (document,) = load_whole(tmp_path / name)
     assert (f"## {line.strip().rstrip(' {(=:')}" in document.text) is found
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("a.toml", "[tool.ruff]"), ("a.yaml", "services:"), ("a.ini", "[part]"), ("a.conf", "[part]")],
+)
+def test_a_setting_is_not_a_section(tmp_path: Path, name: str, line: str) -> None:
+    """A file of a dozen lines is one block; in a long one, sections are as long as elsewhere."""
+    short = f"first: 1\n{line}\n  a: 2\nlast: 3\n"
+    assert "##" not in text_of(tmp_path / name, short)
+    long = f"first: {'1' * 200}\n{line}\n  a: {'2' * 200}\nlast: 3\n"
+    text = text_of(tmp_path / name, long)
+    assert [section.heading for section in sections(text)][:2] == ["", line.rstrip(":")]
 
 
 def test_a_comment_after_a_definition_is_no_part_of_its_name(tmp_path: Path) -> None:
