@@ -24,7 +24,7 @@ from subprocess import CalledProcessError
 import loader_slice
 import results_file
 from loader_corpus import PACKAGES, RealFile, choose, fetch
-from loader_measures import Comparison, compare, missed, summarise
+from loader_measures import FEWEST_WORDS, Comparison, compare, missed, summarise
 from loader_references import NoReference, Reference, cached_reference, missing_tools
 
 from expertrag_index.loaders.load import load
@@ -153,10 +153,10 @@ def _print(
     print("|---" * (len(columns) + 1) + "|")
     for kind, row in table.items():
         print(f"| {kind} |", " | ".join(map(_shown, row.values())), "|")
-    for one in sorted(comparisons, key=lambda one: one.kept)[:worst]:
-        if one.words:
-            why = one.note or f"lost {' '.join(one.lost)}"
-            print(f"{one.kept:.3f} {one.kind} {one.name}: {why}")
+    counted = [one for one in comparisons if one.words >= FEWEST_WORDS]
+    for one in sorted(counted, key=lambda one: one.kept)[:worst]:
+        why = one.note or f"lost {' '.join(one.lost)}"
+        print(f"{one.kept:.3f} {one.kind} {one.name}: {why}")
 
 
 def _shown(value: float | int | None) -> str:

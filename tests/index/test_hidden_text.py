@@ -199,7 +199,7 @@ def test_invisible_characters_of_any_file(tmp_path: Path) -> None:
     ]
     assert documents[0].metadata == {"tag": "x", "n": 1}
     assert failure.notice
-    assert failure.reason == "hidden text is left out: U+202E (3)"
+    assert failure.reason == "hidden text is left out: U+202E (4)"
 
 
 def test_a_space_without_width_is_not_worth_a_notice(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ BAD_FILES = {
     "damaged UTF-8 in JSON": ("a.json", b'{"text": "%s"}' % (DAMAGED * 4), "not valid UTF-8"),
     "bytes of no encoding": ("a.txt", b"text \x81\x8d\xff text", "not valid UTF-8"),
     "binary": ("a.txt", b"\x7fELF\0\0\1", "NUL"),
+    "JSON that was cut off": ("a.json", b'[{"a": "Text"}, {"b"', "broken JSON: Expecting"),
+    "JSON that was cut off after a record": ("a.json", b'[{"a": "Text"}', "broken JSON: Expecting"),
     "deep JSON": ("a.json", b"[" * 60_000, "nested too deep"),
     "JSON without text": ("a.json", b'{"id": 1, "a": null, "b": [""], "c": {}}', "no text"),
     "gzip of nothing": ("a.csv.gz", gzip.compress(b""), "is empty"),
@@ -84,7 +86,6 @@ SALVAGED = {
         b"---\na: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + FOLDED + b"---\nText",
         "more than 10,000 values",
     ),
-    "broken JSON": ("a.json", b'{"a": "Text", ', "broken JSON: Expecting property name"),
     "JSON with a comment": ("a.json", b'{"a": "Text" /* b */}', "broken JSON"),
     "deep metadata": (
         "a.json",

@@ -65,18 +65,27 @@ def split_front_matter(text: str, report: Report) -> tuple[FrontMatter, str]:
         if _FIELD.match(lines) is None:
             return FrontMatter(), text
         report(f"broken front matter: {_problem(error)}", _CURE, notice=True)
-        given = _TITLE.search(lines)
-        title = given[1].strip("'\" ") if given else ""
+        line = _TITLE.search(lines)
+        title = line[1].strip("'\" ") if line else ""
         return FrontMatter(title, lines=escape_headings(lines).strip("\n")), below
     if not isinstance(fields, dict | None):
         return FrontMatter(), text
-    metadata = metadata_within_limits(fields or {}, report)
+    fields = fields or {}
+    metadata = metadata_within_limits(fields, report)
     own = {name: scalars_of(metadata.pop(name)) for name in _OWN if name in metadata}
     title = ", ".join(map(str, own.get("title", []))).strip()
     domain = str(own["domain"][0]).strip() or None if "domain" in own else None
-    said = {name for name, values in own.items() if name == "title" or len(values) == 1}
+    said = {
+        name
+        for name, values in own.items()
+        if len(values) == _count(fields[name]) and (name == "title" or len(values) == 1)
+    }
     lines = _NAMED.sub(lambda line: "" if line[1] in said else line[0], lines)
     return FrontMatter(title, domain, metadata, escape_headings(lines).strip("\n")), below
+
+
+def _count(value: object) -> int:
+    return len(value) if isinstance(value, list) else 1
 
 
 def document(file: SourceFile, matter: FrontMatter, heading: str, text: str) -> Document:

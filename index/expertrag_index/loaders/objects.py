@@ -24,8 +24,9 @@ _OF_A_WRAPPER = ("$schema", "schema", "version", "language", "lang")
 def read_whole(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a JSON file: one document for its object, or one for each object of its list.
 
-    The list may be inside an object that is not itself a document. A file that is not JSON, such as
-    one with comments, is read as it is.
+    The list may be inside an object that is not itself a document. A whole file that is not JSON,
+    such as one with comments, is read as it is. One that was cut off is refused, so that a store
+    keeps the records that it had.
     """
     text = decode(file.read_bytes(), report=report)
     try:
@@ -33,7 +34,7 @@ def read_whole(file: SourceFile, report: Report) -> Iterator[Document]:
     except Unreadable as error:
         content = _each_line(text)
         if content is None:
-            if not any(map(str.isalnum, text)):
+            if not _is_whole(text):
                 raise
             report(f"{error.reason}; it is read as text", error.cure, notice=True)
             yield document(file, FrontMatter(), "", fenced(text.strip("\n"), "json"))
@@ -96,6 +97,12 @@ def read_lines(file: SourceFile, report: Report) -> Iterator[Document]:
                 yield record_document(file, _parse(text), number, report)
         except Unreadable as error:
             report(f"line {number}: {error.reason}", error.cure)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text ends as it begins, with the bracket of an object or a list, around words."""
+    text = text.strip()
+    return text[:1] + text[-1:] in ("{}", "[]") and any(map(str.isalnum, text))
 
 
 def _each_line(text: str) -> list[object] | None:
