@@ -12,7 +12,7 @@ from pathlib import Path
 Page = Callable[[str], str]
 """Returns the text of an HTML page."""
 
-_HEADERS = ("from", "to", "cc", "subject", "date")
+_HEADERS = ("from", "to", "cc", "subject")  # the date stays as it is written
 
 
 def read(path: Path, page: Page) -> str:
@@ -22,7 +22,7 @@ def read(path: Path, page: Page) -> str:
             return "\n".join(text for mail in mails for text in _texts(mail, page))
     mail = message_from_bytes(path.read_bytes(), policy=policy.compat32)
     shown = message_from_bytes(path.read_bytes(), policy=policy.default)
-    return "\n".join([*_headers(shown), *_texts(mail, page)])
+    return "\n".join([str(mail.get("date", "")), *_headers(shown), *_texts(mail, page)])
 
 
 def _headers(mail: Message) -> Iterator[str]:

@@ -33,6 +33,8 @@ _MODULES = (loader_mails, loader_office, sys.modules[__name__])
 _SECONDS = 60
 _PANDOC = {"docx": "docx", "odt": "odt", "epub": "epub"}
 _MARKUP = {"markdown": "gfm+yaml_metadata_block", "rst": "rst"}
+_NOT_SHOWN = re.compile(r"^\.\. toctree::.*\n(?:[ \t]+.*\n|[ \t]*\n)*", re.MULTILINE)
+"""Names of files, in whose place readers see the titles of other pages."""
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"),
           (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # fmt: skip
 _DECLARED = re.compile(rb"(?:charset|encoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
@@ -116,7 +118,8 @@ def _read_text(path: Path, kind: str, text: str) -> Reference:
     if kind == "html":
         return Reference(_shown_by_browser(path, text), _parts_of_page(text))
     if kind in _MARKUP:
-        return Reference(_pandoc(_MARKUP[kind], text.encode()), beside=text)
+        words = _NOT_SHOWN.sub("", text) if kind == "rst" else text
+        return Reference(_pandoc(_MARKUP[kind], words.encode()), beside=text)
     if kind == "xml":
         words = "\n".join(etree.fromstring(path.read_bytes(), _xml()).itertext())
         return Reference(words, beside=text)
