@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from expertrag_index.loaders.base import Report, SourceFile, note_hidden, require_text
-from expertrag_index.loaders.drawings import drawn_lines
+from expertrag_index.loaders.drawings import drawings_of, drawn_lines
 from expertrag_index.loaders.frontmatter import document
 from expertrag_index.loaders.headings import escape_headings, first_heading, heading
 from expertrag_index.loaders.hidden_docx import remove_hidden
@@ -136,11 +136,21 @@ class _Word:
                 stack.append(iter(element))
 
     def _beside(self, part: str, element: Any) -> Iterator[tuple[str, Any]]:
-        for reference in element.iter(*(tag for tag, _ in _NOTES.values())):
+        """Yield the notes, comments and drawings of a table or a paragraph.
+
+        Those in a text box of a paragraph follow the paragraphs of the box.
+        """
+
+        def is_own(reference: Any) -> bool:
+            in_box = element.tag == _PARAGRAPH and _is_inside(reference, element, BOX)
+            return not in_box and not _is_inside(reference, element, FALLBACK)
+
+        for reference in filter(is_own, element.iter(*(tag for tag, _ in _NOTES.values()))):
             label, note = self._notes.get((reference.tag, reference.get(_ID, "")), ("", None))
             if note is not None and (text := self._flat(note)):
                 yield f"{label}: {text}", None
-        yield escape_headings("\n".join(drawn_lines(self._package, part, element, ""))), None
+        drawings = filter(is_own, drawings_of(element))
+        yield escape_headings("\n".join(drawn_lines(self._package, part, drawings, ""))), None
 
     def _paragraph(self, paragraph: Any) -> str:
         text = "".join(run_texts(paragraph)).strip()

@@ -5,7 +5,7 @@ Word, PowerPoint and Excel files hold these in the same elements.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from expertrag_index.loaders.formulas import FORMULA, formula
@@ -54,15 +54,21 @@ def described(properties: Any) -> str:
     return f"[Image: {text}]" if text else ""
 
 
-def drawn_lines(package: Package, part: str, element: Any, where: str) -> Iterator[str]:
-    """Yield the lines of the charts and diagrams below an element.
+def drawings_of(element: Any) -> list[Any]:
+    """Return what refers to the charts and diagrams below an element."""
+    return [each for each in element.iter(_CHART, _NEW_CHART, _DIAGRAM) if not is_fallback(each)]
 
-    :param part: the name of the part that holds the element.
-    :param where: how a report names it.
+
+def drawn_lines(
+    package: Package, part: str, references: Iterable[Any], where: str
+) -> Iterator[str]:
+    """Yield the lines of charts and diagrams.
+
+    :param part: the name of the part that refers to them.
+    :param references: of `drawings_of`.
+    :param where: how a report names them.
     """
-    for reference in element.iter(_CHART, _NEW_CHART, _DIAGRAM):
-        if is_fallback(reference):
-            continue
+    for reference in references:
         is_chart = reference.tag != _DIAGRAM
         name = package.target(part, reference.get(_ID if is_chart else _DATA_ID))
         root = package.root(name, where)

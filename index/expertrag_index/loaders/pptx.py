@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from expertrag_index.loaders.base import Report, SourceFile, note_hidden, require_text
-from expertrag_index.loaders.drawings import described, drawn_lines, lines_of, text_of
+from expertrag_index.loaders.drawings import described, drawings_of, drawn_lines, lines_of, text_of
 from expertrag_index.loaders.frontmatter import document
 from expertrag_index.loaders.headings import escape_headings, heading
 from expertrag_index.loaders.hidden_pptx import is_shown, remove_hidden
@@ -116,7 +116,7 @@ class _Deck:
         try:
             lines = [*_texts(shape), described(names)]
             if shape.tag == _FRAME:
-                lines += [*_rows(shape), *drawn_lines(self._package, name, shape, at)]
+                lines += [*_rows(shape), *drawn_lines(self._package, name, drawings_of(shape), at)]
         except Exception as error:  # one shape never refuses the others
             self._report(f"{at} cannot be read ({type(error).__name__})", _CURE)
             return

@@ -125,6 +125,24 @@ def test_charts_and_diagrams_follow_their_paragraph(tmp_path: Path) -> None:
     assert read(tmp_path, "b.docx", strict(parts)) == text
 
 
+def test_what_a_text_box_refers_to_is_read_once(tmp_path: Path) -> None:
+    note = f'<w:comment w:id="5">{paragraph("Check it")}</w:comment>'
+    others = {
+        "word/comments.xml": f"<w:comments {NAMESPACES}>{note}</w:comments>".encode(),
+        "word/chart1.xml": CHART.encode(),
+    }
+    links = (related("comments", "comments.xml", 1), related("chart", "chart1.xml", 2))
+    inner = (
+        f'<w:p>{run("box")}<w:r><w:commentReference w:id="5"/><w:drawing><c:chart r:id="x2"/>'
+        "</w:drawing></w:r></w:p>"
+    )
+    box = f"<w:txbxContent>{inner}</w:txbxContent>"
+    forms = f"<mc:Choice>{box}</mc:Choice><mc:Fallback>{box}</mc:Fallback>"
+    body = f"<w:p>{run('around')}<mc:AlternateContent>{forms}</mc:AlternateContent></w:p>"
+    text = read(tmp_path, "a.docx", word_parts(body, others, *links))
+    assert text == "around\n\nbox\n\nComment: Check it\n\n| Ships\nTugs | 15.5%"
+
+
 def test_headers_and_footers_are_read_once_and_comments_where_they_stand(tmp_path: Path) -> None:
     def margin(kind: str, text: str) -> bytes:
         return f"<w:{kind} {NAMESPACES}>{paragraph(text)}</w:{kind}>".encode()
