@@ -43,6 +43,7 @@ _LABELS = {
     "x-mac-ukrainian": "mac_cyrillic", "x-sjis": "cp932", "x-x-big5": "big5",
 }  # fmt: skip
 """Names in use that Python does not know."""
+_OF_NAMES_AND_SOURCES = ("idna", "punycode", "unicode_escape", "raw_unicode_escape")
 UTF_8 = ("utf-8", "utf-8-sig")
 
 
@@ -124,9 +125,9 @@ def _known(declared: str | None) -> str | None:
     try:
         encoding = codecs.lookup(_LABELS.get(label, label)).name
         "".encode(encoding)  # not a transformation such as "hex"
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):  # a name may hold anything
         return None
-    return encoding
+    return None if encoding.replace("-", "_") in _OF_NAMES_AND_SOURCES else encoding
 
 
 def _text(data: bytes, encoding: str) -> tuple[str, bool]:
@@ -134,10 +135,12 @@ def _text(data: bytes, encoding: str) -> tuple[str, bool]:
     meant = _MEANT.get(encoding, encoding)
     for name in (meant, encoding):
         try:
-            return data.decode(name), True
-        except UnicodeDecodeError:
-            pass
-    return data.decode(meant, "replace"), False
+            text = data.decode(name)
+            text.encode()  # UTF-7 can hold half a character
+        except UnicodeError:
+            continue
+        return text, True
+    return data.decode(meant, "replace").encode("utf-8", "replace").decode(), False
 
 
 def _not_decodable(data: bytes, encoding: str) -> Unreadable:

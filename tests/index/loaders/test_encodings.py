@@ -184,6 +184,19 @@ def test_names_that_browsers_know_are_known(label: str, encoding: str) -> None:
     assert noted(text.encode(encoding), label) == (text, [])
 
 
+@pytest.mark.parametrize(
+    "declared",
+    ["", " ", "a\0b", "x" * 10_000, "é", "hex", "rot13", "undefined", "idna", "punycode", "mbcs",
+     "unicode_escape", "utf-7", "zlib", "base64", "\udcff"],
+)  # fmt: skip
+@pytest.mark.parametrize("text", ["a\\u00e9 +2AA- xn--a", "Größe +2AA- \\ud800, déjà vu"])
+def test_any_declaration_can_be_met(declared: str, text: str) -> None:
+    for data in (text.encode(), text.encode("cp1252")):
+        read = noted(data, declared)[0]
+        assert read.encode().decode() == read
+        assert read == text or declared == "utf-7"
+
+
 BAD = "damaged bytes are read as \ufffd ({})"
 
 

@@ -66,14 +66,14 @@ class Maker:
             page = self.text("text/html", mark)
             forms = [self.text("text/plain", mark), of("related", page) if inner else page]
             return of("mixed", of("alternative", *forms), inner) if inner else of(kind, *forms)
-        parts = {
+        contents: dict[str, Callable[[], list[Message]]] = {
             "mixed": self._mixed,
             "related": lambda: [self.text("text/html", self.mark()), picture()],
             "digest": lambda: [self.mail(), self.mail()],
             "report": lambda: [self.text("text/plain", self.mark()), self.status(), self.mail()],
             "signed": lambda: [self.text("text/plain", self.mark())],
-        }[kind]()
-        return of(kind, *parts, *([inner] if inner else []))
+        }
+        return of(kind, *contents[kind](), *([inner] if inner else []))
 
     def _mixed(self) -> list[Message]:
         named = (("text/x-patch", "a.patch"), ("text/plain", "log"), ("text/plain", "notes.txt"))
