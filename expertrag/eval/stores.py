@@ -79,7 +79,8 @@ def store_folder(
     dataset: Dataset, corpus: Corpus, embedder: SentenceTransformerEmbedder, unit: Unit, work: Path
 ) -> Path:
     """Path of the store of a corpus."""
-    content = f"{corpus.sha256} {embedder.fingerprint} {unit} {FORMAT_VERSION}"
+    chunks = default_chunk_tokens(embedder) if unit == "chunk" else "whole"
+    content = f"{corpus.sha256} {embedder.fingerprint} {unit} {chunks} {FORMAT_VERSION}"
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]
     return work / "stores" / f"{dataset.name}-{digest}"
 

@@ -10,13 +10,11 @@ paragraphs, else between sentences, rows or lines of code.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
-from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -94,11 +92,13 @@ class Chunker:
         self._count_tokens = count_tokens
         self._special_tokens = count_tokens([""])[0]
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Hash of everything that determines where chunks end, except the tokenizer."""
-        settings = f"{_ALGORITHM}:{self.max_tokens}"
-        return hashlib.sha256(settings.encode()).hexdigest()[:16]
+        """Everything that determines where chunks end, except the tokenizer (``structure-3:256``).
+
+        ``Manifest.chunk_tokens`` reads the budget from it.
+        """
+        return f"{_ALGORITHM}:{self.max_tokens}"
 
     def split(self, document: Document) -> list[Chunk]:
         """Split a document.

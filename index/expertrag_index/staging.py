@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 
@@ -100,15 +100,20 @@ class Stage:
         return self._vectors.embedded
 
     def take(
-        self, documents: Iterable[Document], *, keep_others: bool, moving: Collection[str] = ()
+        self,
+        documents: Iterable[Document],
+        moving: Collection[str] | None,
+        when_read: Callable[[], None],
     ) -> None:
         """Stage new and changed documents; those that cannot be stored become failures.
 
-        With ``keep_others``, a document of another source does not replace a stored one, unless
-        the stored one's source is among ``moving``.
+        :param moving: a document of another source replaces a stored one only if the stored one's
+            source is among these; None for always.
+        :param when_read: called when all documents are known; may raise.
         """
         with self.storing():
-            self._read(documents, keep_others, moving)
+            self._read(documents, moving)
+            when_read()
             self.assignment.decide()
             self._reading = False
             while self._spool:
@@ -239,14 +244,12 @@ class Stage:
             document.id,
         )
 
-    def _read(
-        self, documents: Iterable[Document], keep_others: bool, moving: Collection[str]
-    ) -> None:
+    def _read(self, documents: Iterable[Document], moving: Collection[str] | None) -> None:
         """Read the documents into the spool; of many, stage the first ones meanwhile."""
         done = 0
         for done, document in enumerate(documents, 1):
             failure = self._problem(document)
-            if failure is None and keep_others:
+            if failure is None and moving is not None:
                 failure = self._foreign(document, moving)
             if failure:
                 self.failures.append(failure)

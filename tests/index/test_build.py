@@ -55,9 +55,7 @@ def test_a_large_budget_keeps_documents_whole(tmp_path: Path, hashing: Any) -> N
         whole = writer.build(CORPUS)
         assert whole.chunks == whole.added == 60
         assert writer.build(CORPUS).unchanged == 60
-    cut = build(tmp_path / "store", hashing, CORPUS)
-    assert cut.changed == 60
-    assert cut.chunks > 60
+    assert build(tmp_path / "cut", hashing, CORPUS).chunks > 60
 
 
 def test_documents_of_failed_files_are_kept(tmp_path: Path, hashing: Any) -> None:

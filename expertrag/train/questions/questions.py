@@ -174,7 +174,7 @@ def draw_passages(
 def _dealt(
     documents: Sequence[Document], embedder: SentenceTransformerEmbedder, rng: random.Random
 ) -> Iterator[str]:
-    chunker = Chunker(embedder.max_tokens, embedder.count_tokens)
+    chunker = Chunker(default_chunk_tokens(embedder), embedder.count_tokens)
     shuffled = rng.sample(documents, len(documents))
     piles: Iterable[list[str]] = (_pile(chunker, document, rng) for document in shuffled)
     while True:
