@@ -6,16 +6,17 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.api.errors import NotFound
+from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.cli.build_engine import IN_PROCESS, BuildEngine, embed_pool, engine_flags
 from expertrag.cli.exits import ExitCode
 from expertrag.cli.options import (
+    chunk_tokens_option,
     configured,
     filter_option,
     flag,
@@ -37,11 +38,13 @@ from expertrag.cli.output import (
 )
 from expertrag.cli.progress import progress
 from expertrag.cli.reading import Limits, docs_argument, file_limits
+from expertrag.cli.removals import removal_check, yes_flag
 from expertrag.config import Config
 
 if TYPE_CHECKING:
     from expertrag.api.types import IndexStats
     from expertrag_index.build import IndexWriter
+    from expertrag_index.settings import WriterSettings
     from expertrag_index.types import Group, LoadFailure
     from expertrag_retriever.rerank.estimate import RerankEstimate
 
@@ -49,7 +52,7 @@ LOCK_WAIT_S = 30.0
 """Seconds to wait for another writer: an upsert of a running server takes a few."""
 
 _SHOWN_GROUPS = 20
-_MUCH = 0.1
+_SOME = 0.02
 """Share of non-English text from which a build prints a note."""
 
 
@@ -70,6 +73,8 @@ def index() -> None:
 @file_limits
 @engine_flags
 @vectors_option
+@chunk_tokens_option
+@yes_flag
 @configured("model.embedder", "model.reranker", "model.device")
 @json_flag
 def build(
@@ -78,6 +83,8 @@ def build(
     limits: Limits,
     engine: BuildEngine,
     vectors: str | None,
+    chunk_tokens: int | None,
+    yes: bool,
     config: Config,
     as_json: bool,
 ) -> None:
@@ -86,9 +93,11 @@ def build(
     DOCS are files, folders and BEIR folders.
 
     Run it again after a change or a crash: only new and changed text is embedded. Documents that
-    are gone are removed, unless they could not be read this time.
+    are gone are removed, unless they could not be read this time. If that is over a tenth of the
+    store, it asks first; without a terminal, nothing is done without --yes.
     """
-    _update(docs, out, limits, config, as_json, whole=True, engine=engine, vectors=vectors)
+    whole = _WholeBuild(engine, vectors, chunk_tokens, yes)
+    _update(docs, out, limits, config, as_json, whole)
 
 
 @index.command()
@@ -106,7 +115,7 @@ def add(store: Path, docs: tuple[Path, ...], limits: Limits, config: Config, as_
     skipped.
     """
     _need_store(store)
-    _update(docs, store, limits, config, as_json, whole=False)
+    _update(docs, store, limits, config, as_json)
 
 
 @index.command()
@@ -185,11 +194,13 @@ def stats(store: Path, as_json: bool) -> None:
     with Index.open(store) as opened:
         found, groups = describe(opened), opened.groups()
         estimate = RerankEstimate.of(opened.manifest.calibration)
-        engine = opened.manifest.engine
+        engine, chunk_tokens = opened.manifest.engine, opened.manifest.chunk_tokens
     vectors = "faiss" if engine is None else engine.url
-    where = f"vectors          {vectors}"
-    lines = itertools.chain(_stats_lines(found, groups), [where], _estimate_lines(estimate))
+    length = f"up to {chunk_tokens:,} tokens" if chunk_tokens else "as long as the embedder reads"
+    more = [f"vectors          {vectors}", f"chunk length     {length}"]
+    lines = itertools.chain(_stats_lines(found, groups), more, _estimate_lines(estimate))
     about = {**asdict(found), "groups": groups, "vectors": vectors, "rerank": estimate}
+    about["chunk_tokens"] = chunk_tokens
     print_found(about, as_json, lines)
 
 
@@ -268,21 +279,32 @@ def search(
     print_found(done.found, as_json, passage_lines(done.found.passages))
 
 
+@dataclass(frozen=True, slots=True)
+class _WholeBuild:
+    """How the whole of a store is built; ``yes``: whatever it removes."""
+
+    engine: BuildEngine = IN_PROCESS
+    vectors: str | None = None
+    chunk_tokens: int | None = None
+    yes: bool = False
+
+
 def _update(
     docs: Sequence[Path],
     store: Path,
     limits: Limits,
     config: Config,
     as_json: bool,
-    *,
-    whole: bool,
-    engine: BuildEngine = IN_PROCESS,
-    vectors: str | None = None,
+    whole: _WholeBuild | None = None,
 ) -> None:
     """Write the documents in ``docs``; a ``whole`` store then holds nothing else."""
     from expertrag_index.language import LanguageShare
     from expertrag_index.loaders import load
+    from expertrag_index.settings import WriterSettings
     from expertrag_index.sources.built import claim_built, keep_skipped, seen_in
+
+    how = whole or _WholeBuild()
+    settings = WriterSettings(vectors=how.vectors, chunk_tokens=how.chunk_tokens)
 
     failures: list[LoadFailure] = []
     languages, sources = LanguageShare(), set[str]()
@@ -297,11 +319,14 @@ def _update(
     with (
         resumable(store),
         progress(in_bytes=("embed",)) as report,
-        embed_pool(engine, config.model, store, report) as pool,
-        opener(store, config, report, vectors=vectors)(pool=pool) as writer,
+        embed_pool(how.engine, config.model, store, report) as pool,
+        opener(store, config, report, settings=settings)(pool=pool) as writer,
     ):
-        write = writer.build if whole else writer.add
-        done = write(itertools.chain((first,), documents), failures)
+        every = itertools.chain((first,), documents)
+        if whole:
+            done = writer.build(every, failures, removal_check(yes=whole.yes))
+        else:
+            done = writer.add(every, failures)
         claim_built(store, docs, sources)
         keep_skipped(store, done.failures, None if whole else docs, sources)
     _note_language(languages.other, store)
@@ -319,7 +344,7 @@ def _update(
 
 def _note_language(other: float, store: Path) -> None:
     """Print a note if much of the text is not English and the embedder is English-only."""
-    if other < _MUCH:
+    if other < _SOME:
         return
     from expertrag.models import is_english_only
     from expertrag_index.index import Index
@@ -351,12 +376,13 @@ def opener(
     lock_wait_s: float | None = None,
     *,
     migrating: bool = False,
-    vectors: str | None = None,
+    settings: WriterSettings | None = None,
 ) -> Callable[..., IndexWriter]:
     """Load the embedder, and return what opens the store for writing, as often as needed.
 
     :param lock_wait_s: seconds to wait for another writer; None for ``LOCK_WAIT_S``.
-    :param vectors: where they are to be (see ``WriterSettings``).
+    :param settings: where vectors are to be, and how long chunks.
+    :raises InvalidArgument: the embedder reads less than a chunk.
     """
     from expertrag.answer.embedders import open_embedder
     from expertrag.answer.rerank import open_reranker
@@ -366,6 +392,11 @@ def opener(
     from expertrag_retriever.cores import available_cores
 
     embedder, reranker = open_embedder(config.model, store), open_reranker(config.model)
+    settings = settings or WriterSettings()
+    if (settings.chunk_tokens or 0) > embedder.max_tokens:
+        raise InvalidArgument(
+            f"{embedder.name} reads {embedder.max_tokens:,} tokens: give --chunk-tokens up to that"
+        )
     wait_s = LOCK_WAIT_S if lock_wait_s is None else lock_wait_s
     return functools.partial(
         IndexWriter.open,
@@ -373,8 +404,8 @@ def opener(
         embedder,
         calibrate=calibrator(embedder, reranker),
         progress=report,
-        settings=WriterSettings(
-            vectors=vectors,
+        settings=replace(
+            settings,
             threads=available_cores(),
             lock_wait_s=wait_s,
             calibrated=calibrated(reranker),
