@@ -109,7 +109,8 @@ def build(
 def add(store: Path, docs: tuple[Path, ...], limits: Limits, config: Config, as_json: bool) -> None:
     """Add the documents in DOCS to a store.
 
-    Documents with the same id and source are replaced.
+    Documents with the same id and source are replaced. A folder or file that lies in a folder that
+    the store was built from is read as a part of it: its documents have the same ids and domains.
 
     A stored document with the same id but another source is kept, and the one in DOCS is listed as
     skipped.
@@ -301,14 +302,16 @@ def _update(
     from expertrag_index.language import LanguageShare
     from expertrag_index.loaders import load
     from expertrag_index.settings import WriterSettings
-    from expertrag_index.sources.built import claim_built, keep_skipped, seen_in
+    from expertrag_index.sources.built import claim_built, keep_skipped, known_above, seen_in
 
     how = whole or _WholeBuild()
     settings = WriterSettings(vectors=how.vectors, chunk_tokens=how.chunk_tokens)
 
     failures: list[LoadFailure] = []
     languages, sources = LanguageShare(), set[str]()
-    loaded = seen_in(load(docs, on_failure=failures.append, **limits), sources)
+    above = {} if whole else known_above(store, docs)
+    read = load(docs, on_failure=failures.append, within=above, **limits)
+    loaded = seen_in(read, sources)
     documents = languages.watch(loaded)
     first = next(documents, None)
     if first is None:
@@ -327,8 +330,8 @@ def _update(
             done = writer.build(every, failures, removal_check(yes=whole.yes))
         else:
             done = writer.add(every, failures)
-        claim_built(store, docs, sources)
-        keep_skipped(store, done.failures, None if whole else docs, sources)
+        claim_built(store, docs, sources, above)
+        keep_skipped(store, done.failures, None if whole else docs, sources, above)
     _note_language(languages.other, store)
     if as_json:
         emit_json(done)

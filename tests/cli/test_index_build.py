@@ -104,3 +104,45 @@ def test_copies_are_noted(run: Run, tmp_path: Path) -> None:
         "note docs/handbook.md: 1 document has nearly the text of another: handbook.md and "
         "handbook (1).md; delete those that are not needed: a search finds each of them"
     )
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    for name in ("hr/leave.md", "hr/forms/sick.md", "it/vpn.md", "top.md"):
+        path = tmp_path / "share" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# Page\n\nThis is about {path.stem}.\n")
+    return tmp_path / "share"
+
+
+def test_a_part_of_a_folder_is_read_as_the_folder_was(
+    run: Run, share: Path, tmp_path: Path
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run("index", "build", share, "--out", whole).ok()
+    listed = run("index", "list", whole, "--json").json()["documents"]
+    assert {each["id"]: each["domain"] for each in listed} == {
+        "hr/forms/sick.md": "hr", "hr/leave.md": "hr", "it/vpn.md": "it", "top.md": None,
+    }  # fmt: skip
+
+    (share / "hr" / "leave.md").write_text("# Page\n\nThis is new.\n")
+    (share / "hr" / "pay.md").write_text("# Page\n\nThis is about pay.\n")
+    (share / "hr" / "broken.pdf").write_bytes(b"no PDF")
+    ran = run("index", "add", whole, share / "hr")
+    assert "1 added, 1 changed, 1 unchanged" in ran.out
+    assert "skipped share/hr/broken.pdf: " in ran.err
+    (share / "hr" / "broken.pdf").unlink()
+    (share / "hr" / "forms" / "sick.md").write_text("# Page\n\nThis is new, too.\n")
+    ran = run("index", "add", whole, share / "hr", share / "hr" / "forms" / "sick.md")
+    assert ran.code == 3  # it is named twice
+    assert "1 changed, 2 unchanged" in ran.out
+    assert "broken" not in run("index", "skipped", whole).out
+    assert "5 unchanged, 0 removed" in run("index", "build", share, "--out", whole).ok().out
+
+    run("index", "build", share / "it", "--out", parts).ok()
+    run("index", "add", parts, share / "hr").ok()
+    run("index", "add", parts, share / "hr" / "forms").ok()
+    listed = run("index", "list", parts, "--json").json()["documents"]
+    assert {each["id"]: each["domain"] for each in listed} == {
+        "vpn.md": None, "leave.md": None, "pay.md": None, "forms/sick.md": "forms",
+    }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ def load(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     ocr: bool = False,
+    within: Mapping[Path, Path] | None = None,
 ) -> Iterator[Document]:
     """Load the documents of files and folders, in sorted order.
 
@@ -51,10 +52,17 @@ def load(
     :param exclude: patterns of the files and folders that are not read.
     :param ocr: read the pages of PDF files that have no text from their pictures; ``max_file_s``
         is then ``pool.OCR_TIMES_AS_LONG`` times as long; without the extra it is a failure.
+    :param within: for some of the paths, the folder above it of which it is read as a part: ids,
+        sources and domains are then as if that folder was read.
     :return: documents; their ids are not checked for duplicates.
     """
     patterns = Patterns(include, exclude)
-    files = (item for path in paths for item in files_of(path, max_file_bytes, patterns, ocr))
+    above = within or {}
+    files = (
+        item
+        for path in paths
+        for item in files_of(path, max_file_bytes, patterns, ocr, above.get(path))
+    )
     public = 0
     for item in parse_all(files, max_file_s):
         if isinstance(item, Document):
@@ -85,10 +93,14 @@ def _public(paths: Sequence[Path], count: int, field: str) -> LoadFailure:
 
 
 def files_of(
-    path: Path, max_file_bytes: int, patterns: Patterns, ocr: bool = False
+    path: Path,
+    max_file_bytes: int,
+    patterns: Patterns,
+    ocr: bool = False,
+    within: Path | None = None,
 ) -> Iterator[SourceFile | LoadFailure]:
     """Find the files of a path, and what of it cannot be read."""
-    walk = Walk(path, max_file_bytes, patterns, ocr=ocr)
+    walk = Walk(path, max_file_bytes, patterns, ocr=ocr, within=within)
     try:
         yield from walk
     except (Unreadable, OSError) as error:
