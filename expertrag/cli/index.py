@@ -6,7 +6,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,8 +33,6 @@ from expertrag.cli.output import (
     note_failures,
     passage_lines,
     print_found,
-    printable,
-    size,
 )
 from expertrag.cli.progress import progress
 from expertrag.cli.reading import Limits, docs_argument, file_limits
@@ -42,16 +40,13 @@ from expertrag.cli.removals import removal_check, yes_flag
 from expertrag.config import Config
 
 if TYPE_CHECKING:
-    from expertrag.api.types import IndexStats
     from expertrag_index.build import IndexWriter
     from expertrag_index.settings import WriterSettings
-    from expertrag_index.types import Group, LoadFailure
-    from expertrag_retriever.rerank.estimate import RerankEstimate
+    from expertrag_index.types import LoadFailure
 
 LOCK_WAIT_S = 30.0
 """Seconds to wait for another writer: an upsert of a running server takes a few."""
 
-_SHOWN_GROUPS = 20
 _SOME = 0.02
 """Share of non-English text from which a build prints a note."""
 
@@ -181,62 +176,6 @@ def delete(store: Path, ids: tuple[str, ...], dry_run: bool, config: Config, as_
             click.echo(f"no document {document_id} in {store}", err=True)
     if unknown:
         click.get_current_context().exit(ExitCode.PARTIAL if known else ExitCode.NOT_FOUND)
-
-
-@index.command()
-@store_argument
-@json_flag
-def stats(store: Path, as_json: bool) -> None:
-    """Describe the published generation of a store."""
-    from expertrag.answer.served_index import describe
-    from expertrag_index.index import Index
-    from expertrag_retriever.rerank.estimate import RerankEstimate
-
-    with Index.open(store) as opened:
-        found, groups = describe(opened), opened.groups()
-        estimate = RerankEstimate.of(opened.manifest.calibration)
-        engine, chunk_tokens = opened.manifest.engine, opened.manifest.chunk_tokens
-    vectors = "faiss" if engine is None else engine.url
-    length = f"up to {chunk_tokens:,} tokens" if chunk_tokens else "as long as the embedder reads"
-    more = [f"vectors          {vectors}", f"chunk length     {length}"]
-    lines = itertools.chain(_stats_lines(found, groups), more, _estimate_lines(estimate))
-    about = {**asdict(found), "groups": groups, "vectors": vectors, "rerank": estimate}
-    about["chunk_tokens"] = chunk_tokens
-    print_found(about, as_json, lines)
-
-
-def _stats_lines(found: IndexStats, groups: Sequence[Group]) -> Iterator[str]:
-    yield f"generation       {found.generation} of {found.created_at}"
-    yield f"documents        {found.documents:,} in {found.chunks:,} chunks"
-    yield f"embedder         {found.embedder} ({found.dimension} dimensions)"
-    if found.recall:
-        yield f"recall@10        {found.recall:.3f} against exact search"
-    yield f"size             {size(found.size_bytes)}"
-    yield f"domains          {_counts(found.domains)}"
-    more = found.metadata_field_count - len(found.metadata_fields)
-    others = f" and {more:,} more" if more else ""
-    yield f"metadata fields  {', '.join(found.metadata_fields) or 'none'}{others}"
-    yield f"partitions       {_counts(found.partitions)}"
-    for group in groups[:_SHOWN_GROUPS]:
-        seen = f", {group.share:.2f} of {group.documents:,} documents" if group.documents else ""
-        yield printable(f"  {group.name}: {group.expert}{seen}")
-    if len(groups) > _SHOWN_GROUPS:
-        yield f"  and {len(groups) - _SHOWN_GROUPS:,} more groups; all with --json"
-    if found.degraded:
-        yield f"degraded         {found.degraded}"
-
-
-def _estimate_lines(known: RerankEstimate | None) -> Iterator[str]:
-    if known is not None:
-        yield (
-            f"reranker         {'on' if known.helps else 'off'} under auto: {known.reranker} "
-            f"changes nDCG@10 from {known.search:.3f} to {known.reranked:.3f} on "
-            f"{known.questions} questions made of the store"
-        )
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
 
 
 @index.command()

@@ -20,6 +20,7 @@ from expertrag.data.files import existing
 from expertrag.data.types import Skipped
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag_index.build import IndexWriter
+from expertrag_index.chunk_size import default_chunk_tokens
 from expertrag_index.manifest import FORMAT_VERSION
 from expertrag_index.settings import WriterSettings
 from expertrag_retriever.calibrate import calibrator

@@ -24,6 +24,7 @@ from expertrag.data.resume import appending, read_results, work_through
 from expertrag.llm.prompt import question_about
 from expertrag.train.questions.quality import Sifted, question_of, sift
 from expertrag_index.chunk import Chunker
+from expertrag_index.chunk_size import default_chunk_tokens
 from expertrag_index.durable import write_durably
 from expertrag_index.loaders import load
 
