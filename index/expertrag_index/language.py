@@ -17,7 +17,7 @@ _SMALLEST_SHARE = 0.04
 """Least share of a text's words that must be on a language's list to identify it. A third of the
 words of English prose are on the list; of code and tables almost none are on any list."""
 _DIFFERENT = 3
-_LARGE_SHARES = (0.15, 0.3)
+_LARGE_SHARES = (0.12, 0.2)
 """How many different words of its list show a language: one less for each of the shares of a text
 that its words reach."""
 _AROUND_WORDS = ".,;:!?()[]\"'\u00ab\u00bb\u201c\u201d\u201e\u2018\u2019\u201a\u2026*-\u2013"
@@ -32,28 +32,37 @@ would you your
 _OTHER_WORDS = """
 als auch auf aus bei dem den der des dich durch ein eine einem einen einer eines für haben hat ich
 ihr ihre ist kann mit nach nicht nur oder sein sich sie sind über und vom von werden wenn wie wird
-wurde zu zum zur das dass bis mehr kein keine
+wurde zu zum zur das dass bis mehr kein keine welche welcher welches welchem welchen wann wer wo
+warum wieviel viele waren wurden hatte hatten gab im ins beim zwischen gegen seit unter während
+dieser diese dieses diesem diesen es doch noch aber man uns wir sehr deren dessen ab etwa damit soll
+muss müssen können
 
 au aux avec ce cette ces dans de des du elle est et être il ils je la le les leur lors mais nous ou
-où par pas plus pour que qui sa sans ses son sont sur une vous été
+où par pas plus pour que qui sa sans ses son sont sur une vous été quel quelle quels quelles quand
+comment combien pourquoi quoi comme cet avait ont fait aussi
 
 a al como con cuando de del desde el ella en entre es esta este estos están fue ha han hay las lo
-los más muy para pero por porque puede que se ser si sin sobre su sus también tiene un una uno y
+los más muy para pero por porque puede que se ser si sin sobre su sus también tiene un una uno y qué
+cuál cuáles cuándo cómo cuánto cuántos cuántas dónde quién quiénes sino donde
 
 a alla anche che chi cui da dal dalla degli dei del della delle di e è gli ha il nel nella non per
-più quando questa questo sono sua suo un uno
+più quando questa questo sono sua suo un uno quale quali come dove quanti quante quanto cosa anno al
+alle ai nei
 
 a à ao aos as às até com da das de dos e ela ele em entre está foi isso isto já mais mas na não nas
-nos o os ou para pela pelo pode quando quem são sem ser seu sua também tem têm um uma você
+nos o os ou para pela pelo pode quando quem são sem ser seu sua também tem têm um uma você qual
+quais onde como quantos quantas foram
 
 aan al als bij dan dat de deze die dit door een en er geen het hij hun ik je kan maar met mijn naar
-niet nog om ons ook op over te tot uit van voor waar wordt worden zich zijn
+niet nog om ons ook op over te tot uit van voor waar wordt worden zich zijn wie wat welke welk hoe
+wanneer hoeveel waarom werd werden haar hebben heeft
 
 att av de den det detta du eller en ett från för har inte jag kan med men när och om på samt sig ska
-som till under var vi är
+som till under var vi är vad vilken vilket vilka hur vem varför många
 
 af blev blir da den denne der det dette du ei eller en er et fra har hun hvis hvor ikke jeg kan med
-men når og om også på sig som til var ved vil være
+men når og om også på sig som til var ved vil være hvad hva hvilken hvilket hvordan hvornår hvem
+hvorfor mange
 
 ei ettei hän ja joka jolla jos jossa jotka jotta kanssa koska kuin kun mikä mutta myös niin nyt nämä
 ole olla oli ovat se sekä sen siitä sitä tai tulee tämä tämän vain voi voidaan
@@ -61,7 +70,7 @@ ole olla oli ovat se sekä sen siitä sitä tai tulee tämä tämän vain voi vo
 a aby ale ani ať bez bude být co do i jak jako je jeho jen jest jestli jsem jsou již k když která
 které který lze má na nebo není nie od oraz po pod podle podľa pokud pre pro proto przed przez při
 sa się ska sú są tak také tego ten tento této też toto tylko tým u v ve w všechny wszystkie za ze že
-żeby z
+żeby z jaki jaka jakie gdzie kiedy ile kto dlaczego kolik kdo kde kdy proč jaký jaká jaké
 
 az és egy ez hogy meg nem van vagy volt lehet csak
 

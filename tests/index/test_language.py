@@ -55,7 +55,7 @@ def test_english_is_detected(text: str) -> None:
         "Lamp",
         "u: 0.1\nv: 0.3\nw: 7",
         "Name: María de la Cruz | Role: Sales | City: Las Palmas de Gran Canaria",
-        "Jan van der Berg, jan@de.example.nl\nJoão da Silva dos Santos\nHeinz von und zu Ulm",
+        "Jan van der Berg, jan@de.example.nl\nJoão da Silva dos Santos\nHeinz von zu Ulm",
         "10:31 INFO [de.uni.app] GET /es/la 200\n10:32 WARN [com.der.les] PUT /en/el 500",
     ],
 )
