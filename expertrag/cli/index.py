@@ -42,7 +42,7 @@ from expertrag.config import Config
 if TYPE_CHECKING:
     from expertrag_index.build import IndexWriter
     from expertrag_index.settings import WriterSettings
-    from expertrag_index.types import LoadFailure
+    from expertrag_index.types import BuildReport, LoadFailure
 
 LOCK_WAIT_S = 30.0
 """Seconds to wait for another writer: an upsert of a running server takes a few."""
@@ -250,8 +250,7 @@ def _update(
     languages, sources = LanguageShare(), set[str]()
     above = {} if whole else known_above(store, docs)
     read = load(docs, on_failure=failures.append, within=above, **limits)
-    loaded = seen_in(read, sources)
-    documents = languages.watch(loaded)
+    documents = languages.watch(seen_in(read, sources))
     first = next(documents, None)
     if first is None:
         # A mistyped or emptied folder must not empty the store.
@@ -272,16 +271,20 @@ def _update(
         claim_built(store, docs, sources, above)
         keep_skipped(store, done.failures, None if whole else docs, sources, above)
     _note_language(languages.other, store)
+    _show(done, as_json)
+    exit_if_skipped(done.failures)
+
+
+def _show(done: BuildReport, as_json: bool) -> None:
     if as_json:
         emit_json(done)
-    else:
-        note_failures(done.failures)
-        click.echo(
-            f"generation {done.generation}: {done.added:,} added, {done.changed:,} changed, "
-            f"{done.unchanged:,} unchanged, {done.removed:,} removed; {done.chunks:,} chunks, "
-            f"{done.chunks_embedded:,} embedded in {done.seconds:.1f} s"
-        )
-    exit_if_skipped(done.failures)
+        return
+    note_failures(done.failures)
+    click.echo(
+        f"generation {done.generation}: {done.added:,} added, {done.changed:,} changed, "
+        f"{done.unchanged:,} unchanged, {done.removed:,} removed; {done.chunks:,} chunks, "
+        f"{done.chunks_embedded:,} embedded in {done.seconds:.1f} s"
+    )
 
 
 def _note_language(other: float, store: Path) -> None:

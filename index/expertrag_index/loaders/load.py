@@ -52,17 +52,12 @@ def load(
     :param exclude: patterns of the files and folders that are not read.
     :param ocr: read the pages of PDF files that have no text from their pictures; ``max_file_s``
         is then ``pool.OCR_TIMES_AS_LONG`` times as long; without the extra it is a failure.
-    :param within: for some of the paths, the folder above it of which it is read as a part: ids,
-        sources and domains are then as if that folder was read.
+    :param within: for some paths, the folder of which each is read as a part: it gives the ids.
     :return: documents; their ids are not checked for duplicates.
     """
     patterns = Patterns(include, exclude)
-    above = within or {}
-    files = (
-        item
-        for path in paths
-        for item in files_of(path, max_file_bytes, patterns, ocr, above.get(path))
-    )
+    places = [(path, (within or {}).get(path)) for path in paths]
+    files = (item for path in places for item in files_of(*path, max_file_bytes, patterns, ocr))
     public = 0
     for item in parse_all(files, max_file_s):
         if isinstance(item, Document):
@@ -93,11 +88,7 @@ def _public(paths: Sequence[Path], count: int, field: str) -> LoadFailure:
 
 
 def files_of(
-    path: Path,
-    max_file_bytes: int,
-    patterns: Patterns,
-    ocr: bool = False,
-    within: Path | None = None,
+    path: Path, within: Path | None, max_file_bytes: int, patterns: Patterns, ocr: bool = False
 ) -> Iterator[SourceFile | LoadFailure]:
     """Find the files of a path, and what of it cannot be read."""
     walk = Walk(path, max_file_bytes, patterns, ocr=ocr, within=within)
