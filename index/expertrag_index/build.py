@@ -26,7 +26,7 @@ from expertrag_index.migration import restage
 from expertrag_index.opening import NONE_OPEN, OpenParts, load, read_manifest
 from expertrag_index.posting_runs import PostingRuns
 from expertrag_index.publish import derive, publish, tidy
-from expertrag_index.removals import CheckRemovals, any_number
+from expertrag_index.removals import CheckRemovals
 from expertrag_index.replicas.marker import refuse_writes
 from expertrag_index.schema import Seal, connect_writer, read_seal
 from expertrag_index.seal import check_seal
@@ -150,7 +150,7 @@ class IndexWriter:
         self,
         documents: Iterable[Document],
         failures: Sequence[LoadFailure] = (),
-        check: CheckRemovals = any_number,
+        check: CheckRemovals | None = None,
     ) -> BuildReport:
         """Make the store hold exactly ``documents``.
 
@@ -241,7 +241,7 @@ class IndexWriter:
         *,
         vanish: bool,
         sources: Collection[str] = (),
-        check: CheckRemovals = any_number,
+        check: CheckRemovals | None = None,
     ) -> BuildReport:
         started = time.monotonic()
         with store_errors(self._layout):
@@ -249,8 +249,8 @@ class IndexWriter:
             stage = self._stage(previous)
 
             def when_read() -> None:
-                if previous and (removed := len(stage.vanished(failures, moving))):
-                    check(removed, previous.documents)
+                if check and previous and (removed := stage.vanished(failures, moving)):
+                    check(len(removed), previous.documents)
 
             moving = None if vanish else sources
             stage.take(documents, moving, when_read)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NoReturn
 
 from expertrag_index.errors import TooManyRemovalsError
 
@@ -11,11 +12,7 @@ CheckRemovals = Callable[[int, int], None]
 changes; raises to leave it as it is."""
 
 
-def any_number(removed: int, total: int) -> None:
-    """Let any number of documents be removed."""
-
-
-def refuse_removals(removed: int, total: int, because: str = "") -> None:
+def refuse_removals(removed: int, total: int, because: str = "") -> NoReturn:
     """Refuse to remove documents.
 
     :param because: why they would be removed, after a comma.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,3 +62,13 @@ def test_cells_keep_their_bars() -> None:
         "Place: B  |",
         "C |",
     ]
+
+
+@pytest.mark.parametrize(
+    "unit", ["|", " | ", "a | b\n", "| a. B\n", "```\n", "~~~ x\n", "``` `\n", "a |", " \n|"]
+)
+def test_time_is_linear_in_the_length(unit: str) -> None:
+    text = unit * (500_000 // len(unit))
+    started = time.perf_counter()
+    atoms(text)
+    assert time.perf_counter() - started < 15  # a quadratic scan would take hours
