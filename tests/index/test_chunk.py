@@ -3,13 +3,11 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
 
 from expertrag_index.chunk import Chunker, CountTokens
 from expertrag_index.types import Chunk, Document
@@ -24,14 +22,6 @@ def count_words(texts: Sequence[str]) -> list[int]:
 def count_bytes(texts: Sequence[str]) -> list[int]:
     """Counts white space, too, so that the token counts of units do not add up."""
     return [SPECIAL_TOKENS + len(text.encode()) for text in texts]
-
-
-@pytest.fixture(scope="session")
-def count_word_pieces(minilm_path: Path) -> CountTokens:
-    tokenizer = Tokenizer.from_file(str(minilm_path / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return lambda texts: [len(encoding.ids) for encoding in tokenizer.encode_batch(list(texts))]
 
 
 def split(text: str, max_tokens: int = 32, title: str = "") -> list[Chunk]:
