@@ -38,7 +38,8 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.PARTIAL: "done, but some documents were skipped; they are listed",
     ExitCode.NOT_FOUND: "no such store, document or file",
     ExitCode.CORRUPT: "the store is damaged; run `expertrag index repair STORE`",
-    ExitCode.CONFLICT: "locked by another writer, built with another embedder, or port in use",
+    ExitCode.CONFLICT: "locked by another writer, built with another embedder or chunk length, or "
+    "port in use",
     ExitCode.UNAVAILABLE: "no server, overloaded, deadline passed, or download failed",
     ExitCode.NO_SPACE: "no space left; nothing was published",
     ExitCode.MISSING_PART: "an extra or a model is missing or damaged; the message has the fix",

@@ -6,16 +6,17 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.api.errors import NotFound
+from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.cli.build_engine import IN_PROCESS, BuildEngine, embed_pool, engine_flags
 from expertrag.cli.exits import ExitCode
 from expertrag.cli.options import (
+    chunk_tokens_option,
     configured,
     filter_option,
     flag,
@@ -32,24 +33,21 @@ from expertrag.cli.output import (
     note_failures,
     passage_lines,
     print_found,
-    printable,
-    size,
 )
 from expertrag.cli.progress import progress
 from expertrag.cli.reading import Limits, docs_argument, file_limits
+from expertrag.cli.removals import removal_check, yes_flag
 from expertrag.config import Config
 
 if TYPE_CHECKING:
-    from expertrag.api.types import IndexStats
     from expertrag_index.build import IndexWriter
-    from expertrag_index.types import Group, LoadFailure
-    from expertrag_retriever.rerank.estimate import RerankEstimate
+    from expertrag_index.settings import WriterSettings
+    from expertrag_index.types import BuildReport, LoadFailure
 
 LOCK_WAIT_S = 30.0
 """Seconds to wait for another writer: an upsert of a running server takes a few."""
 
-_SHOWN_GROUPS = 20
-_MUCH = 0.1
+_SOME = 0.02
 """Share of non-English text from which a build prints a note."""
 
 
@@ -70,6 +68,8 @@ def index() -> None:
 @file_limits
 @engine_flags
 @vectors_option
+@chunk_tokens_option
+@yes_flag
 @configured("model.embedder", "model.reranker", "model.device")
 @json_flag
 def build(
@@ -78,6 +78,8 @@ def build(
     limits: Limits,
     engine: BuildEngine,
     vectors: str | None,
+    chunk_tokens: int | None,
+    yes: bool,
     config: Config,
     as_json: bool,
 ) -> None:
@@ -86,9 +88,11 @@ def build(
     DOCS are files, folders and BEIR folders.
 
     Run it again after a change or a crash: only new and changed text is embedded. Documents that
-    are gone are removed, unless they could not be read this time.
+    are gone are removed, unless they could not be read this time. If that is over a tenth of the
+    store, it asks first; without a terminal, nothing is done without --yes.
     """
-    _update(docs, out, limits, config, as_json, whole=True, engine=engine, vectors=vectors)
+    whole = _WholeBuild(engine, vectors, chunk_tokens, yes)
+    _update(docs, out, limits, config, as_json, whole)
 
 
 @index.command()
@@ -100,13 +104,14 @@ def build(
 def add(store: Path, docs: tuple[Path, ...], limits: Limits, config: Config, as_json: bool) -> None:
     """Add the documents in DOCS to a store.
 
-    Documents with the same id and source are replaced.
+    Documents with the same id and source are replaced. A folder or file that lies in a folder that
+    the store was built from is read as a part of it: its documents have the same ids and domains.
 
     A stored document with the same id but another source is kept, and the one in DOCS is listed as
     skipped.
     """
     _need_store(store)
-    _update(docs, store, limits, config, as_json, whole=False)
+    _update(docs, store, limits, config, as_json)
 
 
 @index.command()
@@ -175,60 +180,6 @@ def delete(store: Path, ids: tuple[str, ...], dry_run: bool, config: Config, as_
 
 @index.command()
 @store_argument
-@json_flag
-def stats(store: Path, as_json: bool) -> None:
-    """Describe the published generation of a store."""
-    from expertrag.answer.served_index import describe
-    from expertrag_index.index import Index
-    from expertrag_retriever.rerank.estimate import RerankEstimate
-
-    with Index.open(store) as opened:
-        found, groups = describe(opened), opened.groups()
-        estimate = RerankEstimate.of(opened.manifest.calibration)
-        engine = opened.manifest.engine
-    vectors = "faiss" if engine is None else engine.url
-    where = f"vectors          {vectors}"
-    lines = itertools.chain(_stats_lines(found, groups), [where], _estimate_lines(estimate))
-    about = {**asdict(found), "groups": groups, "vectors": vectors, "rerank": estimate}
-    print_found(about, as_json, lines)
-
-
-def _stats_lines(found: IndexStats, groups: Sequence[Group]) -> Iterator[str]:
-    yield f"generation       {found.generation} of {found.created_at}"
-    yield f"documents        {found.documents:,} in {found.chunks:,} chunks"
-    yield f"embedder         {found.embedder} ({found.dimension} dimensions)"
-    if found.recall:
-        yield f"recall@10        {found.recall:.3f} against exact search"
-    yield f"size             {size(found.size_bytes)}"
-    yield f"domains          {_counts(found.domains)}"
-    more = found.metadata_field_count - len(found.metadata_fields)
-    others = f" and {more:,} more" if more else ""
-    yield f"metadata fields  {', '.join(found.metadata_fields) or 'none'}{others}"
-    yield f"partitions       {_counts(found.partitions)}"
-    for group in groups[:_SHOWN_GROUPS]:
-        seen = f", {group.share:.2f} of {group.documents:,} documents" if group.documents else ""
-        yield printable(f"  {group.name}: {group.expert}{seen}")
-    if len(groups) > _SHOWN_GROUPS:
-        yield f"  and {len(groups) - _SHOWN_GROUPS:,} more groups; all with --json"
-    if found.degraded:
-        yield f"degraded         {found.degraded}"
-
-
-def _estimate_lines(known: RerankEstimate | None) -> Iterator[str]:
-    if known is not None:
-        yield (
-            f"reranker         {'on' if known.helps else 'off'} under auto: {known.reranker} "
-            f"changes nDCG@10 from {known.search:.3f} to {known.reranked:.3f} on "
-            f"{known.questions} questions made of the store"
-        )
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
-
-
-@index.command()
-@store_argument
 @click.argument("query")
 @search_mode_option
 @filter_option
@@ -268,26 +219,38 @@ def search(
     print_found(done.found, as_json, passage_lines(done.found.passages))
 
 
+@dataclass(frozen=True, slots=True)
+class _WholeBuild:
+    """How the whole of a store is built; ``yes``: whatever it removes."""
+
+    engine: BuildEngine = IN_PROCESS
+    vectors: str | None = None
+    chunk_tokens: int | None = None
+    yes: bool = False
+
+
 def _update(
     docs: Sequence[Path],
     store: Path,
     limits: Limits,
     config: Config,
     as_json: bool,
-    *,
-    whole: bool,
-    engine: BuildEngine = IN_PROCESS,
-    vectors: str | None = None,
+    whole: _WholeBuild | None = None,
 ) -> None:
     """Write the documents in ``docs``; a ``whole`` store then holds nothing else."""
     from expertrag_index.language import LanguageShare
     from expertrag_index.loaders import load
-    from expertrag_index.sources.built import claim_built, keep_skipped, seen_in
+    from expertrag_index.settings import WriterSettings
+    from expertrag_index.sources.built import claim_built, keep_skipped, known_above, seen_in
+
+    how = whole or _WholeBuild()
+    settings = WriterSettings(vectors=how.vectors, chunk_tokens=how.chunk_tokens)
 
     failures: list[LoadFailure] = []
     languages, sources = LanguageShare(), set[str]()
-    loaded = seen_in(load(docs, on_failure=failures.append, **limits), sources)
-    documents = languages.watch(loaded)
+    above = {} if whole else known_above(store, docs)
+    read = load(docs, on_failure=failures.append, within=above, **limits)
+    documents = languages.watch(seen_in(read, sources))
     first = next(documents, None)
     if first is None:
         # A mistyped or emptied folder must not empty the store.
@@ -297,29 +260,36 @@ def _update(
     with (
         resumable(store),
         progress(in_bytes=("embed",)) as report,
-        embed_pool(engine, config.model, store, report) as pool,
-        opener(store, config, report, vectors=vectors)(pool=pool) as writer,
+        embed_pool(how.engine, config.model, store, report) as pool,
+        opener(store, config, report, settings=settings)(pool=pool) as writer,
     ):
-        write = writer.build if whole else writer.add
-        done = write(itertools.chain((first,), documents), failures)
-        claim_built(store, docs, sources)
-        keep_skipped(store, done.failures, None if whole else docs, sources)
+        every = itertools.chain((first,), documents)
+        if whole:
+            done = writer.build(every, failures, removal_check(yes=whole.yes))
+        else:
+            done = writer.add(every, failures)
+        claim_built(store, docs, sources, above)
+        keep_skipped(store, done.failures, None if whole else docs, sources, above)
     _note_language(languages.other, store)
+    _show(done, as_json)
+    exit_if_skipped(done.failures)
+
+
+def _show(done: BuildReport, as_json: bool) -> None:
     if as_json:
         emit_json(done)
-    else:
-        note_failures(done.failures)
-        click.echo(
-            f"generation {done.generation}: {done.added:,} added, {done.changed:,} changed, "
-            f"{done.unchanged:,} unchanged, {done.removed:,} removed; {done.chunks:,} chunks, "
-            f"{done.chunks_embedded:,} embedded in {done.seconds:.1f} s"
-        )
-    exit_if_skipped(done.failures)
+        return
+    note_failures(done.failures)
+    click.echo(
+        f"generation {done.generation}: {done.added:,} added, {done.changed:,} changed, "
+        f"{done.unchanged:,} unchanged, {done.removed:,} removed; {done.chunks:,} chunks, "
+        f"{done.chunks_embedded:,} embedded in {done.seconds:.1f} s"
+    )
 
 
 def _note_language(other: float, store: Path) -> None:
     """Print a note if much of the text is not English and the embedder is English-only."""
-    if other < _MUCH:
+    if other < _SOME:
         return
     from expertrag.models import is_english_only
     from expertrag_index.index import Index
@@ -351,12 +321,13 @@ def opener(
     lock_wait_s: float | None = None,
     *,
     migrating: bool = False,
-    vectors: str | None = None,
+    settings: WriterSettings | None = None,
 ) -> Callable[..., IndexWriter]:
     """Load the embedder, and return what opens the store for writing, as often as needed.
 
     :param lock_wait_s: seconds to wait for another writer; None for ``LOCK_WAIT_S``.
-    :param vectors: where they are to be (see ``WriterSettings``).
+    :param settings: where vectors are to be, and how long chunks.
+    :raises InvalidArgument: the embedder reads less than a chunk.
     """
     from expertrag.answer.embedders import open_embedder
     from expertrag.answer.rerank import open_reranker
@@ -366,6 +337,11 @@ def opener(
     from expertrag_retriever.cores import available_cores
 
     embedder, reranker = open_embedder(config.model, store), open_reranker(config.model)
+    settings = settings or WriterSettings()
+    if (settings.chunk_tokens or 0) > embedder.max_tokens:
+        raise InvalidArgument(
+            f"{embedder.name} reads {embedder.max_tokens:,} tokens: give --chunk-tokens up to that"
+        )
     wait_s = LOCK_WAIT_S if lock_wait_s is None else lock_wait_s
     return functools.partial(
         IndexWriter.open,
@@ -373,8 +349,8 @@ def opener(
         embedder,
         calibrate=calibrator(embedder, reranker),
         progress=report,
-        settings=WriterSettings(
-            vectors=vectors,
+        settings=replace(
+            settings,
             threads=available_cores(),
             lock_wait_s=wait_s,
             calibrated=calibrated(reranker),

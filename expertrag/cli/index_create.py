@@ -8,7 +8,7 @@ import click
 
 from expertrag.api.errors import Conflict
 from expertrag.cli.index import opener
-from expertrag.cli.options import configured, flag, store_argument
+from expertrag.cli.options import chunk_tokens_option, configured, flag, store_argument
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 
@@ -21,19 +21,22 @@ from expertrag.config import Config
     env="EXPERTRAG_CREATE_IF_MISSING",
     help="Do nothing if there is a store already.",
 )
+@chunk_tokens_option
 @configured("model.embedder", "model.device")
-def create(store: Path, if_missing: bool, config: Config) -> None:
+def create(store: Path, if_missing: bool, chunk_tokens: int | None, config: Config) -> None:
     """Create an empty store.
 
     Documents are added with `index add`, or sent to a server with --allow-writes.
     """
     from expertrag_index.errors import StoreNotFoundError
     from expertrag_index.opening import check_published
+    from expertrag_index.settings import WriterSettings
 
     try:
         check_published(store)
     except StoreNotFoundError:
-        with progress() as report, opener(store, config, report)() as writer:
+        settings = WriterSettings(chunk_tokens=chunk_tokens)
+        with progress() as report, opener(store, config, report, settings=settings)() as writer:
             done = writer.build(())
         click.echo(f"{store}: an empty store, generation {done.generation}")
         return

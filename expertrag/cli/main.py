@@ -25,6 +25,7 @@ from expertrag.cli.index import index
 from expertrag.cli.index_create import create
 from expertrag.cli.index_documents import list_documents, show, skipped
 from expertrag.cli.index_replicas import follow, pull, push
+from expertrag.cli.index_stats import stats
 from expertrag.cli.index_sync import sync
 from expertrag.cli.index_upkeep import backup, compact, repair, restore, verify
 from expertrag.cli.index_watch import watch
@@ -73,6 +74,7 @@ for command in (
     restore,
     show,
     skipped,
+    stats,
     sync,
     verify,
     watch,

@@ -151,6 +151,13 @@ _config_flag = flag(
     type=click.Path(path_type=Path),
     help="Configuration file (TOML).",
 )
+chunk_tokens_option = flag(
+    "--chunk-tokens",
+    type=click.IntRange(min=16),
+    metavar="N",
+    help="Longest chunk in tokens, titles included; a store keeps that of its first build. "
+    "Without it 256, or what the embedder reads if that is less.",
+)
 vectors_option = flag(
     "--vectors",
     metavar="WHERE",

@@ -20,6 +20,7 @@ from expertrag.data.files import existing
 from expertrag.data.types import Skipped
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag_index.build import IndexWriter
+from expertrag_index.chunk_size import default_chunk_tokens
 from expertrag_index.manifest import FORMAT_VERSION
 from expertrag_index.settings import WriterSettings
 from expertrag_retriever.calibrate import calibrator
@@ -79,7 +80,8 @@ def store_folder(
     dataset: Dataset, corpus: Corpus, embedder: SentenceTransformerEmbedder, unit: Unit, work: Path
 ) -> Path:
     """Path of the store of a corpus."""
-    content = f"{corpus.sha256} {embedder.fingerprint} {unit} {FORMAT_VERSION}"
+    chunks = default_chunk_tokens(embedder) if unit == "chunk" else "whole"
+    content = f"{corpus.sha256} {embedder.fingerprint} {unit} {chunks} {FORMAT_VERSION}"
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]
     return work / "stores" / f"{dataset.name}-{digest}"
 

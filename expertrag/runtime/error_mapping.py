@@ -22,6 +22,7 @@ TRANSLATIONS: dict[type[Exception], tuple[type[ExpertRAGError], str]] = {
     index_errors.StoreFormatError: (Conflict, "STORE_FORMAT"),
     index_errors.StoreLockedError: (Conflict, "STORE_LOCKED"),
     index_errors.EmbedderMismatchError: (Conflict, "EMBEDDER_MISMATCH"),
+    index_errors.ChunkSizeMismatchError: (Conflict, "CHUNK_SIZE_MISMATCH"),
     index_errors.FilterError: (InvalidArgument, "INVALID_FILTER"),
     index_errors.SearchError: (InvalidArgument, "INVALID_SEARCH"),
     index_errors.PatternError: (InvalidArgument, "INVALID_PATTERN"),

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from expertrag_index.chunk import Chunker
+from expertrag_index.chunk_size import chunk_tokens_of
+from expertrag_index.copies import Copies
 from expertrag_index.current import read_current
 from expertrag_index.debris import recover
 from expertrag_index.durable import store_errors
@@ -24,6 +26,7 @@ from expertrag_index.migration import restage
 from expertrag_index.opening import NONE_OPEN, OpenParts, load, read_manifest
 from expertrag_index.posting_runs import PostingRuns
 from expertrag_index.publish import derive, publish, tidy
+from expertrag_index.removals import CheckRemovals
 from expertrag_index.replicas.marker import refuse_writes
 from expertrag_index.schema import Seal, connect_writer, read_seal
 from expertrag_index.seal import check_seal
@@ -66,8 +69,6 @@ class IndexWriter:
         self._embedder = embedder
         self._thread = EmbedThread()
         self._pool = pool or self._thread
-        budget = settings.chunk_tokens or embedder.max_tokens
-        self._chunker = Chunker(budget, embedder.count_tokens)
         self._calibrate = calibrate
         self._progress = progress
         self._settings = settings
@@ -94,6 +95,7 @@ class IndexWriter:
         :raises ReadOnlyReplicaError: the store is a copy of another one.
         :raises StoreLockedError: another process is writing, after ``settings.lock_wait_s``.
         :raises EmbedderMismatchError: the store was built with another embedder.
+        :raises ChunkSizeMismatchError: the store has chunks of another length.
         :raises StoreCorruptError: the store is damaged; repair it first.
         :raises StorageFullError: no space left.
         """
@@ -145,16 +147,23 @@ class IndexWriter:
         self._known = seal
 
     def build(
-        self, documents: Iterable[Document], failures: Sequence[LoadFailure] = ()
+        self,
+        documents: Iterable[Document],
+        failures: Sequence[LoadFailure] = (),
+        check: CheckRemovals | None = None,
     ) -> BuildReport:
         """Make the store hold exactly ``documents``.
 
         Unchanged documents are kept; missing ones are removed, unless their source is among
-        ``failures``, which is read after the documents (a loader may fill it meanwhile).
+        ``failures``, which is read after the documents (a loader may fill it meanwhile). A notice
+        of the report names documents that have nearly the same text.
 
+        :param check: called when all documents are read, if some would be removed.
         :raises StorageFullError: no space left; the published generation is untouched.
         """
-        return self._update(documents, failures, vanish=True)
+        copies = Copies(self._connection)
+        report = self._update(copies.watch(documents), failures, vanish=True, check=check)
+        return replace(report, failures=(*report.failures, *copies.notices()))
 
     def add(
         self, documents: Iterable[Document], failures: Sequence[LoadFailure] = ()
@@ -232,13 +241,20 @@ class IndexWriter:
         *,
         vanish: bool,
         sources: Collection[str] = (),
+        check: CheckRemovals | None = None,
     ) -> BuildReport:
         started = time.monotonic()
         with store_errors(self._layout):
             previous = self._published()
             stage = self._stage(previous)
-            stage.take(documents, keep_others=not vanish, moving=sources)
-            rows = stage.vanished(failures, None if vanish else sources)
+
+            def when_read() -> None:
+                if check and previous and (removed := stage.vanished(failures, moving)):
+                    check(len(removed), previous.documents)
+
+            moving = None if vanish else sources
+            stage.take(documents, moving, when_read)
+            rows = stage.vanished(failures, moving)
             calibrated = not previous or self._settings.calibrated(previous.calibration)
             uncalibrated = bool(self._calibrate) and not calibrated
             same = previous and not (previous.outdated or self._placement(previous).moved)
@@ -250,6 +266,7 @@ class IndexWriter:
         """Return the manifest of the published generation, as ``_recovered`` does.
 
         :raises EmbedderMismatchError: the store was built with another embedder.
+        :raises ChunkSizeMismatchError: the store has chunks of another length.
         """
         manifest = self._recovered()
         if manifest and manifest.embedder.fingerprint != self._embedder.fingerprint:
@@ -258,6 +275,7 @@ class IndexWriter:
                 f"{self._embedder.name}: use that embedder, or run 'expertrag index migrate "
                 f"{self._layout.root} --embedder {self._embedder.name}'"
             )
+        self._chunker(manifest)
         return manifest
 
     def _recovered(self) -> Manifest | None:
@@ -273,6 +291,11 @@ class IndexWriter:
             recover_engine(self._connection, manifest)
         return manifest
 
+    def _chunker(self, previous: Manifest | None) -> Chunker:
+        """Return what splits the documents of the next generation."""
+        budget = chunk_tokens_of(previous, self._embedder, self._settings.chunk_tokens)
+        return Chunker(budget, self._embedder.count_tokens)
+
     def _placement(self, previous: Manifest | None) -> Placement:
         """Return where the next generation is to have its vectors."""
         return placement(self._settings.vectors, previous, self._connection)
@@ -284,7 +307,7 @@ class IndexWriter:
             (previous.generation if previous else 0) + 1,
             self._embedder,
             self._pool,
-            self._chunker,
+            self._chunker(previous),
             self._settings,
             self._progress,
             from_scratch=from_scratch,

@@ -1,30 +1,37 @@
 """Splits documents into chunks that fit the embedder, at natural breaks.
 
 A chunk is part of one section, so that it has one subject, and its title includes the headings
-above it. A section over the budget is split into units (sentences; lines, words and pieces of words
-if a sentence alone is too long), and neighbouring units are packed up to the budget. A chunk ends
-at the strongest break in the second half of its budget: before a heading, else between paragraphs,
-else between sentences.
+above it. A section over the budget is split into units, and neighbouring units are packed up to the
+budget. A unit is a sentence, a row of a table or a block of code; one that alone is too long is
+split: code into lines, a row into cells, then sentences, lines, words and pieces of words. A chunk
+ends at the strongest break in the second half of its budget: before a heading, else between
+paragraphs, else between sentences, rows or lines of code.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
-from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from expertrag_index import sentences
+from expertrag_index.atoms import (
+    Span,
+    atoms,
+    cells_of,
+    lines_of,
+    lines_of_code,
+    sentences_of,
+    trimmed,
+)
 from expertrag_index.sections import sections
-from expertrag_index.types import Chunk, Document
+from expertrag_index.types import Chunk, Document, titled
 
-_ALGORITHM = "structure-2"  # increase it whenever the same input would give other chunks
-_SMALLEST_BUDGET = 16
+_ALGORITHM = "structure-3"  # increase it whenever the same input would give other chunks
+SMALLEST_BUDGET = 16
 _CHARS_PER_TOKEN = 16
 """Cap on characters per token, because a tokenizer may encode a megabyte without spaces as one
 unknown token. English has about 4.5 characters per token, so the cap never affects readable text.
@@ -36,10 +43,9 @@ _BATCH_CHARS = 1 << 18  # characters tokenized in one call: bounds the tokenizer
 
 _HEADING = re.compile(r"#{1,6}[^\S\n]")
 _WORD = re.compile(r"\S+")
-_LINE = re.compile(r"\S(?:.*\S)?")
 
 CountTokens = Callable[[Sequence[str]], list[int]]
-Span = tuple[int, int]
+Split = Callable[[str, int, int], list[Span]]
 
 
 class _Break(IntEnum):
@@ -60,32 +66,39 @@ class _Unit(NamedTuple):
     before: _Break
 
 
+class _TitledSpan(NamedTuple):
+    title: str
+    start: int
+    end: int
+
+
+class _Title(NamedTuple):
+    text: str
+    size: int  # tokens with the line break that follows it, special tokens included
+
+
 class Chunker:
     """Splits documents into chunks of at most ``max_tokens``, title and special tokens included.
 
     :param max_tokens: budget of ``Chunk.embedding_text``, at least 16.
     :param count_tokens: counts the tokens of each text, special tokens included.
-    :param overlap_sentences: units that a chunk repeats from the end of the one before.
     :raises ValueError: the budget is too small.
     """
 
-    def __init__(
-        self, max_tokens: int, count_tokens: CountTokens, *, overlap_sentences: int = 0
-    ) -> None:
-        if max_tokens < _SMALLEST_BUDGET:
-            raise ValueError(f"max_tokens is {max_tokens}; use at least {_SMALLEST_BUDGET}")
-        if overlap_sentences < 0:
-            raise ValueError(f"overlap_sentences is {overlap_sentences}; use 0 or more")
+    def __init__(self, max_tokens: int, count_tokens: CountTokens) -> None:
+        if max_tokens < SMALLEST_BUDGET:
+            raise ValueError(f"max_tokens is {max_tokens}; use at least {SMALLEST_BUDGET}")
         self.max_tokens = max_tokens
         self._count_tokens = count_tokens
-        self._overlap = overlap_sentences
         self._special_tokens = count_tokens([""])[0]
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Hash of everything that determines where chunks end, except the tokenizer."""
-        settings = f"{_ALGORITHM}:{self.max_tokens}:{self._overlap}"
-        return hashlib.sha256(settings.encode()).hexdigest()[:16]
+        """Everything that determines where chunks end, except the tokenizer (``structure-3:256``).
+
+        ``Manifest.chunk_tokens`` reads the budget from it.
+        """
+        return f"{_ALGORITHM}:{self.max_tokens}"
 
     def split(self, document: Document) -> list[Chunk]:
         """Split a document.
@@ -108,75 +121,71 @@ class Chunker:
             for ordinal, (title, start, end) in enumerate(self._titled_spans(document))
         ]
 
-    def _titled_spans(self, document: Document) -> Iterator[tuple[str, int, int]]:
+    def _titled_spans(self, document: Document) -> Iterator[_TitledSpan]:
         """Yield the spans of all chunks, each with its title."""
         for section in sections(document.text):
             text = document.text[section.start : section.end]
-            title = self._title(document, section.above)
-            spans = self._spans(title, text)
-            below = title
-            if len(spans) > 1 and section.heading:  # all but the first are below the heading
+            title = below = self._title(document, section.above)
+            if section.heading:  # all but the first are below the heading
                 below = self._title(document, (*section.above, section.heading))
-                spans = self._spans(below, text)
-            for number, (start, end) in enumerate(spans):
-                yield below if number else title, section.start + start, section.start + end
+            for chunk_title, start, end in self._spans(text, (title, below)):
+                yield _TitledSpan(chunk_title, section.start + start, section.start + end)
 
     def _title(self, document: Document, headings: Sequence[str]) -> str:
         """Append the headings above a chunk to the title of its document."""
         below = [heading for heading in headings if heading != document.title]
         return self._short_title(" > ".join(filter(None, (document.title, *below))))
 
-    def _spans(self, title: str, text: str) -> list[Span]:
-        prefix = f"{title}\n" if title else ""
-        start, end = _trimmed(text)
+    def _spans(self, text: str, titles: tuple[str, str]) -> list[_TitledSpan]:
+        """Split a section: the title of its first chunk comes first, that of the others second."""
+        start, end = trimmed(text, 0, len(text))
         if start == end:
             return []
-        texts = [prefix]
+        texts = [titled(title, "") for title in titles]
         if end - start <= self.max_tokens * _CHARS_PER_TOKEN:  # it may fit as a whole
-            texts.append(prefix + text[start:end])
-        empty, *whole = self._count_tokens(texts)
+            texts.append(titled(titles[0], text[start:end]))
+        first, rest, *whole = self._count_tokens(texts)
         if whole and whole[0] <= self.max_tokens:
-            return [(start, end)] if whole[0] > empty else []
-        budget = max(1, self.max_tokens - empty)
+            return [_TitledSpan(titles[0], start, end)] if whole[0] > first else []
+        budget = max(1, self.max_tokens - max(first, rest))
         packed = self._pack(self._units(text, budget), budget)
-        return self._verified(prefix, text, packed, empty)
+        return self._verified(text, packed, _Title(titles[0], first), _Title(titles[1], rest))
 
     def _short_title(self, title: str) -> str:
         title = " ".join(title.split())
         budget = self.max_tokens // _TITLE_SHARE
         if len(title.encode(errors="replace")) <= budget or self._size_all([title])[0] <= budget:
             return title  # no token is shorter than a byte, so most titles need no count
-        return title[: self._pack(self._units(title, budget), budget)[0][1]]
+        return title[: self._pack(self._units(title, budget), budget)[0][-1].end]
 
     def _units(self, text: str, budget: int) -> list[_Unit]:
-        """Split into sentences, and into finer units where one alone exceeds the budget."""
-        spans = sentences.spans(text)
+        """Split into sentences, rows and blocks of code, and finer where one exceeds the budget."""
+        spans = atoms(text)
         breaks = [_Break.PARAGRAPH] * bool(spans)
         breaks += [_break_before(text, end, start) for (_, end), (start, _) in pairwise(spans)]
         units = self._measured(text, spans, breaks)
-        units = self._refined(text, units, budget, _lines, _Break.LINE)
-        units = self._refined(text, units, budget, _words, _Break.WORD)
-        units = self._refined(text, units, budget, _pieces, _Break.PIECE)
+        for split, inner in _FINER:
+            units = self._refined(text, units, budget, split, inner)
         while any(unit.size > budget and unit.end - unit.start > 1 for unit in units):
             units = self._refined(text, units, budget, _halves, _Break.PIECE)
         return units
 
     def _refined(
-        self,
-        text: str,
-        units: list[_Unit],
-        budget: int,
-        split: Callable[[str, int, int], list[Span]],
-        inner: _Break,
+        self, text: str, units: list[_Unit], budget: int, split: Split, inner: _Break | None
     ) -> list[_Unit]:
-        """Replace the units that exceed the budget by their parts."""
+        """Replace the units that exceed the budget by their parts.
+
+        :param inner: the break between parts; None for what the gap between them says.
+        """
         if all(unit.size <= budget for unit in units):
             return units
         parts = {unit: split(text, unit.start, unit.end) for unit in units if unit.size > budget}
         spans = [span for unit_spans in parts.values() for span in unit_spans]
         breaks: list[_Break] = []
         for unit, unit_spans in parts.items():
-            breaks += [unit.before] + [inner] * (len(unit_spans) - 1)
+            breaks.append(unit.before)
+            for (_, end), (start, _) in pairwise(unit_spans):
+                breaks.append(_gap(text[end:start]) if inner is None else inner)
         fine = iter(self._measured(text, spans, breaks))
         refined: list[_Unit] = []
         for unit in units:
@@ -203,7 +212,7 @@ class Chunker:
             for text in texts
         ]
 
-    def _count(self, texts: Sequence[str]) -> list[int]:
+    def _count(self, texts: Iterable[str]) -> list[int]:
         counts: list[int] = []
         batch: list[str] = []
         chars = 0
@@ -215,11 +224,11 @@ class Chunker:
                 batch, chars = [], 0
         return counts + self._count_tokens(batch) if batch else counts
 
-    def _pack(self, units: Sequence[_Unit], budget: int) -> list[Span]:
+    def _pack(self, units: Sequence[_Unit], budget: int) -> list[Sequence[_Unit]]:
         """Pack units greedily; token counts of neighbours add up, or nearly so (see _verified)."""
         total = [0, *accumulate(unit.size for unit in units)]
         ends = [unit.end for unit in units]
-        packed: list[Span] = []
+        packed: list[Sequence[_Unit]] = []
         first = 0
         while first < len(units):
             start = units[first].start
@@ -228,29 +237,44 @@ class Chunker:
             stop = max(stop, first + 1)
             if stop < len(units):
                 stop = _best_stop(units, total, first, stop, budget)
-            packed.append((start, units[stop - 1].end))
-            if stop == len(units):
-                break
-            first = max(first + 1, stop - self._overlap)
+            packed.append(units[first:stop])
+            first = stop
         return packed
 
-    def _verified(self, prefix: str, text: str, candidates: list[Span], empty: int) -> list[Span]:
-        """Count the chunks as they will be embedded, and halve those over the budget.
+    def _verified(
+        self, text: str, packed: list[Sequence[_Unit]], first: _Title, rest: _Title
+    ) -> list[_TitledSpan]:
+        """Count the chunks as they will be embedded, and split those over the budget.
 
         With word-piece tokenizers none is over it: their counts add up. Byte-pair and unigram
         tokenizers also count the white space between units.
         """
-        done: list[Span] = []
-        while candidates:
-            counts = self._count([prefix + text[start:end] for start, end in candidates])
-            too_long: list[Span] = []
-            for (start, end), count in zip(candidates, counts, strict=True):
-                if count > self.max_tokens and end - start > 1:
-                    too_long += _halves(text, start, end)
-                elif count > empty:
-                    done.append((start, end))
-            candidates = too_long
-        return sorted(done)
+        start = packed[0][0].start
+        done: list[_TitledSpan] = []
+        while packed:
+            titles = [first if units[0].start == start else rest for units in packed]
+            spans = [(units[0].start, units[-1].end) for units in packed]
+            texts = (
+                titled(title.text, text[slice(*span)])
+                for title, span in zip(titles, spans, strict=True)
+            )
+            too_long: list[Sequence[_Unit]] = []
+            counts = self._count(texts)
+            for title, units, span, count in zip(titles, packed, spans, counts, strict=True):
+                if count > self.max_tokens and span[1] - span[0] > 1:
+                    too_long += self._smaller(text, units, count - self.max_tokens)
+                elif count > title.size:
+                    done.append(_TitledSpan(title.text, *span))
+            packed = too_long
+        return sorted(done, key=lambda span: span.start)
+
+    def _smaller(self, text: str, units: Sequence[_Unit], excess: int) -> list[Sequence[_Unit]]:
+        """Split a chunk that is over the budget by ``excess`` tokens."""
+        if len(units) > 1:
+            return self._pack(units, max(1, sum(unit.size for unit in units) - excess))
+        (unit,) = units
+        halves = _halves(text, unit.start, unit.end)
+        return [[_Unit(start, end, unit.size, _Break.PIECE)] for start, end in halves]
 
 
 def _best_stop(
@@ -265,30 +289,19 @@ def _best_stop(
 
 
 def _break_before(text: str, end: int, start: int) -> _Break:
-    """Classify the break between a sentence that ends at ``end`` and the next, at ``start``."""
+    """Classify the break between a unit that ends at ``end`` and the next, at ``start``."""
     gap = text[end:start]
-    if gap == " ":
-        return _Break.SENTENCE
     if "\n" in gap and _HEADING.match(text, start):
         return _Break.HEADING
+    return _gap(gap)
+
+
+def _gap(gap: str) -> _Break:
     return _Break.PARAGRAPH if gap.count("\n") > 1 or "\f" in gap else _Break.SENTENCE
 
 
-def _trimmed(text: str) -> Span:
-    start = len(text) - len(text.lstrip())
-    return start, start + len(text.strip())
-
-
-def _lines(text: str, start: int, end: int) -> list[Span]:
-    return _matches(_LINE, text, start, end)
-
-
 def _words(text: str, start: int, end: int) -> list[Span]:
-    return _matches(_WORD, text, start, end)
-
-
-def _matches(pattern: re.Pattern[str], text: str, start: int, end: int) -> list[Span]:
-    return [match.span() for match in pattern.finditer(text, start, end)]
+    return [match.span() for match in _WORD.finditer(text, start, end)]
 
 
 def _pieces(text: str, start: int, end: int) -> list[Span]:
@@ -315,9 +328,9 @@ def _cut(text: str, start: int, end: int, positions: Iterable[int]) -> list[Span
             edges.append(edge)
     spans: list[Span] = []
     for left, right in zip(edges, [*edges[1:], end], strict=True):
-        low, high = _trimmed(text[left:right])
-        if low < high:
-            spans.append((left + low, left + high))
+        span = trimmed(text, left, right)
+        if span[0] < span[1]:
+            spans.append(span)
     return spans
 
 
@@ -335,3 +348,14 @@ def _joins(character: str) -> bool:
         or "\U0001f3fb" <= character <= "\U0001f3ff"  # skin tones
         or unicodedata.category(character).startswith("M")
     )
+
+
+_FINER: tuple[tuple[Split, _Break | None], ...] = (
+    (lines_of_code, None),
+    (cells_of, _Break.LINE),
+    (sentences_of, _Break.LINE),
+    (lines_of, _Break.LINE),
+    (_words, _Break.WORD),
+    (_pieces, _Break.PIECE),
+)
+"""How units that are too long are split, one after the other, and the break between their parts."""

@@ -6,6 +6,7 @@
     ├── StoreFormatError        written by a newer version of ExpertRAG
     ├── StoreLockedError        another process is writing
     ├── EmbedderMismatchError   the store was built with another embedder
+    ├── ChunkSizeMismatchError  the store has chunks of another length
     ├── FilterError             unknown field or operator in a metadata filter
     ├── SearchError             invalid query vector, k or key
     ├── PatternError            a pattern of file names is invalid
@@ -46,6 +47,10 @@ class StoreLockedError(IndexStoreError):
 
 class EmbedderMismatchError(IndexStoreError):
     """The store was built with another embedder."""
+
+
+class ChunkSizeMismatchError(IndexStoreError):
+    """The store has chunks of another length than the one asked for."""
 
 
 class FilterError(IndexStoreError):

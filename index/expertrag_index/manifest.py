@@ -89,6 +89,7 @@ class EngineEntry:
 class Manifest:
     """Everything that a reader must know about one generation.
 
+    ``chunker`` names what split the documents, with the longest chunk in tokens.
     ``corpus_hash`` covers the ids and hashes of the live documents. ``field_counts`` counts them by
     metadata field and its type. ``engine``: where the vectors are, None if in ``segments``.
     ``partitions`` counts the live chunks by the expert that encoded
@@ -125,6 +126,12 @@ class Manifest:
             name: next(iter(types)) if len(types) == 1 else "mixed"
             for name, types in self.field_counts.items()
         }
+
+    @property
+    def chunk_tokens(self) -> int | None:
+        """Longest chunk in tokens; None for a store of a version that did not record it."""
+        _, colon, tokens = self.chunker.rpartition(":")
+        return int(tokens) if colon else None
 
     @property
     def labelled(self) -> bool:

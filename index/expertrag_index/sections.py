@@ -1,7 +1,7 @@
 """Splits a document into sections: a heading and the text below it, up to the next heading.
 
-Loaders write the headings of all formats as Markdown (``## Title``). Fenced code has no headings:
-there, such a line is a comment.
+Loaders write the headings of all formats as Markdown (``## Title``), at the left margin. Fenced
+code has no headings: there, such a line is a comment.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from expertrag_index.fences import fences
+
 _FEWEST_CHARACTERS = 150
 """Smallest section: a smaller one absorbs the following ones of the same or a lower level."""
 _HEADING_CHARACTERS = 200
 
-_LINE = re.compile(
-    r"^(?:[^\S\n]*+(?P<fence>`{3,}+|~{3,}+)|(?P<marks>#{1,6})[^\S\n]++(?P<heading>\S[^\n]*+))",
-    re.MULTILINE,
-)
+_HEADING = re.compile(r"^(?P<marks>#{1,6})[^\S\n]++(?P<text>\S[^\n]*+)", re.MULTILINE)
 
 
 class Section(NamedTuple):
@@ -66,16 +65,13 @@ def _headings(text: str) -> list[_Heading]:
     found: list[_Heading] = []
     if "#" not in text:  # 20 times as fast as the search for lines
         return found
-    fence = ""
-    for match in _LINE.finditer(text):
-        if mark := match["fence"]:
-            if not fence:
-                fence = mark
-            elif mark.startswith(fence):
-                fence = ""
-        elif not fence:
-            name = match["heading"].rstrip("# \t")[:_HEADING_CHARACTERS].rstrip()
-            found.append(_Heading(match.start(), len(match["marks"]), name))
+    start = 0
+    for fence_start, fence_end in (*fences(text), (len(text), len(text))):
+        for match in _HEADING.finditer(text, start, fence_start):
+            name = match["text"].rstrip("# \t")[:_HEADING_CHARACTERS].rstrip()
+            if name:  # "# ####" is a line of a drawing
+                found.append(_Heading(match.start(), len(match["marks"]), name))
+        start = fence_end
     return found
 
 

@@ -17,8 +17,9 @@ class WriterSettings:
     ``embed_batch``: texts that are embedded together.
     ``commit_chunks``: chunks stored by one commit, or those of a second if these are fewer; a
     killed build embeds at most so many again, and the two batches that were being embedded.
-    ``chunk_tokens``: budget of a chunk, title included; None uses the embedder's limit. With a
-    larger budget, dense search covers only the beginning of a long chunk, and BM25 all of it.
+    ``chunk_tokens``: budget of a chunk, title included; None for the store's own, in a new store
+    ``chunk_size.DEFAULT_CHUNK_TOKENS`` or the embedder's limit, if that is less. With a budget over
+    that limit, dense search covers only the beginning of a long chunk, and BM25 all of it.
     ``vectors``: where they are to be searched: "faiss", for segments in the folder, or the address
     of an engine (see ``engines.address``); None for where they are, in a new store "faiss".
     ``threads``: FAISS threads for building a large segment; None for the number that searches use.

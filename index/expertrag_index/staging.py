@@ -7,12 +7,11 @@ whole documents; the next writer drops them and reuses their vectors.
 from __future__ import annotations
 
 import json
-import math
 import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 
@@ -23,16 +22,16 @@ from expertrag_index.document_rows import ChunkedDocument, insert_documents
 from expertrag_index.embed_pool import EmbedPool
 from expertrag_index.embedding import Content, VectorBatch, VectorWriter, content_of
 from expertrag_index.manifest import GENERAL, EmbedderEntry
-from expertrag_index.metadata import LABEL, scalars_of
 from expertrag_index.posting_runs import PostingRuns
 from expertrag_index.rows import document_digest
-from expertrag_index.schema import NEVER, RESERVED, write_meta, write_origin
+from expertrag_index.schema import NEVER, write_meta, write_origin
 from expertrag_index.seal import rows_where, sealed_sums, write_seal
 from expertrag_index.seen import SeenDocuments
 from expertrag_index.settings import WriterSettings
 from expertrag_index.spool import Spool
 from expertrag_index.transaction import transaction
 from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
+from expertrag_index.unstorable import unstorable
 
 _READ_AHEAD_BYTES = 1 << 22
 """Text that is read before any is embedded: of short runs, the time left is then known."""
@@ -100,15 +99,20 @@ class Stage:
         return self._vectors.embedded
 
     def take(
-        self, documents: Iterable[Document], *, keep_others: bool, moving: Collection[str] = ()
+        self,
+        documents: Iterable[Document],
+        moving: Collection[str] | None,
+        when_read: Callable[[], None],
     ) -> None:
         """Stage new and changed documents; those that cannot be stored become failures.
 
-        With ``keep_others``, a document of another source does not replace a stored one, unless
-        the stored one's source is among ``moving``.
+        :param moving: a document of another source replaces a stored one only if the stored one's
+            source is among these; None for always.
+        :param when_read: called when all documents are known; may raise.
         """
         with self.storing():
-            self._read(documents, keep_others, moving)
+            self._read(documents, moving)
+            when_read()
             self.assignment.decide()
             self._reading = False
             while self._spool:
@@ -214,7 +218,7 @@ class Stage:
             return LoadFailure(
                 source, "the document has no text", "add text or remove it", document.id
             )
-        if (failure := _unstorable(document, source)) is not None:
+        if (failure := unstorable(document, source)) is not None:
             return failure
         first = self._seen.source_of(document.id)
         if first is not None:
@@ -239,14 +243,12 @@ class Stage:
             document.id,
         )
 
-    def _read(
-        self, documents: Iterable[Document], keep_others: bool, moving: Collection[str]
-    ) -> None:
+    def _read(self, documents: Iterable[Document], moving: Collection[str] | None) -> None:
         """Read the documents into the spool; of many, stage the first ones meanwhile."""
         done = 0
         for done, document in enumerate(documents, 1):
             failure = self._problem(document)
-            if failure is None and keep_others:
+            if failure is None and moving is not None:
                 failure = self._foreign(document, moving)
             if failure:
                 self.failures.append(failure)
@@ -371,48 +373,3 @@ def _no_vector(document: Document) -> LoadFailure:
         "check its text for binary or control characters",
         document.id,
     )
-
-
-def _is_storable(number: float) -> bool:
-    """Whether SQLite can compare a number: finite, an integer of at most 64 bits."""
-    return abs(number) < 1 << 63 if isinstance(number, int) else math.isfinite(number)
-
-
-def _unstorable(document: Document, source: str) -> LoadFailure | None:
-    for name in sorted(RESERVED & document.metadata.keys()):
-        return LoadFailure(
-            source,
-            f"metadata field {name!r} is reserved",
-            "rename the field",
-            document.id,
-        )
-    texts = [document.id, document.text, document.title, document.domain or "", document.source]
-    strange = [label for label in document.labels if not LABEL.fullmatch(label)]
-    if strange:
-        return LoadFailure(
-            source,
-            f"access label {strange[0]!r:.80} is not 1 to 64 letters, digits and . _ : @ -",
-            "rename the label",
-            document.id,
-        )
-    for name, value in document.metadata.items():
-        texts.append(str(name))
-        for scalar in scalars_of(value):
-            if isinstance(scalar, str):
-                texts.append(scalar)
-            elif not isinstance(scalar, int | float) or not _is_storable(scalar):
-                return LoadFailure(
-                    source,
-                    f"metadata field {name!r} is not a string, finite number, boolean or list of "
-                    "them",
-                    "change or remove the field",
-                    document.id,
-                )
-    try:
-        nul = b"\0" in "".join(texts).encode()
-    except UnicodeEncodeError:
-        nul = True
-    if nul:
-        reason = "the document contains a NUL or a lone surrogate, which are not valid text"
-        return LoadFailure(source, reason, "remove the character", document.id)
-    return None

@@ -54,7 +54,7 @@ class Document:
     @property
     def embedding_text(self) -> str:
         """The text to embed if the document is a single chunk: the title, then the text."""
-        return _titled(self.title, self.text)
+        return titled(self.title, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,11 @@ class Chunk:
     @property
     def embedding_text(self) -> str:
         """The text to embed: the title, then the chunk."""
-        return _titled(self.title, self.text)
+        return titled(self.title, self.text)
 
 
-def _titled(title: str, text: str) -> str:
+def titled(title: str, text: str) -> str:
+    """Return a text below its title, as it is embedded."""
     return f"{title}\n{text}" if title else text
 
 

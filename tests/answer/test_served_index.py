@@ -19,6 +19,7 @@ from expertrag.api.errors import Cancelled, NotFound
 from expertrag.api.types import DocumentInput
 from expertrag_index.backup import backup, restore
 from expertrag_index.build import IndexWriter
+from expertrag_index.settings import WriterSettings
 from expertrag_index.types import Document
 
 if TYPE_CHECKING:
@@ -108,6 +109,20 @@ def test_the_first_document_of_a_repeated_id_is_stored(served: ServedIndex) -> N
     assert [bool(item.error) for item in report.items] == [False, True]
     with served.lease() as view:
         assert view.index.document_text("q") == "Quokkas are calm."
+
+
+def test_an_upsert_has_chunks_as_long_as_those_of_the_store(
+    tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    long = "Quokkas are calm, and they live on an island. " * 40
+    settings = WriterSettings(chunk_tokens=64)
+    build(tmp_path / "short", embedder, [document("a", "Quokkas.")], settings=settings)
+    with closing(ServedIndex(tmp_path / "short", embedder)) as index:
+        index.upsert([DocumentInput("q", long)])
+        with index.lease() as view:
+            sizes = embedder.count_tokens([chunk.text for _, chunk in view.index.sample_chunks(99)])
+    assert len(sizes) > 8
+    assert 50 < max(sizes) <= 64
 
 
 def test_an_upsert_keeps_a_document_of_another_source(served: ServedIndex) -> None:

@@ -82,5 +82,5 @@ def test_skipped_files_are_listed_until_they_are_read(run: Run, tmp_path: Path) 
     assert run("index", "skipped", store).out.endswith("\n1 skipped, 1 noted\n")
     (docs / "menu.txt").unlink()
     assert "docs/broken.json" not in run("index", "skipped", store).out
-    assert run("index", "build", docs, "--out", store).code == 0
+    assert run("index", "build", docs, "--out", store, "--yes").code == 0
     assert run("index", "skipped", store).out == "0 skipped\n"

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from store_helper import Child, HashingEmbedder
+from tokenizers import Tokenizer
 
+from expertrag_index.chunk import CountTokens
 from expertrag_index.loaders import load
 from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.parse import parse
@@ -26,6 +28,14 @@ def child() -> Iterator[Child]:
     child = Child()
     yield child
     child.close()
+
+
+@pytest.fixture(scope="session")
+def count_word_pieces(minilm_path: Path) -> CountTokens:
+    tokenizer = Tokenizer.from_file(str(minilm_path / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return lambda texts: [len(encoding.ids) for encoding in tokenizer.encode_batch(list(texts))]
 
 
 def load_whole(path: Path) -> list[Document]:

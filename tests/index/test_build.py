@@ -17,9 +17,11 @@ from expertrag_index.errors import (
     IndexStoreError,
     StoreLockedError,
     StoreNotFoundError,
+    TooManyRemovalsError,
 )
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
+from expertrag_index.removals import refuse_removals
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import Document, LoadFailure
 from expertrag_index.verify import verify
@@ -49,15 +51,37 @@ def test_build_add_and_delete_reports(tmp_path: Path, hashing: Any) -> None:
         assert index.document_text("doc3") == "Rewritten altogether."
 
 
+def test_removals_are_checked_before_anything_changes(tmp_path: Path, hashing: Any) -> None:
+    store = tmp_path / "store"
+    calls = []
+    with IndexWriter.open(store, hashing) as writer:
+        writer.build(CORPUS, (), refuse_removals)  # nothing to remove
+        writer.build(CORPUS, (), refuse_removals)
+        hashing.encoded.clear()
+        failures: list[LoadFailure] = []
+
+        def read() -> Iterator[Document]:
+            yield from [Document("new", "Something new."), *CORPUS[:20]]
+            failures.append(LoadFailure(CORPUS[59].source, "damaged", "repair it"))  # stays
+
+        with pytest.raises(
+            TooManyRemovalsError, match=r"39 of 60 documents would be deleted: noth"
+        ):
+            writer.build(read(), failures, refuse_removals)
+        assert hashing.encoded == []
+        assert writer.build(CORPUS).unchanged == 60
+        writer.build(CORPUS[1:], (), lambda *numbers: calls.append(numbers))
+    assert calls == [(1, 60)]
+    assert verify(store).problems == ()
+
+
 def test_a_large_budget_keeps_documents_whole(tmp_path: Path, hashing: Any) -> None:
     settings = WriterSettings(chunk_tokens=1_000_000)
     with IndexWriter.open(tmp_path / "store", hashing, settings=settings) as writer:
         whole = writer.build(CORPUS)
         assert whole.chunks == whole.added == 60
         assert writer.build(CORPUS).unchanged == 60
-    cut = build(tmp_path / "store", hashing, CORPUS)
-    assert cut.changed == 60
-    assert cut.chunks > 60
+    assert build(tmp_path / "cut", hashing, CORPUS).chunks > 60
 
 
 def test_documents_of_failed_files_are_kept(tmp_path: Path, hashing: Any) -> None:

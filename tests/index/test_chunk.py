@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
-from itertools import pairwise
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
 
-from expertrag_index.chunk import Chunker
+from expertrag_index.chunk import Chunker, CountTokens
 from expertrag_index.types import Chunk, Document
 
 SPECIAL_TOKENS = 2
@@ -27,17 +24,8 @@ def count_bytes(texts: Sequence[str]) -> list[int]:
     return [SPECIAL_TOKENS + len(text.encode()) for text in texts]
 
 
-@pytest.fixture(scope="session")
-def count_word_pieces(minilm_path: Path) -> Callable[[Sequence[str]], list[int]]:
-    tokenizer = Tokenizer.from_file(str(minilm_path / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return lambda texts: [len(encoding.ids) for encoding in tokenizer.encode_batch(list(texts))]
-
-
-def split(text: str, max_tokens: int = 32, title: str = "", overlap: int = 0) -> list[Chunk]:
-    chunker = Chunker(max_tokens, count_words, overlap_sentences=overlap)
-    return chunker.split(Document("d", text, title))
+def split(text: str, max_tokens: int = 32, title: str = "") -> list[Chunk]:
+    return Chunker(max_tokens, count_words).split(Document("d", text, title))
 
 
 def sentence(words: int, tag: str = "word") -> str:
@@ -92,16 +80,47 @@ def test_a_sentence_is_cut_only_if_it_alone_is_too_long() -> None:
     assert max(count_words([chunk.text for chunk in chunks])) <= 32
 
 
+CODE = "```py\n" + "\n".join(f"x{n} = f(a. b, {n})" for n in range(8)) + "\n```"
+ROWS = "\n".join(f"Name: A. {n} | Place: B. C | Size: {n}. Or so." for n in range(40))
+
+
+@pytest.mark.parametrize("before", range(0, 60, 3))
+def test_code_that_fits_is_not_cut(before: int) -> None:
+    text = f"{sentence(before + 2)}\n\n{CODE}\n\n{sentence(40)}"
+    assert any(CODE in chunk.text for chunk in split(text, 120))
+
+
+def test_longer_code_is_cut_between_lines() -> None:
+    code = "```py\n" + "\n".join(f"x{n} = f(a. b, {n})" for n in range(60)) + "\n```"
+    chunks = split(f"{sentence(9)}\n\n{code}\n\n{sentence(9)}", 120)
+    lines = [line for chunk in chunks for line in chunk.text.split("\n")]
+    assert [line for line in lines if line] == [sentence(9), *code.split("\n"), sentence(9)]
+    assert all(chunk.text != "```" for chunk in chunks)
+
+
+def test_a_comment_in_code_is_not_a_heading() -> None:
+    code = CODE.replace("x3 = ", "# x3 = ")
+    chunks = split(f"{sentence(30)}\n\n{code}\n\n{sentence(60)}", 120)
+    assert any(code in chunk.text for chunk in chunks)
+    assert {chunk.title for chunk in chunks} == {""}
+
+
+def test_rows_are_not_cut() -> None:
+    chunks = split(f"# Table. One\n\n{ROWS}", 64)
+    lines = [line for chunk in chunks for line in chunk.text.split("\n") if line]
+    assert lines == ["# Table. One", *ROWS.split("\n")]
+    assert len(chunks) > 5
+
+
+def test_a_row_that_is_too_long_is_cut_between_cells() -> None:
+    row = " | ".join(f"Name {n}: {sentence(12)}" for n in range(8))
+    ends = [chunk.text[-1] for chunk in split(row, 40)]
+    assert ends == ["|"] * (len(ends) - 1) + ["."]
+
+
 def test_a_short_tail_is_balanced_with_the_chunk_before() -> None:
     text = " ".join([sentence(9)] * 3 + ["Short tail end."])
     assert [len(chunk.text.split()) for chunk in split(text)] == [16, 11]
-
-
-def test_overlap_repeats_the_last_sentence() -> None:
-    text = " ".join(sentence(9, tag) for tag in ("ab", "bc", "cd", "de", "ef"))
-    chunks = split(text, overlap=1)
-    assert all(left.end > right.start for left, right in pairwise(chunks))
-    assert chunks[-1].end == len(text)
 
 
 def test_a_long_title_leaves_room_for_the_text() -> None:
@@ -115,16 +134,15 @@ def test_the_fingerprint_covers_the_settings() -> None:
     prints = {
         Chunker(32, count_words).fingerprint,
         Chunker(64, count_words).fingerprint,
-        Chunker(32, count_words, overlap_sentences=1).fingerprint,
     }
-    assert len(prints) == 3
+    assert len(prints) == 2
     assert Chunker(32, count_words).fingerprint in prints
 
 
-@pytest.mark.parametrize(("max_tokens", "overlap"), [(15, 0), (0, 0), (-1, 0), (32, -1)])
-def test_rejects_impossible_settings(max_tokens: int, overlap: int) -> None:
-    with pytest.raises(ValueError, match="use "):
-        Chunker(max_tokens, count_words, overlap_sentences=overlap)
+@pytest.mark.parametrize("max_tokens", [15, 0, -1])
+def test_rejects_impossible_budgets(max_tokens: int) -> None:
+    with pytest.raises(ValueError, match="use at least 16"):
+        Chunker(max_tokens, count_words)
 
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
@@ -157,31 +175,62 @@ def test_a_cut_does_not_split_emoji_sequences() -> None:
         assert chunk.text[-1] != "\u200d"
 
 
+def test_a_title_longer_than_those_below_it_leaves_room(count_word_pieces: Any) -> None:
+    """A title with the section's heading may be cut shorter than the title without it."""
+    title = " ".join(["One two three four five six seven."] * 7) + " End"
+    text = f"# {'Heading ' * 20}\n\n" + "Words go on and on without a stop " * 200
+    chunks = Chunker(256, count_word_pieces).split(Document("d", text, title))
+    sizes = count_word_pieces([chunk.title for chunk in chunks])
+    assert sizes[0] > sizes[1]  # else this tests nothing
+    assert max(count_word_pieces([chunk.embedding_text for chunk in chunks])) <= 256
+
+
 PIECES = st.sampled_from(
-    ["word", "x" * 90, "Ende.", "e.g.", "你好。", "# Head", "\n", "\n\n", "\t", "3.5", "é́", FAMILY]
-)
+    ["word", "x" * 90, "Ende.", "e.g.", "你好。", "\n# Head", "\n", "\n\n", "\t", "3.5", "é́",
+     FAMILY, "\n```\n", "\n| a. B |", "a | b", "\n## One. Two. Three words. And more\n\n"]
+)  # fmt: skip
 TEXTS = st.one_of(
     st.text(max_size=300), st.lists(PIECES, max_size=150).map(lambda pieces: " ".join(pieces))
 )
 
 
-@settings(deadline=None)
-@given(
-    TEXTS,
+TITLES = st.one_of(
     st.sampled_from(["", "Title", "many words " * 40]),
-    st.integers(16, 80),
-    st.sampled_from([count_words, count_bytes]),
+    st.lists(st.sampled_from(["word", "Title.", "long-winded", "é́"]), max_size=40).map(" ".join),
 )
-def test_chunks_are_exact_ordered_complete_and_within_the_budget(
-    text: str, title: str, max_tokens: int, count: Callable[[Sequence[str]], list[int]]
-) -> None:
-    chunks = Chunker(max_tokens, count).split(Document("d", text, title))
+
+
+def check_chunks(chunks: Sequence[Chunk], text: str, budget: int, count: CountTokens) -> None:
+    """Check that chunks are exact, ordered, complete and within the budget."""
     position = 0
     for ordinal, chunk in enumerate(chunks):
         assert chunk.ordinal == ordinal
         assert chunk.text == text[chunk.start : chunk.end] == chunk.text.strip() != ""
         assert chunk.start >= position
-        assert not text[position : chunk.start].strip()
-        assert count([chunk.embedding_text])[0] <= max_tokens
+        assert is_nothing(text[position : chunk.start], count)
+        assert count([chunk.embedding_text])[0] <= budget
         position = chunk.end
-    assert not text[position:].strip()
+    assert is_nothing(text[position:], count)
+
+
+def is_nothing(text: str, count: CountTokens) -> bool:
+    """Whether a tokenizer drops all of a text: white space, control characters."""
+    return not text.strip() or count([text]) == count([""])
+
+
+@settings(deadline=None)
+@given(TEXTS, TITLES, st.integers(16, 80), st.sampled_from([count_words, count_bytes]))
+def test_chunks_are_exact_ordered_complete_and_within_the_budget(
+    text: str, title: str, max_tokens: int, count: CountTokens
+) -> None:
+    chunks = Chunker(max_tokens, count).split(Document("d", text, title))
+    check_chunks(chunks, text, max_tokens, count)
+
+
+@settings(deadline=None)
+@given(TEXTS, TITLES, st.sampled_from([16, 48, 128, 256]))
+def test_so_they_are_with_a_real_tokenizer(
+    count_word_pieces: CountTokens, text: str, title: str, max_tokens: int
+) -> None:
+    chunks = Chunker(max_tokens, count_word_pieces).split(Document("d", text, title))
+    check_chunks(chunks, text, max_tokens, count_word_pieces)

@@ -295,7 +295,7 @@ def test_missing_read_permission_is_a_failure(tmp_path: Path) -> None:
         "from expertrag_index.types import LoadFailure\n"
         "os.chdir(sys.argv[1])\n"
         "if os.geteuid() == 0: os.setuid(65534)\n"  # who may start no worker from root's Python
-        "for file in files_of(Path('.'), 2**20, Patterns()):\n"
+        "for file in files_of(Path('.'), None, 2**20, Patterns()):\n"
         "    for f in [file] if isinstance(file, LoadFailure) else parse(file):\n"
         "        print(f.source, '|', f.reason)\n"
     )

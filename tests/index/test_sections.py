@@ -27,7 +27,10 @@ def test_a_section_is_a_heading_and_the_text_below_it() -> None:
     assert [text[item.start :].split("\n")[0] for item in sections(text)][2] == "### Study leave"
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "no heading", "#hashtag", "a # b", "####### seven"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "  \n", "no heading", "#hashtag", "a # b", "####### seven", " # x", "# ###", "#\nx"],
+)
 def test_a_text_without_headings_is_one_section(text: str) -> None:
     assert sections(text) == [(0, len(text), "", ())]
 
@@ -51,6 +54,8 @@ def test_a_comment_in_code_is_not_a_heading() -> None:
         ("Set-up", ()),
         ("After", ("Set-up",)),
     ]
+    inner = f"```\n{BODY}\n```sh\n# still code\n{BODY}\n```\n# Real\n{BODY}"
+    assert named(inner) == [("", ()), ("Real", ())]
     longer = f"````\n```\n# quoted\n```\n````\n{BODY}\n# Real\n{BODY}"
     assert named(longer) == [("", ()), ("Real", ())]
 

@@ -28,6 +28,7 @@ from expertrag_index.verify import verify
 LONG = "This sentence of seven words is long. " * 1_000
 COUNT = 300
 """Documents of 40 KB: more text than a run reads before it embeds, and than waits in memory."""
+FEW_CHUNKS = WriterSettings(chunk_tokens=4_000)
 
 
 def long_documents() -> Iterator[Document]:
@@ -69,7 +70,7 @@ def test_a_long_run_embeds_while_it_reads(tmp_path: Path) -> None:
         yield from long_documents()
         begun.append(len(embedder.encoded))
 
-    report = build(tmp_path / "store", embedder, read())
+    report = build(tmp_path / "store", embedder, read(), settings=FEW_CHUNKS)
     assert begun[0] > 0
     assert COUNT < report.chunks_embedded == len(set(embedder.encoded)) < report.chunks
     assert threading.get_ident() not in embedder.threads
@@ -87,8 +88,9 @@ def test_reading_does_not_wait_for_the_embedder(tmp_path: Path) -> None:
 
     stages: list[tuple[str, int, int | None]] = []
     store, quick = tmp_path / "store", tmp_path / "quick"
-    build(store, embedder, read(), progress=lambda *call: stages.append(call))
-    build(quick, QuickEmbedder(), long_documents())
+    watched = {"settings": FEW_CHUNKS, "progress": lambda *call: stages.append(call)}
+    build(store, embedder, read(), **watched)
+    build(quick, QuickEmbedder(), long_documents(), settings=FEW_CHUNKS)
     assert contents(store) == contents(quick)
     assert stored_order(store) == stored_order(quick)
     names = [name for name, _, _ in stages]

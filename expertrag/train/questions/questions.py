@@ -24,6 +24,7 @@ from expertrag.data.resume import appending, read_results, work_through
 from expertrag.llm.prompt import question_about
 from expertrag.train.questions.quality import Sifted, question_of, sift
 from expertrag_index.chunk import Chunker
+from expertrag_index.chunk_size import default_chunk_tokens
 from expertrag_index.durable import write_durably
 from expertrag_index.loaders import load
 
@@ -174,7 +175,7 @@ def draw_passages(
 def _dealt(
     documents: Sequence[Document], embedder: SentenceTransformerEmbedder, rng: random.Random
 ) -> Iterator[str]:
-    chunker = Chunker(embedder.max_tokens, embedder.count_tokens)
+    chunker = Chunker(default_chunk_tokens(embedder), embedder.count_tokens)
     shuffled = rng.sample(documents, len(documents))
     piles: Iterable[list[str]] = (_pile(chunker, document, rng) for document in shuffled)
     while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ def load(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     ocr: bool = False,
+    within: Mapping[Path, Path] | None = None,
 ) -> Iterator[Document]:
     """Load the documents of files and folders, in sorted order.
 
@@ -52,10 +53,12 @@ def load(
     :param exclude: patterns of the files and folders that are not read.
     :param ocr: read the pages of PDF files that have no text from their pictures; ``max_file_s``
         is then ``pool.OCR_TIMES_AS_LONG`` times as long; without the extra it is a failure.
+    :param within: for some paths, the folder of which each is read as a part: it gives the ids.
     :return: documents; their ids are not checked for duplicates.
     """
     patterns = Patterns(include, exclude)
-    files = (item for path in paths for item in files_of(path, max_file_bytes, patterns, ocr))
+    places = [(path, (within or {}).get(path)) for path in paths]
+    files = (item for path in places for item in files_of(*path, max_file_bytes, patterns, ocr))
     public = 0
     for item in parse_all(files, max_file_s):
         if isinstance(item, Document):
@@ -86,10 +89,10 @@ def _public(paths: Sequence[Path], count: int, field: str) -> LoadFailure:
 
 
 def files_of(
-    path: Path, max_file_bytes: int, patterns: Patterns, ocr: bool = False
+    path: Path, within: Path | None, max_file_bytes: int, patterns: Patterns, ocr: bool = False
 ) -> Iterator[SourceFile | LoadFailure]:
     """Find the files of a path, and what of it cannot be read."""
-    walk = Walk(path, max_file_bytes, patterns, ocr=ocr)
+    walk = Walk(path, max_file_bytes, patterns, ocr=ocr, within=within)
     try:
         yield from walk
     except (Unreadable, OSError) as error:

@@ -24,18 +24,29 @@ class Walk:
     :param root: a file or a folder.
     :param max_bytes: limit of one document, passed to each file.
     :param ocr: passed to each file.
+    :param within: a folder above the root, of which it is read as a part.
     :param patterns: which files of a folder are read; one that is the root itself always is.
     """
 
     def __init__(
-        self, root: Path, max_bytes: int, patterns: Patterns = EVERY_FILE, *, ocr: bool = False
+        self,
+        root: Path,
+        max_bytes: int,
+        patterns: Patterns = EVERY_FILE,
+        *,
+        ocr: bool = False,
+        within: Path | None = None,
     ) -> None:
         self._root = root
+        self._parts: tuple[str, ...] = ()  # of the path from the folder above to the root
+        if within is not None:
+            self._parts = Path(os.path.abspath(root)).relative_to(within).parts
         self._max_bytes = max_bytes
         self._patterns = patterns
         self._ocr = ocr
         self._folders_seen: set[tuple[int, int]] = set()
-        self.name = root.name if root.name not in ("", "..") else root.resolve().name
+        top = within or root
+        self.name = top.name if top.name not in ("", "..") else top.resolve().name
         self.unread: dict[str, tuple[str, int]] = {}
         """The first file of each type that is not read, and their number, by suffix."""
         self.unreadable_folders: list[tuple[str, OSError]] = []
@@ -47,7 +58,7 @@ class Walk:
         :raises OSError: the path cannot be accessed.
         """
         if self._root.is_dir():
-            folders: list[_Folder] = [(self._root, ())]
+            folders: list[_Folder] = [(self._root, self._parts)]
             while folders:  # deeper than Python's stack, if need be
                 below = yield from self._folder(*folders.pop())
                 folders += reversed(below)
@@ -55,6 +66,9 @@ class Walk:
         self._root.stat()
         if not self._root.is_file():
             raise Unreadable("neither a file nor a folder", "name a file or a folder")
+        if self._parts:
+            yield self._file(self._root, self._parts)
+            return
         name = self._root.name
         yield SourceFile(self._root, name, name, None, self._max_bytes, self._ocr)
 

@@ -64,7 +64,7 @@ class FolderSource:
         except OSError as error:
             found.unavailable = error.strerror or str(error)
             return found
-        for file in files_of(self.folder, limits.max_file_bytes, self._patterns, limits.ocr):
+        for file in files_of(self.folder, None, limits.max_file_bytes, self._patterns, limits.ocr):
             if isinstance(file, LoadFailure):
                 found.failures.append(file)
                 continue

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from expertrag_index.errors import TooManyRemovalsError
+from expertrag_index.removals import refuse_removals
 from expertrag_index.sources.base import DocumentSource, ReadLimits, SourceItems
 from expertrag_index.sources.plan import SourcePlan
 from expertrag_index.sources.step import OpenWriter, Stepper, StepReport
@@ -105,10 +105,7 @@ class SourceSync:
         if confirmed or removed <= max(_FEW, _MOST_SHARE * total):
             return
         because = f", as {', '.join(dropped)} left the list" if dropped else ""
-        raise TooManyRemovalsError(
-            f"{removed:,} of {total:,} documents would be deleted{because}: nothing was changed; "
-            "if that is right, run it again with --yes"
-        )
+        refuse_removals(removed, total, because)
 
 
 def _unavailable(plan: SourcePlan) -> LoadFailure:
