@@ -8,8 +8,12 @@ memory are limited (``constraint_worker``).
 from __future__ import annotations
 
 import json
+import os
+import queue
+import socket
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from multiprocessing import Pipe, reduction
 from multiprocessing.connection import Connection
 from typing import Any
@@ -18,10 +22,14 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from expertrag.api.errors import Overloaded
 from expertrag.api.types import Constraint
 from expertrag.api.validation import invalid, schema_to_text
 from expertrag.llm import constraint_worker as worker
 from expertrag_index.worker_process import WorkerProcess
+
+_WAIT_S = 20.0
+"""How long to wait for a process whose CPU time is limited: it may share its core with many."""
 
 
 class Vocabulary:
@@ -38,16 +46,30 @@ class Vocabulary:
         """Compile a constraint for a new sequence.
 
         :raises InvalidArgument: it cannot be compiled; the message names the field.
+        :raises Overloaded: the system has no process for it.
         """
         kind, value = _sole_field(constraint)
         with self._lock:
-            if self._worker is None or not self._worker.alive:
-                tokens = self._tokens()
-                self._worker = WorkerProcess(worker.__name__)
-                self._worker.link.send_bytes(tokens)
-            sequence = _fork(self._worker)
+            try:
+                sequence = self._new_process()
+            except ConnectionError:  # the worker was killed just now
+                self._worker = None
+                sequence = self._new_process()
+            except OSError:  # no process, no descriptor
+                raise _no_process() from None
         request = json.dumps({"kind": kind, "value": value}).encode()
         return Matcher(sequence, f"constraint.{kind}", request)
+
+    def _new_process(self) -> Connection:
+        """Return the link to a new process for one sequence."""
+        if self._worker is None or not self._worker.alive:
+            tokens = self._tokens()
+            self._worker = WorkerProcess(worker.__name__)
+            self._worker.link.send_bytes(tokens)
+        ours, theirs = Pipe()
+        with theirs:
+            reduction.send_handle(self._worker.link, theirs.fileno(), self._worker.pid)
+        return ours
 
     def _tokens(self) -> bytes:
         backend = getattr(self._tokenizer, "backend_tokenizer", None)
@@ -61,21 +83,20 @@ class Vocabulary:
         return json.dumps({"tokenizer": plain.to_str(), "end_tokens": self._end_tokens}).encode()
 
 
-def _fork(process: WorkerProcess) -> Connection:
-    """Return the link to a new process for one sequence."""
-    ours, theirs = Pipe()
-    with theirs:
-        reduction.send_handle(process.link, theirs.fileno(), process.pid)
-    return ours
-
-
 class Matcher:
-    """The state of one sequence in its grammar. Not thread-safe."""
+    """The state of one sequence in its grammar. Not thread-safe, but for :meth:`close`."""
 
     complete: bool
     """Whether the sequence is complete, so that only its end can follow."""
+    ready = True
+    """Whether the next token can be sampled; see :class:`MatcherThread`."""
 
     def __init__(self, sequence: Connection, field: str, request: bytes) -> None:
+        """Compile the constraint in a process.
+
+        :raises InvalidArgument: it cannot be compiled, or takes too long.
+        :raises Overloaded: the system has no process for it.
+        """
         self._sequence = sequence
         self._field = field
         self._ask(request)
@@ -84,37 +105,113 @@ class Matcher:
         """Return which of a model's tokens may come next, (V,) bool.
 
         :param tokens: V, the number of the model's tokens.
-        :raises InvalidArgument: the grammar is too complex, or cannot be satisfied.
         """
-        bits = np.frombuffer(self._ask(worker.ALLOWED), np.uint8)
+        bits = np.frombuffer(self._bits, np.uint8)
         # A model may have more rows than its tokenizer has tokens, or fewer: count pads or cuts.
         mask = np.unpackbits(bits, count=tokens, bitorder="little").view(np.bool_)
         return torch.from_numpy(mask)
 
     def forced(self) -> list[int]:
         """Return the tokens that must come next, as the tokenizer would split them."""
-        forced: list[int] = json.loads(self._ask(worker.FORCED))
-        return forced
+        return list(self._forced)
 
     def consume(self, token: int) -> None:
-        """Advance by a token that was allowed."""
-        self._ask(worker.CONSUME + str(token).encode())
+        """Advance by a token that was allowed; waits for the process.
 
-    def _ask(self, request: bytes) -> bytes:
+        :raises InvalidArgument: the grammar is too complex, or cannot be satisfied.
+        """
+        self._ask(str(token).encode())
+
+    def close(self) -> None:
+        """End the process, even while another thread waits for it; safe to call twice."""
+        with suppress(OSError), socket.socket(fileno=os.dup(self._sequence.fileno())) as link:
+            link.shutdown(socket.SHUT_RDWR)
+
+    def _ask(self, request: bytes) -> None:
         try:
             self._sequence.send_bytes(request)
-            reply = self._sequence.recv_bytes()
+            reply = self._sequence.recv_bytes() if self._sequence.poll(_WAIT_S) else b""
         except (EOFError, OSError):
+            reply = b""
+        state, body = reply[:1], reply[1:]
+        if state == worker.BUSY:
+            raise _no_process()
+        if state == worker.FAILED:
+            raise invalid(self._field, _reason(body.decode()))
+        if not state:
             raise invalid(
                 self._field,
                 f"cannot be enforced (it needs over {worker.COMPILE_S:g} s to compile, "
-                f"{worker.STEP_S:g} s per token or {worker.MEMORY_BYTES >> 20} MB); simplify it",
-            ) from None
-        state, body = reply[:1], reply[1:]
-        if state == worker.FAILED:
-            raise invalid(self._field, _reason(body.decode()))
+                f"{worker.STEP_S:g} s per token or {worker.MEMORY_BYTES >> 20} MB, or the system "
+                "has ended its process); simplify it",
+            )
         self.complete = state == worker.COMPLETE
-        return body
+        self._bits, self._forced = worker.unpacked(body) if body else (b"", [])
+
+
+class MatcherThread:
+    """A matcher whose process works while others sample: a thread of its own waits for it.
+
+    After :meth:`consume`, the other members are valid once ``ready`` is True; they raise what the
+    matcher has raised. All but ``close`` are for one thread.
+    """
+
+    def __init__(self, matcher: Matcher, notify: Callable[[], None]) -> None:
+        """Start the thread, which calls ``notify`` whenever the matcher becomes ready.
+
+        :raises Overloaded: the system has no thread for it.
+        """
+        self.ready = True
+        self._matcher = matcher
+        self._notify = notify
+        self._error: BaseException | None = None
+        self._tokens: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        thread = threading.Thread(target=self._follow, name="constraint", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            raise _no_process() from None
+
+    @property
+    def complete(self) -> bool:
+        """See :attr:`Matcher.complete`."""
+        return self._followed().complete
+
+    def allowed(self, tokens: int) -> torch.Tensor:
+        """See :meth:`Matcher.allowed`."""
+        return self._followed().allowed(tokens)
+
+    def forced(self) -> list[int]:
+        """See :meth:`Matcher.forced`."""
+        return self._followed().forced()
+
+    def consume(self, token: int) -> None:
+        """Advance by a token that was allowed; returns at once."""
+        self.ready = False
+        self._tokens.put(token)
+
+    def close(self) -> None:
+        """End the process and the thread; safe to call twice."""
+        self._matcher.close()
+        self._tokens.put(None)
+
+    def _followed(self) -> Matcher:
+        if self._error is not None:
+            raise self._error
+        return self._matcher
+
+    def _follow(self) -> None:
+        while (token := self._tokens.get()) is not None:
+            try:
+                self._matcher.consume(token)
+            except BaseException as error:  # for the thread that samples
+                self._error = error
+            self.ready = True
+            self._notify()
+
+
+def _no_process() -> Overloaded:
+    return Overloaded("the system has no process for the constraint; ask again later")
 
 
 def _sole_field(constraint: Constraint) -> tuple[str, str]:

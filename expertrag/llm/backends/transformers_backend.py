@@ -182,6 +182,16 @@ class TransformersGenerator(Generator):
         self.strict_from, self.probe = STRICT_FROM, probe.digest
 
     @property
+    def problem(self) -> str:
+        """See :attr:`Generator.problem`."""
+        return self._network.problem
+
+    @property
+    def healthy(self) -> bool:
+        """See :attr:`Generator.healthy`."""
+        return not self._network.problem
+
+    @property
     def adapters(self) -> LoadedAdapters:
         """See :attr:`Generator.adapters`."""
         if isinstance(self._network, NativeNetwork):
