@@ -84,7 +84,7 @@ class Vocabulary:
 
 
 class Matcher:
-    """The state of one sequence in its grammar. Not thread-safe, but for :meth:`close`."""
+    """The state of one sequence in its grammar. Not thread-safe, but for :meth:`interrupt`."""
 
     complete: bool
     """Whether the sequence is complete, so that only its end can follow."""
@@ -123,7 +123,11 @@ class Matcher:
         self._ask(str(token).encode())
 
     def close(self) -> None:
-        """End the process, even while another thread waits for it; safe to call twice."""
+        """End the process; safe to call twice."""
+        self._sequence.close()
+
+    def interrupt(self) -> None:
+        """End the process from another thread than the one that waits for it, which gets an error."""
         with suppress(OSError), socket.socket(fileno=os.dup(self._sequence.fileno())) as link:
             link.shutdown(socket.SHUT_RDWR)
 
@@ -192,7 +196,7 @@ class MatcherThread:
 
     def close(self) -> None:
         """End the process and the thread; safe to call twice."""
-        self._matcher.close()
+        self._matcher.interrupt()
         self._tokens.put(None)
 
     def _followed(self) -> Matcher:
@@ -207,7 +211,9 @@ class MatcherThread:
             except BaseException as error:  # for the thread that samples
                 self._error = error
             self.ready = True
-            self._notify()
+            with suppress(BaseException):  # this thread goes on, and who samples looks again
+                self._notify()
+        self._matcher.close()
 
 
 def _no_process() -> Overloaded:

@@ -213,7 +213,8 @@ class TransformersGenerator(Generator):
     def check(self, sampling: Sampling) -> None:
         """See :meth:`Generator.check`; compiling takes milliseconds, so ``begin`` repeats it."""
         super().check(sampling)
-        self._matcher(sampling)
+        if (matcher := self._matcher(sampling)) is not None:
+            matcher.close()
         self._check_routing(sampling)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:

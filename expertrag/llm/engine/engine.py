@@ -36,6 +36,7 @@ STALL_S = 300.0
 """Seconds without a step, with work waiting, after which the engine counts as stuck. The slowest
 step, a prefill of 512 rows with 14 billion parameters, takes two minutes on two cores."""
 _POLL_S = 0.05  # how late a deadline may be noticed
+_RETRY_S = 0.1  # of a wait for pages or a constraint, in case nothing announces them
 _GRACE_S = 0.005  # what a step waits for constraints: most follow sooner, and share the next step
 _BACKOFF_S = 0.05  # after an unexpected error, so that a lasting one does not fill the log
 
@@ -75,6 +76,7 @@ class Engine:
         self._changed = threading.Condition()
         self._stopped = False
         self._idle = False
+        self._doubted = False  # whether a failed sequence may have left something behind
         self._moved_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -202,21 +204,16 @@ class Engine:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        error: BaseException | None = None
         while True:
             try:
-                if error is not None:
-                    self._recover(error)
-                    error = None
                 if not self._turn():
                     return
-            except BaseException as raised:  # nothing may end this thread but stop
-                error = raised
+            except BaseException as error:  # nothing may end this thread but stop
+                self._recover(error)
                 time.sleep(_BACKOFF_S)
 
     def _turn(self) -> bool:
         """Draw what constraints let draw, and run a step, or wait; False at the end."""
-        self._moved_at = time.monotonic()
         self._draw(self._drawings)
         with self._changed:
             if self._stopped:
@@ -224,6 +221,8 @@ class Engine:
                 return False
             self._prefer_experts()
             parts = self._scheduler.next_step()
+            if self._doubted:
+                self._repair()
             failed = self._scheduler.failed.copy()
             self._scheduler.failed.clear()
             if not (parts or failed):
@@ -231,21 +230,31 @@ class Engine:
                 return True
         for sequence, error in failed:
             self._fail(sequence, error)
-        if failed and (differences := list(self._scheduler.differences())):
-            raise RuntimeError(f"a failed sequence left: {'; '.join(differences)}")
         if parts:
             self._distribute(self._results(parts))
+            self._moved_at = time.monotonic()
         return True
+
+    def _repair(self) -> None:
+        """Take back what a failed sequence has left behind.
+
+        :raises RuntimeError: it cannot be taken back.
+        """
+        self._doubted = False
+        if differences := self._scheduler.repair():
+            raise RuntimeError(f"a failed sequence left: {'; '.join(differences)}")
 
     def _wait(self) -> None:
         """Wait for a caller or a constraint, with the lock; idle if no sequence can run."""
         if any(drawing.ready for drawing in self._drawings):
             return
-        self._idle = not any(sequence.runnable for sequence in self._scheduler.sequences)
+        runnable = any(sequence.runnable for sequence in self._scheduler.sequences)
+        self._idle = not runnable
         self._changed.notify_all()
-        self._changed.wait()
+        self._changed.wait(_RETRY_S if runnable or self._drawings else None)
+        if self._idle:
+            self._moved_at = time.monotonic()
         self._idle = False
-        self._moved_at = time.monotonic()
 
     def _prefer_experts(self) -> None:
         """Have the experts in memory that open sequences may use, and keep those of the last ones.
@@ -271,6 +280,7 @@ class Engine:
             if len(owners) == 1:
                 self._fail(owners[0], error)
                 return []
+            _log.warning("a step failed; its sequences run alone", exc_info=error)
         return [
             result
             for owner in owners
@@ -339,6 +349,7 @@ class Engine:
         """End a sequence with an error for its caller; log what is not the caller's fault."""
         if not isinstance(error, ExpertRAGError):
             _log.error("a sequence failed in the model", exc_info=error)
+            self._doubted = True
         self._end(sequence, _shown(error))
 
     def _end(self, sequence: SequenceState, error: Exception) -> None:

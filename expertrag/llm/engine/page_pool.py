@@ -114,7 +114,7 @@ class PagePool:
 
         :raises RuntimeError: no sequence holds it.
         """
-        if self._holders[page] < 1:
+        if not 0 <= page < self.count or self._holders[page] < 1:
             raise RuntimeError("a page is released that no sequence holds")
         self._holders[page] -= 1
         if self._holders[page]:
@@ -200,6 +200,19 @@ class PagePool:
         followers.discard(key)
         if not followers:
             del self._followers[key[0]]
+
+    def repair(self, held: Counter[int]) -> None:
+        """Let sequences hold these pages and no others, and forget the cached pages.
+
+        :param held: how many sequences hold each page.
+        """
+        self._holders = [held[page] for page in range(self.count)]
+        self._by_key.clear()
+        self._keys.clear()
+        self._followers.clear()
+        self._unheld.clear()
+        self._free = []
+        self._ready = [page for page in reversed(range(self.count)) if not held[page]]
 
     def differences(self, held: Counter[int]) -> Iterator[str]:
         """Check the pool against the sequences; yields what is inconsistent, in words.

@@ -41,7 +41,10 @@ class PageTables:
         self.pool = self._new_pool()
 
     def _new_pool(self) -> PagePool:
-        return PagePool(self._decoder.pages, self._kept, self._decoder.give_back)
+        return PagePool(self._decoder.pages, self._kept, self._give_back)
+
+    def _give_back(self, pages: Sequence[int]) -> None:
+        self._decoder.give_back(pages)
 
     def extend(
         self, sequence: SequenceState, tokens: int, scheduled: Sequence[SequenceState]
@@ -158,11 +161,21 @@ class PageTables:
 
     def differences(self) -> Iterator[str]:
         """Compare the pool with the tables of all sequences; yield what differs, in words."""
-        held: Counter[int] = Counter()
+        for side in self._sides():
+            if not 0 <= side.computed <= len(side.pages) * PAGE_TOKENS:
+                yield f"{side.computed} tokens are computed in {len(side.pages)} pages"
+        yield from self.pool.differences(self._held())
+
+    def repair(self) -> None:
+        """Free the pages that are in no table, and forget what was cached in them."""
+        self.pool.repair(self._held())
+
+    def _sides(self) -> Iterator[SequenceState]:
         for sequence in self._sequences:
-            for side in (sequence, sequence.weak):
-                if side is not None:
-                    held.update(side.pages[side.released :])
-                    if not 0 <= side.computed <= len(side.pages) * PAGE_TOKENS:
-                        yield f"{side.computed} tokens are computed in {len(side.pages)} pages"
-        yield from self.pool.differences(held)
+            yield sequence
+            if sequence.weak is not None:
+                yield sequence.weak
+
+    def _held(self) -> Counter[int]:
+        """Count how many sequence sides hold each page."""
+        return Counter(page for side in self._sides() for page in side.pages[side.released :])

@@ -14,6 +14,7 @@ Each sequence is scheduled under a guard: one that fails is left out, and the ot
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,26 +100,32 @@ class Scheduler:
         parts: list[Scheduled] = []
         left = self._decoder.step_rows
         for sequence in (*decoding, *prefilling):
-            if sequence in prefilling[:1] and sequence.tail > self._decoder.step_rows:
-                # its last rows run together: they would never fit
-                left = min(sequence.tail, MOST_ROWS - sum(part.rows for part in parts))
-            if left <= 0:
-                break
-            scheduled = [part.sequence for part in parts]
-            try:
+            with self._guard(sequence):
+                if sequence in prefilling[:1] and sequence.tail > self._decoder.step_rows:
+                    # its last rows run together: they would never fit
+                    left = min(sequence.tail, MOST_ROWS - sum(part.rows for part in parts))
+                if left <= 0:
+                    break
+                scheduled = [part.sequence for part in parts]
                 added = self._parts_of(sequence, left, most_drafts, scheduled)
-            except BaseException as error:  # a Rust library's panic is not an Exception
-                self.failed.append((sequence, error))
-                continue
-            parts += added
-            left -= sum(part.rows for part in added)
+                parts += added
+                left -= sum(part.rows for part in added)
         return parts
+
+    @contextmanager
+    def _guard(self, sequence: SequenceState) -> Iterator[None]:
+        """Let a sequence fail alone."""
+        try:
+            yield
+        except BaseException as error:  # a Rust library's panic is not an Exception
+            self.failed.append((sequence, error))
 
     def _remove_closed(self) -> None:
         for sequence in [sequence for sequence in self.sequences if sequence.closed]:
-            self.tables.free(sequence)
             self.sequences.remove(sequence)
-            self.pages.trim()
+            with self._guard(sequence):
+                self.tables.free(sequence)
+                self.pages.trim()
         if self.resets_cache:
             self.resets_cache = False
             self.pages.reset()
@@ -128,9 +135,19 @@ class Scheduler:
         decoding: list[SequenceState] = []
         prefilling: list[SequenceState] = []
         for sequence in self.sequences:
-            if sequence.runnable:
-                (decoding if sequence.decoding else prefilling).append(sequence)
+            with self._guard(sequence):
+                if sequence.runnable:
+                    (decoding if sequence.decoding else prefilling).append(sequence)
         return decoding, prefilling
+
+    def repair(self) -> list[str]:
+        """Give back the pages that no sequence has, after one has failed.
+
+        :returns: what is inconsistent still, in words.
+        """
+        if list(self.differences()):
+            self.tables.repair()
+        return list(self.differences())
 
     def _parts_of(
         self,
