@@ -33,8 +33,8 @@ from expertrag.api.errors import ExpertRAGError, InvalidArgument
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.engine.sequences import SequenceState
 
-BLOCK_S = 0.05
-_STALL_S = 0.02  # of the engine's watchdog, in a case that blocks
+BLOCK_S = 0.03
+_STALL_S = 0.01  # of the engine's watchdog, in a case that blocks
 _SETTLE_S = 5.0
 _PAGES, _KEPT = 6, 4
 _SECRET = "planted-secret"
@@ -136,9 +136,9 @@ class World:
             self._case = None
         if not self._fired:
             return None
-        self._engine._stall_s = HANG_S
         with self._unwatched():
             findings = list(self._check_after(case))
+        self._engine._stall_s = HANG_S
         return [*self._check_outcomes(case, victim, bystander), *findings]
 
     def intercept(self, seam: Seam, subject: Any, call: Callable[[], Any]) -> Any:

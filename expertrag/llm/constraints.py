@@ -196,8 +196,8 @@ class MatcherThread:
 
     def close(self) -> None:
         """End the process and the thread; safe to call twice."""
-        self._matcher.interrupt()
         self._tokens.put(None)
+        self._matcher.interrupt()
 
     def _followed(self) -> Matcher:
         if self._error is not None:

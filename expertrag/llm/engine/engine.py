@@ -40,6 +40,8 @@ _RETRY_S = 0.1  # of a wait for pages or a constraint, in case nothing announces
 _GRACE_S = 0.005  # what a step waits for constraints: most follow sooner, and share the next step
 _BACKOFF_S = 0.05  # after an unexpected error, so that a lasting one does not fill the log
 
+_ENDED = "the engine has ended; restart the server"
+
 _log = logging.getLogger(__name__)
 
 
@@ -90,7 +92,7 @@ class Engine:
     def problem(self) -> str:
         """Why no sequence gets a token: the thread is gone, or stuck in a step; else empty."""
         if not self._thread.is_alive():
-            return "" if self._stopped else "the engine has ended; restart the server"
+            return "" if self._stopped else _ENDED
         still = time.monotonic() - self._moved_at
         if self._idle or still < self._stall_s:
             return ""
@@ -113,9 +115,12 @@ class Engine:
         """Add a sequence; its outputs arrive in its queue.
 
         :raises InvalidArgument: it does not fit into the cache, even alone.
+        :raises ServerError: the engine has ended.
         :raises Overloaded: the system has no thread for its constraint.
         """
         self.check_room(sequence, sequence.token_budget)
+        if not self._thread.is_alive():
+            raise ServerError(_ENDED)
         if sequence.sampler is not None:
             sequence.sampler.follow_apart(self._wake)
         with self._changed:

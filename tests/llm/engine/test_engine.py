@@ -50,6 +50,7 @@ def engine(model: Any, page_bytes: int) -> Make:
         made = Engine(lowered(model, Format.F32, **given).decoder, **options)
         try:
             yield made
+            assert made._stopped or made.check_integrity() == ()
         finally:
             made.stop()
 
