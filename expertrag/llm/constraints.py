@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from expertrag.api.errors import Overloaded
+from expertrag.api.errors import InvalidArgument, Overloaded
 from expertrag.api.types import Constraint
 from expertrag.api.validation import invalid, schema_to_text
 from expertrag.llm import constraint_worker as worker
@@ -30,6 +30,10 @@ from expertrag_index.worker_process import WorkerProcess
 
 _WAIT_S = 20.0
 """How long to wait for a process whose CPU time is limited: it may share its core with many."""
+
+
+class ProcessEndedError(InvalidArgument):
+    """The process of a constraint has ended: a limit was reached, or the system has ended it."""
 
 
 class Vocabulary:
@@ -49,27 +53,34 @@ class Vocabulary:
         :raises Overloaded: the system has no process for it.
         """
         kind, value = _sole_field(constraint)
-        with self._lock:
-            try:
-                sequence = self._new_process()
-            except ConnectionError:  # the worker was killed just now
-                self._worker = None
-                sequence = self._new_process()
-            except OSError:  # no process, no descriptor
-                raise _no_process() from None
         request = json.dumps({"kind": kind, "value": value}).encode()
-        return Matcher(sequence, f"constraint.{kind}", request)
+        try:
+            return Matcher(self._new_process(), f"constraint.{kind}", request)
+        except (ProcessEndedError, ConnectionError):
+            if not self._worker_is_lost():
+                raise
+        except OSError:  # no process, no descriptor
+            raise _no_process() from None
+        try:  # the worker was killed just now
+            return Matcher(self._new_process(), f"constraint.{kind}", request)
+        except OSError:
+            raise _no_process() from None
 
     def _new_process(self) -> Connection:
         """Return the link to a new process for one sequence."""
-        if self._worker is None or not self._worker.alive:
-            tokens = self._tokens()
-            self._worker = WorkerProcess(worker.__name__)
-            self._worker.link.send_bytes(tokens)
-        ours, theirs = Pipe()
-        with theirs:
-            reduction.send_handle(self._worker.link, theirs.fileno(), self._worker.pid)
-        return ours
+        with self._lock:
+            if self._worker is None or self._worker_is_lost():
+                tokens = self._tokens()
+                self._worker = WorkerProcess(worker.__name__)
+                self._worker.link.send_bytes(tokens)
+            ours, theirs = Pipe()
+            with theirs:
+                reduction.send_handle(self._worker.link, theirs.fileno(), self._worker.pid)
+            return ours
+
+    def _worker_is_lost(self) -> bool:
+        """Whether the worker has ended; it sends nothing, so that what can be read is its end."""
+        return self._worker is not None and (self._worker.link.poll() or not self._worker.alive)
 
     def _tokens(self) -> bytes:
         backend = getattr(self._tokenizer, "backend_tokenizer", None)
@@ -143,11 +154,12 @@ class Matcher:
         if state == worker.FAILED:
             raise invalid(self._field, _reason(body.decode()))
         if not state:
-            raise invalid(
-                self._field,
-                f"cannot be enforced (it needs over {worker.COMPILE_S:g} s to compile, "
-                f"{worker.STEP_S:g} s per token or {worker.MEMORY_BYTES >> 20} MB, or the system "
-                "has ended its process); simplify it",
+            raise ProcessEndedError(
+                f"{self._field}: cannot be enforced (it needs over {worker.COMPILE_S:g} s to "
+                f"compile, {worker.STEP_S:g} s per token or {worker.MEMORY_BYTES >> 20} MB, or the "
+                "system has ended its process); simplify it",
+                reason="INVALID_FIELD",
+                metadata={"field": self._field},
             )
         self.complete = state == worker.COMPLETE
         self._bits, self._forced = worker.unpacked(body) if body else (b"", [])

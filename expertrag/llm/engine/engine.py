@@ -215,7 +215,6 @@ class Engine:
                     return
             except BaseException as error:  # nothing may end this thread but stop
                 self._recover(error)
-                time.sleep(_BACKOFF_S)
 
     def _turn(self) -> bool:
         """Draw what constraints let draw, and run a step, or wait; False at the end."""
@@ -235,6 +234,7 @@ class Engine:
                 return True
         for sequence, error in failed:
             self._fail(sequence, error)
+            self._doubted = True  # even after a typed error: pages were being moved
         if parts:
             self._distribute(self._results(parts))
             self._moved_at = time.monotonic()
@@ -363,10 +363,10 @@ class Engine:
             sequence.error = sequence.error or error
         try:
             sequence.outputs.put(error)
-        except Exception as failure:  # who waits finds the error in the sequence
-            _log.error("a caller's queue failed", exc_info=failure)
-        if sequence.sampler is not None:
-            sequence.sampler.close()
+            if sequence.sampler is not None:
+                sequence.sampler.close()
+        except BaseException as failure:  # who waits finds the error in the sequence
+            _log.error("a sequence could not be ended", exc_info=failure)
 
     def _end_all(self, error: Exception) -> None:
         self._drawings = []
@@ -375,10 +375,14 @@ class Engine:
 
     def _recover(self, error: BaseException) -> None:
         """End all open sequences after an error that no guard expected; start with no page."""
-        _log.critical("the engine failed; it goes on without its sequences", exc_info=error)
-        with self._changed:
-            self._end_all(_shown(error))
-            self._scheduler.reset()
+        try:
+            with self._changed:
+                self._end_all(_shown(error))
+                self._scheduler.reset()
+            _log.critical("the engine failed; it goes on without its sequences", exc_info=error)
+        except BaseException:  # the next turn fails as well, and comes here again
+            _log.critical("the engine cannot recover", exc_info=True)
+        time.sleep(_BACKOFF_S)
 
 
 def _failure() -> ServerError:

@@ -86,8 +86,6 @@ class Scheduler:
 
     def reset(self) -> None:
         """Forget all sequences and pages, whose state may be inconsistent after an error."""
-        for sequence in self.sequences:
-            sequence.forget_pages()
         self.sequences.clear()
         self.failed.clear()
         self.tables.reset()
