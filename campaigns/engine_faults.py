@@ -5,30 +5,29 @@
 A case is a seam (``engine_seams``), what it does instead of its work (raise, die, block, return
 nonsense, or lose a process), the scenario and state of the sequence it meets, and the number of the
 call in that state. Its victim gets its text or a typed error that quotes nothing; the bystander who
-shares the steps gets its text, unless the fault is in what all share. After each case the next plain
-question has the same answer, and pages, threads, descriptors and processes are back; the engine
-reported a problem if and only if it was blocked.
+shares the steps gets its text, unless the fault is in what all share. After each case the next
+plain question has the same answer, and pages, threads, descriptors and processes are back; the
+engine reported a problem if and only if it was blocked.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import results_file
 from engine_seams import NOT_CALLED, Seam, seams
-from engine_victims import Case, World
+from engine_victims import ERRORS, Case, World
 from tqdm import tqdm
 
-RAISES = ("raises", "raises for good", "no memory", "refuses", "dies")
+RAISES = tuple(ERRORS)
 NONSENSE = ("None", "-1", "10**9", "text", "nan", "shorter")
 KILLS = ("kills the process", "kills the worker")
+CODE = ("campaigns/engine_faults.py", "expertrag/llm", *results_file.KERNELS)
 _CALLS = (1, 2, 3)
 _BLOCKED_SHARE = 12  # one of so many calls is also blocked: each takes a twentieth of a second
 _WORKERS_KILLED = 4
@@ -126,17 +125,18 @@ def run(most: int, seed: int) -> Report:
 
 def main() -> int:
     """Run a campaign and report it; 1 if it found something."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = results_file.parser(__doc__)
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    report = run(options.cases, options.seed)
+    given = parser.parse_args()
+    report = run(given.cases, given.seed)
     for finding in report.findings:
-        print(finding)
-    print(f"{report.cases} cases of {report.seams} seams in {report.seconds} s, {report.missed} missed")
-    if options.json:
-        results_file.write(options.json, asdict(report))
+        print(f"broken promise: {finding}", file=sys.stderr)
+    results_file.write(given.json, asdict(report), CODE)
+    print(
+        f"{report.cases:,} cases at {report.seams} seams, {len(report.findings)} broken promises",
+        file=sys.stderr,
+    )
     return bool(report.findings)
 
 

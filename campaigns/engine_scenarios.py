@@ -1,4 +1,4 @@
-"""What the victim of an engine fault does when the fault comes: a scenario for each kind of state."""
+"""What the victim of a fault does when the fault comes: scenarios that reach every state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The seams of the engine: every member of the classes that it calls, replaced by one that can fail.
+"""The seams of the engine: each member of the classes that it calls, and how to replace it.
 
 The members are found by introspection. One that is new is therefore part of the campaign, or has to
 be named in ``NOT_CALLED``; the campaign fails if a member of ``NOT_CALLED`` is called, or if
@@ -35,7 +35,6 @@ from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.logprobs import Ranked, Spelling
 from expertrag.llm.sampling import Sampler
 from expertrag_kernels.decoder import Decoder
-
 
 HANG_S = 20.0
 
@@ -94,22 +93,64 @@ MODULES = (
 
 NOT_CALLED: Mapping[str, frozenset[str]] = {
     "Decoder": frozenset(
-        "adapter attend embed experts experts_used keep least_experts_bytes light limit_experts "
-        "linear matrix mix norm pick rope route slot".split()
+        [
+            "adapter",
+            "attend",
+            "embed",
+            "experts",
+            "experts_used",
+            "keep",
+            "least_experts_bytes",
+            "light",
+            "limit_experts",
+            "linear",
+            "matrix",
+            "mix",
+            "norm",
+            "pick",
+            "rope",
+            "route",
+            "slot",
+        ]
     ),
     "ChatTokenizer": frozenset(["encode_text", "has_template", "vocabulary"]),
-    "Engine": frozenset(["_at_rest", "_repair", "check_integrity", "problem", "reset_prefix_cache", "stop"]),
+    "Engine": frozenset(
+        ["_at_rest", "_repair", "check_integrity", "problem", "reset_prefix_cache", "stop"]
+    ),
     "Scheduler": frozenset(["differences", "repair", "reset"]),
     "PageTables": frozenset(["differences", "repair", "reset"]),
     "PagePool": frozenset(["available", "differences", "repair", "reset"]),
     "Counters": frozenset(["differences"]),
     "NativeNetwork": frozenset(
-        "counters limit null_experts problem read reset_prefix_cache routes_tokens token_routers "
-        "weights".split()
+        [
+            "counters",
+            "limit",
+            "null_experts",
+            "problem",
+            "read",
+            "reset_prefix_cache",
+            "routes_tokens",
+            "token_routers",
+            "weights",
+        ]
     ),
     "TransformersGenerator": frozenset(
-        "counters endpoints healthy load probe_with problem read reset_prefix_cache token_routers "
-        "use_patterns watch weights white_box adapters".split()
+        [
+            "counters",
+            "endpoints",
+            "healthy",
+            "load",
+            "probe_with",
+            "problem",
+            "read",
+            "reset_prefix_cache",
+            "token_routers",
+            "use_patterns",
+            "watch",
+            "weights",
+            "white_box",
+            "adapters",
+        ]
     ),
 }
 """Members that a request does not call: they build the model, report on it, or put it right."""
@@ -159,7 +200,11 @@ def seams() -> dict[Seam, tuple[Any, Any]]:
         module = importlib.import_module(path)
         for name, value in vars(module).items():
             own = getattr(value, "__module__", "")
-            if isinstance(value, types.FunctionType) and own != path and own.startswith("expertrag"):
+            if (
+                isinstance(value, types.FunctionType)
+                and own != path
+                and own.startswith("expertrag")
+            ):
                 result[Seam(path.rpartition(".")[2], name, True)] = module, value
     return result
 
@@ -192,7 +237,9 @@ def _replacement(seam: Seam, member: Any, intercept: Intercept) -> Any:
     if isinstance(member, property):
         read = member.fget
         assert read is not None, "properties can be read"
-        return property(lambda self: intercept(seam, self, functools.partial(read, self)), member.fset)
+        return property(
+            lambda self: intercept(seam, self, functools.partial(read, self)), member.fset
+        )
     if isinstance(member, classmethod):
         function = member.__func__
 
@@ -210,7 +257,9 @@ def _replacement(seam: Seam, member: Any, intercept: Intercept) -> Any:
 
     @functools.wraps(member)
     def method(*given: Any, **options: Any) -> Any:
-        return intercept(seam, given[0] if given else None, functools.partial(member, *given, **options))
+        return intercept(
+            seam, given[0] if given else None, functools.partial(member, *given, **options)
+        )
 
     return method
 

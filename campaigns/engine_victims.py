@@ -41,9 +41,29 @@ _SECRET = "planted-secret"
 _MOST_LINES = 20
 _THREADS = ("engine", "constraint")
 _CONSTRAINED = "constrained"
+ERRORS = {
+    "raises": RuntimeError,
+    "raises for good": RuntimeError,
+    "no memory": MemoryError,
+    "refuses": InvalidArgument,
+    "dies": Dying,
+}
 _OWNED = frozenset(
-    "Sampler Matcher MatcherThread PromptLookup Outputs Caller Drawing SequenceState Scheduled "
-    "Detokenizer StopFilter Spelling NativeSession".split()
+    [
+        "Sampler",
+        "Matcher",
+        "MatcherThread",
+        "PromptLookup",
+        "Outputs",
+        "Caller",
+        "Drawing",
+        "SequenceState",
+        "Scheduled",
+        "Detokenizer",
+        "StopFilter",
+        "Spelling",
+        "NativeSession",
+    ]
 )
 """Classes whose objects belong to one sequence: a fault of the victim's meets nobody else."""
 
@@ -139,7 +159,8 @@ class World:
         with self._unwatched():
             findings = list(self._check_after(case))
         self._engine._stall_s = HANG_S
-        return [*self._check_outcomes(case, victim, bystander), *findings]
+        findings += self._check_outcomes(case, victim, bystander)
+        return [*findings, *self._check_reports(case)]
 
     def intercept(self, seam: Seam, subject: Any, call: Callable[[], Any]) -> Any:
         """Stand in for a seam; see :func:`engine_seams.intercepted`."""
@@ -211,15 +232,8 @@ class World:
         assert case is not None, "a case has been set"
         self._fired += 1
         self._on_engine = threading.current_thread() is self._engine._thread
-        errors = {
-            "raises": RuntimeError,
-            "raises for good": RuntimeError,
-            "no memory": MemoryError,
-            "refuses": InvalidArgument,
-            "dies": Dying,
-        }
-        if case.fault in errors:
-            raise errors[case.fault](_SECRET if case.fault != "refuses" else "it is refused")
+        if case.fault in ERRORS:
+            raise ERRORS[case.fault](_SECRET if case.fault != "refuses" else "it is refused")
         if case.fault == "blocks":
             time.sleep(BLOCK_S)
             with self._unwatched():
@@ -262,31 +276,30 @@ class World:
     def _check_outcomes(
         self, case: Case, victim: str | BaseException, bystander: str | BaseException
     ) -> Iterator[str]:
-        nonsense = case.fault not in ("raises", "raises for good", "no memory", "refuses", "dies")
-        own = not self._on_engine  # the fault was raised to the victim itself, or to the bystander
+        nonsense = case.fault not in ERRORS
+        # what was raised in a thread of a caller is raised to that caller, and nonsense may be
+        raw = nonsense or not self._on_engine
         if isinstance(victim, str):
             if not nonsense and victim != self._texts[case.scenario]:
                 yield f"the victim got another text: {victim!r}"
-        elif not (own or nonsense or _is_typed(victim)):
+        elif _hangs(victim) or not (raw or _is_typed(victim)):
             yield f"the victim got {victim!r}"
-        elif "hangs" in str(victim):
-            yield "the victim waits for ever"
-        if bystander != self._bystander_text:
-            if case.seam.owner in _OWNED:
-                yield f"the bystander got {bystander!r}"
-            elif "hangs" in str(bystander):
-                yield "the bystander waits for ever"
-            elif not (own or nonsense or _is_typed(bystander)):
-                yield f"the bystander got {bystander!r}"
-        if case.fault == "blocks" and self._on_engine and not self._problem_seen:
+        if bystander == self._bystander_text:
+            return
+        if case.seam.owner in _OWNED or _hangs(bystander) or not (raw or _is_typed(bystander)):
+            yield f"the bystander got {bystander!r}"
+
+    def _check_reports(self, case: Case) -> Iterator[str]:
+        """Check what the engine has logged, and what it said of its health."""
+        if self._on_engine and case.fault == "blocks" and not self._problem_seen:
             yield "the blocked engine reported no problem"
-        raised = case.fault in ("raises", "raises for good", "no memory", "dies")
-        if raised and self._on_engine and not self._records:
+        unexpected = case.fault in ERRORS and case.fault != "refuses"
+        if self._on_engine and unexpected and not self._records:
             yield "nothing was logged"
-        if len(self._records) > _MOST_LINES or any(
-            _SECRET in record.getMessage() for record in self._records
-        ):
-            yield f"{len(self._records)} lines were logged, or a secret"
+        if len(self._records) > _MOST_LINES:
+            yield f"{len(self._records)} lines were logged"
+        if any(_SECRET in record.getMessage() for record in self._records):
+            yield "a message was logged"
 
     def _check_after(self, case: Case) -> Iterator[str]:
         if (plain := self._run(PLAIN)) != self._plain_text:
@@ -312,7 +325,8 @@ class World:
     def _now(self) -> Left:
         return Left(
             tuple(sorted(one.name for one in threading.enumerate() if one.name in _THREADS)),
-            len(os.listdir("/proc/self/fd")), len(self._processes())
+            len(os.listdir("/proc/self/fd")),
+            len(self._processes()),
         )
 
     def _processes(self, *, worker: bool = False) -> list[int]:
@@ -343,6 +357,11 @@ class _Kept(logging.Handler):
 def _is_typed(result: str | BaseException) -> bool:
     """Whether a caller got an error that quotes nothing."""
     return isinstance(result, ExpertRAGError) and _SECRET not in str(result)
+
+
+def _hangs(result: str | BaseException) -> bool:
+    """Whether a caller has waited until it gave up."""
+    return "the engine hangs" in str(result)
 
 
 def _ignore(_sequence: SequenceState) -> None:

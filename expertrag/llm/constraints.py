@@ -138,7 +138,7 @@ class Matcher:
         self._sequence.close()
 
     def interrupt(self) -> None:
-        """End the process from another thread than the one that waits for it, which gets an error."""
+        """End the process, from another thread than the one that waits for it and gets an error."""
         with suppress(OSError), socket.socket(fileno=os.dup(self._sequence.fileno())) as link:
             link.shutdown(socket.SHUT_RDWR)
 

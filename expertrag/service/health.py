@@ -83,9 +83,7 @@ class Health:
         return self._status.get(service, SERVICE_UNKNOWN)
 
 
-async def watch_model(
-    health: Health, healthy: Callable[[], bool], services: Iterable[str]
-) -> None:
+async def watch_model(health: Health, healthy: Callable[[], bool], services: Iterable[str]) -> None:
     """Set services NOT_SERVING while the language model is stuck, until this task is cancelled.
 
     An orchestrator that probes the health then restarts the server.

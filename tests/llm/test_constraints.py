@@ -260,7 +260,7 @@ def test_a_process_that_has_no_memory_ends_alone(smollm_path: Any) -> None:
     children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text()
     process = max(map(int, children.split()))
     resource.prlimit(process, resource.RLIMIT_AS, (1 << 20, 1 << 20))
-    with pytest.raises(InvalidArgument, match="constraint.regex: cannot be enforced"):
+    with pytest.raises(InvalidArgument, match=r"constraint\.regex: cannot be enforced"):
         for _ in range(100):
             matcher.consume(int(matcher.allowed(49152).nonzero()[0, 0]))
     assert other.allowed(49152).any()

@@ -80,7 +80,10 @@ class BatchRunner:
         expert, updates = sequence.expert, own
         if self._expert_updates:
             expert = -1
-            updates = (*(self._expert_updates[sequence.expert] if sequence.expert >= 0 else ()), *own)
+            updates = (
+                *(self._expert_updates[sequence.expert] if sequence.expert >= 0 else ()),
+                *own,
+            )
         open_experts = sequence.pattern.open if sequence.pattern else None
         pages = torch.tensor(sequence.pages)
         return SequenceRows(start, stop, pages, expert, sequence.routing, updates, open_experts)

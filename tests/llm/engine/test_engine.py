@@ -288,7 +288,7 @@ def test_a_failed_step_is_reported_and_other_sequences_go_on(
         monkeypatch.setattr(Decoder, "run", fail)
         sequence = _sequence([5, 77, 6])
         running.submit(sequence)
-        with pytest.raises(ServerError, match="the server.s log has the cause"):
+        with pytest.raises(ServerError, match="the server's log has the cause"):
             running.next_output(sequence, lambda: None)
         assert len(_alone(running, [5, 6])) == 12
 

@@ -1,4 +1,4 @@
-"""Faults of one sequence end that sequence; callers, the log and the health are told of the rest."""
+"""A fault of one sequence ends that sequence; the log and the health tell what has failed."""
 
 from __future__ import annotations
 
@@ -298,9 +298,7 @@ def test_lost_pages_are_found(small: TransformersGenerator) -> None:
     engine = engine_of(small)
     page = engine._scheduler.pages.take()
     assert page is not None
-    assert engine.check_integrity() == (
-        f"page {page} has 1 holders, and 0 sequences hold it",
-    )
+    assert engine.check_integrity() == (f"page {page} has 1 holders, and 0 sequences hold it",)
     engine._scheduler.pages.release(page)
     assert engine.check_integrity() == ()
     with pytest.raises(RuntimeError, match="no sequence holds"):
