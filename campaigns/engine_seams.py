@@ -113,6 +113,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
             "slot",
         ]
     ),
+    "Matcher": frozenset(["consume"]),  # of models in transformers
     "ChatTokenizer": frozenset(["encode_text", "has_template", "vocabulary"]),
     "Engine": frozenset(
         ["_at_rest", "_repair", "check_integrity", "problem", "reset_prefix_cache", "stop"]

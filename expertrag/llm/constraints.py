@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import socket
 import threading
+import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from multiprocessing import Pipe, reduction
@@ -28,7 +28,7 @@ from expertrag.api.validation import invalid, schema_to_text
 from expertrag.llm import constraint_worker as worker
 from expertrag_index.worker_process import WorkerProcess
 
-_WAIT_S = 20.0
+WAIT_S = 20.0
 """How long to wait for a process whose CPU time is limited: it may share its core with many."""
 
 
@@ -142,10 +142,23 @@ class Matcher:
         with suppress(OSError), socket.socket(fileno=os.dup(self._sequence.fileno())) as link:
             link.shutdown(socket.SHUT_RDWR)
 
-    def _ask(self, request: bytes) -> None:
+    def send(self, request: bytes) -> None:
+        """Send a request; the process reads one at a time, so that this never waits.
+
+        :raises InvalidArgument: the process has ended.
+        """
         try:
             self._sequence.send_bytes(request)
-            reply = self._sequence.recv_bytes() if self._sequence.poll(_WAIT_S) else b""
+        except OSError:
+            raise self.ended() from None
+
+    def receive(self, wait_s: float | None = None) -> None:
+        """Wait for the reply to a request; see :meth:`consume`.
+
+        :param wait_s: how long; None for ever.
+        """
+        try:
+            reply = self._sequence.recv_bytes() if self._sequence.poll(wait_s) else b""
         except (EOFError, OSError):
             reply = b""
         state, body = reply[:1], reply[1:]
@@ -154,15 +167,23 @@ class Matcher:
         if state == worker.FAILED:
             raise invalid(self._field, _reason(body.decode()))
         if not state:
-            raise ProcessEndedError(
-                f"{self._field}: cannot be enforced (it needs over {worker.COMPILE_S:g} s to "
-                f"compile, {worker.STEP_S:g} s per token or {worker.MEMORY_BYTES >> 20} MB, or the "
-                "system has ended its process); simplify it",
-                reason="INVALID_FIELD",
-                metadata={"field": self._field},
-            )
+            raise self.ended()
         self.complete = state == worker.COMPLETE
         self._bits, self._forced = worker.unpacked(body) if body else (b"", [])
+
+    def _ask(self, request: bytes) -> None:
+        self.send(request)
+        self.receive(WAIT_S)
+
+    def ended(self) -> ProcessEndedError:
+        """Return the error of a matcher whose process has ended."""
+        return ProcessEndedError(
+            f"{self._field}: cannot be enforced (it needs over {worker.COMPILE_S:g} s to "
+            f"compile, {worker.STEP_S:g} s per token or {worker.MEMORY_BYTES >> 20} MB, or the "
+            "system has ended its process); simplify it",
+            reason="INVALID_FIELD",
+            metadata={"field": self._field},
+        )
 
 
 class MatcherThread:
@@ -177,16 +198,21 @@ class MatcherThread:
 
         :raises Overloaded: the system has no thread for it.
         """
-        self.ready = True
         self._matcher = matcher
         self._notify = notify
         self._error: BaseException | None = None
-        self._tokens: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._late_at: float | None = None  # while the process works
         thread = threading.Thread(target=self._follow, name="constraint", daemon=True)
         try:
             thread.start()
         except RuntimeError:
             raise _no_process() from None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process has followed the last token, or never will."""
+        late_at = self._late_at
+        return late_at is None or self._error is not None or time.monotonic() > late_at
 
     @property
     def complete(self) -> bool:
@@ -203,26 +229,27 @@ class MatcherThread:
 
     def consume(self, token: int) -> None:
         """Advance by a token that was allowed; returns at once."""
-        self.ready = False
-        self._tokens.put(token)
+        self._late_at = time.monotonic() + WAIT_S
+        self._matcher.send(str(token).encode())
 
     def close(self) -> None:
         """End the process and the thread; safe to call twice."""
-        self._tokens.put(None)
         self._matcher.interrupt()
 
     def _followed(self) -> Matcher:
+        if self._error is None and self._late_at is not None:  # it is late
+            self._error = self._matcher.ended()
         if self._error is not None:
             raise self._error
         return self._matcher
 
     def _follow(self) -> None:
-        while (token := self._tokens.get()) is not None:
+        while self._error is None:
             try:
-                self._matcher.consume(token)
+                self._matcher.receive()
+                self._late_at = None
             except BaseException as error:  # for the thread that samples
                 self._error = error
-            self.ready = True
             with suppress(BaseException):  # this thread goes on, and who samples looks again
                 self._notify()
         self._matcher.close()
