@@ -13,7 +13,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit clients test-clients test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-patterns bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-expert-sum fixture-moe eval-null-experts eval-self-contrast eval-surgery eval-light-experts eval-named-experts eval-answers eval-cost eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-consistency eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-patterns bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-expert-sum fixture-moe eval-null-experts eval-self-contrast eval-surgery eval-light-experts eval-named-experts eval-answers eval-cost eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-consistency eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check campaign-engine clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -507,6 +507,9 @@ campaign-planted-bugs: $(STAMP) ## the campaigns find faults that are planted in
 
 campaign-model-check: $(STAMP) ## random changes, kills and readers against a dict and exact search; ARGS="--seeds N --steps N --json FILE"
 	@$(CAMPAIGN)/model_check.py $(ARGS)
+
+campaign-engine: $(STAMP) ## faults in everything that the engine calls, in every state of a sequence; ARGS="--cases N --seed N --json FILE"
+	@$(CAMPAIGN)/engine_faults.py $(ARGS)
 
 clean: ## remove the environments, the demo's store and build output
 	@rm -rf $(VENV) $(CLIENTS) $(DEPLOY) .demo .eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -94,6 +94,9 @@ class Background:
 class PacedGenerator(Generator):
     """A language model whose speed and length a test sets: it counts, one word a step."""
 
+    problem = ""
+    healthy = True
+
     def __init__(self, step_s: float = 0.0, words: int = 20) -> None:
         self.name = "paced"
         self.fingerprint = "paced-1"

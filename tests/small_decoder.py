@@ -80,6 +80,7 @@ def small_model(
     format: Format,
     make: Make = Decoder,
     *,
+    pages: int = PAGES,
     window: int = 0,
     sinks: torch.Tensor | None = None,
 ) -> Model:
@@ -90,7 +91,7 @@ def small_model(
     experts = PlainExperts(torch.randn(1, 72, HIDDEN) / 7, torch.randn(1, HIDDEN, 36) / 6)
     angles = torch.arange(LONGEST)[:, None] * torch.rand(8)[None]
     exact = Format.F32 if format is Format.F32 else Format.BF16
-    d = make(CacheShape(1, GROUPS, WIDTH, VALUE, format=exact), PAGES)
+    d = make(CacheShape(1, GROUPS, WIDTH, VALUE, format=exact), pages)
     x, y, both = d.slot(HIDDEN), d.slot(HIDDEN), d.slot(qkv.shape[0])
     heads, last = d.slot(HEADS * VALUE), d.slot(HIDDEN)
     packed_table = d.matrix(table, format)

@@ -134,6 +134,13 @@ class Collections:
         return self._adapters()
 
     @property
+    def healthy(self) -> bool:
+        """Whether the language model may answer; True if no collection is open."""
+        with self._lock:
+            pipelines = [entry.pipeline for entry in self._entries.values() if entry.pipeline]
+        return all(pipeline.healthy for pipeline in pipelines)
+
+    @property
     def loaded(self) -> int:
         """Number of collections in memory."""
         return len(self.open_keys)

@@ -336,6 +336,11 @@ class Pipeline:
         """Return the servers of the language model; see :meth:`Generator.endpoints`."""
         return self._generator.endpoints()
 
+    @property
+    def healthy(self) -> bool:
+        """Whether the language model may answer; see :attr:`Generator.healthy`."""
+        return self._generator.healthy
+
     def info(self) -> ServerInfo:
         """Describe versions, models, limits and store."""
         with self._leased() as view:

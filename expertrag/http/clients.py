@@ -76,14 +76,14 @@ class CallerClients:
         return CallerClient(channel.backend.sharing(connection))
 
     async def check_ready(self) -> None:
-        """Check that the server has loaded its models, and does not stop.
+        """Check that the server has loaded its models, none is stuck, and it does not stop.
 
         :raises Unavailable: if it is not so.
         """
         try:
             await self._health.wait_ready(READY_S)
         except DeadlineExceeded:
-            message = "the models are still loading, or the server stops; try again in a moment"
+            message = "the models are still loading or stuck, or the server stops; try again"
             raise Unavailable(message, reason="LOADING") from None
 
     async def close(self) -> None:

@@ -144,13 +144,21 @@ class Generator(ABC):
     """Whether questions are read in their canonical form (``expertrag.answer.canonical``)."""
     family: str = "plain"
     """Family of its prompts with passages: a key of ``prompt.FAMILIES``."""
-    problem: str = ""
-    """Why the last call of a model server failed; empty if it did not, or runs in this process."""
 
     @property
     def white_box(self) -> WhiteBox | None:
         """Access to a model in this process; None for a model on a server."""
         return None
+
+    @property
+    def problem(self) -> str:
+        """Why the last call of a model server failed, or the engine is stuck; empty if neither."""
+        return ""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it may answer: False if the model runs in this process, and is stuck."""
+        return True
 
     @property
     def adapters(self) -> LoadedAdapters:

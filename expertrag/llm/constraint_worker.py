@@ -6,7 +6,9 @@ model's tokens forks for each constrained sequence, and the fork has limits of m
 time per request: past them the kernel ends it, even inside native code, and that sequence fails
 alone.
 
-Messages are bytes over socket pairs; a reply begins with ``OK`` or ``FAILED``.
+Messages are bytes over socket pairs. The first request of a sequence is its constraint, each other
+one a token. A reply begins with ``OK``, ``COMPLETE``, ``FAILED`` or ``BUSY``; after ``OK`` follow
+the tokens that may come next, as bits, and those that must, as JSON (see :func:`packed`).
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import json
 import os
 import signal
 import sys
+import time
+from contextlib import suppress
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any
@@ -30,8 +34,12 @@ STEP_S = 0.5
 MEMORY_BYTES = 1 << 30
 """Address space of a sequence's process, of which the tokens take a fifth."""
 
-ALLOWED, FORCED, CONSUME = b"a", b"f", b"c"
-OK, COMPLETE, FAILED = b"+", b".", b"-"
+SLOW_S = 0.02
+"""CPU seconds of a token after which the process yields the cores to all others from then on."""
+
+OK, COMPLETE, FAILED, BUSY = b"+", b".", b"-", b"!"
+_LEAST_PRIORITY = 19
+_HEAD = 4  # bytes of the length of the forced tokens
 
 # JSON as ``json.dumps`` writes it: if any white space is allowed, small models write nothing else.
 _JSON: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
@@ -48,11 +56,23 @@ def main(descriptor: int) -> None:
             sequence = Connection(reduction.recv_handle(parent))
         except EOFError:
             return
-        if os.fork() == 0:
-            parent.close()
-            _follow(sequence, vocabulary)
-            os._exit(0)
-        sequence.close()
+        with sequence:
+            if _fork(sequence) == 0:
+                try:
+                    parent.close()
+                    _follow(sequence, vocabulary)
+                finally:
+                    os._exit(0)
+
+
+def _fork(sequence: Connection) -> int:
+    """Fork; tell the sequence if the system has no process or memory for it."""
+    try:
+        return os.fork()
+    except OSError:
+        with suppress(OSError):  # it has ended
+            sequence.send_bytes(BUSY)
+        return -1
 
 
 def _follow(sequence: Connection, vocabulary: LLTokenizer) -> None:
@@ -63,16 +83,41 @@ def _follow(sequence: Connection, vocabulary: LLTokenizer) -> None:
         limit_cpu(COMPILE_S)
         limits = LLParserLimits(verbose_errors=False)  # verbose ones quote the generated text
         matcher = LLMatcher(vocabulary, grammar(**constraint), log_level=0, limits=limits)
-        matcher.compute_bitmask()  # some unsatisfiable grammars fail only here
-        reply = b""
+        reply, yields = _next(matcher), False
         while True:
             limit_cpu(0)
-            sequence.send_bytes(_state(matcher) + reply)
-            request = sequence.recv_bytes()
+            sequence.send_bytes(reply)
+            token = int(sequence.recv_bytes())
             limit_cpu(STEP_S)
-            reply = _answer(matcher, request)
+            started = time.process_time()
+            matcher.consume_token(token)
+            reply = _next(matcher)
+            if not yields and time.process_time() - started > SLOW_S:
+                os.nice(_LEAST_PRIORITY)
+                yields = True
     except (EOFError, OSError):  # the sequence has ended, or the server has
         return
+
+
+def _next(matcher: LLMatcher) -> bytes:
+    """Return the state of a grammar, and what may come next."""
+    bits = b"" if matcher.is_stopped() else matcher.compute_bitmask()
+    forced = [] if matcher.is_stopped() else matcher.compute_ff_tokens()
+    if matcher.is_error():  # some unsatisfiable grammars fail only at the first mask
+        return FAILED + matcher.get_error().encode()
+    return COMPLETE if matcher.is_stopped() else OK + packed(bits, forced)
+
+
+def packed(bits: bytes, forced: list[int]) -> bytes:
+    """Join the body of a reply; :func:`unpacked` is the inverse."""
+    tokens = json.dumps(forced).encode()
+    return len(tokens).to_bytes(_HEAD) + tokens + bits
+
+
+def unpacked(body: bytes) -> tuple[bytes, list[int]]:
+    """Return the bits of the tokens that may come next, and the tokens that must."""
+    end = _HEAD + int.from_bytes(body[:_HEAD])
+    return body[end:], json.loads(body[_HEAD:end])
 
 
 def grammar(kind: str, value: str) -> str:
@@ -92,22 +137,6 @@ def grammar(kind: str, value: str) -> str:
             choices = " | ".join(json.dumps(choice) for choice in json.loads(value))
             return LLMatcher.grammar_from_lark(f"start: CHOICE\nCHOICE: {choices}")
     return LLMatcher.grammar_from_lark(value)
-
-
-def _answer(matcher: LLMatcher, request: bytes) -> bytes:
-    kind, token = request[:1], request[1:]
-    if kind == ALLOWED:
-        return matcher.compute_bitmask()
-    if kind == FORCED:
-        return json.dumps(matcher.compute_ff_tokens()).encode()
-    matcher.consume_token(int(token))
-    return b""
-
-
-def _state(matcher: LLMatcher) -> bytes:
-    if matcher.is_error():
-        return FAILED + matcher.get_error().encode()
-    return COMPLETE if matcher.is_stopped() else OK
 
 
 if __name__ == "__main__":

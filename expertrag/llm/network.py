@@ -77,6 +77,11 @@ class Network(Protocol):
         """What limits a sequence to ``context_tokens``, for error messages."""
         ...
 
+    @property
+    def problem(self) -> str:
+        """Why it computes nothing any more; empty if it does."""
+        return ""
+
     def counters(self) -> Mapping[str, int]:
         """Return counters since the start, by name; empty if nothing is counted."""
         ...

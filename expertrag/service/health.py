@@ -7,15 +7,21 @@ watcher leaves, after which the other watchers get no updates; hence this one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
+import structlog
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 SERVING = HealthCheckResponse.SERVING
 NOT_SERVING = HealthCheckResponse.NOT_SERVING
 SERVICE_UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
+
+CHECK_S = 1.0
+"""Interval of the checks of the language model."""
+
+_log = structlog.get_logger("expertrag.service")
 
 
 class Health:
@@ -75,3 +81,21 @@ class Health:
 
     def _current(self, service: str) -> Any:
         return self._status.get(service, SERVICE_UNKNOWN)
+
+
+async def watch_model(health: Health, healthy: Callable[[], bool], services: Iterable[str]) -> None:
+    """Set services NOT_SERVING while the language model is stuck, until this task is cancelled.
+
+    An orchestrator that probes the health then restarts the server.
+    """
+    names, serving = list(services), True
+    while True:
+        await asyncio.sleep(CHECK_S)
+        if healthy() == serving:
+            continue
+        serving = not serving
+        await health.set(serving, names)
+        if serving:
+            _log.info("the language model goes on", health="SERVING")
+        else:
+            _log.error("the language model is stuck", health="NOT_SERVING")

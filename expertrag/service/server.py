@@ -18,7 +18,7 @@ from expertrag.auth import Authenticator, Quota
 from expertrag.config import Config
 from expertrag.service.address import Address
 from expertrag.service.grpc_server import grpc_server
-from expertrag.service.health import Health
+from expertrag.service.health import Health, watch_model
 from expertrag.service.inflight import InFlight
 from expertrag.service.interceptor import CallInterceptor
 from expertrag.service.metrics import Metrics
@@ -26,7 +26,7 @@ from expertrag.service.private_socket import PrivateSocket
 from expertrag.service.quotas import Quotas
 from expertrag.service.replication import Replication
 from expertrag.service.runtime import Runtime
-from expertrag.service.services import INFO, NAMES, SERVICES, add_reflection
+from expertrag.service.services import GENERATING, INFO, NAMES, SERVICES, add_reflection
 from expertrag.service.transport import check_exposure, is_local, server_credentials
 from expertrag.service.upkeep import keep_compact
 from expertrag.service.workers import Workers
@@ -79,6 +79,7 @@ class Server:
         self._retired = False
         self._loading: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._private: PrivateSocket | None = None
 
     @property
@@ -171,8 +172,9 @@ class Server:
             self._remove_private()
             return
         server, self._grpc = self._grpc, None
-        if self._upkeep is not None:
-            self._upkeep.cancel()
+        for task in (self._upkeep, self._watch):
+            if task is not None:
+                task.cancel()
         await asyncio.to_thread(self._replication.stop)
         await server.stop(self._config.drain_s)
         await self._runtime.workers.close()
@@ -203,6 +205,8 @@ class Server:
             self._upkeep = asyncio.create_task(keep_compact(self._runtime))
         self._replication.start(collections)
         await self._health.set(True)
+        watch = watch_model(self._health, lambda: collections.healthy, GENERATING)
+        self._watch = asyncio.create_task(watch)
         _log.info("ready", address=self.address)
 
     def _add_port(self, server: grpc.aio.Server) -> int:

@@ -47,6 +47,16 @@ def test_health_waits_for_the_models(
     assert served.get("/health").json() == {"status": "ok", "generation": 1}
 
 
+def test_health_fails_while_the_model_is_stuck(
+    start_http: StartHttp, paced: PacedGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("expertrag.service.health.CHECK_S", 0.02)
+    served = start_http()
+    for healthy, status in ((False, 503), (True, 200)):
+        paced.healthy = healthy
+        wait_until(lambda: served.get("/health").status_code == status)  # noqa: B023
+
+
 def test_an_error_in_mid_stream_is_an_event(
     start_http: StartHttp, open_pipeline: OpenPipeline
 ) -> None:

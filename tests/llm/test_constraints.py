@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
+import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from multiprocessing import Pipe
+from pathlib import Path
 from typing import Any
 
 import pytest
 from llm.conftest import text_of
 from transformers import AutoTokenizer
 
-from expertrag.api.errors import InvalidArgument
+from expertrag.api.errors import InvalidArgument, Overloaded
 from expertrag.api.types import Constraint, DeltaEvent, FinishReason, Sampling
-from expertrag.llm import prompt
+from expertrag.llm import constraint_worker, constraints, prompt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.base import Message
-from expertrag.llm.constraints import Vocabulary
+from expertrag.llm.constraints import Matcher, Vocabulary
 from expertrag.llm.engine.native_network import NativeNetwork
 
 _QUESTION = [Message("user", "Describe Paris.")]
@@ -215,3 +219,49 @@ def test_a_vocabulary_is_built_once_and_lazily(smollm_path: Any) -> None:
     # a model may have more rows than its tokenizer has tokens, or fewer
     for rows in (100, 49152, 50000):
         assert matcher.allowed(rows).nonzero()[:, 0].tolist() == [81]
+
+
+def test_a_system_without_a_process_for_a_constraint_is_overloaded(
+    smollm_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vocabulary = Vocabulary(AutoTokenizer.from_pretrained(smollm_path), [2])
+    assert vocabulary.matcher(Constraint(choices=("a",)))
+    worker = vocabulary._worker
+
+    def fail(*_given: Any) -> Any:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(constraints, "Pipe", fail)
+        with pytest.raises(Overloaded, match="no process for the constraint"):
+            vocabulary.matcher(Constraint(choices=("b",)))
+    assert vocabulary.matcher(Constraint(choices=("b",))) and vocabulary._worker is worker
+
+
+def test_a_fork_that_fails_is_told_to_its_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = Pipe()
+
+    def fail() -> int:
+        raise BlockingIOError(errno.EAGAIN, "no process")
+
+    monkeypatch.setattr(constraint_worker.os, "fork", fail)
+    with ours, theirs:
+        assert constraint_worker._fork(theirs) == -1
+        with pytest.raises(Overloaded, match="no process for the constraint"):
+            Matcher(ours, "constraint.regex", b"{}")
+
+
+def test_a_process_that_has_no_memory_ends_alone(smollm_path: Any) -> None:
+    vocabulary = Vocabulary(AutoTokenizer.from_pretrained(smollm_path), [2])
+    other = vocabulary.matcher(Constraint(choices=("ab",)))
+    matcher = vocabulary.matcher(Constraint(regex="[a-z]{1,100}"))
+    worker = vocabulary._worker
+    assert worker is not None
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text()
+    process = max(map(int, children.split()))
+    resource.prlimit(process, resource.RLIMIT_AS, (1 << 20, 1 << 20))
+    with pytest.raises(InvalidArgument, match=r"constraint\.regex: cannot be enforced"):
+        for _ in range(100):
+            matcher.consume(int(matcher.allowed(49152).nonzero()[0, 0]))
+    assert other.allowed(49152).any()
+    other.consume(int(other.allowed(49152).nonzero()[0, 0]))

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
-from serving_fixtures import Background, OpenPipeline, StartServer
+from serving_fixtures import Background, OpenPipeline, PacedGenerator, StartServer, wait_until
 
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import DeadlineExceeded, NotFound, Unavailable
@@ -108,6 +108,20 @@ def test_watchers_get_every_change_after_one_leaves(
     seen, heard = background.run(scenario())
     assert seen == [NOT_SERVING, NOT_SERVING, UNKNOWN]
     assert heard == [SERVING, NOT_SERVING]
+
+
+def test_a_stuck_model_turns_the_health_until_it_goes_on(
+    start_server: StartServer, paced: PacedGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("expertrag.service.health.CHECK_S", 0.02)
+    server = start_server()
+    with grpc.insecure_channel(server.address) as channel:
+        stuck = ("", "expertrag.v1.AnswerService", "expertrag.v1.GateService")
+        for healthy, status in ((False, NOT_SERVING), (True, SERVING)):
+            paced.healthy = healthy
+            wait_until(lambda: check(channel, "") == status)  # noqa: B023
+            for service in ("", *NAMES):
+                assert check(channel, service) == (status if service in stuck else SERVING)
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])

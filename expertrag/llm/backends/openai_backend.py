@@ -80,6 +80,7 @@ class OpenAIGenerator(Generator):
         self._reported = math.inf
         self._background = background
         self._logprobs = True
+        self._problem = ""
         # What runs in the background does not keep a model alive that nobody uses any more.
         learn = weakref.WeakMethod(self._learn)
         self._endpoints = Endpoints(model, list(starmap(Endpoint, clients.items())), learn)
@@ -115,6 +116,11 @@ class OpenAIGenerator(Generator):
         if len(urls) > 1:
             generator._background.start(generator._endpoints.watch(probe_every_s))
         return generator
+
+    @property
+    def problem(self) -> str:
+        """See :attr:`Generator.problem`."""
+        return self._problem
 
     def close(self) -> None:
         """Stop to probe the servers, and close all connections; safe to call twice.
@@ -178,7 +184,7 @@ class OpenAIGenerator(Generator):
             try:
                 async for chunk in self._from(endpoint, turns, sampling):
                     if not begun and _has_token(chunk):
-                        begun, self.problem = True, ""
+                        begun, self._problem = True, ""
                         endpoint.succeeded()
                     yield chunk
                 return
@@ -189,7 +195,7 @@ class OpenAIGenerator(Generator):
                 other = None if begun or retried else self._endpoints.instead(endpoint, error)
                 if other is None:
                     if not isinstance(found, InvalidArgument):  # the caller's fault
-                        self.problem = found.message
+                        self._problem = found.message
                     raise found from None  # the cause may hold the key
                 _log.info("%s: asking %s instead", found.message, other.where)
                 endpoint, retried = other, True

@@ -182,6 +182,16 @@ class TransformersGenerator(Generator):
         self.strict_from, self.probe = STRICT_FROM, probe.digest
 
     @property
+    def problem(self) -> str:
+        """See :attr:`Generator.problem`."""
+        return self._network.problem
+
+    @property
+    def healthy(self) -> bool:
+        """See :attr:`Generator.healthy`."""
+        return not self._network.problem
+
+    @property
     def adapters(self) -> LoadedAdapters:
         """See :attr:`Generator.adapters`."""
         if isinstance(self._network, NativeNetwork):
@@ -203,7 +213,8 @@ class TransformersGenerator(Generator):
     def check(self, sampling: Sampling) -> None:
         """See :meth:`Generator.check`; compiling takes milliseconds, so ``begin`` repeats it."""
         super().check(sampling)
-        self._matcher(sampling)
+        if (matcher := self._matcher(sampling)) is not None:
+            matcher.close()
         self._check_routing(sampling)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:

@@ -57,6 +57,7 @@ class TransformersSession(LocalSession):
         self._end(self.finish_reason)
         self._streamed = len(self._drawn)
         self._network.free(self._cache)
+        self._sampler.close()
 
     def _next(self) -> int | None:
         if self._streamed == len(self._drawn) and not self._ended:

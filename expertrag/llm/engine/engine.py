@@ -2,18 +2,26 @@
 
 A thread runs the steps that scheduler.py plans. Neither what shares a step nor preemption changes a
 token: a row's result is the same, bit for bit, in any batch.
+
+A sequence that fails ends alone: it is scheduled and sampled under a guard, and a batch that fails
+is run again, sequence by sequence. What no guard expects ends all open sequences, and the thread
+goes on with an empty cache. ``problem`` says when it does not.
 """
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
+from expertrag.llm.engine.batch import BatchRunner, PartOutput
+from expertrag.llm.engine.drawing import Drawing
 from expertrag.llm.engine.scheduler import Scheduled, Scheduler
 from expertrag.llm.engine.sequences import (
     PrefillOutput,
@@ -22,11 +30,19 @@ from expertrag.llm.engine.sequences import (
     WeakSequence,
 )
 from expertrag.llm.expert_pattern import ExpertPattern
-from expertrag.llm.logprobs import Ranked
-from expertrag.llm.sampling import certainty
-from expertrag_kernels.steps import MOST_ROWS, SequenceRows, Steps
+from expertrag_kernels.steps import MOST_ROWS, Steps
 
+STALL_S = 300.0
+"""Seconds without a step, with work waiting, after which the engine counts as stuck. The slowest
+step, a prefill of 512 rows with 14 billion parameters, takes two minutes on two cores."""
 _POLL_S = 0.05  # how late a deadline may be noticed
+_RETRY_S = 0.1  # of a wait for pages or a constraint, in case nothing announces them
+_GRACE_S = 0.005  # what a step waits for constraints: most follow sooner, and share the next step
+_BACKOFF_S = 0.05  # after an unexpected error, so that a lasting one does not fill the log
+
+_ENDED = "the engine has ended; restart the server"
+
+_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -41,23 +57,29 @@ class Engine:
         speculate: bool = True,
         prefix_caching: bool = True,
         kept_bytes: int | None = None,
+        stall_s: float = STALL_S,
     ) -> None:
         """Start the thread.
 
         :param expert_updates: see ``Lowered``.
         :param kept_bytes: size of the keys and values that stay cached when no sequence holds them;
             None for all.
+        :param stall_s: see :attr:`problem`.
         """
         self._decoder = decoder
-        self._expert_updates = expert_updates
-        self._threads = threads
+        self._stall_s = stall_s
         self._scheduler = Scheduler(
             decoder, kept_bytes, speculate=speculate, prefix_caching=prefix_caching
         )
         self.counters = self._scheduler.counters
+        self._batches = BatchRunner(decoder, expert_updates, self.counters, threads)
+        self._drawings: list[Drawing] = []  # that wait for their constraints
         self._preferred: set[ExpertPattern | None] = {None}
         self._changed = threading.Condition()
         self._stopped = False
+        self._idle = False
+        self._doubted = False  # whether a failed sequence may have left something behind
+        self._moved_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -65,6 +87,16 @@ class Engine:
     def most_tokens(self) -> int:
         """Length of the longest sequence that fits into the cache."""
         return self._decoder.most_tokens
+
+    @property
+    def problem(self) -> str:
+        """Why no sequence gets a token: the thread is gone, or stuck in a step; else empty."""
+        if not self._thread.is_alive():
+            return "" if self._stopped else _ENDED
+        still = time.monotonic() - self._moved_at
+        if self._idle or still < self._stall_s:
+            return ""
+        return f"the engine has made no step for {still:.0f} s"
 
     def check_room(self, sequence: SequenceState, generated: int) -> None:
         """Check that a sequence that generates so many tokens fits into the cache.
@@ -83,18 +115,23 @@ class Engine:
         """Add a sequence; its outputs arrive in its queue.
 
         :raises InvalidArgument: it does not fit into the cache, even alone.
+        :raises ServerError: the engine has ended.
+        :raises Overloaded: the system has no thread for its constraint.
         """
         self.check_room(sequence, sequence.token_budget)
+        if not self._thread.is_alive():
+            raise ServerError(_ENDED)
+        if sequence.sampler is not None:
+            sequence.sampler.follow_apart(self._wake)
         with self._changed:
             self._scheduler.sequences.append(sequence)
-            self._prefer_experts()
-            self._changed.notify()
+            self._changed.notify_all()
 
     def set_budget(self, sequence: SequenceState, tokens: int, *, return_certainty: bool) -> None:
         """Let a sequence generate this many tokens in all."""
         with self._changed:
             sequence.token_budget, sequence.return_certainty = tokens, return_certainty
-            self._changed.notify()
+            self._changed.notify_all()
 
     def prefill(
         self, sequence: SequenceState, tokens: Sequence[int], rows: int, *, return_states: bool
@@ -109,13 +146,15 @@ class Engine:
         with self._changed:
             sequence.tokens.extend(tokens)
             sequence.logit_rows, sequence.state_rows = rows, rows if return_states else 0
-            self._changed.notify()
+            self._changed.notify_all()
 
     def close(self, sequence: SequenceState) -> None:
         """End a sequence; its pages are free before the next step. Safe to call twice."""
         with self._changed:
             sequence.closed = True
-            self._changed.notify()
+            self._changed.notify_all()
+        if sequence.sampler is not None:
+            sequence.sampler.close()
 
     def reset_prefix_cache(self) -> None:
         """Forget the prefixes of closed sequences, before the next one is scheduled."""
@@ -126,9 +165,101 @@ class Engine:
         """End the thread after the current step; open sequences get an error."""
         with self._changed:
             self._stopped = True
-            self._changed.notify()
+            self._changed.notify_all()
         if threading.current_thread() is not self._thread:  # which may drop the last user
             self._thread.join()  # the interpreter must not end while it computes
+
+    def next_output(
+        self, sequence: SequenceState, should_stop: Callable[[], None]
+    ) -> SampledToken | PrefillOutput:
+        """Wait for the next output of a sequence, calling ``should_stop`` meanwhile.
+
+        :raises ExpertRAGError: the sequence has failed, or the engine has ended.
+        """
+        while True:
+            should_stop()
+            ended = sequence.closed or not self._thread.is_alive()  # before the queue is empty
+            try:
+                output = sequence.outputs.get(timeout=0 if ended else _POLL_S)
+            except queue.Empty:
+                if ended:
+                    raise sequence.error or _failure() from None
+                continue
+            if isinstance(output, Exception):
+                raise output
+            return output
+
+    def check_integrity(self) -> tuple[str, ...]:
+        """Wait until nothing is left to do; return what is inconsistent then, in words.
+
+        Every page is held by the sequences whose tables have it, cached or free, no closed sequence
+        is left, and the counters do not contradict each other.
+        """
+        with self._changed:
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._at_rest() or not self._thread.is_alive())
+            return tuple(self._scheduler.differences())
+
+    def _at_rest(self) -> bool:
+        unread = any(sequence.closed for sequence in self._scheduler.sequences)
+        return self._idle and not unread and not self._scheduler.resets_cache
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                if not self._turn():
+                    return
+            except BaseException as error:  # nothing may end this thread but stop
+                self._recover(error)
+
+    def _turn(self) -> bool:
+        """Draw what constraints let draw, and run a step, or wait; False at the end."""
+        self._draw(self._drawings)
+        with self._changed:
+            if self._stopped:
+                self._end_all(ServerError("the model is being unloaded"))
+                return False
+            self._prefer_experts()
+            parts = self._scheduler.next_step()
+            if self._doubted:
+                self._repair()
+            failed = self._scheduler.failed.copy()
+            self._scheduler.failed.clear()
+            if not (parts or failed):
+                self._wait()
+                return True
+        for sequence, error in failed:
+            self._fail(sequence, error)
+            self._doubted = True  # even after a typed error: pages were being moved
+        if parts:
+            self._distribute(self._results(parts))
+            self._moved_at = time.monotonic()
+        return True
+
+    def _repair(self) -> None:
+        """Take back what a failed sequence has left behind.
+
+        :raises RuntimeError: it cannot be taken back.
+        """
+        self._doubted = False
+        if differences := self._scheduler.repair():
+            raise RuntimeError(f"a failed sequence left: {'; '.join(differences)}")
+
+    def _wait(self) -> None:
+        """Wait for a caller or a constraint, with the lock; idle if no sequence can run."""
+        if any(drawing.ready for drawing in self._drawings):
+            return
+        runnable = any(sequence.runnable for sequence in self._scheduler.sequences)
+        self._idle = not runnable
+        self._changed.notify_all()
+        self._changed.wait(_RETRY_S if runnable or self._drawings else None)
+        if self._idle:
+            self._moved_at = time.monotonic()
+        self._idle = False
 
     def _prefer_experts(self) -> None:
         """Have the experts in memory that open sequences may use, and keep those of the last ones.
@@ -136,171 +267,132 @@ class Engine:
         Beside a sequence that may use all of them, none is preferred.
         """
         patterns = {one.pattern for one in self._scheduler.sequences if not one.closed}
-        if patterns and patterns != self._preferred:
-            self._preferred = patterns
-            self._decoder.prefer_experts(
-                [] if None in patterns else [pattern.open for pattern in patterns if pattern]
-            )
+        if not patterns or patterns == self._preferred:
+            return
+        self._preferred = patterns
+        wanted = [] if None in patterns else [pattern.open for pattern in patterns if pattern]
+        try:
+            self._decoder.prefer_experts(wanted)
+        except Exception as error:  # answers are the same without, only later
+            _log.warning("experts could not be read ahead", exc_info=error)
 
-    @staticmethod
-    def next_output(
-        sequence: SequenceState, should_stop: Callable[[], None]
-    ) -> SampledToken | PrefillOutput:
-        """Wait for the next output of a sequence, calling ``should_stop`` meanwhile.
+    def _results(self, parts: Sequence[Scheduled]) -> list[PartOutput]:
+        """Run a step; if it fails, run each sequence alone, and end those that fail again."""
+        owners = list(dict.fromkeys(part.owner for part in parts))
+        try:
+            return self._batches.run(parts)
+        except BaseException as error:
+            if len(owners) == 1:
+                self._fail(owners[0], error)
+                return []
+            _log.warning("a step failed; its sequences run alone", exc_info=error)
+        return [
+            result
+            for owner in owners
+            for result in self._results([part for part in parts if part.owner is owner])
+        ]
 
-        :raises ServerError: the step failed.
-        """
-        while True:
-            should_stop()
-            try:
-                found = sequence.outputs.get(timeout=_POLL_S)
-            except queue.Empty:
-                continue
-            if isinstance(found, Exception):
-                raise found
-            return found
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._prefer_experts()
-                while not (parts := self._scheduler.next_step()):
-                    if self._stopped:
-                        return
-                    self._changed.wait()
-                if self._stopped:
-                    for sequence in self._scheduler.sequences:
-                        sequence.outputs.put(ServerError("the model is being unloaded"))
-                    return
-            try:
-                logits, states = self._step(parts)
-            except Exception as error:
-                self._fail([part.sequence for part in parts], error)
-                continue
-            self._distribute(parts, logits, states)
-
-    def _step(self, parts: Sequence[Scheduled]) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        tokens: list[int] = []
-        positions: list[int] = []
-        logit_rows: list[int] = []
-        state_rows: list[int] = []
-        rows: list[SequenceRows] = []
-        for part in parts:
-            first = len(tokens)
-            if part.stop - part.start > 1 or not part.sequence.generated:
-                self.counters.prefill_tokens += part.stop - part.start
-            tokens += part.sequence.tokens[part.start : part.stop] + part.drafts
-            positions += range(part.start, part.start + part.rows)
-            end = len(tokens)
-            pages = torch.tensor(part.sequence.pages)
-            own = part.sequence
-            expert, updates = self._chosen(own)
-            open_experts = own.pattern.open if own.pattern else None
-            rows.append(SequenceRows(first, end, pages, expert, own.routing, updates, open_experts))
-            if part.last:
-                logit_rows += range(end - max(part.sequence.logit_rows, 1 + len(part.drafts)), end)
-                state_rows += range(end - part.sequence.state_rows, end)
-        self.counters.steps += 1
-        self.counters.rows += len(tokens)
-        before = self._decoder.expert_reads
-        found = self._decoder.run(
-            torch.tensor(tokens),
-            torch.tensor(positions),
-            rows,
-            torch.tensor(logit_rows, dtype=torch.long),
-            torch.tensor(state_rows, dtype=torch.long),
-            threads=self._threads,
-        )
-        if before is not None and (after := self._decoder.expert_reads):
-            for part in parts:  # each has waited for all of it
-                part.sequence.expert_reads += after - before
-        return found
-
-    def _chosen(self, sequence: SequenceState) -> tuple[int, tuple[Any, ...]]:
-        """Return the planned expert of a sequence's rows, and the adapters that they use."""
-        own = (sequence.adapter.updates,) if sequence.adapter else ()
-        if not self._expert_updates:
-            return sequence.expert, own
-        return -1, (*(self._expert_updates[sequence.expert] if sequence.expert >= 0 else ()), *own)
-
-    def _distribute(
-        self, parts: Sequence[Scheduled], logits: torch.Tensor, states: list[torch.Tensor]
-    ) -> None:
-        row = seen = 0
+    def _distribute(self, results: Sequence[PartOutput]) -> None:
+        """Hand out the results of a step, and draw."""
+        drawings: list[Drawing] = []
         weak_logits: torch.Tensor | None = None
-        for part in parts:
-            sequence = part.sequence
-            with self._changed:
-                sequence.computed = part.stop
-            if not part.last:
-                self._scheduler.register(sequence)
+        for result in results:
+            part = result.part
+            try:
+                drawing = self._receive(result, weak_logits)
+            except BaseException as error:
+                self._fail(part.owner, error)
                 continue
-            count = max(sequence.logit_rows, 1 + len(part.drafts))
-            own = logits[row : row + count]
-            own_states = [values[seen : seen + sequence.state_rows] for values in states]
-            row, seen = row + count, seen + sequence.state_rows
-            prefilled = sequence.logit_rows > 0
-            returned = prefilled or sequence.state_rows > 0
-            with self._changed:  # before the output, which may bring the next prefill at once
+            weak_logits = result.logits if isinstance(part.sequence, WeakSequence) else None
+            if drawing is not None:
+                part.sequence.drawing = drawing
+                drawings.append(drawing)
+        self._drawings += drawings
+        self._draw(drawings, wait_s=_GRACE_S)
+
+    def _receive(self, result: PartOutput, weak_logits: torch.Tensor | None) -> Drawing | None:
+        """Take the result of one part; return what the sequence can draw from it, if anything."""
+        part, sequence = result.part, result.part.sequence
+        last, prefilled = part.last, sequence.logit_rows > 0
+        returned = last and (prefilled or sequence.state_rows > 0)
+        with self._changed:  # before the output, which may bring the next prefill at once
+            sequence.computed = part.stop
+            if last:
                 sequence.logit_rows = sequence.state_rows = 0
-            if returned:
-                sequence.outputs.put(PrefillOutput(own, own_states))
-            if isinstance(sequence, WeakSequence):
-                weak_logits = own  # the strong side comes next, and samples
-            elif not prefilled:
-                try:
-                    self._sample(part, own, weak_logits if sequence.weak else None)
-                except Exception as error:  # a constraint that proves too complex
-                    self._fail([sequence], error)
-                    continue
-            self._scheduler.register(sequence)
+            self._scheduler.tables.register(sequence)
+        if returned:
+            sequence.outputs.put(PrefillOutput(result.logits, result.states))
+        if not last or prefilled or isinstance(sequence, WeakSequence):
+            return None
+        contrasted = weak_logits if sequence.weak else None
+        return Drawing(part, result.logits, contrasted, self._changed, self.counters)
 
-    @torch.inference_mode()
-    def _sample(
-        self, part: Scheduled, logits: torch.Tensor, weak_logits: torch.Tensor | None
-    ) -> None:
-        """Sample the next token, and more as long as draft tokens are accepted.
-
-        :param weak_logits: of the same rows of the weak side.
-        """
-        sequence = part.sequence
-        assert sequence.sampler is not None, "sequences that sample have one"
-        accepted = 0
-        for place, row in enumerate(logits):
-            certain = certainty(row) if sequence.return_certainty else None
-            token = sequence.sampler.draw(row, None if weak_logits is None else weak_logits[place])
-            ranked = None if sequence.logprobs is None else Ranked.of(row, token, sequence.logprobs)
-            ended = token in sequence.end_tokens
-            last = ended or sequence.sampler.complete
+    def _draw(self, drawings: Sequence[Drawing], wait_s: float = 0.0) -> None:
+        """Draw tokens; wait a little for the constraints of these sequences to follow."""
+        until = time.monotonic() + wait_s
+        left = [drawing for drawing in drawings if not self._ends(drawing)]
+        while left and (rest_s := until - time.monotonic()) > 0:
             with self._changed:
-                sequence.generated += 1
-                if last:
-                    sequence.token_budget = 0
-                if not ended:
-                    sequence.tokens.append(token)
-                if sequence.weak:
-                    sequence.weak.generated += 1
-                    sequence.weak.tokens += [] if ended else [token]
-            sequence.outputs.put(SampledToken(token, certain, ranked, last))
-            if last or place == len(part.drafts) or token != part.drafts[place]:
-                break
-            accepted += 1
-        with self._changed:
-            sequence.computed += accepted
-            if sequence.weak:
-                sequence.weak.computed += accepted
-        if part.drafts:
-            sequence.lookup.observe(len(part.drafts), accepted)
-            self.counters.draft_tokens += len(part.drafts)
-            self.counters.accepted_tokens += accepted
+                self._changed.wait_for(lambda: any(one.ready for one in left), rest_s)  # noqa: B023
+            left = [drawing for drawing in left if not self._ends(drawing)]
 
-    def _fail(self, sequences: Sequence[SequenceState], error: Exception) -> None:
-        shown: Exception = ServerError(f"the model failed: {error}")
-        if isinstance(error, MemoryError | torch.OutOfMemoryError):
-            shown = Overloaded("out of memory; ask again later or shorten the prompt")
-        elif isinstance(error, ExpertRAGError):
-            shown = error
+    def _ends(self, drawing: Drawing) -> bool:
+        """Draw what can be drawn now; True if nothing is left to draw."""
+        sequence = drawing.sequence
+        try:
+            if not (sequence.closed or drawing.proceed()):
+                return False
+            with self._changed:
+                sequence.drawing = None
+                self._scheduler.tables.register(sequence)
+        except BaseException as error:  # a constraint that proves too complex, or a panic in Rust
+            self._fail(sequence, error)
+        self._drawings = [other for other in self._drawings if other is not drawing]
+        return True
+
+    def _fail(self, sequence: SequenceState, error: BaseException) -> None:
+        """End a sequence with an error for its caller; log what is not the caller's fault."""
+        if not isinstance(error, ExpertRAGError):
+            _log.error("a sequence failed in the model", exc_info=error)
+            self._doubted = True
+        self._end(sequence, _shown(error))
+
+    def _end(self, sequence: SequenceState, error: Exception) -> None:
         with self._changed:
-            for sequence in sequences:
-                sequence.closed = True
-                sequence.outputs.put(shown)
+            sequence.closed, sequence.drawing = True, None
+            sequence.error = sequence.error or error
+        try:
+            sequence.outputs.put(error)
+            if sequence.sampler is not None:
+                sequence.sampler.close()
+        except BaseException as failure:  # who waits finds the error in the sequence
+            _log.error("a sequence could not be ended", exc_info=failure)
+
+    def _end_all(self, error: Exception) -> None:
+        self._drawings = []
+        for sequence in list(self._scheduler.sequences):
+            self._end(sequence, error)
+
+    def _recover(self, error: BaseException) -> None:
+        """End all open sequences after an error that no guard expected; start with no page."""
+        try:
+            with self._changed:
+                self._end_all(_shown(error))
+                self._scheduler.reset()
+            _log.critical("the engine failed; it goes on without its sequences", exc_info=error)
+        except BaseException:  # the next turn fails as well, and comes here again
+            _log.critical("the engine cannot recover", exc_info=True)
+        time.sleep(_BACKOFF_S)
+
+
+def _failure() -> ServerError:
+    return ServerError("the model failed; the server's log has the cause", reason="INTERNAL")
+
+
+def _shown(error: BaseException) -> ExpertRAGError:
+    """Return the error that a client gets: typed, without the text of an unexpected one."""
+    if isinstance(error, ExpertRAGError):
+        return error
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return Overloaded("out of memory; ask again later or shorten the prompt")
+    return _failure()

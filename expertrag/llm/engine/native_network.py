@@ -63,6 +63,11 @@ class NativeNetwork(Network):
             return f"the KV cache of {self.context_tokens} tokens (--cache-mib enlarges it)"
         return f"the model's context of {self.context_tokens} tokens"
 
+    @property
+    def problem(self) -> str:
+        """See :attr:`Network.problem`."""
+        return self.engine.problem
+
     def counters(self) -> Mapping[str, int]:
         """See :meth:`Network.counters` and :class:`expertrag.llm.engine.scheduler.Counters`.
 

@@ -89,7 +89,7 @@ class NativeSession(LocalSession):
         wanted = min(tokens, self._max_tokens)
         if len(self._certainties) < wanted and not self._ended:
             self._allow(wanted, sure=True)
-        while len(self._certainties) < wanted and not self._ended:
+        while self.completion_tokens < wanted and not self._ended:
             token = self._take()
             if token is not None:
                 self._waiting.append(token)

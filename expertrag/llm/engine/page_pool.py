@@ -13,8 +13,8 @@ sequences take beyond that is returned to the operating system when they end.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from expertrag_kernels.routing import AS_THE_MODEL, Routing
@@ -110,7 +110,12 @@ class PagePool:
         return page
 
     def release(self, page: int) -> None:
-        """Release a sequence's hold on a page."""
+        """Release a sequence's hold on a page.
+
+        :raises RuntimeError: no sequence holds it.
+        """
+        if not 0 <= page < self.count or self._holders[page] < 1:
+            raise RuntimeError("a page is released that no sequence holds")
         self._holders[page] -= 1
         if self._holders[page]:
             return
@@ -130,8 +135,8 @@ class PagePool:
                 self._evict(page)
             freed.append(page)
         if freed:
-            self._free_memory(freed)
             self._free += sorted(freed, reverse=True)
+            self._free_memory(freed)
 
     def reset(self) -> None:
         """Forget the cached pages that no sequence holds."""
@@ -195,3 +200,35 @@ class PagePool:
         followers.discard(key)
         if not followers:
             del self._followers[key[0]]
+
+    def repair(self, held: Counter[int]) -> None:
+        """Let sequences hold these pages and no others, and forget the cached pages.
+
+        :param held: how many sequences hold each page.
+        """
+        self._holders = [held[page] for page in range(self.count)]
+        self._by_key.clear()
+        self._keys.clear()
+        self._followers.clear()
+        self._unheld.clear()
+        self._free = []
+        self._ready = [page for page in reversed(range(self.count)) if not held[page]]
+
+    def differences(self, held: Counter[int]) -> Iterator[str]:
+        """Check the pool against the sequences; yields what is inconsistent, in words.
+
+        :param held: how many sequences hold each page.
+        """
+        for page, holders in enumerate(self._holders):
+            if holders != held[page]:
+                yield f"page {page} has {holders} holders, and {held[page]} sequences hold it"
+        unheld = [page for page, holders in enumerate(self._holders) if not holders]
+        if sorted([*self._free, *self._ready, *self._unheld]) != unheld:
+            yield "the free and cached pages are not those that no sequence holds"
+        if self._unheld.keys() != self._keys.keys() & set(unheld):
+            yield "the cached pages without a holder are not those that can be found"
+        if {page: key for key, (page, _) in self._by_key.items()} != self._keys:
+            yield "the cached pages are not found by their tokens"
+        followers = {(before, key) for before, keys in self._followers.items() for key in keys}
+        if followers != {(key[0], key) for key in self._by_key}:
+            yield "the cached pages are not found by what they follow"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import queue
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -17,6 +19,31 @@ from expertrag.llm.sampling import Sampler
 from expertrag_kernels.residency import ExpertReads
 from expertrag_kernels.routing import AS_THE_MODEL, Routing
 from expertrag_kernels.steps import PAGE_TOKENS
+
+if TYPE_CHECKING:
+    from expertrag.llm.engine.drawing import Drawing
+
+
+@dataclass(slots=True)
+class Counters:
+    """What an engine has done since it started."""
+
+    steps: int = 0
+    rows: int = 0
+    prefill_tokens: int = 0
+    """Tokens of prompts, and of preempted sequences that were recomputed."""
+    cached_tokens: int = 0
+    """Prompt tokens found in the cache (prefix caching), not computed."""
+    draft_tokens: int = 0
+    accepted_tokens: int = 0
+    preemptions: int = 0
+
+    def differences(self) -> Iterator[str]:
+        """Yield which counters contradict each other, in words."""
+        if min(asdict(self).values()) < 0:
+            yield "a counter is negative"
+        if self.accepted_tokens > self.draft_tokens or self.steps > self.rows:
+            yield "more tokens were accepted than drafted, or more steps run than rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +109,20 @@ class SequenceState:
     released: int = 0
     """First pages that the sequence no longer holds, as they are before every window."""
     lookup: PromptLookup = field(default_factory=PromptLookup)
+    forced: list[int] = field(default_factory=list)
+    """Tokens that a constraint or an abstention lets follow, and no others."""
+    drawing: Drawing | None = None
+    """The rows of the last step that wait for the sequence's constraint."""
+    error: Exception | None = None
+    """Why the engine has closed the sequence."""
     weak: WeakSequence | None = None
     """The weak side of contrastive decoding, which follows this sequence token by token."""
 
     @property
     def runnable(self) -> bool:
         """Whether there is something to compute."""
-        return self.logit_rows > 0 or self.generated < self.token_budget
+        wanted = self.logit_rows > 0 or self.generated < self.token_budget
+        return wanted and self.drawing is None
 
     @property
     def uncomputed(self) -> int:
@@ -104,6 +138,16 @@ class SequenceState:
     def decoding(self) -> bool:
         """Whether the next step samples a token from one row, or two with a weak side."""
         return self.uncomputed == 1 and (self.weak is None or self.weak.uncomputed == 1)
+
+    def draft(self, most: int) -> list[int]:
+        """Propose up to ``most`` next tokens: the forced ones, else those of the prompt lookup."""
+        return self.forced[:most] or self.lookup.propose(self.tokens, most)
+
+    def forget_pages(self) -> None:
+        """Start from the first token again, with no page."""
+        self.pages = []
+        self.computed = self.registered = self.released = 0
+        self.serial = self.root
 
     def room(self, generated: int) -> int:
         """Tokens of the pages that it needs to generate so many tokens, its weak side included."""

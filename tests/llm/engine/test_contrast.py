@@ -49,6 +49,7 @@ def engine(model: Any) -> Make:
         made = Engine(lowered(model, Format.F32, **given).decoder, **options)
         try:
             yield made
+            assert made._stopped or made.check_integrity() == ()
         finally:
             made.stop()
 

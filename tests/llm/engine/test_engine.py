@@ -50,6 +50,7 @@ def engine(model: Any, page_bytes: int) -> Make:
         made = Engine(lowered(model, Format.F32, **given).decoder, **options)
         try:
             yield made
+            assert made._stopped or made.check_integrity() == ()
         finally:
             made.stop()
 
@@ -287,7 +288,7 @@ def test_a_failed_step_is_reported_and_other_sequences_go_on(
         monkeypatch.setattr(Decoder, "run", fail)
         sequence = _sequence([5, 77, 6])
         running.submit(sequence)
-        with pytest.raises(ServerError, match="planted"):
+        with pytest.raises(ServerError, match="the server's log has the cause"):
             running.next_output(sequence, lambda: None)
         assert len(_alone(running, [5, 6])) == 12
 

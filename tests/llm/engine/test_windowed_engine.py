@@ -39,6 +39,7 @@ def _engine(model: Any, pages: int, lowering: Any = None, **options: Any) -> Ite
     running = Engine(decoder, **options)
     try:
         yield running
+        assert running.check_integrity() == ()
     finally:
         running.stop()
 

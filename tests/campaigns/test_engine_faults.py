@@ -1,0 +1,35 @@
+"""The engine survives faults in all that it calls, in the size of the tests."""
+
+from __future__ import annotations
+
+import engine_faults
+import pytest
+from engine_faults import KILLS, NONSENSE, RAISES, uncovered
+from engine_scenarios import SCENARIOS
+from engine_seams import NOT_CALLED, Seam, seams
+
+CASES = 2_600
+"""Some faults do not come: how far a sequence is when another one runs is not always the same."""
+
+
+@pytest.mark.slow
+def test_no_fault_harms_more_than_its_sequence() -> None:
+    report = engine_faults.run(CASES, 0)
+    assert report.findings == ()
+    assert report.cases >= 2_000
+    assert report.by_fault.keys() == {*RAISES, *NONSENSE, *KILLS, "blocks"}
+    assert report.by_scenario.keys() == SCENARIOS.keys()
+    assert report.by_state.keys() >= {"closing", "decoding", "drafting", "drawing", "opening"}
+    assert report.by_state.keys() >= {"pausing", "preempted", "prefilling", "waiting"}
+    assert report.grown_mib < 64
+
+
+def test_a_new_member_has_to_be_covered() -> None:
+    every = set(seams())
+    named = {Seam(owner, name, False) for owner, names in NOT_CALLED.items() for name in names}
+    called = {seam for seam in every if Seam(seam.owner, seam.name, False) not in named}
+    assert uncovered(called) == []
+    assert uncovered(called - {new := max(called, key=str)}) == [
+        f"{new} is never called: add a scenario, or name it in NOT_CALLED"
+    ]
+    assert len(uncovered(every)) == sum(map(len, NOT_CALLED.values()))
