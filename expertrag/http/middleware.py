@@ -94,7 +94,7 @@ class HostCheck:
             name = re.sub(r":\d+$", "", host).lower()
             if name not in self._hosts:
                 error = PermissionDenied(
-                    f"host: {host!r:.100} is none of this server's; add it to --http-host",
+                    f"host: {host!r:.100} is not a name of this server; add it to --http-host",
                     reason="HOST_REFUSED",
                     metadata={"field": "host"},
                 )
