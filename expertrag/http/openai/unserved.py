@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from expertrag.api.errors import InvalidArgument
 
 MOST_NOTICES = 20
-_NEUTRAL: tuple[object, ...] = (None, False, 0, "", [], {})
-"""Values that ask for nothing, whatever the parameter."""
+_NOTHING: tuple[object, ...] = ("", [], {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ CHAT: Unserved = {
     "modalities": Refused("only text is generated; send ['text']", (["text"],)),
     "n": Refused("only 1 is supported; send the request again for each further answer", (1,)),
     "prediction": Ignored("the answer is generated without it"),
-    "presence_penalty": Ignored("repeated tokens are not penalised; use frequency_penalty"),
+    "presence_penalty": Ignored("repeated tokens are not penalised; use frequency_penalty", (0,)),
     "reasoning_effort": Ignored(_NO_REASONING, ("none",)),
     "verbosity": Ignored("the length follows max_tokens and the instructions"),
     "web_search_options": Ignored("only your documents are searched"),
@@ -119,10 +118,16 @@ def _notices(sent: Mapping[str, object], known: Unserved) -> Iterator[str]:
         match known.get(name):
             case None:
                 yield f"{name:.40}: is unknown and ignored"
-            case Ignored(notice, neutral) if value not in (*_NEUTRAL, *neutral):
+            case Ignored(notice, neutral) if _asks(value, neutral):
                 yield f"{name}: is ignored; {notice}"
-            case Refused(why, neutral) if value not in (*_NEUTRAL, *neutral):
-                refuse(name, True, why)
+            case Refused(why, neutral):
+                refuse(name, _asks(value, neutral), why)
+
+
+def _asks(value: object, neutral: tuple[object, ...]) -> bool:
+    """Whether a value asks for something."""
+    nothing = value is None or value is False or value in _NOTHING
+    return not nothing and value not in neutral
 
 
 def refuse(field: str, sent: bool, why: str) -> None:
