@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -82,7 +83,7 @@ def _serves(health: str) -> bool:
 
 def test_connections_leave_descriptors_for_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
     for limit in (256, 340, 1_024, 4_096, 20_000, 1 << 20, -1):
-        monkeypatch.setattr(descriptors.resource, "getrlimit", lambda _, now=limit: (now, now))
+        monkeypatch.setattr(resource, "getrlimit", lambda _, now=limit: (now, now))
         most = descriptors.connections_of_a_port()
         assert 16 <= most <= 10_000
         if limit >= 340:
