@@ -42,6 +42,11 @@ class Launch:
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
 
+    @property
+    def way(self) -> str:
+        """The way to deploy: compose, systemd, or the values of a release."""
+        return self.place.partition(" ")[0]
+
 
 def tool(name: str) -> Path:
     """Return a program of the environment of `make deploy-tools`."""
@@ -164,6 +169,14 @@ def unit_settings() -> list[tuple[str, str]]:
 def _of_unit() -> Iterator[Launch]:
     settings = unit_settings()
     values = [value.partition("=")[::2] for key, value in settings if key == "Environment"]
-    command = shlex.split(dict(settings)["ExecStart"])
-    assert Path(command[0]).name == "expertrag"
-    yield Launch("systemd", tuple(command[1:]), dict(values))
+    environment = dict(values)
+    for key, value in settings:
+        if key in ("ExecStartPre", "ExecStart"):
+            command = shlex.split(value)
+            if command[0] == "/usr/bin/env":
+                environment = environment | dict([command[1].split("=")])
+                command = command[2:]
+            assert Path(command[0]).name == "expertrag"
+            place = "systemd" if key == "ExecStart" else f"systemd {' '.join(command[1:3])}"
+            yield Launch(place, tuple(command[1:]), environment)
+            environment = dict(values)

@@ -346,8 +346,8 @@ def check_key(key: str) -> None:
     """
     if not _is_key(key):
         raise InvalidArgument(
-            f"collection: {key!r:.80} is no name; use 1 to 63 lower-case letters, digits, - and _, "
-            "the first a letter or digit",
+            f"collection: {key!r:.80} is not a valid name; use 1 to 63 lower-case letters, digits, "
+            "- and _, the first a letter or digit",
             reason="INVALID_COLLECTION",
             metadata={"field": "collection"},
         )

@@ -117,10 +117,10 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
     labels, tenant = given.get("labels", []), given.get("tenant", "")
     scope, subject = given.get("scope", ""), given.get("sub", "")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise invalid("labels", "is no list of strings")
+        raise invalid("labels", "must be a list of strings")
     for name, value in (("tenant", tenant), ("scope", scope), ("sub", subject)):
         if not isinstance(value, str):
-            raise invalid(name, "is no string")
+            raise invalid(name, "must be a string")
     if not subject:
         raise invalid("sub", "is empty")
     check_tenant(tenant)

@@ -46,7 +46,7 @@ class CallerClients:
     """Makes the clients of requests; use it on one event loop.
 
     A connection of gRPC takes 100 calls at a time, and lets others wait without an answer. So there
-    are several, of which a request takes the one that the fewest others use.
+    are several, and each request uses the least busy one.
     """
 
     def __init__(self, address: str) -> None:
@@ -102,7 +102,8 @@ def bearer(request: HTTPConnection) -> str | None:
         return None
     if not TOKEN.fullmatch(token.strip()):
         raise Unauthenticated(
-            "the token is not accepted: it has other signs than letters and digits",
+            "the token is not accepted: it contains characters other than letters, digits and "
+            "punctuation",
             reason="TOKEN_REFUSED",
         )
     return token.strip()

@@ -64,8 +64,9 @@ class CrowdCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope.get("state", {}).get(protocol.CROWDED):
+            most = protocol.most_connections()
             error = Unavailable(
-                f"the server has {protocol.MAX_CONNECTIONS:,} connections; try again in a moment",
+                f"the server has {most:,} connections; try again in a moment",
                 reason="TOO_MANY_CONNECTIONS",
             )
             response = response_of(error, scope)
@@ -94,7 +95,7 @@ class HostCheck:
             name = re.sub(r":\d+$", "", host).lower()
             if name not in self._hosts:
                 error = PermissionDenied(
-                    f"host: {host!r:.100} is none of this server's; add it to --http-host",
+                    f"host: {host!r:.100} is not a name of this server; add it to --http-host",
                     reason="HOST_REFUSED",
                     metadata={"field": "host"},
                 )

@@ -8,6 +8,8 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from expertrag.runtime.descriptors import connections_of_a_port
+
 HEAD_S = 10.0
 """Time for the request line and the headers, from the connection or the first byte on."""
 STALLED_S = 60.0
@@ -16,6 +18,19 @@ MAX_CONNECTIONS = 1_000
 """Connections at a time, idle ones and streams included; requests on others get 503."""
 CROWDED = "crowded"
 """Says in the state of a request that its connection is beyond the limit."""
+
+
+def most_connections() -> int:
+    """Return the number of connections whose requests are served."""
+    return min(MAX_CONNECTIONS, connections_of_a_port() // 2)
+
+
+def most_waiting() -> int:
+    """Return the number of connections beyond them that get 503, and of those that may wait.
+
+    asyncio accepts all that wait before it looks at the first.
+    """
+    return min(MAX_CONNECTIONS, connections_of_a_port() // 4)
 
 
 class PunctualProtocol(H11Protocol):
@@ -28,8 +43,11 @@ class PunctualProtocol(H11Protocol):
         """Begin to wait for the first request."""
         super().connection_made(transport)
         _send_at_once(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
+        beyond = len(self.connections) - most_connections()
+        if beyond > 0:
             self.app_state = {**self.app_state, CROWDED: True}
+        if beyond > most_waiting():
+            transport.abort()
         self._await_head()
 
     def data_received(self, data: bytes) -> None:

@@ -16,14 +16,13 @@ import uvicorn
 from expertrag.config import Config
 from expertrag.http.app import http_app
 from expertrag.http.clients import CallerClients
-from expertrag.http.protocol import PunctualProtocol
+from expertrag.http.protocol import PunctualProtocol, most_waiting
 from expertrag.http.state import HttpState
 from expertrag.service.address import Address
 from expertrag.service.metrics import Metrics
 from expertrag.service.server import authenticator_of
 from expertrag.service.transport import check_exposure, is_local, server_context
 
-BACKLOG = 1_024
 KEEP_ALIVE_S = 30
 
 _log = structlog.get_logger("expertrag.http")
@@ -93,7 +92,7 @@ class HttpServer:
             lifespan="on",
             http=PunctualProtocol,
             ws="none",
-            backlog=BACKLOG,
+            backlog=most_waiting(),
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=round(service.drain_s),
             ssl_context_factory=self._context if self._tls is not None else None,
@@ -132,7 +131,7 @@ class HttpServer:
             found = socket.create_server(
                 (host, self._address.port),
                 family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-                backlog=BACKLOG,
+                backlog=most_waiting(),
             )
             self._address = replace(self._address, port=found.getsockname()[1])
         found.setblocking(False)

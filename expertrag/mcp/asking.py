@@ -21,7 +21,7 @@ from expertrag.api.types import (
     Passage,
     PassagesEvent,
 )
-from expertrag.mcp.documents import DocumentLinks
+from expertrag.mcp.documents import SOURCE, DocumentLinks
 from expertrag.mcp.tool import McpTool, ToolCall
 
 
@@ -79,6 +79,7 @@ class AnswerSource:
     id: Annotated[str, Field(description="Id of the document; fetch returns its text.")]
     title: str
     url: str
+    source: Annotated[str, Field(description=SOURCE)]
     page: int | None
     text: str
 
@@ -192,6 +193,7 @@ def _source(number: int, passage: Passage, links: DocumentLinks) -> AnswerSource
         id=passage.document_id,
         title=passage.title or passage.document_id,
         url=links.url_of(passage.document_id, passage.source),
+        source=passage.source,
         page=passage.page,
         text=passage.text,
     )

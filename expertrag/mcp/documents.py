@@ -19,6 +19,9 @@ _PREFIX = "expertrag://document/"
 URI_TEMPLATE = _PREFIX + "{id}"
 """Template of a document's URI, by RFC 6570: the id is percent-encoded."""
 
+SOURCE = "File or page that the document is from; 'api' for one that was sent."
+"""Description of a document's source, which a caller can cite where there is no link."""
+
 MOST_CHARACTERS = 2_000_000
 """Characters of a document that are read at most: about half a million tokens."""
 

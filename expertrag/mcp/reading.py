@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, with_config
 
 from expertrag.api.types import Passage
-from expertrag.mcp.documents import MOST_CHARACTERS, read_document
+from expertrag.mcp.documents import MOST_CHARACTERS, SOURCE, read_document
 from expertrag.mcp.tool import McpTool, ToolCall
 
 SEARCHED_PASSAGES = 20
@@ -34,6 +34,7 @@ class FoundDocument:
     id: Annotated[str, Field(description="Give it to fetch.")]
     title: str
     url: Annotated[str, Field(description="Where a person can open it; may be empty.")]
+    source: Annotated[str, Field(description=SOURCE)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,9 @@ async def _search(call: ToolCall, asked: SearchArguments) -> FoundDocuments:
         best.setdefault(passage.document_id, passage)
     return FoundDocuments(
         [
-            FoundDocument(id, passage.title or id, call.links.url_of(id, passage.source))
+            FoundDocument(
+                id, passage.title or id, call.links.url_of(id, passage.source), passage.source
+            )
             for id, passage in best.items()
         ]
     )

@@ -35,6 +35,7 @@ class CollectionService(Servicer, CollectionServiceServicer):
         await self._runtime.workers.run(
             CallKind.WRITE, context, lambda stop: collections.drop(key), tenant_of(key)
         )
+        self._runtime.responses.forget(key)
         return collection_pb2.DropCollectionResponse()
 
     async def ListCollections(

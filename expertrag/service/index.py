@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -10,8 +11,8 @@ from expertrag.api.errors import Conflict, PermissionDenied
 from expertrag.api.types import IndexStats
 from expertrag.auth import Caller
 from expertrag.service.call import CALL
-from expertrag.service.idempotency import Responses
-from expertrag.service.runtime import Runtime, Servicer, key_of
+from expertrag.service.idempotency import KeyScope
+from expertrag.service.runtime import Servicer, key_of
 from expertrag.service.status import without_paths
 from expertrag.service.upload import Upload
 from expertrag.service.workers import CallKind, Context
@@ -22,10 +23,6 @@ from expertrag.wire.index import delete_to_proto, stats_to_proto, upsert_to_prot
 
 class IndexService(Servicer, IndexServiceServicer):
     """Writes one generation per call; off unless ``allow_writes``."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        super().__init__(runtime)
-        self._responses = Responses()
 
     async def Upsert(
         self, request_iterator: AsyncIterator[index_pb2.UpsertRequest], context: Context
@@ -51,7 +48,8 @@ class IndexService(Servicer, IndexServiceServicer):
             await self._observe(collection, context)
             return upsert_to_proto(report)
 
-        return await self._responses.once(self._scope("Upsert", collection), key, write)
+        scope = self._scope("Upsert", collection)
+        return await self._runtime.responses.once(scope, key, write, upload.digest)
 
     async def Delete(
         self, request: index_pb2.DeleteRequest, context: Context
@@ -72,8 +70,12 @@ class IndexService(Servicer, IndexServiceServicer):
             await self._observe(request.collection, context)
             return delete_to_proto(report)
 
+        async def digest() -> bytes:
+            named = index_pb2.DeleteRequest(ids=ids).SerializeToString()
+            return hashlib.sha256(named).digest()
+
         scope = self._scope("Delete", request.collection)
-        return await self._responses.once(scope, request.idempotency_key, write)
+        return await self._runtime.responses.once(scope, request.idempotency_key, write, digest)
 
     async def Stats(
         self, request: index_pb2.StatsRequest, context: Context
@@ -106,8 +108,9 @@ class IndexService(Servicer, IndexServiceServicer):
             reason="WRITES_DISABLED",
         )
 
-    def _scope(self, method: str, collection: str) -> tuple[str, ...]:
-        return method, CALL.get().caller.id, collection
+    def _scope(self, method: str, collection: str) -> KeyScope:
+        caller = CALL.get().caller
+        return KeyScope(key_of(collection, caller), method, caller.id)
 
     def _charge(self, caller: Caller, documents: int) -> None:
         """Charge documents to a caller.

@@ -58,9 +58,9 @@ class _Endpoints(Collector):
         counter, gauge = CounterMetricFamily, GaugeMetricFamily
         for kind, name, text in (
             (counter, "requests", "Requests to a model server, repeated ones included."),
-            (counter, "failures", "Those that failed through its fault."),
-            (gauge, "outstanding", "Those that run."),
-            (gauge, "healthy", "Whether it gets requests."),
+            (counter, "failures", "Requests that the model server failed."),
+            (gauge, "outstanding", "Requests in progress."),
+            (gauge, "healthy", "Whether the model server receives requests."),
         ):
             family = kind(f"expertrag_endpoint_{name}", text, labels=["endpoint"])
             for status in statuses:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from expertrag.config import Config
+from expertrag.runtime.descriptors import raise_limit
 from expertrag.service.metrics import Metrics
 from expertrag.service.server import Server
 
@@ -36,6 +37,7 @@ async def serve(
     :param beside: started and stopped with the gRPC server.
     :raises ExpertRAGError: if the address is taken or the pipeline cannot be loaded.
     """
+    raise_limit()
     server = Server(config, load)
     signalled = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from expertrag.answer.collections import DEFAULT, tenant_of, unknown_collection
@@ -14,6 +14,7 @@ from expertrag.auth import Caller, Scope
 from expertrag.config import ServiceConfig
 from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
+from expertrag.service.idempotency import Responses
 from expertrag.service.metrics import Metrics
 from expertrag.service.quotas import Quotas
 from expertrag.service.replication import Replication
@@ -37,6 +38,7 @@ class Runtime:
     quotas: Quotas
     loaded: Collections | None = None
     replication: Replication | None = None
+    responses: Responses = field(default_factory=Responses)
 
     @property
     def collections(self) -> Collections:

@@ -16,6 +16,7 @@ from expertrag.answer.collections import DEFAULT
 from expertrag.api.errors import Conflict
 from expertrag.auth import Authenticator, Quota
 from expertrag.config import Config
+from expertrag.runtime.descriptors import connections_of_a_port
 from expertrag.service.address import Address
 from expertrag.service.grpc_server import grpc_server
 from expertrag.service.health import Health, watch_model
@@ -46,6 +47,9 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     # With the default of 5 min, a client that pings every minute gets GOAWAY.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 60_000),
+    # connections that say nothing, and those without a call
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 5 * 60_000),
     ("grpc.so_reuseport", 0),
 )
 
@@ -120,7 +124,8 @@ class Server:
         """
         self._address.check_free()
         self._metrics.start(self._config.metrics_host, self._config.metrics_port)
-        server = grpc_server([self._interceptor], OPTIONS)
+        most = ("grpc.max_allowed_incoming_connections", connections_of_a_port())
+        server = grpc_server([self._interceptor], (*OPTIONS, most))
         for servicer, add in SERVICES.items():
             add(servicer(self._runtime), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

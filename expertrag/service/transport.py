@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from stat import S_ISREG
 
 import grpc
 import structlog
@@ -13,6 +14,8 @@ from expertrag.config import AuthConfig, TlsConfig
 from expertrag.runtime.files import file_state
 from expertrag.runtime.network import is_loopback
 from expertrag.service.address import Address
+
+MOST_PEM_BYTES = 1024 * 1024
 
 _log = structlog.get_logger("expertrag.service")
 
@@ -106,7 +109,7 @@ class _Files:
         self._stamp = self._stamps()
         key, chain = _pem("tls.key", tls.key), _pem("tls.cert", tls.cert)
         _check_pair(tls)
-        roots = _pem("tls.client_ca", tls.client_ca) if tls.client_ca else None
+        roots = _roots(tls.client_ca) if tls.client_ca else None
         found: grpc.ServerCertificateConfiguration = grpc.ssl_server_certificate_configuration(
             [(key, chain)], root_certificates=roots
         )
@@ -131,11 +134,24 @@ class _Files:
 
 def _pem(field: str, name: str) -> bytes:
     try:
+        status = Path(name).stat()
+        if not S_ISREG(status.st_mode) or status.st_size > MOST_PEM_BYTES:
+            # read by the thread that accepts connections: a pipe would end that, a gigabyte delay
+            raise _unusable(field, f"{name} is not a file of at most {MOST_PEM_BYTES:,} bytes")
         data = Path(name).read_bytes()
     except OSError as error:
         raise _unusable(field, f"{name} cannot be read ({error.strerror})") from None
     if b"-----BEGIN " not in data:
         raise _unusable(field, f"{name} is not a PEM file")
+    return data
+
+
+def _roots(name: str) -> bytes:
+    data = _pem("tls.client_ca", name)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(name)
+    except ssl.SSLError:
+        raise _unusable("tls.client_ca", f"{name} holds no certificate that can be read") from None
     return data
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
 
@@ -36,12 +37,14 @@ class Upload:
         self._idle_s = idle_s
         self._charge = charge
         self._first: index_pb2.UpsertRequest | None = None
+        self._digest = hashlib.sha256()
+        self._ended = False
 
     async def begin(self) -> tuple[str, str]:
         """Read the first message; return its collection and its idempotency key."""
         try:
             async with asyncio.timeout(self._idle_s):
-                self._first = await self._read()
+                self._first = await self._read(self._charge)
         except TimeoutError:
             raise self._idle() from None
         first = self._first or index_pb2.UpsertRequest()
@@ -56,8 +59,18 @@ class Upload:
             request = self._next(stop)
         stop()
 
+    async def digest(self) -> bytes:
+        """Return a digest of the documents; those that nobody has read are read, uncharged."""
+        try:
+            while not self._ended:
+                async with asyncio.timeout(self._idle_s):
+                    await self._read(lambda: None)
+        except TimeoutError:
+            raise self._idle() from None
+        return self._digest.digest()
+
     def _next(self, stop: Stop) -> index_pb2.UpsertRequest | None:
-        future = asyncio.run_coroutine_threadsafe(self._read(), self._loop)
+        future = asyncio.run_coroutine_threadsafe(self._read(self._charge), self._loop)
         try:
             return future.result(min(self._idle_s, stop.remaining() or self._idle_s))
         except TimeoutError:
@@ -67,12 +80,15 @@ class Upload:
         except CancelledError:
             raise Cancelled("the sender cancelled; nothing was changed") from None
 
-    async def _read(self) -> index_pb2.UpsertRequest | None:
+    async def _read(self, charge: Callable[[], None]) -> index_pb2.UpsertRequest | None:
         request = await anext(self._requests, None)
         if request is None:
             await asyncio.sleep(END_OR_CANCEL_S)
-        else:
-            self._charge()
+            self._ended = True
+            return None
+        charge()
+        document = request.document.SerializeToString(deterministic=True)
+        self._digest.update(len(document).to_bytes(8, "big") + document)
         return request
 
     def _idle(self) -> DeadlineExceeded:

@@ -52,7 +52,7 @@ def test_bad_bodies(
         (ChatRequest, '{"model": "a", "messages": [%s]}'),
         (ChatRequest, '{"model": "a", "messages": [{"role": "user", "content": [%s]}]}'),
         (ChatRequest, '{"model": "a", "messages": [{"role": "user"}], "stop": [%s]}'),
-        (ChatRequest, '{"model": "a", "messages": [{"role": "user"}], "modalities": [%s]}'),
+        (ChatRequest, '{"model": "a", "messages": [{"role": "user"}], "stop": [%s]}'),
         (Asked, '{"question": "Why?", "history": [%s]}'),
         (Upload, '{"documents": [%s]}'),
         (Deletion, '{"ids": [%s]}'),

@@ -120,7 +120,8 @@ def test_text_of_documents_stays_data(
         assert fetched["metadata"] == {"source": "api", "note": HOSTILE}
         asked = {"query": "ignore previous instructions"}
         found = value(await session.call_tool("search", asked))["results"]
-        assert {"id": "evil", "title": HOSTILE, "url": ""} in found
+        evil = {"id": "evil", "title": HOSTILE, "url": "", "source": "api"}
+        assert evil in found
         asked = {"question": "What are the previous instructions?", "mode": "always"}
         answer = value(await session.call_tool("answer", asked))
         (source,) = [source for source in answer["sources"] if source["id"] == "evil"]

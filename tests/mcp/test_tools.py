@@ -80,7 +80,9 @@ def test_search_lists_each_document_once(talk: Talk, client: AsyncClient) -> Non
         talk(lambda session: session.call_tool("search", {"query": "paid leave"}), client)
     )
     assert list(found) == ["results"]
-    assert found["results"][0] == {"id": "office/leave", "title": "leave", "url": ""}
+    assert found["results"][0] == {
+        "id": "office/leave", "title": "leave", "url": "", "source": "leave.txt"
+    }  # fmt: skip
     ids = [result["id"] for result in found["results"]]
     assert len(ids) == len(set(ids)) == 18
 

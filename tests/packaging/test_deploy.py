@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -31,9 +32,13 @@ from deploy_files import (
 from expertrag.cli.main import cli
 from expertrag.client.connection import CERT_ENV, KEY_ENV, TOKEN_ENV
 from expertrag.config import Config, load, settings
+from expertrag.models import choice
 
 OTHER_VARIABLES = {"EXPERTRAG_CACHE", "EXPERTRAG_CONFIG", "EXPERTRAG_DEBUG", TOKEN_ENV}
 OTHER_VARIABLES |= {"EXPERTRAG_OPENAI_API_KEY", CERT_ENV, KEY_ENV}
+OF_OTHERS = {"Dockerfile", "all-values.yaml", "open-values.yaml"}
+"""Where the models are of whoever starts it: a volume, a claim, or nothing to pull."""
+ADDRESSES = ("ADDRESS", "HTTP_ADDRESS")
 COMPOSE_VARIABLES = {"EXPERTRAG_TAG", "EXPERTRAG_VARIANT"}
 
 
@@ -102,6 +107,28 @@ def _plain(launch: Launch) -> dict[str, str]:
     }
 
 
+@with_binaries
+def test_models_are_pulled_and_stores_created_before_a_server_starts() -> None:
+    """On every way to deploy: a first start from nothing ends in a server that serves."""
+    servers = [launch for launch in launches() if launch.arguments[0] == "serve"]
+    pulled, created = defaultdict[str, set[str]](set), set()
+    for launch in launches():
+        match launch.arguments:
+            case ("models", "pull", *names):
+                pulled[launch.way].update(names)
+            case ("index", "create", _, "--if-missing"):
+                created.add(launch.way)
+    for server in servers:
+        config = load(environ=_plain(server)).config
+        assert config.service.http_address, server.place
+        if server.way not in OF_OTHERS:
+            chosen = {config.model.generator} - {"auto"} or {choice.LARGE, choice.SMALL}
+            assert {"all-minilm-l6-v2", *chosen} <= pulled[server.way], server.place
+            assert server.way in created or "--follow" in server.arguments, server.place
+    ways = {server.way for server in servers}
+    assert {"Dockerfile", "compose", "systemd", "default-values.yaml"} <= ways
+
+
 def test_a_stop_leaves_time_to_drain() -> None:
     service = Config().service
     drain = service.lame_duck_s + service.drain_s
@@ -114,15 +141,18 @@ def test_a_stop_leaves_time_to_drain() -> None:
 @with_binaries
 def test_ports_and_the_user_are_the_same_everywhere() -> None:
     given = instructions()
-    port = image_environment()["EXPERTRAG_SERVICE_ADDRESS"].rpartition(":")[2]
+    addresses = (image_environment()[f"EXPERTRAG_SERVICE_{name}"] for name in ADDRESSES)
+    exposed = [address.rpartition(":")[2] for address in addresses]
     user = dict(given)["USER"]
-    assert dict(given)["EXPOSE"] == port
+    assert dict(given)["EXPOSE"].split() == exposed
     scraped = (COMPOSE / "prometheus" / "prometheus.yml").read_text("utf-8")
     jobs = yaml.safe_load(scraped)["scrape_configs"][0]["static_configs"]
     targets = {target for job in jobs for target in job["targets"]}
     services = {n: s for n, s in compose()["services"].items() if s["image"][:10] == "expertrag:"}
     servers = {name: s for name, s in services.items() if s.get("command", [""])[0] == "serve"}
     metrics = {s["environment"]["EXPERTRAG_SERVICE_METRICS_PORT"] for s in servers.values()}
+    assert {port for s in servers.values() for port in s["expose"]} == {*exposed, *metrics}
+    assert compose()["services"]["balancer"]["ports"] == [f"127.0.0.1:{p}:{p}" for p in exposed]
     assert targets == {f"{name}:{metrics_port}" for name in servers for metrics_port in metrics}
     assert {service["user"] for service in services.values()} == {user}
     for release in releases().values():
@@ -130,7 +160,7 @@ def test_ports_and_the_user_are_the_same_everywhere() -> None:
             own = pod["securityContext"]
             assert f"{own['runAsUser']}:{own['runAsGroup']}" == user
             ports = {item["containerPort"] for item in pod["containers"][0]["ports"]}
-            assert ports == {int(port), *map(int, metrics)}
+            assert ports == {int(port) for port in (*exposed, *metrics)}
 
 
 def test_containers_run_with_little() -> None:

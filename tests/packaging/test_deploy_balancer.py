@@ -9,10 +9,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import httpx
 import pytest
 import yaml
 from deploy_files import COMPOSE, ran, tool, with_binaries
+from http_fixtures import Served
 from serving_fixtures import Background, wait_until
 
 from expertrag.answer.collections import Collections
@@ -20,6 +23,8 @@ from expertrag.api.errors import NotFound
 from expertrag.auth import Scope
 from expertrag.client import Client
 from expertrag.config import Config, ServiceConfig
+from expertrag.http import HttpServer
+from expertrag.http.console.routes import console_routes
 from expertrag.service import Server
 from expertrag.service.scopes import SCOPES
 
@@ -37,15 +42,18 @@ def no_models() -> Collections:
 
 
 @pytest.fixture
-def servers(background: Background) -> Iterator[list[Server]]:
+def servers(background: Background) -> Iterator[list[Served]]:
     """A writer and two readers that serve no store, so that they are ready at once."""
+    free: dict[str, Any] = {"address": "127.0.0.1:0", "http_address": "127.0.0.1:0"}
+    # by the name of its cluster, Envoy asks for the health; beyond loopback, any name is served
+    settings = {**free, "http_host": "readers-http", "lame_duck_s": LAME_DUCK_S}
+    config = Config(service=ServiceConfig(**settings, allow_writes=True))
 
-    async def started() -> list[Server]:
-        service = ServiceConfig(address="127.0.0.1:0", allow_writes=True, lame_duck_s=LAME_DUCK_S)
-        found = [Server(Config(service=service), no_models) for _ in range(3)]
+    async def started() -> list[Served]:
+        found = [Served(Server(config, no_models), HttpServer(config)) for _ in range(3)]
         for server in found:
             await server.start()
-            await server.wait_loaded()
+            await server.grpc.wait_loaded()
         return found
 
     found = background.run(started())
@@ -54,9 +62,9 @@ def servers(background: Background) -> Iterator[list[Server]]:
         background.run(server.stop())
 
 
-def calls(server: Server, method: str) -> float:
+def calls(server: Served, method: str) -> float:
     """Return how many calls of a method a server has finished."""
-    found = server.metrics.registry.collect()
+    found = server.grpc.metrics.registry.collect()
     return sum(
         sample.value
         for family in found
@@ -66,21 +74,26 @@ def calls(server: Server, method: str) -> float:
     )
 
 
-@contextmanager
-def balanced(writer: Server, readers: list[Server]) -> Iterator[str]:
-    """Run Envoy with compose's configuration, its hosts replaced; yield its address."""
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def balanced(servers: list[Served]) -> Iterator[tuple[str, str]]:
+    """Run Envoy with compose's configuration, its hosts replaced; yield its two addresses."""
     config = yaml.safe_load(CONFIG.read_text("utf-8"))
     resources = config["static_resources"]
-    own = resources["listeners"][0]["address"]["socket_address"]
-    own |= {"address": "127.0.0.1", "port_value": port}
-    hosts = {"writer": writer, **{f"reader-{n}": each for n, each in enumerate(readers, 1)}}
+    ports = [free_port() for _ in resources["listeners"]]
+    for port, listener in zip(ports, resources["listeners"], strict=True):
+        listener["address"]["socket_address"] |= {"address": "127.0.0.1", "port_value": port}
+    hosts = dict(zip(("writer", "reader-1", "reader-2"), servers, strict=True))
     for cluster in resources["clusters"]:
         for endpoint in cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]:
             where = endpoint["endpoint"]["address"]["socket_address"]
-            to = hosts[where["address"]].address.rpartition(":")[2]
-            where |= {"address": "127.0.0.1", "port_value": int(to)}
+            host = hosts[where["address"]]
+            to = host.http.address if cluster["name"].endswith("-http") else host.grpc.address
+            where |= {"address": "127.0.0.1", "port_value": int(to.rpartition(":")[2])}
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(config, file)
         file.flush()
@@ -91,7 +104,7 @@ def balanced(writer: Server, readers: list[Server]) -> Iterator[str]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            yield f"127.0.0.1:{port}"
+            yield f"127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
         finally:
             process.terminate()
             process.wait(30)
@@ -113,10 +126,10 @@ def test_writes_go_to_the_writer_and_all_else_to_the_readers() -> None:
 
 
 def test_calls_are_spread_and_none_is_lost_when_a_reader_stops(
-    servers: list[Server], background: Background
+    servers: list[Served], background: Background
 ) -> None:
     writer, *readers = servers
-    with balanced(writer, readers) as address, Client(address) as client:
+    with balanced(servers) as (address, _), Client(address) as client:
         client.wait_ready(20)
         # once both are known to be healthy
         wait_until(lambda: not client.collections() and all(calls(r, LIST) for r in readers), 20)
@@ -133,7 +146,7 @@ def test_calls_are_spread_and_none_is_lost_when_a_reader_stops(
         stopped = threading.Event()
 
         def stop() -> None:
-            background.run(readers[0].stop())
+            background.run(readers[0].grpc.stop())
             stopped.set()
 
         stopping = threading.Thread(target=stop)
@@ -146,3 +159,40 @@ def test_calls_are_spread_and_none_is_lost_when_a_reader_stops(
         for _ in range(10):
             client.collections()
         assert calls(readers[0], LIST) == left
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health").status_code == 200
+    except httpx.TransportError:  # Envoy does not listen yet
+        return False
+
+
+def test_http_goes_to_a_reader_and_writes_to_the_writer(servers: list[Served]) -> None:
+    with balanced(servers) as (_, url):
+        wait_until(lambda: is_ready(url), 20)
+        assert "ExpertRAG" in httpx.get(url).text  # the console
+        before = [calls(server, LIST) for server in servers]
+        for _ in range(4):
+            headers = {"authorization": "Bearer ert_1"}
+            assert httpx.get(f"{url}/v1/models", headers=headers).json()["data"] == []
+        asked = [calls(server, LIST) - n for server, n in zip(servers, before, strict=True)]
+        assert sorted(asked) == [0, 0, 4] and asked[0] == 0  # a caller stays with a reader
+        for path, body in (
+            ("upsert", {"documents": [{"id": "a", "text": "b"}]}),
+            ("delete", {"ids": ["a"]}),
+        ):
+            answer = httpx.post(f"{url}/api/documents/{path}", json=body)
+            assert answer.status_code == 404, answer.text  # there is no store
+            method = f"IndexService/{path.title()}"
+            assert [calls(server, method) for server in servers] == [1, 0, 0]
+
+
+def test_console_writes_are_routed_by_their_paths() -> None:
+    config = yaml.safe_load(CONFIG.read_text("utf-8"))
+    manager = config["static_resources"]["listeners"][1]["filter_chains"][0]["filters"][0]
+    routes = manager["typed_config"]["route_config"]["virtual_hosts"][0]["routes"]
+    written = {r["match"]["path"] for r in routes if r["route"]["cluster"] == "writer-http"}
+    paths = {route.path for route in console_routes()}
+    assert written <= paths
+    assert written == {path for path in paths if path.rpartition("/")[2] in ("upsert", "delete")}

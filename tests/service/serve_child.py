@@ -1,11 +1,13 @@
 """A server in its own process: ``serve_child.py ADDRESS [STORE EMBEDDER [URL]]``.
 
+With the variable ``CHILD_HTTP`` it serves HTTP at that address, and takes documents.
 Without a store it never ends loading; with a URL, the store is a copy that follows it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 from serving_fixtures import PacedGenerator
 
 from expertrag.config import Config, ReplicaConfig, ServiceConfig
+from expertrag.http import HttpServer
 from expertrag.service import serve
 
 if TYPE_CHECKING:
@@ -37,9 +40,15 @@ def load() -> Collections:
 
 
 if __name__ == "__main__":
-    service = ServiceConfig(address=sys.argv[1], drain_s=10.0)
+    http_address = os.environ.get("CHILD_HTTP", "")
+    service = ServiceConfig(
+        address=sys.argv[1],
+        drain_s=10.0,
+        http_address=http_address,
+        allow_writes=bool(http_address),
+    )
     config = Config(service=service)
     if len(sys.argv) > 4:
         replica = ReplicaConfig(follow=sys.argv[4], every_s=0.1)
         config = Config(index=sys.argv[2], service=service, replica=replica)
-    asyncio.run(serve(config, load))
+    asyncio.run(serve(config, load, HttpServer(config) if http_address else None))

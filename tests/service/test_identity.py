@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import ssl
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,7 @@ from expertrag.client import AsyncClient, Client
 from expertrag.config import AuthConfig, TlsConfig
 from expertrag.service.scopes import SCOPES
 from expertrag.service.services import NAMES, SERVICES
+from expertrag.service.transport import server_context
 
 READ, WRITE, ADMIN = (frozenset({scope}) for scope in Scope)
 
@@ -211,6 +216,70 @@ def test_tls_and_a_changed_certificate(
     (tmp_path / "cert.pem").write_text("no certificate")
     with Client(server.address, tls=Tls(tmp_path / "ca.pem")) as client:
         assert client.stats().documents == 18
+
+
+def spoil(file: Path, how: str) -> None:
+    """Replace a file by something that is not its kind."""
+    file.unlink()
+    match how:
+        case "a pipe":
+            os.mkfifo(file)
+        case "a folder":
+            file.mkdir()
+        case "a gigabyte":
+            with file.open("wb") as out:
+                out.truncate(1 << 30)
+        case "half a PEM":
+            file.write_text("-----BEGIN CERTIFICATE-----\nMIIB")
+        case "empty":
+            file.write_bytes(b"")
+        case "unreadable text":
+            file.write_bytes(b"\xff" * 100)
+
+
+SPOILT = ("missing", "a pipe", "a folder", "a gigabyte", "half a PEM", "empty", "unreadable text")
+
+
+@pytest.mark.parametrize("name", ["cert.pem", "key.pem", "ca.pem"])
+def test_spoilt_tls_files_change_nothing(tmp_path: Path, authority: trustme.CA, name: str) -> None:
+    """At both doors: the last good files serve every new connection, without a wait."""
+    tls = write(tmp_path, authority.issue_cert("localhost"), authority)
+    context = server_context(replace(tls, client_ca=str(tmp_path / "ca.pem")))
+    assert context is not None
+    good = (tmp_path / name).read_bytes()
+    own = authority.issue_cert("worker@example.org")
+    for how in SPOILT:
+        spoil(tmp_path / name, how)
+        began = time.monotonic()
+        assert handshake(context, authority, own), how
+        assert time.monotonic() - began < 2, how
+        if how == "a folder":
+            (tmp_path / name).rmdir()
+        else:
+            (tmp_path / name).unlink(missing_ok=True)
+        (tmp_path / name).write_bytes(good)
+        assert handshake(context, authority, own), f"good again after {how}"
+
+
+def handshake(context: ssl.SSLContext, authority: trustme.CA, own: trustme.LeafCert) -> bool:
+    """Connect to a server in memory; return whether both sides accept each other."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(client)
+    own.configure_cert(client)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(to_client, to_server, server_hostname="localhost"),
+        context.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    done = 0
+    for _ in range(4):
+        for end in ends:
+            try:
+                end.do_handshake()
+                done += 1
+            except ssl.SSLWantReadError:
+                pass
+    return done >= len(ends)
 
 
 def test_mutual_tls(

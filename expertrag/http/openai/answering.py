@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,10 +17,13 @@ from expertrag.api.types import Answer, AnswerEvent, Citation
 from expertrag.http.errors import Params
 from expertrag.http.hangup import unless_hung_up
 from expertrag.http.openai.citations import Cited, cited
+from expertrag.http.openai.extension import extension_of
 from expertrag.http.openai.model_names import NamedModel, naming_models
 from expertrag.http.openai.options import Sampled
 from expertrag.http.sse import stream_of
 from expertrag.http.state import HttpState
+
+S = TypeVar("S", bound=Sampled)
 
 
 class Form(ABC):
@@ -31,11 +34,13 @@ class Form(ABC):
     error_name: ClassVar[str] = ""
     """Name of the event of an error in mid-stream."""
 
-    def __init__(self, asked: Sampled, base_url: str) -> None:
+    def __init__(self, asked: Sampled, notices: Sequence[str], base_url: str) -> None:
         """Make the form of the response to ``asked``.
 
+        :param notices: what of the request is ignored.
         :param base_url: address by which the caller has reached the server.
         """
+        self._notices = notices
         self._model = asked.model
         self._base_url = base_url
         self._collection = NamedModel.of(asked.model).collection
@@ -50,6 +55,9 @@ class Form(ABC):
     def events(self, events: AsyncGenerator[AnswerEvent]) -> AsyncGenerator[str]:
         """Yield the events of a stream."""
 
+    def _extension(self, answer: Answer) -> dict[str, Any]:
+        return extension_of(answer, self._notices)
+
     def _cited(self, answer: Answer) -> Cited:
         return cited(answer, self._url, markers=self._markers)
 
@@ -58,12 +66,16 @@ class Form(ABC):
         return document_url(self._base_url, citation.document_id, self._collection, span)
 
 
-async def respond(request: Request, asked: Sampled, form: Form) -> Response:
+async def respond(
+    request: Request, asked: S, form_of: Callable[[S, Sequence[str], str], Form]
+) -> Response:
     """Answer a request, whole or as a stream."""
-    question, options = asked.question()
+    question = asked.question()
     shared = HttpState.of(request)
     client = shared.client(request, NamedModel.of(asked.model).collection)
-    events = naming_models(client.stream(question, timeout=shared.answer_s, **options), asked.model)
+    form = form_of(asked, question.notices, shared.base_url(request))
+    answering = client.stream(question.text, timeout=shared.answer_s, **question.options)
+    events = naming_models(answering, asked.model, client)
     if asked.stream:
         request_id = request.state.request_id
         opened = stream_of(form.events(events), request_id, form.params, form.error_name)

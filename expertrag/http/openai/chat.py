@@ -23,17 +23,14 @@ from expertrag.api.types import (
 from expertrag.http.body import read_body
 from expertrag.http.openai.answering import Form, respond
 from expertrag.http.openai.chat_request import PARAMS, ChatRequest
-from expertrag.http.openai.extension import extension_of
 from expertrag.http.sse import event
-from expertrag.http.state import HttpState
 
 DONE = "data: [DONE]\n\n"
 
 
 async def chat(request: Request) -> Response:
     """Answer a conversation."""
-    asked = await read_body(request, ChatRequest)
-    return await respond(request, asked, _Form(asked, HttpState.of(request).base_url(request)))
+    return await respond(request, await read_body(request, ChatRequest), _Form)
 
 
 class _Form(Form):
@@ -41,8 +38,8 @@ class _Form(Form):
 
     params = PARAMS
 
-    def __init__(self, asked: ChatRequest, base_url: str) -> None:
-        super().__init__(asked, base_url)
+    def __init__(self, asked: ChatRequest, notices: Sequence[str], base_url: str) -> None:
+        super().__init__(asked, notices, base_url)
         self._asked = asked
 
     def whole(self, answer: Answer) -> dict[str, Any]:
@@ -63,7 +60,7 @@ class _Form(Form):
             **self._head("chat.completion", answer.id),
             "choices": [choice],
             "usage": usage_of(answer.usage),
-            "expertrag": extension_of(answer),
+            "expertrag": self._extension(answer),
         }
 
     async def events(self, events: AsyncGenerator[AnswerEvent]) -> AsyncGenerator[str]:
@@ -86,7 +83,7 @@ class _Form(Form):
             annotations = _nested(marked.annotations)
             last = {"content": marked.added, "annotations": annotations}
             yield self._chunk(answer_id, last)
-        extra = extension_of(answer)
+        extra = self._extension(answer)
         yield self._chunk(answer_id, {}, finish_reason=_finish(answer), expertrag=extra)
         if self._asked.with_usage:
             head = self._head("chat.completion.chunk", answer_id)

@@ -1,4 +1,4 @@
-"""The request of ``POST /v1/chat/completions``; fields that it does not name are ignored."""
+"""The request of ``POST /v1/chat/completions``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from expertrag.http.body import Items
 from expertrag.http.openai.conversation import Message, conversation_of
 from expertrag.http.openai.formats import TextFormat, constraint_of
 from expertrag.http.openai.model_names import NamedModel
-from expertrag.http.openai.options import Int32, Int64, Sampled, refuse
+from expertrag.http.openai.options import Int32, Int64, Question, Sampled
+from expertrag.http.openai.unserved import CHAT
 
 PARAMS = {
     "question": "messages",
@@ -34,6 +35,8 @@ class StreamOptions(BaseModel):
 class ChatRequest(Sampled):
     """A conversation, and how to answer its last message."""
 
+    unserved = CHAT
+
     messages: Items[Message] = Field(min_length=1)
     stream_options: StreamOptions | None = None
     max_tokens: Int32 | None = None
@@ -41,14 +44,9 @@ class ChatRequest(Sampled):
     seed: Int64 | None = None
     stop: str | Items[str] | None = None
     frequency_penalty: float | None = None
-    presence_penalty: float | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
-    logit_bias: dict[str, object] | None = None
-    n: int | None = None
     response_format: TextFormat | None = None
-    functions: list[object] | None = None
-    modalities: Items[str] | None = None
 
     @property
     def with_usage(self) -> bool:
@@ -60,9 +58,9 @@ class ChatRequest(Sampled):
         """The form of the text; None for any."""
         return self.response_format
 
-    def question(self) -> tuple[str, dict[str, Any]]:
-        """Return the question and its options, of the last message and those before it."""
-        self._check()
+    def question(self) -> Question:
+        """Return the question: the last message, after the conversation of those before it."""
+        notices = self.check_extra()
         asked = conversation_of(self.messages, "messages")
         options: dict[str, Any] = {
             "mode": NamedModel.of(self.model).mode,
@@ -78,17 +76,6 @@ class ChatRequest(Sampled):
             options["max_tokens"] = most
         if self.logprobs:
             options["logprobs"] = self.top_logprobs or 0
-        return asked.question, options | (self.expertrag.options() if self.expertrag else {})
-
-    def _check(self) -> None:
-        self.check_sampled()
-        refuse("n", self.n not in (None, 1), "only 1 is supported; send the request again")
-        refuse("functions", bool(self.functions), "calls of functions are not supported")
-        refuse("logit_bias", bool(self.logit_bias), "is not supported; leave it out")
-        refuse(
-            "presence_penalty",
-            bool(self.presence_penalty),
-            "is not supported; use frequency_penalty",
-        )
-        spoken = set(self.modalities or ["text"]) - {"text"}
-        refuse("modalities", bool(spoken), "only text is supported")
+        if self.expertrag:
+            options |= self.expertrag.options()
+        return Question(asked.question, options, (*notices, *asked.notices))

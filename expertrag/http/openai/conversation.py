@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -12,6 +12,9 @@ from expertrag.api.turns import Turn, latest
 from expertrag.http.body import Items
 
 _TEXTS = ("text", "input_text", "output_text")
+_MOST_SHOWN = 5
+_ATTACHED = ("file", "input_file", "input_audio")
+"""Parts that a question is usually about."""
 
 
 class Part(BaseModel):
@@ -28,6 +31,21 @@ class Message(BaseModel):
     content: str | Items[Part] | None = None
     tool_calls: list[object] | None = None
 
+    @property
+    def text(self) -> str:
+        """The text of the message."""
+        if self.content is None or isinstance(self.content, str):
+            return self.content or ""
+        return "".join(part.text or "" for part in self.content if part.type in _TEXTS)
+
+    @property
+    def others(self) -> Iterator[str]:
+        """The types of the parts that have no text, and of its tool calls."""
+        if isinstance(self.content, list):
+            yield from (part.type for part in self.content if part.type not in _TEXTS)
+        if self.tool_calls:
+            yield "tool_calls"
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
@@ -36,50 +54,63 @@ class Conversation:
     question: str
     history: tuple[Turn, ...] = ()
     instructions: str = ""
+    notices: tuple[str, ...] = ()
 
 
 def conversation_of(messages: Sequence[Message], field: str) -> Conversation:
-    """Return the conversation of a request; turns beyond its limits are left out, oldest first.
+    """Return the conversation of a request.
+
+    Turns beyond its limits are left out, oldest first. Tool calls, their results, images and other
+    parts without text are left out, with a notice.
 
     :param field: name of the messages in the request, for errors.
-    :raises InvalidArgument: they do not end with the user's, or hold more than text.
+    :raises InvalidArgument: they do not end with a text of the user, or with a file.
     """
+    _check_question(messages, field)
     instructions: list[str] = []
     turns: list[Turn] = []
+    ignored: dict[str, None] = {}
     for message in messages:
-        text = _text(message, field)
+        ignored |= dict.fromkeys(message.others)
         match message.role:
             case "system" | "developer":
-                instructions.append(text)
+                instructions.append(message.text)
             case "user":
-                turns.append(Turn.user(text))
+                turns.append(Turn.user(message.text))
             case "assistant":
-                turns.append(Turn.assistant(text))
-            case _:
-                raise unsupported(field, f"has a message of the role {message.role!r:.40}; ")
-    if not turns or messages[-1].role != "user":
-        raise unsupported(
-            field, "does not end with a message of the user; ", "end with the question"
-        )
+                turns.append(Turn.assistant(message.text))
+            case other:
+                ignored[other] = None
     earlier = [turn for turn in turns[:-1] if turn.text.strip()]
-    return Conversation(turns[-1].text, latest(earlier), "\n\n".join(filter(None, instructions)))
+    return Conversation(
+        turns[-1].text,
+        latest(earlier),
+        "\n\n".join(filter(None, instructions)),
+        _notices(list(ignored), field),
+    )
 
 
-def _text(message: Message, field: str) -> str:
-    if message.tool_calls:
-        raise unsupported(field, "has calls of tools; ")
-    if message.content is None or isinstance(message.content, str):
-        return message.content or ""
-    for part in message.content:
-        if part.type not in _TEXTS:
-            raise unsupported(field, f"has a part of the type {part.type!r:.40}; ")
-    return "".join(part.text or "" for part in message.content)
+def _check_question(messages: Sequence[Message], field: str) -> None:
+    if not messages or messages[-1].role != "user":
+        raise _unsupported(field, "does not end with a message of the user", "end with a question")
+    others = list(messages[-1].others)
+    if not messages[-1].text.strip() and others:
+        raise _unsupported(field, f"ends with {others[0]!r:.40} alone", "add the question as text")
+    if attached := [kind for kind in others if kind in _ATTACHED]:
+        raise _unsupported(
+            field, f"ends with {attached[0]!r}", "add files to the collection, and ask about them"
+        )
 
 
-def unsupported(
-    field: str, what: str, cure: str = "send texts of system, user and assistant"
-) -> InvalidArgument:
-    """Return the error for a message that is not supported."""
+def _notices(ignored: Sequence[str], field: str) -> tuple[str, ...]:
+    if not ignored:
+        return ()
+    shown = ", ".join(f"{kind:.40}" for kind in ignored[:_MOST_SHOWN])
+    more = ", …" if len(ignored) > _MOST_SHOWN else ""
+    return (f"{field}: only texts are read; ignored: {shown}{more}",)
+
+
+def _unsupported(field: str, what: str, cure: str) -> InvalidArgument:
     return InvalidArgument(
-        f"{field}: {what}{cure}", reason="UNSUPPORTED_MESSAGE", metadata={"field": field}
+        f"{field}: {what}; {cure}", reason="UNSUPPORTED_MESSAGE", metadata={"field": field}
     )

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,7 +19,7 @@ from expertrag.client.aclient import AsyncClient
 from expertrag.http.body import read_body
 from expertrag.http.hangup import unless_hung_up
 from expertrag.http.openai.model_names import NamedModel, naming_model
-from expertrag.http.openai.options import refuse
+from expertrag.http.openai.unserved import EMBEDDINGS, check_unserved, refuse
 from expertrag.http.state import HttpState
 
 MAX_INPUTS = 2_048
@@ -28,6 +28,8 @@ MAX_INPUTS = 2_048
 
 class EmbeddingsRequest(BaseModel):
     """Texts to encode; ``input_type`` is an extension that other servers have, too."""
+
+    model_config = ConfigDict(extra="allow")
 
     model: str
     input: str | list[object] = Field(min_length=1)
@@ -52,8 +54,9 @@ async def embeddings(request: Request) -> Response:
     """Encode texts."""
     asked = await read_body(request, EmbeddingsRequest)
     texts = asked.texts()
+    notices = check_unserved(asked.model_extra or {}, EMBEDDINGS)
     client = HttpState.of(request).client(request, NamedModel.of(asked.model).collection)
-    with naming_model(asked.model):
+    async with naming_model(asked.model, client):
         work = _embedded(client, texts, asked.input_type or "document")
         vectors, tokens = await unless_hung_up(request, work)
     other = asked.dimensions not in (None, len(vectors[0]))
@@ -65,6 +68,8 @@ async def embeddings(request: Request) -> Response:
     ]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     body = {"object": "list", "data": data, "model": asked.model, "usage": usage}
+    if notices:
+        body["expertrag"] = {"notices": notices}
     # a million floats take the standard library's encoder half a second of the event loop
     return Response(to_json(body), media_type="application/json")
 

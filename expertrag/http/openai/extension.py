@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from expertrag.api.jsonable import to_json
 from expertrag.api.types import Answer
 
 
-def extension_of(answer: Answer) -> dict[str, Any]:
-    """Return the gate's decision, the passages, the support and the cost of an answer."""
+def extension_of(answer: Answer, notices: Sequence[str]) -> dict[str, Any]:
+    """Return the gate's decision, the passages, the support and the cost of an answer.
+
+    :param notices: what of the request was ignored.
+    """
     names = (
         "id",
         "decision",
@@ -24,4 +28,4 @@ def extension_of(answer: Answer) -> dict[str, Any]:
         "model",
         "usage",
     )
-    return {name: to_json(getattr(answer, name)) for name in names}
+    return {**{name: to_json(getattr(answer, name)) for name in names}, "notices": list(notices)}

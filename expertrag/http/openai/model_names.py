@@ -6,17 +6,19 @@ in a mode.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.api.errors import ExpertRAGError, InvalidArgument, NotFound
 from expertrag.api.types import GateMode
+from expertrag.client import AsyncClient
 
 T = TypeVar("T")
 
 MODES = (GateMode.AUTO, GateMode.STRICT, GateMode.ALWAYS, GateMode.NEVER)
+_MOST_SHOWN = 5
 _UNKNOWN = ("COLLECTION_NOT_FOUND", "ADAPTER_NOT_FOUND")
 
 
@@ -43,27 +45,41 @@ class NamedModel:
         return named if self.mode is GateMode.AUTO else f"{named}:{self.mode}"
 
 
-def unknown_model(name: str) -> NotFound:
-    """Return the error for a name that is no model's."""
+def unknown_model(name: str, known: Sequence[str] = ()) -> NotFound:
+    """Return the error for a name that is not a model's.
+
+    :param known: collections that the caller may name; none if they could not be listed.
+    """
+    use = f"use {' or '.join(known[:_MOST_SHOWN])}; " if known else ""
     return NotFound(
-        f"model: {name!r:.100} is none of this server; GET /v1/models lists them",
+        f"model: unknown model {name!r:.100}; {use}GET /v1/models lists all",
         reason="MODEL_NOT_FOUND",
         metadata={"field": "model"},
     )
 
 
-@contextmanager
-def naming_model(name: str) -> Iterator[None]:
+@asynccontextmanager
+async def naming_model(name: str, client: AsyncClient) -> AsyncIterator[None]:
     """Call an unknown collection or adapter an unknown model, in the block."""
     try:
         yield
     except (NotFound, InvalidArgument) as error:
-        raise (unknown_model(name) if error.reason in _UNKNOWN else error) from error
+        if error.reason not in _UNKNOWN:
+            raise
+        raise unknown_model(name, await _known(client)) from error
 
 
-async def naming_models(events: AsyncGenerator[T], name: str) -> AsyncGenerator[T]:
+async def _known(client: AsyncClient) -> list[str]:
+    try:
+        return [collection.name for collection in await client.collections()]
+    except ExpertRAGError:
+        return []
+
+
+async def naming_models(
+    events: AsyncGenerator[T], name: str, client: AsyncClient
+) -> AsyncGenerator[T]:
     """Yield events; see :func:`naming_model`."""
-    with naming_model(name):
-        async with aclosing(events):
-            async for event in events:
-                yield event
+    async with naming_model(name, client), aclosing(events):
+        async for event in events:
+            yield event

@@ -22,10 +22,11 @@ async def models(request: Request) -> Response:
 async def model(request: Request) -> Response:
     """Return one model."""
     name = request.path_params["name"]
-    for known in await _models(request):
-        if known["id"] == name:
-            return JSONResponse(known)
-    raise unknown_model(name)
+    known = await _models(request)
+    for each in known:
+        if each["id"] == name:
+            return JSONResponse(each)
+    raise unknown_model(name, [each["id"] for each in known])
 
 
 async def _models(request: Request) -> list[dict[str, Any]]:

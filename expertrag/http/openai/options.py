@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import secrets
 from abc import ABC, abstractmethod
-from typing import Annotated, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from expertrag.api.errors import InvalidArgument
 from expertrag.api.rerank import RerankMode
 from expertrag.api.types import GateMode
 from expertrag.http.openai.formats import TextFormat
+from expertrag.http.openai.unserved import Unserved, check_unserved, refuse
 
 MAX_FILTER_BYTES = 64 * 1024
 
@@ -48,14 +50,25 @@ class Extension(BaseModel):
         return self.model_dump(exclude_none=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, with the options of ``AsyncClient.stream``; what is ignored of the request."""
+
+    text: str
+    options: Mapping[str, Any]
+    notices: tuple[str, ...] = ()
+
+
 class Sampled(BaseModel, ABC):
     """A question, and how to answer it: what both APIs have."""
+
+    model_config = ConfigDict(extra="allow")
+
+    unserved: ClassVar[Unserved]
 
     model: str
     stream: bool | None = None
     temperature: float | None = None
-    top_p: float | None = None
-    tools: list[object] | None = None
     expertrag: Extension | None = None
 
     @property
@@ -64,8 +77,8 @@ class Sampled(BaseModel, ABC):
         """The form of the text; None for any."""
 
     @abstractmethod
-    def question(self) -> tuple[str, dict[str, Any]]:
-        """Return the question, and the options of ``AsyncClient.answer``.
+    def question(self) -> Question:
+        """Return the question.
 
         :raises InvalidArgument: a field is wrong, or not supported.
         """
@@ -77,19 +90,9 @@ class Sampled(BaseModel, ABC):
         chosen = secrets.randbelow(2**31) if seed is None else seed
         return {"temperature": self.temperature, "seed": chosen}
 
-    def check_sampled(self) -> None:
-        """Reject fields that would change the answer and are not supported."""
-        refuse("tools", bool(self.tools), "calls of tools are not supported; leave it out")
-        nucleus = self.top_p not in (None, 1) and bool(self.temperature)
-        refuse("top_p", nucleus, "only 1 is supported; use temperature")
+    def check_extra(self) -> tuple[str, ...]:
+        """Return notices about parameters that are not served.
 
-
-def refuse(field: str, sent: bool, why: str) -> None:
-    """Reject a field that was sent.
-
-    :raises InvalidArgument: if it was.
-    """
-    if sent:
-        raise InvalidArgument(
-            f"{field}: {why}", reason="UNSUPPORTED_FIELD", metadata={"field": field}
-        )
+        :raises InvalidArgument: one would change the meaning of the answer.
+        """
+        return check_unserved(self.model_extra or {}, self.unserved)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from itertools import count
 from typing import Any
@@ -21,18 +21,15 @@ from expertrag.api.types import (
 )
 from expertrag.http.body import read_body
 from expertrag.http.openai.answering import Form, respond
-from expertrag.http.openai.extension import extension_of
 from expertrag.http.openai.responses_request import PARAMS, ResponsesRequest
 from expertrag.http.sse import event
-from expertrag.http.state import HttpState
 
 _PLACE = {"output_index": 0, "content_index": 0}
 
 
 async def responses(request: Request) -> Response:
     """Answer a conversation."""
-    asked = await read_body(request, ResponsesRequest)
-    return await respond(request, asked, _Form(asked, HttpState.of(request).base_url(request)))
+    return await respond(request, await read_body(request, ResponsesRequest), _Form)
 
 
 class _Form(Form):
@@ -41,8 +38,8 @@ class _Form(Form):
     params = PARAMS
     error_name = "error"
 
-    def __init__(self, asked: ResponsesRequest, base_url: str) -> None:
-        super().__init__(asked, base_url)
+    def __init__(self, asked: ResponsesRequest, notices: Sequence[str], base_url: str) -> None:
+        super().__init__(asked, notices, base_url)
         self._asked = asked
         self._numbers = count()
 
@@ -120,7 +117,7 @@ class _Form(Form):
                 "output_tokens_details": {"reasoning_tokens": 0},
                 "total_tokens": usage.prompt_tokens + usage.completion_tokens,
             },
-            "expertrag": extension_of(answer),
+            "expertrag": self._extension(answer),
         }
 
     def _response(self, answer_id: str, status: str) -> dict[str, Any]:

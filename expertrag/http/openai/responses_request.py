@@ -1,4 +1,4 @@
-"""The request of ``POST /v1/responses``; fields that it does not name are ignored."""
+"""The request of ``POST /v1/responses``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from expertrag.http.body import Items
-from expertrag.http.openai.conversation import Message, Part, conversation_of, unsupported
+from expertrag.http.openai.conversation import Message, Part, conversation_of
 from expertrag.http.openai.formats import TextFormat, constraint_of
 from expertrag.http.openai.model_names import NamedModel
-from expertrag.http.openai.options import Int32, Sampled, refuse
+from expertrag.http.openai.options import Int32, Question, Sampled
+from expertrag.http.openai.unserved import RESPONSES
 
 PARAMS = {
     "question": "input",
@@ -25,7 +26,7 @@ PARAMS = {
 
 
 class Item(BaseModel):
-    """An item of the input: a message."""
+    """An item of the input: a message, or another type, which has no text."""
 
     type: str = "message"
     role: str = "user"
@@ -41,22 +42,21 @@ class TextOptions(BaseModel):
 class ResponsesRequest(Sampled):
     """A conversation, and how to answer its last message."""
 
+    unserved = RESPONSES
+
     input: str | Items[Item]
     instructions: str | None = None
     max_output_tokens: Int32 | None = None
     text: TextOptions | None = None
-    previous_response_id: str | None = None
-    conversation: object = None
-    background: bool | None = None
 
     @property
     def form(self) -> TextFormat | None:
         """The form of the text; None for any."""
         return self.text.format if self.text else None
 
-    def question(self) -> tuple[str, dict[str, Any]]:
-        """Return the question and its options, of the last item and those before it."""
-        self._check()
+    def question(self) -> Question:
+        """Return the question: the last item, after the conversation of those before it."""
+        notices = self.check_extra()
         asked = conversation_of(self._messages(), "input")
         options: dict[str, Any] = {
             "mode": NamedModel.of(self.model).mode,
@@ -68,19 +68,16 @@ class ResponsesRequest(Sampled):
         }
         if self.max_output_tokens is not None:
             options["max_tokens"] = self.max_output_tokens
-        return asked.question, options | (self.expertrag.options() if self.expertrag else {})
+        if self.expertrag:
+            options |= self.expertrag.options()
+        return Question(asked.question, options, (*notices, *asked.notices))
 
     def _messages(self) -> list[Message]:
         if isinstance(self.input, str):
             return [Message(role="user", content=self.input)]
-        for item in self.input:
-            if item.type != "message":
-                raise unsupported("input", f"has an item of the type {item.type!r:.40}; ")
-        return [Message(role=item.role, content=item.content) for item in self.input]
-
-    def _check(self) -> None:
-        self.check_sampled()
-        refuse("background", bool(self.background), "is not supported; leave it out")
-        kept = "responses are not kept; send the whole conversation as input"
-        refuse("previous_response_id", self.previous_response_id is not None, kept)
-        refuse("conversation", self.conversation is not None, kept)
+        return [
+            Message(role=item.role, content=item.content)
+            if item.type == "message"
+            else Message(role=item.type)
+            for item in self.input
+        ]

@@ -180,6 +180,7 @@ containers:
     {{- end }}
     ports:
       - {name: grpc, containerPort: 50051}
+      - {name: http, containerPort: 8080}
       - {name: metrics, containerPort: 9090}
     {{- include "expertrag.probes" $context | nindent 4 }}
     resources: {{- toYaml .values.resources | nindent 6 }}
