@@ -44,6 +44,15 @@ def test_a_table_for_people(run: Run, work: Path, minilm_path: Path) -> None:
     assert "dense" not in ran.out
 
 
+def test_experts_beside_the_other_modes(run: Run, work: Path, minilm_path: Path) -> None:
+    """The default embedder has experts; the other modes then use its base model."""
+    for modes in ("experts", "bm25,dense,hybrid,experts"):
+        found = run(
+            "eval", "retrieval", BEIR, "--work", work, "--modes", modes, "--limit", "3", "--json"
+        ).json()
+        assert list(found["datasets"]["beir_small"]) == modes.split(",")
+
+
 def test_chunks(run: Run, tmp_path: Path, minilm_path: Path) -> None:
     sizes = run(
         "eval", "retrieval", BEIR, "--work", tmp_path, "--unit", "chunk", "--limit", "1", "--json"
