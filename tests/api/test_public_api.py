@@ -9,6 +9,7 @@ import pytest
 
 import expertrag
 from expertrag.api import errors, types
+from expertrag_index.extras import install_command
 
 HEAVY = {
     "grpc",
@@ -63,5 +64,5 @@ def test_a_missing_extra_names_its_fix(tmp_path: object) -> None:
         "except MissingExtra as error: print(error)"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout.strip().endswith("run: pip install 'expertrag[server]'")
+    assert run.stdout.strip().endswith(f"run: {install_command('server')}")
     assert len(run.stdout.splitlines()) == 1
