@@ -31,6 +31,16 @@ def test_all_is_sorted_and_importable() -> None:
         expertrag.Klient  # noqa: B018 - the access is the test
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["expertrag", "expertrag.llm", "expertrag_index", "expertrag_kernels", "expertrag_retriever"],
+)
+def test_names_that_are_loaded_on_first_use_are_listed(name: str) -> None:
+    script = f"import {name} as package; print(*set(package.__all__) - set(dir(package)))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
+
+
 def test_all_has_every_value_object_and_error() -> None:
     public = set(expertrag.__all__)
     assert set(types.__all__) - {"Scalar"} <= public
