@@ -24,7 +24,7 @@ class SentCall:
     deadline: int
 
 
-class RecordingServer(grpc.GenericRpcHandler):  # type: ignore[misc]  # gRPC has no types
+class RecordingServer(grpc.GenericRpcHandler):
     """Listens on a free port of the loopback. ``calls`` are those of all methods but health."""
 
     def __init__(self, behind: str) -> None:
@@ -52,7 +52,7 @@ class RecordingServer(grpc.GenericRpcHandler):  # type: ignore[misc]  # gRPC has
                         method, message, metadata, sum(remaining > limit for limit in _CLASSES_S)
                     )
                 )
-            behind = self._channel.stream_stream(method)
+            behind: Any = self._channel.stream_stream(method)
             try:
                 yield from behind(iter([message]), timeout=remaining, metadata=metadata)
             except grpc.RpcError as error:

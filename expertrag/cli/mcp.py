@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from expertrag.cli.exits import message_of
-from expertrag.cli.options import Command, configured, flags_of
+from expertrag.cli.options import Command, configured, flags_of, list_typed
 from expertrag.cli.output import note
-from expertrag.cli.server_options import LOAD_TIMEOUT_S, PLACES, ServerOptions, targeted, typed
+from expertrag.cli.server_options import LOAD_TIMEOUT_S, PLACES, ServerOptions, targeted
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 flag = flags_of("MCP")
 
 
-def _aimed(command: Command) -> Command:
+def _take_target(command: Command) -> Command:
     """Pass a command the server or the store that its TARGET names, before its other options."""
 
     @functools.wraps(command)
@@ -30,7 +30,7 @@ def _aimed(command: Command) -> Command:
         if target is not None:
             from expertrag.client.target import parse_target
 
-            if others := typed(PLACES):
+            if others := list_typed(PLACES):
                 raise click.UsageError(f"TARGET and {others[0]} name two places to ask; keep one")
             named = parse_target(target)
             server = named if isinstance(named, str) else None
@@ -44,7 +44,7 @@ def _aimed(command: Command) -> Command:
 @click.command()
 @click.argument("target", required=False)
 @configured("index", "model", "rerank", "gate", "search", "log")
-@_aimed
+@_take_target
 @targeted("search.k")
 @flag(
     "--allow-writes",

@@ -173,7 +173,7 @@ def configured(*keys: str) -> Callable[[Command], Command]:
         @functools.wraps(command)
         def run(config_file: Path | None, print_config: bool, **rest: Any) -> Any:
             values = {item.key: rest.pop(parameter_of(item)) for item in chosen}
-            keys = typed({parameter_of(item): item.key for item in chosen})
+            keys = list_typed({parameter_of(item): item.key for item in chosen})
             loaded = load(config_file, flags={key: values[key] for key in keys})
             if print_config:
                 click.echo(render(loaded), nl=False)
@@ -201,7 +201,7 @@ def index_of(config: Config) -> Path:
     return Path(config.index)
 
 
-def typed(options: Mapping[str, str]) -> list[str]:
+def list_typed(options: Mapping[str, str]) -> list[str]:
     """Return the options that stand on the command line, not in the environment or a file.
 
     :param options: how they are written, by their names in the context.

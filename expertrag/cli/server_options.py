@@ -14,7 +14,7 @@ import click
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Tls
 from expertrag.cli.completers import a_collection, a_file_or
-from expertrag.cli.options import Command, flag, parameter_of, typed
+from expertrag.cli.options import Command, flag, list_typed, parameter_of
 from expertrag.cli.output import note
 from expertrag.config import ENV_PREFIX, Config, settings
 
@@ -27,8 +27,8 @@ SYSTEM_CA = "system"
 server_option = flag(
     "--server",
     metavar="ADDRESS",
-    help="Server to ask, HOST:PORT or unix:PATH; takes precedence over --index. "
-    "Without either: the default address of `expertrag serve`.",
+    help="Server to ask, HOST:PORT or unix:PATH, in place of --index; the models and the gate are "
+    "then its own. Without either: the default address of `expertrag serve`.",
 )
 token_file_option = flag(
     "--token-file",
@@ -147,7 +147,7 @@ class ServerOptions:
 PLACES = {"server": "--server", "index": "--index"}
 """Options that name what to ask, by their names in a context."""
 _OF_A_SERVER = {"collection": "--collection", "ca": "--ca", "token_file": "--token-file"}
-_SERVER_OPTIONS = (timeout_option, ca_option, token_file_option, server_option)
+_SERVER_OPTIONS = (ca_option, token_file_option, server_option)
 
 
 def targeted(*used: str, collection: bool = True) -> Callable[[Command], Command]:
@@ -171,14 +171,15 @@ def targeted(*used: str, collection: bool = True) -> Callable[[Command], Command
             collection: str = "",
             **rest: Any,
         ) -> Any:
-            if typed(PLACES) == ["--index"]:  # it takes precedence over a server of the environment
-                server = None
+            if list_typed(PLACES) == ["--index"]:
+                server = None  # what is typed takes precedence over the environment
             options = ServerOptions(server, timeout, config, token_file, ca, collection)
             refuse_unheeded(options, used)
             return command(server=options, **rest)
 
+        own = (collection_option,) if collection else ()
         wrapped: Command = run
-        for option in (*(collection_option,) * collection, *_SERVER_OPTIONS):
+        for option in (timeout_option, *own, *_SERVER_OPTIONS):
             wrapped = option(wrapped)
         return wrapped
 
@@ -191,20 +192,20 @@ def refuse_unheeded(server: ServerOptions, used: Collection[str]) -> None:
     :raises click.UsageError: there are some; says what to do instead.
     """
     if server.in_process:
-        if options := typed(_OF_A_SERVER):
+        if options := list_typed(_OF_A_SERVER):
             raise click.UsageError(
                 f"{', '.join(options)}: no effect on a store in this process; leave it out, or "
                 "name a server with --server instead of --index"
             )
         return
-    if server.server and len(typed(PLACES)) > 1:
+    if server.server and len(list_typed(PLACES)) > 1:
         raise click.UsageError("--server and --index name two places to ask; keep one")
     own = {
         parameter_of(item): item.flag
         for item in settings()
         if item.key != "index" and item.key not in used and item.section not in used
     }
-    if options := typed(own):
+    if options := list_typed(own):
         raise click.UsageError(
             f"{', '.join(options)}: no effect on a server, which has its own; set it with "
             "`expertrag serve`, or ask a store in this process with --index STORE and no --server"

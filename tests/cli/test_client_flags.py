@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -24,7 +25,7 @@ _APPLICATION = {
     "capabilities": {},
     "clientInfo": {"name": "test", "version": "1"},
 }
-SPOKEN = (
+SPOKEN: tuple[tuple[str, dict[str, Any]], ...] = (
     ("initialize", _APPLICATION),
     ("tools/list", {}),
     ("tools/call", {"name": "answer", "arguments": {"question": "When are roses pruned?"}}),
@@ -78,16 +79,9 @@ class Seen:
 
 
 HEEDED = (
-    "config_file",
-    "server",
-    "ca",
-    "token_file",
-    "timeout",
-    "collection",
-    "search__k",
-    "allow_writes",
+    "config_file", "ca", "token_file", "timeout", "collection", "search__k", "allow_writes",
     "base_url",
-)
+)  # fmt: skip
 """Parameters of ``mcp`` with an effect, which are tried in a process of its own."""
 
 Observe = Callable[..., Seen]
@@ -221,4 +215,5 @@ def test_one_of_several_flags_needs_another(run: Run) -> None:
     run("ask", "x", "--contrast", "base", "--weak-routing", "top_k:1").fails(
         2, "--contrast routing"
     )
+    run("index", "verify", "none", "--embedder", "x").fails(2, "--embedder needs --deep")
     run("health", "unix:none", "--server-name", "x").fails(2, "--server-name needs --ca")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("expertrag", "expertrag_retriever", "expertrag_index", "expertrag_kernels")
 HEAVY = ("torch", "transformers", "sentence_transformers", "faiss", "numpy", "grpc")

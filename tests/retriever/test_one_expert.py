@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,4 +39,5 @@ def test_one_expert_encodes_everything(bundled: SentenceTransformerEmbedder) -> 
         assert np.array_equal(one.encode_query(TEXTS[0]), bundled.encode_query(TEXTS[0], expert))
         several = one.encode_queries_by_experts(TEXTS, ["a", "b"])
         assert np.array_equal(several, np.stack([queries, queries], axis=1))
-    assert one.model[0].settings.domains == bundled.experts
+    module: Any = one.model[0]
+    assert module.settings.domains == bundled.experts
