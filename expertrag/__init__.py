@@ -77,11 +77,12 @@ from expertrag.api.types import (
 )
 
 if TYPE_CHECKING:
-    from expertrag.client import AsyncClient, Client
+    from expertrag.client import AnswerOptions, AsyncClient, Client
 
 __all__ = [
     "Answer",
     "AnswerEvent",
+    "AnswerOptions",
     "AnswerRequest",
     "AsyncClient",
     "Cancelled",
@@ -153,8 +154,15 @@ __all__ = [
 ]
 
 
+_OF_CLIENT = ("AnswerOptions", "AsyncClient", "Client")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
-    if name in ("AsyncClient", "Client"):
+    if name in _OF_CLIENT:
         from expertrag import client
 
         return getattr(client, name)

@@ -26,6 +26,7 @@ from expertrag_retriever.gate.budget import NOTHING, RateController, guaranteed_
 from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.cost import FEWEST, MarginalCost
 from expertrag_retriever.gate.domains import domain_signals
+from expertrag_retriever.gate.odds import logistic
 from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ UNSURE = 0.25
 
 ABOUT_CONVERSATION = (
     "The message is about the conversation itself, so the model answers it from the conversation."
+)
+
+QUOTES = (
+    "an answer from the documents quotes them: the instructions of the request, such as a language "
+    "to answer in, hardly change it"
 )
 
 LEAST_BENEFIT = 0.001
@@ -95,8 +101,10 @@ class Decider:
         """
         decision = self._decided(context, answer, least_doubt)
         route = context.route
+        quotes = decision.retrieve and self._generator.reader and context.request.instructions
         return replace(
             decision,
+            warnings=(*decision.warnings, QUOTES) if quotes else decision.warnings,
             domains=route.domains,
             expert=route.expert,
             pattern=route.pattern,
@@ -135,17 +143,18 @@ class Decider:
 
     def _or_strictly(self, decision: GateDecision) -> GateDecision:
         """Retrieve for a question that may be about the documents, if the policy says so."""
+        benefit, threshold = decision.p_benefit, decision.threshold
         if self._policy.unsure != "strict" or decision.retrieve:
             return decision
-        if decision.p_benefit is None or decision.threshold is None:
+        if benefit is None or threshold is None or benefit < UNSURE * threshold:
             return decision
-        if decision.p_benefit < UNSURE * decision.threshold:
+        if _p_documents(decision) < CONSTANTS.unsure[0]:  # small talk, general knowledge
             return decision
         return replace(
             decision,
             action=GateAction.RETRIEVE,
-            reason=f"{decision.reason} The question may still be about the documents, so it is "
-            "answered strictly from them.",
+            reason=f"The benefit {benefit:.2f} is below the threshold {threshold:.2f}, but the "
+            "question may be about the documents, so it is answered strictly from them.",
         )
 
     def strictly(self, decision: GateDecision) -> bool:
@@ -290,6 +299,14 @@ class Decider:
             embedding = base_encoder(context.view.embedder)([text or " "])
         context.meter.add(lm_calls=1)  # the reading
         return draft_features(text, embedding[0], reading)
+
+
+def _p_documents(decision: GateDecision) -> float:
+    """Return the probability that a question is about the documents; 1 if a gate does not say."""
+    signals = decision.signals
+    if "documents_log_odds" in signals:  # of a fitted gate
+        return float(logistic(signals["documents_log_odds"]))
+    return signals.get("p_documents", 1.0)
 
 
 def _with_passages(decision: GateDecision, store: StoreSignals | None) -> GateDecision:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from expertrag.api.errors import InvalidArgument
 
 __all__ = ["Turn", "TurnRole"]
 
@@ -37,6 +39,41 @@ class Turn:
     def assistant(cls, text: str) -> Turn:
         """Return a turn of the assistant."""
         return cls(TurnRole.ASSISTANT, text)
+
+
+History = Iterable[Turn | Mapping[str, str]]
+"""The conversation so far, oldest first: turns, or ``{"role": "user", "content": "..."}``; the text
+may also be called ``text``."""
+
+
+def turns_of(history: History | None) -> tuple[Turn, ...]:
+    """Return the turns of a conversation.
+
+    :raises InvalidArgument: an item is not a turn; shows one.
+    """
+    if history is None:
+        return ()
+    if isinstance(history, str | bytes | Mapping) or not isinstance(history, Iterable):
+        raise _not_turns(f"is a {type(history).__name__}, not a list of turns")
+    return tuple(_turn(number, item) for number, item in enumerate(history))
+
+
+def _turn(number: int, item: object) -> Turn:
+    if isinstance(item, Turn):
+        return item
+    if isinstance(item, Mapping):
+        text, role = item.get("content", item.get("text")), item.get("role")
+        if isinstance(text, str) and role in tuple(TurnRole):
+            return Turn(TurnRole(role), text)
+    raise _not_turns(f"has an item {number} that is not a turn")
+
+
+def _not_turns(why: str) -> InvalidArgument:
+    return InvalidArgument(
+        f'history: {why}; give {{"role": "user", "content": "What is WAL?"}} or '
+        'Turn.user("What is WAL?"), with the role user or assistant',
+        metadata={"field": "history"},
+    )
 
 
 def latest(turns: Sequence[Turn]) -> tuple[Turn, ...]:

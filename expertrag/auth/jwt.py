@@ -18,6 +18,7 @@ from expertrag.api.access import Access
 from expertrag.api.errors import InvalidArgument, MissingExtra, Unauthenticated
 from expertrag.api.validation import check_labels, invalid
 from expertrag.auth.caller import Caller, Scope, check_access, check_tenant
+from expertrag_index.extras import install_command
 
 if TYPE_CHECKING:
     from jwt import PyJWK
@@ -42,7 +43,7 @@ class JwtVerifier:
         except ModuleNotFoundError as error:
             raise MissingExtra(
                 "checking JSON Web Tokens needs the package pyjwt; "
-                "run: pip install 'expertrag[server,oidc]'",
+                f"run: {install_command('server', 'oidc')}",
                 reason="MISSING_EXTRA",
             ) from error
         self._jwt = jwt

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from expertrag.cli.answering import ServerOptions, targeted
 from expertrag.cli.options import Command, configured, json_flag
 from expertrag.cli.output import note, print_found, printable, size
+from expertrag.cli.server_options import ServerOptions, targeted
+from expertrag.config import Config
 
 if TYPE_CHECKING:
     from expertrag.api.adapters import AdapterInfo
@@ -29,16 +29,13 @@ def adapters() -> None:
 
 def _of_a_server(command: Callable[..., None]) -> Command:
     """Pass a command the server that it is about, even if a store is configured."""
+    aimed = targeted(collection=False)(command)
 
-    @configured()
-    @json_flag
-    @targeted
-    @functools.wraps(command)
-    def run(server: ServerOptions, **rest: Any) -> None:
-        address = server.server or server.config.service.address
-        command(server=replace(server, server=address), **rest)
+    @functools.wraps(aimed)
+    def run(server: str | None, config: Config, **rest: Any) -> None:
+        aimed(server=server or config.service.address, config=config, **rest)
 
-    return run
+    return configured()(json_flag(run))
 
 
 @click.command()

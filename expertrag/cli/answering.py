@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from expertrag.api.errors import InvalidArgument
-from expertrag.api.types import Answer, AnswerEvent, DeltaEvent, GateMode, Sampling, Tls
+from expertrag.api.types import Answer, AnswerEvent, DeltaEvent, GateMode, Sampling
 from expertrag.cli.answer_lines import Detail, heading_of, print_facts
-from expertrag.cli.completers import a_collection, a_file_or
 from expertrag.cli.constraint import constrained
 from expertrag.cli.contrast import contrasting
 from expertrag.cli.history import history_of_option
@@ -30,48 +26,15 @@ from expertrag.cli.options import (
 )
 from expertrag.cli.output import emit_json, note, passage_lines, print_found, printable
 from expertrag.cli.question import question_argument
-from expertrag.config import ENV_PREFIX, Config
+from expertrag.cli.server_options import ServerOptions, targeted
+from expertrag.config import ENV_PREFIX
 
 if TYPE_CHECKING:
-    from expertrag.client import AsyncClient, Client
+    from expertrag.client import Client
     from expertrag.client.requests import AnswerOptions
 
 SAMPLING = Sampling()
-LOAD_TIMEOUT_S = 600.0
-SYSTEM_CA = "system"
 
-server_option = flag(
-    "--server",
-    metavar="ADDRESS",
-    help="Server to ask, HOST:PORT or unix:PATH; takes precedence over --index. "
-    "Without either: the default address of `expertrag serve`.",
-)
-token_file_option = flag(
-    "--token-file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="File with the bearer token for the server. Unset: EXPERTRAG_TOKEN.",
-)
-ca_option = flag(
-    "--ca",
-    metavar="FILE",
-    shell_complete=a_file_or(SYSTEM_CA),
-    help="Use TLS; certificates (PEM) that sign the server's, or `system`. For mutual TLS, see "
-    "EXPERTRAG_CLIENT_CERT and EXPERTRAG_CLIENT_KEY.",
-)
-collection_option = flag(
-    "--collection",
-    default="",
-    metavar="NAME",
-    env=f"{ENV_PREFIX}ASK_COLLECTION",
-    shell_complete=a_collection,
-    help="Collection of the server. Unset: the default one.",
-)
-timeout_option = flag(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Deadline in seconds. Unset: 60 for ask, 30 for the other commands.",
-)
 mode_option = flag(
     "--mode",
     type=click.Choice([mode.value for mode in GateMode]),
@@ -81,126 +44,14 @@ mode_option = flag(
 )
 
 
-class _Timeout(TypedDict, total=False):
-    timeout: float
+def asking(*keys: str, sent: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+    """Add the options shared by all commands that ask a server or a store.
 
-
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """The server or store that a command asks, and the call's deadline in seconds.
-
-    ``ca`` is a file of certificates, or "system"; None is no TLS.
+    :param sent: keys of settings that a request carries, so that a server heeds them.
     """
 
-    server: str | None
-    timeout: float | None
-    config: Config
-    token_file: Path | None = None
-    ca: str | None = None
-    collection: str = ""
-
-    @contextmanager
-    def open(self, *, ready: bool = True) -> Iterator[Client]:
-        """Connect to the server or open the store, and close it at the end.
-
-        :param ready: wait until the models are loaded; False if no model is needed.
-        """
-        from expertrag.client import Client
-
-        if self.in_process:
-            from expertrag.llm.load.loading import quiet
-
-            with Client(Path(self.config.index), config=self.config) as client:
-                if ready:
-                    with quiet():
-                        client.wait_ready(LOAD_TIMEOUT_S)  # not part of the answer's time
-                yield client
-            return
-        address = self.server or self.config.service.address
-        with Client(
-            address, token=self._token, tls=self._tls, collection=self.collection
-        ) as client:
-            if ready and client.info(**self.deadline).index is None:
-                note("the server is loading its models")
-                client.wait_ready(self.timeout or LOAD_TIMEOUT_S)
-            yield client
-
-    def connect(self) -> AsyncClient:
-        """Return an asyncio client; it connects, or loads the models, at its first call."""
-        from expertrag.client import AsyncClient
-
-        if self.in_process:
-            store = Path(self.config.index)
-            return AsyncClient(store, config=self.config, collection=self.collection)
-        address = self.server or self.config.service.address
-        return AsyncClient(address, token=self._token, tls=self._tls, collection=self.collection)
-
-    @property
-    def in_process(self) -> bool:
-        """Whether a store is served in this process, not by a server."""
-        return not self.server and bool(self.config.index)
-
-    @property
-    def _token(self) -> str | None:
-        if self.token_file is None:
-            return None
-        try:
-            return self.token_file.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidArgument(
-                f"the token file {self.token_file} cannot be read ({error})"
-            ) from None
-
-    @property
-    def _tls(self) -> Tls | bool | None:
-        if self.ca is None or self.ca == SYSTEM_CA:
-            return True if self.ca else None
-        from expertrag.client.connection import tls_of
-
-        return tls_of(self.ca)
-
-    @property
-    def deadline(self) -> _Timeout:
-        """The timeout as a keyword argument, or no argument if it is unset."""
-        return {} if self.timeout is None else {"timeout": self.timeout}
-
-
-_SERVER_OPTIONS = (
-    timeout_option,
-    collection_option,
-    ca_option,
-    token_file_option,
-    server_option,
-)
-
-
-def targeted(command: Command) -> Command:
-    """Pass a command its ``server``, from its options and the configuration."""
-
-    @functools.wraps(command)
-    def run(
-        server: str | None,
-        timeout: float | None,
-        config: Config,
-        token_file: Path | None,
-        ca: str | None,
-        collection: str,
-        **rest: Any,
-    ) -> Any:
-        options = ServerOptions(server, timeout, config, token_file, ca, collection)
-        return command(server=options, **rest)
-
-    wrapped: Command = run
-    for option in _SERVER_OPTIONS:
-        wrapped = option(wrapped)
-    return wrapped
-
-
-def asking(*keys: str) -> Callable[[Command], Command]:
-    """Add the options shared by all commands that ask a server or a store."""
-
     def decorate(command: Command) -> Command:
-        return configured("index", "model", "rerank", *keys)(json_flag(targeted(command)))
+        return configured("index", "model", "rerank", *keys)(json_flag(targeted(*sent)(command)))
 
     return decorate
 
@@ -247,7 +98,7 @@ _GENERATION_OPTIONS = (
     filter_option,
     rerank_option,
     domain_option,
-    asking("gate", "search"),
+    asking("gate", "search", sent=("search.k", "gate.threshold", "model.routing")),
 )
 
 
@@ -353,6 +204,8 @@ def ask(
     """
     if quiet and verbose:
         raise click.UsageError("-q and -v exclude each other")
+    if options["logprobs"] is not None and not as_json:
+        raise click.UsageError("--logprobs needs --json, whose output has them; add it")
     detail = Detail.NOTHING if quiet else Detail.EVERYTHING if verbose else Detail.FACTS
     mode = GateMode(options["mode"])
 
@@ -373,7 +226,7 @@ def ask(
 @search_mode_option
 @filter_option
 @rerank_option
-@asking("search")
+@asking("search", sent=("search.k",))
 def retrieve(
     query: str,
     mode: str,

@@ -17,6 +17,7 @@ import click
 from expertrag.api.errors import InvalidArgument, MissingExtra
 from expertrag.cli.options import flag
 from expertrag.config import ENV_PREFIX, ModelConfig
+from expertrag_index.extras import install_command
 
 if TYPE_CHECKING:
     from expertrag_index.embed_pool import EmbedPool
@@ -76,7 +77,7 @@ def _checked(name: str, workers: int | None, address: str | None) -> BuildEngine
                 raise InvalidArgument(f"{option} is for workers on Ray: add --engine ray")
     elif not find_spec(PACKAGE):
         raise MissingExtra(
-            "--engine ray needs the package ray; run: pip install 'expertrag[server,ray]'",
+            f"--engine ray needs the package ray; run: {install_command('server', 'ray')}",
             reason="MISSING_EXTRA",
         )
     return BuildEngine(name, workers, address or os.environ.get("RAY_ADDRESS"))

@@ -12,10 +12,11 @@ from expertrag.api.errors import ExpertRAGError
 from expertrag.api.turns import Turn, latest
 from expertrag.api.types import AnswerEvent, GateEvent, GateMode
 from expertrag.cli.answer_lines import decision_lines, dimmed, heading_of, source_lines
-from expertrag.cli.answering import ServerOptions, generating, stream_answer
+from expertrag.cli.answering import generating, stream_answer
 from expertrag.cli.chat_commands import Dialogue, command_lines, is_command, run_command
 from expertrag.cli.exits import message_of
 from expertrag.cli.output import emit_json, note
+from expertrag.cli.server_options import ServerOptions
 
 if TYPE_CHECKING:
     from expertrag.client import Client

@@ -49,7 +49,7 @@ def a_file_or(*words: str) -> Completer:
 
 def a_collection(context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
     """Offer the collections of the server that the options before it name."""
-    from expertrag.cli.answering import ServerOptions
+    from expertrag.cli.server_options import ServerOptions
 
     given = context.params
     try:

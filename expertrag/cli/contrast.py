@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from expertrag.api.contrast import Contrast, WeakSide
-from expertrag.cli.options import flag
+from expertrag.cli.options import flag, list_typed
 
 _DEFAULTS = Contrast(WeakSide.ROUTING)
 
@@ -42,6 +42,10 @@ def contrasting(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def run(weak: str | None, beta: float, weak_routing: str, **rest: Any) -> Any:
+        if weak is None and list_typed({"beta": "--beta"}):
+            raise click.UsageError("--beta needs --contrast; add it, or leave --beta out")
+        if weak != WeakSide.ROUTING and list_typed({"weak_routing": "--weak-routing"}):
+            raise click.UsageError("--weak-routing needs --contrast routing; use both or neither")
         contrast = weak and Contrast(WeakSide(weak), beta, routing=weak_routing)
         return command(contrast=contrast or None, **rest)
 

@@ -9,6 +9,7 @@ from enum import IntEnum
 
 from expertrag.api import errors
 from expertrag_index.errors import IndexStoreError
+from expertrag_index.extras import install_command
 from expertrag_retriever.errors import RetrieverError
 
 
@@ -110,7 +111,7 @@ def message_of(error: BaseException) -> str:
         text = str(error)
     elif _is_missing_extra(error):
         name = getattr(error, "name", "")
-        text = f"{name} is not installed; run: pip install 'expertrag[server]'"
+        text = f"{name} is not installed; run: {install_command('server')}"
     elif isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     else:

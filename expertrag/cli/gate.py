@@ -12,7 +12,7 @@ import click
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.answer_lines import decision_lines, evidence_lines
-from expertrag.cli.answering import ServerOptions, asking, mode_option
+from expertrag.cli.answering import asking, mode_option
 from expertrag.cli.completers import a_gate
 from expertrag.cli.eval.options import (
     Names,
@@ -24,6 +24,7 @@ from expertrag.cli.eval.options import (
 from expertrag.cli.options import configured, domain_option, flags_of, json_flag, out_folder
 from expertrag.cli.output import print_found, print_made, printable
 from expertrag.cli.progress import progress
+from expertrag.cli.server_options import ServerOptions
 from expertrag.config import TRAINING_FREE, Config, GateConfig
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def gate() -> None:
 @click.argument("question")
 @mode_option
 @domain_option
-@asking("gate")
+@asking("gate", sent=("gate.threshold",))
 def explain(
     question: str, mode: str, domain: str | None, server: ServerOptions, as_json: bool
 ) -> None:

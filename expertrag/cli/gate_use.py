@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.answering import ServerOptions, targeted
 from expertrag.cli.options import configured, flag, json_flag
 from expertrag.cli.output import note, print_found, printable
+from expertrag.cli.server_options import ServerOptions, targeted
 
 if TYPE_CHECKING:
     from expertrag.api.decisions import Replay
@@ -39,7 +39,7 @@ STOP = "q"
 )
 @configured("index", "audit.path")
 @json_flag
-@targeted
+@targeted(collection=False)
 def feedback(
     answer_id: str,
     helpful: bool | None,

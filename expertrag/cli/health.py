@@ -50,6 +50,8 @@ def health(
     from expertrag.client.remote import RemoteBackend
     from expertrag.client.target import is_address
 
+    if server_name and not ca:
+        raise click.UsageError("--server-name needs --ca, which checks it; add --ca FILE")
     target = address or _reached(config.service.address)
     if not is_address(target):
         raise InvalidArgument(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.api.turns import Turn, TurnRole
+from expertrag.api.turns import Turn, turns_of
 
 EXAMPLE = '{"role": "user", "text": "What is WAL?"}'
 
@@ -27,9 +27,9 @@ def read_history(path: Path) -> tuple[Turn, ...]:
 
 def _turn(path: Path, number: int, line: str) -> Turn:
     try:
-        item = json.loads(line)
-        return Turn(TurnRole(item["role"]), item["text"])
-    except (ValueError, KeyError, TypeError):
+        (turn,) = turns_of([json.loads(line)])
+        return turn
+    except (ValueError, InvalidArgument):
         raise InvalidArgument(
             f"line {number} of the history {path} is not a turn; write {EXAMPLE}, with the role "
             "user or assistant"

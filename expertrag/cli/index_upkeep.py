@@ -10,7 +10,14 @@ import click
 
 from expertrag.cli.exits import ExitCode
 from expertrag.cli.index import LOCK_WAIT_S
-from expertrag.cli.options import configured, flag, json_flag, store_argument, vectors_option
+from expertrag.cli.options import (
+    configured,
+    flag,
+    json_flag,
+    list_typed,
+    store_argument,
+    vectors_option,
+)
 from expertrag.cli.output import emit_json, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
@@ -35,13 +42,18 @@ def verify(store: Path, repair: bool, deep: bool, config: Config, as_json: bool)
     """Check every file, row, vector and word of a store. Exits with 5 if a problem remains."""
     from expertrag_index.verify import verify as verify_store
 
+    options = list_typed({"model__embedder": "--embedder", "model__device": "--device"})
+    if options and not deep:
+        raise click.UsageError(f"{options[0]} needs --deep, which embeds chunks; use both")
     with progress() as report:
         found = verify_store(store, repair=repair, progress=report)
         if deep and not found.problems:
             from expertrag.answer.embedders import open_embedder
             from expertrag_index.deep import deep_check
+            from expertrag_index.index import Index
 
             embedder = open_embedder(config.model, store)
+            Index.open(store, embedder_fingerprint=embedder.fingerprint).close()  # not another one
             found = replace(found, problems=tuple(deep_check(store, embedder, report)))
     _show(store, found, as_json, repaired=repair or deep)
 

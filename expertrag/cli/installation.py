@@ -21,6 +21,7 @@ from expertrag._version import __version__
 from expertrag.api.errors import ExpertRAGError, NotFound
 from expertrag.config import load
 from expertrag.models import choice
+from expertrag_index.extras import install_command
 from expertrag_retriever.cores import available_cores
 
 CPU_FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "sve")
@@ -110,7 +111,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _group(extra: str, names: list[str], *, required: bool) -> Iterator[Finding]:
-    cure = f"pip install 'expertrag[{extra}]'" if extra != "base" else "pip install expertrag"
+    cure = install_command(*(extra,) * (extra != "base"))
     area = f"packages: {extra}"
     absent = [name for name in names if not _version(name)]
     for name in names:
@@ -154,11 +155,11 @@ def _probe(name: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding("compute", name, "ok", look())
     except ModuleNotFoundError as error:
-        cure = "pip install 'expertrag[server]'"
+        cure = install_command("server")
         return Finding("compute", name, "absent", f"{error.name} is not installed", cure)
     except Exception as error:  # a broken wheel raises anything from OSError to RuntimeError
         detail = f"cannot be used: {type(error).__name__}: {' '.join(str(error).split())}"
-        cure = "pip install --force-reinstall 'expertrag[server]'"
+        cure = install_command("server", option="--force-reinstall")
         return Finding("compute", name, "missing", detail, cure)
 
 
@@ -212,7 +213,7 @@ def _models() -> Iterator[Finding]:
     try:
         found = models.listing(thorough=True)
     except ExpertRAGError as error:
-        yield Finding("models", "cache", "absent", error.message, "pip install 'expertrag[server]'")
+        yield Finding("models", "cache", "absent", error.message, install_command("server"))
         return
     needed = bool(_version("torch"))
     if needed:
@@ -255,7 +256,7 @@ def _model_servers() -> Iterator[Finding]:
         _, model = backend.parse(name)
         found = backend.survey(name)
     except ModuleNotFoundError as error:
-        cure = "pip install 'expertrag[server]'"
+        cure = install_command("server")
         yield Finding("model servers", "openai", "missing", f"{error.name} is not installed", cure)
         return
     except ExpertRAGError as error:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from expertrag.cli.answering import LOAD_TIMEOUT_S, ServerOptions, targeted
 from expertrag.cli.exits import message_of
-from expertrag.cli.options import configured, flags_of
+from expertrag.cli.options import Command, configured, flags_of, list_typed
 from expertrag.cli.output import note
+from expertrag.cli.server_options import LOAD_TIMEOUT_S, PLACES, ServerOptions, targeted
+from expertrag.config import Config
 
 if TYPE_CHECKING:
     from expertrag.client import AsyncClient
@@ -20,10 +22,30 @@ if TYPE_CHECKING:
 flag = flags_of("MCP")
 
 
+def _take_target(command: Command) -> Command:
+    """Pass a command the server or the store that its TARGET names, before its other options."""
+
+    @functools.wraps(command)
+    def run(target: str | None, server: str | None, config: Config, **rest: Any) -> Any:
+        if target is not None:
+            from expertrag.client.target import parse_target
+
+            if others := list_typed(PLACES):
+                raise click.UsageError(f"TARGET and {others[0]} name two places to ask; keep one")
+            named = parse_target(target)
+            server = named if isinstance(named, str) else None
+            if server is None:
+                config = replace(config, index=str(named))
+        return command(server=server, config=config, **rest)
+
+    return run
+
+
 @click.command()
 @click.argument("target", required=False)
 @configured("index", "model", "rerank", "gate", "search", "log")
-@targeted
+@_take_target
+@targeted("search.k")
 @flag(
     "--allow-writes",
     is_flag=True,
@@ -36,11 +58,11 @@ flag = flags_of("MCP")
     help="Where the console of the server is, such as http://localhost:8080: links to documents "
     "lead there. Unset: to the web pages that they are from.",
 )
-def mcp(target: str | None, server: ServerOptions, allow_writes: bool, base_url: str) -> None:
+def mcp(server: ServerOptions, allow_writes: bool, base_url: str) -> None:
     """Serve documents over MCP on stdin and stdout.
 
     An application such as Claude Desktop or an editor starts this command. TARGET is the address
-    of a server or the folder of a store, and takes precedence over --server and --index.
+    of a server or the folder of a store, in place of --server or --index.
     """
     import asyncio
     import signal
@@ -50,8 +72,6 @@ def mcp(target: str | None, server: ServerOptions, allow_writes: bool, base_url:
     # Python cannot end a thread that reads stdin: Ctrl-C ends the process, which a store survives.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     logs.configure(server.config.log)
-    if target is not None:
-        server = _aimed(server, target)
     if server.in_process:
         from expertrag_index.opening import check_published
 
@@ -59,16 +79,6 @@ def mcp(target: str | None, server: ServerOptions, allow_writes: bool, base_url:
     if sys.stdin.isatty():
         note("An application starts this command and speaks MCP to it; Ctrl-C ends it.")
     asyncio.run(_serve(server, writes=allow_writes, base_url=base_url))
-
-
-def _aimed(server: ServerOptions, target: str) -> ServerOptions:
-    """Return the options for a target: an address, or a folder."""
-    from expertrag.client.target import parse_target
-
-    named = parse_target(target)
-    if isinstance(named, str):
-        return replace(server, server=named)
-    return replace(server, server=None, config=replace(server.config, index=str(named)))
 
 
 async def _serve(options: ServerOptions, *, writes: bool, base_url: str) -> None:

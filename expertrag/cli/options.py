@@ -6,7 +6,7 @@ import functools
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -179,13 +179,9 @@ def configured(*keys: str) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def run(config_file: Path | None, print_config: bool, **rest: Any) -> Any:
-            context = click.get_current_context()
-            flags: dict[str, object] = {}
-            for item in chosen:
-                value = rest.pop(_parameter(item))
-                if context.get_parameter_source(_parameter(item)) is ParameterSource.COMMANDLINE:
-                    flags[item.key] = value
-            loaded = load(config_file, flags=flags)
+            values = {item.key: rest.pop(parameter_of(item)) for item in chosen}
+            keys = list_typed({parameter_of(item): item.key for item in chosen})
+            loaded = load(config_file, flags={key: values[key] for key in keys})
             if print_config:
                 click.echo(render(loaded), nl=False)
                 return
@@ -212,7 +208,21 @@ def index_of(config: Config) -> Path:
     return Path(config.index)
 
 
-def _parameter(setting: Setting) -> str:
+def list_typed(options: Mapping[str, str]) -> list[str]:
+    """Return the options that stand on the command line, not in the environment or a file.
+
+    :param options: how they are written, by their names in the context.
+    """
+    context = click.get_current_context()
+    return [
+        option
+        for name, option in options.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+
+
+def parameter_of(setting: Setting) -> str:
+    """Return the name of a setting's option in a context."""
     return setting.key.replace(".", "__")
 
 
@@ -221,7 +231,7 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
     if setting.kind is bool:
         names = f"{setting.flag}/{setting.flag.replace('--', '--no-', 1)}"
     return flag(
-        _parameter(setting),
+        parameter_of(setting),
         names,
         env=setting.env,
         type=click.Choice(setting.choices) if setting.choices else setting.kind,

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from expertrag.cli.options import flag
+from expertrag_index.extras import install_command
 
 MAX_FILE_MB, MAX_FILE_S = 32, 120.0
 """Defaults of ``--max-file-mb`` and ``--max-file-s``. A test checks that they equal the loaders'
@@ -29,7 +30,7 @@ docs_argument = click.argument(
 
 def _installed(_: click.Context, option: click.Parameter, ocr: bool) -> bool:
     if ocr and not all(map(find_spec, OCR_PACKAGES)):
-        raise click.BadParameter("it needs an extra: pip install 'expertrag[ocr]'", param=option)
+        raise click.BadParameter(f"it needs an extra: {install_command('ocr')}", param=option)
     return ocr
 
 

@@ -12,6 +12,7 @@ import click
 from expertrag.api.errors import InvalidArgument, MissingExtra
 from expertrag.cli.options import configured, flag, index_of
 from expertrag.config import ENV_PREFIX, Config
+from expertrag_index.extras import install_command
 
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
@@ -100,7 +101,7 @@ def _http(config: Config) -> HttpServer | None:
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"--http-address needs the package {error.name}; "
-            "run: pip install 'expertrag[server,http]'",
+            f"run: {install_command('server', 'http')}",
             reason="MISSING_EXTRA",
         ) from error
     return HttpServer(config)

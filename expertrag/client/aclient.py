@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from expertrag.api.adapters import AdapterInfo, LoadAdapterRequest
 from expertrag.api.rerank import RerankMode, RerankResult
-from expertrag.api.turns import Turn
+from expertrag.api.turns import History
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
@@ -153,7 +153,7 @@ class AsyncClient:
         k: int = DEFAULT_K,
         filter: Mapping[str, object] | None = None,
         mode: SearchMode | str = SearchMode.HYBRID,
-        history: Iterable[Turn] = (),
+        history: History = (),
         rerank: RerankMode | str = RerankMode.AUTO,
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> RetrieveResult:
@@ -188,7 +188,7 @@ class AsyncClient:
         mode: GateMode | str = GateMode.AUTO,
         threshold: float | None = None,
         domain: str | None = None,
-        history: Iterable[Turn] = (),
+        history: History = (),
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> GateDecision:
         """Run only the gate: whether to retrieve, and why."""

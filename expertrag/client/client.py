@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from expertrag.api.adapters import AdapterInfo, LoadAdapterRequest
 from expertrag.api.rerank import RerankMode, RerankResult
-from expertrag.api.turns import Turn
+from expertrag.api.turns import History
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
@@ -159,7 +159,7 @@ class Client:
         k: int = DEFAULT_K,
         filter: Mapping[str, object] | None = None,
         mode: SearchMode | str = SearchMode.HYBRID,
-        history: Iterable[Turn] = (),
+        history: History = (),
         rerank: RerankMode | str = RerankMode.AUTO,
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> RetrieveResult:
@@ -194,7 +194,7 @@ class Client:
         mode: GateMode | str = GateMode.AUTO,
         threshold: float | None = None,
         domain: str | None = None,
-        history: Iterable[Turn] = (),
+        history: History = (),
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> GateDecision:
         """Run only the gate: whether to retrieve, and why."""

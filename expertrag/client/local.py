@@ -24,6 +24,7 @@ from expertrag.config import Config, load
 from expertrag.runtime.bridge import EventBridge
 from expertrag.runtime.stop import Stop
 from expertrag.runtime.threads import share_cores
+from expertrag_index.extras import install_command
 
 if TYPE_CHECKING:
     from expertrag.answer.pipeline import Pipeline
@@ -100,7 +101,7 @@ class LocalBackend:
                 except ModuleNotFoundError as error:
                     raise MissingExtra(
                         f"answering in process needs the package {error.name}; "
-                        "run: pip install 'expertrag[server]'",
+                        f"run: {install_command('server')}",
                         reason="MISSING_EXTRA",
                     ) from error
                 config = load().config if self._config is None else self._config

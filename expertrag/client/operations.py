@@ -40,6 +40,7 @@ from expertrag.api.types import (
     ServerInfo,
     UpdateReport,
 )
+from expertrag.api.validation import invalid
 from expertrag.v1 import adapter_pb2, collection_pb2, index_pb2, info_pb2
 from expertrag.wire import adapters, audit, document, embed, gate, index, rerank, retrieve
 from expertrag.wire.common import value_of
@@ -78,6 +79,12 @@ def no_collection(name: object) -> None:
             "collections belong to a server; in process, open the folder of a store",
             reason="COLLECTIONS_OF_A_SERVER",
         )
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise invalid("name", f"is a {type(name).__name__}; give the name of a collection")
+    return name
 
 
 def _unsupported(pipeline: Pipeline, request: object, stop: Stop) -> Any:
@@ -177,14 +184,14 @@ LIST_COLLECTIONS: Operation[None, list[CollectionInfo]] = Operation(
 CREATE_COLLECTION: Operation[str, None] = Operation(
     _unsupported,
     lambda stubs: stubs.collection.CreateCollection,
-    lambda name: collection_pb2.CreateCollectionRequest(name=name),
+    lambda name: collection_pb2.CreateCollectionRequest(name=_name(name)),
     lambda _: None,
     repeatable=False,
 )
 DROP_COLLECTION: Operation[str, None] = Operation(
     _unsupported,
     lambda stubs: stubs.collection.DropCollection,
-    lambda name: collection_pb2.DropCollectionRequest(name=name),
+    lambda name: collection_pb2.DropCollectionRequest(name=_name(name)),
     lambda _: None,
     repeatable=False,
 )

@@ -9,7 +9,7 @@ from typing import TypedDict, TypeVar, Unpack
 from expertrag.api.contrast import Contrast
 from expertrag.api.documents import DocumentOrder, ListDocumentsRequest
 from expertrag.api.rerank import RerankMode, RerankRequest
-from expertrag.api.turns import Turn
+from expertrag.api.turns import History, turns_of
 from expertrag.api.types import (
     ROLES,
     AnswerRequest,
@@ -72,7 +72,8 @@ class AnswerOptions(_SamplingOptions, total=False):
     :param adapter: name of the adapter (LoRA) of the language model that answers.
     :param steps: number of searches, 1 to 3; each after the first adds a draft answer to the
         query, for questions that need several facts.
-    :param history: the conversation so far, oldest turn first; at most 200 turns and 256 KiB.
+    :param history: the conversation so far, oldest turn first: ``Turn`` or ``{"role": "user",
+        "content": "..."}``; at most 200 turns and 256 KiB.
     :param instructions: added to the system prompt of the answer, 16 KiB at most; the search does
         not see them.
     :param rerank: ``auto`` reranks where the server does, ``on`` on every store, ``off`` never.
@@ -83,9 +84,9 @@ class AnswerOptions(_SamplingOptions, total=False):
     filter: Mapping[str, object] | None
     domain: str | None
     threshold: float | None
-    stop: Iterable[str]
+    stop: str | Iterable[str] | None
     steps: int
-    history: Iterable[Turn]
+    history: History
     rerank: RerankMode | str
     instructions: str
 
@@ -98,9 +99,9 @@ def answer_request(
     filter: Mapping[str, object] | None = None,
     domain: str | None = None,
     threshold: float | None = None,
-    stop: Iterable[str] = (),
+    stop: str | Iterable[str] | None = (),
     steps: int = 1,
-    history: Iterable[Turn] = (),
+    history: History = (),
     rerank: RerankMode | str = RerankMode.AUTO,
     instructions: str = "",
     **sampling: Unpack[_SamplingOptions],
@@ -109,6 +110,8 @@ def answer_request(
 
     :raises TypeError: an option is unknown.
     """
+    if not isinstance(sampling.get("contrast"), Contrast | None):
+        raise invalid("contrast", "is not a Contrast; give Contrast(WeakSide.NO_PASSAGES)")
     if unknown := sorted(sampling.keys() - _SamplingOptions.__annotations__.keys()):
         raise TypeError(f"answer() has no option {unknown[0]!r}; see AnswerOptions")
     return AnswerRequest(
@@ -118,9 +121,9 @@ def answer_request(
         filter=filter or {},
         domain=domain,
         threshold=threshold,
-        sampling=Sampling(stop=(stop,) if isinstance(stop, str) else tuple(stop), **sampling),
+        sampling=Sampling(stop=_stops(stop), **sampling),
         steps=steps,
-        history=tuple(history),
+        history=turns_of(history),
         rerank=_choice("rerank", RerankMode, rerank),
         instructions=instructions,
     )
@@ -131,7 +134,7 @@ def retrieve_request(
     k: int,
     filter: Mapping[str, object] | None,
     mode: SearchMode | str,
-    history: Iterable[Turn],
+    history: History,
     rerank: RerankMode | str,
 ) -> RetrieveRequest:
     """Return the request of ``retrieve``."""
@@ -140,7 +143,7 @@ def retrieve_request(
         k=k,
         filter=filter or {},
         mode=_choice("mode", SearchMode, mode),
-        history=tuple(history),
+        history=turns_of(history),
         rerank=_choice("rerank", RerankMode, rerank),
     )
 
@@ -168,11 +171,11 @@ def decide_request(
     mode: GateMode | str,
     threshold: float | None,
     domain: str | None,
-    history: Iterable[Turn],
+    history: History,
 ) -> DecideRequest:
     """Return the request of ``decide``."""
     return DecideRequest(
-        question, _choice("mode", GateMode, mode), threshold, domain, tuple(history)
+        question, _choice("mode", GateMode, mode), threshold, domain, turns_of(history)
     )
 
 
@@ -183,14 +186,18 @@ def embed_request(texts: Sequence[str], role: Role, domain: str | None) -> Embed
     return EmbedRequest(strings("texts", texts), role, domain)
 
 
-def strings(field: str, items: Sequence[str]) -> list[str]:
+def strings(field: str, items: Iterable[str]) -> list[str]:
     """Return the strings of a request.
 
-    :raises InvalidArgument: they are one string, not a list of strings.
+    :raises InvalidArgument: they are one string, whose letters are strings, or nothing like a list.
     """
-    if isinstance(items, str):  # a str is a sequence of one-letter strings
-        raise invalid(field, "is a string; give a list of strings")
+    if isinstance(items, str | bytes) or not isinstance(items, Iterable):
+        raise invalid(field, f"is a {type(items).__name__}; give a list of strings")
     return list(items)
+
+
+def _stops(stop: str | Iterable[str] | None) -> tuple[str, ...]:
+    return (stop,) if isinstance(stop, str) else tuple(strings("stop", stop or ()))
 
 
 def _choice(field: str, kind: type[E], value: E | str) -> E:

@@ -52,7 +52,8 @@ class RetrievalSettings:
     """Settings of an evaluation.
 
     ``k`` is the cut-off of the default metrics and the number of passages shown per query;
-    ``limit`` the number of queries per data set, drawn by ``seed``.
+    ``limit`` the number of queries per data set, drawn by ``seed``. ``index``: a store of
+    the corpora that is searched as it is; None builds one of each corpus.
 
     :raises InvalidArgument: a metric or mode is unknown, or a number is out of range.
     :raises MissingExtra: a package is not installed.
@@ -65,9 +66,13 @@ class RetrievalSettings:
     split: str = "test"
     limit: int | None = None
     seed: int = 0
+    index: Path | None = None
 
     def __post_init__(self) -> None:
-        parse_modes(self.modes)
+        if EXPERTS in parse_modes(self.modes) and self.index is not None:
+            raise InvalidArgument(
+                "mode experts compares two stores, so it cannot be used with --index; leave one out"
+            )
         self.measures()
         if self.limit is not None and self.limit < 1:
             raise InvalidArgument(f"limit is {self.limit}; use 1 or more")
@@ -102,7 +107,7 @@ def evaluate(
         metrics=measurement.measures.names,
         seed=settings.seed,
         inputs={
-            "unit": settings.unit,
+            "unit": settings.unit if settings.index is None else "store",
             "k": settings.k,
             "limit": settings.limit,
             "embedder": {"name": Path(embedder.name).name, "fingerprint": embedder.fingerprint},
@@ -177,10 +182,16 @@ class _Measurement:
     def _store(
         self, dataset: Dataset, embedder: SentenceTransformerEmbedder
     ) -> Iterator[tuple[Index, Ranker, Sequence[Skipped]]]:
-        """Build and open the store of a data set; also yields the documents that failed to load."""
-        store, unread = build_store(
-            dataset, embedder, self._settings.unit, self._work, self._progress
-        )
+        """Open the store of a data set, which is built if none is given.
+
+        Also yields the documents that failed to load.
+        """
+        unread: Sequence[Skipped] = ()
+        store = self._settings.index
+        if store is None:
+            store, unread = build_store(
+                dataset, embedder, self._settings.unit, self._work, self._progress
+            )
         with Index.open(store, embedder_fingerprint=embedder.fingerprint) as index:
             depth = max(_DEPTH, self.measures.deepest)
             yield index, Ranker(Searcher(index, embedder), depth), unread

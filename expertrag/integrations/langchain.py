@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument, MissingExtra
+from expertrag_index.extras import install_command
 
 try:
     from langchain_core.callbacks import (
@@ -44,7 +45,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra(
         f"the LangChain adapters need the package {error.name}; "
-        "run: pip install 'expertrag[langchain]'",
+        f"run: {install_command('langchain')}",
         reason="MISSING_EXTRA",
     ) from error
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from expertrag.api.errors import InvalidArgument, MissingExtra
 from expertrag.llm.base import Generator
+from expertrag_index.extras import install_command
 
 if TYPE_CHECKING:
     from expertrag.llm.adapters.served import ServedAdapters
@@ -99,6 +100,6 @@ def load_generator(
         return _BACKENDS[prefix](name.removeprefix(prefix), options)
     except ImportError as error:
         raise MissingExtra(
-            f"{name!r} needs the package {error.name!r}; run: pip install 'expertrag[server]'",
+            f"{name!r} needs the package {error.name!r}; run: {install_command('server')}",
             reason="MISSING_EXTRA",
         ) from error

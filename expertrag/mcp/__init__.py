@@ -9,12 +9,13 @@ Needs ``pip install 'expertrag[http]'``.
 from __future__ import annotations
 
 from expertrag.api.errors import MissingExtra
+from expertrag_index.extras import install_command
 
 try:
     import mcp as _mcp  # noqa: F401 - the modules below import it
 except ModuleNotFoundError as error:
     raise MissingExtra(
-        f"MCP needs the package {error.name}; run: pip install 'expertrag[http]'",
+        f"MCP needs the package {error.name}; run: {install_command('http')}",
         reason="MISSING_EXTRA",
     ) from error
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from expertrag.api.errors import InvalidArgument, MissingExtra
+from expertrag_index.extras import install_command
 
 if TYPE_CHECKING:
     from ir_measures.measures import Measure
@@ -85,7 +86,7 @@ def _parse(name: str) -> Measure:
     try:
         import ir_measures
     except ModuleNotFoundError:
-        message = "retrieval metrics need ir_measures: pip install 'expertrag[eval]'"
+        message = f"retrieval metrics need ir_measures: {install_command('eval')}"
         raise MissingExtra(message, reason="MISSING_EXTRA") from None
     unknown = InvalidArgument(
         f"unknown metric {name!r}; name some of {EXAMPLES}, with cut-offs of 1 to {MAX_CUT_OFF}",

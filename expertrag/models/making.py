@@ -13,6 +13,7 @@ from expertrag.api.errors import MissingExtra, ServerError
 from expertrag.models.card import sha256_of
 from expertrag.models.registry import GGUFModel, PackageModel, ReaderModel, WheelModel
 from expertrag.models.shipped import shipped_folder
+from expertrag_index.extras import install_command
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -78,8 +79,8 @@ def _extra_told(model: PackageModel) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         message = (
-            f"preparing {model.name} needs {error.name}: run `pip install 'expertrag[server]'`, "
-            f"then `expertrag models pull {model.name}`"
+            f"preparing {model.name} needs {error.name}: run: {install_command('server')}; then "
+            f"`expertrag models pull {model.name}`"
         )
         raise MissingExtra(message, reason="MISSING_EXTRA") from None
 

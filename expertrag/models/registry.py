@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from expertrag.api.errors import InvalidArgument, MissingExtra
+from expertrag_index.extras import install_command
 
 PACKED_LAYOUT = 2
 """``expertrag_kernels.layout.DENSE_VERSION``, not imported here because it imports torch."""
@@ -221,7 +222,7 @@ def cache_folder() -> Path:
     try:
         from platformdirs import user_cache_dir
     except ModuleNotFoundError:
-        message = "models need the server extra: pip install 'expertrag[server]'"
+        message = f"models need the server extra: {install_command('server')}"
         raise MissingExtra(message, reason="MISSING_EXTRA") from None
     return Path(user_cache_dir("expertrag", appauthor=False))
 

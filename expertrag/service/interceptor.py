@@ -20,7 +20,7 @@ from expertrag.service.grpc_server import ClientGone
 from expertrag.service.inflight import RECEIVING, InFlight
 from expertrag.service.metrics import Metrics
 from expertrag.service.quotas import Quotas
-from expertrag.service.scopes import SCOPES
+from expertrag.service.scopes import SCOPES, UNCOUNTED
 from expertrag.service.status import REQUEST_ID_KEY, message_of, status_of
 from expertrag.service.workers import Context
 
@@ -111,7 +111,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             caller = self._authenticator.caller(context.invocation_metadata())
             caller.require(SCOPES[method])
             call.caller = self._authenticator.named(caller, context.auth_context())
-            with self._quotas.call(call.caller):
+            with self._quotas.call(call.caller, requests=method not in UNCOUNTED):
                 return await run(call)
         except (asyncio.CancelledError, ClientGone):
             remaining: float | None = context.time_remaining()

@@ -53,8 +53,11 @@ class Quotas:
         self._accounts: OrderedDict[str, _Account] = OrderedDict()  # least recently used first
 
     @contextmanager
-    def call(self, caller: Caller) -> Iterator[None]:
+    def call(self, caller: Caller, requests: int = 1) -> Iterator[None]:
         """Count a call; it runs within the block.
+
+        :param requests: what it takes of the calls per minute; 0 for one that every client sends
+            before its own.
 
         :raises Overloaded: the caller has too many, or has not paid its debts yet.
         """
@@ -62,10 +65,10 @@ class Quotas:
         concurrent = caller.quota.concurrent
         if concurrent is not None and account.running >= concurrent:
             raise _exceeded(caller, "concurrent", concurrent, _SECONDS_OF_CONCURRENT)
-        self._require(caller, account, "requests", 1)
+        self._require(caller, account, "requests", requests)
         self._require(caller, account, "bytes", 0)
         if "requests" in account.buckets:
-            account.buckets["requests"].level -= 1
+            account.buckets["requests"].level -= requests
         account.running += 1
         try:
             yield

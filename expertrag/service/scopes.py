@@ -1,4 +1,4 @@
-"""The scope that each method needs."""
+"""The scope that each method needs, and the methods that no quota counts."""
 
 from __future__ import annotations
 
@@ -31,3 +31,6 @@ SCOPES = {
     "CollectionService/DropCollection": Scope.ADMIN,
 }
 """By method, without the package. A test compares it with the services."""
+
+UNCOUNTED = frozenset({"InfoService/Info"})
+"""Methods that take nothing of a quota of requests: clients ask whether the server is ready."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from expertrag_index.errors import StoreCorruptError, StoreFormatError
+from expertrag_index.extras import install_command
 
 FORMAT_VERSION = 5
 LABELLED_FORMAT = 6
@@ -199,7 +200,7 @@ def format_error(name: str, version: object) -> StoreFormatError:
     cure = (
         "build the store again from its documents, into another folder"
         if older
-        else "upgrade with pip install -U 'expertrag[server]'"
+        else f"upgrade with {install_command('server', option='-U')}"
     )
     return StoreFormatError(
         f"{name} has format {version}, this version reads {LABELLED_FORMAT}: {cure}"

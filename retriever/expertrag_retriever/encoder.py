@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from expertrag_index.combining import Combiner
+from expertrag_index.extras import install_command
 from expertrag_index.types import FloatArray
 from expertrag_retriever.errors import DeviceError, EmbedderError
 from expertrag_retriever.experts.settings import GENERAL
@@ -308,9 +309,7 @@ def load_model(source: str, device: str = "auto") -> SentenceTransformer:
         from expertrag_retriever.experts.module import OwnCodeOnly
         from expertrag_retriever.quiet import quiet
     except ImportError as error:
-        raise EmbedderError(
-            f"embedding needs {error.name}: pip install 'expertrag[server]'"
-        ) from error
+        raise EmbedderError(f"embedding needs {error.name}: {install_command('server')}") from error
 
     if not Path(source).expanduser().is_dir() and (
         source.startswith((".", "~")) or os.path.isabs(source)

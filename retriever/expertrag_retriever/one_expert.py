@@ -18,7 +18,11 @@ class OneExpert(SentenceTransformerEmbedder):
     """
 
     def __init__(self, embedder: SentenceTransformerEmbedder, expert: str) -> None:
-        super().__init__(embedder.name, embedder._model, embedder.fingerprint_of_expert(expert))
+        fingerprint = embedder.fingerprint_of_expert(expert)
+        # its own forward pass: a compiled encoder no longer has the modules to make another of
+        super().__init__(
+            embedder.name, embedder._model, fingerprint, None, embedder._whole, embedder._pass
+        )
         self._expert = expert
 
     @property

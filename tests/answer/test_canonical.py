@@ -16,6 +16,7 @@ from expertrag.api.folding import fold
 from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerRequest, GateMode, Passage
 from expertrag.audit import Audit
+from expertrag.config import GateConfig
 from expertrag.eval.paraphrase import REWRITES
 from expertrag.llm.base import Message
 
@@ -153,6 +154,19 @@ def test_every_step_sees_the_canonical_question(
     for name, rewrite in REWRITES.items():
         if name != "lower_case":  # which may be a name
             assert asked(open_pipeline, rewrite(ROSES), mode) == expected
+
+
+def test_a_question_that_is_answered_strictly_if_unsure_is_read_alike(
+    open_pipeline: OpenPipeline,
+) -> None:
+    asked = "Tell me: who is answerable for the leave of employees?"
+    p_benefit = open_pipeline(Reading()).decide(asked).p_benefit
+    assert p_benefit is not None
+    model, policy = Reading(), GateConfig(threshold=(1 + p_benefit) / 2, unsure="strict")
+    pipeline = open_pipeline(model, policy=policy)
+    assert fold(pipeline.answer(AnswerRequest(asked))).decision.retrieve
+    question = "Who is answerable for the leave of employees?"
+    assert model.prompts[-1][-1].content.endswith(f"Question: {question}")
 
 
 def test_as_asked_changes_nothing(open_pipeline: OpenPipeline) -> None:

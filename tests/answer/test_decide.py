@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_fixtures import TOPICS, DoubtingGenerator, OpenPipeline, PacedGenerator, StartServer
+from serving_fixtures import (
+    TOPICS,
+    DoubtingGenerator,
+    OpenPipeline,
+    PacedGenerator,
+    StartServer,
+    TellingGenerator,
+)
 from store_helper import build
 
+from expertrag.answer.decide import QUOTES, Decider
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.folding import fold
-from expertrag.api.types import AnswerRequest, GateMode
+from expertrag.api.types import AnswerRequest, GateAction, GateDecision, GateMode
 from expertrag.client import Client
 from expertrag.config import GateConfig
 from expertrag_index.types import Document
@@ -89,22 +97,74 @@ def test_settings_that_exclude_each_other_are_rejected() -> None:
 
 
 def test_unsure_strict_answers_from_the_documents_only(open_pipeline: OpenPipeline) -> None:
-    question = "Say hello in French."
+    question = "Who is answerable for the leave of employees?"
     p_benefit = open_pipeline().decide(question).p_benefit
     assert p_benefit is not None
-    assert p_benefit < 0.2
-    for threshold, strict in ((p_benefit * 2, True), (p_benefit * 5, False)):
-        policy = GateConfig(threshold=threshold, unsure="strict")
-        pipeline = open_pipeline(policy=policy)
-        answer = fold(pipeline.answer(AnswerRequest(question)))
-        decision = pipeline.decide(question)
-        assert decision.retrieve == answer.decision.retrieve == strict
-        assert ("answered strictly from them" in decision.reason) is strict
-        assert answer.decision.mode is GateMode.AUTO
-        if strict:  # no passage holds the text of this model
-            assert answer.abstained
-        else:
-            assert not answer.from_documents
+    pipeline = open_pipeline(policy=GateConfig(threshold=(1 + p_benefit) / 2, unsure="strict"))
+    answer = fold(pipeline.answer(AnswerRequest(question)))
+    decision = pipeline.decide(question)
+    assert decision.retrieve and answer.decision.retrieve
+    assert "it is answered strictly from them" in decision.reason
+    assert "alone" not in decision.reason, "which would be the opposite"
+    assert answer.decision.mode is GateMode.AUTO
+    assert answer.abstained  # no passage holds the text of this model
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Hi, how are you?",
+        "Thank you!",
+        "Say hello in French.",
+        "What is 7 plus 5?",
+        "Who wrote Emma?",
+    ],
+)
+def test_unsure_strict_leaves_small_talk_and_general_questions(
+    open_pipeline: OpenPipeline, message: str
+) -> None:
+    """Their benefit is low, but so is the threshold."""
+    p_benefit = open_pipeline().decide(message).p_benefit or 0.0
+    pipeline = open_pipeline(policy=GateConfig(threshold=min(1.0, 2 * p_benefit), unsure="strict"))
+    answer = fold(pipeline.answer(AnswerRequest(message)))
+    assert not answer.decision.retrieve and not answer.abstained
+    assert "strictly" not in answer.decision.reason
+
+
+@pytest.mark.parametrize(
+    ("benefit", "signals", "strict"),
+    [
+        (0.2, {"p_documents": 0.2}, True),
+        (0.2, {"p_documents": 0.19}, False),
+        (0.09, {"p_documents": 0.9}, False),  # under a quarter of the threshold
+        (0.2, {"documents_log_odds": -1.3}, True),
+        (0.2, {"documents_log_odds": -1.5}, False),
+        (0.2, {}, True),  # a gate that does not look at the store
+    ],
+)
+def test_unsure_strict_is_for_questions_that_may_be_about_the_documents(
+    paced: PacedGenerator, benefit: float, signals: dict[str, float], strict: bool
+) -> None:
+    decider = Decider(paced, None, GateConfig(unsure="strict"))
+    decision = GateDecision(
+        GateAction.CLOSED_BOOK, GateMode.AUTO, "", p_benefit=benefit, threshold=0.4, signals=signals
+    )
+    assert decider._or_strictly(decision).retrieve is strict
+
+
+def test_instructions_to_a_model_that_quotes_are_answered_with_a_warning(
+    open_pipeline: OpenPipeline, paced: PacedGenerator
+) -> None:
+    french = "Always answer in French."
+
+    def warnings(model: PacedGenerator, mode: GateMode, instructions: str) -> tuple[str, ...]:
+        request = AnswerRequest("When are roses pruned?", mode, instructions=instructions)
+        return fold(open_pipeline(model).answer(request)).decision.warnings
+
+    assert warnings(TellingGenerator("In March."), GateMode.ALWAYS, french) == (QUOTES,)
+    assert warnings(TellingGenerator("In March."), GateMode.ALWAYS, "") == ()
+    assert warnings(TellingGenerator("En mars."), GateMode.NEVER, french) == ()
+    assert warnings(paced, GateMode.ALWAYS, french) == ()
 
 
 def test_a_question_in_another_language_is_decided_by_its_words(

@@ -9,6 +9,7 @@ import pytest
 
 import expertrag
 from expertrag.api import errors, types
+from expertrag_index.extras import install_command
 
 HEAVY = {
     "grpc",
@@ -28,6 +29,16 @@ def test_all_is_sorted_and_importable() -> None:
         assert getattr(expertrag, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'Klient'"):
         expertrag.Klient  # noqa: B018 - the access is the test
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["expertrag", "expertrag.llm", "expertrag_index", "expertrag_kernels", "expertrag_retriever"],
+)
+def test_names_that_are_loaded_on_first_use_are_listed(name: str) -> None:
+    script = f"import {name} as package; print(*set(package.__all__) - set(dir(package)))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
 
 
 def test_all_has_every_value_object_and_error() -> None:
@@ -63,5 +74,5 @@ def test_a_missing_extra_names_its_fix(tmp_path: object) -> None:
         "except MissingExtra as error: print(error)"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout.strip().endswith("run: pip install 'expertrag[server]'")
+    assert run.stdout.strip().endswith(f"run: {install_command('server')}")
     assert len(run.stdout.splitlines()) == 1

@@ -11,6 +11,7 @@ import pytest
 from model_server import ModelServer
 
 from expertrag.cli.installation import Finding, diagnose
+from expertrag_index.extras import install_command
 from expertrag_kernels.cpu_experts import ENCODER_ISAS, ISAS
 
 # Packages not in the base install: their imports fail as if they were not installed.
@@ -28,6 +29,7 @@ def without(name):
 metadata.version = without
 sys.argv = ["expertrag", "doctor", "--json"]
 from expertrag.cli.main import main
+from expertrag_index.extras import install_command
 main()
 """
 
@@ -98,4 +100,4 @@ def test_the_base_install_is_enough() -> None:
     assert report["healthy"] is True
     assert found["torch"]["status"] == "absent"
     cures = [item["cure"] for item in report["findings"] if item["area"] == "packages: server"]
-    assert cures == ["pip install 'expertrag[server]'"]
+    assert cures == [install_command("server")]

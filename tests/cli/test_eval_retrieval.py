@@ -44,6 +44,26 @@ def test_a_table_for_people(run: Run, work: Path, minilm_path: Path) -> None:
     assert "dense" not in ran.out
 
 
+def test_experts_beside_the_other_modes(run: Run, work: Path, minilm_path: Path) -> None:
+    """The default embedder has experts; the other modes then use its base model."""
+    for modes in ("experts", "bm25,dense,hybrid,experts"):
+        found = run(
+            "eval", "retrieval", BEIR, "--work", work, "--modes", modes, "--limit", "3", "--json"
+        ).json()
+        assert list(found["datasets"]["beir_small"]) == modes.split(",")
+
+
+def test_an_existing_store_is_searched(run: Run, minilm_path: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    run("index", "build", BEIR, "--out", store, "--embedder", "all-minilm-l6-v2").ok()
+    limited = ("eval", "retrieval", BEIR, "--limit", "3", "--index", store)
+    found = run(*limited, "--json").json()
+    assert found["manifest"]["inputs"]["embedder"]["name"] == "all-minilm-l6-v2"
+    assert found["sizes"]["beir_small"]["documents"] == 150
+    run(*limited, "--modes", "experts,bm25").fails(2, "cannot be used with --index")
+    run(*limited, "--unit", "chunk").fails(2, "--unit is for stores that are built")
+
+
 def test_chunks(run: Run, tmp_path: Path, minilm_path: Path) -> None:
     sizes = run(
         "eval", "retrieval", BEIR, "--work", tmp_path, "--unit", "chunk", "--limit", "1", "--json"

@@ -150,7 +150,9 @@ def test_rows_that_are_too_few(run: Run, tmp_path: Path, fitted: Path, models: l
     few.write_text("\n".join((ADARAGUE / "nq.jsonl").read_text().splitlines()[:20]))
     fit = ("train", "gate", few, "--signals", "question", *models)
     for command in (fit, ("gate", "calibrate", few, "--gate", fitted)):
-        run(*command, "--out", tmp_path / "none").fails(2, "20 rows are too few")
+        ran = run(*command, "--out", tmp_path / "none")
+        ran.fails(2, "20 rows are too few")
+        assert len(ran.err.splitlines()) == 1, "before anything is measured"
 
 
 def test_a_gate_of_other_models(

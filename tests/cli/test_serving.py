@@ -21,6 +21,7 @@ from serving_fixtures import OpenPipeline, StartServer
 from expertrag.answer.pipeline import Pipeline
 from expertrag.cli.output import printable
 from expertrag.client import Client
+from expertrag.config import QuotaConfig
 
 READY_S = 90.0
 
@@ -196,3 +197,11 @@ def test_a_missing_store_ends_with_4(run: Run, tmp_path: Path, command: str) -> 
 
 def test_control_characters_are_removed() -> None:
     assert printable("\x1b[2Jred\x07 \x9b1m\r\n\tok") == "[2Jred 1m\n\tok"
+
+
+def test_a_command_costs_one_request(run: Run, start_server: StartServer) -> None:
+    """Whether the server is ready, a command asks for free."""
+    server = start_server(quota=QuotaConfig(requests=2)).address
+    for _ in range(2):
+        run("ask", "When?", "--mode", "never", "--max-tokens", 1, "--server", server).ok()
+    run("ask", "When?", "--server", server).fails(7, "quota of 2 requests per minute is used up")

@@ -15,6 +15,7 @@ from bs4 import BeautifulSoup
 from expertrag.api.errors import MissingExtra
 from expertrag.eval.report import html, plots
 from expertrag.eval.report.blocks import Bar, Bars, Curves, Mark
+from expertrag_index.extras import install_command
 
 
 @pytest.fixture(scope="module")
@@ -188,5 +189,5 @@ def test_a_missing_extra_is_named(missing: str, monkeypatch: pytest.MonkeyPatch)
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", importing)
-    with pytest.raises(MissingExtra, match=r"pip install 'expertrag\[eval\]'"):
+    with pytest.raises(MissingExtra, match=re.escape(install_command("eval"))):
         html.render([samples.gate()])

@@ -21,6 +21,7 @@ from expertrag.client import AsyncClient, Client
 from expertrag.integrations.langchain import ExpertRAGChatModel, ExpertRAGRetriever
 from expertrag.integrations.structured import constraint_of
 from expertrag.llm.base import Message
+from expertrag_index.extras import install_command
 
 QUESTION = "When are roses pruned?"
 Telling = Callable[..., ExpertRAGChatModel]
@@ -255,4 +256,4 @@ def test_without_langchain_the_fix_is_named() -> None:
         "except MissingExtra as error: print(error)"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout.strip().endswith("run: pip install 'expertrag[langchain]'")
+    assert run.stdout.strip().endswith(f"run: {install_command('langchain')}")

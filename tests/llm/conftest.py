@@ -163,6 +163,7 @@ _REFUSALS = {  # by the model's name: status, the server's words
     "free": (400, "Unrecognized request argument supplied: structured_outputs"),
     "unknown": (404, "The model does not exist"),
 }
+_KINDS = (*_REFUSALS, "malformed", "endless", "silent", "cut", "no-logprobs", "rejects-logprobs")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -177,7 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.headers["Authorization"] == "Bearer wrong":
             self._send(401, {"error": {"message": "Incorrect API key provided: wrong"}})
         else:
-            self._send(200, {"data": [{"id": "tiny", "max_model_len": 777}]})
+            listed = [{"id": name, "max_model_len": 777} for name in ("tiny", *_KINDS)]
+            self._send(200, {"data": listed})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -21,6 +21,7 @@ from serving_fixtures import TOPICS, Background, OpenPipeline, PacedGenerator, S
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.config import AuthConfig
+from expertrag_index.extras import install_command
 
 T = TypeVar("T")
 COMMAND = ["-m", "expertrag", "mcp"]
@@ -266,4 +267,4 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (9, "")
-    assert done.stderr == "error: MCP needs the package mcp; run: pip install 'expertrag[http]'\n"
+    assert done.stderr == f"error: MCP needs the package mcp; run: {install_command('http')}\n"

@@ -16,7 +16,7 @@ from expertrag.cli.eval.options import (
     split_option,
     work_option,
 )
-from expertrag.cli.options import configured, flags_of, json_flag
+from expertrag.cli.options import configured, flags_of, json_flag, list_typed
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 
@@ -55,7 +55,7 @@ flag = flags_of("EVAL")
 @limit_option
 @seed_option
 @work_option
-@configured("model.embedder", "model.device")
+@configured("index", "model.embedder", "model.device")
 @out_option
 @json_flag
 def retrieval(
@@ -75,13 +75,19 @@ def retrieval(
     """Evaluate BM25, dense and hybrid search on BEIR folders.
 
     DATASET is a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv, plain or gzipped. Its
-    store is built in --work, with vectors whatever the modes, and reused by later runs. Ranks
-    beyond 100 count only for metrics with a larger cut-off.
+    store is built in --work, with vectors whatever the modes, and reused by later runs; --index
+    searches an existing store of its documents instead. Ranks beyond 100 count only for metrics
+    with a larger cut-off.
     """
     from expertrag.answer.embedders import open_embedder
     from expertrag.eval.retrieval import RetrievalSettings, evaluate
     from expertrag.eval.stores import default_work
 
+    store = Path(config.index) if config.index else None
+    if store and (options := list_typed({"unit": "--unit", "work": "--work"})):
+        raise click.UsageError(
+            f"{options[0]} is for stores that are built; leave out it or --index"
+        )
     settings = RetrievalSettings(
         modes=tuple(modes.split(",")),
         metrics=() if metrics is None else tuple(metrics.split(",")),
@@ -90,8 +96,9 @@ def retrieval(
         split=split,
         limit=limit,
         seed=seed,
+        index=store,
     )
-    embedder = open_embedder(config.model, None)
+    embedder = open_embedder(config.model, store)
     with progress() as report:
         found = evaluate(datasets, embedder, settings, work or default_work(), report)
     publish(found, out, as_json)

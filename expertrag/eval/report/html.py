@@ -11,6 +11,7 @@ from expertrag.data.types import JSON
 from expertrag.eval.report import plots
 from expertrag.eval.report.blocks import Block, Figure
 from expertrag.eval.report.sections import build
+from expertrag_index.extras import install_command
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -31,7 +32,7 @@ def _environment() -> Environment:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ModuleNotFoundError:
-        raise MissingExtra("report.html needs jinja2: pip install 'expertrag[eval]'") from None
+        raise MissingExtra(f"report.html needs jinja2: {install_command('eval')}") from None
     environment = Environment(
         loader=PackageLoader("expertrag.eval.report"),
         autoescape=True,  # names and texts come from data sets

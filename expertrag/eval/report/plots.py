@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from expertrag.api.errors import MissingExtra
 from expertrag.eval.report.blocks import Bars, Curves, Mark, Plot, Reliability, Stack
+from expertrag_index.extras import install_command
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +66,7 @@ def draw(plot: Plot, width: float = WIDE, *, legend: bool = True) -> str:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        raise MissingExtra("plots need matplotlib: pip install 'expertrag[eval]'") from None
+        raise MissingExtra(f"plots need matplotlib: {install_command('eval')}") from None
     if isinstance(plot, Reliability):
         width = min(width, SQUARE)
     with rc_context(_STYLE):

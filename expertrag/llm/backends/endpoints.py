@@ -29,6 +29,7 @@ from expertrag.llm.base import EndpointStatus
 PROBE_EVERY_S = 2.0
 PROBE_TIMEOUT_S = 3.0
 _FAILURES = 3
+_SHOWN_MODELS = 3  # of a server in a message
 _EJECTED_S, _MAX_EJECTED_S = 1.0, 60.0  # doubles as long as trials fail
 
 _log = logging.getLogger(__name__)
@@ -190,7 +191,7 @@ class Endpoints:
         """Ask all endpoints for their models; those that do not answer are ejected.
 
         :raises ExpertRAGError: if none answers.
-        :raises InvalidArgument: if they serve different models.
+        :raises InvalidArgument: if one serves other models.
         """
         answers = await self.listings(PROBE_TIMEOUT_S if self.several else None)
         errors = {one: said for one, said in answers.items() if isinstance(said, ExpertRAGError)}
@@ -199,8 +200,7 @@ class Endpoints:
         for endpoint, error in errors.items():
             endpoint.eject(error.message)
         listings = {one: said for one, said in answers.items() if isinstance(said, ServedModels)}
-        if self.several:
-            self._check_same(listings)
+        self._check_served(listings)
         for endpoint, listing in listings.items():
             self._note(endpoint, listing)
 
@@ -240,14 +240,21 @@ class Endpoints:
         if learn := self._learn():
             learn(listing)
 
-    def _check_same(self, listings: dict[Endpoint, ServedModels]) -> None:
+    def _check_served(self, listings: dict[Endpoint, ServedModels]) -> None:
         named = {endpoint: said.models for endpoint, said in listings.items() if said.models}
         if all(self._model in models for models in named.values()):
             return
-        served = ", ".join(f"{one.where} serves {models[0]!r}" for one, models in named.items())
-        raise InvalidArgument(
-            f"the endpoints must all serve the model {self._model!r}, but {served}; "
+        served = ", ".join(
+            f"{one.where} serves {' and '.join(map(repr, models[:_SHOWN_MODELS]))}"
+            for one, models in named.items()
+        )
+        cure = (
             "start them with the same model id, or leave out those of another model"
+            if self.several
+            else "name a model that it serves after the # of --generator"
+        )
+        raise InvalidArgument(
+            f"the endpoints must all serve the model {self._model!r}, but {served}; {cure}"
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from expertrag.api.errors import ExpertRAGError, MissingExtra, NotFound, ServerError
 from expertrag.llm.fingerprint import package_name
 from expertrag.llm.gguf_names import model_name, part_names
+from expertrag_index.extras import install_command
 from expertrag_retriever.quiet import quiet as quiet
 
 PACKED_FILE = "packed.safetensors"
@@ -61,7 +62,7 @@ def model_errors(name: str) -> Iterator[None]:
     except ImportError as error:
         raise MissingExtra(
             f"model {name!r} needs a missing package ({first_line(error)}); "
-            "run: pip install 'expertrag[server]'",
+            f"run: {install_command('server')}",
             reason="MISSING_EXTRA",
         ) from error
     except Exception as error:  # the libraries raise anything from KeyError to SafetensorError

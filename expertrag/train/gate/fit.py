@@ -27,7 +27,6 @@ from expertrag_retriever.gate.bundle import GateBundle, load_gate, save_gate
 from expertrag_retriever.gate.fitting import (
     Calibration,
     Predictions,
-    check_rows,
     cross_fitted,
     fit_predictor,
     folds_of,
@@ -94,8 +93,6 @@ def calibrate_gate(
     """
     seen = {item.sha256 for item in row_sets} & set(bundle.card["rows"].values())
     given = material(row_sets, source, progress)
-    with translated_errors():
-        check_rows(given.right)
     predictor = bundle.predictor
     raw = predictor.model.predict(predictor.design.matrix(given.signals))
     unseen = np.zeros((3, len(raw)))

@@ -14,8 +14,9 @@ from expertrag.llm.prompt import ABSTENTION
 from expertrag.metrics.calibration import auc
 from expertrag.metrics.frontier import frontier
 from expertrag.metrics.squad import contains
+from expertrag.runtime.error_mapping import translated_errors
 from expertrag.train.gate.signals import RECORDED, SignalSource
-from expertrag_retriever.gate.fitting import Predictions
+from expertrag_retriever.gate.fitting import Predictions, check_rows
 from expertrag_retriever.gate.signals import SignalGroup, Signals
 from expertrag_retriever.reliability import ece
 
@@ -74,7 +75,8 @@ def default_groups(row_sets: Sequence[RowSet]) -> tuple[SignalGroup, ...]:
 def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progress) -> GateMaterial:
     """Compute signals and labels of the rows that can be learned from.
 
-    :raises InvalidArgument: no row can be learned from, or signals are missing.
+    :raises InvalidArgument: too few rows of a kind can be learned from, which is found before the
+        signals are measured, or signals are missing.
     """
     kept = [
         replace(row_set, rows=rows)
@@ -86,9 +88,11 @@ def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progres
             "no row has accepted answers to score outputs against; pass rows of a data set with "
             "short answers"
         )
+    right = np.array([_right(row) for some in kept for row in some.rows], bool)
+    with translated_errors():
+        check_rows(right)
     signals = [item for some in kept for item in source.measure(some, progress)]
-    right = [_right(row) for some in kept for row in some.rows]
-    return GateMaterial(signals, np.array(right, bool))
+    return GateMaterial(signals, right)
 
 
 def passages_judged(row_sets: Sequence[RowSet]) -> tuple[list[Signals], list[bool]]:

@@ -8,6 +8,7 @@ import threading
 from expertrag_index.engines.placement import Placement
 from expertrag_index.engines.rows import ended_keys, rows_added, rows_from
 from expertrag_index.errors import EngineError
+from expertrag_index.extras import install_command
 from expertrag_index.manifest import EngineEntry, Manifest
 from expertrag_index.schema import read_meta
 from expertrag_index.vector_store import GenerationVectors, VectorStore
@@ -40,7 +41,7 @@ def _connect(entry: EngineEntry, dimension: int) -> VectorStore:
         return QdrantVectors(entry, dimension)
     except ModuleNotFoundError as error:
         raise EngineError(
-            f"{entry.url} needs {error.name}: pip install 'expertrag[server,{extra}]'"
+            f"{entry.url} needs {error.name}: {install_command('server', extra)}"
         ) from error
 
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from pypdfium2 import PdfPage
 
+from expertrag_index.extras import install_command
 from expertrag_index.loaders.base import Unreadable
 
-INSTALL = "pip install 'expertrag[ocr]'"
 PACKAGES = ("rapidocr", "onnxruntime")
 _POINTS_PER_INCH = 72
 _RESOLUTION = 150  # dots per inch
@@ -45,7 +45,7 @@ def recognised(page: PdfPage) -> str:
     :raises Unreadable: the extra is not installed.
     """
     if not is_installed():
-        raise Unreadable("scanned pages need the extra 'ocr'", INSTALL)
+        raise Unreadable("scanned pages need the extra 'ocr'", install_command("ocr"))
     largest = _LARGEST_SIDE / max(page.get_size())
     picture = page.render(scale=min(_RESOLUTION / _POINTS_PER_INCH, largest)).to_numpy()
     found = _engine()(picture)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
+from expertrag_index.extras import install_command
 from expertrag_index.invisible import left_out, visible
 from expertrag_index.loaders.base import SourceFile, Unreadable, note_hidden
 from expertrag_index.loaders.registry import reader_of, suffix_of
@@ -136,7 +137,7 @@ def failure_of(source: str, error: Exception) -> LoadFailure:
         return LoadFailure(source, error.reason, error.cure)
     if isinstance(error, ImportError):
         reason = f"the parser of this file type is not installed ({error.name})"
-        return LoadFailure(source, reason, "pip install 'expertrag[server]'")
+        return LoadFailure(source, reason, install_command("server"))
     if isinstance(error, FileNotFoundError):
         return LoadFailure(source, "no such file or folder", "correct the path")
     if isinstance(error, PermissionError):

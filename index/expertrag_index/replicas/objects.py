@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from expertrag_index.errors import RemoteUnreachableError
+from expertrag_index.extras import install_command
 from expertrag_index.replicas.remote import FULL
 from expertrag_index.sources.redact import redacted
 
@@ -30,9 +31,10 @@ class ObjectRemote:
 
             self._files, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except ImportError as error:
-            package = "expertrag[s3]" if url.startswith("s3:") else str(error.name or "fsspec")
+            of_s3 = url.startswith("s3:")
+            cure = install_command("s3") if of_s3 else f"pip install '{error.name or 'fsspec'}'"
             raise RemoteUnreachableError(
-                f"{self._shown} needs another package; run: pip install '{package}'"
+                f"{self._shown} needs another package; run: {cure}"
             ) from error
         except Exception as error:  # each file system raises its own
             raise self._unreachable(error) from error

@@ -19,6 +19,7 @@ from expertrag_index.errors import (
     StoreFormatError,
     StoreNotFoundError,
 )
+from expertrag_index.extras import install_command
 from expertrag_index.layout import generation_name, parse_generation
 from expertrag_index.manifest import FileEntry, Manifest, dumps, loads
 from expertrag_index.replicas.remote import Remote
@@ -175,7 +176,7 @@ def _parsed(data: bytes, number: int, remote: Remote) -> PublishedGeneration:
         if body["format"] != _FORMAT:
             raise StoreFormatError(
                 f"{remote.shown}/{name} has format {body['format']!r:.20}, this version reads "
-                f"{_FORMAT}: upgrade with pip install -U 'expertrag[server]'"
+                f"{_FORMAT}: upgrade with {install_command('server', option='-U')}"
             )
         manifest = loads(body["manifest"].encode(), f"the manifest in {remote.shown}/{name}")
         database = _database(body["database"])

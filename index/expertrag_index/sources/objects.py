@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from expertrag_index.extras import install_command
 from expertrag_index.loaders.base import SourceFile, Unreadable, too_large
 from expertrag_index.loaders.patterns import Patterns
 from expertrag_index.loaders.registry import SUFFIXES, is_collection, suffix_of
@@ -65,8 +66,9 @@ class ObjectSource:
             files, root = _opened(self._url)
             entries: Mapping[str, Any] = files.find(root, detail=True)
         except ImportError as error:
-            package = "expertrag[s3]" if self._url.startswith("s3:") else str(error.name)
-            found.unavailable = f"{error}; run: pip install '{package}'"
+            of_s3 = self._url.startswith("s3:")
+            cure = install_command("s3") if of_s3 else f"pip install '{error.name}'"
+            found.unavailable = f"{error}; run: {cure}"
             return found
         except Exception as error:  # each file system raises its own
             found.unavailable = f"cannot be listed ({type(error).__name__})"

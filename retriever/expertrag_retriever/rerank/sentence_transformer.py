@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expertrag_index.extras import install_command
 from expertrag_index.types import FloatArray
 from expertrag_retriever.encoder import number_format
 from expertrag_retriever.errors import DeviceError, RerankerError
@@ -72,9 +73,7 @@ def load_pairs(source: str, device: str = "auto") -> SentenceTransformerPairs:
 
         from expertrag_retriever.quiet import quiet
     except ImportError as error:
-        raise RerankerError(
-            f"reranking needs {error.name}: pip install 'expertrag[server]'"
-        ) from error
+        raise RerankerError(f"reranking needs {error.name}: {install_command('server')}") from error
 
     if not Path(source).expanduser().is_dir() and (
         source.startswith((".", "~")) or os.path.isabs(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from expertrag_index.engines import connect, postgres_writer
 from expertrag_index.engines import postgres as postgres_module
 from expertrag_index.engines.connect import connected
 from expertrag_index.errors import EngineError
+from expertrag_index.extras import install_command
 from expertrag_index.index import Index
 from expertrag_index.manifest import EngineEntry
 from expertrag_index.schema import NEVER
@@ -149,7 +151,7 @@ def test_a_missing_client_names_the_extra(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "expertrag_index.engines.postgres", None)
     monkeypatch.setattr(connect, "_connected", {})
-    with pytest.raises(EngineError, match=r"pip install 'expertrag\[server,postgresql\]'"):
+    with pytest.raises(EngineError, match=re.escape(install_command("server", "postgresql"))):
         place = WriterSettings(vectors="postgresql://host/db#one")
         build(tmp_path / "store", hashing, CORPUS[:2], settings=place)
 

@@ -11,6 +11,7 @@ from index.conftest import load_all
 from index.loaders.test_pdf import pdf_of, show
 from PIL import Image, ImageDraw, ImageFont
 
+from expertrag_index.extras import install_command
 from expertrag_index.loaders import load, ocr
 from expertrag_index.loaders.ocr import TextLine, in_reading_order
 from expertrag_index.types import LoadFailure
@@ -78,7 +79,7 @@ def test_without_the_extra_a_scan_is_a_failure_that_tells_how_to_install_it(
     (tmp_path / "a.pdf").write_bytes(scan("Harbour"))
     failures: list[LoadFailure] = []
     assert list(load([tmp_path], on_failure=failures.append, ocr=True)) == []
-    assert failures[0].cure == ocr.INSTALL
+    assert failures[0].cure == install_command("ocr")
 
 
 @pytest.mark.slow

@@ -281,6 +281,15 @@ def test_endpoints_serve_the_same_model(
     connect(*pair)
 
 
+def test_one_endpoint_is_refused_that_serves_another_model(
+    pair: tuple[ModelServer, ModelServer], connect: Connect
+) -> None:
+    pair[0].behave(model="other")
+    with pytest.raises(InvalidArgument) as caught:
+        connect(pair[0])
+    assert f"'tiny', but {pair[0].where} serves 'other'; name a model" in caught.value.message
+
+
 def test_a_server_that_returns_with_another_model_stays_out(
     pair: tuple[ModelServer, ModelServer],
     connect: Connect,

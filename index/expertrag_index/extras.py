@@ -1,0 +1,36 @@
+"""How optional packages are installed: the one place that names the command."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+_NAME = "expertrag"
+
+
+def install_command(*extras: str, option: str = "") -> str:
+    """Return the command that installs extras, from where this package was installed.
+
+    A checkout is installed from its folder: an index of packages may not have this package.
+
+    :param option: of pip, such as "-U".
+    """
+    named = f"[{','.join(extras)}]" if extras else ""
+    options, source, where = _source()
+    parts = ("pip install", options, option, f"'{source}{named}'")
+    return " ".join(filter(None, parts)) + where
+
+
+@cache
+def _source() -> tuple[str, str, str]:
+    """Return pip's options, what it installs, and where; from the record of PEP 610."""
+    from importlib import metadata  # slow to import
+
+    try:
+        record = json.loads(metadata.distribution(_NAME).read_text("direct_url.json") or "{}")
+    except metadata.PackageNotFoundError:  # imported from a folder that nobody installed
+        record = {"dir_info": {}}
+    folder = record.get("dir_info")
+    if folder is None:
+        return "", _NAME, ""
+    return "-e" if folder.get("editable") else "", ".", " in the checkout of expertrag"
