@@ -97,7 +97,8 @@ def _kept_parts(texts: Iterable[str], ours: str) -> tuple[int, int]:
 def summarise(comparisons: Sequence[Comparison]) -> dict[str, dict[str, float | int | None]]:
     """Return a row of measures for each kind of file.
 
-    refused: files without a document; unfair: refused files in which the reference has words.
+    refused: files without a document; counted: files whose shares count; unfair: refused files in
+    which the reference has words.
     """
     table: dict[str, dict[str, float | int | None]] = {}
     for kind in sorted({one.kind for one in comparisons}):
@@ -108,6 +109,7 @@ def summarise(comparisons: Sequence[Comparison]) -> dict[str, dict[str, float | 
         table[kind] = {
             "files": len(of_kind),
             "refused": sum(not one.read for one in of_kind),
+            "counted": len(readable),
             "unfair": sum(not one.read and one.words >= FEWEST_WORDS for one in of_kind),
             "median": statistics.median(kept) if kept else None,
             "p5": kept[int(0.05 * len(kept))] if kept else None,

@@ -33,6 +33,13 @@ def cells(path: Path) -> Sequence[str]:
     return [_text(cell, {"t"}) for root in roots for cell in root.iter("{*}tc")]
 
 
+def raw(path: Path) -> str:
+    """Return the XML of all parts of a file, which has every word that can be read in it."""
+    with zipfile.ZipFile(path) as archive:
+        parts = [archive.read(name) for name in archive.namelist() if name.endswith(".xml")]
+    return "\n".join(part.decode("utf-8", "replace") for part in parts)
+
+
 def _slides(archive: zipfile.ZipFile) -> Iterator[str]:
     names = [n for n in archive.namelist() if re.fullmatch(r"ppt/slides/slide\d+\.xml", n)]
     order = _slide_order(archive)

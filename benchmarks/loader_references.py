@@ -104,10 +104,10 @@ def _read(file: RealFile) -> Reference:
         return Reference(_output(("pdftotext", "-enc", "UTF-8", str(path), "-")))
     if kind in _PANDOC:
         parts = {"cells": loader_office.cells(path)} if kind == "docx" else {}
-        return Reference(_pandoc(_PANDOC[kind], path.read_bytes()), parts)
+        return Reference(_pandoc(_PANDOC[kind], path.read_bytes()), parts, loader_office.raw(path))
     if kind in ("pptx", "xlsx"):
         text, of_cells = loader_office.read(path)
-        return Reference(text, {"cells": of_cells})
+        return Reference(text, {"cells": of_cells}, loader_office.raw(path))
     if kind in ("eml", "mbox"):
         raw = path.read_bytes().decode("utf-8", "replace")
         return Reference(loader_mails.read(path, text_of_page), beside=raw)
@@ -116,7 +116,7 @@ def _read(file: RealFile) -> Reference:
 
 def _read_text(path: Path, kind: str, text: str) -> Reference:
     if kind == "html":
-        return Reference(_shown_by_browser(path, text), _parts_of_page(text))
+        return Reference(_shown_by_browser(path, text), _parts_of_page(text), text)
     if kind in _MARKUP:
         words = _NOT_SHOWN.sub("", text) if kind == "rst" else text
         return Reference(_pandoc(_MARKUP[kind], words.encode()), beside=text)
@@ -167,7 +167,7 @@ def _reference_of_json(text: str, kind: str) -> Reference:
         return Reference("\n".join(leaves), beside=text)
     sources = ["".join(cell["source"]) for cell in values[0].get("cells", ())]
     code = [line for source in sources for line in source.splitlines()]
-    return Reference("\n".join(sources), {"code": code}, text)
+    return Reference("\n".join(sources), {"code": code}, "\n".join(_leaves(values)))
 
 
 def _leaves(value: object) -> Iterator[str]:
