@@ -56,11 +56,12 @@ def ocr(results: Mapping[str, Any]) -> Iterator[str]:
 
 def loaders(results: Mapping[str, Any]) -> Iterator[str]:
     """Shares of the words of real files that the loaders keep, by kind of file."""
-    yield "| files | n | counted | unread | median | 5th percentile | numbers | code | cells | invented |"
+    yield "| files | n | counted | unread | median | p5 | numbers | code | cells | invented |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
     for kind, row in results["kinds"].items():
         names = ("median", "p5", "numbers", "code", "cells", "noise")
         cells = ("-" if row[name] is None else f"{row[name]:.3f}" for name in names)
-        yield f"| {kind} | {row['files']} | {row['counted']} | {row['unfair']} | {' | '.join(cells)} |"
+        counts = (str(row[name]) for name in _COUNTS)
+        yield f"| {kind} | {' | '.join((*counts, *cells))} |"
     counts = (str(sum(row[name] for row in results["kinds"].values())) for name in _COUNTS)
     yield f"| **all** | {' | '.join(counts)} | | | | | | |"

@@ -10,7 +10,6 @@ from typing import Any
 
 from lxml import etree
 
-_R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _LINES = {"p", "tc", "tab", "br", "c", "si", "pt"}
 
 
@@ -48,23 +47,35 @@ def _slides(archive: zipfile.ZipFile) -> Iterator[str]:
 
 
 def _slide_order(archive: zipfile.ZipFile) -> dict[str, int]:
+    shown = _shown_parts(archive, "ppt", "presentation", "sldId")
+    return {name: number for number, name in enumerate(shown)}
+
+
+def _shown_parts(archive: zipfile.ZipFile, folder: str, main: str, tag: str) -> list[str]:
+    """Return the parts that the main part of a file lists, in its order; archives hold others."""
     try:
-        links = _parse(archive.read("ppt/_rels/presentation.xml.rels"))
-        deck = _parse(archive.read("ppt/presentation.xml"))
+        links = _parse(archive.read(f"{folder}/_rels/{main}.xml.rels"))
+        listed = _parse(archive.read(f"{folder}/{main}.xml"))
     except KeyError:
-        return {}
-    target = {
-        each.get("Id"): "ppt/" + each.get("Target", "").removeprefix("/ppt/") for each in links
+        return []
+    targets = {
+        link.get("Id"): f"{folder}/{link.get('Target', '').removeprefix(f'/{folder}/')}"
+        for link in links
     }
-    shown = enumerate(deck.iter("{*}sldId"))
-    return {target[each.get(_R)]: number for number, each in shown if each.get(_R) in target}
+    ids = [
+        value
+        for each in listed.iter(f"{{*}}{tag}")
+        for name, value in each.items()
+        if name.endswith("}id")
+    ]
+    return [targets[each] for each in ids if each in targets]
 
 
 def _cells_of_workbook(archive: zipfile.ZipFile) -> Iterator[str]:
     """Yield the texts of cells; how a number is shown depends on its format, so it is left out."""
     shared = list(_shared_strings(archive))
-    for name in archive.namelist():
-        if not re.fullmatch(r"xl/worksheets/[^/]+\.xml", name):
+    for name in _shown_parts(archive, "xl", "workbook", "sheet"):
+        if name not in archive.namelist():
             continue
         for cell in _parse(archive.read(name)).iter("{*}c"):
             value, inline = cell.find("{*}v"), cell.find("{*}is")
