@@ -80,7 +80,7 @@ SENT = [
         {"messages"},
     ),
     Sent(
-        "LibreChat 0.8, a custom endpoint with its default parameters",
+        "LibreChat, parameters of a preset (endpoints/openai/llm.ts, over @langchain/openai 1.6.0)",
         CHAT,
         {
             "stream": True,
@@ -95,7 +95,7 @@ SENT = [
         {"user"},
     ),
     Sent(
-        "LibreChat 0.8, an agent after a call of another model's tool",
+        "LibreChat, an agent after a tool call of another model (over @langchain/openai 1.6.0)",
         CHAT,
         {
             "stream": True,

@@ -16,7 +16,7 @@ from expertrag_index.loaders.rst_blocks import replacements, without_markup
 from expertrag_index.loaders.verbatim import Verbatim
 from expertrag_index.types import Document
 
-_LITERAL = re.compile(r"(?<![\w`])``(?=\S)((?:[^`]|`(?!`)){1,500}?)(?<=\S)``(?!`)")
+_LITERAL = re.compile(r"(?<![\w`])``(?=\S)((?:[^\n]|\n(?!\s*\n)){1,500}?)(?<=\S)``(?!`)")
 _ROLE = re.compile(r":([\w+.-]+(?::[\w+.-]+)?):`([^`]*)`(?!`)")
 _TITLE_OF_ROLE = re.compile(r"[!~]?(.+?)\s*(?<!\\)<[^<>]*>", re.DOTALL)
 _AS_WRITTEN = re.compile("abbr|code|command|eq|file|guilabel|kbd|literal|math|option|program|samp")

@@ -92,7 +92,7 @@ def _explicit(
 def _directive(
     lines: list[str], at: int, margin: str, directive: re.Match[str], code: Verbatim
 ) -> tuple[list[str], int]:
-    name, argument = directive[1].lower().rpartition(":")[2], directive[2] or ""
+    name, argument = directive[1].lower(), directive[2] or ""
     if _NOT_SHOWN.fullmatch(name):
         return [""], _end_of_block(lines, at, len(margin))
     is_code, is_formula = _CODE.fullmatch(name), _FORMULAS.fullmatch(name)

@@ -51,6 +51,7 @@ def test_code_is_verbatim(tmp_path: Path, form: str, code: str) -> None:
         ("`text <https://x>`__ and `name`_.", "text and name."),
         ("``x``\\ s and \\*args", "`x`s and *args"),
         (".. toctree::\n   :caption: Contents\n\n   The title <a/file>", "Contents\nThe title"),
+        (".. rst:role:: index\n\n   Text.", "index\n\n   Text."),  # of Sphinx's own manual
         (".. module:: a.b\n   :synopsis: x", "a.b"),
     ],
 )  # fmt: skip
