@@ -71,8 +71,8 @@ def cases_of(world: World, seed: int) -> list[Case]:
     return cases
 
 
-def chosen(cases: Sequence[Case], most: int) -> list[Case]:
-    """Return so many cases: each seam, and each fault in each state, before any again."""
+def in_order(cases: Sequence[Case]) -> list[Case]:
+    """Order cases: each seam, and each fault in each state, before any again."""
     seen: Counter[object] = Counter()
     ranked = []
     for case in cases:
@@ -80,7 +80,7 @@ def chosen(cases: Sequence[Case], most: int) -> list[Case]:
         ranked.append((min(seen[key] for key in keys), case))
         seen.update(keys)
     ranked.sort(key=lambda item: item[0])
-    return [case for _, case in ranked[:most]]
+    return [case for _, case in ranked]
 
 
 def uncovered(called: set[Seam]) -> list[str]:
@@ -96,13 +96,15 @@ def uncovered(called: set[Seam]) -> list[str]:
 
 
 def run(most: int, seed: int) -> Report:
-    """Run a campaign."""
+    """Run so many cases whose fault comes."""
     started = time.monotonic()
     with World.opened() as world:
         cases = cases_of(world, seed)
         findings = uncovered(world.called)
         before, done, missed = world.memory_mib(), [], 0
-        for case in tqdm(chosen(cases, most), disable=None):
+        for case in tqdm(in_order(cases), disable=None):
+            if len(done) == most:
+                break
             result = world.try_case(case)
             if result is None:
                 missed += 1

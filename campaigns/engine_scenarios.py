@@ -67,7 +67,7 @@ SCENARIOS: dict[str, Scenario] = {
     "closing": Scenario("What goes away?", _sampling(40, stop=("#",)), cut=True),
     "scoring": Scenario(_LONG, _sampling(), scores=True),
 }
-PRESSING = Scenario((_LONG * 5)[:240], _sampling(4))
+PRESSING = Scenario(("Another one: " + _LONG * 5)[:240], _sampling(4))
 BYSTANDER = Scenario("And what is a page?", _sampling())
 PLAIN = Scenario("Is all well?", _sampling(4))
 

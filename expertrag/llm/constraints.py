@@ -99,8 +99,8 @@ class Matcher:
 
     complete: bool
     """Whether the sequence is complete, so that only its end can follow."""
-    ready = True
-    """Whether the next token can be sampled; see :class:`MatcherThread`."""
+    ready, slow = True, False
+    """Whether the next token can be sampled, and seldom soon; see :class:`MatcherThread`."""
 
     def __init__(self, sequence: Connection, field: str, request: bytes) -> None:
         """Compile the constraint in a process.
@@ -201,6 +201,9 @@ class MatcherThread:
         self._matcher = matcher
         self._notify = notify
         self._error: BaseException | None = None
+        self.slow = False
+        """Whether the last reply took so long that it is not worth waiting for the next one."""
+        self._sent_at = 0.0
         self._late_at: float | None = None  # while the process works
         thread = threading.Thread(target=self._follow, name="constraint", daemon=True)
         try:
@@ -229,7 +232,8 @@ class MatcherThread:
 
     def consume(self, token: int) -> None:
         """Advance by a token that was allowed; returns at once."""
-        self._late_at = time.monotonic() + WAIT_S
+        self._sent_at = time.monotonic()
+        self._late_at = self._sent_at + WAIT_S
         self._matcher.send(str(token).encode())
 
     def close(self) -> None:
@@ -247,6 +251,7 @@ class MatcherThread:
         while self._error is None:
             try:
                 self._matcher.receive()
+                self.slow = time.monotonic() - self._sent_at > worker.SLOW_S
                 self._late_at = None
             except BaseException as error:  # for the thread that samples
                 self._error = error

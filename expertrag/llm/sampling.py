@@ -105,6 +105,11 @@ class Sampler:
         """Whether its constraint has followed the last draw, so that all members are valid."""
         return self._matcher is None or self._matcher.ready
 
+    @property
+    def slow(self) -> bool:
+        """Whether it is probably not ready soon."""
+        return self._matcher is not None and self._matcher.slow
+
     def close(self) -> None:
         """End the process of its constraint; safe to call twice, and from any thread."""
         if self._matcher is not None:

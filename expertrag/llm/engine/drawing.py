@@ -52,6 +52,11 @@ class Drawing:
         """Whether :meth:`proceed` can go on."""
         return self._sampler.ready
 
+    @property
+    def slow(self) -> bool:
+        """Whether it is probably not ready soon."""
+        return self._sampler.slow
+
     @torch.inference_mode()
     def proceed(self) -> bool:
         """Draw until the constraint has to follow; True if all is drawn.

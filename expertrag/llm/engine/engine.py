@@ -37,7 +37,7 @@ STALL_S = 300.0
 step, a prefill of 512 rows with 14 billion parameters, takes two minutes on two cores."""
 _POLL_S = 0.05  # how late a deadline may be noticed
 _RETRY_S = 0.1  # of a wait for pages or a constraint, in case nothing announces them
-_GRACE_S = 0.005  # what a step waits for constraints: most follow sooner, and share the next step
+_GRACE_S = 0.02  # what a step waits for constraints that are seldom slow, to share the next step
 _BACKOFF_S = 0.05  # after an unexpected error, so that a lasting one does not fill the log
 
 _ENDED = "the engine has ended; restart the server"
@@ -218,7 +218,7 @@ class Engine:
 
     def _turn(self) -> bool:
         """Draw what constraints let draw, and run a step, or wait; False at the end."""
-        self._draw(self._drawings)
+        self._drawings = self._draw(self._drawings)
         with self._changed:
             if self._stopped:
                 self._end_all(ServerError("the model is being unloaded"))
@@ -307,8 +307,7 @@ class Engine:
             if drawing is not None:
                 part.sequence.drawing = drawing
                 drawings.append(drawing)
-        self._drawings += drawings
-        self._draw(drawings, wait_s=_GRACE_S)
+        self._drawings += self._draw(drawings, wait_s=_GRACE_S)
 
     def _receive(self, result: PartOutput, weak_logits: torch.Tensor | None) -> Drawing | None:
         """Take the result of one part; return what the sequence can draw from it, if anything."""
@@ -327,14 +326,15 @@ class Engine:
         contrasted = weak_logits if sequence.weak else None
         return Drawing(part, result.logits, contrasted, self._changed, self.counters)
 
-    def _draw(self, drawings: Sequence[Drawing], wait_s: float = 0.0) -> None:
-        """Draw tokens; wait a little for the constraints of these sequences to follow."""
+    def _draw(self, drawings: Sequence[Drawing], wait_s: float = 0.0) -> list[Drawing]:
+        """Draw tokens; return what waits for a constraint even after some time."""
         until = time.monotonic() + wait_s
         left = [drawing for drawing in drawings if not self._ends(drawing)]
-        while left and (rest_s := until - time.monotonic()) > 0:
+        while not all(one.slow for one in left) and (rest_s := until - time.monotonic()) > 0:
             with self._changed:
                 self._changed.wait_for(lambda: any(one.ready for one in left), rest_s)  # noqa: B023
             left = [drawing for drawing in left if not self._ends(drawing)]
+        return left
 
     def _ends(self, drawing: Drawing) -> bool:
         """Draw what can be drawn now; True if nothing is left to draw."""
@@ -347,7 +347,6 @@ class Engine:
                 self._scheduler.tables.register(sequence)
         except BaseException as error:  # a constraint that proves too complex, or a panic in Rust
             self._fail(sequence, error)
-        self._drawings = [other for other in self._drawings if other is not drawing]
         return True
 
     def _fail(self, sequence: SequenceState, error: BaseException) -> None:
