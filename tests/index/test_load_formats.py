@@ -81,7 +81,8 @@ def test_html_keeps_what_a_reader_sees(documents: dict[str, Document]) -> None:
     page = documents["manual/page.html"]
     assert page.title == "Leave & holidays"
     assert page.text.startswith(
-        "Home\n\n# Leave\n\nEveryone has thirty days of leave.\n\nAsk your lead.\nEarly.\n\n- Christmas\n"
+        "Home\n\n# Leave\n\nEveryone has thirty days of leave.\n\n"
+        "Ask your lead.\nEarly.\n\n- Christmas\n"
     )
     assert "if x:\n    leave()" in page.text
     assert "May | 2" in page.text
