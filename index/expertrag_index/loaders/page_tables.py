@@ -27,7 +27,7 @@ class Table:
 
     writer: PageWriter
     is_row: bool = False
-    _is_broken: bool = False  # a cell of the row is not in its line
+    _is_broken: bool = False  # the last cell of the row is not in its line
     _column: int = 0
     _spans: dict[int, _Span] = field(default_factory=dict)
 
@@ -40,7 +40,7 @@ class Table:
         """Begin a cell, after the labels before it; return its column."""
         self._write_spans(self._column)
         self.writer.begin_cell(self._column == 0 or self._is_broken, flat)
-        self._is_broken |= not flat
+        self._is_broken = not flat
         return self._column
 
     def end_cell(self, cell: Element, column: int, flat: bool, mark: int) -> None:
@@ -73,6 +73,7 @@ class Table:
             self.writer.begin_cell(column == 0 or self._is_broken, flat=True)
             self.writer.repeat(span.label)
             self.writer.end_cell(flat=True)
+            self._is_broken = False
             column += 1
         self._column = column
 
