@@ -133,7 +133,7 @@ def test_detection_takes_linear_time(unit: bytes) -> None:
     for declared in (None, "latin-1", "cp932", "utf-16"):
         with contextlib.suppress(Unreadable):
             decode(data, declared, lambda *_, **__: None)
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 20  # quadratic time is minutes
 
 
 def noted(data: bytes, declared: str | None) -> tuple[str, list[str]]:
@@ -143,12 +143,12 @@ def noted(data: bytes, declared: str | None) -> tuple[str, list[str]]:
     return text, reasons
 
 
-@pytest.mark.parametrize("declared", DECLARED)
 @pytest.mark.parametrize("language", TEXTS)
-def test_valid_utf_8_is_utf_8_whatever_is_declared(language: str, declared: str) -> None:
+def test_valid_utf_8_is_utf_8_whatever_is_declared(language: str) -> None:
     text = TEXTS[language]
-    for words in (text, text[:40], "GrößeΩ’", "naïve", "\u2019"):
-        assert noted(words.encode(), declared) == (words, [])
+    for declared in DECLARED:
+        for words in (text, text[:40], "GrößeΩ’", "naïve", "\u2019"):
+            assert noted(words.encode(), declared) == (words, []), declared
 
 
 @pytest.mark.parametrize(("language", "encoding"), CASES)

@@ -133,4 +133,4 @@ def test_a_hostile_mail_takes_linear_time(tmp_path: Path, content: bytes) -> Non
     (tmp_path / "a.eml").write_bytes(content)
     started = time.process_time()
     assert len(list(read(tmp_path / "a.eml"))) == 1
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 20  # quadratic time is minutes
