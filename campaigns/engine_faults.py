@@ -101,7 +101,8 @@ def run(most: int, seed: int) -> Report:
     with World.opened() as world:
         cases = cases_of(world, seed)
         findings = uncovered(world.called)
-        before, done, missed = world.memory_mib(), [], 0
+        before, missed = world.memory_mib(), 0
+        done: list[Case] = []
         for case in tqdm(in_order(cases), disable=None):
             if len(done) == most:
                 break

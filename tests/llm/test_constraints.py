@@ -244,7 +244,7 @@ def test_a_fork_that_fails_is_told_to_its_sequence(monkeypatch: pytest.MonkeyPat
     def fail() -> int:
         raise BlockingIOError(errno.EAGAIN, "no process")
 
-    monkeypatch.setattr(constraint_worker.os, "fork", fail)
+    monkeypatch.setattr("os.fork", fail)
     with ours, theirs:
         assert constraint_worker._fork(theirs) == -1
         with pytest.raises(Overloaded, match="no process for the constraint"):

@@ -375,10 +375,10 @@ class Engine:
     def _recover(self, error: BaseException) -> None:
         """End all open sequences after an error that no guard expected; start with no page."""
         try:
+            _log.critical("the engine failed; it goes on without its sequences", exc_info=error)
             with self._changed:
                 self._end_all(_shown(error))
                 self._scheduler.reset()
-            _log.critical("the engine failed; it goes on without its sequences", exc_info=error)
         except BaseException:  # the next turn fails as well, and comes here again
             _log.critical("the engine cannot recover", exc_info=True)
         time.sleep(_BACKOFF_S)
