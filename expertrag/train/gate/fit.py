@@ -19,7 +19,7 @@ from expertrag.train.gate.material import (
     GateMaterial,
     best_threshold,
     figures,
-    material,
+    fitting_material,
     passages_judged,
 )
 from expertrag.train.gate.signals import SignalSource
@@ -67,7 +67,7 @@ def fit_gate(
     :param cost: accuracy that a retrieval must gain on average; sets the threshold.
     :raises InvalidArgument: the rows are incomplete, too few, or have nothing to learn from.
     """
-    given = material(row_sets, source, progress)
+    given = fitting_material(row_sets, source, progress)
     with translated_errors():
         bundle = _fitted(
             out.name, given, row_sets, source, models, cost, seed, progress, judge=judge
@@ -92,7 +92,7 @@ def calibrate_gate(
     :raises InvalidArgument: as :func:`fit_gate` does.
     """
     seen = {item.sha256 for item in row_sets} & set(bundle.card["rows"].values())
-    given = material(row_sets, source, progress)
+    given = fitting_material(row_sets, source, progress)
     predictor = bundle.predictor
     raw = predictor.model.predict(predictor.design.matrix(given.signals))
     unseen = np.zeros((3, len(raw)))
@@ -146,7 +146,7 @@ def refit_gate(
 
     :raises InvalidArgument: as :func:`fit_gate` does.
     """
-    given = material(row_sets, source, progress)
+    given = fitting_material(row_sets, source, progress)
     with translated_errors():
         old = load_gate(folder)
         before = _worth(old.predictor.predict(given.signals).benefit >= old.threshold, given, cost)

@@ -72,12 +72,30 @@ def default_groups(row_sets: Sequence[RowSet]) -> tuple[SignalGroup, ...]:
     return (SignalGroup.QUESTION, SignalGroup.DRAFT)
 
 
+def fitting_material(
+    row_sets: Sequence[RowSet], source: SignalSource, progress: Progress
+) -> GateMaterial:
+    """Compute the material of a fit, for which there are enough rows of every kind.
+
+    :raises InvalidArgument: as :func:`material` does; or there are too few rows, which is checked
+        before the signals are measured.
+    """
+    with translated_errors():
+        check_rows(_labels(_learnable(row_sets)))
+    return material(row_sets, source, progress)
+
+
 def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progress) -> GateMaterial:
     """Compute signals and labels of the rows that can be learned from.
 
-    :raises InvalidArgument: too few rows of a kind can be learned from, which is found before the
-        signals are measured, or signals are missing.
+    :raises InvalidArgument: no row can be learned from, or signals are missing.
     """
+    kept = _learnable(row_sets)
+    signals = [item for some in kept for item in source.measure(some, progress)]
+    return GateMaterial(signals, _labels(kept))
+
+
+def _learnable(row_sets: Sequence[RowSet]) -> list[RowSet]:
     kept = [
         replace(row_set, rows=rows)
         for row_set in row_sets
@@ -88,11 +106,12 @@ def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progres
             "no row has accepted answers to score outputs against; pass rows of a data set with "
             "short answers"
         )
-    right = np.array([_right(row) for some in kept for row in some.rows], bool)
-    with translated_errors():
-        check_rows(right)
-    signals = [item for some in kept for item in source.measure(some, progress)]
-    return GateMaterial(signals, right)
+    return kept
+
+
+def _labels(row_sets: Sequence[RowSet]) -> NDArray[np.bool_]:
+    """Return which answers are right: [N, 2], closed book and with retrieval."""
+    return np.array([_right(row) for some in row_sets for row in some.rows], bool)
 
 
 def passages_judged(row_sets: Sequence[RowSet]) -> tuple[list[Signals], list[bool]]:
