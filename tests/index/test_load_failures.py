@@ -35,6 +35,8 @@ BAD_FILES = {
     "bytes of no encoding": ("a.txt", b"text \x81\x8d\xff text", "not valid UTF-8"),
     "binary": ("a.txt", b"\x7fELF\0\0\1", "NUL"),
     "a wrong charset": ("a.html", b'<meta charset="utf-8">caf\xe9', "not valid UTF-8"),
+    "JSON cut off": ("a.json", b'[{"text": "half', "broken JSON: Unterminated string"),
+    "XML cut off": ("a.xml", b"<a>Text<b>ha", "not well-formed XML in line 1"),
     "deep JSON": ("a.json", b"[" * 60_000, "nested too deep"),
     "JSON without text": ("a.json", b'{"id": 1, "a": null, "b": [""], "c": {}}', "no text"),
     "gzip of nothing": ("a.csv.gz", gzip.compress(b""), "is empty"),
@@ -85,7 +87,7 @@ SALVAGED = {
         b"---\na: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + FOLDED + b"---\nText",
         "more than 10,000 values",
     ),
-    "broken JSON": ("a.json", b'{"a": "Text", ', "broken JSON: Expecting property name"),
+    "a comma too many": ("a.json", b'{"a": "Text",}', "broken JSON: Expecting property name"),
     "JSON with a comment": ("a.json", b'{"a": "Text" /* b */}', "broken JSON"),
     "deep metadata": (
         "a.json",

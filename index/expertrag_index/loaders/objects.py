@@ -25,7 +25,7 @@ def read_whole(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a JSON file: one document for its object, or one for each object of its list.
 
     The list may be inside an object that is not itself a document. A file that is not JSON, such as
-    one with comments, is read as it is.
+    one with comments, is read as it is, unless it is cut off.
     """
     text = decode(file.read_bytes(), report=report)
     try:
@@ -33,7 +33,7 @@ def read_whole(file: SourceFile, report: Report) -> Iterator[Document]:
     except Unreadable as error:
         content = _each_line(text)
         if content is None:
-            if not any(map(str.isalnum, text)):
+            if not text.rstrip().endswith(("}", "]")):  # cut off: an earlier version is better
                 raise
             report(f"{error.reason}; it is read as text", error.cure, notice=True)
             yield document(file, FrontMatter(), "", fenced(text.strip("\n"), "json"))
