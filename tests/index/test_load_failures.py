@@ -36,6 +36,8 @@ BAD_FILES = {
     "binary": ("a.txt", b"\x7fELF\0\0\1", "NUL"),
     "JSON that was cut off": ("a.json", b'[{"a": "Text"}, {"b"', "broken JSON: Expecting"),
     "JSON that was cut off after a record": ("a.json", b'[{"a": "Text"}', "broken JSON: Expecting"),
+    "JSON cut off": ("a.json", b'[{"text": "half', "broken JSON: Unterminated string"),
+    "XML cut off": ("a.xml", b"<a>Text<b>ha", "not well-formed XML in line 1"),
     "deep JSON": ("a.json", b"[" * 60_000, "nested too deep"),
     "JSON without text": ("a.json", b'{"id": 1, "a": null, "b": [""], "c": {}}', "no text"),
     "gzip of nothing": ("a.csv.gz", gzip.compress(b""), "is empty"),
@@ -86,6 +88,7 @@ SALVAGED = {
         b"---\na: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + FOLDED + b"---\nText",
         "more than 10,000 values",
     ),
+    "a comma too many": ("a.json", b'{"a": "Text",}', "broken JSON: Expecting property name"),
     "JSON with a comment": ("a.json", b'{"a": "Text" /* b */}', "broken JSON"),
     "deep metadata": (
         "a.json",

@@ -7,7 +7,7 @@ from itertools import islice
 
 from lxml import etree
 
-from expertrag_index.loaders.base import Report, SourceFile, require_text
+from expertrag_index.loaders.base import Report, SourceFile, Unreadable, require_text
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import escape_headings
@@ -20,7 +20,10 @@ _CODE = frozenset(("literallayout", "pre", "programlisting", "screen", "synopsis
 
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
-    """Read a file as one document; one that is not well-formed is read as it is written."""
+    """Read a file as one document; one that is not well-formed is read as it is written.
+
+    :raises Unreadable: it is cut off.
+    """
     data = file.read_bytes()
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True,
@@ -29,9 +32,11 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     try:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", 1)
-        report(f"not well-formed XML in line {line}; read as text", "correct it", notice=True)
+        reason = f"not well-formed XML in line {getattr(error, 'lineno', 1)}"
         text = require_text(decode(data, report=report)).strip("\n")
+        if not text.rstrip().endswith(">"):  # cut off: an earlier version is better
+            raise Unreadable(reason, "create it again") from None
+        report(f"{reason}; read as text", "correct it", notice=True)
         yield document(file, FrontMatter(), "", fenced(text, "xml"))
         return
     title = next((_words(each) for each in root.iter("{*}title") if _words(each)), "")

@@ -26,7 +26,7 @@ def listed(store: Path, labels: tuple[str, ...] | None = None) -> list[str]:
 @pytest.fixture
 def broken(kept: StoreInStep, notes: Path) -> Path:
     """A record without its end, and a file that no loader reads, beside the notes."""
-    (notes / "records.json").write_text('{"text": "half')
+    (notes / "records.json").write_text("[")
     (notes / "photo.xyz").write_text("…")
     kept.step(kept.folder(notes))
     return notes / "records.json"
