@@ -24,7 +24,7 @@ from subprocess import CalledProcessError
 import loader_slice
 import results_file
 from loader_corpus import PACKAGES, RealFile, choose, fetch
-from loader_measures import FEWEST_WORDS, Comparison, compare, missed, summarise
+from loader_measures import FEWEST_WORDS, Comparison, Reading, compare, missed, summarise
 from loader_references import NoReference, Reference, cached_reference, missing_tools
 
 from expertrag_index.loaders.load import load
@@ -51,9 +51,9 @@ def main() -> int:
     if given.slice:
         loader_slice.write(given.slice, references)
         return 0
-    ours, notes = _load([file for file, _ in references])
+    readings = _load([file for file, _ in references])
     comparisons = [
-        compare(_name(file), file.kind, ours.get(number, ""), reference, notes.get(number, ""))
+        compare(_name(file), file.kind, readings[number], reference)
         for number, (file, reference) in enumerate(references)
     ]
     table = summarise(comparisons)
@@ -119,24 +119,23 @@ def _references(files: Sequence[RealFile], cache: Path) -> list[tuple[RealFile, 
     return references
 
 
-def _load(files: Iterable[RealFile]) -> tuple[dict[int, str], dict[int, str]]:
-    """Read files as ``index build`` does; return texts and failures by the number of a file."""
-    texts: defaultdict[int, str] = defaultdict(str)
-    failures: dict[int, str] = {}
+def _load(files: Iterable[RealFile]) -> Mapping[int, Reading]:
+    """Read files as ``index build`` does; return what is read of each by its number."""
+    readings: defaultdict[int, Reading] = defaultdict(Reading)
 
     def number_of(source: str) -> int:
         return int(Path(source).name.partition("-")[0])
 
     def on_failure(failure: LoadFailure) -> None:
         if not failure.notice:
-            failures[number_of(failure.source.partition("#")[0])] = failure.reason
+            readings[number_of(failure.source.partition("#")[0])].note = failure.reason
 
     with tempfile.TemporaryDirectory() as folder:
         for number, file in enumerate(files):
             shutil.copyfile(file.path, Path(folder) / f"{number:05}-{file.name}")
         for document in load([Path(folder)], on_failure=on_failure):
-            texts[number_of(document.source)] += f"\n\n{document.title}\n{document.text}"
-    return texts, failures
+            readings[number_of(document.source)].add(document)
+    return readings
 
 
 def _name(file: RealFile) -> str:

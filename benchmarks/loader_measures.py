@@ -19,11 +19,15 @@ from dataclasses import dataclass, field
 
 from loader_references import Reference
 
+from expertrag_index.types import Document
+
 _WORD = re.compile(
     "[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]|[^\\W_]+"  # Thai, CJK
 )
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"))
 _HYPHENATED = re.compile(r"(?<=\w)[-\u2010\u00ad]\s*\n\s*(?=\w)")
+_LABEL = re.compile(r"^(?:```|~~~)\w+$|\bcolumn \d+(?=:)", re.MULTILINE)
+"""What a loader writes around texts: languages of code, names for columns without one."""
 _FIRST_WORDS = 10
 FEWEST_WORDS = 20
 """Words of a reference from which the shares of a file count."""
@@ -44,6 +48,7 @@ class Comparison:
     noise: float = 0.0
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     lost: Sequence[str] = ()
+    invented: Sequence[str] = ()
     note: str = ""
 
 
@@ -52,13 +57,23 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFKC", text).translate(_INVISIBLE).casefold())
 
 
-def compare(name: str, kind: str, ours: str, reference: Reference, note: str = "") -> Comparison:
-    """Compare what a loader reads with the reference.
+@dataclass(slots=True)
+class Reading:
+    """The titles and texts of a file's documents, and why there are none."""
 
-    :param ours: title and text of a file's documents; "" if there are none.
-    :param note: why there are none.
-    """
-    theirs = reference.text
+    titles: str = ""
+    text: str = ""
+    note: str = ""
+
+    def add(self, document: Document) -> None:
+        """Add a document of the file."""
+        self.titles += f"{document.title}\n"
+        self.text += f"{_LABEL.sub('', document.text)}\n\n"
+
+
+def compare(name: str, kind: str, reading: Reading, reference: Reference) -> Comparison:
+    """Compare what a loader reads with the reference; an invented title is not noise."""
+    ours, theirs, note = f"{reading.titles}\n{reading.text}", reference.text, reading.note
     if kind == "pdf":  # readers differ in whether they join the halves of a word
         ours, theirs = _HYPHENATED.sub("", ours), _HYPHENATED.sub("", theirs)
     have, want = Counter(words_of(ours)), Counter(words_of(theirs))
@@ -67,6 +82,9 @@ def compare(name: str, kind: str, ours: str, reference: Reference, note: str = "
         return Comparison(name, kind, total, bool(ours.strip()), note=note)
     lost = want - have
     known = want.keys() | set(words_of(reference.beside))
+    invented = [word for word in words_of(reading.text) if word not in known]
+    if kind == "xlsx":  # a number is written in its cell's format
+        invented = [word for word in invented if not word.isdigit()]
     digits = Counter({word: n for word, n in want.items() if any(map(str.isdigit, word))})
     missing = (digits - have).total()
     return Comparison(
@@ -76,7 +94,8 @@ def compare(name: str, kind: str, ours: str, reference: Reference, note: str = "
         read=True,
         kept=1 - lost.total() / total,
         numbers=1 - missing / digits.total() if digits else None,
-        noise=sum(n for word, n in have.items() if word not in known) / have.total(),
+        noise=len(invented) / have.total(),
+        invented=invented[:8],
         parts={part: _kept_parts(reference.parts.get(part, ()), ours) for part in PARTS},
         lost=[word for word, _ in lost.most_common(8)],
         note=note,

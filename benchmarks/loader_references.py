@@ -165,9 +165,9 @@ def _reference_of_json(text: str, kind: str) -> Reference:
     if kind != "ipynb":
         leaves = (leaf for value in values for leaf in _leaves(value))
         return Reference("\n".join(leaves), beside=text)
-    sources = ["".join(cell["source"]) for cell in values[0].get("cells", ())]
+    sources = ["".join(cell.get("source", "")) for cell in values[0].get("cells", ())]
     code = [line for source in sources for line in source.splitlines()]
-    return Reference("\n".join(sources), {"code": code}, "\n".join(_leaves(values)))
+    return Reference(_pandoc("ipynb", text.encode()), {"code": code}, "\n".join(_leaves(values)))
 
 
 def _leaves(value: object) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import loader_mails
 import pytest
 from loader_corpus import PACKAGES, Package, RealFile, choose
-from loader_measures import compare, missed, summarise, words_of
+from loader_measures import Reading, compare, missed, summarise, words_of
 from loader_references import NoReference, Reference, decode, read_reference, text_of_page
 
 WORDS = "one two three four five six seven eight nine ten eleven twelve 13 14 15 16 17 18 19 20"
@@ -18,8 +18,8 @@ OTHER = Package("pip", "made", "MIT", ("csv", "json", "txt"))
 
 def test_a_lost_word_an_invented_word_and_a_lost_number_are_seen() -> None:
     reference = Reference(WORDS, {"code": ["one two three"], "cells": ["four five", "six 13"]})
-    ours = WORDS.replace("eleven ", "").replace(" 20", "") + " invented invented one"
-    one = compare("a", "txt", ours, reference)
+    ours = WORDS.replace("eleven ", "").replace(" 20", "") + " invented invented"
+    one = compare("a", "txt", Reading("one", ours), reference)
     assert one.kept == pytest.approx(18 / 20)
     assert one.numbers == pytest.approx(7 / 8)
     assert one.noise == pytest.approx(2 / 21)
@@ -32,14 +32,16 @@ def test_words_are_compared_without_case_marks_and_width() -> None:
 
 
 def test_halves_of_words_in_pdf_files_count_once() -> None:
-    assert compare("a", "pdf", f"{WORDS} hyphen-\nated", Reference(f"{WORDS} hyphenated")).kept == 1
-    assert compare("a", "txt", f"{WORDS} hyphen-\nated", Reference(f"{WORDS} hyphenated")).kept < 1
+    reading, reference = Reading("", f"{WORDS} hyphen-\nated"), Reference(f"{WORDS} hyphenated")
+    assert compare("a", "pdf", reading, reference).kept == 1
+    assert compare("a", "txt", reading, reference).kept < 1
 
 
 def test_a_refused_file_and_the_worst_files_stand_in_the_table() -> None:
-    whole = [compare(str(n), "md", WORDS, Reference(WORDS)) for n in range(30)]
-    half = [compare("half", "md", WORDS[: len(WORDS) // 2], Reference(WORDS))] * 2
-    refused = compare("refused", "md", "", Reference(WORDS), "it is damaged")
+    reference = Reference(WORDS)
+    whole = [compare(str(n), "md", Reading("", WORDS), reference) for n in range(30)]
+    half = [compare("half", "md", Reading("", WORDS[: len(WORDS) // 2]), reference)] * 2
+    refused = compare("refused", "md", Reading(note="it is damaged"), reference)
     row = summarise([*whole, *half, refused])["md"]
     assert (row["files"], row["refused"], row["unfair"]) == (33, 1, 1)
     assert (row["median"], row["p5"]) == (1.0, half[0].kept)
