@@ -21,9 +21,8 @@ from loader_references import Reference
 
 from expertrag_index.types import Document
 
-_WORD = re.compile(
-    "[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]|[^\\W_]+"  # Thai, CJK
-)
+_SIGN = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"  # Thai, CJK
+_WORD = re.compile(f"[{_SIGN}]|(?:(?![{_SIGN}])[^\\W_])+")
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"))
 _HYPHENATED = re.compile(r"(?<=\w)[-\u2010\u00ad]\s*\n\s*(?=\w)")
 _LABEL = re.compile(r"^(?:```|~~~)\w+$|\bcolumn \d+(?=:)", re.MULTILINE)

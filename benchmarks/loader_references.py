@@ -189,6 +189,7 @@ def _rows(text: str) -> list[list[str]]:
 
 def _parts_of_page(page: str) -> dict[str, list[str]]:
     root = _tree(page)
+    etree.strip_elements(root, "script", "style", "noscript", with_tail=False)
     return {
         "code": [_inner(each) for each in root.iter("pre", "code", "tt", "kbd", "samp")],
         "cells": [_inner(each) for each in root.iter("td", "th")],
