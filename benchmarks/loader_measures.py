@@ -109,7 +109,13 @@ def _kept_parts(texts: Iterable[str], ours: str) -> tuple[int, int]:
         length: set(zip(*(words[start:] for start in range(length)), strict=False))
         for length in {len(phrase) for phrase in phrases}
     }
-    return sum(phrase in ours_by_length[len(phrase)] for phrase in phrases), len(phrases)
+    stream = f" {' '.join(words)} "
+
+    def stands(phrase: tuple[str, ...]) -> bool:
+        text = " ".join(phrase)  # a word may be joined to its ending: <code>file</code>s
+        return phrase in ours_by_length[len(phrase)] or f" {text}" in stream or f"{text} " in stream
+
+    return sum(map(stands, phrases)), len(phrases)
 
 
 def summarise(comparisons: Sequence[Comparison]) -> dict[str, dict[str, float | int | None]]:
