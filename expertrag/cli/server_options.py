@@ -88,7 +88,8 @@ class ServerOptions:
             from expertrag.llm.load.loading import quiet
             from expertrag_index.opening import check_published
 
-            check_published(Path(self.config.index))  # fail on a bad store before loading models
+            if ready:  # fail on a bad store before loading models
+                check_published(Path(self.config.index))
             with Client(Path(self.config.index), config=self.config) as client:
                 if ready:
                     with quiet():

@@ -17,7 +17,7 @@ def install_command(*extras: str, option: str = "") -> str:
     """
     named = f"[{','.join(extras)}]" if extras else ""
     options, source, where = _source()
-    parts = ("pip install", options, option, f"'{source}{named}'")
+    parts = ("pip install", option, options, f"'{source}{named}'")
     return " ".join(filter(None, parts)) + where
 
 

@@ -85,7 +85,7 @@ def test_ask_prints_the_answer_on_stdout_and_the_facts_on_stderr(run: Run, serve
     assert (several.out, several.err) == (ran.out, "")
     verbose = run(*ask, "-v", "When are backups made?").ok()
     assert verbose.out == ran.out
-    assert "Passages:\n  1. " in verbose.err and ", route " in verbose.err.splitlines()[-1]
+    assert "Passages:\n  1. " in verbose.err and "(route " in verbose.err.splitlines()[-1]
 
 
 def test_ask_reads_the_question_from_stdin(

@@ -32,7 +32,7 @@ class _Installed:
         (None, "pip install -U 'expertrag[ocr,s3]'"),
         ({"url": "https://x/y.whl", "archive_info": {}}, "pip install -U 'expertrag[ocr,s3]'"),
         ({"url": "file:///x", "dir_info": {}}, "pip install -U '.[ocr,s3]' in the checkout"),
-        ({"url": "file:///x", "dir_info": {"editable": True}}, "pip install -e -U '.[ocr,s3]' in"),
+        ({"url": "file:///x", "dir_info": {"editable": True}}, "pip install -U -e '.[ocr,s3]' in"),
         (metadata.PackageNotFoundError("expertrag"), "pip install -U '.[ocr,s3]' in the checkout"),
     ],
 )
