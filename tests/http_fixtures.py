@@ -101,7 +101,8 @@ def served_with_models(
     from expertrag.http import HttpServer
     from expertrag.service import Server
 
-    service = ServiceConfig(address="127.0.0.1:0", http_address="127.0.0.1:0")
+    # a client that gave up an answer may keep its connection until it is collected
+    service = ServiceConfig(address="127.0.0.1:0", http_address="127.0.0.1:0", drain_s=5)
     model = replace(model_config.model, generator=str(reader_path))
     config = replace(model_config, index=str(built_store), model=model, service=service)
     served = Served(

@@ -183,6 +183,7 @@ def test_callers_notice_no_killed_reader_and_no_new_generation(
         reader_up(reader)
         publish(2)
         wait_until(lambda: reader.stats().generation == 2, WAIT_S)
+        wait_until(partial(load.generations.__contains__, 2), WAIT_S)
         child.kill()
         for generation in (3, 4):
             publish(generation)
