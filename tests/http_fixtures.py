@@ -92,7 +92,7 @@ def served(start_http: StartHttp) -> Served:
     return start_http()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served_with_models(
     background: Background, model_config: Config, reader_path: Path, built_store: Path
 ) -> Iterator[Served]:
