@@ -96,7 +96,7 @@ def _shared_strings(archive: zipfile.ZipFile) -> Iterator[str]:
 
 
 def _text(root: Any, names: set[str]) -> str:
-    """Join the texts of elements, without those of a fallback that repeats them."""
+    """Join the texts of elements, without the fallbacks that repeat them."""
     for fallback in [*root.iter("{*}Fallback")]:
         fallback.getparent().remove(fallback)
     pieces = []

@@ -445,7 +445,7 @@ class Pipeline:
         filter: Filter | None,
         should_stop: ShouldStop,
     ) -> Asked:
-        """Read a question or a query: alike, whatever it is for."""
+        """Read the question of an answer, a decision or a search, all in the same way."""
         wording = canonical if self._generator.canonical else str
         return read_question(message, history, view, filter, should_stop, wording=wording)
 

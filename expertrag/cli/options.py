@@ -155,7 +155,7 @@ chunk_tokens_option = flag(
     "--chunk-tokens",
     type=click.IntRange(min=16),
     metavar="N",
-    help="Longest chunk in tokens, titles included; a store keeps that of its first build. "
+    help="Longest chunk in tokens, titles included; a store keeps the length of its first build. "
     "Without it 256, or what the embedder reads if that is less.",
 )
 vectors_option = flag(
