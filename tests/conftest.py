@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from expertrag.runtime.threads import share_cores
 
@@ -17,6 +18,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("EXPERTRAG_MODEL_GENERATOR", "smollm2-135m-reader")  # not what memory allows
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 share_cores()  # before torch and faiss are loaded, as the command line does
+
+# generated cases are the same in every run: `make campaign-properties` looks for new ones
+settings.register_profile("same", derandomize=True)
+settings.register_profile("random", print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 pytest_plugins = ["reranker_fixtures", "serving_fixtures", "http_fixtures", "lora_fixtures"]
 

@@ -12,7 +12,7 @@ from expertrag_index.loaders.base import Report, SourceFile
 from expertrag_index.loaders.headings import escape_headings
 from expertrag_index.loaders.scalars import metadata_within_limits
 from expertrag_index.metadata import scalars_of
-from expertrag_index.types import Document, MetadataValue
+from expertrag_index.types import Document, MetadataValue, Scalar
 
 _FRONT_MATTER = re.compile(
     r"---[^\S\n]*\n(.*?)^(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL | re.MULTILINE
@@ -78,14 +78,17 @@ def split_front_matter(text: str, report: Report) -> tuple[FrontMatter, str]:
     said = {
         name
         for name, values in own.items()
-        if len(values) == _count(fields[name]) and (name == "title" or len(values) == 1)
+        if _says_all(values, fields[name]) and (name == "title" or len(values) == 1)
     }
     lines = _NAMED.sub(lambda line: "" if line[1] in said else line[0], lines)
     return FrontMatter(title, domain, metadata, escape_headings(lines).strip("\n")), below
 
 
-def _count(value: object) -> int:
-    return len(value) if isinstance(value, list) else 1
+def _says_all(values: list[Scalar], written: object) -> bool:
+    """Return whether the values of a title or a domain hold every word that is written there."""
+    items = written if isinstance(written, list) else [written]
+    # a nested item can hide another one in the count: the list is not [[], {a: b}, [c, d, e]]
+    return len(values) == len(items) and not any(isinstance(item, list | dict) for item in items)
 
 
 def document(file: SourceFile, matter: FrontMatter, heading: str, text: str) -> Document:

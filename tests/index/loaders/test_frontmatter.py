@@ -76,6 +76,11 @@ VALUES = st.recursive(
 )
 
 
+def test_a_nested_title_is_text(tmp_path: Path) -> None:
+    text = text_of(tmp_path / "a.md", "---\ntitle: [[], {key: word}, [b, c, d]]\n---\nText.")
+    assert "word" in text
+
+
 @settings(
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
