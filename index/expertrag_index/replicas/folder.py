@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from expertrag_index.durable import fsync_folder
 from expertrag_index.errors import RemoteUnreachableError, StorageFullError
@@ -16,6 +19,7 @@ from expertrag_index.replicas.remote import FULL
 
 _FOLDERS = ("generations", "files", "blocks")
 _COUNTER = itertools.count()
+_COPIED_BYTES = 1 << 20
 
 
 class FolderRemote:
@@ -33,7 +37,8 @@ class FolderRemote:
         """Return the content of an object; None if it is missing."""
         with self._told():
             try:
-                return (self._root / name).read_bytes()
+                with _open_regular(self._root / name) as file:
+                    return file.read()
             except FileNotFoundError:
                 return None
 
@@ -56,7 +61,8 @@ class FolderRemote:
         with self._told(reading=True):
             target.touch()  # what is missing from here on is the object
             try:
-                shutil.copyfile(self._root / name, target)
+                with _open_regular(self._root / name) as source, target.open("wb") as file:
+                    shutil.copyfileobj(source, file, _COPIED_BYTES)
             except FileNotFoundError:
                 return False
             return True
@@ -113,3 +119,15 @@ class FolderRemote:
                 f"{self._root} cannot be read or written ({error.strerror}): check that it is "
                 "mounted, and its permissions"
             ) from error
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    """Open an object for reading. A pipe would wait for its writer, and a device has no end.
+
+    :raises OSError: it is not a regular file.
+    """
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, f"{path.name} is not a regular file")
+    return file

@@ -331,6 +331,24 @@ def test_a_damaged_line(store: Path, tmp_path: Path, line: str) -> None:
         pull(str(url), tmp_path / "copy")
 
 
+@pytest.mark.parametrize("folder", ["", "generations", "blocks", "files"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_not_a_file_is_not_read(
+    store: Path, tmp_path: Path, folder: str, kind: str
+) -> None:
+    """A pipe would wait for a writer for ever, and /dev/zero would fill the disk."""
+    remote = tmp_path / "remote"
+    push(store, str(remote))
+    target = min((remote / folder).iterdir()) if folder else remote / "CURRENT"
+    target.unlink()
+    if kind == "pipe":
+        os.mkfifo(target)
+    else:
+        target.symlink_to("/dev/zero")
+    with pytest.raises(RemoteUnreachableError, match="not a regular file"):
+        pull(str(remote), tmp_path / "copy")
+
+
 def test_a_newer_format_says_so(store: Path, tmp_path: Path) -> None:
     url = tmp_path / "shared"
     push(store, str(url))
