@@ -262,7 +262,7 @@ class Engine:
         self._idle = False
 
     def _prefer_experts(self) -> None:
-        """Have the experts in memory that open sequences may use, and keep those of the last ones.
+        """Have the experts in memory that open sequences may use; without one, keep the last ones.
 
         Beside a sequence that may use all of them, none is preferred.
         """

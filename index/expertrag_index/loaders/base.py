@@ -50,7 +50,7 @@ class SourceFile:
     ocr: bool = False
     """Whether pages without text are read from their pictures."""
     type_name: str = ""
-    """The name that tells the type, if it is not that of the path."""
+    """The name that tells the type, if the name of the path does not."""
 
     @property
     def stem(self) -> str:

@@ -23,24 +23,26 @@ class Layout:
     """How a file is laid out.
 
     ``above``: number of rows above the table. ``columns``: their names, each once. ``has_header``:
-    whether the first row of the table names them. ``is_told``: whether the first row tells the
-    delimiter.
+    whether the first row of the table names them. ``names_delimiter``: whether the first row of the
+    file names the delimiter, as Excel's ``sep=;``.
     """
 
     delimiter: str
     above: int
     columns: tuple[str, ...]
     has_header: bool
-    is_told: bool = False
+    names_delimiter: bool = False
 
 
 def layout_of(lines: Sequence[str], most_chars: int) -> Layout:
     """Find the layout of a file by its first lines."""
-    told = _NAMED_DELIMITER.fullmatch(lines[0]) if lines else None
-    if told:
-        rows = list(rows_of(lines[1:], told[1], most_chars))
-        below = _layout(rows, told[1])
-        return Layout(told[1], below.above + 1, below.columns, below.has_header, is_told=True)
+    named = _NAMED_DELIMITER.fullmatch(lines[0]) if lines else None
+    if named:
+        rows = list(rows_of(lines[1:], named[1], most_chars))
+        below = _layout(rows, named[1])
+        return Layout(
+            named[1], below.above + 1, below.columns, below.has_header, names_delimiter=True
+        )
     tries = {each: list(rows_of(lines, each, most_chars)) for each in _DELIMITERS}
     best = max(_DELIMITERS, key=lambda each: _regular(tries[each]))
     if _regular(tries[best]) == (0, 0):
@@ -104,7 +106,7 @@ def _names_columns(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:
-    """Name unnamed columns by their number, and number those of equal names."""
+    """Name unnamed columns by their number, and number columns of equal names."""
     unique: dict[str, None] = {}
     for column, given in enumerate(names, 1):
         name = given or f"column {column}"

@@ -124,7 +124,7 @@ def _texts(element: Any, tag: str) -> Iterator[str]:
 
 
 def _categories(element: Any) -> _Values:
-    """Return the names of points; those of groups stand before the names in them."""
+    """Return the names of points; the name of a group stands before the names in it."""
     levels = [_points(level) for level in element.iter(qn("c:lvl"))]
     if not levels:
         return _points(element)

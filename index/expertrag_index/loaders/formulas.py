@@ -14,7 +14,7 @@ _VALUE = qn("m:val")
 
 
 def formula(element: Any) -> str:
-    """Return the characters of a formula, those of its signs included."""
+    """Return the characters of a formula, its signs included."""
     name = local_name(element)
     if name == "t":
         return element.text or ""

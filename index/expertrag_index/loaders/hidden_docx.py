@@ -59,7 +59,7 @@ def _is_hidden(run: Any, styles: DocxStyles) -> bool:
 
 
 def _styles_of(run: Any, styles: DocxStyles) -> Iterator[Any]:
-    """Yield the styles of a run, then those of its paragraph."""
+    """Yield the styles of a run, then the styles of its paragraph."""
     own = run.find(_RUN_STYLE)
     if own is not None:
         yield from styles.chain(own.get(_VALUE, ""))

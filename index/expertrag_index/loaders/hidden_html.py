@@ -51,7 +51,7 @@ _ATTRIBUTES = {
     ("font", "color"): ("color", ""),
     ("font", "size"): ("font-size", UNKNOWN),
 }
-"""What attributes say, by tag, if it is for one; without a value, that of the attribute."""
+"""What attributes say, by tag, if it is for one; without a value, the value of the attribute."""
 _UNHIDDEN = ("html", "body")  # a page that hides itself shows itself by a script
 _UNKNOWN_RULE, _INLINE = 6, 7  # above the specificity of rules that are understood
 

@@ -106,7 +106,7 @@ def _reason(run: Any, *, white: bool) -> str:
 
 
 def _has_outline(properties: Any) -> bool:
-    """Whether the letters have an outline or a shadow, as those of WordArt."""
+    """Whether the letters have an outline or a shadow, as letters of WordArt have."""
     outline = properties.find(_OUTLINE)
     effects = properties.find(qn("a:effectLst"))
     drawn = outline is not None and len(outline) > 0 and outline.find(_NO_FILL) is None

@@ -149,7 +149,7 @@ class Package:
         self._report(f"{at}the part {known!r} is damaged", _DAMAGED)
 
     def relations(self, name: str) -> Mapping[str, Relation]:
-        """Return what a part refers to by id; those of a damaged list of the main part by guess."""
+        """Return what a part refers to by id; the references of a damaged list are guessed."""
         if name not in self._relations:
             self._relations[name] = self._read_relations(name)
         return self._relations[name]

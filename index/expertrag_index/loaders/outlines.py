@@ -62,7 +62,7 @@ def _line(pattern: re.Pattern[str], line: str) -> str:
 
 
 def _character(escape: re.Match[str]) -> str:
-    """Return the character of an escape, such as that of a letter and its accent."""
+    """Return the character of an escape, such as a letter with its accent."""
     name = next(filter(None, escape.groups()))
     if known := _CHARACTERS.get(name):
         return known

@@ -87,7 +87,7 @@ class PageWriter:
             self.text(text)
 
     def space(self) -> None:
-        """Separate words, but not those of code."""
+        """Separate words, but not words of code."""
         self._space = True
 
     def line_break(self) -> None:

@@ -1,4 +1,4 @@
-"""Chooses files of a folder by patterns, which are those of ``.gitignore``."""
+"""Chooses files of a folder by patterns in the syntax of ``.gitignore``."""
 
 from __future__ import annotations
 

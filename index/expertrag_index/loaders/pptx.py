@@ -155,7 +155,7 @@ def _note_lines(root: Any) -> Iterator[str]:
 
 
 def _comments(root: Any) -> Iterator[str]:
-    """Yield the comments on a slide: those of old programs are plain texts."""
+    """Yield the comments on a slide; old programs write them as plain texts."""
     if root is not None:
         yield from (" ".join((each.text or "").split()) for each in root.iter(qn("p:text")))
         yield from lines_of(root)

@@ -69,7 +69,7 @@ _PLAIN_NAME = re.compile(
 def suffix_of(name: str) -> str:
     """Return the suffix of a file name in lower case; ``.jsonl.gz`` for ``a.jsonl.gz``.
 
-    A name without one that is that of a text, such as ``README``, has the suffix ``.txt``.
+    The name of a text without a suffix, such as ``README``, has the suffix ``.txt``.
     """
     name = name.lower().lstrip(".")
     stem = name.removesuffix(".gz")

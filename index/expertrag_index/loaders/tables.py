@@ -29,7 +29,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     head = _head(lines)
     layout = layout_of(head, file.max_bytes)
     rows = rows_of(chain(head, lines), layout.delimiter, file.max_bytes)
-    above = [next(rows).text for _ in range(layout.above)][layout.is_told :]
+    above = [next(rows).text for _ in range(layout.above)][layout.names_delimiter :]
     if any(map(str.strip, above)):
         yield record_document(file, "\n".join(above).strip("\n"), 0, report)
     if layout.has_header:
