@@ -36,7 +36,7 @@ def drawing_lines(
 ) -> Iterator[str]:
     """Yield the texts of the shapes over a sheet, and titles and labels of its charts.
 
-    The numbers of a chart are numbers of cells; they are written if the cells are on a hidden sheet.
+    The numbers of a chart are cells; they are written if the cells are on a hidden sheet.
     """
     for name in package.related(sheet, "drawing"):
         root = package.root(name, where)
