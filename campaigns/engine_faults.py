@@ -57,7 +57,7 @@ def cases_of(world: World, seed: int) -> list[Case]:
             if call > calls:
                 break
             faults = [*RAISES, *(NONSENSE if seam.outer else ())]
-            if seam.name in ("close", "interrupt"):  # nothing ends what can never be closed
+            if seam.name == "close":  # nothing ends what can never be closed
                 faults.remove("raises for good")
             if not draw.randrange(_BLOCKED_SHARE):
                 faults.append("blocks")

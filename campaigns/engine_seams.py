@@ -19,7 +19,7 @@ from typing import Any
 
 from expertrag.api.errors import Cancelled
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag.llm.constraints import Matcher, MatcherThread, Vocabulary
+from expertrag.llm.constraints import Matcher, Vocabulary
 from expertrag.llm.detokenize import Detokenizer, StopFilter
 from expertrag.llm.engine.batch import BatchRunner
 from expertrag.llm.engine.drawing import Drawing
@@ -71,7 +71,7 @@ class Dying(BaseException):
 
 
 OUTER = (
-    Decoder, Sampler, Matcher, MatcherThread, PromptLookup, Outputs, Caller, ChatTokenizer,
+    Decoder, Sampler, Matcher, PromptLookup, Outputs, Caller, ChatTokenizer,
     Vocabulary, Ranked, Detokenizer, StopFilter, Spelling,
 )  # fmt: skip
 """Classes whose members may return nonsense: other code, libraries, processes and callers."""
@@ -113,7 +113,6 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
             "slot",
         ]
     ),
-    "Matcher": frozenset(["consume"]),  # of models in transformers
     "ChatTokenizer": frozenset(["encode_text", "has_template", "vocabulary"]),
     "Engine": frozenset(
         ["_at_rest", "_repair", "check_integrity", "problem", "reset_prefix_cache", "stop"]

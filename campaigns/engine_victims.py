@@ -39,7 +39,7 @@ _SETTLE_S = 5.0
 _PAGES, _KEPT = 6, 4
 _SECRET = "planted-secret"
 _MOST_LINES = 20
-_THREADS = ("engine", "constraint")
+_THREADS = ("engine",)
 _CONSTRAINED = "constrained"
 ERRORS = {
     "raises": RuntimeError,
@@ -52,7 +52,6 @@ _OWNED = frozenset(
     [
         "Sampler",
         "Matcher",
-        "MatcherThread",
         "PromptLookup",
         "Outputs",
         "Caller",

@@ -8,11 +8,14 @@ memory are limited (``constraint_worker``).
 from __future__ import annotations
 
 import json
+import math
 import os
+import select
 import socket
+import struct
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from multiprocessing import Pipe, reduction
 from multiprocessing.connection import Connection
@@ -30,6 +33,7 @@ from expertrag_index.worker_process import WorkerProcess
 
 WAIT_S = 20.0
 """How long to wait for a process whose CPU time is limited: it may share its core with many."""
+_MESSAGE_S = 1.0  # from the first byte of a reply to its last
 
 
 class ProcessEndedError(InvalidArgument):
@@ -95,12 +99,11 @@ class Vocabulary:
 
 
 class Matcher:
-    """The state of one sequence in its grammar. Not thread-safe, but for :meth:`interrupt`."""
+    """The state of one sequence in its grammar, which a process of its own follows.
 
-    complete: bool
-    """Whether the sequence is complete, so that only its end can follow."""
-    ready, slow = True, False
-    """Whether the next token can be sampled, and seldom soon; see :class:`MatcherThread`."""
+    After :meth:`consume` the process works while the caller does something else; the members that
+    need its reply wait for it. Not thread-safe, but for :meth:`close`.
+    """
 
     def __init__(self, sequence: Connection, field: str, request: bytes) -> None:
         """Compile the constraint in a process.
@@ -109,14 +112,47 @@ class Matcher:
         :raises Overloaded: the system has no process for it.
         """
         self._sequence = sequence
+        self._using, self._closing = threading.RLock(), threading.Lock()
         self._field = field
-        self._ask(request)
+        self._error: BaseException | None = None
+        self._sent_at: float | None = None  # of a request without a reply
+        self._complete = False
+        self._bits = b""
+        self._forced: list[int] = []
+        self.slow = False
+        """Whether the last reply took so long that it is not worth waiting for the next one."""
+        self._replies = select.poll()
+        self._replies.register(sequence, select.POLLIN)
+        self._stop_waiting_in(_MESSAGE_S)
+        try:
+            self._send(request)
+            self._followed()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process has followed the last token, or never will: no member waits."""
+        if self._sent_at is None:
+            return True
+        return self.wait(0) or time.monotonic() > self._sent_at + WAIT_S
+
+    @property
+    def complete(self) -> bool:
+        """Whether the sequence is complete, so that only its end can follow.
+
+        :raises InvalidArgument: the grammar is too complex, or cannot be satisfied.
+        """
+        self._followed()
+        return self._complete
 
     def allowed(self, tokens: int) -> torch.Tensor:
-        """Return which of a model's tokens may come next, (V,) bool.
+        """Return which of a model's tokens may come next, (V,) bool; raises as :attr:`complete`.
 
         :param tokens: V, the number of the model's tokens.
         """
+        self._followed()
         bits = np.frombuffer(self._bits, np.uint8)
         # A model may have more rows than its tokenizer has tokens, or fewer: count pads or cuts.
         mask = np.unpackbits(bits, count=tokens, bitorder="little").view(np.bool_)
@@ -124,41 +160,68 @@ class Matcher:
 
     def forced(self) -> list[int]:
         """Return the tokens that must come next, as the tokenizer would split them."""
+        self._followed()
         return list(self._forced)
 
     def consume(self, token: int) -> None:
-        """Advance by a token that was allowed; waits for the process.
-
-        :raises InvalidArgument: the grammar is too complex, or cannot be satisfied.
-        """
-        self._ask(str(token).encode())
-
-    def close(self) -> None:
-        """End the process; safe to call twice."""
-        self._sequence.close()
-
-    def interrupt(self) -> None:
-        """End the process, from another thread than the one that waits for it and gets an error."""
-        with suppress(OSError), socket.socket(fileno=os.dup(self._sequence.fileno())) as link:
-            link.shutdown(socket.SHUT_RDWR)
-
-    def send(self, request: bytes) -> None:
-        """Send a request; the process reads one at a time, so that this never waits.
+        """Advance by a token that was allowed; returns at once.
 
         :raises InvalidArgument: the process has ended.
         """
+        self._followed()
+        self._send(str(token).encode())
+
+    def close(self) -> None:
+        """End the process; safe to call twice, and from any thread: whoever waits gets an error."""
+        with self._closing:
+            if self._sequence.closed:
+                return
+            with suppress(OSError), self._socket() as link:
+                link.shutdown(socket.SHUT_RDWR)  # ends the wait of another thread
+            with self._using:
+                self._sequence.close()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the process, so long at most; return whether it has replied, or ended."""
+        with self._using:
+            return self._sequence.closed or bool(self._replies.poll(math.ceil(seconds * 1e3)))
+
+    def _socket(self) -> socket.socket:
+        """Return the link as a socket; closing it leaves the link open."""
+        return socket.socket(fileno=os.dup(self._sequence.fileno()))
+
+    def _stop_waiting_in(self, seconds: float) -> None:
+        """Bound the time that the rest of a reply may take, should the process be stopped in it."""
+        limit = struct.pack("ll", *divmod(round(seconds * 1e6), 10**6))
+        with self._socket() as link:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+
+    def _send(self, request: bytes) -> None:
+        """Send a request; the process reads one at a time, so that this never waits."""
+        self._sent_at = time.monotonic()
         try:
-            self._sequence.send_bytes(request)
+            with self._using:
+                self._sequence.send_bytes(request)
         except OSError:
-            raise self.ended() from None
+            self._error = self._ended()
+            raise self._error from None
 
-    def receive(self, wait_s: float | None = None) -> None:
-        """Wait for the reply to a request; see :meth:`consume`.
+    def _followed(self) -> None:
+        """Wait for the reply to the last request; raise the error that it brought, or brings."""
+        if self._error is None and self._sent_at is not None:
+            try:
+                self._receive(self._sent_at)
+            except BaseException as error:
+                self._error = error
+            self._sent_at = None
+        if self._error is not None:
+            raise self._error
 
-        :param wait_s: how long; None for ever.
-        """
+    def _receive(self, sent_at: float) -> None:
+        wait_s = max(0.0, sent_at + WAIT_S - time.monotonic())
         try:
-            reply = self._sequence.recv_bytes() if self._sequence.poll(wait_s) else b""
+            with self._using:
+                reply = self._sequence.recv_bytes() if self.wait(wait_s) else b""
         except (EOFError, OSError):
             reply = b""
         state, body = reply[:1], reply[1:]
@@ -167,16 +230,12 @@ class Matcher:
         if state == worker.FAILED:
             raise invalid(self._field, _reason(body.decode()))
         if not state:
-            raise self.ended()
-        self.complete = state == worker.COMPLETE
+            raise self._ended()
+        self._complete = state == worker.COMPLETE
         self._bits, self._forced = worker.unpacked(body) if body else (b"", [])
+        self.slow = time.monotonic() - sent_at > worker.SLOW_S
 
-    def _ask(self, request: bytes) -> None:
-        self.send(request)
-        self.receive(WAIT_S)
-
-    def ended(self) -> ProcessEndedError:
-        """Return the error of a matcher whose process has ended."""
+    def _ended(self) -> ProcessEndedError:
         return ProcessEndedError(
             f"{self._field}: cannot be enforced (it needs over {worker.COMPILE_S:g} s to "
             f"compile, {worker.STEP_S:g} s per token or {worker.MEMORY_BYTES >> 20} MB, or the "
@@ -184,80 +243,6 @@ class Matcher:
             reason="INVALID_FIELD",
             metadata={"field": self._field},
         )
-
-
-class MatcherThread:
-    """A matcher whose process works while others sample: a thread of its own waits for it.
-
-    After :meth:`consume`, the other members are valid once ``ready`` is True; they raise what the
-    matcher has raised. All but ``close`` are for one thread.
-    """
-
-    def __init__(self, matcher: Matcher, notify: Callable[[], None]) -> None:
-        """Start the thread, which calls ``notify`` whenever the matcher becomes ready.
-
-        :raises Overloaded: the system has no thread for it.
-        """
-        self._matcher = matcher
-        self._notify = notify
-        self._error: BaseException | None = None
-        self.slow = False
-        """Whether the last reply took so long that it is not worth waiting for the next one."""
-        self._sent_at = 0.0
-        self._late_at: float | None = None  # while the process works
-        thread = threading.Thread(target=self._follow, name="constraint", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            raise _no_process() from None
-
-    @property
-    def ready(self) -> bool:
-        """Whether the process has followed the last token, or never will."""
-        late_at = self._late_at
-        return late_at is None or self._error is not None or time.monotonic() > late_at
-
-    @property
-    def complete(self) -> bool:
-        """See :attr:`Matcher.complete`."""
-        return self._followed().complete
-
-    def allowed(self, tokens: int) -> torch.Tensor:
-        """See :meth:`Matcher.allowed`."""
-        return self._followed().allowed(tokens)
-
-    def forced(self) -> list[int]:
-        """See :meth:`Matcher.forced`."""
-        return self._followed().forced()
-
-    def consume(self, token: int) -> None:
-        """Advance by a token that was allowed; returns at once."""
-        self._sent_at = time.monotonic()
-        self._late_at = self._sent_at + WAIT_S
-        self._matcher.send(str(token).encode())
-
-    def close(self) -> None:
-        """End the process and the thread; safe to call twice."""
-        self._matcher.interrupt()
-
-    def _followed(self) -> Matcher:
-        if self._error is None and self._late_at is not None:  # it is late
-            self._error = self._matcher.ended()
-        if self._error is not None:
-            raise self._error
-        return self._matcher
-
-    def _follow(self) -> None:
-        while self._error is None:
-            try:
-                self._matcher.receive()
-                self.slow = time.monotonic() - self._sent_at > worker.SLOW_S
-                self._late_at = None
-            except BaseException as error:  # for the thread that samples
-                self._error = error
-            with suppress(BaseException):  # this thread goes on, and who samples looks again
-                self._notify()
-        self._matcher.close()
 
 
 def _no_process() -> Overloaded:

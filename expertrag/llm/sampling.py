@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +10,7 @@ import torch
 from expertrag.api.contrast import Contrast
 from expertrag.api.types import Sampling
 from expertrag.llm.certainty import Certainty
-from expertrag.llm.constraints import Matcher, MatcherThread
+from expertrag.llm.constraints import Matcher
 from expertrag.llm.contrast import contrasted
 from expertrag.llm.probe import Probe
 from expertrag.llm.prompt import ABSTAINS_FROM, UNSCALED, Doubt
@@ -65,7 +64,7 @@ class Sampler:
         self._saying: list[int] = []  # remaining tokens of an abstention
         # Below float32's least normal number, logits would be divided by zero.
         self._temperature = temperature and max(temperature, torch.finfo(torch.float32).tiny)
-        self._matcher: Matcher | MatcherThread | None = matcher
+        self._matcher = matcher
         self._contrast = contrast
         self._frequency_penalty = frequency_penalty
         self._counts: Counter[int] = Counter()
@@ -92,14 +91,6 @@ class Sampler:
             contrast=sampling.contrast,
         )
 
-    def follow_apart(self, notify: Callable[[], None]) -> None:
-        """Let a thread of its own wait for the constraint's process; see :attr:`ready`.
-
-        :param notify: called whenever the sampler becomes ready.
-        """
-        if isinstance(self._matcher, Matcher):
-            self._matcher = MatcherThread(self._matcher, notify)
-
     @property
     def ready(self) -> bool:
         """Whether its constraint has followed the last draw, so that all members are valid."""
@@ -109,6 +100,11 @@ class Sampler:
     def slow(self) -> bool:
         """Whether it is probably not ready soon."""
         return self._matcher is not None and self._matcher.slow
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is ready, so long at most."""
+        if self._matcher is not None:
+            self._matcher.wait(seconds)
 
     def close(self) -> None:
         """End the process of its constraint; safe to call twice, and from any thread."""

@@ -48,14 +48,13 @@ class Drawing:
         self._drawn: SampledToken | None = None
 
     @property
-    def ready(self) -> bool:
-        """Whether :meth:`proceed` can go on."""
-        return self._sampler.ready
-
-    @property
     def slow(self) -> bool:
         """Whether it is probably not ready soon."""
         return self._sampler.slow
+
+    def wait(self, seconds: float) -> None:
+        """Wait until :meth:`proceed` can go on, so long at most."""
+        self._sampler.wait(seconds)
 
     @torch.inference_mode()
     def proceed(self) -> bool:

@@ -36,7 +36,8 @@ STALL_S = 300.0
 """Seconds without a step, with work waiting, after which the engine counts as stuck. The slowest
 step, a prefill of 512 rows with 14 billion parameters, takes two minutes on two cores."""
 _POLL_S = 0.05  # how late a deadline may be noticed
-_RETRY_S = 0.1  # of a wait for pages or a constraint, in case nothing announces them
+_RETRY_S = 0.1  # of a wait for pages, in case nothing announces them
+_SLOW_POLL_S = 0.005  # how often slow constraints are looked at while no sequence can run
 _GRACE_S = 0.02  # what a step waits for constraints that are seldom slow, to share the next step
 _BACKOFF_S = 0.05  # after an unexpected error, so that a lasting one does not fill the log
 
@@ -116,13 +117,10 @@ class Engine:
 
         :raises InvalidArgument: it does not fit into the cache, even alone.
         :raises ServerError: the engine has ended.
-        :raises Overloaded: the system has no thread for its constraint.
         """
         self.check_room(sequence, sequence.token_budget)
         if not self._thread.is_alive():
             raise ServerError(_ENDED)
-        if sequence.sampler is not None:
-            sequence.sampler.follow_apart(self._wake)
         with self._changed:
             self._scheduler.sequences.append(sequence)
             self._changed.notify_all()
@@ -204,10 +202,6 @@ class Engine:
         unread = any(sequence.closed for sequence in self._scheduler.sequences)
         return self._idle and not unread and not self._scheduler.resets_cache
 
-    def _wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
     def _run(self) -> None:
         while True:
             try:
@@ -251,12 +245,11 @@ class Engine:
 
     def _wait(self) -> None:
         """Wait for a caller or a constraint, with the lock; idle if no sequence can run."""
-        if any(drawing.ready for drawing in self._drawings):
-            return
         runnable = any(sequence.runnable for sequence in self._scheduler.sequences)
         self._idle = not runnable
         self._changed.notify_all()
-        self._changed.wait(_RETRY_S if runnable or self._drawings else None)
+        wait_s = _SLOW_POLL_S if self._drawings else _RETRY_S if runnable else None
+        self._changed.wait(wait_s)
         if self._idle:
             self._moved_at = time.monotonic()
         self._idle = False
@@ -328,20 +321,24 @@ class Engine:
 
     def _draw(self, drawings: Sequence[Drawing], wait_s: float = 0.0) -> list[Drawing]:
         """Draw tokens; return what waits for a constraint even after some time."""
-        until = time.monotonic() + wait_s
         left = [drawing for drawing in drawings if not self._ends(drawing)]
-        while not all(one.slow for one in left) and (rest_s := until - time.monotonic()) > 0:
-            with self._changed:
-                self._changed.wait_for(lambda: any(one.ready for one in left), rest_s)  # noqa: B023
-            left = [drawing for drawing in left if not self._ends(drawing)]
-        return left
+        if not wait_s:
+            return left
+        until = time.monotonic() + wait_s
+        return [drawing for drawing in left if not self._ends(drawing, until)]
 
-    def _ends(self, drawing: Drawing) -> bool:
-        """Draw what can be drawn now; True if nothing is left to draw."""
+    def _ends(self, drawing: Drawing, until: float = 0.0) -> bool:
+        """Draw what can be drawn, or soon; True if nothing is left to draw.
+
+        :param until: how long to wait for a constraint that is seldom slow.
+        """
         sequence = drawing.sequence
         try:
-            if not (sequence.closed or drawing.proceed()):
-                return False
+            while not (sequence.closed or drawing.proceed()):
+                rest_s = until - time.monotonic()
+                if drawing.slow or rest_s <= 0:
+                    return False
+                drawing.wait(rest_s)
             with self._changed:
                 sequence.drawing = None
                 self._scheduler.tables.register(sequence)
