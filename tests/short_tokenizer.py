@@ -17,7 +17,7 @@ def write_short_tokenizer(source: Path, folder: Path, words: int = 4096) -> Path
     file = folder / "tokenizer.json"
     body = json.loads(file.read_text())
     kept = {word: number for word, number in body["model"]["vocab"].items() if number < words}
-    merges = [pair for pair in body["model"]["merges"] if "".join(pair) in kept]
+    merges = [pair for pair in body["model"]["merges"] if {*pair, "".join(pair)} <= kept.keys()]
     body["model"].update(vocab=kept, merges=merges)
     file.write_text(json.dumps(body))
     return folder

@@ -202,7 +202,7 @@ def test_a_closed_session_ends(either: TransformersGenerator) -> None:
 def test_max_tokens_must_be_positive_and_fit(tiny: TransformersGenerator) -> None:
     with pytest.raises(InvalidArgument, match="max_tokens 0"):
         tiny.begin(_QUESTION, Sampling(max_tokens=0))
-    with pytest.raises(InvalidArgument, match=r"37 tokens and max_tokens 2040 exceed .* 2048"):
+    with pytest.raises(InvalidArgument, match=r"39 tokens and max_tokens 2040 exceed .* 2048"):
         tiny.begin(_QUESTION, Sampling(max_tokens=2040))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from llm.conftest import TinyFolder, lowered
+from llm.conftest import WORDS, TinyFolder, lowered
 from transformers import AutoModelForCausalLM
 
 from expertrag.api.contrast import Contrast, WeakSide
@@ -58,7 +58,7 @@ def engine(model: Any) -> Make:
 
 def _prompt(seed: int, tokens: int) -> list[int]:
     draw = torch.Generator().manual_seed(seed)
-    return torch.randint(3, 40000, (tokens,), generator=draw).tolist()
+    return torch.randint(3, WORDS, (tokens,), generator=draw).tolist()
 
 
 def _sequence(prompt: list[int], weak: WeakSequence | None) -> SequenceState:

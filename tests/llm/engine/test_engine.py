@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from llm.conftest import TinyFolder, lowered
+from llm.conftest import WORDS, TinyFolder, lowered
 from transformers import AutoModelForCausalLM
 
 from expertrag.api.errors import Cancelled, InvalidArgument, ServerError
@@ -59,7 +59,7 @@ def engine(model: Any, page_bytes: int) -> Make:
 
 def _prompt(seed: int, tokens: int) -> list[int]:
     draw = torch.Generator().manual_seed(seed)
-    return torch.randint(3, 40000, (tokens,), generator=draw).tolist()
+    return torch.randint(3, WORDS, (tokens,), generator=draw).tolist()
 
 
 def _sequence(
@@ -301,10 +301,10 @@ def test_prefill_returns_the_last_rows_and_an_end_token_ends(engine: Make) -> No
         running.prefill(sequence, prompt, 3, return_states=True)
         output = running.next_output(sequence, lambda: None)
         assert isinstance(output, PrefillOutput)
-        assert output.logits.shape == (3, 49152) and all(len(k) == 3 for k in output.states)
+        assert output.logits.shape == (3, WORDS) and all(len(k) == 3 for k in output.states)
         running.prefill(sequence, [11], 1, return_states=False)
         after = running.next_output(running_sequence, lambda: None)
-        assert isinstance(after, PrefillOutput) and after.logits.shape == (1, 49152)
+        assert isinstance(after, PrefillOutput) and after.logits.shape == (1, WORDS)
         token = int(output.logits[-1].argmax())
         ending = SequenceState(
             list(prompt), Sampler(0.0, 0, _CPU), frozenset([token]), token_budget=5
