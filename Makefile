@@ -12,7 +12,7 @@ DATA   ?= ../shared/data
 STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit clients test-clients test-default-model \
+.PHONY: help install demo test test-slow check lint types layers proto proto-check docs docs-check unit clients test-clients test-default-model \
         fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-patterns bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-expert-sum fixture-moe eval-null-experts eval-self-contrast eval-surgery eval-light-experts eval-named-experts eval-answers eval-cost eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-consistency eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check campaign-engine clean
 
 help: ## list the targets
@@ -70,8 +70,14 @@ docs-check: $(STAMP) ## the generated docs are current, and mark the figures who
 	@$(BIN)/python benchmarks/known_models.py --check
 	@$(BIN)/python benchmarks/doc_figures.py --check
 
+# three on two cores: tests also wait for servers, processes and disks
+PYTEST = $(BIN)/python -m pytest -q -n 3 --dist loadfile
+
 unit: $(STAMP) $(CLIENTS_STAMP) $(DEPLOY_STAMP) ## tests only
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 -m "not ray" tests
+	@$(PYTEST) --durations=10 -m "not ray and not slow" tests
+
+test-slow: $(STAMP) ## builds of the wheel and of GPU kernels, trainings, long campaigns: CI runs it after make test
+	@$(PYTEST) --durations=10 -m "slow and not ray" tests
 
 .PHONY: test-ray bench-ray
 

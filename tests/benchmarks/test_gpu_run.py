@@ -20,6 +20,7 @@ def _run(out: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(out.read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_a_dry_run_runs_the_stages(tmp_path: Path) -> None:
     """Without the checks, which tests/kernels/test_gpu.py runs."""
     stages = "machine", "tiles", "kernels", "generation", "vllm"
@@ -35,6 +36,7 @@ def test_a_dry_run_runs_the_stages(tmp_path: Path) -> None:
     assert found["vllm"]["skipped"] == "vLLM is not installed"
 
 
+@pytest.mark.slow
 def test_a_failing_stage_leaves_its_error_and_the_others(tmp_path: Path) -> None:
     import torch
 

@@ -15,7 +15,6 @@ from expertrag.llm.engine.scheduler import Scheduler
 CASES = 2_000
 
 
-@pytest.mark.slow
 def test_no_fault_harms_more_than_its_sequence() -> None:
     report = engine_faults.run(CASES, 0)
     assert report.findings == ()

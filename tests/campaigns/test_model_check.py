@@ -19,7 +19,6 @@ from expertrag_index.errors import StoreNotFoundError
 from expertrag_index.types import Document
 
 
-@pytest.mark.slow
 def test_stores_hold_what_their_models_do() -> None:
     done: Counter[str] = Counter()
     for seed in range(3):

@@ -11,10 +11,9 @@ from power_loss import KILLED_KINDS, KINDS, Tally, go_on
 from recording import DiskCall, record
 from scenarios import Scenario, killed, recorded
 
-pytestmark = [
-    pytest.mark.skipif(shutil.which("cc") is None, reason="the recorder needs a C compiler"),
-    pytest.mark.slow,
-]
+pytestmark = pytest.mark.skipif(
+    shutil.which("cc") is None, reason="the recorder needs a C compiler"
+)
 
 
 @pytest.mark.parametrize("reader", [False, True])

@@ -17,6 +17,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("work")
 
 
+@pytest.mark.slow
 def test_json_for_scripts_and_files_for_people(
     run: Run, work: Path, tmp_path: Path, minilm_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_an_existing_store_is_searched(run: Run, minilm_path: Path, tmp_path: Pa
     run(*limited, "--unit", "chunk").fails(2, "--unit is for stores that are built")
 
 
+@pytest.mark.slow
 def test_chunks(run: Run, tmp_path: Path, minilm_path: Path) -> None:
     sizes = run(
         "eval", "retrieval", BEIR, "--work", tmp_path, "--unit", "chunk", "--limit", "1", "--json"

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from command_line import Run
 from sources_helper import Page, Site, texts_of, write_notes
 
@@ -54,7 +53,6 @@ def test_most_of_a_store_needs_yes(run: Run, tmp_path: Path, minilm_path: Path) 
     assert "12 removed" in run("index", "sync", store, file, "--yes").ok().out
 
 
-@pytest.mark.slow
 def test_every(tmp_path: Path, minilm_path: Path) -> None:
     write_notes(tmp_path / "notes", a="About roses.")
     file, store = tmp_path / "sources.yaml", tmp_path / "store"

@@ -111,7 +111,6 @@ def notes(tmp_path: Path) -> Path:
     return write_notes(tmp_path / "notes", a="About roses.", b="About tulips.")
 
 
-@pytest.mark.slow
 def test_files_come_change_and_go(start: Start, notes: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     watching = start(store, notes)
@@ -143,7 +142,6 @@ def test_files_come_change_and_go(start: Start, notes: Path, tmp_path: Path) -> 
     assert watching.until("stopped")["message"].startswith("stopped: ")
 
 
-@pytest.mark.slow
 def test_a_half_written_file_is_waited_for(start: Start, notes: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     records = notes / "r.json"
@@ -159,7 +157,6 @@ def test_a_half_written_file_is_waited_for(start: Start, notes: Path, tmp_path: 
     assert texts_of(store)["r"] == "The new version."
 
 
-@pytest.mark.slow
 def test_a_folder_that_vanishes_keeps_its_documents(
     start: Start, notes: Path, tmp_path: Path
 ) -> None:
@@ -181,7 +178,6 @@ def test_a_folder_that_vanishes_keeps_its_documents(
     assert watching.until("written")["report"]["gone"] == ["notes/a.md"]
 
 
-@pytest.mark.slow
 def test_killed_in_the_middle_of_a_write(
     start: Start, notes: Path, tmp_path: Path, run: Run
 ) -> None:
@@ -204,7 +200,6 @@ def test_killed_in_the_middle_of_a_write(
     assert watching.end() == 0
 
 
-@pytest.mark.slow
 def test_another_writer_is_waited_for(start: Start, notes: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     watching = start(store, notes)
@@ -215,7 +210,6 @@ def test_another_writer_is_waited_for(start: Start, notes: Path, tmp_path: Path)
     assert watching.until("written")["report"]["added"] == 1
 
 
-@pytest.mark.slow
 def test_a_build_tells_the_watch_what_came_from_where(
     start: Start, run: Run, notes: Path, tmp_path: Path
 ) -> None:

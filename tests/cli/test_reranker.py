@@ -82,6 +82,7 @@ def test_a_missing_one_is_an_error(run: Run, documents_of: Path, tmp_path: Path)
     )
 
 
+@pytest.mark.slow
 def test_training_without_a_gain_is_an_error(run: Run, plots: Path, tmp_path: Path) -> None:
     out = tmp_path / "reranker"
     few = ("--profile", "small", "--queries", 12)

@@ -102,7 +102,6 @@ def run_for(child: Child, seconds: float | None, *command: object) -> tuple[bool
     return code < 0, time.monotonic() - started
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", ["backup", "restore"])
 def test_killed_at_random_moments(
     store: Path, tmp_path: Path, hashing: Any, child: Child, command: str

@@ -85,7 +85,6 @@ def is_noticed(path: Path, hashing: Any, expected: tuple[Any, ...]) -> bool:
     return bool(problems)
 
 
-@pytest.mark.slow
 def test_a_flipped_bit_in_any_derived_file_is_detected_and_repaired(
     whole: Path, tmp_path: Path, hashing: Any
 ) -> None:
@@ -109,7 +108,6 @@ def test_a_flipped_bit_in_any_derived_file_is_detected_and_repaired(
             shutil.rmtree(store)
 
 
-@pytest.mark.slow
 def test_a_flipped_bit_in_the_database_is_detected_or_harmless(whole: Path, tmp_path: Path) -> None:
     hashing = HashingEmbedder()
     expected, content = read_all(whole, hashing), contents(whole)

@@ -27,6 +27,7 @@ def _run(script: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_interpreted_kernels_equal_the_reference() -> None:
     held = _run("gpu_interpreted.py", TRITON_INTERPRET="1").splitlines()
     assert len(held) == 40
@@ -41,6 +42,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]
     return found
 
 
+@pytest.mark.slow
 def test_kernels_compile_for_three_generations(compiled: list[dict[str, object]]) -> None:
     assert {row["arch"] for row in compiled} == {80, 90, 100}
     kernels = {row["kernel"] for row in compiled}
@@ -50,6 +52,7 @@ def test_kernels_compile_for_three_generations(compiled: list[dict[str, object]]
         assert int(str(row["spills"])) <= 64, row  # bytes of a thread
 
 
+@pytest.mark.slow
 def test_prefill_tiles_use_the_warp_group_products_of_sm_90(
     compiled: list[dict[str, object]],
 ) -> None:

@@ -20,6 +20,7 @@ def state() -> models.ModelState:
     return next(state for state in models.listing() if state.name == NAME)
 
 
+@pytest.mark.slow
 def test_a_package_model_is_measured_and_stored(
     sliced: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

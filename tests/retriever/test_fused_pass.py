@@ -50,6 +50,7 @@ def test_vectors_are_those_of_the_modules(minilm_path: Path) -> None:
     assert _least_cosine(found, library.encode_documents(TEXTS)) > 0.9999
 
 
+@pytest.mark.slow
 def test_experts_and_router_are_those_of_the_modules(minilm_path: Path) -> None:
     fused = load_embedder(str(minilm_path), device="cpu", experts=BUNDLE)
     assert isinstance(fused._pass, FusedPass)

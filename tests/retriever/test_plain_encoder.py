@@ -50,6 +50,7 @@ def test_vectors_equal_those_of_the_library(minilm_path: Path) -> None:
     assert plain.count_tokens(TEXTS) == library.count_tokens(TEXTS)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_torch")
 def test_experts_give_the_vectors_of_the_library(minilm_path: Path) -> None:
     bundle = Path(__file__).parents[2] / "expertrag" / "models" / "bundles" / "minilm-domains"

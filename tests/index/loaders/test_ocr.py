@@ -82,7 +82,6 @@ def test_without_the_extra_a_scan_is_a_failure_that_tells_how_to_install_it(
     assert failures[0].cure == install_command("ocr")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not ocr.is_installed(), reason="needs the extra 'ocr'")
 def test_scanned_pages_are_read_and_pages_with_text_are_left_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "scan.pdf").write_bytes(scan("The pilot boards at noon.\nBring the tide tables."))

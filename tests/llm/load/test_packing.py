@@ -101,6 +101,7 @@ def test_long_angles_are_packed(tiny_folder: TinyFolder, tmp_path: Path) -> None
     assert torch.equal(_loaded(folder)[0], wanted)
 
 
+@pytest.mark.slow
 def test_a_packed_folder_answers_in_four_bits_without_transformers(
     smollm_path: Path, tmp_path: Path
 ) -> None:

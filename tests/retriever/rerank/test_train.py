@@ -77,6 +77,7 @@ def trained(
     return out
 
 
+@pytest.mark.slow
 def test_it_learns_and_describes_itself(trained: Path, minilm_path: Path) -> None:
     about = json.loads((trained / "reranker.json").read_text())["training"]
     before, after = (about["points"][place]["dev"]["doors"] for place in (0, about["best"]))
@@ -91,6 +92,7 @@ def test_it_learns_and_describes_itself(trained: Path, minilm_path: Path) -> Non
     assert group_ndcg(group.relevant, joined) > 0.4
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_result(
     source: GroupedSource, minilm_path: Path, trained: Path, tmp_path: Path
 ) -> None:

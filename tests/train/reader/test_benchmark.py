@@ -214,6 +214,7 @@ def bundle(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_reader(folder, tiny_llama, domains=("encyclopedia", "finance"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_resumed(
     births: Path,
     bundle: Path,

@@ -51,6 +51,7 @@ def test_contents_of_a_bundle(bundle: Path) -> None:
     assert {value.dtype for value in made.weights.values()} == {torch.bfloat16}
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_gives_the_same_result(
     bundle: Path, tiny_llama: Path, dataset: Path, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ def test_constants_of_experts_are_recovered_and_weights_stay(tmp_path: Path) -> 
     assert torch.equal(logits(mixture), logits(untouched))  # it runs without light experts again
 
 
+@pytest.mark.slow
 def test_neurons_of_experts_are_recovered(tmp_path: Path) -> None:
     """Experts of which all but two neurons are silent, so that light ones can say all of it."""
     mixture = whole_of("olmoe")

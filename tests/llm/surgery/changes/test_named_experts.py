@@ -198,6 +198,7 @@ def test_rounded_experts_are_refused_with_the_cure(
             prune_named(str(tmp_path / name), ["tax"], tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_real_answers_are_the_same_token_for_token(reader_path: Path, tmp_path: Path) -> None:
     """The shipped reader, on questions of SQuAD 2.0 with their passages."""
     made = prune_named(str(reader_path), ["encyclopedia"], tmp_path / "small")
