@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -220,7 +221,10 @@ def test_nothing_is_asked_again_after_the_first_token(
 def test_calls_outlast_a_killed_server(
     pair: tuple[ModelServer, ModelServer], connect: Connect
 ) -> None:
-    """8 callers, no failed call; the killed server is left, and has requests again."""
+    """8 callers; the killed server is left, and has requests again.
+
+    No call fails, but for one whose text had begun: nothing takes that back.
+    """
     for server in pair:
         server.behave(first_token_s=0.03)
     generator = connect(*pair)
@@ -229,10 +233,14 @@ def test_calls_outlast_a_killed_server(
 
     def call() -> None:
         while not done.is_set():
-            try:
-                found[ask(generator)] += 1
-            except ExpertRAGError as error:
-                found[f"failed: {error}"] += 1
+            pieces: list[str] = []
+            with closing(generator.begin(QUESTION, Sampling(max_tokens=8))) as session:
+                try:
+                    pieces.extend(session.stream())
+                except ExpertRAGError as error:
+                    found["cut" if pieces else f"failed: {error}"] += 1
+                else:
+                    found["".join(pieces)] += 1
 
     with ThreadPoolExecutor(8) as callers:
         running = [callers.submit(call) for _ in range(8)]
@@ -250,7 +258,7 @@ def test_calls_outlast_a_killed_server(
             done.set()
     for one in running:
         one.result()
-    assert set(found) == {ANSWER}
+    assert set(found) <= {ANSWER, "cut"} and found["cut"] <= len(running)
 
 
 def test_a_stalled_server_is_left_out(
