@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -77,12 +79,20 @@ class Background:
         self._thread.start()
 
     def run(self, work: Awaitable[T], timeout: float = 60.0) -> T:
-        """Run a coroutine there and wait for its result."""
+        """Run a coroutine there and wait for its result; print where all is if it is late."""
 
         async def awaited() -> T:
             return await work
 
-        return asyncio.run_coroutine_threadsafe(awaited(), self.loop).result(timeout)
+        result = asyncio.run_coroutine_threadsafe(awaited(), self.loop)
+        try:
+            return result.result(timeout)
+        except TimeoutError:
+            if not result.done():
+                faulthandler.dump_traceback()
+                for task in asyncio.all_tasks(self.loop):
+                    task.print_stack(file=sys.__stderr__)
+            raise
 
     def close(self) -> None:
         """Stop the loop."""
