@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from browser.conftest import Visit
 from http_fixtures import Served, StartHttp
 from serving_fixtures import OpenPipeline, PacedGenerator
@@ -12,6 +13,14 @@ from expertrag_index.sources.ledger import Ledger
 from expertrag_index.types import LoadFailure
 
 QUESTION = "When are roses pruned?"
+
+
+@pytest.mark.parametrize("name", ["nowhere", "constructor"])
+def test_an_address_of_no_view_is_the_first_one(served: Served, visit: Visit, name: str) -> None:
+    """Whatever a link names: every object of JavaScript has a ``constructor``."""
+    page = visit(served, f"#/{name}?__proto__[polluted]=1")
+    page.wait_for_selector("#question")
+    assert page.title() == "Ask · ExpertRAG"
 
 
 def test_one_question_under_every_mode(writing: Served, visit: Visit) -> None:

@@ -44,6 +44,11 @@ def packed(path: Path, offset: int, size: int) -> bytes:
         return zlib.compress(os.pread(file.fileno(), size, offset), _LEVEL)
 
 
+def most_packed(block_bytes: int) -> int:
+    """Return the size of the longest object of a block: zlib adds a little to what is random."""
+    return block_bytes + block_bytes // 100 + 64
+
+
 def unpacked(data: bytes, digest: str, most: int) -> bytes | None:
     """Return the block in an object; None if it is not the one of this sha256.
 

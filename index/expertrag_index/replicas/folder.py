@@ -33,12 +33,12 @@ class FolderRemote:
         """The path."""
         return str(self._root)
 
-    def read(self, name: str) -> bytes | None:
-        """Return the content of an object; None if it is missing."""
+    def read(self, name: str, most: int) -> bytes | None:
+        """Return the first ``most`` bytes of an object; None if it is missing."""
         with self._told():
             try:
                 with _open_regular(self._root / name) as file:
-                    return file.read()
+                    return file.read(most)
             except FileNotFoundError:
                 return None
 

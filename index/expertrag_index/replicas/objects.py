@@ -45,9 +45,9 @@ class ObjectRemote:
         """The URL without credentials."""
         return self._shown
 
-    def read(self, name: str) -> bytes | None:
-        """Return the content of an object; None if it is missing."""
-        found: bytes | None = self._call(lambda path: self._files.cat_file(path), name)
+    def read(self, name: str, most: int) -> bytes | None:
+        """Return the first ``most`` bytes of an object; None if it is missing."""
+        found: bytes | None = self._call(lambda path: self._files.cat_file(path, end=most), name)
         return found
 
     def write(self, name: str, data: bytes) -> None:

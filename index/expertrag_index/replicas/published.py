@@ -30,6 +30,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OBJECT = re.compile(r"generations/(gen-\d+)-[0-9a-f]{64}\.json")
 _SUFFIXES = {".faiss", ".rows", ".postings"}
 _BLOCK_BYTES = range(1 << 12, (1 << 24) + 1)
+_MOST_LINE_BYTES = 1 << 10
+_MOST_GENERATION_BYTES = 1 << 28
+"""Names the blocks of a database of a terabyte."""
 _ATTEMPTS = 5  # a writer may drop a generation while it is being read
 
 
@@ -95,7 +98,7 @@ def read_generation(remote: Remote, name: str) -> PublishedGeneration:
     :raises RemoteDamagedError: it is damaged or missing.
     :raises StoreFormatError: it was pushed by another version.
     """
-    data, match = remote.read(name), _OBJECT.fullmatch(name)
+    data, match = remote.read(name, _MOST_GENERATION_BYTES), _OBJECT.fullmatch(name)
     number = parse_generation(match[1]) if match else None
     if data is None or number is None or generation_object(number, data) != name:
         raise damaged(remote, name, missing=data is None)
@@ -120,7 +123,7 @@ def current_line(number: int, data: bytes) -> str:
 
 def read_line(remote: Remote) -> str:
     """Return the line of CURRENT; empty if nothing has been pushed."""
-    found = remote.read(CURRENT)
+    found = remote.read(CURRENT, _MOST_LINE_BYTES)
     return "" if found is None else found.decode("ascii", "replace")
 
 

@@ -31,7 +31,7 @@ from expertrag_index.exchange import alone, put_in_place
 from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import FileEntry, dumps
-from expertrag_index.replicas.blocks import assemble, unpacked
+from expertrag_index.replicas.blocks import assemble, most_packed, unpacked
 from expertrag_index.replicas.marker import (
     ReplicaMarker,
     check_replaceable,
@@ -147,7 +147,7 @@ class _Download:
         :raises RemoteDamagedError: its object is missing or damaged.
         """
         name = block_object(digest)
-        data = self.remote.read(name)
+        data = self.remote.read(name, most_packed(self.wanted.database.block_bytes))
         if data is None:
             raise damaged(self.remote, name, missing=True)
         block = unpacked(data, digest, self.wanted.database.block_bytes)

@@ -31,8 +31,11 @@ class Remote(Protocol):
         """The URL without credentials, for messages."""
         ...
 
-    def read(self, name: str) -> bytes | None:
-        """Return the content of an object; None if it is missing."""
+    def read(self, name: str, most: int) -> bytes | None:
+        """Return the first ``most`` bytes of an object; None if it is missing.
+
+        A caller knows how long one can be that is whole: others may have written to the URL.
+        """
         ...
 
     def write(self, name: str, data: bytes) -> None:

@@ -349,6 +349,18 @@ def test_what_is_not_a_file_is_not_read(
         pull(str(remote), tmp_path / "copy")
 
 
+@pytest.mark.parametrize("folder", ["", "generations", "blocks"])
+def test_an_object_without_end_is_damaged(store: Path, tmp_path: Path, folder: str) -> None:
+    """No more of it is read than one that is whole has: a terabyte would not fit in memory."""
+    remote = tmp_path / "remote"
+    push(store, str(remote))
+    target = min((remote / folder).iterdir()) if folder else remote / "CURRENT"
+    target.write_bytes(b"")
+    os.truncate(target, 1 << 40)  # a file that is a hole: it needs no space
+    with pytest.raises(RemoteDamagedError, match="damaged"):
+        pull(str(remote), tmp_path / "copy")
+
+
 def test_a_newer_format_says_so(store: Path, tmp_path: Path) -> None:
     url = tmp_path / "shared"
     push(store, str(url))

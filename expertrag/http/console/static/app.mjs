@@ -11,7 +11,8 @@ import { Store } from "./store.mjs";
 import { TokenDialog } from "./token.mjs";
 import { Why } from "./why.mjs";
 
-const VIEWS = { "": ["Ask", Ask], why: ["Why", Why], store: ["Store", Store], experts: ["Experts", Experts], learn: ["Learn", Learn] };
+// without a prototype: an address may name what every object has, such as its constructor
+const VIEWS = { __proto__: null, "": ["Ask", Ask], why: ["Why", Why], store: ["Store", Store], experts: ["Experts", Experts], learn: ["Learn", Learn] };
 const HALF = "M8 2a6 6 0 0 1 0 12z";
 const DISC = "M8 2a6 6 0 0 1 0 12A6 6 0 0 1 8 2z";
 const THEMES = { auto: "light", light: "dark", dark: "auto" };
