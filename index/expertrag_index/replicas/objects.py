@@ -47,7 +47,7 @@ class ObjectRemote:
 
     def read(self, name: str, most: int) -> bytes | None:
         """Return the first ``most`` bytes of an object; None if it is missing."""
-        found: bytes | None = self._call(lambda path: self._files.cat_file(path, end=most), name)
+        found: bytes | None = self._call(lambda path: self._files.cat_file(path, 0, most), name)
         return found
 
     def write(self, name: str, data: bytes) -> None:
