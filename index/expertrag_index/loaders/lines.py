@@ -8,8 +8,14 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol, cast
 
-from expertrag_index.loaders.base import Report, SourceFile, Unreadable, damaged_gzip
-from expertrag_index.loaders.decode import UTF_8, marked, note_encoding
+from expertrag_index.loaders.base import (
+    Report,
+    SourceFile,
+    Unreadable,
+    damaged_gzip,
+    too_large,
+)
+from expertrag_index.loaders.decode import UTF_8, decode, marked, note_encoding
 from expertrag_index.loaders.encodings import detect
 
 _LARGEST_RATIO = 200  # JSON compresses 5 to 20 times, a zip bomb 1,000 times
@@ -21,6 +27,41 @@ _DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 class _Lines(Protocol):
     def readline(self, size: int) -> bytes: ...
+
+
+def decoded_lines(file: SourceFile, report: Report) -> Iterator[tuple[int, str]]:
+    """Read the lines of a file, ``.gz`` or not, as text.
+
+    A line in another encoding than the file is read in its own, as exports that were joined have.
+
+    :param report: told the encodings that are not UTF-8, and each line that cannot be read.
+    :return: pairs ``(line number from 1, line)``.
+    :raises Unreadable: the file is empty, damaged, or a decompression bomb.
+    """
+    others: dict[str, list[int]] = {}  # what is to be noted, and of which lines
+    for number, line in bounded_lines(file, report):
+        try:
+            if line is None:
+                raise too_large("it", file.max_bytes)
+            text = _decoded(line, number, others)
+        except Unreadable as error:
+            report(f"line {number}: {error.reason}", error.cure)
+            continue
+        yield number, text
+    for reason, numbers in others.items():
+        more = f" and {len(numbers) - 1:,} more" if len(numbers) > 1 else ""
+        report(f"line {numbers[0]}{more}: {reason}", "convert them to UTF-8", notice=True)
+
+
+def _decoded(line: bytes, number: int, others: dict[str, list[int]]) -> str:
+    def note(reason: str, cure: str, *, notice: bool = False) -> None:
+        del cure, notice  # the same for all lines
+        others.setdefault(reason, []).append(number)
+
+    try:
+        return decode(line)  # of a million lines, nearly all
+    except Unreadable:
+        return decode(line, "utf-8", note)
 
 
 def bounded_lines(file: SourceFile, report: Report) -> Iterator[tuple[int, bytes | None]]:

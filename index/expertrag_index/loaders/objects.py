@@ -8,11 +8,11 @@ from dataclasses import replace
 from itertools import starmap
 from typing import TypeGuard
 
-from expertrag_index.loaders.base import Report, SourceFile, Unreadable, too_large
+from expertrag_index.loaders.base import Report, SourceFile, Unreadable
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.fields import TITLES, opened, rank
 from expertrag_index.loaders.frontmatter import FrontMatter, document
-from expertrag_index.loaders.lines import bounded_lines
+from expertrag_index.loaders.lines import decoded_lines
 from expertrag_index.loaders.records import record_document
 from expertrag_index.loaders.scalars import metadata_within_limits
 from expertrag_index.loaders.verbatim import fenced
@@ -88,11 +88,9 @@ def _says_something(name: str, value: object) -> bool:
 
 def read_lines(file: SourceFile, report: Report) -> Iterator[Document]:
     """Stream JSON lines, one document per line; a broken line is reported and skipped."""
-    for number, line in bounded_lines(file, report):
+    for number, line in decoded_lines(file, report):
+        text = line.strip()
         try:
-            if line is None:
-                raise too_large("the record", file.max_bytes)
-            text = decode(line).strip()
             if text:
                 yield record_document(file, _parse(text), number, report)
         except Unreadable as error:

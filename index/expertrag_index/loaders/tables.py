@@ -8,11 +8,10 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
-from expertrag_index.loaders.base import Report, SourceFile, Unreadable, too_large
+from expertrag_index.loaders.base import Report, SourceFile, Unreadable
 from expertrag_index.loaders.csv_layout import layout_of
 from expertrag_index.loaders.csv_rows import Row, rows_of
-from expertrag_index.loaders.decode import decode
-from expertrag_index.loaders.lines import bounded_lines
+from expertrag_index.loaders.lines import decoded_lines
 from expertrag_index.loaders.records import record_document
 from expertrag_index.types import Document
 
@@ -56,13 +55,8 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
 
 
 def _lines(file: SourceFile, report: Report) -> Iterator[str]:
-    for number, line in bounded_lines(file, report):
-        try:
-            if line is None:
-                raise too_large("it", file.max_bytes)
-            yield from io.StringIO(decode(line), newline="\n")
-        except Unreadable as error:
-            report(f"line {number}: {error.reason}", error.cure)
+    for _, line in decoded_lines(file, report):
+        yield from io.StringIO(line, newline="\n")
 
 
 def _head(lines: Iterator[str]) -> list[str]:

@@ -71,7 +71,19 @@ def test_rows_that_do_not_fit_are_counted_in_one_notice(tmp_path: Path) -> None:
     )
 
 
-def test_a_line_in_another_encoding_loses_only_itself(tmp_path: Path) -> None:
+def test_lines_in_another_encoding_are_read(tmp_path: Path) -> None:
+    """As in exports that were joined."""
+    rows = "name,town\nAnna,München\n".encode(), "Bob,Köln\nEve,Zürich\n".encode("cp1252")
+    documents, (notice,) = parsed(tmp_path / "a.csv", b"".join(rows))
+    assert [document.text.split("town: ")[1] for document in documents] == [
+        "München", "Köln", "Zürich",
+    ]  # fmt: skip
+    assert notice.notice and notice.reason == (
+        "line 3 and 1 more: it is not UTF-8 and was read as CP1252"
+    )
+
+
+def test_a_line_in_two_encodings_loses_only_itself(tmp_path: Path) -> None:
     content = b"a,b\n1,x\n2,caf\xe9 na\xc3\xafve\n3,y\n"
     documents, (failure,) = parsed(tmp_path / "a.csv", content)
     assert [document.text for document in documents] == ["a: 1\nb: x", "a: 3\nb: y"]
