@@ -28,8 +28,11 @@ async def keep_compact(runtime: Runtime) -> None:
     CALL.set(Call("Compact", "", Caller("server")))
     while True:
         await asyncio.sleep(min(_EVERY_S, runtime.config.compact_after_s))
-        for key in runtime.collections.open_keys:
-            await _compact(runtime, key)
+        try:
+            for key in runtime.collections.open_keys:
+                await _compact(runtime, key)
+        except Exception:  # the next round may do; without this task there would be none
+            _log.exception("collections not compacted")
 
 
 async def _compact(runtime: Runtime, key: str) -> None:

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from expertrag_index.errors import IndexStoreError
@@ -85,5 +86,6 @@ class Repeated:
         self.state = replace(self.state, failures=failures, problem=told)
         wait = min(_LONGEST_WAIT_S, self._every_s * 2.0 ** min(failures, 16))
         wait = max(wait, self._every_s) * random.uniform(0.8, 1.2)  # so that readers come apart
-        self._failed(told, wait)
+        with suppress(Exception):  # a failure to tell of it must not end the tries
+            self._failed(told, wait)
         return wait
