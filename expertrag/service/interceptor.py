@@ -82,7 +82,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         behaviour, factory = _behaviour_and_factory(handler)
 
         async def wrapped(_messages: Any, context: Context) -> Any:
-            return await behaviour(await self._unauthenticated.receive("", context.read), context)
+            try:
+                message = await self._unauthenticated.receive("", context.read)
+                return await behaviour(message, context)
+            except (grpc.aio.AbortError, ClientGone):
+                raise
+            except Exception as raised:
+                call = Call("Health", request_id_of(context.invocation_metadata()))
+                await _abort(context, call, _known(raised, call), raised)
 
         read, write = handler.request_deserializer, handler.response_serializer
         wrapper: Handler = factory(wrapped, read, write)
@@ -120,15 +127,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
             raise asyncio.CancelledError from None
         except Exception as raised:
-            error = raised if isinstance(raised, ExpertRAGError) else _unexpected(raised, call)
+            error = _known(raised, call)
             code = error.code
             if isinstance(error, Overloaded):
                 with _optional(call):
                     self._metrics.shed.labels(method, error.reason).inc()
-            status, trailing = status_of(error, call.request_id)
-            _forget_traceback(raised)
-            with suppress(ClientGone):
-                await context.abort(status, message_of(error), trailing)
+            await _abort(context, call, error, raised)
         finally:
             with _optional(call):
                 self._metrics.in_flight.dec()
@@ -220,8 +224,20 @@ def _optional(call: Call) -> Iterator[None]:
             _log.error("call not counted", request_id=call.request_id, exc_info=error)
 
 
-def _unexpected(error: Exception, call: Call) -> ExpertRAGError:
-    """Log the cause, and return an error that gives the client only the request id."""
+async def _abort(
+    context: Context, call: Call, error: ExpertRAGError, raised: BaseException
+) -> None:
+    """End a call with an error; ``raised`` is let go."""
+    status, trailing = status_of(error, call.request_id)
+    _forget_traceback(raised)
+    with suppress(ClientGone):
+        await context.abort(status, message_of(error), trailing)
+
+
+def _known(error: Exception, call: Call) -> ExpertRAGError:
+    """Return an error for the client; of an unexpected one, which is logged, only the id."""
+    if isinstance(error, ExpertRAGError):
+        return error
     _log.error("unexpected error", request_id=call.request_id, method=call.method, exc_info=error)
     return ServerError(
         f"the server failed; its log has the cause under request id {call.request_id}",

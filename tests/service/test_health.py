@@ -147,6 +147,21 @@ async def test_a_check_that_fails_does_not_end_the_checks(
     watch.cancel()
 
 
+def test_a_health_check_that_fails_tells_no_cause(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: object) -> None:
+        raise ValueError("a text that nobody may see")
+
+    monkeypatch.setattr(Health, "Check", failing)
+    server = start_server()
+    with grpc.insecure_channel(server.address) as channel:
+        with pytest.raises(grpc.RpcError) as raised:
+            check(channel, "")
+        assert raised.value.code() == grpc.StatusCode.INTERNAL
+        assert "nobody" not in raised.value.details()
+
+
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 def test_reflection_lists_and_describes(start_server: StartServer, version: str) -> None:
     server = start_server(reflection=True)
