@@ -63,7 +63,10 @@ class Repeated:
                 self.state = TransferState(time.monotonic(), self.state.newest)
                 if once:
                     return True
-            except Exception as error:  # each file system raises its own; the next try may succeed
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            # each file system raises its own, and a library in Rust may panic
+            except BaseException as error:
                 if self._stop.is_set():
                     break
                 wait = self._fail(error)
@@ -79,7 +82,7 @@ class Repeated:
         if self._stop.is_set():
             raise StoppedError
 
-    def _fail(self, error: Exception) -> float:
+    def _fail(self, error: BaseException) -> float:
         # other errors may name URLs with credentials
         told = str(error) if isinstance(error, IndexStoreError) else type(error).__name__
         failures = self.state.failures + 1
