@@ -164,8 +164,9 @@ def _followed(doors: Doors, work: Any, looked: Callable[[], bool], rounds: int) 
             await asyncio.sleep(_THREAD_S)
             seen += looked()
         alive = not task.done()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        while not task.done():  # a fault may take the place of the cancellation
+            task.cancel()
+            await asyncio.wait([task], timeout=_THREAD_S)
         return alive
 
     if not doors.server.background.run(follow()):
