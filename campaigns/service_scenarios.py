@@ -150,8 +150,13 @@ def _watched(doors: Doors) -> Any:
         return collections.healthy
 
     task = health.watch_model(doors.server.grpc._health, healthy, GENERATING)
-    with _set(health, "CHECK_S", _THREAD_S):
-        return _followed(doors, task, lambda: True, _ROUNDS)
+    served = doors.server.grpc._health
+    try:
+        with _set(health, "CHECK_S", _THREAD_S):
+            return _followed(doors, task, lambda: True, _ROUNDS)
+    finally:
+        if served._status[""] != health.SERVING:  # this task ends before it looks again
+            doors.server.background.run(served.set(True))
 
 
 def _followed(doors: Doors, work: Any, looked: Callable[[], bool], rounds: int) -> Any:
