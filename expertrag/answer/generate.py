@@ -7,6 +7,7 @@ ground    citations and support, or an abstention
 
 from __future__ import annotations
 
+from collections.abc import Generator as Yielding
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -102,14 +103,14 @@ class Answering:
         """Open the session of a closed-book answer."""
         return self._begin(context, context.closed_book, context.request.sampling)
 
-    def closed_book(self, answer: ClosedBook, meter: Meter) -> Iterator[AnswerEvent]:
+    def closed_book(self, answer: ClosedBook, meter: Meter) -> Yielding[AnswerEvent, None, None]:
         """Answer closed book, in an open session."""
         yield from meter.stream("generate", answer.deltas())
         meter.count(answer.session)
         yield UsageEvent(meter.usage())
         yield DoneEvent(answer.session.finish_reason, model=self._generator.name)
 
-    def open_book(self, context: AnswerContext) -> Iterator[AnswerEvent]:
+    def open_book(self, context: AnswerContext) -> Yielding[AnswerEvent, None, None]:
         """Answer open book."""
         request, meter = context.request, context.meter
         result = self._gather(context)

@@ -379,15 +379,15 @@ class Pipeline:
                 decision = self._decide(context, answer)
                 yield GateEvent(entry.decided(decision))
                 if not decision.retrieve:
-                    said = self._answering.closed_book(answer, meter)
-                    yield from map(entry.noted, by_adapter(request.sampling, said))
+                    with closing(self._answering.closed_book(answer, meter)) as said:
+                        yield from map(entry.noted, by_adapter(request.sampling, said))
                     self._decider.answered(decision, meter.usage())
                     return
             meter.count(session)
             if self._decider.strictly(decision):
                 context = replace(context, request=replace(context.request, mode=GateMode.STRICT))
-            said = self._answering.open_book(context)
-            yield from map(entry.noted, by_adapter(request.sampling, said))
+            with closing(self._answering.open_book(context)) as said:
+                yield from map(entry.noted, by_adapter(request.sampling, said))
             self._decider.answered(decision, meter.usage())
 
     def _leased(self) -> AbstractContextManager[View]:

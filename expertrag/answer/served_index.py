@@ -8,7 +8,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -231,12 +231,16 @@ class ServedIndex:
         index = Index.open(
             self._store, embedder_fingerprint=embedder.fingerprint, known=known, reuse=reuse
         )
-        self._known = index.seal
-        if self._known != known:
-            self._compared_at = time.monotonic()
-        if index.degraded:
-            _log.warning("index degraded", reason=index.degraded)
-        return View.of(embedder, index)
+        with ExitStack() as opened:
+            opened.callback(index.close)
+            self._known = index.seal
+            if self._known != known:
+                self._compared_at = time.monotonic()
+            if index.degraded:
+                _log.warning("index degraded", reason=index.degraded)
+            view = View.of(embedder, index)
+            opened.pop_all()
+        return view
 
     def _open_next(self) -> View:
         """Open the published generation, with another embedder if it was migrated to one."""

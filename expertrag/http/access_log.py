@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from starlette.routing import Match, Route
@@ -59,7 +60,11 @@ class AccessLog:
             status = status or 500  # the response follows
             raise
         finally:
-            self._ended(scope, status or HUNG_UP, time.perf_counter() - began)
+            try:
+                self._ended(scope, status or HUNG_UP, time.perf_counter() - began)
+            except Exception as error:  # a response was sent: the connection must not end here
+                with suppress(Exception):
+                    _log.error("request not counted", exc_info=error)
 
     def _ended(self, scope: Scope, status: int, seconds: float) -> None:
         route = self._route_of(scope)

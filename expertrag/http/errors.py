@@ -12,6 +12,7 @@ from starlette.types import Scope
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
 from expertrag.api.validation import invalid
+from expertrag.service.status import message_of
 
 Params = Mapping[str, str]
 """Names of our fields in a request of the API that was called."""
@@ -49,7 +50,7 @@ def body_of(error: ExpertRAGError, params: Params | None = None) -> dict[str, ob
     """Return the body of an error: ``{"error": {message, type, param, code}}``."""
     status = status_of(error)
     client_side = "invalid_request_error" if status < 500 else "server_error"
-    field, message = error.metadata.get("field"), error.message
+    field, message = error.metadata.get("field"), message_of(error)
     param = field and (params or {}).get(field, field)
     if param and message.startswith(f"{field}: "):
         message = f"{param}{message.removeprefix(field or '')}"

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from expertrag.api.folding import joined
 from expertrag.api.types import AnswerEvent, DeltaEvent
+from expertrag.runtime.panics import as_exception
 from expertrag.runtime.stop import Stop
 
 CAPACITY = 64
@@ -47,18 +48,19 @@ class EventBridge:
         """Send all events, from a worker thread; their errors are raised in the reader."""
         error = None
         try:
-            for event in events:
-                self._put(event)
-        except Exception as raised:
-            error = raised
-        finally:
-            close = getattr(events, "close", None)  # a generator frees its model state at once
-            if close is not None:
-                close()
-            with self._changed:
-                self._ended = True
-                self._error = error
-            self._notify()
+            try:
+                for event in events:
+                    self._put(event)
+            finally:
+                close = getattr(events, "close", None)  # a generator frees its model state at once
+                if close is not None:
+                    close()
+        except BaseException as raised:  # whatever it is, the reader waits for the end
+            error = as_exception(raised)
+        with self._changed:
+            self._ended = True
+            self._error = error
+        self._notify()
 
     async def __aiter__(self) -> AsyncIterator[AnswerEvent]:
         """Yield the events in order, with adjacent pieces of text joined."""

@@ -88,12 +88,20 @@ async def watch_model(health: Health, healthy: Callable[[], bool], services: Ite
 
     An orchestrator that probes the health then restarts the server.
     """
-    names, serving = list(services), True
+    names, serving, known = list(services), True, True
     while True:
         await asyncio.sleep(CHECK_S)
-        if healthy() == serving:
+        try:
+            found = healthy()
+        except Exception:  # the next check may tell again; without this task none would
+            if known:
+                _log.exception("the language model does not tell its health")
+            known = False
             continue
-        serving = not serving
+        known = True
+        if found == serving:
+            continue
+        serving = found
         await health.set(serving, names)
         if serving:
             _log.info("the language model goes on", health="SERVING")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeAlias
 
 import grpc
@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
 from expertrag.auth import Authenticator, Caller
-from expertrag.runtime.tracing import call_span
+from expertrag.runtime.tracing import Span, call_span
 from expertrag.service.call import CALL, Call, request_id_of
 from expertrag.service.grpc_server import ClientGone
 from expertrag.service.inflight import RECEIVING, InFlight
@@ -82,7 +82,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         behaviour, factory = _behaviour_and_factory(handler)
 
         async def wrapped(_messages: Any, context: Context) -> Any:
-            return await behaviour(await self._unauthenticated.receive("", context.read), context)
+            try:
+                message = await self._unauthenticated.receive("", context.read)
+                return await behaviour(message, context)
+            except (grpc.aio.AbortError, ClientGone):
+                raise
+            except Exception as raised:
+                call = Call("Health", request_id_of(context.invocation_metadata()))
+                await _abort(context, call, _known(raised, call), raised)
 
         read, write = handler.request_deserializer, handler.response_serializer
         wrapper: Handler = factory(wrapped, read, write)
@@ -104,10 +111,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         CALL.set(call)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
         code = "OK"
-        self._metrics.in_flight.inc()
-        tracing = ExitStack()
-        span = tracing.enter_context(call_span(method, context.invocation_metadata()))
+        tracing, span = ExitStack(), Span()
         try:
+            with _optional(call):
+                self._metrics.in_flight.inc()
+                span = tracing.enter_context(call_span(method, context.invocation_metadata()))
             caller = self._authenticator.caller(context.invocation_metadata())
             caller.require(SCOPES[method])
             call.caller = self._authenticator.named(caller, context.auth_context())
@@ -119,26 +127,32 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
             raise asyncio.CancelledError from None
         except Exception as raised:
-            error = raised if isinstance(raised, ExpertRAGError) else _unexpected(raised, call)
+            error = _known(raised, call)
             code = error.code
             if isinstance(error, Overloaded):
-                self._metrics.shed.labels(method, error.reason).inc()
-            status, trailing = status_of(error, call.request_id)
-            _forget_traceback(raised)
-            with suppress(ClientGone):
-                await context.abort(status, message_of(error), trailing)
+                with _optional(call):
+                    self._metrics.shed.labels(method, error.reason).inc()
+            await _abort(context, call, error, raised)
         finally:
-            span.note({"code": code, "request_id": call.request_id, **call.facts})
-            if code != "OK":
-                span.failed(code)
-            tracing.close()
-            self._metrics.in_flight.dec()
-            self._metrics.calls.labels(method, code).inc()
-            self._metrics.latency.labels(method).observe(call.seconds)
+            with _optional(call):
+                self._metrics.in_flight.dec()
+            with _optional(call):
+                span.note({"code": code, "request_id": call.request_id, **call.facts})
+                if code != "OK":
+                    span.failed(code)
+                tracing.close()
+            self._count(call, code)
+
+    def _count(self, call: Call, code: str) -> None:
+        """Count and log a call that has ended."""
+        with _optional(call):
+            self._metrics.calls.labels(call.method, code).inc()
+            self._metrics.latency.labels(call.method).observe(call.seconds)
+        with _optional(call):
             _log.info(
                 "call",
                 request_id=call.request_id,
-                method=method,
+                method=call.method,
                 code=code,
                 ms=round(call.seconds * 1000, 1),
                 **({"caller": known} if (known := call.caller.known_id) else {}),
@@ -197,8 +211,33 @@ def _forget_traceback(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _unexpected(error: Exception, call: Call) -> ExpertRAGError:
-    """Log the cause, and return an error that gives the client only the request id."""
+@contextmanager
+def _optional(call: Call) -> Iterator[None]:
+    """Run what no call depends on, such as its metrics; a failure is logged, if that is possible.
+
+    gRPC would fail the call, and quote the error to the client.
+    """
+    try:
+        yield
+    except Exception as error:
+        with suppress(Exception):
+            _log.error("call not counted", request_id=call.request_id, exc_info=error)
+
+
+async def _abort(
+    context: Context, call: Call, error: ExpertRAGError, raised: BaseException
+) -> None:
+    """End a call with an error; ``raised`` is let go."""
+    status, trailing = status_of(error, call.request_id)
+    _forget_traceback(raised)
+    with suppress(ClientGone):
+        await context.abort(status, message_of(error), trailing)
+
+
+def _known(error: Exception, call: Call) -> ExpertRAGError:
+    """Return an error for the client; of an unexpected one, which is logged, only the id."""
+    if isinstance(error, ExpertRAGError):
+        return error
     _log.error("unexpected error", request_id=call.request_id, method=call.method, exc_info=error)
     return ServerError(
         f"the server failed; its log has the cause under request id {call.request_id}",

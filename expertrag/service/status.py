@@ -16,7 +16,7 @@ PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
 _MESSAGE_BYTES, _VALUE_BYTES = 1_000, 200
 """gRPC refuses trailing metadata of more than 8 KiB, which have the message three times."""
-_PATH = re.compile(r"(?<![\w.:/])(?:/[\w.+@~-]+){2,}/?")
+_PATH = re.compile(r"(?:\bunix:|(?<![\w.:/]))(?:/[\w.+@~-]+){2,}/?")
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 

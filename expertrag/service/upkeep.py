@@ -26,10 +26,17 @@ async def keep_compact(runtime: Runtime) -> None:
     again before the next write.
     """
     CALL.set(Call("Compact", "", Caller("server")))
+    told = False
     while True:
         await asyncio.sleep(min(_EVERY_S, runtime.config.compact_after_s))
-        for key in runtime.collections.open_keys:
-            await _compact(runtime, key)
+        try:
+            for key in runtime.collections.open_keys:
+                await _compact(runtime, key)
+            told = False
+        except Exception:  # the next round may do; without this task there would be none
+            if not told:
+                _log.exception("collections not compacted")
+            told = True
 
 
 async def _compact(runtime: Runtime, key: str) -> None:

@@ -16,6 +16,7 @@ import grpc
 from expertrag.api.types import AnswerEvent
 from expertrag.config import ServiceConfig
 from expertrag.runtime.bridge import EventBridge
+from expertrag.runtime.panics import as_exception
 from expertrag.runtime.stop import Stop
 from expertrag.service.admission import Admission, Slot
 from expertrag.service.call import CALL
@@ -141,8 +142,16 @@ class Workers:
                 for slot in slots:
                     loop.call_soon_threadsafe(slot.release)
 
+        def run(stop: Stop) -> T:
+            try:
+                return work(stop)
+            except Exception:
+                raise
+            except BaseException as raised:  # a panic would not be handled as an error
+                raise as_exception(raised) from raised
+
         # the context names the caller and the trace
-        future = self._executor.submit(contextvars.copy_context().run, work, stop)
+        future = self._executor.submit(contextvars.copy_context().run, run, stop)
         future.add_done_callback(free)
         return future
 

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 from store_helper import build, migrate
 
-from expertrag.answer.served_index import ServedIndex
+from expertrag.answer.served_index import ServedIndex, View
 from expertrag.api.errors import Cancelled, NotFound
 from expertrag.api.types import DocumentInput
 from expertrag_index.backup import backup, restore
 from expertrag_index.build import IndexWriter
+from expertrag_index.errors import IndexStoreError
+from expertrag_index.index import Index
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import Document
 
@@ -53,6 +55,24 @@ def test_a_request_keeps_its_generation(
         assert view.index.generation == 1
         assert [hit.key for hit in view.index.search_lexical("library", 5)] == []
         assert view.index.document_text("a") == "The cafeteria opens at nine."
+
+
+def test_a_generation_that_cannot_be_searched_is_closed(
+    served: ServedIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Index] = []
+
+    def failing(_embedder: object, index: Index) -> View:
+        opened.append(index)
+        raise MemoryError
+
+    monkeypatch.setattr(View, "of", failing)
+    with pytest.raises(MemoryError):
+        served.reload()
+    with pytest.raises(IndexStoreError, match="closed"):
+        opened[0].search_lexical("cafeteria", 1)
+    with served.lease() as view:
+        assert view.index.search_lexical("cafeteria", 1)
 
 
 def test_callers_that_see_the_same_share_a_part(served: ServedIndex) -> None:

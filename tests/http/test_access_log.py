@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from http_fixtures import CHAT, Served, StartHttp, chat_body, stalled
+from prometheus_client import Counter
 from serving_fixtures import OpenPipeline, PacedGenerator, wait_until
 from structlog.testing import capture_logs
 
@@ -141,3 +142,16 @@ def test_probes_of_health_are_only_counted(served: Served) -> None:
         assert httpx.post(f"{served.url}/health").status_code == 405
         wait_until(lambda: ("/health", "405") in counted(served))
     assert not refused(lines)
+
+
+def test_a_metric_that_fails_ends_no_connection(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise ValueError(SECRET)
+
+    monkeypatch.setattr(Counter, "labels", failing)
+    with httpx.Client(base_url=served.url, timeout=60) as client, capture_logs() as lines:
+        for _ in range(2):
+            assert client.get("/health").json()["status"] == "ok"
+    assert SECRET not in str([line["event"] for line in lines])

@@ -16,9 +16,10 @@ import pytest
 from http_fixtures import CHAT, Served, StartHttp, chat_body, error_of
 from serving_fixtures import Background, OpenPipeline, PacedGenerator, wait_until
 
-from expertrag.api.errors import Conflict
+from expertrag.api.errors import Conflict, Unavailable
 from expertrag.config import Config, ServiceConfig
 from expertrag.http import HttpServer
+from expertrag.http.errors import body_of
 from expertrag.service.metrics import Metrics
 from expertrag.service.run import serve
 
@@ -187,3 +188,10 @@ def test_the_private_socket_of_a_killed_server_is_removed(
         assert not left.parent.exists()
         for served in (running, other):
             assert served.get("/v1/models").status_code == 200
+
+
+def test_the_private_socket_is_not_told() -> None:
+    error = Unavailable("no server responds at unix:/tmp/expertrag-1/grpc.sock; start one")
+    told = body_of(error)["error"]
+    assert isinstance(told, dict)
+    assert told["message"] == "no server responds at (a path of the server); start one"

@@ -21,6 +21,7 @@ from expertrag.api.types import (
     TokenLogprob,
 )
 from expertrag.runtime.bridge import CAPACITY, FLUSH_PIECES, MOST_EVENTS, EventBridge
+from expertrag.runtime.panics import PanicError
 from expertrag.runtime.stop import Stop
 
 DONE = DoneEvent(FinishReason.STOP)
@@ -145,3 +146,29 @@ def test_the_events_are_closed_in_the_worker(background: Background) -> None:
 
     background.run(scenario())
     assert closed.is_set()
+
+
+class Panic(BaseException):
+    """What a panic in a library of Rust looks like: no ``Exception``."""
+
+
+def test_a_panic_is_an_error_of_the_reader(background: Background) -> None:
+    def events() -> Iterator[AnswerEvent]:
+        yield DeltaEvent("a ")
+        raise Panic("a text")
+
+    with pytest.raises(PanicError, match=r"^Panic$") as raised:
+        background.run(crossed(events()))
+    assert isinstance(raised.value.__cause__, Panic)
+
+
+def test_events_that_cannot_be_closed_end_with_an_error(background: Background) -> None:
+    class Events:
+        def __iter__(self) -> Iterator[AnswerEvent]:
+            return iter([DONE])
+
+        def close(self) -> None:
+            raise ValueError("it does not close")
+
+    with pytest.raises(ValueError, match="does not close"):
+        background.run(crossed(Events()))  # type: ignore[arg-type]  # all that is used of one

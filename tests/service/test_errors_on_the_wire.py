@@ -7,12 +7,18 @@ from urllib.parse import quote
 
 import grpc
 import pytest
+from prometheus_client import Counter, Gauge
 from serving_fixtures import OpenPipeline, PacedGenerator, PacedSession, StartServer
 
 from expertrag.api import errors
 from expertrag.client import Client
 from expertrag.client.rpc_errors import from_rpc
+from expertrag.config import ServiceConfig
+from expertrag.runtime.panics import PanicError
+from expertrag.runtime.stop import Stop
+from expertrag.service.call import CALL, Call
 from expertrag.service.status import message_of, status_of
+from expertrag.service.workers import CallKind, Workers
 
 TREE = [errors.ExpertRAGError, *errors.ExpertRAGError.__subclasses__()]
 
@@ -87,3 +93,33 @@ def test_invalid_error_details_are_ignored() -> None:
     trailing = (("grpc-status-details-bin", b"\xff\xff"),)
     got = from_rpc(grpc.StatusCode.INTERNAL, "boom", trailing, address="a:1", timeout=1)
     assert isinstance(got, errors.ServerError)
+
+
+@pytest.mark.parametrize("metric", [Counter, Gauge])
+def test_a_metric_that_fails_fails_no_call(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch, metric: type[Counter | Gauge]
+) -> None:
+    server = start_server()
+
+    def failing(*_: object) -> None:
+        raise ValueError("a text that nobody may see")
+
+    with Client(server.address) as client:
+        monkeypatch.setattr(metric, "inc", failing)
+        assert client.info().version
+        with pytest.raises(errors.InvalidArgument):
+            client.retrieve("")
+
+
+async def test_a_panic_in_a_worker_is_an_error() -> None:
+    class Panic(BaseException):
+        """What a panic in a library of Rust looks like."""
+
+    def panicking(_stop: Stop) -> None:
+        raise Panic("a text")
+
+    CALL.set(Call("", ""))
+    workers = Workers(ServiceConfig())
+    with pytest.raises(PanicError, match=r"^Panic$"):
+        await workers.run(CallKind.READ, None, panicking)
+    await workers.close()

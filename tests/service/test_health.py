@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -16,6 +16,7 @@ from serving_fixtures import Background, OpenPipeline, PacedGenerator, StartServ
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import DeadlineExceeded, NotFound, Unavailable
 from expertrag.client import Client
+from expertrag.service.health import Health, watch_model
 from expertrag.service.services import NAMES
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -122,6 +123,43 @@ def test_a_stuck_model_turns_the_health_until_it_goes_on(
             wait_until(lambda: check(channel, "") == status)  # noqa: B023
             for service in ("", *NAMES):
                 assert check(channel, service) == (status if service in stuck else SERVING)
+
+
+async def test_a_check_that_fails_does_not_end_the_checks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("expertrag.service.health.CHECK_S", 0.0)
+    health = Health(["a"])
+    await health.set(True)
+    answers: Iterator[bool | None] = iter([True, None, None, False])
+
+    def healthy() -> bool:
+        answer = next(answers, False)
+        if answer is None:
+            assert health._status["a"] == SERVING
+            raise OSError
+        return answer
+
+    watch = asyncio.create_task(watch_model(health, healthy, ["a"]))
+    while health._status["a"] == SERVING:
+        await asyncio.sleep(0)
+        assert not watch.done()
+    watch.cancel()
+
+
+def test_a_health_check_that_fails_tells_no_cause(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*_: object) -> None:
+        raise ValueError("a text that nobody may see")
+
+    monkeypatch.setattr(Health, "Check", failing)
+    server = start_server()
+    with grpc.insecure_channel(server.address) as channel:
+        with pytest.raises(grpc.RpcError) as raised:
+            check(channel, "")
+        assert raised.value.code() == grpc.StatusCode.INTERNAL
+        assert "nobody" not in str(raised.value.details())
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])

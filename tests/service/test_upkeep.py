@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from serving_fixtures import OpenPipeline, StartServer, wait_until
 
 from expertrag.api.types import DocumentInput
 from expertrag.client import Client
+from expertrag.config import ServiceConfig
 from expertrag.service import Server
+from expertrag.service.upkeep import keep_compact
 from expertrag_index.compact import wasted
 from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
@@ -67,3 +70,22 @@ def test_it_can_be_off(
 ) -> None:
     server = start(start_server, open_pipeline, own_store, **settings)
     assert server._upkeep is None
+
+
+async def test_a_round_that_fails_is_not_the_last() -> None:
+    rounds = 0
+
+    class Failing:
+        config = ServiceConfig(compact_after_s=0.0)
+
+        @property
+        def collections(self) -> object:
+            nonlocal rounds
+            rounds += 1
+            raise OSError
+
+    upkeep = asyncio.create_task(keep_compact(Failing()))  # type: ignore[arg-type]  # enough of one
+    while rounds < 3:
+        await asyncio.sleep(0)
+        assert not upkeep.done()
+    upkeep.cancel()

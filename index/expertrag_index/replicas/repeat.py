@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from expertrag_index.errors import IndexStoreError
@@ -62,7 +63,10 @@ class Repeated:
                 self.state = TransferState(time.monotonic(), self.state.newest)
                 if once:
                     return True
-            except Exception as error:  # each file system raises its own; the next try may succeed
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            # each file system raises its own, and a library in Rust may panic
+            except BaseException as error:
                 if self._stop.is_set():
                     break
                 wait = self._fail(error)
@@ -78,12 +82,13 @@ class Repeated:
         if self._stop.is_set():
             raise StoppedError
 
-    def _fail(self, error: Exception) -> float:
+    def _fail(self, error: BaseException) -> float:
         # other errors may name URLs with credentials
         told = str(error) if isinstance(error, IndexStoreError) else type(error).__name__
         failures = self.state.failures + 1
         self.state = replace(self.state, failures=failures, problem=told)
         wait = min(_LONGEST_WAIT_S, self._every_s * 2.0 ** min(failures, 16))
         wait = max(wait, self._every_s) * random.uniform(0.8, 1.2)  # so that readers come apart
-        self._failed(told, wait)
+        with suppress(Exception):  # a failure to tell of it must not end the tries
+            self._failed(told, wait)
         return wait

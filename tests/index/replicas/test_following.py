@@ -163,3 +163,23 @@ def test_secrets_are_not_told(store: Path, tmp_path: Path) -> None:
         wait_until(lambda: len(log.failures) > 0)
     assert log.failures[0] == "RuntimeError"
     assert "secret" not in follower.state.problem
+
+
+class Panic(BaseException):
+    """What a panic in a library of Rust looks like: no ``Exception``."""
+
+
+def test_a_listener_that_fails_does_not_end_the_tries() -> None:
+    tries: list[float] = []
+
+    class Failing(Repeated):
+        def step(self) -> None:
+            if len(tries) < 3:
+                raise (OSError, ValueError, Panic)[len(tries)]
+
+    def failed(_problem: str, wait_s: float) -> None:
+        tries.append(wait_s)
+        raise RuntimeError
+
+    assert Failing(threading.Event(), 0.001, failed).run(once=True)
+    assert len(tries) == 3
