@@ -16,7 +16,7 @@ import numpy as np
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2_grpc
-from serving_fixtures import Background, PacedGenerator
+from serving_fixtures import Background, PacedGenerator, trailing_of
 from store_helper import CORPUS, HashingEmbedder, build
 
 from expertrag.answer.collections import Collections
@@ -281,7 +281,7 @@ def _grpc_errors() -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        code, trailing = error.code().name, dict(error.trailing_metadata() or ())
+        code, trailing = error.code().name, trailing_of(error)
         own = code in ("DEADLINE_EXCEEDED", "CANCELLED")  # the caller's side may give up first
         typed = code in _CODES and (own or "grpc-status-details-bin" in trailing)
         raise Refused(code, f"{error.details()} {trailing}", typed=typed) from None

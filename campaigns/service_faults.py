@@ -51,8 +51,9 @@ def cases_of(world: World, seed: int) -> list[Case]:
     for (seam, scenario, state), calls in sorted(world.record().items(), key=str):
         for call in range(1, min(calls, _CALLS) + 1):
             faults = [*ERRORS, *(NONSENSE if seam.outer else ())]
-            if not seam.outer or "." in seam.owner or seam.name == "healthy":
-                faults.remove("dies")  # only models and the search do, in threads of workers
+            is_read = isinstance(SEAMS[seam][1], property) or seam.name == "healthy"
+            if not seam.outer or "." in seam.owner or is_read:
+                faults.remove("dies")  # only calls of models and the search, in threads of workers
             if not draw.randrange(_BLOCKED_SHARE):
                 faults.append("blocks")
             cases += [Case(seam, fault, scenario, state, call) for fault in faults]

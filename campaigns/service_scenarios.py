@@ -181,18 +181,20 @@ def _followed(doors: Doors, work: Any, looked: Callable[[], bool], rounds: int) 
 
 def _pushed(doors: Doors) -> Any:
     """Push the store as the server's thread does, which goes on whatever happens."""
-    return _replicated(doors, doors.server.store, push=str(doors.server.work / "pushed"))
+    pushed = ReplicaConfig(push=str(doors.server.work / "pushed"))
+    return _replicated(doors, doors.server.store, pushed)
 
 
 def _pulled(doors: Doors) -> Any:
     """Pull a store as the server's thread does, which goes on whatever happens."""
     copy = doors.server.work / "copy"
-    return _replicated(doors, copy, follow=str(doors.server.work / "published"))
+    followed = ReplicaConfig(follow=str(doors.server.work / "published"))
+    return _replicated(doors, copy, followed)
 
 
-def _replicated(doors: Doors, store: Path, **urls: str) -> Any:
+def _replicated(doors: Doors, store: Path, replica: ReplicaConfig) -> Any:
     """Run the transfers of a server until they are in step; fail if their thread has ended."""
-    config = Config(index=str(store), replica=ReplicaConfig(**urls))
+    config = Config(index=str(store), replica=replica)
     with _set(replication, "_PUSH_EVERY_S", _THREAD_S):
         transfers = Replication(config, Metrics())
     assert transfers._transfers is not None, "there is a URL"

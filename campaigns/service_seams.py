@@ -11,9 +11,9 @@ import functools
 import importlib
 import inspect
 import types
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from engine_seams import Seam
 from prometheus_client import Counter, Gauge, Histogram
@@ -68,17 +68,17 @@ Intercept = Callable[[Seam, bool, Callable[[], Any]], Any]
 _END = object()
 
 
-OUTER = (
+OUTER: tuple[type, ...] = (
     WordEmbedder, WordReranker, PacedGenerator, PacedSession, Searcher, Index, Catalog, Gate,
     IndexWriter,
 )  # fmt: skip
 """Classes whose members may return nonsense: models, the search, the store."""
-INNER = (
+INNER: tuple[type, ...] = (
     Pipeline, ServedIndex, View, HotSwap, Collections, Decider, Answering, ServedReranker,
     Reranking, Meter, Audit, Entry, ServedLog, Appender, AnswerIds, Authenticator, ServedTokens,
     Workers, Admission, Slot, EventBridge, Stop, Runtime, InFlight, Quotas, Responses, Upload,
     Health, Metrics, Call, Cost, Span, CallerClients, HttpState, AsyncClient, AsyncRemoteBackend,
-    Replication, Follower, Pusher, Counter, Gauge, Histogram, *SERVICES,
+    Replication, Follower, Pusher, Counter, Gauge, Histogram, *cast("Iterable[type]", SERVICES),
 )  # fmt: skip
 """Classes of the server itself, and of metrics; their members raise and block."""
 MODULES = (

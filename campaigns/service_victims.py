@@ -31,6 +31,8 @@ from service_seams import GIVING_BACK, intercepted
 from expertrag.api.errors import InvalidArgument, Unavailable
 from expertrag_index.replicas.push import push
 
+_SECRET = "planted-secret"
+_FILE = f"/srv/store/{_SECRET}"
 ERRORS: dict[str, Callable[[], BaseException]] = {
     "wrong value": lambda: ValueError(_SECRET),
     "raises": lambda: RuntimeError(_SECRET),
@@ -45,8 +47,6 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
 NONSENSE = ("None", "-1", "text", "nan", "shorter")
 BLOCK_S = 0.06
 _GIVES_UP_S = 0.03  # the caller of a call that blocks
-_SECRET = "planted-secret"
-_FILE = f"/srv/store/{_SECRET}"
 _CONNECTIONS = 9  # descriptors of the connections that readers of a generation open and keep
 _QUOTED = re.compile(rf"{_SECRET}|edition\d|About (checkpoints|replication|indexes|planting)")
 _WRITE_SHARE = 20  # after one of so many cases that write nothing, something is written

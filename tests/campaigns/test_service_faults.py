@@ -14,7 +14,7 @@ from service_victims import ERRORS, NONSENSE
 
 from expertrag.service import interceptor
 
-CASES = 600
+CASES = 400
 
 
 @pytest.mark.slow
