@@ -32,7 +32,7 @@ install: $(STAMP) ## environment with everything for development
 demo: $(STAMP) ## models, index over real documents, running server, answered questions
 	@$(BIN)/python examples/demo.py --store $(STORE)
 
-test: $(STAMP) ## everything tested: lint, types, layers, protos, docs, unit and end to end
+test: $(STAMP) ## lint, types, layers, protos, docs, unit and end to end; make test-slow has the rest
 	@$(MAKE) --no-print-directory clients deploy-tools & \
 	  $(MAKE) --no-print-directory check; checked=$$?; wait $$! && [ $$checked = 0 ]
 	@$(MAKE) --no-print-directory unit
