@@ -321,7 +321,8 @@ class Pipeline:
 
     def stats(self) -> IndexStats:
         """Describe the served generation."""
-        return self._served.stats(self._access.labels)
+        with translated_errors():
+            return self._served.stats(self._access.labels)
 
     @property
     def memory_bytes(self) -> int:

@@ -181,11 +181,17 @@ class Index:
         """Bytes on disk: the database and the vector files of this generation.
 
         0 for a restricted index: they tell of documents that it does not hold.
+
+        :raises StoreCorruptError: the database was deleted.
         """
         if self._restricted:
             return 0
         derived = sum(file.bytes for file in self.manifest.files)
-        return self._layout.database.stat().st_size + derived
+        database = self._layout.database
+        try:
+            return database.stat().st_size + derived
+        except FileNotFoundError:
+            raise StoreCorruptError(f"{database} is missing: {self._layout.cure}") from None
 
     @property
     def degraded(self) -> str:

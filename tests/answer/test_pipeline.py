@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
 from serving_fixtures import DoubtingGenerator, OpenPipeline, PacedGenerator, TellingGenerator
 
 from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import ServerError
 from expertrag.api.folding import fold
 from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerRequest, GateMode, RetrieveRequest
@@ -122,3 +125,14 @@ def test_a_question_is_read_as_it_was_written(open_pipeline: OpenPipeline) -> No
 def test_another_reading_is_shown(open_pipeline: OpenPipeline) -> None:
     pipeline = open_pipeline(Canonical("A bud."))
     assert _read_by_answer(pipeline, "polite", ())[0] == "Could you tell me when roses are pruned?"
+
+
+def test_statistics_say_that_the_database_is_missing(
+    open_pipeline: OpenPipeline, built_store: Path, tmp_path: Path
+) -> None:
+    store = Path(copytree(built_store, tmp_path / "store"))
+    pipeline = open_pipeline(store=store)
+    (store / "store.db").unlink()
+    with pytest.raises(ServerError, match="is missing") as raised:
+        pipeline.stats()
+    assert raised.value.reason == "STORE_CORRUPT"

@@ -279,6 +279,13 @@ def test_a_lost_database_is_not_replaced_by_an_empty_one(
         Index.open(store)
 
 
+def test_a_database_that_is_deleted_while_it_is_open(store: Path) -> None:
+    with Index.open(store) as index:
+        (store / "store.db").unlink()
+        with pytest.raises(StoreCorruptError, match="is missing: run 'expertrag index repair"):
+            _ = index.size_bytes
+
+
 @pytest.mark.parametrize(
     ("version", "cure"), [(2, "build the store again from its documents"), (7, "pip install -U")]
 )

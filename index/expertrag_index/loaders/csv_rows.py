@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 _MOST_LINES = 10_000
 """Most lines of a row: a quotation mark that opens more is a stray one."""
+_LINES_AHEAD = 50
+"""Lines that a line lets be read in vain: where stray marks are many, they may open fewer lines."""
 
 
 class Row(NamedTuple):
@@ -33,11 +35,12 @@ def rows_of(lines: Iterable[str], delimiter: str, most_chars: int) -> Iterator[R
     """
     coming = iter(lines)
     again: deque[str] = deque()  # lines that a stray quotation mark had joined to the row above
+    ahead = _MOST_LINES
     while (line := _next(again, coming)) is not None:
         row = [line]
         length = len(line)
         is_open = _is_open(line, delimiter, False)
-        while is_open and len(row) < _MOST_LINES and length < most_chars:
+        while is_open and len(row) < min(ahead, _MOST_LINES) and length < most_chars:
             if (line := _next(again, coming)) is None:
                 break
             row.append(line)
@@ -45,9 +48,11 @@ def rows_of(lines: Iterable[str], delimiter: str, most_chars: int) -> Iterator[R
             is_open = _is_open(line, delimiter, is_open)
         cells = None if is_open else _cells(row, delimiter)
         if cells is None:
+            ahead += _LINES_AHEAD - len(row)
             again.extendleft(reversed(row[1:]))
             yield Row(row[0].rstrip("\n").split(delimiter), row[0].rstrip("\n"), is_whole=False)
         else:
+            ahead += _LINES_AHEAD * len(row)
             yield Row(cells, "".join(row).rstrip("\n"))
 
 

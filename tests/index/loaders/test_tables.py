@@ -139,7 +139,7 @@ def test_the_layout_is_told_by_all_first_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ['"a\n', 'a,"\n', '"""\n', '""x,"\n', "a,b\n", ",,,\n", '"\n"",\n']
+    "line", ['"a\n', 'a,"\n', '"""\n', '""x,"\n', "a,b\n", ",,,\n", '"\n"",\n', 'a","b\n']
 )
 def test_stray_quotes_take_linear_time(tmp_path: Path, line: str) -> None:
     started = time.process_time()
