@@ -4,7 +4,7 @@
 
     gate       questions about the documents against general requests, as written, misspelled, as
                keywords and in lower case: AUC of p_benefit, retrieval rate, and the searches that
-               run, those of the decision included (always: one a question)
+               run, including searches of the decision (always: one a question)
     search     nDCG@10 of each source in the mixed store, compared with a store of its own
     answers    never, always, auto and strict, as served: five passages, greedy, at most 25 tokens.
                Auto is composed: the gate decides, and the answer is that of never or always, which
@@ -175,7 +175,8 @@ def gate(pipeline: Pipeline, asked: Mapping[str, Sequence[SourcedQuestion]]) -> 
             ]
             scores[kind] = [decision.p_benefit or 0.0 for decision, _ in decided]
             rates[kind] = [float(decision.retrieve) for decision, _ in decided]
-            searches[kind] = [d.retrieve + usage.retrieval_calls for d, usage in decided]
+            # an answer from documents reuses the search of a decision that has read passages
+            searches[kind] = [float(d.retrieve or u.retrieval_calls > 0) for d, u in decided]
             seconds += [sum(usage.stage_seconds.values()) for _, usage in decided]
         both = (*scores[ANSWERABLE], *scores[GENERAL])
         about = [place < len(asked[ANSWERABLE]) for place in range(len(both))]

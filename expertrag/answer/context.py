@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from expertrag.answer.in_context import Asked
@@ -15,6 +15,7 @@ from expertrag.runtime.meter import Meter
 
 if TYPE_CHECKING:
     from expertrag_retriever.partitions import QueryVectors
+    from expertrag_retriever.types import SearchResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,9 @@ class AnswerContext:
     ``request`` has the question as it stands alone; ``asked`` has the message and its conversation.
     ``view`` is the generation of the store that answers, whatever is published meanwhile;
     ``vectors`` are the question's, by expert, None in a mode without documents. ``closed_book`` is
-    the prompt of the message and its conversation. ``cache_salt`` is that of the caller, for
-    :meth:`Generator.begin`.
+    the prompt of the message and its conversation. ``cache_salt`` is the caller's, for
+    :meth:`Generator.begin`. ``searches`` keeps what was found by query and number of passages: the
+    answer does not repeat a search of the gate.
     """
 
     request: AnswerRequest
@@ -37,6 +39,7 @@ class AnswerContext:
     meter: Meter
     should_stop: ShouldStop
     cache_salt: str = ""
+    searches: dict[tuple[str, int], SearchResult] = field(default_factory=dict)
 
     @property
     def known_vectors(self) -> QueryVectors:

@@ -79,15 +79,12 @@ class Answering:
         if not (self._generator.best_first and self._generator.probe):
             return None
         context.should_stop()
-        found = context.view.searcher.search(
-            context.request.question,
-            k=CHECKED,
-            filter=context.request.filter or None,
-            query_vector=context.vectors,
-        )
-        context.meter.add(retrieval_calls=1, vectors_scanned=found.vectors_scanned)
+        active = self._active(context)
+        wanted = _wanted(context.request)
+        depth = wanted if active is None else active.depth(wanted)
+        found = _search(context, context.request.question, depth)
         try:
-            kept = self._packed(context.request, found.passages).kept
+            kept = self._packed(context.request, found.passages[:CHECKED]).kept
         except InvalidArgument:
             return None
         sampling = replace(context.request.sampling, constraint=None, logprobs=None, contrast=None)
@@ -195,25 +192,14 @@ class Answering:
             logprobs=None,
         )
 
-        calibration = context.view.index.manifest.calibration
-        active = active_on(calibration, self._reranker, request.rerank)
+        active = self._active(context)
 
         def search(query: str) -> SearchResult:
             context.should_stop()
-            k = min(SPARE * request.k, validation.MAX_K)
-            find = partial(
-                context.view.searcher.search,
-                query,
-                filter=request.filter or None,
-                query_vector=context.vectors if query == request.question else None,
-            )
-            done = searched(lambda k: find(k=k), query, k, active, meter.stage, context.should_stop)
-            meter.add(
-                retrieval_calls=1,
-                vectors_scanned=done.found.vectors_scanned,
-                reranked=done.candidates,
-                rerank_skipped=int(bool(done.skipped)),
-            )
+            find = partial(_search, context, query)
+            wanted = _wanted(request)
+            done = searched(find, query, wanted, active, meter.stage, context.should_stop)
+            meter.add(reranked=done.candidates, rerank_skipped=int(bool(done.skipped)))
             return done.found
 
         def draft(passages: Sequence[Passage]) -> str:
@@ -226,6 +212,10 @@ class Answering:
             return draft_of(text) if self._generator.reader else text
 
         return gather(request.question, request.k, request.steps, search, draft)
+
+    def _active(self, context: AnswerContext) -> ServedReranker | None:
+        calibration = context.view.index.manifest.calibration
+        return active_on(calibration, self._reranker, context.request.rerank)
 
     def _packed(self, request: AnswerRequest, passages: Sequence[Passage]) -> prompt.Packed:
         return prompt.pack(
@@ -364,3 +354,22 @@ def _support(grounding: Grounding, p_sufficient: float | None) -> float:
 def _p_sufficient(session: Session) -> float | None:
     """Return the model's probability that the passages hold the answer; None if unknown."""
     return None if session.doubt is None else 1 - session.doubt
+
+
+def _wanted(request: AnswerRequest) -> int:
+    """Return how many passages to search for, of which near-duplicates are dropped."""
+    return min(SPARE * request.k, validation.MAX_K)
+
+
+def _search(context: AnswerContext, query: str, k: int) -> SearchResult:
+    """Search for a query, once: a search that the gate has run serves the answer as well."""
+    if (query, k) not in context.searches:
+        found = context.view.searcher.search(
+            query,
+            k=k,
+            filter=context.request.filter or None,
+            query_vector=context.vectors if query == context.request.question else None,
+        )
+        context.meter.add(retrieval_calls=1, vectors_scanned=found.vectors_scanned)
+        context.searches[query, k] = found
+    return context.searches[query, k]

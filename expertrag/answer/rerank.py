@@ -44,6 +44,10 @@ class ServedReranker:
         """The name that the user gave."""
         return self.reranking.reranker.name
 
+    def depth(self, k: int) -> int:
+        """Return how many passages to search for, of which the best ``k`` are wanted."""
+        return min(MAX_K, self.reranking.depth(k))
+
     def used_on(self, calibration: Mapping[str, JSON]) -> bool:
         """Whether AUTO uses it on the store with this calibration."""
         known = RerankEstimate.of(calibration)
@@ -98,7 +102,7 @@ def searched(
     :param stage: measures a stage by its name.
     """
     with stage("search"):
-        found = search(k if active is None else min(MAX_K, active.reranking.depth(k)))
+        found = search(k if active is None else active.depth(k))
     if active is None:
         return Reranked(found)
     should_stop()

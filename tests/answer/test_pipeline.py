@@ -78,6 +78,7 @@ def test_every_search_of_an_answer_is_counted(
         answer = fold(pipeline.answer(request))
         case = (mode, name, bool(history), steps)
         assert answer.usage.retrieval_calls == len(searches), case
+        assert len(set(searches)) == len(searches), case  # none is repeated
         if mode is GateMode.NEVER:
             assert not searches, case
         if not answer.decision.retrieve and model != "doubting":
