@@ -259,4 +259,5 @@ def test_later_searches_use_the_readers_draft(
 
     monkeypatch.setattr(view.searcher, "search", noted)
     fold(pipeline.answer(AnswerRequest(LEAVE, GateMode.ALWAYS, steps=2)))
-    assert queries == [LEAVE, f"{LEAVE} {searched}".strip()]
+    later = [f"{LEAVE} {searched}"] if searched else []  # the same search is not repeated
+    assert queries == [LEAVE, *later]
