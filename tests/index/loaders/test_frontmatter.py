@@ -39,6 +39,8 @@ def test_three_dots_end_it(tmp_path: Path, suffix: str) -> None:
         "---\n---\nText.",
         "---\n\n---\n\n---\nText.",
         f"---\nlong: {'x ' * 40_000}\n---\nText.",
+        f"---\nnumber: 0x{'f' * 4_000}\n---\nText.",  # of more digits than Python writes
+        f"---\n0x{'f' * 4_000}: name\n---\nText.",
     ],
 )
 def test_no_word_between_the_rules_is_lost(tmp_path: Path, suffix: str, text: str) -> None:
