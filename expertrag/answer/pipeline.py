@@ -147,7 +147,7 @@ class Pipeline:
         Work happens while the iterator is advanced; closing it frees all resources at once.
         """
         validation.check_answer(request)
-        self._generator.check(request.sampling)
+        self._generator.check(request.sampling, should_stop)
         return self._answer(request, should_stop)
 
     def retrieve(
@@ -210,7 +210,7 @@ class Pipeline:
             history=tuple(history),
         )
         validation.check_answer(request)
-        self._generator.check(sampling)
+        self._generator.check(sampling, should_stop)
         meter = meter or Meter()
         with (
             translated_errors(),

@@ -197,9 +197,10 @@ class Generator(ABC):
         For measurements; answers do not change.
         """
 
-    def check(self, sampling: Sampling) -> None:
+    def check(self, sampling: Sampling, should_stop: ShouldStop = never_stop) -> None:
         """Reject a request that cannot succeed, before there is a prompt.
 
+        :param should_stop: called while a constraint compiles.
         :raises InvalidArgument: the constraint cannot be enforced, there is no such adapter, or the
             model cannot follow ``routing`` or ``contrast``.
         """

@@ -13,6 +13,7 @@ the tokens that may come next, as bits, and those that must, as JSON (see :func:
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -81,9 +82,11 @@ def _follow(sequence: Connection, vocabulary: LLTokenizer) -> None:
     try:
         constraint = json.loads(sequence.recv_bytes())
         limit_cpu(COMPILE_S)
+        _end_with(sequence, True)
         limits = LLParserLimits(verbose_errors=False)  # verbose ones quote the generated text
         matcher = LLMatcher(vocabulary, grammar(**constraint), log_level=0, limits=limits)
         reply, yields = _next(matcher), False
+        _end_with(sequence, False)
         while True:
             limit_cpu(0)
             sequence.send_bytes(reply)
@@ -97,6 +100,20 @@ def _follow(sequence: Connection, vocabulary: LLTokenizer) -> None:
                 yields = True
     except (EOFError, OSError):  # the sequence has ended, or the server has
         return
+
+
+def _end_with(sequence: Connection, does: bool) -> None:
+    """Let this process end with its socket although it compiles, or no longer.
+
+    SIGIO, which ends a process, comes when the parent closes the socket, or sends something.
+
+    :raises EOFError: the socket is closed already.
+    """
+    flags = fcntl.fcntl(sequence, fcntl.F_GETFL)
+    fcntl.fcntl(sequence, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(sequence, fcntl.F_SETFL, flags | os.O_ASYNC if does else flags & ~os.O_ASYNC)
+    if does and sequence.poll():
+        raise EOFError
 
 
 def _next(matcher: LLMatcher) -> bytes:

@@ -29,10 +29,12 @@ from expertrag.api.errors import InvalidArgument, Overloaded
 from expertrag.api.types import Constraint
 from expertrag.api.validation import invalid, schema_to_text
 from expertrag.llm import constraint_worker as worker
+from expertrag.llm.base import ShouldStop, never_stop
 from expertrag_index.worker_process import WorkerProcess
 
 WAIT_S = 20.0
 """How long to wait for a process whose CPU time is limited: it may share its core with many."""
+_STOP_EVERY_S = 0.05  # whether to stop is asked so often
 _MESSAGE_S = 1.0  # from the first byte of a reply to its last
 
 
@@ -50,23 +52,23 @@ class Vocabulary:
         self._lock = threading.Lock()
         self._worker: WorkerProcess | None = None
 
-    def matcher(self, constraint: Constraint) -> Matcher:
-        """Compile a constraint for a new sequence.
+    def matcher(self, constraint: Constraint, should_stop: ShouldStop = never_stop) -> Matcher:
+        """Compile a constraint for a new sequence, calling ``should_stop`` meanwhile.
 
         :raises InvalidArgument: it cannot be compiled; the message names the field.
         :raises Overloaded: the system has no process for it.
         """
         kind, value = _sole_field(constraint)
-        request = json.dumps({"kind": kind, "value": value}).encode()
+        asked = f"constraint.{kind}", json.dumps({"kind": kind, "value": value}).encode()
         try:
-            return Matcher(self._new_process(), f"constraint.{kind}", request)
+            return Matcher(self._new_process(), *asked, should_stop)
         except (ProcessEndedError, ConnectionError):
             if not self._worker_is_lost():
                 raise
         except OSError:  # no process, no descriptor
             raise _no_process() from None
         try:  # the worker was killed just now
-            return Matcher(self._new_process(), f"constraint.{kind}", request)
+            return Matcher(self._new_process(), *asked, should_stop)
         except OSError:
             raise _no_process() from None
 
@@ -105,8 +107,14 @@ class Matcher:
     need its reply wait for it. Not thread-safe, but for :meth:`close`.
     """
 
-    def __init__(self, sequence: Connection, field: str, request: bytes) -> None:
-        """Compile the constraint in a process.
+    def __init__(
+        self,
+        sequence: Connection,
+        field: str,
+        request: bytes,
+        should_stop: ShouldStop = never_stop,
+    ) -> None:
+        """Compile the constraint in a process, which ends if ``should_stop`` raises.
 
         :raises InvalidArgument: it cannot be compiled, or takes too long.
         :raises Overloaded: the system has no process for it.
@@ -126,6 +134,9 @@ class Matcher:
         self._stop_waiting_in(_MESSAGE_S)
         try:
             self._send(request)
+            while not self.ready:
+                should_stop()
+                self.wait(_STOP_EVERY_S)
             self._followed()
         except BaseException:
             self.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import re
 import resource
 import time
@@ -18,7 +19,7 @@ import pytest
 from llm.conftest import text_of
 from transformers import AutoTokenizer
 
-from expertrag.api.errors import InvalidArgument, Overloaded
+from expertrag.api.errors import Cancelled, InvalidArgument, Overloaded
 from expertrag.api.types import Constraint, DeltaEvent, FinishReason, Sampling
 from expertrag.llm import constraint_worker, constraints, prompt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
@@ -175,6 +176,39 @@ def test_a_constraint_that_never_compiles_ends_with_its_process(
             tiny.check(Sampling(constraint=endless))
     assert time.process_time() - before < 1  # not in this process
     tiny.check(Sampling(constraint=_CASES["json_schema"][0]))
+
+
+def test_a_caller_who_leaves_ends_the_process_that_compiles(smollm_path: Any) -> None:
+    vocabulary = Vocabulary(AutoTokenizer.from_pretrained(smollm_path), [2])
+    vocabulary.matcher(Constraint(choices=("ab",))).close()
+    patterns = [{"pattern": f"(.*a.{{{20 + number}}}){{3}}"} for number in range(30)]
+    endless = Constraint(json_schema={"type": "string", "allOf": patterns})
+    asked = iter(range(3))
+
+    def leave() -> None:
+        if next(asked, None) is None:
+            raise Cancelled("the caller cancelled")
+
+    with pytest.raises(Cancelled):
+        vocabulary.matcher(endless, leave)
+    worker = vocabulary._worker
+    assert worker is not None
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
+    ends_at = time.monotonic() + 30
+    while (running := children.read_text().split()) and time.monotonic() < ends_at:
+        assert sum(map(_cpu_s, running)) < 0.7  # it has not reached its limit
+        time.sleep(0.01)
+    assert not running
+    assert vocabulary.matcher(Constraint(choices=("a",))).allowed(49152).any()
+
+
+def _cpu_s(process: str) -> float:
+    """Return the CPU time of a process, 0 if it has ended."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_new_worker_takes_over_from_one_that_was_killed(smollm_path: Any) -> None:

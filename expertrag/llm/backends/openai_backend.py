@@ -134,13 +134,13 @@ class OpenAIGenerator(Generator):
         """See :meth:`Generator.endpoints`."""
         return self._endpoints.statuses
 
-    def check(self, sampling: Sampling) -> None:
+    def check(self, sampling: Sampling, should_stop: ShouldStop = never_stop) -> None:
         """Reject a constraint that llama.cpp's server would ignore, if one may get the request.
 
         :raises InvalidArgument: the constraint cannot be enforced, an adapter is named, or the
             request has a routing policy or a contrast, for which servers have no interface.
         """
-        super().check(sampling)
+        super().check(sampling, should_stop)
         refuse_on_a_server(sampling)
         extra_body(sampling.constraint, llama_cpp=self._endpoints.llama_cpp)
 

@@ -210,10 +210,10 @@ class TransformersGenerator(Generator):
         """See :meth:`Generator.reset_prefix_cache`."""
         self._network.reset_prefix_cache()
 
-    def check(self, sampling: Sampling) -> None:
+    def check(self, sampling: Sampling, should_stop: ShouldStop = never_stop) -> None:
         """See :meth:`Generator.check`; compiling takes milliseconds, so ``begin`` repeats it."""
-        super().check(sampling)
-        if (matcher := self._matcher(sampling)) is not None:
+        super().check(sampling, should_stop)
+        if (matcher := self._matcher(sampling, should_stop)) is not None:
             matcher.close()
         self._check_routing(sampling)
 
@@ -235,7 +235,8 @@ class TransformersGenerator(Generator):
         """Open a session; see :meth:`Generator.begin`."""
         self._check_routing(sampling)
         prompt = self._encode(messages, sampling)
-        network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
+        network, decode = self._network, self._chat.decode
+        matcher = self._matcher(sampling, should_stop)
         goes_on = continues(messages)
         abstention = self._abstention if from_passages else None
         if prompts.FAMILIES[self.family].short and not goes_on:
@@ -272,8 +273,10 @@ class TransformersGenerator(Generator):
     def _policy(self, sampling: Sampling) -> Routing:
         return routing_of("routing", sampling.routing) if sampling.routing else self._routing
 
-    def _matcher(self, sampling: Sampling) -> Matcher | None:
-        return self._vocabulary.matcher(sampling.constraint) if sampling.constraint else None
+    def _matcher(self, sampling: Sampling, should_stop: ShouldStop) -> Matcher | None:
+        if sampling.constraint is None:
+            return None
+        return self._vocabulary.matcher(sampling.constraint, should_stop)
 
     def _encode(self, messages: Sequence[Message], sampling: Sampling) -> list[int]:
         """Return the tokens of a prompt; check that they and ``max_tokens`` fit the context."""

@@ -61,7 +61,8 @@ def split_front_matter(text: str, report: Report) -> tuple[FrontMatter, str]:
     lines, below = match[1], text[match.end() :]
     try:
         fields = yaml.safe_load(lines)
-    except Exception as error:  # YAML's constructors raise anything for a value like `!!int ""`
+        metadata = metadata_within_limits(fields, report) if isinstance(fields, dict) else {}
+    except Exception as error:  # for `!!int ""`, or a number of more digits than Python writes
         if _FIELD.match(lines) is None:
             return FrontMatter(), text
         report(f"broken front matter: {_problem(error)}", _CURE, notice=True)
@@ -71,7 +72,6 @@ def split_front_matter(text: str, report: Report) -> tuple[FrontMatter, str]:
     if not isinstance(fields, dict | None):
         return FrontMatter(), text
     fields = fields or {}
-    metadata = metadata_within_limits(fields, report)
     own = {name: scalars_of(metadata.pop(name)) for name in _OWN if name in metadata}
     title = ", ".join(map(str, own.get("title", []))).strip()
     domain = str(own["domain"][0]).strip() or None if "domain" in own else None

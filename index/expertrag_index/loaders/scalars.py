@@ -37,7 +37,7 @@ def metadata_within_limits(
 
     A field that is nested too deeply or has too many values is reported and left out.
     """
-    if all(isinstance(value, str | int | float) for value in fields.values()):
+    if all(map(_is_plain, fields, fields.values())):
         plain = ((name, scalar(value, name)) for name, value in fields.items())
         return {name: value for name, value in plain if value is not None}
     try:
@@ -63,6 +63,11 @@ def metadata_within_limits(
     cure = "flatten or shorten it to filter by it"
     report(f"left out of the metadata: {names}: {reason}", cure, notice=True)
     return metadata
+
+
+def _is_plain(name: object, value: object) -> bool:
+    """Whether a field is stored as it is; YAML also names fields by numbers, dates and ``on``."""
+    return isinstance(name, str) and isinstance(value, str | int | float)
 
 
 def _flat(fields: Mapping[str, object]) -> dict[str, MetadataValue]:

@@ -39,6 +39,8 @@ def test_three_dots_end_it(tmp_path: Path, suffix: str) -> None:
         "---\n---\nText.",
         "---\n\n---\n\n---\nText.",
         f"---\nlong: {'x ' * 40_000}\n---\nText.",
+        f"---\nnumber: 0x{'f' * 4_000}\n---\nText.",  # of more digits than Python writes
+        f"---\n0x{'f' * 4_000}: name\n---\nText.",
     ],
 )
 def test_no_word_between_the_rules_is_lost(tmp_path: Path, suffix: str, text: str) -> None:
@@ -106,3 +108,19 @@ def _scalars(value: object) -> list[str]:
     if isinstance(value, list):
         return [word for inner in value for word in _scalars(inner)]
     return [str(value).lower() if isinstance(value, bool) else str(value)]
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("2024", "2024"),
+        ("1.5", "1.5"),
+        ("2024-05-01", "2024-05-01"),
+        ("on", "True"),
+        ("null", "None"),
+    ],
+)
+def test_a_field_that_yaml_does_not_name_by_a_text(tmp_path: Path, field: str, name: str) -> None:
+    (document,), failures = parsed(tmp_path / "a.md", f"---\nkind: memo\n{field}: x\n---\nText.")
+    assert failures == []
+    assert document.metadata == {"kind": "memo", name: "x"}
