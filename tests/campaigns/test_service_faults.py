@@ -14,7 +14,7 @@ from service_victims import ERRORS, NONSENSE
 
 from expertrag.service import interceptor
 
-CASES = 400
+CASES = 600
 
 
 @pytest.mark.slow
