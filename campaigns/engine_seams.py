@@ -14,8 +14,9 @@ import time
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
+
+from fault_campaign import Seam, replaced
 
 from expertrag.api.errors import Cancelled
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
@@ -158,18 +159,6 @@ TRUSTED = frozenset(["_end", "_end_all", "_fail", "_recover", "_run", "close"])
 """Methods of the engine that end a sequence: nothing could end one if they themselves failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seam:
-    """A member of a class, or a function of a module."""
-
-    owner: str
-    name: str
-    outer: bool
-
-    def __str__(self) -> str:
-        return f"{self.owner}.{self.name}"
-
-
 Intercept = Callable[[Seam, Any, Callable[[], Any]], Any]
 
 
@@ -220,17 +209,8 @@ def intercepted(intercept: Intercept, only: Seam | None = None) -> Iterator[None
     :param only: only of this one and of ``STEP``, which costs less.
     """
     chosen = _SEAMS if only is None else {seam: _SEAMS[seam] for seam in (only, STEP)}
-    inherited = {seam: (where, vars(where).get(seam.name)) for seam, (where, _) in chosen.items()}
-    for seam, (where, member) in chosen.items():
-        setattr(where, seam.name, _replacement(seam, member, intercept))
-    try:
+    with replaced(chosen, lambda seam, member: _replacement(seam, member, intercept)):
         yield
-    finally:
-        for seam, (where, member) in inherited.items():
-            if member is None:
-                delattr(where, seam.name)
-            else:
-                setattr(where, seam.name, member)
 
 
 def _replacement(seam: Seam, member: Any, intercept: Intercept) -> Any:

@@ -26,7 +26,8 @@ from engine_scenarios import (
     read,
     state_of,
 )
-from engine_seams import HANG_S, STEP, Caller, Dying, Seam, intercepted
+from engine_seams import HANG_S, STEP, Caller, Dying, intercepted
+from fault_campaign import Case, Seam
 from small_generator import small_generator
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument
@@ -65,20 +66,6 @@ _OWNED = frozenset(
     ]
 )
 """Classes whose objects belong to one sequence: a fault of the victim's meets nobody else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A fault at the n-th call of a seam while the victim is in a state."""
-
-    seam: Seam
-    fault: str
-    scenario: str
-    state: str
-    call: int
-
-    def __str__(self) -> str:
-        return f"{self.seam} {self.fault}, {self.scenario} {self.state}, call {self.call}"
 
 
 @dataclass(slots=True)

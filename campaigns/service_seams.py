@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
-from engine_seams import Seam
+from fault_campaign import Seam, replaced
 from prometheus_client import Counter, Gauge, Histogram
 from service_doors import WordEmbedder, WordReranker
 from serving_fixtures import PacedGenerator, PacedSession
@@ -163,7 +163,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     # of a fitted gate, of readers, and of a start
     "expertrag.answer.decide": frozenset(["domain_signals", "draft_features", "truncated"])
     | {"evidence_signals", "guaranteed_threshold", "is_english_only", "joined", "logistic"},
-    "expertrag.answer.generate": frozenset(["draft_of", "ground_reply"])
+    "expertrag.answer.generate": frozenset(["depth_of", "draft_of", "ground_reply"])
     | {"least_doubt", "open_session"},
     "expertrag.answer.pipeline": frozenset(["base_encoder", "canonical", "evidence_signals"])
     | {"never_stop"},
@@ -219,17 +219,8 @@ def intercepted(intercept: Intercept) -> Iterator[None]:
 
     An iterator counts as a call for each of its items.
     """
-    inherited = {seam: (where, vars(where).get(seam.name)) for seam, (where, _) in SEAMS.items()}
-    for seam, (where, member) in SEAMS.items():
-        setattr(where, seam.name, _replacement(seam, member, intercept))
-    try:
+    with replaced(SEAMS, lambda seam, member: _replacement(seam, member, intercept)):
         yield
-    finally:
-        for seam, (where, member) in inherited.items():
-            if member is None:
-                delattr(where, seam.name)
-            else:
-                setattr(where, seam.name, member)
 
 
 def _replacement(seam: Seam, member: Any, intercept: Intercept) -> Any:

@@ -16,13 +16,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import structlog
-from engine_seams import Dying, Seam
+from engine_seams import Dying
+from fault_campaign import Case, Seam
 from grpc_health.v1 import health_pb2
 from service_doors import PATIENCE_S, Doors, Refused, Running, running
 from service_scenarios import SCENARIOS, TASKS, WRITING, plain
@@ -65,20 +65,6 @@ _STATES = {
     ("IndexWriter", "seal"): "published",
 }
 """The state of a call once it has made a call."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A fault at the n-th call of a seam while the victim is in a state."""
-
-    seam: Seam
-    fault: str
-    scenario: str
-    state: str
-    call: int
-
-    def __str__(self) -> str:
-        return f"{self.seam} {self.fault}, {self.scenario} {self.state}, call {self.call}"
 
 
 class World:

@@ -19,7 +19,7 @@ os.environ.setdefault("EXPERTRAG_MODEL_GENERATOR", "smollm2-135m-reader")  # not
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 share_cores()  # before torch and faiss are loaded, as the command line does
 
-# generated cases are the same in every run: `make campaign-properties` looks for new ones
+# generated cases are the same in every run; HYPOTHESIS_PROFILE=random looks for new ones
 settings.register_profile("same", derandomize=True)
 settings.register_profile("random", print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))

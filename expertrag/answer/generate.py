@@ -21,7 +21,7 @@ from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider
 from expertrag.answer.ground import Grounding, ground
 from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
-from expertrag.answer.rerank import ServedReranker, active_on, searched
+from expertrag.answer.rerank import ServedReranker, active_on, depth_of, searched
 from expertrag.answer.retrieve import DRAFT_TOKENS, SPARE, gather
 from expertrag.answer.wording import wording
 from expertrag.api import validation
@@ -79,9 +79,7 @@ class Answering:
         if not (self._generator.best_first and self._generator.probe):
             return None
         context.should_stop()
-        active = self._active(context)
-        wanted = _wanted(context.request)
-        depth = wanted if active is None else active.depth(wanted)
+        depth = depth_of(_wanted(context.request), self._active(context))
         found = _search(context, context.request.question, depth)
         try:
             kept = self._packed(context.request, found.passages[:CHECKED]).kept

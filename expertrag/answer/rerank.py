@@ -44,10 +44,6 @@ class ServedReranker:
         """The name that the user gave."""
         return self.reranking.reranker.name
 
-    def depth(self, k: int) -> int:
-        """Return how many passages to search for, of which the best ``k`` are wanted."""
-        return min(MAX_K, self.reranking.depth(k))
-
     def used_on(self, calibration: Mapping[str, JSON]) -> bool:
         """Whether AUTO uses it on the store with this calibration."""
         known = RerankEstimate.of(calibration)
@@ -102,13 +98,18 @@ def searched(
     :param stage: measures a stage by its name.
     """
     with stage("search"):
-        found = search(k if active is None else active.depth(k))
+        found = search(depth_of(k, active))
     if active is None:
         return Reranked(found)
     should_stop()
     left_s = should_stop.remaining() if isinstance(should_stop, Stop) else None
     with stage("rerank"):
         return active.reranking.apply(query, found, left_s)
+
+
+def depth_of(k: int, active: ServedReranker | None) -> int:
+    """Return how many passages to search for, of which the best ``k`` are wanted."""
+    return k if active is None else min(MAX_K, active.reranking.depth(k))
 
 
 def active_on(
