@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from expertrag.answer.wording import Wording, union, wording
+from expertrag.llm.provenance import provenance_words
 from expertrag_index.sentences import spans
 from expertrag_index.types import FloatArray
 from expertrag_retriever.types import Passage
@@ -39,7 +40,7 @@ class Evidence:
         self._frequency: Counter[str] = Counter()  # number of sentences with a word
         self._words: list[frozenset[str]] = []  # of each passage
         for passage in passages:
-            title = wording(passage.title)
+            title = wording(provenance_words(passage))
             singles = [
                 SentenceSpan(start, end, wording(passage.text[start:end]))
                 for start, end in spans(passage.text)
@@ -52,7 +53,7 @@ class Evidence:
         self._named = self.question.exact & frozenset().union(*self._words)
 
     def words_of(self, number: int) -> frozenset[str]:
-        """Return the words of a passage and its title."""
+        """Return the words of a passage, its title and its origin."""
         return self._words[number]
 
     def named_elsewhere(self, number: int) -> list[str]:
@@ -141,7 +142,7 @@ def _sentence_similarities(
 
 
 def _with_pairs(singles: Sequence[SentenceSpan], title: Wording) -> Iterator[SentenceSpan]:
-    """Yield every sentence and every pair of adjacent ones, each with the words of the title."""
+    """Yield every sentence and every pair of adjacent ones, each with the words of its header."""
     for first, second in zip_longest(singles, singles[1:]):
         yield SentenceSpan(first.start, first.end, union((first.wording, title)))
         if second:

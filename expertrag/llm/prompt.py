@@ -18,6 +18,7 @@ from expertrag.api.markers import split_markers
 from expertrag.api.types import Passage
 from expertrag.llm import quoting
 from expertrag.llm.base import Message
+from expertrag.llm.provenance import provenance
 
 ABSTENTION = "The documents do not hold an answer to this question."
 """The answer's text when STRICT mode withholds it."""
@@ -284,12 +285,17 @@ def _system(text: str, instructions: str) -> Message:
 
 
 def _numbered(number: int, passage: Passage) -> str:
-    heading = f"[{number}] {quoting.passage_title(passage.title)}".rstrip()
+    title = quoting.passage_title(passage.title)
+    origin = quoting.passage_title(provenance(passage))
+    heading = " ".join(filter(None, (f"[{number}]", title, origin and f"({origin})")))
     return f"{heading}\n{quoting.passage_text(passage.text)}"
 
 
 def fingerprint(family: Family = PLAIN) -> str:
-    """Hash the prompts and the form of replies: a model trained with others reads worse."""
+    """Hash the prompts and the form of replies: a model trained with others reads worse.
+
+    The origin of a passage is left out: the passages of data sets have none.
+    """
     passage = Passage("id", 0, "text", 0, 4, 1.0, title="title")
     shown = [
         open_book("question", [passage], strict=strict, family=family) for strict in (False, True)

@@ -22,6 +22,7 @@ from expertrag_index.loaders.headings import escape_headings, first_heading, hea
 from expertrag_index.loaders.ooxml import local_name, number_of, parse_xml
 from expertrag_index.loaders.pages import joined
 from expertrag_index.loaders.registry import suffix_of
+from expertrag_index.loaders.stamps import last_change
 from expertrag_index.types import Document, MetadataValue
 
 _BESIDE = {"note": "Note", "annotation": "Comment"}
@@ -54,6 +55,8 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     metadata: dict[str, MetadataValue] = {} if writer.is_text else {"pages": len(pages)}
     if author := (properties.get("creator") or properties.get("initial-creator", "")).strip():
         metadata["author"] = author
+    if day := last_change(properties.get("date"), properties.get("creation-date")):
+        metadata["modified"] = day
     matter = FrontMatter(properties.get("title", "").strip(), None, metadata)
     name = first_heading(text) if not writer.is_sheets else ""
     made = document(file, matter, name, require_text(text))

@@ -21,6 +21,7 @@ from lxml import etree
 from expertrag_index.loaders.archive import unpacked
 from expertrag_index.loaders.base import Report, SourceFile
 from expertrag_index.loaders.frontmatter import FrontMatter
+from expertrag_index.loaders.stamps import last_change
 from expertrag_index.types import MetadataValue
 
 _SCHEMAS = "http://schemas.openxmlformats.org"
@@ -165,7 +166,7 @@ class Package:
 
     @cached_property
     def matter(self) -> FrontMatter:
-        """The title and the author that the file declares."""
+        """The title, the author and the last change that the file declares."""
         root = None
         for name in self.related("", "core-properties") or ["docProps/core.xml"]:
             root = root if root is not None else parse_xml(self.data(name))[0]
@@ -174,6 +175,8 @@ class Package:
         )
         author = properties.get("creator", "").strip()
         metadata: dict[str, MetadataValue] = {"author": author} if author else {}
+        if day := last_change(properties.get("modified"), properties.get("created")):
+            metadata["modified"] = day
         return FrontMatter(properties.get("title", "").strip(), None, metadata)
 
     def _read_relations(self, name: str) -> dict[str, Relation]:

@@ -24,6 +24,7 @@ from expertrag_index.loaders.hidden_pdf import page_text, with_annotations
 from expertrag_index.loaders.hyphens import join_broken_words
 from expertrag_index.loaders.ocr import recognised
 from expertrag_index.loaders.pages import joined
+from expertrag_index.loaders.stamps import last_change
 from expertrag_index.types import Document
 
 logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)
@@ -37,12 +38,12 @@ _ENCRYPTED = ("the PDF is encrypted", "remove its password: qpdf --decrypt IN.pd
 
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
-    """Read a PDF as one document with pages; ``pages`` and ``author`` become metadata."""
+    """Read a PDF as one document with pages; they, author and last change become metadata."""
     data = file.read_bytes()
     hidden: Counter[str] = Counter()
     try:
         with quiet():
-            pages, title, author = _extract(data, file, hidden, report)
+            pages, title, declared = _extract(data, file, hidden, report)
     except Unreadable:
         raise
     except Exception as error:
@@ -53,16 +54,14 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     text, starts = joined([escape_headings(page) for page in pages])
     if not text:
         raise Unreadable(*(_BLANK if file.ocr else _SCANNED))
-    metadata: dict[str, str | int] = {"pages": len(pages)}
-    if author:
-        metadata["author"] = author
+    metadata: dict[str, str | int] = {"pages": len(pages), **declared}
     made = document(file, FrontMatter(title, None, metadata), "", text)
     yield replace(made, page_starts=starts)
 
 
 def _extract(
     data: bytes, file: SourceFile, hidden: Counter[str], report: Report
-) -> tuple[list[str], str, str]:
+) -> tuple[list[str], str, dict[str, str]]:
     pages: list[str] = []
     size = 0
     with PdfDocument(data) as book:
@@ -81,8 +80,17 @@ def _extract(
             size += len(pages[-1])
             if size > file.max_bytes:
                 raise too_large("the text of the PDF", file.max_bytes)
-        title, author = map(book.get_metadata_value, ("Title", "Author"))
-    return join_broken_words(pages), _clean(title), _clean(author)
+        title = _clean(book.get_metadata_value("Title"))
+        declared = _declared(book)
+    return join_broken_words(pages), title, declared
+
+
+def _declared(book: PdfDocument) -> dict[str, str]:
+    """Return the author and the last change that the file declares."""
+    modified, created = map(book.get_metadata_value, ("ModDate", "CreationDate"))
+    author = _clean(book.get_metadata_value("Author"))
+    declared = {"author": author, "modified": last_change(modified, created)}
+    return {name: value for name, value in declared.items() if value}
 
 
 def _clean(text: str) -> str:

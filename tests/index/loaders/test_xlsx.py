@@ -45,7 +45,8 @@ def test_each_sheet_is_a_page_and_each_row_a_line_under_the_names_of_its_columns
     document = read(made, tmp_path)
     first, second, third = document.page_starts
     assert document.title == "Harbour fees"
-    assert document.metadata == {"pages": 3, "author": "A. Writer"}
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()  # openpyxl writes the time
+    assert document.metadata == {"pages": 3, "author": "A. Writer", "modified": today}
     assert document.text[first:second] == (
         "# Fees\n\nShip | Fee\nShip: Tug | Fee: 120\nShip: Ferry | Fee: 0.3\n\n"
     )
