@@ -1,6 +1,7 @@
 """Retrieve the passages of an answer, by one search or by several with draft answers between.
 
-Near-duplicates are dropped: the same page in two formats, or pages with the same boilerplate.
+Near-duplicates are dropped, such as a copy of a file or the same page in two formats, unless they
+differ in a number or a name.
 
 Several steps are Iter-RetGen (Shao et al. 2023): an answer from the passages found so far often
 names what the next search needs, such as the film whose director is asked for.
@@ -8,8 +9,9 @@ names what the next search needs, such as the film whose director is asked for.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 
 from expertrag.api.types import Passage
@@ -58,22 +60,39 @@ def _merged(before: SearchResult, after: SearchResult, k: int) -> SearchResult:
 
 def _distinct(found: SearchResult, k: int) -> SearchResult:
     """Keep the best ``k`` passages that are not near-duplicates of better ones (Broder 1997)."""
-    kept: list[tuple[Passage, frozenset[tuple[str, ...]]]] = []
+    kept: list[tuple[Passage, _Words]] = []
     for passage in found.passages:
         if len(kept) == k:
             break
-        shingles = _shingles(passage.text)
-        if not any(_is_duplicate(shingles, other) for _, other in kept):
-            kept.append((passage, shingles))
+        words = _Words.of(passage.text)
+        if not any(words.repeats(other) for _, other in kept):
+            kept.append((passage, words))
     return replace(found, passages=tuple(passage for passage, _ in kept))
 
 
-def _shingles(text: str) -> frozenset[tuple[str, ...]]:
-    words = text.lower().split()
-    if len(words) < _SHINGLE:
-        return frozenset([tuple(words)])
-    return frozenset(zip(*(words[start:] for start in range(_SHINGLE)), strict=False))
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The words of a passage; ``exact``: those with a digit or a capital letter."""
 
+    shingles: frozenset[tuple[str, ...]]
+    exact: frozenset[str]
 
-def _is_duplicate(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> bool:
-    return len(one & other) >= _DUPLICATE * min(len(one), len(other))
+    @classmethod
+    def of(cls, text: str) -> _Words:
+        written = [word.strip(string.punctuation) for word in text.split()]
+        words = [word.lower() for word in written]
+        starts = range(min(_SHINGLE, len(words)))
+        shingles = frozenset(zip(*(words[start:] for start in starts), strict=False))
+        exact = (word for word in written if any(c.isdigit() or c.isupper() for c in word))
+        return cls(shingles, frozenset(exact))
+
+    def repeats(self, other: _Words) -> bool:
+        """Return whether one of two passages adds nothing to the other.
+
+        Two versions of a policy share all words but the amount that was raised, and two contracts
+        all but a name: these are not duplicates.
+        """
+        common = len(self.shingles & other.shingles)
+        if common < _DUPLICATE * min(len(self.shingles), len(other.shingles)):
+            return False
+        return self.exact <= other.exact or other.exact <= self.exact

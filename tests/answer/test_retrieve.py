@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from expertrag.answer.retrieve import gather
 from expertrag.api.types import Passage
 from expertrag.llm import prompt
@@ -87,3 +89,25 @@ def test_near_duplicates_are_dropped() -> None:
     result = gather("How?", 3, 1, find, first)
     assert [p.document_id for p in result.passages] == ["guide.html", "other", "third"]
     assert len(gather("How?", 2, 1, find, first).passages) == 2
+
+
+POLICY = "Employees who travel by train may book first class if the trip takes longer than {}. " * 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "count"),
+    [
+        (POLICY.format("3 hours", "3 hours"), POLICY.format("4 hours", "4 hours"), 2),
+        (POLICY + "Signed by Ana Kovac.", POLICY + "Signed by Ben Adler.", 2),
+        (POLICY, f"**{POLICY}**", 1),  # the same in another format
+        (POLICY, POLICY + "Signed by Ana Kovac.", 1),  # the shorter one adds nothing
+    ],
+)
+def test_passages_that_differ_in_a_number_or_a_name_are_both_kept(
+    one: str, other: str, count: int
+) -> None:
+    def find(_query: str) -> SearchResult:
+        passages = [Passage(text, 0, text, 0, len(text), 1.0) for text in (one, other)]
+        return SearchResult(tuple(passages), 10, 3, 0.5)
+
+    assert len(gather("How?", 3, 1, find, first).passages) == count
