@@ -18,18 +18,24 @@ from expertrag.api.types import (
     PassagesEvent,
 )
 from expertrag.cli.output import (
+    counted,
     note,
     one_line,
-    origin_of,
     passage_lines,
     printable,
     snippet,
+    source_of,
     without_colour,
 )
 from expertrag_retriever.types import SIGNAL_GROUPS
 
 MODEL_ALONE = "From the model alone, not from your documents"
 BAR_CHARACTERS = 20
+_CLOSEST = 3
+_IN_WORDS = {
+    GateAction.RETRIEVE: "searched your documents, which seem to be about this",
+    GateAction.CLOSED_BOOK: "did not search: your documents do not seem to be about this",
+}
 
 
 class Detail(IntEnum):
@@ -62,36 +68,54 @@ def heading_of(event: AnswerEvent, mode: GateMode) -> str:
 
 
 def source_lines(answer: Answer) -> Iterator[str]:
-    """Yield lines on missing support, and on the sources with the sentences that they support."""
-    if answer.unsupported_reason:
-        label = "Withheld, not supported" if answer.abstained else "Not supported"
-        yield f"{label}: {one_line(answer.unsupported_reason)}"
+    """Yield a line on the support of an answer, and its sources with the sentences they support.
+
+    For an abstention, yield the documents that came closest.
+    """
+    if answer.abstained:
+        yield from _abstention_lines(answer)
+        return
     cited = best_by_passage(answer.citations)
+    if answer.unsupported_reason:
+        yield f"Check this: {one_line(answer.unsupported_reason)}"
+    elif cited:
+        yield "Supported by the documents."
     for rank, citation in cited.items():
         if 1 <= rank <= len(answer.passages):
             passage = answer.passages[rank - 1]
-            origin = origin_of(passage, citation.page)
-            yield f"Source [{rank}]: {origin}, support {citation.score:.2f}"
+            yield f"Source [{rank}]: {source_of(passage, citation.page)}"
             yield f"  \u201c{snippet(quoted(citation, passage))}\u201d"
     if answer.passages and not cited and answer.support is not None:
-        yield f"Sources: none of the {len(answer.passages)} passages supports a sentence"
-    if answer.p_sufficient is not None:
-        asked = " (STRICT requires 0.50)" if answer.decision.mode is GateMode.STRICT else ""
-        yield f"Passages: hold the answer with probability {answer.p_sufficient:.2f}{asked}"
+        yield f"Sources: none of the {counted(len(answer.passages), 'passage')} supports a sentence"
+
+
+def _abstention_lines(answer: Answer) -> Iterator[str]:
+    """Yield why an answer was withheld, and the titles of the documents that came closest."""
+    if answer.unsupported_reason:
+        yield f"Withheld: {one_line(answer.unsupported_reason)}"
+    by_document = {passage.document_id: passage for passage in reversed(answer.passages)}
+    closest = [
+        passage for passage in answer.passages if by_document[passage.document_id] is passage
+    ]
+    for number, passage in enumerate(closest[:_CLOSEST]):
+        yield f"{'         ' if number else 'Closest: '}{source_of(passage, passage.page)}"
 
 
 def decision_lines(decision: GateDecision, *, brief: bool = False) -> Iterator[str]:
     """Yield lines on the gate's decision and its reason.
 
-    :param brief: without the reason if probabilities decided.
+    :param brief: without numbers.
     """
     if decision.rewritten_question:
         yield f"Read as: {one_line(decision.rewritten_question)}"
-    numbers = ""
-    if decision.p_benefit is not None and decision.threshold is not None:
-        numbers = f", p_benefit {decision.p_benefit:.2f} against {decision.threshold:.2f}"
-    reason = "" if brief and numbers else f". {printable(decision.reason)}"
-    yield f"Gate: {decision.action} ({decision.mode}{numbers}){reason}"
+    if decision.p_benefit is None or decision.threshold is None:
+        yield f"Gate: {decision.action} ({decision.mode}). {printable(decision.reason)}"
+    elif brief:
+        yield f"Gate: {_IN_WORDS[decision.action]}"
+    else:
+        numbers = f"p_benefit {decision.p_benefit:.2f} against {decision.threshold:.2f}"
+        reason = printable(decision.reason)
+        yield f"Gate: {decision.action} ({decision.mode}, {numbers}). {reason}"
     if decision.pattern:
         yield f"Experts: those that matter to {printable(decision.pattern)}"
     for warning in decision.warnings:
@@ -134,14 +158,14 @@ def _bars(decision: GateDecision) -> Iterator[str]:
         yield f"    {value:+.2f}  {name.ljust(widest)}  {bar}".rstrip()
 
 
-def cost_line(answer: Answer, detail: Detail) -> str:
-    """Return the line on the cost; with EVERYTHING, the seconds of each stage."""
+def cost_line(answer: Answer) -> str:
+    """Return the line on the cost, with the seconds of each stage."""
     usage = answer.usage
     spent = sum(usage.stage_seconds.values())
     stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in usage.stage_seconds.items())
     dropped = f", turns dropped {usage.turns_dropped}" if usage.turns_dropped else ""
     cached = f" ({usage.cached_prompt_tokens} cached)" if usage.cached_prompt_tokens else ""
-    parts = f" ({stages})" if stages and detail is Detail.EVERYTHING else ""
+    parts = f" ({stages})" if stages else ""
     return (
         f"Cost: lm_calls {usage.lm_calls}, retrieval_calls {usage.retrieval_calls}, "
         f"tokens {usage.prompt_tokens}{cached} + {usage.completion_tokens}, "
@@ -150,19 +174,30 @@ def cost_line(answer: Answer, detail: Detail) -> str:
 
 
 def print_facts(answer: Answer, detail: Detail) -> None:
-    """Print the lines below an answer, on stderr: sources, gate, id and cost."""
+    """Print the lines below an answer, on stderr: sources, gate and id; details on demand."""
     if detail is Detail.NOTHING:
         return
     note("")
     for line in source_lines(answer):
         note(line)
-    if detail is Detail.EVERYTHING and answer.passages:
-        note("Passages:")
-        for line in passage_lines(answer.passages):
-            note(f"  {line}")
-    dimmed(decision_lines(answer.decision))
+    if detail is Detail.EVERYTHING:
+        for line in _probability_lines(answer):
+            note(line)
+    dimmed(decision_lines(answer.decision, brief=detail is Detail.FACTS))
     if detail is Detail.EVERYTHING:
         dimmed(evidence_lines(answer.decision))
     if answer.id:
         dimmed([f"Id: {answer.id}"])
-    dimmed([cost_line(answer, detail)])
+    if detail is Detail.EVERYTHING:
+        dimmed([cost_line(answer)])
+
+
+def _probability_lines(answer: Answer) -> Iterator[str]:
+    """Yield the passages and the probabilities that the line on support is based on."""
+    if answer.passages:
+        yield "Passages:"
+        yield from (f"  {line}" for line in passage_lines(answer.passages))
+    if answer.p_sufficient is not None:
+        yield f"Probability that the passages hold the answer: {answer.p_sufficient:.2f}"
+    if answer.support is not None:
+        yield f"Probability that the answer is right: {answer.support:.2f}"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SHOWN_FAILURES = 20
 SNIPPET_CHARACTERS = 240
+_DATES = ("effective", "date", "modified", "updated")
+"""Metadata fields with the date of a document, the most telling first."""
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
@@ -111,6 +113,15 @@ def origin_of(passage: Passage, page: int | None) -> str:
     parts = dict.fromkeys(filter(None, (passage.title, passage.source, passage.document_id)))
     where = "" if page is None else f", page {page}"
     return printable(" | ".join(parts)).replace("\n", " ") + where
+
+
+def source_of(passage: Passage, page: int | None) -> str:
+    """Return the title, file, page and date of a passage."""
+    file = passage.source.rpartition("/")[2]
+    name = passage.document_id if not file or file in passage.document_id else file
+    where = dict.fromkeys(filter(None, (passage.title, name)))
+    dates = [str(passage.metadata[key])[:10] for key in _DATES if passage.metadata.get(key)]
+    return printable(", ".join([*where, *([f"page {page}"] if page else []), *dates[:1]]))
 
 
 def snippet(text: str) -> str:

@@ -23,13 +23,14 @@ from expertrag.api.types import (
 )
 from expertrag.cli.answer_lines import (
     Detail,
+    decision_lines,
     dimmed,
     evidence_lines,
     heading_of,
     print_facts,
     source_lines,
 )
-from expertrag.cli.output import emit_json
+from expertrag.cli.output import emit_json, source_of
 
 RETRIEVED = GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "It pays.")
 ALONE = GateDecision(GateAction.CLOSED_BOOK, GateMode.AUTO, "It does not pay.")
@@ -69,7 +70,7 @@ def test_only_answers_from_the_model_alone_have_a_heading(
 
 @pytest.mark.parametrize(
     ("finish_reason", "label"),
-    [(FinishReason.STOP, "Not supported"), (FinishReason.ABSTAINED, "Withheld, not supported")],
+    [(FinishReason.STOP, "Check this"), (FinishReason.ABSTAINED, "Withheld")],
 )
 def test_the_unsupported_reason_is_printed_first(finish_reason: FinishReason, label: str) -> None:
     answer = replace(
@@ -85,7 +86,7 @@ def test_the_unsupported_reason_is_printed_first(finish_reason: FinishReason, la
 @pytest.mark.parametrize(
     ("answer", "first"),
     [
-        (replace(ANSWER, support=1.0), "Sources: none of the 1 passages"),
+        (replace(ANSWER, support=1.0), "Sources: none of the 1 passage supports"),
         (replace(ANSWER, decision=ALONE, from_documents=False, passages=()), "Gate: closed_book"),
     ],
     ids=["no reason known", "told above the text"],
@@ -116,21 +117,62 @@ def test_how_much_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     print_facts(CITED, Detail.FACTS)
     assert capsys.readouterr().err.splitlines() == [
         "",
-        "Source [1]: rm, page 5, support 0.90",
+        "Supported by the documents.",
+        "Source [1]: rm, page 5",
         "  \u201cIt removes files.\u201d",
         "Gate: retrieve (auto). It pays.",
-        "Cost: lm_calls 1, retrieval_calls 1, tokens 30 + 5, vectors scanned 18, seconds 1.25",
     ]
     print_facts(CITED, Detail.EVERYTHING)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[3:8] == [
+    assert lines[4:10] == [
         "Passages:",
         "  1. 0.500  rm, page 4  characters 0-24",
         "     Of rm. It removes files.",
         "  2. 0.400  cp  characters 0-16",
         "     cp copies files.",
+        "Probability that the answer is right: 1.00",
     ]
-    assert lines[-1].endswith("seconds 1.25 (search 0.25, generate 1.00)")
+    assert lines[-1] == (
+        "Cost: lm_calls 1, retrieval_calls 1, tokens 30 + 5, vectors scanned 18, "
+        "seconds 1.25 (search 0.25, generate 1.00)"
+    )
+
+
+def test_an_abstention_names_the_documents_that_came_closest() -> None:
+    passages = [
+        Passage(name, number, "Text.", 0, 5, 0.5, title=name.title(), source=f"/share/{name}.md")
+        for number, name in enumerate(["travel", "travel", "leave", "pay", "car"])
+    ]
+    answer = replace(ANSWER, passages=tuple(passages), finish_reason=FinishReason.ABSTAINED)
+    assert list(source_lines(answer)) == [
+        "Closest: Travel, travel.md",
+        "         Leave, leave.md",
+        "         Pay, pay.md",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "source"),
+    [
+        ({}, "Leave, hr/leave.docx, page 2"),
+        ({"modified": "2025-03-04"}, "Leave, hr/leave.docx, page 2, 2025-03-04"),
+        (
+            {"modified": "2025-03-04", "date": "2024-01-02T10:00:00+00:00"},
+            "Leave, hr/leave.docx, page 2, 2024-01-02",
+        ),
+    ],
+)
+def test_a_source_has_its_file_page_and_date(metadata: dict[str, str], source: str) -> None:
+    passage = Passage("hr/leave.docx", 0, "Text.", 0, 5, 0.5, title="Leave", metadata=metadata)
+    assert source_of(replace(passage, source="/share/hr/leave.docx"), 2) == source
+
+
+def test_a_decision_in_brief_has_no_numbers() -> None:
+    decision = replace(RETRIEVED, p_benefit=0.31, threshold=0.12)
+    (line,) = decision_lines(decision, brief=True)
+    assert line == "Gate: searched your documents, which seem to be about this"
+    (line,) = decision_lines(decision)
+    assert line == "Gate: retrieve (auto, p_benefit 0.31 against 0.12). It pays."
 
 
 def test_what_a_decision_rests_on() -> None:

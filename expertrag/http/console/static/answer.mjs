@@ -6,7 +6,7 @@ import { Component, html } from "./html.mjs";
 import { documentLink, linkTo } from "./links.mjs";
 import { Passages } from "./passages.mjs";
 import { state, update } from "./state.mjs";
-import { indexes, percent, shown } from "./text.mjs";
+import { indexes, shown } from "./text.mjs";
 
 const BASES = {
   documents: "From the documents",
@@ -26,8 +26,7 @@ export function Basis({ exchange }) {
     status === "answering" && (kind === "documents" ? "reading the passages" : "answering"),
     status === "stopped" && "stopped before its end",
     done && done.finish_reason === "length" && "cut at the limit of tokens",
-    done && done.support != null && kind === "documents" && `${percent(done.support)} supported`,
-    done && done.p_sufficient != null && `passages sufficient: ${done.p_sufficient.toFixed(2)}`,
+    done && done.support != null && kind === "documents" && !done.unsupported_reason && "supported",
   ].filter(Boolean);
   const open = !done && kind === "documents" && gate;
   return html`<p class="basis ${open ? "open" : kind}">
@@ -125,7 +124,7 @@ export class Exchange extends Component {
           ${text && html`<${AnswerText} exchange=${exchange} />`}
           ${busy && html`<span class="caret" aria-hidden="true"></span>`}
         </div>
-        ${reason && html`<p class="unsupported">${done.finish_reason === "abstained" ? "" : "Not supported: "}${shown(reason)}</p>`}
+        ${reason && html`<p class="unsupported">${done.finish_reason === "abstained" ? "" : "Check this: "}${shown(reason)}</p>`}
         ${error &&
         html`<p class="warning" role="alert">
           ${error.message} ${onAgain && html`<button type="button" class="link" onClick=${() => onAgain(exchange)}>Try again</button>`}
