@@ -13,7 +13,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-slow check lint types layers proto proto-check docs docs-check unit clients test-clients test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-patterns bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-expert-sum fixture-moe eval-null-experts eval-self-contrast eval-surgery eval-light-experts eval-named-experts eval-answers eval-cost eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-consistency eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check campaign-engine campaign-service clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-patterns bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-expert-sum fixture-moe eval-null-experts eval-self-contrast eval-surgery eval-light-experts eval-named-experts eval-answers eval-cost eval-mixed eval-office fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-consistency eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check campaign-engine campaign-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -365,6 +365,10 @@ eval-answers: $(STAMP) ## answers of the small and the large default model, as t
 eval-cost: $(STAMP) ## the cost formula with its expert term, predicted and measured; half an hour; DATA=..., ARGS="--json FILE --questions N --quick"
 	@for name in all-minilm-l6-v2 smollm2-135m-instruct-moe smollm2-135m-reader $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
 	@$(BIN)/python benchmarks/eval_cost.py --data $(DATA) $(ARGS)
+
+eval-office: $(STAMP) ## answers, abstentions and notes over the share of an invented company; ARGS="--half choose|test --limit N --json FILE"
+	@$(BIN)/expertrag models pull qwen2.5-coder-1.5b-instruct
+	@$(BIN)/python benchmarks/eval_office.py $(ARGS)
 
 eval-mixed: $(STAMP) ## gate, search, answers and abstention in one store of 13 sources; DATA=..., ARGS="--json FILE"
 	@for name in all-minilm-l6-v2 smollm2-135m-reader $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
