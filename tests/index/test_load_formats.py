@@ -85,7 +85,7 @@ def test_html_keeps_what_a_reader_sees(documents: dict[str, Document]) -> None:
         "- Christmas\n"
     )
     assert "if x:\n    leave()" in page.text
-    assert "May | 2" in page.text
+    assert "Month: May | Days: 2" in page.text
     for dropped in ("color", "hidden", "a comment"):
         assert dropped not in page.text
 

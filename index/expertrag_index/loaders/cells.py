@@ -1,15 +1,27 @@
-"""The cells of spreadsheets as lines: ``Ship: Tug | Fee: 120``."""
+"""Writes the rows of tables so that each can be read alone: ``Ship: Tug | Fee: 120``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from expertrag_index.loaders.base import Unreadable, too_large
+from expertrag_index.loaders.columns import SAMPLE, Cell, Header, TableRow, header_of
 
 MOST_CELLS = 2_000_000
 """Cells with a value in one file: some ten seconds."""
-_BETWEEN = " | "
+BETWEEN = " | "
+_MOST_GROWTH = 3
+"""Times the text of a table may grow by the names of its columns."""
+_SHORT_TABLE = 20_000
+"""Characters that names may add to any table."""
+_CAPTION = re.compile(
+    r"^(?!#)((?:tab(?:le|elle|leau|la|ela|ella|el|ell|\.)[^\S\n]?\d[^\n]{0,200}|[^\n]{1,200}:))\n\n"
+    r"(?=[^\n]+ \| )",
+    re.MULTILINE | re.IGNORECASE,
+)
 
 Row = dict[int, str]
 """The cells of a row that have a value, by column from 1."""
@@ -40,30 +52,67 @@ class Tally:
             raise too_large("the text of the sheets", self.max_bytes)
 
 
-def written_rows(rows: Rows) -> Iterator[tuple[int, str]]:
-    """Write a line for each row; under a header each cell is written after its column's name."""
-    names = _header(list(rows.values()))
-    for at, (number, row) in enumerate(rows.items()):
-        cells = sorted(row.items())
-        if names and at:
-            yield (
-                number,
-                _BETWEEN.join(
-                    f"{names[column]}: {text}" if column in names else text
-                    for column, text in cells
-                ),
-            )
-        else:
-            yield number, _BETWEEN.join(text for _, text in cells)
+def written_rows(
+    rows: Rows, widths: Mapping[tuple[int, int], int], styled: Collection[int] = ()
+) -> Iterator[tuple[int, str]]:
+    """Write a line for each row of a sheet.
+
+    :param widths: how many columns a merged cell covers, by the numbers of its row and column.
+    :param styled: numbers of rows that are set apart, as in bold.
+    """
+
+    def cells_of(number: int) -> list[Cell]:
+        return [
+            Cell(text, column, widths.get((number, column), 1))
+            for column, text in sorted(rows[number].items())
+        ]
+
+    sample = list(islice(rows, SAMPLE))
+    apart = [at for at, number in enumerate(sample) if number in styled]
+    header = header_of([cells_of(number) for number in sample], styled=apart)
+    for at, number in enumerate(rows):
+        cells = cells_of(number)
+        yield number, _named(cells, header) if at >= header.end > 0 else _plain(cells)
 
 
-def _header(rows: Sequence[Row]) -> Row:
-    """Return the names of columns if the first row has them: different texts over every column."""
-    if len(rows) < 2 or len(rows[0]) < 2:
-        return {}
-    first = rows[0]
-    names = list(first.values())
-    if len(set(names)) < len(names) or any(not any(map(str.isalpha, name)) for name in names):
-        return {}
-    widest = max(len(row) for row in rows[1:])
-    return first if widest <= len(first) and all(len(name) <= 100 for name in names) else {}
+def written_table(
+    rows: Sequence[TableRow], marked: int | None = None, *, styled: Collection[int] = ()
+) -> str:
+    """Write a line for each row of a table in a text; parameters as of :func:`header_of`."""
+    header = header_of(rows, marked, styled=styled)
+    plain = [_plain(cells) for cells in rows]
+    if not header.names:
+        return "\n".join(plain)
+    named = [
+        line if at < header.end else _named(cells, header)
+        for at, (line, cells) in enumerate(zip(plain, rows, strict=True))
+    ]
+    length = sum(map(len, plain))
+    added = sum(map(len, named)) - length
+    return "\n".join(named if is_worth_naming(added, length) else plain)
+
+
+def with_captions(text: str) -> str:
+    """Join the caption above a table, or the words that announce it, to its first row.
+
+    A chunk ends rather at a blank line than between rows.
+    """
+    return _CAPTION.sub(r"\1\n", text) if BETWEEN in text else text
+
+
+def is_worth_naming(added: int, length: int) -> bool:
+    """Whether names of columns may add so many characters to a table of this length."""
+    return added <= max(_SHORT_TABLE, (_MOST_GROWTH - 1) * length)
+
+
+def _plain(cells: TableRow) -> str:
+    return BETWEEN.join(cell.text for cell in cells)
+
+
+def _named(cells: TableRow, header: Header) -> str:
+    """Write each cell after the name of its column; one over all columns is a line of its own."""
+    texts = [cell for cell in cells if cell.text]
+    if len(texts) == 1 and texts[0].width > 1:
+        return texts[0].text
+    named = ((header.name_of(cell), cell.text) for cell in texts)
+    return BETWEEN.join(text if name in ("", text) else f"{name}: {text}" for name, text in named)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from expertrag_index.loaders.base import Report, SourceFile, note_hidden, require_text
+from expertrag_index.loaders.cells import with_captions, written_table
+from expertrag_index.loaders.columns import Cell
 from expertrag_index.loaders.drawings import drawings_of, drawn_lines
 from expertrag_index.loaders.frontmatter import document
 from expertrag_index.loaders.headings import escape_headings, first_heading, heading
@@ -14,6 +16,7 @@ from expertrag_index.loaders.numbers_docx import BULLET, Numbering
 from expertrag_index.loaders.ooxml import FALLBACK, Package, number_of, opened, qn
 from expertrag_index.loaders.runs_docx import BOX, LEFT_OUT, run_texts
 from expertrag_index.loaders.styles_docx import DocxStyles
+from expertrag_index.loaders.tables_docx import marked_rows, rows_apart
 from expertrag_index.types import Document
 
 _PARAGRAPH, _TABLE, _ROW, _CELL = qn("w:p"), qn("w:tbl"), qn("w:tr"), qn("w:tc")
@@ -34,7 +37,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     with opened(file, "DOCX", report) as package:
         word = _Word(package)
         note_hidden(report, remove_hidden(word.roots, word.styles))
-        text = "\n\n".join(word.blocks())
+        text = with_captions("\n\n".join(word.blocks()))
         matter = package.matter
     yield document(file, matter, first_heading(text), require_text(text))
 
@@ -128,7 +131,7 @@ class _Word:
                 stack += [iter(box) for box in reversed(boxes) if not _is_inside(box, element, BOX)]
                 yield "", element.find(f"{qn('w:pPr')}/{_SECTION}")
             elif element.tag == _TABLE:
-                yield escape_headings("\n".join(self._rows(element))), None
+                yield escape_headings(self._table(element)), None
                 yield from self._beside(part, element)
             elif element.tag == _SECTION:
                 yield "", element
@@ -169,23 +172,28 @@ class _Word:
             return self._numbering.label(number, at)
         return BULLET if not number and self.styles.is_named_list(paragraph) else ""
 
-    def _rows(self, table: Any) -> Iterator[str]:
+    def _table(self, table: Any) -> str:
         """Write the cells that the file has, a line for each row.
 
         A cell over several rows is in each of them, one over several columns is in the row once:
         as often as it claims to span may be a hundred million times.
         """
         above: dict[int, str] = {}
-        for row in _own(table, _ROW):
-            texts, column = [], _number(row, "w:trPr", "w:gridBefore", 0)
+        rows: list[list[Cell]] = []
+        elements = list(_own(table, _ROW))
+        for row in elements:
+            cells, column = [], _number(row, "w:trPr", "w:gridBefore", 0)
             for cell in _own(row, _CELL):
                 merged = cell.find(f"{qn('w:tcPr')}/{qn('w:vMerge')}")
                 goes_on = merged is not None and merged.get(_VALUE, "continue") == "continue"
                 text = above.get(column, "") if goes_on else self._flat(cell)
                 above[column] = text
-                column += _number(cell, "w:tcPr", "w:gridSpan", 1)
-                texts.append(text)
-            yield " | ".join(texts)
+                width = _number(cell, "w:tcPr", "w:gridSpan", 1)
+                cells.append(Cell(text, column, width, goes_on))
+                column += width
+            rows.append(cells)
+        marked = marked_rows(table, elements, self.styles)
+        return written_table(rows, marked, styled=rows_apart(elements, self.styles))
 
     def _flat(self, cell: Any) -> str:
         """Write a cell or a note in one line, with the tables and text boxes in it."""

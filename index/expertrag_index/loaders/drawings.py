@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from expertrag_index.loaders.cells import written_table
+from expertrag_index.loaders.columns import Cell
 from expertrag_index.loaders.formulas import FORMULA, formula
 from expertrag_index.loaders.number_formats import GENERAL, shown_number
 from expertrag_index.loaders.ooxml import Package, is_fallback, number_of, qn
@@ -154,13 +156,18 @@ def _number(text: str, code: str) -> str:
 
 
 def _table(series: list[_Series]) -> Iterator[str]:
-    if any(each.name for each in series):
-        names = [name for each in series for name in (each.name, *[""] * (len(each.columns) - 1))]
-        yield " | ".join(["", *names]).strip()
     columns = [column for each in series for column in each.columns]
     categories = series[0].categories
-    for number in sorted({*categories, *(at for column in columns for at in column)}):
-        yield " | ".join([categories.get(number, ""), *(each.get(number, "") for each in columns)])
+    rows = [
+        [categories.get(number, ""), *(each.get(number, "") for each in columns)]
+        for number in sorted({*categories, *(at for column in columns for at in column)})
+    ]
+    named = any(each.name for each in series)
+    if named:
+        names = [name for each in series for name in (each.name, *[""] * (len(each.columns) - 1))]
+        rows.insert(0, ["", *names])
+    cells = [[Cell(text, at) for at, text in enumerate(row)] for row in rows]
+    yield from written_table(cells, int(named)).strip().split("\n") if rows else ()
 
 
 def _new_chart_lines(root: Any) -> Iterator[str]:

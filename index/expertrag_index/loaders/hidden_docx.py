@@ -54,11 +54,11 @@ def _is_hidden(run: Any, styles: DocxStyles) -> bool:
     own = _vanish(run.find(_PROPERTIES))
     if own is not None:
         return own
-    marks = (_vanish(style.find(_PROPERTIES)) for style in _styles_of(run, styles))
+    marks = (_vanish(style.find(_PROPERTIES)) for style in styles_of_run(run, styles))
     return next((mark for mark in marks if mark is not None), False)
 
 
-def _styles_of(run: Any, styles: DocxStyles) -> Iterator[Any]:
+def styles_of_run(run: Any, styles: DocxStyles) -> Iterator[Any]:
     """Yield the styles of a run, then the styles of its paragraph."""
     own = run.find(_RUN_STYLE)
     if own is not None:
@@ -78,7 +78,7 @@ def _is_white(run: Any, styles: DocxStyles) -> bool:
     around = [run, *run.iterancestors()]
     if any(each.find(_TABLE_STYLE) is not None for each in around):
         return False
-    if any(next(style.iter(_SHADE), None) is not None for style in _styles_of(run, styles)):
+    if any(next(style.iter(_SHADE), None) is not None for style in styles_of_run(run, styles)):
         return False
     shades = (each.find(f"{_SHADED[each.tag]}/{_SHADE}") for each in around if each.tag in _SHADED)
     return all(map(_is_white_shade, filter(lambda shade: shade is not None, shades)))

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator
 
 from expertrag_index.loaders.base import Report, SourceFile, require_text
+from expertrag_index.loaders.cells import with_captions
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.frontmatter import document, split_front_matter
 from expertrag_index.loaders.headings import first_heading, mark_headings
 from expertrag_index.loaders.markdown_code import set_aside
+from expertrag_index.loaders.tables_markdown import with_named_rows
 from expertrag_index.loaders.verbatim import Verbatim
 from expertrag_index.types import Document
 
@@ -60,7 +62,7 @@ def readable(text: str) -> tuple[str, str]:
 
     prose = _LINK.sub(text_of_link, _LINK.sub(text_of_link, prose))  # twice: a picture in a link
     prose = _PICTURE.sub(_alternative, _BOLD.sub(r"\1", _AUTOLINK.sub(r"\1", prose)))
-    prose = _TAG.sub("", prose)
+    prose = with_captions(with_named_rows(_TAG.sub("", prose)))
     return code.restored(first_heading(prose)), code.restored(prose)
 
 

@@ -16,7 +16,15 @@ from expertrag_index.loaders.base import (
     note_hidden,
     require_text,
 )
-from expertrag_index.loaders.cells import Row, Rows, Tally, written_rows
+from expertrag_index.loaders.cells import (
+    Row,
+    Rows,
+    Tally,
+    with_captions,
+    written_rows,
+    written_table,
+)
+from expertrag_index.loaders.columns import Cell
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import escape_headings, first_heading, heading
 from expertrag_index.loaders.ooxml import local_name, number_of, parse_xml
@@ -85,13 +93,20 @@ class _Writer:
             if _hides(each)
         }
         """The family and the name of each style whose elements are not shown."""
+        self._bold = {
+            _of(each, "name")
+            for root in roots
+            for each in root.iter("{*}style")
+            if any(_of(look, "font-weight") == "bold" for look in each)
+        }
+        """The names of the styles that are bold."""
 
     def pages(self) -> Iterator[str]:
         """Yield the text of each sheet or slide, or of the whole document."""
         if self._body is None:
             return
         if self.is_text:
-            yield "\n\n".join([*self._blocks(self._body), *self._margins()])
+            yield with_captions("\n\n".join([*self._blocks(self._body), *self._margins()]))
             return
         for page in self._body.iterchildren("{*}table" if self.is_sheets else "{*}page"):
             family = "table" if self.is_sheets else "drawing-page"
@@ -134,7 +149,7 @@ class _Writer:
             self._tally.add(list(row.values()))
             beside[number] = list(self._beside(element))
             rows |= {number: row} if row else {}
-        lines = dict(written_rows(rows))
+        lines = dict(written_rows(rows, {}))
         if lines or any(beside.values()):
             yield from (heading(1, _of(table, "name")), "")
         for number, others in beside.items():
@@ -151,23 +166,38 @@ class _Writer:
                 yield from ((column + at, text) for at in range(min(times, _MOST_REPEATED)))
             column += times
 
-    def _rows(self, table: Any) -> Iterator[str]:
+    def _table(self, table: Any) -> str:
         """Write a line for each row of a table in a text; a cell over rows is in each of them."""
         above: dict[int, tuple[str, int]] = {}
+        rows: list[list[Cell]] = []
+        marked = None
         for row in table.iter("{*}table-row"):
-            texts = []
-            for column, cell in enumerate(
-                row.iterchildren("{*}table-cell", "{*}covered-table-cell")
-            ):
+            cells: list[Cell] = []
+            column = 0
+            for cell in row.iterchildren("{*}table-cell", "{*}covered-table-cell"):
                 text, left = above.get(column, ("", 0))
-                if local_name(cell) == "table-cell":
+                goes_on = local_name(cell) != "table-cell"
+                width = number_of(_of(cell, "number-columns-spanned"), 1)
+                if not goes_on:
                     text = " ".join(" ".join(self._blocks(cell)).split())
                     left = number_of(_of(cell, "number-rows-spanned"), 1)
-                elif left < 1:
-                    continue
-                above[column] = (text, left - 1)
-                texts.append(text)
-            yield " | ".join(texts)
+                if not goes_on or left > 0:
+                    above[column] = (text, left - 1)
+                    cells.append(Cell(text, column, width, goes_on))
+                column += number_of(_of(cell, "number-columns-repeated"), 1)
+            rows.append(cells)
+            is_marked = local_name(row.getparent()) == "table-header-rows"
+            marked = len(rows) if is_marked else marked
+        return written_table(rows, marked, styled=self._rows_apart(table))
+
+    def _rows_apart(self, table: Any) -> list[int]:
+        """Return the numbers of the rows in which each paragraph is bold."""
+        paragraphs = (list(row.iter("{*}p")) for row in table.iter("{*}table-row"))
+        return [
+            at
+            for at, row in enumerate(paragraphs)
+            if row and all(_of(each, "style-name") in self._bold for each in row)
+        ]
 
     def _blocks(self, root: Any, mark: str = "") -> Iterator[str]:
         """Yield the paragraphs and tables below an element; what stands beside one follows it."""
@@ -187,7 +217,7 @@ class _Writer:
                     )
                 yield from self._beside(element)
             elif name == "table":
-                yield escape_headings("\n".join(self._rows(element)))
+                yield escape_headings(self._table(element))
             elif name in ("title", "desc"):
                 yield from (
                     f"[Image: {text}]" for text in [" ".join((element.text or "").split())] if text

@@ -18,7 +18,7 @@ from expertrag_index.loaders.page_nodes import (
     inside,
     text_in,
 )
-from expertrag_index.loaders.page_tables import Table
+from expertrag_index.loaders.page_tables import Table, header_rows
 from expertrag_index.loaders.page_writer import PageWriter
 
 _DROPPED = frozenset((
@@ -27,11 +27,11 @@ _DROPPED = frozenset((
     "annotation-xml",
 ))  # fmt: skip
 _PARAGRAPHS = frozenset((
-    "address", "article", "aside", "blockquote", "body", "caption", "center", "details", "dialog",
+    "address", "article", "aside", "blockquote", "body", "center", "details", "dialog",
     "div", "dl", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr",
     "legend", "main", "nav", "p", "search", "section", "summary",
 ))  # fmt: skip
-_LINES = frozenset(("dt", "option", "tbody", "text", "tfoot", "thead"))
+_LINES = frozenset(("caption", "dt", "option", "tbody", "text", "tfoot", "thead"))
 _SPACED = frozenset(("button", "label", "object", "select", "svg", "textarea", "tspan"))
 _LISTS = ("ul", "ol", "menu", "dir")
 _CELLS = ("td", "th")
@@ -187,14 +187,15 @@ class PageText:
 
     def _begin_table(self, element: Element) -> None:
         self._set_apart(element)
-        self._tables.append(Table(self._writer))
+        self._tables.append(Table(self._writer, header_rows(self._nodes, element)))
         self._at_end(element, partial(self._tables.pop, -1))
 
     def _begin_row(self, element: Element) -> None:
         self._set_apart(element, 1)
         if self._tables:
             table = self._tables[-1]
-            table.begin_row(sum(each.name in _CELLS for each in children(self._nodes, element)))
+            cells = sum(each.name in _CELLS for each in children(self._nodes, element))
+            table.begin_row(element, cells)
             self._at_end(element, table.end_row)
 
     def _begin_cell(self, element: Element) -> None:
@@ -203,7 +204,7 @@ class PageText:
             self._set_apart(element, 1)
             return
         flat = self._is_flat(element)
-        column = table.begin_cell(flat)
+        column = table.begin_cell(element, flat)
         mark = self._writer.mark()
         self._at_end(element, lambda: table.end_cell(element, column, flat, mark))
 

@@ -42,6 +42,11 @@ class PageWriter:
         return "".join(self._pieces[mark:]).strip(" |\n")
 
     @property
+    def written(self) -> int:
+        """The number of characters that have been written, without breaks and markers."""
+        return self._written
+
+    @property
     def follows_word(self) -> bool:
         """Whether the next text is joined to a letter, a digit or a closing bracket."""
         due = self._newlines or self._space or self._marker
@@ -143,10 +148,11 @@ class PageWriter:
             self._marker = ""
         self.break_()
 
-    def begin_cell(self, first: bool, flat: bool) -> None:
+    def begin_cell(self, first: bool, flat: bool, label: str) -> None:
         """Begin a cell of a row.
 
         :param flat: it is part of a line, whatever is in it.
+        :param label: stands before its text.
         """
         self._flat += flat
         self._space = False
@@ -155,8 +161,8 @@ class PageWriter:
         elif not flat:
             self._marker = ""
             self.break_(1)
-        elif not first:
-            self._marker += " | "
+        else:
+            self._marker += (_escaped(label) if label else "") if first else f" | {label}"
 
     def end_cell(self, flat: bool) -> None:
         """End a cell."""

@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from expertrag_index.loaders.base import Report, SourceFile, note_hidden, require_text
+from expertrag_index.loaders.cells import written_table
+from expertrag_index.loaders.columns import Cell
 from expertrag_index.loaders.drawings import described, drawings_of, drawn_lines, lines_of, text_of
 from expertrag_index.loaders.frontmatter import document
 from expertrag_index.loaders.headings import escape_headings, heading
@@ -18,7 +20,8 @@ from expertrag_index.types import Document
 
 _SHAPE, _FRAME = qn("p:sp"), qn("p:graphicFrame")
 _SHAPES = (_SHAPE, _FRAME, *map(qn, ("p:pic", "p:cxnSp", "p:grpSp")))
-_TABLE, _ROW, _CELL = qn("a:tbl"), qn("a:tr"), qn("a:tc")
+_TABLE, _ROW, _CELL, _LOOK = qn("a:tbl"), qn("a:tr"), qn("a:tc"), qn("a:tblPr")
+_RUN, _RUN_LOOK = qn("a:r"), qn("a:rPr")
 _NAMES, _PLACEHOLDER = qn("p:cNvPr"), qn("p:ph")
 _TRUE = ("1", "true")
 _TITLES = ("title", "ctrTitle")
@@ -116,7 +119,8 @@ class _Deck:
         try:
             lines = [*_texts(shape), described(names)]
             if shape.tag == _FRAME:
-                lines += [*_rows(shape), *drawn_lines(self._package, name, drawings_of(shape), at)]
+                lines += _tables(shape)
+                lines += drawn_lines(self._package, name, drawings_of(shape), at)
         except Exception as error:  # one shape never refuses the others
             self._report(f"{at} cannot be read ({type(error).__name__})", _CURE)
             return
@@ -161,12 +165,13 @@ def _comments(root: Any) -> Iterator[str]:
         yield from lines_of(root)
 
 
-def _rows(frame: Any) -> Iterator[str]:
+def _tables(frame: Any) -> Iterator[str]:
     """Write a line for each row: a cell over several columns once, one over rows in each."""
     for table in frame.iter(_TABLE):
         above: dict[int, str] = {}
+        rows: list[list[Cell]] = []
         for row in table.iter(_ROW):
-            texts = []
+            cells: list[Cell] = []
             for column, cell in enumerate(row.iter(_CELL)):
                 if cell.get("hMerge") in _TRUE:
                     continue
@@ -176,5 +181,28 @@ def _rows(frame: Any) -> Iterator[str]:
                     if goes_on
                     else " ".join(map(text_of, cell.iter(qn("a:p")))).strip()
                 )
-                texts.append(above[column])
-            yield " | ".join(texts)
+                width = number_of(cell.get("gridSpan"), 1)
+                cells.append(Cell(above[column], column, width, goes_on))
+            rows.append(cells)
+        yield written_table(rows, _marked_rows(table), styled=_rows_apart(table))
+
+
+def _marked_rows(table: Any) -> int | None:
+    """Return 1 if the first row is shown as a header, None if not.
+
+    Programs choose that by default, so it tells nothing of two columns, which may be names and
+    their values.
+    """
+    look, first = table.find(_LOOK), table.find(_ROW)
+    shows = look is not None and look.get("firstRow") in _TRUE
+    return 1 if shows and first is not None and len(first.findall(_CELL)) > 2 else None
+
+
+def _rows_apart(table: Any) -> list[int]:
+    """Return the numbers of the rows that are bold."""
+    looks = (
+        {run.find(_RUN_LOOK) is not None and run.find(_RUN_LOOK).get("b") in _TRUE
+         for run in row.iter(_RUN)}
+        for row in table.iter(_ROW)
+    )  # fmt: skip
+    return [at for at, look in enumerate(looks) if look == {True}]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from expertrag_index.loaders.base import Report, SourceFile, require_text
+from expertrag_index.loaders.cells import with_captions
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.frontmatter import document, split_front_matter
 from expertrag_index.loaders.headings import escape_headings, first_heading, mark_headings
@@ -35,7 +36,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     lines = text.expandtabs().split("\n")
     text = escape_headings("\n".join(without_markup(lines, code)))
     text = _inline(mark_headings(text, None), replacements(lines), code)
-    text = _BLANK_LINES.sub("\n\n", text)
+    text = with_captions(_BLANK_LINES.sub("\n\n", text))
     heading, text = code.restored(first_heading(text)), code.restored(text).strip("\n")
     yield document(file, matter, heading, require_text(matter.above(text)))
 

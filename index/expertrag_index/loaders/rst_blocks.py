@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from expertrag_index.loaders import tables_rst
 from expertrag_index.loaders.verbatim import Verbatim, fenced
 
 _EXPLICIT = re.compile(r"(\s*)\.\.(?:\s+(.*))?")
@@ -67,6 +68,9 @@ def without_markup(lines: list[str], code: Verbatim) -> Iterator[str]:
                 yield f"{text}:"
             yield from ("", _set_aside(lines[at:end], code), "")
             at = end
+        elif table := tables_rst.written(lines, at - 1):
+            yield from table[0]
+            at = table[1]
         else:
             yield line
 
@@ -98,26 +102,35 @@ def _directive(
     is_code, is_formula = _CODE.fullmatch(name), _FORMULAS.fullmatch(name)
     hides = is_code or is_formula or _WITHOUT_TEXT.fullmatch(name)
     shown = [" ".join(filter(None, (_LABELS.get(name), "" if hides else argument)))]
-    is_hidden = False
+    options: dict[str, str] = {}
     while at < len(lines) and (option := _OPTION.fullmatch(lines[at])):
-        is_hidden |= name == "toctree" and option[1] == "hidden"
-        if _SHOWN_OPTIONS.fullmatch(option[1]) and option[2]:
-            shown.append(option[2])
+        options[option[1]] = option[2] or ""
         at += 1
-    if is_hidden:
+    if name == "toctree" and "hidden" in options:
         return [""], _end_of_block(lines, at, len(margin))
+    end = _end_of_block(lines, at, len(margin))
+    if table := _table(name, options, lines[at:end]):
+        return [*(f"{margin}{text}" for text in shown if text), *table], end
+    shown += [text for option, text in options.items() if _SHOWN_OPTIONS.fullmatch(option)]
     shown = [f"{margin}{text}" for text in shown if text] or [""]
     if name == "toctree":  # readers see the titles of files, not their names
-        end = _end_of_block(lines, at, len(margin))
         return [*shown, *(entry[1] for line in lines[at:end] if (entry := _ENTRY.match(line)))], end
     if is_code or is_formula:
-        end = _end_of_block(lines, at, len(margin))
         block = [*([argument] if is_formula else []), *lines[at:end]]
         language = argument if name != "parsed-literal" and _LANGUAGE.fullmatch(argument) else ""
         if any(map(str.strip, block)):
             shown += ["", _set_aside(block, code, "" if is_formula else language), ""]
         at = end
     return shown, at
+
+
+def _table(name: str, options: Mapping[str, str], lines: list[str]) -> list[str] | None:
+    """Write a table that a directive holds; None if it is another directive or has no header."""
+    rows = options.get("header-rows", "").strip()
+    count = int(rows) if rows.isdecimal() and len(rows) < 3 else 0
+    if name == "csv-table":
+        return tables_rst.csv_table(options.get("header", ""), lines, count)
+    return tables_rst.list_table(lines, count) if name == "list-table" else None
 
 
 def _set_aside(lines: list[str], code: Verbatim, language: str = "") -> str:

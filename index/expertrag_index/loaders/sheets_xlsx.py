@@ -45,6 +45,8 @@ class Styles:
     formats: list[str] = field(default_factory=list)
     """The format of each style of a cell."""
     from_1904: bool = False
+    bold: frozenset[int] = frozenset()
+    """The styles of cells in bold."""
 
 
 @dataclass(slots=True)
@@ -61,6 +63,8 @@ class Sheet:
     """Formulas without a stored value."""
     columns: list[range] = field(default_factory=list)
     """Hidden columns."""
+    headers: set[int] = field(default_factory=set)
+    """The numbers of rows that are set apart: in bold, frozen, of a filter or a table."""
     hidden_rows: set[int] = field(default_factory=set)
     """The numbers of the rows that are left out."""
 
@@ -89,14 +93,22 @@ def styles_of(root: Any, *, from_1904: bool) -> Styles:
     """
     if root is None:
         return Styles([], from_1904)
+    fonts = root.find(qn("s:fonts"))
+    bold = [font.find(qn("s:b")) is not None for font in fonts] if fonts is not None else []
     own = {
         number_of(each.get("numFmtId")): each.get("formatCode", GENERAL)
         for each in root.iter(qn("s:numFmt"))
     }
     formats = BUILT_IN | own
     styles = root.find(qn("s:cellXfs"))
-    numbers = [number_of(each.get("numFmtId")) for each in styles] if styles is not None else []
-    return Styles([formats.get(number, GENERAL) for number in numbers], from_1904)
+    cells = list(styles) if styles is not None else []
+    return Styles(
+        [formats.get(number_of(each.get("numFmtId")), GENERAL) for each in cells],
+        from_1904,
+        frozenset(
+            at for at, each in enumerate(cells) if any(bold[number_of(each.get("fontId")) :][:1])
+        ),
+    )
 
 
 def rows_of(
@@ -118,13 +130,16 @@ def rows_of(
         number = number_of(element.get("r"), number + 1)
         row: Row = {}
         column = 0
+        is_bold = True
         for cell in element.iterchildren(_CELL):
             match = _REFERENCE.fullmatch(cell.get("r", ""))
             column = _column(match[1]) if match else column + 1
             if shown := text(cell):
                 row[column] = shown
+                is_bold &= number_of(cell.get("s")) in styles.bold
         hidden = element.get("hidden") in _TRUE and number_of(element.get("outlineLevel")) == 0
         _forget(element)
+        sheet.headers.update([number] if row and is_bold else [])
         if row:
             yield number, row, hidden
 
@@ -211,6 +226,11 @@ def _take_merged(element: Any, sheet: Sheet) -> None:
 def _take_filter(element: Any, sheet: Sheet) -> None:
     area = area_of(element.get("ref", ""))
     sheet.filtered += [area] if area and len(element) else []
+    sheet.headers.update([area.top] if area else [])
+
+
+def _take_pane(element: Any, sheet: Sheet) -> None:
+    sheet.headers.update([number_of(element.get("ySplit"))] if element.get("state") else [])
 
 
 def _take_properties(element: Any, sheet: Sheet) -> None:
@@ -229,6 +249,7 @@ _ABOUT: dict[str, Callable[[Any, Sheet], None]] = {
     _COLUMN: _take_column,
     _MERGED: _take_merged,
     _FILTER: _take_filter,
+    qn("s:pane"): _take_pane,
     qn("s:sheetPr"): _take_properties,
     **{
         qn(f"s:{pages}{margin}"): _take_margin

@@ -104,7 +104,8 @@ class _Book:
         comments = comments_of(self._package, name, where)
         for number in sheet.hidden_rows:
             comments.pop(number, None)
-        for number, line in written_rows(rows):
+        widths = {(area.top, area.left): area.right - area.left + 1 for area in sheet.merged}
+        for number, line in written_rows(rows, widths, sheet.headers):
             yield escape_headings(line)
             yield from comments.pop(number, [])
         self.hidden.update(sheet.hidden)
@@ -122,6 +123,7 @@ class _Book:
             for each in root.iter(qn("s:autoFilter")) if root is not None else ():
                 area = area_of(each.get("ref", ""))
                 sheet.filtered += [area] if area and len(each) else []
+                sheet.headers.update([area.top] if area else [])
         rows: Rows = {}
         hidden: list[int] = []
         try:

@@ -120,7 +120,7 @@ def test_charts_and_diagrams_follow_their_paragraph(tmp_path: Path) -> None:
         related("diagramData", "/word/diagrams/data1.xml", 2),
     )
     parts = word_parts(body, others, *links)
-    text = "Traffic\n\n| Ships\nTugs | 15.5%\n\n- Plan"
+    text = "Traffic\n\n| Ships\nTugs | Ships: 15.5%\n\n- Plan"
     assert read(tmp_path, "a.docx", parts) == text
     assert read(tmp_path, "b.docx", strict(parts)) == text
 
@@ -140,7 +140,7 @@ def test_what_a_text_box_refers_to_is_read_once(tmp_path: Path) -> None:
     forms = f"<mc:Choice>{box}</mc:Choice><mc:Fallback>{box}</mc:Fallback>"
     body = f"<w:p>{run('around')}<mc:AlternateContent>{forms}</mc:AlternateContent></w:p>"
     text = read(tmp_path, "a.docx", word_parts(body, others, *links))
-    assert text == "around\n\nbox\n\nComment: Check it\n\n| Ships\nTugs | 15.5%"
+    assert text == "around\n\nbox\n\nComment: Check it\n\n| Ships\nTugs | Ships: 15.5%"
 
 
 def test_headers_and_footers_are_read_once_and_comments_where_they_stand(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_sheet_is_a_page_with_its_cells_as_they_are_shown(tmp_path: Path) -> N
         cells("Port", "Share"),
         f"{cells('North')}<table:table-cell>{p('15.5%')}{note}</table:table-cell>",
         '<table:table-cell table:number-columns-repeated="16383"/>',
-        cells("0", more='table:number-columns-repeated="2"'),
+        cells("0%", more='table:number-columns-repeated="2"'),
     ]
     sheet = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
     hidden = f'<table:table-row table:visibility="collapse">{cells("unseen")}</table:table-row>'
@@ -136,7 +136,7 @@ def test_a_sheet_is_a_page_with_its_cells_as_they_are_shown(tmp_path: Path) -> N
     )
     assert text.split("\n") == [
         "# Fees", "", "Port | Share", "Port: North | Share: 15.5%", "Comment: Since May",
-        "Port: 0 | Share: 0", "Port: South",
+        "Port: 0% | Share: 0%", "Port: South",
     ]  # fmt: skip
     assert "hidden row (1)" in failure.reason and "hidden sheet (1)" in failure.reason
 

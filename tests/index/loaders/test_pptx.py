@@ -61,8 +61,11 @@ def test_each_slide_is_a_page_with_its_table_chart_and_notes(tmp_path: Path) -> 
     assert document.text[one:two] == (
         "# Harbour plan\n\nDredging starts in May.\n\nNotes: Ask about the pilot boats.\n\n"
     )
-    assert document.text[two:three] == "# Fees\n\nShip | Fee\nTug | 120\nFerry | 90\n\n"
-    assert "Ships\n2023 | 410\n2024 | 425.5" in document.text[three:]
+    assert (
+        document.text[two:three]
+        == "# Fees\n\nShip | Fee\nShip: Tug | Fee: 120\nShip: Ferry | Fee: 90\n\n"
+    )
+    assert "Ships\n2023 | Ships: 410\n2024 | Ships: 425.5" in document.text[three:]
 
 
 def test_groups_levels_and_merged_cells_are_read(tmp_path: Path) -> None:
@@ -79,7 +82,7 @@ def test_groups_levels_and_merged_cells_are_read(tmp_path: Path) -> None:
     text = read(made, tmp_path).text
     assert "Bridge\n- Two officers" in text
     assert "Inside two groups" in text
-    assert "Wide | Right\nLow |  | " in text
+    assert "Wide | Right\nWide: Low" in text
 
 
 def test_a_cell_over_rows_is_in_each(tmp_path: Path) -> None:

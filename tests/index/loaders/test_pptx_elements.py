@@ -74,7 +74,7 @@ def test_a_chart_that_the_library_cannot_make_is_read(tmp_path: Path, name: str)
     parts[chart] = parts[chart].replace(b"c:barChart", f"c:{name}".encode())
     for of in (parts, strict(parts)):
         text = read(tmp_path, "a.pptx", of)
-        assert "| Ships\nNorth | 410.50\nSouth | 425.25" in text
+        assert "| Ships\nNorth | Ships: 410.50\nSouth | Ships: 425.25" in text
         assert "Below the chart." in text
 
 
@@ -90,7 +90,13 @@ def test_groups_of_categories_titles_and_labels_of_a_chart(tmp_path: Path) -> No
     chart.chart_title.text_frame.text = "Share of ships"
     chart.value_axis.axis_title.text_frame.text = "per coast"
     text = read(tmp_path, "a.pptx", saved(made))
-    lines = ["Share of ships", "per coast", "| Ships", "Coast North | 25%", "Coast South | 75%"]
+    lines = [
+        "Share of ships",
+        "per coast",
+        "| Ships",
+        "Coast North | Ships: 25%",
+        "Coast South | Ships: 75%",
+    ]
     assert text.split("\n\n")[-1].split("\n") == lines
 
 

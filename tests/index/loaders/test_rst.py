@@ -40,7 +40,7 @@ def test_code_is_verbatim(tmp_path: Path, form: str, code: str) -> None:
         (".. Note::\n\n   Text.", "Note:\n\n   Text."),
         ("A |x| b.\n\n.. |x| replace:: long\n   name", "A long name b."),
         ('.. csv-table:: Title\n   :header: "A", "B"\n   :widths: 1, 2\n\n   1, 2',
-         'Title\n"A", "B"\n\n   1, 2'),
+         'Title\n\nA | B\nA: 1 | B: 2'),
         (".. image:: a.png\n   :alt: A plan.\n   :width: 30", "A plan."),
         (".. figure:: a.png\n\n   A caption.", "A caption."),
         (".. code-block:: sh\n   :caption: The caption\n\n   ls", "The caption\n\n```sh\nls\n```"),

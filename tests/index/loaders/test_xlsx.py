@@ -83,17 +83,19 @@ def test_values_are_read_and_formulas_without_one_are_told(tmp_path: Path) -> No
 
 
 def test_hidden_sheets_rows_and_columns_are_left_out(tmp_path: Path) -> None:
-    made = book(["a", "b", "c"], ["unseen", "unseen", "unseen"], ["d", "unseen", "f"])
+    made = book(
+        ["a", "b", "c"], ["unseen", "unseen", "unseen"], ["d", "unseen", 7], ["e", "unseen", 8]
+    )
     made.active.row_dimensions[2].hidden = True
     made.active.column_dimensions["B"].hidden = True
     made.create_sheet("Secret").append(["unseen"])
     made["Secret"].sheet_state = "veryHidden"
     made.save(str(tmp_path / "book.xlsx"))
     (document,), (failure,) = load_all(tmp_path, limit=LIMIT)
-    assert document.text == "# Fees\n\na | c\na: d | c: f"
+    assert document.text == "# Fees\n\na | c\na: d | c: 7\na: e | c: 8"
     assert list(document.page_starts) == [0, len(document.text)]
     assert failure.notice
-    for kind in ("hidden sheet (1)", "hidden row (1)", "cell of a hidden column (2)"):
+    for kind in ("hidden sheet (1)", "hidden row (1)", "cell of a hidden column (3)"):
         assert kind in failure.reason
 
 
@@ -139,9 +141,11 @@ def shared(*rows: list[str]) -> dict[str, bytes]:
 
 
 def test_shared_strings_are_read(tmp_path: Path) -> None:
-    (tmp_path / "book.xlsx").write_bytes(zip_of(shared(["Ship", "Pilot"], ["Tug", "Ship"])))
+    (tmp_path / "book.xlsx").write_bytes(
+        zip_of(shared(["Ship", "Pilot", "Port"], ["Tug", "Ship", "North"]))
+    )
     (document,), _ = load_all(tmp_path, limit=LIMIT)
-    assert document.text == "# Fees\n\nShip | Pilot\nShip: Tug | Pilot: Ship"
+    assert document.text == "# Fees\n\nShip | Pilot | Port\nShip: Tug | Pilot: Ship | Port: North"
 
 
 def test_repeated_strings_are_bounded_by_the_size_of_the_text(tmp_path: Path) -> None:
