@@ -7,6 +7,8 @@ sentence with it, and the gold sentence without every fifth word. Each claim is 
 gold paragraph among four found by term overlap (supported), against the paragraph of another
 article (``swapped``), against the found paragraphs without the gold one and without the answer
 (``near``), and with the answer replaced by that of another question (``wrong``).
+
+``office`` are claims about office texts (``written_claims``).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import results_file
+import written_claims
 
 from expertrag.answer.ground import SUPPORTED, ground, sentence_scores
 from expertrag.answer.wording import wording
@@ -35,8 +38,11 @@ QUESTION_WORD = re.compile(
 )
 CODE = (
     "expertrag/answer/ground.py",
+    "expertrag/answer/values.py",
     "expertrag/answer/wording.py",
     "benchmarks/bench_grounding.py",
+    "benchmarks/grounding/claims.jsonl",
+    "benchmarks/written_claims.py",
 )
 
 
@@ -73,6 +79,7 @@ def main() -> None:
                     score = np.mean(sentence_scores(text, passages, case.question))
                     scores[kind][relation].append(float(score))
     report = summary(scores)
+    report["office"] = written_claims.summary(list(written_claims.load()))
     report["milliseconds"] = {"per answer of one sentence, 5 passages": milliseconds(cases)}
     print(json.dumps(report, indent=2))
     results_file.write(arguments.json, report, CODE)
@@ -120,9 +127,9 @@ def claims(case: Case, wrong: str) -> Iterator[tuple[str, str, str]]:
 
 def summary(
     scores: Mapping[str, Mapping[str, Sequence[float]]],
-) -> dict[str, dict[str, float]]:
+) -> dict[str, Any]:
     """Return AUROC of supported claims against each other kind, and the rates at ``SUPPORTED``."""
-    report: dict[str, dict[str, float]] = {}
+    report: dict[str, Any] = {}
     everything: dict[bool, list[float]] = {True: [], False: []}
     for kind, relations in scores.items():
         report[kind] = {}
@@ -130,10 +137,12 @@ def summary(
             everything[relation == "supported"] += values
             report[kind][f"{relation}: called supported"] = _rate(values)
             if relation != "supported":
-                report[kind][f"{relation}: AUROC"] = _auroc(relations["supported"], values)
+                report[kind][f"{relation}: AUROC"] = written_claims.auroc(
+                    relations["supported"], values
+                )
     right, wrong = (sum(score >= SUPPORTED for score in everything[key]) for key in (True, False))
     report["all"] = {
-        "AUROC": _auroc(everything[True], everything[False]),
+        "AUROC": written_claims.auroc(everything[True], everything[False]),
         "precision": round(right / (right + wrong), 4),
         "recall": _rate(everything[True]),
         "threshold": SUPPORTED,
@@ -155,11 +164,6 @@ def _same_article(case: Case, other: Case) -> bool:
 
 def _rate(values: Sequence[float]) -> float:
     return round(float(np.mean(np.array(values) >= SUPPORTED)), 4)
-
-
-def _auroc(right: Sequence[float], wrong: Sequence[float]) -> float:
-    above, other = np.array(right)[:, None], np.array(wrong)
-    return round(float((above > other).mean() + (above == other).mean() / 2), 4)
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -5,18 +5,22 @@ Grounding compares them with an answer, abstention with the question.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from expertrag.answer.wording import Wording, union, wording
+from expertrag.answer.values import Unit, units_named
+from expertrag.answer.wording import Content, Wording, with_column_units, wording
 from expertrag.llm.provenance import provenance_words
 from expertrag_index.sentences import spans
 from expertrag_index.types import FloatArray
 from expertrag_retriever.types import Passage
 
+_BAR = " | "  # between the cells of a row
 _RESTATED_WEIGHT = 0.5  # weight of a word that is already in the question
 
 
@@ -26,7 +30,7 @@ class SentenceSpan:
 
     start: int
     end: int
-    wording: Wording
+    content: Content
 
 
 class Evidence:
@@ -37,41 +41,45 @@ class Evidence:
         self.spans: list[list[SentenceSpan]] = []
         """Spans of each passage."""
         self._sentences = 0
+        self._weights: dict[str, float] = {}
         self._frequency: Counter[str] = Counter()  # number of sentences with a word
-        self._words: list[frozenset[str]] = []  # of each passage
+        self._contents: list[Content] = []  # of each passage
         for passage in passages:
             title = wording(provenance_words(passage))
-            singles = [
-                SentenceSpan(start, end, wording(passage.text[start:end]))
-                for start, end in spans(passage.text)
-            ]
+            singles = _sentences(passage)
             self._sentences += len(singles)
             for single in singles:
-                self._frequency.update(single.wording.words)
+                self._frequency.update(single.content.holds)
             self.spans.append(list(_with_pairs(singles, title)))
-            self._words.append(union([title, *(single.wording for single in singles)]).words)
-        self._named = self.question.exact & frozenset().union(*self._words)
+            self._contents.append(_joined([title, *(single.content for single in singles)]))
+        every = frozenset().union(*(each.holds for each in self._contents))
+        self._named = self.question.exact & every
 
-    def words_of(self, number: int) -> frozenset[str]:
-        """Return the words of a passage, its title and its origin."""
-        return self._words[number]
+    def content_of(self, number: int) -> Content:
+        """Return the content of a passage, its title and its origin."""
+        return self._contents[number]
 
     def named_elsewhere(self, number: int) -> list[str]:
         """Return the question's names and numbers in other passages, if this one has none."""
-        if self.question.exact & self._words[number]:
+        if self.question.exact & self._contents[number].holds:
             return []
         return sorted(self._named)
 
-    def recall(self, wanted: frozenset[str], found: frozenset[str]) -> float:
-        """Return the share of the weight of ``wanted`` in ``found``; 1 if nothing is wanted."""
+    def recall(self, wanted: Wording, held: Content) -> float:
+        """Return the share of the weight of a text's words that another holds; 1 without words."""
         # fsum is exact, so the order of a set, which differs by process, does not matter
-        total = math.fsum(map(self.weight, wanted))
-        return math.fsum(map(self.weight, wanted & found)) / total if total else 1.0
+        total = math.fsum(map(self.weight, wanted.words))
+        lacking = math.fsum(map(self.weight, wanted.lacking_in(held)))
+        return 1.0 - lacking / total if total else 1.0
 
     def weight(self, word: str) -> float:
         """Return the rarity of a word among the sentences, reduced if it is in the question."""
-        rarity = math.log((self._sentences + 1) / (self._frequency[word] + 0.5))
-        return rarity * (_RESTATED_WEIGHT if word in self.question.words else 1.0)
+        weight = self._weights.get(word)
+        if weight is None:
+            rarity = math.log((self._sentences + 1) / (self._frequency[word] + 0.5))
+            weight = rarity * (_RESTATED_WEIGHT if word in self.question.words else 1.0)
+            self._weights[word] = weight
+        return weight
 
 
 Encode = Callable[[Sequence[str]], FloatArray]
@@ -97,16 +105,17 @@ def evidence_signals(
     evidence = Evidence(passages, question)
     asked = evidence.question
     recalls = [
-        [(evidence.recall(asked.words, some.wording.words), some.wording.words) for some in each]
+        [(evidence.recall(asked, some.content), some.content) for some in each]
         for each in evidence.spans
     ]
     by_passage = [max((recall for recall, _ in each), default=0.0) for each in recalls]
     best = max(
         (span for each in recalls for span in each),
         key=lambda span: span[0],
-        default=(0.0, frozenset()),
+        default=(0.0, Content()),
     )[1]
-    every = frozenset().union(*(words for each in recalls for _, words in each))
+    every = _joined(held for each in recalls for _, held in each)
+    lacking, lacking_everywhere = asked.lacking_in(best), asked.lacking_in(every)
     close = _sentence_similarities(question, passages, encode)
     values = {
         "sentence_best": close[0],
@@ -118,13 +127,13 @@ def evidence_signals(
         "recall_best": max(by_passage),
         "recall_first": by_passage[0],
         "recall_second": sorted(by_passage)[-2] if len(by_passage) > 1 else 0.0,
-        "recall_all": evidence.recall(asked.words, every),
-        "missing": len(asked.words - best),
-        "missing_everywhere": len(asked.words - every),
-        "missing_weight": math.fsum(map(evidence.weight, asked.words - every)),
+        "recall_all": evidence.recall(asked, every),
+        "missing": len(lacking),
+        "missing_everywhere": len(lacking_everywhere),
+        "missing_weight": math.fsum(map(evidence.weight, lacking_everywhere)),
         "exact": len(asked.exact),
-        "exact_missing": len(asked.exact - best),
-        "exact_missing_everywhere": len(asked.exact - every),
+        "exact_missing": len(asked.exact & lacking),
+        "exact_missing_everywhere": len(asked.exact & lacking_everywhere),
         "negated": len(asked.negated),
     }
     return {f"evidence_{name}": float(value) for name, value in values.items()}
@@ -141,10 +150,40 @@ def _sentence_similarities(
     return sorted((float(asked @ vector) for vector in held), reverse=True)
 
 
-def _with_pairs(singles: Sequence[SentenceSpan], title: Wording) -> Iterator[SentenceSpan]:
-    """Yield every sentence and every pair of adjacent ones, each with the words of its header."""
+def _sentences(passage: Passage) -> list[SentenceSpan]:
+    """Read the sentences and rows of a passage, whose numbers have the units that it names."""
+    places = spans(passage.text)
+    texts = [passage.text[start:end] for start, end in places]
+    if units_named(f"{passage.title}\n{passage.text}"):
+        general = units_named(passage.title)
+        general += [unit for text in texts for unit in _units_for_others(text)]
+        contents = [_with_units(text, general) for text in texts]
+    else:
+        contents = [_joined(map(wording, text.split(_BAR))) for text in texts]
+    return [SentenceSpan(*place, content) for place, content in zip(places, contents, strict=True)]
+
+
+def _units_for_others(text: str) -> list[Unit]:
+    """Return the units that a sentence or a cell without numbers names for others: a heading."""
+    return [
+        unit for cell in text.split(_BAR) for unit in units_named(cell) if not wording(cell).numbers
+    ]
+
+
+def _with_units(text: str, general: Sequence[Unit]) -> Content:
+    """Read a sentence or a row; a number has the units of its cell, else those of headings."""
+    cells = text.split(_BAR)
+    return _joined(with_column_units(wording(cell), units_named(cell) or general) for cell in cells)
+
+
+def _joined(contents: Iterable[Content]) -> Content:
+    return functools.reduce(operator.or_, contents, Content())
+
+
+def _with_pairs(singles: Sequence[SentenceSpan], title: Content) -> Iterator[SentenceSpan]:
+    """Yield every sentence and every pair of adjacent ones, each with the words of the title."""
     for first, second in zip_longest(singles, singles[1:]):
-        yield SentenceSpan(first.start, first.end, union((first.wording, title)))
+        content = first.content | title
+        yield SentenceSpan(first.start, first.end, content)
         if second:
-            pair = union((first.wording, second.wording, title))
-            yield SentenceSpan(first.start, second.end, pair)
+            yield SentenceSpan(first.start, second.end, content | second.content)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from expertrag.answer.evidence import Evidence, SentenceSpan
-from expertrag.answer.wording import Wording, wording
+from expertrag.answer.wording import Content, Wording, wording
 from expertrag.api.types import Citation, Passage
 from expertrag_index.sentences import spans
 
@@ -31,6 +31,8 @@ _OWN_SHARE = 1 / 3  # maximum share of words not in the question for a bare "Yes
 _MOST_WORDS_LISTED = 3
 _RIVAL_MARGIN = 0.1  # a second passage is cited if it supports the sentence nearly as well
 
+_REVERSED = "The answer may reverse what the passage says."
+_OTHERWISE = "The passage says otherwise."
 _MARKS = re.compile(r"\[\d{1,3}\]|^\d{1,3}[.)]\s")  # citations and list numbers make no claim
 
 
@@ -157,7 +159,7 @@ def _deciding(
     asked = evidence.question
     if not _is_verdict(claim, asked):
         return spans
-    return [max(spans, key=lambda some: evidence.recall(asked.words, some.wording.words))]
+    return [max(spans, key=lambda some: evidence.recall(asked, some.content))]
 
 
 def _is_verdict(claim: Wording, asked: Wording) -> bool:
@@ -170,36 +172,42 @@ def _judged(
     claim: Wording, number: int, span: SentenceSpan, evidence: Evidence
 ) -> tuple[float, str | _Lacking]:
     """Return the support of a span for a claim, in [0, 1], and its flaw."""
-    asked, found = evidence.question, span.wording
-    about_question = evidence.recall(asked.words, found.words)
-    missing = claim.words - found.words
+    asked, found = evidence.question, span.content
+    about_question = evidence.recall(asked, found)
+    missing = claim.lacking_in(found)
     flaw: str | _Lacking = (
-        _Lacking(missing, claim) if missing else _Lacking(asked.words - found.words, asked)
+        _Lacking(missing, claim) if missing else _Lacking(asked.lacking_in(found), asked)
     )
     if _is_verdict(claim, asked):  # decided by a passage about the question
         # it is inferred, seldom quoted: a quarter of the question's words suffices for a citation
-        score = math.sqrt(evidence.recall(asked.words, evidence.words_of(number)))
-        flaw = _Lacking(asked.words - evidence.words_of(number), asked)
-        common = asked.words & found.words
-        if claim.verdict == "yes" and asked.negated & common != found.negated & common:
-            score, flaw = score * _NEGATION_FACTOR, "only one of question and passage negates it"
+        whole = evidence.content_of(number)
+        score = math.sqrt(evidence.recall(asked, whole))
+        flaw = _Lacking(asked.lacking_in(whole), asked)
+        if claim.verdict == "yes" and _contradict(asked, found):
+            score, flaw = score * _NEGATION_FACTOR, _OTHERWISE
     elif claim.words:
-        score = evidence.recall(claim.words, found.words)
+        score = evidence.recall(claim, found)
         bareness = max(0.0, 1.0 - len(claim.words) / _WHOLE_CLAIM_WORDS)
         score *= 1.0 - _QUESTION_SHARE * bareness * (1.0 - about_question)
-        common = claim.words & found.words
-        if claim.negated & common != found.negated & common:
-            score, flaw = score * _NEGATION_FACTOR, "only one of answer and passage negates it"
+        if _contradict(claim, found):
+            score, flaw = score * _NEGATION_FACTOR, _REVERSED
     else:
         return 0.0, "it makes no claim that a passage could support"
     elsewhere = evidence.named_elsewhere(number)
     if elsewhere:
         score *= _OTHER_NAME_FACTOR
         flaw = f"{_quoted(elsewhere[:1], asked)}, named in the question, is not in the passage"
-    wrong = claim.exact - found.words - asked.words
+    wrong = (claim.exact & missing) - asked.holds
     if wrong:
         score, flaw = min(score, _MISSING_EXACT_CAP), _Lacking(wrong, claim)
     return score, flaw
+
+
+def _contradict(claim: Wording, found: Content) -> bool:
+    """Return whether one text negates what the other says without a negation."""
+    if (found.denied & claim.words) - claim.negated:
+        return True
+    return bool(claim.negated & found.holds) and claim.negated.isdisjoint(found.negated)
 
 
 def _missing_words(matches: Sequence[_Match], evidence: Evidence) -> str:

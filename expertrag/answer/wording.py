@@ -5,109 +5,251 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from expertrag.answer.values import Unit, Value, may_begin_value, value_at, with_units
+from expertrag_index.analysis import tokens
 from expertrag_index.query_words import STOP_WORDS
 
 _WORD = re.compile(
-    r"(?<![\w-])--?[A-Za-z][\w-]*"  # an option, "--force"
+    # most words; those that go on after a stop, an underscore or a digit are below
+    r"[^\W\d_]++(?:['\u2019][^\W\d_]++)*+(?!\.[A-Za-z_]|[_\d])"
+    r"|\d+(?:[.,:]\d+)*(?!_)"
+    r"|[A-Za-z_]\w+(?:\.[A-Za-z_]\w+)+"  # a dotted name, "push.default"
     r"|[^\W_]+(?:_+[^\W_]+)+"  # a code identifier, "max_connections"
-    r"|\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[^\W_]+"
+    r"|\d+|[^\W\d_]+|[^\W_]+"
+    r"|(?<![\w-])--?[A-Za-z][\w-]*"  # an option, "--force"
+    r"|(?<![^\s\"'`(=:,\[])(?:~|\.{1,2})?(?:/[\w.+~-]*[\w+~])+"  # a path, "/etc/x.conf"
 )
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_VERDICT = re.compile(r"\W*(yes|no)\b", re.I)
-_NEGATIONS = frozenset(
-    {"no", "not", "never", "none", "nor", "neither", "without", "cannot", "nothing", "nobody"}
+_FIRST = re.compile(r"\w")
+_QUOTED = re.compile(r"`[^`\n]+`")
+_VERDICT = re.compile(r"\W*(?:(yes)\b|(no)(?!\s*\w))", re.I)
+_ENGLISH_NEGATIONS = "no not never none nor neither without cannot nothing nobody"
+_GERMAN_NEGATIONS = "nicht kein keine keinen keiner keinem nie niemals ohne"
+_NEGATIONS = frozenset(f"{_ENGLISH_NEGATIONS} {_GERMAN_NEGATIONS}".split())
+_NO_NEGATION = re.compile(
+    r"(?:no|not) (?:later|earlier|sooner|more|less|fewer|longer|only|just|matter|doubt)\b"
+    r"|without (?:delay|undue delay|further)\b|not until\b|no\.? ?\d",
+    re.I,
 )
+_CONTRASTS = frozenset({"but", "except", "unless", "sondern", "aber"})  # end what is negated
 _NEGATED_WORDS = 3  # content words to the right of a negation that it applies to
-_NUMBER_WORDS = "zero one two three four five six seven eight nine ten eleven twelve"
-_NUMERALS = {word: str(value) for value, word in enumerate(_NUMBER_WORDS.split())}
+_CLAUSE_ENDS = re.compile(r"[,;:.!?()|\u2013\u2014\n]")
 _FRAME = """according also although answer based document known may might mentioned must named
     passage passages per provided question shall since upon whether within yes yet"""
 _FUNCTION_WORDS = STOP_WORDS.union(_FRAME.split())
-# Longest first; a stem has at least three letters.
-_SUFFIXES = (
-    ("ations", "at"), ("ation", "at"), ("ingly", ""), ("edly", ""), ("ies", "y"), ("ing", ""),
-    ("ied", "y"), ("ers", ""), ("ed", ""), ("es", ""), ("ly", ""), ("er", ""), ("s", ""), ("e", ""),
-)  # fmt: skip
+_SHORT_FORM = re.compile(r"['\u2019](?:s|re|ve|ll|d|m)?\Z")
+_SPELLINGS = tuple(
+    (re.compile(british), american)
+    for british, american in (
+        (r"(?<=\w{3})is(?=e[sdr]?\Z|ing\Z|ations?\Z)", "iz"),
+        (r"(?<=\w{3})ys(?=e[sdr]?\Z|ing\Z)", "yz"),
+        (r"(?<=\w{3})our(?=s?\Z|ed\Z|ing\Z|abl|ful|it)", "or"),
+        (r"(?<=\w{2})tre(?=s?\Z)", "ter"),
+        (r"(?<=\w{3})ogue(?=s?\Z)", "og"),
+        (r"(?<=\w{3})enc(?=es?\Z)", "ens"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
-    """The words of a text, without order.
+class Content:
+    """What a text can support.
 
-    ``words``: stems of its content words. ``exact``: stems that must match exactly: numbers,
-    options, code identifiers and, within a sentence, capitalised names. ``negated``: words in the
-    scope of a negation. ``written``: first spelling of each stem. ``verdict``: "yes" or "no" if the
-    text begins with it.
+    ``holds``: its words, and more general ones: "30 days" supports "30". ``negated``: words in the
+    scope of a negation; ``denied``: the first one of each.
     """
 
-    words: frozenset[str]
-    exact: frozenset[str]
-    negated: frozenset[str]
+    holds: frozenset[str] = frozenset()
+    negated: frozenset[str] = frozenset()
+    denied: frozenset[str] = frozenset()
+
+    def __or__(self, other: Content) -> Content:
+        """Return the content of two texts taken together."""
+        return Content(
+            self.holds | other.holds, self.negated | other.negated, self.denied | other.denied
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Wording(Content):
+    """The words of a text, without order.
+
+    ``words``: stems of its content words, and its values. ``exact``: words that must match exactly:
+    values, options, paths, code identifiers and, within a sentence, capitalised names. ``numbers``:
+    those without a unit. ``also``: other readings of a word. ``written``: first spelling of each
+    word. ``verdict``: "yes" or "no" if the text begins with it.
+    """
+
+    words: frozenset[str] = frozenset()
+    exact: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
+    also: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
     written: Mapping[str, str] = field(default_factory=dict, compare=False)
     verdict: str = ""
+
+    def lacking_in(self, other: Content) -> frozenset[str]:
+        """Return the words that another text does not support."""
+        lacking = self.words - other.holds
+        if not self.also or not lacking:
+            return lacking
+        return frozenset(
+            word for word in lacking if other.holds.isdisjoint(self.also.get(word, ()))
+        )
 
 
 def wording(text: str) -> Wording:
     """Reduce a text to its words."""
-    written: dict[str, str] = {}
-    exact: set[str] = set()
-    negated: set[str] = set()
-    reach = 0
-    for position, match in enumerate(_WORD.finditer(text)):
+    reading = _Reading(text)
+    add = reading.written.setdefault
+    for match in _WORD.finditer(text):
         word = match[0]
-        lower = word.lower()
-        if lower in _NEGATIONS or lower.endswith(("n't", "n\u2019t")):
-            reach = _NEGATED_WORDS
+        known = _known(word)
+        if known is None:  # a function word
             continue
-        if lower in _FUNCTION_WORDS:
-            continue
-        stem = _stem(lower)
-        written.setdefault(stem, word)
-        for part in filter(None, lower.split("_")) if "_" in word else ():
-            written.setdefault(_stem(part), part)
-        if _is_code(word) or word[0].isdigit() or (word[0].isupper() and position):
-            exact.add(stem)
-        if reach:
-            negated.add(stem)
-            reach -= 1
-    verdict = _VERDICT.match(text)
-    return Wording(
-        frozenset(written),
-        frozenset(exact),
-        frozenset(negated),
-        written,
-        verdict[1].lower() if verdict else "",
-    )
+        if known.plain and not reading.alert and match.start() >= reading.end:
+            add(known.stem, word)  # most words: this path halves the time
+        else:
+            reading.read(known, word, match.start())
+    return reading.result()
 
 
-def union(parts: Iterable[Wording]) -> Wording:
-    """Return the wording of several texts taken together."""
-    held = tuple(parts)
-    return Wording(
-        frozenset().union(*(part.words for part in held)),
-        frozenset().union(*(part.exact for part in held)),
-        frozenset().union(*(part.negated for part in held)),
-    )
+def with_column_units(text: Wording, units: Iterable[Unit]) -> Wording:
+    """Return the wording of a text whose numbers may have one of these units."""
+    return replace(text, holds=text.holds.union(with_units(text.numbers, units)))
 
 
-def _is_code(word: str) -> bool:
-    """Return whether a word is an option or a code identifier, which has only one spelling."""
-    return word[0] == "-" or "_" in word
+class _Known(NamedTuple):
+    """What is known of a word without its text: its stem, and what it may be.
+
+    ``plain``: nothing but a word in small letters. ``parts``: those of a code identifier, which has
+    only one spelling.
+    """
+
+    stem: str
+    plain: bool
+    capital: bool
+    name: bool
+    parts: tuple[str, ...]
+    begins_value: bool
+    negates: bool
+    ends_clause: bool
+
+
+@functools.lru_cache(maxsize=32_768)
+def _known(word: str) -> _Known | None:
+    """Return what is known of a word; None for a function word."""
+    lower = word.lower()
+    value = may_begin_value(lower)
+    negates = lower in _NEGATIONS or lower.endswith(("n't", "n\u2019t"))
+    contrast = lower in _CONTRASTS
+    if not (value or negates or contrast) and _SHORT_FORM.sub("", lower) in _FUNCTION_WORDS:
+        return None
+    code = not word.isalnum() and any(mark in word for mark in "-_/.")
+    parts = tuple(_stem(part) for part in re.split(r"[^a-z0-9]+", lower) if part) if code else ()
+    name = code or (len(word) > 1 and word.isupper())
+    capital = word[0].isupper()
+    plain = not (capital or name or value or negates or contrast)
+    return _Known(_stem(lower), plain, capital, name, parts, value, negates, contrast)
+
+
+class _Reading:
+    """The words of a text as they are read."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.written: dict[str, str] = {}
+        self._also: dict[str, tuple[str, ...]] = {}
+        self._exact: set[str] = set()
+        self._negated: set[str] = set()
+        self._denied: set[str] = set()
+        self._holds: set[str] = set()
+        self._numbers: set[str] = set()
+        self._reach = 0  # content words that the last negation still applies to
+        self._literals = "`" in text or "=" in text
+        self._quoted = [match.span() for match in _QUOTED.finditer(text)] if self._literals else []
+        first = _FIRST.search(text)
+        self._first = first.start() if first else 0
+        self.end = 0
+        verdict = _VERDICT.match(text)
+        self._verdict = ((verdict[1] or verdict[2]) if verdict else "").lower()
+        self._verdict_end = verdict.end() if verdict else 0
+
+    @property
+    def alert(self) -> bool:
+        """Whether a plain word is more than that: after a negation, or as code."""
+        return bool(self._reach) or self._literals
+
+    def read(self, known: _Known, word: str, start: int) -> None:
+        """Read a word, or the value that begins with it."""
+        if start < self.end:  # within a value
+            return
+        if 0 < self._reach < _NEGATED_WORDS and (
+            known.ends_clause or _CLAUSE_ENDS.search(self._text, self.end, start)
+        ):
+            self._reach = 0
+        if known.begins_value and (value := value_at(self._text, start, word.lower())):
+            self._add_value(value, start)
+            return
+        if known.negates:
+            if start >= self._verdict_end and not _NO_NEGATION.match(self._text, start):
+                self._reach = _NEGATED_WORDS
+        elif word.lower() not in _FUNCTION_WORDS:
+            exact = known.name or (known.capital and start > self._first)
+            self._add(known.stem, word, exact=exact or self._is_literal(start))
+            self._holds.update(known.parts)
+        self.end = start + len(word)
+
+    def result(self) -> Wording:
+        """Return the words read."""
+        words = frozenset(self.written)
+        return Wording(
+            words | self._holds,
+            frozenset(self._negated),
+            frozenset(self._denied),
+            words,
+            frozenset(self._exact),
+            frozenset(self._numbers),
+            self._also,
+            self.written,
+            self._verdict,
+        )
+
+    def _add_value(self, value: Value, start: int) -> None:
+        for item in value.words:
+            self._add(item, self._text[start : value.end], exact=value.exact)
+        if value.also:
+            self._also[value.words[0]] = tuple(map(_stem, value.also))
+        self._holds.update(map(_stem, value.holds))
+        if value.number:
+            self._numbers.add(value.number)
+        self.end = value.end
+
+    def _add(self, word: str, written: str, *, exact: bool) -> None:
+        self.written.setdefault(word, written)
+        if exact:
+            self._exact.add(word)
+        if self._reach:
+            self._negated.add(word)
+            if self._reach == _NEGATED_WORDS:
+                self._denied.add(word)
+            self._reach -= 1
+
+    def _is_literal(self, start: int) -> bool:
+        """Return whether a word is set as code or assigned: LOG_LEVEL=warn."""
+        return self._literals and (
+            self._text[start - 1 : start] == "="
+            or any(first < start < last for first, last in self._quoted)
+        )
 
 
 @functools.lru_cache(maxsize=16_384)
 def _stem(word: str) -> str:
-    """Strip inflectional endings, and normalize numbers."""
-    if _is_code(word):
+    """Return a word without inflectional endings and diacritics, in American spelling."""
+    if not word.replace("'", "").replace("\u2019", "").isalpha():
         return word
-    if word[0].isdigit():
-        return _THOUSANDS.sub("", word)
-    if word in _NUMERALS:
-        return _NUMERALS[word]
-    word = word.removesuffix("'s").removesuffix("\u2019s")
-    for suffix, replacement in _SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
-            return word[: -len(suffix)] + replacement
-    return word
+    word = _SHORT_FORM.sub("", word)
+    for british, american in _SPELLINGS:
+        word = british.sub(american, word)
+    return "".join(tokens(word)) or word

@@ -67,4 +67,4 @@ def test_passages_and_questions_without_words(text: str) -> None:
 def test_the_title_counts_in_every_sentence() -> None:
     titled = passage("He came from Denmark.", 0.5, title="Rollo")
     (spans,) = Evidence((titled,), "").spans
-    assert "rollo" in spans[0].wording.words
+    assert "rollo" in spans[0].content.holds

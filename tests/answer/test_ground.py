@@ -161,7 +161,11 @@ OTHER = Passage(
 @pytest.mark.parametrize(
     ("answer", "question", "reason"),
     [
-        ("Hold both keys for 12 seconds.", "How do I reset it?", "'12' is not in the passage"),
+        (
+            "Hold both keys for 12 seconds.",
+            "How do I reset it?",
+            "'12 seconds' is not in the passage",
+        ),
         (
             "reset_device --force keeps the readings.",
             "How do I keep the readings?",
@@ -175,9 +179,13 @@ OTHER = Passage(
         (
             "Yes.",
             "May the probe be used in salt water?",
-            "only one of question and passage negates it",
+            "The passage says otherwise.",
         ),
-        ("The probe may be used in salt water.", "", "only one of answer and passage negates it"),
+        (
+            "The probe may be used in salt water.",
+            "",
+            "The answer may reverse what the passage says.",
+        ),
         ("Bananas.", "Which fruit does the canteen serve?", "'Bananas' is not in the passage"),
     ],
 )

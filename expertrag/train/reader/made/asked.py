@@ -64,7 +64,7 @@ def answering(question: str, piece: Piece) -> str:
         question,
     )
     scores = {
-        (span.start, span.end): evidence.recall(evidence.question.words, span.wording.words)
+        (span.start, span.end): evidence.recall(evidence.question, span.content)
         for span in evidence.spans[0]
         if (span.start, span.end) in held
     }

@@ -1,0 +1,23 @@
+"""A value in a text, as words that are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value that ends before ``end``.
+
+    ``words``: what it says. ``also``: another reading of the first word: "12/06" is two dates.
+    ``holds``: words that a passage with it supports, too: "30 days" supports "30" and "day".
+    ``number``: a number without a unit, which a column name or heading may give. ``exact``: whether
+    a text that says otherwise contradicts it; not so for "one", which is often no count.
+    """
+
+    end: int
+    words: tuple[str, ...]
+    also: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+    number: str = ""
+    exact: bool = True
