@@ -9,11 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import docx
-import openpyxl
 import pptx
+import xlsxwriter
 from docx.enum.text import WD_BREAK
 from office_markup import Block, Kind, number
-from openpyxl.styles import Font
 from pptx.util import Inches, Pt
 
 if TYPE_CHECKING:
@@ -117,38 +116,36 @@ def _add_grid(slide: Any, block: Block, top: float) -> None:
 
 def sheets(meta: Meta, content: Sequence[Block]) -> bytes:
     """Write an Excel file: a sheet for each heading, captions and remarks in column A."""
-    book = openpyxl.Workbook()
-    book.remove(book.active)
-    _describe(book.properties, meta)
-    for head, others in _by_heading(content):
-        sheet = book.create_sheet(head.text[:31])
-        row = 1
-        for block in others:
-            if block.text:
-                sheet.cell(row, 1, block.text)
-                row += 1
-            if block.kind is Kind.TABLE:
-                _add_rows(sheet, block, row)
-                row += len(block.grid) + 1
-    return _saved(book)
+    buffer = io.BytesIO()
+    with xlsxwriter.Workbook(buffer, {"in_memory": True}) as book:
+        when = datetime.fromisoformat(meta["date"])
+        author, title = meta.get("author", "Office"), meta.get("title", "")
+        book.set_properties({"title": title, "author": author, "created": when})
+        for head, others in _by_heading(content):
+            sheet, row = book.add_worksheet(head.text[:31]), 0
+            for block in others:
+                if block.text:
+                    sheet.write_string(row, 0, block.text)
+                    row += 1
+                if block.kind is Kind.TABLE:
+                    _add_rows(book, sheet, block, row)
+                    row += len(block.grid) + 1
+    return buffer.getvalue()
 
 
-def _add_rows(sheet: Any, block: Block, top: int) -> None:
+def _add_rows(book: Any, sheet: Any, block: Block, top: int) -> None:
     for cell in block.cells():
         value = number(cell.text)
-        place = (top + cell.row, cell.column + 1)
-        written = sheet.cell(*place, cell.text if value is None else value)
-        if "," in cell.text and value is not None:
-            written.number_format = "#,##0"
-        elif isinstance(value, float):
-            written.number_format = f"0.{'0' * len(cell.text.partition('.')[2])}"
-        if cell.row < block.headers:
-            written.font = Font(bold=True)
+        decimals = len(cell.text.partition(".")[2])
+        form: dict[str, object] = {"bold": cell.row < block.headers}
+        if value is not None:
+            form["num_format"] = "#,##0" if "," in cell.text else f"0.{'0' * decimals}".rstrip(".")
+        place = (top + cell.row, cell.column)
         if cell.rows > 1 or cell.columns > 1:
             end = (place[0] + cell.rows - 1, place[1] + cell.columns - 1)
-            sheet.merge_cells(
-                start_row=place[0], start_column=place[1], end_row=end[0], end_column=end[1]
-            )
+            sheet.merge_range(*place, *end, cell.text, book.add_format(form))
+        else:
+            sheet.write(*place, cell.text if value is None else value, book.add_format(form))
 
 
 def _by_heading(content: Sequence[Block]) -> list[tuple[Block, list[Block]]]:
@@ -162,10 +159,9 @@ def _by_heading(content: Sequence[Block]) -> list[tuple[Block, list[Block]]]:
 
 
 def _describe(properties: Any, meta: Meta) -> None:
-    """Set the document's properties; the libraries call the author differently."""
+    """Set the document's properties."""
     when = datetime.fromisoformat(meta["date"])
-    author = "author" if hasattr(properties, "author") else "creator"
-    setattr(properties, author, meta.get("author", "Office"))
+    properties.author = meta.get("author", "Office")
     properties.title = meta.get("title", "")
     properties.created = properties.modified = when
 

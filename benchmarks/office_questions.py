@@ -21,13 +21,12 @@ from expertrag.api.types import Turn
 from expertrag.data.files import read_lines
 
 GENERAL, UNANSWERABLE, US_MISSING, VERSION = "general", "unanswerable", "us_missing", "version"
-YES_NO = "yesno"
+VERDICTS = ("yes", "no")
 WITHOUT_ANSWER = (UNANSWERABLE, US_MISSING)
-ANSWERABLE = ("fact", "table", VERSION, "several", YES_NO, "howto", "followup")
+ANSWERABLE = ("fact", "table", VERSION, "several", "yesno", "howto", "followup")
 KINDS = (*ANSWERABLE, *WITHOUT_ANSWER, GENERAL)
 
-_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+|[%€£$]|-\d+(?:[.,]\d+)*")
-_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?")
+_WORD = re.compile(r"(?:(?<![\w)])-)?\d+(?:,\d{3}(?!\d))*(?:[.:]\d+)*|[^\W\d_]+|[%€£$]")
 _ORDINAL = re.compile(r"\b(\d+)(st|nd|rd|th)\b")
 _UNITS = {"€": "eur", "euro": "eur", "euros": "eur", "%": "percent", "£": "gbp", "$": "usd"}
 _NUMBERS = (
@@ -38,8 +37,12 @@ _NUMBERS = (
 _DIGITS = {name: str(number) for number, name in enumerate(_NUMBERS)}
 _OLDER = re.compile(
     r"\b(19|20)\d\d\b|\b(before|previous(ly)?|former(ly)?|earlier|old(er)?|until|was|were|draft|"
-    r"superseded|replaced|replaces|instead|proposal|no longer|originally|first planned)\b",
+    r"superseded|replaced|replaces|instead|proposal|no longer|originally|up from|down from)\b",
     re.IGNORECASE,
+)
+_CHANGE = re.compile(
+    r"\b(from .* to|replaced by|moved|changed|raised|lowered|extended|now|no longer)\b",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -92,8 +95,8 @@ def is_right(question: OfficeQuestion, answer: str, *, abstained: bool) -> bool:
     """Whether an answer is right.
 
     Where the share has no answer, only an abstention is right. Elsewhere the answer contains an
-    accepted form, and before it no wrong one. A superseded value may follow the right one if a word
-    such as "before", "until" or a year says what it is.
+    accepted form, and before it no wrong one; a yes or no at its beginning decides. Beside
+    the right value a superseded one may be named if words such as "until" or "replaced by" say so.
     """
     if question.kind in WITHOUT_ANSWER:
         return abstained
@@ -101,15 +104,18 @@ def is_right(question: OfficeQuestion, answer: str, *, abstained: bool) -> bool:
         return False
     if question.answers is None:
         return True
-    if question.kind == YES_NO:
-        return words(answer)[:1] == words(question.answers[0])
+    verdict = [word for word in words(answer)[:1] if word in VERDICTS]
+    if verdict and question.answers[0] in VERDICTS:
+        return verdict[0] == question.answers[0]
     right = first(answer, question.answers)
     wrong = first(answer, question.wrong)
     if right is None:
         return False
     if wrong is None:
         return True
-    return right < wrong and (question.kind != VERSION or bool(_OLDER.search(answer)))
+    if question.kind == VERSION:
+        return bool((_OLDER if right < wrong else _CHANGE).search(answer))
+    return right < wrong
 
 
 def gives_wrong(question: OfficeQuestion, answer: str) -> bool:
@@ -135,8 +141,7 @@ def words(text: str) -> list[str]:
 
 
 def _comparable(word: str) -> str:
-    if _THOUSANDS.fullmatch(word):
-        word = word.replace(",", "")
+    word = word.replace(",", "")
     if word[0].isdigit():
         word = re.sub(r"^0+(?=\d)", "", word)
         word = re.sub(r"(\.\d*?)0+$", r"\1", word).rstrip(".") if word.count(".") == 1 else word

@@ -5,8 +5,8 @@
 The documents are in ``office/share/HALF-SUBJECT.txt``: ``=== PATH``, lines ``key: value``, a line
 ``---`` and the body. Mail, chats, and office formats are written from the body; every other file is
 the body. ``=== @NAME`` is a template for documents with ``template: NAME``, whose values replace
-``{key}`` in it. All documents of a file are of one half, ``choose`` or ``test``, as are the
-questions on them.
+``{key}`` in it; ``same: PATH`` is a copy of an earlier document. All documents of a file are of one
+half, ``choose`` or ``test``, as are the questions on them.
 """
 
 from __future__ import annotations
@@ -83,19 +83,22 @@ def write(folder: Path) -> list[str]:
 
 def documents() -> Iterator[Document]:
     """Yield all documents of the share."""
+    shared: dict[str, str] = {}
     for pack in sorted((MATERIAL / "share").glob("*.txt")):
         half = pack.stem.partition("-")[0]
-        templates: dict[str, str] = {}
         for part in pack.read_text("utf-8").split("\n=== ")[1:]:
             head, _, body = part.partition("\n---\n")
             path, *lines = head.splitlines()
             body = body.rstrip("\n") + "\n"
             if path.startswith("@"):
-                templates[path[1:]] = body
+                shared[path] = body
                 continue
             meta = dict(line.split(": ", 1) for line in lines if line)
             if name := meta.get("template"):
-                body = _filled(templates[name], meta)
+                body = _filled(shared[f"@{name}"], meta)
+            if original := meta.get("same"):
+                body = shared[original]
+            shared[path] = body
             yield Document(path, half, meta, body)
 
 

@@ -198,6 +198,9 @@ def _judged(
         score *= _OTHER_NAME_FACTOR
         flaw = f"{_quoted(elsewhere[:1], asked)}, named in the question, is not in the passage"
     wrong = (claim.exact & missing) - asked.holds
+    own = claim.words - asked.holds
+    if own and own <= missing and not _is_verdict(claim, asked):
+        wrong = own
     if wrong:
         score, flaw = min(score, _MISSING_EXACT_CAP), _Lacking(wrong, claim)
     return score, flaw

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from expertrag.answer.values import Unit, Value, may_begin_value, value_at, with_units
-from expertrag_index.analysis import tokens
 from expertrag_index.query_words import STOP_WORDS
 
 _WORD = re.compile(
@@ -40,6 +40,12 @@ _FRAME = """according also although answer based document known may might mentio
     passage passages per provided question shall since upon whether within yes yet"""
 _FUNCTION_WORDS = STOP_WORDS.union(_FRAME.split())
 _SHORT_FORM = re.compile(r"['\u2019](?:s|re|ve|ll|d|m)?\Z")
+_MARKS = re.compile("[\u0300-\u036f]")  # diacritics
+# Longest first; a stem has at least three letters. Porter's stemmer takes more words for the same.
+_SUFFIXES = (
+    ("ations", "at"), ("ation", "at"), ("ingly", ""), ("edly", ""), ("ies", "y"), ("ing", ""),
+    ("ied", "y"), ("ers", ""), ("ed", ""), ("es", ""), ("ly", ""), ("er", ""), ("s", ""), ("e", ""),
+)  # fmt: skip
 _SPELLINGS = tuple(
     (re.compile(british), american)
     for british, american in (
@@ -249,7 +255,10 @@ def _stem(word: str) -> str:
     """Return a word without inflectional endings and diacritics, in American spelling."""
     if not word.replace("'", "").replace("\u2019", "").isalpha():
         return word
-    word = _SHORT_FORM.sub("", word)
+    word = _SHORT_FORM.sub("", _MARKS.sub("", unicodedata.normalize("NFD", word)))
     for british, american in _SPELLINGS:
         word = british.sub(american, word)
-    return "".join(tokens(word)) or word
+    for suffix, replacement in _SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
+            return word[: -len(suffix)] + replacement
+    return word

@@ -21,7 +21,7 @@ _MONEY_BEFORE = re.compile(
 )
 _SIGN = re.compile(r"(?:(?<![^\s(|€$£¥])[-\u2212\u2013]|\bminus )\Z")
 _UNIT = re.compile(
-    r"[ \u00a0]?(?:% ?points?|percentage points?|per ?cent|[%€$£¥]|°[ \u00a0]?[CF]\b|km/h\b)"
+    r"[ \u00a0]?(?:% ?points?|percentage points?|per ?cent|[%€$£¥](?!\d)|°[ \u00a0]?[CF]\b|km/h\b)"
     r"|(?:[ \u00a0]|-(?=[a-z]))?[^\W\d_]+[²]?(?!\w)"
 )
 _SCALE = re.compile(
