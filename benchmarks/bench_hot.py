@@ -2,7 +2,7 @@
 
     python benchmarks/bench_hot.py --data DATA --json FILE
 
-"Best first" is as served (``expertrag/answer/best_passage.py``): the best passage alone, then all
+"Best first" is as served (``expertrag/answer/reading.py``): the best passage alone, then all
 passages if the probe doubts that it holds the answer. ``cold`` is the time without cached prefixes,
 ``hot`` that of the same question in other words right after it. Questions are those of
 ``eval_answers.py``, including squad2's unanswerable ones; answers have at most 25 tokens.
@@ -21,7 +21,7 @@ import results_file
 from eval_answers import MODELS, SETS, UNANSWERABLE, answerable, config_of, unanswerable
 from served_answers import PASSAGES, TOKENS
 
-from expertrag.answer.best_passage import open_session
+from expertrag.answer.reading import open_session
 from expertrag.answer.reply import reply_sampling
 from expertrag.api.types import Passage, RetrieveRequest, Sampling
 from expertrag.cli.progress import progress

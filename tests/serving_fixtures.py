@@ -217,29 +217,29 @@ class TellingSession(PacedSession):
 
 
 class DoubtingGenerator(TellingGenerator):
-    """Reads one passage at a time; its doubts are of prompts with each one alone, and with all.
+    """Reads passages in portions; its doubts are of its prompts with passages, in their order.
 
-    The last doubt is that of all other passages, too.
+    Of later prompts, those with one passage have the last doubt, and others have ``together``.
     """
 
     best_first = True
     probe = "doubting"
 
-    def __init__(self, reply: str, *alone: float | None, together: float = 0.05) -> None:
+    def __init__(self, reply: str, *doubts: float | None, together: float = 0.05) -> None:
         super().__init__(reply)
-        self.alone, self.together = alone, together
+        self.doubts, self.together = doubts, together
         self.prompts: list[str] = []
         self._doubts: dict[str, float | None] = {}
 
     def reply_to(self, messages: Sequence[Message]) -> str:
-        """Set the doubt of a prompt that shows passages, too, and keep it."""
+        """Set the doubt of a prompt that shows passages, and keep it."""
         shown = messages[-1].content
         if messages[0].content == prompt.CLOSED_BOOK:
             return self.reply
         self.prompts.append(shown)
-        doubt = self.alone[min(len(self._doubts), len(self.alone) - 1)]
-        alone = "\n\n[2]" not in shown
-        self.doubt = self._doubts.setdefault(shown, doubt) if alone else self.together
+        doubts = self.doubts[len(self._doubts) :]
+        later = self.together if "\n\n[2]" in shown else self.doubts[-1]
+        self.doubt = self._doubts.setdefault(shown, doubts[0] if doubts else later)
         return self.reply
 
 

@@ -6,7 +6,7 @@ decide.py         the gate's signals and its decision
 canonical.py      the canonical form of a question
 retrieve.py       passages of one or several searches
 generate.py       the answer, closed book or open book
-best_passage.py   reads passages one at a time
+reading.py        reads passages until they are likely to hold the answer
 reply.py, refusals.py                detect abstentions, handle citation markers
 ground.py, evidence.py, wording.py   match sentences to the spans that support them
 drafts.py         features of a closed-book draft for the gate

@@ -16,13 +16,14 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from expertrag.answer.abstain import AbstentionPolicy
-from expertrag.answer.best_passage import CHECKED, least_doubt, open_session, reads_best_first
+from expertrag.answer.conflicts import conflict_note, passages_of
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider
 from expertrag.answer.ground import Grounding, ground
+from expertrag.answer.reading import CHECKED, least_doubt, open_session, reads_on
 from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
 from expertrag.answer.rerank import ServedReranker, active_on, depth_of, searched
-from expertrag.answer.retrieve import DRAFT_TOKENS, SPARE, gather
+from expertrag.answer.retrieve import DRAFT_TOKENS, SPARE, Gathered, gather
 from expertrag.answer.wording import wording
 from expertrag.api import validation
 from expertrag.api.contrast import WeakSide
@@ -51,11 +52,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PassageSession:
-    """The session that answers from passages; ``alone``: index of its only passage, if any."""
+    """The session that answers from passages.
+
+    ``shown``: passages in its prompt, the first of ``passages``. ``replaced``: pairs of a passage
+    of an older version and the one in force.
+    """
 
     session: Session
     passages: Sequence[Passage]
-    alone: int | None = None
+    shown: Sequence[Passage]
+    replaced: Sequence[tuple[Passage, Passage]] = ()
 
 
 class Answering:
@@ -108,15 +114,15 @@ class Answering:
     def open_book(self, context: AnswerContext) -> Yielding[AnswerEvent, None, None]:
         """Answer open book."""
         request, meter = context.request, context.meter
-        result = self._gather(context)
+        gathered = self._gather(context)
         strict = request.mode is GateMode.STRICT
-        if not result.passages:
-            yield PassagesEvent((), result.generation)
+        if not gathered.passages:
+            yield PassagesEvent((), gathered.result.generation)
             yield from self._without_passages(context)
             return
-        packed = self._packed(request, result.passages)
+        packed = self._packed(request, gathered.passages)
         meter.add(passages_dropped=len(packed.dropped))
-        yield PassagesEvent(packed.kept, result.generation)
+        yield PassagesEvent(packed.kept, gathered.result.generation)
         p_sufficient = None
         if strict and request.steps == 1:  # the judge only knows similarities to the question
             p_sufficient = self._decider.p_sufficient(
@@ -126,6 +132,7 @@ class Answering:
                 yield from self._abstention(meter, p_sufficient=p_sufficient)
                 return
         reading = self._begin_open_book(context, packed.kept)
+        reading = replace(reading, replaced=gathered.replaced)
         with closing(reading.session):
             if strict:
                 yield from self._strict(context, reading, p_sufficient)
@@ -174,13 +181,13 @@ class Answering:
                 context, prompt_of(shown), sampling, from_passages=True, without_passages=bare
             )
 
-        if not reads_best_first(generator, request, passages, begun=begun):
-            return PassageSession(begin(passages), passages)
+        if not reads_on(generator, request, passages, begun=begun):
+            return PassageSession(begin(passages), passages, passages)
         with context.meter.stage("generate"):
-            session, chosen = open_session(begin, passages, context.meter)
-        return PassageSession(session, passages, chosen)
+            session, shown = open_session(begin, passages, context.meter)
+        return PassageSession(session, passages, shown)
 
-    def _gather(self, context: AnswerContext) -> SearchResult:
+    def _gather(self, context: AnswerContext) -> Gathered:
         """Search ``steps`` times, each after the first with a draft answer to the question."""
         request, meter = context.request, context.meter
         sampling = replace(
@@ -247,6 +254,8 @@ class Answering:
         written = [*text, joined(spoken.markers).text]
         grounding = self._ground(context, "".join(written), reading)
         yield from marked(spoken.markers, grounding)
+        if note := self._conflicts(context, "".join(written), reading, grounding):
+            yield DeltaEvent(note)
         yield from self._end(context, session, grounding, p_sufficient)
 
     def _strict(
@@ -277,7 +286,8 @@ class Answering:
                 unsupported_reason=grounding.reason,
             )
             return
-        yield joined([*said, *marked(spoken.markers, grounding)])
+        note = DeltaEvent(self._conflicts(context, text, reading, grounding))
+        yield joined([*said, *marked(spoken.markers, grounding), note])
         yield from self._end(context, session, grounding, p_sufficient)
 
     def _abstention(
@@ -316,6 +326,15 @@ class Answering:
             unsupported_reason=grounding.reason,
         )
 
+    def _conflicts(
+        self, context: AnswerContext, text: str, reading: PassageSession, grounding: Grounding
+    ) -> str:
+        """Return a note on older versions that contradict the answer, unless it is constrained."""
+        if context.request.sampling.constraint is not None:
+            return ""
+        cited = passages_of(grounding.citations, reading.passages)
+        return conflict_note(text, context.request.question, cited, reading.replaced)
+
     def _replies(self, context: AnswerContext) -> bool:
         """Return whether the text is a reader's reply; a constrained text is not one."""
         return self._generator.reader and context.request.sampling.constraint is None
@@ -331,9 +350,10 @@ class Answering:
 
     def _ground(self, context: AnswerContext, text: str, reading: PassageSession) -> Grounding:
         find = ground_reply if self._replies(context) else ground
-        named = () if reading.alone is None else (reading.alone + 1,)
+        alone = len(reading.shown) == 1
+        passages = reading.passages if alone else reading.shown  # all tell which words are rare
         with context.meter.stage("ground"):
-            return find(text, reading.passages, context.request.question, named)
+            return find(text, passages, context.request.question, (1,) if alone else ())
 
 
 def by_adapter(sampling: Sampling, events: Iterator[AnswerEvent]) -> Iterator[AnswerEvent]:

@@ -1,7 +1,7 @@
 """Retrieve the passages of an answer, by one search or by several with draft answers between.
 
 Near-duplicates are dropped, such as a copy of a file or the same page in two formats, unless they
-differ in a number or a name.
+differ in a number or a name. Of the versions of a document, the newest one in force is kept.
 
 Several steps are Iter-RetGen (Shao et al. 2023): an answer from the passages found so far often
 names what the next search needs, such as the film whose director is asked for.
@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 
+from expertrag.answer.versions import newest_versions
 from expertrag.api.types import Passage
 from expertrag_retriever.types import SearchResult
 
@@ -27,47 +28,66 @@ _DUPLICATE = 0.8  # share of the shorter passage's shingles that are in the othe
 _SHINGLE = 4  # words
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The passages to answer from, and pairs of one of an older version and the one in force."""
+
+    result: SearchResult
+    replaced: tuple[tuple[Passage, Passage], ...] = ()
+
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        """The passages to answer from, best first."""
+        return self.result.passages
+
+
 def gather(
     question: str,
     k: int,
     steps: int,
     search: Callable[[str], SearchResult],
     draft: Callable[[Sequence[Passage]], str],
-) -> SearchResult:
+) -> Gathered:
     """Search ``steps`` times, each after the first for the question with a draft answer.
 
     :param draft: generates a draft answer from passages.
     """
-    found = _distinct(search(question), k)
+
+    def select(result: SearchResult) -> Gathered:
+        versions = newest_versions(question, result.passages)
+        distinct = _distinct(versions.in_force, k)
+        return Gathered(replace(result, passages=distinct), versions.replaced)
+
+    gathered = select(search(question))
     for _ in range(steps - 1):
-        if not found.passages:
+        if not gathered.passages:
             break
-        answer = draft(found.passages)
-        found = _merged(found, search(f"{question} {answer}".strip()), k)
-    return found
+        answer = draft(gathered.passages)
+        gathered = select(_merged(gathered.result, search(f"{question} {answer}".strip())))
+    return gathered
 
 
-def _merged(before: SearchResult, after: SearchResult, k: int) -> SearchResult:
-    """Interleave the passages of both searches, the later one first; keep ``k`` distinct ones."""
+def _merged(before: SearchResult, after: SearchResult) -> SearchResult:
+    """Interleave the passages of both searches, the later one first."""
     turns = chain.from_iterable(zip_longest(after.passages, before.passages))
     once: dict[tuple[str, int], Passage] = {}
     for item in turns:
         if item is not None:
             once.setdefault((item.document_id, item.ordinal), item)
     scanned = before.vectors_scanned + after.vectors_scanned
-    return _distinct(replace(after, passages=tuple(once.values()), vectors_scanned=scanned), k)
+    return replace(after, passages=tuple(once.values()), vectors_scanned=scanned)
 
 
-def _distinct(found: SearchResult, k: int) -> SearchResult:
+def _distinct(passages: Sequence[Passage], k: int) -> tuple[Passage, ...]:
     """Keep the best ``k`` passages that are not near-duplicates of better ones (Broder 1997)."""
     kept: list[tuple[Passage, _Words]] = []
-    for passage in found.passages:
+    for passage in passages:
         if len(kept) == k:
             break
         words = _Words.of(passage.text)
         if not any(words.repeats(other) for _, other in kept):
             kept.append((passage, words))
-    return replace(found, passages=tuple(passage for passage, _ in kept))
+    return tuple(passage for passage, _ in kept)
 
 
 @dataclass(frozen=True, slots=True)

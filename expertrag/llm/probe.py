@@ -33,6 +33,10 @@ STRICT_FROM = 0.1
 there (9 p = 1 - p). Chosen on questions that the store of many sources does not answer (``make
 strict-threshold``, docs/reference/grounding.md)."""
 
+INTERNAL_FROM = 0.5
+"""Probability from which a question is read as internal: only the asker's own documents can
+answer it."""
+
 _WEIGHTS = "probe.safetensors"
 _ABOUT = "probe.json"
 

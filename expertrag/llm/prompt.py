@@ -305,3 +305,8 @@ def fingerprint(family: Family = PLAIN) -> str:
         messages.append(Message("assistant", family.long))
     forms = (messages, NEXT_PASSAGE, ABSTAINS.text, Reply("answer", (1, 2)).text)
     return hashlib.sha256(repr(forms).encode()).hexdigest()[:16]
+
+
+def closed_book_fingerprint() -> str:
+    """Hash the closed-book prompt: a probe of its states fits no other prompt."""
+    return hashlib.sha256(repr(closed_book("question")).encode()).hexdigest()[:16]

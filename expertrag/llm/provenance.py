@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from expertrag_index.metadata import scalars_of
+from expertrag_index.naming import path_of
 
 if TYPE_CHECKING:
     from expertrag.api.types import Passage
@@ -34,22 +35,16 @@ def provenance(passage: Passage) -> str:
 
 def provenance_words(passage: Passage) -> str:
     """Return the title and the origin of a passage as words, for a comparison with other texts."""
-    path = _SEPARATORS.sub(" ", _path(passage))
+    path = _SEPARATORS.sub(" ", path_of(passage.document_id, passage.source))
     return " ".join([passage.title, path, *_fields(passage)])
 
 
 def _parts(passage: Passage) -> Iterator[str]:
-    if path := _path(passage):
+    if path := path_of(passage.document_id, passage.source):
         yield path
     if passage.page is not None:
         yield f"page {passage.page}"
     yield from _fields(passage)
-
-
-def _path(passage: Passage) -> str:
-    """Return the path of the passage's file; empty if its id is not made from a path."""
-    path = passage.document_id.partition("#")[0]
-    return path if path and f"/{passage.source}".endswith(f"/{path}") else ""
 
 
 def _fields(passage: Passage) -> list[str]:

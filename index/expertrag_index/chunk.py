@@ -1,11 +1,11 @@
 """Splits documents into chunks that fit the embedder, at natural breaks.
 
-A chunk is part of one section, so that it has one subject, and its title includes the headings
-above it. A section over the budget is split into units, and neighbouring units are packed up to the
-budget. A unit is a sentence, a row of a table or a block of code; one that alone is too long is
-split: code into lines, a row into cells, then sentences, lines, words and pieces of words. A chunk
-ends at the strongest break in the second half of its budget: before a heading, else between
-paragraphs, else between sentences, rows or lines of code.
+A chunk is part of one section, so that it has one subject, and its title includes the name of its
+file and the headings above it. A section over the budget is split into units, and neighbouring
+units are packed up to the budget. A unit is a sentence, a row of a table or a block of code; one
+that alone is too long is split: code into lines, a row into cells, then sentences, lines, words and
+pieces of words. A chunk ends at the strongest break in the second half of its budget: before a
+heading, else between paragraphs, else between sentences, rows or lines of code.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from expertrag_index.atoms import (
     sentences_of,
     trimmed,
 )
+from expertrag_index.naming import named_title
 from expertrag_index.sections import sections
 from expertrag_index.types import Chunk, Document, titled
 
-_ALGORITHM = "structure-3"  # increase it whenever the same input would give other chunks
+_ALGORITHM = "structure-4"  # increase it whenever the same input would give other chunks
 SMALLEST_BUDGET = 16
 _CHARS_PER_TOKEN = 16
 """Cap on characters per token, because a tokenizer may encode a megabyte without spaces as one
@@ -94,7 +95,7 @@ class Chunker:
 
     @property
     def fingerprint(self) -> str:
-        """Everything that determines where chunks end, except the tokenizer (``structure-3:256``).
+        """Everything that determines where chunks end, except the tokenizer (``structure-4:256``).
 
         ``Manifest.chunk_tokens`` reads the budget from it.
         """
@@ -123,18 +124,19 @@ class Chunker:
 
     def _titled_spans(self, document: Document) -> Iterator[_TitledSpan]:
         """Yield the spans of all chunks, each with its title."""
+        name = named_title(document)
         for section in sections(document.text):
             text = document.text[section.start : section.end]
-            title = below = self._title(document, section.above)
+            title = below = self._title(name, document.title, section.above)
             if section.heading:  # all but the first are below the heading
-                below = self._title(document, (*section.above, section.heading))
+                below = self._title(name, document.title, (*section.above, section.heading))
             for chunk_title, start, end in self._spans(text, (title, below)):
                 yield _TitledSpan(chunk_title, section.start + start, section.start + end)
 
-    def _title(self, document: Document, headings: Sequence[str]) -> str:
-        """Append the headings above a chunk to the title of its document."""
-        below = [heading for heading in headings if heading != document.title]
-        return self._short_title(" > ".join(filter(None, (document.title, *below))))
+    def _title(self, name: str, title: str, headings: Sequence[str]) -> str:
+        """Append the headings above a chunk, without the title, to the name of its document."""
+        below = [heading for heading in headings if heading != title]
+        return self._short_title(" > ".join(filter(None, (name, *below))))
 
     def _spans(self, text: str, titles: tuple[str, str]) -> list[_TitledSpan]:
         """Split a section: the title of its first chunk comes first, that of the others second."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from expertrag.answer.retrieve import gather
+from expertrag.answer.retrieve import Gathered, gather
 from expertrag.api.types import Passage
 from expertrag.llm import prompt
 from expertrag_retriever.types import SearchResult
@@ -27,7 +27,7 @@ def first(passages: Sequence[Passage]) -> str:
     return passages[0].document_id
 
 
-def names(result: SearchResult) -> str:
+def names(result: Gathered) -> str:
     return "".join(passage.document_id for passage in result.passages)
 
 
@@ -36,22 +36,22 @@ def test_one_step_is_one_search() -> None:
         raise AssertionError("asked for an answer")
 
     found = gather("Who directed Alien?", 3, 1, search, refuse)
-    assert (names(found), found.vectors_scanned) == ("abc", 10)
+    assert (names(found), found.result.vectors_scanned) == ("abc", 10)
 
 
 def test_each_step_searches_with_the_previous_draft() -> None:
     two = gather("Who directed Alien?", 3, 2, search, first)
-    assert (names(two), two.vectors_scanned, two.generation) == ("dab", 20, 3)
+    assert (names(two), two.result.vectors_scanned, two.result.generation) == ("dab", 20, 3)
     assert names(gather("Who directed Alien?", 4, 2, search, first)) == "dabe"
     three = gather("Who directed Alien?", 3, 3, search, first)
-    assert (names(three), three.vectors_scanned) == ("fda", 30)
+    assert (names(three), three.result.vectors_scanned) == ("fda", 30)
 
 
 def test_without_passages_there_is_no_second_search() -> None:
     def nothing(_query: str) -> SearchResult:
         return SearchResult((), 5, 1, 0.5)
 
-    assert gather("Who?", 3, 3, nothing, first).vectors_scanned == 5
+    assert gather("Who?", 3, 3, nothing, first).result.vectors_scanned == 5
 
 
 def test_passages_of_two_searches_are_interleaved_in_the_prompt() -> None:

@@ -1,7 +1,8 @@
-"""The best passage first: when it answers, what is cited, what it costs; in the real pipeline."""
+"""Passages read in portions: when they answer, what is cited, what it costs."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from answer.conftest import Answered
 from serving_fixtures import DoubtingGenerator
 
-from expertrag.answer.best_passage import open_session
+from expertrag.answer.reading import open_session
 from expertrag.api.errors import Cancelled
 from expertrag.api.types import AnswerRequest, Constraint, GateMode, Passage, Sampling
 from expertrag.llm import prompt
@@ -44,59 +45,42 @@ def test_the_passage_that_was_read_is_cited(answered: Answered) -> None:
     assert found.text == "Northwind [1]"
 
 
-def test_the_passage_with_the_lowest_doubt_answers(answered: Answered) -> None:
-    model = DoubtingGenerator(_ANSWER, 0.3, 0.6, 0.02, 0.3)
-    model.reply = "dirty pages"  # the third passage says so
-    found = answered(model, AnswerRequest(LEAVE, GateMode.ALWAYS, k=4))
-    *apart, answering = model.prompts
-    assert len(apart) == 4
-    assert answering == apart[2]
-    assert found.p_sufficient == pytest.approx(0.98)
-    assert [citation.passage for citation in found.citations] == [3]
-    assert found.usage.lm_calls == 5
-    assert model.open_sessions == 0
-
-
 @pytest.mark.parametrize(
-    ("doubts", "scores", "chosen"),
+    ("doubts", "prompts", "shown"),
     [
-        ((0.2, 0.1), (1.0, 0.9), 1),
-        ((0.2, 0.1), (2.0, 0.9), 0),
-        ((0.3, 0.2), (2.0, 0.5), None),
-        ((0.8, 0.75), (1.0, 1.0), 1),
-        ((0.8, 0.65), (1.0, 1.0), None),
+        ((0.05,), 1, 1),
+        ((0.3, 0.05), 2, 3),
+        ((0.3, 0.2, 0.15), 3, 5),
+        ((0.3, 0.2, 0.25), 3, 3),
+        ((0.2, 0.3, 0.25), 3, 1),
+        ((0.2, 0.2, 0.2), 3, 1),
     ],
-    ids=["doubted less", "found better", "chosen and doubted", "none hold it", "some may"],
 )
-def test_the_search_score_counts_too(
-    doubts: tuple[float, ...], scores: tuple[float, ...], chosen: int | None
+def test_passages_are_read_until_the_doubt_is_low(
+    sample: list[Passage], doubts: tuple[float, ...], prompts: int, shown: int
 ) -> None:
-    passages = [
-        Passage(f"d{number}", 0, f"text {number}", 0, 6, score)
-        for number, score in enumerate(scores)
-    ]
-    model = DoubtingGenerator(_ANSWER, *doubts)
-    session, alone = open_session(lambda shown: begun(model, shown), passages, Meter())
+    """Those with the lowest doubt answer, as few as possible."""
+    model, meter = DoubtingGenerator(_ANSWER, *doubts), Meter()
+    session, passages = open_session(lambda some: begun(model, some), sample, meter)
+    assert (len(model.prompts), list(passages)) == (prompts, sample[:shown])
+    assert meter.usage().lm_calls == prompts - 1  # the caller counts the one that answers
+    assert model.open_sessions == 1
     session.close()
-    assert alone == chosen
+    for shorter, longer in itertools.pairwise(model.prompts):  # so its prefill is reused
+        assert longer.startswith(shorter.partition("Question:")[0])
 
 
 @pytest.mark.parametrize("mode", [GateMode.ALWAYS, GateMode.STRICT])
 @pytest.mark.parametrize(("doubt", "abstains_in_strict"), [(0.2, False), (0.6, True)])
-def test_all_passages_are_read_together_if_none_is_likely(
+def test_all_passages_are_read_if_fewer_are_not_likely_to_hold_the_answer(
     answered: Answered, mode: GateMode, doubt: float, *, abstains_in_strict: bool
 ) -> None:
-    model = DoubtingGenerator(_ANSWER, 0.3, together=doubt)
+    model = DoubtingGenerator(_ANSWER, 0.9, 0.9, together=doubt)
     found = answered(model, AnswerRequest(LEAVE, mode))
     assert found.abstained is (mode is GateMode.STRICT and abstains_in_strict)
     assert found.p_sufficient == pytest.approx(1 - doubt)
-    *apart, together = model.prompts
-    assert len(apart) == len(found.passages) == 5
-    assert not any("\n\n[2]" in shown for shown in apart)
-    assert "\n\n[5]" in together
-    # both prompts share the prefix up to the question, so the best passage is prefilled once
-    assert together.startswith(apart[0].partition("Question:")[0])
-    assert found.usage.lm_calls == 6
+    assert "\n\n[5]" in model.prompts[-1]
+    assert found.usage.lm_calls == len(model.prompts) == 3
     assert found.usage.prompt_tokens >= sum(len(shown.split()) for shown in model.prompts)
     assert model.open_sessions == 0
 
@@ -124,9 +108,9 @@ def test_explanations_and_multi_step_answers_use_all_passages_at_once(
 
 def test_a_model_without_doubt_gets_all_passages(sample: list[Passage]) -> None:
     model = DoubtingGenerator(_ANSWER, None)
-    session, alone = open_session(lambda shown: begun(model, shown), sample, Meter())
-    assert alone is None
-    assert "\n\n[2]" in model.prompts[-1]
+    session, shown = open_session(lambda some: begun(model, some), sample, Meter())
+    assert shown == sample
+    assert model.open_sessions == 1
     session.close()
 
 
@@ -149,5 +133,5 @@ def begun(
 
 @pytest.fixture
 def sample() -> list[Passage]:
-    """Two passages."""
-    return [Passage(f"d{number}", 0, f"text {number}", 0, 6, 1.0) for number in range(2)]
+    """Five passages."""
+    return [Passage(f"d{number}", 0, f"text {number}", 0, 6, 1.0) for number in range(5)]

@@ -1,0 +1,137 @@
+"""Versions of one document among passages: the newest one in force answers.
+
+Two files are versions of one document if their names and folders differ only in what marks a
+version: a year, ``v3``, ``draft``, ``old``, ``(1)``. Months and full dates mark no version: minutes
+and reports of several dates are several documents. Only passages that say nearly the same are
+compared, and a question that names an older version is answered from it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from expertrag.api.types import Passage
+from expertrag_index.naming import path_of
+
+_SAME = 0.4
+"""Share of the shorter passage's words that another version's passage on the subject holds."""
+
+_DATED = re.compile(r"(?<!\d)(?:19|20)\d\d[-_. ]?(?:0[1-9]|1[0-2]|q[1-4])(?!\d)|\bq[1-4]\b", re.I)
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_NUMBER = re.compile(r"(?<![^\W_])v(?:ersion)?[. ]?(\d+(?:\.\d+)*)|(?<![^\W_])rev[. ]?(\d+)", re.I)
+_COPY = re.compile(r"\(\d+\)|(?<![^\W_])copy(?![^\W_])", re.I)
+_DRAFT = re.compile(r"(?<![^\W_])(?:drafts?|proposals?|proposed)(?![^\W_])", re.I)
+_RETIRED = re.compile(
+    r"(?<![^\W_])(?:archived?|old|superseded|obsolete|withdrawn|retired|former)(?![^\W_])", re.I
+)
+_MARKS = (_YEAR, _NUMBER, _COPY, _DRAFT, _RETIRED)
+_ASKS_FOR_OLDER = re.compile(
+    r"\b(?:used to|previous(?:ly)?|former(?:ly)?|earlier|older|superseded|archived|drafts?"
+    r"|proposals?|proposed|history|(?:has|have|was|were|what) changed|differ\w*|no longer"
+    r"|last year)\b",
+    re.I,
+)
+_DATES = ("effective", "valid_from", "date", "version", "modified")
+"""Metadata fields that order versions whose names do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Passages in force, best first, and pairs of a passage left out and the one in force."""
+
+    in_force: tuple[Passage, ...]
+    replaced: tuple[tuple[Passage, Passage], ...] = ()
+
+
+def newest_versions(question: str, passages: Sequence[Passage]) -> Versions:
+    """Separate the passages of older versions and drafts from those in force.
+
+    A passage in force takes the rank of the best passage that it replaces.
+
+    :param passages: best first.
+    """
+    if _ASKS_FOR_OLDER.search(question):
+        return Versions(tuple(passages))
+    marked = [_Marked.of(passage, question) for passage in passages]
+    in_force: list[Passage] = []
+    replaced: list[tuple[Passage, Passage]] = []
+    for one in marked:
+        newest = max((other for other in marked if one.is_version_of(other)), key=_Marked.rank)
+        if newest.passage is not one.passage and newest.rank() > one.rank():
+            replaced.append((one.passage, newest.passage))
+        if newest.passage not in in_force:
+            in_force.append(newest.passage)
+    return Versions(tuple(in_force), tuple(replaced))
+
+
+def is_draft(passage: Passage) -> bool:
+    """Return whether the path or the status of a passage's document says that it is a draft."""
+    return bool(_DRAFT.search(_Marked.of(passage, "").flags))
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    """A passage and what marks the version of its document.
+
+    ``family``: path without the marks; empty if the document cannot have versions. ``named``:
+    whether the question names its year. ``name`` is of the file; ``flags`` may say that it is a
+    draft or retired.
+    """
+
+    passage: Passage
+    family: str
+    words: frozenset[str]
+    named: bool
+    name: str
+    flags: str
+
+    @classmethod
+    def of(cls, passage: Passage, question: str) -> _Marked:
+        path = PurePosixPath(path_of(passage.document_id, passage.source))
+        family = "" if _DATED.search(path.stem) else _without_marks(path.stem)
+        folders = filter(_without_marks, path.parts[:-1])
+        return cls(
+            passage,
+            family="/".join([*folders, family]) if family else "",
+            words=frozenset(passage.text.casefold().split()),
+            named=not {*_YEAR.findall(str(path))}.isdisjoint(_YEAR.findall(question)),
+            name=path.stem,
+            flags=" ".join([*path.parts, str(passage.metadata.get("status", ""))]),
+        )
+
+    def is_version_of(self, other: _Marked) -> bool:
+        """Return whether both are on one subject in versions of one document."""
+        if self.passage is other.passage:
+            return True
+        if not self.family or self.family != other.family:
+            return False
+        if self.passage.document_id == other.passage.document_id:
+            return False
+        common = len(self.words & other.words)
+        return common >= _SAME * max(1, min(len(self.words), len(other.words)))
+
+    def rank(self) -> tuple[bool, bool, bool, bool, str, list[int], str]:
+        """Order versions: the one that the question names, else the newest one in force."""
+        years = _YEAR.findall(self.name) or _YEAR.findall(self.flags)
+        number = _NUMBER.search(self.name)
+        parts = (number[1] or number[2]).split(".") if number else []
+        dates = (str(self.passage.metadata.get(key, "")) for key in _DATES)
+        return (
+            self.named,
+            not _DRAFT.search(self.flags),
+            not _RETIRED.search(self.flags),
+            not _COPY.search(self.name),
+            max(years, default="9999"),  # a name without a year is that of the current version
+            [int(part) for part in parts],
+            next(filter(None, dates), ""),
+        )
+
+
+def _without_marks(name: str) -> str:
+    """Return the words of a name that mark no version, in small letters."""
+    for mark in _MARKS:
+        name = mark.sub(" ", name)
+    return " ".join(re.findall(r"[^\W_]+", name.casefold()))
