@@ -28,7 +28,7 @@ from reader_figures import HEADER, Figure, area, mean
 from expertrag.answer.assemble import open_generator
 from expertrag.api.types import Sampling
 from expertrag.cli.progress import progress
-from expertrag.config import ModelConfig
+from expertrag.config import NO_PROBE, ModelConfig
 from expertrag.data.files import read_lines
 from expertrag.data.resume import appending, read_results
 from expertrag.llm import prompt
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder of the probe to write")
     given = parser.parse_args()
     messages = list(_messages(given.data))
-    generator = open_generator(ModelConfig(generator=given.model))
+    generator = open_generator(ModelConfig(generator=given.model, probe=NO_PROBE))
     cache = given.work / "internal" / f"{generator.fingerprint}.jsonl"
     with progress() as report, quiet():
         states = states_of([each.text for each in messages], generator, cache, report)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from expertrag.llm.adapters.loaded import LoadedAdapters
     from expertrag.llm.adapters.served import ServedAdapters
     from expertrag.llm.base import Generator
+    from expertrag.llm.probe import Probe
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.gate.bundle import GateBundle
 
@@ -229,6 +230,8 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         info = opened.adapters.load(adapter, folder)
         _log.info("adapter %s: %s, rank %d", adapter, folder, info.rank)
     _probe(model.probe, opened)
+    if model.probe == AUTO_PROBE:
+        opened.internal = _internal_probe(opened)
     # its doubt is trained: by a probe, or as a reader (which uses the plain prompts)
     tells = bool(opened.probe) or (opened.reader and opened.family == prompt.PLAIN.name)
     opened.best_first = tells and model.passages != TOGETHER
@@ -284,6 +287,18 @@ def _probe(named: str, generator: Generator) -> None:
         _log.info("no probe: the shipped one is for %s as packed, without a reader", generator.name)
     else:
         _log.info("probe %s: predicts whether the passages hold the answer", folder.name)
+
+
+def _internal_probe(generator: Generator) -> Probe | None:
+    """Load the shipped probe of internal questions; None if it belongs to another model."""
+    folder = models.internal_probe_of(generator.name)
+    if folder is None:
+        return None
+    from expertrag.llm.probe import Owner, load_probe
+
+    probe = load_probe(folder)
+    own = Owner(generator.name, generator.fingerprint, prompt.closed_book_fingerprint())
+    return probe if replace(own, generator=probe.owner.generator) == probe.owner else None
 
 
 def _reader(named: str, generator: str) -> ServedAdapters | None:

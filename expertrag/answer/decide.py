@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.drafts import draft_features, truncated
 from expertrag.answer.evidence import Encode, evidence_signals
+from expertrag.answer.internal import is_internal, or_internal, p_internal
 from expertrag.api.errors import Conflict
 from expertrag.api.folding import joined
 from expertrag.api.types import (
@@ -132,6 +133,8 @@ class Decider:
         decision = self._or_strictly(decision)
         if budget is None and request.threshold is None:  # these apply in every language
             decision = _by_words(decision, request.question, view)
+            if not decision.retrieve:
+                decision = or_internal(decision, p_internal(self._generator, context))
         if budget is not None:
             budget.observe(retrieved=decision.retrieve)
         if not why or decision.p_benefit is None or decision.threshold is None:
@@ -159,6 +162,8 @@ class Decider:
 
     def strictly(self, decision: GateDecision) -> bool:
         """Return whether to answer a question from the documents or not at all."""
+        if is_internal(decision):
+            return True
         if self._policy.unsure != "strict" or decision.mode is not GateMode.AUTO:
             return False
         if not decision.retrieve:

@@ -137,6 +137,8 @@ class Generator(ABC):
     """Doubt threshold at which STRICT withholds an answer."""
     probe: str = ""
     """Hash of the probe that computes its sessions' doubt; empty if there is none."""
+    internal: Probe | None = None
+    """Probe of internal questions, which only the asker's own documents can answer."""
     best_first: bool = False
     """Whether a question that asks for a few words is first tried with one passage at a time, best
     first, and with all of them only if none is likely to hold the answer; else all at once."""

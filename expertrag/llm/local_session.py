@@ -92,7 +92,7 @@ class LocalSession(Session):
         """Apply the probe, if there is one; return the tokens of the abstention if it abstains."""
         if self._probe is None:
             return []
-        self.doubt = self._probe.doubt(self._watched.vectors)
+        self.doubt = self._probe.probability(self._watched.vectors)
         return list(self._abstention_tokens) if self.doubt >= ABSTAINS_FROM else []
 
     def _end(self, reason: FinishReason) -> None:

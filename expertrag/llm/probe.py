@@ -33,7 +33,7 @@ STRICT_FROM = 0.1
 there (9 p = 1 - p). Chosen on questions that the store of many sources does not answer (``make
 strict-threshold``, docs/reference/grounding.md)."""
 
-INTERNAL_FROM = 0.5
+INTERNAL_FROM = 0.8
 """Probability from which a question is read as internal: only the asker's own documents can
 answer it."""
 
@@ -62,8 +62,8 @@ class Probe:
     owner: Owner
     digest: str = ""
 
-    def doubt(self, vectors: Mapping[str, FloatArray]) -> float:
-        """Return the probability that no passage holds the answer.
+    def probability(self, vectors: Mapping[str, FloatArray]) -> float:
+        """Return the probability of what the probe was fitted on, such as that no passage helps.
 
         :param vectors: the ``STATES`` of the prompt's last token.
         """

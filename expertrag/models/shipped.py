@@ -36,6 +36,16 @@ PROBES_OF_GENERATORS: Mapping[str, str] = {"qwen2.5-coder-1.5b-instruct": "qwen-
 """The shipped sufficiency probe of each package model, by the model's name."""
 
 
+INTERNAL_PROBES_OF_GENERATORS: Mapping[str, str] = {"qwen2.5-coder-1.5b-instruct": "qwen-internal"}
+"""The shipped probe of internal questions of each package model, by the model's name."""
+
+
+def internal_probe_of(generator: str) -> Path | None:
+    """Return the folder of the shipped probe of internal questions; None if there is none."""
+    name = INTERNAL_PROBES_OF_GENERATORS.get(generator)
+    return shipped_folder(name) if name else None
+
+
 def probe_of(generator: str) -> Path | None:
     """Return the folder of the shipped probe of a package model; None if there is none."""
     name = PROBES_OF_GENERATORS.get(generator)

@@ -47,7 +47,7 @@ def test_doubt_comes_from_the_states_of_the_last_token(reader: TransformersGener
     probe = _probe(reader, 0.1, 0.01)
     states = np.concatenate([watched.vectors[name] for name in STATES])
     expected = 1 / (1 + np.exp(-(0.01 * states.sum() + 0.1)))
-    assert probe.doubt(watched.vectors) == pytest.approx(expected, rel=1e-4)
+    assert probe.probability(watched.vectors) == pytest.approx(expected, rel=1e-4)
     reader.probe_with(probe)
     assert reader.strict_from == STRICT_FROM
     with closing(reader.begin(_QUESTION, Sampling(3), from_passages=True)) as session:

@@ -1,0 +1,65 @@
+"""Internal questions: those about the asker's own organisation, which no model can know.
+
+"Who is our auditor?" is answered from the documents or not at all, even if these hardly seem to be
+about it: the model alone would invent a name. "Why do we dream?" is not internal.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from expertrag.api.types import GateAction, GateDecision, Sampling
+from expertrag.llm import prompt
+from expertrag.llm.probe import INTERNAL_FROM
+
+if TYPE_CHECKING:
+    from expertrag.answer.context import AnswerContext
+    from expertrag.llm.base import Generator
+
+SIGNAL = "p_internal"
+
+
+def p_internal(generator: Generator, context: AnswerContext) -> float | None:
+    """Return the probability that a question is internal; None if the model has no probe for it.
+
+    It prefills the question's closed-book prompt, which an answer from the model alone reuses.
+    """
+    if generator.internal is None:
+        return None
+    context.should_stop()
+    session = generator.begin(
+        prompt.closed_book(context.request.question),
+        Sampling(max_tokens=1),
+        context.should_stop,
+        context.route.answers,
+        cache_salt=context.cache_salt,
+    )
+    with closing(session), context.meter.stage("prefill"):
+        signals = session.peek(1)
+        context.meter.count(session)
+    if signals is None or not signals.vectors:
+        return None
+    return generator.internal.probability(signals.vectors)
+
+
+def or_internal(decision: GateDecision, probability: float | None) -> GateDecision:
+    """Retrieve for an internal question that the gate would leave to the model."""
+    if decision.retrieve or probability is None:
+        return decision
+    signals = {**decision.signals, SIGNAL: probability}
+    if probability < INTERNAL_FROM:
+        return replace(decision, signals=signals)
+    return replace(
+        decision,
+        action=GateAction.RETRIEVE,
+        signals=signals,
+        reason="The question is about your own organisation, so it is answered from the documents "
+        "or not at all.",
+    )
+
+
+def is_internal(decision: GateDecision) -> bool:
+    """Return whether a question is answered from the documents because it is internal."""
+    return decision.retrieve and decision.signals.get(SIGNAL, 0.0) >= INTERNAL_FROM
