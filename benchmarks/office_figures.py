@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import median
 
+import numpy as np
 from office_answers import Row
 from office_questions import (
     ANSWERABLE,
@@ -45,7 +45,8 @@ def figures(rows: Rows) -> list[Figure]:
     """Return the figures of all modes, with the bars of the test half."""
     result = [figure for mode, some in rows.items() for figure in by_kind(mode, some)]
     if auto := rows.get(AUTO):
-        result += [*of_auto(auto, rows.get(STRICT, auto)), *of_support(auto)]
+        result += of_auto(auto, rows.get(STRICT, auto))
+        result += [*of_tables(auto), *of_support(auto), seconds(auto)]
     if strict := rows.get(STRICT):
         result += of_strict(strict)
     return result
@@ -54,7 +55,7 @@ def figures(rows: Rows) -> list[Figure]:
 def by_kind(mode: str, judged: Sequence[Judged]) -> list[Figure]:
     """Return the right answers of each kind; where there is no answer, the abstentions."""
     return [
-        share(f"{mode}: {kind}: right", (row.right(item) for item, row in some))
+        share(f"{mode}: {kind}: right", _right(some))
         for kind in KINDS
         if (some := [pair for pair in judged if pair[0].kind == kind])
     ]
@@ -67,53 +68,54 @@ def of_auto(auto: Sequence[Judged], searched: Sequence[Judged]) -> list[Figure]:
     """
     answerable = [pair for pair in auto if pair[0].kind in ANSWERABLE]
     shown = {item.id for item, row in [*auto, *searched] if row.shows(item)}
-    asked = [pair for pair in auto if pair[0].kind != GENERAL]
-    given = [(item, row) for item, row in asked if not row.abstained]
+    given = [(item, row) for item, row in auto if item.kind != GENERAL and not row.abstained]
     unwarned = [
         not row.right(item) and bool(row.citations) and not row.warned for item, row in given
     ]
-    versions = [pair for pair in auto if pair[0].kind == VERSION]
-    tables = [pair for pair in auto if pair[0].kind == "table"]
+    outdated = [gives_wrong(item, row.answer) for item, row in auto if item.kind == VERSION]
     general = [pair for pair in auto if pair[0].kind == GENERAL]
-    ours = [row.abstained for item, row in auto if item.kind == US_MISSING]
-    documented = [row.seconds for _, row in given if row.from_documents]
-    result = [
+    return [
         share("auto: the document is among the passages", (i.id in shown for i, _ in answerable)),
-        share("auto: right, answerable", (row.right(item) for item, row in answerable)),
+        share("auto: right, answerable", _right(answerable)),
         share(
             "auto: right where the document is found",
-            (row.right(item) for item, row in answerable if item.id in shown),
+            _right(pair for pair in answerable if pair[0].id in shown),
         ).at_least(0.85),
         share("auto: wrong with a citation and no warning", unwarned).at_most(0.05),
+        share("auto: superseded value given", outdated).at_most(0.0),
         share(
-            "auto: superseded value given",
-            (gives_wrong(item, row.answer) for item, row in versions),
-        ).at_most(0.0),
-        share(
-            "auto: follow-ups right",
-            (row.right(item) for item, row in auto if item.kind == "followup"),
+            "auto: follow-ups right", _right(pair for pair in auto if pair[0].kind == "followup")
         ).at_least(0.80),
-        share("auto: abstains, about us and not in the documents", ours).at_least(0.95),
+        share(
+            "auto: abstains, about us and not in the documents",
+            (row.abstained for item, row in auto if item.kind == US_MISSING),
+        ).at_least(0.95),
         share("auto: everyday requests answered", (not row.abstained for _, row in general)),
-        share("auto: everyday requests right", (row.right(item) for item, row in general)).at_least(
-            0.95
+        share("auto: everyday requests right", _right(general)).at_least(0.95),
+    ]
+
+
+def of_tables(auto: Sequence[Judged]) -> list[Figure]:
+    """Return the right answers from tables by the type of their file."""
+    tables = [pair for pair in auto if pair[0].kind == "table"]
+    return [
+        share("auto: tables right", _right(tables)).at_least(0.85),
+        *(
+            share(f"auto: tables right, {name}", _right(some)).at_least(0.75)
+            for name in FORMATS
+            if (some := [pair for pair in tables if pair[0].format == name])
         ),
-        share("auto: tables right", (row.right(item) for item, row in tables)).at_least(0.85),
     ]
-    result += [
-        share(f"auto: tables right, {name}", (row.right(item) for item, row in some)).at_least(0.75)
-        for name in FORMATS
-        if (some := [pair for pair in tables if pair[0].format == name])
-    ]
-    if documented:
-        middle = median(documented)
-        result.append(
-            Figure(
-                "auto: median seconds of an answer from documents",
-                Estimate(middle, middle, middle, len(documented)),
-            ).at_most(2.0)
-        )
-    return result
+
+
+def seconds(auto: Sequence[Judged]) -> Figure:
+    """Return the median seconds of an answer from documents; the interval is its quartiles."""
+    name = "auto: median seconds of an answer from documents [quartiles]"
+    spent = [row.seconds for _, row in auto if row.from_documents and not row.abstained]
+    if not spent:
+        return Figure(name, None)
+    low, middle, high = np.quantile(spent, (0.25, 0.5, 0.75)).tolist()
+    return Figure(name, Estimate(middle, low, high, len(spent))).at_most(2.0)
 
 
 def of_support(auto: Sequence[Judged]) -> list[Figure]:
@@ -144,11 +146,15 @@ def of_strict(strict: Sequence[Judged]) -> list[Figure]:
         share("strict: right, of the answers given", given).at_least(0.95),
         share(
             "strict: the same of answerable questions alone",
-            (row.right(item) for item, row in answerable if not row.abstained),
+            _right(pair for pair in answerable if not pair[1].abstained),
         ),
         share(
             "strict: answered, answerable", (not row.abstained for _, row in answerable)
         ).at_least(0.70),
-        share("strict: right, answerable", (row.right(item) for item, row in answerable)),
+        share("strict: right, answerable", _right(answerable)),
         share("strict: abstains, no answer in the share", (row.abstained for _, row in nothing)),
     ]
+
+
+def _right(judged: Iterable[Judged]) -> list[bool]:
+    return [row.right(item) for item, row in judged]

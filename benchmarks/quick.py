@@ -126,6 +126,10 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
         "eval-mixed": [
             "eval_mixed", *on, "--parts", "search", "--models", SMALL, "--questions", "5",
         ],
+        "eval-office": [
+            "eval_office", "--work", str(scratch), "--model", SMALL, "--limit", "1",
+            "--kinds", "fact", "us_missing",
+        ],
         "fit-doubt": ["fit_doubt", *on, "--model", SMALL, "--questions", "2"],
         "eval-experts": [
             "eval_experts", *on, "--bundle", DOMAINS,

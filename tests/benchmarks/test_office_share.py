@@ -33,19 +33,21 @@ from office_share import HALVES, MATERIAL, documents, write
 
 DOCUMENTS = {document.path: document for document in documents()}
 QUESTIONS = questions()
-COMPUTED = {"several-001", "several-009", "several-018"}
-"""Questions whose answers are compared or subtracted, so that they stand in no document."""
+COMPUTED = {"several-009"}
+"""Questions whose answer is a difference, so that it stands in no document."""
 
 
 def word(content: bytes) -> str:
     document = docx.Document(io.BytesIO(content))
     cells = [cell.text for table in document.tables for row in table.rows for cell in row.cells]
-    return "\n".join([*(item.text for item in document.paragraphs), *cells])
+    author = document.core_properties.author
+    return "\n".join([author, *(item.text for item in document.paragraphs), *cells])
 
 
 def deck(content: bytes) -> str:
-    lines = []
-    for slide in pptx.Presentation(io.BytesIO(content)).slides:
+    presentation = pptx.Presentation(io.BytesIO(content))
+    lines = [presentation.core_properties.author]
+    for slide in presentation.slides:
         for shape in slide.shapes:
             if shape.has_text_frame:
                 lines.append(shape.text_frame.text)
@@ -57,10 +59,9 @@ def deck(content: bytes) -> str:
 
 
 def book(content: bytes) -> str:
-    sheets = openpyxl.load_workbook(io.BytesIO(content)).worksheets
-    return "\n".join(
-        str(value) for sheet in sheets for row in sheet.iter_rows(values_only=True) for value in row
-    )
+    workbook = openpyxl.load_workbook(io.BytesIO(content))
+    rows = [row for sheet in workbook.worksheets for row in sheet.iter_rows(values_only=True)]
+    return "\n".join([workbook.properties.creator, *(str(value) for row in rows for value in row)])
 
 
 def pages(content: bytes) -> str:
