@@ -5,32 +5,18 @@ Grounding compares them with an answer, abstention with the question.
 
 from __future__ import annotations
 
-import functools
 import math
-import operator
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from collections.abc import Callable, Sequence
 
-from expertrag.answer.values import Unit, units_named
-from expertrag.answer.wording import Content, Wording, with_column_units, wording
+from expertrag.answer.rows import SentenceSpan, joined, sentence_spans, with_pairs
+from expertrag.answer.wording import Content, Wording, wording
 from expertrag.llm.provenance import provenance_words
 from expertrag_index.sentences import spans
 from expertrag_index.types import FloatArray
 from expertrag_retriever.types import Passage
 
-_BAR = " | "  # between the cells of a row
 _RESTATED_WEIGHT = 0.5  # weight of a word that is already in the question
-
-
-@dataclass(frozen=True, slots=True)
-class SentenceSpan:
-    """One or two adjacent sentences; character offsets into the passage's text."""
-
-    start: int
-    end: int
-    content: Content
 
 
 class Evidence:
@@ -38,6 +24,8 @@ class Evidence:
 
     def __init__(self, passages: Sequence[Passage], question: str) -> None:
         self.question = wording(question)
+        self.question_text = question
+        self._passages = passages
         self.spans: list[list[SentenceSpan]] = []
         """Spans of each passage."""
         self._sentences = 0
@@ -46,18 +34,22 @@ class Evidence:
         self._contents: list[Content] = []  # of each passage
         for passage in passages:
             title = wording(provenance_words(passage))
-            singles = _sentences(passage)
+            singles = list(sentence_spans(passage))
             self._sentences += len(singles)
             for single in singles:
                 self._frequency.update(single.content.holds)
-            self.spans.append(list(_with_pairs(singles, title)))
-            self._contents.append(_joined([title, *(single.content for single in singles)]))
+            self.spans.append(list(with_pairs(singles, title)))
+            self._contents.append(joined([title, *(single.content for single in singles)]))
         every = frozenset().union(*(each.holds for each in self._contents))
         self._named = self.question.exact & every
 
     def content_of(self, number: int) -> Content:
         """Return the content of a passage, its title and its origin."""
         return self._contents[number]
+
+    def text_of(self, number: int, span: SentenceSpan) -> str:
+        """Return the text of a span of a passage."""
+        return self._passages[number].text[span.start : span.end]
 
     def named_elsewhere(self, number: int) -> list[str]:
         """Return the question's names and numbers in other passages, if this one has none."""
@@ -114,7 +106,7 @@ def evidence_signals(
         key=lambda span: span[0],
         default=(0.0, Content()),
     )[1]
-    every = _joined(held for each in recalls for _, held in each)
+    every = joined(held for each in recalls for _, held in each)
     lacking, lacking_everywhere = asked.lacking_in(best), asked.lacking_in(every)
     close = _sentence_similarities(question, passages, encode)
     values = {
@@ -148,42 +140,3 @@ def _sentence_similarities(
         return [0.0]
     asked, *held = encode([question, *sentences[:_MOST_SENTENCES]])
     return sorted((float(asked @ vector) for vector in held), reverse=True)
-
-
-def _sentences(passage: Passage) -> list[SentenceSpan]:
-    """Read the sentences and rows of a passage, whose numbers have the units that it names."""
-    places = spans(passage.text)
-    texts = [passage.text[start:end] for start, end in places]
-    if units_named(f"{passage.title}\n{passage.text}"):
-        general = units_named(passage.title)
-        general += [unit for text in texts for unit in _units_for_others(text)]
-        contents = [_with_units(text, general) for text in texts]
-    else:
-        contents = [_joined(map(wording, text.split(_BAR))) for text in texts]
-    return [SentenceSpan(*place, content) for place, content in zip(places, contents, strict=True)]
-
-
-def _units_for_others(text: str) -> list[Unit]:
-    """Return the units that a sentence or a cell without numbers names for others: a heading."""
-    return [
-        unit for cell in text.split(_BAR) for unit in units_named(cell) if not wording(cell).numbers
-    ]
-
-
-def _with_units(text: str, general: Sequence[Unit]) -> Content:
-    """Read a sentence or a row; a number has the units of its cell, else those of headings."""
-    cells = text.split(_BAR)
-    return _joined(with_column_units(wording(cell), units_named(cell) or general) for cell in cells)
-
-
-def _joined(contents: Iterable[Content]) -> Content:
-    return functools.reduce(operator.or_, contents, Content())
-
-
-def _with_pairs(singles: Sequence[SentenceSpan], title: Content) -> Iterator[SentenceSpan]:
-    """Yield every sentence and every pair of adjacent ones, each with the words of the title."""
-    for first, second in zip_longest(singles, singles[1:]):
-        content = first.content | title
-        yield SentenceSpan(first.start, first.end, content)
-        if second:
-            yield SentenceSpan(first.start, second.end, content | second.content)

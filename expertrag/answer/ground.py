@@ -8,31 +8,26 @@ be in the passage. It ignores word order and roles ("A beat B").
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from expertrag.answer.evidence import Evidence, SentenceSpan
-from expertrag.answer.wording import Content, Wording, wording
+from expertrag.answer.evidence import Evidence
+from expertrag.answer.judge import Lacking, is_verdict, judge
+from expertrag.answer.rows import SentenceSpan
+from expertrag.answer.values import whole_dates
+from expertrag.answer.wording import Wording, wording
 from expertrag.api.types import Citation, Passage
 from expertrag_index.sentences import spans
 
 SUPPORTED = 0.5
 """Minimum score to cite a sentence, and minimum support to give a STRICT answer."""
 
-_MISSING_EXACT_CAP = 0.4  # below SUPPORTED: a wrong number or name is a wrong answer
-_NEGATION_FACTOR = 0.4
-_OTHER_NAME_FACTOR = 0.6  # the passage lacks a name of the question that another passage has
-_QUESTION_SHARE = 0.7  # how much a one-word answer's score depends on the question's words
-_WHOLE_CLAIM_WORDS = 6  # content words at which a sentence is complete without its question
 _MAX_CITATIONS = 2  # per sentence
-_OWN_SHARE = 1 / 3  # maximum share of words not in the question for a bare "Yes, …"
 _MOST_WORDS_LISTED = 3
 _RIVAL_MARGIN = 0.1  # a second passage is cited if it supports the sentence nearly as well
 
-_REVERSED = "The answer may reverse what the passage says."
-_OTHERWISE = "The passage says otherwise."
+_NOT_DIGITS = re.compile(r"\D+")
 _MARKS = re.compile(r"\[\d{1,3}\]|^\d{1,3}[.)]\s")  # citations and list numbers make no claim
 
 
@@ -51,21 +46,13 @@ class Grounding:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lacking:
-    """Words that a passage lacks, and the text that has them."""
-
-    words: Set[str]
-    text: Wording
-
-
-@dataclass(frozen=True, slots=True)
 class _Match:
     """A span of a passage, its score, and the flaw that lowers its support of a claim."""
 
     passage: int
     span: SentenceSpan
     score: float
-    flaw: str | _Lacking
+    flaw: str | Lacking
 
 
 def ground(
@@ -124,7 +111,7 @@ class _Claim:
 
 
 def _claims(answer: str, evidence: Evidence) -> Iterator[_Claim]:
-    for start, end in spans(answer):
+    for start, end in whole_dates(answer, spans(answer)):
         said = _said(answer[start:end])
         matches = _matches(said, evidence)
         yield _Claim(
@@ -140,10 +127,7 @@ def _matches(claim: Wording, evidence: Evidence) -> list[_Match]:
     """Return the best span of each passage for the claim, best first."""
     best = [
         max(
-            (
-                _Match(number, span, *_judged(claim, number, span, evidence))
-                for span in _deciding(claim, spans, evidence)
-            ),
+            (_match(claim, number, span, evidence) for span in _deciding(claim, spans, evidence)),
             key=lambda match: (match.score, match.span.start - match.span.end),
         )
         for number, spans in enumerate(evidence.spans)
@@ -152,81 +136,47 @@ def _matches(claim: Wording, evidence: Evidence) -> list[_Match]:
     return sorted(best, key=lambda match: -match.score)
 
 
+def _match(claim: Wording, number: int, span: SentenceSpan, evidence: Evidence) -> _Match:
+    result = judge(claim, number, span, evidence)
+    return _Match(number, span, result.score, result.flaw)
+
+
 def _deciding(
     claim: Wording, spans: Sequence[SentenceSpan], evidence: Evidence
 ) -> Sequence[SentenceSpan]:
     """Return the spans that may support a claim; for a bare yes or no, the one asked about."""
     asked = evidence.question
-    if not _is_verdict(claim, asked):
+    if not is_verdict(claim, evidence):
         return spans
     return [max(spans, key=lambda some: evidence.recall(asked, some.content))]
-
-
-def _is_verdict(claim: Wording, asked: Wording) -> bool:
-    """Return whether a claim is a yes or no, with hardly any word beyond the question."""
-    own = claim.words - asked.words
-    return bool(claim.verdict and asked.words) and len(own) <= _OWN_SHARE * len(claim.words)
-
-
-def _judged(
-    claim: Wording, number: int, span: SentenceSpan, evidence: Evidence
-) -> tuple[float, str | _Lacking]:
-    """Return the support of a span for a claim, in [0, 1], and its flaw."""
-    asked, found = evidence.question, span.content
-    about_question = evidence.recall(asked, found)
-    missing = claim.lacking_in(found)
-    flaw: str | _Lacking = (
-        _Lacking(missing, claim) if missing else _Lacking(asked.lacking_in(found), asked)
-    )
-    if _is_verdict(claim, asked):  # decided by a passage about the question
-        # it is inferred, seldom quoted: a quarter of the question's words suffices for a citation
-        whole = evidence.content_of(number)
-        score = math.sqrt(evidence.recall(asked, whole))
-        flaw = _Lacking(asked.lacking_in(whole), asked)
-        if claim.verdict == "yes" and _contradict(asked, found):
-            score, flaw = score * _NEGATION_FACTOR, _OTHERWISE
-    elif claim.words:
-        score = evidence.recall(claim, found)
-        bareness = max(0.0, 1.0 - len(claim.words) / _WHOLE_CLAIM_WORDS)
-        score *= 1.0 - _QUESTION_SHARE * bareness * (1.0 - about_question)
-        if _contradict(claim, found):
-            score, flaw = score * _NEGATION_FACTOR, _REVERSED
-    else:
-        return 0.0, "it makes no claim that a passage could support"
-    elsewhere = evidence.named_elsewhere(number)
-    if elsewhere:
-        score *= _OTHER_NAME_FACTOR
-        flaw = f"{_quoted(elsewhere[:1], asked)}, named in the question, is not in the passage"
-    wrong = (claim.exact & missing) - asked.holds
-    own = claim.words - asked.holds
-    if own and own <= missing and not _is_verdict(claim, asked):
-        wrong = own
-    if wrong:
-        score, flaw = min(score, _MISSING_EXACT_CAP), _Lacking(wrong, claim)
-    return score, flaw
-
-
-def _contradict(claim: Wording, found: Content) -> bool:
-    """Return whether one text negates what the other says without a negation."""
-    if (found.denied & claim.words) - claim.negated:
-        return True
-    return bool(claim.negated & found.holds) and claim.negated.isdisjoint(found.negated)
 
 
 def _missing_words(matches: Sequence[_Match], evidence: Evidence) -> str:
     """Return the flaw of the best match in words, the rarest missing words first."""
     if not matches:
-        return "there is no passage to support it"
-    flaw = matches[0].flaw
-    if isinstance(flaw, str):
-        return flaw
-    rarest = sorted(flaw.words, key=lambda word: (-evidence.weight(word), word))
-    words = rarest[:_MOST_WORDS_LISTED]
-    return f"{_quoted(words, flaw.text)} {'is' if len(words) == 1 else 'are'} not in the passage"
+        return "There is no passage to support it."
+    best = matches[0]
+    if isinstance(best.flaw, str):
+        return best.flaw
+    rarest = sorted(best.flaw.words, key=lambda word: (-evidence.weight(word), word))
+    words = [best.flaw.text.written.get(word, word) for word in rarest[:_MOST_WORDS_LISTED]]
+    listed = ", ".join(f"'{word}'" for word in words)
+    instead = _said_instead(words[0], evidence.text_of(best.passage, best.span)) if words else ""
+    end = f"; it says '{instead}'." if instead and len(words) == 1 else "."
+    return f"{listed} {'is' if len(words) == 1 else 'are'} not in the passage{end}"
 
 
-def _quoted(words: Iterable[str], written: Wording) -> str:
-    return ", ".join(f"'{written.written.get(word, word)}'" for word in words)
+def _said_instead(value: str, text: str) -> str:
+    """Return the value of a text with the same number as another value: €70 instead of £70."""
+    number = _NOT_DIGITS.sub("", value)
+    return next(
+        (
+            written
+            for written in wording(text).written.values()
+            if number and _NOT_DIGITS.sub("", written) == number
+        ),
+        "",
+    )
 
 
 def _citation(match: _Match, passage: Passage, start: int, end: int) -> Citation:

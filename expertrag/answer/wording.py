@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -121,8 +121,10 @@ def wording(text: str) -> Wording:
     return reading.result()
 
 
-def with_column_units(text: Wording, units: Iterable[Unit]) -> Wording:
+def with_column_units(text: Wording, units: Sequence[Unit]) -> Wording:
     """Return the wording of a text whose numbers may have one of these units."""
+    if not (units and text.numbers):
+        return text
     return replace(text, holds=text.holds.union(with_units(text.numbers, units)))
 
 

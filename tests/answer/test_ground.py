@@ -136,7 +136,7 @@ def test_a_second_passage_that_says_the_same_is_cited_too() -> None:
 def test_without_words_or_passages_nothing_is_supported(passages: tuple[Passage, ...]) -> None:
     found = ground("Paris.", passages)
     assert (found.citations, found.support) == ((), 0.0)
-    assert found.reason == "there is no passage to support it"
+    assert found.reason == "There is no passage to support it."
 
 
 def test_an_empty_answer() -> None:
@@ -164,17 +164,17 @@ OTHER = Passage(
         (
             "Hold both keys for 12 seconds.",
             "How do I reset it?",
-            "'12 seconds' is not in the passage",
+            "'12 seconds' is not in the passage.",
         ),
         (
             "reset_device --force keeps the readings.",
             "How do I keep the readings?",
-            "'--force' is not in the passage",
+            "'--force' is not in the passage.",
         ),
         (
             "erase_device with --keep-data.",
             "How do I keep the readings?",
-            "'erase_device' is not in the passage",
+            "'erase_device' is not in the passage.",
         ),
         (
             "Yes.",
@@ -186,7 +186,7 @@ OTHER = Passage(
             "",
             "The answer may reverse what the passage says.",
         ),
-        ("Bananas.", "Which fruit does the canteen serve?", "'Bananas' is not in the passage"),
+        ("Bananas.", "Which fruit does the canteen serve?", "'Bananas' is not in the passage."),
     ],
 )
 def test_the_reason_says_what_is_missing(answer: str, question: str, reason: str) -> None:
@@ -201,7 +201,7 @@ def test_a_passage_about_another_name_supports_less() -> None:
     assert own.reason == ""
     other = ground("Hold both keys for 9 seconds.", [MANUAL, OTHER], question)
     assert other.support == 0.0
-    assert other.reason == "'Corvid', named in the question, is not in the passage"
+    assert other.reason == "'Corvid', named in the question, is not in the passage."
 
 
 @pytest.mark.parametrize(

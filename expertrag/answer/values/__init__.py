@@ -10,10 +10,19 @@ from collections.abc import Callable
 
 from expertrag.answer.values import amounts, dates, schedules, times, units
 from expertrag.answer.values.amounts import units_named, with_units
+from expertrag.answer.values.dates import whole_dates
 from expertrag.answer.values.units import Unit
 from expertrag.answer.values.value import Value
 
-__all__ = ["Unit", "Value", "may_begin_value", "units_named", "value_at", "with_units"]
+__all__ = [
+    "Unit",
+    "Value",
+    "may_begin_value",
+    "units_named",
+    "value_at",
+    "whole_dates",
+    "with_units",
+]
 
 _Reader = Callable[[str, int], Value | None]
 

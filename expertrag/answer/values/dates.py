@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from expertrag.answer.values.value import Value
 
@@ -37,8 +38,21 @@ _WEEKDAY = re.compile(
     rf"(?P<weekday>{'|'.join(_WEEKDAYS.split())})\b[.,]? (?:the )?(?=\d|(?:{_NAME})\b)"
 )
 
+_DAY_BEFORE = re.compile(r"\b\d\d?\.\s*\Z")
+_MONTH = re.compile(rf"(?:{_NAME})\b")
+
 BEGINNINGS = frozenset(name.lower() for name in (*_MONTHS, *_WEEKDAYS.split()))
 """Words that a date begins with."""
+
+
+def whole_dates(text: str, places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join sentences that a splitter has cut within a German date: "am 1. | September"."""
+    result: list[tuple[int, int]] = []
+    for start, end in places:
+        if result and _DAY_BEFORE.search(text, result[-1][0], start) and _MONTH.match(text, start):
+            start = result.pop()[0]
+        result.append((start, end))
+    return result
 
 
 def date_at(text: str, start: int) -> Value | None:
