@@ -4,6 +4,7 @@ A follow-up leaves out what the conversation has named:
 
     anaphora     "When was it founded?"   the pronoun is replaced by what it means
     ellipsis     "What about Normandy?"   the last question is asked again, of something else
+    listed       "How old is the second?" the item of the last answer's list is named
     bare         "Why?"                   the last question is put before it
     no subject   "What are the risks?"    the focus of the conversation is added in parentheses
 
@@ -22,6 +23,7 @@ from enum import StrEnum
 
 from expertrag.conversation.anaphora import Anaphor, Reference, first_anaphor
 from expertrag.conversation.ellipsis import asked_again
+from expertrag.conversation.listed import with_items
 from expertrag.conversation.mentions import MOST_CHARACTERS, Mention, mentions
 from expertrag.conversation.subject import Subject
 from expertrag.conversation.words import APOSTROPHE
@@ -62,6 +64,11 @@ MOST_EXCHANGES = 20
 _MEANINGS = 3
 _BARE_WORDS = 4
 
+_BARE = re.compile(
+    r"(?:in|until|since|from|at|for|by|to|starting from|as of)\s+(?:what|which|how)"
+    r"(?:\s+[^\s?]+){1,3}[\s?]*$|(?:which|why|how)(?:\s+[^\s?]+){1,2}[\s?]*$",
+    re.IGNORECASE,
+)
 _LEADING = re.compile(r"^(?:(?:and|but|so|ok|okay|also|then|well|now)\b[,\s]+)+", re.IGNORECASE)
 _DESCRIBES = re.compile(r"\b(?:this|these)\s+\w+\s+(?:\w+\s+)?(?:that|which|who|whose)\b", re.I)
 _INTRODUCES = re.compile(
@@ -78,6 +85,7 @@ class Form(StrEnum):
     ALONE = "alone"
     ANAPHORA = "anaphora"
     ELLIPSIS = "ellipsis"
+    LISTED = "listed"
     BARE = "bare"
     NO_SUBJECT = "no subject"
 
@@ -92,6 +100,15 @@ class Rewriting:
     question: str
     form: Form
     threshold: EvidenceThreshold | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether a language model that knows the conversation may read the question better.
+
+        A list's item and the last question of something else are exact; a question that names
+        something mostly stands alone.
+        """
+        return self.form not in {Form.ELLIPSIS, Form.LISTED} and self.threshold != NAMED
 
     @property
     def likely(self) -> bool:
@@ -155,10 +172,11 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
     if not subject.question or len(question) > MOST_CHARACTERS:
         return []
     question = question.replace(APOSTROPHE, "'")
+    if listed := with_items(question, subject.listed):
+        return [Rewriting(_opened(listed), Form.LISTED)]
     if again := asked_again(question, subject):
         return [Rewriting(again, Form.ELLIPSIS)]
-    asked = _LEADING.sub("", question).strip() or question
-    asked = asked[0].upper() + asked[1:]
+    asked = _opened(question)
     found = mentions(asked)
     named = any(item.named for item in found)
     if resolved := _resolved(asked, subject):
@@ -168,7 +186,7 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
         return [Rewriting(item, Form.ANAPHORA, threshold) for item in resolved]
     if subject.focus is None or subject.is_named_in(asked):
         return []
-    if not found and len(asked.split()) <= _BARE_WORDS:
+    if _BARE.match(asked) or (not found and len(asked.split()) <= _BARE_WORDS):
         return [Rewriting(f"{subject.question} {asked}", Form.BARE)]
     aspects = [item for item in found if item.relational]
     if found and len(aspects) == len(found):  # "What are the symptoms?"
@@ -180,6 +198,12 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
     else:
         threshold = ONE_NOUN if len(found) - len(aspects) < 2 else SEVERAL_NOUNS
     return [Rewriting(f"{asked} ({subject.focus.phrase})", Form.NO_SUBJECT, threshold)]
+
+
+def _opened(question: str) -> str:
+    """Return a question without "and" and the like before it."""
+    asked = _LEADING.sub("", question).strip() or question
+    return asked[0].upper() + asked[1:]
 
 
 def _likely(question: str, subject: Subject) -> Rewriting:
