@@ -4,8 +4,10 @@
 
 The messages are those of ``follow_ups.jsonl``. The store has a document for each conversation: its
 questions and answers. ``message``: as it was sent. ``rules``: as a server reads it with a model
-that does not rewrite. ``without evidence``: the same, without a store. ``English``: the share of
+that does not rewrite. ``without evidence``: the same, without a store. ``model``: as a server reads
+it with the default model (``--model``); ``writes`` are its rewritings. ``English``: the share of
 the rewritings without a fault that ``follow_ups.faults`` finds. Intervals are Wilson's, of 95 %.
+Rules and prompt were chosen on the half ``choose``.
 """
 
 from __future__ import annotations
@@ -15,14 +17,18 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import results_file
 from follow_ups import HALVES, STAND_ALONE, THANKS, FollowUp, faults, read_follow_ups
+from rewriting_model import RewritingModel
 from scipy.stats import binomtest
 
+from expertrag.answer.assemble import open_generator
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.in_context import exchanges, read_question
+from expertrag.answer.rewriting_model import Write
 from expertrag.answer.served_index import View
 from expertrag.config import ModelConfig
 from expertrag.conversation.about import is_about_conversation
@@ -36,6 +42,9 @@ from expertrag_retriever.calibrate import calibrator
 CODE = (
     "expertrag/conversation",
     "expertrag/answer/in_context.py",
+    "expertrag/answer/rewriting_check.py",
+    "expertrag/answer/rewriting_model.py",
+    "expertrag/llm/standalone.py",
     "benchmarks/follow_ups.py",
     "benchmarks/eval_follow_ups.py",
     *results_file.SEARCH,
@@ -48,6 +57,7 @@ Readings = Mapping[str, Sequence[str]]
 def main() -> None:
     """Read, and report the shares by method, half and kind."""
     parser = results_file.parser(__doc__)
+    parser.add_argument("--model", action="store_true", help="rewrite by the default model too")
     parser.add_argument("--show", choices=HALVES, help="print the wrong readings of this half")
     given = parser.parse_args()
     asked = read_follow_ups()
@@ -63,6 +73,9 @@ def main() -> None:
                 "without evidence": [read_without_evidence(one) for one in asked],
                 "rules": [read(one, view) for one in asked],
             }
+            model = RewritingModel(open_generator(ModelConfig())) if given.model else None
+            if model:
+                readings["model"] = [read(one, view, model.write) for one in asked]
     for method, texts in readings.items():
         for one, text in zip(asked, texts, strict=True):
             if one.half == given.show and not is_right(one, text):
@@ -75,6 +88,8 @@ def main() -> None:
         },
         "English": {name: english(asked, texts) for name, texts in readings.items()},
     }
+    if model:
+        report["writes"] = {"n": len(model.seconds), "median seconds": median(model.seconds)}
     print(json.dumps(report, indent=1))
     results_file.write(given.json, report, CODE)
 
@@ -88,9 +103,9 @@ def documents(asked: Sequence[FollowUp]) -> list[Document]:
     ]
 
 
-def read(one: FollowUp, view: View) -> str:
+def read(one: FollowUp, view: View, write: Write | None = None) -> str:
     """Return the question that a server reads; "" if the message is about the conversation."""
-    asked = read_question(one.question, one.history, view, None, never_stop)
+    asked = read_question(one.question, one.history, view, None, never_stop, write=write)
     return "" if asked.about_conversation else asked.question
 
 

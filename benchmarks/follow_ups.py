@@ -50,15 +50,15 @@ class FollowUp:
     must_not: tuple[str, ...] = ()
 
     def is_right(self, rewriting: str) -> bool:
-        """Return whether a rewriting says what the message means.
+        """Return whether a rewriting says what the message means, in English.
 
         A message that stands alone stays as it is, but for its case and its punctuation.
         """
         if self.kind in STAND_ALONE:
             return _WORD.findall(rewriting.lower()) == _WORD.findall(self.question.lower())
-        return all(_has_any(rewriting, group) for group in self.must) and not _has_any(
-            rewriting, self.must_not
-        )
+        if faults(rewriting) or _has_any(rewriting, self.must_not):
+            return False
+        return all(_has_any(rewriting, group) for group in self.must)
 
 
 def faults(text: str) -> list[str]:

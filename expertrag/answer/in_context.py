@@ -15,7 +15,7 @@ from expertrag.answer.rewriting_check import is_faithful
 from expertrag.api.turns import Turn, TurnRole
 from expertrag.conversation.about import is_about_conversation
 from expertrag.conversation.anaphora import first_anaphor
-from expertrag.conversation.rewrite import Rewriting, rewrite, rewritings, subject_of
+from expertrag.conversation.rewrite import Form, rewrite, rewritings, subject_of
 from expertrag.llm.standalone import MOST_EXCHANGES, standalone_question
 from expertrag_index.language import is_english
 
@@ -87,25 +87,27 @@ def read_question(
     said = exchanges(turns)
     subject = subject_of(said, evidence)
     likeliest = next(iter(rewritings(text, subject)), None)
-    question = ""
-    if write and likeliest and likeliest.open:
-        question = _written(text, said, likeliest, write)
-    question = question or rewrite(text, subject, evidence).question
+    written = _written(text, said, write) if write and likeliest and likeliest.open else ""
+    if written and likeliest and (_resolves(written, text) or not likeliest.likely):
+        return Asked(message, written, turns)
+    read = rewrite(text, subject, evidence)
+    question = written if written and read.form is Form.ALONE else read.question
     return Asked(message, question, turns, vectors=vectors.get(question))
 
 
-def _written(text: str, said: Sequence[tuple[str, str]], likeliest: Rewriting, write: Write) -> str:
-    """Return the question that a language model makes of a message; "" if the rules know better.
-
-    They do if the model says what the conversation does not, or leaves a message as it is that
-    refers to something.
-    """
+def _written(text: str, said: Sequence[tuple[str, str]], write: Write) -> str:
+    """Return the question that a language model makes of a message; "" if it invents or drops."""
     question = write(standalone_question(text, said))
     shown = [part for exchange in said[-MOST_EXCHANGES:] for part in exchange]
-    if not is_faithful(question, text, shown):
-        return ""
-    stands_alone = question != text and first_anaphor(question) is None
-    return question if stands_alone or not likeliest.likely else ""
+    return question if is_faithful(question, text, shown) else ""
+
+
+def _resolves(question: str, message: str) -> bool:
+    """Return whether a question differs from a message, and refers to nothing that it does."""
+    if question == message:
+        return False
+    left = first_anaphor(question)
+    return left is None or question[left.start :].split()[0].lower() not in message.lower().split()
 
 
 def exchanges(history: Iterable[Turn]) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from difflib import SequenceMatcher
 from expertrag.conversation.words import APOSTROPHE, FUNCTION_WORDS, POLITE, REFERS, VERBS
 from expertrag_index.porter import stem
 
+_REFERENCE = re.compile(r"\b(?:this|that|these|those)\s+\w+", re.IGNORECASE)
 _WORD = re.compile(r"\w+(?:[.'-]\w+)*")
 _MOST_WORDS = 40
 _TYPO = 0.75  # least similarity of a misspelt word, of at least _LONG letters, and its correction
@@ -36,7 +37,8 @@ def is_faithful(rewriting: str, message: str, turns: Iterable[str]) -> bool:
         return False  # an earlier question
     known = {*sent, *(word for words in said for word in words)}
     new = [word for word in rewritten if word not in FUNCTION_WORDS | VERBS]
-    kept = [word for word in sent if word not in FUNCTION_WORDS | POLITE | REFERS]
+    named = _words(_REFERENCE.sub("", message))
+    kept = [word for word in named if word not in FUNCTION_WORDS | POLITE | REFERS]
     return all(_among(word, known) for word in new) and all(
         _among(word, rewritten) or _is_misspelt(word) for word in kept
     )

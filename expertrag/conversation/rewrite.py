@@ -105,10 +105,10 @@ class Rewriting:
     def open(self) -> bool:
         """Whether a language model that knows the conversation may read the question better.
 
-        A list's item and the last question of something else are exact; a question that names
-        something mostly stands alone.
+        The last question asked of something else, the item of a list, and the person whom the last
+        answer names are exact; a question that names something mostly stands alone.
         """
-        return self.form not in {Form.ELLIPSIS, Form.LISTED} and self.threshold != NAMED
+        return self.form is Form.BARE or self.threshold not in {None, NAMED}
 
     @property
     def likely(self) -> bool:
@@ -177,27 +177,35 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
     if again := asked_again(question, subject):
         return [Rewriting(again, Form.ELLIPSIS)]
     asked = _opened(question)
-    found = mentions(asked)
-    named = any(item.named for item in found)
     if resolved := _resolved(asked, subject):
+        person = subject.answer if subject.answer and subject.answer.person else None
+        if person and person.text in resolved[0]:  # whom the last answer is
+            return [Rewriting(resolved[0], Form.ANAPHORA)]
         # "this song that ..." may be what the question itself describes
-        describes = named or _DESCRIBES.search(asked) is not None
-        threshold = DESCRIBED_PRONOUN if describes else PRONOUN
+        named = any(item.named for item in mentions(asked))
+        described = named or _DESCRIBES.search(asked) is not None
+        threshold = DESCRIBED_PRONOUN if described else PRONOUN
         return [Rewriting(item, Form.ANAPHORA, threshold) for item in resolved]
     if subject.focus is None or subject.is_named_in(asked):
         return []
+    return _without_subject(asked, subject.question, subject.focus)
+
+
+def _without_subject(asked: str, last: str, focus: Mention) -> list[Rewriting]:
+    """Return the last question before a bare one, or the focus after a question without it."""
+    found = mentions(asked)
     if _BARE.match(asked) or (not found and len(asked.split()) <= _BARE_WORDS):
-        return [Rewriting(f"{subject.question} {asked}", Form.BARE)]
+        return [Rewriting(f"{last} {asked}", Form.BARE)]
     aspects = [item for item in found if item.relational]
     if found and len(aspects) == len(found):  # "What are the symptoms?"
         threshold = ASPECT
     elif _INTRODUCES.match(asked):
         return []
-    elif named:
+    elif any(item.named for item in found):
         threshold = NAMED
     else:
         threshold = ONE_NOUN if len(found) - len(aspects) < 2 else SEVERAL_NOUNS
-    return [Rewriting(f"{asked} ({subject.focus.phrase})", Form.NO_SUBJECT, threshold)]
+    return [Rewriting(f"{asked} ({focus.phrase})", Form.NO_SUBJECT, threshold)]
 
 
 def _opened(question: str) -> str:
