@@ -37,6 +37,7 @@ _ONE = re.compile(
 _THE_ONE = re.compile(
     r"(?:(?:in|on|at|for|of|from|with)\s+)?(?:the\s+)?(\S+)\s+ones?$", re.IGNORECASE
 )
+_OTHER_ONE = re.compile(r"\bother(?:s|\s+ones?)?$", re.IGNORECASE)
 _PREPOSITION = re.compile(
     r"(in|on|at|for|to|from|of|by|with|without|during|under|as|per)\s+", re.IGNORECASE
 )
@@ -61,7 +62,7 @@ def asked_again(question: str, subject: Subject) -> str:
     """
     text = question.strip()
     match = _ELLIPSIS.match(text) or _CORRECTION.match(text) or _PHRASE.match(text)
-    if match is None or _ASKS.match(match["rest"]):
+    if match is None or _ASKS.match(match["rest"]) or _OTHER_ONE.search(match["rest"]):
         return ""
     last, rest = subject.question, _in_sentence(_ONE.sub("", match["rest"]))
     if swapped := _with_token(last, rest):

@@ -15,6 +15,8 @@ _ORDINAL = re.compile(
     r"(?:\s+of\s+(?:them|these|those)\b)?(?P<next>\s+[\w'-]+)?",
     re.IGNORECASE,
 )
+_OTHER = re.compile(r"\bthe\s+other(?:\s+one)?(?=[\s?.!]*$|\s+one\b)", re.IGNORECASE)
+_ONE_OF_TWO = [False, True]
 _CHOICE = re.compile(
     r"which(?:\s+one)?(?:\s+of\s+(?:them|these|those|(?:the|these|those)\s+two))?\s+"
     r"(?:is|are|was|were|has|have|had|does|do|did|costs?|lasts?|weighs?|takes?|needs?|of)\b"
@@ -40,10 +42,22 @@ def items_of(question: str, answer: str) -> tuple[str, ...]:
     return ()
 
 
-def with_items(question: str, items: Sequence[str]) -> str:
-    """Return a question with the items of a list that it refers to; "" if it refers to none."""
+def are_named_in(question: str, items: Sequence[str]) -> list[bool]:
+    """Return of each item whether a question names it."""
+    return [item.lower() in question.lower() for item in items]
+
+
+def with_items(question: str, last: str, items: Sequence[str]) -> str:
+    """Return a question with the items of a list that it refers to; "" if it refers to none.
+
+    :param last: the question before it, which asked of one item if this one asks of the other.
+    """
     if len(items) < 2:
         return ""
+    if (other := _OTHER.search(question)) and sorted(
+        named := are_named_in(last, items)
+    ) == _ONE_OF_TWO:
+        return question[: other.start()] + items[named.index(False)] + question[other.end() :]
     if match := _ORDINAL.search(question):
         number = _PLACES.get(match["place"].lower(), len(items) - 1)
         if number < len(items) and _ends_phrase(match):

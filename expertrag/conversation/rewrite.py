@@ -172,10 +172,11 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
     if not subject.question or len(question) > MOST_CHARACTERS:
         return []
     question = question.replace(APOSTROPHE, "'")
-    if listed := with_items(question, subject.listed):
-        return [Rewriting(_opened(listed), Form.LISTED)]
-    if again := asked_again(question, subject):
+    listed = with_items(question, subject.question, subject.listed)
+    if again := asked_again(listed or question, subject):
         return [Rewriting(again, Form.ELLIPSIS)]
+    if listed:
+        return [Rewriting(_opened(listed), Form.LISTED)]
     asked = _opened(question)
     if resolved := _resolved(asked, subject):
         person = subject.answer if subject.answer and subject.answer.person else None

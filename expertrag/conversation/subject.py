@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from expertrag.conversation.listed import items_of
+from expertrag.conversation.listed import are_named_in, items_of
 from expertrag.conversation.mentions import Mention, mentions
 
 _RECENT = 3  # mentions of earlier questions that a pronoun may still mean
@@ -25,7 +25,8 @@ class Subject:
 
     ``question``: the last question, as it stands alone; "" at the start. ``focus``: what the next
     pronoun most likely means. ``answer``: what the last answer named, if it was short. ``others``:
-    further mentions, the latest first. ``listed``: the items of a list that the last answer is.
+    further mentions, the latest first. ``listed``: the items of the last list, while
+    they are asked about.
     """
 
     question: str = ""
@@ -56,7 +57,9 @@ class Subject:
         focus = self._focus(question, found, continues=continues)
         others = [item for item in reversed(found) if item != focus]
         recent = (*others, *self.others[:_RECENT])
-        return Subject(question, focus, _named_by(answer), recent, items_of(question, answer))
+        listed = self.listed if any(are_named_in(question, self.listed)) else ()
+        listed = items_of(question, answer) or listed
+        return Subject(question, focus, _named_by(answer), recent, listed)
 
     def _focus(self, question: str, found: Sequence[Mention], *, continues: bool) -> Mention | None:
         before = self.focus

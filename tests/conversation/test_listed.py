@@ -47,5 +47,15 @@ def test_lists(question: str, answer: str, items: tuple[str, ...]) -> None:
     ],
 )
 def test_items_are_named(question: str, expected: str) -> None:
-    assert with_items(question, RIVERS) == expected
-    assert with_items(question, RIVERS[:1]) == ""
+    assert with_items(question, "Which rivers?", RIVERS) == expected
+    assert with_items(question, "Which rivers?", RIVERS[:1]) == ""
+
+
+def test_the_other_one_is_the_one_that_was_not_asked_about() -> None:
+    last = "How long is the Ural?"
+    assert with_items("And the other one?", last, RIVERS[1:]) == "And the Danube?"
+    assert with_items("Where does the other one rise?", last, RIVERS[1:]).startswith(
+        "Where does the D"
+    )
+    assert with_items("And the other one?", last, RIVERS) == ""
+    assert with_items("And the other one?", "How long are they?", RIVERS[1:]) == ""

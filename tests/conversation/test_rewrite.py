@@ -147,6 +147,16 @@ def test_an_item_of_a_list_is_named() -> None:
     )
 
 
+def test_a_list_is_remembered_while_it_is_asked_about() -> None:
+    turns = [
+        ("Which are the longest rivers?", "The Volga and the Danube."),
+        ("And the second?", ""),
+    ]
+    turns = [turns[0], ("How long is the second one?", "2,850 km")]
+    assert first("And the other one?", *turns) == ("How long is the Volga?", Form.ELLIPSIS)
+    assert subject_of([*turns, LASIK]).listed == ()
+
+
 def test_the_person_whom_the_last_answer_names_is_exact() -> None:
     subject = subject_of([("Who directed Jaws?", "Steven Spielberg")])
     (item,) = rewritings("When was he born?", subject)
