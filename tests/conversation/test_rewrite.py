@@ -150,10 +150,10 @@ def test_an_item_of_a_list_is_named() -> None:
 def test_a_list_is_remembered_while_it_is_asked_about() -> None:
     turns = [
         ("Which are the longest rivers?", "The Volga and the Danube."),
-        ("And the second?", ""),
+        ("How long is the second one?", "2,850 km"),
     ]
-    turns = [turns[0], ("How long is the second one?", "2,850 km")]
-    assert first("And the other one?", *turns) == ("How long is the Volga?", Form.ELLIPSIS)
+    for follow_up in ("And the other one?", "And the first?"):
+        assert first(follow_up, *turns) == ("How long is the Volga?", Form.ELLIPSIS)
     assert subject_of([*turns, LASIK]).listed == ()
 
 
