@@ -13,7 +13,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-slow check lint types layers proto proto-check docs docs-check unit clients test-clients test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-patterns bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-expert-sum fixture-moe eval-null-experts eval-self-contrast eval-surgery eval-light-experts eval-named-experts eval-answers eval-cost eval-mixed eval-office fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-consistency eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check campaign-engine campaign-service clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-server-start bench-service bench-store bench-lexical bench-kept bench-residency bench-patterns bench-quick bench-search eval-mixed-reranker eval-reranker bench-reranker reranker-bundle bench-gate bench-grounding bench-router bench-experts bench-encoder bundle reader qwen-reader qwen-probe bench-hot campaign-prompt-injection train-reader-small eval-reader eval-contrast eval-expert-sum fixture-moe eval-null-experts eval-self-contrast eval-surgery eval-light-experts eval-named-experts eval-answers eval-cost eval-mixed eval-office eval-follow-ups fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-annotation eval-gate-live eval-conversations eval-strict eval eval-consistency eval-full eval-reference campaign-power-loss campaign-corruption campaign-planted-bugs campaign-model-check campaign-engine campaign-service clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -226,6 +226,9 @@ eval-gate-live: $(STAMP) ## the gate in a running system, default models; DATA=.
 
 eval-conversations: $(STAMP) ## follow-ups as they are, joined, rewritten and as meant; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_conversations.py --data $(DATA) $(ARGS)
+
+eval-follow-ups: $(STAMP) ## share of 353 follow-ups of 19 kinds that are read as they are meant; ARGS="--json FILE"
+	@$(BIN)/python benchmarks/eval_follow_ups.py $(ARGS)
 
 eval-strict: $(STAMP) ## telling questions that the documents do not answer; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_strict.py --data $(DATA) $(ARGS)

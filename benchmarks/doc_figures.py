@@ -82,6 +82,7 @@ TABLES = (
     Table("answers", "paraphrase causes", "consistency", paraphrase_tables.causes),
     *(Table("cost", name, "cost", make) for name, make in cost_tables.TABLES.items()),
     Table("conversations", "conversations", "conversations", doc_tables.conversations),
+    Table("conversations", "follow-ups", "follow_ups", doc_tables.follow_ups),
     Table("conversations", "conversations by a model", "conversations", doc_tables.by_model),
     Table("documents", "loaders", "loaders", document_tables.loaders),
     Table("documents", "encodings", "encodings", document_tables.encodings),

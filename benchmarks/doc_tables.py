@@ -64,6 +64,30 @@ def conversations(results: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
+def follow_ups(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the share of right readings of each kind of message of the test half."""
+    right = results["right"]["test"]
+    names = [name for name in ("message", "rules", "model") if name in right]
+    yield from head(f"kind, test half | n | {' | '.join(names)}")
+    means = ("follow-ups", "all")
+    for kind in (*(kind for kind in right["rules"] if kind not in means), *means):
+        cells = " | ".join(_share(right[name][kind], kind in means) for name in names)
+        shown = f"**{kind}**" if kind in means else kind.replace("_", " ")
+        yield f"| {shown} | {right['rules'][kind]['n']} | {cells} |"
+    yield ""
+    faultless = results["English"]["model"]["share"]
+    yield (
+        f"{results['writes']['n']} of {results['follow-ups']} messages are written by the model, in "
+        f"{results['writes']['median seconds']:.2f} s each; {faultless:.3f} of the readings that "
+        "differ from the message have no fault of grammar that patterns find."
+    )
+
+
+def _share(row: Mapping[str, Any], has_interval: bool) -> str:
+    low, high = row["interval"]
+    return f"{row['share']:.2f}" + (f" [{low:.2f}, {high:.2f}]" if has_interval else "")
+
+
 def by_model(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield the means of both ways to rewrite, and the seconds of the model's."""
     names = ("last message", "rewritten", "language model", "gold")

@@ -4,7 +4,8 @@
 
 Conversations are made of the questions of each set (``made_conversations.py``). nDCG@10 of hybrid
 search over a set's documents, at most ``--documents`` of them: those judged for any question of the
-split, then others. ``rewritten``: as a server reads the message in its conversation. Of questions
+split, then others. ``rewritten``: as a server reads the message in its conversation by its rules;
+``language model``: with the default model for what they leave open (``--by-model``). Of questions
 that the documents are not about, the share that is left as it is counts. ``seconds``: what reading
 the conversation adds to an answer of the default language model.
 """
@@ -50,6 +51,9 @@ METRIC = "nDCG@10"
 CODE = (
     "expertrag/conversation",
     "expertrag/answer/in_context.py",
+    "expertrag/answer/rewriting_check.py",
+    "expertrag/answer/rewriting_model.py",
+    "expertrag/llm/standalone.py",
     "benchmarks/made_conversations.py",
     "benchmarks/rewriting_model.py",
     "benchmarks/eval_conversations.py",
@@ -89,7 +93,7 @@ def main() -> None:
                 few = conversations(dataset, elsewhere, given.by_model, 0)
                 model = RewritingModel(generator)
                 by_model[name] = bench.searched(few, model)
-                timed[f"rewriting by the model, {name}"] = mean(model.seconds)
+                timed[f"rewriting by the model, {name}"] = mean(model.seconds or [0.0])
         print(json.dumps({name: sets[name], "left alone": left[name]}), flush=True)
         if generator and given.answers and name == "squad2":
             timed |= seconds(Pipeline(store, embedder, generator), made, given.answers)
@@ -145,7 +149,7 @@ class Bench:
     ) -> dict[str, dict[str, float]]:
         """Return mean nDCG by kind and method.
 
-        :param model: rewrites too, as the method "language model".
+        :param model: writes what the rules leave open, as the method "language model".
         """
         runs: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for one in made:
@@ -156,7 +160,7 @@ class Bench:
             for method, text in zip(METHODS, texts, strict=True):
                 runs[one.kind][method].append(self._ndcg(text, one.query_id))
             if model:
-                text = model.rewrite(one.message, one.history)
+                text = self._read(one, model).question
                 runs[one.kind]["language model"].append(self._ndcg(text, one.query_id))
         return {
             kind: {"conversations": len(run["gold"]), **{name: mean(run[name]) for name in run}}
@@ -168,8 +172,9 @@ class Bench:
         others = [one for one in made if one.kind == ELSEWHERE]
         return mean(not self._read(one).rewritten for one in others) if others else 1.0
 
-    def _read(self, one: Conversation) -> Asked:
-        return read_question(one.message, one.history, self._view, None, never_stop)
+    def _read(self, one: Conversation, model: RewritingModel | None = None) -> Asked:
+        write = model.write if model else None
+        return read_question(one.message, one.history, self._view, None, never_stop, write=write)
 
     def _ndcg(self, text: str, query_id: str) -> float:
         found = self._view.searcher.search(text, k=_DEPTH).passages

@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from expertrag.answer.rewriting_check import is_faithful
 from expertrag.api.turns import Turn, TurnRole
 from expertrag.conversation.about import is_about_conversation
-from expertrag.conversation.rewrite import rewrite, subject_of
+from expertrag.conversation.anaphora import first_anaphor
+from expertrag.conversation.rewrite import Form, rewrite, rewritings, subject_of
+from expertrag.llm.standalone import MOST_EXCHANGES, standalone_question
 from expertrag_index.language import is_english
 
 if TYPE_CHECKING:
+    from expertrag.answer.rewriting_model import Write
     from expertrag.answer.served_index import View
     from expertrag_index.types import Filter
     from expertrag_retriever.partitions import QueryVectors
@@ -55,6 +59,7 @@ def read_question(
     check: Callable[[], None],
     *,
     wording: Callable[[str], str] = str,
+    write: Write | None = None,
 ) -> Asked:
     """Read a message in its conversation.
 
@@ -62,6 +67,7 @@ def read_question(
     :param check: raises if the call is to stop; called before each embedding.
     :param wording: writes the message in another form before it is read, such as
         :func:`~expertrag.answer.canonical.canonical`.
+    :param write: the language model, for what rules leave open; None leaves it to the rules.
     """
     text, turns = wording(message), tuple(history)
     if not turns:
@@ -78,8 +84,30 @@ def read_question(
             vectors[question] = view.searcher.encode(question, filter)
         return view.gate.evidence(vectors[question], filter)
 
-    question = rewrite(text, subject_of(exchanges(turns), evidence), evidence).question
+    said = exchanges(turns)
+    subject = subject_of(said, evidence)
+    likeliest = next(iter(rewritings(text, subject)), None)
+    written = _written(text, said, write) if write and likeliest and likeliest.open else ""
+    if written and likeliest and (_resolves(written, text) or not likeliest.likely):
+        return Asked(message, written, turns)
+    read = rewrite(text, subject, evidence)
+    question = written if written and read.form is Form.ALONE else read.question
     return Asked(message, question, turns, vectors=vectors.get(question))
+
+
+def _written(text: str, said: Sequence[tuple[str, str]], write: Write) -> str:
+    """Return the question that a language model makes of a message; "" if it invents or drops."""
+    question = write(standalone_question(text, said))
+    shown = [part for exchange in said[-MOST_EXCHANGES:] for part in exchange]
+    return question if is_faithful(question, text, shown) else ""
+
+
+def _resolves(question: str, message: str) -> bool:
+    """Return whether a question differs from a message, and refers to nothing that it does."""
+    if question == message:
+        return False
+    left = first_anaphor(question)
+    return left is None or question[left.start :].split()[0].lower() not in message.lower().split()
 
 
 def exchanges(history: Iterable[Turn]) -> list[tuple[str, str]]:

@@ -33,6 +33,7 @@ from expertrag.answer.evidence import evidence_signals
 from expertrag.answer.generate import Answering, by_adapter
 from expertrag.answer.in_context import Asked, read_question
 from expertrag.answer.rerank import ServedReranker, rank_texts
+from expertrag.answer.rewriting_model import writer
 from expertrag.answer.route import route
 from expertrag.answer.searching import retrieved
 from expertrag.answer.served_gate import ServedGate
@@ -79,7 +80,6 @@ from expertrag.runtime.tracing import stage_span
 
 if TYPE_CHECKING:
     from expertrag.llm.adapters.loaded import LoadedAdapters
-    from expertrag_index.types import Filter
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 SAMPLING = Sampling()
@@ -158,9 +158,7 @@ class Pipeline:
         started = time.perf_counter()
         with translated_errors(), self._leased() as view:
             should_stop()
-            asked = self._read(
-                request.query, request.history, view, request.filter or None, should_stop
-            )
+            asked = self._read(request, request.query, view, Meter(), should_stop)
             done = retrieved(
                 view.index,
                 view.searcher,
@@ -429,7 +427,7 @@ class Pipeline:
             return Asked(request.question, request.question, request.history)
         filter = request.filter or None
         with meter.stage("rewrite") if request.history else nullcontext():
-            asked = self._read(request.question, request.history, view, filter, should_stop)
+            asked = self._read(request, request.question, view, meter, should_stop)
         if request.mode is not GateMode.AUTO:  # the caller decides whether documents are consulted
             asked = replace(asked, about_conversation=False)
         if closed_book or asked.about_conversation or asked.vectors is not None:
@@ -440,15 +438,23 @@ class Pipeline:
 
     def _read(
         self,
+        request: AnswerRequest | RetrieveRequest,
         message: str,
-        history: Sequence[Turn],
         view: View,
-        filter: Filter | None,
+        meter: Meter,
         should_stop: ShouldStop,
     ) -> Asked:
         """Read the question of an answer, a decision or a search, all in the same way."""
-        wording = canonical if self._generator.canonical else str
-        return read_question(message, history, view, filter, should_stop, wording=wording)
+        salt = self._access.cache_salt(self._asked_by.caller)
+        return read_question(
+            message,
+            request.history,
+            view,
+            request.filter or None,
+            should_stop,
+            wording=canonical if self._generator.canonical else str,
+            write=writer(self._generator, meter, should_stop, salt),
+        )
 
     def _decide(self, context: AnswerContext, answer: ClosedBook) -> GateDecision:
         return self._decider.decide(context, answer, lambda: self._answering.least_doubt(context))

@@ -46,7 +46,8 @@ _ABOUT = [
         r"(?:hi|hello|hey|good (?:morning|afternoon|evening|night)|bye|goodbye|see you)"
         r"(?: there| again| later)?",
         r"got it|i see|i understand|understood|(?:that )?makes sense|that helps(?: a lot)?"
-        r"|never ?mind|no problem|sounds good|well done|good job|sure|exactly",
+        r"|never ?mind|no problem|sounds good|well done|good job|sure|exactly"
+        r"|(?:that(?:'s| is) )?(?:just |exactly )?what i (?:needed|wanted|was looking for)",
         r"(?:that's|that is|that was|this is|it's)(?: very| really)? (?:all|great|helpful|useful"
         r"|perfect|good|clear|enough|fine|it|nice|interesting)(?: for now)?(?: thanks| thank you)?",
         # a change of the last answer

@@ -1,8 +1,9 @@
-"""Ask the last question again of something else: "What about Normandy?"."""
+"""Ask the last question again of something else: "What about Normandy?", "No, the 2023 one"."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from expertrag.conversation.mentions import Mention, mentions
 from expertrag.conversation.subject import Subject
@@ -12,19 +13,46 @@ _ELLIPSIS = re.compile(
     r"|same (?:question )?for\b)\s*(?P<rest>.+?)[\s?.!]*$",
     re.IGNORECASE | re.DOTALL,
 )
+_CORRECTION = re.compile(
+    r"(?:(?:(?:no|sorry|oh|wait|actually)\b[,.]?\s+)+(?:i\s+meant?\s+|rather\s+)?|i\s+meant?\s+)"
+    r"(?P<rest>.+?)(?:,?\s+not\b[^,]*)?[\s?.!]*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_PHRASE = re.compile(
+    r"(?P<rest>(?:in|per|with|without|for|on|at|from|to|as|during|under)\s+(?:[^\s?]+\s*){1,3})[\s?.!]*$",
+    re.IGNORECASE,
+)
 _ASKS = re.compile(
     r"(?:(?:in|on|at|for|to|from|of|by|with|during|until|since)\s+)?"
     r"(?:who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|has|have|had|can"
     r"|could|will|would|should|may|must|tell|give|show|list|name|describe|explain|compare|define"
-    r"|if)\b",
+    r"|if|i|we|you|it|that|this|there|thanks|problem|need|worries)\b",
     re.IGNORECASE,
 )
-_ONE = re.compile(r"ones?\s+(?=(?:in|on|at|for|to|from|of|by|with)\s)", re.IGNORECASE)
-_PREPOSITION = re.compile(r"(in|on|at|for|to|from|of|by|with|during|as)\s+", re.IGNORECASE)
+_ONE = re.compile(
+    r"(?:(?:in|on|at|for|of|from|with)\s+)?(?:the\s+)?ones?\s+"
+    r"(?=(?:in|on|at|for|to|from|of|by|with)\s)",
+    re.IGNORECASE,
+)
+_THE_ONE = re.compile(
+    r"(?:(?:in|on|at|for|of|from|with)\s+)?(?:the\s+)?(\S+)\s+ones?$", re.IGNORECASE
+)
+_OTHER_ONE = re.compile(r"\bother(?:s|\s+ones?)?$", re.IGNORECASE)
+_PREPOSITION = re.compile(
+    r"(in|on|at|for|to|from|of|by|with|without|during|under|as|per)\s+", re.IGNORECASE
+)
 _DETERMINER = re.compile(r"(all|every|each|any|which|my|your|our|another|one|two|\d+)\s", re.I)
 _OF = frozenset(("of", "for", "with", "by"))
 """Prepositions of the thing itself: "and for X" asks of X, "and in 1990" of another time."""
+_AT_PLACE = r"(?:in|at|to)"
 _ARTICLE = re.compile(r"(?:the|a|an)\s+", re.IGNORECASE)
+_BEFORE_NOUN = r"(?:(?:the|an?|my|our|your)\s+)?"
+_ORDINAL = r"first|second|third|fourth|fifth|last"
+_SHAPED = re.compile(rf"(?:(?:for|in|on)\s+)?(?:the\s+)?({_ORDINAL}|\S*\d\S*)$", re.IGNORECASE)
+_TOKEN = re.compile(rf"(?<![\w-])(?:{_ORDINAL}|[\w-]*\d[\w-]*)(?![\w-])", re.IGNORECASE)
+_ALIKE = re.compile(r"[A-Z\d]|\bothers?\b")
+"""Of a phrase that stands for a name: "the S1", "the other models"."""
+_NAME = re.compile(r"(?<=[\w,] )[A-Z][\w-]+")
 
 
 def asked_again(question: str, subject: Subject) -> str:
@@ -32,10 +60,13 @@ def asked_again(question: str, subject: Subject) -> str:
 
     "" if the question is not of that form.
     """
-    match = _ELLIPSIS.match(question.strip())
-    if match is None or _ASKS.match(match["rest"]):
+    text = question.strip()
+    match = _ELLIPSIS.match(text) or _CORRECTION.match(text) or _PHRASE.match(text)
+    if match is None or _ASKS.match(match["rest"]) or _OTHER_ONE.search(match["rest"]):
         return ""
-    last, rest = subject.question, _ONE.sub("", match["rest"])
+    last, rest = subject.question, _in_sentence(_ONE.sub("", match["rest"]))
+    if swapped := _with_token(last, rest):
+        return swapped
     if preposition := _PREPOSITION.match(rest):
         word = preposition.group(1)
         if word.lower() not in _OF or re.search(rf"\b{word}\b", last, re.IGNORECASE):
@@ -51,6 +82,36 @@ def asked_again(question: str, subject: Subject) -> str:
     return last[:start] + rest + last[old.end :]
 
 
+def _in_sentence(phrase: str) -> str:
+    """Return a phrase without the capital letter of the beginning of a message."""
+    opening = _PREPOSITION.match(phrase) or _ARTICLE.match(phrase)
+    return phrase[0].lower() + phrase[1:] if opening else phrase
+
+
+def _with_token(question: str, phrase: str) -> str:
+    """Put "2024" in the place of "2023", "E24" of "E15", "second" of "first"; "" if none fits.
+
+    Of "the Utrecht one", the name alone is put in the place of a name.
+    """
+    one = _THE_ONE.match(phrase)
+    shaped = _SHAPED.match(one[1] if one else phrase)
+    if shaped:
+        tokens = [
+            item for item in _TOKEN.finditer(question) if _shape(item[0]) == _shape(shaped[1])
+        ]
+    else:
+        tokens = list(_NAME.finditer(question)) if one and one[1][0].isupper() else []
+    if not tokens:
+        return ""
+    new = shaped[1] if shaped else one[1] if one else ""
+    return question[: tokens[-1].start()] + new + question[tokens[-1].end() :]
+
+
+def _shape(token: str) -> str:
+    """Return what tokens of one kind share: "E15" and "E24", "first" and "second"."""
+    return re.sub(r"\d", "0", token.upper()) if any(map(str.isdigit, token)) else "ordinal"
+
+
 def _with_determiner(question: str, phrase: str) -> str:
     """Put "all tables" in the place of "all databases"; "" if there is no such phrase."""
     word = _DETERMINER.match(phrase)
@@ -64,25 +125,59 @@ def _with_determiner(question: str, phrase: str) -> str:
 
 
 def _with_phrase(question: str, phrase: str, preposition: str) -> str:
-    """Put "in the US" in the place of "in the UK", or at the end."""
-    starts = {
-        match.end(): match.start()
-        for match in re.finditer(rf"\b{preposition}\s+(?:(?:the|an?)\s+)?", question, re.IGNORECASE)
-    }
-    for item in reversed(mentions(question)):
-        if item.start in starts:
-            return question[: starts[item.start]] + phrase + question[item.end :]
+    """Put "in the US" in the place of "in the UK" or "at the London office", or at the end."""
+    found = mentions(question)
+    words = [preposition]
+    if _is_named(phrase) and re.fullmatch(_AT_PLACE, preposition, re.IGNORECASE):
+        words.append(_AT_PLACE)
+    for word in words:
+        starts = {
+            match.end(): match.start()
+            for match in re.finditer(rf"\b{word}\s+{_BEFORE_NOUN}", question, re.IGNORECASE)
+        }
+        for item in reversed(found):
+            old = _widened(item, found)
+            if old.start in starts and _is_named(old.phrase) is _is_named(phrase):
+                return question[: starts[old.start]] + phrase + question[old.end :]
     return f"{question.rstrip(' ?.!')} {phrase}?"
+
+
+def _is_named(phrase: str) -> bool:
+    return re.search(r"[A-Z\d]", phrase) is not None
 
 
 def _replaceable(question: str, phrase: str, focus: Mention | None) -> Mention | None:
     """Return the mention of a question in whose place something else is asked about."""
     found = mentions(question)
-    words = set(phrase.lower().split())
+    words = set(phrase.lower().split()) - {"the", "a", "an"}
+    common = [] if _ALIKE.search(phrase) else [item for item in found if not item.named]
     choices = (
         [item for item in found if words & set(item.phrase.lower().split())],
+        [item for item in common if not item.relational],
         [item for item in found if focus is not None and item.phrase == focus.phrase],
         [item for item in found if item.named],
         found,
     )
-    return next((items[-1] for items in choices if items), None)
+    chosen = next((items[-1] for items in choices if items), None)
+    return None if chosen is None else _narrowed(_widened(chosen, found), words)
+
+
+def _widened(chosen: Mention, found: list[Mention]) -> Mention:
+    """Return "project Heron" for "project" before a name, "4 May" for "4"."""
+    after = next((item for item in found if item.start == chosen.end + 1), None)
+    if after is None or not after.named or chosen.named:
+        return chosen
+    return replace(chosen, phrase=f"{chosen.phrase} {after.phrase}", end=after.end)
+
+
+def _narrowed(chosen: Mention, words: set[str]) -> Mention:
+    """Return the part of "goals of the sales team" that is replaced: the team, or the goals."""
+    head, of, owner = chosen.phrase.partition(" of ")
+    if not of or head[0].isupper():
+        return chosen
+    if words & set(head.lower().split()):
+        return replace(chosen, phrase=head, end=chosen.start + len(head))
+    article = _ARTICLE.match(owner)
+    start = chosen.end - len(owner) + (article.end() if article else 0)
+    written = article.group().strip() if article else ""
+    return replace(chosen, phrase=owner, start=start, article=written)

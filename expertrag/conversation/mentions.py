@@ -24,7 +24,14 @@ _PREDICATE = re.compile(
 )
 _AGENT = re.compile(r"\b(?:i|you|we|they|he|she)\s+$", re.IGNORECASE)
 _PARTICIPLE = re.compile(r"[a-z]{3,}(?<!e)ed")
-_DO = re.compile(r"\b(?:do|does|did)\s+(?:(?:a|an|the)\s+)?$", re.IGNORECASE)
+_DATE = re.compile(
+    r"(?:\d{1,2}\s+)?(?:January|February|March|April|May|June|July|August|September|October|November"
+    r"|December)(?:\s+\d+)*|\d{4}"
+)
+_DO = re.compile(
+    r"\b(?:do|does|did)\s+(?:(?:a|an|the)\s+)?(?:[\w-]+\s+(?:and|or)\s+(?:(?:a|an|the)\s+)?)?$",
+    re.IGNORECASE,
+)
 _NEXT = re.compile(r"\s+([\w'-]+)")
 _DETERMINERS = frozenset(("a", "an", "the", "its", "their", "all", "each", "this", "these"))
 _OF = re.compile(r"\s+of\s+(?:(?:the|an?)\s+)?", re.IGNORECASE)
@@ -51,8 +58,8 @@ class Mention:
 
     @property
     def text(self) -> str:
-        """The phrase with its article."""
-        return f"{self.article} {self.phrase}".lstrip()
+        """The phrase with its article, as inside a sentence."""
+        return f"{self.article.lower()} {self.phrase}".lstrip()
 
     @property
     def plural(self) -> bool:
@@ -61,6 +68,11 @@ class Mention:
         if _is_name_word(last):  # "the Normans", but "Windows"
             return last.endswith("s") and self.article.lower() == "the"
         return last.endswith("s") and not last.endswith(("ss", "us", "is", "'s", "ics"))
+
+    @property
+    def dated(self) -> bool:
+        """Whether it is a date, such as "June 2027": what is asked about happened then."""
+        return _DATE.fullmatch(self.phrase) is not None
 
     @property
     def relational(self) -> bool:
@@ -164,6 +176,8 @@ def is_verb(word: str) -> bool:
 
 def _is_function(word: re.Match[str], text: str) -> bool:
     lower = word.group().lower()
+    if word.group() == "May" and word.start() > 0:  # the month
+        return False
     if lower in FUNCTION_WORDS:
         return not (word.group().isupper() and len(lower) > 1 and word.start() > 0)
     if word.start() > 0 and word.group()[0].isupper():

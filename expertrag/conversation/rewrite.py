@@ -4,6 +4,7 @@ A follow-up leaves out what the conversation has named:
 
     anaphora     "When was it founded?"   the pronoun is replaced by what it means
     ellipsis     "What about Normandy?"   the last question is asked again, of something else
+    listed       "How old is the second?" the item of the last answer's list is named
     bare         "Why?"                   the last question is put before it
     no subject   "What are the risks?"    the focus of the conversation is added in parentheses
 
@@ -22,6 +23,7 @@ from enum import StrEnum
 
 from expertrag.conversation.anaphora import Anaphor, Reference, first_anaphor
 from expertrag.conversation.ellipsis import asked_again
+from expertrag.conversation.listed import with_items
 from expertrag.conversation.mentions import MOST_CHARACTERS, Mention, mentions
 from expertrag.conversation.subject import Subject
 from expertrag.conversation.words import APOSTROPHE
@@ -62,6 +64,11 @@ MOST_EXCHANGES = 20
 _MEANINGS = 3
 _BARE_WORDS = 4
 
+_BARE = re.compile(
+    r"(?:in|until|since|from|at|for|by|to|starting from|as of)\s+(?:what|which|how)"
+    r"(?:\s+[^\s?]+){1,3}[\s?]*$|(?:which|why|how)(?:\s+[^\s?]+){1,2}[\s?]*$",
+    re.IGNORECASE,
+)
 _LEADING = re.compile(r"^(?:(?:and|but|so|ok|okay|also|then|well|now)\b[,\s]+)+", re.IGNORECASE)
 _DESCRIBES = re.compile(r"\b(?:this|these)\s+\w+\s+(?:\w+\s+)?(?:that|which|who|whose)\b", re.I)
 _INTRODUCES = re.compile(
@@ -78,6 +85,7 @@ class Form(StrEnum):
     ALONE = "alone"
     ANAPHORA = "anaphora"
     ELLIPSIS = "ellipsis"
+    LISTED = "listed"
     BARE = "bare"
     NO_SUBJECT = "no subject"
 
@@ -92,6 +100,15 @@ class Rewriting:
     question: str
     form: Form
     threshold: EvidenceThreshold | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether a language model that knows the conversation may read the question better.
+
+        The last question asked of something else, the item of a list, and the person whom the last
+        answer names are exact; a question that names something mostly stands alone.
+        """
+        return self.form is Form.BARE or self.threshold not in {None, NAMED}
 
     @property
     def likely(self) -> bool:
@@ -155,31 +172,47 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
     if not subject.question or len(question) > MOST_CHARACTERS:
         return []
     question = question.replace(APOSTROPHE, "'")
-    if again := asked_again(question, subject):
+    listed = with_items(question, subject.question, subject.listed)
+    if again := asked_again(listed or question, subject):
         return [Rewriting(again, Form.ELLIPSIS)]
-    asked = _LEADING.sub("", question).strip() or question
-    asked = asked[0].upper() + asked[1:]
-    found = mentions(asked)
-    named = any(item.named for item in found)
+    if listed:
+        return [Rewriting(_opened(listed), Form.LISTED)]
+    asked = _opened(question)
     if resolved := _resolved(asked, subject):
+        person = subject.answer if subject.answer and subject.answer.person else None
+        if person and person.text in resolved[0]:  # whom the last answer is
+            return [Rewriting(resolved[0], Form.ANAPHORA)]
         # "this song that ..." may be what the question itself describes
-        describes = named or _DESCRIBES.search(asked) is not None
-        threshold = DESCRIBED_PRONOUN if describes else PRONOUN
+        named = any(item.named for item in mentions(asked))
+        described = named or _DESCRIBES.search(asked) is not None
+        threshold = DESCRIBED_PRONOUN if described else PRONOUN
         return [Rewriting(item, Form.ANAPHORA, threshold) for item in resolved]
     if subject.focus is None or subject.is_named_in(asked):
         return []
-    if not found and len(asked.split()) <= _BARE_WORDS:
-        return [Rewriting(f"{subject.question} {asked}", Form.BARE)]
+    return _without_subject(asked, subject.question, subject.focus)
+
+
+def _without_subject(asked: str, last: str, focus: Mention) -> list[Rewriting]:
+    """Return the last question before a bare one, or the focus after a question without it."""
+    found = mentions(asked)
+    if _BARE.match(asked) or (not found and len(asked.split()) <= _BARE_WORDS):
+        return [Rewriting(f"{last} {asked}", Form.BARE)]
     aspects = [item for item in found if item.relational]
     if found and len(aspects) == len(found):  # "What are the symptoms?"
         threshold = ASPECT
     elif _INTRODUCES.match(asked):
         return []
-    elif named:
+    elif any(item.named for item in found):
         threshold = NAMED
     else:
         threshold = ONE_NOUN if len(found) - len(aspects) < 2 else SEVERAL_NOUNS
-    return [Rewriting(f"{asked} ({subject.focus.phrase})", Form.NO_SUBJECT, threshold)]
+    return [Rewriting(f"{asked} ({focus.phrase})", Form.NO_SUBJECT, threshold)]
+
+
+def _opened(question: str) -> str:
+    """Return a question without "and" and the like before it."""
+    asked = _LEADING.sub("", question).strip() or question
+    return asked[0].upper() + asked[1:]
 
 
 def _likely(question: str, subject: Subject) -> Rewriting:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from expertrag.conversation.listed import are_named_in, items_of
 from expertrag.conversation.mentions import Mention, mentions
 
 _RECENT = 3  # mentions of earlier questions that a pronoun may still mean
@@ -24,13 +25,15 @@ class Subject:
 
     ``question``: the last question, as it stands alone; "" at the start. ``focus``: what the next
     pronoun most likely means. ``answer``: what the last answer named, if it was short. ``others``:
-    further mentions, the latest first.
+    further mentions, the latest first. ``listed``: the items of the last list, while
+    they are asked about.
     """
 
     question: str = ""
     focus: Mention | None = None
     answer: Mention | None = None
     others: tuple[Mention, ...] = ()
+    listed: tuple[str, ...] = ()
 
     @property
     def recent(self) -> list[Mention]:
@@ -50,10 +53,13 @@ class Subject:
         :param question: the question as it stands alone.
         :param continues: whether it goes on about the same focus, if it has it.
         """
-        found = mentions(question)
+        found = [item for item in mentions(question) if not item.dated]
         focus = self._focus(question, found, continues=continues)
         others = [item for item in reversed(found) if item != focus]
-        return Subject(question, focus, _named_by(answer), (*others, *self.others[:_RECENT]))
+        recent = (*others, *self.others[:_RECENT])
+        listed = self.listed if any(are_named_in(question, self.listed)) else ()
+        listed = items_of(question, answer) or listed
+        return Subject(question, focus, _named_by(answer), recent, listed)
 
     def _focus(self, question: str, found: Sequence[Mention], *, continues: bool) -> Mention | None:
         before = self.focus
@@ -92,4 +98,4 @@ def _named_by(answer: str) -> Mention | None:
         return None
     if text.split()[0].strip(",").lower() in {"yes", "no"}:
         return None
-    return next((item for item in mentions(text) if item.named), None)
+    return next((item for item in mentions(text) if item.named and not item.dated), None)

@@ -98,3 +98,10 @@ _POLITE = """
 """
 POLITE = frozenset(_POLITE.split())
 """Words of assent and courtesy."""
+
+_REFERS = """
+    one ones other others first second third fourth fifth last latter former next meant mean means
+    actually rather not no
+"""
+REFERS = frozenset(_REFERS.split())
+"""Words that point into the conversation, or correct the last question."""

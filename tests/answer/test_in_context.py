@@ -36,6 +36,23 @@ class Listening(TellingGenerator):
         return self.reply
 
 
+class Writing(Listening):
+    """Is large enough to write follow-ups as questions that stand alone; writes ``question``."""
+
+    family = "instruct"
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self.question = question
+        self.written = 0
+
+    def reply_to(self, messages: Sequence[Message]) -> str:
+        if messages[-1].content != "Standalone question:":
+            return super().reply_to(messages)
+        self.written += 1
+        return f" {self.question}"
+
+
 def test_the_documents_are_asked_what_the_follow_up_means(open_pipeline: OpenPipeline) -> None:
     model = Listening()
     pipeline = open_pipeline(model)
@@ -57,6 +74,54 @@ def test_retrieve_and_decide_read_the_history(open_pipeline: OpenPipeline) -> No
     decision = pipeline.decide(FOLLOW_UP, history=ROSES)
     assert decision.rewritten_question == READ
     assert decision.p_benefit == pipeline.decide(READ).p_benefit
+
+
+@pytest.mark.parametrize(
+    ("written", "question"),
+    [
+        ("Above which bud are roses pruned?", READ),  # invents
+        ("Above what are roses pruned in March?", "Above what are roses pruned in March?"),
+        ("Above what are they pruned?", READ),  # still refers
+        ("When are roses pruned?", READ),  # drops
+    ],
+)
+def test_what_the_model_writes_is_used_if_it_is_faithful(
+    open_pipeline: OpenPipeline, written: str, question: str
+) -> None:
+    model = Writing(written)
+    pipeline = open_pipeline(model)
+    answer = fold(pipeline.answer(AnswerRequest(FOLLOW_UP, GateMode.ALWAYS, history=ROSES)))
+    assert answer.decision.rewritten_question == question
+    assert model.written == 1
+    alone = fold(pipeline.answer(AnswerRequest(question, GateMode.ALWAYS)))
+    assert answer.usage.lm_calls == alone.usage.lm_calls + 1
+    assert answer.passages == alone.passages
+    found = pipeline.retrieve(RetrieveRequest(FOLLOW_UP, history=ROSES))
+    assert found.rewritten_query == question
+
+
+def test_the_model_may_leave_a_message_as_it_is(open_pipeline: OpenPipeline) -> None:
+    question = "How many days of leave are there?"
+    asked = RetrieveRequest(question, history=ROSES)
+    assert open_pipeline(Writing(question)).retrieve(asked).rewritten_query == ""
+
+
+@pytest.mark.parametrize(
+    ("message", "history"),
+    [
+        ("When are roses pruned?", ()),
+        ("Thanks!", ROSES),
+        ("And tulips?", ROSES),
+        ("Who is Marie Curie?", ROSES),
+        ("Wann und wie oft werden die Rosen im Garten geschnitten, und wie macht man das?", ROSES),
+    ],
+)
+def test_the_model_writes_only_what_is_open(
+    open_pipeline: OpenPipeline, message: str, history: tuple[Turn, ...]
+) -> None:
+    model = Writing("")
+    open_pipeline(model).retrieve(RetrieveRequest(message, history=history))
+    assert model.written == 0
 
 
 def test_a_change_of_subject_is_left_alone(open_pipeline: OpenPipeline) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from follow_ups import faults
 
 from expertrag.conversation.rewrite import MOST_EXCHANGES, Form, rewrite, rewritings, subject_of
 from expertrag.conversation.subject import Subject
@@ -103,10 +104,77 @@ def test_pronouns(turns: list[tuple[str, str]], question: str, expected: str) ->
         ),
         ("Is asthma inherited?", "And for hiccups?", "Is hiccups inherited?"),
         ("How old is the Rhine?", "And in dog years?", "How old is the Rhine in dog years?"),
+        ("How far is it to Rome?", "In miles?", "How far is it to Rome in miles?"),
+        ("What did the UK sell in 2021?", "And in 2022?", "What did the UK sell in 2022?"),
+        ("What does error E15 mean?", "And E24?", "What does error E24 mean?"),
+        ("Who leads project Heron?", "and project Osprey?", "Who leads project Osprey?"),
+        ("What failed on 4 May?", "And the one on 17 June?", "What failed on 17 June?"),
+        ("When is the first dose given?", "And the second?", "When is the second dose given?"),
+        ("May I keep dogs in Mill Street 4?", "And cats?", "May I keep cats in Mill Street 4?"),
+        ("Where do I park at the Leeds office?", "And in York?", "Where do I park in York?"),
+        (
+            "What are the goals of the sales team for Q2?",
+            "And the design team?",
+            "What are the goals of the design team for Q2?",
+        ),
+        (
+            "What is the default port of PostgreSQL?",
+            "And the default user?",
+            "What is the default user of PostgreSQL?",
+        ),
+        (
+            "When does the Rome lease end?",
+            "No, I meant the Oslo one.",
+            "When does the Oslo lease end?",
+        ),
+        ("When is DataConf 2026?", "sorry, the 2027 one", "When is DataConf 2027?"),
+        (
+            "How often are API keys changed?",
+            "I meant certificates, not keys",
+            "How often are certificates changed?",
+        ),
     ],
 )
 def test_ellipsis(last: str, question: str, expected: str) -> None:
     assert first(question, (last, "")) == (expected, Form.ELLIPSIS)
+
+
+def test_an_item_of_a_list_is_named() -> None:
+    turn = ("Which are the longest rivers?", "The Volga, the Danube and the Ural.")
+    assert first("and how long is the second one?", turn) == (
+        "How long is the Danube?",
+        Form.LISTED,
+    )
+
+
+def test_a_list_is_remembered_while_it_is_asked_about() -> None:
+    turns = [
+        ("Which are the longest rivers?", "The Volga and the Danube."),
+        ("How long is the second one?", "2,850 km"),
+    ]
+    for follow_up in ("And the other one?", "And the first?"):
+        assert first(follow_up, *turns) == ("How long is the Volga?", Form.ELLIPSIS)
+    assert subject_of([*turns, LASIK]).listed == ()
+
+
+def test_the_person_whom_the_last_answer_names_is_exact() -> None:
+    subject = subject_of([("Who directed Jaws?", "Steven Spielberg")])
+    (item,) = rewritings("When was he born?", subject)
+    assert (item.threshold, item.open) == (None, False)
+    assert all(item.open for item in rewritings("When was it made?", subject))
+
+
+@pytest.mark.parametrize("thing", ["The paint", "the paints", "Windows", "A lease", "The Beatles"])
+@pytest.mark.parametrize(
+    "follow_up",
+    ["What is its warranty?", "What are their uses?", "How long does it last?", "And the price?",
+     "and for the other one?", "No, I meant The glue.", "Is that allowed?", "In years?"],
+)  # fmt: skip
+def test_rewritings_are_english(thing: str, follow_up: str) -> None:
+    turns = [("What is kept in the cellar?", f"{thing}."), (f"{thing} in the cellar?", "Yes.")]
+    for turn in turns:
+        for item in rewritings(follow_up, subject_of([turn])):
+            assert faults(item.question) == [], item.question
 
 
 def test_a_bare_question_follows_the_last_one() -> None:
