@@ -42,14 +42,14 @@ def share(name: str, values: Iterable[bool]) -> Figure:
 
 
 def figures(rows: Rows) -> list[Figure]:
-    """Return the figures of all modes, with the bars of the test half."""
+    """Return the figures of the modes and kinds that were asked, with their targets."""
     result = [figure for mode, some in rows.items() for figure in by_kind(mode, some)]
     if auto := rows.get(AUTO):
         result += of_auto(auto, rows.get(STRICT, auto))
         result += [*of_tables(auto), *of_support(auto), seconds(auto)]
     if strict := rows.get(STRICT):
         result += of_strict(strict)
-    return result
+    return [figure for figure in result if figure.after]
 
 
 def by_kind(mode: str, judged: Sequence[Judged]) -> list[Figure]:
