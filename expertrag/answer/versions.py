@@ -2,8 +2,8 @@
 
 Two files are versions of one document if their names and folders differ only in what marks a
 version: a year, ``v3``, ``draft``, ``old``, ``(1)``. Months and full dates mark no version: minutes
-and reports of several dates are several documents. Only passages that say nearly the same are
-compared, and a question that names an older version is answered from it.
+and reports of several dates are several documents. Years may be those of reports, too, so they only
+order passages that say nearly the same. A question that names an older version is answered from it.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ class _Marked:
     """
 
     passage: Passage
+    path: str
     family: str
     words: frozenset[str]
     named: bool
@@ -95,6 +96,7 @@ class _Marked:
         folders = filter(_without_marks, path.parts[:-1])
         return cls(
             passage,
+            path=str(path),
             family="/".join([*folders, family]) if family else "",
             words=frozenset(passage.text.casefold().split()),
             named=not {*_YEAR.findall(str(path))}.isdisjoint(_YEAR.findall(question)),
@@ -106,18 +108,22 @@ class _Marked:
         """Return whether both are on one subject in versions of one document."""
         if self.passage is other.passage:
             return True
-        if not self.family or self.family != other.family:
+        if not self.family or self.family != other.family or self.path == other.path:
             return False
-        if self.passage.document_id == other.passage.document_id:
-            return False
+        if self.rank()[1:4] != other.rank()[1:4] or (self.numbers and other.numbers):
+            return True
         common = len(self.words & other.words)
         return common >= _SAME * max(1, min(len(self.words), len(other.words)))
+
+    @property
+    def numbers(self) -> list[int]:
+        """The number of the version in the file's name; empty without one."""
+        number = _NUMBER.search(self.name)
+        return [int(part) for part in (number[1] or number[2]).split(".")] if number else []
 
     def rank(self) -> tuple[bool, bool, bool, bool, str, list[int], str]:
         """Order versions: the one that the question names, else the newest one in force."""
         years = _YEAR.findall(self.name) or _YEAR.findall(self.flags)
-        number = _NUMBER.search(self.name)
-        parts = (number[1] or number[2]).split(".") if number else []
         dates = (str(self.passage.metadata.get(key, "")) for key in _DATES)
         return (
             self.named,
@@ -125,7 +131,7 @@ class _Marked:
             not _RETIRED.search(self.flags),
             not _COPY.search(self.name),
             max(years, default="9999"),  # a name without a year is that of the current version
-            [int(part) for part in parts],
+            self.numbers,
             next(filter(None, dates), ""),
         )
 

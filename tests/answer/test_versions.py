@@ -18,7 +18,14 @@ def passage(
 ) -> Passage:
     text = text or f"Employees get 25 days of annual leave in each calendar year, says {name}."
     return Passage(
-        name, 0, text, 0, len(text), 1.0, source=f"/share/{name}", metadata=metadata or {}
+        name,
+        0,
+        text,
+        0,
+        len(text),
+        1.0,
+        source=f"/share/{name.partition('#')[0]}",
+        metadata=metadata or {},
     )
 
 
@@ -62,7 +69,7 @@ def test_metadata_orders_versions_whose_names_do_not() -> None:
         ("hr/leave 2023.docx", "hr/travel 2025.docx"),
         ("esker/safety 2023.docx", "mirevale/safety 2025.docx"),
         ("2023.docx", "2025.docx"),
-        ("staff.csv#1", "staff.csv#2"),
+        ("staff-v2.csv#1", "staff-v2.csv#2"),
     ],
 )
 def test_documents_of_several_dates_or_subjects_are_no_versions(one: str, other: str) -> None:
@@ -74,6 +81,19 @@ def test_passages_on_other_subjects_are_kept() -> None:
     older = passage("hr/leave 2023.docx", "A sabbatical needs six years of service.")
     newer = passage("hr/leave 2025.docx")
     assert newest_versions(QUESTION, [older, newer]).replaced == ()
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("it/backup-policy-v2.md", "it/backup-policy-v3.md"),
+        ("it/Archive/backup policy 2022.md", "it/backup policy 2025.md"),
+        ("it/backup policy DRAFT.md", "it/backup policy.md"),
+    ],
+)
+def test_what_is_marked_as_older_is_replaced_whatever_its_words(older: str, newer: str) -> None:
+    result = newest_versions(QUESTION, [passage(older, "At 23:30."), passage(newer, "Each night.")])
+    assert [each.document_id for each in result.in_force] == [newer]
 
 
 @pytest.mark.parametrize(
