@@ -79,7 +79,11 @@ def written_table(
     rows: Sequence[TableRow], marked: int | None = None, *, styled: Collection[int] = ()
 ) -> str:
     """Write a line for each row of a table in a text; parameters as of :func:`header_of`."""
-    header = header_of(rows, marked, styled=styled)
+    return written_under(rows, header_of(rows, marked, styled=styled))
+
+
+def written_under(rows: Sequence[TableRow], header: Header) -> str:
+    """Write a line for each row of a table with this header."""
     plain = [_plain(cells) for cells in rows]
     if not header.names:
         return "\n".join(plain)

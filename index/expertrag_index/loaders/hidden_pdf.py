@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 import pypdfium2.raw as pdfium
 from pypdfium2 import PdfDocument, PdfPage, PdfTextPage
 
+from expertrag_index.loaders.rules_pdf import grids_of
+from expertrag_index.loaders.tables_pdf import PdfTables
+
 _SHARE_OF_SCAN = 0.5
 _DEEPEST_FORM = 15
 _NOT_DRAWN = "not drawn"
@@ -46,8 +49,12 @@ def with_annotations(book: PdfDocument, number: int) -> PdfPage:
     return book[number]
 
 
-def page_text(page: PdfPage, hidden: Counter[str]) -> str:
-    """Return the text of a page, and count texts that are left out."""
+def page_text(page: PdfPage, hidden: Counter[str], tables: PdfTables) -> str:
+    """Return the text of a page, and count texts that are left out.
+
+    :param tables: writes the tables of the file.
+    """
+    is_upright = page.get_rotation() == 0
     page.set_rotation(0)  # PDFium takes the lines of a turned page for columns
     bounds = page.get_bbox()
     objects = list(_objects(page))
@@ -62,7 +69,10 @@ def page_text(page: PdfPage, hidden: Counter[str]) -> str:
             hidden[reason] += 1
             _remove(page, item)
         shown = page.get_textpage()
-    return str(shown.get_text_range())
+    if not is_upright:
+        return str(shown.get_text_range())
+    paths = ((item.raw, _forms(item)) for item in objects if item.kind == pdfium.FPDF_PAGEOBJ_PATH)
+    return tables.page_text(shown, grids_of(paths))
 
 
 def _annotations(page: PdfPage) -> Iterator[int]:
@@ -88,6 +98,15 @@ def _objects(page: PdfPage) -> Iterator[_Object]:
             yield item
             if item.kind == pdfium.FPDF_PAGEOBJ_FORM and depth < _DEEPEST_FORM:
                 forms.append(item)
+
+
+def _forms(item: _Object) -> list[Any]:
+    """Return the forms that hold an object, the inner first."""
+    forms = []
+    while item.form is not None:
+        item = item.form
+        forms.append(item.raw)
+    return forms
 
 
 def _reason(item: _Object, page: Box) -> str:

@@ -25,6 +25,7 @@ from expertrag_index.loaders.hyphens import join_broken_words
 from expertrag_index.loaders.ocr import recognised
 from expertrag_index.loaders.pages import joined
 from expertrag_index.loaders.stamps import last_change
+from expertrag_index.loaders.tables_pdf import PdfTables
 from expertrag_index.types import Document
 
 logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)
@@ -64,6 +65,7 @@ def _extract(
 ) -> tuple[list[str], str, dict[str, str]]:
     pages: list[str] = []
     size = 0
+    tables = PdfTables()
     with PdfDocument(data) as book:
         book.init_forms()  # draws the values of fields that have no drawing yet
         for number in range(len(book)):
@@ -73,7 +75,7 @@ def _extract(
                 report(f"page {number + 1} is damaged", _NO_PDF[1])
                 pages.append("")
                 continue
-            pages.append(_clean(page_text(page, hidden)))
+            pages.append(_clean(page_text(page, hidden, tables)))
             if file.ocr and not pages[-1]:
                 pages[-1] = recognised(page)
             page.close()
