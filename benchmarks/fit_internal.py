@@ -160,8 +160,8 @@ quarters of the way up: the probability that only the asker's own documents can 
 
 {table}
 
-Trained on the train half of `benchmarks/internal_questions.jsonl` by `make internal-probe`. Files of
-the model: `{generator.fingerprint}`.
+Trained on the train half of `benchmarks/internal_questions.jsonl` by `make internal-probe`.
+Files of the model: `{generator.fingerprint}`.
 """
 
 
