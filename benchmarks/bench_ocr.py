@@ -19,6 +19,7 @@ from pypdfium2 import PdfDocument
 
 from expertrag_index.loaders.hidden_pdf import page_text
 from expertrag_index.loaders.ocr import recognised
+from expertrag_index.loaders.tables_pdf import PdfTables
 
 CASES = (
     "fpdf2, plain",
@@ -46,7 +47,7 @@ def main() -> None:
     for name, (data, _) in bench_pdf.cases(bench_pdf.paragraphs()):
         if name in CASES:
             page = PdfDocument(data)[0]
-            text = page_text(page, Counter()).replace("\ufffe", "")
+            text = page_text(page, Counter(), PdfTables()).replace("\ufffe", "")
             started = time.process_time()
             found = recognised(page).replace("-\n", "")
             cases[name] = {

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import office_questions
@@ -138,7 +139,7 @@ def _messages(data: Path) -> Iterator[Message]:
             yield Message(question.question, internal, "office")
 
 
-def _test(lines: Iterator[tuple[int, Mapping[str, str]]]) -> list[Mapping[str, str]]:
+def _test(lines: Sequence[tuple[int, Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
     items = [item for _, item in lines if item["metadata"]["split"] == "test"]
     return sorted(items, key=lambda item: hashlib.sha256(item["text"].encode()).digest())[
         :OPEN_QUESTIONS

@@ -75,7 +75,8 @@ def _draw(document: _Page, block: Block) -> None:
             for line in block.grid:
                 row = table.row()
                 for text in line:
-                    row.cell(_SPANS.get(text) or _latin(text))
+                    # fpdf2 types only texts, but takes spans
+                    row.cell(_SPANS.get(text) or _latin(text))  # type: ignore[arg-type]
         document.ln(3)
 
 

@@ -16,8 +16,7 @@ from typing import Any
 
 from office_share import MATERIAL
 
-from expertrag.api.turns import turns_of
-from expertrag.api.types import Turn
+from expertrag.api.turns import Turn, turns_of
 from expertrag.data.files import read_lines
 
 GENERAL, UNANSWERABLE, US_MISSING, VERSION = "general", "unanswerable", "us_missing", "version"

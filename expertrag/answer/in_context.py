@@ -104,7 +104,7 @@ def _written(text: str, said: Sequence[tuple[str, str]], write: Write) -> str:
 
 def _resolves(question: str, message: str) -> bool:
     """Return whether a question differs from a message, and refers to nothing that it does."""
-    if question == message:
+    if question.casefold().strip(" ?") == message.casefold().strip(" ?"):
         return False
     left = first_anaphor(question)
     return left is None or question[left.start :].split()[0].lower() not in message.lower().split()

@@ -140,16 +140,28 @@ def _wrong_column(claim: Wording, span: SentenceSpan, evidence: Evidence) -> str
         if value.isalpha():
             continue
         for row in span.rows:
-            own = [cell for cell in row if value in cell.value.holds]
-            others = [cell for cell in row if cell not in own and cell.value.exact]
+            own = [cell for cell in row if claim.has_value(value, cell.value)]
+            others = [cell for cell in row if cell not in own and _may_be_asked(cell, evidence)]
             if not own or not others:
                 continue
             best = max(others, key=lambda cell: _named_share(cell, wanted))
             stands = max(own, key=lambda cell: _named_share(cell, wanted))
+            if _unit(value) in stands.units - best.units:
+                continue
             if _named_share(best, wanted) > _named_share(stands, wanted):
                 written = claim.written.get(value, value)
                 return f"'{written}' stands under '{stands.name}', not '{best.name}'."
     return ""
+
+
+def _may_be_asked(cell: Cell, evidence: Evidence) -> bool:
+    """Return whether a cell has a value that the question does not give: it selects no row."""
+    return bool(cell.value.exact) and cell.value.holds.isdisjoint(evidence.question.holds)
+
+
+def _unit(value: str) -> str:
+    """Return the base unit of a value, such as "eur" of "74000 eur"."""
+    return value.partition(" ")[2]
 
 
 def _named_share(cell: Cell, wanted: Set[str]) -> float:

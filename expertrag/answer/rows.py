@@ -19,11 +19,15 @@ _NAME_ENDS = ": "  # of a cell that is written with the name of its column
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell of a row, and the name of its column, empty if it has none."""
+    """A cell of a row, and the name of its column, empty if it has none.
+
+    ``units``: base units that the column's name or the cell gives.
+    """
 
     name: str
     named: Wording
     value: Wording
+    units: frozenset[str] = frozenset()
 
 
 Row = tuple[Cell, ...]
@@ -100,8 +104,9 @@ def _cell(header: str, text: str, general: Sequence[Unit]) -> Cell:
     """Read a cell, whose name stands in it or in the first row of the table."""
     name, _, value = text.rpartition(_NAME_ENDS)
     name = name or header
-    units = units_named(f"{name}{_NAME_ENDS}{value}") or general
-    return Cell(name, wording(name), with_column_units(wording(value), units))
+    units = units_named(f"{name}{_NAME_ENDS}{value}")
+    read = with_column_units(wording(value), units or general, named=bool(units))
+    return Cell(name, wording(name), read, frozenset(unit.base for unit in units))
 
 
 def _content(cell: Cell) -> Content:

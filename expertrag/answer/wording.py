@@ -64,17 +64,21 @@ class Content:
     """What a text can support.
 
     ``holds``: its words, and more general ones: "30 days" supports "30". ``negated``: words in the
-    scope of a negation; ``denied``: the first one of each.
+    scope of a negation; ``denied``: the first one of each. ``numbers``: those without a unit.
     """
 
     holds: frozenset[str] = frozenset()
     negated: frozenset[str] = frozenset()
     denied: frozenset[str] = frozenset()
+    numbers: frozenset[str] = frozenset()
 
     def __or__(self, other: Content) -> Content:
         """Return the content of two texts taken together."""
         return Content(
-            self.holds | other.holds, self.negated | other.negated, self.denied | other.denied
+            self.holds | other.holds,
+            self.negated | other.negated,
+            self.denied | other.denied,
+            self.numbers | other.numbers,
         )
 
 
@@ -83,26 +87,34 @@ class Wording(Content):
     """The words of a text, without order.
 
     ``words``: stems of its content words, and its values. ``exact``: words that must match exactly:
-    values, options, paths, code identifiers and, within a sentence, capitalised names. ``numbers``:
-    those without a unit. ``also``: other readings of a word. ``written``: first spelling of each
-    word. ``verdict``: "yes" or "no" if the text begins with it.
+    values, options, paths, code identifiers and, within a sentence, capitalised names. ``also``:
+    other readings of a word. ``bare``: numbers that say the same as an amount where they have no
+    unit. ``written``: first spelling of each word. ``verdict``: "yes" or "no" if the text begins
+    with it.
     """
 
     words: frozenset[str] = frozenset()
     exact: frozenset[str] = frozenset()
-    numbers: frozenset[str] = frozenset()
     also: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    bare: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
     written: Mapping[str, str] = field(default_factory=dict, compare=False)
     verdict: str = ""
 
     def lacking_in(self, other: Content) -> frozenset[str]:
         """Return the words that another text does not support."""
         lacking = self.words - other.holds
-        if not self.also or not lacking:
+        if not lacking or not (self.also or self.bare):
             return lacking
-        return frozenset(
-            word for word in lacking if other.holds.isdisjoint(self.also.get(word, ()))
-        )
+        return frozenset(word for word in lacking if not self._reads_otherwise(word, other))
+
+    def has_value(self, value: str, other: Content) -> bool:
+        """Return whether another text supports a value of this one."""
+        return value in other.holds or self._reads_otherwise(value, other)
+
+    def _reads_otherwise(self, word: str, other: Content) -> bool:
+        """Return whether another text has a word in another reading, or without its unit."""
+        readings, numbers = self.also.get(word, ()), self.bare.get(word, ())
+        return not (other.holds.isdisjoint(readings) and other.numbers.isdisjoint(numbers))
 
 
 def wording(text: str) -> Wording:
@@ -121,11 +133,16 @@ def wording(text: str) -> Wording:
     return reading.result()
 
 
-def with_column_units(text: Wording, units: Sequence[Unit]) -> Wording:
-    """Return the wording of a text whose numbers may have one of these units."""
+def with_column_units(text: Wording, units: Sequence[Unit], *, named: bool = False) -> Wording:
+    """Return the wording of a text whose numbers may have one of these units.
+
+    :param named: whether the column names them, so that its numbers have no other unit.
+    """
     if not (units and text.numbers):
         return text
-    return replace(text, holds=text.holds.union(with_units(text.numbers, units)))
+    holds = text.holds.union(with_units(text.numbers, units))
+    numbers = frozenset() if named and any(unit.base for unit in units) else text.numbers
+    return replace(text, holds=holds, numbers=numbers)
 
 
 class _Known(NamedTuple):
@@ -169,6 +186,7 @@ class _Reading:
         self._text = text
         self.written: dict[str, str] = {}
         self._also: dict[str, tuple[str, ...]] = {}
+        self._bare: dict[str, tuple[str, ...]] = {}
         self._exact: set[str] = set()
         self._negated: set[str] = set()
         self._denied: set[str] = set()
@@ -216,10 +234,11 @@ class _Reading:
             words | self._holds,
             frozenset(self._negated),
             frozenset(self._denied),
+            frozenset(self._numbers),
             words,
             frozenset(self._exact),
-            frozenset(self._numbers),
             self._also,
+            self._bare,
             self.written,
             self._verdict,
         )
@@ -229,6 +248,8 @@ class _Reading:
             self._add(item, self._text[start : value.end], exact=value.exact)
         if value.also:
             self._also[value.words[0]] = tuple(map(_stem, value.also))
+        if value.bare:
+            self._bare[value.words[0]] = value.bare
         self._holds.update(map(_stem, value.holds))
         if value.number:
             self._numbers.add(value.number)

@@ -53,6 +53,19 @@ _TOKEN = re.compile(rf"(?<![\w-])(?:{_ORDINAL}|[\w-]*\d[\w-]*)(?![\w-])", re.IGN
 _ALIKE = re.compile(r"[A-Z\d]|\bothers?\b")
 """Of a phrase that stands for a name: "the S1", "the other models"."""
 _NAME = re.compile(r"(?<=[\w,] )[A-Z][\w-]+")
+_COUNTS = "two three four five six seven eight nine ten eleven twelve"
+_COUNT = re.compile(
+    rf"(?P<before>with|for|in|of|at|after)\s+(?P<count>\d+|{_COUNTS.replace(' ', '|')})$",
+    re.IGNORECASE,
+)
+_SHIFT = re.compile(
+    r"(?:(?:a|an|one|the)\s+(?P<unit>year|month|quarter|week|day)\s+(?P<way>earlier|before|ago|later"
+    r"|after)|(?:in\s+)?the\s+(?P<order>previous|following|next)\s+(?P<period>year|month|quarter|week"
+    r"|day))$",
+    re.IGNORECASE,
+)
+_YEAR = re.compile(r"(?<![\w-])(?:19|20)\d\d(?![\w-])")
+_LATER = frozenset(("later", "after", "following", "next"))
 
 
 def asked_again(question: str, subject: Subject) -> str:
@@ -65,7 +78,7 @@ def asked_again(question: str, subject: Subject) -> str:
     if match is None or _ASKS.match(match["rest"]) or _OTHER_ONE.search(match["rest"]):
         return ""
     last, rest = subject.question, _in_sentence(_ONE.sub("", match["rest"]))
-    if swapped := _with_token(last, rest):
+    if swapped := _with_token(last, rest) or _with_count(last, rest) or _shifted(last, rest):
         return swapped
     if preposition := _PREPOSITION.match(rest):
         word = preposition.group(1)
@@ -107,6 +120,34 @@ def _with_token(question: str, phrase: str) -> str:
     return question[: tokens[-1].start()] + new + question[tokens[-1].end() :]
 
 
+def _with_count(question: str, phrase: str) -> str:
+    """Put "with three" in the place of "with 2" or "with two"; "" if there is no such number."""
+    asked = _COUNT.match(phrase)
+    if asked is None:
+        return ""
+    old = re.compile(
+        rf"\b({asked['before']}\s+)(?:\d+|{_COUNTS.replace(' ', '|')})\b", re.IGNORECASE
+    )
+    found = [*old.finditer(question)]
+    if not found:
+        return ""
+    last = found[-1]
+    return question[: last.start()] + last[1] + asked["count"] + question[last.end() :]
+
+
+def _shifted(question: str, phrase: str) -> str:
+    """Ask a question of another time: of 2024 for "a year earlier" than 2025; "" if it is none."""
+    shift = _SHIFT.match(phrase)
+    if shift is None:
+        return ""
+    years = [*_YEAR.finditer(question)]
+    if len(years) != 1 or "year" not in (shift["unit"], shift["period"]):
+        return f"{question.rstrip(' ?.!')}, {phrase}?"
+    later = (shift["way"] or shift["order"]).lower() in _LATER
+    year = int(years[0][0]) + (1 if later else -1)
+    return question[: years[0].start()] + str(year) + question[years[0].end() :]
+
+
 def _shape(token: str) -> str:
     """Return what tokens of one kind share: "E15" and "E24", "first" and "second"."""
     return re.sub(r"\d", "0", token.upper()) if any(map(str.isdigit, token)) else "ordinal"
@@ -139,7 +180,18 @@ def _with_phrase(question: str, phrase: str, preposition: str) -> str:
             old = _widened(item, found)
             if old.start in starts and _is_named(old.phrase) is _is_named(phrase):
                 return question[: starts[old.start]] + phrase + question[old.end :]
+            if owner := _owner(question, old, words, phrase):
+                return owner
     return f"{question.rstrip(' ?.!')} {phrase}?"
+
+
+def _owner(question: str, old: Mention, words: list[str], phrase: str) -> str:
+    """Put "of Hollin" in the place of "of Vellmore" in "the liability cap of Vellmore"."""
+    within = question[old.start : old.end]
+    for match in re.finditer(rf"\b{words[-1]}\s+", within, re.IGNORECASE):
+        if _is_named(within[match.end() :]) is _is_named(phrase):
+            return question[: old.start + match.start()] + phrase + question[old.end :]
+    return ""
 
 
 def _is_named(phrase: str) -> bool:

@@ -220,19 +220,22 @@ def _shared(text: str, position: int, alone: _Unit) -> _Unit:
 
 
 def _value(numbers: tuple[str, ...], after: _Unit, *, exact: bool = True) -> Value:
+    written = numbers
     if after.scale != 1:
         numbers = tuple(_plain(Decimal(number) * after.scale) for number in numbers)
     unsigned = tuple(number[1:] for number in numbers if number[0] == "-")  # "fell by 22.8 %"
     if after.unit is None:
         others = (*numbers[1:], *unsigned)
-        return Value(after.end, numbers[:1], numbers[1:], others, numbers[0], exact)
+        bare = written if after.scale != 1 else ()
+        return Value(after.end, numbers[:1], numbers[1:], others, numbers[0], bare, exact)
     words = [_amount(Decimal(number), after.unit) for number in numbers]
     if after.unit is UNITS["pounds"]:
         words.append(_amount(Decimal(numbers[0]), UNITS["lb"]))
     if after.unit.base in _CHANGING:
         unsigned = (*unsigned, *(_amount(Decimal(number), after.unit) for number in unsigned))
     holds = (*words[1:], *numbers, *unsigned, after.unit.word)
-    return Value(after.end, (words[0],), tuple(words[1:]), holds, exact=exact)
+    bare = tuple(dict.fromkeys((*written, *numbers)))
+    return Value(after.end, (words[0],), tuple(words[1:]), holds, bare=bare, exact=exact)
 
 
 def _amount(number: Decimal, unit: Unit) -> str:

@@ -11,8 +11,9 @@ class Value:
 
     ``words``: what it says. ``also``: another reading of the first word: "12/06" is two dates.
     ``holds``: words that a passage with it supports, too: "30 days" supports "30" and "day".
-    ``number``: a number without a unit, which a column name or heading may give. ``exact``: whether
-    a text that says otherwise contradicts it; not so for "one", which is often no count.
+    ``number``: a number without a unit, which a column name or heading may give. ``bare``: numbers
+    that may say the same without a unit: 74 and 74000 for "74 thousand euros". ``exact``: whether a
+    text that says otherwise contradicts it; not so for "one", which is often no count.
     """
 
     end: int
@@ -20,4 +21,5 @@ class Value:
     also: tuple[str, ...] = ()
     holds: tuple[str, ...] = ()
     number: str = ""
+    bare: tuple[str, ...] = ()
     exact: bool = True
