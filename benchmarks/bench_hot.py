@@ -1,9 +1,9 @@
-"""Compare reading the best passage first, which helps prefix caching, with reading all passages.
+"""Compare reading passages in portions, which prefix caching helps, with reading all at once.
 
     python benchmarks/bench_hot.py --data DATA --json FILE
 
-"Best first" is as served (``expertrag/answer/reading.py``): the best passage alone, then all
-passages if the probe doubts that it holds the answer. ``cold`` is the time without cached prefixes,
+"Best first" is as served (``expertrag/answer/reading.py``): the best passage, then three, then all,
+until the probe hardly doubts that they hold the answer. ``cold`` is the time without cached prefixes,
 ``hot`` that of the same question in other words right after it. Questions are those of
 ``eval_answers.py``, including squad2's unanswerable ones; answers have at most 25 tokens.
 """

@@ -85,7 +85,7 @@ def replicas(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def hot(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each set: all passages at once -> the best first."""
+    """Yield a row for each set: all passages at once -> in portions."""
     yield from head("set (questions) | right | abstains | prompts | seconds, cold | hot")
     for name, figures in results["sets"].items():
         sides = figures["together"], figures["best_first"]

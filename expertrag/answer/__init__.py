@@ -4,7 +4,8 @@ pipeline.py       the steps in order, over one generation of the store
 assemble.py       builds a pipeline from the configuration
 decide.py         the gate's signals and its decision
 internal.py       questions about the asker's own organisation
-versions.py, conflicts.py            the newest version of a document, and what older ones say
+versions.py, amendments.py           the newest version of a document, and what amends it
+conflicts.py      what older versions say instead
 canonical.py      the canonical form of a question
 retrieve.py       passages of one or several searches
 generate.py       the answer, closed book or open book

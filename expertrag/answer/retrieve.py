@@ -1,7 +1,8 @@
 """Retrieve the passages of an answer, by one search or by several with draft answers between.
 
 Near-duplicates are dropped, such as a copy of a file or the same page in two formats, unless they
-differ in a number or a name. Of the versions of a document, the newest one in force is kept.
+differ in a number or a name. Of the versions of a document, the newest one in force is kept, and
+what amends an earlier document stands before it.
 
 Several steps are Iter-RetGen (Shao et al. 2023): an answer from the passages found so far often
 names what the next search needs, such as the film whose director is asked for.
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 
+from expertrag.answer.amendments import amended_first
 from expertrag.answer.versions import newest_versions
 from expertrag.api.types import Passage
 from expertrag_retriever.types import SearchResult
@@ -55,7 +57,7 @@ def gather(
 
     def select(result: SearchResult) -> Gathered:
         versions = newest_versions(question, result.passages)
-        distinct = _distinct(versions.in_force, k)
+        distinct = _distinct(amended_first(question, versions.in_force), k)
         return Gathered(replace(result, passages=distinct), versions.replaced)
 
     gathered = select(search(question))

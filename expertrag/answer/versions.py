@@ -53,7 +53,7 @@ def newest_versions(question: str, passages: Sequence[Passage]) -> Versions:
 
     :param passages: best first.
     """
-    if _ASKS_FOR_OLDER.search(question):
+    if asks_for_older(question):
         return Versions(tuple(passages))
     marked = [_Marked.of(passage, question) for passage in passages]
     in_force: list[Passage] = []
@@ -65,6 +65,11 @@ def newest_versions(question: str, passages: Sequence[Passage]) -> Versions:
         if newest.passage not in in_force:
             in_force.append(newest.passage)
     return Versions(tuple(in_force), tuple(replaced))
+
+
+def asks_for_older(question: str) -> bool:
+    """Return whether a question is about what is no longer, or not yet, in force."""
+    return _ASKS_FOR_OLDER.search(question) is not None
 
 
 def is_draft(passage: Passage) -> bool:

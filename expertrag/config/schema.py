@@ -70,8 +70,8 @@ class ModelConfig:
     passages: str = option(
         "auto",
         "How the language model reads passages. together: all in one prompt. auto, if there is a "
-        "probe or a reader and a short answer is asked for: the best passage first, then each "
-        "alone, then all if it is in doubt whether any holds the answer; otherwise together.",
+        "probe or a reader and a short answer is asked for: the best passage, then three, then "
+        "all, until it is hardly in doubt that they hold the answer; otherwise together.",
         choices=("auto", TOGETHER),
     )
     wording: str = option(
