@@ -3,8 +3,8 @@
     python benchmarks/bench_hot.py --data DATA --json FILE
 
 "Best first" is as served (``expertrag/answer/reading.py``): the best passage, then three, then all,
-until the probe hardly doubts that they hold the answer. ``cold`` is the time without cached prefixes,
-``hot`` that of the same question in other words right after it. Questions are those of
+until the probe hardly doubts that they hold the answer. ``cold`` is the time without cached
+prefixes, ``hot`` that of the same question in other words right after it. Questions are those of
 ``eval_answers.py``, including squad2's unanswerable ones; answers have at most 25 tokens.
 """
 
@@ -21,7 +21,7 @@ import results_file
 from eval_answers import MODELS, SETS, UNANSWERABLE, answerable, config_of, unanswerable
 from served_answers import PASSAGES, TOKENS
 
-from expertrag.answer.reading import open_session
+from expertrag.answer.reading import PassageSession, open_session
 from expertrag.answer.reply import reply_sampling
 from expertrag.api.types import Passage, RetrieveRequest, Sampling
 from expertrag.cli.progress import progress
@@ -138,9 +138,12 @@ def _read(model: Generator, question: str, shown: Sequence[Passage]) -> Read:
         return model.begin(messages, sampling, from_passages=True)
 
     started, others = time.perf_counter(), Meter()
-    opened = open_session(begin, shown, others)[0] if model.best_first else begin(shown)
-    with closing(opened) as session:
-        text = "".join(session.stream())
+    if model.best_first:
+        reading = open_session(begin, shown, others)
+    else:
+        reading = PassageSession.of(begin(shown), shown)
+    with closing(reading.session) as session:
+        text = "".join(delta.text for delta in reading.deltas)
         seconds = time.perf_counter() - started
         return Read(text, session.doubt or 0.0, others.usage().lm_calls + 1, seconds)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator as Yielding
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -20,7 +20,13 @@ from expertrag.answer.conflicts import conflict_note, passages_of
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider
 from expertrag.answer.ground import Grounding, ground
-from expertrag.answer.reading import CHECKED, least_doubt, open_session, reads_on
+from expertrag.answer.reading import (
+    CHECKED,
+    PassageSession,
+    least_doubt,
+    open_session,
+    reads_on,
+)
 from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
 from expertrag.answer.rerank import ServedReranker, active_on, depth_of, searched
 from expertrag.answer.retrieve import DRAFT_TOKENS, SPARE, Gathered, gather
@@ -48,20 +54,6 @@ from expertrag.runtime.meter import Meter
 
 if TYPE_CHECKING:
     from expertrag_retriever.types import SearchResult
-
-
-@dataclass(frozen=True, slots=True)
-class PassageSession:
-    """The session that answers from passages.
-
-    ``shown``: passages in its prompt, the first of ``passages``. ``replaced``: pairs of a passage
-    of an older version and the one in force.
-    """
-
-    session: Session
-    passages: Sequence[Passage]
-    shown: Sequence[Passage]
-    replaced: Sequence[tuple[Passage, Passage]] = ()
 
 
 class Answering:
@@ -182,10 +174,9 @@ class Answering:
             )
 
         if not reads_on(generator, request, passages, begun=begun):
-            return PassageSession(begin(passages), passages, passages)
+            return PassageSession.of(begin(passages), passages)
         with context.meter.stage("generate"):
-            session, shown = open_session(begin, passages, context.meter)
-        return PassageSession(session, passages, shown)
+            return open_session(begin, passages, context.meter)
 
     def _gather(self, context: AnswerContext) -> Gathered:
         """Search ``steps`` times, each after the first with a draft answer to the question."""
@@ -242,7 +233,7 @@ class Answering:
 
     def _cited(self, context: AnswerContext, reading: PassageSession) -> Iterator[AnswerEvent]:
         session = reading.session
-        spoken, text = self._spoken(context, session), []
+        spoken, text = self._spoken(context, reading), []
         for delta in spoken:
             text.append(delta.text)
             yield delta
@@ -263,7 +254,7 @@ class Answering:
     ) -> Iterator[AnswerEvent]:
         """Withhold the answer until it is known to be supported."""
         session = reading.session
-        meter, spoken = context.meter, self._spoken(context, session)
+        meter, spoken = context.meter, self._spoken(context, reading)
 
         def doubted(*, verdict: bool) -> bool:
             sure = _p_sufficient(session)
@@ -339,13 +330,13 @@ class Answering:
         """Return whether the text is a reader's reply; a constrained text is not one."""
         return self._generator.reader and context.request.sampling.constraint is None
 
-    def _spoken(self, context: AnswerContext, session: Session) -> Spoken:
-        deltas = context.meter.stream("generate", session.deltas())
+    def _spoken(self, context: AnswerContext, reading: PassageSession) -> Spoken:
+        deltas = context.meter.stream("generate", reading.deltas)
         in_words = context.request.sampling.constraint is None
         return Spoken(
             deltas,
             reader=self._replies(context),
-            sure=(lambda: _p_sufficient(session)) if in_words else None,
+            sure=(lambda: _p_sufficient(reading.session)) if in_words else None,
         )
 
     def _ground(self, context: AnswerContext, text: str, reading: PassageSession) -> Grounding:

@@ -14,7 +14,7 @@ from expertrag.answer.reading import open_session
 from expertrag.api.errors import Cancelled
 from expertrag.api.types import AnswerRequest, Constraint, GateMode, Passage, Sampling
 from expertrag.llm import prompt
-from expertrag.llm.base import Session, never_stop
+from expertrag.llm.base import Message, Session, never_stop
 from expertrag.runtime.meter import Meter
 
 LEAVE = "How many days of paid leave do employees of Northwind get?"
@@ -61,13 +61,52 @@ def test_passages_are_read_until_the_doubt_is_low(
 ) -> None:
     """Those with the lowest doubt answer, as few as possible."""
     model, meter = DoubtingGenerator(_ANSWER, *doubts), Meter()
-    session, passages = open_session(lambda some: begun(model, some), sample, meter)
-    assert (len(model.prompts), list(passages)) == (prompts, sample[:shown])
+    reading = open_session(lambda some: begun(model, some), sample, meter)
+    assert (len(model.prompts), list(reading.shown)) == (prompts, sample[:shown])
     assert meter.usage().lm_calls == prompts - 1  # the caller counts the one that answers
     assert model.open_sessions == 1
-    session.close()
+    assert "".join(delta.text for delta in reading.deltas) == _ANSWER
+    reading.session.close()
     for shorter, longer in itertools.pairwise(model.prompts):  # so its prefill is reused
         assert longer.startswith(shorter.partition("Question:")[0])
+
+
+class SplitGenerator(DoubtingGenerator):
+    """Answers each portion otherwise."""
+
+    def __init__(self, replies: Sequence[str], *doubts: float) -> None:
+        super().__init__("", *doubts)
+        self.replies = replies
+
+    def reply_to(self, messages: Sequence[Message]) -> str:
+        super().reply_to(messages)
+        return self.replies[len(self.prompts) - 1]
+
+
+@pytest.mark.parametrize(
+    ("replies", "doubts", "answer", "agreement"),
+    [
+        (("30 days", "27 days.", "27"), (0.2, 0.3, 0.4), "27 days.", 0.5),
+        (("No.", "No, it is not.", "Yes."), (0.3, 0.2, 0.15), "No, it is not.", 0.5),
+        (("Rollo", "Rollo of Norway", "Rollo"), (0.2, 0.3, 0.3), "Rollo", 1.0),
+        (("25", "26", "27"), (0.3, 0.2, 0.25), "26", 0.0),
+        (("25", "26", "27"), (0.3, 0.6, 0.7), "25", 0.0),
+        (("25", "26", "26"), (0.3, 0.05, 0.2), "26", 1.0),  # sure, so nothing is compared
+    ],
+)
+def test_in_doubt_the_answer_of_most_portions_is_given(
+    sample: list[Passage],
+    replies: Sequence[str],
+    doubts: Sequence[float],
+    answer: str,
+    agreement: float,
+) -> None:
+    model, meter = SplitGenerator(replies, *doubts), Meter()
+    reading = open_session(lambda some: begun(model, some), sample, meter)
+    assert "".join(delta.text for delta in reading.deltas) == answer
+    assert reading.agreement == agreement
+    reading.session.close()
+    assert model.open_sessions == 0
 
 
 @pytest.mark.parametrize("mode", [GateMode.ALWAYS, GateMode.STRICT])
@@ -108,10 +147,10 @@ def test_explanations_and_multi_step_answers_use_all_passages_at_once(
 
 def test_a_model_without_doubt_gets_all_passages(sample: list[Passage]) -> None:
     model = DoubtingGenerator(_ANSWER, None)
-    session, shown = open_session(lambda some: begun(model, some), sample, Meter())
-    assert shown == sample
+    reading = open_session(lambda some: begun(model, some), sample, Meter())
+    assert reading.shown == sample
     assert model.open_sessions == 1
-    session.close()
+    reading.session.close()
 
 
 def test_a_cancelled_look_closes_its_session(sample: list[Passage]) -> None:

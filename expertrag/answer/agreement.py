@@ -1,0 +1,28 @@
+"""Whether two answers say the same: one yes or no, a common value, or mostly the same words."""
+
+from __future__ import annotations
+
+from expertrag.answer.wording import Wording, wording
+
+_COMMON = 0.5
+"""Least share of the words of the shorter answer that the other one has, if neither has a value."""
+
+
+def agree(one: str, other: str) -> bool:
+    """Return whether two answers to one question say the same."""
+    first, second = wording(one), wording(other)
+    if first.verdict or second.verdict:
+        return first.verdict == second.verdict
+    if _values(first) or _values(second):
+        return _shares_value(first, second) or _shares_value(second, first)
+    fewest = min(len(first.words), len(second.words))
+    return len(first.words & second.words) >= _COMMON * fewest
+
+
+def _shares_value(one: Wording, other: Wording) -> bool:
+    """Return whether another answer has a value of this one, with or without its unit."""
+    return any(one.has_value(value, other) for value in _values(one))
+
+
+def _values(text: Wording) -> frozenset[str]:
+    return frozenset(word for word in text.exact if any(map(str.isdecimal, word)))
