@@ -1,4 +1,4 @@
-"""Whether two answers say the same: one yes or no, a common value, or mostly the same words."""
+"""Whether two answers say the same: one yes or no, the same values, or mostly the same words."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ def agree(one: str, other: str) -> bool:
     if first.verdict or second.verdict:
         return first.verdict == second.verdict
     if _values(first) or _values(second):
-        return _shares_value(first, second) or _shares_value(second, first)
+        return _has_values(first, second) or _has_values(second, first)
     fewest = min(len(first.words), len(second.words))
     return len(first.words & second.words) >= _COMMON * fewest
 
 
-def _shares_value(one: Wording, other: Wording) -> bool:
-    """Return whether another answer has a value of this one, with or without its unit."""
-    return any(one.has_value(value, other) for value in _values(one))
+def _has_values(one: Wording, other: Wording) -> bool:
+    """Return whether another answer has the values of this one, with or without units."""
+    values = _values(one)
+    return bool(values) and all(one.has_value(value, other) for value in values)
 
 
 def _values(text: Wording) -> frozenset[str]:
