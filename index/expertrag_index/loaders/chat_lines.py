@@ -11,11 +11,11 @@ from expertrag_index.loaders.chats import Message, are_people
 
 _LINE = re.compile(
     r"[\u200e\u200f\ufeff]*(?P<open>\[)?(?P<day>\d{1,4}[./-]\d{1,2}[./-]\d{1,4})"
-    r"(?P<comma>,)?[^\S\n]+(?:klo[^\S\n]+)?"  # as in Finnish
+    r"(?P<comma>,)?[^\S\n]++(?:klo[^\S\n]++)?"  # as in Finnish
     r"(?P<hour>\d{1,2})[:.](?P<minute>\d\d)(?P<second>[:.]\d\d)?"
     r"(?:\s?(?P<half>[ap])\.?\s?m\.?)?"
-    r"(?(open)\][^\S\n]+|[^\S\n]+[-\u2013][^\S\n]+)"
-    r"(?:[\u200e\u200f~\s]*(?P<who>[^:\n]{1,60}):(?:[^\S\n]+|$))?(?P<text>.*)",
+    r"(?(open)\][^\S\n]++|[^\S\n]++[-\u2013][^\S\n]++)"
+    r"(?:[\u200e\u200f~\s]*+(?P<who>[^:\n]{1,60}):(?:[^\S\n]+|$))?(?P<text>.*)",
     re.IGNORECASE,
 )
 _NO_NAME = re.compile(

@@ -20,8 +20,10 @@ from expertrag_index.loaders.headings import escape_headings
 from expertrag_index.types import Document, MetadataValue
 
 _PAUSE = timedelta(hours=3)
-_PARAGRAPH_CHARS = 400
-"""A paragraph ends after so many: a chunk of 256 tokens then always ends between messages."""
+_PARAGRAPH_CHARS = 200
+"""A paragraph ends after so many, so that a chunk of 256 tokens ends between messages."""
+_FOR_AN_ANSWER = 1.5
+"""Times as long is a paragraph that would end with a question."""
 _MOST_MESSAGES = 10_000
 """Messages of a document; a longer conversation has several."""
 _MOST_NAMES = 100
@@ -82,15 +84,15 @@ def _conversation(
 ) -> Document:
     names = list(dict.fromkeys(message.who for message in messages if message.who))
     facts: dict[str, MetadataValue] = {"participants": [*names[:_MOST_NAMES]]}
-    first, last = _time(messages[0]), _time(messages[-1])
-    if first and last:
-        if first > last:  # some programs write the newest first
-            messages, first, last = messages[::-1], last, first
-        facts |= {"date": f"{last:%Y-%m-%d}", "first_date": f"{first:%Y-%m-%d}"}
+    times = [time for message in messages if (time := _time(message))]
+    if times and times[0] > times[-1]:  # some programs write the newest first
+        messages, times = messages[::-1], times[::-1]
+    if times:
+        facts |= {"date": f"{times[-1]:%Y-%m-%d}", "first_date": f"{times[0]:%Y-%m-%d}"}
     title = channel or matter.title
     if title and not any(name.startswith("channel.") for name in matter.metadata):
         facts["channel"] = title
-    head = [f"Participants: {', '.join(names)}"] if names else []
+    head = [f"Participants: {', '.join(names[:_MOST_NAMES])}"] if names else []
     head += ["Times: UTC"] if all(message.is_utc for message in messages) else []
     matter = replace(matter, title=title, metadata={**facts, **matter.metadata})
     above = "\n".join(head)
@@ -126,7 +128,8 @@ def _paragraphs(messages: Sequence[Message]) -> Iterator[str]:
     size = 0
     above: Message | None = None
     for message in messages:
-        is_full = size > _PARAGRAPH_CHARS * (1 + (above is not None and "?" in above.text))
+        asked = above is not None and above.text.endswith("?")
+        is_full = size > _PARAGRAPH_CHARS * (_FOR_AN_ANSWER if asked else 1)
         if above is not None and (is_full or _is_pause(above, message)):
             yield "\n".join(lines)
             lines, size = [], 0
@@ -148,12 +151,12 @@ def _line(message: Message, answered: Message | None, above: Message | None) -> 
     if answered is not None and answered.who:
         to = f" (to {answered.who})"
         if answered is not above and not message.in_thread:
-            said = " ".join(answered.text.split())
+            said = " ".join(answered.text[: 4 * _QUOTED_CHARS].split())
             short = f"{said[:_QUOTED_CHARS].rstrip()}…" if len(said) > _QUOTED_CHARS else said
             to = f' (to {answered.who}, "{short}")'
     text = _BLANK_LINES.sub("\n", message.text.strip())
-    who = f" {message.who}{to}:" if message.who else ""
-    return f"{message.when}{who} {text}"
+    who = f"{message.who}{to}:" if message.who else ""
+    return " ".join(filter(None, (message.when, who, text)))
 
 
 def _time(message: Message) -> datetime | None:
