@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from expertrag_index.loaders.base import Report, SourceFile, note_hidden, require_text
+from expertrag_index.loaders.chat_pages import MARK, messages_of_page
+from expertrag_index.loaders.chats import conversations
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import first_heading
@@ -30,8 +32,13 @@ _STANDARDS = re.compile(r"<!doctype\s+html(?:\s*>|[^>]*(?:strict|xhtml))", re.IG
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a page as one document; its title is ``<title>`` or the first heading."""
+    data = file.read_bytes()
+    name, messages = messages_of_page(data, report) if MARK in data else ("", [])
+    if messages:
+        yield from conversations(file, messages, FrontMatter(name))
+        return
     hidden: Counter[str] = Counter()
-    title, text = page_of(file.read_bytes(), hidden, report=report)
+    title, text = page_of(data, hidden, report=report)
     note_hidden(report, hidden)
     text = require_text(text, hidden)
     yield document(file, FrontMatter("", None, {}), title or first_heading(text), text)

@@ -1,7 +1,7 @@
 """Chooses what of an e-mail is its text, and what is attached to it.
 
 Of several forms of the same text (``multipart/alternative``) one is read: the plain one, unless it
-only says that there is a page. Everything else that is text is read, in its order.
+only says that there is a page, or has no words. Everything else that is text is read, in its order.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ _TIMES_THE_WORDS = 3
 """A page with so many times the words of the plain form is not the same text."""
 _LONGEST_STUB = 40
 """Words of a plain form that says that there is a page."""
+_SAYS_STUB = re.compile(
+    r"\bhtml|\b(?:e-?)?mail[- ]?(?:client|program|software|reader|viewer)", re.IGNORECASE
+)
+"""What a plain form says that only stands for a page."""
+_PLACE_OF_PICTURE = re.compile(r"\[(?:cid|image|bild|imagen?|immagine):[^\[\]\n]*\]", re.IGNORECASE)
 _MAILS = ("message/rfc822", "message/global", "message/news", "message/partial")
 _ELSEWHERE = "message/external-body"
 _NOT_TEXTS = ("text/css", "text/javascript", "text/rtf", _ELSEWHERE)
@@ -213,8 +218,11 @@ def _says_more(page: Sequence[PartText], plain: Sequence[PartText]) -> bool:
     words, stub = _words(page), _words(plain)
     if len(words) >= _TIMES_THE_WORDS * len(stub):
         return bool(words)
-    common = set(stub).intersection(words)
-    return len(stub) < _LONGEST_STUB and len(stub) < len(words) and 2 * len(common) < len(set(stub))
+    if not words or len(stub) >= _LONGEST_STUB:
+        return False
+    is_other = 2 * len(set(stub).intersection(words)) < len(set(stub))
+    may_be_short = any(_SAYS_STUB.search(each.text) for each in plain)
+    return is_other and (may_be_short or len(stub) < len(words))
 
 
 def _may_say_more(form: Message, plain: Sequence[PartText]) -> bool:
@@ -236,4 +244,6 @@ def _kind_of(form: Message) -> str:
 
 
 def _words(texts: Sequence[PartText]) -> list[str]:
-    return [word for each in texts for word in _WORD.findall(each.text)]
+    """Return the words of texts, without what stands for a picture: ``[cid:logo.png]``."""
+    written = (_PLACE_OF_PICTURE.sub(" ", each.text) for each in texts)
+    return [word for text in written for word in _WORD.findall(text)]

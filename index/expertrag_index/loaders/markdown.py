@@ -11,6 +11,7 @@ from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.frontmatter import document, split_front_matter
 from expertrag_index.loaders.headings import first_heading, mark_headings
 from expertrag_index.loaders.markdown_code import set_aside
+from expertrag_index.loaders.plain import read_chat
 from expertrag_index.loaders.tables_markdown import with_named_rows
 from expertrag_index.loaders.verbatim import Verbatim
 from expertrag_index.types import Document
@@ -42,6 +43,9 @@ _ALT = re.compile(r"\balt\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a Markdown file as one document."""
     matter, text = split_front_matter(decode(file.read_bytes(), report=report), report)
+    if chat := read_chat(file, matter, text):
+        yield from chat
+        return
     heading, text = readable(text)
     text = require_text(matter.above(text)).strip("\n")
     yield document(file, matter, heading, text)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import starmap
+from itertools import chain, islice, starmap
 from typing import TypeGuard
 
 from expertrag_index.loaders.base import Report, SourceFile, Unreadable
+from expertrag_index.loaders.chat_exports import HEAD, chats_in, read_chats, read_records
+from expertrag_index.loaders.chat_records import is_chat
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.fields import TITLES, opened, rank
 from expertrag_index.loaders.frontmatter import FrontMatter, document
@@ -39,6 +41,9 @@ def read_whole(file: SourceFile, report: Report) -> Iterator[Document]:
             report(f"{error.reason}; it is read as text", error.cure, notice=True)
             yield document(file, FrontMatter(), "", fenced(text.strip("\n"), "json"))
             return
+    if chats := chats_in(content):
+        yield from read_chats(file, chats, report)
+        return
     shared: dict[str, MetadataValue] = {}
     records: object = content
     if isinstance(content, dict):
@@ -87,12 +92,28 @@ def _says_something(name: str, value: object) -> bool:
 
 
 def read_lines(file: SourceFile, report: Report) -> Iterator[Document]:
-    """Stream JSON lines, one document per line; a broken line is reported and skipped."""
+    """Stream JSON lines, one document per line; a broken line is reported and skipped.
+
+    Messages of a chat are one document.
+    """
+    records = _records(file, report)
+    head = list(islice(records, HEAD))
+    if is_chat([record for _, record in head]):
+        yield from read_records(file, chain(head, records), FrontMatter(), report)
+        return
+    for number, record in chain(head, records):
+        try:
+            yield record_document(file, record, number, report)
+        except Unreadable as error:
+            report(f"line {number}: {error.reason}", error.cure)
+
+
+def _records(file: SourceFile, report: Report) -> Iterator[tuple[int, object]]:
     for number, line in decoded_lines(file, report):
         text = line.strip()
         try:
             if text:
-                yield record_document(file, _parse(text), number, report)
+                yield number, _parse(text)
         except Unreadable as error:
             report(f"line {number}: {error.reason}", error.cure)
 
