@@ -7,14 +7,22 @@
 3. refused      any mode: the model refuses in its own words, and its doubt confirms it
 4. doubted      STRICT: the model's doubt is too high, since a wrong answer may cost more than none
 5. unsupported  STRICT: the passages do not support the answer
+
+With fitted weights, one probability that the answer is right takes the place of 4 and 5. Questions
+that only the documents can answer have their own bound in AUTO.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from expertrag.answer.ground import SUPPORTED
 from expertrag_retriever.gate.sufficiency import SUFFICIENT
+
+if TYPE_CHECKING:
+    from expertrag.answer.confidence import Judgement
+    from expertrag.llm.confidence import Confidence
 
 VERDICT_STRICT_FROM = 0.25
 """Doubt at which STRICT withholds a yes or no. These are inferred and seldom quoted, so their doubt
@@ -34,10 +42,11 @@ def believes_refusal(p_sufficient: float | None) -> bool:
 class AbstentionPolicy:
     """The bounds of one language model.
 
-    ``strict_from``: doubt at which STRICT withholds its answers.
+    ``strict_from``: doubt at which STRICT withholds its answers. ``confidence``: fitted weights.
     """
 
     strict_from: float
+    confidence: Confidence | None = None
 
     @property
     def verdict_from(self) -> float:
@@ -50,9 +59,18 @@ class AbstentionPolicy:
 
     def doubted(self, p_sufficient: float | None, *, verdict: bool) -> bool:
         """Return whether STRICT withholds an answer with this probability."""
+        if self.confidence:
+            return False
         most = self.verdict_from if verdict else self.strict_from
         return p_sufficient is not None and p_sufficient < 1 - most
 
-    def unsupported(self, support: float) -> bool:
-        """Return whether STRICT withholds an answer with this support."""
-        return support < SUPPORTED
+    def unsupported(self, judgement: Judgement, support: float, *, internal: bool) -> bool:
+        """Return whether STRICT withholds an answer.
+
+        :param support: share of the answer that the passages support.
+        :param internal: whether it is withheld only because the documents alone can answer.
+        """
+        if not (self.confidence and judgement.fitted):
+            return support < SUPPORTED
+        least = self.confidence.internal_from if internal else self.confidence.strict_from
+        return judgement.support < least

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from expertrag.llm.adapters.loaded import LoadedAdapters
     from expertrag.llm.adapters.served import ServedAdapters
     from expertrag.llm.base import Generator
+    from expertrag.llm.confidence import Confidence, ConfidenceOwner
     from expertrag.llm.probe import Probe
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.gate.bundle import GateBundle
@@ -232,6 +233,7 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
     _probe(model.probe, opened)
     if model.probe == AUTO_PROBE:
         opened.internal = _internal_probe(opened)
+        opened.confidence = _confidence(opened)
     # its doubt is trained: by a probe, or as a reader (which uses the plain prompts)
     tells = bool(opened.probe) or (opened.reader and opened.family == prompt.PLAIN.name)
     opened.best_first = tells and model.passages != TOGETHER
@@ -299,6 +301,27 @@ def _internal_probe(generator: Generator) -> Probe | None:
     probe = load_probe(folder)
     own = Owner(generator.name, generator.fingerprint, prompt.closed_book_fingerprint())
     return probe if replace(own, generator=probe.owner.generator) == probe.owner else None
+
+
+def _confidence(generator: Generator) -> Confidence | None:
+    """Load the shipped weights of the probability that an answer is right; None if of another."""
+    folder = models.confidence_of(generator.name)
+    if folder is None or not folder.exists():
+        return None
+    from expertrag.llm.confidence import load_confidence
+
+    confidence = load_confidence(folder)
+    own = confidence_owner(generator)
+    known = replace(own, generator=confidence.owner.generator)
+    return confidence if known == confidence.owner else None
+
+
+def confidence_owner(generator: Generator) -> ConfidenceOwner:
+    """Return what weights of the probability that an answer is right belong to."""
+    from expertrag.llm.confidence import ConfidenceOwner
+
+    prompts = prompt.fingerprint(prompt.FAMILIES[generator.family])
+    return ConfidenceOwner(generator.name, generator.fingerprint, prompts, generator.probe)
 
 
 def _reader(named: str, generator: str) -> ServedAdapters | None:

@@ -27,7 +27,8 @@ class AnswerContext:
     ``vectors`` are the question's, by expert, None in a mode without documents. ``closed_book`` is
     the prompt of the message and its conversation. ``cache_salt`` is the caller's, for
     :meth:`Generator.begin`. ``searches`` keeps what was found by query and number of passages: the
-    answer does not repeat a search of the gate.
+    answer does not repeat a search of the gate. ``internal``: the answer is withheld unless it is
+    probably right, because the model alone cannot know it.
     """
 
     request: AnswerRequest
@@ -40,6 +41,7 @@ class AnswerContext:
     should_stop: ShouldStop
     cache_salt: str = ""
     searches: dict[tuple[str, int], SearchResult] = field(default_factory=dict)
+    internal: bool = False
 
     @property
     def known_vectors(self) -> QueryVectors:

@@ -19,6 +19,7 @@ from expertrag.api.types import (
     GateMode,
     Usage,
 )
+from expertrag.llm.prompt import asks_to_explain
 from expertrag.models import is_english_only
 from expertrag_index.language import is_english
 from expertrag_retriever.experts.settings import GENERAL
@@ -133,7 +134,7 @@ class Decider:
         decision = self._or_strictly(decision)
         if budget is None and request.threshold is None:  # these apply in every language
             decision = _by_words(decision, request.question, view)
-            if not decision.retrieve:
+            if not decision.retrieve or self._withholds(context):
                 decision = or_internal(decision, p_internal(self._generator, context))
         if budget is not None:
             budget.observe(retrieved=decision.retrieve)
@@ -143,6 +144,14 @@ class Decider:
         if (decision.p_benefit >= decision.threshold) != (decision.p_benefit >= own):
             why += f"; by its own, {own:.2f}, the gate would have decided otherwise"
         return replace(decision, reason=f"{decision.reason} {why}.")
+
+    def _withholds(self, context: AnswerContext) -> bool:
+        """Return whether an answer to an internal question is withheld until it is judged.
+
+        An explanation is not: it is long, and would come late.
+        """
+        explains = asks_to_explain(context.request.question)
+        return self._generator.confidence is not None and not explains
 
     def _or_strictly(self, decision: GateDecision) -> GateDecision:
         """Retrieve for a question that may be about the documents, if the policy says so."""

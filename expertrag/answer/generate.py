@@ -16,6 +16,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from expertrag.answer.abstain import AbstentionPolicy
+from expertrag.answer.confidence import Judgement, judged
 from expertrag.answer.conflicts import conflict_note, passages_of
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider
@@ -25,6 +26,7 @@ from expertrag.answer.reading import (
     PassageSession,
     least_doubt,
     open_session,
+    read_again,
     reads_on,
 )
 from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
@@ -55,6 +57,8 @@ from expertrag.runtime.meter import Meter
 if TYPE_CHECKING:
     from expertrag_retriever.types import SearchResult
 
+_MAY_BE_WRONG = "The answer is not sure enough."
+
 
 class Answering:
     """Generates answers with a language model; the caller decides whether to retrieve."""
@@ -66,7 +70,7 @@ class Answering:
         self._generator = generator
         self._decider = decider
         self._family = prompt.FAMILIES[generator.family]
-        self._policy = AbstentionPolicy(generator.strict_from)
+        self._policy = AbstentionPolicy(generator.strict_from, generator.confidence)
 
     def least_doubt(self, context: AnswerContext) -> float | None:
         """Read the best passages; return the lowest doubt that one holds the answer.
@@ -242,12 +246,12 @@ class Answering:
         if spoken.abstained:
             yield from self._abstention(context.meter, p_sufficient=p_sufficient)
             return
-        written = [*text, joined(spoken.markers).text]
-        grounding = self._ground(context, "".join(written), reading)
+        written = "".join([*text, joined(spoken.markers).text])
+        grounding, judgement = self._judged(context, written, reading)
         yield from marked(spoken.markers, grounding)
-        if note := self._conflicts(context, "".join(written), reading, grounding):
+        if note := self._conflicts(context, written, reading, grounding):
             yield DeltaEvent(note)
-        yield from self._end(context, session, grounding, p_sufficient)
+        yield from self._end(context, session, grounding, judgement, p_sufficient)
 
     def _strict(
         self, context: AnswerContext, reading: PassageSession, p_sufficient: float | None
@@ -256,30 +260,30 @@ class Answering:
         session = reading.session
         meter, spoken = context.meter, self._spoken(context, reading)
 
-        def doubted(*, verdict: bool) -> bool:
+        def withheld(*, verdict: bool) -> bool:
             sure = _p_sufficient(session)
             return spoken.abstained or self._policy.doubted(sure, verdict=verdict)
 
         # stop generating once any answer would be withheld; the verdict's bound is checked last
-        said = list(takewhile(lambda _: not doubted(verdict=True), spoken))
+        said = list(takewhile(lambda _: not withheld(verdict=True), spoken))
         meter.count(session)
         p_sufficient = _p_sufficient(session) if p_sufficient is None else p_sufficient
         text = joined([*said, *spoken.markers]).text
-        if doubted(verdict=bool(wording(text).verdict)):
+        if withheld(verdict=bool(wording(text).verdict)):
             yield from self._abstention(meter, p_sufficient=p_sufficient)
             return
-        grounding = self._ground(context, text, reading)
-        if self._policy.unsupported(grounding.support):
+        grounding, judgement = self._judged(context, text, reading)
+        if self._policy.unsupported(judgement, grounding.support, internal=context.internal):
             yield from self._abstention(
                 meter,
-                support=_support(grounding, p_sufficient),
+                support=judgement.support,
                 p_sufficient=p_sufficient,
-                unsupported_reason=grounding.reason,
+                unsupported_reason=judgement.reason or _MAY_BE_WRONG,
             )
             return
         note = DeltaEvent(self._conflicts(context, text, reading, grounding))
         yield joined([*said, *marked(spoken.markers, grounding), note])
-        yield from self._end(context, session, grounding, p_sufficient)
+        yield from self._end(context, session, grounding, judgement, p_sufficient)
 
     def _abstention(
         self,
@@ -304,17 +308,18 @@ class Answering:
         context: AnswerContext,
         session: Session,
         grounding: Grounding,
+        judgement: Judgement,
         p_sufficient: float | None,
     ) -> Iterator[AnswerEvent]:
         yield from map(CitationEvent, grounding.citations)
         yield UsageEvent(context.meter.usage())
         yield DoneEvent(
             session.finish_reason,
-            _support(grounding, p_sufficient),
+            judgement.support,
             self._generator.name,
             p_sufficient,
             from_documents=True,
-            unsupported_reason=grounding.reason,
+            unsupported_reason=judgement.reason,
         )
 
     def _conflicts(
@@ -339,6 +344,16 @@ class Answering:
             sure=(lambda: _p_sufficient(reading.session)) if in_words else None,
         )
 
+    def _judged(
+        self, context: AnswerContext, text: str, reading: PassageSession
+    ) -> tuple[Grounding, Judgement]:
+        """Ground an answer, and judge whether it is right; with fitted weights, read once more."""
+        confidence = self._generator.confidence
+        if confidence:
+            reading = read_again(reading, text, context.meter)
+        grounding = self._ground(context, text, reading)
+        return grounding, judged(confidence, reading, grounding)
+
     def _ground(self, context: AnswerContext, text: str, reading: PassageSession) -> Grounding:
         find = ground_reply if self._replies(context) else ground
         alone = len(reading.shown) == 1
@@ -353,11 +368,6 @@ def by_adapter(sampling: Sampling, events: Iterator[AnswerEvent]) -> Iterator[An
         if sampling.adapter and isinstance(event, DoneEvent):
             event = replace(event, model=f"{event.model}@{sampling.adapter}")
         yield event
-
-
-def _support(grounding: Grounding, p_sufficient: float | None) -> float:
-    """Return the support of the words, times the probability that the passages hold the answer."""
-    return grounding.support * (1.0 if p_sufficient is None else p_sufficient)
 
 
 def _p_sufficient(session: Session) -> float | None:

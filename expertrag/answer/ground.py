@@ -9,9 +9,10 @@ be in the passage. It ignores word order and roles ("A beat B").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from expertrag.answer.coverage import coverage
 from expertrag.answer.evidence import Evidence
 from expertrag.answer.judge import Lacking, is_verdict, judge
 from expertrag.answer.rows import SentenceSpan
@@ -37,12 +38,13 @@ class Grounding:
 
     ``support`` in [0, 1] is the share of the answer, by content words, in supported sentences.
     ``reason`` says in one line why the first unsupported sentence is not supported; empty if all
-    are.
+    are. ``coverage``: see :func:`expertrag.answer.coverage.coverage`; empty without a sentence.
     """
 
     citations: tuple[Citation, ...]
     support: float
     reason: str = ""
+    coverage: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,13 @@ def ground(
         tuple(_citation(match, passages[match.passage], *place) for *place, match in cited),
         supported / total if total else 0.0,
         next((claim.flaw for claim in claims if not claim.cited), ""),
+        _coverage(answer, claims, evidence) if claims else {},
     )
+
+
+def _coverage(answer: str, claims: Sequence[_Claim], evidence: Evidence) -> Mapping[str, float]:
+    best = next((claim.matches[0].passage for claim in claims if claim.matches), None)
+    return coverage(_said(answer), best, evidence)
 
 
 def sentence_scores(answer: str, passages: Sequence[Passage], question: str = "") -> list[float]:

@@ -46,10 +46,10 @@ def p_internal(generator: Generator, context: AnswerContext) -> float | None:
 
 def or_internal(decision: GateDecision, probability: float | None) -> GateDecision:
     """Retrieve for an internal question that the gate would leave to the model."""
-    if decision.retrieve or probability is None:
+    if probability is None:
         return decision
     signals = {**decision.signals, SIGNAL: probability}
-    if probability < INTERNAL_FROM:
+    if decision.retrieve or probability < INTERNAL_FROM:
         return replace(decision, signals=signals)
     return replace(
         decision,

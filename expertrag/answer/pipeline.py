@@ -32,6 +32,7 @@ from expertrag.answer.decide import Decider, base_encoder
 from expertrag.answer.evidence import evidence_signals
 from expertrag.answer.generate import Answering, by_adapter
 from expertrag.answer.in_context import Asked, read_question
+from expertrag.answer.internal import is_internal
 from expertrag.answer.rerank import ServedReranker, rank_texts
 from expertrag.answer.rewriting_model import writer
 from expertrag.answer.route import route
@@ -384,7 +385,8 @@ class Pipeline:
                     return
             meter.count(session)
             if self._decider.strictly(decision):
-                context = replace(context, request=replace(context.request, mode=GateMode.STRICT))
+                strict = replace(context.request, mode=GateMode.STRICT)
+                context = replace(context, request=strict, internal=is_internal(decision))
             with closing(self._answering.open_book(context)) as said:
                 yield from map(entry.noted, by_adapter(request.sampling, said))
             self._decider.answered(decision, meter.usage())

@@ -19,6 +19,7 @@ from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
     from expertrag.llm.adapters.loaded import LoadedAdapters
+    from expertrag.llm.confidence import Confidence
     from expertrag.llm.expert_pattern import ExpertPattern
     from expertrag.llm.probe import Probe
     from expertrag.llm.scoring import ScoredText
@@ -139,6 +140,8 @@ class Generator(ABC):
     """Hash of the probe that computes its sessions' doubt; empty if there is none."""
     internal: Probe | None = None
     """Probe of internal questions, which only the asker's own documents can answer."""
+    confidence: Confidence | None = None
+    """Weights of the probability that an answer from documents is right."""
     best_first: bool = False
     """Whether a question that asks for a few words is first tried with one passage at a time, best
     first, and with all of them only if none is likely to hold the answer; else all at once."""

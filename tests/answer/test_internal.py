@@ -67,5 +67,13 @@ def test_only_internal_questions_change_a_decision(
     decision = or_internal(CLOSED, probability)
     assert decision.retrieve is retrieves is is_internal(decision)
     assert ("your own organisation" in decision.reason) is retrieves
+
+
+@pytest.mark.parametrize(("probability", "strictly"), [(None, False), (0.1, False), (0.9, True)])
+def test_a_retrieved_question_that_is_internal_is_marked(
+    probability: float | None, strictly: bool
+) -> None:
     retrieved = GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "About the documents.")
-    assert or_internal(retrieved, probability) is retrieved
+    decision = or_internal(retrieved, probability)
+    assert (decision.action, decision.reason) == (retrieved.action, retrieved.reason)
+    assert is_internal(decision) is strictly

@@ -1,0 +1,75 @@
+"""Judge an answer: the probability that it is right, and why to check it.
+
+All signals are known once the answer is written. The weights are the language model's
+(``expertrag.llm.confidence``); a model without weights has no probability, and its answers are
+judged by the words of the passages and by its doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from expertrag.answer.ground import Grounding
+from expertrag.answer.reading import PassageSession
+from expertrag.llm.confidence import Confidence
+from expertrag_retriever.gate.odds import log_odds
+
+_LEAST = 1e-4
+"""Least doubt, and least certainty, whose log odds are told apart."""
+
+_UNSURE_OF_PASSAGES = "The passages may not answer this."
+_OTHERWISE_READ = "With more passages, the answer was another one."
+
+
+def signals_of(reading: PassageSession, grounding: Grounding) -> Mapping[str, float] | None:
+    """Return the signals of an answer; None if the model did not tell its doubt.
+
+    ``sufficient``, ``first`` and ``next``: log odds that the passages hold the answer, of those
+    that answer, the best one, and the next portion; ``agreement``: 0 to 1, whether the other
+    portions give the same answer; ``flawed``: 1 if a sentence is not supported; and those of
+    :func:`~expertrag.answer.coverage.coverage`.
+    """
+    if reading.session.doubt is None or not grounding.coverage:
+        return None
+    own = _odds(reading.session.doubt)
+    return {
+        "sufficient": own,
+        "first": _odds(reading.first_doubt) if reading.first_doubt is not None else own,
+        "next": _odds(reading.next_doubt) if reading.next_doubt is not None else own,
+        "agreement": reading.agreement,
+        "flawed": float(bool(grounding.reason)),
+        **grounding.coverage,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is said of an answer.
+
+    ``support``: probability that it is right, 0 to 1. ``reason``: why to check it, in one line;
+    empty if there is no reason to. ``fitted``: whether the probability is of fitted weights.
+    """
+
+    support: float
+    reason: str
+    fitted: bool = False
+
+
+def judged(
+    confidence: Confidence | None, reading: PassageSession, grounding: Grounding
+) -> Judgement:
+    """Judge an answer by fitted weights, else by the words of the passages and the doubt."""
+    signals = signals_of(reading, grounding) if confidence else None
+    if confidence is None or signals is None:
+        sure = 1.0 if reading.session.doubt is None else 1 - reading.session.doubt
+        return Judgement(grounding.support * sure, grounding.reason)
+    probability = confidence.probability(signals)
+    if probability >= confidence.warn_below:
+        return Judgement(probability, "", fitted=True)
+    other = _OTHERWISE_READ if reading.agreement < 1 else _UNSURE_OF_PASSAGES
+    return Judgement(probability, grounding.reason or other, fitted=True)
+
+
+def _odds(doubt: float) -> float:
+    return float(log_odds(min(max(1 - doubt, _LEAST), 1 - _LEAST)))

@@ -1,0 +1,72 @@
+"""How far the passages cover a question and its answer, as numbers for the answer's probability."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from expertrag.answer.evidence import Evidence
+from expertrag.answer.rows import SentenceSpan
+from expertrag.answer.wording import Content, Wording
+
+_NO_RIVAL = -0.3
+"""Lead of other values over those of an answer that has none: the mean of right answers."""
+
+_DATE = re.compile(r"(?:\d{4}|-)-\d\d")
+_TIME = re.compile(r"\d\d:\d\d")
+
+
+def coverage(answer: Wording, passage: int | None, evidence: Evidence) -> Mapping[str, float]:
+    """Measure how well passages cover a question and its answer.
+
+    ``covered``: share of the question's words, by rarity, in the passage that supports the answer;
+    ``rival``: how much better the words around another value of the same kind match the question
+    than those around the answer's value, -1 to 1; ``value``: 1 if the answer has a value that the
+    question lacks; ``verdict``: 1 for a yes or no.
+
+    :param passage: index of the passage that supports the answer best; None without passages.
+    """
+    leads = [_lead(answer, value, evidence) for value in _values(answer, evidence.question)]
+    whole = Content() if passage is None else evidence.content_of(passage)
+    return {
+        "covered": evidence.recall(evidence.question, whole),
+        "rival": max(leads, default=_NO_RIVAL),
+        "value": float(bool(leads)),
+        "verdict": float(bool(answer.verdict)),
+    }
+
+
+def _values(text: Wording, asked: Content) -> list[str]:
+    """Return the values of a text that a question lacks, in a fixed order."""
+    return sorted(word for word in text.exact - asked.holds if _is_value(word))
+
+
+def _lead(answer: Wording, value: str, evidence: Evidence) -> float:
+    """Return how much better another value of this kind matches the question."""
+    own = rival = 0.0
+    for span in _spans(evidence):
+        recall = evidence.recall(evidence.question, span.content)
+        if answer.has_value(value, span.content):
+            own = max(own, recall)
+        elif recall > rival and any(
+            _is_value(word) and _kind(word) == _kind(value)
+            for word in span.content.holds - evidence.question.holds
+        ):
+            rival = recall
+    return rival - own
+
+
+def _spans(evidence: Evidence) -> Iterator[SentenceSpan]:
+    for spans in evidence.spans:
+        yield from spans
+
+
+def _is_value(word: str) -> bool:
+    return any(map(str.isdecimal, word))
+
+
+def _kind(value: str) -> str:
+    """Return what values of one kind share: their unit, or being a date or a time."""
+    if _DATE.match(value):
+        return "date"
+    return "time" if _TIME.match(value) else value.partition(" ")[2]
