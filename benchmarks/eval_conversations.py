@@ -38,7 +38,7 @@ from expertrag.answer.in_context import Asked, read_question
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.served_index import View
 from expertrag.api.folding import fold
-from expertrag.api.types import AnswerRequest
+from expertrag.api.types import AnswerRequest, GateMode
 from expertrag.config import ModelConfig
 from expertrag.data.datasets import Dataset, load_dataset
 from expertrag.eval.stores import build_store
@@ -203,7 +203,7 @@ def seconds(pipeline: Pipeline, made: Sequence[Conversation], answers: int) -> d
     asked = [one for one in made if one.kind != ELSEWHERE]
     reading, saved, whole = [], [], []
     for one in asked[:: max(1, len(asked) // answers)]:
-        request = AnswerRequest(one.message, history=one.history)
+        request = AnswerRequest(one.message, GateMode.AUTO, history=one.history)
         stages = fold(pipeline.answer(request)).usage.stage_seconds
         began = time.perf_counter()
         pipeline.embed([one.gold], role="query")

@@ -199,7 +199,7 @@ def gate(pipeline: Pipeline, asked: Mapping[str, Sequence[SourcedQuestion]]) -> 
 def decide(pipeline: Pipeline, question: str) -> tuple[GateDecision, Usage]:
     """Decide on a question; return the decision and its cost."""
     meter = Meter()
-    return pipeline.decide(question, meter=meter), meter.usage()
+    return pipeline.decide(question, GateMode.AUTO, meter=meter), meter.usage()
 
 
 def search(given: argparse.Namespace, work: Path, store: Path, report: Progress) -> list[Figure]:

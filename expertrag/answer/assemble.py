@@ -18,6 +18,7 @@ from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.rerank import ServedReranker, open_served_reranker
 from expertrag.answer.served_gate import ServedGate, check_models
 from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.api.types import GateMode
 from expertrag.audit import Audit
 from expertrag.config import (
     AUTO_EMBEDDER,
@@ -137,10 +138,12 @@ def open_pipeline(config: Config) -> Pipeline:
     return Models(config).pipeline(Path(config.index))
 
 
-def open_collections(config: Config, stores: Mapping[str, Path]) -> Collections:
+def open_collections(
+    config: Config, stores: Mapping[str, Path], modes: Mapping[str, GateMode] | None = None
+) -> Collections:
     """Name the stores of a server; ``default`` is opened, and its models loaded, at once.
 
-    :param stores: other stores by key; see :class:`Collections`.
+    :param stores: other stores by key; see :class:`Collections`, as for ``modes``.
     :raises ExpertRAGError: if a model or the default store cannot be used.
     """
     models = Models(config)
@@ -158,6 +161,7 @@ def open_collections(config: Config, stores: Mapping[str, Path]) -> Collections:
         memory_mib=config.collections.memory_mib,
         audit=models.audit,
         adapters=models.adapters,
+        modes=modes,
     )
     if collections.has_default:
         with collections.opened(DEFAULT):

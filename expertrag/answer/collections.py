@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound
+from expertrag.api.types import GateMode
 from expertrag.api.validation import NAME
 from expertrag.audit import Audit
 from expertrag.runtime.error_mapping import translated_errors
@@ -79,6 +80,7 @@ class Collections:
         memory_mib: int = 4096,
         audit: Audit | None = None,
         adapters: Callable[[], LoadedAdapters] | None = None,
+        modes: Mapping[str, GateMode] | None = None,
     ) -> None:
         """Name the stores; none is opened yet.
 
@@ -89,6 +91,7 @@ class Collections:
         :param memory_mib: least recently used collections are closed beyond this size of vectors.
         :param audit: the log of all of them, which is closed with them.
         :param adapters: returns those of the language model.
+        :param modes: of requests that name none, by key, where it is not the server's.
         :raises InvalidArgument: if a name is invalid, or two collections have the same.
         """
         for key in stores:
@@ -99,6 +102,7 @@ class Collections:
         self._folder = folder.absolute() if folder else None
         self.audit = audit or Audit()
         self._adapters = adapters
+        self._modes = modes or {}
         self._room = memory_mib * _MIB
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()  # least recently used first
@@ -132,6 +136,10 @@ class Collections:
         if self._adapters is None:
             raise InvalidArgument("adapter: these collections have no language model")
         return self._adapters()
+
+    def mode_of(self, key: str) -> GateMode | None:
+        """Return the mode of requests that name none, of a collection; None for the server's."""
+        return self._modes.get(key)
 
     @property
     def healthy(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from expertrag.answer.in_context import Asked
 from expertrag.answer.route import Route
 from expertrag.answer.served_index import View
-from expertrag.api.types import AnswerRequest, DeltaEvent
+from expertrag.api.types import AnswerRequest, DeltaEvent, GateMode
 from expertrag.llm.base import Message, Session, ShouldStop
 from expertrag.runtime.meter import Meter
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class AnswerContext:
     """The context of a running answer.
 
-    ``request`` has the question as it stands alone; ``asked`` has the message and its conversation.
-    ``view`` is the generation of the store that answers, whatever is published meanwhile;
-    ``vectors`` are the question's, by expert, None in a mode without documents. ``closed_book`` is
-    the prompt of the message and its conversation. ``cache_salt`` is the caller's, for
-    :meth:`Generator.begin`. ``searches`` keeps what was found by query and number of passages: the
-    answer does not repeat a search of the gate. ``internal``: the answer is withheld unless it is
-    probably right, because the model alone cannot know it.
+    ``request`` has the question as it stands alone, and a mode; ``asked`` has the message and its
+    conversation. ``view`` is the generation of the store that answers, whatever is published
+    meanwhile; ``vectors`` are the question's, by expert, None in a mode without documents.
+    ``closed_book`` is the prompt of the message and its conversation. ``cache_salt`` is the
+    caller's, for :meth:`Generator.begin`. ``searches`` keeps what was found by query and number of
+    passages: the answer does not repeat a search of the gate. ``internal``: the answer is
+    withheld unless it is probably right, because the model alone cannot know it.
     """
 
     request: AnswerRequest
@@ -42,6 +42,12 @@ class AnswerContext:
     cache_salt: str = ""
     searches: dict[tuple[str, int], SearchResult] = field(default_factory=dict)
     internal: bool = False
+
+    @property
+    def mode(self) -> GateMode:
+        """The mode of the request, or the default if it names none."""
+        assert self.request.mode is not None, "the pipeline sets it"
+        return self.request.mode
 
     @property
     def known_vectors(self) -> QueryVectors:

@@ -119,10 +119,10 @@ class Decider:
         request, view = context.request, context.view
         bundle = self._gate.current() if self._gate else None
         if context.asked.about_conversation:
-            return GateDecision(GateAction.CLOSED_BOOK, request.mode, ABOUT_CONVERSATION)
-        if request.mode is not GateMode.AUTO:
-            forced = view.gate.decide(request.mode, prefill=None, store=None)
-            judged = request.mode is GateMode.STRICT and bundle and bundle.sufficiency
+            return GateDecision(GateAction.CLOSED_BOOK, context.mode, ABOUT_CONVERSATION)
+        if context.mode is not GateMode.AUTO:
+            forced = view.gate.decide(context.mode, prefill=None, store=None)
+            judged = context.mode is GateMode.STRICT and bundle and bundle.sufficiency
             return replace(forced, calibrator=bundle.version) if bundle and judged else forced
         budget = self._rate_controller(bundle)
         threshold, why = request.threshold, ""
@@ -249,7 +249,7 @@ class Decider:
             seen = self._store(context, least_doubt)
             begun = self._prefill(context, answer)
             decision = view.gate.decide(
-                request.mode, prefill=begun, store=seen, threshold=threshold
+                context.mode, prefill=begun, store=seen, threshold=threshold
             )
             return _with_passages(decision, seen)
         if not _same_embedder(bundle, view):

@@ -108,7 +108,8 @@ class Pipeline:
         """Open the store; the models are already loaded and may be shared.
 
         :param gate: a fitted gate; None for the training-free one.
-        :param policy: threshold or target rate of the gate; None for the gate's own threshold.
+        :param policy: default mode, and threshold or target rate of the gate; None for AUTO and
+            the gate's own threshold.
         :param load_embedder: loads the embedder that the store names, for a store that is migrated
             to another one while it is served.
         :param audit: log of the decisions; None keeps none. It is closed with the pipeline.
@@ -121,6 +122,7 @@ class Pipeline:
         self._answering = Answering(generator, self._decider, reranker)
         self.audit = audit or Audit()
         self._access, self._asked_by = EVERYTHING, NOBODY
+        self._mode = GateMode((policy and policy.mode) or GateMode.AUTO)
         with translated_errors():
             self._served = ServedIndex(store, embedder, load_embedder)
 
@@ -129,15 +131,17 @@ class Pipeline:
         self._served.close()
         self.audit.close()
 
-    def serving(self, access: Access, asked_by: Asker) -> Pipeline:
+    def serving(self, access: Access, asked_by: Asker, mode: GateMode | None = None) -> Pipeline:
         """Return the same pipeline for one caller: it shows what ``access`` allows.
 
         Writes are not restricted: a caller that may write sees every document.
 
         :param asked_by: whose answers these are, for the audit log and for feedback.
+        :param mode: of requests that name none; None for that of the policy.
         """
         bound = copy.copy(self)
         bound._access, bound._asked_by = access, asked_by
+        bound._mode = mode or self._mode
         return bound
 
     def answer(
@@ -186,7 +190,7 @@ class Pipeline:
     def decide(
         self,
         question: str,
-        mode: GateMode = GateMode.AUTO,
+        mode: GateMode | None = None,
         *,
         threshold: float | None = None,
         domain: str | None = None,
@@ -404,6 +408,7 @@ class Pipeline:
         """Read the question in its conversation, route it, and embed it if it needs documents."""
         should_stop()
         generator = self._generator
+        request = replace(request, mode=request.mode or self._mode)
         asked = self._asked(request, view, meter, should_stop)
         request = replace(request, question=asked.question)
         routed = route(view.embedder, request, generator.experts, meter, generator.patterns)

@@ -131,9 +131,10 @@ class Sampling:
 class AnswerRequest:
     """A question and how to answer it.
 
-    ``threshold`` None means the gate's own. ``steps`` is the number of searches; each after the
-    first adds a draft answer from the passages found so far to the query, and costs a search and a
-    short answer.
+    ``mode`` None means the default: of the caller's token, else of the collection, else of the
+    server (``gate.mode``), else AUTO. ``threshold`` None means the gate's own. ``steps`` is the
+    number of searches; each after the first adds a draft answer from the passages found so far to
+    the query, and costs a search and a short answer.
 
     ``history``: the conversation so far, oldest turn first. A question that does not stand alone is
     rewritten by it before the documents are searched.
@@ -142,7 +143,7 @@ class AnswerRequest:
     """
 
     question: str
-    mode: GateMode = GateMode.AUTO
+    mode: GateMode | None = None
     k: int = 5
     filter: Mapping[str, object] = field(default_factory=dict)
     domain: str | None = None
@@ -159,7 +160,7 @@ class DecideRequest:
     """A question for the gate alone; fields as in ``AnswerRequest``."""
 
     question: str
-    mode: GateMode = GateMode.AUTO
+    mode: GateMode | None = None
     threshold: float | None = None
     domain: str | None = None
     history: tuple[Turn, ...] = ()

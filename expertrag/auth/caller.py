@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from expertrag.api.access import EVERYTHING, Access
 from expertrag.api.errors import InvalidArgument, PermissionDenied
+from expertrag.api.types import GateMode
 from expertrag.api.validation import NAME
 from expertrag.auth.quota import Quota
 
@@ -28,12 +29,16 @@ ALL_SCOPES = frozenset(Scope)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a call. ``id`` is stable and unique: answers and quotas belong to it."""
+    """Who makes a call. ``id`` is stable and unique: answers and quotas belong to it.
+
+    ``mode`` is that of requests that name none; None for the collection's, or the server's.
+    """
 
     id: str
     scopes: frozenset[Scope] = ALL_SCOPES
     access: Access = EVERYTHING
     quota: Quota = field(default_factory=Quota)
+    mode: GateMode | None = None
 
     @property
     def known_id(self) -> str:

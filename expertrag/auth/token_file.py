@@ -27,6 +27,7 @@ from typing import Any
 
 from expertrag.api.access import EVERYTHING, Access
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound
+from expertrag.api.types import GateMode
 from expertrag.api.validation import check_labels
 from expertrag.auth.caller import Caller, Scope, check_access, check_tenant, parse_scopes
 from expertrag.auth.quota import Quota
@@ -45,7 +46,10 @@ _POLL_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as the file holds it, without its secret. ``expires`` None is never."""
+    """A token as the file holds it, without its secret. ``expires`` None is never.
+
+    ``mode`` is that of requests that name none; None for the collection's, or the server's.
+    """
 
     id: str
     name: str
@@ -55,6 +59,7 @@ class Token:
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
     expires: datetime | None = None
     quota: Quota = field(default_factory=Quota)
+    mode: GateMode | None = None
 
     @property
     def expired(self) -> bool:
@@ -64,7 +69,7 @@ class Token:
     @property
     def caller(self) -> Caller:
         """Who calls with it."""
-        return Caller(f"token:{self.id}", self.scopes, self.access, self.quota)
+        return Caller(f"token:{self.id}", self.scopes, self.access, self.quota, self.mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +102,16 @@ class TokenFile:
         access: Access = EVERYTHING,
         lifetime: timedelta | None = None,
         quota: Quota | None = None,
+        mode: GateMode | None = None,
     ) -> NewToken:
         """Add a token.
 
+        :param mode: of requests that name none; None for the collection's, or the server's.
         :raises InvalidArgument: a name, tenant, label or scope is invalid.
         """
         _check(name, access)
         check_access(scopes, access)
-        made = _new(name, scopes, access, lifetime, quota or Quota())
+        made = _new(name, scopes, access, lifetime, quota or Quota(), mode)
         with self._changing() as tokens:
             tokens.append(made.token)
         return made
@@ -118,7 +125,7 @@ class TokenFile:
             at = _place(tokens, token_id, self.path)
             old = tokens[at]
             left = old.expires - old.created if old.expires else None
-            made = _new(old.name, old.scopes, old.access, left, old.quota)
+            made = _new(old.name, old.scopes, old.access, left, old.quota, old.mode)
             ends = datetime.now(UTC) + grace
             tokens[at] = replace(old, expires=min(ends, old.expires) if old.expires else ends)
             tokens.append(made.token)
@@ -243,12 +250,13 @@ def _new(
     access: Access,
     lifetime: timedelta | None,
     quota: Quota,
+    mode: GateMode | None,
 ) -> NewToken:
     token_id = "".join(secrets.choice(_ALPHABET) for _ in range(10))
     secret = secrets.token_urlsafe(32)
     now = datetime.now(UTC).replace(microsecond=0)
     expires = now + lifetime if lifetime else None
-    token = Token(token_id, name, _digest(secret), scopes, access, now, expires, quota)
+    token = Token(token_id, name, _digest(secret), scopes, access, now, expires, quota, mode)
     return NewToken(token, f"{PREFIX}_{token_id}_{secret}")
 
 
@@ -289,13 +297,14 @@ def _dump(token: Token) -> dict[str, Any]:
         "created": token.created.isoformat(),
         "expires": token.expires.isoformat() if token.expires else None,
         "quota": token.quota.dump(),
+        "mode": token.mode,
     }
 
 
 def _parse(item: Mapping[str, Any]) -> Token:
     labels = item["labels"]
     access = Access(str(item["tenant"]), None if labels is None else frozenset(map(str, labels)))
-    expires = item["expires"]
+    expires, mode = item["expires"], item.get("mode")  # tokens of older versions have none
     return Token(
         id=str(item["id"]),
         name=str(item["name"]),
@@ -305,4 +314,5 @@ def _parse(item: Mapping[str, Any]) -> Token:
         created=datetime.fromisoformat(item["created"]),
         expires=datetime.fromisoformat(expires) if expires else None,
         quota=Quota.parse(item["quota"]),
+        mode=GateMode(mode) if mode else None,
     )

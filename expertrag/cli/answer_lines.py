@@ -57,7 +57,7 @@ def heading_of(event: AnswerEvent, mode: GateMode) -> str:
     """Return the heading of an answer that comes from the model alone; "" for all others.
 
     :param event: any event of the answer; only the first that implies such an answer has one.
-    :param mode: in STRICT, no passages mean an abstention, which has no heading.
+    :param mode: of the decision; in STRICT, no passages mean an abstention, which has no heading.
     """
     match event:
         case GateEvent(decision) if decision.action is GateAction.CLOSED_BOOK:

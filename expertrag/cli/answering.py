@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from expertrag.api.types import Answer, AnswerEvent, DeltaEvent, GateMode, Sampling
+from expertrag.api.types import Answer, DeltaEvent, GateDecision, GateEvent, GateMode, Sampling
 from expertrag.cli.answer_lines import Detail, heading_of, print_facts
 from expertrag.cli.constraint import constrained
 from expertrag.cli.contrast import contrasting
@@ -35,14 +35,6 @@ if TYPE_CHECKING:
 
 SAMPLING = Sampling()
 
-mode_option = flag(
-    "--mode",
-    type=click.Choice([mode.value for mode in GateMode]),
-    default=GateMode.AUTO.value,
-    help="auto: the gate decides; never, always: skip or force retrieval; strict: answer from the "
-    "documents or abstain.",
-)
-
 
 def asking(*keys: str, sent: tuple[str, ...] = ()) -> Callable[[Command], Command]:
     """Add the options shared by all commands that ask a server or a store.
@@ -57,7 +49,6 @@ def asking(*keys: str, sent: tuple[str, ...] = ()) -> Callable[[Command], Comman
 
 
 _GENERATION_OPTIONS = (
-    mode_option,
     flag(
         "--max-tokens",
         type=int,
@@ -98,7 +89,7 @@ _GENERATION_OPTIONS = (
     filter_option,
     rerank_option,
     domain_option,
-    asking("gate", "search", sent=("search.k", "gate.threshold", "model.routing")),
+    asking("gate", "search", sent=("search.k", "gate.mode", "gate.threshold", "model.routing")),
 )
 
 
@@ -111,6 +102,7 @@ def generating(command: Command) -> Command:
     ) -> Any:
         options["k"] = server.config.search.k
         options["filter"] = metadata_filter
+        options["mode"] = server.config.gate.mode
         options["threshold"] = server.config.gate.threshold
         options["routing"] = server.config.model.routing
         return command(server=server, **options)
@@ -126,19 +118,26 @@ def stream_answer(
     question: str,
     server: ServerOptions,
     options: AnswerOptions,
-    show: Callable[[AnswerEvent], None],
+    *,
+    headed: bool = True,
+    decided: Callable[[GateDecision], None] = lambda _: None,
 ) -> Answer:
     """Print the text of an answer on stdout while it is generated, and return the answer.
 
-    :param show: called with each event before its text is printed.
+    :param headed: print above the text, on stderr, that it is from the model alone, if it is.
+    :param decided: called with the gate's decision, before the text is printed.
     """
     from expertrag.api.folding import AnswerFolder
 
-    folder, begun = AnswerFolder(), False
+    folder, begun, mode = AnswerFolder(), False, GateMode.AUTO
     try:
         for event in client.stream(question, **options, **server.deadline):
             folder.add(event)
-            show(event)
+            if isinstance(event, GateEvent):
+                mode = event.decision.mode
+                decided(event.decision)
+            if headed and (heading := heading_of(event, mode)):
+                note(heading)
             if isinstance(event, DeltaEvent):
                 click.echo(printable(event.text), nl=False)
                 begun = True
@@ -207,17 +206,11 @@ def ask(
     if options["logprobs"] is not None and not as_json:
         raise click.UsageError("--logprobs needs --json, whose output has them; add it")
     detail = Detail.NOTHING if quiet else Detail.EVERYTHING if verbose else Detail.FACTS
-    mode = GateMode(options["mode"])
-
-    def show(event: AnswerEvent) -> None:
-        if detail and (heading := heading_of(event, mode)):
-            note(heading)
-
     with server.open() as client:
         if as_json:
             emit_json(client.answer(question, **options, **server.deadline))
             return
-        answer = stream_answer(client, question, server, options, show)
+        answer = stream_answer(client, question, server, options, headed=not quiet)
     print_facts(answer, detail)
 
 

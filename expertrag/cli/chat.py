@@ -10,8 +10,8 @@ import click
 
 from expertrag.api.errors import ExpertRAGError
 from expertrag.api.turns import Turn, latest
-from expertrag.api.types import AnswerEvent, GateEvent, GateMode
-from expertrag.cli.answer_lines import decision_lines, dimmed, heading_of, source_lines
+from expertrag.api.types import GateDecision
+from expertrag.cli.answer_lines import decision_lines, dimmed, source_lines
 from expertrag.cli.answering import generating, stream_answer
 from expertrag.cli.chat_commands import Dialogue, command_lines, is_command, run_command
 from expertrag.cli.exits import message_of
@@ -100,20 +100,16 @@ def _answer(
     options = dialogue.options
     options["history"] = latest(dialogue.history)
     dialogue.decision = dialogue.answer = None
-    mode = GateMode(options["mode"])
 
-    def show(event: AnswerEvent) -> None:
-        if isinstance(event, GateEvent):
-            dialogue.decision = event.decision
-            dimmed(decision_lines(event.decision, brief=True))
-        if heading := heading_of(event, mode):
-            note(heading)
+    def decided(decision: GateDecision) -> None:
+        dialogue.decision = decision
+        dimmed(decision_lines(decision, brief=True))
 
     if as_json:
         answer = client.answer(question, **options, **server.deadline)
         emit_json(answer)
     else:
-        answer = stream_answer(client, question, server, options, show)
+        answer = stream_answer(client, question, server, options, decided=decided)
         for line in source_lines(answer):
             note(line)
         click.echo()

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from expertrag.client.requests import AnswerOptions
 
 _COMMAND = re.compile(r"/\w*")
+_DEFAULT = "default"
+"""The mode of the token, of the collection or of the server."""
+_MODES = (_DEFAULT, *GateMode)
 
 
 @dataclass(slots=True)
@@ -82,15 +85,12 @@ def _sources(dialogue: Dialogue, _: str) -> None:
 
 
 def _mode(dialogue: Dialogue, argument: str) -> None:
+    modes = ", ".join(_MODES)
     if argument:
-        if argument not in list(GateMode):
-            raise InvalidArgument(f"there is no mode {argument}; choose one of {_modes()}")
-        dialogue.options["mode"] = argument
-    note(f"Mode: {dialogue.options['mode']} (of {_modes()})")
-
-
-def _modes() -> str:
-    return ", ".join(GateMode)
+        if argument not in _MODES:
+            raise InvalidArgument(f"there is no mode {argument}; choose one of {modes}")
+        dialogue.options["mode"] = None if argument == _DEFAULT else argument
+    note(f"Mode: {dialogue.options['mode'] or _DEFAULT} (of {modes})")
 
 
 def _new(dialogue: Dialogue, _: str) -> None:
@@ -123,7 +123,7 @@ def _print(lines: Iterator[str]) -> None:
 COMMANDS: Mapping[str, ChatCommand] = {
     "/why": ChatCommand("explain the decision about the last question", _why),
     "/sources": ChatCommand("list the sources of the last answer, and all its passages", _sources),
-    "/mode": ChatCommand("show the mode, or set it", _mode, f"[{'|'.join(GateMode)}]"),
+    "/mode": ChatCommand("show the mode, or set it", _mode, f"[{'|'.join(_MODES)}]"),
     "/new": ChatCommand("start another conversation", _new),
     "/help": ChatCommand("list the commands", _help),
     "/exit": ChatCommand("end, as Ctrl-D does", _exit),

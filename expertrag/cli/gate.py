@@ -12,7 +12,7 @@ import click
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.answer_lines import decision_lines, evidence_lines
-from expertrag.cli.answering import asking, mode_option
+from expertrag.cli.answering import asking
 from expertrag.cli.completers import a_gate
 from expertrag.cli.eval.options import (
     Names,
@@ -82,14 +82,11 @@ def gate() -> None:
 
 @gate.command()
 @click.argument("question")
-@mode_option
 @domain_option
-@asking("gate", sent=("gate.threshold",))
-def explain(
-    question: str, mode: str, domain: str | None, server: ServerOptions, as_json: bool
-) -> None:
+@asking("gate", sent=("gate.mode", "gate.threshold"))
+def explain(question: str, domain: str | None, server: ServerOptions, as_json: bool) -> None:
     """Print whether the gate would retrieve for a question, and why."""
-    threshold = server.config.gate.threshold
+    mode, threshold = server.config.gate.mode, server.config.gate.threshold
     with server.open() as client:
         decision = client.decide(
             question, mode=mode, threshold=threshold, domain=domain, **server.deadline

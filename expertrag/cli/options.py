@@ -127,7 +127,7 @@ filter_option = flag(
 domain_option = flag("--domain", help="Domain whose language-model expert answers.")
 search_mode_option = flag(
     "--mode",
-    env=f"{ENV_PREFIX}RETRIEVE_MODE",  # EXPERTRAG_MODE is the gate mode
+    env=f"{ENV_PREFIX}RETRIEVE_MODE",
     type=click.Choice([mode.value for mode in SearchMode]),
     default=SearchMode.HYBRID.value,
     help="Search mode: dense vectors, BM25, or the fusion of both.",

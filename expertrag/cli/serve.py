@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.api.errors import InvalidArgument, MissingExtra
+from expertrag.api.types import GateMode
 from expertrag.cli.options import configured, flag, index_of
 from expertrag.config import ENV_PREFIX, Config
 from expertrag_index.extras import install_command
@@ -38,9 +39,10 @@ if TYPE_CHECKING:
     "named",
     "--collection",
     multiple=True,
-    metavar="NAME=PATH",
+    metavar="NAME[:MODE]=PATH",
     env=f"{ENV_PREFIX}COLLECTION",
-    help="Another store to serve, repeatable; TENANT/NAME=PATH for the callers of a tenant.",
+    help="Another store to serve, repeatable; TENANT/NAME=PATH for the callers of a tenant. MODE, "
+    "such as strict, is that of requests that name none. Unset: that of --mode.",
 )
 @flag(
     "loaded",
@@ -68,7 +70,7 @@ def serve(config: Config, named: tuple[str, ...], loaded: tuple[str, ...]) -> No
     config = _with_adapters(config, loaded)
     memory.share()
     logs.configure(config.log)
-    stores = _stores(named)
+    stores, modes = _stores(named)
     checked = [*stores.values()]
     if config.index or not (stores or config.collections.folder):
         checked.append(index_of(config))
@@ -81,7 +83,7 @@ def serve(config: Config, named: tuple[str, ...], loaded: tuple[str, ...]) -> No
         # imports torch, which is slow: listen first
         from expertrag.answer.assemble import open_collections
 
-        return open_collections(config, stores)
+        return open_collections(config, stores, modes)
 
     asyncio.run(run(config, load_collections, _http(config)))
 
@@ -107,10 +109,12 @@ def _http(config: Config) -> HttpServer | None:
     return HttpServer(config)
 
 
-def _stores(items: Iterable[str]) -> dict[str, Path]:
-    """Return the stores by their names."""
+def _stores(items: Iterable[str]) -> tuple[dict[str, Path], dict[str, GateMode]]:
+    """Return the stores by their names, and the modes of those that have one."""
     found: dict[str, Path] = {}
-    for name, path in map(_store, items):
+    modes: dict[str, GateMode] = {}
+    for item in items:
+        name, mode, path = _store(item)
         if name in found:
             raise InvalidArgument(
                 f"collection: {name!r} is named twice: {found[name]} and {path}; give each a name "
@@ -118,14 +122,22 @@ def _stores(items: Iterable[str]) -> dict[str, Path]:
                 metadata={"field": "collection"},
             )
         found[name] = path
-    return found
+        if mode:
+            modes[name] = mode
+    return found, modes
 
 
-def _store(item: str) -> tuple[str, Path]:
-    """Return the name and the path of ``NAME=PATH``."""
-    name, equals, path = item.partition("=")
+def _store(item: str) -> tuple[str, GateMode | None, Path]:
+    """Return the name, the mode and the path of ``NAME=PATH`` or ``NAME:MODE=PATH``."""
+    key, equals, path = item.partition("=")
+    name, colon, mode = key.partition(":")
     if not (name and equals and path):
         raise InvalidArgument(
             f"collection: {item!r} is not NAME=PATH", metadata={"field": "collection"}
         )
-    return name, Path(path)
+    if colon and mode not in list(GateMode):
+        raise InvalidArgument(
+            f"collection: {item!r} has no mode {mode!r}; choose one of {', '.join(GateMode)}",
+            metadata={"field": "collection"},
+        )
+    return name, GateMode(mode) if colon else None, Path(path)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from expertrag.api.errors import InvalidArgument
+from expertrag.api.types import GateMode
 from expertrag.auth.caller import Scope
 from expertrag.cli.options import Command, configured, flags_of, json_flag
 from expertrag.cli.output import emit_json, note
@@ -87,6 +88,11 @@ def _with_file(command: Callable[..., None]) -> Command:
     help="Limit of its own, repeatable, such as requests=60: requests, tokens, documents or bytes "
     "per minute, or concurrent calls. Unset: those of the server.",
 )
+@flag(
+    "--mode",
+    type=click.Choice([mode.value for mode in GateMode]),
+    help="Mode of its requests that name none. Unset: that of the collection, or of the server.",
+)
 @json_flag
 @_with_file
 def create(
@@ -97,6 +103,7 @@ def create(
     labels: tuple[str, ...],
     days: int,
     quota: tuple[str, ...],
+    mode: str | None,
     as_json: bool,
 ) -> None:
     """Make a token called NAME, and print it: it is shown only now."""
@@ -110,6 +117,7 @@ def create(
         access=Access(tenant, seen),
         lifetime=timedelta(days=days) if days else None,
         quota=_quota(quota),
+        mode=GateMode(mode) if mode else None,
     )
     _show(made, as_json)
 
@@ -179,6 +187,7 @@ def _facts(token: Token) -> dict[str, Any]:
         "expires": token.expires.isoformat() if token.expires else None,
         "expired": token.expired,
         "quota": token.quota.dump(),
+        "mode": token.mode,
     }
 
 
@@ -190,6 +199,7 @@ def _line(token: Token) -> str:
         "+".join(sorted(token.scopes)),
         f"tenant {token.access.tenant}" if token.access.tenant else "no tenant",
         "all labels" if labels is None else f"labels {', '.join(sorted(labels)) or 'none'}",
+        *([f"mode {token.mode}"] if token.mode else []),
         *(f"{name} {limit:,}" for name, limit in token.quota.dump().items()),
     ]
     ends = "never expires"

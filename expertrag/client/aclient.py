@@ -185,7 +185,7 @@ class AsyncClient:
         self,
         question: str,
         *,
-        mode: GateMode | str = GateMode.AUTO,
+        mode: GateMode | str | None = None,
         threshold: float | None = None,
         domain: str | None = None,
         history: History = (),

@@ -191,7 +191,7 @@ class Client:
         self,
         question: str,
         *,
-        mode: GateMode | str = GateMode.AUTO,
+        mode: GateMode | str | None = None,
         threshold: float | None = None,
         domain: str | None = None,
         history: History = (),

@@ -51,7 +51,8 @@ class AnswerOptions(_SamplingOptions, total=False):
     """Keyword arguments of ``answer`` and ``stream``.
 
     :param mode: ``auto`` lets the gate decide; ``never`` and ``always`` override it; ``strict``
-        answers from the documents or abstains, which is a result and not an error.
+        answers from the documents or abstains, which is a result and not an error. None is the
+        default of the token, of the collection or of the server, else ``auto``.
     :param k: passages to retrieve, 1 to 1,000.
     :param filter: metadata filter, such as ``{"year": {"$gte": 2024}}``.
     :param domain: the language-model expert that answers; the router chooses it otherwise.
@@ -79,7 +80,7 @@ class AnswerOptions(_SamplingOptions, total=False):
     :param rerank: ``auto`` reranks where the server does, ``on`` on every store, ``off`` never.
     """
 
-    mode: GateMode | str
+    mode: GateMode | str | None
     k: int
     filter: Mapping[str, object] | None
     domain: str | None
@@ -94,7 +95,7 @@ class AnswerOptions(_SamplingOptions, total=False):
 def answer_request(
     question: str,
     *,
-    mode: GateMode | str = GateMode.AUTO,
+    mode: GateMode | str | None = None,
     k: int = _ANSWER.k,
     filter: Mapping[str, object] | None = None,
     domain: str | None = None,
@@ -116,7 +117,7 @@ def answer_request(
         raise TypeError(f"answer() has no option {unknown[0]!r}; see AnswerOptions")
     return AnswerRequest(
         question=question,
-        mode=_choice("mode", GateMode, mode),
+        mode=_mode(mode),
         k=k,
         filter=filter or {},
         domain=domain,
@@ -168,15 +169,13 @@ def list_documents_request(
 
 def decide_request(
     question: str,
-    mode: GateMode | str,
+    mode: GateMode | str | None,
     threshold: float | None,
     domain: str | None,
     history: History,
 ) -> DecideRequest:
     """Return the request of ``decide``."""
-    return DecideRequest(
-        question, _choice("mode", GateMode, mode), threshold, domain, turns_of(history)
-    )
+    return DecideRequest(question, _mode(mode), threshold, domain, turns_of(history))
 
 
 def embed_request(texts: Sequence[str], role: Role, domain: str | None) -> EmbedRequest:
@@ -198,6 +197,10 @@ def strings(field: str, items: Iterable[str]) -> list[str]:
 
 def _stops(stop: str | Iterable[str] | None) -> tuple[str, ...]:
     return (stop,) if isinstance(stop, str) else tuple(strings("stop", stop or ()))
+
+
+def _mode(mode: GateMode | str | None) -> GateMode | None:
+    return None if mode is None else _choice("mode", GateMode, mode)
 
 
 def _choice(field: str, kind: type[E], value: E | str) -> E:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, is_dataclass
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.api.types import AnswerRequest
+from expertrag.api.types import AnswerRequest, GateMode
 from expertrag.config.adapters import adapters_of
 from expertrag.config.setting import Setting, invalid, option, setting_of, validate
 
@@ -133,6 +133,13 @@ class ModelConfig:
 class GateConfig:
     """When to retrieve."""
 
+    mode: str | None = option(
+        None,
+        "auto: the gate decides; never, always: skip or force retrieval; strict: answer from the "
+        "documents or abstain. Of a server, it is for requests that name none. Unset: that of the "
+        "token, of the collection or of the server, else auto.",
+        choices=tuple(mode.value for mode in GateMode),
+    )
     bundle: str = option(
         AUTO_GATE,
         "Gate: a folder from `expertrag train gate`, a shipped gate, or training-free; auto is the "

@@ -81,6 +81,7 @@ def invalid(key: str, message: str) -> InvalidArgument:
 
 _KINDS: dict[str, type[str] | type[int] | type[float] | type[bool]] = {
     "str": str,
+    "str | None": str,
     "int": int,
     "float": float,
     "float | None": float,

@@ -111,7 +111,7 @@ def record_one(
     pipeline = opened.pipeline
     meter = Meter()
     sampling = recording.request(query.text, GateMode.NEVER).sampling
-    decision = pipeline.decide(query.text, meter=meter, sampling=sampling)
+    decision = pipeline.decide(query.text, GateMode.AUTO, meter=meter, sampling=sampling)
     spent = meter.usage()
     never = fold(pipeline.answer(recording.request(query.text, GateMode.NEVER)))
     one_step = fold(pipeline.answer(recording.request(query.text, GateMode.ALWAYS)))

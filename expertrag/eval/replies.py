@@ -131,7 +131,8 @@ def _reply(wording: Paraphrase, pipeline: Pipeline, asking: Asking) -> Paraphras
         decision, answer = whole.decision, whole.text
         passages = tuple(f"{item.document_id}#{item.ordinal}" for item in whole.passages)
     else:
-        decision = pipeline.decide(wording.text, threshold=asking.recording.threshold)
+        threshold = asking.recording.threshold
+        decision = pipeline.decide(wording.text, GateMode.AUTO, threshold=threshold)
     p_benefit = 1.0 if decision.p_benefit is None else decision.p_benefit  # None: retrieves
     return ParaphraseReply(
         wording.rewrite,

@@ -144,7 +144,7 @@ class ExpertRAGChatModel(BaseChatModel):
 
     client: Client
     async_client: AsyncClient | None = None
-    mode: GateMode = GateMode.AUTO
+    mode: GateMode | None = None
     k: int = DEFAULT_K
     filter: dict[str, Any] | None = None
     domain: str | None = None

@@ -32,13 +32,13 @@ class AnswerArguments:
 
     question: Annotated[str, Field(description="A question that stands alone.")]
     mode: Annotated[
-        str,
+        str | None,
         Field(
             description="auto: the gate decides whether to retrieve; never, always: skip or force "
-            "retrieval; strict: answer from the documents or abstain.",
-            json_schema_extra={"enum": [*GateMode]},
+            "retrieval; strict: answer from the documents or abstain. Unset: the server's own.",
+            json_schema_extra={"enum": [*GateMode, None]},
         ),
-    ] = GateMode.AUTO.value
+    ] = None
 
 
 @with_config(ConfigDict(extra="forbid"))

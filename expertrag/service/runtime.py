@@ -62,11 +62,12 @@ class Runtime:
         collections, caller = self.collections, CALL.get().caller
         key = key_of(collection, caller)
         asked_by = Asker(caller.known_id, "" if key == DEFAULT else key)
+        mode = caller.mode or collections.mode_of(key)
 
         @contextmanager
         def opened() -> Iterator[Pipeline]:
             with collections.opened(key) as pipeline:
-                yield pipeline.serving(caller.access, asked_by)
+                yield pipeline.serving(caller.access, asked_by, mode)
 
         return opened
 

@@ -15,7 +15,6 @@ MODES = EnumMap(
         GateMode.ALWAYS: gate_pb2.GATE_MODE_ALWAYS,
         GateMode.STRICT: gate_pb2.GATE_MODE_STRICT,
     },
-    unset=GateMode.AUTO,
 )
 ACTIONS = EnumMap(
     "action",
@@ -26,16 +25,18 @@ ACTIONS = EnumMap(
 )
 
 
-def policy_to_proto(mode: GateMode, threshold: float | None) -> gate_pb2.GatePolicy:
+def policy_to_proto(mode: GateMode | None, threshold: float | None) -> gate_pb2.GatePolicy:
     """Return the message of a policy."""
+    number = gate_pb2.GATE_MODE_UNSPECIFIED if mode is None else MODES.to_proto(mode)
     with fits_the_wire():
-        return gate_pb2.GatePolicy(mode=MODES.to_proto(mode), threshold=threshold)
+        return gate_pb2.GatePolicy(mode=number, threshold=threshold)
 
 
-def policy_from_proto(policy: gate_pb2.GatePolicy) -> tuple[GateMode, float | None]:
-    """Return mode and threshold."""
+def policy_from_proto(policy: gate_pb2.GatePolicy) -> tuple[GateMode | None, float | None]:
+    """Return mode and threshold; None where they are unset."""
     threshold = policy.threshold if policy.HasField("threshold") else None
-    return MODES.from_proto(policy.mode), threshold
+    unset = policy.mode == gate_pb2.GATE_MODE_UNSPECIFIED
+    return None if unset else MODES.from_proto(policy.mode), threshold
 
 
 def decide_to_proto(request: DecideRequest) -> gate_pb2.DecideRequest:

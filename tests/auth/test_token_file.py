@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from expertrag.api.access import Access
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound, Unauthenticated
+from expertrag.api.types import GateMode
 from expertrag.auth import Authenticator, Quota, Scope
 from expertrag.auth.token_file import ServedTokens, TokenFile
 
@@ -37,6 +38,17 @@ def test_a_token_says_who_calls(file: TokenFile) -> None:
     assert (caller.scopes, caller.access) == (READ, access)
     assert caller.quota == Quota(requests=5)
     assert made.token in file.tokens()
+
+
+def test_a_token_may_have_a_mode_and_older_files_have_none(file: TokenFile) -> None:
+    plain, strict = file.create("ci", READ), file.create("hr", READ, mode=GateMode.STRICT)
+    stored = json.loads(file.path.read_text())
+    del stored["tokens"][0]["mode"]  # as an older version wrote it
+    file.path.write_text(json.dumps(stored))
+    renewed = file.rotate(strict.token.id, grace=timedelta(hours=1))
+    served = Authenticator(file.path)
+    modes = [served.caller(bearer(made.text)).mode for made in (plain, strict, renewed)]
+    assert modes == [None, GateMode.STRICT, GateMode.STRICT]
 
 
 def test_the_secret_is_not_in_the_file_and_others_cannot_read_it(file: TokenFile) -> None:

@@ -71,12 +71,12 @@ def test_commands(run: Run, server: str, monkeypatch: pytest.MonkeyPatch) -> Non
     )
     ran = run("chat", "--server", server, "--max-tokens", 4).ok()
     told = {part.splitlines()[0]: part.splitlines()[1:] for part in ran.err.split("> ")[1:]}
-    modes = "auto, never, always, strict"
-    assert told["/mode"] == [f"Mode: auto (of {modes})"]
+    modes = "default, auto, never, always, strict"
+    assert told["/mode"] == [f"Mode: default (of {modes})"]
     assert told["/mode always"] == [f"Mode: always (of {modes})"]
     assert told["/why"][0].startswith("Gate: ")
     assert {"  probabilities", "  signals"} <= set(told["/why"])
-    assert told["/help"][-1] == f"{'/exit'.ljust(34)}end, as Ctrl-D does"
+    assert told["/help"][-1] == f"{'/exit'.ljust(42)}end, as Ctrl-D does"
     assert told["/sources"] == ["The last answer is not from the documents: there are no passages."]
     assert "Passages that were read for it, 5:\n  1. " in ran.err
     assert ran.out == "0 1 2 3 \n\n" * 3
@@ -87,7 +87,7 @@ def test_commands(run: Run, server: str, monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ("/sauces", "there is no command /sauces; there are /why, /sources, /mode, /new"),
         ("/", "there is no command /; there are"),
-        ("/mode sometimes", "there is no mode sometimes; choose one of auto, never, always"),
+        ("/mode sometimes", "there is no mode sometimes; choose one of default, auto, never"),
         ("/why is that?", "/why takes no argument"),
         ("/why", "there is no question yet"),
     ],

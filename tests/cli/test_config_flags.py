@@ -67,3 +67,20 @@ def test_wrong_settings_end_with_2(
 def test_two_collections_of_one_name_are_refused(run: Run) -> None:
     stores = ("--collection", "wiki=one", "--collection", "wiki=two")
     run("serve", *stores).fails(2, "'wiki' is named twice: one and two")
+    stores = ("--collection", "wiki:auto=one", "--collection", "wiki:strict=two")
+    run("serve", *stores).fails(2, "'wiki' is named twice: one and two")
+
+
+def test_the_mode_of_a_collection(run: Run) -> None:
+    wrong = "'wiki:often=one' has no mode 'often'; choose one of auto, never, always, strict"
+    run("serve", "--collection", "wiki:often=one").fails(2, wrong)
+
+
+def test_the_mode_of_a_token(run: Run, tmp_path: Path) -> None:
+    file = ("--tokens", tmp_path / "tokens.json")
+    run("tokens", "create", "plain", *file).ok()
+    made = run("tokens", "create", "kiosk", "--mode", "strict", *file, "--json").json()
+    assert made["mode"] == "strict"
+    plain, kiosk = run("tokens", "list", *file).ok().out.splitlines()
+    assert "mode" not in plain
+    assert "  mode strict  " in kiosk

@@ -21,7 +21,7 @@ from serving_fixtures import OpenPipeline, StartServer
 from expertrag.answer.pipeline import Pipeline
 from expertrag.cli.output import printable
 from expertrag.client import Client
-from expertrag.config import QuotaConfig
+from expertrag.config import GateConfig, QuotaConfig
 
 READY_S = 90.0
 
@@ -144,6 +144,26 @@ def test_retrieve_and_gate(run: Run, server: str) -> None:
     assert decision["action"] in {"closed_book", "retrieve"}
     assert decision["reason"]
     assert run("gate", "explain", "Hello", "--server", server).out.startswith("Gate: ")
+
+
+def test_the_mode_of_a_server_holds_unless_one_is_named(
+    run: Run,
+    start_server: StartServer,
+    open_pipeline: OpenPipeline,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    strict = start_server(lambda: open_pipeline(policy=GateConfig(mode="strict"))).address
+    for command in (("gate", "explain"), ("ask",)):
+        asked = (*command, "Say hello.", "--server", strict, "--json")
+
+        def mode(*options: str, asked: tuple[str, ...] = asked) -> str:
+            found = run(*asked, *options).json()
+            return str(found.get("decision", found)["mode"])
+
+        assert (mode(), mode("--mode", "auto")) == ("strict", "auto")
+        with monkeypatch.context() as patch:
+            patch.setenv("EXPERTRAG_GATE_MODE", "never")
+            assert mode() == "never"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ def served(start_http: StartHttp, open_pipeline: OpenPipeline, lora_base: LoraBa
     [
         ("default", NamedModel("default")),
         ("default@legal", NamedModel("default", adapter="legal")),
+        ("default:auto", NamedModel("default", GateMode.AUTO)),
         ("default@legal:strict", NamedModel("default", GateMode.STRICT, "legal")),
         ("acme/docs@v1.2:never", NamedModel("acme/docs", GateMode.NEVER, "v1.2")),
         ("@legal", NamedModel("", adapter="legal")),
@@ -33,7 +34,7 @@ def test_names(name: str, named: NamedModel) -> None:
 
 def test_models_with_adapters_are_listed(served: Served) -> None:
     names = [model["id"] for model in served.get("/v1/models").json()["data"]]
-    modes = ("", ":strict", ":always", ":never")
+    modes = ("", ":auto", ":strict", ":always", ":never")
     assert names == [f"default{adapter}{mode}" for adapter in ("", "@legal") for mode in modes]
     assert served.get("/v1/models/default@legal:never").json()["id"] == "default@legal:never"
 

@@ -120,6 +120,7 @@ def test_messages_are_the_conversation(start_http: StartHttp, open_pipeline: Ope
     ("model", "mode", "action"),
     [
         ("default", "auto", None),
+        ("default:auto", "auto", None),
         ("default:always", "always", "retrieve"),
         ("default:never", "never", "closed_book"),
         ("default:strict", "strict", "retrieve"),

@@ -34,7 +34,7 @@ def client(served_with_models: Served) -> Iterator[openai.OpenAI]:
 
 def test_models(client: openai.OpenAI) -> None:
     names = [model.id for model in client.models.list()]
-    assert names == ["default", "default:strict", "default:always", "default:never"]
+    assert names == [f"default{mode}" for mode in ("", ":auto", ":strict", ":always", ":never")]
     assert client.models.retrieve("default:strict").owned_by == "expertrag"
 
 

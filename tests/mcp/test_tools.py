@@ -71,7 +71,7 @@ def test_tools_that_write_are_listed_where_writes_are_allowed(
 def test_the_modes_of_an_answer_are_in_its_schema(talk: Talk, client: AsyncClient) -> None:
     tools = {tool.name: tool for tool in talk(lambda session: session.list_tools(), client).tools}
     schema = tools["answer"].input_schema
-    assert schema["properties"]["mode"]["enum"] == [mode.value for mode in GateMode]
+    assert schema["properties"]["mode"]["enum"] == [*(mode.value for mode in GateMode), None]
     assert schema["required"] == ["question"]
 
 

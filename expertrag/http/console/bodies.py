@@ -28,10 +28,10 @@ class Said(BaseModel):
 
 
 class Question(Body):
-    """A question, the conversation before it, and the mode of the gate."""
+    """A question, the conversation before it, and the mode of the gate; None is the default."""
 
     question: str
-    mode: str = "auto"
+    mode: str | None = None
     threshold: float | None = None
     history: Items[Said] = Field(default_factory=list)
 

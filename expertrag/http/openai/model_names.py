@@ -17,7 +17,8 @@ from expertrag.client import AsyncClient
 
 T = TypeVar("T")
 
-MODES = (GateMode.AUTO, GateMode.STRICT, GateMode.ALWAYS, GateMode.NEVER)
+MODES = (None, GateMode.AUTO, GateMode.STRICT, GateMode.ALWAYS, GateMode.NEVER)
+"""Modes of a model's name; None is the default of the token, the collection or the server."""
 _MOST_SHOWN = 5
 _UNKNOWN = ("COLLECTION_NOT_FOUND", "ADAPTER_NOT_FOUND")
 
@@ -27,22 +28,22 @@ class NamedModel:
     """What a model's name says."""
 
     collection: str
-    mode: GateMode = GateMode.AUTO
+    mode: GateMode | None = None
     adapter: str = ""
 
     @classmethod
     def of(cls, name: str) -> NamedModel:
         """Parse a name."""
         named, colon, mode = name.rpartition(":")
-        fixed = bool(colon) and mode in MODES[1:]
+        fixed = bool(colon) and mode in list(GateMode)
         collection, _, adapter = (named if fixed else name).partition("@")
-        return cls(collection, GateMode(mode) if fixed else GateMode.AUTO, adapter)
+        return cls(collection, GateMode(mode) if fixed else None, adapter)
 
     @property
     def name(self) -> str:
         """The name."""
         named = f"{self.collection}@{self.adapter}" if self.adapter else self.collection
-        return named if self.mode is GateMode.AUTO else f"{named}:{self.mode}"
+        return f"{named}:{self.mode}" if self.mode else named
 
 
 def unknown_model(name: str, known: Sequence[str] = ()) -> NotFound:

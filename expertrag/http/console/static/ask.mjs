@@ -2,7 +2,7 @@
 import { Exchange } from "./answer.mjs";
 import { basis, exchangeOf, historyOf, run } from "./exchange.mjs";
 import { Component, createRef, html } from "./html.mjs";
-import { MODES, MODE_TEXTS, state, stop, stoppable, update } from "./state.mjs";
+import { DEFAULT_TEXT, MODES, MODE_TEXTS, state, stop, stoppable, update } from "./state.mjs";
 import { several } from "./text.mjs";
 
 const ENDS = {
@@ -32,10 +32,10 @@ async function again({ key }) {
 export function ModeChoice({ value, onChange }) {
   return html`<fieldset class="modes">
     <legend class="hidden">Mode of the gate</legend>
-    ${MODES.map(
-      (mode) => html`<label key=${mode} title=${MODE_TEXTS[mode]}>
-        <input type="radio" name="mode" value=${mode} checked=${value === mode} onChange=${() => onChange(mode)} />
-        <span>${mode}</span>
+    ${[null, ...MODES].map(
+      (mode) => html`<label key=${mode} title=${mode ? MODE_TEXTS[mode] : DEFAULT_TEXT}>
+        <input type="radio" name="mode" value=${mode || "default"} checked=${value === mode} onChange=${() => onChange(mode)} />
+        <span>${mode || "default"}</span>
       </label>`,
     )}
   </fieldset>`;
@@ -103,6 +103,7 @@ function Welcome() {
       what was found, and what it cost.
     </p>
     <dl class="plain-list">
+      <div><dt>default</dt><dd>${DEFAULT_TEXT}</dd></div>
       ${MODES.map((mode) => html`<div key=${mode}><dt>${mode}</dt><dd>${MODE_TEXTS[mode]}</dd></div>`)}
     </dl>
     ${index &&

@@ -3,6 +3,7 @@ const TOKEN = "expertrag.token";
 const THEME = "expertrag.theme";
 
 export const MODES = ["auto", "always", "never", "strict"];
+export const DEFAULT_TEXT = "The mode that your token, the collection or the server has.";
 export const MODE_TEXTS = {
   auto: "The gate decides whether the documents would help.",
   always: "The documents are always searched.",
@@ -20,7 +21,7 @@ export const state = {
   problem: null,
   tokenAsked: false,
   rating: true,
-  mode: "auto",
+  mode: null, // the default
   exchanges: [],
   compared: { question: "", exchanges: [] },
   stopping: null,
