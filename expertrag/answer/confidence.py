@@ -15,6 +15,19 @@ from expertrag.answer.reading import PassageSession
 from expertrag.llm.confidence import Confidence
 from expertrag_retriever.gate.odds import log_odds
 
+SIGNALS = (
+    "sufficient",
+    "first",
+    "next",
+    "agreement",
+    "flawed",
+    "covered",
+    "rival",
+    "value",
+    "verdict",
+)
+"""Names of the signals; see :func:`signals_of`."""
+
 _LEAST = 1e-4
 """Least doubt, and least certainty, whose log odds are told apart."""
 

@@ -122,7 +122,10 @@ def test_a_gate_of_other_answers_decides_with_a_warning(
 ) -> None:
     """Its signals need no language model, so any can be served with it."""
     folder = tmp_path / "gate"
-    needs, config = Needs(None, embedder.fingerprint_of_expert(GENERAL)), GateConfig(str(folder))
+    needs, config = (
+        Needs(None, embedder.fingerprint_of_expert(GENERAL)),
+        GateConfig(bundle=str(folder)),
+    )
 
     def warned(answered_by: str) -> str:
         caplog.clear()
