@@ -74,6 +74,7 @@ READER = ("gold", "found", "verdicts", "citations", "abstention", "general")
 TABLES = (
     Table("answers", "answers", "answers", doc_tables.answers),
     Table("answers", "mixed", "mixed", doc_tables.mixed),
+    Table("answers", "office", "office", doc_tables.figures),
     Table("answers", "accuracy", "evaluation", doc_tables.accuracy, ("answer",)),
     Table("answers", "policies", "evaluation", doc_tables.policies, ("answer",)),
     Table("answers", "cost", "evaluation", doc_tables.cost, ("cost",)),
@@ -96,6 +97,7 @@ TABLES = (
     Table("embedding-experts", "placed", "router", training_tables.placed),
     Table("gate", "training-free gate", "gate", doc_tables.training_free),
     Table("gate", "gates left out", "gate_left_out", doc_tables.gates_left_out),
+    Table("gate", "internal", "internal", doc_tables.figures),
     Table("gate", "calibrated gate", "gate_calibrated", doc_tables.calibrated),
     Table("gate", "live gate", "gate_live", doc_tables.live),
     Table("generation", "speed", "generation", speed_tables.generation, SPEED),
@@ -110,6 +112,7 @@ TABLES = (
     Table("generation", "residency", "residency", speed_tables.residency),
     Table("generation", "residency, trained", "residency", speed_tables.residency_trained),
     Table("grounding", "support", "grounding", doc_tables.grounding),
+    Table("grounding", "confidence", "confidence", doc_tables.figures),
     Table("grounding", "strict threshold", "strict_threshold", doc_tables.strict),
     *(
         Table("kernels", f"kernels, {shape}", "kernels", speed_tables.layers(shape))

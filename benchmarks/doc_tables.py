@@ -158,6 +158,15 @@ def answers(results: Mapping[str, Any]) -> Iterator[str]:
             yield f"| {' | '.join(cells)} |"
 
 
+def figures(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each figure of one list."""
+    yield from head("figure | n | share [95 %] | target")
+    for item in results["figures"]:
+        if after := item["after"]:
+            bar = item["bar"] and f"{item['bar']}, {'reached' if item['reached'] else 'missed'}"
+            yield f"| {item['name']} | {after['n']} | {_estimate(after)} | {bar} |"
+
+
 def models_of(results: Mapping[str, Any]) -> tuple[str, str]:
     """Return the names of the small and the large default model."""
     first, *_, last = results["inputs"]["models"]

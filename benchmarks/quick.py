@@ -130,6 +130,9 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
             "eval_office", "--work", str(scratch), "--model", SMALL, "--limit", "1",
             "--kinds", "fact", "us_missing",
         ],
+        "confidence": [
+            "fit_confidence", *on, "--work", str(scratch), "--model", SMALL, "--questions", "4",
+        ],
         "internal-probe": ["fit_internal", *on, "--work", str(scratch), "--model", SMALL],
         "fit-doubt": ["fit_doubt", *on, "--model", SMALL, "--questions", "2"],
         "eval-experts": [

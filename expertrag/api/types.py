@@ -334,16 +334,16 @@ class UsageEvent:
 class DoneEvent:
     """The end of an answer.
 
-    ``support`` in [0, 1] is the share of the answer that the passages support, times
-    ``p_sufficient`` if that is known; None if nothing was compared. ``p_sufficient`` is the
-    probability that the passages hold the answer: in STRICT from a fitted gate that judges
-    passages, otherwise from a reader or probe that has read them; else None.
+    ``support`` in [0, 1] is the probability that the answer is right, if it was fitted for the
+    model, else the share of the answer that the passages support, times ``p_sufficient`` if that is
+    known; None if nothing was compared. ``p_sufficient`` is the probability that the passages hold
+    the answer: in STRICT from a fitted gate that judges passages, otherwise from a reader or probe
+    that has read them; else None.
 
     ``from_documents``: whether passages were in the prompt; False for a closed-book answer, whose
-    text is the model's alone, and for an abstention. ``unsupported_reason`` says in one line why
-    the passages do not support the first unsupported sentence, such as "'--force' is not in the
-    passage", or why the answer was withheld. It is empty if everything is supported or nothing was
-    compared.
+    text is the model's alone, and for an abstention. ``unsupported_reason`` says in one line why to
+    check the answer, such as "'--force' is not in the passage", or why it was withheld. It is empty
+    if there is no reason to, or nothing was compared.
     """
 
     finish_reason: FinishReason

@@ -111,7 +111,7 @@ class CitedAnswer:
     ]
     abstained: Annotated[bool, Field(description="No answer was given; the text says why.")]
     unsupported_reason: Annotated[
-        str, Field(description="Why the sources do not support the text; empty if they do.")
+        str, Field(description="Why to check the text, or why it was withheld; empty if neither.")
     ]
     citations: list[CitedSentence]
     sources: list[AnswerSource]

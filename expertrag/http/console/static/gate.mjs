@@ -111,7 +111,7 @@ export function Cost({ usage, done, generation }) {
     usage.reranked > 0 && `${count(usage.reranked)} reranked`,
     usage.turns_dropped > 0 && `${several(usage.turns_dropped, "turn")} did not fit`,
     done.p_sufficient != null && `passages sufficient: ${done.p_sufficient.toFixed(2)}`,
-    done.support != null && `answer supported: ${done.support.toFixed(2)}`,
+    done.support != null && `answer right: ${done.support.toFixed(2)}`,
   ].filter(Boolean);
   return html`<div class="panel" role="group" aria-label="Cost">
     <h3><span class="label">Cost</span> <b>${seconds(total)}</b></h3>
