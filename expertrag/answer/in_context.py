@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.rewriting_check import is_faithful
 from expertrag.api.turns import Turn, TurnRole
-from expertrag.conversation.about import is_about_conversation
+from expertrag.conversation.about import is_about_conversation, is_courtesy
 from expertrag.conversation.anaphora import first_anaphor
 from expertrag.conversation.rewrite import Form, rewrite, rewritings, subject_of
 from expertrag.llm.standalone import MOST_EXCHANGES, standalone_question
@@ -71,7 +71,7 @@ def read_question(
     """
     text, turns = wording(message), tuple(history)
     if not turns:
-        return Asked(message, text)
+        return Asked(message, text, about_conversation=is_courtesy(text))
     if is_about_conversation(text):
         return Asked(message, message, turns, about_conversation=True)
     if is_english(text) is False:  # the rules are

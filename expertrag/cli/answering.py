@@ -195,8 +195,8 @@ def ask(
     """Answer a question.
 
     The answer is streamed to stdout. Everything else goes to stderr: above the text, a line that
-    marks an answer from the model alone, not from the documents; below it, why the passages do not
-    support the answer, its sources, the gate's decision and the cost.
+    marks an answer from the model alone, not from the documents; below it, that the documents
+    support it or what to check, its sources and the gate's decision.
 
     Several words are one question; quote it if it has a word that begins with a dash. - reads the
     question from stdin.

@@ -6,6 +6,7 @@ They need no documents: the model answers them from the conversation. The patter
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from expertrag.conversation.words import APOSTROPHE, POLITE
 
@@ -38,7 +39,7 @@ _WRITES = r"(?:make|keep|put|say|write|give|explain|format|phrase|turn|convert|s
 _END = r"(?: for me| to me)?(?: please)?(?: thanks)?"
 _ASKS = r"(?:how|what|when|where|who|why|which|can|could|is|are|do|does|did|and|but|tell)\b"
 
-_ABOUT = [
+_COURTESIES = [
     re.compile(pattern)
     for pattern in (
         # thanks, greetings and assent
@@ -50,19 +51,32 @@ _ABOUT = [
         r"|(?:that(?:'s| is) )?(?:just |exactly )?what i (?:needed|wanted|was looking for)",
         r"(?:that's|that is|that was|this is|it's)(?: very| really)? (?:all|great|helpful|useful"
         r"|perfect|good|clear|enough|fine|it|nice|interesting)(?: for now)?(?: thanks| thank you)?",
-        # a change of the last answer
-        rf"{_PLEASE}{_REWRITES}(?: {_THAT})?(?: {_MANNER})*{_END}",
-        rf"{_PLEASE}{_WRITES} (?:me )?{_THAT}(?: to me)?(?: {_MANNER})+{_END}",
-        rf"(?:same )?{_MANNER}(?: and {_MANNER})?{_END}|tl ?dr",
-        # what was said
-        r"what (?:did|have) (?:i|we|you) (?:just |already )?(?:say|said|ask|asked|talk|talked"
-        r"|discuss|discussed|tell me|told me|mention|mentioned)(?: (?:about|first|last|before"
-        r"|so far|earlier|just now|you))*",
-        r"what (?:was|were|is) (?:my|your) (?:first|last|previous|original) (?:question|answer"
-        r"|message|reply)s?",
-        r"what(?:'s| is) my name|who am i|do you remember(?: \S+){0,6}",
     )
 ]
+_ABOUT = [
+    *_COURTESIES,
+    *map(
+        re.compile,
+        (
+            # a change of the last answer
+            rf"{_PLEASE}{_REWRITES}(?: {_THAT})?(?: {_MANNER})*{_END}",
+            rf"{_PLEASE}{_WRITES} (?:me )?{_THAT}(?: to me)?(?: {_MANNER})+{_END}",
+            rf"(?:same )?{_MANNER}(?: and {_MANNER})?{_END}|tl ?dr",
+            # what was said
+            r"what (?:did|have) (?:i|we|you) (?:just |already )?(?:say|said|ask|asked|talk|talked"
+            r"|discuss|discussed|tell me|told me|mention|mentioned)(?: (?:about|first|last|before"
+            r"|so far|earlier|just now|you))*",
+            r"what (?:was|were|is) (?:my|your) (?:first|last|previous|original) (?:question|answer"
+            r"|message|reply)s?",
+            r"what(?:'s| is) my name|who am i|do you remember(?: \S+){0,6}",
+        ),
+    ),
+]
+
+
+def is_courtesy(message: str) -> bool:
+    """Return whether a message only thanks, greets or assents, whatever was said before."""
+    return _matches(message, _COURTESIES)
 
 
 def is_about_conversation(message: str) -> bool:
@@ -70,6 +84,10 @@ def is_about_conversation(message: str) -> bool:
 
     Meant for messages after the first: without an earlier answer there is nothing to change.
     """
+    return _matches(message, _ABOUT)
+
+
+def _matches(message: str, patterns: Sequence[re.Pattern[str]]) -> bool:
     if len(message) > _MOST_CHARACTERS:
         return False
     words = _WORD.findall(message.lower().replace(APOSTROPHE, "'"))
@@ -78,4 +96,4 @@ def is_about_conversation(message: str) -> bool:
         return True
     # "OK, thanks a lot" begins with polite words, and "thanks" is one of them
     texts = {" ".join(words[begin:]) for begin in range(start + 1)}
-    return any(pattern.fullmatch(text) for pattern in _ABOUT for text in texts)
+    return any(pattern.fullmatch(text) for pattern in patterns for text in texts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expertrag.conversation.about import is_about_conversation
+from expertrag.conversation.about import is_about_conversation, is_courtesy
 
 ABOUT = (
     "thanks",
@@ -76,3 +76,18 @@ def test_a_long_message_is_a_question() -> None:
 @pytest.mark.parametrize("message", QUESTIONS)
 def test_questions(message: str) -> None:
     assert not is_about_conversation(message)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Thanks, that helped a lot!", True),
+        ("Good morning", True),
+        ("ok", True),
+        ("Shorter, please", False),  # nothing to shorten
+        ("What did I ask first?", False),
+        ("How do I thank a customer?", False),
+    ],
+)
+def test_a_first_message_may_be_a_courtesy(message: str, expected: bool) -> None:
+    assert is_courtesy(message) is expected
