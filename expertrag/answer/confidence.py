@@ -31,6 +31,9 @@ SIGNALS = (
 _LEAST = 1e-4
 """Least doubt, and least certainty, whose log odds are told apart."""
 
+_BELOW = 1e-3
+"""How far below a bound a probability is set, so that the bound withholds or warns."""
+
 _UNSURE_OF_PASSAGES = "The passages may not answer this."
 _OTHERWISE_READ = "With more passages, the answer was another one."
 
@@ -78,6 +81,8 @@ def judged(
         sure = 1.0 if reading.session.doubt is None else 1 - reading.session.doubt
         return Judgement(grounding.support * sure, grounding.reason)
     probability = confidence.probability(signals)
+    if grounding.coverage["foreign"]:  # a command that no document has is not given as theirs
+        probability = min(probability, confidence.warn_below - _BELOW)
     if probability >= confidence.warn_below:
         return Judgement(probability, "", fitted=True)
     other = _OTHERWISE_READ if reading.agreement < 1 else _UNSURE_OF_PASSAGES

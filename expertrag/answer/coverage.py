@@ -13,6 +13,7 @@ _NO_RIVAL = -0.3
 """Lead of other values over those of an answer that has none: the mean of right answers."""
 
 _DATE = re.compile(r"(?:\d{4}|-)-\d\d")
+_CODE = re.compile(r"--?[a-z]|[~.]*/|[a-z]\w*_", re.IGNORECASE)
 _TIME = re.compile(r"\d\d:\d\d")
 
 
@@ -22,7 +23,8 @@ def coverage(answer: Wording, passage: int | None, evidence: Evidence) -> Mappin
     ``covered``: share of the question's words, by rarity, in the passage that supports the answer;
     ``rival``: how much better the words around another value of the same kind match the question
     than those around the answer's value, -1 to 1; ``value``: 1 if the answer has a value that the
-    question lacks; ``verdict``: 1 for a yes or no.
+    question lacks; ``verdict``: 1 for a yes or no; ``foreign``: number of options, paths and code
+    identifiers that neither a passage nor the question has.
 
     :param passage: index of the passage that supports the answer best; None without passages.
     """
@@ -33,7 +35,21 @@ def coverage(answer: Wording, passage: int | None, evidence: Evidence) -> Mappin
         "rival": max(leads, default=_NO_RIVAL),
         "value": float(bool(leads)),
         "verdict": float(bool(answer.verdict)),
+        "foreign": float(sum(_is_code(word) for word in _unknown(answer, evidence))),
     }
+
+
+def _unknown(answer: Wording, evidence: Evidence) -> Iterator[str]:
+    """Yield the exact words of an answer that neither a passage nor the question has."""
+    passages = [evidence.content_of(number) for number in range(len(evidence.spans))]
+    for word in answer.exact - evidence.question.holds:
+        if not any(answer.has_value(word, passage) for passage in passages):
+            yield word
+
+
+def _is_code(word: str) -> bool:
+    """Return whether a word is an option, a path or an identifier: --force, /etc/x, max_size."""
+    return _CODE.match(word) is not None
 
 
 def _values(text: Wording, asked: Content) -> list[str]:

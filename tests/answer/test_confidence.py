@@ -42,6 +42,14 @@ def test_a_flaw_of_the_words_is_named_only_if_the_answer_is_improbable(answered:
         assert bool(found.unsupported_reason) is bool(reason)
 
 
+def test_an_option_that_no_passage_has_is_always_to_be_checked(answered: Answered) -> None:
+    model = DoubtingGenerator("27, with --force", 0.05)
+    model.confidence = BY_DOUBT
+    answer = answered(model, AnswerRequest(LEAVE, GateMode.ALWAYS))
+    assert answer.unsupported_reason.startswith("'--force' is not in the passage")
+    assert answered(model, AnswerRequest(LEAVE, GateMode.STRICT)).abstained
+
+
 @pytest.mark.parametrize(("doubt", "given"), [(0.05, True), (0.2, False)])
 def test_strict_gives_answers_that_are_probably_right(
     answered: Answered, doubt: float, given: bool

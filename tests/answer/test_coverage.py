@@ -42,3 +42,18 @@ def test_answers_without_a_value_have_no_rival(answer: str, value: float, verdic
 def test_an_empty_answer_has_no_coverage() -> None:
     assert ground("", [PASSAGE], "What?").coverage == {}
     assert ground("Rollo", [], "Who led the Normans?").coverage["covered"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "count"),
+    [
+        ("Run `heron --force`.", 1),
+        ("Set max_ovens to 20.", 1),
+        ("€640,000", 0),
+        ("--dry-run", 0),
+        ("-5 %, on 3 June", 0),
+    ],
+)
+def test_options_that_no_passage_has_are_foreign(answer: str, count: int) -> None:
+    question = "What is the budget of Heron with --dry-run?"
+    assert ground(answer, [PASSAGE], question).coverage["foreign"] == count
