@@ -18,8 +18,8 @@ from expertrag.llm.provenance import provenance_words
 from expertrag_index.naming import path_of
 from expertrag_index.sentences import spans
 
-_LEAST_COVERED = 0.5
-"""Least share of the question's common words in the sentence that states the change."""
+_ENOUGH = 2
+"""Common words of the question in the sentence that states the change; half of fewer words."""
 
 _CHANGES = re.compile(
     r"\b(?:instead of|no longer|void|with effect from|from now on|as of now"
@@ -76,8 +76,9 @@ def _amends(passage: Passage, asked: Wording) -> bool:
     ):
         return False
     sentences = (passage.text[start:end] for start, end in spans(passage.text))
+    enough = min(_ENOUGH, len(common) / 2)
     return any(
-        len(common & wording(sentence).holds) >= _LEAST_COVERED * len(common)
+        len(common & wording(sentence).holds) >= enough
         for sentence in sentences
         if _CHANGES.search(sentence)
     )

@@ -81,7 +81,8 @@ def judged(
         sure = 1.0 if reading.session.doubt is None else 1 - reading.session.doubt
         return Judgement(grounding.support * sure, grounding.reason)
     probability = confidence.probability(signals)
-    if grounding.coverage["foreign"]:  # a command that no document has is not given as theirs
+    if grounding.coverage["foreign"] or grounding.coverage["misplaced"]:
+        # neither a command that no document has nor the neighbour's value is given as theirs
         probability = min(probability, confidence.warn_below - _BELOW)
     if probability >= confidence.warn_below:
         return Judgement(probability, "", fitted=True)

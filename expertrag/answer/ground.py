@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from expertrag.answer.coverage import coverage
 from expertrag.answer.evidence import Evidence
-from expertrag.answer.judge import Lacking, is_verdict, judge
+from expertrag.answer.judge import STANDS_UNDER, Lacking, is_verdict, judge
 from expertrag.answer.rows import SentenceSpan
 from expertrag.answer.values import whole_dates
 from expertrag.answer.wording import Wording, wording
@@ -38,7 +38,8 @@ class Grounding:
 
     ``support`` in [0, 1] is the share of the answer, by content words, in supported sentences.
     ``reason`` says in one line why the first unsupported sentence is not supported; empty if all
-    are. ``coverage``: see :func:`expertrag.answer.coverage.coverage`; empty without a sentence.
+    are. ``coverage``: see :func:`expertrag.answer.coverage.coverage`, and ``misplaced``: 1 if a
+    value stands in another column than asked for; empty without a sentence.
     """
 
     citations: tuple[Citation, ...]
@@ -90,7 +91,8 @@ def ground(
 
 def _coverage(answer: str, claims: Sequence[_Claim], evidence: Evidence) -> Mapping[str, float]:
     best = next((claim.matches[0].passage for claim in claims if claim.matches), None)
-    return coverage(_said(answer), best, evidence)
+    misplaced = any(not claim.cited and STANDS_UNDER in claim.flaw for claim in claims)
+    return {**coverage(_said(answer), best, evidence), "misplaced": float(misplaced)}
 
 
 def sentence_scores(answer: str, passages: Sequence[Passage], question: str = "") -> list[float]:

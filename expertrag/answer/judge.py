@@ -19,6 +19,9 @@ _WHOLE_CLAIM_WORDS = 6  # content words at which a sentence is complete without 
 _OWN_SHARE = 1 / 3  # maximum share of words not in the question for a bare "Yes, …"
 _WHOLE_QUESTION = 0.999  # share of the question's words in a span that decides it
 
+STANDS_UNDER = "stands under"
+"""Part of the flaw of a value in another column than asked for."""
+
 _REVERSED = "The answer may reverse what the passage says."
 _OTHERWISE = "The passage says otherwise."
 _NO_CLAIM = "It makes no claim that a passage could support."
@@ -150,7 +153,7 @@ def _wrong_column(claim: Wording, span: SentenceSpan, evidence: Evidence) -> str
                 continue
             if _named_share(best, wanted) > _named_share(stands, wanted):
                 written = claim.written.get(value, value)
-                return f"'{written}' stands under '{stands.name}', not '{best.name}'."
+                return f"'{written}' {STANDS_UNDER} '{stands.name}', not '{best.name}'."
     return ""
 
 

@@ -6,10 +6,20 @@ from dataclasses import replace
 
 import pytest
 from answer.conftest import Answered
-from serving_fixtures import DoubtingGenerator
+from serving_fixtures import DoubtingGenerator, TellingGenerator, TellingSession
 
-from expertrag.answer.confidence import SIGNALS
-from expertrag.api.types import Answer, AnswerRequest, FinishReason, GateMode
+from expertrag.answer.confidence import SIGNALS, judged
+from expertrag.answer.ground import ground
+from expertrag.answer.reading import PassageSession
+from expertrag.api.types import (
+    Answer,
+    AnswerRequest,
+    FinishReason,
+    GateMode,
+    Passage,
+    Sampling,
+)
+from expertrag.llm.base import never_stop
 from expertrag.llm.confidence import Confidence, ConfidenceOwner
 
 LEAVE = "How many days of paid leave do employees of Northwind get?"
@@ -48,6 +58,25 @@ def test_an_option_that_no_passage_has_is_always_to_be_checked(answered: Answere
     answer = answered(model, AnswerRequest(LEAVE, GateMode.ALWAYS))
     assert answer.unsupported_reason.startswith("'--force' is not in the passage")
     assert answered(model, AnswerRequest(LEAVE, GateMode.STRICT)).abstained
+
+
+def test_the_value_of_another_column_is_always_to_be_checked() -> None:
+    text = "Role: Director | Purchases up to: €150,000 | Credit notes up to: €60,000"
+    passages = [Passage("limits", 0, text, 0, len(text), 1.0)]
+    question = "Up to which amount may the director sign credit notes?"
+    right, wrong = (ground(answer, passages, question) for answer in ("€60,000", "€150,000"))
+    assert (right.coverage["misplaced"], wrong.coverage["misplaced"]) == (0.0, 1.0)
+    reading = PassageSession(SureSession(), passages, passages, iter(()))
+    assert judged(BY_DOUBT, reading, right).reason == ""
+    assert "stands under 'Purchases up to'" in judged(BY_DOUBT, reading, wrong).reason
+
+
+class SureSession(TellingSession):
+    """A session that hardly doubts its passages."""
+
+    def __init__(self) -> None:
+        super().__init__(TellingGenerator(), 1, Sampling(), never_stop)
+        self.doubt = 0.01
 
 
 @pytest.mark.parametrize(("doubt", "given"), [(0.05, True), (0.2, False)])
