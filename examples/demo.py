@@ -116,13 +116,14 @@ def ask(client: Client, question: str, mode: GateMode) -> None:
 
 
 def support_of(done: DoneEvent) -> str:
-    """Say where an answer is from, and why it is not supported."""
-    said = []
-    if done.finish_reason is not FinishReason.ABSTAINED:
-        said.append(f"from the {'documents' if done.from_documents else 'model alone'}")
+    """Say where an answer is from, and whether to check it."""
+    if done.finish_reason is FinishReason.ABSTAINED:
+        return f", withheld: {done.unsupported_reason}" if done.unsupported_reason else ""
+    if not done.from_documents:
+        return ", from the model alone"
     if done.unsupported_reason:
-        said.append(f"not supported: {done.unsupported_reason}")
-    return "".join(f", {part}" for part in said)
+        return f", from the documents; check this: {done.unsupported_reason}"
+    return ", supported by the documents"
 
 
 def run(arguments: Sequence[str]) -> None:
