@@ -352,7 +352,10 @@ class Answering:
         if confidence:
             reading = read_again(reading, text, context.meter)
         grounding = self._ground(context, text, reading)
-        return grounding, judged(confidence, reading, grounding)
+        judgement = judged(confidence, reading, grounding)
+        if judgement.fitted and not judgement.reason and not grounding.citations:
+            grounding = replace(grounding, citations=grounding.nearest)
+        return grounding, judgement
 
     def _ground(self, context: AnswerContext, text: str, reading: PassageSession) -> Grounding:
         find = ground_reply if self._replies(context) else ground

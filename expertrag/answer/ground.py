@@ -39,13 +39,15 @@ class Grounding:
     ``support`` in [0, 1] is the share of the answer, by content words, in supported sentences.
     ``reason`` says in one line why the first unsupported sentence is not supported; empty if all
     are. ``coverage``: see :func:`expertrag.answer.coverage.coverage`, and ``misplaced``: 1 if a
-    value stands in another column than asked for; empty without a sentence.
+    value stands in another column than asked for; empty without a sentence. ``nearest``: the span
+    that comes closest to supporting the answer.
     """
 
     citations: tuple[Citation, ...]
     support: float
     reason: str = ""
     coverage: Mapping[str, float] = field(default_factory=dict)
+    nearest: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,16 @@ def ground(
         supported / total if total else 0.0,
         next((claim.flaw for claim in claims if not claim.cited), ""),
         _coverage(answer, claims, evidence) if claims else {},
+        tuple(_nearest(claims, passages)),
     )
+
+
+def _nearest(claims: Sequence[_Claim], passages: Sequence[Passage]) -> Iterator[Citation]:
+    """Yield the best span of the first sentence that has one, for the whole answer."""
+    for claim in claims:
+        for match in claim.matches[:1]:
+            yield _citation(match, passages[match.passage], claims[0].start, claims[-1].end)
+            return
 
 
 def _coverage(answer: str, claims: Sequence[_Claim], evidence: Evidence) -> Mapping[str, float]:

@@ -50,6 +50,7 @@ def test_a_flaw_of_the_words_is_named_only_if_the_answer_is_improbable(answered:
         found = answered(model, AnswerRequest(LEAVE, GateMode.ALWAYS))
         assert found.unsupported_reason.startswith(reason)
         assert bool(found.unsupported_reason) is bool(reason)
+        assert [each.document_id for each in found.citations] == ["office/leave"]
 
 
 def test_an_option_that_no_passage_has_is_always_to_be_checked(answered: Answered) -> None:
@@ -87,6 +88,15 @@ def test_strict_gives_answers_that_are_probably_right(
     assert (answer.finish_reason is not FinishReason.ABSTAINED) is given
     assert answer.support == pytest.approx(1 - doubt)
     assert bool(answer.unsupported_reason) is not given
+
+
+def test_an_answer_that_is_probably_right_has_a_source(answered: Answered) -> None:
+    """Even if its words are not those of a passage; one to be checked has none."""
+    for bound, sources in ((0.5, ["office/leave"]), (0.99, [])):
+        model = DoubtingGenerator("28", 0.9, together=0.05)
+        model.confidence = replace(BY_DOUBT, warn_below=bound)
+        found = answered(model, AnswerRequest(LEAVE, GateMode.ALWAYS))
+        assert [each.document_id for each in found.citations] == sources
 
 
 def test_without_weights_the_words_and_the_doubt_count(answered: Answered) -> None:
