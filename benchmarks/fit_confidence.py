@@ -33,6 +33,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from expertrag.answer.assemble import confidence_owner
+from expertrag.answer.confidence import SIGNALS
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.folding import fold
@@ -48,7 +49,6 @@ from expertrag.metrics import squad
 from expertrag_index.types import Progress
 
 OFFICE, MIXED = "office", "mixed"
-SIGNALS = ("sufficient", "first", "next", "agreement", "flawed", "covered", "rival", "value")
 MIXED_QUESTIONS = 200
 FALSE_ALARMS = 0.07
 """Share of right answers that may be marked as to be checked: the bar is .08."""
