@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 SURE = 0.1
 """Doubt below which the passages that are read answer, and no further ones are read."""
 
-CERTAIN = 0.01
-"""Doubt below which an answer is not compared with the one of more passages."""
+CERTAIN = 0.04
+"""Doubt below which an answer is not compared with the one of more passages: half of the answers of
+the office share. Comparing those, too, made the AUROC of right against wrong no larger."""
 
 PORTIONS = (1, 3)
 """Numbers of passages that are read before all of them."""

@@ -115,7 +115,7 @@ def test_in_doubt_the_answer_of_most_portions_is_given(
         (("27", "27 days"), (0.05, 0.2), 1.0, 2),
         (("27", "30 days"), (0.05, 0.2), 0.0, 2),
         (("27", "27"), (0.05, 0.6), 0.0, 2),  # the next portion does not answer
-        (("27", "30"), (0.005, 0.2), 1.0, 1),  # certain
+        (("27", "30"), (0.03, 0.2), 1.0, 1),  # certain
         (("25", "26", "25", "26"), (0.3, 0.2, 0.15), 0.5, 3),  # compared before
     ],
 )
