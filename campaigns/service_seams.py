@@ -162,11 +162,18 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "AdapterService": frozenset(["LoadAdapter", "UnloadAdapter"]),
     # of a fitted gate, of readers, and of a start
     "expertrag.answer.decide": frozenset(["domain_signals", "draft_features", "truncated"])
-    | {"evidence_signals", "guaranteed_threshold", "is_english_only", "joined", "logistic"},
+    | {
+        "asks_to_explain",
+        "evidence_signals",
+        "guaranteed_threshold",
+        "is_english_only",
+        "joined",
+        "logistic",
+    },
     "expertrag.answer.generate": frozenset(["depth_of", "draft_of", "ground_reply"])
-    | {"least_doubt", "open_session"},
+    | {"least_doubt", "open_session", "read_again"},
     "expertrag.answer.pipeline": frozenset(["base_encoder", "canonical", "evidence_signals"])
-    | {"never_stop"},
+    | {"is_internal", "never_stop"},
     "expertrag.answer.rerank": frozenset(["invalid", "load_reranker", "translated_errors"]),
     "expertrag.answer.served_index": frozenset(["never_stop"]),
     # of requests that are refused
