@@ -36,6 +36,8 @@ def main() -> int:
         commands = {
             **benchmarks(given.data, given.store, Path(scratch)),
             **evaluations(given.data, Path(scratch)),
+            **mixtures(given.data, Path(scratch)),
+            **fits(given.data, Path(scratch)),
         }
         for name in given.only or commands:
             began = time.monotonic()
@@ -130,11 +132,6 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
             "eval_office", "--work", str(scratch), "--model", SMALL, "--limit", "1",
             "--kinds", "fact", "us_missing",
         ],
-        "confidence": [
-            "fit_confidence", *on, "--work", str(scratch), "--model", SMALL, "--questions", "4",
-        ],
-        "internal-probe": ["fit_internal", *on, "--work", str(scratch), "--model", SMALL],
-        "fit-doubt": ["fit_doubt", *on, "--model", SMALL, "--questions", "2"],
         "eval-experts": [
             "eval_experts", *on, "--bundle", DOMAINS,
             "--systems", "base", "router", "--sets", "pydocs",
@@ -146,6 +143,14 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
         "eval-gate": [
             "eval_gate", *on, "--quick", "--seeds", "1", "--signals", "question",
         ],
+        "eval-reference": ["reference", *on],
+    }  # fmt: skip
+
+
+def mixtures(data: Path, scratch: Path) -> Mapping[str, list[str]]:
+    """Return the small commands of changed mixtures of experts."""
+    on = ["--data", str(data)]
+    return {
         "eval-surgery": [
             "eval_surgery", *on, "--profile", "tiny", "--fixture", str(scratch / "mixture-surgery"),
             "--work", str(scratch / "surgery"),
@@ -158,8 +163,16 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
         "eval-named-experts": [
             "eval_named_experts", *on, "--questions", "1", "--rounds", "1", "--forms", "low-rank",
         ],
-        "eval-reference": ["reference", *on],
     }  # fmt: skip
+
+
+def fits(data: Path, scratch: Path) -> Mapping[str, list[str]]:
+    """Return the small commands that fit probes; `make confidence` needs hundreds of answers."""
+    on = ["--data", str(data)]
+    return {
+        "internal-probe": ["fit_internal", *on, "--work", str(scratch), "--model", SMALL],
+        "fit-doubt": ["fit_doubt", *on, "--model", SMALL, "--questions", "2"],
+    }
 
 
 if __name__ == "__main__":
