@@ -40,7 +40,7 @@ the office share. Comparing those, too, made the AUROC of right against wrong no
 PORTIONS = (1, 3)
 """Numbers of passages that are read before all of them."""
 
-_COMPARED = 32
+_COMPARED = 16
 """Pieces of an answer that are compared, about its tokens."""
 
 CHECKED = 2
