@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -71,19 +70,6 @@ def test_the_value_of_another_column_is_always_to_be_checked() -> None:
     reading = PassageSession(SureSession(), passages, passages, iter(()))
     assert judged(BY_DOUBT, reading, right).reason == ""
     assert "stands under 'Purchases up to'" in judged(BY_DOUBT, reading, wrong).reason
-
-
-def test_a_yes_is_as_probable_as_its_token() -> None:
-    text = "Plain VACUUM does not lock the table."
-    passages = [Passage("vacuum", 0, text, 0, len(text), 1.0)]
-    question = "Does plain VACUUM lock the table?"
-    reading = PassageSession(SureSession(), passages, passages, iter(()))
-    by_token = replace(BY_DOUBT, weights={"decided": 1.0})
-    for answer, decides in (("No.", True), ("VACUUM", False)):
-        grounding = ground(answer, passages, question)
-        supports = [judged(by_token, reading, grounding, value).support for value in (-0.1, -0.6)]
-        expected = [math.exp(-0.1), math.exp(-0.6)] if decides else [0.5, 0.5]
-        assert supports == pytest.approx(expected)
 
 
 class SureSession(TellingSession):

@@ -19,7 +19,6 @@ from expertrag.api.types import (
     GateMode,
     Passage,
     Sampling,
-    TokenLogprob,
 )
 from expertrag.llm import prompt
 
@@ -31,19 +30,6 @@ CONSULTED = [GateMode.AUTO, GateMode.ALWAYS, GateMode.STRICT]
 
 def deltas(text: str, size: int = 1) -> Iterator[DeltaEvent]:
     return (DeltaEvent(text[start : start + size]) for start in range(0, len(text), size))
-
-
-@pytest.mark.parametrize("asked", [True, False])
-def test_the_first_log_probability_is_kept_and_shown_only_if_asked_for(asked: bool) -> None:
-    pieces = [
-        DeltaEvent("Y"),
-        DeltaEvent("es", (TokenLogprob("Yes", -0.5),)),
-        DeltaEvent(".", (TokenLogprob(".", -0.1),)),
-    ]
-    spoken = Spoken(iter(pieces), reader=True, logprobs=asked)
-    told = [*spoken, *spoken.markers]
-    assert spoken.first_logprob == -0.5
-    assert [bool(piece.logprobs) for piece in told] == [False, asked, asked]
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
