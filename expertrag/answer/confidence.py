@@ -7,7 +7,6 @@ judged by the words of the passages and by its doubt.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,7 +25,6 @@ SIGNALS = (
     "rival",
     "value",
     "verdict",
-    "decided",
 )
 """Names of the signals; see :func:`signals_of`."""
 
@@ -40,18 +38,13 @@ _UNSURE_OF_PASSAGES = "The passages may not answer this."
 _OTHERWISE_READ = "With more passages, the answer was another one."
 
 
-def signals_of(
-    reading: PassageSession, grounding: Grounding, first_logprob: float | None = None
-) -> Mapping[str, float] | None:
+def signals_of(reading: PassageSession, grounding: Grounding) -> Mapping[str, float] | None:
     """Return the signals of an answer; None if the model did not tell its doubt.
 
     ``sufficient``, ``first`` and ``next``: log odds that the passages hold the answer, of those
     that answer, the best one, and the next portion; ``agreement``: 0 to 1, whether the other
-    portions give the same answer; ``flawed``: 1 if a sentence is not supported; ``decided``: log
-    odds of the first token of a yes or no; and those of
+    portions give the same answer; ``flawed``: 1 if a sentence is not supported; and those of
     :func:`~expertrag.answer.coverage.coverage`.
-
-    :param first_logprob: log probability of the first token; None if unknown.
     """
     if reading.session.doubt is None or not grounding.coverage:
         return None
@@ -62,7 +55,6 @@ def signals_of(
         "next": _odds(reading.next_doubt) if reading.next_doubt is not None else own,
         "agreement": reading.agreement,
         "flawed": float(bool(grounding.reason)),
-        "decided": _decided(first_logprob) if grounding.coverage["verdict"] else 0.0,
         **grounding.coverage,
     }
 
@@ -81,13 +73,10 @@ class Judgement:
 
 
 def judged(
-    confidence: Confidence | None,
-    reading: PassageSession,
-    grounding: Grounding,
-    first_logprob: float | None = None,
+    confidence: Confidence | None, reading: PassageSession, grounding: Grounding
 ) -> Judgement:
     """Judge an answer by fitted weights, else by the words of the passages and the doubt."""
-    signals = signals_of(reading, grounding, first_logprob) if confidence else None
+    signals = signals_of(reading, grounding) if confidence else None
     if confidence is None or signals is None:
         sure = 1.0 if reading.session.doubt is None else 1 - reading.session.doubt
         return Judgement(grounding.support * sure, grounding.reason)
@@ -99,11 +88,6 @@ def judged(
         return Judgement(probability, "", fitted=True)
     other = _OTHERWISE_READ if reading.agreement < 1 else _UNSURE_OF_PASSAGES
     return Judgement(probability, grounding.reason or other, fitted=True)
-
-
-def _decided(first_logprob: float | None) -> float:
-    """Return the log odds of the first token, as a neutral 0 if its probability is unknown."""
-    return 0.0 if first_logprob is None else _odds(1 - math.exp(first_logprob))
 
 
 def _odds(doubt: float) -> float:

@@ -38,7 +38,7 @@ class Spoken:
     """The pieces of an answer as they come, without its final markers; none for an abstention.
 
     After the iteration, ``abstained`` says whether it was an abstention, and ``markers`` holds the
-    final markers. ``first_logprob`` is the log probability of the first token; None if unknown.
+    final markers.
     """
 
     def __init__(
@@ -47,11 +47,8 @@ class Spoken:
         *,
         reader: bool,
         sure: Callable[[], float | None] | None = None,
-        logprobs: bool = True,
     ) -> None:
         """Read the pieces of an answer.
-
-        :param logprobs: whether the pieces keep their log probabilities.
 
         :param sure: returns the probability that the passages hold the answer, once there is a
             piece; None if unknown. If given, refusals in the model's own words are withheld when
@@ -59,8 +56,7 @@ class Spoken:
         """
         self.abstained = False
         self.markers: list[DeltaEvent] = []
-        self.first_logprob: float | None = None
-        self._deltas = self._heard(deltas, logprobs=logprobs)
+        self._deltas = deltas
         self._reader = reader
         self._sure = sure
 
@@ -84,13 +80,6 @@ class Spoken:
             if not (self._reader and _MAY_MARK.fullmatch(joined(self.markers).text)):
                 yield from self.markers
                 self.markers.clear()
-
-    def _heard(self, deltas: Iterator[DeltaEvent], *, logprobs: bool) -> Iterator[DeltaEvent]:
-        """Yield the pieces, and keep the log probability of the first token."""
-        for delta in deltas:
-            if delta.logprobs and self.first_logprob is None:
-                self.first_logprob = delta.logprobs[0].logprob
-            yield delta if logprobs else replace(delta, logprobs=())
 
     @property
     def _doubtful(self) -> bool:
