@@ -57,9 +57,12 @@ class AbstentionPolicy:
         """Return whether the gate's judgement of the passages requires an abstention."""
         return p_sufficient is not None and p_sufficient < SUFFICIENT
 
-    def doubted(self, p_sufficient: float | None, *, verdict: bool) -> bool:
-        """Return whether STRICT withholds an answer with this probability."""
-        if self.confidence:
+    def doubted(self, p_sufficient: float | None, *, verdict: bool, fitted: bool) -> bool:
+        """Return whether STRICT withholds an answer with this probability.
+
+        :param fitted: whether fitted weights judge the answer instead.
+        """
+        if fitted:
             return False
         most = self.verdict_from if verdict else self.strict_from
         return p_sufficient is not None and p_sufficient < 1 - most

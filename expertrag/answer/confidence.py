@@ -75,8 +75,11 @@ class Judgement:
 def judged(
     confidence: Confidence | None, reading: PassageSession, grounding: Grounding
 ) -> Judgement:
-    """Judge an answer by fitted weights, else by the words of the passages and the doubt."""
-    signals = signals_of(reading, grounding) if confidence else None
+    """Judge an answer by fitted weights, else by the words of the passages and the doubt.
+
+    The weights are of short answers, which are read in portions; explanations are not.
+    """
+    signals = signals_of(reading, grounding) if confidence and reading.begin else None
     if confidence is None or signals is None:
         sure = 1.0 if reading.session.doubt is None else 1 - reading.session.doubt
         return Judgement(grounding.support * sure, grounding.reason)

@@ -260,9 +260,12 @@ class Answering:
         session = reading.session
         meter, spoken = context.meter, self._spoken(context, reading)
 
+        fitted = self._generator.confidence is not None and reading.begin is not None
+
         def withheld(*, verdict: bool) -> bool:
             sure = _p_sufficient(session)
-            return spoken.abstained or self._policy.doubted(sure, verdict=verdict)
+            doubted = self._policy.doubted(sure, verdict=verdict, fitted=fitted)
+            return spoken.abstained or doubted
 
         # stop generating once any answer would be withheld; the verdict's bound is checked last
         said = list(takewhile(lambda _: not withheld(verdict=True), spoken))

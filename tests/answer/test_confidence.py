@@ -67,7 +67,9 @@ def test_the_value_of_another_column_is_always_to_be_checked() -> None:
     question = "Up to which amount may the director sign credit notes?"
     right, wrong = (ground(answer, passages, question) for answer in ("€60,000", "€150,000"))
     assert (right.coverage["misplaced"], wrong.coverage["misplaced"]) == (0.0, 1.0)
-    reading = PassageSession(SureSession(), passages, passages, iter(()))
+    reading = PassageSession(
+        SureSession(), passages, passages, iter(()), begin=lambda _: SureSession()
+    )
     assert judged(BY_DOUBT, reading, right).reason == ""
     assert "stands under 'Purchases up to'" in judged(BY_DOUBT, reading, wrong).reason
 
@@ -97,6 +99,17 @@ def test_an_answer_that_is_probably_right_has_a_source(answered: Answered) -> No
         model.confidence = replace(BY_DOUBT, warn_below=bound)
         found = answered(model, AnswerRequest(LEAVE, GateMode.ALWAYS))
         assert [each.document_id for each in found.citations] == sources
+
+
+def test_an_explanation_is_judged_by_its_words(answered: Answered) -> None:
+    """The weights are of short answers."""
+    model = DoubtingGenerator("Employees of Northwind get 27 days.", 0.2, together=0.2)
+    model.confidence = replace(BY_DOUBT, weights={"sufficient": -9.0})
+    request = AnswerRequest("Why do employees of Northwind get 27 days?", GateMode.ALWAYS)
+    found = answered(model, request)
+    assert found.unsupported_reason == ""
+    assert found.support == pytest.approx(0.8)
+    assert answered(model, replace(request, mode=GateMode.STRICT)).support == found.support
 
 
 def test_without_weights_the_words_and_the_doubt_count(answered: Answered) -> None:
