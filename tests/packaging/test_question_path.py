@@ -13,7 +13,7 @@ from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode
 
 ROOT = Path(expertrag.__file__).parent
-SERVING = {"answer", "api", "audit", "llm", "runtime"}
+SERVING = {"answer", "api", "audit", "conversation", "llm", "runtime"}
 """Packages that a question may enter on its way through the pipeline."""
 
 
