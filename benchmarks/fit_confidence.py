@@ -15,7 +15,7 @@ import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -262,7 +262,7 @@ def _is_right(name: str, asked: Asked, text: str) -> bool:
     if name == MIXED:
         return squad.right(text, asked.answers)
     question = next(item for item in office_questions() if item.id == asked.key)
-    return is_right(replace(question), text, abstained=False)
+    return is_right(question, text, abstained=False)
 
 
 def card(owner: ConfidenceOwner, result: Sequence[Figure]) -> str:

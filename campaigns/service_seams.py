@@ -161,7 +161,9 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "CollectionService": frozenset(["CreateCollection", "DropCollection"]),
     "AdapterService": frozenset(["LoadAdapter", "UnloadAdapter"]),
     # of a fitted gate, of readers, and of a start
-    "expertrag.answer.decide": frozenset(["domain_signals", "draft_features", "truncated"])
+    "expertrag.answer.decide": frozenset(
+        ["domain_signals", "draft_features", "or_internal", "p_internal"]
+    )
     | {
         "asks_to_explain",
         "evidence_signals",
@@ -169,6 +171,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
         "is_english_only",
         "joined",
         "logistic",
+        "truncated",
     },
     "expertrag.answer.generate": frozenset(["depth_of", "draft_of", "ground_reply"])
     | {"least_doubt", "open_session", "read_again"},

@@ -13,7 +13,7 @@ def agree(one: str, other: str) -> bool:
     first, second = wording(one), wording(other)
     if first.verdict or second.verdict:
         return first.verdict == second.verdict
-    if _values(first) or _values(second):
+    if first.values or second.values:
         return _has_values(first, second) or _has_values(second, first)
     fewest = min(len(first.words), len(second.words))
     return len(first.words & second.words) >= _COMMON * fewest
@@ -21,9 +21,4 @@ def agree(one: str, other: str) -> bool:
 
 def _has_values(one: Wording, other: Wording) -> bool:
     """Return whether another answer has the values of this one, with or without units."""
-    values = _values(one)
-    return bool(values) and all(one.has_value(value, other) for value in values)
-
-
-def _values(text: Wording) -> frozenset[str]:
-    return frozenset(word for word in text.exact if any(map(str.isdecimal, word)))
+    return bool(one.values) and all(one.has_value(value, other) for value in one.values)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from expertrag.answer.versions import asks_for_older
+from expertrag.answer.versions import DATE_FIELDS, asks_for_older
 from expertrag.answer.wording import Wording, wording
 from expertrag.api.types import Passage
 from expertrag.llm.provenance import provenance_words
@@ -32,7 +32,6 @@ _CHANGES = re.compile(
 _DATE = re.compile(
     r"(?<!\d)((?:19|20)\d\d)[-_.]?(0[1-9]|1[0-2])(?:[-_.]?(0[1-9]|[12]\d|3[01]))?(?!\d)"
 )
-_FIELDS = ("effective", "valid_from", "date", "modified")
 
 
 def amended_first(question: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
@@ -62,7 +61,7 @@ def date_of(passage: Passage) -> str:
     name = PurePosixPath(path_of(passage.document_id, passage.source)).stem
     if match := _DATE.search(name):
         return "-".join(part for part in match.groups() if part)
-    dates = (str(passage.metadata.get(field, "")) for field in _FIELDS)
+    dates = (str(passage.metadata.get(field, "")) for field in DATE_FIELDS)
     return next((date[:10] for date in dates if _DATE.match(date)), "")
 
 

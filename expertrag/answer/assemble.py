@@ -310,7 +310,7 @@ def _internal_probe(generator: Generator) -> Probe | None:
 def _confidence(generator: Generator) -> Confidence | None:
     """Load the shipped weights of the probability that an answer is right; None if of another."""
     folder = models.confidence_of(generator.name)
-    if folder is None or not folder.exists():
+    if folder is None:
         return None
     from expertrag.llm.confidence import load_confidence
 

@@ -73,15 +73,20 @@ class Judgement:
 
 
 def judged(
-    confidence: Confidence | None, reading: PassageSession, grounding: Grounding
+    confidence: Confidence | None,
+    reading: PassageSession,
+    grounding: Grounding,
+    p_sufficient: float | None = None,
 ) -> Judgement:
     """Judge an answer by fitted weights, else by the words of the passages and the doubt.
 
     The weights are of short answers, which are read in portions; explanations are not.
+
+    :param p_sufficient: probability that the passages hold the answer; None if unknown.
     """
     signals = signals_of(reading, grounding) if confidence and reading.begin else None
     if confidence is None or signals is None:
-        sure = 1.0 if reading.session.doubt is None else 1 - reading.session.doubt
+        sure = 1.0 if p_sufficient is None else p_sufficient
         return Judgement(grounding.support * sure, grounding.reason)
     probability = confidence.probability(signals)
     if grounding.coverage["foreign"] or grounding.coverage["misplaced"]:

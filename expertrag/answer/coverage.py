@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from expertrag.answer.evidence import Evidence
 from expertrag.answer.rows import SentenceSpan
-from expertrag.answer.wording import Content, Wording
+from expertrag.answer.wording import Content, Wording, is_value
 
 _NO_RIVAL = -0.3
 """Lead of other values over those of an answer that has none: the mean of right answers."""
@@ -54,7 +54,7 @@ def _is_code(word: str) -> bool:
 
 def _values(text: Wording, asked: Content) -> list[str]:
     """Return the values of a text that a question lacks, in a fixed order."""
-    return sorted(word for word in text.exact - asked.holds if _is_value(word))
+    return sorted(text.values - asked.holds)
 
 
 def _lead(answer: Wording, value: str, evidence: Evidence) -> float:
@@ -65,7 +65,7 @@ def _lead(answer: Wording, value: str, evidence: Evidence) -> float:
         if answer.has_value(value, span.content):
             own = max(own, recall)
         elif recall > rival and any(
-            _is_value(word) and _kind(word) == _kind(value)
+            is_value(word) and _kind(word) == _kind(value)
             for word in span.content.holds - evidence.question.holds
         ):
             rival = recall
@@ -75,10 +75,6 @@ def _lead(answer: Wording, value: str, evidence: Evidence) -> float:
 def _spans(evidence: Evidence) -> Iterator[SentenceSpan]:
     for spans in evidence.spans:
         yield from spans
-
-
-def _is_value(word: str) -> bool:
-    return any(map(str.isdecimal, word))
 
 
 def _kind(value: str) -> str:

@@ -31,9 +31,9 @@ from expertrag.answer.reading import (
 )
 from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
 from expertrag.answer.rerank import ServedReranker, active_on, depth_of, searched
-from expertrag.answer.retrieve import DRAFT_TOKENS, SPARE, Gathered, gather
+from expertrag.answer.retrieve import DRAFT_TOKENS, Gathered, gather
+from expertrag.answer.searching import search_once, wanted_passages
 from expertrag.answer.wording import wording
-from expertrag.api import validation
 from expertrag.api.contrast import WeakSide
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.folding import joined
@@ -81,8 +81,8 @@ class Answering:
         if not (self._generator.best_first and self._generator.probe):
             return None
         context.should_stop()
-        depth = depth_of(_wanted(context.request), self._active(context))
-        found = _search(context, context.request.question, depth)
+        depth = depth_of(wanted_passages(context.request), self._active(context))
+        found = search_once(context, context.request.question, depth)
         try:
             kept = self._packed(context.request, found.passages[:CHECKED]).kept
         except InvalidArgument:
@@ -196,8 +196,8 @@ class Answering:
 
         def search(query: str) -> SearchResult:
             context.should_stop()
-            find = partial(_search, context, query)
-            wanted = _wanted(request)
+            find = partial(search_once, context, query)
+            wanted = wanted_passages(request)
             done = searched(find, query, wanted, active, meter.stage, context.should_stop)
             meter.add(reranked=done.candidates, rerank_skipped=int(bool(done.skipped)))
             return done.found
@@ -247,7 +247,7 @@ class Answering:
             yield from self._abstention(context.meter, p_sufficient=p_sufficient)
             return
         written = "".join([*text, joined(spoken.markers).text])
-        grounding, judgement = self._judged(context, written, reading)
+        grounding, judgement = self._judged(context, written, reading, p_sufficient)
         yield from marked(spoken.markers, grounding)
         if note := self._conflicts(context, written, reading, grounding):
             yield DeltaEvent(note)
@@ -275,7 +275,7 @@ class Answering:
         if withheld(verdict=bool(wording(text).verdict)):
             yield from self._abstention(meter, p_sufficient=p_sufficient)
             return
-        grounding, judgement = self._judged(context, text, reading)
+        grounding, judgement = self._judged(context, text, reading, p_sufficient)
         if self._policy.unsupported(judgement, grounding.support, internal=context.internal):
             yield from self._abstention(
                 meter,
@@ -348,14 +348,18 @@ class Answering:
         )
 
     def _judged(
-        self, context: AnswerContext, text: str, reading: PassageSession
+        self,
+        context: AnswerContext,
+        text: str,
+        reading: PassageSession,
+        p_sufficient: float | None,
     ) -> tuple[Grounding, Judgement]:
         """Ground an answer, and judge whether it is right; with fitted weights, read once more."""
         confidence = self._generator.confidence
         if confidence:
             reading = read_again(reading, text, context.meter)
         grounding = self._ground(context, text, reading)
-        judgement = judged(confidence, reading, grounding)
+        judgement = judged(confidence, reading, grounding, p_sufficient)
         if judgement.fitted and not judgement.reason and not grounding.citations:
             grounding = replace(grounding, citations=grounding.nearest)
         return grounding, judgement
@@ -379,22 +383,3 @@ def by_adapter(sampling: Sampling, events: Iterator[AnswerEvent]) -> Iterator[An
 def _p_sufficient(session: Session) -> float | None:
     """Return the model's probability that the passages hold the answer; None if unknown."""
     return None if session.doubt is None else 1 - session.doubt
-
-
-def _wanted(request: AnswerRequest) -> int:
-    """Return how many passages to search for, of which near-duplicates are dropped."""
-    return min(SPARE * request.k, validation.MAX_K)
-
-
-def _search(context: AnswerContext, query: str, k: int) -> SearchResult:
-    """Search for a query, once: a search that the gate has run serves the answer as well."""
-    if (query, k) not in context.searches:
-        found = context.view.searcher.search(
-            query,
-            k=k,
-            filter=context.request.filter or None,
-            query_vector=context.vectors if query == context.request.question else None,
-        )
-        context.meter.add(retrieval_calls=1, vectors_scanned=found.vectors_scanned)
-        context.searches[query, k] = found
-    return context.searches[query, k]

@@ -47,7 +47,7 @@ class Lacking:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class SpanJudgement:
     """The support of a span for a claim, in [0, 1], and the flaw that lowers it."""
 
     score: float
@@ -72,7 +72,7 @@ def is_verdict(claim: Wording, evidence: Evidence) -> bool:
     )
 
 
-def judge(claim: Wording, number: int, span: SentenceSpan, evidence: Evidence) -> Judgement:
+def judge(claim: Wording, number: int, span: SentenceSpan, evidence: Evidence) -> SpanJudgement:
     """Judge one span.
 
     :param number: index of its passage.
@@ -80,23 +80,25 @@ def judge(claim: Wording, number: int, span: SentenceSpan, evidence: Evidence) -
     asked, missing = evidence.question, claim.lacking_in(span.content)
     verdict = is_verdict(claim, evidence)
     if not (verdict or claim.words):
-        return Judgement(0.0, _NO_CLAIM)
+        return SpanJudgement(0.0, _NO_CLAIM)
     result = (_verdict if verdict else _statement)(claim, number, span, evidence)
     if elsewhere := evidence.named_elsewhere(number):
         name = f"'{asked.written.get(elsewhere[0], elsewhere[0])}'"
         flaw = f"{name}, named in the question, is not in the passage."
-        result = Judgement(result.score * _OTHER_NAME_FACTOR, flaw)
+        result = SpanJudgement(result.score * _OTHER_NAME_FACTOR, flaw)
     wrong = (claim.exact & missing) - asked.holds
     own = claim.words - asked.holds
     if own and own <= missing and not verdict:  # it says nothing that the passage does
         wrong = own
     flaw_of_values = Lacking(wrong, claim) if wrong else _wrong_column(claim, span, evidence)
     if flaw_of_values:
-        return Judgement(min(result.score, _MISSING_EXACT_CAP), flaw_of_values)
+        return SpanJudgement(min(result.score, _MISSING_EXACT_CAP), flaw_of_values)
     return result
 
 
-def _statement(claim: Wording, number: int, span: SentenceSpan, evidence: Evidence) -> Judgement:
+def _statement(
+    claim: Wording, number: int, span: SentenceSpan, evidence: Evidence
+) -> SpanJudgement:
     """Judge a statement by the share of its words, and of the question's if it has few."""
     asked, content = evidence.question, span.content
     bareness = max(0.0, 1.0 - len(claim.words) / _WHOLE_CLAIM_WORDS)
@@ -104,13 +106,13 @@ def _statement(claim: Wording, number: int, span: SentenceSpan, evidence: Eviden
     score = evidence.recall(claim, content)
     score *= 1.0 - _QUESTION_SHARE * bareness * (1.0 - about_question)
     if _contradict(claim, content):
-        return Judgement(score * _NEGATION_FACTOR, _REVERSED)
+        return SpanJudgement(score * _NEGATION_FACTOR, _REVERSED)
     missing = claim.lacking_in(content)
     lacking = Lacking(missing, claim) if missing else Lacking(asked.lacking_in(content), asked)
-    return Judgement(score, lacking)
+    return SpanJudgement(score, lacking)
 
 
-def _verdict(claim: Wording, number: int, span: SentenceSpan, evidence: Evidence) -> Judgement:
+def _verdict(claim: Wording, number: int, span: SentenceSpan, evidence: Evidence) -> SpanJudgement:
     """Judge a yes or no by reading the question, or the claim, as a statement."""
     asked, content, whole = evidence.question, span.content, evidence.content_of(number)
     # it is inferred, seldom quoted: a quarter of the question's words suffices for a citation
@@ -122,11 +124,11 @@ def _verdict(claim: Wording, number: int, span: SentenceSpan, evidence: Evidence
         decides = evidence.recall(asked, content) >= _WHOLE_QUESTION
         opposite = decides and not _contradict(asked, content)
     if opposite:
-        return Judgement(score * _NEGATION_FACTOR, _OTHERWISE)
+        return SpanJudgement(score * _NEGATION_FACTOR, _OTHERWISE)
     values = {word for word in asked.exact & asked.lacking_in(whole) if not word.isalpha()}
     if claim.verdict == "yes" and values:
-        return Judgement(min(score, _MISSING_EXACT_CAP), Lacking(values, asked))
-    return Judgement(score, Lacking(asked.lacking_in(whole), asked))
+        return SpanJudgement(min(score, _MISSING_EXACT_CAP), Lacking(values, asked))
+    return SpanJudgement(score, Lacking(asked.lacking_in(whole), asked))
 
 
 def _contradict(claim: Wording, content: Content) -> bool:

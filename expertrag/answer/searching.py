@@ -1,4 +1,4 @@
-"""Search a store without an answer: for a pipeline, or once, without a language model."""
+"""Search a store: for an answer, for passages alone, or once, without a language model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from expertrag.answer.canonical import canonical
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.rerank import ServedReranker, active_on, open_served_reranker, searched
+from expertrag.answer.retrieve import SPARE
+from expertrag.api import validation
 from expertrag.api.rerank import RerankMode
 from expertrag.api.types import RetrieveRequest
 from expertrag.config import CANONICAL, Config
@@ -21,7 +23,10 @@ from expertrag_retriever.rerank.reranking import Reranked
 from expertrag_retriever.search import Searcher
 
 if TYPE_CHECKING:
+    from expertrag.answer.context import AnswerContext
+    from expertrag.api.types import AnswerRequest
     from expertrag_retriever.partitions import QueryVectors
+    from expertrag_retriever.types import SearchResult
 
 
 def search_store(store: Path, request: RetrieveRequest, config: Config) -> tuple[Reranked, str]:
@@ -67,3 +72,22 @@ def retrieved(
     done = searched(lambda k: find(k=k), request.query, request.k, active, stage_span, should_stop)
     best = replace(done.found, passages=done.found.passages[: request.k])
     return replace(done, found=best)
+
+
+def wanted_passages(request: AnswerRequest) -> int:
+    """Return how many passages to search for, of which near-duplicates are dropped."""
+    return min(SPARE * request.k, validation.MAX_K)
+
+
+def search_once(context: AnswerContext, query: str, k: int) -> SearchResult:
+    """Search for a query, once: a search that the gate has run serves the answer as well."""
+    if (query, k) not in context.searches:
+        found = context.view.searcher.search(
+            query,
+            k=k,
+            filter=context.request.filter or None,
+            query_vector=context.vectors if query == context.request.question else None,
+        )
+        context.meter.add(retrieval_calls=1, vectors_scanned=found.vectors_scanned)
+        context.searches[query, k] = found
+    return context.searches[query, k]

@@ -34,8 +34,8 @@ _ASKS_FOR_OLDER = re.compile(
     r"|last year)\b",
     re.I,
 )
-_DATES = ("effective", "valid_from", "date", "version", "modified")
-"""Metadata fields that order versions whose names do not."""
+DATE_FIELDS = ("effective", "valid_from", "date", "version", "modified")
+"""Metadata fields that date or number a version, the most telling first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class _Marked:
     def rank(self) -> tuple[bool, bool, bool, bool, str, list[int], str]:
         """Order versions: the one that the question names, else the newest one in force."""
         years = _YEAR.findall(self.name) or _YEAR.findall(self.flags)
-        dates = (str(self.passage.metadata.get(key, "")) for key in _DATES)
+        dates = (str(self.passage.metadata.get(key, "")) for key in DATE_FIELDS)
         return (
             self.named,
             not _DRAFT.search(self.flags),

@@ -107,6 +107,11 @@ class Wording(Content):
             return lacking
         return frozenset(word for word in lacking if not self._reads_otherwise(word, other))
 
+    @property
+    def values(self) -> frozenset[str]:
+        """The exact words with a digit: amounts, dates, times, versions."""
+        return frozenset(filter(is_value, self.exact))
+
     def has_value(self, value: str, other: Content) -> bool:
         """Return whether another text supports a value of this one."""
         return value in other.holds or self._reads_otherwise(value, other)
@@ -115,6 +120,11 @@ class Wording(Content):
         """Return whether another text has a word in another reading, or without its unit."""
         readings, numbers = self.also.get(word, ()), self.bare.get(word, ())
         return not (other.holds.isdisjoint(readings) and other.numbers.isdisjoint(numbers))
+
+
+def is_value(word: str) -> bool:
+    """Return whether a word of a wording is a value: it has a digit."""
+    return any(map(str.isdecimal, word))
 
 
 def wording(text: str) -> Wording:

@@ -53,9 +53,9 @@ _TOKEN = re.compile(rf"(?<![\w-])(?:{_ORDINAL}|[\w-]*\d[\w-]*)(?![\w-])", re.IGN
 _ALIKE = re.compile(r"[A-Z\d]|\bothers?\b")
 """Of a phrase that stands for a name: "the S1", "the other models"."""
 _NAME = re.compile(r"(?<=[\w,] )[A-Z][\w-]+")
-_COUNTS = "two three four five six seven eight nine ten eleven twelve"
+_COUNTS = r"\d+|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
 _COUNT = re.compile(
-    rf"(?P<before>with|for|in|of|at|after)\s+(?P<count>\d+|{_COUNTS.replace(' ', '|')})$",
+    rf"(?P<before>with|for|in|of|at|after)\s+(?P<count>{_COUNTS})$",
     re.IGNORECASE,
 )
 _SHIFT = re.compile(
@@ -125,9 +125,7 @@ def _with_count(question: str, phrase: str) -> str:
     asked = _COUNT.match(phrase)
     if asked is None:
         return ""
-    old = re.compile(
-        rf"\b({asked['before']}\s+)(?:\d+|{_COUNTS.replace(' ', '|')})\b", re.IGNORECASE
-    )
+    old = re.compile(rf"\b({asked['before']}\s+)(?:{_COUNTS})\b", re.IGNORECASE)
     found = [*old.finditer(question)]
     if not found:
         return ""

@@ -143,8 +143,8 @@ class Generator(ABC):
     confidence: Confidence | None = None
     """Weights of the probability that an answer from documents is right."""
     best_first: bool = False
-    """Whether a question that asks for a few words is first tried with one passage at a time, best
-    first, and with all of them only if none is likely to hold the answer; else all at once."""
+    """Whether a question for a few words reads passages in portions, best first, until they are
+    likely to hold the answer; else all at once."""
     canonical: bool = False
     """Whether questions are read in their canonical form (``expertrag.answer.canonical``)."""
     family: str = "plain"
