@@ -165,7 +165,6 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
         ["domain_signals", "draft_features", "or_internal", "p_internal"]
     )
     | {
-        "asks_to_explain",
         "evidence_signals",
         "guaranteed_threshold",
         "is_english_only",
