@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 import pytest
 import structlog
 
@@ -20,12 +22,14 @@ from expertrag.api.types import DeltaEvent, FinishReason, Sampling
 from expertrag.config import Config, ModelConfig, ServiceConfig
 from expertrag.llm import prompt
 from expertrag.llm.base import Generator, Message, Session, ShouldStop, never_stop
+from expertrag.llm.probe import STATES
 from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
     from expertrag.answer.pipeline import Pipeline
     from expertrag.service import Server
+    from expertrag_index.types import FloatArray
 
 T = TypeVar("T")
 SECTIONS = ("auth", "tls", "quota", "collections", "index", "replica")
@@ -201,6 +205,14 @@ class TellingGenerator(PacedGenerator):
 class TellingSession(PacedSession):
     reply: str
     told_doubt: float | None
+    told_state: FloatArray | None = None
+    """The hidden states that ``peek`` returns."""
+
+    def peek(self, tokens: int) -> PrefillSignals | None:
+        signals = super().peek(tokens)
+        if signals is None or self.told_state is None:
+            return signals
+        return replace(signals, vectors=dict.fromkeys(STATES, self.told_state))
 
     def look(self) -> float | None:
         self.lm_calls = 1
@@ -220,27 +232,43 @@ class DoubtingGenerator(TellingGenerator):
     """Reads passages in portions; its doubts are of its prompts with passages, in their order.
 
     Of later prompts, those with one passage have the last doubt, and others have ``together``.
+    ``state`` is the one number of its hidden states when it is asked whether its answer is right.
     """
 
     best_first = True
     probe = "doubting"
+    state = 0.0
 
     def __init__(self, reply: str, *doubts: float | None, together: float = 0.05) -> None:
         super().__init__(reply)
         self.doubts, self.together = doubts, together
         self.prompts: list[str] = []
+        self.verified: list[str] = []
         self._doubts: dict[str, float | None] = {}
 
     def reply_to(self, messages: Sequence[Message]) -> str:
         """Set the doubt of a prompt that shows passages, and keep it."""
         shown = messages[-1].content
-        if messages[0].content == prompt.CLOSED_BOOK:
+        if messages[0].content == prompt.CLOSED_BOOK or _verifies(messages):
             return self.reply
         self.prompts.append(shown)
         doubts = self.doubts[len(self._doubts) :]
         later = self.together if "\n\n[2]" in shown else self.doubts[-1]
         self.doubt = self._doubts.setdefault(shown, doubts[0] if doubts else later)
         return self.reply
+
+    def session(
+        self, messages: Sequence[Message], sampling: Sampling, stop: ShouldStop
+    ) -> TellingSession:
+        session = super().session(messages, sampling, stop)
+        if _verifies(messages):
+            self.verified.append(messages[-3].content)
+            session.told_state = np.array([self.state], np.float32)
+        return session
+
+
+def _verifies(messages: Sequence[Message]) -> bool:
+    return any(message.content == prompt.VERIFICATION for message in messages)
 
 
 @pytest.fixture(scope="session")

@@ -324,7 +324,7 @@ def confidence_owner(generator: Generator) -> ConfidenceOwner:
     """Return what weights of the probability that an answer is right belong to."""
     from expertrag.llm.confidence import ConfidenceOwner
 
-    prompts = prompt.fingerprint(prompt.FAMILIES[generator.family])
+    prompts = prompt.verification_fingerprint(prompt.FAMILIES[generator.family])
     return ConfidenceOwner(generator.name, generator.fingerprint, prompts, generator.probe)
 
 

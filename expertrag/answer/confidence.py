@@ -8,11 +8,14 @@ judged by the words of the passages and by its doubt.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 from expertrag.answer.ground import Grounding
 from expertrag.answer.reading import PassageSession
 from expertrag.llm.confidence import Confidence
+from expertrag.llm.probe import Probe
+from expertrag.runtime.meter import Meter
 from expertrag_retriever.gate.odds import log_odds
 
 SIGNALS = (
@@ -20,6 +23,7 @@ SIGNALS = (
     "first",
     "next",
     "agreement",
+    "verified",
     "flawed",
     "covered",
     "rival",
@@ -38,15 +42,37 @@ _UNSURE_OF_PASSAGES = "The passages may not answer this."
 _OTHERWISE_READ = "With more passages, the answer was another one."
 
 
-def signals_of(reading: PassageSession, grounding: Grounding) -> Mapping[str, float] | None:
+def p_wrong(verifier: Probe, reading: PassageSession, answer: str, meter: Meter) -> float | None:
+    """Ask the model whether its answer is right; None for an explanation.
+
+    The passages and the answer are in its KV cache, so this costs a prefill of the question.
+
+    :returns: the probability that the answer is wrong.
+    """
+    if reading.verify is None:
+        return None
+    with closing(reading.verify(answer)) as session, meter.stage("verify"):
+        signals = session.peek(1)
+        meter.count(session)
+    if signals is None or not signals.vectors:
+        return None
+    return verifier.probability(signals.vectors)
+
+
+def signals_of(
+    reading: PassageSession, grounding: Grounding, wrong: float | None
+) -> Mapping[str, float] | None:
     """Return the signals of an answer; None if the model did not tell its doubt.
 
     ``sufficient``, ``first`` and ``next``: log odds that the passages hold the answer, of those
     that answer, the best one, and the next portion; ``agreement``: 0 to 1, whether the other
-    portions give the same answer; ``flawed``: 1 if a sentence is not supported; and those of
+    portions give the same answer; ``verified``: log odds that the model finds it right;
+    ``flawed``: 1 if a sentence is not supported; and those of
     :func:`~expertrag.answer.coverage.coverage`.
+
+    :param wrong: see :func:`p_wrong`.
     """
-    if reading.session.doubt is None or not grounding.coverage:
+    if reading.session.doubt is None or wrong is None or not grounding.coverage:
         return None
     own = _odds(reading.session.doubt)
     return {
@@ -54,6 +80,7 @@ def signals_of(reading: PassageSession, grounding: Grounding) -> Mapping[str, fl
         "first": _odds(reading.first_doubt) if reading.first_doubt is not None else own,
         "next": _odds(reading.next_doubt) if reading.next_doubt is not None else own,
         "agreement": reading.agreement,
+        "verified": _odds(wrong),
         "flawed": float(bool(grounding.reason)),
         **grounding.coverage,
     }
@@ -76,15 +103,17 @@ def judged(
     confidence: Confidence | None,
     reading: PassageSession,
     grounding: Grounding,
+    wrong: float | None = None,
     p_sufficient: float | None = None,
 ) -> Judgement:
     """Judge an answer by fitted weights, else by the words of the passages and the doubt.
 
     The weights are of short answers, which are read in portions; explanations are not.
 
+    :param wrong: see :func:`p_wrong`.
     :param p_sufficient: probability that the passages hold the answer; None if unknown.
     """
-    signals = signals_of(reading, grounding) if confidence and reading.begin else None
+    signals = signals_of(reading, grounding, wrong)
     if confidence is None or signals is None:
         sure = 1.0 if p_sufficient is None else p_sufficient
         return Judgement(grounding.support * sure, grounding.reason)
@@ -99,4 +128,5 @@ def judged(
 
 
 def _odds(doubt: float) -> float:
+    """Return the log odds of the opposite of a probability."""
     return float(log_odds(min(max(1 - doubt, _LEAST), 1 - _LEAST)))

@@ -16,7 +16,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from expertrag.answer.abstain import AbstentionPolicy
-from expertrag.answer.confidence import Judgement, judged
+from expertrag.answer.confidence import Judgement, judged, p_wrong
 from expertrag.answer.conflicts import conflict_note, passages_of
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider
@@ -26,7 +26,6 @@ from expertrag.answer.reading import (
     PassageSession,
     least_doubt,
     open_session,
-    read_again,
     reads_on,
 )
 from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
@@ -179,8 +178,15 @@ class Answering:
 
         if not reads_on(generator, request, passages, begun=begun):
             return PassageSession.of(begin(passages), passages)
+
         with context.meter.stage("generate"):
-            return open_session(begin, passages, context.meter)
+            reading = open_session(begin, passages, context.meter)
+
+        def verify(answer: str) -> Session:
+            asked = prompt.verification(prompt_of(reading.shown), answer)
+            return self._begin(context, asked, Sampling(max_tokens=1, adapter=sampling.adapter))
+
+        return replace(reading, verify=verify)
 
     def _gather(self, context: AnswerContext) -> Gathered:
         """Search ``steps`` times, each after the first with a draft answer to the question."""
@@ -218,11 +224,12 @@ class Answering:
         return active_on(calibration, self._reranker, context.request.rerank)
 
     def _packed(self, request: AnswerRequest, passages: Sequence[Passage]) -> prompt.Packed:
+        verified = prompt.VERIFICATION_TOKENS if self._generator.confidence else 0
         return prompt.pack(
             request.question,
             passages,
             self._generator.count_tokens,
-            self._generator.context_tokens - request.sampling.max_tokens,
+            self._generator.context_tokens - request.sampling.max_tokens - verified,
             self._family,
             request.instructions,
         )
@@ -260,7 +267,7 @@ class Answering:
         session = reading.session
         meter, spoken = context.meter, self._spoken(context, reading)
 
-        fitted = self._generator.confidence is not None and reading.begin is not None
+        fitted = self._generator.confidence is not None and reading.verify is not None
 
         def withheld(*, verdict: bool) -> bool:
             sure = _p_sufficient(session)
@@ -354,12 +361,13 @@ class Answering:
         reading: PassageSession,
         p_sufficient: float | None,
     ) -> tuple[Grounding, Judgement]:
-        """Ground an answer, and judge whether it is right; with fitted weights, read once more."""
-        confidence = self._generator.confidence
+        """Ground an answer, and judge whether it is right."""
+        confidence, wrong = self._generator.confidence, None
         if confidence:
-            reading = read_again(reading, text, context.meter)
+            answer = prompt.Reply.of(text).answer
+            wrong = p_wrong(confidence.verifier, reading, answer, context.meter)
         grounding = self._ground(context, text, reading)
-        judgement = judged(confidence, reading, grounding, p_sufficient)
+        judgement = judged(confidence, reading, grounding, wrong, p_sufficient)
         if judgement.fitted and not judgement.reason and not grounding.citations:
             grounding = replace(grounding, citations=grounding.nearest)
         return grounding, judgement

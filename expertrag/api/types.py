@@ -64,7 +64,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 GATE_STAGES = ("rewrite", "route", "embed", "gate", "check", "prefill", "draft")
 """Stages that run before the gate decides."""
-STAGES = (*GATE_STAGES, "search", "rerank", "judge", "generate", "ground")
+STAGES = (*GATE_STAGES, "search", "rerank", "judge", "generate", "verify", "ground")
 """Keys of ``Usage.stage_seconds``, in execution order; an answer has some of them."""
 
 

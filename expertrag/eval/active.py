@@ -29,7 +29,7 @@ from expertrag.data.types import JSON
 from expertrag.eval.policies import REUSED
 from expertrag.llm.weights import WeightUse
 
-MODEL_STAGES = ("check", "prefill", "draft", "generate")
+MODEL_STAGES = ("check", "prefill", "draft", "generate", "verify")
 """Stages that are the language model's work."""
 RESAMPLES = 2000
 

@@ -132,7 +132,7 @@ def _row(query: Query, answers: Mapping[GateMode, tuple[Answer, float]]) -> Time
         gate=sum(auto.get(stage, 0.0) for stage in GATE_STAGES),
         prefill=sum(auto.get(stage, 0.0) for stage in REUSED),
         retrieve=always.get("search", 0.0),
-        generate_long=always.get("generate", 0.0) + always.get("ground", 0.0),
+        generate_long=sum(always.get(stage, 0.0) for stage in ("generate", "verify", "ground")),
         generate_short=never.get("generate", 0.0),
         auto=answers[GateMode.AUTO][1],
         never=answers[GateMode.NEVER][1],

@@ -1,10 +1,12 @@
 """The probability that an answer from documents is right: weights fitted for one language model.
 
 A logistic regression on a few numbers that are known once an answer is written: how much the model
-doubted what it read, whether it says the same after reading more, and how well the passages cover
-question and answer (``expertrag.answer.confidence``).
+doubted what it read, whether it says the same after reading more, how well the passages cover
+question and answer (``expertrag.answer.confidence``), and what a linear probe reads off the model's
+hidden states when it is asked whether its answer is right (``prompt.verification``).
 
 FOLDER/confidence.json   the weights, the model that they belong to, and how they were fitted
+FOLDER/verifier          the probe; see ``expertrag.llm.probe``
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument, ServerError
+from expertrag.llm.probe import Probe, load_probe, save_probe
 from expertrag_retriever import checksums
 from expertrag_retriever.gate.odds import logistic
 
-_FILE = "confidence.json"
+_FILE, _VERIFIER = "confidence.json", "verifier"
+_FIELDS = ("weights", "bias", "warn_below", "strict_from", "internal_from")
+_VERIFIER_CARD = "The probe of the weights in the folder above, whose card describes it.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,8 @@ class Confidence:
 
     ``warn_below``: probability below which an answer is to be checked. ``strict_from``: probability
     from which STRICT gives it. ``internal_from``: the same for AUTO, and questions that only the
-    documents can answer.
+    documents can answer. ``verifier``: probability that an answer is wrong, of the hidden states of
+    ``prompt.verification``.
     """
 
     weights: Mapping[str, float]
@@ -48,6 +54,7 @@ class Confidence:
     strict_from: float
     internal_from: float
     owner: ConfidenceOwner
+    verifier: Probe
 
     def probability(self, signals: Mapping[str, float]) -> float:
         """Return the probability that an answer is right.
@@ -62,10 +69,14 @@ def save_confidence(
     confidence: Confidence, training: Mapping[str, Any], card: str, folder: Path
 ) -> None:
     """Write fitted weights into an existing folder."""
-    body = {**asdict(confidence), "training": dict(training)}
+    body = {name: getattr(confidence, name) for name in _FIELDS}
+    body |= {"owner": asdict(confidence.owner), "training": dict(training)}
     (folder / _FILE).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
     checksums.seal(folder, _FILE)
     (folder / "README.md").write_text(card, encoding="utf-8")
+    verifier = folder / _VERIFIER
+    verifier.mkdir(exist_ok=True)
+    save_probe(confidence.verifier, {}, _VERIFIER_CARD, verifier)
 
 
 def load_confidence(folder: Path) -> Confidence:
@@ -79,8 +90,9 @@ def load_confidence(folder: Path) -> Confidence:
     try:
         checksums.verify(folder)
         body = json.loads((folder / _FILE).read_bytes())
-        del body["training"]
-        return Confidence(**{**body, "owner": ConfidenceOwner(**body["owner"])})
+        fields = {name: body[name] for name in _FIELDS}
+        owner = ConfidenceOwner(**body["owner"])
+        return Confidence(**fields, owner=owner, verifier=load_probe(folder / _VERIFIER))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ServerError(
             f"the weights in {folder} are damaged ({checksums.first_line(error)}): install the "

@@ -57,6 +57,15 @@ INSTRUCTED_FROM = 1_000_000_000
 """Chat models with at least this many parameters, all experts included, get the prompts of
 ``INSTRUCT``."""
 
+# Tried with a probe of the hidden states on 230 answers to the choose half of benchmarks/office,
+# ten folds, AUROC of right against wrong: this question .89; "Do the passages say so, about exactly
+# what was asked?" .85; the end of the answer without a question .83; the average of its tokens .84.
+# The odds of " Yes" against " No" as the reply to this question: .71.
+VERIFICATION = "Is this answer right, according to the passages? Reply with yes or no."
+_VERDICT = "Reply:"
+VERIFICATION_TOKENS = 48
+"""At least the tokens of the turns that verify an answer, without the answer."""
+
 _LEAST = 1e-9  # probability whose log odds are still finite in float64
 
 
@@ -228,6 +237,21 @@ def open_book(
     return turns
 
 
+def verification(messages: Sequence[Message], answer: str) -> list[Message]:
+    """Return the prompt that asks whether an answer is right.
+
+    :param messages: the prompt of the answer.
+    """
+    turns = list(messages)
+    begun = f"{turns.pop().content} " if turns[-1].role == "assistant" else ""
+    return [
+        *turns,
+        Message("assistant", f"{begun}{answer}"),
+        Message("user", VERIFICATION),
+        Message("assistant", _VERDICT),
+    ]
+
+
 def asks_to_explain(question: str) -> bool:
     """Whether a question asks for an explanation (how to do something, or why), not a few words."""
     return _EXPLAINS.match(question) is not None
@@ -305,6 +329,12 @@ def fingerprint(family: Family = PLAIN) -> str:
         messages.append(Message("assistant", family.long))
     forms = (messages, NEXT_PASSAGE, ABSTAINS.text, Reply("answer", (1, 2)).text)
     return hashlib.sha256(repr(forms).encode()).hexdigest()[:16]
+
+
+def verification_fingerprint(family: Family) -> str:
+    """Hash the prompts with passages and the question about an answer."""
+    asked = verification([Message("assistant", family.short)], "answer")
+    return hashlib.sha256(repr((fingerprint(family), asked)).encode()).hexdigest()[:16]
 
 
 def closed_book_fingerprint() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from answer.conftest import Answered
 from serving_fixtures import DoubtingGenerator, TellingGenerator, TellingSession
@@ -21,10 +22,13 @@ from expertrag.api.types import (
 )
 from expertrag.llm.base import never_stop
 from expertrag.llm.confidence import Confidence, ConfidenceOwner
+from expertrag.llm.probe import Owner, Probe
 
 LEAVE = "How many days of paid leave do employees of Northwind get?"
 OWNER = ConfidenceOwner("doubting", "", "", "doubting")
-BY_DOUBT = Confidence({"sufficient": 1.0}, 0.0, 0.6, 0.9, 0.3, OWNER)
+VERIFIER = Probe(np.array([1.0, 1.0], np.float32), 0.0, Owner("doubting", "", ""))
+"""With a state of 1, an answer is wrong with log odds of 2."""
+BY_DOUBT = Confidence({"sufficient": 1.0}, 0.0, 0.6, 0.9, 0.3, OWNER, VERIFIER)
 
 
 def answer_of(
@@ -67,11 +71,9 @@ def test_the_value_of_another_column_is_always_to_be_checked() -> None:
     question = "Up to which amount may the director sign credit notes?"
     right, wrong = (ground(answer, passages, question) for answer in ("€60,000", "€150,000"))
     assert (right.coverage["misplaced"], wrong.coverage["misplaced"]) == (0.0, 1.0)
-    reading = PassageSession(
-        SureSession(), passages, passages, iter(()), begin=lambda _: SureSession()
-    )
-    assert judged(BY_DOUBT, reading, right).reason == ""
-    assert "stands under 'Purchases up to'" in judged(BY_DOUBT, reading, wrong).reason
+    reading = PassageSession(SureSession(), passages, passages, iter(()))
+    assert judged(BY_DOUBT, reading, right, 0.1).reason == ""
+    assert "stands under 'Purchases up to'" in judged(BY_DOUBT, reading, wrong, 0.1).reason
 
 
 class SureSession(TellingSession):
@@ -80,6 +82,23 @@ class SureSession(TellingSession):
     def __init__(self) -> None:
         super().__init__(TellingGenerator(), 1, Sampling(), never_stop)
         self.doubt = 0.01
+
+
+@pytest.mark.parametrize("mode", [GateMode.ALWAYS, GateMode.STRICT])
+@pytest.mark.parametrize(("state", "support"), [(-2.0, 0.982), (0.0, 0.5), (2.0, 0.018)])
+def test_the_model_is_asked_whether_its_answer_is_right(
+    answered: Answered, mode: GateMode, state: float, support: float
+) -> None:
+    model = DoubtingGenerator("27 [1]", 0.05)
+    model.state = state
+    model.confidence = replace(BY_DOUBT, weights={"verified": 1.0})
+    answer = answered(model, AnswerRequest(LEAVE, mode))
+    assert answer.support == pytest.approx(support, abs=1e-3)
+    assert bool(answer.unsupported_reason) is (support < BY_DOUBT.warn_below)
+    assert answer.usage.stage_seconds["verify"] >= 0
+    assert answer.usage.lm_calls == 2
+    assert model.verified == ["27"]  # without its marker
+    assert model.open_sessions == 0
 
 
 @pytest.mark.parametrize(("doubt", "given"), [(0.05, True), (0.2, False)])

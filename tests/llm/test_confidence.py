@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from expertrag import models
@@ -17,9 +18,11 @@ from expertrag.llm.confidence import (
     load_confidence,
     save_confidence,
 )
+from expertrag.llm.probe import Owner, Probe
 
 OWNER = ConfidenceOwner("tiny", "0" * 16, "1" * 16, "2" * 16)
-WEIGHTS = Confidence({"sufficient": 1.0, "flawed": -2.0}, 0.5, 0.6, 0.8, 0.3, OWNER)
+VERIFIER = Probe(np.array([1.0, -2.0], np.float32), 0.5, Owner("tiny", "0" * 16, "1" * 16))
+WEIGHTS = Confidence({"sufficient": 1.0, "flawed": -2.0}, 0.5, 0.6, 0.8, 0.3, OWNER, VERIFIER)
 
 
 def test_the_probability_grows_with_the_weighted_signals() -> None:
@@ -30,7 +33,10 @@ def test_the_probability_grows_with_the_weighted_signals() -> None:
 
 def test_saved_weights_load_unchanged(tmp_path: Path) -> None:
     save_confidence(WEIGHTS, {"questions": 2}, "# card\n", tmp_path)
-    assert asdict(load_confidence(tmp_path)) == asdict(WEIGHTS)
+    loaded = load_confidence(tmp_path)
+    assert replace(loaded, verifier=VERIFIER) == WEIGHTS
+    assert loaded.verifier.weights.tolist() == [1.0, -2.0]
+    assert (loaded.verifier.bias, loaded.verifier.owner) == (0.5, VERIFIER.owner)
     assert (tmp_path / "README.md").read_text("utf-8") == "# card\n"
 
 
@@ -40,6 +46,10 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     save_confidence(WEIGHTS, {}, "", tmp_path)
     body = json.loads((tmp_path / "confidence.json").read_text("utf-8"))
     (tmp_path / "confidence.json").write_text(json.dumps({**body, "bias": 9.0}), "utf-8")
+    with pytest.raises(ServerError, match="damaged"):
+        load_confidence(tmp_path)
+    save_confidence(WEIGHTS, {}, "", tmp_path)
+    (tmp_path / "verifier" / "probe.safetensors").write_bytes(b"")
     with pytest.raises(ServerError, match="damaged"):
         load_confidence(tmp_path)
 
