@@ -53,11 +53,13 @@ class Asked:
 class Judged:
     """An answer: whether it is right, its signals, and the state [2 D] that a verifier reads.
 
-    Both are empty if the model abstained, or explained.
+    ``compared``: the signals after it was compared with the answer of more passages. All are empty
+    if the model abstained, or explained.
     """
 
     right: bool
     signals: Mapping[str, float]
+    compared: Mapping[str, float]
     state: Sequence[float]
 
 
@@ -74,13 +76,13 @@ class _StateRecorder(Probe):
 
 @dataclass(frozen=True, slots=True)
 class _Recorder(Confidence):
-    """Keeps the signals of answers, and calls all of them right."""
+    """Keeps the signals of answers, and calls none of them right, so that all are compared."""
 
     seen: list[Mapping[str, float]] = field(default_factory=list)
 
     def probability(self, signals: Mapping[str, float]) -> float:
         self.seen.append(dict(signals))
-        return 1.0
+        return 0.0
 
 
 def judged_rows(name: str, data: Path, model: str, work: Path, report: Progress) -> list[Judged]:
@@ -115,8 +117,8 @@ def _answer(pipeline: Pipeline, name: str, item: Asked, owner: ConfidenceOwner) 
     answer = fold(pipeline.answer(request))
     right = _is_right(name, item, answer.text)
     if answer.abstained or not recorder.seen:
-        return Judged(right, {}, ())
-    return Judged(right, recorder.seen[-1], states.seen[-1])
+        return Judged(right, {}, {}, ())
+    return Judged(right, recorder.seen[0], recorder.seen[-1], states.seen[-1])
 
 
 def _store(name: str, data: Path, work: Path, report: Progress) -> Path:

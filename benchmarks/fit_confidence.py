@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from verification_rows import Verified, verified
 
 from expertrag.answer.assemble import confidence_owner, open_generator
-from expertrag.answer.confidence import SIGNALS
+from expertrag.answer.confidence import COMPARED_BELOW, SIGNALS
 from expertrag.cli.progress import progress
 from expertrag.llm.confidence import Confidence, ConfidenceOwner, save_confidence
 from expertrag.llm.load.loading import quiet
@@ -52,14 +52,20 @@ CODE = (
     "benchmarks/office/questions.jsonl",
 )
 
+_VERIFIED = SIGNALS.index("verified")
+
 Odds = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """Answers of a set: signals [N, S], hidden states [N, 2 D], and whether each is right [N]."""
+    """Answers of a set: signals [N, S], hidden states [N, 2 D], and whether each is right [N].
+
+    ``compared`` [N, S]: the signals after a comparison with the answer of more passages.
+    """
 
     signals: Odds
+    compared: Odds
     states: Odds
     right: NDArray[np.bool_]
 
@@ -67,24 +73,36 @@ class Answers:
     def of(cls, rows: Sequence[Judged]) -> Answers:
         """Take the answers that were given."""
         given = [row for row in rows if row.signals]
-        signals = [[row.signals[name] for name in SIGNALS] for row in given]
-        right = [row.right for row in given]
-        return cls(np.array(signals), np.array([row.state for row in given]), np.array(right))
+        return cls(
+            np.array([[row.signals[name] for name in SIGNALS] for row in given]),
+            np.array([[row.compared[name] for name in SIGNALS] for row in given]),
+            np.array([row.state for row in given]),
+            np.array([row.right for row in given]),
+        )
 
     @classmethod
     def joined(cls, parts: Sequence[Answers]) -> Answers:
         """Join sets."""
         return cls(
             np.concatenate([part.signals for part in parts]),
+            np.concatenate([part.compared for part in parts]),
             np.concatenate([part.states for part in parts]),
             np.concatenate([part.right for part in parts]),
         )
 
-    def with_verified(self, odds: Odds) -> Odds:
-        """Return the signals, with the probe's log odds that each answer is right [N]."""
-        signals = self.signals.copy()
-        signals[:, SIGNALS.index("verified")] = odds
-        return signals
+    def served(self, odds: Odds, model: Pipeline | None = None) -> Odds:
+        """Return the signals as they are served: with a comparison where it is needed.
+
+        :param odds: the probe's log odds that each answer is right, [N].
+        :param model: tells by the signals before a comparison whether it is needed; without it,
+            weights that are fitted on those.
+        """
+        signals, compared = self.signals.copy(), self.compared.copy()
+        signals[:, _VERIFIED] = compared[:, _VERIFIED] = odds
+        sure = (
+            model.predict_proba(signals)[:, 1] if model else _unseen(signals, self.right)
+        ) >= COMPARED_BELOW
+        return np.where(sure[:, None], signals, compared)
 
 
 def main() -> None:
@@ -117,14 +135,14 @@ def fitted(
     probing = _Probing(records)
     every = Answers.joined(list(sets.values()))
     names = np.array([name for name, some in sets.items() for _ in some.right])
-    signals = every.with_verified(probing.unseen(every))
+    signals = every.served(probing.unseen(every))
     unseen = _unseen(signals, every.right)
     crossed = np.empty(len(names))
     for name, some in sets.items():
         others = Answers.joined([part for other, part in sets.items() if other != name])
-        weights = _weights(PENALTY).fit(others.with_verified(probing.unseen(others)), others.right)
+        weights = _weights(PENALTY).fit(others.served(probing.unseen(others)), others.right)
         odds = probing.fit(others).decision_function(some.states)
-        crossed[names == name] = weights.predict_proba(some.with_verified(odds))[:, 1]
+        crossed[names == name] = weights.predict_proba(some.served(odds, weights))[:, 1]
     confidence = _confidence(
         _weights(PENALTY).fit(signals, every.right),
         probing.fit(every),

@@ -178,9 +178,9 @@ class _Group:
         self._kind = rng.choice(KINDS)
         self._fields = rng.sample(self._kind.fields, rng.randint(2, len(self._kind.fields)))
         names = rng.sample(_NAMES, rng.randint(4, 7))
-        self._rows = [self._record(name) for name in names[:-1]]
+        self._rows = [_record(self._kind.key, self._fields, name, rng) for name in names[:-1]]
         self._absent = names[-1]
-        self._old = [self._record(row[self._kind.key]) for row in self._rows]
+        self._old = [_record(self._kind.key, self._fields, name, rng) for name in names[:-1]]
 
     def asked(self) -> Iterator[Asked]:
         """Ask for present fields, a yes and a no, and for what no passage has."""
@@ -203,7 +203,9 @@ class _Group:
         value = row[field.name]
         others = {item[name] for item in (*self._rows, *self._old) for name in item}
         text = self._question(field, row[self._kind.key])
-        return self._of(text, passages, (value,), tuple(others - {value, row[self._kind.key]}))
+        return self._of(
+            text, passages, (value,), tuple(sorted(others - {value, row[self._kind.key]}))
+        )
 
     def _missing(self, name: str, field: Field, passages: tuple[Passage, ...]) -> Asked:
         return self._of(self._question(field, name), passages, (), ())
@@ -244,36 +246,34 @@ class _Group:
         others = [item[field.name] for item in (*self._rows, *self._old)]
         return self._rng.choice([value for value in others if value != row[field.name]] or ["0"])
 
-    def _record(self, name: str) -> dict[str, str]:
-        values = {field.name: _value(field.values, self._rng) for field in self._fields}
-        return {self._kind.key: name, **values}
-
     def _passages(self) -> Iterator[Passage]:
         """Write the list, sometimes after an older one or after something else."""
-        rng = self._rng
-        title = self._kind.title
-        pages = [self._list(f"{title} 2025", self._rows, "Valid from 1 March 2025. Replaces 2023.")]
+        rng, title = self._rng, self._kind.title
+        note = "Valid from 1 March 2025. Replaces 2023."
+        pages = [_passage(f"{title} 2025", self._rows, note, rng)]
         if rng.random() < 1 / 3:
-            old = self._list(f"{title} 2023", self._old, "Valid from 1 February 2023.")
+            old = _passage(f"{title} 2023", self._old, "Valid from 1 February 2023.", rng)
             pages.insert(rng.randrange(2), old)
         for _ in range(rng.randint(0, 2)):
-            other = _Group.__new__(_Group)
-            other._rng, other._number = rng, self._number
-            other._kind = rng.choice([kind for kind in KINDS if kind is not self._kind])
-            other._fields = list(other._kind.fields)
-            rows = [other._record(name) for name in rng.sample(_NAMES, 2)]
-            pages.insert(rng.randrange(len(pages) + 1), other._list(other._kind.title, rows, ""))
+            other = rng.choice([kind for kind in KINDS if kind is not self._kind])
+            names = rng.sample(_NAMES, 2)
+            rows = [_record(other.key, other.fields, name, rng) for name in names]
+            pages.insert(rng.randrange(len(pages) + 1), _passage(other.title, rows, "", rng))
         yield from pages
 
-    def _list(self, title: str, rows: Rows, note: str) -> Passage:
-        rng = self._rng
-        write = rng.choice((_table, _table, _fields, _sentences, _messages))
-        lines = [*((note,) if note and rng.random() < 2 / 3 else ()), *write(rows, rng)]
-        form = rng.choice(FORMATS)
-        path = f"{rng.choice(FOLDERS)}{title.replace(' ', rng.choice(' -_'))}.{form}"
-        text = "\n".join(lines)
-        page = rng.choice((None, 1, 2)) if form == "pdf" else None
-        return Passage(path, 0, text, 0, len(text), 1.0, title=title, source=path, page=page)
+
+def _record(key: str, fields: Sequence[Field], name: str, rng: random.Random) -> dict[str, str]:
+    return {key: name, **{field.name: _value(field.values, rng) for field in fields}}
+
+
+def _passage(title: str, rows: Rows, note: str, rng: random.Random) -> Passage:
+    write = rng.choice((_table, _table, _fields, _sentences, _messages))
+    lines = [*((note,) if note and rng.random() < 2 / 3 else ()), *write(rows, rng)]
+    form = rng.choice(FORMATS)
+    path = f"{rng.choice(FOLDERS)}{title.replace(' ', rng.choice(' -_'))}.{form}"
+    text = "\n".join(lines)
+    page = rng.choice((None, 1, 2)) if form == "pdf" else None
+    return Passage(path, 0, text, 0, len(text), 1.0, title=title, source=path, page=page)
 
 
 def _table(rows: Rows, _: random.Random) -> list[str]:

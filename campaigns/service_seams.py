@@ -173,7 +173,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
         "truncated",
     },
     "expertrag.answer.generate": frozenset(["depth_of", "draft_of", "ground_reply"])
-    | {"least_doubt", "open_session", "p_wrong"},
+    | {"least_doubt", "open_session", "p_wrong", "read_again"},
     "expertrag.answer.pipeline": frozenset(["base_encoder", "canonical", "evidence_signals"])
     | {"is_internal", "never_stop"},
     "expertrag.answer.rerank": frozenset(["invalid", "load_reranker", "translated_errors"]),

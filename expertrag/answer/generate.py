@@ -16,7 +16,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from expertrag.answer.abstain import AbstentionPolicy
-from expertrag.answer.confidence import Judgement, judged, p_wrong
+from expertrag.answer.confidence import COMPARED_BELOW, Judgement, judged, p_wrong
 from expertrag.answer.conflicts import conflict_note, passages_of
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider
@@ -26,6 +26,7 @@ from expertrag.answer.reading import (
     PassageSession,
     least_doubt,
     open_session,
+    read_again,
     reads_on,
 )
 from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
@@ -361,13 +362,16 @@ class Answering:
         reading: PassageSession,
         p_sufficient: float | None,
     ) -> tuple[Grounding, Judgement]:
-        """Ground an answer, and judge whether it is right."""
+        """Ground an answer, and judge whether it is right; if not sure, after reading more."""
         confidence, wrong = self._generator.confidence, None
         if confidence:
             answer = prompt.Reply.of(text).answer
             wrong = p_wrong(confidence.verifier, reading, answer, context.meter)
         grounding = self._ground(context, text, reading)
         judgement = judged(confidence, reading, grounding, wrong, p_sufficient)
+        if judgement.fitted and judgement.support < COMPARED_BELOW:
+            reading = read_again(reading, text, context.meter)
+            judgement = judged(confidence, reading, grounding, wrong, p_sufficient)
         if judgement.fitted and not judgement.reason and not grounding.citations:
             grounding = replace(grounding, citations=grounding.nearest)
         return grounding, judgement

@@ -9,7 +9,7 @@ import pytest
 from answer.conftest import Answered
 from serving_fixtures import DoubtingGenerator, TellingGenerator, TellingSession
 
-from expertrag.answer.confidence import SIGNALS, judged
+from expertrag.answer.confidence import COMPARED_BELOW, SIGNALS, judged
 from expertrag.answer.ground import ground
 from expertrag.answer.reading import PassageSession
 from expertrag.api.types import (
@@ -96,7 +96,7 @@ def test_the_model_is_asked_whether_its_answer_is_right(
     assert answer.support == pytest.approx(support, abs=1e-3)
     assert bool(answer.unsupported_reason) is (support < BY_DOUBT.warn_below)
     assert answer.usage.stage_seconds["verify"] >= 0
-    assert answer.usage.lm_calls == 2
+    assert answer.usage.lm_calls == 2 + (support < COMPARED_BELOW)
     assert model.verified == ["27"]  # without its marker
     assert model.open_sessions == 0
 

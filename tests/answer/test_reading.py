@@ -10,7 +10,7 @@ import pytest
 from answer.conftest import Answered
 from serving_fixtures import DoubtingGenerator
 
-from expertrag.answer.reading import open_session
+from expertrag.answer.reading import open_session, read_again
 from expertrag.api.errors import Cancelled
 from expertrag.api.types import AnswerRequest, Constraint, GateMode, Passage, Sampling
 from expertrag.llm import prompt
@@ -105,6 +105,34 @@ def test_in_doubt_the_answer_of_most_portions_is_given(
     reading = open_session(lambda some: begun(model, some), sample, meter)
     assert "".join(delta.text for delta in reading.deltas) == answer
     assert reading.agreement == agreement
+    reading.session.close()
+    assert model.open_sessions == 0
+
+
+@pytest.mark.parametrize(
+    ("replies", "doubts", "agreement", "read"),
+    [
+        (("27", "27 days"), (0.05, 0.2), 1.0, 2),
+        (("27", "30 days"), (0.05, 0.2), 0.0, 2),
+        (("27", "27"), (0.05, 0.6), 0.0, 2),  # the next portion does not answer
+        (("27", "30"), (0.03, 0.2), 1.0, 1),  # certain
+        (("25", "26", "25", "26"), (0.3, 0.2, 0.15), 0.5, 3),  # compared before
+    ],
+)
+def test_a_sure_answer_is_compared_with_the_one_of_the_next_portion(
+    sample: list[Passage],
+    replies: Sequence[str],
+    doubts: Sequence[float],
+    agreement: float,
+    read: int,
+) -> None:
+    model, meter = SplitGenerator(replies, *doubts), Meter()
+    reading = open_session(lambda some: begun(model, some), sample, meter)
+    answer = "".join(delta.text for delta in reading.deltas)
+    again = read_again(reading, answer, meter)
+    assert (again.agreement, len(model.prompts)) == (agreement, read)
+    assert again.first_doubt == doubts[0]
+    assert again.next_doubt == (doubts[1] if read == 2 else reading.next_doubt)
     reading.session.close()
     assert model.open_sessions == 0
 
