@@ -53,7 +53,7 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RecordQuestion:
     """A question over passages, best first; ``right`` is empty if none of them has the answer.
 
     ``group`` identifies the passages.
@@ -163,7 +163,7 @@ KINDS = (
 )
 
 
-def questions(groups: int, seed: int) -> Iterator[Asked]:
+def questions(groups: int, seed: int) -> Iterator[RecordQuestion]:
     """Make the questions of so many groups of passages."""
     rng = random.Random(seed)
     for number in range(groups):
@@ -182,7 +182,7 @@ class _Group:
         self._absent = names[-1]
         self._old = [_record(self._kind.key, self._fields, name, rng) for name in names[:-1]]
 
-    def asked(self) -> Iterator[Asked]:
+    def asked(self) -> Iterator[RecordQuestion]:
         """Ask for present fields, a yes and a no, and for what no passage has."""
         rng, kind = self._rng, self._kind
         passages = tuple(self._passages())
@@ -199,16 +199,17 @@ class _Group:
         else:
             yield self._missing(self._absent, rng.choice(self._fields), passages)
 
-    def _about(self, row: Mapping[str, str], field: Field, passages: tuple[Passage, ...]) -> Asked:
+    def _about(
+        self, row: Mapping[str, str], field: Field, passages: tuple[Passage, ...]
+    ) -> RecordQuestion:
         value = row[field.name]
         others = {item[name] for item in (*self._rows, *self._old) for name in item}
         text = self._question(field, row[self._kind.key])
-        return self._of(
-            text, passages, (value,), tuple(sorted(others - {value, row[self._kind.key]}))
-        )
+        wrong = tuple(sorted(others - {value, row[self._kind.key]}))
+        return RecordQuestion(text, passages, (value,), wrong, str(self._number))
 
-    def _missing(self, name: str, field: Field, passages: tuple[Passage, ...]) -> Asked:
-        return self._of(self._question(field, name), passages, (), ())
+    def _missing(self, name: str, field: Field, passages: tuple[Passage, ...]) -> RecordQuestion:
+        return RecordQuestion(self._question(field, name), passages, (), (), str(self._number))
 
     def _yes_or_no(
         self,
@@ -218,7 +219,7 @@ class _Group:
         passages: tuple[Passage, ...],
         *,
         true: bool,
-    ) -> Asked:
+    ) -> RecordQuestion:
         name = self._kind.named.format(row[self._kind.key])
         text = self._rng.choice(
             (
@@ -226,16 +227,8 @@ class _Group:
                 f"is {value} right for {name} ({field.name.lower()})?",
             )
         )
-        return self._of(text, passages, ("yes",) if true else ("no",), ())
-
-    def _of(
-        self,
-        text: str,
-        passages: tuple[Passage, ...],
-        right: tuple[str, ...],
-        wrong: tuple[str, ...],
-    ) -> Asked:
-        return Asked(text, passages, right, wrong, str(self._number))
+        right = ("yes",) if true else ("no",)
+        return RecordQuestion(text, passages, right, (), str(self._number))
 
     def _question(self, field: Field, name: str) -> str:
         text = self._rng.choice(field.ask).format(self._kind.named.format(name))

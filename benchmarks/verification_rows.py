@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import results_file
-from invented_records import Asked, questions
+from invented_records import RecordQuestion, questions
 from office_questions import VERDICTS, first, words
 
 from expertrag.answer.reply import reply_sampling
@@ -35,11 +35,10 @@ _DIGITS = 4  # significant digits of a kept state
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """An answer: whether it is right, its state [2 D], and the group of its passages."""
+    """An answer: whether it is right, and the state [2 D] with which the model verifies it."""
 
     right: bool
     state: Sequence[float]
-    group: str
 
 
 def verified(generator: Generator, work: Path, report: Progress) -> list[Verified]:
@@ -70,16 +69,16 @@ def verified(generator: Generator, work: Path, report: Progress) -> list[Verifie
 _CODE = ("invented_records", "verification_rows")
 
 
-def _rows(generator: Generator, asked: Asked) -> Iterator[Verified]:
+def _rows(generator: Generator, asked: RecordQuestion) -> Iterator[Verified]:
     family = prompt.FAMILIES[generator.family]
     messages = prompt.open_book(asked.question, asked.passages, family=family)
     for answer in _answers(generator, messages, asked):
-        yield Verified(
-            is_right(answer, asked), state_of(generator, messages, answer), f"record {asked.group}"
-        )
+        yield Verified(is_right(answer, asked), state_of(generator, messages, answer))
 
 
-def _answers(generator: Generator, messages: Sequence[Message], asked: Asked) -> Iterator[str]:
+def _answers(
+    generator: Generator, messages: Sequence[Message], asked: RecordQuestion
+) -> Iterator[str]:
     """Yield the model's answer, unless it abstains, and others."""
     sampling = reply_sampling(_ANSWER, reader=generator.reader)
     with closing(generator.begin(messages, sampling, from_passages=True)) as session:
@@ -105,7 +104,7 @@ def _form(value: str) -> Sequence[str]:
     return ["9" if word[0].isdigit() else word if amount else "a" for word in said]
 
 
-def is_right(answer: str, asked: Asked) -> bool:
+def is_right(answer: str, asked: RecordQuestion) -> bool:
     """Return whether an answer has the right value, or verdict, before any wrong one."""
     if not asked.right:
         return False

@@ -64,7 +64,7 @@ INSTRUCTED_FROM = 1_000_000_000
 VERIFICATION = "Is this answer right, according to the passages? Reply with yes or no."
 _VERDICT = "Reply:"
 VERIFICATION_TOKENS = 48
-"""At least the tokens of the turns that verify an answer, without the answer."""
+"""Upper bound of the tokens that these turns add to a prompt, without the answer."""
 
 _LEAST = 1e-9  # probability whose log odds are still finite in float64
 
