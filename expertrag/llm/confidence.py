@@ -93,7 +93,7 @@ def load_confidence(folder: Path) -> Confidence:
         fields = {name: body[name] for name in _FIELDS}
         owner = ConfidenceOwner(**body["owner"])
         return Confidence(**fields, owner=owner, verifier=load_probe(folder / _VERIFIER))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (InvalidArgument, OSError, ValueError, KeyError, TypeError) as error:
         raise ServerError(
             f"the weights in {folder} are damaged ({checksums.first_line(error)}): install the "
             "package again",

@@ -52,6 +52,9 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "verifier" / "probe.safetensors").write_bytes(b"")
     with pytest.raises(ServerError, match="damaged"):
         load_confidence(tmp_path)
+    (tmp_path / "verifier" / "probe.json").unlink()
+    with pytest.raises(ServerError, match="install the package again"):
+        load_confidence(tmp_path)
 
 
 def test_the_shipped_weights_are_of_known_signals() -> None:
