@@ -12,13 +12,12 @@ engine reported a problem if and only if it was blocked.
 
 from __future__ import annotations
 
-import random
 import sys
 
 import results_file
 from engine_seams import NOT_CALLED, seams
 from engine_victims import ERRORS, World
-from fault_campaign import Case, Report, in_order, report, run_cases, uncovered
+from fault_campaign import Case, Report, draw_of, in_order, report, run_cases, uncovered
 
 RAISES = tuple(ERRORS)
 NONSENSE = ("None", "-1", "10**9", "text", "nan", "shorter")
@@ -32,7 +31,6 @@ _WORKERS_KILLED = 4
 def cases_of(world: World, seed: int) -> list[Case]:
     """Return every case, in random order: all faults at the first calls of each seam and state."""
     cases: list[Case] = []
-    draw = random.Random(seed)
     for (seam, scenario, state), calls in sorted(world.record().items(), key=str):
         for call in _CALLS:
             if call > calls:
@@ -40,16 +38,15 @@ def cases_of(world: World, seed: int) -> list[Case]:
             faults = [*RAISES, *(NONSENSE if seam.outer else ())]
             if seam.name == "close":  # nothing ends what can never be closed
                 faults.remove("raises for good")
-            if not draw.randrange(_BLOCKED_SHARE):
+            if not draw_of(seed, seam, scenario, state, call).randrange(_BLOCKED_SHARE):
                 faults.append("blocks")
             if scenario in ("constrained", "forced"):
                 faults.append(KILLS[0])
             cases += [Case(seam, fault, scenario, state, call) for fault in faults]
     constrained = [case for case in cases if case.fault == KILLS[0]]
-    for case in draw.sample(constrained, min(_WORKERS_KILLED, len(constrained))):
+    for case in draw_of(seed).sample(constrained, min(_WORKERS_KILLED, len(constrained))):
         cases.append(Case(case.seam, KILLS[1], case.scenario, case.state, case.call))
-    draw.shuffle(cases)
-    return cases
+    return sorted(cases, key=lambda case: draw_of(seed, case).random())
 
 
 def kinds(case: Case) -> tuple[object, ...]:

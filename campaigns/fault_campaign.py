@@ -5,6 +5,7 @@ See ``engine_faults`` and ``service_faults``.
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from collections import Counter
@@ -86,6 +87,14 @@ def replaced(
                 delattr(where, seam.name)
             else:
                 setattr(where, seam.name, member)
+
+
+def draw_of(seed: int, *parts: object) -> random.Random:
+    """Return a source of random numbers that depends on these parts alone.
+
+    Calls of threads vary by a few from run to run; the draws of all other cases stay the same.
+    """
+    return random.Random(" ".join(map(str, (seed, *parts))))
 
 
 def in_order(cases: Sequence[Case], kinds: Callable[[Case], tuple[object, ...]]) -> list[Case]:

@@ -11,10 +11,9 @@ and descriptors are back; the server is SERVING, was so all along, and takes the
 
 from __future__ import annotations
 
-import random
 import sys
 
-from fault_campaign import Case, Report, in_order, report, run_cases, uncovered
+from fault_campaign import Case, Report, draw_of, in_order, report, run_cases, uncovered
 from service_seams import NOT_CALLED, SEAMS
 from service_victims import ERRORS, NONSENSE, World
 
@@ -26,18 +25,16 @@ _BLOCKED_SHARE = 12  # one of so many calls is also blocked
 def cases_of(world: World, seed: int) -> list[Case]:
     """Return every case, in random order: all faults at the first calls of each seam and state."""
     cases: list[Case] = []
-    draw = random.Random(seed)
     for (seam, scenario, state), calls in sorted(world.record().items(), key=str):
         for call in range(1, min(calls, _CALLS) + 1):
             faults = [*ERRORS, *(NONSENSE if seam.outer else ())]
             is_read = isinstance(SEAMS[seam][1], property) or seam.name == "healthy"
             if not seam.outer or "." in seam.owner or is_read:
                 faults.remove("dies")  # only calls of models and the search, in threads of workers
-            if not draw.randrange(_BLOCKED_SHARE):
+            if not draw_of(seed, seam, scenario, state, call).randrange(_BLOCKED_SHARE):
                 faults.append("blocks")
             cases += [Case(seam, fault, scenario, state, call) for fault in faults]
-    draw.shuffle(cases)
-    return cases
+    return sorted(cases, key=lambda case: draw_of(seed, case).random())
 
 
 def kinds(case: Case) -> tuple[object, ...]:

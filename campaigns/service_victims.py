@@ -140,10 +140,11 @@ class World:
         self._case = case
         outcome = self._run(case.scenario)
         self._answered.set()
-        if self._fired:
-            self._settle()
+        self._settle()  # a caller that gave up leaves its write running, fault or not
         self._case, self._doors.timeout = None, PATIENCE_S
         if not self._fired:
+            if isinstance(outcome, Refused) and case.scenario in WRITING:
+                self._doors.delete()
             return None
         findings = [*self._check_outcome(case, outcome), *self._check_after(case)]
         return [*findings, *self._check_records(case)]

@@ -31,7 +31,7 @@ def test_no_fault_harms_more_than_its_call() -> None:
 @pytest.mark.slow
 def test_the_campaign_finds_a_guard_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interceptor, "_optional", lambda _call: nullcontext())
-    report = service_faults.run(80, 0)
+    report = service_faults.run(120, 0)
     assert any("the error quotes" in finding for finding in report.findings)
 
 
