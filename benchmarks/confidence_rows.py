@@ -1,7 +1,8 @@
 """Answers from documents as served, whether each is right, and what is known once it is written.
 
-Questions of the half ``choose`` of the office share, and train questions of the store of many
-sources, a part of which it does not answer. Rows are kept, so an interrupted run can be resumed.
+Questions of the half ``choose`` of the office share; train questions of the store of many sources,
+a part of which it does not answer; and how-to questions about the manuals in that store. Rows are
+kept, so an interrupted run can be resumed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import manual_questions
 import numpy as np
 import results_file
 from mixed_store import GENERAL, build, questions, scored, write_documents
@@ -35,13 +37,16 @@ from expertrag.llm.probe import Owner, Probe
 from expertrag.metrics import squad
 from expertrag_index.types import FloatArray, Progress
 
-OFFICE, MIXED = "office", "mixed"
-MIXED_QUESTIONS = 200
+OFFICE, MIXED, MANUALS = "office", "mixed", "manuals"
+MIXED_QUESTIONS, MANUAL_QUESTIONS = 200, 80
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question of a set; ``answers`` are accepted by its rules, none if it has no answer."""
+    """A question of a set; ``answers`` are accepted by its rules, none if it has no answer.
+
+    Of a how-to question, they are the words that a right answer has.
+    """
 
     key: str
     text: str
@@ -88,7 +93,7 @@ class _Recorder(Confidence):
 def judged_rows(name: str, data: Path, model: str, work: Path, report: Progress) -> list[Judged]:
     """Answer the questions of a set from documents; kept rows are reused."""
     with closing(opened(model, _store(name, data, work, report))) as pipeline:
-        asked = _office() if name == OFFICE else _mixed(data)
+        asked = {OFFICE: _office, MIXED: _mixed, MANUALS: _manuals}[name](data)
         return _answered(pipeline, name, asked, work / "confidence", report)
 
 
@@ -129,7 +134,7 @@ def _store(name: str, data: Path, work: Path, report: Progress) -> Path:
     return build(work / "mixed" / "documents", work / "mixed" / "store", embedder, report)
 
 
-def _office() -> list[Asked]:
+def _office(_data: Path) -> list[Asked]:
     return [
         Asked(item.id, item.question, item.history, item.answers or ())
         for item in office_questions()
@@ -148,9 +153,18 @@ def _mixed(data: Path) -> list[Asked]:
     return random.Random(0).sample(every, min(len(every), MIXED_QUESTIONS))
 
 
+def _manuals(data: Path) -> list[Asked]:
+    return [
+        Asked(item.id, item.text, (), item.words)
+        for item in manual_questions.questions(data, MANUAL_QUESTIONS)
+    ]
+
+
 def _is_right(name: str, asked: Asked, text: str) -> bool:
     if not asked.answers:
         return False
+    if name == MANUALS:
+        return manual_questions.is_right(text, asked.answers)
     if name == MIXED:
         return squad.right(text, asked.answers)
     question = next(item for item in office_questions() if item.id == asked.key)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import results_file
-from confidence_rows import MIXED, OFFICE, Judged, judged_rows
+from confidence_rows import MANUALS, MIXED, OFFICE, Judged, judged_rows
 from eval_answers import MODELS, config_of
 from numpy.typing import NDArray
 from reader_figures import HEADER, Figure, area, mean
@@ -48,6 +48,7 @@ CODE = (
     "benchmarks/confidence_rows.py",
     "benchmarks/fit_confidence.py",
     "benchmarks/invented_records.py",
+    "benchmarks/manual_questions.py",
     "benchmarks/verification_rows.py",
     "benchmarks/office/questions.jsonl",
 )
@@ -114,7 +115,7 @@ def main() -> None:
     with progress() as report, quiet():
         sets = {
             name: Answers.of(judged_rows(name, given.data, given.model, given.work, report))
-            for name in (OFFICE, MIXED)
+            for name in (OFFICE, MIXED, MANUALS)
         }
         generator = open_generator(config_of(given.model).model)
         owner = confidence_owner(generator)
@@ -250,7 +251,7 @@ def _figures(
 ) -> Iterator[Figure]:
     labels = right[own].tolist()
     yield Figure(f"{name}: AUROC, ten folds", area(unseen[own].tolist(), labels))
-    yield Figure(f"{name}: AUROC, fitted on the other set", area(crossed[own].tolist(), labels))
+    yield Figure(f"{name}: AUROC, fitted on the other sets", area(crossed[own].tolist(), labels))
     warned = unseen < confidence.warn_below
     yield mean(f"{name}: to be checked, right answers", warned[own & right].astype(float).tolist())
     yield mean(f"{name}: to be checked, wrong answers", warned[own & ~right].astype(float).tolist())
@@ -279,8 +280,8 @@ probe (`verifier`) reads off the hidden states of the model when it is asked whe
 {table}
 
 Fitted by `make confidence` on the half `choose` of `benchmarks/office`, on train questions of
-`make eval-mixed` and, the probe, on answers about invented records. Files of the model:
-`{owner.fingerprint}`.
+`make eval-mixed`, on how-to questions about its manuals and, the probe, on answers about invented
+records. Files of the model: `{owner.fingerprint}`.
 """
 
 

@@ -29,6 +29,7 @@ SIGNALS = (
     "rival",
     "value",
     "verdict",
+    "explanation",
 )
 """Names of the signals; see :func:`signals_of`."""
 
@@ -47,7 +48,7 @@ _OTHERWISE_READ = "With more passages, the answer was another one."
 
 
 def p_wrong(verifier: Probe, reading: PassageSession, answer: str, meter: Meter) -> float | None:
-    """Ask the model whether its answer is right; None for an explanation.
+    """Ask the model whether its answer is right; None for a constrained answer.
 
     The passages and the answer are in its KV cache, so this costs a prefill of the question.
 
@@ -112,8 +113,6 @@ def judged(
 ) -> Judgement:
     """Judge an answer by fitted weights, else by the words of the passages and the doubt.
 
-    The weights are of short answers, which are read in portions; explanations are not.
-
     :param wrong: see :func:`p_wrong`.
     :param p_sufficient: probability that the passages hold the answer; None if unknown.
     """
@@ -127,8 +126,16 @@ def judged(
         probability = min(probability, confidence.warn_below - _BELOW)
     if probability >= confidence.warn_below:
         return Judgement(probability, "", fitted=True)
-    other = _OTHERWISE_READ if reading.agreement < 1 else _UNSURE_OF_PASSAGES
-    return Judgement(probability, grounding.reason or other, fitted=True)
+    return Judgement(probability, _reason(reading, grounding), fitted=True)
+
+
+def _reason(reading: PassageSession, grounding: Grounding) -> str:
+    """Return why to check an answer: what the passages lack, or that more of them say otherwise."""
+    # an explanation has words of its own; only an option or a path that no passage has tells
+    telling = not grounding.coverage["explanation"] or grounding.coverage["foreign"]
+    if grounding.reason and telling:
+        return grounding.reason
+    return _OTHERWISE_READ if reading.agreement < 1 else _UNSURE_OF_PASSAGES
 
 
 def _odds(doubt: float) -> float:

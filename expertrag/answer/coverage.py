@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from expertrag.answer.evidence import Evidence
 from expertrag.answer.rows import SentenceSpan
 from expertrag.answer.wording import Content, Wording, is_value
+from expertrag.llm.prompt import asks_to_explain
 
 _NO_RIVAL = -0.3
 """Lead of other values over those of an answer that has none: the mean of right answers."""
@@ -23,8 +24,9 @@ def coverage(answer: Wording, passage: int | None, evidence: Evidence) -> Mappin
     ``covered``: share of the question's words, by rarity, in the passage that supports the answer;
     ``rival``: how much better the words around another value of the same kind match the question
     than those around the answer's value, -1 to 1; ``value``: 1 if the answer has a value that the
-    question lacks; ``verdict``: 1 for a yes or no; ``foreign``: number of options, paths and code
-    identifiers that neither a passage nor the question has.
+    question lacks; ``verdict``: 1 for a yes or no; ``explanation``: 1 if the question asks for one;
+    ``foreign``: number of options, paths and code identifiers that neither a passage nor the
+    question has.
 
     :param passage: index of the passage that supports the answer best; None without passages.
     """
@@ -35,6 +37,7 @@ def coverage(answer: Wording, passage: int | None, evidence: Evidence) -> Mappin
         "rival": max(leads, default=_NO_RIVAL),
         "value": float(bool(leads)),
         "verdict": float(bool(answer.verdict)),
+        "explanation": float(asks_to_explain(evidence.question_text)),
         "foreign": float(sum(_is_code(word) for word in _unknown(answer, evidence))),
     }
 

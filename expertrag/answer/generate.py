@@ -177,17 +177,16 @@ class Answering:
                 context, prompt_of(shown), sampling, from_passages=True, without_passages=bare
             )
 
-        if not reads_on(generator, request, passages, begun=begun):
-            return PassageSession.of(begin(passages), passages)
-
-        with context.meter.stage("generate"):
-            reading = open_session(begin, passages, context.meter)
-
         def verify(answer: str) -> Session:
             asked = prompt.verification(prompt_of(reading.shown), answer)
             return self._begin(context, asked, Sampling(max_tokens=1, adapter=sampling.adapter))
 
-        return replace(reading, verify=verify)
+        if reads_on(generator, request, passages, begun=begun):
+            with context.meter.stage("generate"):
+                reading = open_session(begin, passages, context.meter)
+        else:
+            reading = PassageSession.of(begin(passages), passages)
+        return replace(reading, verify=verify) if begun else reading
 
     def _gather(self, context: AnswerContext) -> Gathered:
         """Search ``steps`` times, each after the first with a draft answer to the question."""
@@ -372,8 +371,8 @@ class Answering:
         if judgement.fitted and judgement.support < COMPARED_BELOW:
             reading = read_again(reading, text, context.meter)
             judgement = judged(confidence, reading, grounding, wrong, p_sufficient)
-        if judgement.fitted and not judgement.reason and not grounding.citations:
-            grounding = replace(grounding, citations=grounding.nearest)
+        if judgement.fitted and not judgement.reason:
+            grounding = replace(grounding, citations=grounding.sources)
         return grounding, judgement
 
     def _ground(self, context: AnswerContext, text: str, reading: PassageSession) -> Grounding:

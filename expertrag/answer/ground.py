@@ -49,6 +49,16 @@ class Grounding:
     coverage: Mapping[str, float] = field(default_factory=dict)
     nearest: tuple[Citation, ...] = ()
 
+    @property
+    def sources(self) -> tuple[Citation, ...]:
+        """The citations of a right answer: with what comes nearest to an uncited first sentence."""
+        begun = any(
+            cited.answer_start <= near.answer_start
+            for cited in self.citations
+            for near in self.nearest
+        )
+        return self.citations if begun else (*self.nearest, *self.citations)
+
 
 @dataclass(frozen=True, slots=True)
 class _Match:

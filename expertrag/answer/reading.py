@@ -80,9 +80,9 @@ class PassageSession:
     ``shown``: passages in its prompt, the first of ``passages``. ``deltas``: the pieces of its
     answer. ``agreement``: share of the other portions whose answers say the same; 1 if no other was
     compared. ``first_doubt`` and ``next_doubt``: of the best passage, and of the next portion; None
-    if it was not read. ``begin`` opens a session with other passages, ``verify`` one that asks
-    whether an answer is right; None if the passages are not read in portions. ``replaced``: pairs
-    of a passage of an older version and the one in force.
+    if it was not read. ``begin`` opens a session with other passages; None if they are not read in
+    portions. ``verify`` opens one that asks whether an answer is right; None if it is constrained.
+    ``replaced``: pairs of a passage of an older version and the one in force.
     """
 
     session: Session

@@ -120,15 +120,25 @@ def test_an_answer_that_is_probably_right_has_a_source(answered: Answered) -> No
         assert [each.document_id for each in found.citations] == sources
 
 
-def test_an_explanation_is_judged_by_its_words(answered: Answered) -> None:
-    """The weights are of short answers."""
-    model = DoubtingGenerator("Employees of Northwind get 27 days.", 0.2, together=0.2)
-    model.confidence = replace(BY_DOUBT, weights={"sufficient": -9.0})
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        ("Since they asked for it.", "The passages may not answer this."),
+        ("They get it with --force.", "'--force' is not in the passage"),
+    ],
+)
+def test_an_explanation_is_verified(answered: Answered, reply: str, reason: str) -> None:
+    """Its own words are not called missing: it may be right in other words than a passage."""
+    model = DoubtingGenerator(reply, 0.2, together=0.2)
+    model.confidence = replace(BY_DOUBT, weights={"verified": 1.0})
     request = AnswerRequest("Why do employees of Northwind get 27 days?", GateMode.ALWAYS)
-    found = answered(model, request)
-    assert found.unsupported_reason == ""
-    assert found.support == pytest.approx(0.8)
-    assert answered(model, replace(request, mode=GateMode.STRICT)).support == found.support
+    for state, listed in ((2.0, reason), (-2.0, reason if "--force" in reply else "")):
+        model.state = state
+        answer = answered(model, request)
+        assert answer.unsupported_reason.startswith(listed)
+        assert bool(answer.unsupported_reason) is bool(listed)
+    assert model.verified == [reply] * 2
+    assert answered(model, replace(request, mode=GateMode.STRICT)).abstained is ("--force" in reply)
 
 
 def test_without_weights_the_words_and_the_doubt_count(answered: Answered) -> None:

@@ -221,3 +221,13 @@ def test_a_verdict_about_something_else_is_not_supported() -> None:
     found = ground("Yes.", [MANUAL, OTHER], "Is the canteen open on public holidays?")
     assert found.support == 0.0
     assert "is not" in found.reason or "are not" in found.reason
+
+
+def test_an_uncited_first_sentence_has_what_comes_nearest_as_its_source() -> None:
+    first, second = "One may well reclaim dead tuples so.", "They came from Denmark."
+    found = ground(f"{first} {second}", [NORMANS, VACUUM])
+    assert [citation.passage for citation in found.citations] == [1]
+    assert [citation.passage for citation in found.sources] == [2, 1]
+    cited = ground(f"{second} {first}", [NORMANS, VACUUM])
+    assert cited.sources == cited.citations
+    assert [citation.passage for citation in ground(first, [NORMANS, VACUUM]).sources] == [2]
