@@ -32,7 +32,7 @@ class ManualQuestion:
 
 
 def questions(data: Path, count: int) -> list[ManualQuestion]:
-    """Draw one example each of so many pages, none of which a question of ``mixed`` is about."""
+    """Draw one example from each of ``count`` pages, without those that ``mixed`` asks about."""
     known = read_lines(MATERIAL / "manuals.jsonl")[0]
     asked = {name for _, item in known for name in item["documents"]}
     pages = [

@@ -131,9 +131,9 @@ def judged(
 
 def _reason(reading: PassageSession, grounding: Grounding) -> str:
     """Return why to check an answer: what the passages lack, or that more of them say otherwise."""
-    # an explanation has words of its own; only an option or a path that no passage has tells
-    telling = not grounding.coverage["explanation"] or grounding.coverage["foreign"]
-    if grounding.reason and telling:
+    # A right explanation may use words that no passage has; it may not use such an option or path.
+    names_flaw = not grounding.coverage["explanation"] or grounding.coverage["foreign"]
+    if grounding.reason and names_flaw:
         return grounding.reason
     return _OTHERWISE_READ if reading.agreement < 1 else _UNSURE_OF_PASSAGES
 

@@ -51,13 +51,13 @@ class Grounding:
 
     @property
     def sources(self) -> tuple[Citation, ...]:
-        """The citations of a right answer: with what comes nearest to an uncited first sentence."""
-        begun = any(
+        """The citations; if the first sentence has none, the span nearest to it comes first."""
+        starts_cited = any(
             cited.answer_start <= near.answer_start
             for cited in self.citations
             for near in self.nearest
         )
-        return self.citations if begun else (*self.nearest, *self.citations)
+        return self.citations if starts_cited else (*self.nearest, *self.citations)
 
 
 @dataclass(frozen=True, slots=True)
