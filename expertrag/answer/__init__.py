@@ -10,6 +10,7 @@ canonical.py      the canonical form of a question
 retrieve.py       passages of one or several searches
 generate.py       the answer, closed book or open book
 reading.py        reads passages until they are likely to hold the answer
+correction.py, former.py             answers again if a passage calls the value former
 agreement.py      whether two answers say the same
 confidence.py, coverage.py           the probability that an answer is right
 reply.py, refusals.py                detect abstentions, handle citation markers

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from expertrag.answer.versions import DATE_FIELDS, asks_for_older
-from expertrag.answer.wording import Wording, wording
+from expertrag.answer.wording import Content, Wording, wording
 from expertrag.api.types import Passage
 from expertrag.llm.provenance import provenance_words
 from expertrag_index.naming import path_of
@@ -75,9 +75,12 @@ def _amends(passage: Passage, asked: Wording) -> bool:
     ):
         return False
     sentences = (passage.text[start:end] for start, end in spans(passage.text))
-    enough = min(_ENOUGH, len(common) / 2)
     return any(
-        len(common & wording(sentence).holds) >= enough
-        for sentence in sentences
-        if _CHANGES.search(sentence)
+        is_about(wording(sentence), asked) for sentence in sentences if _CHANGES.search(sentence)
     )
+
+
+def is_about(content: Content, asked: Wording) -> bool:
+    """Return whether the content of a sentence has enough of a question's words."""
+    common = asked.words - asked.exact
+    return len(common & content.holds) >= min(_ENOUGH, len(common) / 2)

@@ -77,9 +77,9 @@ def signals_of(
 
     :param wrong: see :func:`p_wrong`.
     """
-    if reading.session.doubt is None or wrong is None or not grounding.coverage:
+    if reading.doubt is None or wrong is None or not grounding.coverage:
         return None
-    own = _odds(reading.session.doubt)
+    own = _odds(reading.doubt)
     return {
         "sufficient": own,
         "first": _odds(reading.first_doubt) if reading.first_doubt is not None else own,
@@ -122,7 +122,7 @@ def judged(
         return Judgement(grounding.support * sure, grounding.reason)
     probability = confidence.probability(signals)
     if grounding.coverage["foreign"] or grounding.coverage["misplaced"]:
-        # neither a command that no document has nor the neighbour's value is given as theirs
+        # no command that no document has, no neighbour's and no former value is given as theirs
         probability = min(probability, confidence.warn_below - _BELOW)
     if probability >= confidence.warn_below:
         return Judgement(probability, "", fitted=True)

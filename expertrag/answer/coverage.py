@@ -68,7 +68,7 @@ def _lead(answer: Wording, value: str, evidence: Evidence) -> float:
         if answer.has_value(value, span.content):
             own = max(own, recall)
         elif recall > rival and any(
-            is_value(word) and _kind(word) == _kind(value)
+            is_value(word) and kind_of(word) == kind_of(value)
             for word in span.content.holds - evidence.question.holds
         ):
             rival = recall
@@ -80,7 +80,7 @@ def _spans(evidence: Evidence) -> Iterator[SentenceSpan]:
         yield from spans
 
 
-def _kind(value: str) -> str:
+def kind_of(value: str) -> str:
     """Return what values of one kind share: their unit, or being a date or a time."""
     if _DATE.match(value):
         return "date"

@@ -19,6 +19,7 @@ from expertrag.answer.abstain import AbstentionPolicy
 from expertrag.answer.confidence import COMPARED_BELOW, Judgement, judged, p_wrong
 from expertrag.answer.conflicts import conflict_note, passages_of
 from expertrag.answer.context import AnswerContext, ClosedBook
+from expertrag.answer.correction import corrected
 from expertrag.answer.decide import Decider
 from expertrag.answer.ground import Grounding, ground
 from expertrag.answer.reading import (
@@ -181,12 +182,20 @@ class Answering:
             asked = prompt.verification(prompt_of(reading.shown), answer)
             return self._begin(context, asked, Sampling(max_tokens=1, adapter=sampling.adapter))
 
+        def ask_again(answer: str, sentence: str, tokens: int) -> Session:
+            asked = prompt.correction(prompt_of(reading.shown), answer, sentence)
+            left = max(1, sampling.max_tokens - tokens)
+            return self._begin(context, asked, replace(sampling, max_tokens=left, contrast=None))
+
         if reads_on(generator, request, passages, begun=begun):
             with context.meter.stage("generate"):
                 reading = open_session(begin, passages, context.meter)
         else:
             reading = PassageSession.of(begin(passages), passages)
-        return replace(reading, verify=verify) if begun else reading
+        reading = replace(reading, verify=verify) if begun else reading
+        if not (begun and generator.confidence):
+            return reading
+        return corrected(reading, request.question, ask_again, context.meter)
 
     def _gather(self, context: AnswerContext) -> Gathered:
         """Search ``steps`` times, each after the first with a draft answer to the question."""
@@ -224,12 +233,12 @@ class Answering:
         return active_on(calibration, self._reranker, context.request.rerank)
 
     def _packed(self, request: AnswerRequest, passages: Sequence[Passage]) -> prompt.Packed:
-        verified = prompt.VERIFICATION_TOKENS if self._generator.confidence else 0
+        added = prompt.ADDED_TOKENS if self._generator.confidence else 0
         return prompt.pack(
             request.question,
             passages,
             self._generator.count_tokens,
-            self._generator.context_tokens - request.sampling.max_tokens - verified,
+            self._generator.context_tokens - request.sampling.max_tokens - added,
             self._family,
             request.instructions,
         )
@@ -249,7 +258,7 @@ class Answering:
             text.append(delta.text)
             yield delta
         context.meter.count(session)
-        p_sufficient = _p_sufficient(session)
+        p_sufficient = reading.p_sufficient
         if spoken.abstained:
             yield from self._abstention(context.meter, p_sufficient=p_sufficient)
             return
@@ -270,14 +279,14 @@ class Answering:
         fitted = self._generator.confidence is not None and reading.verify is not None
 
         def withheld(*, verdict: bool) -> bool:
-            sure = _p_sufficient(session)
+            sure = reading.p_sufficient
             doubted = self._policy.doubted(sure, verdict=verdict, fitted=fitted)
             return spoken.abstained or doubted
 
         # stop generating once any answer would be withheld; the verdict's bound is checked last
         said = list(takewhile(lambda _: not withheld(verdict=True), spoken))
         meter.count(session)
-        p_sufficient = _p_sufficient(session) if p_sufficient is None else p_sufficient
+        p_sufficient = reading.p_sufficient if p_sufficient is None else p_sufficient
         text = joined([*said, *spoken.markers]).text
         if withheld(verdict=bool(wording(text).verdict)):
             yield from self._abstention(meter, p_sufficient=p_sufficient)
@@ -351,7 +360,7 @@ class Answering:
         return Spoken(
             deltas,
             reader=self._replies(context),
-            sure=(lambda: _p_sufficient(reading.session)) if in_words else None,
+            sure=(lambda: reading.p_sufficient) if in_words else None,
         )
 
     def _judged(
@@ -389,8 +398,3 @@ def by_adapter(sampling: Sampling, events: Iterator[AnswerEvent]) -> Iterator[An
         if sampling.adapter and isinstance(event, DoneEvent):
             event = replace(event, model=f"{event.model}@{sampling.adapter}")
         yield event
-
-
-def _p_sufficient(session: Session) -> float | None:
-    """Return the model's probability that the passages hold the answer; None if unknown."""
-    return None if session.doubt is None else 1 - session.doubt

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from expertrag.answer.coverage import coverage
 from expertrag.answer.evidence import Evidence
+from expertrag.answer.former import former_value
 from expertrag.answer.judge import STANDS_UNDER, Lacking, is_verdict, judge
 from expertrag.answer.rows import SentenceSpan
 from expertrag.answer.values import whole_dates
@@ -37,10 +38,11 @@ class Grounding:
     """Citations in the order of the answer, or of the passages that the model cited itself.
 
     ``support`` in [0, 1] is the share of the answer, by content words, in supported sentences.
-    ``reason`` says in one line why the first unsupported sentence is not supported; empty if all
-    are. ``coverage``: see :func:`expertrag.answer.coverage.coverage`, and ``misplaced``: 1 if a
-    value stands in another column than asked for; empty without a sentence. ``nearest``: the span
-    that comes closest to supporting the answer.
+    ``reason`` says in one line that a value is a former one, or why the first unsupported
+    sentence is not supported; empty if all are. ``coverage``: see
+    :func:`expertrag.answer.coverage.coverage`, and ``misplaced``: 1 if a value stands in another
+    column than asked for, or is a former one; empty without a sentence. ``nearest``: the span that
+    comes closest to supporting the answer.
     """
 
     citations: tuple[Citation, ...]
@@ -93,11 +95,12 @@ def ground(
         cited = instead if holding else cited or instead
     total = sum(claim.words for claim in claims)
     supported = sum(claim.words for claim in claims if claim.cited)
+    former = _former(answer, evidence) if claims else ""
     return Grounding(
         tuple(_citation(match, passages[match.passage], *place) for *place, match in cited),
         supported / total if total else 0.0,
-        next((claim.flaw for claim in claims if not claim.cited), ""),
-        _coverage(answer, claims, evidence) if claims else {},
+        former or next((claim.flaw for claim in claims if not claim.cited), ""),
+        _coverage(answer, claims, evidence, former) if claims else {},
         tuple(_nearest(claims, passages)),
     )
 
@@ -110,10 +113,19 @@ def _nearest(claims: Sequence[_Claim], passages: Sequence[Passage]) -> Iterator[
             return
 
 
-def _coverage(answer: str, claims: Sequence[_Claim], evidence: Evidence) -> Mapping[str, float]:
+def _former(answer: str, evidence: Evidence) -> str:
+    """Return the flaw of an answer that gives a former value."""
+    replaced = former_value(_said(answer), evidence)
+    return f"'{replaced.value}' is a former value: \"{replaced.sentence}\"" if replaced else ""
+
+
+def _coverage(
+    answer: str, claims: Sequence[_Claim], evidence: Evidence, former: str
+) -> Mapping[str, float]:
     best = next((claim.matches[0].passage for claim in claims if claim.matches), None)
     misplaced = any(not claim.cited and STANDS_UNDER in claim.flaw for claim in claims)
-    return {**coverage(_said(answer), best, evidence), "misplaced": float(misplaced)}
+    wrong = bool(former) or misplaced
+    return {**coverage(_said(answer), best, evidence), "misplaced": float(wrong)}
 
 
 def sentence_scores(answer: str, passages: Sequence[Passage], question: str = "") -> list[float]:

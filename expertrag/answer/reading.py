@@ -82,7 +82,8 @@ class PassageSession:
     compared. ``first_doubt`` and ``next_doubt``: of the best passage, and of the next portion; None
     if it was not read. ``begin`` opens a session with other passages; None if they are not read in
     portions. ``verify`` opens one that asks whether an answer is right; None if it is constrained.
-    ``replaced``: pairs of a passage of an older version and the one in force.
+    ``replaced``: pairs of a passage of an older version and the one in force. ``corrected``: the
+    closed session whose answer the session corrects, if it does.
     """
 
     session: Session
@@ -95,6 +96,17 @@ class PassageSession:
     begin: Begin | None = None
     verify: Verify | None = None
     replaced: Sequence[tuple[Passage, Passage]] = ()
+    corrected: Session | None = None
+
+    @property
+    def doubt(self) -> float | None:
+        """Probability that the passages do not hold the answer; see :attr:`Session.doubt`."""
+        return (self.corrected or self.session).doubt
+
+    @property
+    def p_sufficient(self) -> float | None:
+        """Probability that the passages hold the answer; None if unknown."""
+        return None if self.doubt is None else 1 - self.doubt
 
     @classmethod
     def of(cls, session: Session, passages: Sequence[Passage]) -> PassageSession:
@@ -147,7 +159,7 @@ def read_again(reading: PassageSession, answer: str, meter: Meter) -> PassageSes
 
     :param meter: counts the session.
     """
-    doubt = reading.session.doubt
+    doubt = reading.doubt
     more = [shown for shown in _portions(reading.passages) if len(shown) > len(reading.shown)]
     if reading.begin is None or doubt is None or not CERTAIN <= doubt < SURE or not more:
         return reading

@@ -63,8 +63,14 @@ INSTRUCTED_FROM = 1_000_000_000
 # The odds of " Yes" against " No" as the reply to this question: .71.
 VERIFICATION = "Is this answer right, according to the passages? Reply with yes or no."
 _VERDICT = "Reply:"
-VERIFICATION_TOKENS = 48
-"""Upper bound of the tokens that these turns add to a prompt, without the answer."""
+
+# Ten questions over passages with a former value, the answer being that: after this question, the
+# answer is right for 10; after 'No, that is the former value. The passage says: "…" Answer again.'
+# for 8; after 'The passage says: "…" So what is right?' for 4.
+_CORRECTION = 'That value is no longer right: "{}" What is the answer now?'
+ADDED_TOKENS = 112
+"""Upper bound of the tokens that the turns of a verification or correction add to a prompt, without
+the answer."""
 
 _LEAST = 1e-9  # probability whose log odds are still finite in float64
 
@@ -242,14 +248,27 @@ def verification(messages: Sequence[Message], answer: str) -> list[Message]:
 
     :param messages: the prompt of the answer.
     """
+    asked = Message("user", VERIFICATION), Message("assistant", _VERDICT)
+    return [*_answered(messages, answer), *asked]
+
+
+def correction(messages: Sequence[Message], answer: str, sentence: str) -> list[Message]:
+    """Return the prompt that asks again after a former value.
+
+    :param messages: the prompt of the answer, which ends with the beginning of the model's turn, if
+        its family has one.
+    :param sentence: the sentence of a passage that calls the value former.
+    """
+    asked = Message("user", _CORRECTION.format(quoting.passage_text(sentence)))
+    begun = [turn for turn in messages[-1:] if turn.role == "assistant"]
+    return [*_answered(messages, answer), asked, *begun]
+
+
+def _answered(messages: Sequence[Message], answer: str) -> list[Message]:
+    """Return a prompt with its answer as the model's turn."""
     turns = list(messages)
     begun = f"{turns.pop().content} " if turns[-1].role == "assistant" else ""
-    return [
-        *turns,
-        Message("assistant", f"{begun}{answer}"),
-        Message("user", VERIFICATION),
-        Message("assistant", _VERDICT),
-    ]
+    return [*turns, Message("assistant", f"{begun}{answer}")]
 
 
 def asks_to_explain(question: str) -> bool:

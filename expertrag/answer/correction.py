@@ -1,0 +1,50 @@
+"""Correct an answer that gives a former value: the model is shown the sentence and answers again.
+
+Only answers whose passages may call a value former are held until they are complete; all others
+are streamed as they are generated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import chain, islice
+
+from expertrag.answer.evidence import Evidence
+from expertrag.answer.former import calls_former, former_value
+from expertrag.answer.reading import PassageSession
+from expertrag.answer.wording import wording
+from expertrag.api.folding import joined
+from expertrag.llm.base import Session
+from expertrag.llm.prompt import Reply, asks_to_explain
+from expertrag.runtime.meter import Meter
+
+_HELD = 32
+"""Pieces of an answer that are held, about its tokens. A longer answer is not corrected."""
+
+AskAgain = Callable[[str, str, int], Session]
+"""Opens a session that answers again, after an answer, a sentence, and the tokens generated."""
+
+
+def corrected(
+    reading: PassageSession, question: str, ask_again: AskAgain, meter: Meter
+) -> PassageSession:
+    """Answer again if the answer is a value that a passage calls former.
+
+    :param meter: counts the session of the former value, which is closed.
+    """
+    session = reading.session
+    if asks_to_explain(question) or not any(calls_former(p.text) for p in reading.shown):
+        return reading
+    with ExitStack() as failed, meter.stage("generate"):
+        failed.callback(session.close)
+        held = list(islice(reading.deltas, _HELD))
+        answer = Reply.of(joined(held).text).answer
+        replaced = former_value(wording(answer), Evidence(reading.shown, question))
+        if replaced is None or len(held) == _HELD:
+            failed.pop_all()
+            return replace(reading, deltas=chain(held, reading.deltas))
+        again = ask_again(answer, replaced.sentence, session.completion_tokens)
+    meter.count(session)
+    return replace(reading, session=again, deltas=again.deltas(), corrected=session)
