@@ -130,7 +130,7 @@ def _fitting(sizes: Iterable[int], most: int) -> int:
 
 
 def _name_of(*parts: str) -> str:
-    """Name a list, so that a token of another one is not taken for one of it."""
+    """Return the id of a listing, so that another listing's page token is rejected."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 

@@ -179,8 +179,8 @@ class EmbedRequest:
 class Embeddings:
     """Vectors in the order of the texts, L2-normalised, and the name of the embedder.
 
-    ``tokens``: those of the texts that the embedder read, with those that it adds and without what
-    it truncates; 0 of an older server, which does not count them.
+    ``tokens``: tokens read, with special tokens and without truncated ones; 0 from an older server,
+    which does not count them.
     """
 
     vectors: list[list[float]]

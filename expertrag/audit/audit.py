@@ -129,7 +129,7 @@ class Audit:
 
     @property
     def problem(self) -> str:
-        """Why decisions are not logged at the moment; empty if they are, or need not be."""
+        """Why decisions cannot be logged at the moment; empty if logging works or is off."""
         return f"{self._lost} decisions could not be written" if self._lost else ""
 
     def close(self) -> None:

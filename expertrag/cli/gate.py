@@ -300,7 +300,7 @@ def _print_fitted(bundle: GateBundle, out: Path, as_json: bool) -> None:
 
 
 def _card_lines(bundle: GateBundle) -> Iterator[str]:
-    """Yield the figures of a gate; of a calibrated one also what they are of."""
+    """Yield a gate's figures and, if it was calibrated, the data they were measured on."""
     if "before" in bundle.card:
         yield f"figures are of {bundle.card['figures_are_of']}"
         yield f"before: calibration error {bundle.card['before']['ece_benefit']:.3f}"

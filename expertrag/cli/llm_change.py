@@ -35,7 +35,7 @@ def _share_or_number(
         return int(text) if text.isdecimal() else float(text)
     except ValueError:
         raise click.BadParameter(
-            f"{text!r} is no share, such as 0.5, and no number of experts, such as 8"
+            f"{text!r} is neither a share, such as 0.5, nor a number of experts, such as 8"
         ) from None
 
 

@@ -24,9 +24,8 @@ _log = structlog.get_logger("expertrag.http")
 class AccessLog:
     """Counts each request by route and status; a refused one gets a line in the log.
 
-    A request that is answered has the line of its gRPC call. That of a refused one says who sent
-    it, if that is known, and why it was refused, never what it says. Probes of health are only
-    counted.
+    An answered request has the line of its gRPC call. The line of a refused request names the
+    caller, if known, and the reason, never the content. Health probes are only counted.
     """
 
     def __init__(self, app: ASGIApp, routes: Sequence[Route], metrics: Metrics) -> None:

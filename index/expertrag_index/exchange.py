@@ -1,4 +1,4 @@
-"""Makes a store beside its place, and puts it there in one step, so that one is always there."""
+"""Builds a store next to the old one and swaps them atomically."""
 
 from __future__ import annotations
 

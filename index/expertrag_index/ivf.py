@@ -79,7 +79,7 @@ def ivf_of(index: Any) -> Any:
 
 @contextmanager
 def _threads(count: int | None) -> Iterator[None]:
-    """Let FAISS use so many threads for what this thread asks of it."""
+    """Limit FAISS to ``count`` threads for calls from this thread."""
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(count or before)
     try:

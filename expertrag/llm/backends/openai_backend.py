@@ -123,7 +123,7 @@ class OpenAIGenerator(Generator):
         return self._problem
 
     def close(self) -> None:
-        """Stop to probe the servers, and close all connections; safe to call twice.
+        """Stop probing the servers, and close all connections; safe to call twice.
 
         An unused model that is not closed does the same when it is collected.
         """

@@ -139,7 +139,7 @@ class Mixture:
             the same number of experts in every layer, as families have one number for all.
         :param settings: of the configuration, such as ``num_experts_per_tok``.
         :raises ValueError: layers or names do not match, or numbers of experts differ.
-        :raises InvalidArgument: it has light or low-rank experts, which stand for those it has.
+        :raises InvalidArgument: the mixture already has light or low-rank experts.
         """
         if self.light_experts or self.low_rank:
             kind = "light" if self.light_experts else "low-rank"

@@ -28,7 +28,7 @@ def objects_of(remote: Remote, names: Iterable[str]) -> frozenset[str]:
 def collect(remote: Remote, newest: int, keep: int, *, sweep: bool = False) -> int:
     """Delete all generations but the last ones; return the number of deleted objects.
 
-    Deletes nothing if it cannot be read what one of them needs.
+    Deletes nothing if the file list of a kept generation cannot be read.
 
     :param newest: the published one; higher numbers are being pushed by somebody else.
     :param keep: how many to keep; at least two, for readers that are at the one before.

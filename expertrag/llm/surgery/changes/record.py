@@ -54,7 +54,7 @@ class SurgeryStep:
 
 @dataclass(frozen=True, slots=True)
 class MixtureSize:
-    """The size of a mixture; experts are those of a layer, null ones excluded, light ones, too."""
+    """Size of a mixture; expert counts are per layer and exclude null and light experts."""
 
     experts: int
     experts_per_token: int
