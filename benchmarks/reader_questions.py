@@ -157,7 +157,7 @@ class QuestionSet:
 
 
 def _verdict(query: Query) -> str:
-    """Return the verdict that answers a question; empty if its answer is no verdict."""
+    """Return the verdict that answers a question; empty if its answer is not a verdict."""
     accepted = list(map(normalise, query.answers or ()))
     return accepted[0] if accepted and set(accepted) <= VERDICTS else ""
 

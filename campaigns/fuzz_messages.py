@@ -46,7 +46,7 @@ _TAILS = (
     b"\x12\xff\xff\xff\xff\x0f",  # a length of 4 GiB
     b"\x0a\xff\xff\xff\x7f",  # a length of 256 MiB
     b"\x0b" * 20,  # groups that do not end
-    b"\x0a\x03\xed\xa0\x80",  # a surrogate, which is no UTF-8
+    b"\x0a\x03\xed\xa0\x80",  # a surrogate, which is not UTF-8
     b"\xff" * 9,
     b"\x07\x00",  # a wire type that does not exist
 )

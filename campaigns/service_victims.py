@@ -103,7 +103,7 @@ class World:
 
     def _begin(self, server: Running, doors: Doors) -> None:
         self._server, self._doors = server, doors
-        self._own.on = True  # what this thread does is no call of the server
+        self._own.on = True  # what this thread does is not a call of the server
         self._health: list[int] = []
         threading.Thread(target=self._watch, name="health", daemon=True).start()
         push(server.store, str(server.work / "published"))

@@ -141,7 +141,7 @@ def _token(*parts: str | int) -> str:
 def _parts(token: str, listed: str) -> list[object]:
     """Return what follows the name of the list in a token.
 
-    :raises InvalidArgument: it is no token of this list.
+    :raises InvalidArgument: it is not a token of this list.
     """
     try:
         parts = json.loads(base64.b64decode(token.encode(), altchars=b"-_", validate=True))

@@ -79,7 +79,7 @@ def parse_scopes(names: Iterable[str]) -> frozenset[Scope]:
 def check_tenant(tenant: str) -> None:
     """Reject a tenant that cannot have collections; empty is none.
 
-    :raises InvalidArgument: it is no name.
+    :raises InvalidArgument: it is not a name.
     """
     if tenant and not NAME.fullmatch(tenant):
         raise InvalidArgument(

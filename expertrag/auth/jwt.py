@@ -100,7 +100,7 @@ class JwtVerifier:
             try:
                 load_pem_public_key(text.encode())
             except ValueError:
-                raise _unusable(path, "it is no public key") from None
+                raise _unusable(path, "it is not a public key") from None
             return {"": text}
         try:
             found = self._jwt.PyJWKSet.from_dict(json.loads(text)).keys

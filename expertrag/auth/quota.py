@@ -10,7 +10,7 @@ from expertrag.api.errors import InvalidArgument
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a caller may use; None is no limit.
+    """What a caller may use; None means no limit.
 
     ``requests``, ``tokens`` (of the language model, prompt and answer), ``documents`` (written or
     deleted) and ``bytes`` (of requests) are per minute; ``concurrent`` counts running calls.

@@ -76,7 +76,7 @@ def creatable(
 ) -> Path | None:
     """Check, before any work, that the file or folder of an option can be created.
 
-    :raises InvalidArgument: the nearest existing path above it is no folder, or not writable.
+    :raises InvalidArgument: the nearest existing path above it is not a folder, or not writable.
     """
     if path is not None:
         _check_creatable(path, parameter.opts[-1])

@@ -57,7 +57,7 @@ def without_colour() -> bool:
 def note_failures(failures: Sequence[LoadFailure]) -> None:
     """Print why documents were skipped: one line each for the first 20, then the count.
 
-    Notices, which are no loss, come last.
+    Notices, which are not losses, come last.
     """
     for failure in sorted(failures, key=lambda each: each.notice)[:SHOWN_FAILURES]:
         what = "note" if failure.notice else "skipped"

@@ -80,7 +80,7 @@ class Connection:
         ca, key, cert = (_read(name) for name in (self.tls.ca, self.tls.key, self.tls.cert))
         for name, data in ((self.tls.ca, ca), (self.tls.cert, cert)):
             if name is not None and data is not None and _CERTIFICATE not in data:
-                raise _unusable(name, "is no certificate: it is not PEM")
+                raise _unusable(name, "is not a certificate: it is not PEM")
         found: grpc.ChannelCredentials = grpc.ssl_channel_credentials(ca, key, cert)
         return found
 
@@ -121,8 +121,8 @@ class Connection:
             text = self.token if isinstance(self.token, str) else self.token()
             if not isinstance(text, str) or not TOKEN.fullmatch(text.strip()):
                 raise InvalidArgument(
-                    "token: is no token; give a text of letters, digits and signs, without spaces, "
-                    "or a function that returns one",
+                    "token: is not a token; give letters, digits and signs without spaces, or a "
+                    "function that returns them",
                     reason="INVALID_FIELD",
                     metadata={"field": "token"},
                 )

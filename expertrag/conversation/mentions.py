@@ -39,7 +39,7 @@ _QUOTED = re.compile(r"[\"“`]([^\"”`]{2,80})[\"”`]")
 
 
 MOST_CHARACTERS = 500
-"""Characters of a text that are read; a longer message is no follow-up."""
+"""Characters of a text that are read; a longer message is not a follow-up."""
 
 
 @dataclass(frozen=True, slots=True)

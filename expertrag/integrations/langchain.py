@@ -198,7 +198,7 @@ class ExpertRAGChatModel(BaseChatModel):
         :raises InvalidArgument: the method is unknown, or there is no schema.
         """
         if kwargs:
-            raise invalid(min(kwargs), "is no option of with_structured_output")
+            raise invalid(min(kwargs), "is not an option of with_structured_output")
         if method not in METHODS:
             raise invalid("method", f"is {method!r}; choose one of {', '.join(METHODS)}")
         if schema is None and method != "json_mode":
@@ -299,7 +299,7 @@ def _options(owner: object, names: Sequence[str], overrides: dict[str, Any]) -> 
     :raises InvalidArgument: there is no such option, such as ``tools``.
     """
     if unknown := sorted(overrides.keys() - set(names)):
-        raise invalid(unknown[0], f"is no option; choose among {', '.join(sorted(names))}")
+        raise invalid(unknown[0], f"is not an option; choose among {', '.join(sorted(names))}")
     return {**{name: getattr(owner, name) for name in names}, **overrides}
 
 

@@ -70,7 +70,7 @@ def _answer(generator: Generator, prompt: list[Message], tokens: int) -> tuple[f
     """Return the seconds to the first token, and the tokens per second after it."""
     from expertrag.api.types import Constraint, Sampling
 
-    # force a long text: an answer that ends early is no measurement
+    # force a long text: an answer that ends early is not a measurement
     form = Constraint(regex=f"(?s:.{{{8 * tokens},}})")
     sampling = Sampling(max_tokens=tokens, constraint=form)
     generator.check(sampling)

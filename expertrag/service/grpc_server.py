@@ -1,4 +1,4 @@
-"""A gRPC server that goes on after a request whose method name is no UTF-8.
+"""A gRPC server that goes on after a request whose method name is not UTF-8.
 
 The loop of grpc.aio that accepts calls decodes the names of methods that are not registered, and
 ends at one that it cannot decode (grpcio 1.85.3): a single request, without a token, would end the

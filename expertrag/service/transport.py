@@ -49,7 +49,7 @@ def check_exposure(address: Address, auth: AuthConfig, tls: TlsConfig) -> None:
 def server_credentials(tls: TlsConfig) -> grpc.ServerCredentials | None:
     """Return the TLS of a server, which follows changes of its files; None without a certificate.
 
-    :raises InvalidArgument: if a file cannot be read or is no certificate or key.
+    :raises InvalidArgument: if a file cannot be read or is not a certificate or key.
     """
     if not tls.cert:
         return None
@@ -65,7 +65,7 @@ def server_credentials(tls: TlsConfig) -> grpc.ServerCredentials | None:
 def server_context(tls: TlsConfig) -> ssl.SSLContext | None:
     """Return the TLS of an HTTP server, which follows changes of its files; None without one.
 
-    :raises InvalidArgument: if a file cannot be read or is no certificate or key.
+    :raises InvalidArgument: if a file cannot be read or is not a certificate or key.
     """
     if not tls.cert:
         return None

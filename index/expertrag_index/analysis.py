@@ -24,7 +24,7 @@ _LATIN_OR_GREEK = range(0x400)
 
 
 class _FoldTable(dict[int, str | None]):
-    """For ``str.translate``, filled at first use: letters folded, all that is no word a space."""
+    """For ``str.translate``, filled at first use: letters folded, everything else a space."""
 
     def __missing__(self, code: int) -> str | None:
         folded = self[code] = None if code in _MARKS else _folded(chr(code))

@@ -58,7 +58,7 @@ def backup(
     source, target = Layout(Path(store)), Path(out)
     if target.exists() and not (force and (target / SUMS).exists()):
         cure = "choose another name" if force else "choose another name, or replace it with --force"
-        raise IndexStoreError(f"{target} exists{' and is no backup' * force}: {cure}")
+        raise IndexStoreError(f"{target} exists{' and is not a backup' * force}: {cure}")
     with store_errors(source), making(target, "backup") as copy:
         _copy_store(source, copy, report)
         found = check(copy, report)

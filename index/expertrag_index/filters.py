@@ -62,7 +62,7 @@ def compile_filter(wanted: Filter, fields: Iterable[str]) -> Condition:
 def canonical(wanted: Filter) -> str:
     """Return a filter as JSON, the same for equal filters.
 
-    :raises FilterError: it holds something that is no JSON value.
+    :raises FilterError: it holds something that is not a JSON value.
     """
     plain = {
         name: dict(value) if isinstance(value, Mapping) else value for name, value in wanted.items()

@@ -33,7 +33,7 @@ PAGES = "$pages"
 """Name under which ``documents.metadata`` holds where a document's pages begin, if it has pages."""
 
 RESERVED = frozenset({LABELS, PAGES})
-"""Names in ``documents.metadata`` that are no metadata."""
+"""Names in ``documents.metadata`` that are not metadata."""
 
 UNSEALED = -1
 """``seal.epoch`` of a store of an earlier format."""

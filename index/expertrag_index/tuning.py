@@ -123,7 +123,7 @@ class _Comparison:
             self._sample = np.full(len(pieces), -1, np.int64)  # keys of no chunk
             self._queries = pieces
         truth = _exact(source, keys, self._sample, self._queries)
-        # a chunk is no neighbour of itself
+        # a chunk is not a neighbour of itself
         self._truth = truth[:, : self._size - (pieces is None)]
 
     def recall(self, segments: Sequence[Searched], allowed: Bitmap | None) -> float:

@@ -41,7 +41,7 @@ def neurons_of(vectors: torch.Tensor) -> int:
     :raises ValueError: the shape is another.
     """
     if vectors.ndim != 3 or vectors.shape[1] % VECTORS or not vectors.shape[1]:
-        raise ValueError(f"{tuple(vectors.shape)} is no shape of the vectors of light experts")
+        raise ValueError(f"{tuple(vectors.shape)} is not a shape of the vectors of light experts")
     return vectors.shape[1] // VECTORS - 1
 
 

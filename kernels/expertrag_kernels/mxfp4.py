@@ -1,7 +1,7 @@
 """MXFP4: 4 bits per weight, and a power of two for 32 of them (OCP Microscaling Formats 1.0, 2023).
 
 A code is a sign and one of the sizes 0, 0.5, 1, 1.5, 2, 3, 4 and 6. An exponent is a byte: that of
-two, plus 127; 255 is no number. The order of both is that of :mod:`expertrag_kernels.layout`.
+two, plus 127; 255 is not a number. The order of both is that of :mod:`expertrag_kernels.layout`.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class PlainExperts(_ByExpertBiased):
         gate_up, down, *biases = (
             None if part is None else part.detach().to(device, dtype).contiguous() for part in parts
         )
-        assert gate_up is not None and down is not None, "they are no biases"
+        assert gate_up is not None and down is not None, "they are not biases"
         return PlainExperts(gate_up, down, self.activation, *biases)
 
 

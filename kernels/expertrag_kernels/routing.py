@@ -44,7 +44,7 @@ class Routing:
 
         Several are separated by commas, and all of them hold.
 
-        :raises ValueError: the text is no policy.
+        :raises ValueError: the text is not a policy.
         """
         if text in ("", MODEL_ROUTING):
             return cls()

@@ -139,7 +139,7 @@ def by_text(
     """Return index and weights (T, K) with the expert of a row's text in place of those chosen.
 
     :param experts: (T,) of each row's text; negative to leave the choice of the router.
-    :param none: index that is no expert.
+    :param none: index that is not an expert.
     """
     own = experts[:, None]
     only = F.pad(own, (0, index.shape[1] - 1), value=none)

@@ -54,7 +54,7 @@ def test_spellings_and_openings_have_one_canonical_form(wording: str) -> None:
     "question",
     [
         CAPITAL,
-        "capital of Norway",  # key words are no question
+        "capital of Norway",  # key words are not a question
         "Tell me about Norway.",
         "Name the capital of Norway.",
         "Could you summarise the report?",  # asks for nothing that begins with a question word

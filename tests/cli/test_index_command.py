@@ -75,7 +75,7 @@ def test_add_stats_search_delete(run: Run, store: Path, docs: Path) -> None:
 
 
 def test_bad_documents_are_listed_and_the_rest_is_stored(run: Run, docs: Path) -> None:
-    (docs / "a.pdf").write_bytes(b"this is no PDF")
+    (docs / "a.pdf").write_bytes(b"this is not PDF")
     (docs / "empty.txt").touch()
     (docs / "damaged.txt").write_bytes("café crème".encode() + b"\xe9")
     (docs / "large.txt").write_text("word " * 300_000, encoding="utf-8")

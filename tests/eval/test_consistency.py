@@ -159,7 +159,7 @@ def test_rewrites_are_compared_with_the_original_question() -> None:
 
 def test_the_least_consistent_questions_are_shown_with_their_wordings() -> None:
     found = report(a=(STABLE, MIXED), b=(GATE_ONLY,))["least_consistent"]
-    assert [each["query_id"] for each in found["a"]] == ["mixed"]  # a stable one is no example
+    assert [each["query_id"] for each in found["a"]] == ["mixed"]  # a stable one is not an example
     assert found["a"][0]["answers"] == ["Warsaw"]
     assert found["a"][0]["wordings"][1] == {
         "rewrite": "lower_case",

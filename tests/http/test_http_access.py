@@ -37,7 +37,7 @@ def test_tokens_scopes_and_tenants(start_http: StartHttp, tmp_path: Path) -> Non
         assert error_of(refused)["code"] == "invalid_api_key"
     assert asked(writer.text).status_code == 403
     assert error_of(asked(writer.text))["type"] == "permission_error"
-    assert asked(tenant.text).status_code == 404  # the default collection is no tenant's
+    assert asked(tenant.text).status_code == 404  # the default collection is not a tenant's
     listed = served.get("/v1/models", headers={"authorization": f"Bearer {tenant.text}"})
     assert listed.json()["data"] == []
     assert served.get("/health").status_code == 200

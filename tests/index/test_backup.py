@@ -106,7 +106,7 @@ def run_for(child: Child, seconds: float | None, *command: object) -> tuple[bool
 def test_killed_at_random_moments(
     store: Path, tmp_path: Path, hashing: Any, child: Child, command: str
 ) -> None:
-    """The target is the old or the new state, whole; what a killed run leaves is no backup."""
+    """The target is the old or the new state, whole; what a killed run leaves is not a backup."""
     rng = random.Random(command)
     first, second = tmp_path / "first", tmp_path / "second"
     backup(store, first)
@@ -150,7 +150,7 @@ def test_nothing_is_replaced_without_force(store: Path, tmp_path: Path) -> None:
         restore(tmp_path / "copy", store)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("mine")
-    with pytest.raises(IndexStoreError, match="is no backup"):
+    with pytest.raises(IndexStoreError, match="is not a backup"):
         backup(store, tmp_path / "other", force=True)
     with pytest.raises(IndexStoreError, match="is not a store"):
         restore(tmp_path / "copy", tmp_path / "other", force=True)

@@ -156,7 +156,7 @@ CONTRARY = {
     "short lines": "x\n" * 30_000,
     "marks on one letter": "x y a" + "\u0301" * 20_000,
     "any characters": "".join(map(chr, random.Random(0).choices(range(32, 0xD800), k=20_000))),
-    "words that are no numbers": "NaN inf -inf 1e999 " * 5_000,
+    "words that are not numbers": "NaN inf -inf 1e999 " * 5_000,
 }
 
 

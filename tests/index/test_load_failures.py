@@ -19,7 +19,7 @@ BAD_FILES = {
     "a PDF that is not one": ("a.pdf", b"hello, I am text", "not a readable PDF"),
     "a PDF cut off": ("a.pdf", b"%PDF-1.7\n1 0 obj\n<</Type /Catalog", "not a readable PDF"),
     "a DOCX that is not one": ("a.docx", b"hello", "not a readable DOCX"),
-    "a zip that is no DOCX": ("a.docx", zip_of({"x": b"y"}), "not a readable DOCX"),
+    "a zip that is not DOCX": ("a.docx", zip_of({"x": b"y"}), "not a readable DOCX"),
     "a zip bomb": ("a.docx", zip_of({"word/document.xml": bytes(10**6)}), "larger than"),
     "an empty file": ("a.txt", b"", "is empty"),
     "an empty line file": ("a.jsonl", b"", "is empty"),

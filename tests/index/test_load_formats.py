@@ -184,7 +184,7 @@ def test_reads_xhtml(tmp_path: Path) -> None:
         '<?xml version="1.0"?>' + "\n" * 600 + "<html><p>Text of a book.</p></html>",
         "https://example.com/Text of a book.",
     ],
-    ids=["XML that is no HTML", "a late root", "an address for a page"],
+    ids=["XML that is not HTML", "a late root", "an address for a page"],
 )
 def test_the_html_parser_gives_no_warnings(tmp_path: Path, page: str) -> None:
     assert "Text of a book." in read(tmp_path / "a.html", page).text

@@ -39,7 +39,7 @@ def test_corrects_one_edit(query: str, expected: str) -> None:
         "partial index",  # nothing to do
         "flights to Merlin",  # a name, of which no letter is changed
         "from",  # too short, and a stop word
-        "xeriod abc notize9 période",  # first letters and what is no word stay
+        "xeriod abc notize9 période",  # first letters and what is not a word stay
         "",
         "partiallly",  # two edits away
     ],

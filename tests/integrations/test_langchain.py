@@ -156,10 +156,10 @@ def test_system_messages_are_instructions(
 
 def test_options_of_one_call(client: Client) -> None:
     assert len(ExpertRAGRetriever(client=client).invoke(QUESTION, k=2)) == 2
-    with pytest.raises(InvalidArgument, match="top_k: is no option"):
+    with pytest.raises(InvalidArgument, match="top_k: is not an option"):
         ExpertRAGRetriever(client=client).invoke(QUESTION, top_k=2)
     model = ExpertRAGChatModel(client=client, mode=GateMode.NEVER)
-    with pytest.raises(InvalidArgument, match="tools: is no option"):
+    with pytest.raises(InvalidArgument, match="tools: is not an option"):
         model.invoke(QUESTION, tools=[])
     with pytest.raises(DeadlineExceeded):
         model.invoke(QUESTION, timeout=0.0001)
@@ -228,7 +228,7 @@ def test_arguments_of_structured_output(client: Client) -> None:
     model = ExpertRAGChatModel(client=client)
     for arguments, message in (
         ({"method": "xml"}, "method: is 'xml'; choose one of json_schema"),
-        ({"tools": []}, "tools: is no option"),
+        ({"tools": []}, "tools: is not an option"),
     ):
         with pytest.raises(InvalidArgument, match=message):
             model.with_structured_output(Pruning, **arguments)

@@ -77,7 +77,7 @@ def test_published_blocks_keep_their_values(hidden: int, inner: int, biased: boo
 
 @pytest.mark.parametrize("isa", ISAS)
 def test_every_code_and_exponent(isa: str) -> None:
-    """Exponents up to 252: beyond, codes of 4 and 6 are no float32."""
+    """Exponents up to 252: beyond, codes of 4 and 6 are not float32."""
     published = _published(8, 32, 32)
     for codes in (published.gate_up, published.down):
         codes.view(-1, 17)[:256, 0] = torch.arange(256, dtype=torch.uint8)

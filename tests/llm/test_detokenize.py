@@ -61,7 +61,7 @@ def test_an_unfinished_character_ends_as_a_replacement(chat: ChatTokenizer) -> N
 
 
 def test_invalid_bytes_do_not_hold_the_text_back() -> None:
-    """A model may emit bytes that are no text at all."""
+    """A model may emit bytes that are not text at all."""
     detokenizer = Detokenizer(lambda tokens: bytes(tokens).decode("utf-8", "replace"))
     data = b"ok \xff\xff\xff\xff\xff then \xe6\xbc\xa2."
     pieces = [detokenizer.push(byte) for byte in data]

@@ -27,7 +27,7 @@ def test_weight_by_hand() -> None:
         ("How are logs kept", 1.0),  # the first word is capitalised in any sentence
         ("what changed in 2019", 3.0),
         ("who founded Acme", 1.0 + 3.0 / 2),
-        ("HOW ARE LOGS KEPT", 1.0),  # capitals everywhere are no evidence
+        ("HOW ARE LOGS KEPT", 1.0),  # capitals everywhere are not evidence
         ("Why", 1.0),
         ("what if I say I'm late", 1.0),  # no name
         ("revenue of Acme 2019", 1.0 + 2.0 + 3.0 / 3),

@@ -343,7 +343,7 @@ def test_a_client_sends_no_token_in_the_clear(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="cannot be read"):
         Client("127.0.0.1:1", tls=Tls(tmp_path / "missing.pem"))
     (tmp_path / "key.pem").write_text("-----BEGIN PRIVATE KEY-----")
-    with pytest.raises(InvalidArgument, match="is no certificate"):
+    with pytest.raises(InvalidArgument, match="is not a certificate"):
         Client("127.0.0.1:1", tls=Tls(tmp_path / "key.pem"))
 
 

@@ -157,7 +157,7 @@ class LoadedAdapters:
         target = target_of(projection, self._weights, self._decoder.shape)
         if target is None:
             raise unserved(
-                folder, f"updates of {projection}, which is no dense layer of this model"
+                folder, f"updates of {projection}, which is not a dense layer of this model"
             )
         found = weights.up.shape[0], weights.down.shape[1]
         if found != (target.outputs, target.inputs):

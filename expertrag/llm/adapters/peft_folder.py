@@ -96,9 +96,9 @@ def _config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InvalidArgument(f"adapter: {path} is no JSON ({error}); copy it again") from error
+        raise InvalidArgument(f"adapter: {path} is not JSON ({error}); copy it again") from error
     if not isinstance(config, dict):
-        raise InvalidArgument(f"adapter: {path} is no JSON object; copy it again")
+        raise InvalidArgument(f"adapter: {path} is not a JSON object; copy it again")
     return config
 
 

@@ -68,7 +68,7 @@ def check_address(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES:
         raise EngineError(
-            f"{parts.scheme or url} is no engine for vectors: use {FAISS}, "
+            f"{parts.scheme or url} is not an engine for vectors: use {FAISS}, "
             "postgresql://USER@HOST/DATABASE#NAME or qdrant+https://HOST:PORT#NAME"
         )
     if parts.password is not None:

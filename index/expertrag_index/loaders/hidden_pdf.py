@@ -110,7 +110,7 @@ def _forms(item: _Object) -> list[Any]:
 
 
 def _reason(item: _Object, page: Box) -> str:
-    """Return why a text is not shown; empty if it is, or is no text."""
+    """Return why a text is not shown; empty if it is, or is not text."""
     if item.kind != pdfium.FPDF_PAGEOBJ_TEXT:
         return ""
     mode = pdfium.FPDFTextObj_GetTextRenderMode(item.raw)

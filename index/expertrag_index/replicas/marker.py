@@ -48,7 +48,7 @@ def read_marker(layout: Layout) -> ReplicaMarker | None:
 
 
 def refuse_writes(layout: Layout) -> None:
-    """Check that a store is no copy, before it is written to.
+    """Check that a store is not a copy, before it is written to.
 
     :raises ReadOnlyReplicaError: it is one.
     """

@@ -1,6 +1,6 @@
 """What a URL says of a generation: ``CURRENT``, and the file that it names.
 
-Both come from elsewhere: names that are no hashes are refused, so that no path is ever taken from
+Both come from elsewhere: names that are not hashes are refused, so that no path is ever taken from
 them.
 """
 
@@ -163,7 +163,7 @@ def read_published(remote: Remote) -> PublishedGeneration:
 def parse_line(remote: Remote, line: str) -> tuple[int, str]:
     """Return the number of a generation and the sha256 of its file.
 
-    :raises RemoteDamagedError: it is no line of CURRENT.
+    :raises RemoteDamagedError: it is not a line of CURRENT.
     """
     name, _, digest = line.rstrip("\n").partition(" ")
     number = parse_generation(name)
@@ -214,7 +214,7 @@ def _database(body: Mapping[str, Any]) -> DatabaseBlocks:
         and len(blocks) == -(-size // block_bytes)
         and all(_SHA256.fullmatch(digest) for digest in blocks)
     ):
-        raise ValueError("is no list of blocks")
+        raise ValueError("is not a list of blocks")
     return DatabaseBlocks(size, block_bytes, blocks)
 
 

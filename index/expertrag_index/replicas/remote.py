@@ -71,7 +71,7 @@ def open_remote(url: str) -> Remote:
     scheme = urlsplit(url).scheme if "://" in url else ""
     if not url.strip() or "::" in url or scheme in _REFUSED:
         raise RemoteUnreachableError(
-            "the URL is no folder: give a path, or one of an object store such as "
+            "the URL is not a folder: give a path, or one of an object store such as "
             "s3://bucket/folder"
         )
     if scheme in ("", "file"):

@@ -78,7 +78,7 @@ def check_url(url: str) -> None:
 
 
 def _not_http(url: str) -> Unreadable:
-    return Unreadable(f"{url} is no http or https URL", "correct the URL")
+    return Unreadable(f"{url} is not an http or https URL", "correct the URL")
 
 
 def redacted_or_hidden(url: str) -> str:

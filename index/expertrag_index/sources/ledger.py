@@ -190,7 +190,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _is_damaged(path: Path) -> bool:
-    """Return whether a file is no whole SQLite database, and not only locked or unwritable."""
+    """Return whether a file is not a whole SQLite database, and not only locked or unwritable."""
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         try:

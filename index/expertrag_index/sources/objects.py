@@ -47,7 +47,9 @@ class ObjectSource:
         :raises PatternError: a pattern is invalid.
         """
         if "::" in url or urlsplit(url).scheme in _REFUSED:
-            raise Unreadable(f"{redacted(url)} is no folder of an object store", "correct the URL")
+            raise Unreadable(
+                f"{redacted(url)} is not a folder of an object store", "correct the URL"
+            )
         self._url = url.rstrip("/")
         self._scratch = scratch
         self._domain = domain

@@ -101,7 +101,7 @@ def _source(entry: object, where: str, context: ListContext, scratch: Scratch) -
                 raise SourceListError(f"{where}: a page takes neither include nor exclude")
             return PageSource(target, limits, context.policy, scratch, domain)
         if not urlsplit(target).scheme:
-            raise Unreadable("it is no URL", "write https://… or s3://…, or use 'folder:'")
+            raise Unreadable("it is not a URL", "write https://… or s3://…, or use 'folder:'")
         return ObjectSource(
             target, limits, scratch, include=include, exclude=exclude, domain=domain
         )

@@ -23,7 +23,7 @@ Weights = Mapping[str, float]
 MOST_WORDS = 1500
 """Most words per domain; six domains take at most 170 kB as JSON."""
 
-_FEWEST_TEXTS = 3  # a word in fewer texts is ignored: one text's quirk is no evidence
+_FEWEST_TEXTS = 3  # a word in fewer texts is ignored: one text's quirk is not evidence
 _COMMON = 0.1  # a word in a larger share of the other groups' texts is ignored
 _PRIOR = 1.0  # prior pseudo-count of an average word on each side, distributed as in all texts
 _CLEAR = 2.0  # least value that counts, in standard deviations

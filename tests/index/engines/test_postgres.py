@@ -132,8 +132,8 @@ def test_two_stores_do_not_share_a_name(
         ("postgresql://me:secret@host/db#one", "PGPASSWORD"),
         ("postgresql://host/db", "ends with a name"),
         ("postgresql://host/db#Bad-Name", "lower-case"),
-        ("mysql://host/db#one", "mysql is no engine"),
-        ("nothing", "no engine"),
+        ("mysql://host/db#one", "mysql is not an engine"),
+        ("nothing", "not an engine"),
         ("postgresql://nobody@127.0.0.1:1/db?connect_timeout=1#one", "see that it runs"),
     ],
 )

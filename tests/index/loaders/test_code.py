@@ -15,7 +15,7 @@ PYTHON = f'''"""A module."""
 import os
 {BODY}
 
-# A comment at the margin is no heading.
+# A comment at the margin is not a heading.
 @cache
 def first(a: int) -> int:
 {BODY}    return a
@@ -38,7 +38,7 @@ def test_a_section_begins_at_each_definition_with_what_is_written_above_it(tmp_p
     assert (document.title, document.metadata) == ("a.py", {"programming_language": "python"})
     first, second, third = sections(document.text)[1:]
     assert first.heading == "def first(a: int) -> int"
-    start = "## def first(a: int) -> int\n```python\n# A comment at the margin is no heading.\n"
+    start = "## def first(a: int) -> int\n```python\n# A comment at the margin is not a heading.\n"
     assert document.text[first.start :].startswith(start + "@cache\ndef first")
     assert (second.heading, third.heading) == ("class Second(Base)", "async def third(self)")
     assert third.above == ("class Second(Base)",)

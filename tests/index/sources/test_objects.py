@@ -88,7 +88,7 @@ def test_objects_without_a_version_are_read_each_time(kept: StoreInStep, scratch
 
 @pytest.mark.parametrize("url", ["https://example.com/x/", "simplecache::http://10.0.0.1/x"])
 def test_pages_are_not_opened_this_way(url: str, scratch: Scratch) -> None:
-    with pytest.raises(Unreadable, match="no folder of an object store"):
+    with pytest.raises(Unreadable, match="not a folder of an object store"):
         ObjectSource(url, LIMITS, scratch)
 
 

@@ -134,7 +134,7 @@ def test_up_to_five_redirects(site: Site) -> None:
 )
 def test_a_redirect_leads_only_to_http(site: Site, target: str) -> None:
     site.pages["/p"] = Page(status=301, headers={"Location": target})
-    with pytest.raises(Unreadable, match="is no http or https URL"):
+    with pytest.raises(Unreadable, match="is not an http or https URL"):
         fetch(f"{site.url}/p", {}, ALLOWED, MOST)
 
 

@@ -93,8 +93,8 @@ def test_damaged_files(model: Any, tmp_path: Path) -> None:
         read_peft(folder)
     weights.write_bytes(whole)
     for text, message in (
-        ("{", "is no JSON"),
-        ("[]", "is no JSON object"),
+        ("{", "is not JSON"),
+        ("[]", "is not a JSON object"),
         (body.replace('"r": 4', '"r": 5'), r"should have A \(5, I\) and B \(O, 5\)"),
         (body.replace('"r": 4', '"r": 0'), "r, lora_alpha or their patterns"),
         (body.replace('"r": 4', '"q": 4'), "r, lora_alpha or their patterns"),

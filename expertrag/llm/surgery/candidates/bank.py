@@ -68,7 +68,7 @@ def candidates_of(files: ModelFiles, adapters: Mapping[str, Path]) -> tuple[Task
 
 
 def _adapter(folder: Path) -> PeftAdapter:
-    """Read an adapter; one that is damaged is no mistake of the caller, as it is for a server."""
+    """Read an adapter; a damaged one is not the caller's mistake, as it is for a server."""
     try:
         return read_peft(folder)
     except InvalidArgument as error:

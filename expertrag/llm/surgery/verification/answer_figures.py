@@ -21,7 +21,7 @@ class FigureChange:
     """A figure of both models; None where the prompts or the model allow none.
 
     :param change: after minus before on the same prompts, with its 95 % bootstrap interval; None
-        for a figure that is no mean over all of these.
+        for a figure that is not a mean over all of these.
     """
 
     name: str

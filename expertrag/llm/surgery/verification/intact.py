@@ -87,7 +87,7 @@ def _weights(files: ModelFiles) -> list[Path]:
 
 
 def _without_number(path: Path) -> str:
-    """Return the name of the first weight with a value that is no finite number; empty if none."""
+    """Return the name of the first weight with a value that is not finite; empty if none."""
     return next(_unusual(path), "")
 
 
@@ -95,7 +95,7 @@ def _unusual(path: Path) -> Iterator[str]:
     from safetensors import safe_open
 
     with safe_open(path, framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118 - it is no mapping
+        for name in file.keys():  # noqa: SIM118 - it is not a mapping
             tensor = file.get_tensor(name)
             if tensor.is_floating_point() and not bool(tensor.float().isfinite().all()):
                 yield name

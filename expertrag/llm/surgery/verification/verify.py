@@ -34,7 +34,7 @@ from expertrag_retriever.gate.binding import gate_problem
 from expertrag_retriever.gate.bundle import GateBundle
 
 TOLERANCE = 0.02
-_NOT_FINITE = "the loss of the changed model is no number"
+_NOT_FINITE = "the loss of the changed model is not a number"
 
 
 @dataclass(frozen=True, slots=True)
