@@ -155,13 +155,16 @@ def open_session(begin: Begin, passages: Sequence[Passage], meter: Meter) -> Pas
 def read_again(reading: PassageSession, answer: str, meter: Meter) -> PassageSession:
     """Compare an answer with the one that the next portion of the passages gives.
 
-    An answer in doubt has been compared already, and one beyond doubt is not.
+    An answer in doubt has been compared already, and one beyond doubt is not. Nor is a corrected
+    answer: with more passages, the model may give the former value again.
 
     :param meter: counts the session.
     """
     doubt = reading.doubt
     more = [shown for shown in _portions(reading.passages) if len(shown) > len(reading.shown)]
-    if reading.begin is None or doubt is None or not CERTAIN <= doubt < SURE or not more:
+    if reading.begin is None or reading.corrected or not more:
+        return reading
+    if doubt is None or not CERTAIN <= doubt < SURE:
         return reading
     with closing(reading.begin(more[0])) as session, meter.stage("verify"):
         next_doubt = session.look()

@@ -10,7 +10,7 @@ import pytest
 from serving_fixtures import DoubtingGenerator
 
 from expertrag.answer.correction import corrected
-from expertrag.answer.reading import PassageSession
+from expertrag.answer.reading import PassageSession, read_again
 from expertrag.api.errors import Cancelled
 from expertrag.api.types import DeltaEvent, Passage, Sampling
 from expertrag.llm import prompt
@@ -63,6 +63,12 @@ def test_a_former_value_is_corrected() -> None:
     assert asked == [f"9 vans. {CHANGED}"]
     assert reading.doubt == 0.05  # of the passages, not of the correction
     assert reading.p_sufficient == pytest.approx(0.95)
+    assert (
+        read_again(
+            replace(reading, begin=_fail, passages=[*reading.passages] * 2), said, Meter()
+        ).agreement
+        == 1.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,6 +107,10 @@ def test_a_failure_closes_the_session() -> None:
     with pytest.raises(Cancelled):
         corrected(reading_of(model, CHANGED), VANS, cancel, Meter())
     assert model.open_sessions == 0
+
+
+def _fail(_shown: Sequence[Passage]) -> Session:
+    raise AssertionError("a corrected answer is not compared")
 
 
 class _Pieces(Iterator[DeltaEvent]):
