@@ -112,7 +112,7 @@ def test_random_experts_are_reproducible(
 @pytest.mark.parametrize(
     ("flags", "reported"),
     [
-        (("--keep", "some"), "no share, such as 0.5"),
+        (("--keep", "some"), "neither a share, such as 0.5"),
         (("--keep", "0"), "use 1 to 5"),
         (("--keep", "6"), "use 1 to 5"),
         (("--keep", "1.5"), "a share above 0"),
