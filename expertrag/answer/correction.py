@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import chain, islice
 
 from expertrag.answer.evidence import Evidence
-from expertrag.answer.former import calls_former, former_value
+from expertrag.answer.former import calls_former, find_former_value
 from expertrag.answer.reading import PassageSession
 from expertrag.answer.wording import wording
 from expertrag.api.folding import joined
@@ -27,7 +27,7 @@ AskAgain = Callable[[str, str, int], Session]
 """Opens a session that answers again, after an answer, a sentence, and the tokens generated."""
 
 
-def corrected(
+def correct_former_value(
     reading: PassageSession, question: str, ask_again: AskAgain, meter: Meter
 ) -> PassageSession:
     """Answer again if the answer is a value that a passage calls former.
@@ -41,10 +41,10 @@ def corrected(
         failed.callback(session.close)
         held = list(islice(reading.deltas, _HELD))
         answer = Reply.of(joined(held).text).answer
-        replaced = former_value(wording(answer), Evidence(reading.shown, question))
-        if replaced is None or len(held) == _HELD:
+        former = find_former_value(wording(answer), Evidence(reading.shown, question))
+        if former is None or len(held) == _HELD:
             failed.pop_all()
             return replace(reading, deltas=chain(held, reading.deltas))
-        again = ask_again(answer, replaced.sentence, session.completion_tokens)
+        again = ask_again(answer, former.sentence, session.completion_tokens)
     meter.count(session)
     return replace(reading, session=again, deltas=again.deltas(), corrected=session)

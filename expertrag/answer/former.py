@@ -42,7 +42,7 @@ def calls_former(text: str) -> bool:
     return _FORMER.search(text) is not None
 
 
-def former_value(answer: Wording, evidence: Evidence) -> Replaced | None:
+def find_former_value(answer: Wording, evidence: Evidence) -> FormerValue | None:
     """Return a value of an answer that a passage calls former; None if none is.
 
     The same sentence, or one next to it, has a value of the same kind that is in force, and is
@@ -53,19 +53,14 @@ def former_value(answer: Wording, evidence: Evidence) -> Replaced | None:
     values = sorted(answer.values - asked.holds)
     if not values or asks_for_older(evidence.question_text):
         return None
-    for number, some in enumerate(evidence.spans):
-        for span in some:
-            changes = list(_changes(evidence.text_of(number, span)))
-            if not (changes and is_about(span.content, asked)):
-                continue
-            for value, change in itertools.product(values, changes):
-                if change.replaces(value, answer, asked):
-                    return Replaced(answer.written.get(value, value), change.sentence)
+    for change, value in itertools.product(_changes_about(evidence), values):
+        if change.replaces(value, answer, asked):
+            return FormerValue(answer.written.get(value, value), change.sentence)
     return None
 
 
 @dataclass(frozen=True, slots=True)
-class Replaced:
+class FormerValue:
     """A former value as an answer writes it, and the sentence that calls it former."""
 
     value: str
@@ -90,6 +85,14 @@ class _Change:
             if is_value(word) and kind_of(word) == kind_of(value)
         }
         return bool(in_force) and in_force.isdisjoint(answer.holds)
+
+
+def _changes_about(evidence: Evidence) -> Iterator[_Change]:
+    """Yield the changes that sentences about the question state."""
+    for number, some in enumerate(evidence.spans):
+        for span in some:
+            if is_about(span.content, evidence.question):
+                yield from _changes(evidence.text_of(number, span))
 
 
 def _changes(text: str) -> Iterator[_Change]:

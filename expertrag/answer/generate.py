@@ -19,7 +19,7 @@ from expertrag.answer.abstain import AbstentionPolicy
 from expertrag.answer.confidence import COMPARED_BELOW, Judgement, judged, p_wrong
 from expertrag.answer.conflicts import conflict_note, passages_of
 from expertrag.answer.context import AnswerContext, ClosedBook
-from expertrag.answer.correction import corrected
+from expertrag.answer.correction import correct_former_value
 from expertrag.answer.decide import Decider
 from expertrag.answer.ground import Grounding, ground
 from expertrag.answer.reading import (
@@ -192,10 +192,12 @@ class Answering:
                 reading = open_session(begin, passages, context.meter)
         else:
             reading = PassageSession.of(begin(passages), passages)
-        reading = replace(reading, verify=verify) if begun else reading
-        if not (begun and generator.confidence):
+        if not begun:
             return reading
-        return corrected(reading, request.question, ask_again, context.meter)
+        reading = replace(reading, verify=verify)
+        if generator.confidence:
+            reading = correct_former_value(reading, request.question, ask_again, context.meter)
+        return reading
 
     def _gather(self, context: AnswerContext) -> Gathered:
         """Search ``steps`` times, each after the first with a draft answer to the question."""

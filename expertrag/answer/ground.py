@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from expertrag.answer.coverage import coverage
 from expertrag.answer.evidence import Evidence
-from expertrag.answer.former import former_value
+from expertrag.answer.former import find_former_value
 from expertrag.answer.judge import STANDS_UNDER, Lacking, is_verdict, judge
 from expertrag.answer.rows import SentenceSpan
 from expertrag.answer.values import whole_dates
@@ -95,7 +95,7 @@ def ground(
         cited = instead if holding else cited or instead
     total = sum(claim.words for claim in claims)
     supported = sum(claim.words for claim in claims if claim.cited)
-    former = _former(answer, evidence) if claims else ""
+    former = _former_flaw(answer, evidence) if claims else ""
     return Grounding(
         tuple(_citation(match, passages[match.passage], *place) for *place, match in cited),
         supported / total if total else 0.0,
@@ -113,10 +113,10 @@ def _nearest(claims: Sequence[_Claim], passages: Sequence[Passage]) -> Iterator[
             return
 
 
-def _former(answer: str, evidence: Evidence) -> str:
+def _former_flaw(answer: str, evidence: Evidence) -> str:
     """Return the flaw of an answer that gives a former value."""
-    replaced = former_value(_said(answer), evidence)
-    return f"'{replaced.value}' is a former value: \"{replaced.sentence}\"" if replaced else ""
+    former = find_former_value(_said(answer), evidence)
+    return f"'{former.value}' is a former value: \"{former.sentence}\"" if former else ""
 
 
 def _coverage(

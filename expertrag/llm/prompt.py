@@ -68,9 +68,9 @@ _VERDICT = "Reply:"
 # answer is right for 10; after 'No, that is the former value. The passage says: "…" Answer again.'
 # for 8; after 'The passage says: "…" So what is right?' for 4.
 _CORRECTION = 'That value is no longer right: "{}" What is the answer now?'
-ADDED_TOKENS = 112
+ADDED_TOKENS = 544
 """Upper bound of the tokens that the turns of a verification or correction add to a prompt, without
-the answer."""
+the answer: 64, and four for each of the 120 characters of a sentence."""
 
 _LEAST = 1e-9  # probability whose log odds are still finite in float64
 
@@ -249,7 +249,7 @@ def verification(messages: Sequence[Message], answer: str) -> list[Message]:
     :param messages: the prompt of the answer.
     """
     asked = Message("user", VERIFICATION), Message("assistant", _VERDICT)
-    return [*_answered(messages, answer), *asked]
+    return [*_with_answer(messages, answer), *asked]
 
 
 def correction(messages: Sequence[Message], answer: str, sentence: str) -> list[Message]:
@@ -261,10 +261,10 @@ def correction(messages: Sequence[Message], answer: str, sentence: str) -> list[
     """
     asked = Message("user", _CORRECTION.format(quoting.passage_text(sentence)))
     begun = [turn for turn in messages[-1:] if turn.role == "assistant"]
-    return [*_answered(messages, answer), asked, *begun]
+    return [*_with_answer(messages, answer), asked, *begun]
 
 
-def _answered(messages: Sequence[Message], answer: str) -> list[Message]:
+def _with_answer(messages: Sequence[Message], answer: str) -> list[Message]:
     """Return a prompt with its answer as the model's turn."""
     turns = list(messages)
     begun = f"{turns.pop().content} " if turns[-1].role == "assistant" else ""

@@ -16,7 +16,7 @@ from expertrag_retriever.gate.budget import guaranteed_count, nominal_count
 TARGETS = (0.2, 0.35, 0.5)
 SPLITS = 200
 TOLERANCE = 0.02
-"""Largest excess over a target that counts as none: halves of some thousand rows vary as much."""
+"""Largest excess over a target that is not a violation: halves of some 1,000 rows vary as much."""
 
 _Floats = NDArray[np.float64]
 

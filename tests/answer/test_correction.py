@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from serving_fixtures import DoubtingGenerator
 
-from expertrag.answer.correction import corrected
+from expertrag.answer.correction import correct_former_value
 from expertrag.answer.reading import PassageSession, read_again
 from expertrag.api.errors import Cancelled
 from expertrag.api.types import DeltaEvent, Passage, Sampling
@@ -49,7 +49,7 @@ def answer_of(
         messages = prompt.open_book(VANS, reading.passages, family=prompt.INSTRUCT)
         return model.begin(prompt.correction(messages, answer, sentence), Sampling(), never_stop)
 
-    again = corrected(reading, question, ask_again, meter)
+    again = correct_former_value(reading, question, ask_again, meter)
     with closing(again.session):
         said = "".join(delta.text for delta in again.deltas)
     assert meter.usage().lm_calls == len(asked)
@@ -93,7 +93,7 @@ def test_only_answers_that_may_be_former_are_held(text: str, taken: int) -> None
     pieces = _Pieces("6 ", "vans.")
     reading = replace(reading_of(DoubtingGenerator("", 0.05), text), deltas=pieces)
     with closing(reading.session):
-        again = corrected(reading, VANS, lambda *_: reading.session, Meter())
+        again = correct_former_value(reading, VANS, lambda *_: reading.session, Meter())
         assert pieces.taken == taken
         assert "".join(delta.text for delta in again.deltas) == "6 vans."
 
@@ -105,7 +105,7 @@ def test_a_failure_closes_the_session() -> None:
         raise Cancelled("gone")
 
     with pytest.raises(Cancelled):
-        corrected(reading_of(model, CHANGED), VANS, cancel, Meter())
+        correct_former_value(reading_of(model, CHANGED), VANS, cancel, Meter())
     assert model.open_sessions == 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from expertrag.answer.evidence import Evidence
-from expertrag.answer.former import calls_former, former_value
+from expertrag.answer.former import calls_former, find_former_value
 from expertrag.answer.ground import ground
 from expertrag.answer.wording import wording
 from expertrag.api.types import Passage
@@ -55,11 +55,11 @@ def test_a_value_that_another_one_replaced_is_former(
     question: str, former: str, current: str, text: str
 ) -> None:
     evidence = Evidence([passage(text)], question)
-    replaced = former_value(wording(former), evidence)
+    replaced = find_former_value(wording(former), evidence)
     assert replaced is not None
     assert replaced.sentence in " ".join(text.split())
-    assert former_value(wording(current), evidence) is None
-    assert former_value(wording(f"{current}, not {former}"), evidence) is None
+    assert find_former_value(wording(current), evidence) is None
+    assert find_former_value(wording(f"{current}, not {former}"), evidence) is None
     assert calls_former(text)
 
 
@@ -75,7 +75,7 @@ def test_a_value_that_another_one_replaced_is_former(
     ],
 )
 def test_other_values_are_not_former(question: str, answer: str, text: str) -> None:
-    assert former_value(wording(answer), Evidence([passage(text)], question)) is None
+    assert find_former_value(wording(answer), Evidence([passage(text)], question)) is None
 
 
 def test_the_flaw_of_a_former_value_is_its_sentence() -> None:
@@ -88,7 +88,7 @@ def test_the_flaw_of_a_former_value_is_its_sentence() -> None:
 
 def test_a_long_sentence_is_quoted_from_its_end() -> None:
     text = f"The depot {'in the old town ' * 10}gets 6 vans instead of 9."
-    replaced = former_value(wording("9"), Evidence([passage(text)], VANS))
+    replaced = find_former_value(wording("9"), Evidence([passage(text)], VANS))
     assert replaced is not None
     assert replaced.sentence.startswith("…")
     assert replaced.sentence.endswith("gets 6 vans instead of 9.")

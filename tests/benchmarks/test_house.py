@@ -43,8 +43,9 @@ def test_a_tree_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (tmp_path / "service" / "other.py").write_text("class Index: ...\n" + "x = 1\n" * 400)
     (tmp_path / "service" / "kernel.cpp").write_text("int x;\n" * 500)
     (tmp_path / "service" / "build" / "left_out.py").write_text(SOURCE)
-    assert Code(("service",)).figures() == {
-        "lines of the service": 8 + 401 + 500,
+    code = Code(("service",))
+    assert code.lines == 8 + 401 + 500
+    assert code.figures() == {
         "functions with more than 6 parameters": 1,
         "functions with more than 10 parameters": 0,
         "classes over 300 lines": 0,

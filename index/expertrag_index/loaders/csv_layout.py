@@ -51,7 +51,7 @@ def layout_of(lines: Sequence[str], most_chars: int) -> Layout:
 
 
 def _regular(rows: Sequence[Row]) -> tuple[int, int]:
-    """Return how many rows have as many cells as most, and how many; (0, 0) unless a table."""
+    """Return how many rows have as many cells as most, and how many; (0, 0) if not a table."""
     widths = Counter(len(row.cells) for row in rows if not row.is_blank)
     width, count = max(widths.items(), key=lambda item: (item[1], item[0]), default=(0, 0))
     is_table = width > 1 and count >= _REGULAR * widths.total()
