@@ -172,8 +172,8 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
         "logistic",
         "truncated",
     },
-    "expertrag.answer.generate": frozenset(["depth_of", "draft_of", "ground_reply"])
-    | {"least_doubt", "open_session", "p_wrong", "read_again"},
+    "expertrag.answer.generate": frozenset(["correct_former_value", "depth_of", "draft_of"])
+    | {"ground_reply", "least_doubt", "open_session", "p_wrong", "read_again"},
     "expertrag.answer.pipeline": frozenset(["base_encoder", "canonical", "evidence_signals"])
     | {"is_internal", "never_stop"},
     "expertrag.answer.rerank": frozenset(["invalid", "load_reranker", "translated_errors"]),

@@ -178,15 +178,6 @@ class Answering:
                 context, prompt_of(shown), sampling, from_passages=True, without_passages=bare
             )
 
-        def verify(answer: str) -> Session:
-            asked = prompt.verification(prompt_of(reading.shown), answer)
-            return self._begin(context, asked, Sampling(max_tokens=1, adapter=sampling.adapter))
-
-        def ask_again(answer: str, sentence: str, tokens: int) -> Session:
-            asked = prompt.correction(prompt_of(reading.shown), answer, sentence)
-            left = max(1, sampling.max_tokens - tokens)
-            return self._begin(context, asked, replace(sampling, max_tokens=left, contrast=None))
-
         if reads_on(generator, request, passages, begun=begun):
             with context.meter.stage("generate"):
                 reading = open_session(begin, passages, context.meter)
@@ -194,6 +185,17 @@ class Answering:
             reading = PassageSession.of(begin(passages), passages)
         if not begun:
             return reading
+        shown = reading.shown  # `reading` holds `verify`: a cycle would keep its generation open
+
+        def verify(answer: str) -> Session:
+            asked = prompt.verification(prompt_of(shown), answer)
+            return self._begin(context, asked, Sampling(max_tokens=1, adapter=sampling.adapter))
+
+        def ask_again(answer: str, sentence: str, tokens: int) -> Session:
+            asked = prompt.correction(prompt_of(shown), answer, sentence)
+            left = max(1, sampling.max_tokens - tokens)
+            return self._begin(context, asked, replace(sampling, max_tokens=left, contrast=None))
+
         reading = replace(reading, verify=verify)
         if generator.confidence:
             reading = correct_former_value(reading, request.question, ask_again, context.meter)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -15,7 +17,7 @@ from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import ServerError
 from expertrag.api.folding import fold
 from expertrag.api.turns import Turn
-from expertrag.api.types import AnswerRequest, GateMode, RetrieveRequest
+from expertrag.api.types import AnswerRequest, DocumentInput, GateMode, RetrieveRequest
 from expertrag.config import GateConfig
 from expertrag.runtime.meter import Meter
 from expertrag_retriever.search import Searcher
@@ -96,6 +98,24 @@ def test_every_search_of_a_decision_is_counted(
         pipeline.decide(QUESTIONS[name], mode, history=history, meter=meter)
         assert meter.usage().retrieval_calls == len(searches), (mode, name)
         assert not searches or (mode is GateMode.AUTO and model == "doubting"), (mode, name)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("mode", [GateMode.ALWAYS, GateMode.STRICT])
+def test_an_answer_that_ended_holds_no_generation(
+    open_pipeline: OpenPipeline, model: str, mode: GateMode
+) -> None:
+    pipeline = open_pipeline(MODELS[model]())
+    gc.disable()  # a cycle would keep the files of a generation open until the next collection
+    try:
+        fold(pipeline.answer(AnswerRequest(QUESTIONS["documents"], mode)))
+        with pipeline._served.lease() as view:
+            old = weakref.ref(view.index)
+        del view
+        pipeline.upsert([DocumentInput("new", "Tulips are planted in October.")])
+        assert old() is None
+    finally:
+        gc.enable()
 
 
 def _read_by_answer(pipeline: Pipeline, name: str, history: tuple[Turn, ...]) -> tuple[str, str]:
