@@ -16,7 +16,10 @@ def leaf_commands() -> dict[str, click.Command]:
 
 def _leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
     if isinstance(command, click.Group):
-        for name, below in command.commands.items():
-            yield from _leaves(below, (*path, name))
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None, "it is listed"
+            yield from _leaves(child, (*path, name))
     else:
         yield " ".join(path), command

@@ -11,10 +11,10 @@ from model_families import FAMILIES, model_of
 from profile_samples import WORDS
 
 from expertrag.llm.convert.dense import Dense
-from expertrag.llm.surgery.splitting.dense_inputs import dense_inputs
-from expertrag.llm.surgery.splitting.layer_split import LayerSplit, split_layer
-from expertrag.llm.surgery.splitting.split_sizes import SplitSizes
 from expertrag_index.types import silent
+from expertrag_lab.surgery.splitting.dense_inputs import dense_inputs
+from expertrag_lab.surgery.splitting.layer_split import LayerSplit, split_layer
+from expertrag_lab.surgery.splitting.split_sizes import SplitSizes
 
 DENSE_FAMILIES = ("llama", "llama 3's angles", "mistral", "qwen2", "qwen3")
 """Families that can be split: 48 neurons in each of 3 layers."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fixture_network import Shape, new_model
 from surgery_texts import Traffic
 
-from expertrag.llm.surgery.mixture import Mixture
 from expertrag_kernels.transformers import NAME, register
+from expertrag_lab.surgery.mixture import Mixture
 
 TRAFFIC = {
     "a": Traffic(((5, 6, 7, 8, 9), (7, 8, 9)), (2, 1)),

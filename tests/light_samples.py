@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from made_mixtures import SIZES, mixture_of
 
-from expertrag.llm.surgery.changes.compress_light import lit
-from expertrag.llm.surgery.mixture import Mixture
 from expertrag_kernels import light
+from expertrag_lab.surgery.changes.compress_light import lit
+from expertrag_lab.surgery.mixture import Mixture
 
 NEURONS = 2
 FAMILIES = tuple(SIZES)

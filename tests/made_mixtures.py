@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from llm.conftest import logits_of, lowered
 from model_families import FAMILIES, model_of
+from model_fixtures import logits_of, lowered
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
-from expertrag.llm.surgery.mixture import Mixture
-from expertrag.llm.surgery.profiling.importance import ExpertProfile, ExpertUse
-from expertrag.llm.surgery.profiling.observe import observe
 from expertrag_kernels import Format
 from expertrag_kernels.transformers import NAME, register
+from expertrag_lab.surgery.mixture import Mixture
+from expertrag_lab.surgery.profiling.importance import ExpertProfile, ExpertUse
+from expertrag_lab.surgery.profiling.observe import observe
 
 IDS = torch.arange(3, 43)
 """The text of :func:`logits_of`."""

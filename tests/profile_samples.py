@@ -11,9 +11,9 @@ import torch
 from model_families import FAMILIES, model_of
 from short_tokenizer import write_short_tokenizer
 
-from expertrag.llm.surgery.mixture import Mixture
-from expertrag.llm.surgery.profiling.importance import ExpertProfile, ExpertUse
 from expertrag_kernels.transformers import NAME, register
+from expertrag_lab.surgery.mixture import Mixture
+from expertrag_lab.surgery.profiling.importance import ExpertProfile, ExpertUse
 
 WORDS = 4096
 FINGERPRINT = "0123456789abcdef"

@@ -24,11 +24,11 @@ from expertrag.llm.base import Generator, Message
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.fingerprint import fingerprint
-from expertrag.train.reader.material import material
-from expertrag.train.reader.recipe import FULL, ReaderRecipe
-from expertrag.train.reader.report import ReaderReport
-from expertrag.train.reader.train import train_reader
 from expertrag_index.types import Document
+from expertrag_lab.train.reader.material import material
+from expertrag_lab.train.reader.recipe import FULL, ReaderRecipe
+from expertrag_lab.train.reader.report import ReaderReport
+from expertrag_lab.train.reader.train import train_reader
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 NAMES = ("Ada", "Boris", "Clara", "David", "Edith", "Felix", "Greta", "Henry", "Irene", "Jacob")

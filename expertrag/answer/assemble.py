@@ -38,6 +38,7 @@ from expertrag.config import (
 )
 from expertrag.llm import load_generator, prompt
 from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.extensions import load_feature
 from expertrag_index.build import IndexWriter
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_retriever.experts.settings import GENERAL
@@ -249,8 +250,7 @@ def _use_patterns(generator: Generator, source: str, model: ModelConfig) -> None
     """Answer with the configured expert patterns; see :func:`serve_patterns` for what it raises."""
     if (white_box := generator.white_box) is None:
         raise InvalidArgument("expert_patterns: needs a model on our engine, not on a server")
-    from expertrag.llm.surgery.served_patterns import serve_patterns
-
+    serve_patterns = load_feature("expert_patterns")
     serve_patterns(white_box, source, Path(model.expert_patterns), model.expert_share)
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from expertrag.api.types import Feedback, FinishReason, GateAction, GateMode, Usage
-from expertrag.data.files import parse_object
+from expertrag.runtime.json_lines import parse_object
 
 _COST = {item.name for item in fields(Usage)}
 

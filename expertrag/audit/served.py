@@ -15,9 +15,9 @@ from expertrag.api.decisions import (
 )
 from expertrag.api.errors import Conflict, NotFound
 from expertrag.api.validation import invalid
-from expertrag.audit.annotate import Question, corrected, same_question, to_label
 from expertrag.audit.audit import Audit
 from expertrag.audit.experts import count_experts
+from expertrag.audit.questions import Question, corrected, same_question, to_label
 from expertrag.audit.reading import Log, read_log
 from expertrag.audit.replay import replay
 

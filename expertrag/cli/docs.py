@@ -6,7 +6,7 @@ python -m expertrag.cli.docs --check   fail if a page is out of date
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -17,7 +17,7 @@ from expertrag.config import load, render, table
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 WIDTH = 100
-_ORIGIN = "<!-- written by `make docs` from the code; do not edit -->"
+ORIGIN = "<!-- written by `make docs` from the code; do not edit -->"
 
 
 def pages() -> dict[str, str]:
@@ -27,24 +27,31 @@ def pages() -> dict[str, str]:
 
 def _cli_page() -> str:
     parts = [
-        _ORIGIN,
+        ORIGIN,
         "# Command line",
         "Results go to stdout (`--json` prints one JSON value), logs and progress to stderr. "
         "Every flag has an `EXPERTRAG_…` variable; precedence is flag, environment, file, default "
-        "([config.md](config.md)). An error is one line, `error: …`, that says what to do.",
+        "([config.md](config.md)). An error is one line, `error: …`, that says what to do. "
+        "The lab's commands have [a page of their own](../../lab/docs/reference/cli.md).",
         "## Exit codes",
         "| code | meaning |\n|---|---|\n"
         + "\n".join(f"| {code.value} | {text} |" for code, text in MEANINGS.items()),
     ]
-    for name, text in _helps(cli, "expertrag", None):
-        parts += [f"## {name}", f"```\n{text}\n```"]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *help_sections("expertrag")]) + "\n"
+
+
+def help_sections(distribution: str) -> Iterator[str]:
+    """Yield a section for each command of a distribution, with its help."""
+    for path, command, text in _helps(cli, "expertrag", None):
+        package = (command.callback or cli.callback).__module__.partition(".")[0]
+        if package == distribution:
+            yield f"## {path}\n\n```\n{text}\n```"
 
 
 def _helps(
     command: click.Command, name: str, parent: click.Context | None
-) -> Iterator[tuple[str, str]]:
-    """Yield the help of a command and of its subcommands."""
+) -> Iterator[tuple[str, click.Command, str]]:
+    """Yield the path and the help of a command and of its subcommands."""
     context = click.Context(
         command,
         parent=parent,
@@ -53,17 +60,17 @@ def _helps(
         help_option_names=["-h", "--help"],
     )
     lines = command.get_help(context).splitlines()
-    yield context.command_path, "\n".join(line.rstrip() for line in lines)
+    yield context.command_path, command, "\n".join(line.rstrip() for line in lines)
     if isinstance(command, click.Group):
         for below in command.list_commands(context):
-            found = command.get_command(context, below)
-            if found is not None:
-                yield from _helps(found, below, context)
+            child = command.get_command(context, below)
+            if child is not None:
+                yield from _helps(child, below, context)
 
 
 def _config_page() -> str:
     parts = [
-        _ORIGIN,
+        ORIGIN,
         "# Configuration",
         "Precedence: flag, then environment, then the file of `--config` or `EXPERTRAG_CONFIG`, "
         "then default. An unknown key, or a variable that misspells a setting, is an error. "
@@ -84,13 +91,21 @@ def _config_page() -> str:
 @click.option("--check", is_flag=True, help="Fail if a page is out of date; write nothing.")
 def main(check: bool) -> None:
     """Write the generated pages of the documentation."""
-    for name, text in pages().items():
-        file = DOCS / name
+    write_pages(DOCS, pages(), check=check)
+
+
+def write_pages(folder: Path, texts: Mapping[str, str], *, check: bool) -> None:
+    """Write pages by file name.
+
+    :param check: write nothing.
+    :raises click.ClickException: a page is out of date, with ``check``.
+    """
+    for name, text in texts.items():
+        file = folder / name
         if file.is_file() and file.read_text(encoding="utf-8") == text:
             continue
         if check:
             raise click.ClickException(f"{name} is out of date: run `make docs`")
-        DOCS.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")
 
 

@@ -1,8 +1,7 @@
-"""``expertrag gate feedback``, ``replay`` and ``annotate``: learn from use."""
+"""``expertrag gate feedback`` and ``replay``: learn from use."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +14,8 @@ from expertrag.cli.server_options import ServerOptions, targeted
 
 if TYPE_CHECKING:
     from expertrag.api.decisions import Replay
-    from expertrag.audit.annotate import Annotations, Question
-    from expertrag.audit.reading import Log
 
 log_argument = click.argument("log", type=click.Path(path_type=Path))
-
-STOP = "q"
 
 
 @click.command()
@@ -90,83 +85,6 @@ def replay(log: Path, policy: str, as_json: bool) -> None:
         note(line)
 
 
-@click.command()
-@log_argument
-@flag(
-    "--out",
-    env="EXPERTRAG_ANNOTATE_OUT",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="DATASET",
-    help="Folder of questions to create, or to continue.",
-)
-@json_flag
-def annotate(log: Path, out: Path, as_json: bool) -> None:
-    """Prompt for correct answers to the questions of LOG.
-
-    They come in random order, so that what is labelled is a sample of all.
-
-    Type the accepted answers to each question, separated by ' | '; press Enter to skip it, q to
-    stop. Answers from feedback are added without asking. Questions already in DATASET are not asked
-    again. Then run `expertrag eval record DATASET --index STORE --out ROWS.jsonl`.
-    """
-    from expertrag.audit import annotate as annotating
-    from expertrag.audit.reading import read_log
-
-    read = read_log(log)
-    annotating.check_texts(read)
-    with annotating.open_dataset(out) as dataset:
-        taken = _take_feedback(read, dataset)
-        waiting = [item for item in annotating.to_label(read) if item not in dataset]
-        answered = sum(1 for _ in _asked(waiting, dataset))
-        total = len(dataset)
-    left = len(waiting) - answered
-    counts = {
-        "dataset": out,
-        "questions": total,
-        "annotated": answered,
-        "from_feedback": taken,
-        "left": left,
-        "torn": read.torn,
-    }
-    line = (
-        f"{total:,} questions in {out}: {answered:,} answered now, {taken:,} from feedback; "
-        f"{left:,} left{_torn(read.torn)}"
-    )
-    print_found(counts, as_json, (line,))
-
-
-def _take_feedback(log: Log, dataset: Annotations) -> int:
-    from expertrag.audit.annotate import FROM_FEEDBACK, corrected
-
-    new = [item for item in corrected(log) if item not in dataset]
-    for item in new:
-        dataset.add(item, item.answers, FROM_FEEDBACK)
-    return len(new)
-
-
-def _asked(questions: list[Question], dataset: Annotations) -> Iterator[Question]:
-    """Ask the questions in order, and yield those that were answered."""
-    from expertrag.audit.annotate import ANNOTATED, split_answers
-
-    for number, question in enumerate(questions, 1):
-        entry = question.entry
-        assert entry is not None, "it comes from the log"
-        note(
-            f"\n{number}/{len(questions)}  p_benefit {entry.p_benefit:.2f} against "
-            f"{entry.threshold:.2f}, {entry.action}"
-        )
-        note(printable(question.text))
-        click.echo("answers> ", nl=False, err=True)
-        line = sys.stdin.readline()
-        if not line or line.strip() == STOP:
-            note("")
-            return
-        if answers := split_answers(line):
-            dataset.add(question, answers, ANNOTATED)
-            yield question
-
-
 def _replay_lines(replayed: Replay) -> Iterator[str]:
     logged, other = replayed.logged, replayed.replayed
     rows = [
@@ -200,7 +118,7 @@ def _remarks(replayed: Replay) -> Iterator[str]:
     left_out = f"; left out: {excluded}" if excluded else ""
     yield (
         f"{replayed.basis}, of {replayed.logged.answers:,} finished answers"
-        f"{left_out}{_torn(replayed.torn)}"
+        f"{left_out}{torn_lines(replayed.torn)}"
     )
     if replayed.replayed.seconds is None:
         yield "the log has no finished answer of a kind the policy chooses: its cost is unknown"
@@ -211,7 +129,8 @@ def _remarks(replayed: Replay) -> Iterator[str]:
         )
 
 
-def _torn(count: int) -> str:
+def torn_lines(count: int) -> str:
+    """Return a remark on the lines of a log that could not be read."""
     return f"; skipped: {count:,} torn lines" if count else ""
 
 

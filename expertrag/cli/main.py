@@ -15,11 +15,10 @@ from expertrag.cli.answering import ask, retrieve
 from expertrag.cli.chat import chat
 from expertrag.cli.completion import answer_the_shell, completion
 from expertrag.cli.doctor import doctor
-from expertrag.cli.eval import evaluation
 from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
-from expertrag.cli.gate import fit as fit_gate
+from expertrag.cli.extensions import ExtensibleGroup
 from expertrag.cli.gate import gate
-from expertrag.cli.gate_use import annotate, feedback, replay
+from expertrag.cli.gate_use import feedback, replay
 from expertrag.cli.health import health
 from expertrag.cli.index import index
 from expertrag.cli.index_create import create
@@ -32,13 +31,8 @@ from expertrag.cli.index_watch import watch
 from expertrag.cli.llm import llm
 from expertrag.cli.mcp import mcp
 from expertrag.cli.models import models
-from expertrag.cli.probe import probe
-from expertrag.cli.reader import reader
-from expertrag.cli.router import router
-from expertrag.cli.router import train as train_router
 from expertrag.cli.serve import serve
 from expertrag.cli.tokens import tokens
-from expertrag.cli.train import train
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.threads import share_cores
 
@@ -46,6 +40,7 @@ _EXITS = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANINGS
 
 
 @click.group(
+    cls=ExtensibleGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"\b\nExit codes:\n{_EXITS}",
 )
@@ -58,9 +53,9 @@ def cli() -> None:
     """
 
 
-for command in (ask, chat, completion, doctor, evaluation, gate, index, llm, models, retrieve):
+for command in (ask, chat, completion, doctor, gate, index, llm, models, retrieve):
     cli.add_command(command)
-for command in (adapters, health, mcp, router, serve, tokens, train):
+for command in (adapters, health, mcp, serve, tokens):
     cli.add_command(command)
 for command in (
     backup,
@@ -80,10 +75,8 @@ for command in (
     watch,
 ):
     index.add_command(command)
-for command in (annotate, feedback, replay):
+for command in (feedback, replay):
     gate.add_command(command)
-for command in (reader, probe, fit_gate, train_router):
-    train.add_command(command)
 
 
 def main() -> NoReturn:

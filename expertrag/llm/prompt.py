@@ -57,10 +57,11 @@ INSTRUCTED_FROM = 1_000_000_000
 """Chat models with at least this many parameters, all experts included, get the prompts of
 ``INSTRUCT``."""
 
-# Tried with a probe of the hidden states on 230 answers to the choose half of benchmarks/office,
-# ten folds, AUROC of right against wrong: this question .89; "Do the passages say so, about exactly
-# what was asked?" .85; the end of the answer without a question .83; the average of its tokens .84.
-# The odds of " Yes" against " No" as the reply to this question: .71.
+# Tried with a probe of the hidden states on 230 answers to the choose half of
+# lab/benchmarks/office, ten folds, AUROC of right against wrong: this question .89; "Do the
+# passages say so, about exactly what was asked?" .85; the end of the answer without a question .83;
+# the average of its tokens .84. The odds of " Yes" against " No" as the reply to this question:
+# .71.
 VERIFICATION = "Is this answer right, according to the passages? Reply with yes or no."
 _VERDICT = "Reply:"
 

@@ -1,7 +1,7 @@
 """The prompt by which a language model writes a follow-up as a question that stands alone.
 
-Tried with Qwen2.5-Coder-1.5B-Instruct on half of benchmarks/follow_ups.jsonl. With a message that
-stands alone as the last example, it left .32 of the follow-ups as they were; as the first one,
+Tried with Qwen2.5-Coder-1.5B-Instruct on half of lab/benchmarks/follow_ups.jsonl. With a message
+that stands alone as the last example, it left .32 of the follow-ups as they were; as the first one,
 .18. An example with two earlier questions, and the last question as the rules read it, changed
 nothing.
 """

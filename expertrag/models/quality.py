@@ -1,4 +1,4 @@
-"""Answer quality of package models: figures of ``benchmarks/results``, shipped as JSON."""
+"""Answer quality of package models: figures of ``lab/results``, shipped as JSON."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 Questions lie further from the chunks than chunks from each other, and in other directions: with as
 many lists as find .95 of the neighbours of stored vectors, .89 of those of questions were found
-among the 100,000 chunks of ``benchmarks/bench_scale.py``. Pieces of five words of the chunks are
-nearly as hard as questions, so the lists are chosen by these where there is an embedder.
+among the 100,000 chunks of ``lab/benchmarks/bench_scale.py``. Pieces of five words of the chunks
+are nearly as hard as questions, so the lists are chosen by these where there is an embedder.
 """
 
 from __future__ import annotations

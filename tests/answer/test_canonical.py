@@ -17,8 +17,8 @@ from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerRequest, GateMode, Passage
 from expertrag.audit import Audit
 from expertrag.config import GateConfig
-from expertrag.eval.paraphrase import REWRITES
 from expertrag.llm.base import Message
+from expertrag_lab.eval.paraphrase import REWRITES
 
 CAPITAL = "What is the capital of Norway?"
 ROSES = "When are roses pruned?"

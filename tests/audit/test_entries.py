@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from audit.conftest import make_entry
+from audit_fixtures import make_entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

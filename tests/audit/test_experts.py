@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from audit.conftest import make_entry
+from audit_fixtures import make_entry
 
 from expertrag.api.decisions import ExpertCount
 from expertrag.audit.experts import count_experts

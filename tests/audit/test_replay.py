@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from audit.conftest import WriteLog, make_entry
+from audit_fixtures import WriteLog, make_entry
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Feedback, GateAction, GateMode

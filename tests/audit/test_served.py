@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from audit.conftest import WriteLog, make_entry
+from audit_fixtures import WriteLog, make_entry
 
 from expertrag.api.decisions import CountExpertsRequest, ListQuestionsRequest, ReplayRequest
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound

@@ -132,8 +132,8 @@ def heat_map_file(*domains: str) -> FilePayload:
     from profile_samples import profile_of
 
     from expertrag.api.jsonable import to_json
-    from expertrag.llm.surgery.profiling.heat_map import heat_map
-    from expertrag.llm.surgery.profiling.importance import Method
+    from expertrag_lab.surgery.profiling.heat_map import heat_map
+    from expertrag_lab.surgery.profiling.importance import Method
 
     scores = torch.tensor([[8.0, 4.0, 0.0, 1.0, 3.0], [1.0] * 5])
     peak = torch.ones(2, 5, dtype=torch.float64)

@@ -11,7 +11,7 @@ from http_fixtures import Served, StartHttp
 from serving_fixtures import TOPICS, OpenPipeline, TellingGenerator
 
 from expertrag.audit import Audit
-from expertrag.audit.annotate import corrected
+from expertrag.audit.questions import corrected
 from expertrag.audit.reading import read_log
 
 QUESTIONS = ("When are roses pruned?", "How often does a checkpoint run?", "Who won in 1932?")

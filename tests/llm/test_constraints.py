@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from llm.conftest import text_of
+from model_fixtures import text_of
 from transformers import AutoTokenizer
 
 from expertrag.api.errors import Cancelled, InvalidArgument, Overloaded

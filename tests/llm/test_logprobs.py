@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llm.conftest import TinyFolder
+from model_fixtures import TinyFolder
 from transformers import AutoModelForCausalLM
 
 from expertrag.api.types import Constraint, DeltaEvent, FinishReason, Sampling, TokenLogprob

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from llm.conftest import TinyFolder
+from model_fixtures import TinyFolder
 
 from expertrag.answer.assemble import open_generator
 from expertrag.api.errors import Conflict, InvalidArgument, ServerError

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from file_helper import change_json
-from llm.conftest import TinyFolder
+from model_fixtures import TinyFolder
 from transformers import AutoModelForCausalLM
 
 from expertrag.api.types import Constraint, Passage, Sampling

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from llm.conftest import TinyFolder
+from model_fixtures import TinyFolder
 from transformers import AutoModelForCausalLM
 
 from expertrag.api.types import Sampling

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 from file_helper import change_json
-from llm.conftest import TinyFolder, lowered
 from model_families import FAMILIES, model_of
+from model_fixtures import TinyFolder, lowered
 from reader_samples import write_llama, write_reader
 
 from expertrag.llm import load_generator

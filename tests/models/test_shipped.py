@@ -11,12 +11,12 @@ import pytest
 
 from expertrag import models
 from expertrag.config import ModelConfig
-from expertrag.data.rows import read_row_sets
-from expertrag.eval.gates import FittedGate, load_gate
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.adapters.bundle import load_bundle
 from expertrag.llm.adapters.serving import parallel_of
 from expertrag.llm.probe import STATES, load_probe
+from expertrag_lab.data.rows import read_row_sets
+from expertrag_lab.eval.gates import FittedGate, load_gate
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.experts.settings import GENERAL

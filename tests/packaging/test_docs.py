@@ -14,13 +14,16 @@ ROOT = Path(__file__).parents[2]
 PAGES = (
     *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG", "SECURITY")),
     *sorted((ROOT / "docs").rglob("*.md")),
-    *sorted((ROOT / "benchmarks").rglob("README.md")),
+    *sorted((ROOT / "lab/docs").rglob("*.md")),
+    *(ROOT / "lab" / name for name in ("README.md", "results/README.md")),
+    *sorted((ROOT / "lab/benchmarks").rglob("README.md")),
     *sorted((ROOT / "expertrag/models/bundles").rglob("README.md")),
     *sorted((ROOT / "examples").rglob("README.md")),
 )
 LENGTHS = {
     ROOT / "README.md": 150,
     **dict.fromkeys(sorted((ROOT / "docs/guide").glob("*.md")), 100),
+    **dict.fromkeys(sorted((ROOT / "lab/docs/guide").glob("*.md")), 100),
 }
 
 _LINK = re.compile(r"\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
@@ -73,18 +76,21 @@ def test_pages_are_short(page: Path, most: int) -> None:
 
 
 def test_every_page_is_in_the_index() -> None:
-    index = ROOT / "docs/README.md"
-    linked = {(index.parent / link.partition("#")[0]).resolve() for link in _links(index)}
-    assert linked >= set((ROOT / "docs").glob("*/*.md"))
+    for docs in (ROOT / "docs", ROOT / "lab" / "docs"):
+        index = docs / "README.md"
+        linked = {(docs / link.partition("#")[0]).resolve() for link in _links(index)}
+        assert linked >= set(docs.glob("*/*.md"))
 
 
 def test_paths_that_code_names_exist() -> None:
     named = {
         (path, name)
-        for folder in ("expertrag", "retriever", "index", "kernels", "protos", "benchmarks")
+        for folder in ("expertrag", "retriever", "index", "kernels", "protos", "lab")
         for path in (ROOT / folder).rglob("*")
         if path.suffix in {".py", ".proto"}
-        for name in re.findall(r"\bdocs/[\w/-]+\.(?:md|svg)", path.read_text(encoding="utf-8"))
+        for name in re.findall(
+            r"(?<![\w/])(?:lab/)?docs/[\w/-]+\.(?:md|svg)", path.read_text(encoding="utf-8")
+        )
     }
     assert not [(path, name) for path, name in named if not (ROOT / name).exists()]
 

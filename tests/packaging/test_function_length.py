@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("expertrag", "retriever", "kernels", "index", "benchmarks", "campaigns", "examples")
+FOLDERS = (
+    "expertrag",
+    "retriever",
+    "kernels",
+    "index",
+    "lab/benchmarks",
+    "lab/campaigns",
+    "examples",
+)
 GENERATED = ROOT / "expertrag" / "v1"
 MOST_LINES = 50
 LONGER = {

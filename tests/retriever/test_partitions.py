@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from retriever.conftest import domain_texts
+from encoder_fixtures import domain_texts
 from store_helper import ExpertEmbedder, build
 
 from expertrag_index import Index, IndexWriter

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from file_helper import change_json
-from llm.conftest import TinyFolder, text_of
+from model_fixtures import TinyFolder, text_of
 from safetensors.torch import load_file, save_file
 
 from expertrag.api.types import Sampling

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from llm.conftest import lowered
 from lora_folders import ATTENTION, EVERY, merged, write_lora
 from model_families import FAMILIES, model_of
+from model_fixtures import lowered
 
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound
 from expertrag.llm.adapters.loaded import LoadedAdapters

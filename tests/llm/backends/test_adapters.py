@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 from gguf_files import write_gguf
-from llm.conftest import text_of
 from lora_fixtures import LoraBase
 from lora_folders import merged, write_base
+from model_fixtures import text_of
 from transformers import AutoModelForCausalLM
 
 from expertrag.api.contrast import Contrast, WeakSide

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from file_helper import change_json
-from llm.conftest import TinyFolder, text_of
+from model_fixtures import TinyFolder, text_of
 
 from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.api.errors import InvalidArgument

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from llm.conftest import TinyFolder, text_of
+from model_fixtures import TinyFolder, text_of
 from transformers import AutoModelForCausalLM
 
 import expertrag_kernels

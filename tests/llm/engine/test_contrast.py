@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from llm.conftest import WORDS, TinyFolder, lowered
+from model_fixtures import WORDS, TinyFolder, lowered
 from transformers import AutoModelForCausalLM
 
 from expertrag.api.contrast import Contrast, WeakSide

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from llm.conftest import TinyFolder
+from model_fixtures import TinyFolder
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm import load_generator

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from llm.conftest import lowered
 from model_families import FAMILIES, model_of
+from model_fixtures import lowered
 
 from expertrag.llm.engine.lowering import Unsupported
 from expertrag_kernels import Format, Routing

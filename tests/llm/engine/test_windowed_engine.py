@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from llm.conftest import lowered
 from model_families import model_of
+from model_fixtures import lowered
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.engine.engine import Engine

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from llm.conftest import TinyFolder, logits_of, lowered
 from model_families import FAMILIES, model_of
+from model_fixtures import TinyFolder, logits_of, lowered
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM

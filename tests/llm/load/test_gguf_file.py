@@ -10,8 +10,8 @@ import pytest
 import torch
 from gguf import GGMLQuantizationType as Type
 from gguf_files import write_gguf
-from llm.conftest import logits_of, lowered
 from model_families import FAMILIES, model_of
+from model_fixtures import logits_of, lowered
 from transformers import AutoTokenizer
 
 from expertrag.api.errors import NotFound, ServerError

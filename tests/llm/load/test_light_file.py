@@ -9,8 +9,8 @@ import pytest
 import torch
 from file_helper import change_json
 from light_samples import FAMILIES, NEURONS, light_of, vectors_of, whole_of
-from llm.conftest import lowered
 from made_mixtures import IDS, engine_logits, layers_of, logits
+from model_fixtures import lowered
 from profile_samples import write_tiny_mixture
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import silu
@@ -23,11 +23,11 @@ from expertrag.llm.load.description import DESCRIPTION_FILE
 from expertrag.llm.load.light_file import LIGHT_FILE
 from expertrag.llm.load.packing import pack_folder
 from expertrag.llm.network import Network
-from expertrag.llm.surgery.changes.record import write_changed
-from expertrag.llm.surgery.mixture import Mixture, load_mixture
 from expertrag_index.types import silent
 from expertrag_kernels import Format, Routing
 from expertrag_kernels.steps import SequenceRows
+from expertrag_lab.surgery.changes.record import write_changed
+from expertrag_lab.surgery.mixture import Mixture, load_mixture
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from llm.conftest import TinyFolder, logits_of, lowered
 from model_families import model_of
+from model_fixtures import TinyFolder, logits_of, lowered
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors

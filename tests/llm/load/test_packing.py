@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import torch
 from file_helper import change_json
-from llm.conftest import TinyFolder
 from model_families import FAMILIES
+from model_fixtures import TinyFolder
 
 from expertrag.api.errors import InvalidArgument, NotFound, ServerError
 from expertrag.llm import load_generator

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from retriever.conftest import Encoders, domain_texts
+from encoder_fixtures import Encoders, domain_texts
 
+from expertrag_lab.router.fit import fit_router
+from expertrag_lab.router.pooling import pooled_states
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import GENERAL, ExpertSettings
-from expertrag_retriever.router.fit import fit_router
-from expertrag_retriever.router.pooling import pooled_states
 
 Make = Callable[..., Path]
 Load = Callable[[Path], SentenceTransformerEmbedder]

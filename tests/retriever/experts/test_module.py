@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from encoder_fixtures import KINDS, Encoders
 from file_helper import change_json
-from retriever.conftest import KINDS, Encoders
 from sentence_transformers import SentenceTransformer
 
 from expertrag_retriever.encoder import load_embedder

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from expertrag_lab.reliability import ece
 from expertrag_retriever.gate.calibrators import (
     KINDS,
     best_calibrator,
@@ -14,7 +15,6 @@ from expertrag_retriever.gate.calibrators import (
     fit_calibrator,
     load_calibrator,
 )
-from expertrag_retriever.reliability import ece
 
 
 def _overconfident(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

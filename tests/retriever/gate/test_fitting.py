@@ -7,11 +7,11 @@ import pytest
 from retriever.gate.conftest import Planted, planted
 from sklearn.metrics import roc_auc_score
 
+from expertrag_lab.reliability import ece
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.design import Design
 from expertrag_retriever.gate.fitting import Candidate, _ranked, fit_predictor, folds_of, nested
 from expertrag_retriever.gate.signals import GATE_GROUPS, SignalGroup, Signals
-from expertrag_retriever.reliability import ece
 
 QUICK = ("logistic", "neighbours")
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from expertrag_lab.reliability import ece
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.signals import Signals
 from expertrag_retriever.gate.sufficiency import (
@@ -14,7 +15,6 @@ from expertrag_retriever.gate.sufficiency import (
     Sufficiency,
     fit_sufficiency,
 )
-from expertrag_retriever.reliability import ece
 
 N = 600
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from retriever.router.conftest import FRESH, OF_NO_DOMAIN, TEXTS, pool
+from router_fixtures import FRESH, OF_NO_DOMAIN, TEXTS, pool
 
-from expertrag_retriever.router.fit import fit_router
-from expertrag_retriever.router.measure import confusion, figures
+from expertrag_lab.router.fit import fit_router
+from expertrag_lab.router.measure import confusion, figures
 from expertrag_retriever.router.router import Router, choose
 
 

@@ -1,0 +1,1 @@
+"""The lab: train, evaluate, compress and convert what the service serves."""

@@ -1,0 +1,1 @@
+"""Convert readers to plain weights for other tools."""

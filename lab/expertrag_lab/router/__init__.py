@@ -1,0 +1,1 @@
+"""Fit, explain and measure routers of embedding experts."""
