@@ -49,9 +49,9 @@ class Launch:
 
 
 def tool(name: str) -> Path:
-    """Return a program of the environment of `make deploy-tools`."""
+    """Return a program of the environment of `make .deploy/.installed`."""
     if not (TOOLS / ".installed").exists():
-        pytest.fail(f"the tools are not installed in {TOOLS}; run `make deploy-tools`")
+        pytest.fail(f"the tools are not installed in {TOOLS}; run `make .deploy/.installed`")
     return TOOLS / "bin" / name
 
 

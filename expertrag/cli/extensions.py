@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from expertrag.runtime.extensions import COMMANDS, LAB, load_extension, names_of
+from expertrag.runtime.extensions import COMMANDS, load_extension, names_of
+from expertrag_index.extras import lab_command
 
 LAB_COMMANDS = frozenset(
     [
@@ -63,7 +64,7 @@ class ExtensibleGroup(click.Group):
         if command is None and path in LAB_COMMANDS:
             name = path.replace(".", " ")
             raise click.UsageError(
-                f"`expertrag {name}` is a command of the lab; install it with `pip install {LAB}`"
+                f"`expertrag {name}` is a command of the lab; run: {lab_command()}"
             )
         return command
 

@@ -25,7 +25,7 @@ from expertrag_index.extras import install_command
 from expertrag_retriever.cores import available_cores
 
 CPU_FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "sve")
-USER_EXTRAS = ("server", "gpu", "langchain", "eval")
+USER_EXTRAS = ("server", "gpu", "langchain")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import Any
 
-from expertrag.api.errors import InvalidArgument
+from expertrag.api.errors import MissingExtra
+from expertrag_index.extras import lab_command
 
 COMMANDS = "expertrag.commands"
 """Commands of ``expertrag``, named by their path joined by dots: ``eval``, ``gate.calibrate``."""
 FEATURES = "expertrag.features"
 """Functions that a setting of the service needs, named by the setting."""
-LAB = "expertrag-lab"
 
 
 def names_of(group: str) -> frozenset[str]:
@@ -29,9 +29,9 @@ def load_extension(group: str, name: str) -> Any | None:
 def load_feature(setting: str) -> Any:
     """Load the function that a setting needs.
 
-    :raises InvalidArgument: the lab is not installed.
+    :raises MissingExtra: the lab is not installed.
     """
     feature = load_extension(FEATURES, setting)
     if feature is None:
-        raise InvalidArgument(f"{setting}: needs the lab; install it with `pip install {LAB}`")
+        raise MissingExtra(f"{setting}: needs the lab; run: {lab_command()}")
     return feature

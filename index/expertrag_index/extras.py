@@ -6,6 +6,7 @@ import json
 from functools import cache
 
 _NAME = "expertrag"
+_LAB = "expertrag-lab"
 
 
 def install_command(*extras: str, option: str = "") -> str:
@@ -19,6 +20,12 @@ def install_command(*extras: str, option: str = "") -> str:
     options, source, where = _source()
     parts = ("pip install", option, options, f"'{source}{named}'")
     return " ".join(filter(None, parts)) + where
+
+
+def lab_command() -> str:
+    """Return the command that installs the lab."""
+    options, source, where = _source()
+    return f"pip install {options} ./lab{where}" if source == "." else f"pip install {_LAB}"
 
 
 @cache

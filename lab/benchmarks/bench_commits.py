@@ -1,6 +1,6 @@
 """The speed of this checkout beside that of an earlier commit, row by row.
 
-    make bench-commits BEFORE=COMMIT ARGS="--json FILE"
+    make lab-bench-commits BEFORE=COMMIT ARGS="--json FILE"
 
 The machine may change its speed within seconds, so both versions run in turn, one short measurement
 after the other: two processes that are kept alive, each with the code of a version and its own

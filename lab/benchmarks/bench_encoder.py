@@ -1,6 +1,6 @@
 """Speed of the compiled encoder beside the same model in torch.
 
-    make bench-encoder DATA=... ARGS="--json FILE"
+    make lab-bench-encoder DATA=... ARGS="--json FILE"
 
 The default embedder with its experts, on one core: queries alone and in batches, each by an expert
 of its own, and documents, whose experts the router chooses. In torch the same encoder runs in

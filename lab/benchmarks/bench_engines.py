@@ -1,6 +1,6 @@
 """Where the vectors are: FAISS in the folder beside PostgreSQL and other engines.
 
-    make bench-engines ARGS="--sizes 10000 100000 --json FILE"
+    make lab-bench-engines ARGS="--sizes 10000 100000 --json FILE"
 
 One store of each size is built with its vectors in its folder, then moved to each engine in turn
 (``index compact --vectors``). The corpus, questions and embedder are those of ``bench_scale.py``:

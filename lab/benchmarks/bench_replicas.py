@@ -1,6 +1,6 @@
 """What a small upsert costs a store with replicas: bytes and seconds of its push and its pull.
 
-    make bench-replicas ARGS="--json FILE"
+    make lab-bench-replicas ARGS="--json FILE"
 
 A store of random words and vectors (see ``bench_store``) is pushed to a folder and pulled from
 there; then one document of one chunk is added, pushed and pulled, ``--rounds`` times. For other

@@ -1,6 +1,6 @@
 """Search and writes by the size of the store, beside other engines.
 
-    make bench-scale ARGS="--sizes 10000 100000 --json FILE"
+    make lab-bench-scale ARGS="--sizes 10000 100000 --json FILE"
 
 For each size a corpus is written (``synthetic_corpus.py``), and these parts are measured, each in a
 process of its own, with an embedder of nearly no cost (``topic_embedder.py``), so that the figures
@@ -123,7 +123,7 @@ def _check(parser: Any, given: Any, work: Path) -> None:
         parser.error(f"{work} has {free / 1e9:.0f} GB free and needs {needed:.0f}: use --work")
     for name in RIVALS if given.rivals else ():
         if name in given.parts and not _python(given.rivals, name).exists():
-            parser.error(f"{given.rivals / name} is no environment: run make bench-scale")
+            parser.error(f"{given.rivals / name} is no environment: run make lab-bench-scale")
 
 
 def _folder(work: Path, size: int) -> Path:

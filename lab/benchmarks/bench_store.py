@@ -1,6 +1,6 @@
 """What the store's operations cost: CPU seconds and wall seconds at 100,000 chunks.
 
-    make bench-store ARGS="--json FILE"
+    make lab-bench-store ARGS="--json FILE"
 
 A store is made of random words with Zipf's frequencies and vectors around random centres, which
 need no model, so that the figures are those of the store alone; a write is timed without its

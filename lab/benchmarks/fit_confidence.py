@@ -279,9 +279,9 @@ probe (`verifier`) reads off the hidden states of the model when it is asked whe
 
 {table}
 
-Fitted by `make confidence` on the half `choose` of `lab/benchmarks/office`, on train questions of
-`make eval-mixed`, on how-to questions about its manuals and, the probe, on answers about invented
-records. Files of the model: `{owner.fingerprint}`.
+Fitted by `make lab-confidence` on the half `choose` of `lab/benchmarks/office`, on train questions
+of `make lab-eval-mixed`, on how-to questions about its manuals and, the probe, on answers about
+invented records. Files of the model: `{owner.fingerprint}`.
 """
 
 

@@ -161,7 +161,7 @@ quarters of the way up: the probability that only the asker's own documents can 
 
 {table}
 
-Trained on the train half of `lab/benchmarks/internal_questions.jsonl` by `make internal-probe`.
+Trained on the train half of `lab/benchmarks/internal_questions.jsonl` by `make lab-internal-probe`.
 Files of the model: `{generator.fingerprint}`.
 """
 

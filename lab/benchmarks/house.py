@@ -26,7 +26,7 @@ BARS: Mapping[str, int] = {
     "lines of the lab": 30_000,
     "files that one question enters": 50,
     "moves between files": 350,
-    "flags in all": 320,
+    "flags of the service": 320,
     "flags of ask": 26,
     "flags of serve": 40,
     "functions with more than 6 parameters": 39,
@@ -84,7 +84,7 @@ def figures() -> Mapping[str, int]:
             "lines of the lab": Code(LAB).lines,
             **service.figures(),
             **count_files(Path(work)),
-            "flags in all": sum(flags.values()),
+            "flags of the service": sum(flags.values()),
             "flags of ask": flags["ask"],
             "flags of serve": flags["serve"],
             "targets of the Makefile": make_targets(),
@@ -93,7 +93,9 @@ def figures() -> Mapping[str, int]:
 
 
 def flags_by_command(command: click.Command, name: str) -> Iterator[tuple[str, int]]:
-    """Yield each command and its number of flags, without ``--help``."""
+    """Yield each command of the service and its number of flags, without ``--help``."""
+    if (command.callback or cli.callback).__module__.startswith("expertrag_lab."):
+        return
     yield name, sum(isinstance(option, click.Option) for option in command.params)
     if isinstance(command, click.Group):
         context = click.Context(command, info_name=name)

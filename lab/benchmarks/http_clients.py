@@ -1,4 +1,7 @@
-"""Run the clients of other projects against a server, and write what passed (make test-clients)."""
+"""Run the clients of other projects against a server, and write what passed.
+
+make lab-test-clients
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Make a large store that a server opens: random words and vectors, under the default embedder.
 
     python lab/benchmarks/large_store.py STORE --chunks 100000
-    make bench-server-start STORE=STORE
+    make lab-bench-server-start STORE=STORE
 
 Embedding 100,000 texts takes minutes, and what the store finds does not matter to how it starts.
 """

@@ -1,6 +1,6 @@
 """BM25 of the store against SQLite's FTS5, tantivy and bm25s: time, memory and bytes by size.
 
-    make bench-lexical ARGS="--json lab/results/lexical_engines.json"
+    make lab-bench-lexical ARGS="--json lab/results/lexical_engines.json"
 
 Synthetic chunks of 120 words (``lexical_corpus``), 500 queries of 3 to 8 words, the ten best hits.
 Each engine builds in one process and searches in another, on one thread; the making of the texts is

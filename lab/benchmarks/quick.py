@@ -167,7 +167,7 @@ def mixtures(data: Path, scratch: Path) -> Mapping[str, list[str]]:
 
 
 def fits(data: Path, scratch: Path) -> Mapping[str, list[str]]:
-    """Return the small commands that fit probes; `make confidence` needs hundreds of answers."""
+    """Return the small commands that fit probes; `make lab-confidence` needs more answers."""
     on = ["--data", str(data)]
     return {
         "internal-probe": ["fit_internal", *on, "--work", str(scratch), "--model", SMALL],

@@ -61,16 +61,19 @@ def _search() -> Iterator[Row]:
     yield (
         "embedding experts, nDCG@10, mean over their domains",
         ", ".join(f"{k} {v['base']:.3f} -> **{v['router']:.3f}**" for k, v in experts.items()),
-        "`make eval-experts DATA=…`",
+        "`make lab-eval-experts DATA=…`",
     )
     checks = load_results("reference")["checks"]
     passed = sum(check["passed"] for check in checks)
-    command = "`make eval-reference DATA=…`"
+    command = "`make lab-eval-reference DATA=…`"
     yield "published figures reproduced", f"{passed} of {len(checks)}", command
 
 
 def _answers(model: str) -> Iterator[Row]:
-    parts, command = load_results("answers")["figures"], "`make eval-answers DATA=…`"
+    parts, command = (
+        load_results("answers")["figures"],
+        "`make lab-eval-answers DATA=…`",
+    )
     by = {item["name"]: item["after"] for part in parts.values() for item in part}
 
     def each(what: str) -> str:
@@ -93,14 +96,14 @@ def _answers(model: str) -> Iterator[Row]:
     yield (
         "the same over many sources: right answers to questions about them; to others",
         "; ".join(f"{by[kind]['mean']:+.3f}" for kind in kinds),
-        "`make eval-mixed DATA=…`",
+        "`make lab-eval-mixed DATA=…`",
     )
     yield (
         "grounding, true against false claims",
         "AUROC {AUROC:.3f}, precision {precision:.3f}, recall {recall:.3f}".format(
             **load_results("grounding")["all"]
         ),
-        "`make bench-grounding DATA=…`",
+        "`make lab-bench-grounding DATA=…`",
     )
 
 
@@ -109,7 +112,7 @@ def _layers() -> Iterator[Row]:
     yield (
         "embedding, compared with `SentenceTransformer.encode`",
         f"{load_results('search')['speed']['ratio']:.1f} times the documents per second",
-        "`make bench-search DATA=…`",
+        "`make lab-bench-search DATA=…`",
     )
     rows = [row for row in load_results("kernels")["rows"] if row["shape"] != "smollm2-moe"]
     plain = (
@@ -121,13 +124,13 @@ def _layers() -> Iterator[Row]:
         "MoE layer of OLMoE and Qwen3-30B-A3B, compared with transformers' bf16; "
         "with llama.cpp, 64 tokens up",
         f"{', '.join(f'{name} {_times(ratios)}' for name, ratios in plain)}; {_times(large)}",
-        "`make bench-kernels`",
+        "`make lab-bench-kernels`",
     )
     formats = load_results("kernel_quality")["formats"]
     yield (
         "perplexity of the small default model (int4 in an older layout)",
         ", ".join(f"{name} {formats[name]['increase']:+.2%}" for name in FORMATS),
-        "`make eval-kernels DATA=…`",
+        "`make lab-eval-kernels DATA=…`",
     )
 
 
@@ -140,7 +143,7 @@ def _generation() -> Iterator[Row]:
         yield (
             f"tokens per second of the small default model, {what}, vs transformers; llama.cpp",
             f"{_times([ratios['transformers bf16']])}; {_times(same)}",
-            "`make bench-generation DATA=…`",
+            "`make lab-bench-generation DATA=…`",
         )
     limits, rivals = (
         load_results("generation_limits")[k] for k in ("limits", "llama.cpp, 1 texts")
@@ -151,14 +154,14 @@ def _generation() -> Iterator[Row]:
         "both compared with llama.cpp",
         "{prompt_share_of_peak:.2f}, {share_of_bandwidth:.2f}; ".format(**limits)
         + ", ".join(_times([rivals[kind]]) for kind in kinds),
-        "`make bench-limits DATA=…`",
+        "`make lab-bench-limits DATA=…`",
     )
     yield (
         "its server: seconds until ready, resident memory",
         "{seconds[here][ready]:.1f} s, {memory_mb[here][ready][resident]:.0f} MB".format(
             **load_results("server_start")
         ),
-        "`make bench-server-start STORE=…`",
+        "`make lab-bench-server-start STORE=…`",
     )
 
 

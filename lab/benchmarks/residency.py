@@ -7,8 +7,8 @@ prompt, then one token after the other of a given text, which is the same for al
 ``mmap`` map the file, without and with a limit; ``ours`` holds as many experts as ``--weights-mib``
 would. A limit is a share of the experts' bytes plus what a process needs without them. The hit
 rates of other policies are computed from the routing of the unbounded run. See residency_model.py
-for how routing is planted. With ``--trained``, a folder of ``make fixture-moe``, the same follows
-with its routers, which were trained, and held-out text: see residency_trained.py.
+for how routing is planted. With ``--trained``, a folder of ``make lab-fixture-moe``, the same
+follows with its routers, which were trained, and held-out text: see residency_trained.py.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, help="fewer than each text has")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--trained", type=Path, help="folder that make fixture-moe has written")
+    parser.add_argument("--trained", type=Path, help="folder that make lab-fixture-moe has written")
     parser.add_argument("--data", type=Path, help="folder of data sets, for the text of --trained")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # a run, in a process of its own
     given = parser.parse_args()

@@ -122,7 +122,7 @@ def stamp(code: Sequence[str]) -> Stamp:
 def command(arguments: Sequence[str]) -> str:
     """Return a command line without paths of the machine: data sets are in DATA."""
     script, *others = arguments
-    folder = Path(script).resolve().parent.name  # lab/benchmarks or lab/campaigns
+    folder = Path(script).resolve().parent.name  # benchmarks or campaigns
     return shlex.join(["python", f"lab/{folder}/{Path(script).name}", *map(_shown, others)])
 
 

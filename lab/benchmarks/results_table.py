@@ -64,7 +64,7 @@ def described(machine: Mapping[str, Any]) -> str:
 
 
 def shown(paths: Iterable[str]) -> str:
-    """Name files and folders of code; those of lab/benchmarks in one word."""
+    """Name files and folders of code; those of benchmarks in one word."""
     names = (path if path.startswith("expertrag") else _PACKAGE.sub("", path) for path in paths)
     return ", ".join(
         dict.fromkeys(

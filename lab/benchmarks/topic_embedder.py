@@ -1,4 +1,4 @@
-"""An embedder of nearly no cost for lab/benchmarks of the store: the sum of a few words' vectors.
+"""An embedder of nearly no cost for benchmarks of the store: the sum of a few words' vectors.
 
 A text's vector is the normalised sum of fixed random vectors of its first long words. In the corpus
 of ``synthetic_corpus.py`` those are mostly the words of topics; the words of one topic have similar

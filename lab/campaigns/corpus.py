@@ -1,4 +1,4 @@
-"""Small documents made from a seed, the embedders of the lab/campaigns, and queries.
+"""Small documents made from a seed, the embedders of the campaigns, and queries.
 
 Words end in a digit, which stemming leaves alone, so that a search by words can be checked by a
 plain comparison of words.

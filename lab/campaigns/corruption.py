@@ -1,6 +1,6 @@
 """Corruption: a damaged file is noticed before anything wrong is read from it.
 
-    make campaign-corruption ARGS="--json FILE"
+    make lab-campaign-corruption ARGS="--json FILE"
 
 A bit of a store is flipped, or a file is cut. Opening and reading it must fail with a typed error,
 or say that it is damaged and answer from an intact generation, or give exactly what the model

@@ -1,6 +1,6 @@
 """Faults in everything that the engine calls, in every state of a sequence; it goes on unharmed.
 
-    make campaign-engine ARGS="--cases N --seed N --json FILE"
+    make lab-campaign-engine ARGS="--cases N --seed N --json FILE"
 
 A case is a seam (``engine_seams``), what it does instead of its work (raise, die, block, return
 nonsense, or lose a process), the scenario and state of the sequence it meets, and the number of the

@@ -1,4 +1,4 @@
-"""What lab/campaigns of faults share: their seams, cases, order and report.
+"""What campaigns of faults share: their seams, cases, order and report.
 
 See ``engine_faults`` and ``service_faults``.
 """

@@ -1,6 +1,6 @@
 """Fuzz: a server never dies of bad input, never fails by itself, and tells nobody's secrets.
 
-    make campaign-fuzz ARGS="--json FILE"
+    make lab-campaign-fuzz ARGS="--json FILE"
 
 Damaged messages to every method, with tokens that are valid, expired, revoked, damaged, without
 the scope or of another tenant, and with random metadata; then connections that send garbage, or

@@ -24,7 +24,7 @@ from expertrag_index.settings import WriterSettings
 _STATEMENTS = (sqlite3.Connection, sqlite3.Cursor, io.IOBase)
 _FILE_OPERATIONS = {"fsync", "mkdir", "rename", "replace", "rmdir", "unlink"}
 _context = get_context("forkserver")
-# a second of imports once, not for each writer; power_loss: what the lab/campaigns import
+# a second of imports once, not for each writer; power_loss: what the campaigns import
 _context.set_forkserver_preload(["killed_writer", "power_loss", "expertrag_index.loaders.load"])
 
 

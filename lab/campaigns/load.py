@@ -1,6 +1,6 @@
 """Load: a server keeps its promises to others whatever some callers do, and through restarts.
 
-    make campaign-load ARGS="--json FILE"
+    make lab-campaign-load ARGS="--json FILE"
 
 Each scenario runs a server in a process of its own, with real stores and embeddings; its language
 model counts at a set speed (``PacedGenerator`` of the tests), so that capacity is known.

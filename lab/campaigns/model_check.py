@@ -1,6 +1,6 @@
 """Model check: random changes, kills and readers; the store always holds what a dict holds.
 
-    make campaign-model-check ARGS="--json FILE"
+    make lab-campaign-model-check ARGS="--json FILE"
 
 After each operation the store is opened and compared with its model: documents, chunks, vectors,
 counts, dense search (exact cosines), BM25 (computed from the formula), statistics of words and

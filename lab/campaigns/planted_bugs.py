@@ -1,6 +1,6 @@
 """Planted bugs: copies of the store with a fault, each of which a campaign must find.
 
-    make campaign-planted-bugs ARGS="--json FILE"
+    make lab-campaign-planted-bugs ARGS="--json FILE"
 
 This shows that the campaigns can fail. Faults that the store once had are among them: their cure
 is undone, and the campaign that found them must find them again.
@@ -33,7 +33,7 @@ SIZES = {
     "model_check": ["--seeds", "2", "--steps", "25"],
     "migrated_repair": ["--seeds", "6", "--steps", "50"],
 }
-"""The lab/campaigns by name, and how large they are run."""
+"""The campaigns by name, and how large they are run."""
 
 
 @dataclass(frozen=True, slots=True)

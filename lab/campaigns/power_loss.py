@@ -1,6 +1,6 @@
 """Power loss: no acknowledged change is lost, and none is half there, whatever a disk forgets.
 
-    make campaign-power-loss ARGS="--json FILE"
+    make lab-campaign-power-loss ARGS="--json FILE"
 
 A process builds, changes, migrates, compacts, backs up and restores a store while every write,
 flush and change of a name is recorded. The store is then put together as a disk may hold it after
@@ -53,7 +53,7 @@ CODE = (
     "lab/campaigns/recorder.c",
     *(f"lab/campaigns/{name}.py" for name in _FILES.split()),
 )
-"""What the figures of the lab/campaigns about the store depend on."""
+"""What the figures of the campaigns about the store depend on."""
 
 
 @dataclass(frozen=True, slots=True)

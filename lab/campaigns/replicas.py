@@ -1,6 +1,6 @@
 """Replicas: readers follow one writer and are killed, and the callers notice nothing.
 
-    make campaign-replicas ARGS="--json lab/results/campaign_replicas.json"
+    make lab-campaign-replicas ARGS="--json lab/results/campaign_replicas.json"
 
 Every server is a process of its own, with real stores and embeddings. The writer publishes
 generations, whose documents say of which one they are, and pushes them to a folder. The readers

@@ -1,4 +1,4 @@
-"""Stores for the servers of the lab/campaigns, built in this process."""
+"""Stores for the servers of the campaigns, built in this process."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Faults in all that a server's doors, pipeline and threads call; the server goes on unharmed.
 
-    make campaign-service ARGS="--cases N --seed N --json FILE"
+    make lab-campaign-service ARGS="--cases N --seed N --json FILE"
 
 A case is a seam (``service_seams``), what it does instead of its work (raise, die, block, or return
 nonsense), the scenario (``service_scenarios``) and state of the call it meets, and the number of

@@ -1,6 +1,6 @@
 """Soak: a server at half of its capacity for an hour keeps its memory.
 
-    make campaign-soak ARGS="--json FILE"
+    make lab-campaign-soak ARGS="--json FILE"
 
 Searches, answers from documents and closed book, streams, embeddings, decisions and refused calls,
 all of them different. Memory is a line over the number of calls after the warm-up; its slope must

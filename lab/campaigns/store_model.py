@@ -27,7 +27,7 @@ class Version:
 
     @cached_property
     def chunks(self) -> list[Chunk]:
-        """Its chunks; all embedders of the lab/campaigns have the same limit and tokens."""
+        """Its chunks; all embedders of the campaigns have the same limit and tokens."""
         embedder = HashingEmbedder()
         return Chunker(embedder.max_tokens, embedder.count_tokens).split(self.document)
 

@@ -1,6 +1,6 @@
 """A browser and servers for the tests of the console.
 
-``make console-test`` runs them, with the browser and axe-core; without, they are not collected.
+``make lab-console-test`` runs them, with the browser and axe-core; without, they are not collected.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ QUESTION = "When are roses pruned?"
 def python() -> Path:
     """The Python of an environment that has the clients, whose versions conflict with ours."""
     if not INSTALLED.exists():
-        pytest.fail(f"the clients are not installed in {INSTALLED.parent}; run `make clients`")
+        pytest.fail(
+            f"the clients are not installed in {INSTALLED.parent}; run `make .clients/.installed`"
+        )
     return PYTHON
 
 

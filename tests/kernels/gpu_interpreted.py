@@ -1,7 +1,7 @@
 """Run the GPU kernels in Triton's interpreter, which must be selected before importing them.
 
 Run by test_gpu.py: `TRITON_INTERPRET=1 python gpu_interpreted.py`; prints the cases that hold. On a
-GPU, `make gpu` runs the same cases compiled: `python gpu_interpreted.py cuda`.
+GPU, `make lab-gpu` runs the same cases compiled: `python gpu_interpreted.py cuda`.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def store(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         models.resolve(LARGE)
     except NotFound:
-        pytest.skip(f"{LARGE} is not pulled: `make test-default-model` pulls it and runs this")
+        pytest.skip(f"{LARGE} is not pulled: `make lab-test-default-model` pulls it and runs this")
     folder = tmp_path_factory.mktemp("large")
     (folder / "documents").mkdir()
     for name, text in DOCUMENTS.items():

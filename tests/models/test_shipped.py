@@ -126,7 +126,7 @@ def test_the_probe_belongs_to_the_large_model_and_its_prompts() -> None:
     probe = load_probe(PROBE_FOLDER)
     assert probe.owner.generator == models.LARGE
     assert probe.owner.prompts == prompt.fingerprint(prompt.INSTRUCT), (
-        "the prompts have changed: train it again (make qwen-probe DATA=...)"
+        "the prompts have changed: train it again (make lab-qwen-probe DATA=...)"
     )
     assert probe.weights.shape == (len(STATES) * 1536,)
     assert models.probe_of(READER) is None
@@ -146,7 +146,7 @@ def test_the_card_of_the_probe_has_its_figures() -> None:
 
 @pytest.mark.parametrize("folder", [READER_FOLDER, LARGE_READER_FOLDER])
 def test_readers_were_trained_with_the_served_prompts(folder: Path) -> None:
-    """After a change of prompts or of the reply format, retrain them: ``make reader``."""
+    """After a change of prompts or of the reply format, retrain them: ``make lab-reader``."""
     made = load_bundle(folder)
     assert made.prompts == prompt.fingerprint()
     card = (folder / "README.md").read_text()

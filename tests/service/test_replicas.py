@@ -171,7 +171,7 @@ def test_callers_notice_no_killed_reader_and_no_new_generation(
     tmp_path: Path,
     minilm_path: Path,
 ) -> None:
-    """Two readers of one store, of which one is killed; ``make campaign-replicas`` has more."""
+    """Two readers of one store, of which one is killed; ``make lab-campaign-replicas`` has more."""
     publish(1)
     here = start_follower()
     with socket.socket() as probe:

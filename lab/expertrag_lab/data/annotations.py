@@ -4,7 +4,7 @@
 
 In random order, what has been labelled so far is always a sample of all questions. Asking the
 least certain first (Lewis and Gale, "A sequential algorithm for training text classifiers", SIGIR
-1994) was measured and teaches a gate no faster (``make eval-annotation``).
+1994) was measured and teaches a gate no faster (``make lab-eval-annotation``).
 """
 
 from __future__ import annotations

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from expertrag.api.errors import InvalidArgument, MissingExtra
-from expertrag_index.extras import install_command
+from expertrag.api.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from ir_measures.measures import Measure
@@ -83,11 +82,8 @@ def default_names(k: int) -> tuple[str, ...]:
 
 
 def _parse(name: str) -> Measure:
-    try:
-        import ir_measures
-    except ModuleNotFoundError:
-        message = f"retrieval metrics need ir_measures: {install_command('eval')}"
-        raise MissingExtra(message, reason="MISSING_EXTRA") from None
+    import ir_measures
+
     unknown = InvalidArgument(
         f"unknown metric {name!r}; name some of {EXAMPLES}, with cut-offs of 1 to {MAX_CUT_OFF}",
         reason="UNKNOWN_METRIC",

@@ -44,7 +44,12 @@ def test_parts_are_measured_once(
     minilm_path: Path,
     reader_path: Path,
 ) -> None:
-    measured = ("exact", "build", "search", "writes")  # make bench-quick runs all of them
+    measured = (
+        "exact",
+        "build",
+        "search",
+        "writes",
+    )  # make lab-bench-quick runs all of them
     options = ("--parts", *measured)
     found = run(monkeypatch, tmp_path, *options)
     parts = found["sizes"][SIZE]
@@ -73,7 +78,7 @@ def _column(table: Sequence[str]) -> list[str]:
     [
         (["--sizes", "10"], "at least 1,000"),
         (["--sizes", "1000000000000"], "free"),
-        (["--rivals", "nowhere"], "make bench-scale"),
+        (["--rivals", "nowhere"], "make lab-bench-scale"),
     ],
 )
 def test_what_cannot_run_says_why(

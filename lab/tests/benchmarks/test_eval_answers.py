@@ -1,4 +1,4 @@
-"""`make eval-answers`: answers are cached, and figures match those computed by hand."""
+"""`make lab-eval-answers`: answers are cached, and figures match those computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make eval-cost`: a tiny reader is asked, and its figures have every part of the table."""
+"""`make lab-eval-cost`: a tiny reader is asked, and its figures have every part of the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make eval-consistency`: which questions are paraphrases, and what is compared."""
+"""`make lab-eval-consistency`: which questions are paraphrases, and what is compared."""
 
 from __future__ import annotations
 

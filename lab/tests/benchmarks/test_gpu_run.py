@@ -1,4 +1,4 @@
-"""`make gpu` without a GPU: every stage runs, and one that fails does not lose the others."""
+"""`make lab-gpu` without a GPU: every stage runs, and one that fails does not lose the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The oracle of the lab/campaigns, against figures computed by hand."""
+"""The oracle of the campaigns, against figures computed by hand."""
 
 from __future__ import annotations
 

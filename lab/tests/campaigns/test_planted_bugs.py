@@ -1,4 +1,4 @@
-"""The lab/campaigns find planted faults, and damage is noticed."""
+"""The campaigns find planted faults, and damage is noticed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lab/campaigns about the service in small sizes, and that a broken promise is told."""
+"""The campaigns about the service in small sizes, and that a broken promise is told."""
 
 from __future__ import annotations
 

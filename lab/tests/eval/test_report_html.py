@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import base64
-import builtins
 import re
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 import report_samples as samples
 from bs4 import BeautifulSoup
 
-from expertrag.api.errors import MissingExtra
-from expertrag_index.extras import install_command
 from expertrag_lab.eval.report import html, plots
 from expertrag_lab.eval.report.blocks import Bar, Bars, Curves, Mark
 
@@ -177,17 +173,3 @@ def test_a_wide_table_shows_a_shadow(page: BeautifulSoup) -> None:
     style = page.find("style").get_text()  # type: ignore[union-attr]
     assert re.search(r"\.scroll \{[^}]*overflow-x: auto[^}]*var\(--shadow\)[^}]* scroll;", style)
     assert all("scroll" in (table.parent or table)["class"] for table in page.find_all("table"))
-
-
-@pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
-def test_a_missing_extra_is_named(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def importing(name: str, *rest: Any) -> Any:
-        if name.split(".")[0] == missing:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", importing)
-    with pytest.raises(MissingExtra, match=re.escape(install_command("eval"))):
-        html.render([samples.gate()])

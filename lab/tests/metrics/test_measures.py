@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from math import log2
 from statistics import fmean
 
@@ -11,8 +9,7 @@ import ir_measures
 import numpy as np
 import pytest
 
-from expertrag.api.errors import InvalidArgument, MissingExtra
-from expertrag_index.extras import install_command
+from expertrag.api.errors import InvalidArgument
 from expertrag_lab.metrics.measures import Measures, default_names
 
 QRELS = {"q1": {"a": 1, "b": 1, "c": 2}, "q2": {"d": 1}, "q3": {"e": 1, "f": 1}}
@@ -90,9 +87,3 @@ def test_an_unknown_metric_is_rejected_with_examples(name: str) -> None:
 def test_an_empty_list_of_metrics_is_rejected() -> None:
     with pytest.raises(InvalidArgument, match="no metric given"):
         Measures([])
-
-
-def test_missing_ir_measures_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ir_measures", None)
-    with pytest.raises(MissingExtra, match=re.escape(install_command("eval"))):
-        Measures(["MAP"])

@@ -21,9 +21,9 @@ from expertrag_retriever.experts.settings import GENERAL
 SHARE = 0.5
 """Posterior mass that assigns a group to an expert: more likely than all else together.
 
-Of data sets that a router does not know (`make bench-router`), most of a trained domain reach it;
-most of an untrained domain do not, or are so close to a trained one (biomedicine to science) that
-no bound excludes them.
+Of data sets that a router does not know (`make lab-bench-router`), most of a trained domain reach
+it; most of an untrained domain do not, or are so close to a trained one (biomedicine to science)
+that no bound excludes them.
 """
 
 PRIOR_DOCUMENTS = 5.0

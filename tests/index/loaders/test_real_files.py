@@ -1,6 +1,6 @@
 """Real files of many kinds keep their words, compared with what other readers found in them.
 
-The files and the texts of their references are written by `make eval-loaders
+The files and the texts of their references are written by `make lab-eval-loaders
 ARGS="--slice tests/data/loaders"`, which compares hundreds of files of the same packages.
 """
 

@@ -1,6 +1,6 @@
 """llama.cpp's server, in processes of its own.
 
-``make test-openai-server`` runs its tests, with the server and a model; without, they are not
+``make lab-test-openai-server`` runs its tests, with the server and a model; without, they are not
 collected.
 """
 
@@ -32,7 +32,7 @@ class LlamaServer:
     """A process of llama-server; started again, it has the same address."""
 
     def __init__(self, *arguments: str) -> None:
-        assert PROGRAM, "run make test-openai-server"
+        assert PROGRAM, "run make lab-test-openai-server"
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
         self.where = f"127.0.0.1:{self.port}"

@@ -1,4 +1,4 @@
-"""Print the metrics and labels of PromQL queries; run by the Python of `make deploy-tools`.
+"""Print the metrics and labels of PromQL queries; run by the Python of `make .deploy/.installed`.
 
 Reads a JSON list of queries from stdin and prints, for each, ``metrics`` (its selectors: a name and
 the labels that they match) and ``labels`` (those that it groups by); or ``error``.

@@ -1,4 +1,4 @@
-"""Render the chart with values files and check it; run by the Python of `make deploy-tools`.
+"""Render the chart with values files and check it; run by the Python of `make .deploy/.installed`.
 
     rendered.py CHART KUBERNETES_VERSION VALUES...
 

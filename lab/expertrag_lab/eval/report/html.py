@@ -6,8 +6,6 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from expertrag.api.errors import MissingExtra
-from expertrag_index.extras import install_command
 from expertrag_lab.data.types import JSON
 from expertrag_lab.eval.report import plots
 from expertrag_lab.eval.report.blocks import Block, Figure
@@ -20,19 +18,14 @@ TEMPLATE = "page.html.j2"
 
 
 def render(reports: Sequence[Mapping[str, JSON]]) -> str:
-    """Render reports as HTML.
-
-    :raises MissingExtra: jinja2 or matplotlib is not installed.
-    """
+    """Render reports as HTML."""
     parts = [build(report) for report in reports]
     return _environment().get_template(TEMPLATE).render(parts=parts)
 
 
 def _environment() -> Environment:
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ModuleNotFoundError:
-        raise MissingExtra(f"report.html needs jinja2: {install_command('eval')}") from None
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("expertrag_lab.eval.report"),
         autoescape=True,  # names and texts come from data sets

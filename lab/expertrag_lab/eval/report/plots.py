@@ -12,8 +12,6 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from expertrag.api.errors import MissingExtra
-from expertrag_index.extras import install_command
 from expertrag_lab.eval.report.blocks import Bars, Curves, Mark, Plot, Reliability, Stack
 
 if TYPE_CHECKING:
@@ -58,15 +56,10 @@ _GREY = "#666666"
 
 
 def draw(plot: Plot, width: float = WIDE, *, legend: bool = True) -> str:
-    """Draw a plot as SVG, ``width`` inches wide; the height follows from the content.
+    """Draw a plot as SVG, ``width`` inches wide; the height follows from the content."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
 
-    :raises MissingExtra: matplotlib is not installed.
-    """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise MissingExtra(f"plots need matplotlib: {install_command('eval')}") from None
     if isinstance(plot, Reliability):
         width = min(width, SQUARE)
     with rc_context(_STYLE):

@@ -18,8 +18,8 @@ chooses other groups in their place. That loses nothing in these cases, and else
 
 So where weights are probabilities of a softmax over all experts, ``auto`` renormalises if tokens
 chose several experts: a group stands for all of its experts, whose probabilities summed to 1 with
-those of the other groups. On prompts of the trained mixture of ``make fixture-moe``, with 3/4, 1/2
-and 1/4 of its experts, that has the lower loss over all tokens.
+those of the other groups. On prompts of the trained mixture of ``make lab-fixture-moe``, with 3/4,
+1/2 and 1/4 of its experts, that has the lower loss over all tokens.
 
 E experts of a layer
 """

@@ -74,7 +74,7 @@ def parallel(recipe: ReaderRecipe) -> ReaderRecipe:
     """Return the recipe for a frozen base with parallel adapters.
 
     Such a base is large and already reads well, so few tokens suffice to teach it the reply format.
-    The engine answers its dev questions later (``make eval-answers``), not the training.
+    The engine answers its dev questions later (``make lab-eval-answers``), not the training.
     At full strength the model loses some of its reading ability: of 24 dev questions each of squad2
     and popqa, 15 and 18 are right; at half strength 19 and 22, and unanswerable questions are
     detected nearly as well (AUROC .91 and .89).

@@ -1,4 +1,4 @@
-"""`make eval-reader`: questions, scores, and resuming an interrupted run."""
+"""`make lab-eval-reader`: questions, scores, and resuming an interrupted run."""
 
 from __future__ import annotations
 
