@@ -8,10 +8,10 @@ from typing import Protocol
 from postgres_server import Postgres
 from qdrant_client import models
 
+from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines.address import name_of
 from expertrag_index.engines.qdrant_connection import connect
-from expertrag_index.manifest import EngineEntry
-from expertrag_index.settings import WriterSettings
+from expertrag_index.store.manifest import EngineEntry
 
 
 class Place(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from expertrag_retriever import checksums
+from expertrag_common import checksums
 
 
 def change_json(path: Path, **changes: object) -> None:

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from expertrag_index.analysis import tokens
 from expertrag_index.postings.build import build_postings
 from expertrag_index.postings.compiled import CompiledEngine
 from expertrag_index.postings.engine import PostingEngine, best_engine
 from expertrag_index.postings.file_format import SECTIONS
 from expertrag_index.postings.plain import PlainEngine
 from expertrag_index.postings.segment import PostingSegment
-from expertrag_index.query_words import query_terms
 from expertrag_index.types import ChunkHit, KeyArray
+from expertrag_index.words.analysis import tokens
+from expertrag_index.words.query_words import query_terms
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "documents"
 

@@ -284,7 +284,7 @@ def background() -> Iterator[Background]:
 @pytest.fixture(scope="session")
 def built_store(tmp_path_factory: pytest.TempPathFactory, embedder: Any) -> Path:
     """A store of 18 short documents; read it, do not write to it."""
-    from expertrag_index.build import IndexWriter
+    from expertrag_index.build.writer import IndexWriter
     from expertrag_index.types import Document
     from expertrag_retriever.calibrate import calibrator
 

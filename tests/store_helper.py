@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.backup import backup, restore
-from expertrag_index.build import IndexWriter
-from expertrag_index.settings import WriterSettings
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import BuildReport, Document, DocumentEmbedder, Group, Progress
+from expertrag_index.upkeep.backup import backup, restore
 from expertrag_retriever.router import groups
 
 SUBJECTS = ("checkpoints", "replication", "indexes")

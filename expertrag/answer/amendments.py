@@ -15,8 +15,8 @@ from expertrag.answer.versions import DATE_FIELDS, asks_for_older
 from expertrag.answer.wording import Content, Wording, wording
 from expertrag.api.types import Passage
 from expertrag.llm.provenance import provenance_words
-from expertrag_index.naming import path_of
-from expertrag_index.sentences import spans
+from expertrag_index.build.naming import path_of
+from expertrag_index.words.sentences import spans
 
 _ENOUGH = 2
 """Common words of the question in the sentence that states the change; half of fewer words."""

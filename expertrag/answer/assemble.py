@@ -39,7 +39,7 @@ from expertrag.config import (
 from expertrag.llm import load_generator, prompt
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.extensions import load_feature
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.binding import gate_problem

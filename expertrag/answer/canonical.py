@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from expertrag_index.language import is_english
+from expertrag_index.words.language import is_english
 
 RULES = 2
 """Version of the rules; evaluations do not reuse answers to questions that others have read."""

@@ -25,7 +25,7 @@ from expertrag.api.types import GateMode
 from expertrag.api.validation import NAME
 from expertrag.audit import Audit
 from expertrag.runtime.error_mapping import translated_errors
-from expertrag_index.layout import Layout
+from expertrag_index.store.layout import Layout
 
 if TYPE_CHECKING:
     from expertrag.answer.pipeline import Pipeline

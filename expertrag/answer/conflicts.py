@@ -8,7 +8,7 @@ from expertrag.answer.ground import SUPPORTED, ground
 from expertrag.answer.versions import is_draft
 from expertrag.api.types import Citation, Passage
 from expertrag.llm.quoting import passage_title
-from expertrag_index.naming import path_of
+from expertrag_index.build.naming import path_of
 
 _MOST_NOTES = 2
 

@@ -21,7 +21,7 @@ from expertrag.api.types import (
 )
 from expertrag.llm.prompt import asks_to_explain
 from expertrag.models import is_english_only
-from expertrag_index.language import is_english
+from expertrag_index.words.language import is_english
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate import fitted
 from expertrag_retriever.gate.budget import NOTHING, RateController, guaranteed_threshold

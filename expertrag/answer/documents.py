@@ -21,9 +21,9 @@ from expertrag.api.documents import (
     SkippedPage,
 )
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag_index.filters import canonical
-from expertrag_index.index import Index
-from expertrag_index.listing import DocumentInfo, DocumentOrder, Position
+from expertrag_index.search.filters import canonical
+from expertrag_index.store.index import Index
+from expertrag_index.store.listing import DocumentInfo, DocumentOrder, Position
 
 PAGE_BYTES = 4 * 1024 * 1024
 """Most bytes of a page, about: a message may have 8 MiB."""

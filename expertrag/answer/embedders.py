@@ -10,9 +10,9 @@ from expertrag.config import AUTO_EMBEDDER, ModelConfig
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.threads import one_core
 from expertrag_index.errors import StoreCorruptError, StoreNotFoundError
-from expertrag_index.index import Index
-from expertrag_index.layout import Layout
-from expertrag_index.opening import read_manifest
+from expertrag_index.store.index import Index
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.opening import read_manifest
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.experts.bundle import base_of, is_bundle
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from expertrag.answer.rows import SentenceSpan, joined, sentence_spans, with_pairs
 from expertrag.answer.wording import Content, Wording, wording
 from expertrag.llm.provenance import provenance_words
-from expertrag_index.sentences import spans
 from expertrag_index.types import FloatArray
+from expertrag_index.words.sentences import spans
 from expertrag_retriever.types import Passage
 
 _RESTATED_WEIGHT = 0.5  # weight of a word that is already in the question

@@ -15,7 +15,7 @@ from expertrag.answer.coverage import kind_of
 from expertrag.answer.evidence import Evidence
 from expertrag.answer.versions import asks_for_older
 from expertrag.answer.wording import Content, Wording, is_value, wording
-from expertrag_index.sentences import spans
+from expertrag_index.words.sentences import spans
 
 _CHANGED = (
     r"(?:rais|lower|increas|reduc|mov|postpon|chang|extend|shorten|correct)ed|cut|brought forward"

@@ -20,7 +20,7 @@ from expertrag.answer.rows import SentenceSpan
 from expertrag.answer.values import whole_dates
 from expertrag.answer.wording import Wording, wording
 from expertrag.api.types import Citation, Passage
-from expertrag_index.sentences import spans
+from expertrag_index.words.sentences import spans
 
 SUPPORTED = 0.5
 """Minimum score to cite a sentence, and minimum support to give a STRICT answer."""

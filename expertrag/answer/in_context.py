@@ -17,7 +17,7 @@ from expertrag.conversation.about import is_about_conversation, is_courtesy
 from expertrag.conversation.anaphora import first_anaphor
 from expertrag.conversation.rewrite import Form, rewrite, rewritings, subject_of
 from expertrag.llm.standalone import MOST_EXCHANGES, standalone_question
-from expertrag_index.language import is_english
+from expertrag_index.words.language import is_english
 
 if TYPE_CHECKING:
     from expertrag.answer.rewriting_model import Write

@@ -22,7 +22,7 @@ from expertrag_retriever.types import SearchResult
 
 if TYPE_CHECKING:
     from expertrag.llm.base import ShouldStop
-    from expertrag_index.manifest import JSON
+    from expertrag_index.store.manifest import JSON
     from expertrag_retriever.rerank.base import Reranker
 
 _PORTION = 32  # texts between two checks of the deadline

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 
 from expertrag.conversation.words import APOSTROPHE, FUNCTION_WORDS, POLITE, REFERS, VERBS
-from expertrag_index.porter import stem
+from expertrag_index.words.porter import stem
 
 _REFERENCE = re.compile(r"\b(?:this|that|these|those)\s+\w+", re.IGNORECASE)
 _WORD = re.compile(r"\w+(?:[.'-]\w+)*")

@@ -10,7 +10,7 @@ from itertools import zip_longest
 
 from expertrag.answer.values import Unit, units_named, whole_dates
 from expertrag.answer.wording import Content, Wording, with_column_units, wording
-from expertrag_index.atoms import atoms
+from expertrag_index.build.atoms import atoms
 from expertrag_retriever.types import Passage
 
 _BAR = " | "  # between the cells of a row

@@ -18,7 +18,7 @@ from expertrag.config import CANONICAL, Config
 from expertrag.llm.base import ShouldStop, never_stop
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.tracing import stage_span
-from expertrag_index.index import Index
+from expertrag_index.store.index import Index
 from expertrag_retriever.rerank.reranking import Reranked
 from expertrag_retriever.search import Searcher
 

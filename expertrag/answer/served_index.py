@@ -21,16 +21,16 @@ from expertrag.api.types import DocumentInput, IndexStats, ItemStatus, Scalar, U
 from expertrag.llm.base import ShouldStop, never_stop
 from expertrag.runtime.files import FileState, file_state
 from expertrag.runtime.hot_swap import HotSwap
-from expertrag_index.build import IndexWriter
-from expertrag_index.compact import compact, shrink_log, wasted
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.errors import EmbedderMismatchError, StoreLockedError
-from expertrag_index.index import Index
-from expertrag_index.layout import Layout
-from expertrag_index.metadata import NestingError, flatten
-from expertrag_index.opening import NONE_OPEN, OpenParts
-from expertrag_index.schema import Seal
-from expertrag_index.settings import WriterSettings
+from expertrag_index.store.index import Index
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.metadata import NestingError, flatten
+from expertrag_index.store.opening import NONE_OPEN, OpenParts
+from expertrag_index.store.schema import Seal
 from expertrag_index.types import BuildReport, CompactReport, Document, LoadFailure, MetadataValue
+from expertrag_index.upkeep.compact import compact, shrink_log, wasted
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.gate import Gate
 from expertrag_retriever.search import Searcher

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from expertrag.api.types import Passage
-from expertrag_index.naming import path_of
+from expertrag_index.build.naming import path_of
 
 _SAME = 0.4
 """Share of the shorter passage's words that another version's passage on the subject holds."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from expertrag.answer.values import Unit, Value, may_begin_value, value_at, with_units
-from expertrag_index.query_words import STOP_WORDS
+from expertrag_index.words.query_words import STOP_WORDS
 
 _WORD = re.compile(
     # most words; those that go on after a stop, an underscore or a digit are below

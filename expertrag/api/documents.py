@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from expertrag_index.listing import DocumentInfo, DocumentOrder, SkippedFile
+from expertrag_index.store.listing import DocumentInfo, DocumentOrder, SkippedFile
 
 __all__ = [
     "ChunkPage",

@@ -29,7 +29,7 @@ from expertrag.api.types import (
     RetrieveRequest,
     Sampling,
 )
-from expertrag_index.metadata import LABEL
+from expertrag_index.store.metadata import LABEL
 from expertrag_kernels import Routing
 
 MAX_QUERY_BYTES = 32 * 1024

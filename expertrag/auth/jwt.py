@@ -18,7 +18,7 @@ from expertrag.api.access import Access
 from expertrag.api.errors import InvalidArgument, MissingExtra, Unauthenticated
 from expertrag.api.validation import check_labels, invalid
 from expertrag.auth.caller import Caller, Scope, check_access, check_tenant
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 if TYPE_CHECKING:
     from jwt import PyJWK

@@ -280,7 +280,7 @@ def _digest(secret: str) -> str:
 
 def _write(path: Path, tokens: list[Token]) -> None:
     text = json.dumps({"format": FORMAT, "tokens": [_dump(token) for token in tokens]}, indent=2)
-    from expertrag_index.durable import write_durably  # loads SQLite
+    from expertrag_common.durable import write_durably
 
     write_durably(path, f"{text}\n".encode(), mode=_MODE)
 

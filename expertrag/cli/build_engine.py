@@ -17,10 +17,10 @@ import click
 from expertrag.api.errors import InvalidArgument, MissingExtra
 from expertrag.cli.options import flag
 from expertrag.config import ENV_PREFIX, ModelConfig
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 if TYPE_CHECKING:
-    from expertrag_index.embed_pool import EmbedPool
+    from expertrag_index.build.embed_pool import EmbedPool
     from expertrag_index.types import Progress
 
 LOCAL, RAY = "local", "ray"
@@ -92,7 +92,7 @@ def embed_pool(
         yield None
         return
     from expertrag.answer.embedders import embedder_name, open_worker_embedder
-    from expertrag_index.ray_pool import RayPool
+    from expertrag_index.build.ray_pool import RayPool
 
     # Ray shows a worker its own GPU alone, whatever its number is
     device = model.device.partition(":")[0]

@@ -8,8 +8,8 @@ import re
 from enum import IntEnum
 
 from expertrag.api import errors
+from expertrag_common.extras import install_command
 from expertrag_index.errors import IndexStoreError
-from expertrag_index.extras import install_command
 from expertrag_retriever.errors import RetrieverError
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from expertrag.runtime.extensions import COMMANDS, load_extension, names_of
-from expertrag_index.extras import lab_command
+from expertrag_common.extras import lab_command
 
 LAB_COMMANDS = frozenset(
     [

@@ -40,8 +40,8 @@ from expertrag.cli.removals import removal_check, yes_flag
 from expertrag.config import Config
 
 if TYPE_CHECKING:
-    from expertrag_index.build import IndexWriter
-    from expertrag_index.settings import WriterSettings
+    from expertrag_index.build.settings import WriterSettings
+    from expertrag_index.build.writer import IndexWriter
     from expertrag_index.types import BuildReport, LoadFailure
 
 LOCK_WAIT_S = 30.0
@@ -238,10 +238,10 @@ def _update(
     whole: _WholeBuild | None = None,
 ) -> None:
     """Write the documents in ``docs``; a ``whole`` store then holds nothing else."""
-    from expertrag_index.language import LanguageShare
+    from expertrag_index.build.settings import WriterSettings
     from expertrag_index.loaders import load
-    from expertrag_index.settings import WriterSettings
     from expertrag_index.sources.built import claim_built, keep_skipped, known_above, seen_in
+    from expertrag_index.words.language import LanguageShare
 
     how = whole or _WholeBuild()
     settings = WriterSettings(vectors=how.vectors, chunk_tokens=how.chunk_tokens)
@@ -292,7 +292,7 @@ def _note_language(other: float, store: Path) -> None:
     if other < _SOME:
         return
     from expertrag.models import is_english_only
-    from expertrag_index.index import Index
+    from expertrag_index.store.index import Index
 
     with Index.open(store) as opened:
         name = opened.manifest.embedder.name
@@ -331,10 +331,10 @@ def opener(
     """
     from expertrag.answer.embedders import open_embedder
     from expertrag.answer.rerank import open_reranker
-    from expertrag_index.build import IndexWriter
-    from expertrag_index.settings import WriterSettings
+    from expertrag_common.cores import available_cores
+    from expertrag_index.build.settings import WriterSettings
+    from expertrag_index.build.writer import IndexWriter
     from expertrag_retriever.calibrate import calibrated, calibrator
-    from expertrag_retriever.cores import available_cores
 
     embedder, reranker = open_embedder(config.model, store), open_reranker(config.model)
     settings = settings or WriterSettings()
@@ -374,7 +374,7 @@ def resumable(store: Path) -> Iterator[None]:
 
 def _need_store(store: Path) -> None:
     """Raise before a model is loaded if there is no store; only ``build`` creates one."""
-    from expertrag_index.index import Index
+    from expertrag_index.store.index import Index
 
     Index.open(store).close()
 
@@ -382,7 +382,7 @@ def _need_store(store: Path) -> None:
 def _known(store: Path, ids: Sequence[str]) -> list[str]:
     """Return the ids that the store holds."""
     from expertrag_index.errors import SearchError
-    from expertrag_index.index import Index
+    from expertrag_index.store.index import Index
 
     known = []
     with Index.open(store) as opened:

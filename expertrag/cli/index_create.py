@@ -28,9 +28,9 @@ def create(store: Path, if_missing: bool, chunk_tokens: int | None, config: Conf
 
     Documents are added with `index add`, or sent to a server with --allow-writes.
     """
+    from expertrag_index.build.settings import WriterSettings
     from expertrag_index.errors import StoreNotFoundError
-    from expertrag_index.opening import check_published
-    from expertrag_index.settings import WriterSettings
+    from expertrag_index.store.opening import check_published
 
     try:
         check_published(store)

@@ -53,7 +53,7 @@ def list_documents(
 ) -> None:
     """List the documents of a store, a page at a time."""
     from expertrag.answer import documents
-    from expertrag_index.index import Index
+    from expertrag_index.store.index import Index
 
     request = ListDocumentsRequest(
         metadata_filter or {}, DocumentOrder(order), page_size, page_token
@@ -89,7 +89,7 @@ def show(
     Offsets are those of passages and citations.
     """
     from expertrag.answer import documents
-    from expertrag_index.index import Index
+    from expertrag_index.store.index import Index
 
     with Index.open(store) as opened:
         if chunks:
@@ -118,7 +118,7 @@ def skipped(store: Path, page_size: int, page_token: str, as_json: bool) -> None
     need not be in the store.
     """
     from expertrag.answer import documents
-    from expertrag_index.index import Index
+    from expertrag_index.store.index import Index
 
     with Index.open(store) as opened:
         page = documents.list_skipped(opened, ListSkippedRequest(page_size, page_token))

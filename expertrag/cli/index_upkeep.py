@@ -40,7 +40,7 @@ _force_flag = flag("--force", is_flag=True, help="Replace what is there.")
 @json_flag
 def verify(store: Path, repair: bool, deep: bool, config: Config, as_json: bool) -> None:
     """Check every file, row, vector and word of a store. Exits with 5 if a problem remains."""
-    from expertrag_index.verify import verify as verify_store
+    from expertrag_index.upkeep.verify import verify as verify_store
 
     options = list_typed({"model__embedder": "--embedder", "model__device": "--device"})
     if options and not deep:
@@ -49,8 +49,8 @@ def verify(store: Path, repair: bool, deep: bool, config: Config, as_json: bool)
         found = verify_store(store, repair=repair, progress=report)
         if deep and not found.problems:
             from expertrag.answer.embedders import open_embedder
-            from expertrag_index.deep import deep_check
-            from expertrag_index.index import Index
+            from expertrag_index.store.index import Index
+            from expertrag_index.upkeep.deep import deep_check
 
             embedder = open_embedder(config.model, store)
             Index.open(store, embedder_fingerprint=embedder.fingerprint).close()  # not another one
@@ -68,7 +68,7 @@ def repair(store: Path, as_json: bool) -> None:
     version. Documents whose rows are damaged are removed and listed; `index build` adds them again.
     Exits with 5 if a problem remains.
     """
-    from expertrag_index.verify import verify as verify_store
+    from expertrag_index.upkeep.verify import verify as verify_store
 
     with progress() as report:
         found = verify_store(store, repair=True, progress=report)
@@ -102,9 +102,9 @@ def compact(store: Path, vectors: str | None, as_json: bool) -> None:
     Publishes the same documents as a new generation; servers go over to it. Writers merge vector
     files and reuse space by themselves: this is for after large deletions.
     """
-    from expertrag_index.compact import compact as compact_store
-    from expertrag_index.settings import WriterSettings
-    from expertrag_retriever.cores import available_cores
+    from expertrag_common.cores import available_cores
+    from expertrag_index.build.settings import WriterSettings
+    from expertrag_index.upkeep.compact import compact as compact_store
 
     with progress() as report:
         done = compact_store(
@@ -134,7 +134,7 @@ def backup(store: Path, out: Path, force: bool, as_json: bool) -> None:
     Servers and writers go on meanwhile. The copy is checked like any store before it gets its name:
     a backup that is there is whole. `sha256sum -c SHA256SUMS` checks it again later.
     """
-    from expertrag_index.backup import backup as back_up
+    from expertrag_index.upkeep.backup import backup as back_up
 
     with progress() as report:
         done = back_up(store, out, force=force, progress=report)
@@ -152,7 +152,7 @@ def restore(backup: Path, store: Path, force: bool, as_json: bool) -> None:
     With --force it replaces a store, in one step and as its only writer. The restored generation
     gets the number after the last one, so that running servers go over to it.
     """
-    from expertrag_index.backup import restore as restore_store
+    from expertrag_index.upkeep.backup import restore as restore_store
 
     with progress() as report:
         done = restore_store(backup, store, force=force, progress=report)

@@ -21,8 +21,8 @@ from expertrag._version import __version__
 from expertrag.api.errors import ExpertRAGError, NotFound
 from expertrag.config import load
 from expertrag.models import choice
-from expertrag_index.extras import install_command
-from expertrag_retriever.cores import available_cores
+from expertrag_common.cores import available_cores
+from expertrag_common.extras import install_command
 
 CPU_FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "sve")
 USER_EXTRAS = ("server", "gpu", "langchain")

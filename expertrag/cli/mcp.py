@@ -73,7 +73,7 @@ def mcp(server: ServerOptions, allow_writes: bool, base_url: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     logs.configure(server.config.log)
     if server.in_process:
-        from expertrag_index.opening import check_published
+        from expertrag_index.store.opening import check_published
 
         check_published(Path(server.config.index))  # fail now, not at the first call
     if sys.stdin.isatty():

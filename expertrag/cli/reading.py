@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from expertrag.cli.options import flag
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 MAX_FILE_MB, MAX_FILE_S = 32, 120.0
 """Defaults of ``--max-file-mb`` and ``--max-file-s``. A test checks that they equal the loaders'

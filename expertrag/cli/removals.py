@@ -22,7 +22,7 @@ def removal_check(yes: bool) -> Callable[[int, int], None]:
 
     On a terminal it asks; elsewhere, and if the answer is no, it raises ``TooManyRemovalsError``.
     """
-    from expertrag_index.removals import refuse_removals
+    from expertrag_index.upkeep.removals import refuse_removals
 
     def check(removed: int, total: int) -> None:
         if yes or removed <= _MUCH * total:

@@ -13,7 +13,7 @@ from expertrag.api.errors import InvalidArgument, MissingExtra
 from expertrag.api.types import GateMode
 from expertrag.cli.options import configured, flag, index_of
 from expertrag.config import ENV_PREFIX, Config
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
@@ -65,7 +65,7 @@ def serve(config: Config, named: tuple[str, ...], loaded: tuple[str, ...]) -> No
 
     from expertrag.runtime import logs, memory
     from expertrag.service import serve as run
-    from expertrag_index.opening import check_published
+    from expertrag_index.store.opening import check_published
 
     config = _with_adapters(config, loaded)
     memory.share()

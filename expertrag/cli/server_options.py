@@ -86,7 +86,7 @@ class ServerOptions:
 
         if self.in_process:
             from expertrag.llm.load.loading import quiet
-            from expertrag_index.opening import check_published
+            from expertrag_index.store.opening import check_published
 
             if ready:  # fail on a bad store before loading models
                 check_published(Path(self.config.index))

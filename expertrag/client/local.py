@@ -24,7 +24,7 @@ from expertrag.config import Config, load
 from expertrag.runtime.bridge import EventBridge
 from expertrag.runtime.stop import Stop
 from expertrag.runtime.threads import share_cores
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 if TYPE_CHECKING:
     from expertrag.answer.pipeline import Pipeline

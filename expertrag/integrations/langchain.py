@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument, MissingExtra
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 try:
     from langchain_core.callbacks import (

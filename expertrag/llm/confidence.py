@@ -20,7 +20,7 @@ from typing import Any
 
 from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.llm.probe import Probe, load_probe, save_probe
-from expertrag_retriever import checksums
+from expertrag_common import checksums
 from expertrag_retriever.gate.odds import logistic
 
 _FILE, _VERIFIER = "confidence.json", "verifier"

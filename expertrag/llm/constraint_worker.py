@@ -26,7 +26,7 @@ from typing import Any
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, regex_to_lark
 
-from expertrag_index.worker_process import limit_cpu, limit_memory, parent_link
+from expertrag_common.worker_process import limit_cpu, limit_memory, parent_link
 
 COMPILE_S = 1.0
 """CPU seconds that a constraint may take to compile, its first mask included."""

@@ -30,7 +30,7 @@ from expertrag.api.types import Constraint
 from expertrag.api.validation import invalid, schema_to_text
 from expertrag.llm import constraint_worker as worker
 from expertrag.llm.base import ShouldStop, never_stop
-from expertrag_index.worker_process import WorkerProcess
+from expertrag_common.worker_process import WorkerProcess
 
 WAIT_S = 20.0
 """How long to wait for a process whose CPU time is limited: it may share its core with many."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from expertrag.api.errors import InvalidArgument, ServerError
-from expertrag_retriever import checksums
+from expertrag_common import checksums
 from expertrag_retriever.gate.odds import logistic
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from expertrag_index.metadata import scalars_of
-from expertrag_index.naming import path_of
+from expertrag_index.build.naming import path_of
+from expertrag_index.store.metadata import scalars_of
 
 if TYPE_CHECKING:
     from expertrag.api.types import Passage

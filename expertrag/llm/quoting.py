@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from expertrag_index.invisible import visible
+from expertrag_index.words.invisible import visible
 
 _BREAKS = "\n\r\v\f\x1c-\x1e\x85\u2028\u2029"
 _LINE = rf"(?:\A|(?<=[{_BREAKS}]))"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from expertrag.api.errors import InvalidArgument, MissingExtra
 from expertrag.llm.base import Generator
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 if TYPE_CHECKING:
     from expertrag.llm.adapters.served import ServedAdapters

@@ -9,7 +9,7 @@ Needs ``pip install 'expertrag[http]'``.
 from __future__ import annotations
 
 from expertrag.api.errors import MissingExtra
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 try:
     import mcp as _mcp  # noqa: F401 - the modules below import it

@@ -46,7 +46,7 @@ def bench(name: str, folder: str) -> Speed:
 def _measure(folder: str) -> Speed:
     from expertrag.llm import load_generator
     from expertrag.llm.load.loading import quiet
-    from expertrag_retriever.cores import available_cores
+    from expertrag_common.cores import available_cores
 
     with quiet():
         generator = load_generator(folder)

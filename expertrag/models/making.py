@@ -13,7 +13,7 @@ from expertrag.api.errors import MissingExtra, ServerError
 from expertrag.models.card import sha256_of
 from expertrag.models.registry import GGUFModel, PackageModel, ReaderModel, WheelModel
 from expertrag.models.shipped import shipped_folder
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from expertrag.api.errors import InvalidArgument, MissingExtra
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 PACKED_LAYOUT = 2
 """``expertrag_kernels.layout.DENSE_VERSION``, not imported here because it imports torch."""

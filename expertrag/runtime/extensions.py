@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from expertrag.api.errors import MissingExtra
-from expertrag_index.extras import lab_command
+from expertrag_common.extras import lab_command
 
 COMMANDS = "expertrag.commands"
 """Commands of ``expertrag``, named by their path joined by dots: ``eval``, ``gate.calibrate``."""

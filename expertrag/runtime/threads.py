@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from expertrag_retriever.cores import available_cores, use_cores
+from expertrag_common.cores import available_cores, use_cores
 
 
 def share_cores() -> None:

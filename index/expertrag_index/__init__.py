@@ -14,12 +14,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from expertrag_index.build import IndexWriter
-    from expertrag_index.index import Index
+    from expertrag_index.build.writer import IndexWriter
+    from expertrag_index.store.index import Index
 
 _MODULES = {
-    "Index": "expertrag_index.index",
-    "IndexWriter": "expertrag_index.build",
+    "Index": "expertrag_index.store.index",
+    "IndexWriter": "expertrag_index.build.writer",
 }
 
 __all__ = ["Index", "IndexWriter"]

@@ -35,10 +35,10 @@ from scale_tables import places
 from synthetic_corpus import DOCUMENTS
 from topic_embedder import TopicEmbedder
 
-from expertrag_index.compact import compact
-from expertrag_index.index import Index
-from expertrag_index.settings import WriterSettings
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.store.index import Index
 from expertrag_index.types import Document
+from expertrag_index.upkeep.compact import compact
 
 HERE = Path(__file__).parent
 CODE = (*results_file.SEARCH, "lab/benchmarks/bench_engines.py", "lab/benchmarks/scale_store.py")

@@ -31,7 +31,7 @@ import written_claims
 from expertrag.answer.ground import SUPPORTED, ground, sentence_scores
 from expertrag.answer.wording import wording
 from expertrag.api.types import Passage
-from expertrag_index.sentences import spans
+from expertrag_index.words.sentences import spans
 
 QUESTION_WORD = re.compile(
     r"^(what|who|when|where|which|how many|how|why)\b( (is|was|were|are|did|do|does))?", re.I

@@ -28,22 +28,22 @@ import results_file
 from expertrag.answer.embedders import open_embedder, open_worker_embedder
 from expertrag.config import ModelConfig
 from expertrag.runtime.threads import share_cores
-from expertrag_index.build import IndexWriter
-from expertrag_index.chunk import Chunker
-from expertrag_index.embed_pool import EmbedPool
+from expertrag_index.build.chunk import Chunker
+from expertrag_index.build.embed_pool import EmbedPool
+from expertrag_index.build.ray_pool import RayPool
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.loaders import load
-from expertrag_index.ray_pool import RayPool
 from expertrag_index.types import Document
 
 CODE = (
     "lab/benchmarks/bench_ray.py",
-    "index/expertrag_index/build.py",
-    "index/expertrag_index/embed_pool.py",
-    "index/expertrag_index/embedding.py",
-    "index/expertrag_index/ray_cluster.py",
-    "index/expertrag_index/ray_pool.py",
-    "index/expertrag_index/ray_worker.py",
-    "index/expertrag_index/staging.py",
+    "index/expertrag_index/build/writer.py",
+    "index/expertrag_index/build/embed_pool.py",
+    "index/expertrag_index/build/embedding.py",
+    "index/expertrag_index/build/ray_cluster.py",
+    "index/expertrag_index/build/ray_pool.py",
+    "index/expertrag_index/build/ray_worker.py",
+    "index/expertrag_index/build/staging.py",
 )
 MODEL = ModelConfig(embedder="all-minilm-l6-v2", device="cpu")
 LOCAL = 0

@@ -27,12 +27,12 @@ import results_file
 from bench_store import CHUNKS_OF_A_DOCUMENT, WORDS_OF_A_CHUNK, RandomEmbedder, documents_of
 from tqdm import tqdm
 
-from expertrag_index.build import IndexWriter
-from expertrag_index.index import Index
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.replicas.published import generation_object, read_published, serialised
 from expertrag_index.replicas.pull import pull
 from expertrag_index.replicas.push import push
 from expertrag_index.replicas.remote import open_remote
+from expertrag_index.store.index import Index
 from expertrag_index.types import Document
 
 CODE = ("index/expertrag_index", "lab/benchmarks/bench_replicas.py")

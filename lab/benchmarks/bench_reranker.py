@@ -23,11 +23,11 @@ import results_file
 from expertrag import models
 from expertrag.cli.progress import progress
 from expertrag.runtime.threads import share_cores
+from expertrag_common.cores import available_cores
 from expertrag_index import Index
 from expertrag_lab.data.datasets import load_dataset, sample
 from expertrag_lab.eval.stores import build_store
 from expertrag_retriever import Searcher, load_embedder
-from expertrag_retriever.cores import available_cores
 from expertrag_retriever.rerank.loading import load_reranker
 from expertrag_retriever.rerank.reranking import CANDIDATES, embedded_text
 

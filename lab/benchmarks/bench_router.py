@@ -20,7 +20,7 @@ import numpy as np
 import results_file
 
 from expertrag import models
-from expertrag_index.manifest import GENERAL
+from expertrag_index.store.manifest import GENERAL
 from expertrag_index.types import FloatArray
 from expertrag_lab.data.datasets import load_dataset
 from expertrag_lab.data.domain_texts import domain_texts
@@ -58,7 +58,7 @@ EVERYDAY = Path(__file__).parent / "everyday_requests.txt"
 Texts = dict[str, list[str]]
 CODE = (
     "retriever/expertrag_retriever/router",
-    "index/expertrag_index/groups.py",
+    "index/expertrag_index/store/groups.py",
     "lab/benchmarks/bench_router.py",
     "lab/benchmarks/everyday_requests.txt",
 )

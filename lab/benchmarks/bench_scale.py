@@ -50,7 +50,7 @@ from synthetic_corpus import DOCUMENTS
 
 from expertrag.answer.embedders import open_embedder
 from expertrag.config import ModelConfig
-from expertrag_retriever.cores import available_cores
+from expertrag_common.cores import available_cores
 
 HERE = Path(__file__).parent
 RIVALS = ("tantivy", "qdrant", "lancedb")

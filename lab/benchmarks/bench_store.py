@@ -28,13 +28,13 @@ import numpy as np
 import results_file
 from tqdm import tqdm
 
-from expertrag_index.backup import backup, restore
-from expertrag_index.build import IndexWriter
-from expertrag_index.compact import compact
-from expertrag_index.deep import deep_check
-from expertrag_index.index import Index
+from expertrag_index.build.writer import IndexWriter
+from expertrag_index.store.index import Index
 from expertrag_index.types import Document, FloatArray, Group, Progress
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.backup import backup, restore
+from expertrag_index.upkeep.compact import compact
+from expertrag_index.upkeep.deep import deep_check
+from expertrag_index.upkeep.verify import verify
 
 CODE = ("index/expertrag_index", "lab/benchmarks/bench_store.py")
 WORDS = 50_000

@@ -41,7 +41,7 @@ from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode
 from expertrag.config import ModelConfig
 from expertrag.llm.base import never_stop
-from expertrag_index.index import Index
+from expertrag_index.store.index import Index
 from expertrag_lab.data.datasets import Dataset, load_dataset
 from expertrag_lab.eval.stores import build_store
 from expertrag_lab.metrics.measures import Measures

@@ -32,8 +32,8 @@ import results_file
 from expertrag import models
 from expertrag.cli.progress import progress
 from expertrag.llm.load.loading import quiet
-from expertrag_index.durable import write_durably
-from expertrag_index.index import Index
+from expertrag_common.durable import write_durably
+from expertrag_index.store.index import Index
 from expertrag_index.types import Progress
 from expertrag_lab.data.datasets import load_dataset
 from expertrag_lab.data.pairs import domain_sources

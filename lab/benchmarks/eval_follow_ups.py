@@ -34,8 +34,8 @@ from expertrag.config import ModelConfig
 from expertrag.conversation.about import is_about_conversation
 from expertrag.conversation.rewrite import rewrite, subject_of
 from expertrag.llm.base import never_stop
-from expertrag_index.build import IndexWriter
-from expertrag_index.index import Index
+from expertrag_index.build.writer import IndexWriter
+from expertrag_index.store.index import Index
 from expertrag_index.types import Document
 from expertrag_retriever.calibrate import calibrator
 

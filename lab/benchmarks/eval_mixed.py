@@ -52,9 +52,9 @@ from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag.llm.load.loading import quiet
 from expertrag.runtime.meter import Meter
-from expertrag_index.index import Index
-from expertrag_index.query_words import query_terms
+from expertrag_index.store.index import Index
 from expertrag_index.types import Progress
+from expertrag_index.words.query_words import query_terms
 from expertrag_lab.data.datasets import load_dataset, sample
 from expertrag_lab.data.types import JSON
 from expertrag_lab.eval.ranking import Ranker, embed_queries

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SERVICE = ("expertrag", "index", "retriever", "kernels")
+SERVICE = ("expertrag", "index", "retriever", "kernels", "common")
 LAB = ("lab/expertrag_lab",)
 MOST_PARAMETERS, FAR_TOO_MANY = 6, 10
 MOST_CLASS_LINES, MOST_FILE_LINES = 300, 400

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from expertrag.answer.embedders import open_embedder
 from expertrag.config import ModelConfig
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 
 
 class NamedEmbedder(RandomEmbedder):

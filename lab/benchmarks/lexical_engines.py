@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 CODE = (
     "index/expertrag_index/postings",
-    "index/expertrag_index/analysis.py",
+    "index/expertrag_index/words/analysis.py",
     "lab/benchmarks/lexical_engines.py",
     "lab/benchmarks/lexical_rivals.py",
     "lab/benchmarks/lexical_corpus.py",

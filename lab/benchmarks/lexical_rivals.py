@@ -100,8 +100,8 @@ def _searched(opened: Callable[[Path], Search], folder: Path) -> Any:
 
 
 def _build_ours(folder: Path, batches: Iterable[list[str]]) -> str:
-    from expertrag_index.analysis import tokens
     from expertrag_index.postings.build import build_postings
+    from expertrag_index.words.analysis import tokens
 
     def analysed() -> Iterable[tuple[Any, list[list[str]]]]:
         start = 0

@@ -32,7 +32,7 @@ from expertrag.answer.embedders import open_embedder
 from expertrag.client import AsyncClient
 from expertrag.config import ModelConfig
 from expertrag.mcp import McpEndpoint, mcp_server
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import Document
 
 CODE = ("expertrag/mcp", "lab/benchmarks/mcp_conformance.py")

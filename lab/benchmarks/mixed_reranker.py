@@ -26,7 +26,7 @@ from expertrag.api.types import GateMode
 from expertrag.cli.progress import progress
 from expertrag.config import NO_RERANKER, ON_RERANKER, Config
 from expertrag.llm.load.loading import quiet
-from expertrag_index.index import Index
+from expertrag_index.store.index import Index
 from expertrag_index.types import Progress
 from expertrag_retriever.rerank.estimate import RerankEstimate, estimate_gain
 from expertrag_retriever.rerank.loading import load_reranker

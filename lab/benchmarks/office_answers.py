@@ -28,7 +28,7 @@ from expertrag.api.citing import quoted
 from expertrag.api.folding import fold
 from expertrag.api.types import Answer, AnswerRequest, GateMode
 from expertrag.config import Config
-from expertrag_index.index import Index
+from expertrag_index.store.index import Index
 from expertrag_index.types import Progress
 from expertrag_lab.data.resume import appending, read_results
 from expertrag_lab.data.types import JSON

@@ -34,14 +34,14 @@ from scale_measures import (
 from synthetic_corpus import DOCUMENTS, FILTERS, Asked, entries, paragraphs_of, read_questions
 from topic_embedder import DIMENSION, TopicEmbedder
 
-from expertrag_index.build import IndexWriter
-from expertrag_index.compact import compact
-from expertrag_index.index import Index
+from expertrag_common.cores import available_cores
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.loaders.load import load
-from expertrag_index.settings import WriterSettings
+from expertrag_index.store.index import Index
 from expertrag_index.types import Document, LoadFailure
+from expertrag_index.upkeep.compact import compact
 from expertrag_retriever.calibrate import calibrator
-from expertrag_retriever.cores import available_cores
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.search import Searcher
 from expertrag_retriever.types import Passage, SearchMode

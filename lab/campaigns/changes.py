@@ -13,11 +13,11 @@ from pathlib import Path
 from corpus import EMBEDDERS, make_document, unstorable
 from store_model import Counts, StoreModel
 
-from expertrag_index.backup import backup, restore
-from expertrag_index.build import IndexWriter
-from expertrag_index.compact import compact
-from expertrag_index.settings import WriterSettings
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import BuildReport, Document
+from expertrag_index.upkeep.backup import backup, restore
+from expertrag_index.upkeep.compact import compact
 
 SETTINGS = (
     WriterSettings(embed_batch=4, commit_chunks=4),

@@ -26,15 +26,15 @@ from oracle import (
 )
 from store_model import StoreModel
 
-from expertrag_index import index as index_module
-from expertrag_index.backup import restore
 from expertrag_index.errors import FilterError, SearchError, StoreNotFoundError
-from expertrag_index.index import Index
-from expertrag_index.layout import Layout
-from expertrag_index.rows import StoredVectors
-from expertrag_index.schema import connect_reader
+from expertrag_index.search.vector_rows import vectors_of
+from expertrag_index.store import index as index_module
+from expertrag_index.store.index import Index
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.rows import StoredVectors
+from expertrag_index.store.schema import connect_reader
 from expertrag_index.types import Chunk, ChunkHit, Filter, TermStatistics
-from expertrag_index.vector_rows import vectors_of
+from expertrag_index.upkeep.backup import restore
 
 QUERIES = 3
 DEPTH = 10

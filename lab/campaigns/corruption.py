@@ -26,10 +26,10 @@ from power_loss import CODE, memory, without_path
 from store_model import StoreModel
 from tqdm import tqdm
 
-from expertrag_index.durable import store_errors
 from expertrag_index.errors import IndexStoreError
-from expertrag_index.index import Index
-from expertrag_index.layout import Layout
+from expertrag_index.store.disk_errors import store_errors
+from expertrag_index.store.index import Index
+from expertrag_index.store.layout import Layout
 
 KINDS = ("build", "add", "delete", "add")
 KINDS_OF_FILES = ("CURRENT", "generations", "segments", "store.db")

@@ -19,7 +19,7 @@ from types import FrameType
 
 from changes import Change, apply
 
-from expertrag_index.settings import WriterSettings
+from expertrag_index.build.settings import WriterSettings
 
 _STATEMENTS = (sqlite3.Connection, sqlite3.Cursor, io.IOBase)
 _FILE_OPERATIONS = {"fsync", "mkdir", "rename", "replace", "rmdir", "unlink"}

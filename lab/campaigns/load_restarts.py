@@ -20,9 +20,9 @@ from tqdm import tqdm
 from expertrag.api.errors import ExpertRAGError
 from expertrag.api.types import Answer, DocumentInput, RetrieveResult
 from expertrag.client import Client
-from expertrag_index.compact import wasted
 from expertrag_index.types import Document
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.compact import wasted
+from expertrag_index.upkeep.verify import verify
 
 _TIMEOUT_S = 120.0
 """Within which a call waits for a server that starts."""

@@ -32,12 +32,12 @@ from power_loss import CODE, memory, without_path
 from store_model import StoreModel
 from tqdm import tqdm
 
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.errors import EmbedderMismatchError
-from expertrag_index.index import Index
 from expertrag_index.loaders import load
+from expertrag_index.store.index import Index
 from expertrag_index.types import LoadFailure
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.verify import verify
 
 _KINDS = {"build": 4, "add": 10, "delete": 6, "migrate": 3, "compact": 2, "copy": 2, "restore": 3}
 _ON_STORES = {"migrate", "compact", "copy", "restore"}

@@ -23,6 +23,7 @@ import results_file
 from power_loss import CODE
 from tqdm import tqdm
 
+import expertrag_common
 import expertrag_index
 
 HERE = Path(__file__).parent
@@ -56,35 +57,35 @@ PLANTS = (
     Plant(
         "skipped flush of a file",
         "power_loss",
-        "durable.py",
+        "expertrag_common/durable.py",
         "        os.fsync(file.fileno())\n",
         "",
     ),
     Plant(
         "skipped flush of a folder after a rename",
         "power_loss",
-        "durable.py",
+        "expertrag_common/durable.py",
         "    temporary.replace(path)\n    fsync_folder(path.parent)\n",
         "    temporary.replace(path)\n",
     ),
     Plant(
         "skipped flush of SQLite's log",
         "power_loss",
-        "schema.py",
+        "expertrag_index/store/schema.py",
         "PRAGMA synchronous = FULL",
         "PRAGMA synchronous = OFF",
     ),
     Plant(
         "ignored checksum of a segment",
         "corruption",
-        "segment_files.py",
+        "expertrag_index/search/segment_files.py",
         "hexdigest() != entry.sha256:\n",
         "hexdigest() == '':\n",
     ),
     Plant(
         "ignored checksum of a manifest",
         "corruption",
-        "manifest.py",
+        "expertrag_index/store/manifest.py",
         "        intact = _canonical(body) == data\n",
         "        intact = True\n",
         ("--seeds", "2", "--states", "400"),
@@ -92,21 +93,21 @@ PLANTS = (
     Plant(
         "lost write: deleted chunks",
         "model_check",
-        "staging.py",
+        "expertrag_index/build/staging.py",
         "UPDATE chunks SET removed_in = ?1 WHERE +added_in",
         "UPDATE chunks SET removed_in = ?1 WHERE 0 AND +added_in",
     ),
     Plant(
         "lost write: words of new chunks",
         "model_check",
-        "chunk_terms.py",
+        "expertrag_index/words/chunk_terms.py",
         "        terms = [tokens(title) + tokens(text) for",
         "        terms = [tokens(title) + tokens(text)[:-1] for",
     ),
     Plant(
         "ignored seal of the versions",
         "corruption",
-        "opening.py",
+        "expertrag_index/store/opening.py",
         "        check_seal(connection, known=known)\n",
         "        pass\n",
         ("--seeds", "2", "--states", "600"),
@@ -114,35 +115,35 @@ PLANTS = (
     Plant(
         "a restricted reader's BM25 counts hidden chunks",
         "model_check",
-        "postings/search.py",
+        "expertrag_index/postings/search.py",
         "            own = part.of(segment.lengths)\n",
         "            own = segment.lengths\n",
     ),
     Plant(
         "a restricted reader's filter finds hidden chunks",
         "model_check",
-        "index.py",
+        "expertrag_index/store/index.py",
         "            keys = np.intersect1d(keys, self._generation.live, assume_unique=True)\n",
         "            pass\n",
     ),
     Plant(
         "skipped flush of a folder before the store that it replaces is deleted",
         "power_loss",
-        "exchange.py",
+        "expertrag_index/upkeep/exchange.py",
         "        fsync_folder(target.parent)\n        shutil",
         "        shutil",
     ),
     Plant(
         "BM25 finds deleted chunks",
         "model_check",
-        "index.py",
+        "expertrag_index/store/index.py",
         "PostingSearcher(generation.postings, generation.live)",
         "PostingSearcher(generation.postings)",
     ),
     Plant(
         "old bug: a killed restore that is run again deleted a store that could come back",
         "power_loss",
-        "exchange.py",
+        "expertrag_index/upkeep/exchange.py",
         "        fsync_folder(target.parent)\n        empty(layout)\n",
         "        empty(layout)\n",
         (
@@ -153,22 +154,22 @@ PLANTS = (
     Plant(
         "old bug: the generation of a restored store could be lost",
         "power_loss",
-        "backup.py",
+        "expertrag_index/upkeep/backup.py",
         "    flush_folders(copy.root)\n    return size",
-        "    from expertrag_index.durable import fsync_folder\n\n"
+        "    from expertrag_common.durable import fsync_folder\n\n"
         "    fsync_folder(copy.root)\n    return size",
     ),
     Plant(
         "old bug: a new store's folder could be lost after its first build",
         "power_loss",
-        "publish.py",
+        "expertrag_index/build/publish.py",
         "        flush_names_above(layout.root)\n",
         "",
     ),
     Plant(
         "old bug: a repair took the embedder of another generation",
         "migrated_repair",
-        "repair.py",
+        "expertrag_index/upkeep/repair.py",
         "    for number in (current, None, *layout.generation_numbers()):\n",
         "    for number in (*layout.generation_numbers(), None):\n",
     ),
@@ -216,7 +217,7 @@ from importlib.machinery import PathFinder
 
 class Copy:
     def find_spec(name, path=None, target=None):
-        if name.partition(".")[0] == "expertrag_index":
+        if name.partition(".")[0] in ("expertrag_common", "expertrag_index"):
             return PathFinder.find_spec(name, path or [str(pathlib.Path(__file__).parent)])
 
 sys.meta_path.insert(0, Copy)
@@ -227,9 +228,10 @@ sys.meta_path.insert(0, Copy)
 def hunt(plant: Plant) -> Hunt:
     """Run the campaign that must find a fault, on a copy of the store that has it."""
     with tempfile.TemporaryDirectory() as work:
-        package = Path(work) / "expertrag_index"
-        shutil.copytree(Path(expertrag_index.__file__).parent, package)
-        plant_in(plant, package)
+        for package in (expertrag_common, expertrag_index):
+            folder = Path(next(iter(package.__path__)))
+            shutil.copytree(folder, Path(work) / folder.name)
+        plant_in(plant, Path(work))
         (Path(work) / "sitecustomize.py").write_text(PREFER_COPY, encoding="utf-8")
         arguments = plant.arguments or SIZES[plant.campaign]
         return _hunt(plant.name, plant.campaign, arguments, [work, *sys.path])
@@ -240,12 +242,12 @@ def hunt_without(campaign: str) -> Hunt:
     return _hunt("none", campaign, SIZES[campaign], sys.path)
 
 
-def plant_in(plant: Plant, package: Path) -> None:
-    """Change a copy of the package.
+def plant_in(plant: Plant, packages: Path) -> None:
+    """Change the copies of packages in a folder.
 
     :raises ValueError: the code that is to be changed is not there, or is there twice.
     """
-    path = package / plant.file
+    path = packages / plant.file
     code = path.read_text(encoding="utf-8")
     if code.count(plant.old) != 1:
         raise ValueError(f"{plant.name}: {plant.file} has changed; change the plant too")

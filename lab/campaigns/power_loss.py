@@ -36,7 +36,7 @@ from scenarios import MARKS, STORE, DiskRecording, Scenario, continued, killed, 
 from store_model import StoreModel
 from tqdm import tqdm
 
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.verify import verify
 
 KINDS = (
     *("build", "add", "copy", "delete", "restore", "compact", "add", "migrate", "build"),

@@ -43,7 +43,7 @@ from expertrag.config import Config
 from expertrag.llm import prompt
 from expertrag.llm.base import Generator
 from expertrag.llm.load.loading import quiet
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import Document, Progress
 from expertrag_lab.data.datasets import Dataset, Query, load_dataset, sample
 from expertrag_lab.data.types import JSON

@@ -17,7 +17,7 @@ from killed_writer import killed_before
 from scenarios import MARKS, STORE, Scenario, mark
 from store_model import StoreModel
 
-from expertrag_index.index import Index
+from expertrag_index.store.index import Index
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ from tqdm import tqdm
 from expertrag.api.errors import ExpertRAGError
 from expertrag.api.types import DocumentInput
 from expertrag.client import Client
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.verify import verify
 
 CODE = (
     "index/expertrag_index",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from serving_fixtures import TOPICS
 
 from expertrag import models
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import Document
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.encoder import load_embedder

@@ -54,11 +54,11 @@ from expertrag.service.runtime import Runtime
 from expertrag.service.services import SERVICES
 from expertrag.service.upload import Upload
 from expertrag.service.workers import Workers
-from expertrag_index.build import IndexWriter
-from expertrag_index.catalog import Catalog
-from expertrag_index.index import Index
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.replicas.follow import Follower
 from expertrag_index.replicas.keep_pushed import Pusher
+from expertrag_index.store.catalog import Catalog
+from expertrag_index.store.index import Index
 from expertrag_retriever.gate import Gate
 from expertrag_retriever.rerank.reranking import Reranking
 from expertrag_retriever.search import Searcher

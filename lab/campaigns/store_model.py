@@ -10,8 +10,8 @@ from functools import cached_property
 
 from store_helper import HashingEmbedder
 
-from expertrag_index.chunk import Chunker
-from expertrag_index.manifest import GENERAL
+from expertrag_index.build.chunk import Chunker
+from expertrag_index.store.manifest import GENERAL
 from expertrag_index.types import BuildReport, Chunk, Document
 
 _serials = itertools.count()

@@ -20,7 +20,7 @@ from expertrag.audit.entries import AuditEntry, dump_entry, dump_feedback
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client
-from expertrag_index.layout import Layout
+from expertrag_index.store.layout import Layout
 
 DATA = Path(__file__).parents[2] / "tests" / "data"
 TIME = "2026-01-01T00:00:00+00:00"

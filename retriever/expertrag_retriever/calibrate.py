@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from expertrag_index.scales import read_scales
+from expertrag_index.search.scales import read_scales
 from expertrag_retriever.fusion import Fusion, calibrate_fusion
 from expertrag_retriever.gate import calibrate_coverage
 from expertrag_retriever.rerank.estimate import RerankEstimate, estimate_gain
 from expertrag_retriever.scales import calibrate_partitions
 
 if TYPE_CHECKING:
-    from expertrag_index.build import Calibrate
-    from expertrag_index.index import Index
-    from expertrag_index.manifest import JSON
+    from expertrag_index.build.writer import Calibrate
+    from expertrag_index.store.index import Index
+    from expertrag_index.store.manifest import JSON
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.rerank.base import Reranker
 

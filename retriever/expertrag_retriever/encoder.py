@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from expertrag_index.combining import Combiner
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
+from expertrag_index.search.combining import Combiner
 from expertrag_index.types import FloatArray
 from expertrag_retriever.errors import DeviceError, EmbedderError
 from expertrag_retriever.experts.settings import GENERAL

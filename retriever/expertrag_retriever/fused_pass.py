@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from expertrag_common.cores import available_cores
 from expertrag_index.types import FloatArray
 from expertrag_kernels.encoder import (
     ISAS,
@@ -22,7 +23,6 @@ from expertrag_kernels.encoder import (
     NormWeights,
 )
 from expertrag_kernels.linear import LowRankExperts
-from expertrag_retriever.cores import available_cores
 from expertrag_retriever.experts.linear import ExpertLinear
 from expertrag_retriever.experts.settings import ExpertForm
 from expertrag_retriever.router.router import choose, no_domain, of_experts

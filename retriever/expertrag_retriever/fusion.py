@@ -39,12 +39,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from expertrag_index.query_words import STOP_WORDS, query_terms
+from expertrag_index.words.query_words import STOP_WORDS, query_terms
 from expertrag_retriever.pseudo import pseudo_query
 
 if TYPE_CHECKING:
-    from expertrag_index.index import Index
-    from expertrag_index.manifest import JSON
+    from expertrag_index.store.index import Index
+    from expertrag_index.store.manifest import JSON
     from expertrag_retriever.base import Embedder
 
 _SCALE = 1.15

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from expertrag_common.cores import concurrent_batches
 from expertrag_index.types import FloatArray
-from expertrag_retriever.cores import concurrent_batches
 
 if TYPE_CHECKING:
     from tokenizers import Encoding

@@ -14,7 +14,7 @@ from expertrag_index.types import FloatArray
 from expertrag_retriever.experts.settings import GENERAL
 
 if TYPE_CHECKING:
-    from expertrag_index.index import Index
+    from expertrag_index.store.index import Index
     from expertrag_index.types import Filter
     from expertrag_retriever.base import Embedder
 

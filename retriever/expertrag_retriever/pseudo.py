@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from expertrag_index.sentences import spans
+from expertrag_index.words.sentences import spans
 
 _MOST_WORDS = 20
 

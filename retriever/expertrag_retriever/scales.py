@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from expertrag_index.scales import Scale
+from expertrag_index.search.scales import Scale
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.pseudo import pseudo_query
 
 if TYPE_CHECKING:
-    from expertrag_index.index import Index
-    from expertrag_index.manifest import JSON
+    from expertrag_index.store.index import Index
+    from expertrag_index.store.manifest import JSON
     from expertrag_index.types import FloatArray
     from expertrag_retriever.base import Embedder
 

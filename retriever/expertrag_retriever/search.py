@@ -14,7 +14,7 @@ from expertrag_retriever.partitions import QueryEncoder
 from expertrag_retriever.types import Passage, SearchMode, SearchResult
 
 if TYPE_CHECKING:
-    from expertrag_index.index import Index
+    from expertrag_index.store.index import Index
     from expertrag_index.types import Chunk, ChunkHit, Filter, FloatArray
     from expertrag_retriever.base import Embedder
     from expertrag_retriever.partitions import QueryVectors

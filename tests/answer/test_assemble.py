@@ -12,7 +12,7 @@ from store_helper import HashingEmbedder, build, migrate
 from expertrag.answer.assemble import open_generator
 from expertrag.answer.embedders import DEFAULT_EMBEDDER, _embedder_of
 from expertrag.config import ModelConfig
-from expertrag_index.index import Index
+from expertrag_index.store.index import Index
 from expertrag_index.types import Document
 
 DOCUMENTS = [Document(f"d{i}", f"Berth {i} is free.") for i in range(9)]

@@ -15,7 +15,7 @@ from expertrag.answer.collections import DEFAULT, Collections
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound
 from expertrag.api.types import RetrieveRequest
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 
 ROSES = RetrieveRequest("roses")
 

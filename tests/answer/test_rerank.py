@@ -10,7 +10,7 @@ from expertrag.answer.rerank import ServedReranker, active_on, open_served_reran
 from expertrag.api.errors import NotFound
 from expertrag.api.rerank import RerankMode
 from expertrag.config import ModelConfig, RerankConfig
-from expertrag_index.manifest import JSON
+from expertrag_index.store.manifest import JSON
 from expertrag_retriever.rerank.estimate import RerankEstimate
 
 

@@ -17,7 +17,7 @@ from expertrag.audit.entries import parse_entry
 from expertrag.cli.answer_lines import decision_lines
 from expertrag.config.schema import AuditConfig
 from expertrag.runtime.meter import Meter
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import Document
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.encoder import SentenceTransformerEmbedder

@@ -17,12 +17,12 @@ from store_helper import build, migrate
 from expertrag.answer.served_index import ServedIndex, View
 from expertrag.api.errors import Cancelled, NotFound
 from expertrag.api.types import DocumentInput
-from expertrag_index.backup import backup, restore
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.errors import IndexStoreError
-from expertrag_index.index import Index
-from expertrag_index.settings import WriterSettings
+from expertrag_index.store.index import Index
 from expertrag_index.types import Document
+from expertrag_index.upkeep.backup import backup, restore
 
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder

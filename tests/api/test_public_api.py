@@ -9,7 +9,7 @@ import pytest
 
 import expertrag
 from expertrag.api import errors, types
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 HEAVY = {
     "grpc",

@@ -12,7 +12,7 @@ from browser.conftest import Figures, Visit, add, ask
 from http_fixtures import Served, StartHttp
 from serving_fixtures import OpenPipeline, TellingGenerator
 
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import Document
 
 LONG = 1_000_000

@@ -8,7 +8,7 @@ import pytest
 from command_line import Run
 
 from expertrag.cli import build_engine
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 
 def test_workers_are_for_ray(run: Run, documents: Path, tmp_path: Path) -> None:

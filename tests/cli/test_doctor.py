@@ -11,7 +11,7 @@ import pytest
 from model_server import ModelServer
 
 from expertrag.cli.installation import Finding, diagnose
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 from expertrag_kernels.cpu_experts import ENCODER_ISAS, ISAS
 
 # Packages not in the base install: their imports fail as if they were not installed.
@@ -29,7 +29,7 @@ def without(name):
 metadata.version = without
 sys.argv = ["expertrag", "doctor", "--json"]
 from expertrag.cli.main import main
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 main()
 """
 

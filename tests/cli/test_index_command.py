@@ -13,7 +13,7 @@ from postgres_server import postgres_server
 
 from expertrag.cli import reading
 from expertrag.cli.reading import MAX_FILE_MB, MAX_FILE_S, OCR_PACKAGES
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 from expertrag_index.loaders import DEFAULT_MAX_FILE_BYTES, DEFAULT_MAX_FILE_S
 from expertrag_index.loaders.ocr import PACKAGES
 
@@ -273,8 +273,8 @@ def test_a_file_is_not_a_store(run: Run, docs: Path) -> None:
 def test_a_locked_store_is_a_conflict(
     run: Run, store: Path, docs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from expertrag_index.layout import Layout
-    from expertrag_index.lock import WriterLock
+    from expertrag_index.store.layout import Layout
+    from expertrag_index.store.lock import WriterLock
 
     monkeypatch.setattr("expertrag.cli.index.LOCK_WAIT_S", 0.1)
     with WriterLock(Layout(store)):

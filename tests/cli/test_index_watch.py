@@ -20,8 +20,8 @@ from sources_helper import texts_of, write_notes
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.served_index import ServedIndex
 from expertrag.config import ModelConfig
-from expertrag_index.layout import Layout
-from expertrag_index.lock import WriterLock
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.lock import WriterLock
 
 LONG_S = 60.0
 

@@ -15,7 +15,7 @@ import pytest
 from command_line import Run
 from store_helper import contents
 
-from expertrag_index.ray_cluster import RayCluster
+from expertrag_index.build.ray_cluster import RayCluster
 
 pytestmark = pytest.mark.ray
 

@@ -11,7 +11,7 @@ import pytest
 from store_helper import Child, HashingEmbedder
 from tokenizers import Tokenizer
 
-from expertrag_index.chunk import CountTokens
+from expertrag_index.build.chunk import CountTokens
 from expertrag_index.loaders import load
 from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.parse import parse

@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 from store_helper import ExpertEmbedder, HashingEmbedder, make_corpus, make_mixed_corpus
 
-from expertrag_index.build import IndexWriter
-from expertrag_index.compact import compact
-from expertrag_index.description import describe_generation
-from expertrag_index.index import Index
-from expertrag_index.live import NO_CHUNKS, LiveChunks, all_keys, live_partitions
-from expertrag_index.schema import connect_reader, read_meta
-from expertrag_index.seal import check_seal, rows_where, sealed_sums
-from expertrag_index.settings import WriterSettings
+from expertrag_index.build.description import describe_generation
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
+from expertrag_index.store.index import Index
+from expertrag_index.store.live import NO_CHUNKS, LiveChunks, all_keys, live_partitions
+from expertrag_index.store.schema import connect_reader, read_meta
+from expertrag_index.store.seal import check_seal, rows_where, sealed_sums
 from expertrag_index.types import Document
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.compact import compact
+from expertrag_index.upkeep.verify import verify
 
 SETTINGS = WriterSettings(small=4, flat_limit=60)
 

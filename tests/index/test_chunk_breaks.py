@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from expertrag_index.chunk import Chunker, CountTokens
+from expertrag_index.build.chunk import Chunker, CountTokens
 from expertrag_index.loaders import load
 from expertrag_index.types import Chunk, Document, LoadFailure
 

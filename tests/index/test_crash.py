@@ -18,11 +18,11 @@ from store_helper import (
     make_mixed_corpus,
 )
 
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.errors import StoreNotFoundError
-from expertrag_index.index import Index
-from expertrag_index.settings import WriterSettings
-from expertrag_index.verify import verify
+from expertrag_index.store.index import Index
+from expertrag_index.upkeep.verify import verify
 
 COUNT = 60
 KILLS = 25

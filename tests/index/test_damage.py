@@ -15,9 +15,7 @@ from typing import Any
 import pytest
 from store_helper import CORPUS, HashingEmbedder, build, change_database, contents
 
-from expertrag_index import manifest
-from expertrag_index.build import IndexWriter
-from expertrag_index.durable import store_errors
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.errors import (
     IndexStoreError,
     StorageFullError,
@@ -25,11 +23,13 @@ from expertrag_index.errors import (
     StoreFormatError,
     StoreNotFoundError,
 )
-from expertrag_index.index import Index
-from expertrag_index.layout import Layout
-from expertrag_index.manifest import dumps, loads
+from expertrag_index.store import manifest
+from expertrag_index.store.disk_errors import store_errors
+from expertrag_index.store.index import Index
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.manifest import dumps, loads
 from expertrag_index.types import Document
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.verify import verify
 
 FLIPS_DERIVED = 8
 FLIPS_DATABASE = 50

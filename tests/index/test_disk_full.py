@@ -15,11 +15,11 @@ import pytest
 from file_helper import no_file_beyond
 from store_helper import CORPUS, HashingEmbedder, build, contents, make_corpus
 
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.errors import StorageFullError, StoreNotFoundError
-from expertrag_index.index import Index
-from expertrag_index.settings import WriterSettings
-from expertrag_index.verify import verify
+from expertrag_index.store.index import Index
+from expertrag_index.upkeep.verify import verify
 
 SIZES = [int(size) for size in np.geomspace(100, 1_000_000, 30)]
 

@@ -14,9 +14,9 @@ from fpdf import FPDF
 from PIL import Image
 from store_helper import HashingEmbedder
 
-from expertrag_index.build import IndexWriter
-from expertrag_index.index import Index
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.loaders import load
+from expertrag_index.store.index import Index
 from expertrag_index.types import Document, LoadFailure
 
 

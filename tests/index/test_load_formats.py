@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from index.conftest import load_whole
 
-from expertrag_index.sections import sections
+from expertrag_index.build.sections import sections
 from expertrag_index.types import Document
 
 SAMPLES = Path(__file__).parents[1] / "data" / "documents"

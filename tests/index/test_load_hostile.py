@@ -19,11 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from index.conftest import load_all, zip_of
 
+from expertrag_common.worker_process import WorkerProcess
 from expertrag_index.loaders import SUFFIXES, load, pool
 from expertrag_index.loaders import parse as parsing
 from expertrag_index.loaders.base import SourceFile
 from expertrag_index.types import Document, LoadFailure
-from expertrag_index.worker_process import WorkerProcess
 
 
 def docx_of(body: str) -> bytes:

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from index.conftest import load_whole
 
-from expertrag_index.invisible import visible
 from expertrag_index.loaders import load
 from expertrag_index.types import Document, LoadFailure
+from expertrag_index.words.invisible import visible
 
 
 def read(path: Path, content: Any) -> list[Document]:

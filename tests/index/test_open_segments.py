@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from store_helper import HashingEmbedder, build
 
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.index import Index
-from expertrag_index.settings import WriterSettings
+from expertrag_index.store.index import Index
 from expertrag_index.types import Document
 
 SETTINGS = WriterSettings(small=10)

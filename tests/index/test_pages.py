@@ -10,10 +10,10 @@ import pytest
 from fpdf import FPDF
 from store_helper import HashingEmbedder, build, migrate
 
-from expertrag_index.build import IndexWriter
-from expertrag_index.index import Index
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.loaders import load
 from expertrag_index.loaders.parse import _shown
+from expertrag_index.store.index import Index
 from expertrag_index.types import Document, LoadFailure
 
 PAGES = (

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from store_helper import CORPUS, ExpertEmbedder, build, change_database, contents, make_mixed_corpus
 
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.errors import SearchError
-from expertrag_index.index import Index
-from expertrag_index.scales import Scale
-from expertrag_index.settings import WriterSettings
+from expertrag_index.search.scales import Scale
+from expertrag_index.store.index import Index
 from expertrag_index.types import Document
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.verify import verify
 
 COUNT = 60
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from store_helper import HashingEmbedder, make_corpus, migrate
 
-from expertrag_index.backup import backup
-from expertrag_index.build import IndexWriter
-from expertrag_index.compact import compact
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.errors import StoreFormatError
-from expertrag_index.index import Index
-from expertrag_index.opening import check_published
-from expertrag_index.schema import connect_reader, connect_writer
+from expertrag_index.store.index import Index
+from expertrag_index.store.opening import check_published
+from expertrag_index.store.schema import connect_reader, connect_writer
 from expertrag_index.types import ChunkHit
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.backup import backup
+from expertrag_index.upkeep.compact import compact
+from expertrag_index.upkeep.verify import verify
 
 ARCHIVES = sorted((Path(__file__).parents[1] / "data" / "stores").glob("*.tar.xz"))
 

@@ -21,7 +21,7 @@ from expertrag.client import AsyncClient, Client
 from expertrag.integrations.langchain import ExpertRAGChatModel, ExpertRAGRetriever
 from expertrag.integrations.structured import constraint_of
 from expertrag.llm.base import Message
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 QUESTION = "When are roses pruned?"
 Telling = Callable[..., ExpertRAGChatModel]

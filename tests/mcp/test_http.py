@@ -116,7 +116,7 @@ def tenants(
 
     A third token may only read what the first tenant has.
     """
-    from expertrag_index.build import IndexWriter
+    from expertrag_index.build.writer import IndexWriter
 
     def create(store: Any) -> None:
         with IndexWriter.open(store, embedder) as writer:

@@ -21,7 +21,7 @@ from serving_fixtures import TOPICS, Background, OpenPipeline, PacedGenerator, S
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.config import AuthConfig
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 
 T = TypeVar("T")
 COMMAND = ["-m", "expertrag", "mcp"]

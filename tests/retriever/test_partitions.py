@@ -14,7 +14,7 @@ from store_helper import ExpertEmbedder, build
 
 from expertrag_index import Index, IndexWriter
 from expertrag_index.types import Document
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.verify import verify
 from expertrag_retriever import Gate, Searcher
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.experts.settings import GENERAL

@@ -10,7 +10,7 @@ import pytest
 from store_helper import ExpertEmbedder, build
 
 from expertrag_index import Index, IndexWriter
-from expertrag_index.scales import IDENTITY
+from expertrag_index.search.scales import IDENTITY
 from expertrag_index.types import Document
 from expertrag_retriever import Searcher
 from expertrag_retriever.calibrate import calibrator

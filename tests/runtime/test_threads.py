@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from expertrag_retriever.cores import available_cores
+from expertrag_common.cores import available_cores
 
 CODE = """
 from expertrag.runtime.threads import share_cores
@@ -21,7 +21,7 @@ WORKER = """
 from expertrag.runtime.threads import one_core
 one_core()
 import torch
-from expertrag_retriever.cores import concurrent_batches
+from expertrag_common.cores import concurrent_batches
 print(torch.get_num_threads(), concurrent_batches("cpu"))
 """
 

@@ -19,8 +19,8 @@ from expertrag.api.types import (
 )
 from expertrag.client import Client
 from expertrag.service import Server
-from expertrag_index.listing import SkippedFile
 from expertrag_index.sources.ledger import Ledger
+from expertrag_index.store.listing import SkippedFile
 from expertrag_index.types import LoadFailure
 
 LONG = "A sentence with an \u00fcmlaut and a \U0001f339. " * 40_000

@@ -25,7 +25,7 @@ from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client
 from expertrag.config import AuthConfig, QuotaConfig
 from expertrag.v1 import index_pb2, index_pb2_grpc
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 from expertrag_retriever.calibrate import calibrator
 
 KEY = "0123"

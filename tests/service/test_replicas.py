@@ -19,7 +19,7 @@ from expertrag.api.types import DocumentInput, ReplicaStatus
 from expertrag.client import Client
 from expertrag.config import ReplicaConfig
 from expertrag.service import Server
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.replicas.pull import pull
 from expertrag_index.replicas.push import push
 from expertrag_index.types import Document

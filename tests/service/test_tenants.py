@@ -31,7 +31,7 @@ from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client
 from expertrag.config import AuthConfig
 from expertrag.service import Server
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 from expertrag_retriever.calibrate import calibrator
 
 TENANTS = {"acme": "zirconcanary", "globex": "obsidiancanary"}

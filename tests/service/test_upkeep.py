@@ -14,10 +14,10 @@ from expertrag.client import Client
 from expertrag.config import ServiceConfig
 from expertrag.service import Server
 from expertrag.service.upkeep import keep_compact
-from expertrag_index.compact import wasted
-from expertrag_index.layout import Layout
-from expertrag_index.lock import WriterLock
-from expertrag_index.verify import verify
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.lock import WriterLock
+from expertrag_index.upkeep.compact import wasted
+from expertrag_index.upkeep.verify import verify
 
 OLD = [DocumentInput(f"old/{number}", f"The lift {number} was repaired.") for number in range(30)]
 

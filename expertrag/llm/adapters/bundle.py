@@ -18,7 +18,7 @@ from expertrag.api.errors import Conflict, InvalidArgument, ServerError
 from expertrag.llm.adapters.trainable import AdapterSettings
 from expertrag.llm.base import SHARED, current_names
 from expertrag.llm.prompt import UNSCALED, Doubt
-from expertrag_retriever import checksums
+from expertrag_common import checksums
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from expertrag.api.errors import Conflict
 from expertrag.llm.convert.dense import SHARED, Dense, State, head_dim
-from expertrag_index.durable import fsync_folder
+from expertrag_common.durable import fsync_folder
 from expertrag_retriever.publish import scratch_folder
 
 if TYPE_CHECKING:

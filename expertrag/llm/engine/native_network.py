@@ -19,9 +19,9 @@ from expertrag.llm.network import Limits, Network, Step
 from expertrag.llm.scoring import ScoredText
 from expertrag.llm.watching import ROUTER_TOKENS, Watched, watched_of
 from expertrag.llm.weights import Amount, WeightUse, weight_use
+from expertrag_common.cores import available_cores
 from expertrag_kernels import Format
 from expertrag_kernels.steps import Router
-from expertrag_retriever.cores import available_cores
 
 _MOST_OPEN = 16  # sequences that are scored at a time
 

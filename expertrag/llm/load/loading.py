@@ -10,7 +10,7 @@ from pathlib import Path
 from expertrag.api.errors import ExpertRAGError, MissingExtra, NotFound, ServerError
 from expertrag.llm.fingerprint import package_name
 from expertrag.llm.gguf_names import model_name, part_names
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 from expertrag_retriever.quiet import quiet as quiet
 
 PACKED_FILE = "packed.safetensors"

@@ -14,7 +14,7 @@ import sqlite3
 from urllib.parse import urlsplit
 
 from expertrag_index.errors import EngineError
-from expertrag_index.manifest import EngineEntry
+from expertrag_index.store.manifest import EngineEntry
 
 FAISS = "faiss"
 """The name of the default: FAISS segments in the folder of the store."""

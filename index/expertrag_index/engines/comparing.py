@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from expertrag_index.vector_store import VectorBatch
+from expertrag_index.search.vector_store import VectorBatch
 
 _SHOWN = 10  # chunks that are named
 

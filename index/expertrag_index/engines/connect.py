@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 
+from expertrag_common.extras import install_command
 from expertrag_index.engines.placement import Placement
 from expertrag_index.engines.rows import ended_keys, rows_added, rows_from
 from expertrag_index.errors import EngineError
-from expertrag_index.extras import install_command
-from expertrag_index.manifest import EngineEntry, Manifest
-from expertrag_index.schema import read_meta
-from expertrag_index.vector_store import GenerationVectors, VectorStore
+from expertrag_index.search.vector_store import GenerationVectors, VectorStore
+from expertrag_index.store.manifest import EngineEntry, Manifest
+from expertrag_index.store.schema import read_meta
 
 _connected: dict[tuple[EngineEntry, int], VectorStore] = {}
 _lock = threading.Lock()

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from expertrag_index.engines.address import chosen_engine
-from expertrag_index.manifest import EngineEntry, Manifest
+from expertrag_index.store.manifest import EngineEntry, Manifest
 
 
 @dataclass(frozen=True, slots=True)

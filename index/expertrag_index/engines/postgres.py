@@ -25,9 +25,9 @@ from expertrag_index.engines.postgres_search import EF_SEARCH, PostgresGeneratio
 from expertrag_index.engines.postgres_tables import Tables, all_tables, make_tables
 from expertrag_index.engines.postgres_writer import PostgresWriter
 from expertrag_index.errors import EngineError, StoreCorruptError
-from expertrag_index.manifest import EngineEntry
-from expertrag_index.schema import NEVER
-from expertrag_index.vector_store import KEPT, GenerationVectors, VectorBatch, VectorWriter
+from expertrag_index.search.vector_store import KEPT, GenerationVectors, VectorBatch, VectorWriter
+from expertrag_index.store.manifest import EngineEntry
+from expertrag_index.store.schema import NEVER
 
 _POOL = 4  # searches of one process at a time; further threads wait
 _CONNECT_S = 10  # to reach the server at first

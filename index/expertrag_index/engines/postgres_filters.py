@@ -1,7 +1,7 @@
 """Metadata filters as conditions on the column ``fields`` (jsonb) of PostgreSQL.
 
 ``fields`` holds every field as a list (see ``VectorBatch``). The meaning is that of
-``expertrag_index.filters``, which has checked the filter before.
+``expertrag_index.search.filters``, which has checked the filter before.
 """
 
 from __future__ import annotations

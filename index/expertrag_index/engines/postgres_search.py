@@ -13,9 +13,9 @@ from expertrag_index.engines.postgres_filters import conditions
 from expertrag_index.engines.postgres_tables import Tables
 from expertrag_index.engines.postgres_writer import EXACT_LIMIT
 from expertrag_index.errors import StoreCorruptError
+from expertrag_index.search.vector_rows import HalfArray, normalised
+from expertrag_index.search.vector_store import Among, VectorBatch, VectorHits
 from expertrag_index.types import FloatArray, KeyArray
-from expertrag_index.vector_rows import HalfArray, normalised
-from expertrag_index.vector_store import Among, VectorBatch, VectorHits
 
 EF_SEARCH = 200
 """Candidates that a search of an HNSW index keeps."""

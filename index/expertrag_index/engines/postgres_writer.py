@@ -9,9 +9,9 @@ from psycopg.types.json import Jsonb
 
 from expertrag_index.engines.postgres_filters import as_json
 from expertrag_index.engines.postgres_tables import Tables, all_tables
-from expertrag_index.schema import NEVER
+from expertrag_index.search.vector_store import VectorBatch
+from expertrag_index.store.schema import NEVER
 from expertrag_index.types import KeyArray
-from expertrag_index.vector_store import VectorBatch
 
 EXACT_LIMIT = 20_000
 """Chunks of an expert that are compared one by one; with more, there is an HNSW index."""

@@ -22,8 +22,8 @@ from expertrag_index.engines.qdrant_points import as_stored, from_records, of_ge
 from expertrag_index.engines.qdrant_search import QdrantGeneration
 from expertrag_index.engines.qdrant_writer import QdrantWriter
 from expertrag_index.errors import EngineError, StoreCorruptError
-from expertrag_index.manifest import EngineEntry
-from expertrag_index.vector_store import KEPT, GenerationVectors, VectorBatch, VectorWriter
+from expertrag_index.search.vector_store import KEPT, GenerationVectors, VectorBatch, VectorWriter
+from expertrag_index.store.manifest import EngineEntry
 
 _MOST_EXPERTS = 10_000
 

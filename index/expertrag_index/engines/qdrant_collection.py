@@ -16,9 +16,9 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from expertrag_index.engines.qdrant_connection import TIMEOUT_S, WRITE_TIMEOUT_S, Connection
 from expertrag_index.engines.qdrant_points import FLOATS, keys_of, number_fields, requests
 from expertrag_index.errors import EngineError
-from expertrag_index.schema import NEVER
+from expertrag_index.search.vector_store import VectorBatch
+from expertrag_index.store.schema import NEVER
 from expertrag_index.types import KeyArray
-from expertrag_index.vector_store import VectorBatch
 
 META_KEY = 1 << 63
 """The id of the point that describes the others; keys of chunks are lower."""

@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from qdrant_client import models
 
+from expertrag_index.search.vector_rows import HalfArray
+from expertrag_index.search.vector_store import Value, VectorBatch
 from expertrag_index.types import Filter, KeyArray
-from expertrag_index.vector_rows import HalfArray
-from expertrag_index.vector_store import Value, VectorBatch
 
 EVERYBODY = "*"
 """The label of documents without access labels; no label of a document looks like this."""
@@ -49,7 +49,7 @@ class Conditions:
 
 
 def conditions(wanted: Filter) -> Conditions:
-    """Translate a filter, which has been checked (see ``expertrag_index.filters``).
+    """Translate a filter, which has been checked (see ``expertrag_index.search.filters``).
 
     Not expressed are the order of texts, and that of integers that float64 rounds.
     """

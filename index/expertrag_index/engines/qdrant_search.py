@@ -19,9 +19,9 @@ from expertrag_index.engines.qdrant_points import (
     with_keys,
 )
 from expertrag_index.errors import StoreCorruptError
+from expertrag_index.search.vector_rows import normalised
+from expertrag_index.search.vector_store import Among, VectorHits
 from expertrag_index.types import FloatArray, KeyArray
-from expertrag_index.vector_rows import normalised
-from expertrag_index.vector_store import Among, VectorHits
 
 EXACT_LIMIT = 20_000
 """Chunks of an expert that are compared one by one; with more, Qdrant's HNSW index is used."""

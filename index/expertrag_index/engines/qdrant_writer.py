@@ -12,8 +12,8 @@ import numpy as np
 
 from expertrag_index.engines.qdrant_collection import PAGE, Collection
 from expertrag_index.engines.qdrant_points import with_keys
+from expertrag_index.search.vector_store import VectorBatch
 from expertrag_index.types import KeyArray
-from expertrag_index.vector_store import VectorBatch
 
 
 class QdrantWriter:

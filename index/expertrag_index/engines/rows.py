@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.live import sorted_keys
-from expertrag_index.rows import parse_metadata, row_digest
+from expertrag_index.search.vector_store import Value, VectorBatch
+from expertrag_index.store.live import sorted_keys
+from expertrag_index.store.rows import parse_metadata, row_digest
 from expertrag_index.types import KeyArray
-from expertrag_index.vector_store import Value, VectorBatch
 
 BATCH = 1024
 """Chunks that are sent together."""

@@ -17,8 +17,8 @@ from functools import lru_cache
 
 from expertrag_index.loaders.headings import heading
 from expertrag_index.loaders.scalars import is_vector
-from expertrag_index.metadata import MOST_LEVELS
-from expertrag_index.words import LETTERS
+from expertrag_index.store.metadata import MOST_LEVELS
+from expertrag_index.words.patterns import LETTERS
 
 WHOLE = (
     "question", "text", "content", "contents", "body", "article", "passage", "paragraph",

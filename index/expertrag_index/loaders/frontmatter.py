@@ -11,7 +11,7 @@ import yaml
 from expertrag_index.loaders.base import Report, SourceFile
 from expertrag_index.loaders.headings import escape_headings
 from expertrag_index.loaders.scalars import metadata_within_limits
-from expertrag_index.metadata import scalars_of
+from expertrag_index.store.metadata import scalars_of
 from expertrag_index.types import Document, MetadataValue, Scalar
 
 _FRONT_MATTER = re.compile(

@@ -12,7 +12,7 @@ from expertrag_index.loaders.patterns import Patterns
 from expertrag_index.loaders.pool import parse_all
 from expertrag_index.loaders.unread import cure_of, is_refused, kind_of
 from expertrag_index.loaders.walk import Walk
-from expertrag_index.metadata import scalars_of
+from expertrag_index.store.metadata import scalars_of
 from expertrag_index.types import Document, LoadFailure
 
 DEFAULT_MAX_FILE_BYTES = 32 * 2**20

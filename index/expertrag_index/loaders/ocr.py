@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pypdfium2 import PdfPage
 
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 from expertrag_index.loaders.base import Unreadable
 
 PACKAGES = ("rapidocr", "onnxruntime")

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
-from expertrag_index.extras import install_command
-from expertrag_index.invisible import left_out, visible
+from expertrag_common.extras import install_command
 from expertrag_index.loaders.base import SourceFile, Unreadable, note_hidden
 from expertrag_index.loaders.registry import reader_of, suffix_of
 from expertrag_index.loaders.unread import cure_of, kind_of
-from expertrag_index.metadata import scalars_of
+from expertrag_index.store.metadata import scalars_of
 from expertrag_index.types import Document, LoadFailure, MetadataValue
+from expertrag_index.words.invisible import left_out, visible
 
 _BROKEN = re.compile("[\0\ud800-\udfff]")
 _REPORTS_PER_FILE = 10  # a file of a million broken lines must not hide the other failures

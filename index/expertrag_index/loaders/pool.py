@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import wait
 
+from expertrag_common.worker_process import WorkerProcess
 from expertrag_index.loaders import worker
 from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.parse import storable
 from expertrag_index.types import Document, LoadFailure
-from expertrag_index.worker_process import WorkerProcess
 
 _CURE = "split it, convert it to another type, or raise the limit with --max-file-s"
 _MOST_WORKERS = 8

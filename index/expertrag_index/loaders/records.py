@@ -15,7 +15,7 @@ from expertrag_index.loaders.fields import (
     title_of,
 )
 from expertrag_index.loaders.scalars import metadata_within_limits
-from expertrag_index.metadata import scalars_of
+from expertrag_index.store.metadata import scalars_of
 from expertrag_index.types import Document, MetadataValue, Scalar
 
 _OWN = ("title", "domain", "_id", "id")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 
 from expertrag_index.loaders.base import Report
-from expertrag_index.metadata import MOST_VALUES, NestingError, flatten, scalars_of
+from expertrag_index.store.metadata import MOST_VALUES, NestingError, flatten, scalars_of
 from expertrag_index.types import MetadataValue, Scalar
 
 _LARGEST_INTEGER = 2**63 - 1

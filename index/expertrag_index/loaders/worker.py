@@ -11,10 +11,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from expertrag_common.worker_process import limit_cpu, limit_memory, parent_link
 from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.parse import parse
 from expertrag_index.types import Document, LoadFailure
-from expertrag_index.worker_process import limit_cpu, limit_memory, parent_link
 
 MEMORY_BYTES = 2 << 30
 """Address space of a process; Python and the parsers take a tenth of it."""

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from expertrag_index.manifest import FileEntry
 from expertrag_index.postings.file_format import MOST_COUNT
 from expertrag_index.postings.merge import merge_postings
 from expertrag_index.postings.segment import PostingSegment
 from expertrag_index.postings.writer import PostingWriter
+from expertrag_index.store.manifest import FileEntry
 from expertrag_index.types import KeyArray, Progress, silent
 
 RUN_TERMS = 1 << 22

@@ -9,9 +9,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.ascending_keys import candidate_places, places_of
 from expertrag_index.postings.engine import RowBits
 from expertrag_index.postings.segment import PostingSegment
+from expertrag_index.search.ascending_keys import candidate_places, places_of
 from expertrag_index.types import KeyArray
 
 Number = TypeVar("Number", bound=np.generic)

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.manifest import FileEntry
 from expertrag_index.postings.segment import PostingSegment
 from expertrag_index.postings.writer import PostingWriter
+from expertrag_index.store.manifest import FileEntry
 from expertrag_index.types import KeyArray, Progress, silent
 
 _POSTINGS = 1 << 21

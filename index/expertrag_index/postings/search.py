@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from expertrag_index.analysis import tokens
-from expertrag_index.caching import cached
 from expertrag_index.postings.engine import (
     Found,
     PostingEngine,
@@ -24,8 +22,10 @@ from expertrag_index.postings.engine import (
 )
 from expertrag_index.postings.masks import RowMask, SegmentRows, all_rows, rows_with
 from expertrag_index.postings.segment import PostingSegment
-from expertrag_index.query_words import CANDIDATE_TERMS, query_terms, rarest
+from expertrag_index.search.caching import cached
 from expertrag_index.types import ChunkHit, KeyArray, TermStatistics
+from expertrag_index.words.analysis import tokens
+from expertrag_index.words.query_words import CANDIDATE_TERMS, query_terms, rarest
 
 _K1, _B = 1.2, 0.75
 _LEAST_IDF = 1e-6

@@ -12,10 +12,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.manifest import FileEntry
 from expertrag_index.postings.file_format import BLOCK, SECTIONS, header, padding
 from expertrag_index.postings.segment import PostingSegment
-from expertrag_index.segment_files import adopt_file
+from expertrag_index.search.segment_files import adopt_file
+from expertrag_index.store.manifest import FileEntry
 from expertrag_index.types import KeyArray
 
 SUFFIX = ".postings"

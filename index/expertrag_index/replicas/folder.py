@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from expertrag_index.durable import fsync_folder
+from expertrag_common.durable import fsync_folder
 from expertrag_index.errors import RemoteUnreachableError, StorageFullError
 from expertrag_index.replicas.remote import FULL
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from expertrag_index.layout import Layout
 from expertrag_index.replicas.marker import check_replaceable, read_marker
 from expertrag_index.replicas.published import need_line, parse_line
 from expertrag_index.replicas.pull import PullReport, pull
 from expertrag_index.replicas.remote import open_remote
 from expertrag_index.replicas.repeat import Failed, Repeated
+from expertrag_index.store.layout import Layout
 
 
 class Follower(Repeated):

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from expertrag_index.current import read_current
-from expertrag_index.layout import Layout
 from expertrag_index.replicas.push import KEEP, PushReport, push
 from expertrag_index.replicas.remote import open_remote
 from expertrag_index.replicas.repeat import Failed, Repeated
+from expertrag_index.store.current import read_current
+from expertrag_index.store.layout import Layout
 
 
 class Pusher(Repeated):

@@ -10,9 +10,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from expertrag_index.durable import write_durably
+from expertrag_common.durable import write_durably
 from expertrag_index.errors import IndexStoreError, ReadOnlyReplicaError, StoreCorruptError
-from expertrag_index.layout import Layout
+from expertrag_index.store.layout import Layout
 
 _NAME = "REPLICA"
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from expertrag_common.extras import install_command
 from expertrag_index.errors import RemoteUnreachableError
-from expertrag_index.extras import install_command
 from expertrag_index.replicas.remote import FULL
 from expertrag_index.sources.redact import redacted
 

@@ -13,16 +13,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from expertrag_common.extras import install_command
 from expertrag_index.errors import (
     RemoteDamagedError,
     StoreCorruptError,
     StoreFormatError,
     StoreNotFoundError,
 )
-from expertrag_index.extras import install_command
-from expertrag_index.layout import generation_name, parse_generation
-from expertrag_index.manifest import FileEntry, Manifest, dumps, loads
 from expertrag_index.replicas.remote import Remote
+from expertrag_index.store.layout import generation_name, parse_generation
+from expertrag_index.store.manifest import FileEntry, Manifest, dumps, loads
 
 CURRENT = "CURRENT"
 _FORMAT = 1

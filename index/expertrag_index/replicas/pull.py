@@ -13,24 +13,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from expertrag_index.current import write_current
-from expertrag_index.durable import (
-    flush_folders,
-    fsync_folder,
-    link_file,
-    store_errors,
-    write_durably,
-)
+from expertrag_common.durable import flush_folders, fsync_folder, link_file, write_durably
 from expertrag_index.errors import (
     IndexStoreError,
     RemoteConflictError,
     RemoteDamagedError,
     StoreCorruptError,
 )
-from expertrag_index.exchange import alone, put_in_place
-from expertrag_index.layout import Layout
-from expertrag_index.lock import WriterLock
-from expertrag_index.manifest import FileEntry, dumps
 from expertrag_index.replicas.blocks import assemble, most_packed, unpacked
 from expertrag_index.replicas.marker import (
     ReplicaMarker,
@@ -48,9 +37,15 @@ from expertrag_index.replicas.published import (
     read_published,
 )
 from expertrag_index.replicas.remote import Remote, open_remote
-from expertrag_index.schema import connect_reader, read_meta
-from expertrag_index.seal import check_seal
+from expertrag_index.store.current import write_current
+from expertrag_index.store.disk_errors import store_errors
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.lock import WriterLock
+from expertrag_index.store.manifest import FileEntry, dumps
+from expertrag_index.store.schema import connect_reader, read_meta
+from expertrag_index.store.seal import check_seal
 from expertrag_index.types import Progress, silent
+from expertrag_index.upkeep.exchange import alone, put_in_place
 
 _ATTEMPTS = 5  # a writer may drop the generation that is being pulled
 _PART = "part"

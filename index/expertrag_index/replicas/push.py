@@ -13,18 +13,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from expertrag_index.current import read_current
-from expertrag_index.durable import link_file, store_errors
+from expertrag_common.durable import link_file
 from expertrag_index.errors import (
     RemoteConflictError,
     RemoteDamagedError,
     StoreCorruptError,
     StoreFormatError,
 )
-from expertrag_index.exchange import making
-from expertrag_index.layout import Layout
-from expertrag_index.manifest import Manifest
-from expertrag_index.opening import read_manifest
 from expertrag_index.replicas.blocks import block_bytes_of, cut, packed
 from expertrag_index.replicas.garbage import LEAST_KEPT, collect, objects_of
 from expertrag_index.replicas.published import (
@@ -41,9 +36,15 @@ from expertrag_index.replicas.published import (
     serialised,
 )
 from expertrag_index.replicas.remote import WORKERS, Remote, open_remote
-from expertrag_index.seal import check_seal
-from expertrag_index.snapshot import SnapshotPool
+from expertrag_index.store.current import read_current
+from expertrag_index.store.disk_errors import store_errors
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.manifest import Manifest
+from expertrag_index.store.opening import read_manifest
+from expertrag_index.store.seal import check_seal
+from expertrag_index.store.snapshot import SnapshotPool
 from expertrag_index.types import Progress, silent
+from expertrag_index.upkeep.exchange import making
 
 KEEP = 3
 """Generations that a URL holds, unless the caller says otherwise."""

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from expertrag_index.durable import store_errors
-from expertrag_index.layout import Layout
-from expertrag_index.transaction import transaction
+from expertrag_index.store.disk_errors import store_errors
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.transaction import transaction
 from expertrag_index.types import LoadFailure
 
 _VERSION = 1

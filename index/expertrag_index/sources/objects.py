@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 from expertrag_index.loaders.base import SourceFile, Unreadable, too_large
 from expertrag_index.loaders.patterns import Patterns
 from expertrag_index.loaders.registry import SUFFIXES, is_collection, suffix_of

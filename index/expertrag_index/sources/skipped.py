@@ -6,9 +6,9 @@ import sqlite3
 from contextlib import closing
 from typing import Any
 
-from expertrag_index.durable import store_errors
-from expertrag_index.layout import Layout
-from expertrag_index.listing import SkippedFile
+from expertrag_index.store.disk_errors import store_errors
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.listing import SkippedFile
 
 _COLUMNS = "notice, source, document_id, reason, cure"
 

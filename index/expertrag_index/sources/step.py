@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
-from expertrag_index.build import IndexWriter
-from expertrag_index.layout import Layout
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.load import labelled
 from expertrag_index.loaders.parse import failure_of
@@ -19,6 +18,7 @@ from expertrag_index.sources.base import DocumentSource, Item, SourceItems
 from expertrag_index.sources.ledger import KnownItem, Ledger
 from expertrag_index.sources.plan import SourcePlan, StoreState, plan_of
 from expertrag_index.sources.stored import StoredSources
+from expertrag_index.store.layout import Layout
 from expertrag_index.types import Document, LoadFailure
 
 OpenWriter = Callable[[], IndexWriter]

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from expertrag_index.current import read_current
-from expertrag_index.durable import store_errors
 from expertrag_index.errors import StoreNotFoundError
-from expertrag_index.layout import Layout
-from expertrag_index.schema import LIVE, connect_reader
+from expertrag_index.store.current import read_current
+from expertrag_index.store.disk_errors import store_errors
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.schema import LIVE, connect_reader
 
 
 class StoredSources:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from expertrag_index.removals import refuse_removals
 from expertrag_index.sources.base import DocumentSource, ReadLimits, SourceItems
 from expertrag_index.sources.plan import SourcePlan
 from expertrag_index.sources.step import OpenWriter, Stepper, StepReport
 from expertrag_index.types import LoadFailure
+from expertrag_index.upkeep.removals import refuse_removals
 
 _FEW = 10
 _MOST_SHARE = 0.5

@@ -157,7 +157,7 @@ def show(
     loaded, card = load_profile(folder), load_card(folder)
     shown = heat_map(loaded, card.model, Method(method), domains)
     if page is not None:
-        from expertrag_index.durable import write_durably
+        from expertrag_common.durable import write_durably
         from expertrag_lab.surgery.profiling.profile_page import profile_page
 
         each = shown.domains if len(shown.domains) > 1 else ()

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from expertrag_index.durable import write_durably
+from expertrag_common.durable import write_durably
 
 Weights = dict[str, torch.Tensor]
 """Values of parameters by name."""

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from expertrag_index.durable import write_durably
+from expertrag_common.durable import write_durably
 from expertrag_index.types import Progress
 from expertrag_lab.embedder.checkpoint import Weights
 from expertrag_lab.embedder.contrastive import ExpertTrainer, Point

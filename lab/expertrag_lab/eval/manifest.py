@@ -17,8 +17,8 @@ from importlib import metadata
 from pathlib import Path
 
 from expertrag._version import __version__
+from expertrag_common.cores import available_cores
 from expertrag_lab.data.types import JSON
-from expertrag_retriever.cores import available_cores
 
 _PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "ir-measures", "scipy")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Passage, SearchMode
 from expertrag_index.errors import SearchError
-from expertrag_index.index import MAX_K
+from expertrag_index.store.index import MAX_K
 from expertrag_lab.data.types import Skipped
 from expertrag_retriever.errors import QueryError
 from expertrag_retriever.experts.settings import GENERAL

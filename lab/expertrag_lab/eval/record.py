@@ -21,7 +21,7 @@ from expertrag.api.folding import fold
 from expertrag.api.types import Answer, AnswerRequest, GateDecision, GateMode, Sampling
 from expertrag.llm import prompt
 from expertrag.runtime.meter import Meter
-from expertrag_index.durable import write_durably
+from expertrag_common.durable import write_durably
 from expertrag_lab.data.datasets import Query
 from expertrag_lab.data.resume import appending, work_through
 from expertrag_lab.data.rows import dump_row, read_rows

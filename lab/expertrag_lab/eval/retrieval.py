@@ -16,7 +16,7 @@ from expertrag.api.types import Passage, SearchMode
 from expertrag.models import SHIPPED
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag_index.errors import SearchError
-from expertrag_index.index import Index
+from expertrag_index.store.index import Index
 from expertrag_lab.data.datasets import Dataset, Query, load_datasets, sample
 from expertrag_lab.data.qrels import Qrels
 from expertrag_lab.data.types import JSON, Skipped

@@ -17,7 +17,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Passage
 from expertrag.config import Config, ModelConfig
 from expertrag.llm import prompt
-from expertrag_index.index import Index
+from expertrag_index.store.index import Index
 from expertrag_lab.data.datasets import Dataset
 from expertrag_lab.data.types import JSON, Skipped
 from expertrag_lab.eval.stores import build_store, read_corpus

@@ -17,10 +17,10 @@ from expertrag import models
 from expertrag.api.errors import InvalidArgument
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.json_lines import existing
-from expertrag_index.build import IndexWriter
-from expertrag_index.chunk_size import default_chunk_tokens
-from expertrag_index.manifest import FORMAT_VERSION
-from expertrag_index.settings import WriterSettings
+from expertrag_index.build.chunk_size import default_chunk_tokens
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
+from expertrag_index.store.manifest import FORMAT_VERSION
 from expertrag_lab.data.datasets import Dataset
 from expertrag_lab.data.types import Skipped
 from expertrag_retriever.calibrate import calibrator

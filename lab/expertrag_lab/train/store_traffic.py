@@ -25,7 +25,7 @@ from expertrag.audit.questions import corrected, same_question
 from expertrag.audit.reading import read_log
 from expertrag.config import CANONICAL, Config
 from expertrag.runtime.error_mapping import translated_errors
-from expertrag_index.index import Index
+from expertrag_index.store.index import Index
 from expertrag_lab.data.annotations import check_texts
 from expertrag_lab.data.datasets import Query, load_dataset
 from expertrag_lab.data.named_sets import TRAIN

@@ -15,7 +15,7 @@ from serving_fixtures import TellingGenerator
 
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.types import GateMode
-from expertrag_index.index import Index
+from expertrag_index.store.index import Index
 from expertrag_lab.data.datasets import Dataset, Query
 from expertrag_lab.eval.serving import Opened
 

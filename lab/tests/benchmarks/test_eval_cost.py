@@ -20,7 +20,7 @@ from expertrag.answer.pipeline import Pipeline
 from expertrag.api.types import GateMode
 from expertrag.llm.adapters.serving import load_adapters
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag_index.index import Index
+from expertrag_index.store.index import Index
 from expertrag_lab.data.datasets import Query
 from expertrag_lab.eval.serving import Opened
 

@@ -22,9 +22,9 @@ from synthetic_corpus import (
 )
 from topic_embedder import DIMENSION, TopicEmbedder
 
-from expertrag_index.chunk import Chunker
+from expertrag_index.build.chunk import Chunker
 from expertrag_index.loaders.load import load
-from expertrag_index.query_words import STOP_WORDS as OURS
+from expertrag_index.words.query_words import STOP_WORDS as OURS
 
 CHUNKS = 3_000
 

@@ -12,9 +12,7 @@ import pytest
 from corruption import KINDS_OF_FILES, UNSEEN, built, damage, outcome_of
 from planted_bugs import PLANTS, Plant, hunt, plant_in
 
-import expertrag_index
-
-PACKAGE = Path(expertrag_index.__file__).parent
+ROOT = Path(__file__).parents[3]
 IN_CI = ("skipped flush of a file", "ignored checksum of a segment", "lost write: deleted chunks")
 
 
@@ -35,11 +33,12 @@ def test_a_planted_fault_is_found(name: str, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
 def test_the_code_of_a_plant_is_there(plant: Plant, tmp_path: Path) -> None:
-    (tmp_path / plant.file).parent.mkdir(exist_ok=True)
-    shutil.copy(PACKAGE / plant.file, tmp_path / plant.file)
+    (original,) = ROOT.glob(f"*/{plant.file}")
+    (tmp_path / plant.file).parent.mkdir(parents=True)
+    shutil.copy(original, tmp_path / plant.file)
     plant_in(plant, tmp_path)
     code = (tmp_path / plant.file).read_text(encoding="utf-8")
-    assert code != (PACKAGE / plant.file).read_text(encoding="utf-8")
+    assert code != original.read_text(encoding="utf-8")
     compile(code, plant.file, "exec")
     with pytest.raises(ValueError, match="has changed"):
         plant_in(replace(plant, old="code that is not there"), tmp_path)

@@ -15,7 +15,7 @@ from eval.conftest import MakeSet
 
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.api.types import SearchMode
-from expertrag_index.index import Index
+from expertrag_index.store.index import Index
 from expertrag_index.types import silent
 from expertrag_lab.data.datasets import load_dataset
 from expertrag_lab.data.qrels import read_qrels

@@ -11,8 +11,8 @@ import pytest
 from eval.conftest import MakeSet
 
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag_index.build import IndexWriter
-from expertrag_index.index import Index
+from expertrag_index.build.writer import IndexWriter
+from expertrag_index.store.index import Index
 from expertrag_index.types import Progress, silent
 from expertrag_lab.data.datasets import load_dataset
 from expertrag_lab.data.types import Skipped

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expertrag_retriever import checksums
+from expertrag_common import checksums
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.experts.storage import SETTINGS, load_experts
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from expertrag_index.manifest import GENERAL as GENERAL  # the same name in a store and in a model
+from expertrag_index.store.manifest import (
+    GENERAL as GENERAL,  # the same name in a store and in a model
+)
 
 
 class ExpertForm(StrEnum):

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from expertrag_retriever import checksums
+from expertrag_common import checksums
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.experts.settings import ExpertForm, ExpertSettings
 from expertrag_retriever.experts.surgery import expert_layers

@@ -20,8 +20,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from expertrag_index.durable import write_durably
-from expertrag_retriever import checksums
+from expertrag_common import checksums
+from expertrag_common.durable import write_durably
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.calibrators import dump_calibrator, load_calibrator
 from expertrag_retriever.gate.design import Design

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from expertrag_index.sentences import spans
+from expertrag_index.words.sentences import spans
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.background import BACKGROUND
 from expertrag_retriever.gate.coverage import (
@@ -32,8 +32,8 @@ from expertrag_retriever.gate.terms import term_coverage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from expertrag_index.index import Index
-    from expertrag_index.manifest import JSON
+    from expertrag_index.store.index import Index
+    from expertrag_index.store.manifest import JSON
     from expertrag_index.types import Chunk, FloatArray
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 

@@ -12,7 +12,7 @@ import numpy as np
 from expertrag_index.types import FloatArray
 
 if TYPE_CHECKING:
-    from expertrag_index.manifest import JSON
+    from expertrag_index.store.manifest import JSON
 
 QUANTILES = 21
 BACKGROUND_WEIGHT = 0.5

@@ -27,7 +27,7 @@ from expertrag_retriever.types import (
 )
 
 if TYPE_CHECKING:
-    from expertrag_index.index import Index
+    from expertrag_index.store.index import Index
     from expertrag_index.types import Filter, FloatArray, Query
 
 

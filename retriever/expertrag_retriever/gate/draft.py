@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from expertrag_index.words import WORD
+from expertrag_index.words.patterns import WORD
 
 _YEAR = re.compile(r"\b(?:1\d{3}|20\d{2})\b")
 _DOUBT = re.compile(

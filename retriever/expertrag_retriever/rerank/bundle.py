@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expertrag_retriever import checksums
+from expertrag_common import checksums
 from expertrag_retriever.errors import RerankerError
 from expertrag_retriever.experts.bundle import Base
 

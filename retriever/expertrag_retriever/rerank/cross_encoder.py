@@ -11,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
+from expertrag_common.cores import concurrent_batches
 from expertrag_index.types import FloatArray
-from expertrag_retriever.cores import concurrent_batches
 from expertrag_retriever.encoder import token_batches
 
 

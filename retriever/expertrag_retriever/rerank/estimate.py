@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from expertrag_index.query_words import STOP_WORDS, query_terms
+from expertrag_index.words.query_words import STOP_WORDS, query_terms
 from expertrag_retriever.pseudo import pseudo_query
 from expertrag_retriever.rerank.reranking import CANDIDATES, embedded_text, join_scores
 from expertrag_retriever.search import Searcher
 
 if TYPE_CHECKING:
-    from expertrag_index.index import Index
-    from expertrag_index.manifest import JSON
+    from expertrag_index.store.index import Index
+    from expertrag_index.store.manifest import JSON
     from expertrag_retriever.base import Embedder
     from expertrag_retriever.fusion import Fusion
     from expertrag_retriever.rerank.base import Reranker

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 from expertrag_index.types import FloatArray
 from expertrag_retriever.encoder import number_format
 from expertrag_retriever.errors import DeviceError, RerankerError

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from expertrag_retriever import checksums
+from expertrag_common import checksums
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.router.evidence import DomainEvidence
 from expertrag_retriever.router.router import Router

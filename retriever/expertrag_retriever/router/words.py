@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.words import VOCABULARY_WORD
+from expertrag_index.words.patterns import VOCABULARY_WORD
 
 Weights = Mapping[str, float]
 """Values by word, largest first."""

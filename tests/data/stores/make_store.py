@@ -15,7 +15,7 @@ from pathlib import Path
 
 from store_helper import HashingEmbedder, make_corpus
 
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 
 
 def make_store(archive: Path) -> None:

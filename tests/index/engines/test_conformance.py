@@ -21,22 +21,22 @@ from store_helper import (
     migrate,
 )
 
-from expertrag_index import build as build_module
-from expertrag_index.backup import backup
-from expertrag_index.build import IndexWriter
-from expertrag_index.compact import compact
-from expertrag_index.deep import deep_check
+from expertrag_index.build import writer as build_module
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.engines import postgres_search
 from expertrag_index.errors import ReadOnlyReplicaError, StoreCorruptError
-from expertrag_index.index import Index
-from expertrag_index.layout import Layout
-from expertrag_index.opening import Generation, open_published
 from expertrag_index.replicas.pull import pull
 from expertrag_index.replicas.push import push
-from expertrag_index.settings import WriterSettings
+from expertrag_index.search.vector_store import Among
+from expertrag_index.store.index import Index
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.opening import Generation, open_published
 from expertrag_index.types import Document, Filter
-from expertrag_index.vector_store import Among
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.backup import backup
+from expertrag_index.upkeep.compact import compact
+from expertrag_index.upkeep.deep import deep_check
+from expertrag_index.upkeep.verify import verify
 
 QUESTIONS = ("checkpoints word3 number9", "indexes edition1", "about replication word70 word12")
 

@@ -14,17 +14,17 @@ from engine_places import InPostgres, settings
 from postgres_server import Postgres, postgres_server
 from store_helper import CORPUS, HashingEmbedder, build, make_corpus
 
+from expertrag_common.extras import install_command
+from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines import connect, postgres_writer
 from expertrag_index.engines import postgres as postgres_module
 from expertrag_index.engines.connect import connected
 from expertrag_index.errors import EngineError
-from expertrag_index.extras import install_command
-from expertrag_index.index import Index
-from expertrag_index.manifest import EngineEntry
-from expertrag_index.schema import NEVER
-from expertrag_index.settings import WriterSettings
+from expertrag_index.search.vector_store import Among, VectorBatch
+from expertrag_index.store.index import Index
+from expertrag_index.store.manifest import EngineEntry
+from expertrag_index.store.schema import NEVER
 from expertrag_index.types import Document
-from expertrag_index.vector_store import Among, VectorBatch
 
 
 @pytest.fixture

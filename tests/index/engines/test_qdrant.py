@@ -19,20 +19,20 @@ from engine_places import InQdrant, settings
 from qdrant_server import EdgeServer, edge_server
 from store_helper import CORPUS, HashingEmbedder, build, make_corpus
 
+from expertrag_common.extras import install_command
+from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines import connect, qdrant_collection, qdrant_connection, qdrant_search
 from expertrag_index.engines.connect import connected
 from expertrag_index.engines.qdrant import QdrantVectors
 from expertrag_index.engines.qdrant_connection import API_KEY
 from expertrag_index.engines.qdrant_points import conditions, keys_of, of_generation
 from expertrag_index.errors import EngineError, StoreCorruptError
-from expertrag_index.extras import install_command
-from expertrag_index.index import Index
-from expertrag_index.manifest import EngineEntry
-from expertrag_index.schema import NEVER
-from expertrag_index.settings import WriterSettings
+from expertrag_index.search.vector_store import KEPT, Among, VectorBatch
+from expertrag_index.store.index import Index
+from expertrag_index.store.manifest import EngineEntry
+from expertrag_index.store.schema import NEVER
 from expertrag_index.types import Document
-from expertrag_index.vector_store import KEPT, Among, VectorBatch
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.verify import verify
 
 from .test_conformance import FILTERS, NASTY
 

@@ -7,7 +7,7 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from expertrag_index.chunk import Chunker, CountTokens
+from expertrag_index.build.chunk import Chunker, CountTokens
 from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.chats import Message, are_people, conversations
 from expertrag_index.loaders.frontmatter import FrontMatter

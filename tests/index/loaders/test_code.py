@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from index.conftest import load_all, load_whole, text_of
 
-from expertrag_index.sections import sections
+from expertrag_index.build.sections import sections
 
 BODY = "    x = 1  # a line that makes the section long enough to be one of its own\n" * 3
 PYTHON = f'''"""A module."""

@@ -16,7 +16,7 @@ from docx.oxml.ns import nsdecls
 from index.conftest import load_all, load_whole
 from index.test_load_hostile import docx_of
 
-from expertrag_index.sections import sections
+from expertrag_index.build.sections import sections
 
 
 def body(tmp_path: Path, xml: str) -> str:

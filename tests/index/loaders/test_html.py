@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from expertrag_index.build.sections import sections
 from expertrag_index.loaders import load
 from expertrag_index.loaders.headings import first_heading
 from expertrag_index.loaders.html import page_of
-from expertrag_index.sections import sections
 from expertrag_index.types import LoadFailure
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from index.conftest import parsed, text_of
 from lxml import etree
 
-from expertrag_index.sections import sections
+from expertrag_index.build.sections import sections
 
 
 def notebook(*cells: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from index.conftest import load_all
 from index.loaders.test_pdf import pdf_of, show
 from PIL import Image, ImageDraw, ImageFont
 
-from expertrag_index.extras import install_command
+from expertrag_common.extras import install_command
 from expertrag_index.loaders import load, ocr
 from expertrag_index.loaders.ocr import TextLine, in_reading_order
 from expertrag_index.types import LoadFailure

@@ -9,8 +9,8 @@ import pytest
 from fpdf import FPDF
 from index.conftest import load_all, load_whole
 
+from expertrag_index.build.sections import sections
 from expertrag_index.loaders.hyphens import join_broken_words
-from expertrag_index.sections import sections
 from expertrag_index.types import Document
 
 

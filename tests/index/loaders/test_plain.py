@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from index.conftest import parsed, text_of
 
+from expertrag_index.build.sections import sections
 from expertrag_index.loaders.registry import suffix_of
-from expertrag_index.sections import sections
 
 LOG = """# tail -f app.log
 2024-05-01 10:32:07 INFO [main] started

@@ -21,10 +21,10 @@ from postings_helper import (
     segment_of,
 )
 
-from expertrag_index.analysis import tokens
 from expertrag_index.postings.engine import PostingEngine
 from expertrag_index.postings.search import PostingSearcher
 from expertrag_index.types import ChunkHit
+from expertrag_index.words.analysis import tokens
 
 WORDS = [f"w{number}" for number in range(12)]
 

@@ -12,7 +12,7 @@ import pytest
 from serving_fixtures import wait_until
 from store_helper import HashingEmbedder, contents
 
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.errors import IndexStoreError
 from expertrag_index.replicas.follow import Follower
 from expertrag_index.replicas.keep_pushed import Pusher

@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 from store_helper import HashingEmbedder, contents, make_corpus
 
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.errors import (
     IndexStoreError,
     RemoteUnreachableError,
     StoreLockedError,
 )
-from expertrag_index.layout import Layout
-from expertrag_index.lock import WriterLock
 from expertrag_index.replicas.pull import pull
 from expertrag_index.replicas.push import push
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.lock import WriterLock
 from expertrag_index.types import Progress
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.verify import verify
 
 KILLS = 6
 

@@ -13,8 +13,7 @@ import fsspec
 import pytest
 from store_helper import HashingEmbedder, build, change_database, contents, make_corpus
 
-from expertrag_index.build import IndexWriter
-from expertrag_index.compact import compact
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.errors import (
     IndexStoreError,
     ReadOnlyReplicaError,
@@ -25,8 +24,6 @@ from expertrag_index.errors import (
     StoreFormatError,
     StoreNotFoundError,
 )
-from expertrag_index.index import Index
-from expertrag_index.layout import Layout
 from expertrag_index.replicas.garbage import objects_of
 from expertrag_index.replicas.published import (
     current_line,
@@ -37,8 +34,11 @@ from expertrag_index.replicas.published import (
 from expertrag_index.replicas.pull import pull
 from expertrag_index.replicas.push import push
 from expertrag_index.replicas.remote import open_remote
+from expertrag_index.store.index import Index
+from expertrag_index.store.layout import Layout
 from expertrag_index.types import Document
-from expertrag_index.verify import verify
+from expertrag_index.upkeep.compact import compact
+from expertrag_index.upkeep.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -394,7 +394,7 @@ def test_a_database_that_is_being_written_is_pushed_as_published(
     with closing(sqlite3.connect(store / "store.db")) as connection:
         connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'staged'")
         connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'epoch'")
-        from expertrag_index.seal import write_seal
+        from expertrag_index.store.seal import write_seal
 
         write_seal(connection)
         connection.commit()

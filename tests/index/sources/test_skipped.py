@@ -8,10 +8,10 @@ import pytest
 from sources_helper import StoreInStep, write_notes
 from store_helper import HashingEmbedder, build
 
-from expertrag_index.build import IndexWriter
-from expertrag_index.index import Index
-from expertrag_index.layout import Layout
-from expertrag_index.listing import SkippedFile
+from expertrag_index.build.writer import IndexWriter
+from expertrag_index.store.index import Index
+from expertrag_index.store.layout import Layout
+from expertrag_index.store.listing import SkippedFile
 from expertrag_index.types import Document
 
 

@@ -30,7 +30,7 @@ from expertrag.llm import Message
 from expertrag.llm.backends.openai_backend import OpenAIGenerator
 from expertrag.llm.backends.openai_errors import API_KEY
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag_index.build import IndexWriter
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import Document
 
 QUESTION = [Message("system", "Be brief."), Message("user", "What is the capital of France?")]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from store_helper import build
 
-from expertrag_index.index import Index
+from expertrag_index.store.index import Index
 from expertrag_index.types import Document
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.gate import Gate, calibrate_coverage

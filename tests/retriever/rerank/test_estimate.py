@@ -11,8 +11,8 @@ import numpy as np
 from store_helper import build
 
 from expertrag_index import Index
-from expertrag_index.build import IndexWriter
-from expertrag_index.settings import WriterSettings
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import Document, FloatArray
 from expertrag_retriever.calibrate import calibrated, calibrator
 from expertrag_retriever.rerank.cross_encoder import CrossEncoderReranker

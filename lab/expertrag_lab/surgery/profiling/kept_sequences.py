@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from expertrag.api.errors import InvalidArgument
-from expertrag_index.durable import write_durably
+from expertrag_common.durable import write_durably
 from expertrag_index.types import Progress
 from expertrag_lab.surgery.profiling.served_model import ServedModel
 from expertrag_lab.surgery.profiling.traffic import TrafficPrompt

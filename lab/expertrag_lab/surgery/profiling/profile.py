@@ -17,7 +17,7 @@ from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.llm.convert.checkpoint import new_folder
 from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.loading import model_files
-from expertrag_index.durable import write_durably
+from expertrag_common.durable import write_durably
 from expertrag_index.types import Progress
 from expertrag_lab.surgery.mixture import Mixture, load_mixture
 from expertrag_lab.surgery.profiling.importance import ExpertProfile, ExpertUse

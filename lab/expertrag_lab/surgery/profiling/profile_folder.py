@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound, ServerError
+from expertrag_common import checksums
 from expertrag_lab.surgery.card_text import markdown
 from expertrag_lab.surgery.profiling.importance import ExpertProfile, ExpertUse, Method
-from expertrag_retriever import checksums
 
 PATTERN_METHOD = Method.EASY_EP
 """Measure by which the experts of a pattern are ordered."""

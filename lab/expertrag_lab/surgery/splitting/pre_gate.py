@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from expertrag.api.errors import InvalidArgument, ServerError
-from expertrag_retriever import checksums
+from expertrag_common import checksums
 
 FOLDER = "pre_gate"
 """In a model's folder, that of its pre-gate; not beside its weights, which loaders read whole."""

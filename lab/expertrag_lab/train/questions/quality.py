@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from expertrag.runtime.json_lines import encodable
-from expertrag_index.words import JOINED_WORD
+from expertrag_index.words.patterns import JOINED_WORD
 from expertrag_retriever.experts.settings import GENERAL
 
 if TYPE_CHECKING:

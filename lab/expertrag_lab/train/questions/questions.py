@@ -20,9 +20,9 @@ from expertrag.api.errors import Conflict, InvalidArgument, NotFound, Unavailabl
 from expertrag.api.types import Sampling
 from expertrag.llm.prompt import question_about
 from expertrag.runtime.json_lines import existing, read_lines
-from expertrag_index.chunk import Chunker
-from expertrag_index.chunk_size import default_chunk_tokens
-from expertrag_index.durable import write_durably
+from expertrag_common.durable import write_durably
+from expertrag_index.build.chunk import Chunker
+from expertrag_index.build.chunk_size import default_chunk_tokens
 from expertrag_index.loaders import load
 from expertrag_lab.data.pair_files import is_pair_file
 from expertrag_lab.data.resume import appending, read_results, work_through

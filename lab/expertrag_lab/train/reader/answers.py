@@ -14,7 +14,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from expertrag_index.words import WORD
+from expertrag_index.words.patterns import WORD
 from expertrag_lab.data.datasets import Dataset, Query
 from expertrag_lab.metrics.squad import VERDICTS, normalise
 from expertrag_lab.train.reader.passages import Passages

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from expertrag_index.chunk import Chunker
-from expertrag_index.query_words import query_terms
+from expertrag_index.build.chunk import Chunker
 from expertrag_index.types import Document
+from expertrag_index.words.query_words import query_terms
 from expertrag_retriever.types import Passage
 
 

@@ -21,7 +21,7 @@ from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.load.loading import model_errors
 from expertrag.runtime.threads import all_cores
-from expertrag_index.durable import write_durably
+from expertrag_common.durable import write_durably
 from expertrag_index.types import Progress
 from expertrag_lab.train.reader.examples import ReaderMaterial
 from expertrag_lab.train.reader.measure import NOT_ANSWERED, Scores, measure

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.answer.evidence import Evidence
-from expertrag_index.sentences import spans
+from expertrag_index.words.sentences import spans
 from expertrag_lab.data.resume import appending
 from expertrag_lab.train.questions.questions import FEWEST_PASSAGE_WORDS, ask_about
 from expertrag_lab.train.reader.made.sentences import stands_alone

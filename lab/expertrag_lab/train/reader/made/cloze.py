@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from expertrag_index.query_words import STOP_WORDS
+from expertrag_index.words.query_words import STOP_WORDS
 from expertrag_lab.train.reader.made.sentences import content_words, has_pronoun, prose
 from expertrag_lab.train.reader.made.spans import AnswerKind, Span, spans_of
 from expertrag_lab.train.reader.made.types import Made, Piece

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from expertrag_index.sentences import spans
+from expertrag_index.words.sentences import spans
 from expertrag_lab.train.reader.made.types import Made, Piece
 from expertrag_lab.train.reader.made.verbs import AUXILIARIES, lowered, pronoun_for
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from expertrag.answer.wording import wording
-from expertrag_index.sentences import spans
+from expertrag_index.words.sentences import spans
 
 FEWEST_WORDS, MOST_WORDS = 8, 30
 

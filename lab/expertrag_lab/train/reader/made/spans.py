@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from expertrag_index.query_words import STOP_WORDS
+from expertrag_index.words.query_words import STOP_WORDS
 
 
 class AnswerKind(Enum):

@@ -1,0 +1,1 @@
+"""What all packages share: durable files, checksums, cores, worker processes, extras."""

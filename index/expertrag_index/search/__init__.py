@@ -1,0 +1,1 @@
+"""Search the vectors of a generation: segments, filters, selections."""

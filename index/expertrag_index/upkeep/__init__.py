@@ -1,0 +1,1 @@
+"""Verify, repair, compact, back up and restore a store."""
