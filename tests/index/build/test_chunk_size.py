@@ -17,7 +17,7 @@ from expertrag_index.build.settings import WriterSettings
 from expertrag_index.types import BuildReport, Document
 from expertrag_index.upkeep.verify import verify
 
-EARLIER = Path(__file__).parents[1] / "data" / "stores" / "format-3.tar.xz"
+EARLIER = Path(__file__).parents[2] / "data" / "stores" / "format-3.tar.xz"
 
 
 class LongReader(HashingEmbedder):
