@@ -73,7 +73,7 @@ class AsyncClient:
     Use it on one event loop, as an asynchronous context manager, or await ``close``.
     """
 
-    # What a coroutine awaits is always of a backend: ``Client`` brings some that block.
+    # A coroutine awaits only its backend: if that blocks, as in ``Client``, it never suspends.
     _remote: type[RemoteBackend] = RemoteBackend
     _local: type[LocalBackend] = LocalBackend
 

@@ -31,7 +31,7 @@ def complete(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def iterate(items: AsyncIterator[T]) -> Generator[T]:
-    """Yield the items of an iterator that never suspends; closing this one closes that."""
+    """Yield the items of an iterator that never suspends, and close it at the end."""
     try:
         while True:
             yield complete(_next(items))

@@ -59,9 +59,6 @@ class RemoteBackend:
             return grpc_api.insecure_channel(self._target, options=options)
         return grpc_api.secure_channel(self._target, self._credentials, options=options)
 
-    async def _sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
     @cached_property
     def _stubs(self) -> Stubs:
         return Stubs(self._channel)
@@ -201,6 +198,9 @@ class RemoteBackend:
                 return response
             except ExpertRAGError as error:
                 await self._sleep(attempts.wait_s(error))
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
     @contextmanager
     def _errors(self, timeout: float) -> Iterator[None]:
