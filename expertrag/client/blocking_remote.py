@@ -12,6 +12,7 @@ import grpc
 
 from expertrag.api.errors import Cancelled
 from expertrag.client.blocking import iterate, run_here
+from expertrag.client.channel import Stubs
 from expertrag.client.connection import Connection
 from expertrag.client.remote import RemoteBackend
 
@@ -22,7 +23,7 @@ class BlockingRemoteBackend(RemoteBackend):
     def __init__(self, connection: Connection) -> None:
         """Take the argument of ``RemoteBackend``, and raise its errors."""
         super().__init__(connection)
-        assert self._stubs  # opens the channel, before threads share it
+        self._stubs = Stubs(self._channel)  # before threads share it
 
     @cached_property
     def _channel(self) -> BlockingChannel:
