@@ -46,8 +46,9 @@ def health(
     with the same configuration. Exits with 7 while the server loads its models, once it stops, or
     if there is none. Needs no token.
     """
+    from expertrag.client.blocking import complete
+    from expertrag.client.blocking_remote import BlockingRemoteBackend
     from expertrag.client.connection import Connection, tls_of
-    from expertrag.client.remote import RemoteBackend
     from expertrag.client.target import is_address
 
     if server_name and not ca:
@@ -58,11 +59,11 @@ def health(
             f"address {target!r} is neither HOST:PORT nor unix:PATH", metadata={"field": "address"}
         )
     tls = tls_of(ca, server_name) if ca else None
-    server = RemoteBackend(Connection(target, tls=tls))
+    server = BlockingRemoteBackend(Connection(target, tls=tls))
     try:
-        server.wait_ready(timeout)
+        complete(server.wait_ready(timeout))
     finally:
-        server.close()
+        complete(server.close())
     click.echo(f"the server at {target} accepts calls")
 
 

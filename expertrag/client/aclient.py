@@ -1,4 +1,4 @@
-"""The asyncio client; ``client`` is the blocking one."""
+"""The asyncio client; ``client`` runs it in the thread of the caller."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ from expertrag.api.types import (
     Tls,
     UpdateReport,
 )
-from expertrag.client.adecisions import AsyncDecisions
-from expertrag.client.adocuments import AsyncDocuments
-from expertrag.client.aremote import AsyncRemoteBackend
 from expertrag.client.connection import Connection, TokenSource
-from expertrag.client.local import AsyncLocalBackend
+from expertrag.client.decisions import AsyncDecisions
+from expertrag.client.documents import AsyncDocuments
+from expertrag.client.local import LocalBackend
 from expertrag.client.operations import (
     CREATE_COLLECTION,
     DECIDE,
@@ -48,6 +47,7 @@ from expertrag.client.operations import (
     UNLOAD_ADAPTER,
     no_collection,
 )
+from expertrag.client.remote import RemoteBackend
 from expertrag.client.requests import (
     ANSWER_TIMEOUT_S,
     DEFAULT_K,
@@ -73,6 +73,10 @@ class AsyncClient:
     Use it on one event loop, as an asynchronous context manager, or await ``close``.
     """
 
+    # A coroutine awaits only its backend: if that blocks, as in ``Client``, it never suspends.
+    _remote: type[RemoteBackend] = RemoteBackend
+    _local: type[LocalBackend] = LocalBackend
+
     def __init__(
         self,
         target: str | os.PathLike[str],
@@ -95,16 +99,16 @@ class AsyncClient:
         :raises InvalidArgument: if the token would cross a network in the clear.
         """
         parsed = parse_target(target)
-        self._backend: AsyncLocalBackend | AsyncRemoteBackend
+        self._backend: LocalBackend | RemoteBackend
         if isinstance(parsed, str):
-            self._backend = AsyncRemoteBackend(
+            self._backend = self._remote(
                 Connection.of(
                     parsed, token=token, tls=tls, collection=collection, insecure=insecure
                 )
             )
         else:
             no_collection(collection)
-            self._backend = AsyncLocalBackend(parsed, config)
+            self._backend = self._local(parsed, config)
 
     async def __aenter__(self) -> AsyncClient:
         return self

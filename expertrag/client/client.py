@@ -1,69 +1,30 @@
-"""The blocking client."""
+"""The blocking client: the asyncio client, run in the thread of the caller."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Unpack
 
-from expertrag.api.adapters import AdapterInfo, LoadAdapterRequest
-from expertrag.api.rerank import RerankMode, RerankResult
-from expertrag.api.turns import History
-from expertrag.api.types import (
-    Answer,
-    AnswerEvent,
-    CollectionInfo,
-    DocumentInput,
-    Embeddings,
-    Feedback,
-    GateDecision,
-    GateMode,
-    IndexStats,
-    RetrieveResult,
-    Role,
-    SearchMode,
-    ServerInfo,
-    Tls,
-    UpdateReport,
-)
-from expertrag.client.connection import Connection, TokenSource
+from expertrag.api.types import AnswerEvent, Tls
+from expertrag.client.aclient import AsyncClient
+from expertrag.client.blocking import iterate, make_blocking
+from expertrag.client.blocking_remote import BlockingRemoteBackend
+from expertrag.client.connection import TokenSource
 from expertrag.client.decisions import Decisions
 from expertrag.client.documents import Documents
-from expertrag.client.local import LocalBackend
-from expertrag.client.operations import (
-    CREATE_COLLECTION,
-    DECIDE,
-    DELETE,
-    DROP_COLLECTION,
-    EMBED,
-    INFO,
-    LIST_ADAPTERS,
-    LIST_COLLECTIONS,
-    LOAD_ADAPTER,
-    RERANK,
-    RETRIEVE,
-    STATS,
-    UNLOAD_ADAPTER,
-    no_collection,
-)
-from expertrag.client.remote import RemoteBackend
-from expertrag.client.requests import (
-    ANSWER_TIMEOUT_S,
-    DEFAULT_K,
-    DEFAULT_TIMEOUT_S,
-    WRITE_TIMEOUT_S,
-    AnswerOptions,
-    answer_request,
-    decide_request,
-    embed_request,
-    rerank_request,
-    retrieve_request,
-    strings,
-)
-from expertrag.client.target import parse_target
+from expertrag.client.local import BlockingLocalBackend
+from expertrag.client.requests import ANSWER_TIMEOUT_S, AnswerOptions
 
 if TYPE_CHECKING:
     from expertrag.config import Config
+
+
+class _BlockingCore(AsyncClient):
+    """The client over backends that block, so that its coroutines never suspend."""
+
+    _remote = BlockingRemoteBackend
+    _local = BlockingLocalBackend
 
 
 class Client:
@@ -102,17 +63,9 @@ class Client:
         :raises NotFound: if the target is neither an address nor a folder.
         :raises InvalidArgument: if the token would cross a network in the clear.
         """
-        parsed = parse_target(target)
-        self._backend: LocalBackend | RemoteBackend
-        if isinstance(parsed, str):
-            self._backend = RemoteBackend(
-                Connection.of(
-                    parsed, token=token, tls=tls, collection=collection, insecure=insecure
-                )
-            )
-        else:
-            no_collection(collection)
-            self._backend = LocalBackend(parsed, config)
+        self._core = _BlockingCore(
+            target, config=config, token=token, tls=tls, collection=collection, insecure=insecure
+        )
 
     def __enter__(self) -> Client:
         return self
@@ -120,27 +73,9 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Disconnect, or close the store."""
-        self._backend.close()
-
-    def wait_ready(self, timeout: float = DEFAULT_TIMEOUT_S) -> None:
-        """Wait until the server has loaded its models; in process, load them now.
-
-        :raises DeadlineExceeded: if it takes longer.
-        """
-        self._backend.wait_ready(timeout)
-
-    def answer(
-        self, question: str, *, timeout: float = ANSWER_TIMEOUT_S, **options: Unpack[AnswerOptions]
-    ) -> Answer:
-        """Answer a question, and return the whole answer.
-
-        :param timeout: deadline in seconds.
-        :param options: see :class:`AnswerOptions`.
-        """
-        request = answer_request(question, **options)
-        return self._backend.answer(request, timeout)
+    close = make_blocking(AsyncClient.close)
+    wait_ready = make_blocking(AsyncClient.wait_ready)
+    answer = make_blocking(AsyncClient.answer)
 
     def stream(
         self, question: str, *, timeout: float = ANSWER_TIMEOUT_S, **options: Unpack[AnswerOptions]
@@ -149,173 +84,32 @@ class Client:
 
         The call starts at the first event; closing the iterator cancels it.
         """
-        request = answer_request(question, **options)
-        yield from self._backend.stream(request, timeout)
+        yield from iterate(self._core.stream(question, timeout=timeout, **options))
 
-    def retrieve(
-        self,
-        query: str,
-        *,
-        k: int = DEFAULT_K,
-        filter: Mapping[str, object] | None = None,
-        mode: SearchMode | str = SearchMode.HYBRID,
-        history: History = (),
-        rerank: RerankMode | str = RerankMode.AUTO,
-        timeout: float = DEFAULT_TIMEOUT_S,
-    ) -> RetrieveResult:
-        """Search, without generating an answer."""
-        request = retrieve_request(query, k, filter, mode, history, rerank)
-        return self._backend.call(RETRIEVE, request, timeout)
-
-    def rerank(
-        self,
-        query: str,
-        texts: Sequence[str],
-        *,
-        truncate: bool = True,
-        raw_scores: bool = False,
-        return_text: bool = False,
-        timeout: float = DEFAULT_TIMEOUT_S,
-    ) -> RerankResult:
-        """Rank 1 to 256 texts by the reranker's scores for a query, the best first.
-
-        :param truncate: cut texts that are too long for the reranker; else they are an error.
-        :param raw_scores: scores as the reranker computes them, else mapped to [0, 1].
-        :param return_text: repeat the texts in the result.
-        :raises Conflict: if no reranker is set.
-        """
-        request = rerank_request(query, texts, truncate, raw_scores, return_text)
-        return self._backend.call(RERANK, request, timeout)
-
-    def decide(
-        self,
-        question: str,
-        *,
-        mode: GateMode | str | None = None,
-        threshold: float | None = None,
-        domain: str | None = None,
-        history: History = (),
-        timeout: float = DEFAULT_TIMEOUT_S,
-    ) -> GateDecision:
-        """Run only the gate: whether to retrieve, and why."""
-        return self._backend.call(
-            DECIDE, decide_request(question, mode, threshold, domain, history), timeout
-        )
-
-    def feedback(
-        self,
-        answer_id: str,
-        *,
-        helpful: bool | None = None,
-        correct_answer: str | None = None,
-        query: str | None = None,
-        timeout: float = DEFAULT_TIMEOUT_S,
-    ) -> None:
-        """Report whether an answer helped, the correct answer, or both.
-
-        It is stored next to the server's audit log; a later call overrides the fields that it sets.
-
-        :param answer_id: ``Answer.id``, or the ``id`` of a decision.
-        :param correct_answer: the correct answer, a short text.
-        :param query: the question, if it may be stored and the log has no texts.
-        :raises Conflict: if no audit log is kept.
-        """
-        self._backend.feedback(Feedback(answer_id, helpful, correct_answer, query), timeout)
-
-    def embed(
-        self,
-        texts: Sequence[str],
-        *,
-        role: Role = "document",
-        domain: str | None = None,
-        timeout: float = DEFAULT_TIMEOUT_S,
-    ) -> list[list[float]]:
-        """Encode 1 to 256 texts; return L2-normalised vectors in their order."""
-        return self.embeddings(texts, role=role, domain=domain, timeout=timeout).vectors
-
-    def embeddings(
-        self,
-        texts: Sequence[str],
-        *,
-        role: Role = "document",
-        domain: str | None = None,
-        timeout: float = DEFAULT_TIMEOUT_S,
-    ) -> Embeddings:
-        """Encode 1 to 256 texts, as ``embed`` does; return the tokens that were read, too."""
-        return self._backend.call(EMBED, embed_request(texts, role, domain), timeout)
-
-    def upsert(
-        self, documents: Iterable[DocumentInput], *, timeout: float = WRITE_TIMEOUT_S
-    ) -> UpdateReport:
-        """Add or replace documents; they are published together once all have been read.
-
-        :raises PermissionDenied: if the server does not accept writes.
-        """
-        return self._backend.upsert(documents, timeout)
-
-    def delete(self, ids: Sequence[str], *, timeout: float = WRITE_TIMEOUT_S) -> UpdateReport:
-        """Delete documents by id.
-
-        :raises PermissionDenied: if the server does not accept writes.
-        """
-        return self._backend.call(DELETE, strings("ids", ids), timeout)
+    retrieve = make_blocking(AsyncClient.retrieve)
+    rerank = make_blocking(AsyncClient.rerank)
+    decide = make_blocking(AsyncClient.decide)
+    feedback = make_blocking(AsyncClient.feedback)
+    embed = make_blocking(AsyncClient.embed)
+    embeddings = make_blocking(AsyncClient.embeddings)
+    upsert = make_blocking(AsyncClient.upsert)
+    delete = make_blocking(AsyncClient.delete)
 
     @property
     def documents(self) -> Documents:
         """The documents of the store: list them, and open one."""
-        return Documents(self._backend)
+        return Documents(self._core.documents)
 
     @property
     def decisions(self) -> Decisions:
         """The decisions of the gate that the audit log holds."""
-        return Decisions(self._backend)
+        return Decisions(self._core.decisions)
 
-    def collections(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> list[CollectionInfo]:
-        """List the collections of the server that this client's token may name."""
-        return self._backend.call(LIST_COLLECTIONS, None, timeout)
-
-    def create_collection(self, name: str, *, timeout: float = WRITE_TIMEOUT_S) -> None:
-        """Create an empty collection.
-
-        :raises Conflict: if it exists, or the server creates none.
-        """
-        self._backend.call(CREATE_COLLECTION, name, timeout)
-
-    def drop_collection(self, name: str, *, timeout: float = WRITE_TIMEOUT_S) -> None:
-        """Delete a collection with its documents.
-
-        :raises NotFound: if there is none.
-        :raises Conflict: if it belongs to the server's configuration.
-        """
-        self._backend.call(DROP_COLLECTION, name, timeout)
-
-    def adapters(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> list[AdapterInfo]:
-        """List the adapters of the language model that questions may name."""
-        return self._backend.call(LIST_ADAPTERS, None, timeout)
-
-    def load_adapter(
-        self, name: str, folder: str, *, timeout: float = WRITE_TIMEOUT_S
-    ) -> AdapterInfo:
-        """Serve another adapter.
-
-        :param folder: of the server's machine, in peft's layout.
-        :raises InvalidArgument: if it cannot be served on this model.
-        :raises Conflict: if there is an adapter of this name.
-        """
-        request = LoadAdapterRequest(name, folder)
-        return self._backend.call(LOAD_ADAPTER, request, timeout)
-
-    def unload_adapter(self, name: str, *, timeout: float = WRITE_TIMEOUT_S) -> None:
-        """Refuse an adapter to new questions; those that use it go on.
-
-        :raises NotFound: if there is none.
-        """
-        self._backend.call(UNLOAD_ADAPTER, name, timeout)
-
-    def stats(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> IndexStats:
-        """Describe the store."""
-        return self._backend.call(STATS, None, timeout)
-
-    def info(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> ServerInfo:
-        """Describe the server: versions, models, limits, store."""
-        return self._backend.call(INFO, None, timeout)
+    collections = make_blocking(AsyncClient.collections)
+    create_collection = make_blocking(AsyncClient.create_collection)
+    drop_collection = make_blocking(AsyncClient.drop_collection)
+    adapters = make_blocking(AsyncClient.adapters)
+    load_adapter = make_blocking(AsyncClient.load_adapter)
+    unload_adapter = make_blocking(AsyncClient.unload_adapter)
+    stats = make_blocking(AsyncClient.stats)
+    info = make_blocking(AsyncClient.info)

@@ -1,8 +1,8 @@
-"""``client.documents``: the documents of a store, blocking."""
+"""``client.documents``: the documents of a store, on asyncio and blocking."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from expertrag.api.documents import (
@@ -16,6 +16,7 @@ from expertrag.api.documents import (
     ListSkippedRequest,
     SkippedPage,
 )
+from expertrag.client.blocking import iterate, make_blocking
 from expertrag.client.operations import GET_DOCUMENT, LIST_CHUNKS, LIST_DOCUMENTS, LIST_SKIPPED
 from expertrag.client.requests import DEFAULT_PAGE, DEFAULT_TIMEOUT_S, list_documents_request
 
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from expertrag.client.remote import RemoteBackend
 
 
-class Documents:
+class AsyncDocuments:
     """Opens what passages and citations point to: ``documents.get(citation.document_id)``."""
 
     def __init__(self, backend: LocalBackend | RemoteBackend) -> None:
         self._backend = backend
 
-    def get(
+    async def get(
         self,
         id: str,
         *,
@@ -45,9 +46,9 @@ class Documents:
 
         :raises NotFound: if there is no such document.
         """
-        return self._backend.call(GET_DOCUMENT, GetDocumentRequest(id, start, end), timeout)
+        return await self._backend.call(GET_DOCUMENT, GetDocumentRequest(id, start, end), timeout)
 
-    def list(
+    async def list(
         self,
         *,
         filter: Mapping[str, object] | None = None,
@@ -62,25 +63,26 @@ class Documents:
         :param page_token: ``next_page_token`` of the page before; empty for the first.
         """
         request = list_documents_request(filter, order, page_size, page_token)
-        return self._backend.call(LIST_DOCUMENTS, request, timeout)
+        return await self._backend.call(LIST_DOCUMENTS, request, timeout)
 
-    def all(
+    async def all(
         self,
         *,
         filter: Mapping[str, object] | None = None,
         order: DocumentOrder | str = DocumentOrder.ID,
         timeout: float = DEFAULT_TIMEOUT_S,
-    ) -> Iterator[DocumentInfo]:
+    ) -> AsyncIterator[DocumentInfo]:
         """Yield all documents, read page by page; ``timeout`` is that of a page."""
         token = ""
         while True:
-            page = self.list(filter=filter, order=order, page_token=token, timeout=timeout)
-            yield from page.documents
+            page = await self.list(filter=filter, order=order, page_token=token, timeout=timeout)
+            for document in page.documents:
+                yield document
             token = page.next_page_token
             if not token:
                 return
 
-    def chunks(
+    async def chunks(
         self,
         id: str,
         *,
@@ -93,9 +95,9 @@ class Documents:
         :raises NotFound: if there is no such document.
         """
         request = ListChunksRequest(id, page_size, page_token)
-        return self._backend.call(LIST_CHUNKS, request, timeout)
+        return await self._backend.call(LIST_CHUNKS, request, timeout)
 
-    def skipped(
+    async def skipped(
         self,
         *,
         page_size: int = DEFAULT_PAGE,
@@ -107,4 +109,27 @@ class Documents:
         Losses come first, each with its reason and what to do about it.
         """
         request = ListSkippedRequest(page_size, page_token)
-        return self._backend.call(LIST_SKIPPED, request, timeout)
+        return await self._backend.call(LIST_SKIPPED, request, timeout)
+
+
+class Documents:
+    """Opens what passages and citations point to: ``documents.get(citation.document_id)``."""
+
+    def __init__(self, documents: AsyncDocuments) -> None:
+        self._core = documents
+
+    get = make_blocking(AsyncDocuments.get)
+    list = make_blocking(AsyncDocuments.list)
+
+    def all(
+        self,
+        *,
+        filter: Mapping[str, object] | None = None,
+        order: DocumentOrder | str = DocumentOrder.ID,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> Iterator[DocumentInfo]:
+        """Yield all documents, read page by page; ``timeout`` is that of a page."""
+        yield from iterate(self._core.all(filter=filter, order=order, timeout=timeout))
+
+    chunks = make_blocking(AsyncDocuments.chunks)
+    skipped = make_blocking(AsyncDocuments.skipped)

@@ -1,13 +1,14 @@
-"""An in-process store, blocking or on asyncio."""
+"""An in-process store."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from expertrag.api.errors import MissingExtra
 from expertrag.api.folding import fold
@@ -19,6 +20,7 @@ from expertrag.api.types import (
     Feedback,
     UpdateReport,
 )
+from expertrag.client.blocking import run_here
 from expertrag.client.operations import Operation, RequestT, ResponseT
 from expertrag.config import Config, load
 from expertrag.runtime.bridge import EventBridge
@@ -29,9 +31,11 @@ from expertrag_common.extras import install_command
 if TYPE_CHECKING:
     from expertrag.answer.pipeline import Pipeline
 
+T = TypeVar("T")
+
 
 class LocalBackend:
-    """Its own pipeline, loaded at the first call. Thread-safe."""
+    """Its own pipeline, loaded at the first call; the work runs in threads."""
 
     def __init__(self, store: Path, config: Config | None) -> None:
         """Use ``config`` for models and gate; None uses environment, file and defaults."""
@@ -40,55 +44,78 @@ class LocalBackend:
         self._lock = threading.Lock()
         self._loaded: Pipeline | None = None
 
-    def close(self) -> None:
-        """Close the store."""
-        with self._lock:
-            if self._loaded is not None:
-                self._loaded.close()
-                self._loaded = None
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.to_thread(work)
 
-    def call(
+    async def close(self) -> None:
+        """Close the store."""
+
+        def work() -> None:
+            with self._lock:
+                if self._loaded is not None:
+                    self._loaded.close()
+                    self._loaded = None
+
+        await self._run(work)
+
+    async def call(
         self, operation: Operation[RequestT, ResponseT], request: RequestT, timeout: float
     ) -> ResponseT:
         """Return the answer to a request."""
-        return operation.run(self.pipeline(), request, Stop(timeout))
+        return await self._run(lambda: operation.run(self._pipeline(), request, Stop(timeout)))
 
-    def answer(self, request: AnswerRequest, timeout: float) -> Answer:
+    async def answer(self, request: AnswerRequest, timeout: float) -> Answer:
         """Return the whole answer."""
-        return fold(self.stream(request, timeout))
+        return await self._run(lambda: fold(self._events(request, Stop(timeout))))
 
-    def stream(self, request: AnswerRequest, timeout: float) -> Iterator[AnswerEvent]:
+    async def stream(self, request: AnswerRequest, timeout: float) -> AsyncGenerator[AnswerEvent]:
         """Yield events; closing the iterator stops the work."""
-        stop = Stop(timeout)  # loading counts
-        yield from self.pipeline().answer(request, stop)
-
-    def feedback(self, feedback: Feedback, timeout: float) -> None:
-        """Store feedback on an answer; needs no model."""
-        from expertrag.audit import Audit  # POSIX only; the SDK runs anywhere
-
-        config = load().config if self._config is None else self._config
-        audit = Audit.of(config.audit)
-        try:
-            audit.feedback(feedback)
-        finally:
-            audit.close()
-
-    def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
-        """Add or replace documents; the deadline is checked at each of them."""
         stop = Stop(timeout)
+        bridge = EventBridge(stop)
+        events = self._events(request, stop)
+        worker = asyncio.create_task(asyncio.to_thread(bridge.pump, events))
+        try:
+            async for event in bridge:
+                yield event
+        finally:
+            stop.cancel()
+            await worker
 
-        def timed() -> Iterator[DocumentInput]:
-            for document in documents:
-                stop()
-                yield document
+    async def feedback(self, feedback: Feedback, timeout: float) -> None:
+        """Store feedback on an answer; needs no model."""
 
-        return self.pipeline().upsert(timed())
+        def work() -> None:
+            from expertrag.audit import Audit  # POSIX only; the SDK runs anywhere
 
-    def wait_ready(self, timeout: float) -> None:
+            audit = Audit.of(self._configured().audit)
+            try:
+                audit.feedback(feedback)
+            finally:
+                audit.close()
+
+        await self._run(work)
+
+    async def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
+        """Add or replace documents; the deadline is checked at each of them."""
+
+        def work() -> UpdateReport:
+            stop = Stop(timeout)  # loading counts
+            return self._pipeline().upsert(_check_each(documents, stop))
+
+        return await self._run(work)
+
+    async def wait_ready(self, timeout: float) -> None:
         """Load the models now."""
-        self.pipeline()
+        await self._run(self._pipeline)
 
-    def pipeline(self) -> Pipeline:
+    def _events(self, request: AnswerRequest, stop: Stop) -> Generator[AnswerEvent]:
+        """Yield the events of an answer; loading counts toward its deadline."""
+        yield from self._pipeline().answer(request, stop)
+
+    def _configured(self) -> Config:
+        return load().config if self._config is None else self._config
+
+    def _pipeline(self) -> Pipeline:
         """Return the pipeline, loaded once.
 
         :raises MissingExtra: if the models' packages are not installed.
@@ -104,56 +131,24 @@ class LocalBackend:
                         f"run: {install_command('server')}",
                         reason="MISSING_EXTRA",
                     ) from error
-                config = load().config if self._config is None else self._config
-                self._loaded = open_pipeline(replace(config, index=str(self._store)))
+                self._loaded = open_pipeline(replace(self._configured(), index=str(self._store)))
             return self._loaded
 
 
-class AsyncLocalBackend:
-    """``LocalBackend`` on asyncio: the work runs in threads."""
+class BlockingLocalBackend(LocalBackend):
+    """A ``LocalBackend`` that works in the thread of the caller. Thread-safe."""
 
-    def __init__(self, store: Path, config: Config | None) -> None:
-        """Take the arguments of ``LocalBackend``."""
-        self._local = LocalBackend(store, config)
-
-    async def close(self) -> None:
-        """Close the store."""
-        await asyncio.to_thread(self._local.close)
-
-    async def call(
-        self, operation: Operation[RequestT, ResponseT], request: RequestT, timeout: float
-    ) -> ResponseT:
-        """Return the answer to a request."""
-        return await asyncio.to_thread(self._local.call, operation, request, timeout)
-
-    async def answer(self, request: AnswerRequest, timeout: float) -> Answer:
-        """Return the whole answer."""
-        return await asyncio.to_thread(self._local.answer, request, timeout)
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await run_here(work)
 
     async def stream(self, request: AnswerRequest, timeout: float) -> AsyncGenerator[AnswerEvent]:
         """Yield events; closing the iterator stops the work."""
-        stop = Stop(timeout)
-        bridge = EventBridge(stop)
-
-        def work() -> Iterator[AnswerEvent]:
-            yield from self._local.pipeline().answer(request, stop)
-
-        worker = asyncio.create_task(asyncio.to_thread(bridge.pump, work()))
-        try:
-            async for event in bridge:
+        with closing(self._events(request, Stop(timeout))) as events:
+            for event in events:
                 yield event
-        finally:
-            stop.cancel()
-            await worker
 
-    async def feedback(self, feedback: Feedback, timeout: float) -> None:
-        """Store feedback on an answer."""
-        await asyncio.to_thread(self._local.feedback, feedback, timeout)
 
-    async def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
-        """Add or replace documents."""
-        return await asyncio.to_thread(self._local.upsert, documents, timeout)
-
-    async def wait_ready(self, timeout: float) -> None:
-        """Load the models now."""
-        await asyncio.to_thread(self._local.wait_ready, timeout)
+def _check_each(documents: Iterable[DocumentInput], stop: Stop) -> Iterator[DocumentInput]:
+    for document in documents:
+        stop()
+        yield document

@@ -1,12 +1,14 @@
-"""A server over gRPC, blocking."""
+"""A server over gRPC."""
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import grpc
@@ -42,33 +44,51 @@ class RemoteBackend:
         self._connection = connection
         self._address = connection.address
         self._target = grpc_target(connection.address)
-        credentials, options = connection.credentials, connection.options
-        self._channel = (
-            grpc.insecure_channel(self._target, options=options)
-            if credentials is None
-            else grpc.secure_channel(self._target, credentials, options=options)
-        )
-        self._stubs = Stubs(self._channel)
+        self._credentials = connection.credentials
         self._server = KnownServer()
 
-    def close(self) -> None:
-        """Cancel running calls and disconnect."""
-        self._channel.close()
+    @cached_property
+    def _channel(self) -> Any:
+        """Created at the first call: a channel belongs to the loop that runs at its creation."""
+        return self._open(grpc.aio)
 
-    def call(
+    def _open(self, grpc_api: Any) -> Any:
+        """Return a channel of ``grpc`` or ``grpc.aio``."""
+        options = self._connection.options
+        if self._credentials is None:
+            return grpc_api.insecure_channel(self._target, options=options)
+        return grpc_api.secure_channel(self._target, self._credentials, options=options)
+
+    @cached_property
+    def _stubs(self) -> Stubs:
+        return Stubs(self._channel)
+
+    def sharing(self, connection: Connection) -> RemoteBackend:
+        """Return a backend with another token or collection on the same channel."""
+        assert self._stubs  # opens the channel, so that the copy has it
+        other = copy.copy(self)
+        other._connection = connection
+        return other
+
+    async def close(self) -> None:
+        """Cancel running calls and disconnect."""
+        await self._channel.close()
+
+    async def call(
         self, operation: Operation[RequestT, ResponseT], request: RequestT, timeout: float
     ) -> ResponseT:
         """Send a request and return its answer."""
         message = operation.message(request)
         method = operation.method(self._stubs)
-        return operation.value(self._send(method, message, timeout, operation.repeatable))
+        return operation.value(await self._send(method, message, timeout, operation.repeatable))
 
-    def answer(self, request: AnswerRequest, timeout: float) -> Answer:
+    async def answer(self, request: AnswerRequest, timeout: float) -> Answer:
         """Answer in one message."""
         message = answer_pb2.AnswerRequest(question=answer.question_to_proto(request))
-        return answer.answer_from_proto(self._send(self._stubs.answer.Answer, message, timeout))
+        response = await self._send(self._stubs.answer.Answer, message, timeout)
+        return answer.answer_from_proto(response)
 
-    def stream(self, request: AnswerRequest, timeout: float) -> Iterator[AnswerEvent]:
+    async def stream(self, request: AnswerRequest, timeout: float) -> AsyncGenerator[AnswerEvent]:
         """Yield events; closing the iterator cancels the call."""
         message = answer_pb2.StreamAnswerRequest(
             question=answer.question_to_proto(request), collection=self._connection.collection
@@ -80,7 +100,7 @@ class RemoteBackend:
             )
             expected = 0
             try:
-                for response in call:
+                async for response in call:
                     check_seq(response.seq, expected)
                     expected += 1
                     yield events.event_from_proto(response)
@@ -90,16 +110,16 @@ class RemoteBackend:
                 failure = translated(error, self._address, timeout)
                 if expected:  # a stream is not resumed
                     raise failure from error
-                time.sleep(attempts.wait_s(failure))
+                await self._sleep(attempts.wait_s(failure))
             finally:
                 call.cancel()
 
-    def feedback(self, feedback: Feedback, timeout: float) -> None:
+    async def feedback(self, feedback: Feedback, timeout: float) -> None:
         """Store feedback on an answer."""
         message = gate.feedback_to_proto(feedback)
-        self._send(self._stubs.gate.ReportFeedback, message, timeout, repeatable=False)
+        await self._send(self._stubs.gate.ReportFeedback, message, timeout, repeatable=False)
 
-    def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
+    async def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
         """Add or replace documents; an error of the iterable cancels the call and is raised.
 
         A sequence is sent again after a restart of the server; an iterator can be read only once.
@@ -108,19 +128,20 @@ class RemoteBackend:
         attempts = Attempts(self._server, timeout)
         while True:
             try:
-                report = self._upload(documents, key, attempts.remaining())
+                report = await self._upload(documents, key, attempts.remaining())
                 self._server.answered = True
                 return report
             except ExpertRAGError as error:
                 if not isinstance(documents, Sequence):
                     raise
-                time.sleep(attempts.wait_s(error))
+                await self._sleep(attempts.wait_s(error))
 
-    def _upload(self, documents: Iterable[DocumentInput], key: str, timeout: float) -> UpdateReport:
-        started: Future[grpc.Call] = Future()
-        failure: list[BaseException] = []
+    async def _upload(
+        self, documents: Iterable[DocumentInput], key: str, timeout: float
+    ) -> UpdateReport:
+        failure: list[Exception] = []
 
-        def messages() -> Iterator[index_pb2.UpsertRequest]:
+        async def messages() -> AsyncIterator[index_pb2.UpsertRequest]:
             try:
                 first = index_pb2.UpsertRequest(
                     collection=self._connection.collection, idempotency_key=key
@@ -130,32 +151,36 @@ class RemoteBackend:
                     message.MergeFrom(first)
                     first = index_pb2.UpsertRequest()
                     yield message
-            except Exception as error:  # if raised in gRPC's thread, it would only be logged
+            except Exception as error:
                 failure.append(error)
-                started.result().cancel()
+                raise  # gRPC cancels the call
 
-        with self._errors(timeout, failure):
-            call = self._stubs.index.Upsert.future(
-                messages(), timeout=timeout, metadata=self._connection.metadata()
-            )
-            started.set_result(call)
-            return index.upsert_from_proto(call.result())
+        with self._errors(timeout):
+            try:
+                response = await self._stubs.index.Upsert(
+                    messages(), timeout=timeout, metadata=self._connection.metadata()
+                )
+            except (asyncio.CancelledError, Cancelled):
+                if failure:
+                    raise failure[0] from None
+                raise
+            return index.upsert_from_proto(response)
 
-    def wait_ready(self, timeout: float) -> None:
+    async def wait_ready(self, timeout: float) -> None:
         """Return once the server has loaded its models."""
         ends_at = time.monotonic() + timeout
         while (remaining := ends_at - time.monotonic()) > 0:
             try:
-                state = self._stubs.health(b"", timeout=remaining, wait_for_ready=True)
+                state = await self._stubs.health(b"", timeout=remaining, wait_for_ready=True)
                 if state == HEALTH_SERVING:
                     return
             except grpc.RpcError as error:
                 if not may_become_ready(error.code()):
                     raise translated(error, self._address, timeout) from error
-            time.sleep(HEALTH_POLL_S)
+            await self._sleep(HEALTH_POLL_S)
         raise not_ready(self._address, timeout)
 
-    def _send(
+    async def _send(
         self, method: Callable[..., Any], message: Any, timeout: float, repeatable: bool = True
     ) -> Any:
         """Send a request, again while the server restarts or loads its models."""
@@ -164,7 +189,7 @@ class RemoteBackend:
         while True:
             try:
                 with self._errors(timeout):
-                    response = method(
+                    response = await method(
                         message,
                         timeout=attempts.remaining(),
                         metadata=self._connection.metadata(),
@@ -172,18 +197,17 @@ class RemoteBackend:
                 self._server.answered = True
                 return response
             except ExpertRAGError as error:
-                time.sleep(attempts.wait_s(error))
+                await self._sleep(attempts.wait_s(error))
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
     @contextmanager
-    def _errors(self, timeout: float, failure: Sequence[BaseException] = ()) -> Iterator[None]:
+    def _errors(self, timeout: float) -> Iterator[None]:
         try:
             yield
         except grpc.RpcError as error:
             raise translated(error, self._address, timeout) from error
-        except grpc.FutureCancelledError:
-            if failure:
-                raise failure[0] from None
-            raise Cancelled("the call was cancelled") from None
 
 
 def name_collection(message: Any, collection: str) -> None:

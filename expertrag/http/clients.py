@@ -6,8 +6,8 @@ from starlette.requests import HTTPConnection
 
 from expertrag.api.errors import DeadlineExceeded, Unauthenticated, Unavailable
 from expertrag.client.aclient import AsyncClient
-from expertrag.client.aremote import AsyncRemoteBackend
 from expertrag.client.connection import TOKEN, Connection
+from expertrag.client.remote import RemoteBackend
 
 READY_S = 0.5
 CHANNELS = 16
@@ -17,7 +17,7 @@ CHANNELS = 16
 class CallerClient(AsyncClient):
     """The client of one request: on the shared channel, with the caller's token."""
 
-    def __init__(self, backend: AsyncRemoteBackend) -> None:
+    def __init__(self, backend: RemoteBackend) -> None:
         self._backend = backend
 
 
@@ -34,7 +34,7 @@ class _Channel:
     """A channel to the server, and the number of requests that use it."""
 
     def __init__(self, address: str) -> None:
-        self.backend = AsyncRemoteBackend(_OwnConnection(address))
+        self.backend = RemoteBackend(_OwnConnection(address))
         self.requests = 0
 
     def leave(self) -> None:
@@ -56,7 +56,7 @@ class CallerClients:
         """
         self._address = address
         self._channels = [_Channel(address) for _ in range(CHANNELS)]
-        self._health = AsyncRemoteBackend(_OwnConnection(address))
+        self._health = RemoteBackend(_OwnConnection(address))
 
     def of(self, request: HTTPConnection, collection: str = "") -> AsyncClient:
         """Return the client of a request's caller, for a collection, until the request ends.

@@ -33,7 +33,7 @@ from expertrag.audit.served import ServedLog
 from expertrag.auth import Authenticator
 from expertrag.auth.token_file import ServedTokens
 from expertrag.client.aclient import AsyncClient
-from expertrag.client.aremote import AsyncRemoteBackend
+from expertrag.client.remote import RemoteBackend
 from expertrag.http.clients import CallerClients
 from expertrag.http.state import HttpState
 from expertrag.runtime.bridge import EventBridge
@@ -77,7 +77,7 @@ INNER: tuple[type, ...] = (
     Pipeline, ServedIndex, View, HotSwap, Collections, Decider, Answering, ServedReranker,
     Reranking, Meter, Audit, Entry, ServedLog, Appender, AnswerIds, Authenticator, ServedTokens,
     Workers, Admission, Slot, EventBridge, Stop, Runtime, InFlight, Quotas, Responses, Upload,
-    Health, Metrics, Call, Cost, Span, CallerClients, HttpState, AsyncClient, AsyncRemoteBackend,
+    Health, Metrics, Call, Cost, Span, CallerClients, HttpState, AsyncClient, RemoteBackend,
     Replication, Follower, Pusher, Counter, Gauge, Histogram, *cast("Iterable[type]", SERVICES),
 )  # fmt: skip
 """Classes of the server itself, and of metrics; their members raise and block."""
@@ -150,7 +150,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     # of a client in Python, beyond what the HTTP server asks it
     "AsyncClient": frozenset(["answer", "close", "create_collection", "drop_collection"])
     | {"decisions", "embed", "load_adapter", "rerank", "unload_adapter", "wait_ready"},
-    "AsyncRemoteBackend": frozenset(["answer", "close"]),
+    "RemoteBackend": frozenset(["answer", "close"]),
     "Replication": frozenset(["fetch", "start", "stop"]),
     "Counter": _SCRAPE | _UNUSED - {"time"} | {"count_exceptions", "reset"},
     "Gauge": _SCRAPE

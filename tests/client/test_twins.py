@@ -8,10 +8,8 @@ import typing
 import pytest
 
 from expertrag.client import AsyncClient, Client
-from expertrag.client.adecisions import AsyncDecisions
-from expertrag.client.adocuments import AsyncDocuments
-from expertrag.client.decisions import Decisions
-from expertrag.client.documents import Documents
+from expertrag.client.decisions import AsyncDecisions, Decisions
+from expertrag.client.documents import AsyncDocuments, Documents
 
 TWINS = ((Client, AsyncClient), (Documents, AsyncDocuments), (Decisions, AsyncDecisions))
 
