@@ -15,7 +15,7 @@ PACKAGES = ("expertrag", "expertrag_retriever", "expertrag_index", "expertrag_ke
 HEAVY = ("torch", "transformers", "sentence_transformers", "faiss", "numpy", "grpc")
 
 
-@pytest.mark.parametrize("folder", ["kernels", "retriever", "index", "protos"])
+@pytest.mark.parametrize("folder", ["kernels", "retriever", "index", "common", "lab", "protos"])
 def test_bare_folders_are_not_packages(folder: str) -> None:
     # `kernels` is also a distribution that transformers imports: a package of that name here
     # would shadow it for everyone who starts Python in this folder.
@@ -62,10 +62,10 @@ def _names(wheel: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
+def test_wheel_holds_the_packages_of_the_service_and_nothing_else(wheel: Path) -> None:
     names = _names(wheel)
     tops = {name.split("/")[0] for name in names}
-    assert tops == {*PACKAGES, next(top for top in tops if top.endswith(".dist-info"))}
+    assert tops == {*PACKAGES, "expertrag_common", next(top for top in tops if top.endswith(".dist-info"))}
     for package in PACKAGES:
         assert f"{package}/py.typed" in names
     assert any(name.startswith("expertrag_kernels/_cpu.") for name in names)

@@ -1,0 +1,1 @@
+"""Write a generation: split documents into chunks, embed them, stage and publish."""
