@@ -195,9 +195,8 @@ def one(task: Mapping[str, Any]) -> dict[str, Any]:
 def _answer(generator: Generator, item: Mapping[str, Any]) -> list[tuple[str, float]]:
     sampling = reply_sampling(Sampling(ANSWER_TOKENS, logprobs=1), reader=generator.reader)
     messages = [Message(**message) for message in item["messages"]]
-    with closing(
-        generator.begin(messages, sampling, domain=item["domain"], from_passages=True)
-    ) as session:
+    policy = generator.make_policy(sampling, item["domain"])
+    with closing(generator.begin(messages, sampling, policy=policy, from_passages=True)) as session:
         return [
             (token.text, token.logprob) for delta in session.deltas() for token in delta.logprobs
         ]

@@ -23,6 +23,7 @@ from expertrag.config import Config, ModelConfig, ServiceConfig
 from expertrag.llm import prompt
 from expertrag.llm.base import Generator, Message, Session, ShouldStop, never_stop
 from expertrag.llm.probe import STATES
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
@@ -128,13 +129,12 @@ class PacedGenerator(Generator):
         messages: Sequence[Message],
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
+        policy: SequencePolicy | None = None,
         *,
         from_passages: bool = False,
-        cache_salt: str = "",
         without_passages: Sequence[Message] | None = None,
     ) -> Session:
-        self.salts.append(cache_salt)
+        self.salts.append(policy.salt if policy else "")
         return self.session(messages, sampling, should_stop)
 
     def session(

@@ -17,6 +17,7 @@ from expertrag.api.types import (
     GateAction,
     GateDecision,
     GateMode,
+    Sampling,
     Usage,
 )
 from expertrag.llm.prompt import asks_to_explain
@@ -301,15 +302,13 @@ class Decider:
         """Generate the whole closed-book answer, and read its beginning."""
         reader = self._generator.white_box
         assert reader is not None, "checked when the gate was loaded"
+        salt = context.policy.salt
+        policy = self._generator.make_policy(Sampling(), context.route.pattern, salt)
         with context.meter.stage("draft"):
             answer.draft = joined(list(answer.session.deltas()))
             context.should_stop()
             text = truncated(answer.draft.text)
-            ((_, reading),) = reader.read(
-                [(context.closed_book, text)],
-                context.route.pattern,
-                cache_salt=context.cache_salt,
-            )
+            ((_, reading),) = reader.read([(context.closed_book, text)], policy)
             embedding = base_encoder(context.view.embedder)([text or " "])
         context.meter.add(lm_calls=1)  # the reading
         return draft_features(text, embedding[0], reading)

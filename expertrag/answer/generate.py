@@ -53,6 +53,7 @@ from expertrag.api.types import (
 )
 from expertrag.llm import prompt
 from expertrag.llm.base import Generator, Message, Session
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.runtime.meter import Meter
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ class Answering:
         context: AnswerContext,
         messages: Sequence[Message],
         sampling: Sampling,
+        policy: SequencePolicy | None = None,
         *,
         from_passages: bool = False,
         without_passages: Sequence[Message] | None = None,
@@ -149,9 +151,8 @@ class Answering:
             messages,
             sampling,
             context.should_stop,
-            context.route.answers,
+            policy or context.policy,
             from_passages=from_passages,
-            cache_salt=context.cache_salt,
             without_passages=without_passages,
         )
 
@@ -189,7 +190,10 @@ class Answering:
 
         def verify(answer: str) -> Session:
             asked = prompt.verification(prompt_of(shown), answer)
-            return self._begin(context, asked, Sampling(max_tokens=1, adapter=sampling.adapter))
+            one = Sampling(max_tokens=1, adapter=sampling.adapter)
+            salt = context.policy.salt
+            policy = generator.make_policy(one, context.route.answers, salt)
+            return self._begin(context, asked, one, policy)
 
         def ask_again(answer: str, sentence: str, tokens: int) -> Session:
             asked = prompt.correction(prompt_of(shown), answer, sentence)

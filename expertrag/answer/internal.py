@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from expertrag.llm.base import Generator
 
 SIGNAL = "p_internal"
+_ONE_TOKEN = Sampling(max_tokens=1)
 
 
 def p_internal(generator: Generator, context: AnswerContext) -> float | None:
@@ -31,10 +32,9 @@ def p_internal(generator: Generator, context: AnswerContext) -> float | None:
     context.should_stop()
     session = generator.begin(
         prompt.closed_book(context.request.question),
-        Sampling(max_tokens=1),
+        _ONE_TOKEN,
         context.should_stop,
-        context.route.answers,
-        cache_salt=context.cache_salt,
+        generator.make_policy(_ONE_TOKEN, context.route.answers, context.policy.salt),
     )
     with closing(session), context.meter.stage("prefill"):
         signals = session.peek(1)

@@ -413,6 +413,7 @@ class Pipeline:
         request = replace(request, question=asked.question)
         routed = route(view.embedder, request, generator.experts, meter, generator.patterns)
         salt = self._access.cache_salt(self._asked_by.caller)
+        policy = generator.make_policy(request.sampling, routed.answers, salt)
         closed_book, dropped = in_conversation(
             asked.closed_book_message,
             asked.history,
@@ -422,7 +423,7 @@ class Pipeline:
         )
         meter.add(turns_dropped=dropped)
         return AnswerContext(
-            request, asked, view, routed, asked.vectors, closed_book, meter, should_stop, salt
+            request, asked, view, routed, asked.vectors, closed_book, meter, should_stop, policy
         )
 
     def _asked(

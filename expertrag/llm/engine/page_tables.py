@@ -89,7 +89,7 @@ class PageTables:
         if not self._prefix_caching:
             return
         most = len(sequence.tokens) - sequence.tail
-        result = self.pool.find(sequence.tokens, most, sequence.root)
+        result = self.pool.find(sequence.tokens, most, sequence.policy.root)
         sequence.pages, sequence.serial = result.pages, result.serial
         sequence.registered = len(result.pages)
         sequence.computed = len(result.pages) * PAGE_TOKENS

@@ -26,9 +26,10 @@ _BARE = replace(_ROUTING, weak=WeakSide.NO_PASSAGES)
 _BASE = replace(_ROUTING, weak=WeakSide.BASE)
 
 
-def _text(generator: Any, sampling: Sampling, **options: Any) -> str:
+def _text(generator: Any, sampling: Sampling, domain: str | None = None, **options: Any) -> str:
     generator.check(sampling)
-    return text_of(generator.begin(_LONGER, sampling, **options))
+    policy = generator.make_policy(sampling, domain)
+    return text_of(generator.begin(_LONGER, sampling, policy=policy, **options))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from file_helper import change_json
 from reader_samples import next_logits, said, write_llama, write_reader
 
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.api.types import Passage
+from expertrag.api.types import Passage, Sampling
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.adapters.bundle import load_bundle
 from expertrag.llm.adapters.lora import Projection
@@ -95,7 +95,7 @@ def test_the_gpu_decoder_matches(base: Path, bundle: Path) -> None:
     )
     network = NativeNetwork(lowered, experts.limits(Limits(256, frozenset({2}))))
     for domain in experts.names:
-        text = network.new_cache(domain)
+        text = network.new_cache(network.make_policy(domain))
         found = network.forward(IDS, text).logits
         torch.testing.assert_close(found, next_logits(generator, IDS, domain), atol=2e-4, rtol=1e-4)
         network.free(text)
@@ -141,7 +141,8 @@ def test_an_attached_reader_is_loaded_with_its_base(
     items = [(READ, "In the harbour.")]
     for domain in (None, *names):
         (_, found), (_, expected) = (
-            next(iter(some.read(items, domain, from_passages=True))) for some in (generator, beside)
+            next(iter(some.read(items, some.make_policy(Sampling(), domain), from_passages=True)))
+            for some in (generator, beside)
         )
         torch.testing.assert_close(
             torch.from_numpy(found.log_probabilities),

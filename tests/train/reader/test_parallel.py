@@ -126,7 +126,7 @@ def test_the_gpu_decoder_matches(base: Path, bundle: Path) -> None:
     limits = experts.limits(Limits(256, frozenset({2})))
     network, ids = NativeNetwork(lowered, limits), list(range(20, 60))
     for domain in generator.experts:
-        text = network.new_cache(domain)
+        text = network.new_cache(network.make_policy(domain))
         found = network.forward(ids, text).logits
         torch.testing.assert_close(found, next_logits(generator, ids, domain), atol=2e-4, rtol=1e-4)
         network.free(text)

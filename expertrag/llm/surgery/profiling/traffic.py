@@ -122,9 +122,10 @@ class ServedTokens:
             stop=(prompts.NEXT_PASSAGE,),
             frequency_penalty=0.0 if self._generator.reader else None,
         )
+        policy = self._generator.make_policy(sampling, given.domain)
         with closing(
             self._generator.begin(
-                self._form.messages(given), sampling, domain=given.domain, from_passages=True
+                self._form.messages(given), sampling, policy=policy, from_passages=True
             )
         ) as session:
             begun = " " if self._form.family.beginning(given.question) else ""
