@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from expertrag.llm.scoring import ScoredText
     from expertrag.llm.watching import Watched
     from expertrag.llm.weights import WeightUse
-    from expertrag_kernels.steps import Router
+    from expertrag_kernels.router import Router
 
 BASE = "base"
 """Name of the expert that answers closed book, and only that: a reader's base model, bit for

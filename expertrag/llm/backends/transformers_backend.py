@@ -52,8 +52,8 @@ from expertrag.llm.watching import Watched
 from expertrag.llm.weights import WeightUse
 from expertrag_kernels import Format, Routing
 from expertrag_kernels.cpu_experts import ISAS
+from expertrag_kernels.router import Router
 from expertrag_kernels.routing import AS_THE_MODEL
-from expertrag_kernels.steps import Router
 
 _log = logging.getLogger(__name__)
 

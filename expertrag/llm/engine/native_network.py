@@ -21,8 +21,8 @@ from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.llm.watching import ROUTER_TOKENS, Watched, watched_of
 from expertrag.llm.weights import Amount, WeightUse, weight_use
 from expertrag_kernels import Format
+from expertrag_kernels.router import Router
 from expertrag_kernels.routing import AS_THE_MODEL, Routing
-from expertrag_kernels.steps import Router
 from expertrag_retriever.cores import available_cores
 
 _MOST_OPEN = 16  # sequences that are scored at a time

@@ -27,7 +27,7 @@ from expertrag.llm.surgery.profiling.profile_folder import (
     check_model,
     load_profile,
 )
-from expertrag_kernels.steps import Router
+from expertrag_kernels.router import Router
 
 _log = logging.getLogger(__name__)
 _CURE = "; raise the share (--expert-share)"
