@@ -19,6 +19,7 @@ import numpy as np
 from reader_questions import Asked
 
 from expertrag import models
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.reply import reply_sampling
 from expertrag.api.contrast import Contrast
 from expertrag.api.types import Sampling
@@ -66,7 +67,7 @@ class Model:
         self.generator = generator
         self._path = work / f"answers-{generator.fingerprint[:12]}.jsonl"
         self._closed = Sampling(max_tokens=tokens, contrast=contrast)
-        self._open = reply_sampling(self._closed, reader=generator.reader)
+        self._open = reply_sampling(self._closed, reader=ReadingPolicy.of(generator).reader)
         self._report = report
 
     def ask(self, asked: Sequence[Asked], experts: Sequence[str]) -> list[ModelReply]:

@@ -20,7 +20,6 @@ from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
     from expertrag.llm.adapters.loaded import LoadedAdapters
-    from expertrag.llm.confidence import Confidence
     from expertrag.llm.expert_pattern import ExpertPattern
     from expertrag.llm.probe import Probe
     from expertrag.llm.scoring import ScoredText
@@ -132,22 +131,6 @@ class Generator(ABC):
     """Experts of a mixture that has one expert per sequence, ``SHARED`` among them; else empty."""
     patterns: tuple[str, ...] = ()
     """Domains that have an expert pattern: routers choose only among its experts."""
-    reader: bool = False
-    """Whether its answers from passages are parsed as a ``prompt.Reply``: it was trained to reply
-    so, or belongs to a family that reads well without training."""
-    strict_from: float = 0.5
-    """Doubt threshold at which STRICT withholds an answer."""
-    probe: str = ""
-    """Hash of the probe that computes its sessions' doubt; empty if there is none."""
-    internal: Probe | None = None
-    """Probe of internal questions, which only the asker's own documents can answer."""
-    confidence: Confidence | None = None
-    """Weights of the probability that an answer from documents is right."""
-    best_first: bool = False
-    """Whether a question for a few words reads passages in portions, best first, until they are
-    likely to hold the answer; else all at once."""
-    canonical: bool = False
-    """Whether questions are read in their canonical form (``expertrag.answer.canonical``)."""
     family: str = "plain"
     """Family of its prompts with passages: a key of ``prompt.FAMILIES``."""
 
@@ -264,8 +247,14 @@ class WhiteBox(Protocol):
 
     name: str
     fingerprint: str
-    reader: bool
     family: str
+    reader: bool
+    """Whether its answers from passages are a ``prompt.Reply``: it was trained to reply so, or
+    belongs to a family that reads well without training."""
+    strict_from: float
+    """Doubt at which STRICT withholds an answer."""
+    probe: str
+    """Hash of the probe that computes its sessions' doubt; empty if there is none."""
 
     def read(
         self,

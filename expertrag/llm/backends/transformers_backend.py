@@ -90,7 +90,7 @@ class TransformersGenerator(Generator):
         self.reader = trained or family.replies
         self.doubt = doubt if trained and doubt else family.doubt
         """Scaling of the probability of an abstention."""
-        self.strict_from = self.doubt.strict_from
+        self.strict_from, self.probe = self.doubt.strict_from, ""
         self._network = network
         self._routing = routing_of("routing", routing)
         check_routing(name, network, self._routing)

@@ -20,6 +20,7 @@ from reader_samples import train_births as train
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.api.errors import Conflict, InvalidArgument, ServerError
 from expertrag.api.types import Passage, Sampling
 from expertrag.llm import load_generator, prompt
@@ -191,7 +192,7 @@ def test_a_merged_model_answers(
     """It is recognized as a reader, both as a mixture and as a single expert."""
     export(str(tiny_llama), bundle, tmp_path / "merged", domain=domain)
     generator = load_generator(str(tmp_path / "merged"))
-    assert generator.reader
+    assert ReadingPolicy.of(generator).reader
     asked = prompt.open_book("Where?", [Passage("ships", 0, "A painter of ships.", 0, 19, 1.0)])
     with closing(generator.begin(asked, Sampling(max_tokens=4), from_passages=True)) as session:
         assert "".join(session.stream()) and session.completion_tokens <= 4

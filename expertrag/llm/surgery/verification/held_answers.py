@@ -71,7 +71,8 @@ def held_answers(
         such adapter.
     """
     losses = _losses(generator, prompts, form, report, adapter)
-    penalty = 0.0 if generator.reader else None  # as served
+    reader = generator.white_box is not None and generator.white_box.reader
+    penalty = 0.0 if reader else None  # as served
     stop = (NEXT_PASSAGE,)
     sampling = Sampling(most_tokens, stop=stop, frequency_penalty=penalty, adapter=adapter)
     found = []
