@@ -26,11 +26,10 @@ from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import Manifest, dumps
 from expertrag_index.opening import Generation, open_published, read_manifest
-from expertrag_index.publish import derive, publish
+from expertrag_index.publish import Derivation, derive, publish
 from expertrag_index.schema import connect_writer, write_meta
 from expertrag_index.seal import write_seal
 from expertrag_index.segment_files import map_verified
-from expertrag_index.settings import WriterSettings
 from expertrag_index.transaction import transaction
 from expertrag_index.types import BackupReport, Progress, silent
 from expertrag_index.verify import check
@@ -152,7 +151,7 @@ def _make_independent(copy: Layout, manifest: Manifest) -> None:
         forget_identity(connection)
         if manifest.engine is None:
             return
-        made = derive(copy, connection, manifest.generation, None, WriterSettings())
+        made = derive(copy, connection, manifest.generation, None, Derivation())
     made = replace(made, created_at=manifest.created_at, calibration=manifest.calibration)
     write_durably(copy.manifest(manifest.generation), dumps(made))
 

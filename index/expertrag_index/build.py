@@ -25,7 +25,7 @@ from expertrag_index.manifest import JSON, Manifest
 from expertrag_index.migration import restage
 from expertrag_index.opening import NONE_OPEN, OpenParts, load, read_manifest
 from expertrag_index.posting_runs import PostingRuns
-from expertrag_index.publish import derive, publish, tidy
+from expertrag_index.publish import Derivation, derive, publish, tidy
 from expertrag_index.removals import CheckRemovals
 from expertrag_index.replicas.marker import refuse_writes
 from expertrag_index.schema import Seal, connect_writer, read_seal
@@ -331,17 +331,15 @@ class IndexWriter:
             check_seal(self._connection, required=True, known=self._known)
             stage.seal(removed)
         self._known = self.seal
-        manifest = derive(
-            self._layout,
-            self._connection,
-            generation,
-            None if from_scratch else previous,
+        derivation = Derivation(
             self._settings,
             self._reuse.chunks,
-            vectors=self._placement(previous),
-            embedder=self._embedder,
+            self._placement(previous),
+            self._embedder,
             runs=stage.postings,
         )
+        before = None if from_scratch else previous
+        manifest = derive(self._layout, self._connection, generation, before, derivation)
         self._progress("write", 1, 1)
         if self._calibrate:
             # a calibration may reuse the last one, if it is of the same embedder

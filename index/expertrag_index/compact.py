@@ -21,7 +21,7 @@ from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import read_manifest
-from expertrag_index.publish import derive, publish, tidy
+from expertrag_index.publish import Derivation, derive, publish, tidy
 from expertrag_index.replicas.marker import refuse_writes
 from expertrag_index.schema import connect_reader, connect_writer, write_meta
 from expertrag_index.seal import check_seal, sealed_sums, write_seal
@@ -121,16 +121,13 @@ def _merge(
         drop_unused_vectors(connection)
         write_meta(connection, staged=generation, oldest=previous.generation)
         write_seal(connection, sums)
-    manifest = derive(
-        layout,
-        connection,
-        generation,
-        None,
+    derivation = Derivation(
         replace(settings, max_segments=0),  # all postings become one segment
         vectors=vectors,
         probed=probed_shares(previous.segments),
         words=previous.postings,
     )
+    manifest = derive(layout, connection, generation, None, derivation)
     publish(layout, replace(manifest, calibration=previous.calibration))
     tidy(layout, connection, generation)
     progress("merge", 1, 1)

@@ -21,11 +21,10 @@ from expertrag_index.groups import mend_groups
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import JSON, EmbedderEntry, Manifest
 from expertrag_index.opening import read_manifest
-from expertrag_index.publish import derive, publish, tidy
+from expertrag_index.publish import Derivation, derive, publish, tidy
 from expertrag_index.schema import NEVER, read_meta, read_origin, write_meta, write_origin
 from expertrag_index.seal import write_seal
 from expertrag_index.segments import probed_shares
-from expertrag_index.settings import WriterSettings
 from expertrag_index.transaction import transaction
 
 
@@ -50,15 +49,9 @@ def repair(
         write_seal(connection)
     last = _last_manifest(layout)
     probed = probed_shares(last.segments if last else ())
-    manifest = derive(
-        layout,
-        connection,
-        generation,
-        None,
-        WriterSettings(),
-        vectors=Placement(last.engine if last else None, moved=True),
-        probed=probed,
-    )
+    vectors = Placement(last.engine if last else None, moved=True)
+    derivation = Derivation(vectors=vectors, probed=probed)
+    manifest = derive(layout, connection, generation, None, derivation)
     calibration = _last_calibration(layout, manifest.embedder)
     publish(layout, replace(manifest, calibration=calibration))
     _drop_damaged(layout, connection, generation)

@@ -35,7 +35,7 @@ from expertrag_kernels.steps import (
     Steps,
 )
 from expertrag_kernels.torch_adapters import TorchAdapter, add_updates
-from expertrag_kernels.torch_attention import attention_of, attention_of_rows
+from expertrag_kernels.torch_attention import PagedKeys, attention_of, attention_of_rows
 from expertrag_kernels.torch_routers import by_text, chooser, closed_experts, pruned
 from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of, within
 
@@ -197,8 +197,9 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             out = rows.heads(to, heads, shape.value_width)
             short = rows.lengths.shape[0]
             if short:
-                given = keys, values, rows.tables, rows.lengths, scale, window, own_sinks
-                out[:short].copy_(self._attention(queries[:short], *given))
+                paged = PagedKeys(keys, values, rows.tables, rows.lengths)
+                found = self._attention(queries[:short], paged, scale, window, own_sinks)
+                out[:short].copy_(found)
             for start, stop, places, seen in rows.long:
                 places, seen = within(window, places, seen)
                 own_rows = queries[start:stop], keys[places], values[places]
