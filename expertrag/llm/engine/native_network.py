@@ -71,7 +71,7 @@ class NativeNetwork(Network):
         return self.engine.problem
 
     def counters(self) -> Mapping[str, int]:
-        """See :meth:`Network.counters` and :class:`expertrag.llm.engine.scheduler.Counters`.
+        """See :meth:`Network.counters` and :class:`expertrag.llm.engine.sequences.Counters`.
 
         ``routed_experts``: experts that ``routed_tokens`` used, both counted in each layer with a
         router. If not all experts are in memory, what was read is counted as in ``Usage``.
