@@ -111,7 +111,7 @@ def next_logits(generator: Generator, ids: list[int], domain: str) -> torch.Tens
     assert isinstance(generator, TransformersGenerator)
     network = generator._network
     assert isinstance(network, NativeNetwork)
-    text = network.new_cache(domain)
+    text = network.new_cache(network.make_policy(domain))
     try:
         return network.forward(ids, text).logits
     finally:
@@ -188,6 +188,7 @@ def said(
 ) -> list[tuple[str, float]]:
     """Tokens of an answer, with their log probabilities."""
     sampling = Sampling(max_tokens=12, logprobs=1)
-    opened = model.begin(asked, sampling, domain=domain, from_passages=from_passages)
+    policy = model.make_policy(sampling, domain)
+    opened = model.begin(asked, sampling, policy=policy, from_passages=from_passages)
     with closing(opened) as session:
         return [(item.text, item.logprob) for delta in session.deltas() for item in delta.logprobs]

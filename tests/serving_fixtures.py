@@ -18,16 +18,19 @@ import numpy as np
 import pytest
 import structlog
 
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.api.types import DeltaEvent, FinishReason, Sampling
-from expertrag.config import Config, ModelConfig, ServiceConfig
+from expertrag.config import Config, GateConfig, ModelConfig, ServiceConfig
 from expertrag.llm import prompt
 from expertrag.llm.base import Generator, Message, Session, ShouldStop, never_stop
 from expertrag.llm.probe import STATES
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
     from expertrag.answer.pipeline import Pipeline
+    from expertrag.audit import Audit
     from expertrag.service import Server
     from expertrag_index.types import FloatArray
 
@@ -106,8 +109,12 @@ class Background:
 
 
 class PacedGenerator(Generator):
-    """A language model whose speed and length a test sets: it counts, one word a step."""
+    """A language model whose speed and length a test sets: it counts, one word a step.
 
+    ``reading``: how ``open_pipeline`` reads its replies.
+    """
+
+    reading = ReadingPolicy()
     problem = ""
     healthy = True
 
@@ -128,13 +135,12 @@ class PacedGenerator(Generator):
         messages: Sequence[Message],
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
+        policy: SequencePolicy | None = None,
         *,
         from_passages: bool = False,
-        cache_salt: str = "",
         without_passages: Sequence[Message] | None = None,
     ) -> Session:
-        self.salts.append(cache_salt)
+        self.salts.append(policy.salt if policy else "")
         return self.session(messages, sampling, should_stop)
 
     def session(
@@ -180,7 +186,7 @@ class PacedSession(Session):
 class TellingGenerator(PacedGenerator):
     """A reader that replies what a test tells it to, three characters a step."""
 
-    reader = True
+    reading = ReadingPolicy(reader=True)
 
     def __init__(self, reply: str = "", doubt: float | None = None) -> None:
         super().__init__()
@@ -235,8 +241,7 @@ class DoubtingGenerator(TellingGenerator):
     ``state`` is the one number of its hidden states when it is asked whether its answer is right.
     """
 
-    best_first = True
-    probe = "doubting"
+    reading = ReadingPolicy(reader=True, probe="doubting", best_first=True)
     state = 0.0
 
     def __init__(self, reply: str, *doubts: float | None, together: float = 0.05) -> None:
@@ -324,11 +329,22 @@ def open_pipeline(
 ) -> Iterator[OpenPipeline]:
     """Opens the real pipeline, by default over ``built_store``; closes it after the test."""
     from expertrag.answer.pipeline import Pipeline
+    from expertrag.answer.pipeline_models import PipelineModels
 
     with ExitStack() as opened:
 
-        def make(model: Generator = paced, *, store: Path = built_store, **more: Any) -> Pipeline:
-            return opened.enter_context(closing(Pipeline(store, embedder, model, **more)))
+        def make(
+            model: Generator = paced,
+            *,
+            store: Path = built_store,
+            policy: GateConfig | None = None,
+            audit: Audit | None = None,
+            **more: Any,
+        ) -> Pipeline:
+            reading = getattr(model, "reading", None)
+            models = PipelineModels(embedder, model, reading, **more)
+            pipeline = Pipeline(store, models, policy=policy, audit=audit)
+            return opened.enter_context(closing(pipeline))
 
         yield make
 

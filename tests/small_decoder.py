@@ -12,7 +12,14 @@ import torch.nn.functional as F
 
 from expertrag_kernels import Format, PlainExperts
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView, Steps
+from expertrag_kernels.steps import (
+    OUTPUT,
+    AttentionViews,
+    CacheShape,
+    SequenceRows,
+    SlotView,
+    Steps,
+)
 from expertrag_kernels.torch_decoder import TorchDecoder
 
 HIDDEN, HEADS, GROUPS, WIDTH, VALUE, VOCABULARY, PAGES = 48, 4, 2, 20, 12, 70, 12
@@ -102,10 +109,8 @@ def small_model(
     value = SlotView(both.slot, (HEADS + GROUPS) * WIDTH, VALUE)
     for view, count in ((query, HEADS), (key, GROUPS)):
         d.rope(view, count, angles.cos(), angles.sin(), interleaved=False)
-    d.attend(
-        query, key, value, SlotView(heads.slot, 0, VALUE), layer=0, heads=HEADS, scale=0.3,
-        window=window, sinks=sinks,
-    )  # fmt: skip
+    views = AttentionViews(query, key, value, SlotView(heads.slot, 0, VALUE))
+    d.attend(views, layer=0, heads=HEADS, scale=0.3, window=window, sinks=sinks)
     d.linear(heads, x, d.matrix(out, format), add=True)
     d.mix(x, x, d.experts(experts, format))
     d.keep(x, HIDDEN)

@@ -1,6 +1,7 @@
 """Answer a question: route, decide, retrieve, generate, ground, or abstain.
 
 pipeline.py       the steps in order, over one generation of the store
+pipeline_models.py, reading_policy.py   its models, and how it reads questions and replies
 assemble.py       builds a pipeline from the configuration
 decide.py         the gate's signals and its decision
 internal.py       questions about the asker's own organisation

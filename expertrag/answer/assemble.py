@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from expertrag.answer.collections import DEFAULT, Collections
 from expertrag.answer.decide import check_drafts
 from expertrag.answer.embedders import embedder_name, open_embedder
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.pipeline_models import PipelineModels
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.rerank import ServedReranker, open_served_reranker
 from expertrag.answer.served_gate import ServedGate, check_models
 from expertrag.api.errors import Conflict, InvalidArgument
@@ -79,19 +81,12 @@ class Models:
         config = self._config
         with self._lock:  # one after the other: ``quiet`` lets one thread load at a time
             embedder, generator = self._embedder(store), self._loaded_generator()
-            reranker = self._reranker
-        reload = replace(config.model, embedder=AUTO_EMBEDDER)
+            reading, reranker = self._reading, self._reranker
         _check_domains(generator, embedder)
-        return Pipeline(
-            store,
-            embedder,
-            generator,
-            gate=open_gate(config.gate, embedder, generator),
-            policy=config.gate,
-            load_embedder=lambda: open_embedder(reload, store),
-            audit=self.audit,
-            reranker=reranker,
-        )
+        gate = open_gate(config.gate, embedder, generator)
+        load_embedder = partial(open_embedder, replace(config.model, embedder=AUTO_EMBEDDER), store)
+        parts = PipelineModels(embedder, generator, reading, gate, reranker, load_embedder)
+        return Pipeline(store, parts, policy=config.gate, audit=self.audit)
 
     def create_store(self, store: Path) -> None:
         """Create an empty store of the configured embedder."""
@@ -119,6 +114,10 @@ class Models:
         if self._generator is None:
             self._generator = open_generator(self._config.model, self._config.gate)
         return self._generator
+
+    @cached_property
+    def _reading(self) -> ReadingPolicy:
+        return reading_of(self._config.model, self._loaded_generator())
 
     @cached_property
     def _reranker(self) -> ServedReranker | None:
@@ -236,14 +235,24 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         info = opened.adapters.load(adapter, folder)
         _log.info("adapter %s: %s, rank %d", adapter, folder, info.rank)
     _probe(model.probe, opened)
-    if model.probe == AUTO_PROBE:
-        opened.internal = _internal_probe(opened)
-        opened.confidence = _confidence(opened)
-    # its doubt is trained: by a probe, or as a reader (which uses the plain prompts)
-    tells = bool(opened.probe) or (opened.reader and opened.family == prompt.PLAIN.name)
-    opened.best_first = tells and model.passages != TOGETHER
-    opened.canonical = model.wording == CANONICAL
     return opened
+
+
+def reading_of(model: ModelConfig, generator: Generator) -> ReadingPolicy:
+    """Return how to read questions and replies with an opened language model.
+
+    :param model: the configuration that it was opened with.
+    """
+    reading, shipped = ReadingPolicy.of(generator), model.probe == AUTO_PROBE
+    # its doubt is trained: by a probe, or as a reader (which uses the plain prompts)
+    trained = reading.reader and generator.family == prompt.PLAIN.name
+    return replace(
+        reading,
+        internal=_internal_probe(generator) if shipped else None,
+        confidence=_confidence(generator) if shipped else None,
+        best_first=(bool(reading.probe) or trained) and model.passages != TOGETHER,
+        canonical=model.wording == CANONICAL,
+    )
 
 
 def _use_patterns(generator: Generator, source: str, model: ModelConfig) -> None:
@@ -325,7 +334,8 @@ def confidence_owner(generator: Generator) -> ConfidenceOwner:
     from expertrag.llm.confidence import ConfidenceOwner
 
     prompts = prompt.verification_fingerprint(prompt.FAMILIES[generator.family])
-    return ConfidenceOwner(generator.name, generator.fingerprint, prompts, generator.probe)
+    probe = ReadingPolicy.of(generator).probe
+    return ConfidenceOwner(generator.name, generator.fingerprint, prompts, probe)
 
 
 def _reader(named: str, generator: str) -> ServedAdapters | None:

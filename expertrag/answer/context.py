@@ -11,6 +11,7 @@ from expertrag.answer.route import Route
 from expertrag.answer.served_index import View
 from expertrag.api.types import AnswerRequest, DeltaEvent, GateMode
 from expertrag.llm.base import Message, Session, ShouldStop
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.runtime.meter import Meter
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ class AnswerContext:
     ``request`` has the question as it stands alone, and a mode; ``asked`` has the message and its
     conversation. ``view`` is the generation of the store that answers, whatever is published
     meanwhile; ``vectors`` are the question's, by expert, None in a mode without documents.
-    ``closed_book`` is the prompt of the message and its conversation. ``cache_salt`` is the
-    caller's, for :meth:`Generator.begin`. ``searches`` keeps what was found by query and number of
-    passages: the answer does not repeat a search of the gate. ``internal``: the answer is
-    withheld unless it is probably right, because the model alone cannot know it.
+    ``closed_book`` is the prompt of the message and its conversation. ``policy`` is how the
+    answer's sequences are computed, for :meth:`Generator.begin`. ``searches`` keeps what was found
+    by query and number of passages: the answer does not repeat a search of the gate. ``internal``:
+    the answer is withheld unless it is probably right, because the model alone cannot know it.
     """
 
     request: AnswerRequest
@@ -39,7 +40,7 @@ class AnswerContext:
     closed_book: Sequence[Message]
     meter: Meter
     should_stop: ShouldStop
-    cache_salt: str = ""
+    policy: SequencePolicy
     searches: dict[tuple[str, int], SearchResult] = field(default_factory=dict)
     internal: bool = False
 

@@ -17,6 +17,7 @@ from expertrag.api.types import (
     GateAction,
     GateDecision,
     GateMode,
+    Sampling,
     Usage,
 )
 from expertrag.llm.prompt import asks_to_explain
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from expertrag.answer.context import AnswerContext, ClosedBook
+    from expertrag.answer.reading_policy import ReadingPolicy
     from expertrag.answer.served_gate import ServedGate
     from expertrag.answer.served_index import View
     from expertrag.config import GateConfig
@@ -74,12 +76,19 @@ LEAST_BENEFIT = 0.001
 class Decider:
     """Runs the training-free gate of the store, or a fitted gate."""
 
-    def __init__(self, generator: Generator, gate: ServedGate | None, policy: GateConfig) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        reading: ReadingPolicy,
+        gate: ServedGate | None,
+        policy: GateConfig,
+    ) -> None:
         """Decide by a fitted gate, or by the training-free one without it.
 
         :param policy: threshold, target rate or price; without any, the gate's own threshold.
         """
         self._generator = generator
+        self._reading = reading
         self._gate = gate
         self._policy = policy
         self._cost = MarginalCost()
@@ -103,7 +112,7 @@ class Decider:
         """
         decision = self._decided(context, answer, least_doubt)
         route = context.route
-        quotes = decision.retrieve and self._generator.reader and context.request.instructions
+        quotes = decision.retrieve and self._reading.reader and context.request.instructions
         return replace(
             decision,
             warnings=(*decision.warnings, QUOTES) if quotes else decision.warnings,
@@ -135,7 +144,8 @@ class Decider:
         if budget is None and request.threshold is None:  # these apply in every language
             decision = _by_words(decision, request.question, view)
             if not decision.retrieve or self._withholds(context):
-                decision = or_internal(decision, p_internal(self._generator, context))
+                internal = p_internal(self._reading.internal, self._generator, context)
+                decision = or_internal(decision, internal)
         if budget is not None:
             budget.observe(retrieved=decision.retrieve)
         if not why or decision.p_benefit is None or decision.threshold is None:
@@ -151,7 +161,7 @@ class Decider:
         An explanation is not: it is long, and would come late.
         """
         explains = asks_to_explain(context.request.question)
-        return self._generator.confidence is not None and not explains
+        return self._reading.confidence is not None and not explains
 
     def _or_strictly(self, decision: GateDecision) -> GateDecision:
         """Retrieve for a question that may be about the documents, if the policy says so."""
@@ -301,15 +311,13 @@ class Decider:
         """Generate the whole closed-book answer, and read its beginning."""
         reader = self._generator.white_box
         assert reader is not None, "checked when the gate was loaded"
+        salt = context.policy.salt
+        policy = self._generator.make_policy(Sampling(), context.route.pattern, salt)
         with context.meter.stage("draft"):
             answer.draft = joined(list(answer.session.deltas()))
             context.should_stop()
             text = truncated(answer.draft.text)
-            ((_, reading),) = reader.read(
-                [(context.closed_book, text)],
-                context.route.pattern,
-                cache_salt=context.cache_salt,
-            )
+            ((_, reading),) = reader.read([(context.closed_book, text)], policy)
             embedding = base_encoder(context.view.embedder)([text or " "])
         context.meter.add(lm_calls=1)  # the reading
         return draft_features(text, embedding[0], reading)

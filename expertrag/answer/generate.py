@@ -30,6 +30,7 @@ from expertrag.answer.reading import (
     read_again,
     reads_on,
 )
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
 from expertrag.answer.rerank import ServedReranker, active_on, depth_of, searched
 from expertrag.answer.retrieve import DRAFT_TOKENS, Gathered, gather
@@ -53,6 +54,7 @@ from expertrag.api.types import (
 )
 from expertrag.llm import prompt
 from expertrag.llm.base import Generator, Message, Session
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.runtime.meter import Meter
 
 if TYPE_CHECKING:
@@ -65,13 +67,18 @@ class Answering:
     """Generates answers with a language model; the caller decides whether to retrieve."""
 
     def __init__(
-        self, generator: Generator, decider: Decider, reranker: ServedReranker | None = None
+        self,
+        generator: Generator,
+        reading: ReadingPolicy,
+        decider: Decider,
+        reranker: ServedReranker | None = None,
     ) -> None:
         self._reranker = reranker
         self._generator = generator
+        self._reading = reading
         self._decider = decider
         self._family = prompt.FAMILIES[generator.family]
-        self._policy = AbstentionPolicy(generator.strict_from, generator.confidence)
+        self._policy = AbstentionPolicy(reading.strict_from, reading.confidence)
 
     def least_doubt(self, context: AnswerContext) -> float | None:
         """Read the best passages; return the lowest doubt that one holds the answer.
@@ -79,7 +86,7 @@ class Answering:
         None if there are none, if none fits the context, or if the model cannot tell.
         """
         # with a small reader's own doubt, a quarter of general questions would retrieve
-        if not (self._generator.best_first and self._generator.probe):
+        if not (self._reading.best_first and self._reading.probe):
             return None
         context.should_stop()
         depth = depth_of(wanted_passages(context.request), self._active(context))
@@ -141,6 +148,7 @@ class Answering:
         context: AnswerContext,
         messages: Sequence[Message],
         sampling: Sampling,
+        policy: SequencePolicy | None = None,
         *,
         from_passages: bool = False,
         without_passages: Sequence[Message] | None = None,
@@ -149,9 +157,8 @@ class Answering:
             messages,
             sampling,
             context.should_stop,
-            context.route.answers,
+            policy or context.policy,
             from_passages=from_passages,
-            cache_salt=context.cache_salt,
             without_passages=without_passages,
         )
 
@@ -160,7 +167,7 @@ class Answering:
     ) -> PassageSession:
         request, generator = context.request, self._generator
         begun = request.sampling.constraint is None
-        sampling = reply_sampling(request.sampling, reader=generator.reader)
+        sampling = reply_sampling(request.sampling, reader=self._reading.reader)
 
         prompt_of = partial(
             prompt.open_book,
@@ -178,7 +185,7 @@ class Answering:
                 context, prompt_of(shown), sampling, from_passages=True, without_passages=bare
             )
 
-        if reads_on(generator, request, passages, begun=begun):
+        if reads_on(self._reading, request, passages, begun=begun):
             with context.meter.stage("generate"):
                 reading = open_session(begin, passages, context.meter)
         else:
@@ -189,7 +196,10 @@ class Answering:
 
         def verify(answer: str) -> Session:
             asked = prompt.verification(prompt_of(shown), answer)
-            return self._begin(context, asked, Sampling(max_tokens=1, adapter=sampling.adapter))
+            one = Sampling(max_tokens=1, adapter=sampling.adapter)
+            salt = context.policy.salt
+            policy = generator.make_policy(one, context.route.answers, salt)
+            return self._begin(context, asked, one, policy)
 
         def ask_again(answer: str, sentence: str, tokens: int) -> Session:
             asked = prompt.correction(prompt_of(shown), answer, sentence)
@@ -197,7 +207,7 @@ class Answering:
             return self._begin(context, asked, replace(sampling, max_tokens=left, contrast=None))
 
         reading = replace(reading, verify=verify)
-        if generator.confidence:
+        if self._reading.confidence:
             reading = correct_former_value(reading, request.question, ask_again, context.meter)
         return reading
 
@@ -205,7 +215,7 @@ class Answering:
         """Search ``steps`` times, each after the first with a draft answer to the question."""
         request, meter = context.request, context.meter
         sampling = replace(
-            reply_sampling(request.sampling, reader=self._generator.reader),
+            reply_sampling(request.sampling, reader=self._reading.reader),
             max_tokens=min(request.sampling.max_tokens, DRAFT_TOKENS),
             constraint=None,  # constrains the answer, not the drafts
             logprobs=None,
@@ -228,7 +238,7 @@ class Answering:
             with closing(self._begin(context, messages, sampling, from_passages=True)) as session:
                 text = "".join(meter.stream("generate", session.stream()))
                 meter.count(session)
-            return draft_of(text) if self._generator.reader else text
+            return draft_of(text) if self._reading.reader else text
 
         return gather(request.question, request.k, request.steps, search, draft)
 
@@ -237,7 +247,7 @@ class Answering:
         return active_on(calibration, self._reranker, context.request.rerank)
 
     def _packed(self, request: AnswerRequest, passages: Sequence[Passage]) -> prompt.Packed:
-        added = prompt.ADDED_TOKENS if self._generator.confidence else 0
+        added = prompt.ADDED_TOKENS if self._reading.confidence else 0
         return prompt.pack(
             request.question,
             passages,
@@ -280,7 +290,7 @@ class Answering:
         session = reading.session
         meter, spoken = context.meter, self._spoken(context, reading)
 
-        fitted = self._generator.confidence is not None and reading.verify is not None
+        fitted = self._reading.confidence is not None and reading.verify is not None
 
         def withheld(*, verdict: bool) -> bool:
             sure = reading.p_sufficient
@@ -356,7 +366,7 @@ class Answering:
 
     def _replies(self, context: AnswerContext) -> bool:
         """Return whether the text is a reader's reply; a constrained text is not one."""
-        return self._generator.reader and context.request.sampling.constraint is None
+        return self._reading.reader and context.request.sampling.constraint is None
 
     def _spoken(self, context: AnswerContext, reading: PassageSession) -> Spoken:
         deltas = context.meter.stream("generate", reading.deltas)
@@ -375,7 +385,7 @@ class Answering:
         p_sufficient: float | None,
     ) -> tuple[Grounding, Judgement]:
         """Ground an answer, and judge whether it is right; if not sure, after reading more."""
-        confidence, wrong = self._generator.confidence, None
+        confidence, wrong = self._reading.confidence, None
         if confidence:
             answer = prompt.Reply.of(text).answer
             wrong = p_wrong(confidence.verifier, reading, answer, context.meter)

@@ -17,31 +17,32 @@ from expertrag.llm.probe import INTERNAL_FROM
 if TYPE_CHECKING:
     from expertrag.answer.context import AnswerContext
     from expertrag.llm.base import Generator
+    from expertrag.llm.probe import Probe
 
 SIGNAL = "p_internal"
+_ONE_TOKEN = Sampling(max_tokens=1)
 
 
-def p_internal(generator: Generator, context: AnswerContext) -> float | None:
-    """Return the probability that a question is internal; None if the model has no probe for it.
+def p_internal(probe: Probe | None, generator: Generator, context: AnswerContext) -> float | None:
+    """Return the probability that a question is internal; None without a probe of the model.
 
     It prefills the question's closed-book prompt, which an answer from the model alone reuses.
     """
-    if generator.internal is None:
+    if probe is None:
         return None
     context.should_stop()
     session = generator.begin(
         prompt.closed_book(context.request.question),
-        Sampling(max_tokens=1),
+        _ONE_TOKEN,
         context.should_stop,
-        context.route.answers,
-        cache_salt=context.cache_salt,
+        generator.make_policy(_ONE_TOKEN, context.route.answers, context.policy.salt),
     )
     with closing(session), context.meter.stage("prefill"):
         signals = session.peek(1)
         context.meter.count(session)
     if signals is None or not signals.vectors:
         return None
-    return generator.internal.probability(signals.vectors)
+    return probe.probability(signals.vectors)
 
 
 def or_internal(decision: GateDecision, probability: float | None) -> GateDecision:

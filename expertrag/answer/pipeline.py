@@ -33,12 +33,13 @@ from expertrag.answer.evidence import evidence_signals
 from expertrag.answer.generate import Answering, by_adapter
 from expertrag.answer.in_context import Asked, read_question
 from expertrag.answer.internal import is_internal
-from expertrag.answer.rerank import ServedReranker, rank_texts
+from expertrag.answer.pipeline_models import PipelineModels
+from expertrag.answer.reading_policy import ReadingPolicy
+from expertrag.answer.rerank import rank_texts
 from expertrag.answer.rewriting_model import writer
 from expertrag.answer.route import route
 from expertrag.answer.searching import retrieved
-from expertrag.answer.served_gate import ServedGate
-from expertrag.answer.served_index import LoadEmbedder, ServedIndex, View
+from expertrag.answer.served_index import ServedIndex, View
 from expertrag.api import validation
 from expertrag.api.access import EVERYTHING, Access
 from expertrag.api.documents import (
@@ -73,7 +74,7 @@ from expertrag.api.types import (
 from expertrag.audit import NOBODY, Asker, Audit, Entry
 from expertrag.audit.served import ServedLog
 from expertrag.config import GateConfig
-from expertrag.llm.base import EndpointStatus, Generator, ShouldStop, never_stop
+from expertrag.llm.base import EndpointStatus, ShouldStop, never_stop
 from expertrag.llm.history import in_conversation
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.meter import Meter
@@ -81,7 +82,6 @@ from expertrag.runtime.tracing import stage_span
 
 if TYPE_CHECKING:
     from expertrag.llm.adapters.loaded import LoadedAdapters
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 SAMPLING = Sampling()
 
@@ -96,35 +96,28 @@ class Pipeline:
     def __init__(
         self,
         store: Path,
-        embedder: SentenceTransformerEmbedder,
-        generator: Generator,
+        models: PipelineModels,
         *,
-        gate: ServedGate | None = None,
         policy: GateConfig | None = None,
-        load_embedder: LoadEmbedder | None = None,
         audit: Audit | None = None,
-        reranker: ServedReranker | None = None,
     ) -> None:
-        """Open the store; the models are already loaded and may be shared.
+        """Open the store.
 
-        :param gate: a fitted gate; None for the training-free one.
         :param policy: default mode, and threshold or target rate of the gate; None for AUTO and
             the gate's own threshold.
-        :param load_embedder: loads the embedder that the store names, for a store that is migrated
-            to another one while it is served.
         :param audit: log of the decisions; None keeps none. It is closed with the pipeline.
-        :param reranker: reranks what a search finds; None keeps its order.
         :raises ExpertRAGError: if the store cannot be served; the message has the fix.
         """
-        self._reranker = reranker
-        self._generator = generator
-        self._decider = Decider(generator, gate, policy or GateConfig())
-        self._answering = Answering(generator, self._decider, reranker)
+        generator = models.generator
+        self._reranker, self._generator = models.reranker, generator
+        self._reading = models.reading or ReadingPolicy.of(generator)
+        self._decider = Decider(generator, self._reading, models.gate, policy or GateConfig())
+        self._answering = Answering(generator, self._reading, self._decider, models.reranker)
         self.audit = audit or Audit()
         self._access, self._asked_by = EVERYTHING, NOBODY
         self._mode = GateMode((policy and policy.mode) or GateMode.AUTO)
         with translated_errors():
-            self._served = ServedIndex(store, embedder, load_embedder)
+            self._served = ServedIndex(store, models.embedder, models.load_embedder)
 
     def close(self) -> None:
         """Close the store; running answers finish first."""
@@ -413,6 +406,7 @@ class Pipeline:
         request = replace(request, question=asked.question)
         routed = route(view.embedder, request, generator.experts, meter, generator.patterns)
         salt = self._access.cache_salt(self._asked_by.caller)
+        policy = generator.make_policy(request.sampling, routed.answers, salt)
         closed_book, dropped = in_conversation(
             asked.closed_book_message,
             asked.history,
@@ -422,7 +416,7 @@ class Pipeline:
         )
         meter.add(turns_dropped=dropped)
         return AnswerContext(
-            request, asked, view, routed, asked.vectors, closed_book, meter, should_stop, salt
+            request, asked, view, routed, asked.vectors, closed_book, meter, should_stop, policy
         )
 
     def _asked(
@@ -459,7 +453,7 @@ class Pipeline:
             view,
             request.filter or None,
             should_stop,
-            wording=canonical if self._generator.canonical else str,
+            wording=canonical if self._reading.canonical else str,
             write=writer(self._generator, meter, should_stop, salt),
         )
 

@@ -21,8 +21,9 @@ from expertrag.api.folding import joined
 from expertrag.llm.prompt import ABSTAINS_FROM, Reply, asks_to_explain
 
 if TYPE_CHECKING:
+    from expertrag.answer.reading_policy import ReadingPolicy
     from expertrag.api.types import AnswerRequest, DeltaEvent, Passage
-    from expertrag.llm.base import Generator, Session
+    from expertrag.llm.base import Session
     from expertrag.runtime.meter import Meter
 
 # Share of right answers to 100 questions of the choose half of lab/benchmarks/office (facts, yes or
@@ -49,7 +50,7 @@ CHECKED = 2
 
 
 def reads_on(
-    generator: Generator, request: AnswerRequest, passages: Sequence[Passage], *, begun: bool
+    reading: ReadingPolicy, request: AnswerRequest, passages: Sequence[Passage], *, begun: bool
 ) -> bool:
     """Return whether to read the passages in portions.
 
@@ -58,7 +59,7 @@ def reads_on(
     unknown.
     """
     return (
-        generator.best_first
+        reading.best_first
         and begun
         and request.steps == 1
         and len(passages) > 1

@@ -14,18 +14,19 @@ Write = Callable[[Sequence[Message]], str]
 
 
 def writer(
-    generator: Generator, meter: Meter, should_stop: ShouldStop, cache_salt: str = ""
+    generator: Generator, meter: Meter, should_stop: ShouldStop, salt: str = ""
 ) -> Write | None:
     """Return what continues a prompt by a model; None if the model is too small to rewrite.
 
     :param meter: counts the cost of a continuation.
-    :param cache_salt: the caller's, for :meth:`Generator.begin`.
+    :param salt: the caller's; see :meth:`Generator.make_policy`.
     """
     if generator.family != prompt.INSTRUCT.name:
         return None
 
     def write(messages: Sequence[Message]) -> str:
-        begun = generator.begin(messages, standalone.SAMPLING, should_stop, cache_salt=cache_salt)
+        policy = generator.make_policy(standalone.SAMPLING, salt=salt)
+        begun = generator.begin(messages, standalone.SAMPLING, should_stop, policy)
         with closing(begun) as session:
             text = "".join(session.stream())
             meter.count(session)

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import DeltaEvent, FinishReason, Sampling
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
     from expertrag.llm.adapters.loaded import LoadedAdapters
-    from expertrag.llm.confidence import Confidence
     from expertrag.llm.expert_pattern import ExpertPattern
     from expertrag.llm.probe import Probe
     from expertrag.llm.scoring import ScoredText
     from expertrag.llm.watching import Watched
     from expertrag.llm.weights import WeightUse
-    from expertrag_kernels.steps import Router
+    from expertrag_kernels.router import Router
 
 BASE = "base"
 """Name of the expert that answers closed book, and only that: a reader's base model, bit for
@@ -131,22 +131,6 @@ class Generator(ABC):
     """Experts of a mixture that has one expert per sequence, ``SHARED`` among them; else empty."""
     patterns: tuple[str, ...] = ()
     """Domains that have an expert pattern: routers choose only among its experts."""
-    reader: bool = False
-    """Whether its answers from passages are parsed as a ``prompt.Reply``: it was trained to reply
-    so, or belongs to a family that reads well without training."""
-    strict_from: float = 0.5
-    """Doubt threshold at which STRICT withholds an answer."""
-    probe: str = ""
-    """Hash of the probe that computes its sessions' doubt; empty if there is none."""
-    internal: Probe | None = None
-    """Probe of internal questions, which only the asker's own documents can answer."""
-    confidence: Confidence | None = None
-    """Weights of the probability that an answer from documents is right."""
-    best_first: bool = False
-    """Whether a question for a few words reads passages in portions, best first, until they are
-    likely to hold the answer; else all at once."""
-    canonical: bool = False
-    """Whether questions are read in their canonical form (``expertrag.answer.canonical``)."""
     family: str = "plain"
     """Family of its prompts with passages: a key of ``prompt.FAMILIES``."""
 
@@ -217,28 +201,39 @@ class Generator(ABC):
         """Length of the prompt in tokens, chat template included."""
         ...
 
+    def make_policy(
+        self, sampling: Sampling, domain: str | None = None, salt: str = ""
+    ) -> SequencePolicy:
+        """Return how the sequences of a request are computed, and who may share their prefixes.
+
+        Nothing else reads ``routing`` and ``adapter`` of a request, its domain and its caller. A
+        model on a server computes as it likes, and has a cache of its own.
+
+        :param domain: name of the expert in ``experts`` that answers from passages; any other name
+            selects ``SHARED``. A model with the expert ``BASE`` uses it for closed-book prompts and
+            those with an adapter. Of a model with ``patterns``, the name of one of these, with or
+            without passages; any other name selects all experts.
+        :param salt: the caller's; prompts with another salt share no cached prefix.
+        :raises InvalidArgument: there is no such adapter.
+        """
+        return SequencePolicy(salt=salt)
+
     @abstractmethod
     def begin(
         self,
         messages: Sequence[Message],
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
+        policy: SequencePolicy | None = None,
         *,
         from_passages: bool = False,
-        cache_salt: str = "",
         without_passages: Sequence[Message] | None = None,
     ) -> Session:
         """Open a session; work starts with ``peek`` or ``deltas``.
 
-        :param domain: name of the expert in ``experts`` that answers from passages; any other name
-            selects ``SHARED``. A model with the expert ``BASE`` uses it for closed-book prompts and
-            those with an adapter. Of a model with ``patterns``, the name of one of these, with or
-            without passages; any other name selects all experts.
+        :param policy: of the request, from :meth:`make_policy`; None for that of ``sampling``.
         :param from_passages: whether the prompt comes from ``prompt.open_book``, so that a reader
             may abstain.
-        :param cache_salt: prompts with another salt share no cached prefix with this one; a model
-            on a server has a cache of its own.
         :param without_passages: the same prompt without passages, for ``WeakSide.NO_PASSAGES``.
         :raises InvalidArgument: if the prompt and ``max_tokens`` exceed ``context_tokens``, the
             constraint cannot be enforced, there is no such adapter, or the model cannot follow
@@ -252,24 +247,26 @@ class WhiteBox(Protocol):
 
     name: str
     fingerprint: str
-    reader: bool
     family: str
+    reader: bool
+    """Whether its answers from passages are a ``prompt.Reply``: it was trained to reply so, or
+    belongs to a family that reads well without training."""
+    strict_from: float
+    """Doubt at which STRICT withholds an answer."""
+    probe: str
+    """Hash of the probe that computes its sessions' doubt; empty if there is none."""
 
     def read(
         self,
         items: Sequence[tuple[Sequence[Message], str]],
-        domain: str | None = None,
+        policy: SequencePolicy | None = None,
         *,
         from_passages: bool = False,
-        cache_salt: str = "",
-        adapter: str = "",
     ) -> Iterator[tuple[int, ScoredText]]:
         """Score texts as answers to prompts; yields (index, reading), shortest first.
 
-        :param domain: whose expert scores them, as in :meth:`Generator.begin`; so ``cache_salt``.
+        :param policy: from :meth:`Generator.make_policy`; its routing is that of the model.
         :param from_passages: whether all of the prompts show passages.
-        :param adapter: name of the adapter that scores them instead; empty for none.
-        :raises InvalidArgument: there is no such adapter.
         """
         ...
 

@@ -5,41 +5,56 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import torch
 
 from expertrag.api.types import DeltaEvent, FinishReason, Sampling, TokenLogprob
 from expertrag.llm.base import Session, ShouldStop
 from expertrag.llm.certainty import Certainty, average
+from expertrag.llm.constraints import Matcher
 from expertrag.llm.detokenize import Detokenizer, StopFilter
 from expertrag.llm.logprobs import Ranked, Spelling
 from expertrag.llm.prompt import ABSTAINS_FROM
-from expertrag.llm.sampling import Abstention
+from expertrag.llm.sampling import Abstention, Sampler
 from expertrag.llm.watching import Watched
 from expertrag_retriever.types import PrefillSignals
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPrompt:
+    """The prompt of a session, and how its text is sampled and written.
+
+    ``decode`` turns tokens into text. ``matcher`` follows the constraint of ``sampling``.
+    ``goes_on``: the prompt ends in a begun turn, which the text continues.
+    """
+
+    tokens: list[int]
+    sampling: Sampling
+    decode: Callable[[Sequence[int]], str]
+    should_stop: ShouldStop
+    matcher: Matcher | None = None
+    abstention: Abstention | None = None
+    goes_on: bool = False
+
+    def sampler(self, device: torch.device) -> Sampler:
+        """Make the sampler of the session."""
+        return Sampler.of(self.sampling, device, self.matcher, self.abstention)
 
 
 class LocalSession(Session):
     """One prompt; subclasses provide the tokens."""
 
-    def __init__(
-        self,
-        decode: Callable[[Sequence[int]], str],
-        prompt: Sequence[int],
-        sampling: Sampling,
-        should_stop: ShouldStop,
-        abstention: Abstention | None = None,
-        *,
-        goes_on: bool = False,
-    ) -> None:
-        """Start; ``goes_on``: the prompt ends in a begun turn, which the text continues."""
-        self.prompt_tokens = len(prompt)
+    def __init__(self, prompt: LocalPrompt) -> None:
+        sampling, abstention = prompt.sampling, prompt.abstention
+        self.prompt_tokens = len(prompt.tokens)
         self.finish_reason = FinishReason.LENGTH
         self._max_tokens = sampling.max_tokens
         self._logprobs = sampling.logprobs
         self._probe = abstention.probe if abstention else None
         self._abstention_tokens = abstention.tokens if abstention else ()
-        self._should_stop = should_stop
-        self._detokenizer = Detokenizer(decode, goes_on=goes_on)
+        self._should_stop = prompt.should_stop
+        self._detokenizer = Detokenizer(prompt.decode, goes_on=prompt.goes_on)
         self._filter = StopFilter(sampling.stop)
         self._watched = Watched()
         self._certainties: list[Certainty] = []

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from expertrag.llm.base import SHARED, current_names
 from expertrag.llm.scoring import ScoredText
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.llm.watching import Watched
 from expertrag.llm.weights import WeightUse
+from expertrag_kernels.routing import AS_THE_MODEL, Routing
+
+if TYPE_CHECKING:
+    from expertrag.llm.adapters.loaded import LoadedAdapter
 
 _UNLIMITED = 10**9  # tokenizers without a limit claim 10^30 tokens
 
@@ -94,8 +99,20 @@ class Network(Protocol):
         """Forget cached prefixes; see :meth:`Generator.reset_prefix_cache`."""
         return
 
-    def new_cache(self, domain: str | None = None) -> Any:
-        """Return an empty KV cache for one session with a domain's expert."""
+    def make_policy(
+        self,
+        domain: str | None = None,
+        *,
+        routing: Routing = AS_THE_MODEL,
+        adapter: LoadedAdapter | None = None,
+        salt: str = "",
+    ) -> SequencePolicy:
+        """Return the policy of the sequences that a domain's expert computes."""
+        expert = self.limits.expert_of(domain)
+        return SequencePolicy(expert, routing, adapter=adapter, salt=salt)
+
+    def new_cache(self, policy: SequencePolicy | None = None) -> Any:
+        """Return an empty KV cache for one session; without a policy, for that of no domain."""
         ...
 
     def free(self, cache: Any) -> None:
@@ -112,14 +129,11 @@ class Network(Protocol):
     def read(
         self,
         items: Sequence[tuple[Sequence[int], Sequence[int]]],
-        domain: str | None = None,
-        *,
-        cache_salt: str = "",
-        adapter: str = "",
+        policy: SequencePolicy | None = None,
     ) -> Iterator[tuple[int, ScoredText]]:
-        """Score continuations of prompts, both as token ids, with a domain's expert or an adapter.
+        """Score continuations of prompts, both as token ids; yields (index, reading).
 
-        Yields (index, reading).
+        :param policy: of all of them; None for that of no domain.
         """
         ...
 

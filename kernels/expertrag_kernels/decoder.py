@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from expertrag_kernels import cpu_experts, layout, residency
+from expertrag_kernels.batch_check import check_batch
 from expertrag_kernels.light import neurons_of
 from expertrag_kernels.packed import (
     Activation,
@@ -24,17 +25,16 @@ from expertrag_kernels.packed import (
 )
 from expertrag_kernels.paged_memory import PagedMemory
 from expertrag_kernels.residency import ExpertReads, Mixture
+from expertrag_kernels.router import Router, widest
 from expertrag_kernels.routing import routing_rows
 from expertrag_kernels.steps import (
     NO_ROWS,
     OUTPUT,
+    AttentionViews,
     CacheShape,
-    Router,
     SequenceRows,
     SlotView,
     Steps,
-    check_batch,
-    widest,
 )
 
 _FORMATS = list(Format)
@@ -153,7 +153,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self._kept_widths: list[int] = []
         self.windows = []
         self.routers = []
-        self._vocabulary = 0
+        self.vocabulary = 0
         self._outputs = 0
         self.positions = 0
         self._light = 0  # light experts of the last route
@@ -179,7 +179,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
 
     def embed(self, to: SlotView, table: PackedMatrix, scale: float = 1.0) -> None:
         """See :meth:`Steps.embed`."""
-        self._vocabulary = table.outputs
+        self.vocabulary = table.outputs
         self._program.embed(to.slot, self._matrix(table), scale)
 
     def norm(
@@ -221,53 +221,43 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
 
     def attend(
         self,
-        query: SlotView,
-        key: SlotView,
-        value: SlotView,
-        to: SlotView,
+        views: AttentionViews,
         *,
         layer: int,
         heads: int,
         scale: float,
-        shared_key: SlotView | None = None,
         window: int = 0,
         sinks: torch.Tensor | None = None,
     ) -> None:
         """See :meth:`Steps.attend`."""
         self.windows.append(window)
-        views = query, key, shared_key or key, value, to
+        query, key, value, to, shared_key = views
+        compiled = query, key, shared_key or key, value, to
         address = 0 if sinks is None else self._floats(sinks)
-        self._program.attend(*views, layer, heads, scale, window, address)
+        self._program.attend(*compiled, layer, heads, scale, window, address)
 
-    def route(
-        self,
-        logits: SlotView,
-        experts: int,
-        top_k: int,
-        *,
-        sigmoid: bool = False,
-        normalise: bool = False,
-        groups: int = 1,
-        top_groups: int = 1,
-        scale: float = 1.0,
-        correction: torch.Tensor | None = None,
-        mixer_margin: float | None = None,
-        nulls: int = 0,
-        light: int = 0,
-    ) -> None:
+    def route(self, logits: SlotView, router: Router) -> None:
         """See :meth:`Steps.route`."""
-        self._light = light
+        top_k, groups, correction = router.top_k, router.groups, router.correction
+        self._light = router.light
         if top_k > 64 or groups > 64:
             raise ValueError(f"top_k and groups must be at most 64; got {top_k} and {groups}")
-        if not sigmoid:
-            kinds = correction is not None, mixer_margin is not None
-            self.routers.append(Router(experts, top_k, nulls, groups, top_groups, *kinds, light))
+        if not router.sigmoid:
+            self.routers.append(router)
         self._program.route(
-            logits, experts, top_k, sigmoid, normalise, groups, top_groups, scale,
+            logits,
+            router.experts,
+            top_k,
+            router.sigmoid,
+            router.normalise,
+            groups,
+            router.top_groups,
+            router.scale,
             0 if correction is None else self._floats(correction),
-            -1.0 if mixer_margin is None else mixer_margin,
-            nulls, light,
-        )  # fmt: skip
+            -1.0 if router.mixer_margin is None else router.mixer_margin,
+            router.nulls,
+            router.light,
+        )
 
     def light(
         self, source: SlotView, scaled: SlotView, to: SlotView, vectors: torch.Tensor
@@ -357,11 +347,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """See :meth:`Steps.run`."""
         rows = tokens.shape[0]
-        check_batch(
-            tokens, positions, texts, (picked, watched),
-            vocabulary=self._vocabulary, pages=self.pages, longest=self.positions,
-            routers=self.routers,
-        )  # fmt: skip
+        check_batch(self, tokens, positions, texts, (picked, watched))
         experts = torch.tensor(
             [text.expert for text in texts for _ in range(text.start, text.stop)]
         )

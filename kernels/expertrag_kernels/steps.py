@@ -18,6 +18,7 @@ import torch
 from expertrag_kernels import layout
 from expertrag_kernels.packed import Format, PlainExperts, WeightUpdate
 from expertrag_kernels.residency import ExpertReads
+from expertrag_kernels.router import Router
 from expertrag_kernels.routing import AS_THE_MODEL, Routing
 
 PAGE_TOKENS = 64
@@ -40,6 +41,19 @@ class SlotView(NamedTuple):
 
 OUTPUT = SlotView(-1)
 """The view that receives the logits."""
+
+
+class AttentionViews(NamedTuple):
+    """The views that a layer's attention reads, and the one that it writes to.
+
+    ``shared_key``: the part of a key that all heads share, if the cache has one.
+    """
+
+    query: SlotView
+    key: SlotView
+    value: SlotView
+    to: SlotView
+    shared_key: SlotView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +91,6 @@ class CacheShape:
         return min(pages, _MOST_TEXTS * -(-context_tokens // PAGE_TOKENS))
 
 
-class Router(NamedTuple):
-    """How a router chooses experts by token; for its options see :meth:`Steps.route`.
-
-    ``experts``: null ones included; ``nulls``: how many of them, the last ones, are null experts;
-    ``corrected``: it chooses by sigmoid and a correction; ``mixed``: by SparseMixer; ``light``: how
-    many of ``top_k`` are light.
-    """
-
-    experts: int
-    top_k: int
-    nulls: int = 0
-    groups: int = 1
-    top_groups: int = 1
-    corrected: bool = False
-    mixed: bool = False
-    light: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class SequenceRows:
     """Rows ``start`` to ``stop`` of a batch, of one sequence, in the order of their positions.
@@ -126,6 +122,8 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     shape: CacheShape
     pages: int
     device: torch.device
+    vocabulary: int
+    """How many tokens have embeddings."""
     routers: list[Router]
     """Those that choose experts by token, in the order of the layers."""
     windows: list[int]
@@ -235,15 +233,11 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     @abstractmethod
     def attend(
         self,
-        query: SlotView,
-        key: SlotView,
-        value: SlotView,
-        to: SlotView,
+        views: AttentionViews,
         *,
         layer: int,
         heads: int,
         scale: float,
-        shared_key: SlotView | None = None,
         window: int = 0,
         sinks: torch.Tensor | None = None,
     ) -> None:
@@ -257,34 +251,8 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         ...
 
     @abstractmethod
-    def route(
-        self,
-        logits: SlotView,
-        experts: int,
-        top_k: int,
-        *,
-        sigmoid: bool = False,
-        normalise: bool = False,
-        groups: int = 1,
-        top_groups: int = 1,
-        scale: float = 1.0,
-        correction: torch.Tensor | None = None,
-        mixer_margin: float | None = None,
-        nulls: int = 0,
-        light: int = 0,
-    ) -> None:
-        """Choose the experts of the next :meth:`mix`: by softmax, best first.
-
-        :param sigmoid: take all ``top_k`` experts, weighted by sigmoid: the gate of a shared one.
-        :param normalise: make the weights sum to 1.
-        :param top_groups: of how many of the ``groups``, the best ones, experts may be.
-        :param correction: (experts,); choose by sigmoid + correction, weighted by sigmoid.
-        :param mixer_margin: weigh by SparseMixer with this relative margin.
-        :param nulls: how many of the ``experts``, the last ones, are null experts: the next mix has
-            no weights for them, and who chooses one computes nothing (AdaMoE, Zeng et al. 2024).
-        :param light: how many of a row's ``top_k`` experts, those of the least weights, are for the
-            next :meth:`light`, and not for the next mix.
-        """
+    def route(self, logits: SlotView, router: Router) -> None:
+        """Choose the experts of the next :meth:`mix`, and of the next :meth:`light`."""
         ...
 
     @abstractmethod
@@ -359,61 +327,3 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         :raises ValueError: the batch is inconsistent, or does not fit the cache.
         """
         ...
-
-
-def widest(routers: Sequence[Router]) -> int:
-    """Return the largest number of experts of a router, E of ``SequenceRows.open``."""
-    return max((router.experts for router in routers), default=0)
-
-
-def check_batch(
-    tokens: torch.Tensor,
-    positions: torch.Tensor,
-    texts: Sequence[SequenceRows],
-    chosen: Sequence[torch.Tensor],
-    *,
-    vocabulary: int,
-    pages: int,
-    longest: int,
-    routers: Sequence[Router],
-) -> None:
-    """Check that a batch is consistent and fits a decoder.
-
-    :raises ValueError: it is not, or does not.
-    """
-    rows = tokens.shape[0]
-    if not 0 < rows <= MOST_ROWS or positions.shape != tokens.shape:
-        raise ValueError(f"a batch must have 1 to {MOST_ROWS} tokens, each with a position")
-    if not 0 <= int(tokens.min()) <= int(tokens.max()) < vocabulary:
-        raise ValueError(f"tokens must be from 0 to {vocabulary - 1}; got others")
-    for some in chosen:
-        if some.numel() and not 0 <= int(some.min()) <= int(some.max()) < rows:
-            raise ValueError(f"picked and watched rows must be from 0 to {rows - 1}; got others")
-    experts = min((router.experts - router.nulls for router in routers), default=0)
-    marks = len(routers), widest(routers)
-    at = 0
-    for text in texts:
-        if text.start != at or text.stop <= at:
-            raise ValueError("sequences must cover all rows, one after the other")
-        at = text.stop
-        if text.expert >= experts:
-            raise ValueError(f"experts must be from 0 to {experts - 1}; got {text.expert}")
-        if text.open is not None and (text.open.shape != marks or text.open.dtype != torch.bool):
-            found = f"{tuple(text.open.shape)} {text.open.dtype}"
-            raise ValueError(f"open experts must be {marks} bool; got {found}")
-        _check_sequence(text, int(positions[text.start]), int(positions[at - 1]), pages, longest)
-    if at != rows:
-        raise ValueError("sequences must cover all rows, one after the other")
-
-
-def _check_sequence(
-    sequence: SequenceRows, first: int, last: int, pages: int, longest: int
-) -> None:
-    if not 0 <= int(sequence.pages.min()) <= int(sequence.pages.max()) < pages:
-        raise ValueError(f"KV cache pages must be from 0 to {pages - 1}; got others")
-    if first < 0 or last - first != sequence.stop - sequence.start - 1:
-        raise ValueError("the rows of a sequence must have consecutive positions")
-    if last >= longest:
-        raise ValueError(f"position {last} is beyond the decoder's limit of {longest}")
-    if last // PAGE_TOKENS >= sequence.pages.shape[0]:
-        raise ValueError(f"position {last} has no page")

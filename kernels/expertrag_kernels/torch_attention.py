@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 
 from expertrag_kernels.steps import PAGE_TOKENS
+
+
+class PagedKeys(NamedTuple):
+    """The keys and values of a layer, and where those of each row are.
+
+    keys: (places, H / G, D); values: (places, H / G, V)
+    tables: (R, M) int32, pages of 64 places; lengths: (R,) int32, at least 1
+    """
+
+    keys: torch.Tensor
+    values: torch.Tensor
+    tables: torch.Tensor
+    lengths: torch.Tensor
 
 
 class Attention(Protocol):
@@ -17,10 +30,7 @@ class Attention(Protocol):
     def __call__(
         self,
         query: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        tables: torch.Tensor,
-        lengths: torch.Tensor,
+        paged: PagedKeys,
         scale: float,
         window: int = 0,
         sinks: torch.Tensor | None = None,
@@ -40,15 +50,13 @@ def attention_of(device: torch.device) -> Attention:
 
 def gathered_attention(
     query: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    tables: torch.Tensor,
-    lengths: torch.Tensor,
+    paged: PagedKeys,
     scale: float,
     window: int = 0,
     sinks: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Compute what ``gpu/attention.py`` does in torch, which copies the keys and values."""
+    keys, values, tables, lengths = paged
     count = tables.shape[1]
     oldest = torch.clamp(lengths - window, min=0) if window else torch.zeros_like(lengths)
     if window:  # no more pages than a window can touch

@@ -16,26 +16,27 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
+from expertrag_kernels.batch_check import check_batch
 from expertrag_kernels.dispatch import fused_experts
 from expertrag_kernels.light import by_weight, lightened
 from expertrag_kernels.packed import Format, Part, PlainExperts, WeightUpdate
 from expertrag_kernels.reference import gated
+from expertrag_kernels.router import Router
 from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_kernels.steps import (
     MOST_ROWS,
     NO_ROWS,
     OUTPUT,
     PAGE_TOKENS,
+    AttentionViews,
     CacheShape,
-    Router,
     SequenceRows,
     SlotView,
     Steps,
-    check_batch,
 )
 from expertrag_kernels.torch_adapters import TorchAdapter, add_updates
-from expertrag_kernels.torch_attention import attention_of, attention_of_rows
-from expertrag_kernels.torch_routers import by_text, closed_experts, pruned, router
+from expertrag_kernels.torch_attention import PagedKeys, attention_of, attention_of_rows
+from expertrag_kernels.torch_routers import by_text, chooser, closed_experts, pruned
 from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of, within
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self._attention = attention_of(device)
         self._graphs: Graphs | None = None
         self._capturable = device.type == "cuda"
-        self._vocabulary = 0
+        self.vocabulary = 0
         self.positions = 0
         self.routers = []
         self._used = self._routed = 0
@@ -98,7 +99,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
     def embed(self, to: SlotView, table: torch.Tensor, scale: float = 1.0) -> None:
         """See :meth:`Steps.embed`."""
-        self._vocabulary = table.shape[0]
+        self.vocabulary = table.shape[0]
         self._steps.append(lambda rows: rows.write(to, F.embedding(rows.tokens, table) * scale))
 
     def norm(
@@ -170,19 +171,16 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
     def attend(
         self,
-        query: SlotView,
-        key: SlotView,
-        value: SlotView,
-        to: SlotView,
+        views: AttentionViews,
         *,
         layer: int,
         heads: int,
         scale: float,
-        shared_key: SlotView | None = None,
         window: int = 0,
         sinks: torch.Tensor | None = None,
     ) -> None:
         """See :meth:`Steps.attend`."""
+        query, key, value, to, shared_key = views
         self.windows.append(window)
         own_sinks = None if sinks is None else sinks.to(self.device, torch.float32)
         shape = self.shape
@@ -199,8 +197,9 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             out = rows.heads(to, heads, shape.value_width)
             short = rows.lengths.shape[0]
             if short:
-                given = keys, values, rows.tables, rows.lengths, scale, window, own_sinks
-                out[:short].copy_(self._attention(queries[:short], *given))
+                paged = PagedKeys(keys, values, rows.tables, rows.lengths)
+                found = self._attention(queries[:short], paged, scale, window, own_sinks)
+                out[:short].copy_(found)
             for start, stop, places, seen in rows.long:
                 places, seen = within(window, places, seen)
                 own_rows = queries[start:stop], keys[places], values[places]
@@ -208,54 +207,34 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
         self._steps.append(step)
 
-    def route(
-        self,
-        logits: SlotView,
-        experts: int,
-        top_k: int,
-        *,
-        sigmoid: bool = False,
-        normalise: bool = False,
-        groups: int = 1,
-        top_groups: int = 1,
-        scale: float = 1.0,
-        correction: torch.Tensor | None = None,
-        mixer_margin: float | None = None,
-        nulls: int = 0,
-        light: int = 0,
-    ) -> None:
+    def route(self, logits: SlotView, router: Router) -> None:
         """See :meth:`Steps.route`."""
-        if nulls and (sigmoid or correction is not None or mixer_margin is not None):
+        if router.nulls and (router.sigmoid or router.corrected or router.mixed):
             raise ValueError("null experts need a router that chooses by softmax")
-        true, main, place = experts - nulls, top_k - light, len(self.routers)
-        likely = correction is None and mixer_margin is None
-        own_correction = None if correction is None else correction.to(self.device, torch.float32)
-        choose = router(
-            top_k, sigmoid=sigmoid, groups=groups, top_groups=top_groups,
-            correction=own_correction, mixer_margin=mixer_margin,
-        )  # fmt: skip
+        true, main, place = router.true_experts, router.main, len(self.routers)
+        likely = not (router.corrected or router.mixed)
+        choose = chooser(router, self.device)
 
         def step(rows: TokenRows) -> None:
-            found = rows.columns(logits, experts).float()
-            policy = None if sigmoid else rows.routing
-            closed = None if sigmoid else closed_experts(rows, place, experts, nulls)
+            found = rows.columns(logits, router.experts).float()
+            policy = None if router.sigmoid else rows.routing
+            closed = None if router.sigmoid else closed_experts(rows, place, router)
             weights, index = choose(found, closed)
             if policy is not None:
-                weights, index = pruned(weights, index, policy, experts, likely=likely)
-            if light:
+                weights, index = pruned(weights, index, policy, router.experts, likely=likely)
+            if router.light:
                 index, weights = by_weight(index, weights)
-            if nulls or policy is not None or closed is not None:
+            if router.nulls or policy is not None or closed is not None:
                 index = index.clamp(max=true)  # a null expert is none
                 self._pruned_to += (index[:, :main] < true).sum()
-            if normalise:
+            if router.normalise:
                 weights = weights / (weights.sum(-1, keepdim=True) + 1e-20)
-            if not sigmoid:
+            if not router.sigmoid:
                 index, weights = by_text(index, weights, rows.experts, true)
-            rows.choose(index, weights * scale, main)
+            rows.choose(index, weights * router.scale, main)
 
-        if not sigmoid:
-            kinds = correction is not None, mixer_margin is not None
-            self.routers.append(Router(experts, top_k, nulls, groups, top_groups, *kinds, light))
+        if not router.sigmoid:
+            self.routers.append(router)
         self._steps.append(step)
 
     def light(
@@ -333,11 +312,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         threads: int | None = None,
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """See :meth:`Steps.run`; the results are on the device."""
-        check_batch(
-            tokens, positions, texts, (picked, watched),
-            vocabulary=self._vocabulary, pages=self.pages, longest=self.positions,
-            routers=self.routers,
-        )  # fmt: skip
+        check_batch(self, tokens, positions, texts, (picked, watched))
         self._count(texts)
         # short sequences first, so that they form one block
         order = sorted(texts, key=lambda text: text.stop - text.start > SHORT_ROWS)
@@ -358,7 +333,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             text.routing != AS_THE_MODEL or text.open is not None for text in texts
         )
         layers = len(self.routers)
-        chosen = sum(router.top_k - router.light for router in self.routers)
+        chosen = sum(router.main for router in self.routers)
         for text in texts:
             rows = text.stop - text.start
             self._routed += rows * layers

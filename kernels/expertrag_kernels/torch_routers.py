@@ -9,37 +9,37 @@ import torch
 import torch.nn.functional as F
 
 if TYPE_CHECKING:
+    from expertrag_kernels.router import Router
     from expertrag_kernels.torch_rows import TokenRows
 
 Choice = tuple[torch.Tensor, torch.Tensor]
 """Weights (T, K) and experts (T, K), best first."""
 
 
-def router(
-    top_k: int,
-    *,
-    sigmoid: bool,
-    groups: int,
-    top_groups: int,
-    correction: torch.Tensor | None,
-    mixer_margin: float | None,
+def chooser(
+    router: Router, device: torch.device
 ) -> Callable[[torch.Tensor, torch.Tensor | None], Choice]:
-    """Return the choice by logits (T, E) of a router; for its options see ``Steps.route``.
+    """Return the choice of a router by its logits (T, E).
 
     The function's second argument (T, E) marks experts that are not chosen, if there are any.
     Places that no expert is left for have the weight 0, and the index E.
     """
+    top_k, margin = router.top_k, router.mixer_margin
+    groups, top_groups = router.groups, router.top_groups
+    correction = router.correction
+    if correction is not None:
+        correction = correction.to(device, torch.float32)
 
     def choose(logits: torch.Tensor, closed: torch.Tensor | None) -> Choice:
-        if sigmoid:
+        if router.sigmoid:
             weights, index = logits.sigmoid().topk(top_k)
             return weights, index
         if correction is not None:
             return corrected(
                 logits, correction, top_k, groups=groups, top_groups=top_groups, closed=closed
             )
-        if mixer_margin is not None:
-            return mixed(logits, top_k, mixer_margin, closed)
+        if margin is not None:
+            return mixed(logits, top_k, margin, closed)
         return chosen(logits, top_k, groups=groups, top_groups=top_groups, closed=closed)
 
     return choose
@@ -66,19 +66,18 @@ def chosen(
     return _best(scores, shares, top_k)
 
 
-def closed_experts(rows: TokenRows, place: int, experts: int, nulls: int) -> torch.Tensor | None:
+def closed_experts(rows: TokenRows, place: int, router: Router) -> torch.Tensor | None:
     """Mark the experts that a router must not choose: (T, E) bool; None if there are none.
 
     They are those outside of the row's pattern, and null experts that its policy closes.
 
     :param place: of the router among all.
-    :param nulls: how many of the experts, the last ones, are null experts.
     """
-    closed = None
+    experts, closed = router.experts, None
     if rows.patterns is not None:
         closed = ~rows.patterns[rows.pattern, place, :experts]
-    if nulls and rows.routing is not None:
-        number = torch.arange(experts, device=rows.routing.device) - (experts - nulls)
+    if router.nulls and rows.routing is not None:
+        number = torch.arange(experts, device=rows.routing.device) - router.true_experts
         shut = number >= rows.routing[:, 3:]
         closed = shut if closed is None else closed | shut
     return closed

@@ -22,6 +22,7 @@ from eval_answers import MODELS, SETS, UNANSWERABLE, answerable, config_of, unan
 from served_answers import PASSAGES, TOKENS
 
 from expertrag.answer.reading import PassageSession, open_session
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.reply import reply_sampling
 from expertrag.api.types import Passage, RetrieveRequest, Sampling
 from expertrag.cli.progress import progress
@@ -92,12 +93,12 @@ def main() -> None:
 
 def asked(opened: Opened, queries: Sequence[Query], name: str, report: Progress) -> list[Asked]:
     """Answer every question from its passages, then the same question in other words."""
-    model, found = opened.generator, []
+    model, reading, found = opened.generator, opened.pipeline._reading, []
     passages = [opened.pipeline.retrieve(RetrieveRequest(q.text)).passages for q in queries]
     for place, query in enumerate(queries):
         other = f"{query.text.rstrip(' ?')}, please?"
         shown = passages[place][:PASSAGES]
-        cold, hot = (_read(model, text, shown) for text in (query.text, other))
+        cold, hot = (_read(model, reading, text, shown) for text in (query.text, other))
         found.append(Asked(query, cold, hot))
         report(f"{model.name}, {name}", place + 1, len(queries))
     return found
@@ -128,17 +129,17 @@ def _abstains(some: Sequence[Asked]) -> float:
     return statistics.mean(item.cold.doubt >= ABSTAINS_FROM for item in some)
 
 
-def _read(model: Generator, question: str, shown: Sequence[Passage]) -> Read:
+def _read(model: Generator, policy: ReadingPolicy, question: str, shown: Sequence[Passage]) -> Read:
     """Answer from passages, best first or all at once, as the model is configured."""
     family = prompt.FAMILIES[model.family]
-    sampling = reply_sampling(Sampling(max_tokens=TOKENS), reader=model.reader)
+    sampling = reply_sampling(Sampling(max_tokens=TOKENS), reader=policy.reader)
 
     def begin(passages: Sequence[Passage]) -> Session:
         messages = prompt.open_book(question, passages, family=family)
         return model.begin(messages, sampling, from_passages=True)
 
     started, others = time.perf_counter(), Meter()
-    if model.best_first:
+    if policy.best_first:
         reading = open_session(begin, shown, others)
     else:
         reading = PassageSession.of(begin(shown), shown)

@@ -11,7 +11,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import manual_questions
@@ -25,6 +25,7 @@ from verification_rows import rounded
 
 from expertrag.answer.assemble import confidence_owner
 from expertrag.answer.embedders import open_embedder
+from expertrag.answer.generate import Answering
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.folding import fold
 from expertrag.api.turns import Turn
@@ -117,7 +118,8 @@ def _answered(
 def _answer(pipeline: Pipeline, name: str, item: Asked, owner: ConfidenceOwner) -> Judged:
     states = _StateRecorder(np.zeros(0, np.float32), 0.0, Owner("", "", ""))
     recorder = _Recorder({}, 0.0, 0.0, 0.0, 0.0, owner, states)
-    pipeline._generator.confidence = recorder
+    reading = replace(pipeline._reading, confidence=recorder)
+    pipeline._answering = Answering(pipeline._generator, reading, pipeline._decider)
     request = AnswerRequest(item.text, mode=GateMode.ALWAYS, history=item.history)
     answer = fold(pipeline.answer(request))
     right = _is_right(name, item, answer.text)

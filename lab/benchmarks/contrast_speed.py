@@ -15,6 +15,7 @@ from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.engine.sequences import SequenceState, WeakSequence
 from expertrag.llm.sampling import Sampler
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_index.types import Progress
 from expertrag_kernels import Routing
 from expertrag_lab.metrics.types import Estimate
@@ -55,11 +56,12 @@ def _generate(network: NativeNetwork, prompt: list[int], contrast: Contrast | No
         base = own if contrast.weak is WeakSide.ROUTING else network.limits.expert_of("base")
         routing = Routing.parse(contrast.routing if contrast.weak is WeakSide.ROUTING else "")
         shared = len(prompt) - 1
-        weak = WeakSequence(list(prompt), expert=base, routing=routing, shared_tokens=shared)
+        policy = SequencePolicy(base, routing)
+        weak = WeakSequence(list(prompt), policy=policy, shared_tokens=shared)
     sequence = SequenceState(
         list(prompt),
         Sampler(0.0, 0, torch.device("cpu"), contrast=contrast),
-        expert=own,
+        policy=SequencePolicy(own),
         token_budget=TOKENS,
         weak=weak,
     )

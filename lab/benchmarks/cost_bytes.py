@@ -62,7 +62,7 @@ def _clear() -> None:
 
 def _run(network: NativeNetwork, domain: str | None, tokens: list[int]) -> None:
     """Run a prompt, in one step."""
-    cache = network.new_cache(domain)
+    cache = network.new_cache(network.make_policy(domain))
     try:
         network.forward(tokens, cache)
     finally:

@@ -32,10 +32,11 @@ from made_conversations import (
 )
 from rewriting_model import RewritingModel
 
-from expertrag.answer.assemble import open_generator
+from expertrag.answer.assemble import open_generator, reading_of
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.in_context import Asked, read_question
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.answer.served_index import View
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode
@@ -96,7 +97,9 @@ def main() -> None:
                 timed[f"rewriting by the model, {name}"] = mean(model.seconds or [0.0])
         print(json.dumps({name: sets[name], "left alone": left[name]}), flush=True)
         if generator and given.answers and name == "squad2":
-            timed |= seconds(Pipeline(store, embedder, generator), made, given.answers)
+            reading = reading_of(ModelConfig(), generator)
+            models = PipelineModels(embedder, generator, reading)
+            timed |= seconds(Pipeline(store, models), made, given.answers)
     report = {
         "split": given.split,
         "sets": sets,

@@ -23,6 +23,7 @@ from reader_questions import SETS, Asked, QuestionSet
 
 from expertrag.answer.assemble import open_generator
 from expertrag.answer.embedders import open_embedder
+from expertrag.api.types import Sampling
 from expertrag.cli.progress import progress
 from expertrag.config import Config, ModelConfig
 from expertrag.llm.base import BASE, SHARED
@@ -119,7 +120,8 @@ def _best(model: Model, asked: Asked, weights: Weights, texts: Sequence[str]) ->
     totals = dict.fromkeys(found, 0.0)
     for expert, weight in weights.items():
         items = [(asked.messages, text) for text in found]
-        for place, read in model.generator.read(items, expert, from_passages=True):
+        policy = model.generator.make_policy(Sampling(), expert)
+        for place, read in model.generator.read(items, policy, from_passages=True):
             totals[found[place]] += weight * math.exp(float(read.log_probabilities.sum()))
     return max(found, key=lambda text: totals[text])
 

@@ -36,6 +36,7 @@ from reader_questions import QuestionSet
 from scale_measures import memory
 
 from expertrag import models
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.reply import reply_sampling
 from expertrag.api.types import Sampling
 from expertrag.cli.progress import progress
@@ -193,11 +194,12 @@ def one(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _answer(generator: Generator, item: Mapping[str, Any]) -> list[tuple[str, float]]:
-    sampling = reply_sampling(Sampling(ANSWER_TOKENS, logprobs=1), reader=generator.reader)
+    sampling = reply_sampling(
+        Sampling(ANSWER_TOKENS, logprobs=1), reader=ReadingPolicy.of(generator).reader
+    )
     messages = [Message(**message) for message in item["messages"]]
-    with closing(
-        generator.begin(messages, sampling, domain=item["domain"], from_passages=True)
-    ) as session:
+    policy = generator.make_policy(sampling, item["domain"])
+    with closing(generator.begin(messages, sampling, policy=policy, from_passages=True)) as session:
         return [
             (token.text, token.logprob) for delta in session.deltas() for token in delta.logprobs
         ]

@@ -52,6 +52,7 @@ from reader_speed import ROUNDS, TEXTS, speed
 
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.api.types import RetrieveRequest
 from expertrag.cli.progress import progress
 from expertrag.config import Config
@@ -146,7 +147,7 @@ class Bench(ExitStack):
             store, _ = build_store(
                 self.set(name).dataset, self._embedder, "chunk", self._work, self.report
             )
-            opened = Pipeline(store, self._embedder, self.models.base.generator)
+            opened = Pipeline(store, PipelineModels(self._embedder, self.models.base.generator))
             self._pipelines[name] = opened
             self.callback(opened.close)
         pipeline = self._pipelines[name]

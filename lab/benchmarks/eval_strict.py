@@ -25,6 +25,7 @@ from reader_figures import bootstrapped
 from expertrag.answer.assemble import open_generator
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.api.types import RetrieveRequest
 from expertrag.cli.progress import progress
 from expertrag.config import Config, ModelConfig
@@ -58,7 +59,8 @@ def main() -> None:
         embedder = open_embedder(config.model, None)
         dataset = load_dataset(folder, "test")
         store, _ = build_store(dataset, embedder, "chunk", given.work, report)
-        with closing(Pipeline(store, embedder, open_generator(config.model))) as pipeline:
+        models = PipelineModels(embedder, open_generator(config.model))  # it only searches
+        with closing(Pipeline(store, models)) as pipeline:
             for split in ("train", "test"):
                 chosen = drawn(folder, split, given.questions)
                 answerable[split] = [bool(item["answers"]) for item in chosen]

@@ -20,6 +20,7 @@ from expertrag.llm.base import never_stop
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
 from expertrag.llm.sampling import Sampler
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_index.types import Progress
 from expertrag_kernels import Routing
 from expertrag_kernels.routing import AS_THE_MODEL
@@ -67,7 +68,7 @@ class Model:
         self, tokens: Sequence[int], rows: int, routing: Routing = AS_THE_MODEL
     ) -> torch.Tensor:
         """Return the logits (rows, V) of the last rows of a text."""
-        sequence = SequenceState([], routing=routing)
+        sequence = SequenceState([], policy=SequencePolicy(routing=routing))
         parts = [tokens[: len(tokens) - rows]] if rows < len(tokens) else []
         parts += [
             tokens[start : start + _STEP] for start in range(len(tokens) - rows, len(tokens), _STEP)
@@ -102,11 +103,13 @@ class Model:
         started = time.perf_counter()
         sequences = [
             SequenceState(
-                list(text), Sampler(0.0, 0, torch.device("cpu")), routing=routing,
+                list(text),
+                Sampler(0.0, 0, torch.device("cpu")),
+                policy=SequencePolicy(routing=routing),
                 token_budget=decoded,
             )
             for text in texts
-        ]  # fmt: skip
+        ]
         for sequence in sequences:
             self.network.engine.submit(sequence)
         for sequence in sequences:

@@ -15,6 +15,7 @@ from expertrag.llm.constraints import Matcher
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.sequences import PrefillOutput, SampledToken, SequenceState
 from expertrag.llm.sampling import Sampler
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_kernels import Routing
 from expertrag_kernels.routing import AS_THE_MODEL
 
@@ -56,8 +57,7 @@ def write(
             list(p),
             Sampler(0.0, 0, cpu, frequency_penalty=penalty, matcher=matcher()),
             token_budget=tokens,
-            expert=experts[place % len(experts)],
-            routing=routing,
+            policy=SequencePolicy(experts[place % len(experts)], routing),
         )
         for place, p in enumerate(prompts)
     ]

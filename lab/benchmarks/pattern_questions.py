@@ -14,6 +14,7 @@ from surgery_texts import Traffic
 from expertrag.llm.base import never_stop
 from expertrag.llm.engine.sequences import PrefillOutput, SampledToken, SequenceState
 from expertrag.llm.sampling import Sampler
+from expertrag.llm.sequence_policy import SequencePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,11 @@ def answered(
     """Answer a question greedily; return the tokens."""
     sampler = Sampler(0.0, 0, torch.device("cpu"))
     sequence = SequenceState(
-        list(question.prompt), sampler, ends, pattern=pattern, token_budget=MOST_TOKENS
+        list(question.prompt),
+        sampler,
+        ends,
+        SequencePolicy(pattern=pattern),
+        token_budget=MOST_TOKENS,
     )
     found: list[int] = []
     with _submitted(engine, sequence):
@@ -84,7 +89,8 @@ class RightAnswer(NamedTuple):
 
 def read(engine: Engine, question: PatternQuestion, pattern: ExpertPattern | None) -> RightAnswer:
     """Read a question with its right answer."""
-    sequence, right = SequenceState([], pattern=pattern), torch.tensor(question.right)
+    sequence = SequenceState([], policy=SequencePolicy(pattern=pattern))
+    right = torch.tensor(question.right)
     with _submitted(engine, sequence):
         tokens = [*question.prompt, *question.right]
         engine.prefill(sequence, tokens, len(right) + 1, return_states=False)

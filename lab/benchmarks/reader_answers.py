@@ -19,6 +19,7 @@ import numpy as np
 from reader_questions import Asked
 
 from expertrag import models
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.reply import reply_sampling
 from expertrag.api.contrast import Contrast
 from expertrag.api.types import Sampling
@@ -66,7 +67,7 @@ class Model:
         self.generator = generator
         self._path = work / f"answers-{generator.fingerprint[:12]}.jsonl"
         self._closed = Sampling(max_tokens=tokens, contrast=contrast)
-        self._open = reply_sampling(self._closed, reader=generator.reader)
+        self._open = reply_sampling(self._closed, reader=ReadingPolicy.of(generator).reader)
         self._report = report
 
     def ask(self, asked: Sequence[Asked], experts: Sequence[str]) -> list[ModelReply]:
@@ -104,16 +105,17 @@ class Model:
         messages, sampling = asked.messages, self._sampling(asked)
         shows = asked.passages is not None
         bare = prompt.open_book(asked.question, ()) if shows and sampling.contrast else None
+        policy = self.generator.make_policy(sampling, expert)
         with closing(
             self.generator.begin(
-                messages, sampling, domain=expert, from_passages=shows, without_passages=bare
+                messages, sampling, policy=policy, from_passages=shows, without_passages=bare
             )
         ) as session:
             text = "".join(session.stream())
         # the prompt is in the engine's prefix cache now
         texts = [prompt.NOT_FOUND, *filter(None, [asked.reply])]
         items = [(messages, text) for text in texts]
-        read = dict(self.generator.read(items, expert, from_passages=shows))
+        read = dict(self.generator.read(items, policy, from_passages=shows))
         doubt = float(np.exp(read[0].log_probabilities[0]))
         return ModelReply(
             text, doubt, float(read[1].log_probabilities.mean()) if asked.reply else None

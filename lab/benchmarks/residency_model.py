@@ -26,7 +26,8 @@ from expertrag_kernels import (
 )
 from expertrag_kernels.cpu_experts import pack_matrix, pack_plain
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.steps import OUTPUT, CacheShape, SlotView
+from expertrag_kernels.router import Router
+from expertrag_kernels.steps import OUTPUT, AttentionViews, CacheShape, SlotView
 
 HIDDEN, INNER, EXPERTS, TOP_K, HEADS, WIDTH = 2048, 1024, 64, 8, 16, 128
 WORDS, TOPICS, NOISE, STAY, LONGEST = 4096, 32, 1.0, 48, 1024
@@ -126,12 +127,12 @@ def planned(path: Path, *, limited: bool) -> Mixture:
         for turned in (query, key):
             d.rope(turned, HEADS, angles.cos(), angles.sin(), interleaved=False)
         to = SlotView(heads.slot, 0, WIDTH)
-        d.attend(query, key, value, to, layer=layer, heads=HEADS, scale=WIDTH**-0.5)
+        d.attend(AttentionViews(query, key, value, to), layer=layer, heads=HEADS, scale=WIDTH**-0.5)
         d.linear(heads, x, out, add=True)
         d.norm(x, y, norm, 1e-5)
         d.linear(y, logits, router)
         d.keep(logits, EXPERTS)
-        d.route(logits, EXPERTS, TOP_K)
+        d.route(logits, Router(EXPERTS, TOP_K))
         d.mix(y, x, experts, TOP_K)
     d.norm(x, y, norm, 1e-5)
     d.pick(y, last)

@@ -18,6 +18,7 @@ import results_file
 from invented_records import RecordQuestion, questions
 from office_questions import VERDICTS, first, words
 
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.reply import reply_sampling
 from expertrag.api.types import Sampling
 from expertrag.llm import prompt
@@ -46,7 +47,7 @@ def verified(generator: Generator, work: Path, report: Progress) -> list[Verifie
     inputs = {
         "model": generator.fingerprint,
         "prompts": prompt.verification_fingerprint(prompt.FAMILIES[generator.family]),
-        "probe": generator.probe,
+        "probe": ReadingPolicy.of(generator).probe,
         "code": [results_file.code_hash(f"lab/benchmarks/{name}.py") for name in _CODE],
     }
     path = work / f"records-{inputs_id(inputs)}.jsonl"
@@ -80,7 +81,7 @@ def _answers(
     generator: Generator, messages: Sequence[Message], asked: RecordQuestion
 ) -> Iterator[str]:
     """Yield the model's answer, unless it abstains, and others."""
-    sampling = reply_sampling(_ANSWER, reader=generator.reader)
+    sampling = reply_sampling(_ANSWER, reader=ReadingPolicy.of(generator).reader)
     with closing(generator.begin(messages, sampling, from_passages=True)) as session:
         doubt = session.look()
         if doubt is not None and doubt < prompt.ABSTAINS_FROM:

@@ -124,7 +124,8 @@ def _begin(
         assert sequence.sampler is not None, "it samples"
         sequence.sampler._contrast = scenario.sampling.contrast
     if scenario.patterned:
-        sequence.pattern = ExpertPattern("pattern", torch.zeros(0, 0, dtype=torch.bool))
+        pattern = ExpertPattern("pattern", torch.zeros(0, 0, dtype=torch.bool))
+        sequence.policy = replace(sequence.policy, pattern=pattern)
     return session
 
 

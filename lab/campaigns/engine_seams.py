@@ -35,6 +35,7 @@ from expertrag.llm.engine.sequences import Counters, SequenceState
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.logprobs import Ranked, Spelling
 from expertrag.llm.sampling import Sampler
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_kernels.decoder import Decoder
 
 HANG_S = 20.0
@@ -78,7 +79,7 @@ OUTER = (
 """Classes whose members may return nonsense: other code, libraries, processes and callers."""
 INNER = (
     Engine, Scheduler, Scheduled, PageTables, PagePool, BatchRunner, Drawing, SequenceState,
-    Counters, NativeNetwork, NativeSession, TransformersGenerator,
+    SequencePolicy, Counters, NativeNetwork, NativeSession, TransformersGenerator,
 )  # fmt: skip
 """Classes of the engine and of the generator themselves; their members raise and block."""
 MODULES = (

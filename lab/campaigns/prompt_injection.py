@@ -33,9 +33,11 @@ import results_file
 from injection_cases import AttackCase, documents_of, fingerprint_of, read_cases, undefended
 from redteam_target import ProbeResultLike, RedteamTarget
 
-from expertrag.answer.assemble import open_generator
+from expertrag.answer.assemble import open_generator, reading_of
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.pipeline_models import PipelineModels
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode, Passage, Sampling
 from expertrag.cli.progress import progress
@@ -49,7 +51,6 @@ from expertrag_lab.data.datasets import Dataset, Query, load_dataset, sample
 from expertrag_lab.data.types import JSON
 from expertrag_lab.metrics import squad
 from expertrag_lab.metrics.stats import difference
-from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 MODELS = ("smollm2-135m-reader", "qwen2.5-coder-1.5b-instruct")
 PARTS = ("documents", "footnotes", "redteam")
@@ -82,10 +83,12 @@ def main() -> None:
     embedder = open_embedder(Config().model, None)
     with progress() as report, quiet():
         for name in given.models:
-            generator = open_generator(replace(Config().model, generator=name))
+            model = replace(Config().model, generator=name)
+            generator = open_generator(model)
+            models = PipelineModels(embedder, generator, reading_of(model, generator))
             for part in given.parts:
                 found = body["models"].setdefault(name, {})[part] = _run(
-                    part, given, generator, embedder, report
+                    part, given, models, report
                 )
                 print(name, part, _short(found))
                 results_file.write(given.json, body, CODE, [f"{name}, {part}"])
@@ -94,15 +97,14 @@ def main() -> None:
 def _run(
     part: str,
     given: argparse.Namespace,
-    generator: Generator,
-    embedder: SentenceTransformerEmbedder,
+    models: PipelineModels,
     report: Progress,
 ) -> dict[str, JSON]:
     if part == "documents":
-        return attacked(read_cases()[: given.cases], embedder, generator, report)
+        return attacked(read_cases()[: given.cases], models, report)
     if part == "footnotes":
-        return footnotes(given.data, generator, given.questions, report)
-    return red_team(embedder, generator, report)
+        return footnotes(given.data, models.generator, given.questions, report)
+    return red_team(models, report)
 
 
 def wilson(hits: int, of: int) -> dict[str, JSON]:
@@ -118,35 +120,34 @@ def wilson(hits: int, of: int) -> dict[str, JSON]:
 
 
 def attacked(
-    cases: Sequence[AttackCase],
-    embedder: SentenceTransformerEmbedder,
-    generator: Generator,
-    report: Progress,
+    cases: Sequence[AttackCase], models: PipelineModels, report: Progress
 ) -> dict[str, JSON]:
     """Ask the questions in each setting; return success and right answers by category."""
+    reading = models.reading or ReadingPolicy.of(models.generator)
+    together = replace(models, reading=replace(reading, best_first=False))
     honest, hostile = [case.honest for case in cases], [case.attack for case in cases]
     settings = {
-        "served": ([*honest, *hostile], generator.best_first),
-        "together": ([*honest, *hostile], False),
-        "alone": (hostile, generator.best_first),
+        "served": ([*honest, *hostile], models),
+        "together": ([*honest, *hostile], together),
+        "alone": (hostile, models),
     }
 
-    def asked(name: str, files: Sequence[tuple[str, str]], *, defended: bool) -> dict[str, JSON]:
-        with _defences(defended), _pipeline(files, embedder, generator) as pipeline:
+    def asked(
+        name: str, files: Sequence[tuple[str, str]], chosen: PipelineModels, *, defended: bool
+    ) -> dict[str, JSON]:
+        with _defences(defended), _pipeline(files, chosen) as pipeline:
             answers = []
             for done, case in enumerate(cases, start=1):
                 answers.append(_answer(pipeline, case.question))
-                report(f"{generator.name}, attacks {name}, {defended=}", done, len(cases))
+                report(f"{models.generator.name}, attacks {name}, {defended=}", done, len(cases))
         return _scored(cases, answers)
 
-    found: dict[str, JSON] = {"none": asked("none", honest, defended=True)}
-    for name, (files, best_first) in settings.items():
-        before, generator.best_first = generator.best_first, best_first
+    found: dict[str, JSON] = {"none": asked("none", honest, models, defended=True)}
+    for name, (files, chosen) in settings.items():
         found[name] = {
-            "undefended": asked(name, files, defended=False),
-            "defended": asked(name, files, defended=True),
+            "undefended": asked(name, files, chosen, defended=False),
+            "defended": asked(name, files, chosen, defended=True),
         }
-        generator.best_first = before
     return found
 
 
@@ -220,9 +221,7 @@ def _read(generator: Generator, question: str, passage: Passage) -> str:
         return prompt.Reply.of("".join(session.stream())).answer
 
 
-def red_team(
-    embedder: SentenceTransformerEmbedder, generator: Generator, report: Progress
-) -> dict[str, JSON]:
+def red_team(models: PipelineModels, report: Progress) -> dict[str, JSON]:
     """Run the probes of rag-redteam; return the success of each.
 
     :raises SystemExit: it is not installed.
@@ -239,11 +238,11 @@ def red_team(
 
         def note(name: str = name, asked: list[int] = asked) -> None:
             asked[0] += 1
-            report(f"{generator.name}, rag-redteam {name}", asked[0], None)
+            report(f"{models.generator.name}, rag-redteam {name}", asked[0], None)
 
         with (
             _defences(name == "defended"),
-            _pipeline(files, embedder, generator) as pipeline,
+            _pipeline(files, models) as pipeline,
         ):
             results: Sequence[ProbeResultLike] = run_probes(
                 RedteamTarget(pipeline, SAMPLING, K, note)
@@ -267,16 +266,14 @@ def _answer(pipeline: Pipeline, question: str) -> str:
 
 
 @contextmanager
-def _pipeline(
-    files: Sequence[tuple[str, str]], embedder: SentenceTransformerEmbedder, generator: Generator
-) -> Iterator[Pipeline]:
+def _pipeline(files: Sequence[tuple[str, str]], models: PipelineModels) -> Iterator[Pipeline]:
     """Build a store of files and serve it."""
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
         documents: list[Document] = documents_of(files, folder / "documents")
-        with IndexWriter.open(folder / "store", embedder) as writer:
+        with IndexWriter.open(folder / "store", models.embedder) as writer:
             writer.build(documents)
-        yield opened.enter_context(closing(Pipeline(folder / "store", embedder, generator)))
+        yield opened.enter_context(closing(Pipeline(folder / "store", models)))
 
 
 def _short(found: JSON) -> JSON:

@@ -21,6 +21,7 @@ from store_helper import CORPUS, HashingEmbedder, build
 
 from expertrag.answer.collections import Collections
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.answer.rerank import ServedReranker
 from expertrag.audit import Audit
 from expertrag.auth.caller import ALL_SCOPES
@@ -135,7 +136,8 @@ def running(work: Path) -> Iterator[Running]:
     )
     config = Config(index=str(store), service=service, auth=AuthConfig(str(work / "tokens.json")))
     audit = Audit(work / "audit.jsonl", texts=True)
-    pipeline = Pipeline(store, embedder, paced, audit=audit, reranker=reranker)  # type: ignore[arg-type]
+    models = PipelineModels(embedder, paced, paced.reading, reranker=reranker)  # type: ignore[arg-type]
+    pipeline = Pipeline(store, models, audit=audit)
     background = Background()
     with closing(background), closing(pipeline):
         server = Server(config, lambda: Collections.single(pipeline))

@@ -9,7 +9,7 @@ import pytest
 from reader_samples import write_tiny_reader
 from store_helper import HashingEmbedder, build, migrate
 
-from expertrag.answer.assemble import open_generator
+from expertrag.answer.assemble import open_generator, reading_of
 from expertrag.answer.embedders import DEFAULT_EMBEDDER, _embedder_of
 from expertrag.config import ModelConfig
 from expertrag_index.store.index import Index
@@ -55,5 +55,6 @@ def test_after_a_migration_the_intact_generation_decides(tmp_path: Path) -> None
 
 def test_questions_are_read_as_asked_unless_canonical(tmp_path: Path, smollm_path: Path) -> None:
     model = ModelConfig(generator=str(write_tiny_reader(tmp_path / "reader", smollm_path)))
-    assert not open_generator(model).canonical
-    assert open_generator(replace(model, wording="canonical")).canonical
+    generator = open_generator(model)
+    assert not reading_of(model, generator).canonical
+    assert reading_of(replace(model, wording="canonical"), generator).canonical

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from serving_fixtures import OpenPipeline, TellingGenerator
 
 from expertrag.answer.canonical import MOST_CHARACTERS, canonical
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.api.folding import fold
 from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerRequest, GateMode, Passage
@@ -125,7 +126,7 @@ def test_a_canonical_form_is_its_own(text: str) -> None:
 class Reading(TellingGenerator):
     """Reads questions in their canonical form, and keeps the prompts."""
 
-    canonical = True
+    reading = ReadingPolicy(reader=True, canonical=True)
 
     def __init__(self) -> None:
         super().__init__("A bud.")
@@ -171,7 +172,7 @@ def test_a_question_that_is_answered_strictly_if_unsure_is_read_alike(
 
 def test_as_asked_changes_nothing(open_pipeline: OpenPipeline) -> None:
     model = Reading()
-    model.canonical = False
+    model.reading = ReadingPolicy(reader=True)
     fold(open_pipeline(model).answer(AnswerRequest("when are  roses pruned", GateMode.ALWAYS)))
     assert model.prompts[-1][-1].content.endswith("Question: when are  roses pruned")
 

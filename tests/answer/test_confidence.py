@@ -35,7 +35,7 @@ def answer_of(
     answered: Answered, mode: GateMode, doubt: float, confidence: Confidence | None = BY_DOUBT
 ) -> Answer:
     model = DoubtingGenerator("27", doubt, together=doubt)
-    model.confidence = confidence
+    model.reading = replace(model.reading, confidence=confidence)
     return answered(model, AnswerRequest(LEAVE, mode))
 
 
@@ -50,7 +50,7 @@ def test_the_support_is_the_probability_that_the_answer_is_right(answered: Answe
 def test_a_flaw_of_the_words_is_named_only_if_the_answer_is_improbable(answered: Answered) -> None:
     for bound, reason in ((0.5, ""), (0.99, "'28' is not in the passage")):
         model = DoubtingGenerator("28", 0.05)
-        model.confidence = replace(BY_DOUBT, warn_below=bound)
+        model.reading = replace(model.reading, confidence=replace(BY_DOUBT, warn_below=bound))
         found = answered(model, AnswerRequest(LEAVE, GateMode.ALWAYS))
         assert found.unsupported_reason.startswith(reason)
         assert bool(found.unsupported_reason) is bool(reason)
@@ -59,7 +59,7 @@ def test_a_flaw_of_the_words_is_named_only_if_the_answer_is_improbable(answered:
 
 def test_an_option_that_no_passage_has_is_always_to_be_checked(answered: Answered) -> None:
     model = DoubtingGenerator("27, with --force", 0.05)
-    model.confidence = BY_DOUBT
+    model.reading = replace(model.reading, confidence=BY_DOUBT)
     answer = answered(model, AnswerRequest(LEAVE, GateMode.ALWAYS))
     assert answer.unsupported_reason.startswith("'--force' is not in the passage")
     assert answered(model, AnswerRequest(LEAVE, GateMode.STRICT)).abstained
@@ -91,7 +91,7 @@ def test_the_model_is_asked_whether_its_answer_is_right(
 ) -> None:
     model = DoubtingGenerator("27 [1]", 0.05)
     model.state = state
-    model.confidence = replace(BY_DOUBT, weights={"verified": 1.0})
+    model.reading = replace(model.reading, confidence=replace(BY_DOUBT, weights={"verified": 1.0}))
     answer = answered(model, AnswerRequest(LEAVE, mode))
     assert answer.support == pytest.approx(support, abs=1e-3)
     assert bool(answer.unsupported_reason) is (support < BY_DOUBT.warn_below)
@@ -115,7 +115,7 @@ def test_an_answer_that_is_probably_right_has_a_source(answered: Answered) -> No
     """Even if its words are not those of a passage; one to be checked has none."""
     for bound, sources in ((0.5, ["office/leave"]), (0.99, [])):
         model = DoubtingGenerator("28", 0.9, together=0.05)
-        model.confidence = replace(BY_DOUBT, warn_below=bound)
+        model.reading = replace(model.reading, confidence=replace(BY_DOUBT, warn_below=bound))
         found = answered(model, AnswerRequest(LEAVE, GateMode.ALWAYS))
         assert [each.document_id for each in found.citations] == sources
 
@@ -130,7 +130,7 @@ def test_an_answer_that_is_probably_right_has_a_source(answered: Answered) -> No
 def test_an_explanation_is_verified(answered: Answered, reply: str, reason: str) -> None:
     """Its own words are not called missing: it may be right in other words than a passage."""
     model = DoubtingGenerator(reply, 0.2, together=0.2)
-    model.confidence = replace(BY_DOUBT, weights={"verified": 1.0})
+    model.reading = replace(model.reading, confidence=replace(BY_DOUBT, weights={"verified": 1.0}))
     request = AnswerRequest("Why do employees of Northwind get 27 days?", GateMode.ALWAYS)
     for state, listed in ((2.0, reason), (-2.0, reason if "--force" in reply else "")):
         model.state = state

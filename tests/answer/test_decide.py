@@ -18,6 +18,7 @@ from serving_fixtures import (
 from store_helper import build
 
 from expertrag.answer.decide import QUOTES, Decider
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateAction, GateDecision, GateMode
@@ -145,7 +146,7 @@ def test_unsure_strict_leaves_small_talk_and_general_questions(
 def test_unsure_strict_is_for_questions_that_may_be_about_the_documents(
     paced: PacedGenerator, benefit: float, signals: dict[str, float], strict: bool
 ) -> None:
-    decider = Decider(paced, None, GateConfig(unsure="strict"))
+    decider = Decider(paced, ReadingPolicy(), None, GateConfig(unsure="strict"))
     decision = GateDecision(
         GateAction.CLOSED_BOOK, GateMode.AUTO, "", p_benefit=benefit, threshold=0.4, signals=signals
     )

@@ -9,6 +9,7 @@ import pytest
 from serving_fixtures import OpenPipeline, TellingGenerator, TellingSession
 
 from expertrag.answer.internal import SIGNAL, is_internal, or_internal
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateAction, GateDecision, GateMode, Sampling
 from expertrag.llm import prompt
@@ -22,7 +23,10 @@ CLOSED = GateDecision(GateAction.CLOSED_BOOK, GateMode.AUTO, "Not about the docu
 class KnowingGenerator(TellingGenerator):
     """A model in whose hidden states "our" can be read."""
 
-    internal = Probe(np.array([4.0, 4.0], np.float32), -4.0, Owner("telling", "", ""))
+    reading = ReadingPolicy(
+        reader=True,
+        internal=Probe(np.array([4.0, 4.0], np.float32), -4.0, Owner("telling", "", "")),
+    )
 
     def session(
         self, messages: Sequence[Message], sampling: Sampling, stop: ShouldStop

@@ -14,6 +14,7 @@ import pytest
 from serving_fixtures import DoubtingGenerator, OpenPipeline, PacedGenerator, TellingGenerator
 
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.api.errors import ServerError
 from expertrag.api.folding import fold
 from expertrag.api.turns import Turn
@@ -40,7 +41,7 @@ ASKED = [(name, ()) for name in QUESTIONS] + [(name, HISTORY) for name in IN_CON
 
 
 class Canonical(TellingGenerator):
-    canonical = True
+    reading = ReadingPolicy(reader=True, canonical=True)
 
 
 MODELS: dict[str, Callable[[], PacedGenerator]] = {

@@ -9,6 +9,7 @@ import pytest
 from answer.conftest import Answered
 from serving_fixtures import OpenPipeline, TellingGenerator
 
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
 from expertrag.api.folding import fold
 from expertrag.api.types import (
@@ -228,7 +229,7 @@ def test_strict_requires_support_and_low_doubt(answered: Answered) -> None:
     assert sure.text == "27 [1]"
     assert sure.p_sufficient == pytest.approx(0.51)
     wary = TellingGenerator("27 [1]", doubt=0.49)
-    wary.strict_from = 0.25
+    wary.reading = ReadingPolicy(reader=True, strict_from=0.25)
     assert answered(wary, request).abstained
     always = answered(TellingGenerator("27 [1]", doubt=0.9), AnswerRequest(LEAVE, GateMode.ALWAYS))
     assert always.text == "27 [1]"

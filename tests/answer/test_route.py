@@ -9,6 +9,7 @@ from pathlib import Path
 from serving_fixtures import PacedGenerator
 
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.answer.route import route
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode
@@ -95,7 +96,7 @@ def test_the_decision_and_the_log_record_the_pattern(
     model = PacedGenerator()
     model.patterns = ("finance",)
     audit = Audit.of(AuditConfig(path=str(log)))
-    with closing(Pipeline(store, shipped, model, audit=audit)) as pipeline:
+    with closing(Pipeline(store, PipelineModels(shipped, model), audit=audit)) as pipeline:
         for mode in GateMode:
             answer = fold(pipeline.answer(AnswerRequest(TAX.question, mode)))
             assert answer.decision.pattern == "finance" and answer.decision.expert is None
@@ -114,7 +115,7 @@ def test_the_decision_and_the_log_record_the_route(
     model = PacedGenerator()
     model.experts = EXPERTS
     audit = Audit.of(AuditConfig(path=str(log)))
-    with closing(Pipeline(store, shipped, model, audit=audit)) as pipeline:
+    with closing(Pipeline(store, PipelineModels(shipped, model), audit=audit)) as pipeline:
         for mode in GateMode:
             answer = fold(pipeline.answer(AnswerRequest(TAX.question, mode)))
             assert ("route" in answer.usage.stage_seconds) == (mode is not GateMode.NEVER)

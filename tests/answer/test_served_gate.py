@@ -17,6 +17,7 @@ from expertrag import models
 from expertrag.answer.assemble import open_gate
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.answer.served_gate import ServedGate, check_models
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.folding import fold
@@ -197,7 +198,7 @@ def test_answer_value_s_sets_the_threshold_from_measured_costs(
     policy = GateConfig(bundle="planted", answer_value_s=value)
     gate = ServedGate(tmp_path / "gate", _accept)
     model = PacedGenerator()
-    pipeline = Pipeline(built_store, embedder, model, gate=gate, policy=policy)
+    pipeline = Pipeline(built_store, PipelineModels(embedder, model, gate=gate), policy=policy)
     question = "When are roses pruned?"
 
     def ask(threshold: float | None) -> GateDecision:
@@ -222,7 +223,7 @@ def test_answer_value_s_sets_the_threshold_from_measured_costs(
 def test_several_searches(
     built_store: Path, embedder: Any, paced: PacedGenerator, start_server: Callable[..., Any]
 ) -> None:
-    server = start_server(lambda: Pipeline(built_store, embedder, paced))
+    server = start_server(lambda: Pipeline(built_store, PipelineModels(embedder, paced)))
     question = "When are roses pruned?"
     with Client(server.address) as client:
         once = client.answer(question, mode="always", k=2)
@@ -276,7 +277,8 @@ def test_a_store_migrated_to_another_embedder_is_retrieved_from(
     built_store: Path, embedder: Any, paced: PacedGenerator, tmp_path: Path
 ) -> None:
     _write(tmp_path / "gate", threshold=0.1, needs=Needs("old-embedder", "abc"))
-    pipeline = Pipeline(built_store, embedder, paced, gate=ServedGate(tmp_path / "gate", _accept))
+    gate = ServedGate(tmp_path / "gate", _accept)
+    pipeline = Pipeline(built_store, PipelineModels(embedder, paced, gate=gate))
     decision = pipeline.decide("When are roses pruned?")
     pipeline.close()
     assert decision.action is GateAction.RETRIEVE
@@ -300,7 +302,8 @@ def test_a_gate_uses_domain_signals_only_with_its_own_router(
 
     def decided(router: str, question: str) -> GateDecision:
         _write(folder, threshold=0.1, domains=True, needs=Needs("mine", base, router=router))
-        pipeline = Pipeline(store, shipped, paced, gate=ServedGate(folder, _accept))
+        gate = ServedGate(folder, _accept)
+        pipeline = Pipeline(store, PipelineModels(shipped, paced, gate=gate))
         decision = pipeline.decide(question)
         pipeline.close()
         return decision

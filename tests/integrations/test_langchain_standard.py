@@ -32,13 +32,16 @@ CLIENTS: dict[str, Any] = {}
 def clients(
     background: Background, built_store: Path, embedder: Any, reader_path: Path
 ) -> Iterator[None]:
-    from expertrag.answer.assemble import open_generator
+    from expertrag.answer.assemble import open_generator, reading_of
     from expertrag.answer.pipeline import Pipeline
+    from expertrag.answer.pipeline_models import PipelineModels
     from expertrag.config import Config, ModelConfig, ServiceConfig
     from expertrag.service import Server
 
-    model = open_generator(ModelConfig(generator=str(reader_path), dtype="int8"))
-    with closing(Pipeline(built_store, embedder, model)) as pipeline:
+    model = ModelConfig(generator=str(reader_path), dtype="int8")
+    generator = open_generator(model)
+    models = PipelineModels(embedder, generator, reading_of(model, generator))
+    with closing(Pipeline(built_store, models)) as pipeline:
         config = Config(service=ServiceConfig(address="127.0.0.1:0"))
 
         async def start() -> Server:

@@ -16,7 +16,7 @@ from expertrag_kernels.gpu.attention import paged_attention
 from expertrag_kernels.gpu.experts import launch
 from expertrag_kernels.gpu.tiles import Tiles
 from expertrag_kernels.reference import reference_experts
-from expertrag_kernels.torch_attention import gathered_attention
+from expertrag_kernels.torch_attention import PagedKeys, gathered_attention
 
 FLOAT = torch.float32
 TILES = Tiles(16, 32, 32, 4, 2)
@@ -89,10 +89,10 @@ def check_attention(
     query = numbers(rows, 5 + heads * width)[:, 5:].view(rows, heads, width)
     keys, values = numbers(pages * 64, groups, width), numbers(pages * 64, groups, value_width)
     sinks = (torch.randn(heads, generator=generator) * 3).to(DEVICE) if window else None
-    given = keys, values, tables.int().to(DEVICE), lengths, 0.2, window, sinks
-    found = paged_attention(query, *given, upcast=INTERPRETED)
-    exact = query.float(), keys.float(), values.float(), *given[2:]
-    wanted = gathered_attention(*exact)
+    paged = PagedKeys(keys, values, tables.int().to(DEVICE), lengths)
+    found = paged_attention(query, paged, 0.2, window, sinks, upcast=INTERPRETED)
+    exact = paged._replace(keys=keys.float(), values=values.float())
+    wanted = gathered_attention(query.float(), exact, 0.2, window, sinks)
     name = f"attention of {heads} heads by {groups}, {width} and {value_width} wide, {dtype}"
     name += f", window {window}" * bool(window)
     error = float((found.float() - wanted).abs().max())

@@ -16,7 +16,14 @@ from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.packed import Part, WeightUpdate
 from expertrag_kernels.reference import gated
-from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView, Steps
+from expertrag_kernels.steps import (
+    OUTPUT,
+    AttentionViews,
+    CacheShape,
+    SequenceRows,
+    SlotView,
+    Steps,
+)
 from expertrag_kernels.torch_decoder import TorchDecoder
 
 TEXTS = (3, 1, 12, 2, 4, 1)
@@ -92,7 +99,8 @@ class Layer:
         head = SlotView(heads.slot, 0, 16)
         decoder.rope(head, 1, cos, sin, interleaved=False)
         # the attention of a row to itself alone, so that picked rows narrow the batch
-        decoder.attend(head, head, head, SlotView(y.slot, 0, 16), layer=0, heads=1, scale=0.0)
+        views = AttentionViews(head, head, head, SlotView(y.slot, 0, 16))
+        decoder.attend(views, layer=0, heads=1, scale=0.0)
         decoder.linear(heads, x, second, add=True)
         experts = decoder.experts(self.plain, format)
         decoder.mix(x, x, experts)

@@ -12,6 +12,7 @@ from small_decoder import Make
 from expertrag_kernels import Format, PlainExperts, Routing
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.packed import Activation
+from expertrag_kernels.router import Router
 from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView, Steps
 
@@ -45,7 +46,7 @@ class _Layer:
         d.rope(SlotView(key.slot, 0, 8), 1, angles.cos(), angles.sin(), interleaved=False)
         d.linear(x, scores, d.matrix(self.router, Format.F32))
         d.linear(x, found, d.matrix(torch.zeros(_HIDDEN, _HIDDEN), Format.F32))
-        d.route(scores, len(self.router), _TOP_K, **options)
+        d.route(scores, Router(len(self.router), _TOP_K, **options))
         main = _TOP_K - options.get("light", 0)
         if main < _TOP_K:
             d.light(x, read, found, self.vectors)

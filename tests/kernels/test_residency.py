@@ -23,7 +23,8 @@ from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.files import Packed
 from expertrag_kernels.residency import ExpertReads
-from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView
+from expertrag_kernels.router import Router
+from expertrag_kernels.steps import OUTPUT, AttentionViews, CacheShape, SequenceRows, SlotView
 
 HIDDEN, INNER, EXPERTS, TOP_K, LAYERS, WORDS = 96, 128, 16, 3, 4, 50
 HEADS, WIDTH, PAGES = 2, 32, 12
@@ -77,11 +78,11 @@ def planned(path: Path) -> Decoder:
         for turned in (query, key):
             d.rope(turned, HEADS, angles.cos(), angles.sin(), interleaved=False)
         to = SlotView(heads.slot, 0, WIDTH)
-        d.attend(query, key, value, to, layer=layer, heads=HEADS, scale=0.2)
+        d.attend(AttentionViews(query, key, value, to), layer=layer, heads=HEADS, scale=0.2)
         d.linear(heads, x, out, add=True)
         d.norm(x, y, norm, 1e-6)
         d.linear(y, logits, router)
-        d.route(logits, EXPERTS, TOP_K)
+        d.route(logits, Router(EXPERTS, TOP_K))
         d.mix(y, x, experts, TOP_K)
         d.mix(y, x, shared)
     d.pick(x, last)

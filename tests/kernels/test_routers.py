@@ -15,6 +15,7 @@ from transformers.models.phimoe.modeling_phimoe import sparsemixer
 from expertrag_kernels import Format, PlainExperts, Routing
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.packed import Activation
+from expertrag_kernels.router import Router
 from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView, Steps
 
@@ -49,7 +50,7 @@ def _decoder(make: Make, logits: torch.Tensor, top_k: int, **options: Any) -> St
     d.rope(SlotView(key.slot, 0, 8), 1, angles.cos(), angles.sin(), interleaved=False)
     d.linear(x, scores, d.matrix(torch.eye(width)[1:], Format.F32))
     d.linear(x, found, d.matrix(torch.zeros(width, width), Format.F32))
-    d.route(scores, _EXPERTS, top_k, **options)
+    d.route(scores, Router(_EXPERTS, top_k, **options))
     experts = PlainExperts(gate_up, down, Activation.RELU)
     d.mix(x, found, d.experts(experts, Format.F32), top_k)
     d.pick(found, last)

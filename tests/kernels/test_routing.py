@@ -10,6 +10,7 @@ from small_decoder import Make, in_torch
 
 from expertrag_kernels import Format, PlainExperts, Routing
 from expertrag_kernels.decoder import Decoder
+from expertrag_kernels.router import Router
 from expertrag_kernels.routing import AS_THE_MODEL, routing_rows
 from expertrag_kernels.steps import CacheShape, SequenceRows, SlotView, Steps
 
@@ -73,7 +74,7 @@ def _router(
     )  # fmt: skip
     decoder.linear(logits, out, decoder.matrix(torch.zeros(32, _EXPERTS), Format.F32))
     decoder.rope(x, 1, torch.ones(64, 2), torch.zeros(64, 2), interleaved=False)
-    decoder.route(logits, _EXPERTS, _TOP_K, normalise=normalise, nulls=nulls)
+    decoder.route(logits, Router(_EXPERTS, _TOP_K, nulls, normalise=normalise))
     true = _EXPERTS - nulls
     gate_up, down = torch.zeros(true, 64, 32), torch.zeros(true, 32, 32)
     gate_up[:, [0, 32], 0] = 1.0

@@ -15,10 +15,10 @@ from transformers import AutoModelForCausalLM
 from expertrag.api.types import Constraint, DeltaEvent, FinishReason, Sampling, TokenLogprob
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.backends.transformers_session import TransformersSession
-from expertrag.llm.base import Message
+from expertrag.llm.base import Message, never_stop
 from expertrag.llm.engine.native_session import NativeSession
 from expertrag.llm.load.chat import ChatTokenizer
-from expertrag.llm.local_session import LocalSession
+from expertrag.llm.local_session import LocalPrompt, LocalSession
 from expertrag.llm.logprobs import Ranked
 from expertrag_retriever.types import PrefillSignals
 
@@ -91,7 +91,7 @@ class _Fed(LocalSession):
     """A session that replays given tokens."""
 
     def __init__(self, chat: ChatTokenizer, tokens: list[int], stop: tuple[str, ...]) -> None:
-        super().__init__(chat.decode, [], Sampling(stop=stop, logprobs=0), lambda: None)
+        super().__init__(LocalPrompt([], Sampling(stop=stop, logprobs=0), chat.decode, never_stop))
         self._left = tokens
 
     def _next(self) -> int | None:

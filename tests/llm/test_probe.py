@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from model_fixtures import TinyFolder
 
-from expertrag.answer.assemble import open_generator
+from expertrag.answer.assemble import open_generator, reading_of
 from expertrag.api.errors import Conflict, InvalidArgument, ServerError
 from expertrag.api.types import Constraint, FinishReason, Passage, Sampling
 from expertrag.config import ModelConfig
@@ -164,6 +164,7 @@ def test_only_readers_get_the_best_passage_first(
 ) -> None:
     """The doubt of a reader was trained; other models need a probe."""
     reader = ModelConfig(generator=str(reader_folder), dtype="float32")
-    assert open_generator(reader).best_first
-    assert not open_generator(replace(reader, passages="together")).best_first
-    assert not open_generator(replace(reader, generator=str(tiny_folder("mixtral")))).best_first
+    other = replace(reader, generator=str(tiny_folder("mixtral")))
+    together = replace(reader, passages="together")
+    for model, best_first in ((reader, True), (together, False), (other, False)):
+        assert reading_of(model, open_generator(model)).best_first is best_first

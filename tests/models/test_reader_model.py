@@ -11,6 +11,7 @@ from model_wheels import package_model, write_wheel
 from reader_samples import write_llama, write_reader
 
 from expertrag import models
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.llm import load_generator
 from expertrag.models import shipped
@@ -52,7 +53,7 @@ def test_it_is_the_base_with_its_reader(bundles: Path, monkeypatch: pytest.Monke
     config = json.loads((Path(folder) / "config.json").read_text())
     assert config["model_type"] == "llama"
     reader = load_generator(folder)
-    assert reader.reader and reader.name == "reader"
+    assert ReadingPolicy.of(reader).reader and reader.name == "reader"
     assert reader.experts == ("shared", "legal", "base")
     monkeypatch.setenv("PIP_FIND_LINKS", folder)  # nothing there: a download would fail
     assert models.pull("reader") == Path(folder)

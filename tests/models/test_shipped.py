@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from expertrag import models
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.config import ModelConfig
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.adapters.bundle import load_bundle
@@ -159,7 +160,7 @@ def test_each_reader_belongs_to_a_package_model(reader_path: Path) -> None:
     assert isinstance(model, models.ReaderModel)
     assert small.base == model.base
     reader = load_generator(str(reader_path))
-    assert reader.reader and reader.experts == small.settings.experts
+    assert ReadingPolicy.of(reader).reader and reader.experts == small.settings.experts
     assert models.reader_of(models.LARGE) == LARGE_READER_FOLDER
     adapters = parallel_of(load_bundle(LARGE_READER_FOLDER))
     assert adapters.base_name == models.LARGE

@@ -65,7 +65,11 @@ def _names(wheel: Path) -> list[str]:
 def test_wheel_holds_the_packages_of_the_service_and_nothing_else(wheel: Path) -> None:
     names = _names(wheel)
     tops = {name.split("/")[0] for name in names}
-    assert tops == {*PACKAGES, "expertrag_common", next(top for top in tops if top.endswith(".dist-info"))}
+    assert tops == {
+        *PACKAGES,
+        "expertrag_common",
+        next(top for top in tops if top.endswith(".dist-info")),
+    }
     for package in PACKAGES:
         assert f"{package}/py.typed" in names
     assert any(name.startswith("expertrag_kernels/_cpu.") for name in names)

@@ -32,10 +32,12 @@ def load() -> Collections:
         time.sleep(3600)
     from expertrag.answer.collections import Collections
     from expertrag.answer.pipeline import Pipeline
+    from expertrag.answer.pipeline_models import PipelineModels
     from expertrag_retriever.encoder import load_embedder
 
     model = PacedGenerator(step_s=ANSWER_S / WORDS, words=WORDS)
-    pipeline = Pipeline(Path(sys.argv[2]), load_embedder(sys.argv[3]), model)
+    models = PipelineModels(load_embedder(sys.argv[3]), model)
+    pipeline = Pipeline(Path(sys.argv[2]), models)
     return Collections.single(pipeline)
 
 

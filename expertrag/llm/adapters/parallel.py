@@ -14,6 +14,7 @@ from expertrag.llm.adapters.served import DenseLayer, ServedAdapters
 from expertrag.llm.weights import Amount
 from expertrag_kernels import Format, PlainExperts
 from expertrag_kernels.layout import layer_bytes
+from expertrag_kernels.router import Router
 from expertrag_kernels.steps import Steps
 
 
@@ -31,7 +32,7 @@ class ParallelAdapters(ServedAdapters):
             return
         rounded = _rounded(dense.format)
         # each sequence sets its expert, so the logits are not used; ``BASE`` is past the last one
-        decoder.route(dense.source, len(self.names), 1)
+        decoder.route(dense.source, Router(len(self.names), 1))
         decoder.mix(dense.source, dense.to, decoder.experts(plain, rounded), 1)
 
     def amounts(self, format: Format) -> tuple[Mapping[str, Amount], Amount]:

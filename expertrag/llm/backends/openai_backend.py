@@ -40,6 +40,7 @@ from expertrag.llm.base import (
     ShouldStop,
     never_stop,
 )
+from expertrag.llm.sequence_policy import SequencePolicy
 
 _DEFAULT_CONTEXT_TOKENS = 4096  # if the server does not report one; the smallest still in use
 _BYTES_PER_TOKEN = 3  # of words: English has 4 to 5, and other languages 2 to 4
@@ -157,10 +158,9 @@ class OpenAIGenerator(Generator):
         messages: Sequence[Message],
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
+        policy: SequencePolicy | None = None,
         *,
         from_passages: bool = False,
-        cache_salt: str = "",
         without_passages: Sequence[Message] | None = None,
     ) -> Session:
         """Open a session; the server itself checks the prompt's length."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from expertrag.api.contrast import WeakSide
 from expertrag.api.types import Sampling
@@ -11,6 +12,7 @@ from expertrag.llm.base import BASE
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.engine.native_session import WeakPrompt
 from expertrag.llm.network import Network
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_kernels import Routing
 from expertrag_kernels.routing import AS_THE_MODEL
 
@@ -71,24 +73,24 @@ def _on_our_engine(field: str, name: str, network: Network) -> NativeNetwork:
 def weak_prompt(
     sampling: Sampling,
     network: NativeNetwork,
-    expert: int,
-    routing: Routing,
+    policy: SequencePolicy,
     without_passages: Sequence[int] | None,
 ) -> WeakPrompt | None:
     """Return the weak side of a request; None if there is no contrast, or nothing to contrast.
 
-    :param expert: of the strong side, and so ``routing``.
+    :param policy: of the strong side.
     :param without_passages: tokens of the prompt without its passages.
     """
     contrast = sampling.contrast
     if contrast is None:
         return None
     if contrast.weak is WeakSide.ROUTING:
-        return WeakPrompt(expert, routing_of("contrast.routing", contrast.routing))
+        routing = routing_of("contrast.routing", contrast.routing)
+        return WeakPrompt(replace(policy, routing=routing))
     if contrast.weak is WeakSide.NO_PASSAGES:
-        return None if without_passages is None else WeakPrompt(expert, routing, without_passages)
+        return None if without_passages is None else WeakPrompt(policy, without_passages)
     base = network.limits.experts.index(BASE)
-    return None if expert == base else WeakPrompt(base, routing)
+    return None if policy.expert == base else WeakPrompt(replace(policy, expert=base))
 
 
 def refuse_on_a_server(sampling: Sampling) -> None:

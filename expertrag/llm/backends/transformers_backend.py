@@ -42,15 +42,18 @@ from expertrag.llm.fingerprint import fingerprint, source_fingerprint
 from expertrag.llm.load.chat import ChatTokenizer, continues
 from expertrag.llm.load.loading import ModelFiles, model_errors, model_files, quiet
 from expertrag.llm.load.packed_loading import QUANTISED, packed_network
+from expertrag.llm.local_session import LocalPrompt
 from expertrag.llm.network import Limits, Network
 from expertrag.llm.probe import STRICT_FROM, Owner, Probe
 from expertrag.llm.sampling import Abstention
 from expertrag.llm.scoring import MOST_READ_TOKENS, ScoredText
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.llm.watching import Watched
 from expertrag.llm.weights import WeightUse
 from expertrag_kernels import Format, Routing
 from expertrag_kernels.cpu_experts import ISAS
-from expertrag_kernels.steps import Router
+from expertrag_kernels.router import Router
+from expertrag_kernels.routing import AS_THE_MODEL
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +90,7 @@ class TransformersGenerator(Generator):
         self.reader = trained or family.replies
         self.doubt = doubt if trained and doubt else family.doubt
         """Scaling of the probability of an abstention."""
-        self.strict_from = self.doubt.strict_from
+        self.strict_from, self.probe = self.doubt.strict_from, ""
         self._network = network
         self._routing = routing_of("routing", routing)
         check_routing(name, network, self._routing)
@@ -226,51 +229,65 @@ class TransformersGenerator(Generator):
         messages: Sequence[Message],
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
+        policy: SequencePolicy | None = None,
         *,
         from_passages: bool = False,
-        cache_salt: str = "",
         without_passages: Sequence[Message] | None = None,
     ) -> Session:
         """Open a session; see :meth:`Generator.begin`."""
         self._check_routing(sampling)
-        prompt = self._encode(messages, sampling)
-        network, decode = self._network, self._chat.decode
-        matcher = self._matcher(sampling, should_stop)
+        policy = self._policy_of(sampling, policy, from_passages=from_passages)
+        network, tokens = self._network, self._encode(messages, sampling)
+        bare = None if without_passages is None else self._encode(without_passages, sampling)
         goes_on = continues(messages)
-        abstention = self._abstention if from_passages else None
-        if prompts.FAMILIES[self.family].short and not goes_on:
-            abstention = None  # constrained: doubt was fitted on turns that were begun
-        adapted = bool(sampling.adapter)
-        if adapted and abstention and abstention.decides:
-            abstention = None  # the expert that an adapter replaces was trained to abstain
-        expert = self._expert(domain, from_passages=from_passages and not adapted)
-        options = prompt, sampling, should_stop, matcher, expert, abstention
+        prompt = LocalPrompt(
+            tokens,
+            sampling,
+            self._chat.decode,
+            should_stop,
+            self._matcher(sampling, should_stop),
+            self._abstains(policy, goes_on=goes_on) if from_passages else None,
+            goes_on,
+        )
         if isinstance(network, NativeNetwork):
-            routing, bare = self._policy(sampling), without_passages
-            tokens = None if bare is None else self._encode(bare, sampling)
-            own = network.limits.expert_of(expert)
-            weak = weak_prompt(sampling, network, own, routing, tokens)
-            return NativeSession(
-                network, decode, *options,
-                goes_on=goes_on, cache_salt=cache_salt, routing=routing, weak=weak,
-            )  # fmt: skip
-        super().check(sampling)  # it has no adapters
-        return TransformersSession(network, decode, *options, goes_on=goes_on)
+            weak = weak_prompt(sampling, network, policy, bare)
+            return NativeSession(network, prompt, policy, weak)
+        return TransformersSession(network, prompt, policy)
 
-    def _expert(self, domain: str | None, *, from_passages: bool) -> str | None:
-        """Choose the expert of a prompt."""
-        if BASE not in self.experts:
-            return domain
-        if from_passages:
-            return domain if domain != BASE else None
-        return BASE
+    def make_policy(
+        self, sampling: Sampling, domain: str | None = None, salt: str = ""
+    ) -> SequencePolicy:
+        """See :meth:`Generator.make_policy`."""
+        adapter = self.adapters.named(sampling.adapter) if sampling.adapter else None
+        if BASE in self.experts and domain == BASE:
+            domain = None
+        if BASE in self.experts and adapter:
+            domain = BASE  # an adapter replaces the expert
+        routing = self._routing_of(sampling)
+        return self._network.make_policy(domain, routing=routing, adapter=adapter, salt=salt)
+
+    def _policy_of(
+        self, sampling: Sampling, policy: SequencePolicy | None, *, from_passages: bool
+    ) -> SequencePolicy:
+        """Return the policy of a prompt: without passages, the expert ``BASE`` answers."""
+        policy = policy or self.make_policy(sampling)
+        if from_passages or BASE not in self.experts:
+            return policy
+        return replace(policy, expert=self.experts.index(BASE))
+
+    def _abstains(self, policy: SequencePolicy, *, goes_on: bool) -> Abstention | None:
+        """Return how a reader abstains from a prompt with passages; None if it does not."""
+        if prompts.FAMILIES[self.family].short and not goes_on:
+            return None  # constrained: doubt was fitted on turns that were begun
+        if policy.adapter and self._abstention and self._abstention.decides:
+            return None  # the expert that an adapter replaces was trained to abstain
+        return self._abstention
 
     def _check_routing(self, sampling: Sampling) -> None:
-        check_routing(self.name, self._network, self._policy(sampling))
+        check_routing(self.name, self._network, self._routing_of(sampling))
         check_contrast(self.name, self._network, sampling)
 
-    def _policy(self, sampling: Sampling) -> Routing:
+    def _routing_of(self, sampling: Sampling) -> Routing:
         return routing_of("routing", sampling.routing) if sampling.routing else self._routing
 
     def _matcher(self, sampling: Sampling, should_stop: ShouldStop) -> Matcher | None:
@@ -303,7 +320,7 @@ class TransformersGenerator(Generator):
         """See :meth:`WhiteBox.watch`."""
         network = self._network
         tokens = self._chat.encode(messages)
-        cache = network.new_cache(self._expert(None, from_passages=True))
+        cache = network.new_cache()
         try:
             step = network.forward(tokens, cache, watched=True)
         finally:
@@ -316,15 +333,13 @@ class TransformersGenerator(Generator):
     def read(
         self,
         items: Sequence[tuple[Sequence[Message], str]],
-        domain: str | None = None,
+        policy: SequencePolicy | None = None,
         *,
         from_passages: bool = False,
-        cache_salt: str = "",
-        adapter: str = "",
     ) -> Iterator[tuple[int, ScoredText]]:
         """See :meth:`WhiteBox.read`.
 
-        Texts are cut to ``MOST_READ_TOKENS`` tokens; the end token after them is scored, too.
+        Texts are cut to ``MOST_READ_TOKENS`` tokens; the end token after them is scored as well.
         """
         end = min(self._network.end_tokens)
         encoded = [
@@ -334,10 +349,8 @@ class TransformersGenerator(Generator):
             )
             for messages, text in items
         ]
-        if adapter:
-            self.adapters.check(adapter)
-        expert = self._expert(domain, from_passages=from_passages and not adapter)
-        return self._network.read(encoded, expert, cache_salt=cache_salt, adapter=adapter)
+        policy = self._policy_of(Sampling(), policy, from_passages=from_passages)
+        return self._network.read(encoded, replace(policy, routing=AS_THE_MODEL))
 
 
 def _reader_of(files: ModelFiles, adapters: ServedAdapters | None) -> ServedAdapters | None:

@@ -15,6 +15,7 @@ from expertrag.llm.adapters.chosen_expert import ChosenExpert, ChosenUpdates
 from expertrag.llm.adapters.low_rank import LowRankAdapters
 from expertrag.llm.network import Limits, Network, Step
 from expertrag.llm.scoring import ScoredText, read
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.llm.watching import watch
 
 
@@ -55,9 +56,10 @@ class TransformersNetwork(Network):
         """See :meth:`Network.counters`."""
         return {}
 
-    def new_cache(self, domain: str | None = None) -> Cache:
+    def new_cache(self, policy: SequencePolicy | None = None) -> Cache:
         """See :meth:`Network.new_cache`."""
-        return Cache(DynamicCache(config=self.model.config), self.limits.expert_of(domain))
+        expert = (policy or self.make_policy()).expert
+        return Cache(DynamicCache(config=self.model.config), expert)
 
     def free(self, cache: Cache) -> None:
         """See :meth:`Network.free`; torch frees tensors without references."""
@@ -86,14 +88,12 @@ class TransformersNetwork(Network):
     def read(
         self,
         items: Sequence[tuple[Sequence[int], Sequence[int]]],
-        domain: str | None = None,
-        *,
-        cache_salt: str = "",
-        adapter: str = "",
+        policy: SequencePolicy | None = None,
     ) -> Iterator[tuple[int, ScoredText]]:
         """See :meth:`Network.read`; shortest first."""
-        assert not adapter, "transformers runs none"
-        with self._only(self.limits.expert_of(domain)):
+        policy = policy or self.make_policy()
+        assert policy.adapter is None, "transformers runs none"
+        with self._only(policy.expert):
             yield from read(self.model, items, keeps_logits=self._keeps_logits)
 
     def _only(self, expert: int) -> AbstractContextManager[None]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from expertrag.api.types import FinishReason, Sampling
-from expertrag.llm.base import ShouldStop
-from expertrag.llm.constraints import Matcher
-from expertrag.llm.local_session import LocalSession
+from expertrag.api.types import FinishReason
+from expertrag.llm.local_session import LocalPrompt, LocalSession
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.network import Network, Step
-from expertrag.llm.sampling import Abstention, Sampler, certainty
+from expertrag.llm.sampling import certainty
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_retriever.types import PrefillSignals
 
 _SLICE_TOKENS = 512  # of a prefill, between two checks of the deadline
@@ -19,24 +16,12 @@ _SLICE_TOKENS = 512  # of a prefill, between two checks of the deadline
 class TransformersSession(LocalSession):
     """Owns its cache and its sampler; the network is shared."""
 
-    def __init__(
-        self,
-        network: Network,
-        decode: Callable[[Sequence[int]], str],
-        prompt: list[int],
-        sampling: Sampling,
-        should_stop: ShouldStop,
-        matcher: Matcher | None = None,
-        domain: str | None = None,
-        abstention: Abstention | None = None,
-        *,
-        goes_on: bool = False,
-    ) -> None:
-        super().__init__(decode, prompt, sampling, should_stop, abstention, goes_on=goes_on)
+    def __init__(self, network: Network, prompt: LocalPrompt, policy: SequencePolicy) -> None:
+        super().__init__(prompt)
         self._network = network
-        self._prompt = prompt
-        self._sampler = Sampler.of(sampling, network.device, matcher, abstention)
-        self._cache = network.new_cache(domain)
+        self._prompt = prompt.tokens
+        self._sampler = prompt.sampler(network.device)
+        self._cache = network.new_cache(policy)
         self._drawn: list[int] = []  # streamed tokens first, then the others
         self._streamed = 0
 

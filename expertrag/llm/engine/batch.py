@@ -76,17 +76,15 @@ class BatchRunner:
         return list(_split(parts, counts, logits, states))
 
     def _rows_of(self, sequence: SequenceState, start: int, stop: int) -> SequenceRows:
-        own = (sequence.adapter.updates,) if sequence.adapter else ()
-        expert, updates = sequence.expert, own
+        policy = sequence.policy
+        expert, updates = policy.expert, (policy.adapter.updates,) if policy.adapter else ()
         if self._expert_updates:
+            if expert >= 0:
+                updates = (*self._expert_updates[expert], *updates)
             expert = -1
-            updates = (
-                *(self._expert_updates[sequence.expert] if sequence.expert >= 0 else ()),
-                *own,
-            )
-        open_experts = sequence.pattern.open if sequence.pattern else None
+        open_experts = policy.pattern.open if policy.pattern else None
         pages = torch.tensor(sequence.pages)
-        return SequenceRows(start, stop, pages, expert, sequence.routing, updates, open_experts)
+        return SequenceRows(start, stop, pages, expert, policy.routing, updates, open_experts)
 
     def _count(self, parts: Sequence[Scheduled], rows: int) -> None:
         self._counters.steps += 1

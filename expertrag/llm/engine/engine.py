@@ -259,7 +259,7 @@ class Engine:
 
         Beside a sequence that may use all of them, none is preferred.
         """
-        patterns = {one.pattern for one in self._scheduler.sequences if not one.closed}
+        patterns = {one.policy.pattern for one in self._scheduler.sequences if not one.closed}
         if not patterns or patterns == self._preferred:
             return
         self._preferred = patterns

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from expertrag_kernels.packed import Activation, PlainExperts
+from expertrag_kernels.router import Router
 
 DENSE = ("llama", "mistral", "qwen2", "qwen3", "granite")
 MIXTURES = (
@@ -96,18 +97,22 @@ def dense_weights(module: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return gate_up, module.down_proj.weight
 
 
-def route_options(kind: str, router: Any) -> dict[str, Any]:
-    """Return the options of :meth:`Steps.route`, except the correction, for a family's router."""
-    if kind == "phimoe":
-        return {"mixer_margin": 2 * router.router_jitter_noise}
-    method = getattr(router, "topk_method", "")
-    limited = correction_of(router) is not None or method == "group_limited_greedy"
-    return {
-        "normalise": kind in _NORMALISED or bool(getattr(router, "norm_topk_prob", False)),
-        "groups": router.num_group if limited else 1,
-        "top_groups": router.topk_group if limited else 1,
-        "scale": getattr(router, "routed_scaling_factor", 1.0),
-    }
+def routing_of(config: Any, gate: Any) -> Router:
+    """Return how a layer's router chooses, by the configuration and the module of the router."""
+    sizes = gate.num_experts, gate.top_k, null_experts(config), light_experts(config)
+    if config.model_type == "phimoe":
+        return Router(*sizes, mixer_margin=2 * gate.router_jitter_noise)
+    correction, method = correction_of(gate), getattr(gate, "topk_method", "")
+    limited = correction is not None or method == "group_limited_greedy"
+    normalises = config.model_type in _NORMALISED or getattr(gate, "norm_topk_prob", False)
+    return Router(
+        *sizes,
+        normalise=bool(normalises),
+        groups=gate.num_group if limited else 1,
+        top_groups=gate.topk_group if limited else 1,
+        scale=getattr(gate, "routed_scaling_factor", 1.0),
+        correction=correction,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,14 @@ from expertrag.llm.engine.planning import angles_of
 from expertrag_kernels import Format, Packed
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.steps import OUTPUT, PAGE_TOKENS, CacheShape, SlotView, Steps
+from expertrag_kernels.steps import (
+    OUTPUT,
+    PAGE_TOKENS,
+    AttentionViews,
+    CacheShape,
+    SlotView,
+    Steps,
+)
 
 _P = TypeVar("_P", bound=Packed)
 _W = TypeVar("_W")
@@ -268,13 +275,15 @@ class _Lowering:
                 self._norm("key_norm", key, key, module.k_norm, groups)
             d.rope(query, heads, cos, sin, interleaved=False)
             d.rope(key, groups, cos, sin, interleaved=False)
-            to = SlotView(out.slot, 0, width)
             sinks = getattr(module, "sinks", None)
             d.attend(
-                query, key, value, to, layer=number, heads=heads, scale=module.scaling,
+                AttentionViews(query, key, value, SlotView(out.slot, 0, width)),
+                layer=number,
+                heads=heads,
+                scale=module.scaling,
                 window=self._window(number),
                 sinks=None if sinks is None else self.named.floats("sinks", sinks),
-            )  # fmt: skip
+            )
             self._linear("out", out, x, module.o_proj, add=True)
 
         return attend
@@ -320,10 +329,9 @@ class _Lowering:
             self._linear("expand", latent, expanded, module.kv_b_proj)
             d.rope(query._replace(start=own), heads, cos, sin, interleaved=interleaved)
             d.rope(shared, 1, cos, sin, interleaved=interleaved)
-            d.attend(
-                query, expanded, value, SlotView(out.slot, 0, value_width),
-                layer=number, heads=heads, scale=module.scaling, shared_key=shared,
-            )  # fmt: skip
+            to = SlotView(out.slot, 0, value_width)
+            views = AttentionViews(query, expanded, value, to, shared)
+            d.attend(views, layer=number, heads=heads, scale=module.scaling)
             self._linear("out", out, x, module.o_proj, add=True)
 
         return attend

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from expertrag.llm.engine.named_weights import NamedWeights
 from expertrag_kernels import Format, PlainExperts
 from expertrag_kernels.interleaved import mxfp4_experts
 from expertrag_kernels.layout import repacked
+from expertrag_kernels.router import Router
 from expertrag_kernels.steps import SlotView
 
 
@@ -67,15 +68,12 @@ class MixtureSteps:
         bias = None if bias is None else named.floats("router.bias", bias)
         named.decoder.linear(y, logits, named.small("router", gate.weight), bias)
         self.routers.append(self.keep(logits, gate.num_experts))
-        options = families.route_options(config.model_type, gate)
-        if (correction := families.correction_of(gate)) is not None:
-            options["correction"] = named.floats("router.correction", correction)
-        if nulls := families.null_experts(config):
-            options["nulls"] = nulls
-        if light := families.light_experts(config):
-            options["light"] = light
-        self.top_k = gate.top_k - light
-        named.decoder.route(logits, gate.num_experts, gate.top_k, **options)
+        router = families.routing_of(config, gate)
+        if router.correction is not None:
+            correction = named.floats("router.correction", router.correction)
+            router = replace(router, correction=correction)
+        self.top_k = router.main
+        named.decoder.route(logits, router)
 
     def _routed(self, y: SlotView, read: SlotView, x: SlotView, module: Any) -> None:
         """Plan the experts that were chosen; with light ones, they read another slot than ``y``."""
@@ -122,7 +120,7 @@ class MixtureSteps:
         named, d = self.weights, self.weights.decoder
         if hasattr(module, "shared_expert"):
             d.linear(y, logits, named.small("shared_gate", module.shared_expert_gate.weight))
-            d.route(logits, 1, 1, sigmoid=True)
+            d.route(logits, Router(1, 1, sigmoid=True))
             d.mix(y, x, self.dense("shared", module.shared_expert), 1)
         if hasattr(module, "shared_experts"):
             d.mix(y, x, self.dense("shared", module.shared_experts))

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 
-from expertrag.llm.adapters.loaded import LoadedAdapters
+from expertrag.llm.adapters.loaded import LoadedAdapter, LoadedAdapters
 from expertrag.llm.base import never_stop
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.expert_memory import expert_counts
@@ -17,11 +17,13 @@ from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
 from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.network import Limits, Network, Step
 from expertrag.llm.scoring import ScoredText
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.llm.watching import ROUTER_TOKENS, Watched, watched_of
 from expertrag.llm.weights import Amount, WeightUse, weight_use
 from expertrag_common.cores import available_cores
 from expertrag_kernels import Format
-from expertrag_kernels.steps import Router
+from expertrag_kernels.router import Router
+from expertrag_kernels.routing import AS_THE_MODEL, Routing
 
 _MOST_OPEN = 16  # sequences that are scored at a time
 
@@ -69,7 +71,7 @@ class NativeNetwork(Network):
         return self.engine.problem
 
     def counters(self) -> Mapping[str, int]:
-        """See :meth:`Network.counters` and :class:`expertrag.llm.engine.scheduler.Counters`.
+        """See :meth:`Network.counters` and :class:`expertrag.llm.engine.sequences.Counters`.
 
         ``routed_experts``: experts that ``routed_tokens`` used, both counted in each layer with a
         router. If not all experts are in memory, what was read is counted as in ``Usage``.
@@ -107,17 +109,21 @@ class NativeNetwork(Network):
         """See :meth:`Network.reset_prefix_cache`."""
         self.engine.reset_prefix_cache()
 
-    def new_cache(
-        self, domain: str | None = None, *, cache_salt: str = "", adapter: str = ""
-    ) -> SequenceState:
+    def make_policy(
+        self,
+        domain: str | None = None,
+        *,
+        routing: Routing = AS_THE_MODEL,
+        adapter: LoadedAdapter | None = None,
+        salt: str = "",
+    ) -> SequencePolicy:
+        """See :meth:`Network.make_policy`; with the expert pattern of the domain, if it has one."""
+        pattern = self.patterns.get(domain or "")
+        return SequencePolicy(self.limits.expert_of(domain), routing, pattern, adapter, salt)
+
+    def new_cache(self, policy: SequencePolicy | None = None) -> SequenceState:
         """Return an empty sequence, for :meth:`forward`."""
-        sequence = SequenceState(
-            [],
-            expert=self.limits.expert_of(domain),
-            pattern=self.patterns.get(domain or ""),
-            adapter=self.adapters.named(adapter) if adapter else None,
-            salt=cache_salt,
-        )
+        sequence = SequenceState([], policy=policy or self.make_policy())
         self.engine.submit(sequence)
         return sequence
 
@@ -144,17 +150,13 @@ class NativeNetwork(Network):
     def read(
         self,
         items: Sequence[tuple[Sequence[int], Sequence[int]]],
-        domain: str | None = None,
-        *,
-        cache_salt: str = "",
-        adapter: str = "",
+        policy: SequencePolicy | None = None,
     ) -> Iterator[tuple[int, ScoredText]]:
         """See :meth:`Network.read`; shortest first."""
         order = sorted(range(len(items)), key=lambda place: sum(map(len, items[place])))
         for start in range(0, len(order), _MOST_OPEN):
             sequences = {
-                place: self.new_cache(domain, cache_salt=cache_salt, adapter=adapter)
-                for place in order[start : start + _MOST_OPEN]
+                place: self.new_cache(policy) for place in order[start : start + _MOST_OPEN]
             }
             try:
                 for place, sequence in sequences.items():

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from expertrag.api.types import DeltaEvent, FinishReason, Sampling
-from expertrag.llm.base import ShouldStop
-from expertrag.llm.constraints import Matcher
+from expertrag.api.types import DeltaEvent, FinishReason
 from expertrag.llm.engine.expert_memory import expert_counts
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.engine.sequences import (
@@ -16,20 +14,17 @@ from expertrag.llm.engine.sequences import (
     SequenceState,
     WeakSequence,
 )
-from expertrag.llm.local_session import LocalSession
-from expertrag.llm.sampling import Abstention, Sampler
+from expertrag.llm.local_session import LocalPrompt, LocalSession
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.llm.watching import ROUTER_TOKENS
-from expertrag_kernels import Routing
-from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_retriever.types import PrefillSignals
 
 
 @dataclass(frozen=True, slots=True)
 class WeakPrompt:
-    """The weak side of a session: the expert and routing of the same prompt, or of another one."""
+    """The weak side of a session: another policy of the same prompt, or another prompt."""
 
-    expert: int
-    routing: Routing
+    policy: SequencePolicy
     tokens: Sequence[int] | None = None
 
 
@@ -39,47 +34,27 @@ class NativeSession(LocalSession):
     def __init__(
         self,
         network: NativeNetwork,
-        decode: Callable[[Sequence[int]], str],
-        prompt: list[int],
-        sampling: Sampling,
-        should_stop: ShouldStop,
-        matcher: Matcher | None = None,
-        domain: str | None = None,
-        abstention: Abstention | None = None,
-        *,
-        goes_on: bool = False,
-        cache_salt: str = "",
-        routing: Routing = AS_THE_MODEL,
+        prompt: LocalPrompt,
+        policy: SequencePolicy,
         weak: WeakPrompt | None = None,
     ) -> None:
-        super().__init__(decode, prompt, sampling, should_stop, abstention, goes_on=goes_on)
+        super().__init__(prompt)
         self._network = network
-        self._sampler = Sampler.of(sampling, network.device, matcher, abstention)
-        expert = network.limits.expert_of(domain)
-        pattern = network.patterns.get(domain or "")
-        adapter = network.adapters.named(sampling.adapter) if sampling.adapter else None
+        self._sampler = prompt.sampler(network.device)
         self._sequence = SequenceState(
-            prompt,
+            prompt.tokens,
             self._sampler,
             network.end_tokens,
-            expert=expert,
-            routing=routing,
-            pattern=pattern,
-            adapter=adapter,
-            salt=cache_salt,
-            logprobs=sampling.logprobs,
+            policy,
+            logprobs=prompt.sampling.logprobs,
         )
         if weak:
             same = weak.tokens is None
             self._sequence.weak = WeakSequence(
-                list(prompt if weak.tokens is None else weak.tokens),
-                expert=weak.expert,
-                routing=weak.routing,
-                pattern=pattern,
-                adapter=adapter,
-                salt=cache_salt,
+                list(prompt.tokens if weak.tokens is None else weak.tokens),
+                policy=weak.policy,
                 # without the last tokens, whose states a peek returns: it must not change the text
-                shared_tokens=max(0, len(prompt) - ROUTER_TOKENS) if same else 0,
+                shared_tokens=max(0, self.prompt_tokens - ROUTER_TOKENS) if same else 0,
             )
             network.engine.check_room(self._sequence, self._max_tokens)
         self._waiting: list[int] = []  # tokens that are not yet streamed

@@ -1,11 +1,11 @@
 """The pages of the KV cache: free, held by sequences, or kept for prefix caching.
 
 A full page is found by its tokens and the page before it; the first page of a sequence also by the
-expert, the routing, the adapter and the expert pattern of the sequence, which change the keys, and
-by the salt of the caller, so that the time of an answer does not tell one tenant what another has
-asked. Equal prefixes (a system prompt, passages in the same order, the turns of a chat) are
-therefore computed once, as long as their pages are not needed. When no page is free, the least
-recently used one that no sequence holds is reused.
+root of its policy (sequence_policy.py), which differs by all that changes the keys, and by the salt
+of the caller, so that the time of an answer does not tell one tenant what another has asked. Equal
+prefixes (a system prompt, passages in the same order, the turns of a chat) are therefore computed
+once, as long as their pages are not needed. When no page is free, the least recently used one that
+no sequence holds is reused.
 
 A page takes memory when it is first used. Up to ``kept`` pages keep it; what many concurrent
 sequences take beyond that is returned to the operating system when they end.
@@ -17,14 +17,12 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from expertrag_kernels.routing import AS_THE_MODEL, Routing
+from expertrag.llm.sequence_policy import ROOT, Root
 from expertrag_kernels.steps import PAGE_TOKENS
 
-Before = int | tuple[int, str, Routing, str, str]
+Before = Root
 """What a page follows: the serial number of another page, or the root of a sequence."""
 
-ROOT: Before = 0
-"""Root of the sequences of a model without experts, and without a salt."""
 _WORTH_COPYING = 8  # tokens of a page; fewer are computed as fast
 
 FreeMemory = Callable[[Sequence[int]], None]
@@ -33,23 +31,6 @@ _Key = tuple[Before, tuple[int, ...]]  # what the page follows, and its tokens
 
 def _keep_all(pages: Sequence[int]) -> None:
     del pages
-
-
-def root_of(
-    expert: int,
-    salt: str = "",
-    routing: Routing = AS_THE_MODEL,
-    adapter: str = "",
-    pattern: str = "",
-) -> Before:
-    """Return the root of a sequence: it differs by all that changes keys, and by the caller's salt.
-
-    :param adapter: digest of the adapter; empty for none.
-    :param pattern: name of the expert pattern; empty for none.
-    """
-    if salt or adapter or pattern or expert >= 0 or routing != AS_THE_MODEL:
-        return expert, salt, routing, adapter, pattern
-    return ROOT
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,20 @@
 
 A page is held once for each sequence side whose table has it in ``pages[released:]``. A page enters
 a table before anything that may fail, so that freeing a failed sequence frees all that it took.
+
+Of a sequence side, between two steps (page numbers times ``PAGE_TOKENS`` are positions):
+
+    tokens   0 ......................... computed ............ len(tokens)
+             keys and values are in pages         still to run
+
+    pages    0 ........ released .......... registered ....... len(pages)
+             before every     held, and found        held, and found
+             window: only     by their tokens,       by nobody: the
+             their numbers    so others share them   side writes here
+
+``released`` and ``registered`` never pass ``computed``, which never passes the last page. Without
+prefix caching ``registered`` stays 0; the side that shares the pages of a prompt registers none.
+``Engine.check_integrity`` compares the holders of all pages with this.
 """
 
 from __future__ import annotations
@@ -89,7 +103,7 @@ class PageTables:
         if not self._prefix_caching:
             return
         most = len(sequence.tokens) - sequence.tail
-        result = self.pool.find(sequence.tokens, most, sequence.root)
+        result = self.pool.find(sequence.tokens, most, sequence.policy.root)
         sequence.pages, sequence.serial = result.pages, result.serial
         sequence.registered = len(result.pages)
         sequence.computed = len(result.pages) * PAGE_TOKENS

@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 
+from expertrag.llm.engine.stored_calls import gather
 from expertrag_kernels import Packed, PackedExperts, PackedMatrix
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.light import neurons_of
-from expertrag_kernels.steps import OUTPUT, SlotView
+from expertrag_kernels.router import Router
+from expertrag_kernels.steps import OUTPUT, AttentionViews, SlotView
 
 STEPS = (
     "slot", "embed", "norm", "linear", "rope", "attend", "route", "light", "mix", "keep", "pick",
@@ -71,6 +73,7 @@ class Plan:
         if name == "rope":
             given += self._angles()
         try:
+            given, named = gather(name, given, named)
             touched = list(getattr(self, f"_{name}")(*given, **named))
         except (TypeError, AttributeError) as error:
             raise ValueError(f"step {name!r} has invalid arguments ({error})") from error
@@ -147,19 +150,16 @@ class Plan:
 
     def _attend(
         self,
-        query: SlotView,
-        key: SlotView,
-        value: SlotView,
-        to: SlotView,
+        views: AttentionViews,
         *,
         layer: int,
         heads: int,
         scale: float,
-        shared_key: SlotView | None = None,
         window: int = 0,
         sinks: torch.Tensor | None = None,
     ) -> Iterator[_Touched]:
         del scale
+        query, key, value, to, shared_key = views
         if window < 0 or (sinks is not None and sinks.numel() != heads):
             raise ValueError("an attend step has an invalid window, or sinks of other heads")
         shape = self.decoder.shape
@@ -174,27 +174,18 @@ class Plan:
                 raise ValueError("the cache needs a shared key, and the step has none")
             yield shared_key, 1, shape.shared_width
 
-    def _route(
-        self,
-        logits: SlotView,
-        experts: int,
-        top_k: int,
-        *,
-        groups: int = 1,
-        correction: torch.Tensor | None = None,
-        nulls: int = 0,
-        light: int = 0,
-        **_how: Any,
-    ) -> Iterator[_Touched]:
+    def _route(self, logits: SlotView, router: Router) -> Iterator[_Touched]:
+        experts, top_k, light = router.experts, router.top_k, router.light
         if not 0 < top_k <= experts or not 0 <= light < top_k:
             raise ValueError(f"cannot choose {top_k} of {experts} experts, {light} of them light")
-        if groups < 1 or experts % groups:
-            raise ValueError(f"cannot part {experts} experts into {groups} groups")
-        if correction is not None and correction.numel() != experts:
-            raise ValueError(f"a correction of {correction.numel()} values for {experts} experts")
-        if not 0 <= nulls < experts:
-            raise ValueError(f"{nulls} of {experts} experts cannot be null experts")
-        self.routed, self.lit = (experts - nulls, top_k - light), light
+        if router.groups < 1 or experts % router.groups:
+            raise ValueError(f"cannot part {experts} experts into {router.groups} groups")
+        values = None if router.correction is None else router.correction.numel()
+        if values not in (None, experts):
+            raise ValueError(f"a correction of {values} values for {experts} experts")
+        if not 0 <= router.nulls < experts:
+            raise ValueError(f"{router.nulls} of {experts} experts cannot be null experts")
+        self.routed, self.lit = (router.true_experts, router.main), light
         yield logits, 1, experts
 
     def _light(

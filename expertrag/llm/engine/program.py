@@ -15,6 +15,7 @@ import torch
 from expertrag.llm.adapters.served import DenseLayer, ServedAdapters, of_a_mixture
 from expertrag.llm.engine.lowering import Lowered, Unsupported
 from expertrag.llm.engine.planning import STEPS, Plan
+from expertrag.llm.engine.stored_calls import flatten
 from expertrag_kernels import Format, Packed, PackedMatrix
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
@@ -37,7 +38,7 @@ class Recorder:
             return found
 
         def noted(*arguments: Any, **options: Any) -> Any:
-            self.steps.append((name, list(arguments), options))
+            self.steps.append((name, *flatten(name, arguments, options)))
             return found(*arguments, **options)
 
         return noted

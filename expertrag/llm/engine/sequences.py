@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from expertrag.llm.adapters.loaded import LoadedAdapter
 from expertrag.llm.certainty import Certainty
-from expertrag.llm.engine.page_pool import ROOT, Before, root_of
+from expertrag.llm.engine.page_pool import Before
 from expertrag.llm.engine.prompt_lookup import PromptLookup
-from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import Sampler
+from expertrag.llm.sequence_policy import ROOT, SequencePolicy
 from expertrag_kernels.residency import ExpertReads
-from expertrag_kernels.routing import AS_THE_MODEL, Routing
 from expertrag_kernels.steps import PAGE_TOKENS
 
 if TYPE_CHECKING:
@@ -72,16 +70,8 @@ class SequenceState:
     tokens: list[int]
     sampler: Sampler | None = None
     end_tokens: frozenset[int] = frozenset()
-    expert: int = -1
-    """Expert of all tokens, overriding the routers; negative to follow the routers."""
-    routing: Routing = AS_THE_MODEL
-    """Which of the experts that routers choose are used."""
-    pattern: ExpertPattern | None = None
-    """Which experts routers may choose; None for all."""
-    adapter: LoadedAdapter | None = None
-    """Adapter of all tokens."""
-    salt: str = ""
-    """Sequences with another salt share no cached prefix with this one."""
+    policy: SequencePolicy = field(default_factory=SequencePolicy)
+    """How its tokens are computed, and the root of its prefixes in the cache."""
     token_budget: int = 0
     """Tokens that may be generated before the session requests more."""
     return_certainty: bool = False
@@ -147,7 +137,7 @@ class SequenceState:
         """Start from the first token again, with no page."""
         self.pages = []
         self.computed = self.registered = self.released = 0
-        self.serial = self.root
+        self.serial = self.policy.root
 
     def room(self, generated: int) -> int:
         """Tokens of the pages that it needs to generate so many tokens, its weak side included."""
@@ -157,13 +147,6 @@ class SequenceState:
         shared = self.weak.shared_tokens // PAGE_TOKENS * PAGE_TOKENS
         beside = len(self.weak.tokens) + generated - shared
         return sum(-(-side // PAGE_TOKENS) for side in (tokens, beside)) * PAGE_TOKENS
-
-    @property
-    def root(self) -> Before:
-        """The root of its prefixes: sequences with another one compute other keys and values."""
-        digest = self.adapter.info.digest if self.adapter else ""
-        pattern = self.pattern.name if self.pattern else ""
-        return root_of(self.expert, self.salt, self.routing, digest, pattern)
 
 
 @dataclass(slots=True, eq=False)

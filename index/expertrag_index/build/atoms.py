@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from expertrag_index.words import sentences
 from expertrag_index.build.fences import fences
+from expertrag_index.words import sentences
 
 _LINE = re.compile(r"\S(?:.*\S)?")
 _ROWS = re.compile(

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expertrag_index.build.embedding import Content
+from expertrag_index.build.staging import Stage
 from expertrag_index.errors import DocumentError, StoreCorruptError
 from expertrag_index.store.rows import parse_metadata, row_digest, text_digest
 from expertrag_index.store.schema import NEVER
-from expertrag_index.build.staging import Stage
 from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
 
 

@@ -5,24 +5,27 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import faiss
 import numpy as np
 
-from expertrag_index.store.current import write_current
-from expertrag_index.upkeep.debris import sweep
+from expertrag_common.durable import flush_names_above, fsync_folder, write_durably
 from expertrag_index.build.description import (
     CorpusDescription,
     describe_changes,
     describe_generation,
 )
-from expertrag_common.durable import flush_names_above, fsync_folder, write_durably
-from expertrag_index.store.disk_errors import store_errors
+from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines.connect import send
 from expertrag_index.engines.placement import IN_FOLDER, Placement
 from expertrag_index.errors import StorageFullError
+from expertrag_index.search.segments import NOT_PROBED, SegmentWriter, recall_of
+from expertrag_index.search.tuning import Probed
+from expertrag_index.store.current import write_current
+from expertrag_index.store.disk_errors import store_errors
 from expertrag_index.store.labels import has_labels
 from expertrag_index.store.layout import Layout
 from expertrag_index.store.live import (
@@ -41,15 +44,33 @@ from expertrag_index.store.manifest import (
     SegmentEntry,
     dumps,
 )
+from expertrag_index.store.schema import read_origin
+from expertrag_index.types import DocumentEmbedder, KeyArray
+from expertrag_index.upkeep.debris import sweep
 from expertrag_index.words.posting_runs import PostingRuns
 from expertrag_index.words.posting_segments import next_postings
-from expertrag_index.store.schema import read_origin
-from expertrag_index.search.segments import NOT_PROBED, SegmentWriter, recall_of
-from expertrag_index.build.settings import WriterSettings
-from expertrag_index.search.tuning import Probed
-from expertrag_index.types import DocumentEmbedder, KeyArray
 
 _NO_KEYS = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """What the derived files of a generation are made from, besides the database.
+
+    known: chunks whose vectors and words are open already, and are not read again
+    vectors: where the vectors are to be
+    embedder: encodes what large segments are tuned with, or else ``probed`` says it, by expert
+    runs: the postings of new chunks, if a process builds them
+    words: without a generation before, postings of all live chunks, so that no text is read
+    """
+
+    settings: WriterSettings = field(default_factory=WriterSettings)
+    known: LiveChunks = NO_CHUNKS
+    vectors: Placement = IN_FOLDER
+    embedder: DocumentEmbedder | None = None
+    probed: Mapping[str, Probed] = field(default_factory=lambda: NOT_PROBED)
+    runs: PostingRuns | None = None
+    words: Sequence[PostingsEntry] = ()
 
 
 def derive(
@@ -57,31 +78,23 @@ def derive(
     connection: sqlite3.Connection,
     generation: int,
     previous: Manifest | None,
-    settings: WriterSettings,
-    known: LiveChunks = NO_CHUNKS,
-    *,
-    vectors: Placement = IN_FOLDER,
-    embedder: DocumentEmbedder | None = None,
-    probed: Mapping[str, Probed] = NOT_PROBED,
-    runs: PostingRuns | None = None,
-    words: Sequence[PostingsEntry] = (),
+    by: Derivation,
 ) -> Manifest:
     """Write the derived files of a staged generation; return its manifest, not yet calibrated.
 
     :param previous: the manifest before; None rebuilds everything from the database.
-    :param embedder: encodes what large segments are tuned with, or else ``probed`` says it.
-    :param runs: the postings of new chunks, if a process builds them.
-    :param words: without ``previous``, postings of all live chunks, so that no text is read.
     """
+    settings, vectors = by.settings, by.vectors
     encoder, chunker = _origin(connection)
     new = new_partitions(connection, generation) if previous else {}
-    partitions = live_partitions(connection, generation, known)
+    partitions = live_partitions(connection, generation, by.known)
     if vectors.engine is not None:
         send(connection, vectors, encoder.dimension, generation)
-    segment = SegmentWriter(layout, connection, settings, encoder.dimension, embedder, probed)
+    tuned = by.embedder, by.probed
+    segment = SegmentWriter(layout, connection, settings, encoder.dimension, *tuned)
     segments = [] if vectors.engine else _segments(segment, previous, partitions, new)
-    words, live = previous.postings if previous else words, all_keys(partitions)
-    postings = next_postings(layout, connection, settings, words, live, all_keys(new), runs)
+    words, live = previous.postings if previous else by.words, all_keys(partitions)
+    postings = next_postings(layout, connection, settings, words, live, all_keys(new), by.runs)
     corpus = _described(connection, generation, previous)
     labelled = has_labels(connection, generation, before=previous is None or previous.labelled)
     return Manifest(

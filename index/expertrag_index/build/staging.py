@@ -17,21 +17,21 @@ from contextlib import contextmanager, suppress
 
 from expertrag_index.build.assignment import Assignment
 from expertrag_index.build.chunk import Chunker
-from expertrag_index.upkeep.debris import purge
-from expertrag_index.store.document_rows import ChunkedDocument, insert_documents
 from expertrag_index.build.embed_pool import EmbedPool
 from expertrag_index.build.embedding import Content, VectorBatch, VectorWriter, content_of
-from expertrag_index.store.manifest import GENERAL, EmbedderEntry
-from expertrag_index.words.posting_runs import PostingRuns
-from expertrag_index.store.rows import document_digest
-from expertrag_index.store.schema import NEVER, write_meta, write_origin
-from expertrag_index.store.seal import rows_where, sealed_sums, write_seal
 from expertrag_index.build.seen import SeenDocuments
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.build.spool import Spool
+from expertrag_index.store.document_rows import ChunkedDocument, insert_documents
+from expertrag_index.store.manifest import GENERAL, EmbedderEntry
+from expertrag_index.store.rows import document_digest
+from expertrag_index.store.schema import NEVER, write_meta, write_origin
+from expertrag_index.store.seal import rows_where, sealed_sums, write_seal
 from expertrag_index.store.transaction import transaction
-from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
 from expertrag_index.store.unstorable import unstorable
+from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
+from expertrag_index.upkeep.debris import purge
+from expertrag_index.words.posting_runs import PostingRuns
 
 _READ_AHEAD_BYTES = 1 << 22
 """Text that is read before any is embedded: of short runs, the time left is then known."""

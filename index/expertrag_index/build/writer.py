@@ -11,28 +11,25 @@ from pathlib import Path
 from expertrag_index.build.chunk import Chunker
 from expertrag_index.build.chunk_size import chunk_tokens_of
 from expertrag_index.build.copies import Copies
-from expertrag_index.store.current import read_current
-from expertrag_index.upkeep.debris import recover
-from expertrag_index.store.disk_errors import store_errors
 from expertrag_index.build.embed_pool import EmbedPool, EmbedThread
+from expertrag_index.build.migration import restage
+from expertrag_index.build.publish import Derivation, derive, publish, tidy
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.staging import Stage
 from expertrag_index.engines.connect import recover_engine
 from expertrag_index.engines.placement import Placement, placement
 from expertrag_index.errors import EmbedderMismatchError, IndexStoreError
+from expertrag_index.replicas.marker import refuse_writes
+from expertrag_index.store.current import read_current
+from expertrag_index.store.disk_errors import store_errors
 from expertrag_index.store.index import Index
 from expertrag_index.store.layout import Layout
 from expertrag_index.store.lock import WriterLock
 from expertrag_index.store.manifest import JSON, Manifest
-from expertrag_index.build.migration import restage
 from expertrag_index.store.opening import NONE_OPEN, OpenParts, load, read_manifest
-from expertrag_index.words.posting_runs import PostingRuns
-from expertrag_index.build.publish import derive, publish, tidy
-from expertrag_index.upkeep.removals import CheckRemovals
-from expertrag_index.replicas.marker import refuse_writes
 from expertrag_index.store.schema import Seal, connect_writer, read_seal
 from expertrag_index.store.seal import check_seal
-from expertrag_index.build.settings import WriterSettings
 from expertrag_index.store.snapshot import SnapshotPool
-from expertrag_index.build.staging import Stage
 from expertrag_index.store.transaction import transaction
 from expertrag_index.types import (
     BuildReport,
@@ -42,6 +39,9 @@ from expertrag_index.types import (
     Progress,
     silent,
 )
+from expertrag_index.upkeep.debris import recover
+from expertrag_index.upkeep.removals import CheckRemovals
+from expertrag_index.words.posting_runs import PostingRuns
 
 Calibrate = Callable[[Index], Mapping[str, JSON]]
 """Measures a candidate generation before it is published; the result goes into its manifest."""
@@ -331,17 +331,15 @@ class IndexWriter:
             check_seal(self._connection, required=True, known=self._known)
             stage.seal(removed)
         self._known = self.seal
-        manifest = derive(
-            self._layout,
-            self._connection,
-            generation,
-            None if from_scratch else previous,
+        derivation = Derivation(
             self._settings,
             self._reuse.chunks,
-            vectors=self._placement(previous),
-            embedder=self._embedder,
+            self._placement(previous),
+            self._embedder,
             runs=stage.postings,
         )
+        before = None if from_scratch else previous
+        manifest = derive(self._layout, self._connection, generation, before, derivation)
         self._progress("write", 1, 1)
         if self._calibrate:
             # a calibration may reuse the last one, if it is of the same embedder

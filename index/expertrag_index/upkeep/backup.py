@@ -17,8 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from expertrag_common.durable import flush_folders, write_durably
-from expertrag_index.build.publish import derive, publish
-from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.publish import Derivation, derive, publish
 from expertrag_index.engines.address import forget_identity
 from expertrag_index.errors import IndexStoreError, StoreCorruptError, StoreNotFoundError
 from expertrag_index.search.segment_files import map_verified
@@ -153,7 +152,7 @@ def _make_independent(copy: Layout, manifest: Manifest) -> None:
         forget_identity(connection)
         if manifest.engine is None:
             return
-        made = derive(copy, connection, manifest.generation, None, WriterSettings())
+        made = derive(copy, connection, manifest.generation, None, Derivation())
     made = replace(made, created_at=manifest.created_at, calibration=manifest.calibration)
     write_durably(copy.manifest(manifest.generation), dumps(made))
 

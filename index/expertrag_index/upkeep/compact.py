@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from expertrag_index.build.publish import derive, publish, tidy
+from expertrag_index.build.publish import Derivation, derive, publish, tidy
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines.connect import recover_engine
 from expertrag_index.engines.placement import Placement, placement
@@ -121,16 +121,13 @@ def _merge(
         drop_unused_vectors(connection)
         write_meta(connection, staged=generation, oldest=previous.generation)
         write_seal(connection, sums)
-    manifest = derive(
-        layout,
-        connection,
-        generation,
-        None,
+    derivation = Derivation(
         replace(settings, max_segments=0),  # all postings become one segment
         vectors=vectors,
         probed=probed_shares(previous.segments),
         words=previous.postings,
     )
+    manifest = derive(layout, connection, generation, None, derivation)
     publish(layout, replace(manifest, calibration=previous.calibration))
     tidy(layout, connection, generation)
     progress("merge", 1, 1)

@@ -12,8 +12,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from expertrag_index.build.publish import derive, publish, tidy
-from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.publish import Derivation, derive, publish, tidy
 from expertrag_index.engines.placement import Placement
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.search.segments import probed_shares
@@ -50,15 +49,9 @@ def repair(
         write_seal(connection)
     last = _last_manifest(layout)
     probed = probed_shares(last.segments if last else ())
-    manifest = derive(
-        layout,
-        connection,
-        generation,
-        None,
-        WriterSettings(),
-        vectors=Placement(last.engine if last else None, moved=True),
-        probed=probed,
-    )
+    vectors = Placement(last.engine if last else None, moved=True)
+    derivation = Derivation(vectors=vectors, probed=probed)
+    manifest = derive(layout, connection, generation, None, derivation)
     calibration = _last_calibration(layout, manifest.embedder)
     publish(layout, replace(manifest, calibration=calibration))
     _drop_damaged(layout, connection, generation)

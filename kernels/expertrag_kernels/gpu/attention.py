@@ -16,6 +16,7 @@ import triton
 
 from expertrag_kernels.gpu import attention_kernels
 from expertrag_kernels.steps import PAGE_TOKENS
+from expertrag_kernels.torch_attention import PagedKeys
 
 _PARTS = 8  # programs per row and key head, so that a single sequence occupies the GPU
 _ALL = 2**31 - 1  # positions of a window that holds all
@@ -24,10 +25,7 @@ _LEAST = 16  # least rows and columns of a tile product
 
 def paged_attention(
     query: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    tables: torch.Tensor,
-    lengths: torch.Tensor,
+    paged: PagedKeys,
     scale: float,
     window: int = 0,
     sinks: torch.Tensor | None = None,
@@ -36,14 +34,14 @@ def paged_attention(
 ) -> torch.Tensor:
     """Attend with each row over the first tokens of its pages.
 
-    query: (R, H, D); keys: (places, H / G, D); values: (places, H / G, V)
-    tables: (R, M) int32, pages of 64 places; lengths: (R,) int32, at least 1
+    query: (R, H, D)
 
     :param window: how many of the last tokens a row attends to; 0 for all. No earlier page is read.
     :param sinks: (H,) float32, terms of the softmax's sum without a value.
     :param upcast: multiply in float32, for the interpreter.
     :returns: (R, H, V) in the query's type.
     """
+    keys, values, tables, lengths = paged
     rows, heads, width = query.shape
     groups, value_width = values.shape[1:]
     found = torch.empty(rows, heads, _PARTS, value_width, dtype=torch.float32, device=query.device)

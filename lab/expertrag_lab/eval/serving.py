@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.answer.assemble import open_gate, open_generator
+from expertrag.answer.assemble import open_gate, open_generator, reading_of
 from expertrag.answer.canonical import RULES
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Passage
 from expertrag.config import Config, ModelConfig
@@ -81,7 +82,8 @@ def open_pipeline_for(
         (served, ()) if served else build_store(dataset, embedder, "chunk", work, progress)
     )
     gate = open_gate(config.gate, embedder, generator)
-    pipeline = Pipeline(store, embedder, generator, gate=gate)
+    reading = reading_of(config.model, generator)
+    pipeline = Pipeline(store, PipelineModels(embedder, generator, reading, gate))
     try:
         with Index.open(store) as index:
             inputs: dict[str, JSON] = {
@@ -91,11 +93,11 @@ def open_pipeline_for(
                 "generator": {
                     **model_inputs(generator),
                     **_asked_for(config.model),
-                    **({"probe": generator.probe} if generator.probe else {}),
+                    **({"probe": reading.probe} if reading.probe else {}),
                 },
                 "gate": pipeline.info().gate,
-                **({"passages": "best first"} if generator.best_first else {}),
-                **({"wording": f"canonical {RULES}"} if generator.canonical else {}),
+                **({"passages": "best first"} if reading.best_first else {}),
+                **({"wording": f"canonical {RULES}"} if reading.canonical else {}),
                 "prompts": prompt.fingerprint(prompt.FAMILIES[generator.family]),
             }
             base = embedder.fingerprint_of_expert(GENERAL)

@@ -24,8 +24,8 @@ from expertrag.llm.engine.families import (
     light_experts,
     light_vectors,
     null_experts,
-    route_options,
     router_of,
+    routing_of,
 )
 from expertrag.llm.engine.low_rank_experts import LowRankExperts, low_rank_of, set_low_rank
 from expertrag.llm.load.light_file import mixtures, set_light, write_light
@@ -127,8 +127,7 @@ class Mixture:
     @property
     def groups(self) -> int:
         """Groups of consecutive experts, of which a router first chooses some; 1 for no groups."""
-        options = route_options(self.model.config.model_type, self.layers[0].router)
-        return int(options.get("groups") or 1)
+        return routing_of(self.model.config, self.layers[0].router).groups
 
     def with_experts(
         self, experts: Sequence[Mapping[str, torch.Tensor]], **settings: Any

@@ -63,8 +63,8 @@ class PromptForm:
     @classmethod
     def of(cls, generator: Generator) -> PromptForm:
         """Return the form of a model's prompts."""
-        family = FAMILIES[generator.family]
-        return cls(family, generator.reader and not family.replies)
+        family, model = FAMILIES[generator.family], generator.white_box
+        return cls(family, bool(model and model.reader) and not family.replies)
 
     def messages(self, prompt: RetrievedPrompt) -> list[Message]:
         """Return the prompt, as it is served."""

@@ -20,7 +20,7 @@ from expertrag.llm.base import WhiteBox
 from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.fingerprint import source_fingerprint
 from expertrag.llm.load.loading import model_files
-from expertrag_kernels.steps import Router
+from expertrag_kernels.router import Router
 from expertrag_lab.surgery.changes.selection import ExpertCounts, best_experts
 from expertrag_lab.surgery.profiling.importance import ExpertProfile
 from expertrag_lab.surgery.profiling.profile_folder import (

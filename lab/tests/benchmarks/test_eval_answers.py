@@ -14,6 +14,7 @@ from served_answers import ServedAnswer
 from serving_fixtures import TellingGenerator
 
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.api.types import GateMode
 from expertrag_index.store.index import Index
 from expertrag_lab.data.datasets import Dataset, Query
@@ -45,7 +46,9 @@ def test_answers_are_cached(built_store: Path, embedder: Any, tmp_path: Path) ->
     for reply in ("27 [1]", "never heard"):
         model = TellingGenerator(reply, doubt=0.25)
         with (
-            closing(Pipeline(built_store, embedder, model)) as pipeline,
+            closing(
+                Pipeline(built_store, PipelineModels(embedder, model, model.reading))
+            ) as pipeline,
             Index.open(built_store) as index,
         ):
             opened = Opened(pipeline, model, index, (), {})

@@ -17,6 +17,7 @@ from eval_cost import CALIBRATED, Bench, adapter_of, figures, rows, transferred
 from reader_samples import write_llama, write_reader
 
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.api.types import GateMode
 from expertrag.llm.adapters.serving import load_adapters
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
@@ -36,7 +37,7 @@ def test_a_tiny_reader_is_measured(
     adapters = load_adapters(write_reader(tmp_path / "reader", base))
     model = TransformersGenerator.load(str(base), adapters=adapters)
     with (
-        closing(Pipeline(built_store, embedder, model)) as pipeline,
+        closing(Pipeline(built_store, PipelineModels(embedder, model))) as pipeline,
         Index.open(built_store) as index,
     ):
         bench = Bench(Opened(pipeline, model, index, (), {}), MODES, "tiny", lambda *_: None)

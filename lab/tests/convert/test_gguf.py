@@ -97,7 +97,8 @@ def _said(path: Path, domains: Sequence[str | None]) -> list[list[DeltaEvent]]:
     question = prompt.open_book("What inhibits 12  enzymes?", [shown])
     said = []
     for domain in domains:
-        asked = generator.begin(question, sampling, domain=domain, from_passages=True)
+        policy = generator.make_policy(sampling, domain)
+        asked = generator.begin(question, sampling, policy=policy, from_passages=True)
         with closing(asked) as session:
             said.append(list(session.deltas()))
     return said

@@ -13,6 +13,7 @@ from reader_samples import write_tiny_reader
 from serving_fixtures import PacedGenerator
 
 from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.config import load
 from expertrag_index.types import silent
 from expertrag_lab.eval.questions import Asked, questions
@@ -68,7 +69,9 @@ def with_model(asked: Asked, shipped: SentenceTransformerEmbedder) -> Iterator[W
 
         def made(model: PacedGenerator, given: Asked = asked) -> Asked:
             store = next((given.work / "stores").glob("squad_small-*"))
-            pipeline = opened.enter_context(closing(Pipeline(store, shipped, model)))
+            pipeline = opened.enter_context(
+                closing(Pipeline(store, PipelineModels(shipped, model, model.reading)))
+            )
             inputs = {**given.opened.inputs, "generator": model.fingerprint}
             system = replace(given.opened, pipeline=pipeline, generator=model, inputs=inputs)
             return replace(given, opened=system)

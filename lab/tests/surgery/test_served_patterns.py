@@ -208,7 +208,9 @@ def _served(source: Path, profile: Path, **options: Any) -> TransformersGenerato
 
 
 def _text(generator: Generator, domain: str | None, **change: Any) -> str:
-    return text_of(generator.begin(_QUESTION, replace(_DRAWN, **change), domain=domain))
+    sampling = replace(_DRAWN, **change)
+    policy = generator.make_policy(sampling, domain)
+    return text_of(generator.begin(_QUESTION, sampling, policy=policy))
 
 
 def test_the_domain_chooses_the_experts_that_answer(
@@ -227,7 +229,8 @@ def test_the_domain_chooses_the_experts_that_answer(
     used = served.counters()["cached_tokens"]
     assert used > 0
     (_, law), (_, art) = (
-        next(iter(served.read([(_QUESTION, "Fish.")], domain))) for domain in ("law", "art")
+        next(iter(served.read([(_QUESTION, "Fish.")], served.make_policy(Sampling(), domain))))
+        for domain in ("law", "art")
     )
     assert not (law.log_probabilities == art.log_probabilities).all()
     pack_folder(str(folder), "float32", tmp_path / "packed", silent)  # the profile fits it, too

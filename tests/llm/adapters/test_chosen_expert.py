@@ -47,7 +47,8 @@ def only_first(named: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _answer(generator: TransformersGenerator, domain: str | None) -> str:
-    return text_of(generator.begin(_QUESTION, _GREEDY, domain=domain))
+    policy = generator.make_policy(_GREEDY, domain)
+    return text_of(generator.begin(_QUESTION, _GREEDY, policy=policy))
 
 
 @pytest.mark.parametrize("native", [True, False])
@@ -83,5 +84,5 @@ def _readings(
     return [
         torch.from_numpy(reading.log_probabilities)
         for generator in generators
-        for _, reading in generator.read(items, domain)
+        for _, reading in generator.read(items, generator.make_policy(_GREEDY, domain))
     ]

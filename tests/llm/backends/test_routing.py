@@ -26,9 +26,10 @@ _BARE = replace(_ROUTING, weak=WeakSide.NO_PASSAGES)
 _BASE = replace(_ROUTING, weak=WeakSide.BASE)
 
 
-def _text(generator: Any, sampling: Sampling, **options: Any) -> str:
+def _text(generator: Any, sampling: Sampling, domain: str | None = None, **options: Any) -> str:
     generator.check(sampling)
-    return text_of(generator.begin(_LONGER, sampling, **options))
+    policy = generator.make_policy(sampling, domain)
+    return text_of(generator.begin(_LONGER, sampling, policy=policy, **options))
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_every_weak_side_changes_the_answer(
     assert _text(tiny, bare, without_passages=_QUESTION) != own
     assert _text(tiny, bare) == own  # a prompt without passages
     named = TransformersGenerator.load(str(with_experts), dtype="float32")
-    law = {"domain": "law", "from_passages": True}
+    law: dict[str, Any] = {"domain": "law", "from_passages": True}
     base = replace(_DRAWN, contrast=_BASE)
     assert _text(named, base, **law) != _text(named, _DRAWN, **law)
     assert _text(named, base) == _text(named, _DRAWN)  # the base itself

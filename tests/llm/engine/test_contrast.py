@@ -22,6 +22,7 @@ from expertrag.llm.engine.sequences import (
     WeakSequence,
 )
 from expertrag.llm.sampling import Sampler
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_kernels import Format, Routing
 
 _CPU = torch.device("cpu")
@@ -69,7 +70,12 @@ def _sequence(prompt: list[int], weak: WeakSequence | None) -> SequenceState:
 def _sharing(prompt: list[int], shared: int | None = None, weak: Routing = _WEAK) -> SequenceState:
     """A sequence whose weak side reads the keys of its prompt."""
     shared_tokens = len(prompt) - 1 if shared is None else shared
-    return _sequence(prompt, WeakSequence(list(prompt), routing=weak, shared_tokens=shared_tokens))
+    return _sequence(
+        prompt,
+        WeakSequence(
+            list(prompt), policy=SequencePolicy(routing=weak), shared_tokens=shared_tokens
+        ),
+    )
 
 
 def _finish(engine: Engine, sequence: SequenceState) -> list[int]:
@@ -89,7 +95,7 @@ def _drawn(engine: Engine, sequence: SequenceState) -> list[int]:
 
 def _next_logits(engine: Engine, tokens: list[int], routing: Routing = _WEAK) -> torch.Tensor:
     """Logits after a sequence that is computed anew."""
-    sequence = SequenceState(list(tokens), logit_rows=1, routing=routing)
+    sequence = SequenceState(list(tokens), logit_rows=1, policy=SequencePolicy(routing=routing))
     engine.submit(sequence)
     found = engine.next_output(sequence, lambda: None)
     engine.close(sequence)
@@ -108,7 +114,10 @@ def test_tokens_are_those_of_two_models(engine: Make) -> None:
     """With prompts of their own, the sides are two models, which are asked one by one here."""
     prompt, other = _prompt(1, 70), _prompt(2, 130)
     with engine(speculate=False) as running:
-        found = _drawn(running, _sequence(prompt, WeakSequence(list(other), routing=_WEAK)))
+        found = _drawn(
+            running,
+            _sequence(prompt, WeakSequence(list(other), policy=SequencePolicy(routing=_WEAK))),
+        )
         sampler = Sampler(0.8, 0, _CPU, frequency_penalty=0.1, contrast=_CONTRAST)
         drawn: list[int] = []
         for _ in range(12):

@@ -19,6 +19,7 @@ from expertrag.api.errors import Cancelled, InvalidArgument, ServerError
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.sequences import PrefillOutput, SampledToken, SequenceState
 from expertrag.llm.sampling import Sampler
+from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_kernels import Format
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.torch_decoder import TorchDecoder
@@ -128,7 +129,7 @@ def test_sequences_of_different_experts_share_no_prefix(engine: Make) -> None:
 
     def written(running: Engine, expert: int) -> list[int]:
         sequence = _sequence(prompt, temperature=0.0)
-        sequence.expert = expert
+        sequence.policy = SequencePolicy(expert)
         running.submit(sequence)
         drawn = _finish(running, sequence)
         running.close(sequence)
@@ -155,7 +156,7 @@ def test_sequences_of_callers_with_another_salt_share_no_prefix(engine: Make) ->
     with engine() as running:
         for salt, cached in (("acme", 0), ("globex", 0), ("", 0), ("acme", 128), ("", 128)):
             sequence = _sequence(prompt, temperature=0.0)
-            sequence.salt = salt
+            sequence.policy = SequencePolicy(salt=salt)
             running.submit(sequence)
             _finish(running, sequence)
             running.close(sequence)
@@ -324,7 +325,9 @@ def test_more_rows_may_be_returned_than_a_step_has_otherwise(engine: Make) -> No
     with engine() as running:
         other = _sequence(_prompt(4, 50), tokens=40)
         running.submit(other)
-        many, few = SequenceState([], salt="many"), SequenceState([], salt="few")
+        many, few = (
+            SequenceState([], policy=SequencePolicy(salt=salt)) for salt in ("many", "few")
+        )
         logits = {}
         for sequence, rows in ((many, 300), (few, 2)):
             running.submit(sequence)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from expertrag.llm.engine.page_pool import ROOT, PagePool
+from expertrag.llm.engine.page_pool import PagePool
+from expertrag.llm.sequence_policy import ROOT
 
 _PAGE = 64
 

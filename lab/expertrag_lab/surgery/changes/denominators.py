@@ -14,7 +14,7 @@ from enum import StrEnum
 import torch
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.llm.engine.families import correction_of, route_options
+from expertrag.llm.engine.families import routing_of
 from expertrag_lab.surgery.mixture import Mixture
 from expertrag_lab.surgery.profiling.importance import ExpertUse
 
@@ -43,10 +43,8 @@ def over_all_experts(mixture: Mixture) -> bool:
 
     SparseMixer's (Phi-MoE) are probabilities among the experts near the best, whichever these are.
     """
-    kind, router = mixture.model.config.model_type, mixture.layers[0].router
-    if kind == "phimoe" or correction_of(router) is not None:
-        return False
-    return not route_options(kind, router)["normalise"]
+    router = routing_of(mixture.model.config, mixture.layers[0].router)
+    return not (router.mixed or router.corrected or router.normalise)
 
 
 def decided(mixture: Mixture, wanted: Denominators) -> Denominators:

@@ -6,14 +6,14 @@ L layers with routed experts, E experts of a layer, null ones excluded
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.llm.engine.families import correction_of, route_options
-from expertrag_kernels.steps import Router
+from expertrag.llm.engine.families import routing_of
+from expertrag_kernels.router import Router
 from expertrag_lab.surgery.profiling.importance import ExpertProfile
 
 if TYPE_CHECKING:
@@ -40,12 +40,9 @@ class ExpertCounts:
     @classmethod
     def of(cls, mixture: Mixture) -> ExpertCounts:
         """Read a mixture's routers."""
-        kind, router = mixture.model.config.model_type, mixture.layers[0].router
-        options = route_options(kind, router)
-        groups = mixture.groups, int(options.get("top_groups") or 1)
-        kinds = correction_of(router) is not None, "mixer_margin" in options
-        sizes = mixture.num_experts, mixture.top_k, mixture.null_experts
-        return cls.of_router(Router(*sizes, *groups, *kinds))
+        router = routing_of(mixture.model.config, mixture.layers[0].router)
+        experts, top_k, nulls = mixture.num_experts, mixture.top_k, mixture.null_experts
+        return cls.of_router(replace(router, experts=experts, top_k=top_k, nulls=nulls))
 
     @classmethod
     def of_router(cls, router: Router) -> ExpertCounts:

@@ -50,7 +50,7 @@ class ServedModel:
 
     def run(self, tokens: Sequence[int], domain: str) -> None:
         """Run a sequence; of a mixture with an expert for each domain, with that of ``domain``."""
-        cache = self._network.new_cache(domain)
+        cache = self._network.new_cache(self._network.make_policy(domain))
         try:
             self._network.forward(tokens, cache)
         finally:

@@ -117,14 +117,16 @@ class ServedTokens:
 
     def _own(self, given: RetrievedPrompt) -> str:
         """Return the model's own answer, with the sampling of the server."""
+        model = self._generator.white_box
         sampling = Sampling(
             self._most_tokens,
             stop=(prompts.NEXT_PASSAGE,),
-            frequency_penalty=0.0 if self._generator.reader else None,
+            frequency_penalty=0.0 if model and model.reader else None,
         )
+        policy = self._generator.make_policy(sampling, given.domain)
         with closing(
             self._generator.begin(
-                self._form.messages(given), sampling, domain=given.domain, from_passages=True
+                self._form.messages(given), sampling, policy=policy, from_passages=True
             )
         ) as session:
             begun = " " if self._form.family.beginning(given.question) else ""

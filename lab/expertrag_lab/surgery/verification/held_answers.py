@@ -71,15 +71,17 @@ def held_answers(
         such adapter.
     """
     losses = _losses(generator, prompts, form, report, adapter)
-    penalty = 0.0 if generator.reader else None  # as served
+    reader = generator.white_box is not None and generator.white_box.reader
+    penalty = 0.0 if reader else None  # as served
     stop = (NEXT_PASSAGE,)
     sampling = Sampling(most_tokens, stop=stop, frequency_penalty=penalty, adapter=adapter)
     found = []
     for done, (prompt, (loss, tokens)) in enumerate(zip(prompts, losses, strict=True)):
         report(f"{generator.name}: answers", done, len(prompts))
         messages = form.messages(prompt)
+        policy = generator.make_policy(sampling, prompt.domain or None)
         with closing(
-            generator.begin(messages, sampling, domain=prompt.domain or None, from_passages=True)
+            generator.begin(messages, sampling, policy=policy, from_passages=True)
         ) as session:
             text = "".join(session.stream())
             doubt = session.doubt
@@ -109,7 +111,8 @@ def _losses(
     done, total = 0, sum(map(len, experts.values()))
     for domain, places in experts.items():
         items = [(form.messages(prompts[p]), form.right(prompts[p]) or "") for p in places]
-        read = box.read(items, domain or None, from_passages=True, adapter=adapter)
+        policy = generator.make_policy(Sampling(adapter=adapter), domain or None)
+        read = box.read(items, policy, from_passages=True)
         for number, scored in read:
             report(f"{generator.name}: loss", done, total)
             done += 1

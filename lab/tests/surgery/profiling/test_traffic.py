@@ -107,7 +107,8 @@ def test_an_unknown_answer_is_the_models_own(
     (item,) = _read(tmp_path, row)
     asked = prompts.open_book(item.prompt.question, item.prompt.passages)
     sampling = Sampling(12, stop=(prompts.NEXT_PASSAGE,))
-    with closing(generator.begin(asked, sampling, domain="births", from_passages=True)) as session:
+    policy = generator.make_policy(sampling, "births")
+    with closing(generator.begin(asked, sampling, policy=policy, from_passages=True)) as session:
         own = "".join(session.stream()).strip()
     written = generator._chat.encode_text(own)[:12]
     assert written

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from expertrag.answer.assemble import open_generator
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.config import NO_PROBE, ModelConfig
 from expertrag.llm import prompt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
@@ -49,8 +50,8 @@ def test_a_trained_probe_is_served(
     assert reported.left_out is not None and reported.abstains is not None
     assert not out.with_name("probe.partial").exists()
     served = open_generator(ModelConfig(generator=str(tiny_reader), probe=str(out)))
-    assert served.probe == load_probe(out).digest
-    assert served.strict_from == STRICT_FROM
+    assert ReadingPolicy.of(served).probe == load_probe(out).digest
+    assert ReadingPolicy.of(served).strict_from == STRICT_FROM
     body = json.loads((out / "probe.json").read_text())
     assert body["training"]["sets"][0]["sha256"] == births.sha256
     card = (out / "README.md").read_text()

@@ -10,8 +10,9 @@ import torch
 from file_helper import change_json
 from reader_samples import next_logits, said, write_llama, write_reader
 
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.api.types import Passage
+from expertrag.api.types import Passage, Sampling
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.adapters.bundle import load_bundle
 from expertrag.llm.adapters.lora import Projection
@@ -58,7 +59,7 @@ def test_the_engine_matches_the_trained_model(
     generator = load_generator(str(source), dtype="float32", adapters=load_adapters(bundle))
     alone = load_generator(str(source), dtype="float32")
     assert generator.experts == ("shared", "legal", "finance", "base")
-    assert generator.reader and not alone.reader
+    assert ReadingPolicy.of(generator).reader and not ReadingPolicy.of(alone).reader
     assert generator.fingerprint != alone.fingerprint
     made, dense = load_bundle(bundle), load_dense(base).model
     adapters = adapt(dense, made.settings)
@@ -95,7 +96,7 @@ def test_the_gpu_decoder_matches(base: Path, bundle: Path) -> None:
     )
     network = NativeNetwork(lowered, experts.limits(Limits(256, frozenset({2}))))
     for domain in experts.names:
-        text = network.new_cache(domain)
+        text = network.new_cache(network.make_policy(domain))
         found = network.forward(IDS, text).logits
         torch.testing.assert_close(found, next_logits(generator, IDS, domain), atol=2e-4, rtol=1e-4)
         network.free(text)
@@ -141,7 +142,8 @@ def test_an_attached_reader_is_loaded_with_its_base(
     items = [(READ, "In the harbour.")]
     for domain in (None, *names):
         (_, found), (_, expected) = (
-            next(iter(some.read(items, domain, from_passages=True))) for some in (generator, beside)
+            next(iter(some.read(items, some.make_policy(Sampling(), domain), from_passages=True)))
+            for some in (generator, beside)
         )
         torch.testing.assert_close(
             torch.from_numpy(found.log_probabilities),
@@ -161,7 +163,7 @@ def test_packing_keeps_the_reader(base: Path, bundle: Path, tmp_path: Path) -> N
     attach(str(base), bundle, tmp_path / "model")
     pack_folder(str(tmp_path / "model"), "float32", tmp_path / "packed", lambda *_: None)
     packed, plain = (load_generator(str(tmp_path / name)) for name in ("packed", "model"))
-    assert packed.reader and packed.experts == plain.experts
+    assert ReadingPolicy.of(packed).reader and packed.experts == plain.experts
     whole = load_generator(str(tmp_path / "model"), dtype="float32")
     assert torch.equal(next_logits(packed, IDS, "legal"), next_logits(whole, IDS, "legal"))
 

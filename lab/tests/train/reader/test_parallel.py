@@ -16,6 +16,7 @@ from short_tokenizer import write_short_tokenizer
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from expertrag.answer.assemble import open_generator
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Passage, Sampling
 from expertrag.config import ModelConfig
@@ -126,7 +127,7 @@ def test_the_gpu_decoder_matches(base: Path, bundle: Path) -> None:
     limits = experts.limits(Limits(256, frozenset({2})))
     network, ids = NativeNetwork(lowered, limits), list(range(20, 60))
     for domain in generator.experts:
-        text = network.new_cache(domain)
+        text = network.new_cache(network.make_policy(domain))
         found = network.forward(ids, text).logits
         torch.testing.assert_close(found, next_logits(generator, ids, domain), atol=2e-4, rtol=1e-4)
         network.free(text)
@@ -136,7 +137,7 @@ def test_the_gpu_decoder_matches(base: Path, bundle: Path) -> None:
 def test_without_passages_it_is_the_base_bit_for_bit(dtype: str, base: Path, bundle: Path) -> None:
     reader = load_generator(str(base), dtype=dtype, adapters=load_adapters(bundle))
     alone = load_generator(str(base), dtype=dtype)
-    assert reader.reader and not alone.reader
+    assert ReadingPolicy.of(reader).reader and not ReadingPolicy.of(alone).reader
     assert said(reader, CLOSED, "legal") == said(alone, CLOSED, None)
     assert said(reader, READ, "legal", from_passages=True) != said(
         alone, READ, None, from_passages=True
@@ -159,7 +160,7 @@ def test_one_expert_is_merged_into_a_dense_model(
     with torch.inference_mode():
         found = plain(torch.tensor([ids])).logits[0, -1]
     torch.testing.assert_close(found, next_logits(generator, ids, domain), atol=2e-4, rtol=1e-4)
-    assert load_generator(str(tmp_path / "plain")).reader
+    assert ReadingPolicy.of(load_generator(str(tmp_path / "plain"))).reader
 
 
 def test_merging_into_unsupported_formats_is_rejected(
@@ -173,9 +174,9 @@ def test_merging_into_unsupported_formats_is_rejected(
 
 def test_the_configuration_selects_the_reader(base: Path, bundle: Path) -> None:
     model = ModelConfig(generator=str(base), dtype="float32")
-    assert not open_generator(model).reader  # no reader is shipped for this model
-    assert open_generator(replace(model, reader=str(bundle))).reader
-    assert not open_generator(replace(model, reader="none")).reader
+    assert not ReadingPolicy.of(open_generator(model)).reader  # no reader is shipped for this model
+    assert ReadingPolicy.of(open_generator(replace(model, reader=str(bundle)))).reader
+    assert not ReadingPolicy.of(open_generator(replace(model, reader="none"))).reader
     with pytest.raises(InvalidArgument, match="is not a reader"):
         open_generator(replace(model, reader=str(base)))
 
@@ -193,7 +194,7 @@ def test_a_bundle_contains_the_scaling_of_its_doubt(
             list(session.deltas())
             doubts.append(session.doubt)
         fingerprints.add(reader.fingerprint)
-        assert reader.strict_from == (0.25 if folder == scaled else 0.5)
+        assert ReadingPolicy.of(reader).strict_from == (0.25 if folder == scaled else 0.5)
     assert doubts[0] is not None
     assert doubts[1] == pytest.approx(prompt.Doubt(0.5, 1.0).calibrated(doubts[0]))
     assert len(fingerprints) == 2

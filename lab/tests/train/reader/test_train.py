@@ -20,6 +20,7 @@ from reader_samples import train_births as train
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
+from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.api.errors import Conflict, InvalidArgument, ServerError
 from expertrag.api.types import Passage, Sampling
 from expertrag.llm import load_generator, prompt
@@ -153,7 +154,9 @@ def test_without_passages_it_is_the_base_bit_for_bit(
             one, other = (said(model, read, domain, from_passages=True) for model in models)
             assert one != other
         readings = [
-            dict(model.read([(asked, "In the harbour.")], "legal"))[0].log_probabilities.tolist()
+            dict(model.read([(asked, "In the harbour.")], model.make_policy(Sampling(), "legal")))[
+                0
+            ].log_probabilities.tolist()
             for model in models
         ]
         assert readings[0] == readings[1]
@@ -191,7 +194,7 @@ def test_a_merged_model_answers(
     """It is recognized as a reader, both as a mixture and as a single expert."""
     export(str(tiny_llama), bundle, tmp_path / "merged", domain=domain)
     generator = load_generator(str(tmp_path / "merged"))
-    assert generator.reader
+    assert ReadingPolicy.of(generator).reader
     asked = prompt.open_book("Where?", [Passage("ships", 0, "A painter of ships.", 0, 19, 1.0)])
     with closing(generator.begin(asked, Sampling(max_tokens=4), from_passages=True)) as session:
         assert "".join(session.stream()) and session.completion_tokens <= 4
