@@ -32,6 +32,7 @@ from expertrag.config import (
     TOGETHER,
     Config,
     GateConfig,
+    LabConfig,
     ModelConfig,
     adapters_of,
     needs_fitted_gate,
@@ -117,7 +118,9 @@ class Models:
 
     def _loaded_generator(self) -> Generator:
         if self._generator is None:
-            self._generator = open_generator(self._config.model, self._config.gate)
+            self._generator = open_generator(
+                self._config.model, self._config.gate, self._config.lab
+            )
         return self._generator
 
     @cached_property
@@ -211,7 +214,9 @@ def _open_gate(
     return served
 
 
-def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Generator:
+def open_generator(
+    model: ModelConfig, gate: GateConfig | None = None, lab: LabConfig | None = None
+) -> Generator:
     """Load the configured language model.
 
     ``auto`` is the one that the configured gate was fitted on, if any, else the best one that fits
@@ -219,6 +224,7 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
 
     :raises ExpertRAGError: if it cannot be used; the message has the fix.
     """
+    lab = lab or LabConfig()
     name = _auto_generator(model, gate) if model.generator == AUTO_GENERATOR else model.generator
     opened = load_generator(
         models.resolve(name),
@@ -226,12 +232,12 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         device=model.device,
         cache_mib=model.cache_mib,
         reuse_mib=model.reuse_mib,
-        weights_mib=model.weights_mib,
+        weights_mib=lab.weights_mib,
         adapters=_reader(model.reader, name),
-        routing=model.routing,
+        routing=lab.routing,
     )
-    if model.expert_patterns:
-        _use_patterns(opened, models.resolve(name), model)
+    if lab.expert_patterns:
+        _use_patterns(opened, models.resolve(name), lab)
     for adapter, folder in adapters_of(model.adapters).items():
         info = opened.adapters.load(adapter, folder)
         _log.info("adapter %s: %s, rank %d", adapter, folder, info.rank)
@@ -241,17 +247,17 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         opened.confidence = _confidence(opened)
     # its doubt is trained: by a probe, or as a reader (which uses the plain prompts)
     tells = bool(opened.probe) or (opened.reader and opened.family == prompt.PLAIN.name)
-    opened.best_first = tells and model.passages != TOGETHER
-    opened.canonical = model.wording == CANONICAL
+    opened.best_first = tells and lab.passages != TOGETHER
+    opened.canonical = lab.wording == CANONICAL
     return opened
 
 
-def _use_patterns(generator: Generator, source: str, model: ModelConfig) -> None:
+def _use_patterns(generator: Generator, source: str, lab: LabConfig) -> None:
     """Answer with the configured expert patterns; see :func:`serve_patterns` for what it raises."""
     if (white_box := generator.white_box) is None:
-        raise InvalidArgument("expert_patterns: needs a model on our engine, not on a server")
+        raise InvalidArgument("lab.expert_patterns: needs a model on our engine, not on a server")
     serve_patterns = load_feature("expert_patterns")
-    serve_patterns(white_box, source, Path(model.expert_patterns), model.expert_share)
+    serve_patterns(white_box, source, Path(lab.expert_patterns), lab.expert_share)
 
 
 def _check_domains(generator: Generator, embedder: SentenceTransformerEmbedder) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from store_helper import HashingEmbedder, build, migrate
 
 from expertrag.answer.assemble import open_generator
 from expertrag.answer.embedders import DEFAULT_EMBEDDER, _embedder_of
-from expertrag.config import ModelConfig
+from expertrag.config import LabConfig, ModelConfig
 from expertrag_index.index import Index
 from expertrag_index.types import Document
 
@@ -56,4 +55,4 @@ def test_after_a_migration_the_intact_generation_decides(tmp_path: Path) -> None
 def test_questions_are_read_as_asked_unless_canonical(tmp_path: Path, smollm_path: Path) -> None:
     model = ModelConfig(generator=str(write_tiny_reader(tmp_path / "reader", smollm_path)))
     assert not open_generator(model).canonical
-    assert open_generator(replace(model, wording="canonical")).canonical
+    assert open_generator(model, lab=LabConfig(wording="canonical")).canonical

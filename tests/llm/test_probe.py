@@ -14,7 +14,7 @@ from model_fixtures import TinyFolder
 from expertrag.answer.assemble import open_generator
 from expertrag.api.errors import Conflict, InvalidArgument, ServerError
 from expertrag.api.types import Constraint, FinishReason, Passage, Sampling
-from expertrag.config import ModelConfig
+from expertrag.config import LabConfig, ModelConfig
 from expertrag.llm import prompt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.base import Message
@@ -165,5 +165,5 @@ def test_only_readers_get_the_best_passage_first(
     """The doubt of a reader was trained; other models need a probe."""
     reader = ModelConfig(generator=str(reader_folder), dtype="float32")
     assert open_generator(reader).best_first
-    assert not open_generator(replace(reader, passages="together")).best_first
+    assert not open_generator(reader, lab=LabConfig(passages="together")).best_first
     assert not open_generator(replace(reader, generator=str(tiny_folder("mixtral")))).best_first

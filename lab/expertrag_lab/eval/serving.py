@@ -15,7 +15,7 @@ from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Passage
-from expertrag.config import Config, ModelConfig
+from expertrag.config import Config, LabConfig, ModelConfig
 from expertrag.llm import prompt
 from expertrag_index.index import Index
 from expertrag_lab.data.datasets import Dataset
@@ -75,7 +75,9 @@ def open_pipeline_for(
             f"{dataset.folder} contains questions without a corpus; name the store that answers "
             "them with --index"
         )
-    generator = _generator(config.model)  # first, so that a wrong name fails before embedding
+    generator = _generator(
+        config.model, config.lab
+    )  # first, so that a wrong name fails before embedding
     embedder = _embedder(config.model, served)
     store, skipped = (
         (served, ()) if served else build_store(dataset, embedder, "chunk", work, progress)
@@ -105,8 +107,8 @@ def open_pipeline_for(
 
 
 @functools.lru_cache(maxsize=1)
-def _generator(model: ModelConfig) -> Generator:
-    return open_generator(model)
+def _generator(model: ModelConfig, lab: LabConfig) -> Generator:
+    return open_generator(model, lab=lab)
 
 
 @functools.lru_cache(maxsize=1)
