@@ -88,9 +88,10 @@ def _config_page() -> str:
         ORIGIN,
         "# Configuration",
         "Precedence: flag, then environment, then the file of `--config` or `EXPERTRAG_CONFIG`, "
-        "then default. An unknown key, or a variable that misspells a setting, is an error. "
-        "`--print-config` prints the effective values with the origin of each, in the form that "
-        "`--config` reads.",
+        "then default. A command takes a setting without a flag of its own as "
+        "`--set SECTION.KEY=VALUE`, which has the precedence of a flag. An unknown key, or a "
+        "variable that misspells a setting, is an error. `--print-config` prints the effective "
+        "values with the origin of each, in the form that `--config` reads.",
         table(_flagged(cli)).rstrip(),
         "Three variables are not settings: `EXPERTRAG_CONFIG` (the file), `EXPERTRAG_CACHE` (where "
         "models are stored) and `EXPERTRAG_DEBUG=1` (tracebacks). `EXPERTRAG_OPENAI_API_KEY` is "

@@ -84,7 +84,7 @@ class Setting:
     def limits(self) -> str:
         """Allowed values in words; empty if any value is allowed."""
         if self.choices:
-            return ", ".join(self.choices)
+            return ", ".join(filter(None, self.choices))
         if self.minimum is None:
             return ""
         upper = "" if self.maximum is None else f" to {self.maximum:g}"
