@@ -34,6 +34,7 @@ from expertrag.config import (
     TOGETHER,
     Config,
     GateConfig,
+    LabConfig,
     ModelConfig,
     adapters_of,
     needs_fitted_gate,
@@ -112,12 +113,14 @@ class Models:
 
     def _loaded_generator(self) -> Generator:
         if self._generator is None:
-            self._generator = open_generator(self._config.model, self._config.gate)
+            self._generator = open_generator(
+                self._config.model, self._config.gate, self._config.lab
+            )
         return self._generator
 
     @cached_property
     def _reading(self) -> ReadingPolicy:
-        return reading_of(self._config.model, self._loaded_generator())
+        return reading_of(self._config.model, self._loaded_generator(), self._config.lab)
 
     @cached_property
     def _reranker(self) -> ServedReranker | None:
@@ -210,7 +213,9 @@ def _open_gate(
     return served
 
 
-def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Generator:
+def open_generator(
+    model: ModelConfig, gate: GateConfig | None = None, lab: LabConfig | None = None
+) -> Generator:
     """Load the configured language model.
 
     ``auto`` is the one that the configured gate was fitted on, if any, else the best one that fits
@@ -218,6 +223,7 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
 
     :raises ExpertRAGError: if it cannot be used; the message has the fix.
     """
+    lab = lab or LabConfig()
     name = _auto_generator(model, gate) if model.generator == AUTO_GENERATOR else model.generator
     opened = load_generator(
         models.resolve(name),
@@ -225,12 +231,12 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         device=model.device,
         cache_mib=model.cache_mib,
         reuse_mib=model.reuse_mib,
-        weights_mib=model.weights_mib,
+        weights_mib=lab.weights_mib,
         adapters=_reader(model.reader, name),
-        routing=model.routing,
+        routing=lab.routing,
     )
-    if model.expert_patterns:
-        _use_patterns(opened, models.resolve(name), model)
+    if lab.expert_patterns:
+        _use_patterns(opened, models.resolve(name), lab)
     for adapter, folder in adapters_of(model.adapters).items():
         info = opened.adapters.load(adapter, folder)
         _log.info("adapter %s: %s, rank %d", adapter, folder, info.rank)
@@ -238,11 +244,14 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
     return opened
 
 
-def reading_of(model: ModelConfig, generator: Generator) -> ReadingPolicy:
+def reading_of(
+    model: ModelConfig, generator: Generator, lab: LabConfig | None = None
+) -> ReadingPolicy:
     """Return how to read questions and replies with an opened language model.
 
     :param model: the configuration that it was opened with.
     """
+    lab = lab or LabConfig()
     reading, shipped = ReadingPolicy.of(generator), model.probe == AUTO_PROBE
     # its doubt is trained: by a probe, or as a reader (which uses the plain prompts)
     trained = reading.reader and generator.family == prompt.PLAIN.name
@@ -250,17 +259,17 @@ def reading_of(model: ModelConfig, generator: Generator) -> ReadingPolicy:
         reading,
         internal=_internal_probe(generator) if shipped else None,
         confidence=_confidence(generator) if shipped else None,
-        best_first=(bool(reading.probe) or trained) and model.passages != TOGETHER,
-        canonical=model.wording == CANONICAL,
+        best_first=(bool(reading.probe) or trained) and lab.passages != TOGETHER,
+        canonical=lab.wording == CANONICAL,
     )
 
 
-def _use_patterns(generator: Generator, source: str, model: ModelConfig) -> None:
+def _use_patterns(generator: Generator, source: str, lab: LabConfig) -> None:
     """Answer with the configured expert patterns; see :func:`serve_patterns` for what it raises."""
     if (white_box := generator.white_box) is None:
-        raise InvalidArgument("expert_patterns: needs a model on our engine, not on a server")
+        raise InvalidArgument("lab.expert_patterns: needs a model on our engine, not on a server")
     serve_patterns = load_feature("expert_patterns")
-    serve_patterns(white_box, source, Path(model.expert_patterns), model.expert_share)
+    serve_patterns(white_box, source, Path(lab.expert_patterns), lab.expert_share)
 
 
 def _check_domains(generator: Generator, embedder: SentenceTransformerEmbedder) -> None:

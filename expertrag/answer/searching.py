@@ -35,7 +35,7 @@ def search_store(store: Path, request: RetrieveRequest, config: Config) -> tuple
     :return: what was found, at most ``request.k`` passages, and why the store is degraded, if so.
     :raises ExpertRAGError: if the store or a model cannot be used; the message has the fix.
     """
-    if config.model.wording == CANONICAL:
+    if config.lab.wording == CANONICAL:
         request = replace(request, query=canonical(request.query))
     embedder = open_embedder(config.model, store)
     off = request.rerank is RerankMode.OFF

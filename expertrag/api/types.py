@@ -270,7 +270,7 @@ class Usage:
     ``reranked``: candidates that were reranked, of all searches; ``rerank_skipped``: searches whose
     candidates were not, for want of time.
 
-    Of a language model whose experts are not all in memory (``--weights-mib``), in the steps that
+    Of a language model whose experts are not all in memory (``lab.weights_mib``), in the steps that
     computed the answer, which may have computed others, too: ``expert_hits`` and ``expert_misses``:
     experts that were in memory when a layer needed them, and those that were not;
     ``expert_bytes_read`` of its file; ``expert_stalled_ms``: milliseconds of waiting for experts.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from expertrag.api.types import Answer, DeltaEvent, GateDecision, GateEvent, GateMode, Sampling
+from expertrag.api.types import Answer, DeltaEvent, GateDecision, GateEvent, GateMode
 from expertrag.cli.answer_lines import Detail, heading_of, print_facts
 from expertrag.cli.constraint import constrained
-from expertrag.cli.contrast import contrasting
+from expertrag.cli.contrast import contrast_of
 from expertrag.cli.history import history_of_option
 from expertrag.cli.options import (
     Command,
@@ -21,7 +22,6 @@ from expertrag.cli.options import (
     filter_option,
     flag,
     json_flag,
-    rerank_option,
     search_mode_option,
 )
 from expertrag.cli.output import emit_json, note, passage_lines, print_found, printable
@@ -33,46 +33,47 @@ if TYPE_CHECKING:
     from expertrag.client import Client
     from expertrag.client.requests import AnswerOptions
 
-SAMPLING = Sampling()
+SERVED = (
+    "model",
+    "gate",
+    "rerank",
+    "lab.passages",
+    "lab.wording",
+    "lab.routing",
+    "lab.expert_patterns",
+    "lab.expert_share",
+    "lab.weights_mib",
+)
+"""Settings, or sections of them, of what answers: a store in this process, or a server."""
+JUDGED = ("gate.mode", "gate.threshold")
+"""Settings that a request for a decision carries."""
+ASKED = (
+    *JUDGED,
+    "search.k",
+    "request",
+    "lab.routing",
+    "lab.contrast",
+    "lab.beta",
+    "lab.weak_routing",
+)
+"""Settings that a request for an answer carries."""
 
 
 def asking(*keys: str, sent: tuple[str, ...] = ()) -> Callable[[Command], Command]:
     """Add the options shared by all commands that ask a server or a store.
 
-    :param sent: keys of settings that a request carries, so that a server heeds them.
+    :param keys: settings with a flag of their own; ``--set`` sets all others of the store.
+    :param sent: keys or sections of settings that a request carries, so that a server heeds them.
     """
 
     def decorate(command: Command) -> Command:
-        return configured("index", "model", "rerank", *keys)(json_flag(targeted(*sent)(command)))
+        settable = (*SERVED, *sent)
+        return configured("index", *keys, settable=settable)(json_flag(targeted(*sent)(command)))
 
     return decorate
 
 
 _GENERATION_OPTIONS = (
-    flag(
-        "--max-tokens",
-        type=int,
-        default=SAMPLING.max_tokens,
-        help="Maximum length of the answer, in tokens.",
-    ),
-    flag(
-        "--temperature",
-        type=float,
-        default=SAMPLING.temperature,
-        help="Sampling temperature; 0 is greedy.",
-    ),
-    flag(
-        "--seed",
-        type=int,
-        default=SAMPLING.seed,
-        help="Random seed; the same seed gives the same answer.",
-    ),
-    flag(
-        "--frequency-penalty",
-        type=float,
-        help="Frequency penalty, 0 to 2; higher values break repetition loops. Unset: the model's "
-        "own.",
-    ),
     flag(
         "--adapter",
         default="",
@@ -80,16 +81,16 @@ _GENERATION_OPTIONS = (
         env=f"{ENV_PREFIX}ASK_ADAPTER",
         help="Adapter (LoRA) of the language model that answers. Unset: none.",
     ),
-    flag(
-        "--steps",
-        type=int,
-        default=1,
-        help="Number of searches, 1 to 3; each after the first adds a draft answer to the query.",
-    ),
     filter_option,
-    rerank_option,
     domain_option,
-    asking("gate", "search", sent=("search.k", "gate.mode", "gate.threshold", "model.routing")),
+    asking(
+        "model.generator",
+        "gate.mode",
+        "search.k",
+        "request.max_tokens",
+        "request.temperature",
+        sent=ASKED,
+    ),
 )
 
 
@@ -100,11 +101,14 @@ def generating(command: Command) -> Command:
     def run(
         server: ServerOptions, metadata_filter: Mapping[str, object] | None, **options: Any
     ) -> Any:
-        options["k"] = server.config.search.k
+        config = server.config
+        options |= asdict(config.request)
+        options["k"] = config.search.k
         options["filter"] = metadata_filter
-        options["mode"] = server.config.gate.mode
-        options["threshold"] = server.config.gate.threshold
-        options["routing"] = server.config.model.routing
+        options["mode"] = config.gate.mode
+        options["threshold"] = config.gate.threshold
+        options["routing"] = config.lab.routing
+        options["contrast"] = contrast_of(config.lab)
         return command(server=server, **options)
 
     wrapped: Command = run
@@ -167,7 +171,6 @@ def stream_answer(
 )
 @generating
 @constrained
-@contrasting
 @flag(
     "--logprobs",
     type=int,
@@ -218,18 +221,16 @@ def ask(
 @click.argument("query")
 @search_mode_option
 @filter_option
-@rerank_option
-@asking("search", sent=("search.k",))
+@asking("search.k", "request.rerank", sent=("search.k", "request.rerank"))
 def retrieve(
     query: str,
     mode: str,
     metadata_filter: Mapping[str, object] | None,
-    rerank: str,
     server: ServerOptions,
     as_json: bool,
 ) -> None:
     """Print the best passages for a query."""
-    k = server.config.search.k
+    k, rerank = server.config.search.k, server.config.request.rerank
     with server.open() as client:
         result = client.retrieve(
             query, k=k, filter=metadata_filter, mode=mode, rerank=rerank, **server.deadline

@@ -13,7 +13,8 @@ import click
 
 from expertrag.cli.exits import MEANINGS
 from expertrag.cli.main import cli
-from expertrag.config import load, render, table
+from expertrag.cli.options import parameter_of
+from expertrag.config import load, render, settings, table
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 WIDTH = 100
@@ -30,8 +31,9 @@ def _cli_page() -> str:
         ORIGIN,
         "# Command line",
         "Results go to stdout (`--json` prints one JSON value), logs and progress to stderr. "
-        "Every flag has an `EXPERTRAG_…` variable; precedence is flag, environment, file, default "
-        "([config.md](config.md)). An error is one line, `error: …`, that says what to do. "
+        "Every flag but `--set` has an `EXPERTRAG_…` variable; precedence is flag, environment, "
+        "file, default ([config.md](config.md)). An error is one line, `error: …`, that says what "
+        "to do. "
         "The lab's commands have [a page of their own](../../lab/docs/reference/cli.md).",
         "## Exit codes",
         "| code | meaning |\n|---|---|\n"
@@ -68,15 +70,29 @@ def _helps(
                 yield from _helps(child, below, context)
 
 
+def _flagged(command: click.Command) -> set[str]:
+    """Return the keys of the settings that a command of the service has a flag for."""
+    if not (command.callback or cli.callback).__module__.startswith("expertrag."):
+        return set()
+    names = {parameter.name for parameter in command.params}
+    keys = {item.key for item in settings() if parameter_of(item) in names}
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        children = (command.get_command(context, name) for name in command.list_commands(context))
+        keys.update(*(_flagged(child) for child in children if child is not None))
+    return keys
+
+
 def _config_page() -> str:
     parts = [
         ORIGIN,
         "# Configuration",
         "Precedence: flag, then environment, then the file of `--config` or `EXPERTRAG_CONFIG`, "
-        "then default. An unknown key, or a variable that misspells a setting, is an error. "
-        "`--print-config` prints the effective values with the origin of each, in the form that "
-        "`--config` reads.",
-        table().rstrip(),
+        "then default. A command takes a setting without a flag of its own as "
+        "`--set SECTION.KEY=VALUE`, which has the precedence of a flag. An unknown key, or a "
+        "variable that misspells a setting, is an error. `--print-config` prints the effective "
+        "values with the origin of each, in the form that `--config` reads.",
+        table(_flagged(cli)).rstrip(),
         "Three variables are not settings: `EXPERTRAG_CONFIG` (the file), `EXPERTRAG_CACHE` (where "
         "models are stored) and `EXPERTRAG_DEBUG=1` (tracebacks). `EXPERTRAG_OPENAI_API_KEY` is "
         "the key of an `openai:` endpoint, `EXPERTRAG_QDRANT_API_KEY` that of "

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
@@ -21,7 +21,6 @@ from expertrag.cli.options import (
     filter_option,
     flag,
     json_flag,
-    rerank_option,
     search_mode_option,
     store_argument,
     vectors_option,
@@ -35,7 +34,7 @@ from expertrag.cli.output import (
     print_found,
 )
 from expertrag.cli.progress import progress
-from expertrag.cli.reading import Limits, docs_argument, file_limits
+from expertrag.cli.reading import Limits, docs_argument, reading
 from expertrag.cli.removals import removal_check, yes_flag
 from expertrag.config import Config
 
@@ -49,6 +48,15 @@ LOCK_WAIT_S = 30.0
 
 _SOME = 0.02
 """Share of non-English text from which a build prints a note."""
+
+
+class _BuildOptions(TypedDict):
+    """The options of ``index build`` for the whole of a store."""
+
+    engine: BuildEngine
+    vectors: str | None
+    chunk_tokens: int | None
+    yes: bool
 
 
 @click.group()
@@ -65,23 +73,19 @@ def index() -> None:
     metavar="STORE",
     help="Folder of the store; created if missing.",
 )
-@file_limits
 @engine_flags
 @vectors_option
 @chunk_tokens_option
 @yes_flag
-@configured("model.embedder", "model.reranker", "model.device")
+@reading("model.embedder", "model.reranker", settable=("model.device",))
 @json_flag
 def build(
     docs: tuple[Path, ...],
     out: Path,
     limits: Limits,
-    engine: BuildEngine,
-    vectors: str | None,
-    chunk_tokens: int | None,
-    yes: bool,
     config: Config,
     as_json: bool,
+    **whole: Unpack[_BuildOptions],
 ) -> None:
     """Build a store of exactly the documents in DOCS.
 
@@ -91,15 +95,13 @@ def build(
     are gone are removed, unless they could not be read this time. If that is over a tenth of the
     store, it asks first; without a terminal, nothing is done without --yes.
     """
-    whole = _WholeBuild(engine, vectors, chunk_tokens, yes)
-    _update(docs, out, limits, config, as_json, whole)
+    _update(docs, out, limits, config, as_json, _WholeBuild(**whole))
 
 
 @index.command()
 @store_argument
 @docs_argument
-@file_limits
-@configured("model.embedder", "model.reranker", "model.device")
+@reading(settable=("model.embedder", "model.reranker", "model.device"))
 @json_flag
 def add(store: Path, docs: tuple[Path, ...], limits: Limits, config: Config, as_json: bool) -> None:
     """Add the documents in DOCS to a store.
@@ -116,7 +118,7 @@ def add(store: Path, docs: tuple[Path, ...], limits: Limits, config: Config, as_
 
 @index.command()
 @store_argument
-@configured("model.embedder", "model.device")
+@configured("model.embedder", settable=("model.device",))
 @json_flag
 def migrate(store: Path, config: Config, as_json: bool) -> None:
     """Migrate a store to another embedder, without its files.
@@ -152,7 +154,7 @@ def migrate(store: Path, config: Config, as_json: bool) -> None:
 @store_argument
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @flag("--dry-run", is_flag=True, help="Print what would be deleted, and delete nothing.")
-@configured("model.embedder", "model.device")
+@configured(settable=("model.embedder", "model.device"))
 @json_flag
 def delete(store: Path, ids: tuple[str, ...], dry_run: bool, config: Config, as_json: bool) -> None:
     """Delete documents by ID. Exits with 3 if some do not exist, with 4 if none does."""
@@ -183,15 +185,17 @@ def delete(store: Path, ids: tuple[str, ...], dry_run: bool, config: Config, as_
 @click.argument("query")
 @search_mode_option
 @filter_option
-@rerank_option
-@configured("search.k", "model.embedder", "model.reranker", "model.device", "rerank")
+@configured(
+    "search.k",
+    "request.rerank",
+    settable=("model.embedder", "model.reranker", "model.device", "rerank", "lab.wording"),
+)
 @json_flag
 def search(
     store: Path,
     query: str,
     mode: str,
     metadata_filter: Mapping[str, object] | None,
-    rerank: str,
     config: Config,
     as_json: bool,
 ) -> None:
@@ -205,7 +209,7 @@ def search(
         config.search.k,
         metadata_filter or {},
         SearchMode(mode),
-        rerank=RerankMode(rerank),
+        rerank=RerankMode(config.request.rerank),
     )
     validation.check_retrieve(request)
     _need_store(store)  # before torch is imported

@@ -22,7 +22,7 @@ from expertrag.config import Config
     help="Do nothing if there is a store already.",
 )
 @chunk_tokens_option
-@configured("model.embedder", "model.device")
+@configured("model.embedder", settable=("model.device",))
 def create(store: Path, if_missing: bool, chunk_tokens: int | None, config: Config) -> None:
     """Create an empty store.
 

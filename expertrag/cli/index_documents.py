@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import click
 
@@ -65,6 +66,15 @@ def list_documents(
         note(f"more with --page-token {page.next_page_token}")
 
 
+class _Part(TypedDict):
+    """What ``index show`` prints of a document: offsets of its text, or a page of its chunks."""
+
+    start: int
+    end: int | None
+    page_size: int
+    page_token: str
+
+
 @click.command()
 @store_argument
 @click.argument("document")
@@ -77,12 +87,9 @@ def list_documents(
 def show(
     store: Path,
     document: str,
-    start: int,
-    end: int | None,
     chunks: bool,
-    page_size: int,
-    page_token: str,
     as_json: bool,
+    **part: Unpack[_Part],
 ) -> None:
     """Show DOCUMENT, the id of a document of a store: its text as it was indexed.
 
@@ -93,11 +100,13 @@ def show(
 
     with Index.open(store) as opened:
         if chunks:
-            page = documents.list_chunks(opened, ListChunksRequest(document, page_size, page_token))
+            request = ListChunksRequest(document, part["page_size"], part["page_token"])
+            page = documents.list_chunks(opened, request)
             print_found(page, as_json, _chunk_lines(page))
             rest = page.next_page_token and f"more with --page-token {page.next_page_token}"
         else:
-            found = documents.get_document(opened, GetDocumentRequest(document, start, end))
+            end = part["end"]
+            found = documents.get_document(opened, GetDocumentRequest(document, part["start"], end))
             print_found(found, as_json, _text_lines(found))
             length = found.document.characters
             cut = found.end < min(length if end is None else end, length)

@@ -8,17 +8,17 @@ import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import click
 
 from expertrag.cli.exits import message_of
 from expertrag.cli.index import opener, resumable
 from expertrag.cli.index_watch import until_signal
-from expertrag.cli.options import configured, flag, json_flag, store_argument
+from expertrag.cli.options import flag, json_flag, store_argument
 from expertrag.cli.output import emit_json, exit_if_skipped, note, note_failures, printable
 from expertrag.cli.progress import Relay
-from expertrag.cli.reading import Limits, file_limits
+from expertrag.cli.reading import Limits, reading
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from expertrag_index.sources.sync import SyncReport
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class _SyncOptions(TypedDict):
+    """How ``index sync`` runs; times in seconds, ``every_s`` 0 for once."""
+
+    every_s: int
+    yes: bool
+    adopt: bool
+    allow_private_addresses: bool
+    page_s: float
 
 
 def _seconds(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
@@ -68,20 +78,15 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, text: str) ->
     default=60.0,
     help="Seconds that fetching a page may take.",
 )
-@file_limits
-@configured("model.embedder", "model.device")
+@reading("model.embedder", settable=("model.device",))
 @json_flag
 def sync(
     store: Path,
     sources: Path,
-    every_s: int,
-    yes: bool,
-    adopt: bool,
-    allow_private_addresses: bool,
-    page_s: float,
     limits: Limits,
     config: Config,
     as_json: bool,
+    **options: Unpack[_SyncOptions],
 ) -> None:
     r"""Bring a store into step with the list of sources in the YAML file SOURCES.
 
@@ -104,7 +109,7 @@ def sync(
     from expertrag_index.sources.source_list import read_source_list
     from expertrag_index.sources.sync import SourceSync
 
-    context = _context(store, sources, limits, page_s, allow_private=allow_private_addresses)
+    context = _context(store, sources, limits, options)
     relay = Relay()
     loaded = functools.cache(lambda: opener(store, config, relay))  # not if nothing has changed
     syncer = SourceSync(store, sources, lambda: loaded()())
@@ -112,20 +117,18 @@ def sync(
     def run(*, adopt: bool) -> SyncReport:
         with Scratch() as scratch, relay.shown(in_bytes=("embed",)):
             listed = read_source_list(sources, context, scratch)
-            return syncer.run(listed, confirmed=yes, adopt=adopt)
+            return syncer.run(listed, confirmed=options["yes"], adopt=adopt)
 
     with resumable(store):
-        done = run(adopt=adopt)
+        done = run(adopt=options["adopt"])
     _show(done, as_json)
-    if every_s:
+    if every_s := options["every_s"]:
         _repeat(lambda: run(adopt=False), every_s, as_json)
     else:
         exit_if_skipped(done.step.failures)
 
 
-def _context(
-    store: Path, sources: Path, limits: Limits, page_s: float, *, allow_private: bool
-) -> ListContext:
+def _context(store: Path, sources: Path, limits: Limits, options: _SyncOptions) -> ListContext:
     from expertrag_index.sources.addresses import refusal, refuse_none
     from expertrag_index.sources.base import ReadLimits
     from expertrag_index.sources.download import HttpPolicy
@@ -134,7 +137,8 @@ def _context(
     rest = dict(limits)
     if rest.pop("include") + rest.pop("exclude"):
         raise click.UsageError("write include and exclude into the list, at their sources")
-    policy = HttpPolicy(refuse_none if allow_private else refusal, page_s)
+    allowed = refuse_none if options["allow_private_addresses"] else refusal
+    policy = HttpPolicy(allowed, options["page_s"])
     return ListContext(sources.resolve().parent, store, ReadLimits(**rest), policy)
 
 

@@ -14,7 +14,7 @@ from expertrag.cli.options import (
     configured,
     flag,
     json_flag,
-    list_typed,
+    list_typed_settings,
     store_argument,
     vectors_option,
 )
@@ -36,15 +36,15 @@ _force_flag = flag("--force", is_flag=True, help="Replace what is there.")
     is_flag=True,
     help="Also embed 200 chunks of each partition again, and compare search with exact search.",
 )
-@configured("model.embedder", "model.device")
+@configured(settable=("model.embedder", "model.device"))
 @json_flag
 def verify(store: Path, repair: bool, deep: bool, config: Config, as_json: bool) -> None:
     """Check every file, row, vector and word of a store. Exits with 5 if a problem remains."""
     from expertrag_index.upkeep.verify import verify as verify_store
 
-    options = list_typed({"model__embedder": "--embedder", "model__device": "--device"})
-    if options and not deep:
-        raise click.UsageError(f"{options[0]} needs --deep, which embeds chunks; use both")
+    typed = [*list_typed_settings().values()]
+    if typed and not deep:
+        raise click.UsageError(f"{typed[0]} needs --deep, which embeds chunks; use both")
     with progress() as report:
         found = verify_store(store, repair=repair, progress=report)
         if deep and not found.problems:

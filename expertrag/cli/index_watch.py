@@ -11,16 +11,16 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
 from expertrag.api.jsonable import to_json
 from expertrag.cli.index import opener
-from expertrag.cli.options import configured, flag, json_flag, store_argument
+from expertrag.cli.options import flag, json_flag, store_argument
 from expertrag.cli.output import note, printable
 from expertrag.cli.progress import Relay
-from expertrag.cli.reading import Limits, file_limits
+from expertrag.cli.reading import Limits, reading
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from expertrag_index.sources.watch import WatchEvent
 
 _LOCK_WAIT_S = 2.0  # short, as the watch itself waits, and can be stopped meanwhile
+
+
+class _WatchOptions(TypedDict):
+    """How ``index watch`` reads folders; ``settle_s`` in seconds."""
+
+    settle_s: float
+    adopt: bool
 
 
 @click.command()
@@ -50,17 +57,15 @@ _LOCK_WAIT_S = 2.0  # short, as the watch itself waits, and can be stopped meanw
     is_flag=True,
     help="Take over stored documents of another folder of the same name, as of one that was moved.",
 )
-@file_limits
-@configured("model.embedder", "model.device")
+@reading("model.embedder", settable=("model.device",))
 @json_flag
 def watch(
     store: Path,
     folders: tuple[Path, ...],
-    settle_s: float,
-    adopt: bool,
     limits: Limits,
     config: Config,
     as_json: bool,
+    **options: Unpack[_WatchOptions],
 ) -> None:
     """Keep a store in step with folders until stopped.
 
@@ -95,9 +100,9 @@ def watch(
             opener(store, config, relay, _LOCK_WAIT_S),
             tell=tell,
             stop=stop,
-            settle_s=settle_s,
+            settle_s=options["settle_s"],
         )
-        if adopt:
+        if options["adopt"]:
             watcher.adopt()
         watcher.run()
 

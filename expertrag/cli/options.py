@@ -14,8 +14,8 @@ import click
 from click.core import ParameterSource
 
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.api.rerank import RerankMode
 from expertrag.api.types import SearchMode
+from expertrag.cli.assignments import ASSIGNED, refuse_twice, set_option
 from expertrag.cli.completers import OF_SETTINGS
 from expertrag.config import CONFIG_ENV, ENV_PREFIX, Config, Setting, load, render, settings
 
@@ -132,13 +132,6 @@ search_mode_option = flag(
     default=SearchMode.HYBRID.value,
     help="Search mode: dense vectors, BM25, or the fusion of both.",
 )
-rerank_option = flag(
-    "--rerank",
-    env=f"{ENV_PREFIX}ASK_RERANK",
-    type=click.Choice([mode.value for mode in RerankMode]),
-    default=RerankMode.AUTO.value,
-    help="auto: rerank where --reranker does; on: on every store; off: never.",
-)
 _print_config_flag = flag(
     "--print-config",
     is_flag=True,
@@ -168,11 +161,14 @@ vectors_option = flag(
 store_argument = click.argument("store", type=click.Path(path_type=Path))
 
 
-def configured(*keys: str) -> Callable[[Command], Command]:
-    """Add the settings ``keys`` (keys or sections) to a command, and pass it the merged ``config``.
+def configured(*keys: str, settable: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+    """Add flags of the settings ``keys`` to a command, and pass it the merged ``config``.
 
     Also adds ``--config`` and ``--print-config``. The configuration reads the environment itself;
     click knows the variables only to show them.
+
+    :param keys: keys or sections.
+    :param settable: those that ``--set`` sets, besides ``keys``; the command has it only then.
     """
     chosen = [item for item in settings() if item.key in keys or item.section in keys]
 
@@ -180,14 +176,19 @@ def configured(*keys: str) -> Callable[[Command], Command]:
         @functools.wraps(command)
         def run(config_file: Path | None, print_config: bool, **rest: Any) -> Any:
             values = {item.key: rest.pop(parameter_of(item)) for item in chosen}
-            keys = list_typed({parameter_of(item): item.key for item in chosen})
-            loaded = load(config_file, flags={key: values[key] for key in keys})
+            assigned = rest.pop(ASSIGNED, None) or {}
+            typed = list_typed({parameter_of(item): item.key for item in chosen})
+            refuse_twice(typed, assigned)
+            flags = {key: values[key] for key in typed}
+            loaded = load(config_file, flags=flags, assigned=assigned)
             if print_config:
                 click.echo(render(loaded), nl=False)
                 return
             command(config=loaded.config, **rest)
 
         wrapped: Command = run
+        if settable:
+            wrapped = set_option(*keys, *settable)(wrapped)
         for item in reversed(chosen):
             wrapped = _option(item)(wrapped)
         return _config_flag(_print_config_flag(wrapped))
@@ -219,6 +220,18 @@ def list_typed(options: Mapping[str, str]) -> list[str]:
         for name, option in options.items()
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     ]
+
+
+def list_typed_settings() -> dict[str, str]:
+    """Return the settings that flags and ``--set`` give on the command line.
+
+    :return: how they are written, by their keys.
+    """
+    options = {parameter_of(item): item.key for item in settings()}
+    flags = {item.key: item.flag for item in settings()}
+    typed = {key: flags[key] for key in list_typed(options)}
+    assigned = click.get_current_context().params.get(ASSIGNED) or {}
+    return {**typed, **{key: f"--set {key}" for key in assigned}}
 
 
 def parameter_of(setting: Setting) -> str:

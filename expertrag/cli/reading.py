@@ -10,18 +10,15 @@ from typing import Any
 
 import click
 
-from expertrag.cli.options import flag
+from expertrag.cli.options import Command, configured, flag
+from expertrag.config import Config
 from expertrag_common.extras import install_command
 
-MAX_FILE_MB, MAX_FILE_S = 32, 120.0
-"""Defaults of ``--max-file-mb`` and ``--max-file-s``. A test checks that they equal the loaders'
-own, which are heavy to import."""
-
 OCR_PACKAGES = ("rapidocr", "onnxruntime")
-"""Those of the extra; the same test checks them."""
+"""Packages of the extra; a test checks them."""
 
 Limits = Mapping[str, Any]
-_LIMITS = ("max_file_s", "ocr", "include", "exclude", "labels", "labels_field")
+_FLAGS = ("ocr", "include", "exclude", "labels")
 
 docs_argument = click.argument(
     "docs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
@@ -38,58 +35,56 @@ ocr_flag = flag(
     "--ocr",
     is_flag=True,
     callback=_installed,
-    help="Read scanned pages of PDF files, some fifteen seconds each; --max-file-s is then "
+    help="Read scanned pages of PDF files, some fifteen seconds each; files.max_s is then "
     "twenty times as long. Needs the extra 'ocr'.",
 )
 
 
-def file_limits(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of the loaders, which the command gets as ``limits``."""
-
-    @flag(
-        "--max-file-mb",
-        type=click.IntRange(min=1),
-        default=MAX_FILE_MB,
-        help="Largest document in MiB; a larger one is skipped.",
-    )
-    @flag(
-        "--max-file-s",
-        type=click.FloatRange(min=0, min_open=True),
-        default=MAX_FILE_S,
-        help="Seconds that reading a document may take; a slower one is skipped.",
-    )
-    @ocr_flag
-    @flag(
+_OPTIONS = (
+    ocr_flag,
+    flag(
         "--include",
         multiple=True,
         metavar="PATTERN",
         help="Read only the files of folders that match, as '*.md' or 'manual/'; repeatable, "
         "written as in .gitignore.",
-    )
-    @flag(
+    ),
+    flag(
         "--exclude",
         multiple=True,
         metavar="PATTERN",
         help="Do not read the files and folders that match; repeatable.",
-    )
-    @flag(
+    ),
+    flag(
         "labels",
         "--label",
         multiple=True,
         metavar="LABEL",
         help="Access label of the documents, repeatable: a restricted caller of a server sees them "
         "only with one of their labels.",
-    )
-    @flag(
-        "--labels-field",
-        default="",
-        metavar="FIELD",
-        help="Metadata field that holds a document's access labels.",
-    )
-    @functools.wraps(command)
-    def limited(*args: Any, **options: Any) -> None:
-        limits = {name: options.pop(name) for name in _LIMITS}
-        limits["max_file_bytes"] = options.pop("max_file_mb") * 2**20
-        command(*args, limits=limits, **options)
+    ),
+)
 
-    return limited
+
+def reading(*keys: str, settable: tuple[str, ...]) -> Callable[[Command], Command]:
+    """Add the options of the loaders, which the command gets as ``limits``, and its settings.
+
+    :param keys: settings with a flag of their own; the command gets them as ``config``.
+    :param settable: settings that ``--set`` sets, besides those of the section ``files``.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def limited(*args: Any, config: Config, **options: Any) -> None:
+            files = config.files
+            limits = {name: options.pop(name) for name in _FLAGS}
+            limits |= {"max_file_s": files.max_s, "max_file_bytes": files.max_mb * 2**20}
+            limits["labels_field"] = files.labels_field
+            command(*args, limits=limits, config=config, **options)
+
+        wrapped = configured(*keys, settable=("files", *settable))(limited)
+        for option in reversed(_OPTIONS):
+            wrapped = option(wrapped)
+        return wrapped
+
+    return decorate

@@ -11,6 +11,7 @@ import click
 
 from expertrag.api.errors import InvalidArgument, MissingExtra
 from expertrag.api.types import GateMode
+from expertrag.cli.answering import SERVED
 from expertrag.cli.options import configured, flag, index_of
 from expertrag.config import ENV_PREFIX, Config
 from expertrag_common.extras import install_command
@@ -20,21 +21,42 @@ if TYPE_CHECKING:
     from expertrag.http import HttpServer
 
 
-@click.command()
-@configured(
+_FLAGS = (
     "index",
-    "model",
-    "gate",
-    "rerank",
-    "service",
-    "collections",
-    "replica",
+    "model.embedder",
+    "model.generator",
+    "model.reader",
+    "model.probe",
+    "model.reranker",
+    "model.dtype",
+    "model.device",
+    "model.cache_mib",
+    "gate.mode",
+    "gate.bundle",
+    "gate.target_rate",
+    "service.address",
+    "service.http_address",
+    "service.http_host",
+    "service.max_concurrency",
+    "service.queue_depth",
+    "service.drain_s",
+    "service.metrics_port",
+    "service.metrics_host",
+    "service.allow_writes",
+    "collections.folder",
+    "replica.follow",
+    "replica.push",
     "auth",
     "tls",
-    "quota",
     "audit",
-    "log",
+    "log.level",
 )
+"""Settings with a flag: what to serve, where, to whom, and how much."""
+_SETTABLE = (*SERVED, "service", "collections", "replica", "quota", "log")
+
+
+@click.command()
+@configured(*_FLAGS, settable=_SETTABLE)
 @flag(
     "named",
     "--collection",
@@ -50,7 +72,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="NAME=FOLDER",
     env=f"{ENV_PREFIX}SERVE_ADAPTER",
-    help="An adapter (LoRA) that requests may name, repeatable; adds to --adapters.",
+    help="An adapter (LoRA) that requests may name, repeatable; adds to model.adapters.",
 )
 def serve(config: Config, named: tuple[str, ...], loaded: tuple[str, ...]) -> None:
     """Serve document stores over gRPC until SIGTERM or Ctrl-C.

@@ -14,9 +14,9 @@ import click
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Tls
 from expertrag.cli.completers import a_collection, a_file_or
-from expertrag.cli.options import Command, flag, list_typed, parameter_of
+from expertrag.cli.options import Command, flag, list_typed, list_typed_settings
 from expertrag.cli.output import note
-from expertrag.config import ENV_PREFIX, Config, settings
+from expertrag.config import ENV_PREFIX, Config
 
 if TYPE_CHECKING:
     from expertrag.client import AsyncClient, Client
@@ -201,13 +201,13 @@ def refuse_unheeded(server: ServerOptions, used: Collection[str]) -> None:
         return
     if server.server and len(list_typed(PLACES)) > 1:
         raise click.UsageError("--server and --index name two places to ask; keep one")
-    own = {
-        parameter_of(item): item.flag
-        for item in settings()
-        if item.key != "index" and item.key not in used and item.section not in used
-    }
-    if options := list_typed(own):
+    unheeded = [
+        written
+        for key, written in list_typed_settings().items()
+        if key != "index" and key not in used and key.partition(".")[0] not in used
+    ]
+    if unheeded:
         raise click.UsageError(
-            f"{', '.join(options)}: no effect on a server, which has its own; set it with "
+            f"{', '.join(unheeded)}: no effect on a server, which decides it for all; set it with "
             "`expertrag serve`, or ask a store in this process with --index STORE and no --server"
         )

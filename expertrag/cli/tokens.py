@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import click
 
@@ -24,6 +24,17 @@ ALL_LABELS = "*"
 DEFAULT_DAYS = 90
 
 flag = flags_of("TOKENS")
+
+
+class _Granted(TypedDict):
+    """What a token grants; ``days`` until it expires, 0 for never."""
+
+    scopes: tuple[str, ...]
+    tenant: str
+    labels: tuple[str, ...]
+    days: int
+    quota: tuple[str, ...]
+    mode: str | None
 
 
 @click.group()
@@ -95,28 +106,19 @@ def _with_file(command: Callable[..., None]) -> Command:
 )
 @json_flag
 @_with_file
-def create(
-    file: TokenFile,
-    name: str,
-    scopes: tuple[str, ...],
-    tenant: str,
-    labels: tuple[str, ...],
-    days: int,
-    quota: tuple[str, ...],
-    mode: str | None,
-    as_json: bool,
-) -> None:
+def create(file: TokenFile, name: str, as_json: bool, **granted: Unpack[_Granted]) -> None:
     """Make a token called NAME, and print it: it is shown only now."""
     from expertrag.api.access import Access
     from expertrag.auth.caller import parse_scopes
 
+    labels, days, mode = granted["labels"], granted["days"], granted["mode"]
     seen = None if ALL_LABELS in labels else frozenset(label for label in labels if label)
     made = file.create(
         name,
-        parse_scopes(scopes),
-        access=Access(tenant, seen),
+        parse_scopes(granted["scopes"]),
+        access=Access(granted["tenant"], seen),
         lifetime=timedelta(days=days) if days else None,
-        quota=_quota(quota),
+        quota=_quota(granted["quota"]),
         mode=GateMode(mode) if mode else None,
     )
     _show(made, as_json)

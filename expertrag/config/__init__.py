@@ -1,15 +1,19 @@
 """Configuration: flag over environment (``EXPERTRAG_…``) over TOML file over default.
 
 schema.py   the dataclasses: defaults, ranges, help
+lab.py      the section of research, and request.py those of requests and of files
 setting.py  one key: its names, and its check
+moved.py    keys that have a new name
 adapters.py the line that names adapters and their folders
 loading.py  merges the sources; unknown keys are errors
 render.py   prints the effective values with their origins, and the table of the page config.md
 """
 
 from expertrag.config.adapters import adapters_of
-from expertrag.config.loading import CONFIG_ENV, Loaded, load
+from expertrag.config.lab import CANONICAL, TOGETHER, LabConfig
+from expertrag.config.loading import CONFIG_ENV, Loaded, load, setting_called
 from expertrag.config.render import render, table
+from expertrag.config.request import FilesConfig, RequestConfig
 from expertrag.config.schema import (
     AUTO_EMBEDDER,
     AUTO_GATE,
@@ -17,12 +21,10 @@ from expertrag.config.schema import (
     AUTO_PROBE,
     AUTO_READER,
     AUTO_RERANKER,
-    CANONICAL,
     NO_PROBE,
     NO_READER,
     NO_RERANKER,
     ON_RERANKER,
-    TOGETHER,
     TRAINING_FREE,
     AuditConfig,
     AuthConfig,
@@ -62,12 +64,15 @@ __all__ = [
     "AuthConfig",
     "CollectionsConfig",
     "Config",
+    "FilesConfig",
     "GateConfig",
+    "LabConfig",
     "Loaded",
     "LogConfig",
     "ModelConfig",
     "QuotaConfig",
     "ReplicaConfig",
+    "RequestConfig",
     "RerankConfig",
     "SearchConfig",
     "ServiceConfig",
@@ -77,6 +82,7 @@ __all__ = [
     "load",
     "needs_fitted_gate",
     "render",
+    "setting_called",
     "settings",
     "table",
 ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.config.moved import successor_of
 from expertrag.config.schema import Config, settings
 from expertrag.config.setting import ENV_PREFIX, Setting, invalid
 
@@ -33,12 +34,14 @@ def load(
     file: Path | None = None,
     *,
     flags: Mapping[str, object] | None = None,
+    assigned: Mapping[str, str] | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Loaded:
     """Merge all sources into one validated configuration.
 
     :param file: TOML file; None uses ``EXPERTRAG_CONFIG`` if it is set.
     :param flags: values given on the command line, by key (``service.address``).
+    :param assigned: values of ``--set`` by key, as they were typed; they rank with flags.
     :raises InvalidArgument: an unknown key or an invalid value; the message names the key and its
         source.
     :raises NotFound: if the file does not exist.
@@ -58,7 +61,21 @@ def load(
     for key, value in (flags or {}).items():
         values[key] = value
         origins[key] = f"flag {by_key[key].flag}"
+    for key, text in (assigned or {}).items():
+        values[key] = _parse(by_key[key], text)
+        origins[key] = f"flag --set {key}"
     return Loaded(_build(values, origins), origins)
+
+
+def setting_called(key: str) -> Setting:
+    """Return the setting of a key, such as ``model.generator``.
+
+    :raises InvalidArgument: there is none; the message names the likeliest one.
+    """
+    by_key = {setting.key: setting for setting in settings()}
+    if key not in by_key:
+        raise _unknown(key, "unknown key", by_key)
+    return by_key[key]
 
 
 def _from_file(file: Path) -> dict[str, object]:
@@ -97,21 +114,27 @@ def _from_environment(environ: Mapping[str, str]) -> Iterable[tuple[Setting, str
         if name in by_env:
             if environ[name]:
                 yield by_env[name], environ[name]
-        elif _looks_like_config(name, by_env):
+        elif _looks_like_config(name):
             raise _unknown(name, "unknown environment variable", by_env)
 
 
-def _looks_like_config(name: str, known: Iterable[str]) -> bool:
-    """Return whether a variable is a misspelt setting, not one such as EXPERTRAG_CACHE."""
+def _looks_like_config(name: str) -> bool:
+    """Return whether a variable is an old or misspelt setting, not one such as EXPERTRAG_CACHE."""
     if not name.startswith(ENV_PREFIX) or name == CONFIG_ENV:
         return False
+    if successor_of(name):
+        return True
     sections = tuple(f"{ENV_PREFIX}{setting.section.upper()}_" for setting in settings())
-    rest = [candidate.removeprefix(ENV_PREFIX) for candidate in known]
+    # Variables of flags resemble those that are not named after a key, and are no mistakes.
+    named = [setting.env for setting in settings() if not setting.has_own_variable]
+    rest = [candidate.removeprefix(ENV_PREFIX) for candidate in named]
     near = difflib.get_close_matches(name.removeprefix(ENV_PREFIX), rest, n=1, cutoff=0.8)
     return name.startswith(tuple(s for s in sections if s != f"{ENV_PREFIX}_")) or bool(near)
 
 
 def _unknown(name: str, what: str, known: Iterable[str]) -> InvalidArgument:
+    if successor := successor_of(name):
+        return invalid(name, f"{what}; it is now {successor}")
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}?" if near else "docs/reference/config.md lists the settings"
     return invalid(name, f"{what}; {hint}")

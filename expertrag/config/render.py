@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from itertools import groupby
 
 from expertrag.config.loading import Loaded
@@ -31,16 +32,20 @@ def _line(setting: Setting, value: object, origin: str) -> str:
     return f"{setting.name} = {literal}  # {' '.join(origin.split())}"
 
 
-def table() -> str:
-    """Return the table of the page config.md: every key with its flag, variable and default."""
+def table(flagged: Collection[str]) -> str:
+    """Return the table of the page config.md: every key with its flag, variable and default.
+
+    :param flagged: keys that some command has a flag for; the others are set by ``--set``.
+    """
     rows = [
         "| key | flag | environment | default | allowed | meaning |",
         "|---|---|---|---|---|---|",
     ]
     for setting in settings():
         default = "unset" if setting.default in (None, "") else f"`{_plain(setting.default)}`"
+        flag = setting.flag if setting.key in flagged else "--set"
         rows.append(
-            f"| `{setting.key}` | `{setting.flag}` | `{setting.env}` | {default} "
+            f"| `{setting.key}` | `{flag}` | `{setting.env}` | {default} "
             f"| {setting.limits} | {setting.help} |"
         )
     return "\n".join(rows) + "\n"

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import AnswerRequest, GateMode
 from expertrag.config.adapters import adapters_of
+from expertrag.config.lab import LabConfig
+from expertrag.config.request import FilesConfig, RequestConfig
 from expertrag.config.setting import Setting, invalid, option, setting_of, validate
 
 AUTO_EMBEDDER = "auto"
@@ -23,8 +25,6 @@ NO_PROBE = "none"
 AUTO_RERANKER = "auto"
 ON_RERANKER = "on"
 NO_RERANKER = "off"
-TOGETHER = "together"
-CANONICAL = "canonical"
 TRAINING_FREE = "training-free"
 
 
@@ -67,20 +67,6 @@ class ModelConfig:
         "Adapters (LoRA) of the language model that requests may name: NAME=FOLDER, several with "
         "commas; a folder is as peft saves it.",
     )
-    passages: str = option(
-        "auto",
-        "How the language model reads passages. together: all in one prompt. auto, if there is a "
-        "probe or a reader and a short answer is asked for: the best passage, then three, then "
-        "all, until it is hardly in doubt that they hold the answer; otherwise together.",
-        choices=("auto", TOGETHER),
-    )
-    wording: str = option(
-        "as_asked",
-        "How a question is read. as_asked: as it was written. canonical: without openings such as "
-        "'Could you tell me', in one spelling of quotes, spaces and question mark, so that these "
-        "do not change the answer; the decision shows the question as it was read.",
-        choices=("as_asked", CANONICAL),
-    )
     dtype: str = option(
         "auto",
         "Data type of the language model; int8 and int4 quantize its weights, on the CPU; mxfp4 "
@@ -88,24 +74,6 @@ class ModelConfig:
         choices=("auto", "float32", "bfloat16", "float16", "int8", "int4", "mxfp4"),
     )
     device: str = option("auto", "Device of the models: auto, cpu, cuda, cuda:0, mps.")
-    routing: str = option(
-        "",
-        "How many experts a token uses, of a mixture whose routers choose them by token: model for "
-        "as many as the model does, top_k:K, top_p:P or threshold:T, null:N for N of its null "
-        "experts, or several of these separated by commas. A request may choose for itself.",
-    )
-    expert_patterns: str = option(
-        "",
-        "Answer the questions of a domain with the experts that matter most to it, of a mixture "
-        "whose routers choose experts by token: a profile from `expertrag llm profile`, of the "
-        "model or of the checkpoint that it was packed from. Unset: with all experts.",
-    )
-    expert_share: float = option(
-        0.5,
-        "With expert_patterns: share of each layer's experts that a domain's pattern has.",
-        minimum=0.001,
-        maximum=1.0,
-    )
     cache_mib: int = option(
         1024,
         "Maximum KV cache of running sequences in MiB, on the CPU; allocated as needed.",
@@ -115,12 +83,6 @@ class ModelConfig:
         64,
         "KV cache in MiB that is kept after sequences end, for prefix caching; the rest is "
         "returned to the system.",
-        minimum=0,
-    )
-    weights_mib: int = option(
-        0,
-        "Maximum memory of a packed mixture's weights in MiB: the experts that are used most stay "
-        "in memory, others are read from the file when needed, which is slower. 0: no limit.",
         minimum=0,
     )
 
@@ -450,6 +412,8 @@ class Config:
     gate: GateConfig = field(default_factory=GateConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     rerank: RerankConfig = field(default_factory=RerankConfig)
+    request: RequestConfig = field(default_factory=RequestConfig)
+    files: FilesConfig = field(default_factory=FilesConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
     collections: CollectionsConfig = field(default_factory=CollectionsConfig)
     replica: ReplicaConfig = field(default_factory=ReplicaConfig)
@@ -458,6 +422,7 @@ class Config:
     quota: QuotaConfig = field(default_factory=QuotaConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    lab: LabConfig = field(default_factory=LabConfig)
 
     def __post_init__(self) -> None:
         validate(self, "")

@@ -10,12 +10,24 @@ from typing import Any
 from expertrag.api.errors import InvalidArgument
 
 ENV_PREFIX = "EXPERTRAG_"
-_PREFIXED = ("audit", "collections", "log", "quota", "rerank", "tls")
+_PREFIXED = ("audit", "collections", "files", "log", "quota", "rerank", "tls")
 _NAMED = {
     "collections.folder": "--collections",
     "replica.every_s": "--follow-every-s",
     "replica.keep": "--push-keep",
 }
+_VARIABLES = {
+    "request.max_tokens": "MAX_TOKENS",
+    "request.temperature": "TEMPERATURE",
+    "request.seed": "SEED",
+    "request.frequency_penalty": "FREQUENCY_PENALTY",
+    "request.steps": "STEPS",
+    "request.rerank": "ASK_RERANK",
+    "files.max_mb": "MAX_FILE_MB",
+    "files.max_s": "MAX_FILE_S",
+    "files.labels_field": "LABELS_FIELD",
+}
+"""Variables of keys that were flags before they were settings, without their prefix."""
 
 
 def option(
@@ -52,7 +64,12 @@ class Setting:
     @property
     def env(self) -> str:
         """Name of the environment variable."""
-        return ENV_PREFIX + self.key.replace(".", "_").upper()
+        return ENV_PREFIX + _VARIABLES.get(self.key, self.key.replace(".", "_").upper())
+
+    @property
+    def has_own_variable(self) -> bool:
+        """Whether the variable is not named after the key."""
+        return self.key in _VARIABLES
 
     @property
     def flag(self) -> str:
@@ -67,7 +84,7 @@ class Setting:
     def limits(self) -> str:
         """Allowed values in words; empty if any value is allowed."""
         if self.choices:
-            return ", ".join(self.choices)
+            return ", ".join(filter(None, self.choices))
         if self.minimum is None:
             return ""
         upper = "" if self.maximum is None else f" to {self.maximum:g}"
@@ -133,7 +150,7 @@ def _complaint(setting: Setting, value: object) -> str:
     if isinstance(value, str):
         empty = not value and setting.default != ""
         return "is empty; give a value or omit it" if empty else ""
-    if not _in_range(setting, float(value)):  # type: ignore[arg-type]  # a number by now
+    if not _in_range(setting, value):  # type: ignore[arg-type]  # a number by now
         return f"is {value}; choose {setting.limits}"
     return ""
 
@@ -146,7 +163,8 @@ def _has_kind(kind: type, value: object) -> bool:
 
 
 def _in_range(setting: Setting, value: float) -> bool:
-    if not math.isfinite(value):
+    # an int is compared as it is: a large one has no float
+    if isinstance(value, float) and not math.isfinite(value):
         return False
     above = setting.minimum is None or value >= setting.minimum
     return above and (setting.maximum is None or value <= setting.maximum)

@@ -34,7 +34,7 @@ def _openai(name: str, options: EngineOptions) -> Generator:
             "engine, or merge the reader into the server's model"
         )
     if options["weights_mib"]:
-        raise InvalidArgument("--weights-mib needs a model on our own engine, not on a server")
+        raise InvalidArgument("lab.weights_mib needs a model on our own engine, not on a server")
     if options["routing"]:
         raise InvalidArgument(
             "routing: it needs a model on our own engine, not on a server; leave it empty"

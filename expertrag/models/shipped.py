@@ -17,7 +17,7 @@ SHIPPED: tuple[str, ...] = ("minilm-domains",)
 
 
 SHIPPED_RERANKERS: tuple[str, ...] = ("minilm-tokens",)
-"""Names of the shipped rerankers; the first is the one of ``--reranker auto`` and ``on``."""
+"""Names of the shipped rerankers; the first is the one of ``model.reranker`` auto and on."""
 
 
 SHIPPED_GATES: tuple[str, ...] = ("adarague-drafts", "qwen-gate")

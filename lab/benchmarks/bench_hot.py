@@ -83,7 +83,7 @@ def main() -> None:
             found[name] = {"questions": sum(bool(query.answers) for query in queries)}
             for way, passages in (("together", TOGETHER), ("best_first", "auto")):
                 # one model each, so that neither finds the other's cached prefixes
-                chosen = replace(config, model=replace(config.model, passages=passages))
+                chosen = replace(config, lab=replace(config.lab, passages=passages))
                 with open_pipeline_for(dataset, chosen, given.work, report) as opened:
                     inputs[name] = {**opened.inputs, "queries": dataset.sha256}
                     found[name][way] = figures(asked(opened, queries, name, report))

@@ -5,7 +5,7 @@
 The prompts are the system's own for 200 test questions of a data set, in original and in shuffled
 order, with all passages or only the best one, tokenized for a packed model; the pages are those of
 the engine. No model is run. Figures are the share of prompt tokens found in the cache, by cache
-size (``--reuse-mib``).
+size (``model.reuse_mib``).
 """
 
 from __future__ import annotations

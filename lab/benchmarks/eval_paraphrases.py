@@ -2,7 +2,7 @@
 
     python lab/benchmarks/eval_paraphrases.py --data DATA --json FILE
 
-Every wording is answered as served: AUTO, five passages, greedy, 32 tokens. ``model.wording`` is
+Every wording is answered as served: AUTO, five passages, greedy, 32 tokens. ``lab.wording`` is
 as_asked before and canonical after, on the same questions. Measures are those of ``expertrag eval
 consistency``; wordings come from ``paraphrase_questions.py``. Replies are kept in --work, so an
 interrupted run resumes; models that are not named keep their figures in the file.
@@ -73,7 +73,7 @@ def main() -> None:
 def asked(model: str, wording: str, given: argparse.Namespace, report: Progress) -> Answered:
     """Ask a model all wordings of all questions."""
     plain = config_of(model)
-    config = replace(plain, model=replace(plain.model, wording=wording))
+    config = replace(plain, lab=replace(plain.lab, wording=wording))
     found: Answered = {kind: [] for kind in given.kinds}
     for name in given.sets:
         for kind, replies in _asked_of(name, config, given, report):

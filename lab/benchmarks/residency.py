@@ -4,9 +4,10 @@
 
 Every run is a process of its own in a memory cgroup, after the file has left the system's cache: a
 prompt, then one token after the other of a given text, which is the same for all. ``unbounded`` and
-``mmap`` map the file, without and with a limit; ``ours`` holds as many experts as ``--weights-mib``
-would. A limit is a share of the experts' bytes plus what a process needs without them. The hit
-rates of other policies are computed from the routing of the unbounded run. See residency_model.py
+``mmap`` map the file, without and with a limit; ``ours`` holds as many experts as
+``lab.weights_mib`` would. A limit is a share of the experts' bytes plus what a process needs
+without them. The hit rates of other policies are computed from the routing of the unbounded run.
+See residency_model.py
 for how routing is planted. With ``--trained``, a folder of ``make lab-fixture-moe``, the same
 follows with its routers, which were trained, and held-out text: see residency_trained.py.
 """

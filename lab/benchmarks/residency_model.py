@@ -103,7 +103,7 @@ def text(length: int, seed: int) -> torch.Tensor:
 def planned(path: Path, *, limited: bool) -> Mixture:
     """Plan the model on mapped weights.
 
-    :param limited: map the experts only, as ``--weights-mib`` does.
+    :param limited: map the experts only, as ``lab.weights_mib`` does.
     """
     packed = load_packed(path, mapped=not limited, mixtures_mapped=limited)
     layers = sum(name.endswith(".experts") for name in packed)

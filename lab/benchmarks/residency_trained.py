@@ -108,7 +108,7 @@ def held_out(data: Path, tokenizer: Any) -> list[int]:
 def planned(folder: Path, *, limited: bool) -> Mixture:
     """Plan the model on mapped weights, without importing transformers.
 
-    :param limited: map the experts only, as ``--weights-mib`` does.
+    :param limited: map the experts only, as ``lab.weights_mib`` does.
     """
     from expertrag.llm.engine.program import Program
 

@@ -61,7 +61,7 @@ def compacting(folder: Path, seconds: float) -> Mapping[str, Any]:
 
     A quarter of the documents is deleted first.
     """
-    with _copied(folder, "--compact-after-s", "1") as (server, store, asked):
+    with _copied(folder, "--set", "service.compact_after_s=1") as (server, store, asked):
         pid = server.process.pid
         quiet = load(server.address, pid, FEW_CALLERS, seconds, asked=asked)
         for ids in _batches(folder / "corpus" / DOCUMENTS):

@@ -105,7 +105,7 @@ def hot(results: Mapping[str, Any]) -> Iterator[str]:
 def kept(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each set, prompt and order."""
     sizes = list(next(iter(results.values()))["together"]["shuffled"])
-    yield from head(f"`--reuse-mib` | tokens a question | {' | '.join(sizes)}")
+    yield from head(f"`model.reuse_mib` | tokens a question | {' | '.join(sizes)}")
     for name, ways in results.items():
         for way, figures in ways.items():
             tokens = f"{figures['tokens_a_question']:.0f}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from store_helper import HashingEmbedder, build, migrate
 
 from expertrag.answer.assemble import open_generator, reading_of
 from expertrag.answer.embedders import DEFAULT_EMBEDDER, _embedder_of
-from expertrag.config import ModelConfig
+from expertrag.config import LabConfig, ModelConfig
 from expertrag_index.store.index import Index
 from expertrag_index.types import Document
 
@@ -57,4 +56,4 @@ def test_questions_are_read_as_asked_unless_canonical(tmp_path: Path, smollm_pat
     model = ModelConfig(generator=str(write_tiny_reader(tmp_path / "reader", smollm_path)))
     generator = open_generator(model)
     assert not reading_of(model, generator).canonical
-    assert reading_of(replace(model, wording="canonical"), generator).canonical
+    assert reading_of(model, generator, LabConfig(wording="canonical")).canonical

@@ -62,10 +62,19 @@ def test_adapters_are_loaded_listed_and_unloaded(
 
 
 def test_in_process(run: Run, built_store: Path, lora_base: LoraBase) -> None:
-    given = ("--index", built_store, "--generator", lora_base.folder, "--dtype", "float32")
+    given = (
+        "--index",
+        built_store,
+        "--generator",
+        lora_base.folder,
+        "--set",
+        "model.dtype=float32",
+    )
     ask = ("ask", "When?", "--mode", "never", "--max-tokens", "4", "-q", *given)
-    loaded = ("--adapters", f"legal={lora_base.adapters['legal']}")
+    loaded = ("--set", f"model.adapters=legal={lora_base.adapters['legal']}")
     base, legal = (run(*ask, *loaded, "--adapter", name).ok().out for name in ("", "legal"))
     assert base != legal
     run(*ask, "--adapter", "legal").fails(2, "no adapter 'legal'; loaded: none")
-    run(*ask, "--adapters", "legal").fails(2, "model.adapters: 'legal' is not NAME=FOLDER")
+    run(*ask, "--set", "model.adapters=legal").fails(
+        2, "model.adapters: 'legal' is not NAME=FOLDER"
+    )

@@ -20,6 +20,9 @@ from command_tree import leaf_commands
 from recording_server import RecordingServer, SentCall
 from serving_fixtures import StartServer
 
+from expertrag.cli.assignments import ASSIGNED
+from expertrag.config import settings
+
 _APPLICATION = {
     "protocolVersion": "2025-06-18",
     "capabilities": {},
@@ -57,12 +60,13 @@ VALUES = {
     "--json-schema": '{"enum": [1]}',
     "--query": "When are roses pruned?",
     "--regex": "[a-z]+",
-    "--routing": "top_k:1",
     "--timeout": "20",
     "--token-file": "a-token",
-    "--weak-routing": "top_k:2",
 }
 """Values of flags that take any text; of those that take a file, its text."""
+
+SETTINGS = {"lab.routing": "top_k:1", "lab.weak_routing": "top_k:2"}
+"""Values of settings that take any text."""
 
 VOLATILE = re.compile(r"\b\d+\.\d+ s\b|seconds \d+\.\d+|[0-9a-f]{8,}|:\d{4,5}\b")
 """Durations, ids and ports, which differ from run to run."""
@@ -85,6 +89,7 @@ HEEDED = (
 """Parameters of ``mcp`` with an effect, which are tried in a process of its own."""
 
 Observe = Callable[..., Seen]
+
 CLIENTS = {
     name: command
     for name, command in leaf_commands().items()
@@ -92,10 +97,29 @@ CLIENTS = {
 }
 
 
+def _sets(name: str) -> bool:
+    return any(parameter.name == ASSIGNED for parameter in CLIENTS[name].params)
+
+
 def options_of(command: click.Command) -> Iterator[click.Option]:
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             yield parameter
+
+
+def assignments() -> Iterator[tuple[str, list[str]]]:
+    """Yield every setting, and how ``--set`` gives it a value that is not its default."""
+    for item in settings():
+        value: object = SETTINGS.get(item.key, "other")
+        if item.kind is bool:
+            value = not item.default
+        elif item.choices:
+            value = next(choice for choice in item.choices if choice and choice != item.default)
+        elif item.kind is not str:
+            number: Any = item.default or item.minimum or 0
+            value = number + (1 if item.kind is int else 0.25)
+        if item.section:
+            yield item.key, ["--set", f"{item.key}={value}"]
 
 
 def typed(option: click.Option, folder: Path) -> list[str]:
@@ -173,7 +197,7 @@ def test_flags_change_something_or_are_refused(
     ignored = []
     for option in options_of(CLIENTS[name]):
         arguments = (*server, *typed(option, tmp_path))
-        if option.name == "server" or (without.code and option.name == "as_json"):
+        if option.name in ("server", ASSIGNED) or (without.code and option.name == "as_json"):
             continue  # the server is asked by all of these; a failure is printed the same way
         if option.name == "config_file":  # a server that it names is asked
             arguments = ("--config", _written(tmp_path, f'[service]\naddress = "{server[1]}"\n'))
@@ -182,6 +206,30 @@ def test_flags_change_something_or_are_refused(
         if not changed or (_refused(seen) and option.opts[-1] not in seen.err):
             ignored.append(" ".join(arguments))
     assert not ignored
+
+
+@pytest.mark.parametrize("name", [name for name in TYPED if _sets(name)])
+def test_settings_change_something_or_are_refused(
+    name: str, observe: Observe, recording: RecordingServer
+) -> None:
+    server = ("--server", recording.address)
+    without = observe(name, *server)
+    ignored, changed = [], []
+    for key, arguments in assignments():
+        if name == "mcp" and key == "search.k":
+            continue  # it is heeded, in a process of its own: its flag is tested
+        if key in ("lab.beta", "lab.weak_routing"):
+            arguments = [*arguments, "--set", "lab.contrast=routing"]
+        seen = observe(name, *server, *arguments, heeded=False)
+        if _refused(seen):
+            ignored += [] if key in seen.err else [key]
+        elif seen == without:
+            ignored.append(key)
+        else:
+            changed.append(key)
+    assert not ignored
+    assert {key for key in changed if key.startswith(("model.", "service."))} == set()
+    assert name == "mcp" or changed
 
 
 def _refused(seen: Seen) -> bool:
@@ -212,8 +260,9 @@ def test_a_typed_store_is_asked_before_the_server_of_the_environment(
 
 def test_one_of_several_flags_needs_another(run: Run) -> None:
     run("ask", "x", "--logprobs", "1").fails(2, "--logprobs needs --json")
-    run("ask", "x", "--contrast", "base", "--weak-routing", "top_k:1").fails(
-        2, "--contrast routing"
-    )
-    run("index", "verify", "none", "--embedder", "x").fails(2, "--embedder needs --deep")
+    run("ask", "x", "--set", "lab.beta=1").fails(2, "lab.beta needs lab.contrast")
+    weak = ("--set", "lab.contrast=base", "--set", "lab.weak_routing=top_k:1")
+    run("ask", "x", *weak).fails(2, "needs lab.contrast=routing")
+    embedder = ("--set", "model.embedder=x")
+    run("index", "verify", "none", *embedder).fails(2, "--set model.embedder needs --deep")
     run("health", "unix:none", "--server-name", "x").fails(2, "--server-name needs --ca")

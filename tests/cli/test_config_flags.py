@@ -22,7 +22,8 @@ def test_flag_over_environment_over_file(
     monkeypatch.setenv("EXPERTRAG_CONFIG", str(file))
     monkeypatch.setenv("EXPERTRAG_SERVICE_METRICS_PORT", "2")
     monkeypatch.setenv("EXPERTRAG_SERVICE_DRAIN_S", "2")
-    ran = run("serve", "--drain-s", "3", "--reflection", "--print-config")
+    reflection = ("--set", "service.reflection=yes")
+    ran = run("serve", "--drain-s", "3", *reflection, "--print-config")
     assert (ran.code, ran.err) == (0, "")
     service = tomllib.loads(ran.out)["service"]
     assert (service["queue_depth"], service["metrics_port"], service["drain_s"]) == (1, 2, 3.0)
@@ -49,7 +50,16 @@ def test_a_default_given_as_a_flag_still_wins(
         (("-k", "0"), {}, "search.k: is 0; choose 1 to 1000 (from flag -k)"),
         (("-k", "x"), {}, "Invalid value for '-k'"),
         ((), {"EXPERTRAG_SEARCH_K": "0"}, "(from environment EXPERTRAG_SEARCH_K)"),
-        (("--threshold", "1.5"), {}, "gate.threshold: is 1.5; choose 0 to 1"),
+        (("--set", "gate.threshold=1.5"), {}, "gate.threshold: is 1.5; choose 0 to 1"),
+        (("--set", "search.k=0"), {}, "(from flag --set search.k)"),
+        (("--set", "search.k=x"), {}, "search.k: is 'x'; give a whole number"),
+        (("--set", "k=3"), {}, "'k=3' is not SECTION.KEY=VALUE"),
+        (("--set", "search.k"), {}, "'search.k' is not SECTION.KEY=VALUE"),
+        (("--set", "search.kk=3"), {}, "search.kk: unknown key; did you mean search.k?"),
+        (("--set", "model.routing=top_k:1"), {}, "it is now lab.routing"),
+        (("--set", "tls.cert=x"), {}, "--set tls.cert: no effect on `expertrag ask`"),
+        (("-k", "1", "--set", "search.k=3"), {}, "search.k is set twice"),
+        (("--set", "search.k=1", "--set", "search.k=1"), {}, "search.k is set twice"),
     ],
 )
 def test_wrong_settings_end_with_2(

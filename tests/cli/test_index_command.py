@@ -12,7 +12,8 @@ from command_line import Run
 from postgres_server import postgres_server
 
 from expertrag.cli import reading
-from expertrag.cli.reading import MAX_FILE_MB, MAX_FILE_S, OCR_PACKAGES
+from expertrag.cli.reading import OCR_PACKAGES
+from expertrag.config import FilesConfig
 from expertrag_common.extras import install_command
 from expertrag_index.loaders import DEFAULT_MAX_FILE_BYTES, DEFAULT_MAX_FILE_S
 from expertrag_index.loaders.ocr import PACKAGES
@@ -33,7 +34,8 @@ def docs(tmp_path: Path) -> Path:
 
 
 def test_the_default_size_limit_is_that_of_the_loaders() -> None:
-    assert (MAX_FILE_MB * 2**20, MAX_FILE_S) == (DEFAULT_MAX_FILE_BYTES, DEFAULT_MAX_FILE_S)
+    files = FilesConfig()
+    assert (files.max_mb * 2**20, files.max_s) == (DEFAULT_MAX_FILE_BYTES, DEFAULT_MAX_FILE_S)
     assert OCR_PACKAGES == PACKAGES
 
 
@@ -80,13 +82,15 @@ def test_bad_documents_are_listed_and_the_rest_is_stored(run: Run, docs: Path) -
     (docs / "damaged.txt").write_bytes("café crème".encode() + b"\xe9")
     (docs / "large.txt").write_text("word " * 300_000, encoding="utf-8")
     store = docs.parent / "new"
-    ran = run("index", "build", docs, "--out", store, "--max-file-mb", 1)
+    ran = run("index", "build", docs, "--out", store, "--set", "files.max_mb=1")
     assert (ran.code, "1 added" in ran.out) == (3, True)
     skipped = [line for line in ran.err.splitlines() if line.startswith("skipped ")]
     assert len(skipped) == 4
     assert all(": " in line and "; " in line for line in skipped)
     assert "4 skipped" in ran.err
-    report = run("index", "build", docs, "--out", store, "--max-file-mb", 1, "--json").json(3)
+    report = run("index", "build", docs, "--out", store, "--set", "files.max_mb=1", "--json").json(
+        3
+    )
     assert (report["unchanged"], len(report["failures"])) == (1, 4)
     assert {"source", "reason", "cure"} <= report["failures"][0].keys()
 
@@ -163,7 +167,7 @@ def test_migrate_to_another_embedder(
     run: Run, store: Path, documents: Path, other_embedder: Path
 ) -> None:
     before = run("index", "stats", store, "--json").json()
-    run("index", "search", store, "tea", "--embedder", other_embedder).fails(
+    run("index", "search", store, "tea", "--set", f"model.embedder={other_embedder}").fails(
         6, "built with embedder", f"expertrag index migrate {store} --embedder"
     )
     ran = run("index", "migrate", store, "--embedder", other_embedder).ok()
@@ -293,7 +297,7 @@ def test_a_missing_model_ends_with_9(
 
 
 def test_an_unknown_device_ends_with_2(run: Run, store: Path) -> None:
-    run("index", "search", store, "tea", "--device", "nonsense").fails(2, "'cpu'")
+    run("index", "search", store, "tea", "--set", "model.device=nonsense").fails(2, "'cpu'")
 
 
 def test_a_full_disk_ends_with_8_and_loses_nothing(

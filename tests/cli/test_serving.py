@@ -172,7 +172,7 @@ def test_the_mode_of_a_server_holds_unless_one_is_named(
     [
         (("ask", ""), "question"),
         (("ask", "x", "-q", "-v"), "-q and -v exclude each other"),
-        (("ask", "x", "--frequency-penalty", "3"), "frequency_penalty"),
+        (("ask", "x", "--set", "request.frequency_penalty=3"), "frequency_penalty"),
         (("ask", "x", "--regex", "(ab"), "constraint.regex: cannot be enforced (unclosed group)"),
         (("ask", "x", "--regex", "a", "--choice", "b"), "sets regex and choices"),
         (("ask", "x", "--json-schema", __file__), "constraint.json_schema: is not JSON"),

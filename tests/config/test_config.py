@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.api.types import AnswerRequest
-from expertrag.config import Config, ServiceConfig, load, render, settings, table
+from expertrag.config import Config, ServiceConfig, Setting, load, render, settings, table
 
 
 def write(folder: Path, text: str) -> Path:
@@ -73,6 +73,7 @@ def test_the_file_can_be_set_by_the_environment(tmp_path: Path) -> None:
         ("[log]\nlevel = 'loud'\n", r"log\.level: is 'loud'; choose one of debug, info"),
         ("[model]\nembedder = ''\n", r"model\.embedder: is empty"),
         ("[service]\nmax_deadline_s = 1\n", r"default_deadline_s: is 30, over max_deadline_s 1"),
+        ("[model]\nrouting = 'top_k:1'\n", r"model\.routing: .*; it is now lab\.routing"),
         ("[service\n", "is not valid TOML"),
     ],
 )
@@ -105,8 +106,51 @@ def test_misspelt_variables(name: str, message: str) -> None:
     assert message in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("EXPERTRAG_MODEL_ROUTING", "EXPERTRAG_LAB_ROUTING"),
+        ("EXPERTRAG_CONTRAST", "EXPERTRAG_LAB_CONTRAST"),
+    ],
+)
+def test_a_variable_that_moved_names_its_successor(old: str, new: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"{old}: .*it is now {new}"):
+        load(environ={old: "x"})
+
+
+@pytest.mark.parametrize("setting", [item for item in settings() if item.has_own_variable])
+def test_flags_that_became_settings_keep_their_variables(setting: Setting) -> None:
+    loaded = load(environ={setting.env: setting.choices[0] if setting.choices else "1"})
+    assert loaded.origins == {setting.key: f"environment {setting.env}"}
+    assert not setting.env.startswith(f"EXPERTRAG_{setting.section.upper()}_")
+
+
+def test_assignments_rank_with_flags(tmp_path: Path) -> None:
+    file = write(tmp_path, "[model]\ncache_mib = 1\n[service]\nreflection = false\n")
+    environ = {"EXPERTRAG_MODEL_CACHE_MIB": "2"}
+    assigned = {"model.cache_mib": "3", "service.reflection": "yes", "gate.threshold": "0.5"}
+    loaded = load(file, assigned=assigned, environ=environ)
+    config = loaded.config
+    assert (config.model.cache_mib, config.service.reflection) == (3, True)
+    assert config.gate.threshold == 0.5
+    assert loaded.origins["model.cache_mib"] == "flag --set model.cache_mib"
+    with pytest.raises(InvalidArgument, match=r"search\.k: is 'x'; .*from flag --set search\.k"):
+        load(assigned={"search.k": "x"}, environ={})
+
+
+def test_a_whole_number_of_any_size_is_checked() -> None:
+    with pytest.raises(InvalidArgument, match=r"search\.k: is 1000+; choose 1 to 1000"):
+        load(assigned={"search.k": "1" + "0" * 400}, environ={})
+
+
 def test_other_variables_are_ignored() -> None:
-    names = ("EXPERTRAG_CACHE", "EXPERTRAG_DEBUG", "EXPERTRAG_OPENAI_API_KEY", "EXPERTRAG_MODE")
+    names = (
+        "EXPERTRAG_CACHE",
+        "EXPERTRAG_DEBUG",
+        "EXPERTRAG_OPENAI_API_KEY",
+        "EXPERTRAG_MODE",
+        "EXPERTRAG_EVAL_MAX_TOKENS",
+    )
     assert load(environ=dict.fromkeys(names, "x")).config == Config()
 
 
@@ -149,4 +193,4 @@ def test_every_option_is_derived() -> None:
     assert not any("_" in item.flag for item in found)
     sections = [item for item in fields(Config) if item.name != "index"]
     assert {item.section for item in found} == {"", *(section.name for section in sections)}
-    assert all(f"`{item.env}`" in table() for item in found)
+    assert all(f"`{item.env}`" in table(()) for item in found)

@@ -208,7 +208,7 @@ def test_a_bad_record_loses_only_itself(
     assert [document.id for document in documents] == kept
     for failure, reason in zip(failures, reasons, strict=True):
         assert failure.reason.startswith(reason)
-        assert ("--max-file-mb" in failure.cure) is ("larger" in reason)
+        assert ("files.max_mb" in failure.cure) is ("larger" in reason)
 
 
 def test_a_line_file_may_be_larger_than_the_limit(tmp_path: Path) -> None:

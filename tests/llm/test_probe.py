@@ -14,7 +14,7 @@ from model_fixtures import TinyFolder
 from expertrag.answer.assemble import open_generator, reading_of
 from expertrag.api.errors import Conflict, InvalidArgument, ServerError
 from expertrag.api.types import Constraint, FinishReason, Passage, Sampling
-from expertrag.config import ModelConfig
+from expertrag.config import LabConfig, ModelConfig
 from expertrag.llm import prompt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.base import Message
@@ -165,6 +165,10 @@ def test_only_readers_get_the_best_passage_first(
     """The doubt of a reader was trained; other models need a probe."""
     reader = ModelConfig(generator=str(reader_folder), dtype="float32")
     other = replace(reader, generator=str(tiny_folder("mixtral")))
-    together = replace(reader, passages="together")
-    for model, best_first in ((reader, True), (together, False), (other, False)):
-        assert reading_of(model, open_generator(model)).best_first is best_first
+    together = LabConfig(passages="together")
+    for model, lab, best_first in (
+        (reader, LabConfig(), True),
+        (reader, together, False),
+        (other, LabConfig(), False),
+    ):
+        assert reading_of(model, open_generator(model), lab).best_first is best_first

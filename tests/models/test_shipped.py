@@ -11,7 +11,6 @@ import pytest
 
 from expertrag import models
 from expertrag.answer.reading_policy import ReadingPolicy
-from expertrag.config import ModelConfig
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.adapters.bundle import load_bundle
 from expertrag.llm.adapters.serving import parallel_of
@@ -107,7 +106,7 @@ def test_a_gate_decides_on_rows_with_the_models_of_the_package(
     minilm_path: Path, smollm_path: Path, tmp_path: Path
 ) -> None:
     row_sets = read_row_sets([ADARAGUE])
-    gate = load_gate(GATE, row_sets, model=ModelConfig(), work=tmp_path)
+    gate = load_gate(GATE, row_sets, work=tmp_path)
     assert isinstance(gate, FittedGate)
     assert gate.extra_calls == (1, 2)
     assert gate.seen(row_sets) == ()  # its rows are these and others, in other files

@@ -71,6 +71,7 @@ def variables() -> Iterator[str]:
         if isinstance(command, click.Group):
             below += command.commands.values()
     yield from OTHER_VARIABLES
+    yield from (setting.env for setting in settings())
 
 
 @with_binaries

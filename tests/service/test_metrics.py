@@ -17,7 +17,7 @@ from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client
-from expertrag.config import AuthConfig, Config
+from expertrag.config import AuthConfig, Config, LabConfig
 from expertrag.llm.load.packing import pack_folder
 from expertrag_index.types import silent
 
@@ -95,10 +95,9 @@ def test_experts_that_are_read_from_the_file_are_counted(
     pack_folder(str(smollm_path), "int8", tmp_path / "packed", silent)
     usages = {}
     for limit in (110, 0):
-        model = replace(
-            model_config.model, generator=str(tmp_path / "packed"), dtype="auto", weights_mib=limit
-        )
-        config = replace(model_config, index=str(built_store), model=model)
+        model = replace(model_config.model, generator=str(tmp_path / "packed"), dtype="auto")
+        lab = LabConfig(weights_mib=limit)
+        config = replace(model_config, index=str(built_store), model=model, lab=lab)
         server = start_server(partial(open_pipeline, config), metrics_port=port if limit else 0)
         with Client(server.address) as client:
             answer = client.answer("How often does a checkpoint run?", mode="always", max_tokens=7)

@@ -137,7 +137,7 @@ class TransformersGenerator(Generator):
                 )
             elif weights_mib:
                 raise InvalidArgument(
-                    f"--weights-mib needs a packed model, and {name} is none: pack it first "
+                    f"lab.weights_mib needs a packed model, and {name} is none: pack it first "
                     "(expertrag llm pack)"
                 )
             else:
@@ -418,7 +418,7 @@ def _of_checkpoint(
         if adapters is not None and not isinstance(adapters, LowRankAdapters):
             raise InvalidArgument(
                 f"reader: {name} does not run on our engine here, which a reader needs; use "
-                "--dtype int8, or --reader none"
+                "model.dtype=int8, or model.reader=none"
             )
         model = source.whole(name, precision, target)
     limits = Limits.of(model, source.tokenizer)
@@ -443,8 +443,8 @@ def _on_our_engine(device: torch.device, dtype: torch.dtype, rounded: Format | N
 def _check_packed(name: str, device: str, *, native: bool) -> None:
     if device not in ("auto", "cpu") or not native:
         raise InvalidArgument(
-            f"{name} is packed for our engine on the CPU; use --device cpu, or the checkpoint that "
-            "it was packed from"
+            f"{name} is packed for our engine on the CPU; use model.device=cpu, or the checkpoint "
+            "that it was packed from"
         )
 
 
@@ -464,6 +464,6 @@ def _packed(model: Any, name: str, rounded: Format | None) -> Any:
     if rounded and not packed:
         raise InvalidArgument(
             f"{name} cannot be run in {rounded}: that needs a model of a supported kind, on the "
-            "CPU, and compiled kernels (see `expertrag doctor`); use --dtype auto"
+            "CPU, and compiled kernels (see `expertrag doctor`); use model.dtype=auto"
         )
     return model

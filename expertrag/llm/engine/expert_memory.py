@@ -24,8 +24,8 @@ def limit_weights(name: str, lowered: Lowered, most_mib: int) -> None:
     decoder = cast("Decoder", lowered.decoder)  # packed models run on the CPU
     if not (least := decoder.least_experts_bytes):
         raise InvalidArgument(
-            f"--weights-mib leaves experts in the file of a mixture, and {name} is none: serve it "
-            "without"
+            f"lab.weights_mib leaves experts in the file of a mixture, and {name} is none: serve "
+            "it without"
         )
     others = sum(
         weight.nbytes if isinstance(weight, torch.Tensor) else weight.data.nbytes
@@ -34,7 +34,7 @@ def limit_weights(name: str, lowered: Lowered, most_mib: int) -> None:
     )
     if most_mib << 20 < others + least:
         raise InvalidArgument(
-            f"--weights-mib {most_mib} is too small for {name}: its weights other than experts "
+            f"lab.weights_mib {most_mib} is too small for {name}: its weights other than experts "
             f"and the experts of one token take {-(-(others + least) >> 20)} MiB"
         )
     try:

@@ -62,7 +62,7 @@ class NativeNetwork(Network):
     def limit(self) -> str:
         """See :attr:`Network.limit`."""
         if self._cut:
-            return f"the KV cache of {self.context_tokens} tokens (--cache-mib enlarges it)"
+            return f"the KV cache of {self.context_tokens} tokens (model.cache_mib enlarges it)"
         return f"the model's context of {self.context_tokens} tokens"
 
     @property

@@ -55,8 +55,8 @@ def packed_network(
     there = next(name for name, known in DTYPES.items() if known is (experts if kept else format))
     if dtype not in ("auto", there):
         raise InvalidArgument(
-            f"{name} is packed in {there}, and cannot be run in {dtype}: use --dtype auto, or pack "
-            f"the model again in {dtype}"
+            f"{name} is packed in {there}, and cannot be run in {dtype}: use model.dtype=auto, "
+            f"or pack the model again in {dtype}"
         )
     try:
         if not ISAS:

@@ -112,7 +112,8 @@ def too_large(what: str, limit: int) -> Unreadable:
     """Return the error for something that exceeds the limit for one document."""
     size = f"{limit / 2**20:g}"
     return Unreadable(
-        f"{what} is larger than {size} MiB", "split it, or raise the limit with --max-file-mb"
+        f"{what} is larger than {size} MiB",
+        "split it, or raise the limit with --set files.max_mb=N",
     )
 
 

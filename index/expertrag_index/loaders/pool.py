@@ -15,7 +15,7 @@ from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.parse import storable
 from expertrag_index.types import Document, LoadFailure
 
-_CURE = "split it, convert it to another type, or raise the limit with --max-file-s"
+_CURE = "split it, convert it to another type, or raise the limit with --set files.max_s=SECONDS"
 _MOST_WORKERS = 8
 OCR_TIMES_AS_LONG = 20
 """A scanned page takes some fifteen seconds of a core."""

@@ -16,6 +16,7 @@ from expertrag.cli.output import print_found, print_made, printable
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
 from expertrag_lab.cli.eval.options import (
+    MODEL_KEYS,
     Names,
     end_with_failures,
     rows_argument,
@@ -106,7 +107,7 @@ bundle_option = flag(
 @cost_option
 @seed_option
 @work_option
-@configured("index", "search.k", "model")
+@configured("index", "search.k", *MODEL_KEYS)
 @json_flag
 def fit(
     rows: tuple[Path, ...],
@@ -151,7 +152,7 @@ def fit(
             row_sets += recorded
         groups = tuple(map(SignalGroup, signals)) if signals else default_groups(row_sets)
         store = Path(config.index) if config.index else None
-        source = open_source(groups, config.model, work or default_work(), store)
+        source = open_source(groups, config.model, work or default_work(), store, lab=config.lab)
         fitted = fit_gate(row_sets, source, out, judge=judge, progress=report, **options)
     _print_fitted(fitted, out, as_json)
     end_with_failures([asdict(item) for some in recorded for item in some.skipped])
@@ -205,7 +206,7 @@ def calibrate(
     from expertrag_retriever.gate.bundle import load_gate
 
     row_sets, bundle = read_row_sets(rows), load_gate(gate_folder(folder))
-    source = source_of(bundle, config.model, work or default_work())
+    source = source_of(bundle, config.model, work or default_work(), lab=config.lab)
     with progress() as report:
         calibrated = calibrate_gate(
             row_sets, bundle, source, out, cost=cost, seed=seed, progress=report
@@ -250,7 +251,7 @@ def refit(
         )
     row_sets = read_row_sets(rows)
     old = load_gate(Path(folder))
-    source = source_of(old, config.model, work or default_work())
+    source = source_of(old, config.model, work or default_work(), lab=config.lab)
     with progress() as report:
         new, compared, swapped = refit_gate(
             row_sets, Path(folder), source, dry_run=dry_run, progress=report, **options

@@ -69,7 +69,7 @@ flag = flags_of("COMPRESS")
 @flag("--most-tokens", type=click.IntRange(min=1), default=64, help="Tokens of an answer, at most.")
 @seed_flag("EXPERTRAG_COMPRESS_SEED", "Seed of the questions that are made and drawn, and trained.")
 @out_folder("EXPERTRAG_COMPRESS_OUT", "FOLDER")
-@configured("search.k", "model.embedder", "model.reranker", "model.wording", "model.device")
+@configured("search.k", "model.embedder", "model.reranker", "lab.wording", "model.device")
 @json_flag
 def compress(
     model: str,

@@ -59,7 +59,7 @@ flag = flags_of("PROFILE")
 )
 @flag("--most-tokens", type=click.IntRange(min=1), default=64, help="Tokens of an answer, at most.")
 @seed_flag("EXPERTRAG_PROFILE_SEED", "Seed of the questions that are made and drawn.")
-@configured("search.k", "model.embedder", "model.reranker", "model.wording", "model.device")
+@configured("search.k", "model.embedder", "model.reranker", "lab.wording", "model.device")
 @json_flag
 def profile(
     model: str,

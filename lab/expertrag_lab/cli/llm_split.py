@@ -64,7 +64,7 @@ EXPERTS, SHARED, PER_TOKEN, MOST_TOKENS = 16, 4, 8, 64
     help="Train a pre-gate, which expects the experts of all layers from the tokens alone.",
 )
 @seed_flag("EXPERTRAG_SPLIT_SEED", "Seed of what is drawn, and of the training of the pre-gate.")
-@configured("search.k", "model.embedder", "model.reranker", "model.wording", "model.device")
+@configured("search.k", "model.embedder", "model.reranker", "lab.wording", "model.device")
 @json_flag
 def split(
     model: str,

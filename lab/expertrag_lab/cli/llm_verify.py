@@ -67,7 +67,7 @@ TOLERANCE, MOST_TOKENS, ROUNDS = 0.02, 24, 5
 )
 @flag("--dtype", default="auto", help="Data type of both models, as of `serve`.")
 @seed_flag("EXPERTRAG_VERIFY_SEED", "Seed of the rows drawn and of the intervals.")
-@configured("search.k", "model.embedder", "model.reranker", "model.wording")
+@configured("search.k", "model.embedder", "model.reranker", "lab.wording")
 @json_flag
 def verify(
     model: str,

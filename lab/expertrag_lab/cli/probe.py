@@ -71,9 +71,10 @@ def _opened(generator: str | None) -> WhiteBox:
     """Open the language model itself, without its reader and probe."""
     from expertrag.answer.assemble import open_generator
 
-    model = load().config.model
+    config = load().config
+    model = config.model
     model = replace(model, generator=generator or model.generator, reader=NO_READER, probe=NO_PROBE)
-    opened = open_generator(model).white_box
+    opened = open_generator(model, lab=config.lab).white_box
     if opened is None:
         raise InvalidArgument(
             "generator: a probe needs the hidden states of a model in this process; name a "

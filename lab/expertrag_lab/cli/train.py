@@ -337,7 +337,7 @@ def questions(
     check_out(out)
     source = read_documents(dataset)
     embedder = open_embedder(replace(config.model, embedder=base), None)
-    generator = open_generator(config.model)
+    generator = open_generator(config.model, lab=config.lab)
     with progress() as report:
         made = write_questions(source, out, generator, embedder, report, count=count, seed=seed)
     if as_json:

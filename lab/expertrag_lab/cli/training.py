@@ -124,8 +124,9 @@ class Training:
 
         asker = None
         if generator:
-            model = replace(load().config.model, generator=generator, embedder=AUTO_EMBEDDER)
-            asker = Asker(open_generator(model), open_embedder(model, store))
+            config = load().config
+            model = replace(config.model, generator=generator, embedder=AUTO_EMBEDDER)
+            asker = Asker(open_generator(model, lab=config.lab), open_embedder(model, store))
         with work_folder(self.out, keep=True) as work:
             folder, made = make_dataset(
                 store, work, report, words=words, seed=self.seed, asker=asker

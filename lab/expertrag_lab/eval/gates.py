@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from expertrag import models
 from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.config import Config
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.json_lines import read_lines
 from expertrag_index.types import silent
@@ -28,7 +29,6 @@ from expertrag_lab.data.types import JSON, GateRecord, RowSet
 from expertrag_retriever.gate.signals import SignalGroup
 
 if TYPE_CHECKING:
-    from expertrag.config import ModelConfig
     from expertrag_index.types import Progress
     from expertrag_lab.train.gate.signals import SignalSource
     from expertrag_retriever.gate.bundle import GateBundle
@@ -145,14 +145,14 @@ def load_gate(
     row_sets: Sequence[RowSet],
     threshold: float | None = None,
     *,
-    model: ModelConfig | None = None,
+    config: Config | None = None,
     work: Path | None = None,
     progress: Progress = silent,
 ) -> RowGate:
     """Open the gate that ``spec`` names, for these rows.
 
     :param threshold: None for the gate's own.
-    :param model: precision and device of the models of a fitted gate.
+    :param config: how the models of a fitted gate run: their precision and device.
     :param work: folder where a fitted gate caches signals; None for the default.
     :raises NotFound: ``spec`` is neither the name of a gate nor a file.
     :raises InvalidArgument: the rows were not recorded with this gate, or the file is damaged.
@@ -163,7 +163,7 @@ def load_gate(
         return recorded_gate(row_sets, threshold, name=spec)
     path = models.gate_folder(spec)
     if path.is_dir():
-        return _fitted_gate(path, threshold, model, work, progress)
+        return _fitted_gate(path, threshold, config or Config(), work, progress)
     if not path.is_file():
         raise NotFound(
             f"gate: no gate or file {spec}; name {CONSTANTS.name}, a folder of 'expertrag train "
@@ -176,11 +176,10 @@ def load_gate(
 def _fitted_gate(
     folder: Path,
     threshold: float | None,
-    model: ModelConfig | None,
+    config: Config,
     work: Path | None,
     progress: Progress,
 ) -> FittedGate:
-    from expertrag.config import ModelConfig
     from expertrag_lab.eval.stores import default_work
     from expertrag_lab.train.gate.source import source_of
     from expertrag_retriever.gate.bundle import load_gate as load_bundle
@@ -192,7 +191,7 @@ def _fitted_gate(
         bundle.fingerprint,
         bundle.threshold if threshold is None else threshold,
         bundle,
-        source_of(bundle, model or ModelConfig(), work or default_work()),
+        source_of(bundle, config.model, work or default_work(), lab=config.lab),
         progress,
     )
 

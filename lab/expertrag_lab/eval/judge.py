@@ -61,7 +61,7 @@ def open_judge(name: str, config: Config) -> Generator:
 
     :raises ExpertRAGError: it cannot be used; the message says what to do.
     """
-    return open_generator(replace(config.model, generator=name))
+    return open_generator(replace(config.model, generator=name), lab=config.lab)
 
 
 def judge_answers(

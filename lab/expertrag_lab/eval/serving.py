@@ -16,7 +16,7 @@ from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Passage
-from expertrag.config import Config, ModelConfig
+from expertrag.config import Config, LabConfig, ModelConfig
 from expertrag.llm import prompt
 from expertrag_index.store.index import Index
 from expertrag_lab.data.datasets import Dataset
@@ -76,13 +76,15 @@ def open_pipeline_for(
             f"{dataset.folder} contains questions without a corpus; name the store that answers "
             "them with --index"
         )
-    generator = _generator(config.model)  # first, so that a wrong name fails before embedding
+    generator = _generator(
+        config.model, config.lab
+    )  # first, so that a wrong name fails before embedding
     embedder = _embedder(config.model, served)
     store, skipped = (
         (served, ()) if served else build_store(dataset, embedder, "chunk", work, progress)
     )
     gate = open_gate(config.gate, embedder, generator)
-    reading = reading_of(config.model, generator)
+    reading = reading_of(config.model, generator, config.lab)
     pipeline = Pipeline(store, PipelineModels(embedder, generator, reading, gate))
     try:
         with Index.open(store) as index:
@@ -107,8 +109,8 @@ def open_pipeline_for(
 
 
 @functools.lru_cache(maxsize=1)
-def _generator(model: ModelConfig) -> Generator:
-    return open_generator(model)
+def _generator(model: ModelConfig, lab: LabConfig) -> Generator:
+    return open_generator(model, lab=lab)
 
 
 @functools.lru_cache(maxsize=1)

@@ -30,7 +30,7 @@ from expertrag_lab.surgery.profiling.profile_folder import (
 )
 
 _log = logging.getLogger(__name__)
-_CURE = "; raise the share (--expert-share)"
+_CURE = "; raise the share (lab.expert_share)"
 
 
 def serve_patterns(model: WhiteBox, source: str, folder: Path, share: float) -> None:

@@ -131,7 +131,7 @@ def store_traffic(
 
         for done, question in enumerate(questions):
             progress(stage, done, len(questions))
-            canonically = config.model.wording == CANONICAL
+            canonically = config.lab.wording == CANONICAL
             text = canonical(question.text) if canonically else question.text
             passages = gather(text, k, 1, search, lambda _: "").passages
             if passages:

@@ -15,6 +15,7 @@ from command_tree import leaf_commands
 from lora_fixtures import LoraBase
 from workshop import ANSWER, Workshop, interrupt
 
+from expertrag.cli.assignments import ASSIGNED
 from expertrag.cli.exits import ExitCode
 
 ASKED = "When are roses pruned?"
@@ -211,10 +212,12 @@ def test_commands_that_go_on_end_with_ctrl_c(shop: Workshop, spawn: Run) -> None
     assert shop.server, "its end is checked by the workshop"
 
 
+OTHER = "all-minilm-l6-v2"
 OTHER_EMBEDDER = [
     name
     for name in TYPED
-    if {"model__embedder"} & (names := {item.name for item in leaf_commands()[name].params})
+    if {"model__embedder", ASSIGNED}
+    & (names := {item.name for item in leaf_commands()[name].params})
     and {"store", "server"} & names
     and name not in ("index create", "index migrate", "index sync")
 ]
@@ -223,8 +226,10 @@ OTHER_EMBEDDER = [
 
 @pytest.mark.parametrize("name", OTHER_EMBEDDER)
 def test_a_store_of_another_embedder_is_told(name: str, run: Run, shop: Workshop) -> None:
+    flagged = "model__embedder" in {item.name for item in leaf_commands()[name].params}
+    embedder = ("--embedder", OTHER) if flagged else ("--set", f"model.embedder={OTHER}")
     more = ("--deep",) if name == "index verify" else ()  # it embeds nothing without
-    ran = run(*name.split(), *TYPED[name](shop), *more, "--embedder", "all-minilm-l6-v2")
+    ran = run(*name.split(), *TYPED[name](shop), *more, *embedder)
     assert (ran.code, "Traceback" in ran.err) == (ExitCode.CONFLICT, False), ran.err
     last = ran.err.splitlines()[-1]
     assert last.startswith("error: ") and "minilm-domains" in last and "migrate" in last

@@ -38,6 +38,12 @@ def models(minilm_path: Path, generator: Path) -> list[str]:
 
 
 @pytest.fixture
+def explained_with(minilm_path: Path, generator: Path) -> list[str]:
+    """The same models, for ``gate explain``."""
+    return ["--set", f"model.embedder={minilm_path}", "--generator", str(generator)]
+
+
+@pytest.fixture
 def fitted(run: Run, tmp_path: Path, models: list[str]) -> Path:
     """A gate of question signals only, which need no language model."""
     out = tmp_path / "fitted"
@@ -62,6 +68,7 @@ def test_fit_score_and_decide(
     tmp_path: Path,
     work: Path,
     models: list[str],
+    explained_with: list[str],
     generator: Path,
     built_store: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -88,15 +95,14 @@ def test_fit_score_and_decide(
     report = run("eval", "answer", SQUAD, *asked, "--gate-bundle", out, "--json").json()
     assert report["manifest"]["inputs"]["sets"]["squad_small"]["gate"] == gate["name"]
 
-    question = ("gate", "explain", "Who prunes roses in March?")
-    decision = run(
-        *question, "--index", built_store, "--gate-bundle", out, *models, "--json"
-    ).json()
+    question = ("gate", "explain", "Who prunes roses in March?", "--index", built_store)
+    by_gate = ("--set", f"gate.bundle={out}", *explained_with)
+    decision = run(*question, *by_gate, "--json").json()
     assert decision["calibrator"] == gate["name"]
     assert set(decision["contributions"]) == {"question", "draft"}
     assert decision["signals"]["draft_words"] > 0
 
-    ran = run(*question, "--index", built_store, "--gate-bundle", out, *models)
+    ran = run(*question, *by_gate)
     assert "The benefit 0." in ran.out
 
 
@@ -156,13 +162,14 @@ def test_rows_that_are_too_few(run: Run, tmp_path: Path, fitted: Path, models: l
 
 
 def test_a_gate_of_other_models(
-    run: Run, fitted: Path, models: list[str], built_store: Path
+    run: Run, fitted: Path, explained_with: list[str], built_store: Path
 ) -> None:
+    by_gate = ("--set", f"gate.bundle={fitted}", *explained_with)
     needs = json.loads((fitted / "gate.json").read_text())["needs"]
     change_json(fitted / "gate.json", needs={**needs, "embedder_fingerprint": "0" * 32})
     for command in (
         ("eval", "gate", ADARAGUE, "--gate", fitted),
-        ("gate", "explain", "Who?", "--index", built_store, "--gate-bundle", fitted, *models),
+        ("gate", "explain", "Who?", "--index", built_store, *by_gate),
     ):
         run(*command).fails(
             6, "was fitted with another embedder", "fit it again with 'expertrag train gate'"

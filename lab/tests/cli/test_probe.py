@@ -35,7 +35,7 @@ def test_a_probe_is_trained_and_served(
     assert "--from-index encyclopedia=people --generator reader --profile full" in card
     asked = run(
         *("ask", "Where was Ada Aberson born?", "--index", store, "--generator", reader),
-        *("--probe", out, "--mode", "always", "--max-tokens", "4", "--json"),
+        *("--set", f"model.probe={out}", "--mode", "always", "--max-tokens", "4", "--json"),
     )
     assert asked.code in (0, 8), asked.err
     assert 0 <= asked.json()["p_sufficient"] <= 1

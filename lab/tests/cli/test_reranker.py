@@ -42,10 +42,10 @@ def documents_of(plots: Path) -> Path:
 def test_a_build_estimates_and_a_search_obeys(
     run: Run, documents_of: Path, cross_encoder_folder: Path, tmp_path: Path
 ) -> None:
-    store, named = tmp_path / "store", ("--reranker", cross_encoder_folder)
+    store, named = tmp_path / "store", ("--set", f"model.reranker={cross_encoder_folder}")
     run("index", "build", documents_of, "--out", store).ok()
     assert run("index", "stats", store, "--json").json()["rerank"] is None
-    run("index", "build", documents_of, "--out", store, *named).ok()
+    run("index", "build", documents_of, "--out", store, "--reranker", cross_encoder_folder).ok()
     known = run("index", "stats", store, "--json").json()["rerank"]
     assert known["questions"] >= 16
     assert known["reranked"] < known["search"]  # its weights are random
@@ -57,10 +57,10 @@ def test_a_build_estimates_and_a_search_obeys(
 
     assert scores() == [None] * 5
     assert scores(*named) == [None] * 5
-    forced = scores(*named, "--rerank", "on", "--rerank-deadline-s", "60")
+    forced = scores(*named, "--rerank", "on", "--set", "rerank.deadline_s=60")
     assert None not in forced and len(forced) == 5
-    late = run("index", "search", store, QUERY, *named, "--rerank", "on", "--rerank-deadline-s",
-               "0.001").ok()  # fmt: skip
+    short = ("--rerank", "on", "--set", "rerank.deadline_s=0.001")
+    late = run("index", "search", store, QUERY, *named, *short).ok()
     assert "not reranked: it would take" in late.err
 
 
@@ -69,7 +69,7 @@ def test_the_shipped_one_needs_no_download(run: Run, documents_of: Path, tmp_pat
     run("index", "build", documents_of, "--out", store, "--reranker", "auto").ok()
     known = run("index", "stats", store, "--json").json()["rerank"]
     assert known["reranker"] == "minilm-tokens"
-    options = ("--reranker", "on", "--rerank-deadline-s", "60", "--json")
+    options = ("--set", "model.reranker=on", "--set", "rerank.deadline_s=60", "--json")
     found = run("index", "search", store, QUERY, *options).json()["passages"]
     ranks = [passage["rerank_score"] for passage in found]
     assert ranks == sorted(ranks, reverse=True)

@@ -30,7 +30,7 @@ from expertrag.answer.assemble import _check_domains, open_generator
 from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Sampling
-from expertrag.config import ModelConfig
+from expertrag.config import LabConfig, ModelConfig
 from expertrag.llm import Generator, Message, load_generator
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.expert_pattern import ExpertPattern
@@ -296,16 +296,19 @@ def test_what_has_no_patterns(
 def test_the_configuration_names_profile_and_share(
     tiny_folder: TinyFolder, profiled: Path, openai_server: OpenAIServer
 ) -> None:
-    model = ModelConfig(
-        generator=str(tiny_folder("mixtral")), dtype="float32", expert_patterns=str(profiled)
-    )
-    half, most = open_generator(model), open_generator(replace(model, expert_share=0.6))
+    model = ModelConfig(generator=str(tiny_folder("mixtral")), dtype="float32")
+    lab = LabConfig(expert_patterns=str(profiled))
+
+    def opened(share: float) -> Generator:
+        return open_generator(model, lab=replace(lab, expert_share=share))
+
+    half, most = open_generator(model, lab=lab), opened(0.6)
     assert half.patterns == most.patterns == ("law", "art")
     assert half.fingerprint == most.fingerprint  # both have 3 of 5 experts
-    assert open_generator(replace(model, expert_share=0.8)).fingerprint != half.fingerprint
+    assert opened(0.8).fingerprint != half.fingerprint
     on_a_server = replace(model, generator=f"openai:{openai_server.url}#tiny")
     with pytest.raises(InvalidArgument, match="expert_patterns: needs a model on our engine, not"):
-        open_generator(on_a_server)
+        open_generator(on_a_server, lab=lab)
 
 
 def test_domains_that_no_question_is_routed_to_are_told(

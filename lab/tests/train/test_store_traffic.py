@@ -13,7 +13,7 @@ from expertrag.answer.searching import search_store
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Feedback, GateAction, GateMode, RetrieveRequest
 from expertrag.audit.entries import AuditEntry, dump_entry, dump_feedback
-from expertrag.config import CANONICAL, Config
+from expertrag.config import CANONICAL, Config, LabConfig
 from expertrag_index.types import Document, silent
 from expertrag_lab.surgery.profiling.traffic import TrafficPrompt
 from expertrag_lab.train.store_traffic import (
@@ -52,7 +52,7 @@ def test_prompts_have_the_passages_of_the_search(store: Path) -> None:
 @pytest.mark.parametrize("wording", [CANONICAL, "as_asked"])
 def test_questions_are_written_as_the_server_reads_them(store: Path, wording: str) -> None:
     raw = "Question: how long may employees be on leave"
-    config = replace(Config(), model=replace(Config().model, wording=wording))
+    config = replace(Config(), lab=LabConfig(wording=wording))
     (item,) = store_traffic(store, "people", [StoreQuestion("1", raw, None)], config, silent)
     read = "How long may employees be on leave?"
     assert item.prompt.question == (read if wording == CANONICAL else raw)

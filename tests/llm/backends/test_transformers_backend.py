@@ -308,13 +308,15 @@ def test_a_model_in_eight_bits_answers(smollm_path: Path) -> None:
 def test_a_cache_shorter_than_the_context_is_reported(smollm_path: Path) -> None:
     small = load_generator(str(smollm_path), cache_mib=4)
     assert small.context_tokens == 128
-    with pytest.raises(InvalidArgument, match=r"exceed the KV cache of 128 tokens \(--cache-mib"):
+    with pytest.raises(
+        InvalidArgument, match=r"exceed the KV cache of 128 tokens \(model.cache_mib"
+    ):
         small.begin(_QUESTION, Sampling(max_tokens=100))
     assert "".join(small.begin(_QUESTION, Sampling(max_tokens=30)).stream())
 
 
 def test_an_unsupported_model_cannot_be_quantised(left_folder: Path) -> None:
-    with pytest.raises(InvalidArgument, match=r"cannot be run in int8: .* use --dtype auto"):
+    with pytest.raises(InvalidArgument, match=r"cannot be run in int8: .* use model.dtype=auto"):
         load_generator(str(left_folder), dtype="int8")
 
 

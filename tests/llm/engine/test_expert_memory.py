@@ -33,7 +33,9 @@ def test_logits_are_the_same_in_less_memory(
     kind: str, tiny_folder: TinyFolder, tmp_path: Path
 ) -> None:
     pack_folder(str(tiny_folder(kind)), "float32", tmp_path / "packed", silent)
-    with pytest.raises(InvalidArgument, match=r"--weights-mib 1 is too small for .* MiB") as caught:
+    with pytest.raises(
+        InvalidArgument, match=r"lab.weights_mib 1 is too small for .* MiB"
+    ) as caught:
         load_generator(str(tmp_path / "packed"), weights_mib=1)
     least = int(str(caught.value).split(" take ")[1].split(" ")[0])
     limited, whole = _network(tmp_path / "packed", least), _network(tmp_path / "packed", 0)

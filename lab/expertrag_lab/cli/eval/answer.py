@@ -13,6 +13,7 @@ from expertrag.cli.output import SHOWN_FAILURES, emit_json, note, printable
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
 from expertrag_lab.cli.eval.options import (
+    MODEL_KEYS,
     datasets_argument,
     end_with_failures,
     limit_option,
@@ -38,8 +39,8 @@ max_tokens_option = flag(
     default=MAX_TOKENS,
     help="Maximum length of an answer, in tokens.",
 )
-system_options = configured("index", "search.k", "model")
-gated_options = configured("index", "search.k", "gate.threshold", "gate.bundle", "model")
+system_options = configured("index", "search.k", *MODEL_KEYS)
+gated_options = configured("index", "search.k", "gate.threshold", "gate.bundle", *MODEL_KEYS)
 
 
 @click.command()

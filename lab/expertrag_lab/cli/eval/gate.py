@@ -60,8 +60,8 @@ def gate(
     with progress() as report:
         loaded = None
         if spec:
-            least, model = config.gate.threshold, config.model
-            loaded = load_gate(spec, row_sets, least, model=model, work=work, progress=report)
+            least = config.gate.threshold
+            loaded = load_gate(spec, row_sets, least, config=config, work=work, progress=report)
         figures = evaluate_gate(row_sets, loaded, seed=seed, progress=report)
     if loaded is None and config.gate.threshold is not None:
         note("the threshold is not used: name a gate with --gate")

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 
 flag = flags_of("EVAL")
 
+MODEL_KEYS = (
+    "model",
+    "lab.passages",
+    "lab.wording",
+    "lab.routing",
+    "lab.expert_patterns",
+    "lab.expert_share",
+    "lab.weights_mib",
+)
+"""Settings of a language model, of which evaluations have flags."""
+
 
 def _writable(
     _context: click.Context, _parameter: click.Parameter, folder: Path | None

@@ -15,12 +15,17 @@ from expertrag_lab.train.gate.signals import SignalSource
 from expertrag_retriever.gate.signals import SignalGroup
 
 if TYPE_CHECKING:
-    from expertrag.config import ModelConfig
+    from expertrag.config import LabConfig, ModelConfig
     from expertrag_retriever.gate.bundle import GateBundle
 
 
 def open_source(
-    groups: Sequence[SignalGroup], model: ModelConfig, work: Path, store: Path | None = None
+    groups: Sequence[SignalGroup],
+    model: ModelConfig,
+    work: Path,
+    store: Path | None = None,
+    *,
+    lab: LabConfig | None = None,
 ) -> SignalSource:
     """Load the models that compute the signals of ``groups``.
 
@@ -38,12 +43,14 @@ def open_source(
     return SignalSource(
         groups=tuple(groups),
         embedder=embedder,
-        generator=open_generator(model) if read else None,
+        generator=open_generator(model, lab=lab) if read else None,
         work=work,
     )
 
 
-def source_of(bundle: GateBundle, model: ModelConfig, work: Path) -> SignalSource:
+def source_of(
+    bundle: GateBundle, model: ModelConfig, work: Path, *, lab: LabConfig | None = None
+) -> SignalSource:
     """Load the models that a gate was fitted with.
 
     :raises Conflict: they have changed since.
@@ -54,7 +61,7 @@ def source_of(bundle: GateBundle, model: ModelConfig, work: Path) -> SignalSourc
         embedder=needs.embedder or model.embedder,
         generator=needs.generator or model.generator,
     )
-    source = open_source(bundle.groups, named, work)
+    source = open_source(bundle.groups, named, work, lab=lab)
     check_models(
         bundle,
         embedder=source.needs.embedder_fingerprint,
