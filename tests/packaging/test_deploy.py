@@ -182,7 +182,7 @@ def test_the_context_of_the_image_is_what_the_wheel_is_built_from() -> None:
     assert "*" in lines
     assert kept == {
         "LICENSE", "README.md", "constraints.txt", "pyproject.toml",
-        "expertrag", "index", "kernels", "retriever",
+        "common", "expertrag", "index", "kernels", "retriever",
     }  # fmt: skip
 
 
