@@ -82,10 +82,10 @@ class PostgresGeneration:
         statement = self._tables.of("SELECT key, embedding FROM {chunks} WHERE key = ANY (%s)")
         with self._reading(None) as connection:
             rows = connection.execute(statement, (keys.tolist(),), binary=True).fetchall()
-        found: dict[int, HalfVector] = dict(rows)
-        if len(found) < len(set(keys.tolist())):
-            raise StoreCorruptError(f"the engine lacks {len(keys) - len(found)} chunks")
-        scores: FloatArray = normalised(_stacked([found[key] for key in keys.tolist()])) @ query
+        vectors: dict[int, HalfVector] = dict(rows)
+        if len(vectors) < len(set(keys.tolist())):
+            raise StoreCorruptError(f"the engine lacks {len(keys) - len(vectors)} chunks")
+        scores: FloatArray = normalised(_stacked([vectors[key] for key in keys.tolist()])) @ query
         return scores
 
     def scan_cost(self, expert: str) -> int:

@@ -105,7 +105,7 @@ class QdrantVectors:
         if self._collection.state(self._store) is None:
             return {}
         with self._collection.connection.use() as client:
-            found = client.facet(
+            facet = client.facet(
                 self._collection.name,
                 "expert",
                 facet_filter=of_generation(generation),
@@ -113,7 +113,7 @@ class QdrantVectors:
                 exact=True,
                 timeout=TIMEOUT_S,
             )
-        return {str(hit.value): hit.count for hit in found.hits}
+        return {str(hit.value): hit.count for hit in facet.hits}
 
     def verify(self, generation: int, expected: Iterator[VectorBatch]) -> list[str]:
         """Compare every chunk of a generation, vectors and fields; return the problems."""
@@ -121,9 +121,10 @@ class QdrantVectors:
             self._held(generation)
         except StoreCorruptError as error:
             return [str(error)]
-        found, dimension = Comparison(self._collection.url, generation), self._collection.dimension
+        comparison = Comparison(self._collection.url, generation)
+        dimension = self._collection.dimension
         for batch in expected:
             parts = self._collection.retrieve(batch.keys, payload=True)
             records = [record for part in parts for record in part]
-            found.compare(as_stored(batch), from_records(records, dimension))
-        return found.problems(sum(self.count(generation).values()))
+            comparison.compare(as_stored(batch), from_records(records, dimension))
+        return comparison.problems(sum(self.count(generation).values()))

@@ -70,10 +70,10 @@ class Collection:
         with self.connection.use() as client:
             if not client.collection_exists(self.name):
                 return None
-            found = client.retrieve(self.name, [META_KEY], timeout=TIMEOUT_S)
-            if not found and client.count(self.name, timeout=TIMEOUT_S).count == 0:
+            records = client.retrieve(self.name, [META_KEY], timeout=TIMEOUT_S)
+            if not records and client.count(self.name, timeout=TIMEOUT_S).count == 0:
                 return None  # a writer was killed when it had made the collection
-        payload = found[0].payload or {} if found else {}
+        payload = records[0].payload or {} if records else {}
         if payload.get("store") != store:
             raise EngineError(
                 f"{self.url} holds the vectors of another store: use another name after #, or "
@@ -177,7 +177,7 @@ class Collection:
 
     def keys(self) -> KeyArray:
         """Return the keys of chunks, ascending."""
-        found, offset = [np.empty(0, np.int64)], None
+        parts, offset = [np.empty(0, np.int64)], None
         while True:
             with self.connection.use() as client:
                 points, offset = client.scroll(
@@ -187,23 +187,23 @@ class Collection:
                     with_payload=False,
                     timeout=TIMEOUT_S,
                 )
-            found.append(keys_of(point for point in points if point.id != META_KEY))
+            parts.append(keys_of(point for point in points if point.id != META_KEY))
             if offset is None:
-                return np.sort(np.concatenate(found))
+                return np.sort(np.concatenate(parts))
 
     def retrieve(self, keys: KeyArray, *, payload: bool = False) -> Iterator[list[models.Record]]:
         """Yield the points of chunks that are there, with their vectors, a part at a time."""
         size = max(1, FLOATS // self.dimension)
         for start in range(0, len(keys), size):
             with self.connection.use() as client:
-                found = client.retrieve(
+                records = client.retrieve(
                     self.name,
                     keys[start : start + size].tolist(),
                     with_payload=payload,
                     with_vectors=True,
                     timeout=TIMEOUT_S,
                 )
-            yield found
+            yield records
 
 
 def _where(field: str, limits: models.Range) -> models.Filter:

@@ -53,12 +53,12 @@ def conditions(wanted: Filter) -> Conditions:
 
     Not expressed are the order of texts, and that of integers that float64 rounds.
     """
-    found = Conditions()
+    result = Conditions()
     for name, condition in wanted.items():
         operators = condition if isinstance(condition, Mapping) else {"$eq": condition}
         for operator, value in operators.items():
-            _add(found, name, operator, value)
-    return found
+            _add(result, name, operator, value)
+    return result
 
 
 def of_generation(
@@ -141,11 +141,11 @@ def _payload(batch: VectorBatch, row: int) -> dict[str, object]:
 
 def _fields(fields: Mapping[str, Sequence[Value]]) -> dict[str, list[Value]]:
     digests = {_digest(name, value) for name, values in fields.items() for value in values}
-    found: dict[str, list[Value]] = {"values": sorted(digests)}
+    result: dict[str, list[Value]] = {"values": sorted(digests)}
     for name, values in fields.items():
         if numbers := sorted({float(value) for value in values if not isinstance(value, str)}):
-            found[number_field(name)] = list(numbers)
-    return found
+            result[number_field(name)] = list(numbers)
+    return result
 
 
 def number_fields(batch: VectorBatch) -> set[str]:

@@ -48,11 +48,11 @@ def chats_in(content: object, depth: int = 0) -> list[Chat]:
         if name.casefold() in _MESSAGES and isinstance(value, list) and is_chat(value[:HEAD]):
             return [Chat(value, {key: each for key, each in content.items() if key != name})]
     groups = (value for name, value in content.items() if name.casefold() in _GROUPS)
-    found = [chat for value in groups for chat in chats_in(value, depth + 1)]
-    if not found or depth:
-        return found
+    chats = [chat for value in groups for chat in chats_in(value, depth + 1)]
+    if not chats or depth:
+        return chats
     rest = {name: value for name, value in content.items() if name.casefold() not in _GROUPS}
-    return [*found, Chat([], rest)] if _lines(opened(rest)) else found
+    return [*chats, Chat([], rest)] if _lines(opened(rest)) else chats
 
 
 def read_chats(file: SourceFile, chats: list[Chat], report: Report) -> Iterator[Document]:
@@ -91,9 +91,9 @@ def read_records(
     def messages() -> Iterator[Message]:
         for number, record in records:
             names.update(names_in([record]))
-            found = messages_of(record, names)
-            yield from found
-            if not found:
+            batch = messages_of(record, names)
+            yield from batch
+            if not batch:
                 others.append((number, record))
 
     yield from conversations(file, messages(), matter)

@@ -37,21 +37,21 @@ def messages_in(text: str) -> tuple[str, list[Message]]:
     lines = [line.rstrip() for line in text.strip().split("\n")]
     if not any(_LINE.match(line) for line in lines[:_OPENING_LINES]):
         return "", []
-    found: list[re.Match[str]] = []
+    matches: list[re.Match[str]] = []
     texts: list[list[str]] = []
     above: list[str] = []
     for line in lines:
         if match := _LINE.match(line):
-            found.append(match)
+            matches.append(match)
             texts.append([match["text"].translate(_MARKS)])
         else:
             (texts[-1] if texts else above).append(line)
-    if not _is_chat(found, sum(map(bool, lines))):
+    if not _is_chat(matches, sum(map(bool, lines))):
         return "", []
-    days = _days([match["day"] for match in found])
+    days = _days([match["day"] for match in matches])
     messages = [
         Message(f"{day} {_clock(match)}", (match["who"] or "").strip(), "\n".join(said))
-        for match, day, said in zip(found, days, texts, strict=True)
+        for match, day, said in zip(matches, days, texts, strict=True)
     ]
     return ("\n".join(above).strip(), messages) if are_people(messages) else ("", [])
 

@@ -66,13 +66,13 @@ _TAGS = re.compile(r"<(?:p|div|span|a|at|br|blockquote|attachment|img)\b[^<>]*>"
 def is_chat(records: Sequence[object]) -> bool:
     """Whether most records are messages, and their authors answer each other."""
     each = [messages_of(record, {}) for record in records if not _is_setting(record)]
-    found = [message for messages in each for message in messages]
-    if not found or 2 * sum(map(bool, each)) < len(each):
+    all_messages = [message for messages in each for message in messages]
+    if not all_messages or 2 * sum(map(bool, each)) < len(each):
         return False
     if all(map(_is_of_slack, records)):
         return True
     others = sum(not _NOT_OF_CHATS.isdisjoint(_fields(record)) for record in records)
-    return 2 * others < len(records) and are_people(found)
+    return 2 * others < len(records) and are_people(all_messages)
 
 
 def messages_of(record: object, names: Mapping[str, str]) -> list[Message]:
@@ -160,7 +160,7 @@ def _first(
     read: Callable[[object], _Read | None], fields: Mapping[str, object], keys: Iterable[str]
 ) -> _Read | None:
     """Return what is read first of some fields; None if nothing is."""
-    return next((found for key in keys if (found := read(fields.get(key)))), None)
+    return next((value for key in keys if (value := read(fields.get(key)))), None)
 
 
 def _time(value: object) -> tuple[str, bool] | None:

@@ -51,8 +51,8 @@ def _sections(
     length = 0
     for number, line in enumerate(lines):
         length += len(line) + 1
-        found = definition.match(line) if definition else None
-        if found is None or length - len(line) <= least:
+        match = definition.match(line) if definition else None
+        if match is None or length - len(line) <= least:
             continue
         first = number
         while first > starts[-1][0] and _BELONGS_TO_NEXT.match(lines[first - 1]):

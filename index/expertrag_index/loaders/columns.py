@@ -111,7 +111,7 @@ def _marked_row(rows: Sequence[TableRow], marked: int) -> int | None:
 
 def _widest_row(rows: Sequence[TableRow]) -> int | None:
     """Return the first row whose texts cover all columns; the first column may have no name."""
-    found = None
+    result = None
     columns: set[int] = set()
     for at in reversed(range(len(rows))):
         texts = _texts(rows[at])
@@ -119,8 +119,8 @@ def _widest_row(rows: Sequence[TableRow]) -> int | None:
         ordered = sorted(columns)
         covered = {each for cell in texts for each in _covered(ordered, cell)}
         if at < _MOST_ABOVE and len(texts) > 1 and columns - covered <= {ordered[0]}:
-            found = at
-    return found
+            result = at
+    return result
 
 
 def _end(rows: Sequence[TableRow], start: int, marked: int | None) -> int:

@@ -59,11 +59,13 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
 
 
 def _metadata(book: _Book) -> dict[str, MetadataValue]:
-    found: dict[str, MetadataValue] = {"pages": len(book.parts)}
+    metadata: dict[str, MetadataValue] = {"pages": len(book.parts)}
     if authors := book.properties["creator"]:
-        found["author"] = authors[0] if len(authors) == 1 else authors
-    found |= {name: book.properties[name][0] for name in _PROPERTIES[2:] if book.properties[name]}
-    return found
+        metadata["author"] = authors[0] if len(authors) == 1 else authors
+    for name in _PROPERTIES[2:]:
+        if book.properties[name]:
+            metadata[name] = book.properties[name][0]
+    return metadata
 
 
 def _page(archive: zipfile.ZipFile, part: str, hidden: Counter[str], report: Report) -> str:

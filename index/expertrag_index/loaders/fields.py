@@ -115,8 +115,8 @@ def title_of(fields: Mapping[str, object], *, names: bool) -> str | None:
     """
     for title in TITLES + NAMES * names:
         for name, value in fields.items():
-            found = key_of(name) if title in TITLES else name.casefold()
-            if found == title and isinstance(value, str) and len(value) <= _LONGEST_TITLE:
+            key = key_of(name) if title in TITLES else name.casefold()
+            if key == title and isinstance(value, str) and len(value) <= _LONGEST_TITLE:
                 return name
     return None
 
@@ -132,10 +132,10 @@ def rank(name: str, value: object) -> int | None:
 
     A single word can be an answer, but not an article or content: it is a number or a name.
     """
-    found = _whole_of(name, own=not isinstance(value, str))
-    if found is None or not isinstance(value, str | list):
+    whole = _whole_of(name, own=not isinstance(value, str))
+    if whole is None or not isinstance(value, str | list):
         return None
-    return None if found not in _OF_ONE_WORD and _is_word(value) else WHOLE.index(found)
+    return None if whole not in _OF_ONE_WORD and _is_word(value) else WHOLE.index(whole)
 
 
 @lru_cache(maxsize=4096)

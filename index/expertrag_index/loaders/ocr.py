@@ -48,12 +48,12 @@ def recognised(page: PdfPage) -> str:
         raise Unreadable("scanned pages need the extra 'ocr'", install_command("ocr"))
     largest = _LARGEST_SIDE / max(page.get_size())
     picture = page.render(scale=min(_RESOLUTION / _POINTS_PER_INCH, largest)).to_numpy()
-    found = _engine()(picture)
-    if found.boxes is None:
+    result = _engine()(picture)
+    if result.boxes is None:
         return ""
     lines = [
         _line(box.min(axis=0), box.max(axis=0), text)
-        for box, text in zip(found.boxes, found.txts, strict=True)
+        for box, text in zip(result.boxes, result.txts, strict=True)
     ]
     return "\n".join(in_reading_order(lines, picture.shape[1]))
 

@@ -111,9 +111,9 @@ def _metadata(
         is_long = isinstance(value, list) and len(value) > LONGEST_LIST
         if is_long or rank(field, value) is not None:
             continue
-        for name, found in metadata_within_limits({field: value}, report).items():
-            if field not in in_text or _is_short(name, found):
-                metadata[name] = typed(found) if isinstance(found, str) else found
+        for name, limited in metadata_within_limits({field: value}, report).items():
+            if field not in in_text or _is_short(name, limited):
+                metadata[name] = typed(limited) if isinstance(limited, str) else limited
         if len(metadata) >= _MOST_FIELDS:
             break
     return metadata

@@ -43,12 +43,12 @@ _ITEM = re.compile(r"\s*(?:(?:[-*+\u2022]|\(?[\w#]{1,3}[.)])\s+)?")
 
 def replacements(lines: list[str]) -> dict[str, str]:
     """Return the texts of the substitutions that a file defines, by name."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for at, line in enumerate(lines):
         if definition := _REPLACED.fullmatch(line):
             end = _end_of_block(lines, at + 1, _indent(line), until_blank=True)
-            found[definition[1]] = " ".join(" ".join([definition[2], *lines[at + 1 : end]]).split())
-    return found
+            texts[definition[1]] = " ".join(" ".join([definition[2], *lines[at + 1 : end]]).split())
+    return texts
 
 
 def without_markup(lines: list[str], code: Verbatim) -> Iterator[str]:

@@ -141,10 +141,10 @@ def _ranges(sources: Sequence[_Source]) -> Iterator[tuple[list[bytes], Postings,
             kept = (postings >> _COUNT_BITS) != _DEAD
             numbered = np.repeat(numbers << (_ROW_BITS + _COUNT_BITS), sizes)
             packed.append((numbered | postings)[kept])
-        found = np.concatenate(packed)
+        merged = np.concatenate(packed)
         if len(packed) > 1:
-            found.sort()
-        yield terms, found, sum(source.term for source in sources)
+            merged.sort()
+        yield terms, merged, sum(source.term for source in sources)
 
 
 def _ascends(terms: Sequence[bytes]) -> bool:

@@ -94,14 +94,14 @@ class PostingSearcher:
     ) -> list[ChunkHit]:
         """Find the ``k`` best chunks, of a mask or of all: by score, then by key."""
         entries = self._entries(statistics)
-        found = Found(np.empty(0, np.int64), np.empty(0))
+        best = Found(np.empty(0, np.int64), np.empty(0))
         parts = (allowed or self._live).parts
         k = min(k, self._size)
         for number, (segment, part) in enumerate(zip(self._segments, parts, strict=True)):
             terms = self._weighted(segment, number, entries)
             if part.count and len(terms.starts) and k > 0:
-                found = self._best(segment, terms, part, k, found)
-        hits = zip(found.keys.tolist(), found.scores.tolist(), strict=True)
+                best = self._best(segment, terms, part, k, best)
+        hits = zip(best.keys.tolist(), best.scores.tolist(), strict=True)
         return [ChunkHit(key, score) for key, score in hits]
 
     def scores(
@@ -110,14 +110,14 @@ class PostingSearcher:
         """BM25 of the given chunks, those that are live and in which a term occurs."""
         entries = self._entries(statistics)
         wanted = np.unique(np.asarray(keys, np.int64))
-        found: dict[int, float] = {}
+        result: dict[int, float] = {}
         for number, segment in enumerate(self._segments):
             terms = self._weighted(segment, number, entries)
             rows = self._live.parts[number].select(segment, wanted)
             scores = self._engine.scores(segment, terms, self._norms, rows)
-            held = scores > 0
-            found.update(zip(segment.keys[rows[held]].tolist(), scores[held].tolist(), strict=True))
-        return found
+            hit = scores > 0
+            result.update(zip(segment.keys[rows[hit]].tolist(), scores[hit].tolist(), strict=True))
+        return result
 
     def _best(
         self, segment: PostingSegment, terms: WeightedTerms, part: SegmentRows, k: int, found: Found

@@ -25,10 +25,10 @@ def block_bytes_of(size: int) -> int:
     and the list of a generation names every block in 67 bytes. Their sum is least at about twice
     the root of the size.
     """
-    found = _LEAST
-    while found < _MOST and found * found < 4 * size:
-        found *= 2
-    return found
+    block_bytes = _LEAST
+    while block_bytes < _MOST and block_bytes * block_bytes < 4 * size:
+        block_bytes *= 2
+    return block_bytes
 
 
 def cut(path: Path, block_bytes: int) -> DatabaseBlocks:

@@ -69,12 +69,12 @@ class FolderRemote:
 
     def listing(self, folder: str) -> Mapping[str, float]:
         """Return the names in a folder, and when each was written."""
-        found: dict[str, float] = {}
+        times: dict[str, float] = {}
         with self._told(), suppress(FileNotFoundError):
             for entry in os.scandir(self._root / folder):
                 with suppress(FileNotFoundError):
-                    found[f"{folder}/{entry.name}"] = entry.stat().st_mtime
-        return found
+                    times[f"{folder}/{entry.name}"] = entry.stat().st_mtime
+        return times
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects."""

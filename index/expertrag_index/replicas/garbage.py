@@ -55,5 +55,5 @@ def collect(remote: Remote, newest: int, keep: int, *, sweep: bool = False) -> i
 def _left(remote: Remote, needed: frozenset[str]) -> list[str]:
     """Return old objects that no generation needs."""
     before = time.time() - _LEFT_S
-    found = {**remote.listing("files"), **remote.listing("blocks")}
-    return [name for name, written in found.items() if written < before and name not in needed]
+    objects = {**remote.listing("files"), **remote.listing("blocks")}
+    return [name for name, written in objects.items() if written < before and name not in needed]

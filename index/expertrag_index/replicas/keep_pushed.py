@@ -64,7 +64,7 @@ class Pusher(Repeated):
 
 def _version(layout: Layout) -> tuple[int, int] | None:
     try:
-        found = os.stat(layout.current)
+        status = os.stat(layout.current)
     except FileNotFoundError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns

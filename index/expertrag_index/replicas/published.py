@@ -85,11 +85,11 @@ def generation_object(number: int, data: bytes) -> str:
 
 def generations_at(remote: Remote) -> dict[int, list[str]]:
     """Return the names of the objects that describe generations, by number."""
-    found: dict[int, list[str]] = {}
+    objects: dict[int, list[str]] = {}
     for name in remote.listing("generations"):
         if (match := _OBJECT.fullmatch(name)) and (number := parse_generation(match[1])):
-            found.setdefault(number, []).append(name)
-    return found
+            objects.setdefault(number, []).append(name)
+    return objects
 
 
 def read_generation(remote: Remote, name: str) -> PublishedGeneration:
@@ -123,8 +123,8 @@ def current_line(number: int, data: bytes) -> str:
 
 def read_line(remote: Remote) -> str:
     """Return the line of CURRENT; empty if nothing has been pushed."""
-    found = remote.read(CURRENT, _MOST_LINE_BYTES)
-    return "" if found is None else found.decode("ascii", "replace")
+    line = remote.read(CURRENT, _MOST_LINE_BYTES)
+    return "" if line is None else line.decode("ascii", "replace")
 
 
 def need_line(remote: Remote) -> str:

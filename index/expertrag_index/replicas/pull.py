@@ -103,24 +103,24 @@ def _pull(remote: Remote, target: Layout, line: str, again: bool, progress: Prog
     if marker is not None and marker.line == line and not again:
         return PullReport(marker.generation, False, 0, 0, time.monotonic() - started)
     _check_newer(remote, line, marker)
-    found = read_published(remote)
-    download = _Download(remote, found, progress)
+    published = read_published(remote)
+    download = _Download(remote, published, progress)
     with store_errors(target), _making(target) as copy, alone(target):
         _fill(download, copy, target)
-        write_marker(copy, ReplicaMarker(remote.shown, found.generation, found.line))
+        write_marker(copy, ReplicaMarker(remote.shown, published.generation, published.line))
         flush_folders(copy.root)
         put_in_place(copy.root, target.root)
     seconds = time.monotonic() - started
-    return PullReport(found.generation, True, download.objects, download.bytes, seconds)
+    return PullReport(published.generation, True, download.objects, download.bytes, seconds)
 
 
 def _check_newer(remote: Remote, line: str, marker: ReplicaMarker | None) -> None:
     number, _ = parse_line(remote, line)
     if marker is None or marker.generation < number or marker.line == line:
         return
-    told = "another one" if marker.generation == number else "older"
+    difference = "another one" if marker.generation == number else "older"
     raise RemoteConflictError(
-        f"{remote.shown} has generation {number}, which is {told} than generation "
+        f"{remote.shown} has generation {number}, which is {difference} than generation "
         f"{marker.generation} of the copy: another store is pushed there, or its copy was lost. "
         "If it is the right one, delete the copy and pull again"
     )

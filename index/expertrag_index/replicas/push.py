@@ -102,8 +102,8 @@ def push(
         with _snapshot(source) as (manifest, copy):
             before = _before(remote, manifest, again)
             upload = _Upload(remote, _held(remote, manifest, keep, again))
-            found = _uploaded(upload, copy, manifest, report)
-            data = serialised(found)
+            published = _uploaded(upload, copy, manifest, report)
+            data = serialised(published)
             upload.write(generation_object(manifest.generation, data), data)
             remote.settle()
             _publish(remote, before.line, manifest.generation, data)
@@ -165,18 +165,19 @@ def _before(remote: Remote, manifest: Manifest, again: bool) -> _Before:
     if not line:
         return _Before(line)
     try:
-        found = read_published(remote)
+        published = read_published(remote)
     except RemoteDamagedError:
         if not again:
             raise
         return _Before(line)
-    if found.generation < number or found.manifest == manifest:
-        return _Before(found.line, found.generation == number)
-    told = "is another one" if found.generation == number else "is older"
+    if published.generation < number or published.manifest == manifest:
+        return _Before(published.line, published.generation == number)
+    difference = "is another one" if published.generation == number else "is older"
     raise RemoteConflictError(
-        f"{remote.shown} has generation {found.generation} of {found.manifest.created_at}, and "
-        f"generation {number} of this store {told}: it is another store, or was restored from a "
-        "backup. Push it to another URL, which readers then follow"
+        f"{remote.shown} has generation {published.generation} of "
+        f"{published.manifest.created_at}, and generation {number} of this store {difference}: it "
+        "is another store, or was restored from a backup. Push it to another URL, which readers "
+        "then follow"
     )
 
 

@@ -184,10 +184,10 @@ class _Vectors:
         missing = np.ones(len(keys), np.bool_)
         for held in self._merged:
             rows = held.rows(keys)
-            found = np.flatnonzero((rows >= 0) & missing)
-            missing[found] = False
-            places.append(found)
-            parts.append(held.at(rows[found]))
+            hits = np.flatnonzero((rows >= 0) & missing)
+            missing[hits] = False
+            places.append(hits)
+            parts.append(held.at(rows[hits]))
         if missing.any():
             places.append(np.flatnonzero(missing))
             parts.append(self._database.stored(keys[missing]))

@@ -60,8 +60,8 @@ def tune(
         below, nprobe = nprobe, min(segment.nlist, 2 * nprobe)
     for _ in range(_HALVINGS):
         middle = (below + nprobe) // 2
-        if middle > below and (found := recall_of(middle)) >= target:
-            nprobe, recall = middle, found
+        if middle > below and (middle_recall := recall_of(middle)) >= target:
+            nprobe, recall = middle, middle_recall
         else:
             below = middle
     return replace(segment, nprobe=nprobe), recall
@@ -98,8 +98,8 @@ def pieces_of(
     vectors = embedder.encode_documents(pieces, expert)
     norms = np.linalg.norm(vectors, axis=1)
     sound = np.isfinite(norms) & (norms > 0)
-    found: FloatArray = vectors[sound] / norms[sound, None]
-    return found
+    units: FloatArray = vectors[sound] / norms[sound, None]
+    return units
 
 
 def recall_at_10(
@@ -131,7 +131,7 @@ class _Comparison:
 
         Compares scores instead of keys: of many equal chunks, any ten are right.
         """
-        found, depth = 0, self._truth.shape[1]
+        count, depth = 0, self._truth.shape[1]
         if not depth:
             return 1.0
         wanted = depth if allowed is None else self._size
@@ -141,8 +141,8 @@ class _Comparison:
             )
             hits = hits[hits != own]
             scores = vectors_of(self._source, hits) @ query if len(hits) else np.empty(0)
-            found += min(depth, int((scores >= best[-1] - _ROUNDING).sum()))
-        return found / self._truth.size
+            count += min(depth, int((scores >= best[-1] - _ROUNDING).sum()))
+        return count / self._truth.size
 
 
 def _exact(

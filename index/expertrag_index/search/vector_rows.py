@@ -90,8 +90,8 @@ class VectorRows:
         """
         read = compiled()
         if read is None:
-            found: FloatArray = normalised(self.at(rows)) @ query
-            return found
+            result: FloatArray = normalised(self.at(rows)) @ query
+            return result
         out = np.empty(len(rows), np.float32)
         failed = read(self._file, self._start, ask_first, rows, query, out)
         if failed > 0:

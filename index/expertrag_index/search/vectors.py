@@ -130,17 +130,17 @@ class Segment:
         """Yield the places in memory of the lists that a search reads."""
         ivf = ivf_of(self.index)
         rotated = query[None] if self.kind == SQ8 else self.index.chain.at(0).apply(query[None])
-        _, found = ivf.quantizer.search(rotated, nprobe)
+        _, numbers = ivf.quantizer.search(rotated, nprobe)
         lists, code_bytes = ivf.invlists, ivf.code_size
-        for number in found[0].tolist():
+        for number in numbers[0].tolist():
             if number >= 0 and (size := lists.list_size(number)):
                 yield int(lists.get_codes(number)), size * code_bytes
                 yield int(lists.get_ids(number)), size * 8
 
     def _run(self, query: FloatArray, k: int, parameters: object, *, exact: bool) -> Hits:
         scores, keys = self.index.search(query[None], k, params=parameters)
-        found = keys[0] >= 0  # FAISS pads with -1
-        return Hits(keys[0][found], scores[0][found], exact)
+        valid = keys[0] >= 0  # FAISS pads with -1
+        return Hits(keys[0][valid], scores[0][valid], exact)
 
 
 def _search_flat(index: Any, asked: Sequence[_Query]) -> list[Hits]:
@@ -148,8 +148,8 @@ def _search_flat(index: Any, asked: Sequence[_Query]) -> list[Hits]:
     most = max(k for _, k in asked)
     scores, keys = index.search(np.stack([query for query, _ in asked]), most)
     return [
-        Hits(row[:k], found[:k], exact=True)
-        for row, found, (_, k) in zip(keys, scores, asked, strict=True)
+        Hits(row[:k], values[:k], exact=True)
+        for row, values, (_, k) in zip(keys, scores, asked, strict=True)
     ]
 
 
@@ -158,17 +158,17 @@ def cosines(segments: Sequence[Segment], keys: KeyArray, query: FloatArray) -> F
 
     :raises StoreCorruptError: a chunk is in none.
     """
-    found = np.full(len(keys), np.nan, np.float32)
+    scores = np.full(len(keys), np.nan, np.float32)
     for segment in segments:
         rows = segment.rows.rows(keys)
         held = np.flatnonzero(rows >= 0)
         if len(held):
             ask = segment.read_ahead.wanted
             with segment.read_ahead.watching():
-                found[held] = segment.rows.cosines(rows[held], query, ask_first=ask)
-    if missing := int(np.isnan(found).sum()):
+                scores[held] = segment.rows.cosines(rows[held], query, ask_first=ask)
+    if missing := int(np.isnan(scores).sum()):
         raise StoreCorruptError(f"the vector segments lack {missing} chunks")
-    return found
+    return scores
 
 
 def build_flat(rows: VectorRows, dimension: int) -> Segment:

@@ -57,22 +57,22 @@ class FolderSource:
 
     def listing(self, known: Mapping[str, str]) -> SourceItems:
         """List the files with size and time of change as version."""
-        found, limits = SourceItems(), self.limits
+        result, limits = SourceItems(), self.limits
         try:
             with os.scandir(self.folder):
                 pass
         except OSError as error:
-            found.unavailable = error.strerror or str(error)
-            return found
+            result.unavailable = error.strerror or str(error)
+            return result
         for file in files_of(self.folder, None, limits.max_file_bytes, self._patterns, limits.ocr):
             if isinstance(file, LoadFailure):
-                found.failures.append(file)
+                result.failures.append(file)
                 continue
-            self._add(found, file)
-        if known and not found.items:
-            found.unavailable = "no file is left in it"
-        found.failures += self._dead_links(name for name in known if name not in found.items)
-        return found
+            self._add(result, file)
+        if known and not result.items:
+            result.unavailable = "no file is left in it"
+        result.failures += self._dead_links(name for name in known if name not in result.items)
+        return result
 
     def _dead_links(self, missing: Iterable[str]) -> list[LoadFailure]:
         """Report the links above missing files that lead nowhere, as to an unmounted disk."""

@@ -63,27 +63,27 @@ class ObjectSource:
 
     def listing(self, known: Mapping[str, str]) -> SourceItems:
         """List the objects that a loader can read."""
-        found = SourceItems()
+        result = SourceItems()
         try:
             files, root = _opened(self._url)
             entries: Mapping[str, Any] = files.find(root, detail=True)
         except ImportError as error:
             of_s3 = self._url.startswith("s3:")
             cure = install_command("s3") if of_s3 else f"pip install '{error.name}'"
-            found.unavailable = f"{error}; run: {cure}"
-            return found
+            result.unavailable = f"{error}; run: {cure}"
+            return result
         except Exception as error:  # each file system raises its own
-            found.unavailable = f"cannot be listed ({type(error).__name__})"
-            return found
+            result.unavailable = f"cannot be listed ({type(error).__name__})"
+            return result
         for name, entry in sorted(entries.items()):
             below = name.removeprefix(root.rstrip("/")).lstrip("/")
             if self._reads(below):
                 source = f"{self.key}/{below}"
                 fetch = functools.partial(self._fetch, files, name, source, entry)
-                found.items[source] = Item(source, _version(entry), fetch)
-        if known and not found.items:
-            found.unavailable = "no object is left in it"
-        return found
+                result.items[source] = Item(source, _version(entry), fetch)
+        if known and not result.items:
+            result.unavailable = "no object is left in it"
+        return result
 
     def _reads(self, below: str) -> bool:
         parts = PurePosixPath(below).parts

@@ -48,23 +48,23 @@ class PageSource:
 
     def listing(self, known: Mapping[str, str]) -> SourceItems:
         """Ask for the page, with the validators of the version before."""
-        found = SourceItems()
+        result = SourceItems()
         before = known.get(self.key, "")
         try:
             response = self._ask(_conditions(before))
             if response.status in _GONE and before == _GONE_BEFORE:
-                return found
+                return result
             if response.status == 304 and before:
-                found.items[self.key] = Item(self.key, before, self._fetched_anew)
-                return found
+                result.items[self.key] = Item(self.key, before, self._fetched_anew)
+                return result
             file = self._file(response)
         except Unreadable as error:
-            found.failures.append(failure_of(self.key, error))
+            result.failures.append(failure_of(self.key, error))
             if isinstance(error, _GoneError) and self.key in known:
-                found.marks[self.key] = _GONE_BEFORE
-            return found
-        found.items[self.key] = Item(self.key, _version(response), lambda: file)
-        return found
+                result.marks[self.key] = _GONE_BEFORE
+            return result
+        result.items[self.key] = Item(self.key, _version(response), lambda: file)
+        return result
 
     def _ask(self, conditions: Mapping[str, str]) -> Response:
         return fetch(self._url, conditions, self._policy, self.limits.max_file_bytes)

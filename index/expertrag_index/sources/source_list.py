@@ -65,13 +65,13 @@ def read_source_list(file: Path, context: ListContext, scratch: Scratch) -> list
         raise SourceListError(f"{file}: allow_private_addresses must be true or false")
     if allowed:
         context = replace(context, policy=replace(context.policy, refuse=refuse_none))
-    found: dict[str, DocumentSource] = {}
+    sources: dict[str, DocumentSource] = {}
     for number, entry in enumerate(content["sources"], 1):
         source = _source(entry, f"{file}: source {number}", context, scratch)
-        if source.key in found:
+        if source.key in sources:
             raise SourceListError(f"{file}: source {number} is listed twice: {source.key}")
-        found[source.key] = source
-    return list(found.values())
+        sources[source.key] = source
+    return list(sources.values())
 
 
 def _source(entry: object, where: str, context: ListContext, scratch: Scratch) -> DocumentSource:

@@ -161,11 +161,11 @@ def _documents(plans: Sequence[SourcePlan], failures: list[LoadFailure]) -> Iter
     """Read the changed items; append what cannot be read to ``failures``."""
     for plan in plans:
         limits = plan.source.limits
-        for found in parse_all(_files(plan.changed), limits.max_file_s):
-            if isinstance(found, Document):
-                yield labelled(found, limits.labels, limits.labels_field)
+        for item in parse_all(_files(plan.changed), limits.max_file_s):
+            if isinstance(item, Document):
+                yield labelled(item, limits.labels, limits.labels_field)
             else:
-                failures.append(found)
+                failures.append(item)
 
 
 def _files(items: Sequence[Item]) -> Iterator[SourceFile | LoadFailure]:

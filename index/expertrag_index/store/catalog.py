@@ -84,8 +84,8 @@ class Catalog:
             if filter:
                 self._check.ensure(connection, number)
             rows = connection.execute(query, (*(number,) * 4, *wanted.values, *place, limit))
-            found = [(row[-1], _document(row[:-1])) for row in rows]
-        return [((key, document.id), document) for key, document in found]
+            entries = [(row[-1], _document(row[:-1])) for row in rows]
+        return [((key, document.id), document) for key, document in entries]
 
     def count(self, filter: Filter | None = None) -> int:
         """Count the documents that ``filter`` admits.

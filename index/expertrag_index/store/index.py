@@ -306,14 +306,14 @@ class Index:
             if expert not in vectors:
                 raise SearchError(f"the query has no vector for the partition {expert!r}")
             with store_errors(self._layout):
-                found = self._generation.vectors.cosines(expert, wanted[places], vectors[expert])
-            scores[places] = self._scale(expert).of(found)
+                cosines = self._generation.vectors.cosines(expert, wanted[places], vectors[expert])
+            scores[places] = self._scale(expert).of(cosines)
         return scores
 
     def lexical_scores(self, query: str, keys: Sequence[int]) -> FloatArray:
         """BM25 [N] of the chunks for ``query``; 0 where no word of it occurs."""
-        found = self._lexical.scores(self._terms(query), keys)
-        return np.array([found.get(int(key), 0.0) for key in keys], np.float32)
+        scores = self._lexical.scores(self._terms(query), keys)
+        return np.array([scores.get(int(key), 0.0) for key in keys], np.float32)
 
     def term_statistics(self, query: str) -> list[TermStatistics]:
         """Return how rare each distinct word of ``query`` is here, without stop words."""
@@ -334,11 +334,11 @@ class Index:
         marks = json.dumps([int(key) for key in keys])
         query = f"{SELECT_CHUNKS} WHERE c.key IN (SELECT value FROM json_each(?))"
         with self._reading() as connection:
-            found = {row[0]: chunk_from_row(row) for row in connection.execute(query, (marks,))}
-        missing = [key for key in keys if int(key) not in found]
+            chunks = {row[0]: chunk_from_row(row) for row in connection.execute(query, (marks,))}
+        missing = [key for key in keys if int(key) not in chunks]
         if missing:
             raise SearchError(f"no chunk {missing[0]} in {self._layout.root}")
-        return [found[int(key)] for key in keys]
+        return [chunks[int(key)] for key in keys]
 
     def document_text(self, document_id: str) -> str:
         """Read the whole text of a document.

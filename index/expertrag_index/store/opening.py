@@ -218,15 +218,15 @@ def _open_once(layout: Layout, known: Seal | None, reuse: OpenParts) -> Generati
     try:
         with ThreadPoolExecutor(1) as beside:  # while files are compared with their checksums
             sealed = beside.submit(_check_sealed, layout, pool, known)
-            found = _first_intact(layout, pool, numbers, reason, reuse)
+            result = _first_intact(layout, pool, numbers, reason, reuse)
             sealed.result()  # all generations share the database: no fallback
-        if isinstance(found, Generation):
-            return found
+        if isinstance(result, Generation):
+            return result
     except BaseException:
         pool.close()
         raise
     pool.close()
-    raise StoreCorruptError(found)
+    raise StoreCorruptError(result)
 
 
 def _check_sealed(layout: Layout, pool: SnapshotPool, known: Seal | None) -> None:

@@ -176,7 +176,7 @@ class StoredVectors:
                 raise StoreCorruptError(f"the vector of chunk {key} is damaged")
             blobs[key] = blob
         try:
-            found = b"".join(blobs[key] for key in keys.tolist())
+            data = b"".join(blobs[key] for key in keys.tolist())
         except KeyError as error:
             raise StoreCorruptError(f"the vector of chunk {error} is missing") from None
-        return np.frombuffer(found, "<f2").reshape(len(keys), -1)
+        return np.frombuffer(data, "<f2").reshape(len(keys), -1)

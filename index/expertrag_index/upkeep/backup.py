@@ -62,14 +62,14 @@ def backup(
         raise IndexStoreError(f"{target} exists{' and is not a backup' * force}: {cure}")
     with store_errors(source), making(target, "backup") as copy:
         _copy_store(source, copy, report)
-        found = check(copy, report)
-        if found.problems:
-            raise StoreCorruptError(f"the copy of {source.root} has damage: {found.problems[0]}")
+        result = check(copy, report)
+        if result.problems:
+            raise StoreCorruptError(f"the copy of {source.root} has damage: {result.problems[0]}")
         _write_sums(copy)
         put_in_place(copy.root, target)
     size = sum(file.stat().st_size for file in _files(target))
     seconds = time.monotonic() - started
-    return BackupReport(found.generation, found.documents, found.chunks, size, seconds)
+    return BackupReport(result.generation, result.documents, result.chunks, size, seconds)
 
 
 def restore(

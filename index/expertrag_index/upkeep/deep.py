@@ -88,15 +88,15 @@ def _compare_recall(generation: Generation, expert: str) -> list[str]:
         segments: list[Searched] = [generation.segments[entry] for entry in entries]
         if generation.manifest.engine is not None:
             segments = [_InEngine(generation.vectors, expert, keys)]
-        found = recall_at_10(StoredVectors(connection), segments, keys, bitmap(generation.live))
-    if found >= expected - _LOST:
+        recall = recall_at_10(StoredVectors(connection), segments, keys, bitmap(generation.live))
+    if recall >= expected - _LOST:
         return []
     if not entries:
         return [
-            f"recall@10 in partition {expert!r} is {found:.3f}, and should be {expected:.2f}: see "
+            f"recall@10 in partition {expert!r} is {recall:.3f}, and should be {expected:.2f}: see "
             "that the engine has built its index of these vectors"
         ]
     return [
-        f"recall@10 in partition {expert!r} is {found:.3f}, and was {expected:.3f} when it was "
+        f"recall@10 in partition {expert!r} is {recall:.3f}, and was {expected:.3f} when it was "
         "built: run 'expertrag index compact'"
     ]

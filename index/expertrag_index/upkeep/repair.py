@@ -93,9 +93,9 @@ def _restore_origin(layout: Layout, connection: sqlite3.Connection, current: int
             manifest = None if number is None else read_manifest(layout, number)
         except StoreCorruptError:
             continue
-        found = (manifest.embedder, manifest.chunker) if manifest else read_origin(connection)
-        if found and _fits(connection, found[0]):
-            write_origin(connection, *found)
+        origin = (manifest.embedder, manifest.chunker) if manifest else read_origin(connection)
+        if origin and _fits(connection, origin[0]):
+            write_origin(connection, *origin)
             return
 
 

@@ -37,8 +37,8 @@ class _Stems(dict[str, str]):
     def __missing__(self, word: str) -> str:
         if len(self) >= _MOST_STEMS:
             self.clear()
-        found = self[word] = stem(word)
-        return found
+        result = self[word] = stem(word)
+        return result
 
 
 _fold_table = _FoldTable()

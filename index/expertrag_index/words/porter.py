@@ -93,12 +93,12 @@ def _replaced(word: str, endings: dict[str, str], least: int) -> str:
 
 def _consonants(word: str) -> list[bool]:
     """Tell which letters are consonants; y is one at the beginning and after a vowel."""
-    found: list[bool] = []
+    result: list[bool] = []
     last = False
     for letter in word:
         last = not (letter in "aeiou" or (letter == "y" and last))
-        found.append(last)
-    return found
+        result.append(last)
+    return result
 
 
 def _measure(word: str) -> int:
