@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from expertrag_index.engines.address import name_of
 from expertrag_index.engines.comparing import Comparison
-from expertrag_index.engines.qdrant_collection import Collection, CollectionState
+from expertrag_index.engines.qdrant_collection import Collection, QdrantState
 from expertrag_index.engines.qdrant_connection import TIMEOUT_S, connect
 from expertrag_index.engines.qdrant_points import as_stored, from_records, of_generation
 from expertrag_index.engines.qdrant_search import QdrantGeneration
@@ -91,8 +91,8 @@ class QdrantVectors:
         self._held(generation)
         return QdrantGeneration(self._collection, generation, sizes)
 
-    def _held(self, generation: int) -> CollectionState:
-        state = self._collection.state(self._store) or CollectionState(self._store)
+    def _held(self, generation: int) -> QdrantState:
+        state = self._collection.state(self._store) or QdrantState(self._store)
         if not state.oldest <= generation <= state.newest:
             raise StoreCorruptError(
                 f"{self._collection.url} holds generations {state.oldest} to {state.newest}, "

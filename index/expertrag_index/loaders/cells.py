@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from expertrag_index.loaders.base import Unreadable, too_large
-from expertrag_index.loaders.columns import SAMPLE, Cell, Header, TableRow, header_of
+from expertrag_index.loaders.columns import SAMPLE, Header, TableCell, TableRow, header_of
 
 MOST_CELLS = 2_000_000
 """Cells with a value in one file: some ten seconds."""
@@ -61,9 +61,9 @@ def written_rows(
     :param styled: numbers of rows that are set apart, as in bold.
     """
 
-    def cells_of(number: int) -> list[Cell]:
+    def cells_of(number: int) -> list[TableCell]:
         return [
-            Cell(text, column, widths.get((number, column), 1))
+            TableCell(text, column, widths.get((number, column), 1))
             for column, text in sorted(rows[number].items())
         ]
 

@@ -33,7 +33,7 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _NO_NAME = re.compile(r":\s*\Z|@|://")
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """A cell of a row.
 
     ``column``: the first of the columns that it covers; ``goes_on``: it is merged with the cell
@@ -46,7 +46,7 @@ class Cell(NamedTuple):
     goes_on: bool = False
 
 
-TableRow = Sequence[Cell]
+TableRow = Sequence[TableCell]
 
 
 class Header(NamedTuple):
@@ -56,7 +56,7 @@ class Header(NamedTuple):
     end: int = 0
     names: Mapping[int, str] = {}
 
-    def name_of(self, cell: Cell) -> str:
+    def name_of(self, cell: TableCell) -> str:
         """Return the names of the columns that a cell covers; empty if they have none."""
         columns = range(cell.column, cell.column + min(cell.width, _MOST_COVERED))
         name = ", ".join(dict.fromkeys(self.names[at] for at in columns if at in self.names))
@@ -96,7 +96,7 @@ def header_of(
     return Header(start, end, _short(names))
 
 
-def _texts(row: TableRow) -> list[Cell]:
+def _texts(row: TableRow) -> list[TableCell]:
     return [cell for cell in row if cell.text]
 
 
@@ -147,7 +147,7 @@ def _goes_on(above: TableRow, row: TableRow) -> bool:
     return all(texts.get(cell.column, cell.text) == cell.text for cell in beside)
 
 
-def _covered(columns: Sequence[int], cell: Cell) -> Sequence[int]:
+def _covered(columns: Sequence[int], cell: TableCell) -> Sequence[int]:
     """Return those of the columns, which are in order, that a cell covers."""
     first = bisect_left(columns, cell.column)
     end = cell.column + min(cell.width, _MOST_COVERED)

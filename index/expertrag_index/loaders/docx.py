@@ -7,7 +7,7 @@ from typing import Any
 
 from expertrag_index.loaders.base import Report, SourceFile, note_hidden, require_text
 from expertrag_index.loaders.cells import with_captions, written_table
-from expertrag_index.loaders.columns import Cell
+from expertrag_index.loaders.columns import TableCell
 from expertrag_index.loaders.drawings import drawings_of, drawn_lines
 from expertrag_index.loaders.frontmatter import document
 from expertrag_index.loaders.headings import escape_headings, first_heading, heading
@@ -179,7 +179,7 @@ class _Word:
         as often as it claims to span may be a hundred million times.
         """
         above: dict[int, str] = {}
-        rows: list[list[Cell]] = []
+        rows: list[list[TableCell]] = []
         elements = list(_own(table, _ROW))
         for row in elements:
             cells, column = [], _number(row, "w:trPr", "w:gridBefore", 0)
@@ -189,7 +189,7 @@ class _Word:
                 text = above.get(column, "") if goes_on else self._flat(cell)
                 above[column] = text
                 width = _number(cell, "w:tcPr", "w:gridSpan", 1)
-                cells.append(Cell(text, column, width, goes_on))
+                cells.append(TableCell(text, column, width, goes_on))
                 column += width
             rows.append(cells)
         marked = marked_rows(table, elements, self.styles)

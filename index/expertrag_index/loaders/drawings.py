@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from expertrag_index.loaders.cells import written_table
-from expertrag_index.loaders.columns import Cell
+from expertrag_index.loaders.columns import TableCell
 from expertrag_index.loaders.formulas import FORMULA, formula
 from expertrag_index.loaders.number_formats import GENERAL, shown_number
 from expertrag_index.loaders.ooxml import Package, is_fallback, number_of, qn
@@ -166,7 +166,7 @@ def _table(series: list[_Series]) -> Iterator[str]:
     if named:
         names = [name for each in series for name in (each.name, *[""] * (len(each.columns) - 1))]
         rows.insert(0, ["", *names])
-    cells = [[Cell(text, at) for at, text in enumerate(row)] for row in rows]
+    cells = [[TableCell(text, at) for at, text in enumerate(row)] for row in rows]
     yield from written_table(cells, int(named)).strip().split("\n") if rows else ()
 
 

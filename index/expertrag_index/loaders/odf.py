@@ -24,7 +24,7 @@ from expertrag_index.loaders.cells import (
     written_rows,
     written_table,
 )
-from expertrag_index.loaders.columns import Cell
+from expertrag_index.loaders.columns import TableCell
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import escape_headings, first_heading, heading
 from expertrag_index.loaders.ooxml import local_name, number_of, parse_xml
@@ -169,10 +169,10 @@ class _Writer:
     def _table(self, table: Any) -> str:
         """Write a line for each row of a table in a text; a cell over rows is in each of them."""
         above: dict[int, tuple[str, int]] = {}
-        rows: list[list[Cell]] = []
+        rows: list[list[TableCell]] = []
         marked = None
         for row in table.iter("{*}table-row"):
-            cells: list[Cell] = []
+            cells: list[TableCell] = []
             column = 0
             for cell in row.iterchildren("{*}table-cell", "{*}covered-table-cell"):
                 text, left = above.get(column, ("", 0))
@@ -183,7 +183,7 @@ class _Writer:
                     left = number_of(_of(cell, "number-rows-spanned"), 1)
                 if not goes_on or left > 0:
                     above[column] = (text, left - 1)
-                    cells.append(Cell(text, column, width, goes_on))
+                    cells.append(TableCell(text, column, width, goes_on))
                 column += number_of(_of(cell, "number-columns-repeated"), 1)
             rows.append(cells)
             is_marked = local_name(row.getparent()) == "table-header-rows"

@@ -9,7 +9,7 @@ from typing import Any
 
 from expertrag_index.loaders.base import Report, SourceFile, note_hidden, require_text
 from expertrag_index.loaders.cells import written_table
-from expertrag_index.loaders.columns import Cell
+from expertrag_index.loaders.columns import TableCell
 from expertrag_index.loaders.drawings import described, drawings_of, drawn_lines, lines_of, text_of
 from expertrag_index.loaders.frontmatter import document
 from expertrag_index.loaders.headings import escape_headings, heading
@@ -169,9 +169,9 @@ def _tables(frame: Any) -> Iterator[str]:
     """Write a line for each row: a cell over several columns once, one over rows in each."""
     for table in frame.iter(_TABLE):
         above: dict[int, str] = {}
-        rows: list[list[Cell]] = []
+        rows: list[list[TableCell]] = []
         for row in table.iter(_ROW):
-            cells: list[Cell] = []
+            cells: list[TableCell] = []
             for column, cell in enumerate(row.iter(_CELL)):
                 if cell.get("hMerge") in _TRUE:
                     continue
@@ -182,7 +182,7 @@ def _tables(frame: Any) -> Iterator[str]:
                     else " ".join(map(text_of, cell.iter(qn("a:p")))).strip()
                 )
                 width = number_of(cell.get("gridSpan"), 1)
-                cells.append(Cell(above[column], column, width, goes_on))
+                cells.append(TableCell(above[column], column, width, goes_on))
             rows.append(cells)
         yield written_table(rows, _marked_rows(table), styled=_rows_apart(table))
 

@@ -27,7 +27,7 @@ class Rule(NamedTuple):
     end: float
 
 
-class Area(NamedTuple):
+class GridCell(NamedTuple):
     """A cell of a ruled table by the numbers of its rows and columns; the ends are exclusive."""
 
     top: int
@@ -41,7 +41,7 @@ class Grid(NamedTuple):
 
     xs: Sequence[float]
     ys: Sequence[float]
-    cells: Sequence[Area]
+    cells: Sequence[GridCell]
 
 
 _Matrix = tuple[float, float, float, float, float, float]
@@ -181,7 +181,7 @@ def _grid(upright: list[Rule], level: list[Rule]) -> Grid | None:
     if len(xs) < 3 or len(ys) < 3 or len(xs) * len(ys) > _MOST_CELLS:
         return None
     bands = [_edges(upright, xs, ys[row + 1], ys[row]) for row in range(len(ys) - 1)]
-    cells: list[Area] = []
+    cells: list[GridCell] = []
     ended: set[tuple[int, int]] = set()
     for row, edges in enumerate(bands):
         for left, right in pairwise(edges):
@@ -193,7 +193,7 @@ def _grid(upright: list[Rule], level: list[Rule]) -> Grid | None:
                     break
                 ended.add((bottom, left))
                 bottom += 1
-            cells.append(Area(row, left, bottom, right))
+            cells.append(GridCell(row, left, bottom, right))
     return Grid(xs, ys, cells)
 
 

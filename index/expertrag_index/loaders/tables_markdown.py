@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from expertrag_index.loaders.cells import written_table
-from expertrag_index.loaders.columns import Cell
+from expertrag_index.loaders.columns import TableCell
 from expertrag_index.loaders.headings import escape_headings
 
 _DELIMITERS = re.compile(r"\|?\s*+:?-+:?\s*+(?:\|\s*+:?-+:?\s*+)*+\|?\s*+")
@@ -57,5 +57,5 @@ def _texts(line: str) -> list[str]:
     return [text.strip().replace("\\|", "|") for text in _BAR.split(row)]
 
 
-def _cells(line: str) -> list[Cell]:
-    return [Cell(text, column) for column, text in enumerate(_texts(line))]
+def _cells(line: str) -> list[TableCell]:
+    return [TableCell(text, column) for column, text in enumerate(_texts(line))]

@@ -15,8 +15,8 @@ from pypdfium2 import PdfTextPage
 from expertrag_index.loaders.aligned_pdf import aligned_tables, places_of_numbers
 from expertrag_index.loaders.cells import written_under
 from expertrag_index.loaders.chars_pdf import Char, PdfCell, PdfTable, chars_of, table_of, text_of
-from expertrag_index.loaders.columns import NO_HEADER, Cell, Header, header_of
-from expertrag_index.loaders.rules_pdf import Area, Grid
+from expertrag_index.loaders.columns import NO_HEADER, Header, TableCell, header_of
+from expertrag_index.loaders.rules_pdf import Grid, GridCell
 
 _NEAR = 3.0
 _SHARE_OF_CELLS = 0.7
@@ -94,7 +94,7 @@ def _ruled_tables(
             yield table
 
 
-def _by_cell(chars: Sequence[Char], grid: Grid) -> dict[Area, list[Char]]:
+def _by_cell(chars: Sequence[Char], grid: Grid) -> dict[GridCell, list[Char]]:
     at = {
         (row, column): cell
         for cell in grid.cells
@@ -102,7 +102,7 @@ def _by_cell(chars: Sequence[Char], grid: Grid) -> dict[Area, list[Char]]:
         for column in range(cell.left, cell.right)
     }
     downwards = [-y for y in grid.ys]
-    inside: dict[Area, list[Char]] = {}
+    inside: dict[GridCell, list[Char]] = {}
     for char in chars:
         column = bisect_right(grid.xs, (char.left + char.right) / 2) - 1
         row = bisect_right(downwards, -(char.low + char.high) / 2) - 1
@@ -111,13 +111,13 @@ def _by_cell(chars: Sequence[Char], grid: Grid) -> dict[Area, list[Char]]:
     return inside
 
 
-def _rows(grid: Grid, inside: dict[Area, list[Char]], whole: str) -> Iterator[list[PdfCell]]:
+def _rows(grid: Grid, inside: dict[GridCell, list[Char]], whole: str) -> Iterator[list[PdfCell]]:
     """Yield the rows that have a text; a cell over several rows is in each of them."""
     texts = {cell: text_of(chars, whole) for cell, chars in inside.items()}
     for row in range(len(grid.ys) - 1):
         cells = [
             PdfCell(
-                Cell(texts.get(each, ""), each.left, each.right - each.left, each.top < row),
+                TableCell(texts.get(each, ""), each.left, each.right - each.left, each.top < row),
                 inside.get(each, []) if each.top == row else [],
             )
             for each in sorted(grid.cells, key=lambda cell: cell.left)
@@ -127,7 +127,7 @@ def _rows(grid: Grid, inside: dict[Area, list[Char]], whole: str) -> Iterator[li
             yield cells
 
 
-def _is_full(rows: Sequence[Sequence[Cell]]) -> bool:
+def _is_full(rows: Sequence[Sequence[TableCell]]) -> bool:
     cells = [cell for row in rows for cell in row]
     return sum(bool(cell.text) for cell in cells) >= _SHARE_OF_CELLS * len(cells)
 

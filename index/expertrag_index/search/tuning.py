@@ -76,7 +76,7 @@ class FoundKeys(Protocol):
         ...
 
 
-class Searched(Protocol):
+class Searchable(Protocol):
     """What is compared with exact search: a segment, or a partition in an engine."""
 
     def search(self, query: FloatArray, k: int, allowed: Bitmap | None, wanted: int) -> FoundKeys:
@@ -103,7 +103,7 @@ def pieces_of(
 
 
 def recall_at_10(
-    source: VectorSource, segments: Sequence[Searched], keys: KeyArray, live: Bitmap | None
+    source: VectorSource, segments: Sequence[Searchable], keys: KeyArray, live: Bitmap | None
 ) -> float:
     """Recall@10 of the segments of a partition, whose live chunks are ``keys``."""
     return _Comparison(source, keys, None).recall(segments, live)
@@ -126,7 +126,7 @@ class _Comparison:
         # a chunk is not a neighbour of itself
         self._truth = truth[:, : self._size - (pieces is None)]
 
-    def recall(self, segments: Sequence[Searched], allowed: Bitmap | None) -> float:
+    def recall(self, segments: Sequence[Searchable], allowed: Bitmap | None) -> float:
         """Share of hits that score no less than the last true neighbour.
 
         Compares scores instead of keys: of many equal chunks, any ten are right.

@@ -30,7 +30,7 @@ class ReadLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class SourceItem:
     """A file, page or object.
 
     ``source``: ``Document.source`` of its documents. ``version``: changes with its content.
@@ -53,7 +53,7 @@ class SourceItems:
     are. ``unavailable``: why nothing could be listed, then all documents are kept.
     """
 
-    items: dict[str, Item] = field(default_factory=dict)
+    items: dict[str, SourceItem] = field(default_factory=dict)
     failures: list[LoadFailure] = field(default_factory=list)
     marks: dict[str, str] = field(default_factory=dict)
     unavailable: str = ""

@@ -12,7 +12,7 @@ from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.load import files_of
 from expertrag_index.loaders.parse import failure_of, storable
 from expertrag_index.loaders.patterns import Patterns
-from expertrag_index.sources.base import Item, ReadLimits, SourceItems
+from expertrag_index.sources.base import ReadLimits, SourceItem, SourceItems
 from expertrag_index.types import LoadFailure
 
 _SPECIAL = re.compile(r"([\\*?\[\]!# ])")
@@ -93,7 +93,9 @@ class FolderSource:
         version = f"{status.st_size} {status.st_mtime_ns}"
         source = storable(file.source)
         changed_at = max(status.st_mtime, status.st_ctime)
-        found.items[source] = Item(source, version, functools.partial(_same, file), changed_at)
+        found.items[source] = SourceItem(
+            source, version, functools.partial(_same, file), changed_at
+        )
 
 
 def _is_dead_link(path: Path) -> bool:

@@ -13,7 +13,7 @@ from expertrag_common.extras import install_command
 from expertrag_index.loaders.base import SourceFile, Unreadable, too_large
 from expertrag_index.loaders.patterns import Patterns
 from expertrag_index.loaders.registry import SUFFIXES, is_collection, suffix_of
-from expertrag_index.sources.base import Item, ReadLimits, SourceItems
+from expertrag_index.sources.base import ReadLimits, SourceItem, SourceItems
 from expertrag_index.sources.redact import redacted
 from expertrag_index.sources.scratch import Scratch
 
@@ -80,7 +80,7 @@ class ObjectSource:
             if self._reads(below):
                 source = f"{self.key}/{below}"
                 fetch = functools.partial(self._fetch, files, name, source, entry)
-                result.items[source] = Item(source, _version(entry), fetch)
+                result.items[source] = SourceItem(source, _version(entry), fetch)
         if known and not result.items:
             result.unavailable = "no object is left in it"
         return result

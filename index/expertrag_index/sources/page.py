@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from expertrag_index.loaders.base import SourceFile, Unreadable
 from expertrag_index.loaders.parse import failure_of
-from expertrag_index.sources.base import Item, ReadLimits, SourceItems
+from expertrag_index.sources.base import ReadLimits, SourceItem, SourceItems
 from expertrag_index.sources.content_types import suffix_for, with_encoding
 from expertrag_index.sources.download import HttpPolicy, Response, check_url, fetch
 from expertrag_index.sources.redact import redacted
@@ -55,7 +55,7 @@ class PageSource:
             if response.status in _GONE and before == _GONE_BEFORE:
                 return result
             if response.status == 304 and before:
-                result.items[self.key] = Item(self.key, before, self._fetched_anew)
+                result.items[self.key] = SourceItem(self.key, before, self._fetched_anew)
                 return result
             file = self._file(response)
         except Unreadable as error:
@@ -63,7 +63,7 @@ class PageSource:
             if isinstance(error, _GoneError) and self.key in known:
                 result.marks[self.key] = _GONE_BEFORE
             return result
-        result.items[self.key] = Item(self.key, _version(response), lambda: file)
+        result.items[self.key] = SourceItem(self.key, _version(response), lambda: file)
         return result
 
     def _ask(self, conditions: Mapping[str, str]) -> Response:

@@ -14,7 +14,7 @@ from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.load import labelled
 from expertrag_index.loaders.parse import failure_of
 from expertrag_index.loaders.pool import parse_all
-from expertrag_index.sources.base import DocumentSource, Item, SourceItems
+from expertrag_index.sources.base import DocumentSource, SourceItem, SourceItems
 from expertrag_index.sources.ledger import KnownItem, Ledger
 from expertrag_index.sources.plan import SourcePlan, StoreState, plan_of
 from expertrag_index.sources.stored import StoredSources
@@ -168,7 +168,7 @@ def _documents(plans: Sequence[SourcePlan], failures: list[LoadFailure]) -> Iter
                 failures.append(item)
 
 
-def _files(items: Sequence[Item]) -> Iterator[SourceFile | LoadFailure]:
+def _files(items: Sequence[SourceItem]) -> Iterator[SourceFile | LoadFailure]:
     for item in items:
         try:
             file = item.fetch()

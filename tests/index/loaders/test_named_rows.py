@@ -14,7 +14,7 @@ from openpyxl import Workbook
 from openpyxl.styles import Font
 
 from expertrag_index.loaders.cells import written_table
-from expertrag_index.loaders.columns import Cell, TableRow, header_of
+from expertrag_index.loaders.columns import TableCell, TableRow, header_of
 
 LIMITS = [
     ["Country", "Daily rate", "Hotel limit"],
@@ -32,13 +32,13 @@ def rows_of(*lines: str) -> list[TableRow]:
     """Rows as `A | B`; `A>` covers one column more for each sign, `^` goes on from above."""
     rows: list[TableRow] = []
     for line in lines:
-        cells: list[Cell] = []
+        cells: list[TableCell] = []
         column = 0
         for text in line.split(" | "):
             width = 1 + len(text) - len(text.rstrip(">"))
             above = next((cell.text for cell in (rows or [[]])[-1] if cell.column == column), "")
             said = above if text == "^" else text.rstrip(">").strip()
-            cells.append(Cell(said, column, width, text == "^"))
+            cells.append(TableCell(said, column, width, text == "^"))
             column += width
         rows.append(cells)
     return rows
@@ -133,10 +133,13 @@ def test_names_grow_a_table_to_three_times_its_length_at_most() -> None:
 
 def test_a_cell_over_a_hundred_million_columns_costs_nothing() -> None:
     started = time.process_time()
-    wide = [[Cell("All", 0, 100_000_000)], [Cell("A", 0, 10**8), Cell("B", 10**8, 10**8)]]
-    wide += [[Cell("1", 0, 10**8), Cell("2", 10**8, 10**8)] for _ in range(1_000)]
+    wide = [
+        [TableCell("All", 0, 100_000_000)],
+        [TableCell("A", 0, 10**8), TableCell("B", 10**8, 10**8)],
+    ]
+    wide += [[TableCell("1", 0, 10**8), TableCell("2", 10**8, 10**8)] for _ in range(1_000)]
     assert written_table(wide, 2).split("\n")[-1] == "A: 1 | B: 2"
-    rows = [[Cell(f"{row} {at}", at, 10**8) for at in range(2_000)] for row in range(3)]
+    rows = [[TableCell(f"{row} {at}", at, 10**8) for at in range(2_000)] for row in range(3)]
     assert header_of(rows, 1).end == 1
     assert time.process_time() - started < 2
 
