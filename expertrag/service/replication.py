@@ -20,7 +20,7 @@ from expertrag.service.status import without_paths
 from expertrag_index.replicas.follow import Follower
 from expertrag_index.replicas.keep_pushed import Pusher
 from expertrag_index.replicas.repeat import Repeated
-from expertrag_index.sources.redact import redacted
+from expertrag_index.sources.redact import redact
 
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
@@ -47,7 +47,7 @@ class Replication:
         self._thread: threading.Thread | None = None
         self._collections: Collections | None = None
         self._store = Path(config.index)
-        self.followed = redacted(config.replica.follow)
+        self.followed = redact(config.replica.follow)
         self._transfers: Repeated | None = None
         self._served = 0
         with translated_errors():

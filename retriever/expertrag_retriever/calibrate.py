@@ -44,7 +44,7 @@ def calibrator(
         last = index.manifest.calibration
         if last.get("partitions", {}) == partitions and _still_holds(last.get("measured"), index):
             return _with_estimate(last, index, embedder, reranker)
-        scaled = index.rescaled(read_scales(scales))
+        scaled = index.rescale(read_scales(scales))
         measured: dict[str, JSON] = {
             **scales,
             "fusion": dict(calibrate_fusion(scaled, embedder)),

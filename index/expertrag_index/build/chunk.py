@@ -29,7 +29,7 @@ from expertrag_index.build.atoms import (
 )
 from expertrag_index.build.naming import named_title
 from expertrag_index.build.sections import sections
-from expertrag_index.types import Chunk, Document, titled
+from expertrag_index.types import Chunk, Document, add_title
 
 _ALGORITHM = "structure-4"  # increase it whenever the same input would give other chunks
 SMALLEST_BUDGET = 16
@@ -143,9 +143,9 @@ class Chunker:
         start, end = trimmed(text, 0, len(text))
         if start == end:
             return []
-        texts = [titled(title, "") for title in titles]
+        texts = [add_title(title, "") for title in titles]
         if end - start <= self.max_tokens * _CHARS_PER_TOKEN:  # it may fit as a whole
-            texts.append(titled(titles[0], text[start:end]))
+            texts.append(add_title(titles[0], text[start:end]))
         first, rest, *whole = self._count_tokens(texts)
         if whole and whole[0] <= self.max_tokens:
             return [_TitledSpan(titles[0], start, end)] if whole[0] > first else []
@@ -257,7 +257,7 @@ class Chunker:
             titles = [first if units[0].start == start else rest for units in packed]
             spans = [(units[0].start, units[-1].end) for units in packed]
             texts = (
-                titled(title.text, text[slice(*span)])
+                add_title(title.text, text[slice(*span)])
                 for title, span in zip(titles, spans, strict=True)
             )
             too_long: list[Sequence[_Unit]] = []

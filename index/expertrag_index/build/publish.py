@@ -83,7 +83,7 @@ def derive(
     words, live = previous.postings if previous else words, all_keys(partitions)
     postings = next_postings(layout, connection, settings, words, live, all_keys(new), runs)
     corpus = _described(connection, generation, previous)
-    labelled = has_labels(connection, generation, before=previous is None or previous.labelled)
+    labelled = has_labels(connection, generation, before=previous is None or previous.has_labels)
     return Manifest(
         generation=generation,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -126,7 +126,7 @@ def _segments(
 def _described(
     connection: sqlite3.Connection, generation: int, previous: Manifest | None
 ) -> CorpusDescription:
-    if not previous or previous.outdated or previous.generation != generation - 1:
+    if not previous or previous.is_outdated or previous.generation != generation - 1:
         return describe_generation(connection, generation)
     before = CorpusDescription(
         previous.documents,

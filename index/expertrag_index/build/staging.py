@@ -25,7 +25,7 @@ from expertrag_index.store.manifest import GENERAL, EmbedderEntry
 from expertrag_index.words.posting_runs import PostingRuns
 from expertrag_index.store.rows import document_digest
 from expertrag_index.store.schema import NEVER, write_meta, write_origin
-from expertrag_index.store.seal import rows_where, sealed_sums, write_seal
+from expertrag_index.store.seal import rows_where, read_sums, write_seal
 from expertrag_index.build.seen import SeenDocuments
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.build.spool import Spool
@@ -187,7 +187,7 @@ class Stage:
         """
         execute, new = self._connection.execute, self.generation
         oldest = max(0, new - 1)
-        sums = sealed_sums(self._connection) - purge(self._connection, oldest)
+        sums = read_sums(self._connection) - purge(self._connection, oldest)
         execute(
             """UPDATE documents SET removed_in = ?1 WHERE added_in < ?1 AND removed_in = ?2
             AND row IN (SELECT value FROM json_each(?3) UNION

@@ -257,7 +257,7 @@ class IndexWriter:
             rows = stage.vanished(failures, moving)
             calibrated = not previous or self._settings.calibrated(previous.calibration)
             uncalibrated = bool(self._calibrate) and not calibrated
-            same = previous and not (previous.outdated or self._placement(previous).moved)
+            same = previous and not (previous.is_outdated or self._placement(previous).moved)
             if same and not (stage.added or stage.changed or rows or uncalibrated):
                 return self._report(stage, previous, failures, 0, started)
             return self._finish(stage, previous, failures, rows, started)

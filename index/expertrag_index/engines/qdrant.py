@@ -59,7 +59,7 @@ class QdrantVectors:
 
         :raises StoreCorruptError: Qdrant does not hold the published generation.
         """
-        state = self._held(published)
+        state = self._check_held(published)
         state = self._collection.rewind(state, published)
         kept = max(0, oldest - KEPT)
         if kept > state.oldest:
@@ -88,10 +88,10 @@ class QdrantVectors:
         :param sizes: number of its chunks by expert.
         :raises StoreCorruptError: Qdrant does not hold it.
         """
-        self._held(generation)
+        self._check_held(generation)
         return QdrantGeneration(self._collection, generation, sizes)
 
-    def _held(self, generation: int) -> QdrantState:
+    def _check_held(self, generation: int) -> QdrantState:
         state = self._collection.state(self._store) or QdrantState(self._store)
         if not state.oldest <= generation <= state.newest:
             raise StoreCorruptError(
@@ -118,7 +118,7 @@ class QdrantVectors:
     def verify(self, generation: int, expected: Iterator[VectorBatch]) -> list[str]:
         """Compare every chunk of a generation, vectors and fields; return the problems."""
         try:
-            self._held(generation)
+            self._check_held(generation)
         except StoreCorruptError as error:
             return [str(error)]
         comparison = Comparison(self._collection.url, generation)

@@ -142,7 +142,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnexpectedResponse):
         if error.status_code in (401, 403):
             return f"refuses the API key: set {API_KEY} to one that may read and write"
-        return f"refuses with status {error.status_code}: {_one_line(_said(error))}"
+        return f"refuses with status {error.status_code}: {_one_line(_read_reason(error))}"
     if isinstance(error, ResponseHandlingException):
         if isinstance(error.source, httpx.TimeoutException):
             return "does not answer in time: see that it runs and is not overloaded, and try again"
@@ -159,7 +159,7 @@ def _reason(error: Exception) -> str:
     return f"fails: {_one_line(str(error)) or type(error).__name__}"
 
 
-def _said(error: UnexpectedResponse) -> str:
+def _read_reason(error: UnexpectedResponse) -> str:
     try:
         return str(error.structured()["status"]["error"])
     except (ValueError, KeyError, TypeError):  # not from Qdrant, but from a proxy

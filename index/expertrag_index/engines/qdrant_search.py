@@ -19,7 +19,7 @@ from expertrag_index.engines.qdrant_points import (
     with_keys,
 )
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.search.vector_rows import normalised
+from expertrag_index.search.vector_rows import normalise
 from expertrag_index.search.vector_store import Among, VectorHits
 from expertrag_index.types import FloatArray, KeyArray
 
@@ -126,7 +126,7 @@ class QdrantGeneration:
         distinct, rows = np.unique(keys, return_inverse=True)
         scores = np.full(len(distinct), np.nan, np.float32)
         for points in self._collection.retrieve(distinct):
-            vectors = normalised(vectors_of(points, self._collection.dimension))
+            vectors = normalise(vectors_of(points, self._collection.dimension))
             scores[np.searchsorted(distinct, keys_of(points))] = vectors @ query
         if missing := int(np.isnan(scores).sum()):
             raise StoreCorruptError(f"{self._collection.url} lacks {missing:,} chunks")

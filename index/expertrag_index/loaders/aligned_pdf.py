@@ -44,7 +44,7 @@ def places_of_numbers(text: str) -> Iterator[range]:
     return (range(*lines[at]) for at in sorted(near))
 
 
-def aligned_tables(page: PdfTextPage, chars: Sequence[Char], whole: str) -> Iterator[PdfTable]:
+def find_aligned_tables(page: PdfTextPage, chars: Sequence[Char], whole: str) -> Iterator[PdfTable]:
     """Yield the tables that characters of a page make.
 
     :param whole: the text of the page.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from expertrag_index.loaders.base import Report, SourceFile, Unreadable
 from expertrag_index.loaders.chat_records import is_chat, messages_of, name_of, names_in
 from expertrag_index.loaders.chats import ChatMessage, conversations
-from expertrag_index.loaders.fields import key_of, opened, reads_like_prose, text_of
+from expertrag_index.loaders.fields import flatten_record, key_of, reads_like_prose, text_of
 from expertrag_index.loaders.frontmatter import FrontMatter
 from expertrag_index.loaders.records import record_document
 from expertrag_index.loaders.scalars import metadata_within_limits
@@ -52,7 +52,7 @@ def chats_in(content: object, depth: int = 0) -> list[Chat]:
     if not chats or depth:
         return chats
     rest = {name: value for name, value in content.items() if name.casefold() not in _GROUPS}
-    return [*chats, Chat([], rest)] if _lines(opened(rest)) else chats
+    return [*chats, Chat([], rest)] if _lines(flatten_record(rest)) else chats
 
 
 def read_chats(file: SourceFile, chats: list[Chat], report: Report) -> Iterator[Document]:
@@ -61,7 +61,7 @@ def read_chats(file: SourceFile, chats: list[Chat], report: Report) -> Iterator[
         if not records:
             yield record_document(file, about, 0, report)
             continue
-        fields = opened(about)
+        fields = flatten_record(about)
         metadata = metadata_within_limits(fields, report)
         matter = FrontMatter(name_of(about), None, metadata, _lines(fields))
         own = file if len(chats) == 1 else replace(file, id=f"{file.id}#{number}")

@@ -26,7 +26,7 @@ def messages_of_page(data: bytes, report: Report) -> tuple[str, list[ChatMessage
     title = ""
     messages: list[ChatMessage] = []
     who = when = ""
-    for element in _begun(nodes, 0, len(nodes)):
+    for element in _find_elements(nodes, 0, len(nodes)):
         kinds = _kinds(element)
         if "page_header" in kinds:
             title = _text(nodes, element)
@@ -71,13 +71,13 @@ def _part(nodes: Sequence[Node], element: Element, kind: str) -> dict[str, str]:
     if kind == "date" and (time := _TIME.search(element.get("title"))):
         return {kind: f"{time[3]}-{time[2]}-{time[1]} {time[4]}"}
     if kind == "reply_to":
-        targets = (each.get("href") for each in _begun(nodes, element.begin, element.end))
+        targets = (each.get("href") for each in _find_elements(nodes, element.begin, element.end))
         answered = next(filter(None, map(_ANSWERED.search, targets)), None)
         return {kind: answered[1]} if answered else {}
     return {}
 
 
-def _begun(nodes: Sequence[Node], start: int, end: int) -> Iterator[Element]:
+def _find_elements(nodes: Sequence[Node], start: int, end: int) -> Iterator[Element]:
     for place in range(start, end):
         node = nodes[place]
         if isinstance(node, Element) and node.begin == place:

@@ -239,7 +239,7 @@ def _is_of_slack(record: object) -> bool:
 def _without_markup(text: str, names: Mapping[str, str]) -> str:
     """Write what Slack marks as it is shown: ``<@U123>`` is ``@Ada``."""
 
-    def shown(mark: re.Match[str]) -> str:
+    def expand(mark: re.Match[str]) -> str:
         sign, target, label = mark.groups()
         if sign == "@":
             return f"@{label or names.get(target, target)}"
@@ -247,4 +247,4 @@ def _without_markup(text: str, names: Mapping[str, str]) -> str:
             return f"{'#' if sign == '#' else ''}{label or target}"
         return f"{label} ({target})" if label and label not in target else target
 
-    return html.unescape(_MARKUP.sub(shown, text))
+    return html.unescape(_MARKUP.sub(expand, text))

@@ -96,7 +96,9 @@ def _conversation(
     head += ["Times: UTC"] if all(message.is_utc for message in messages) else []
     matter = replace(matter, title=title, metadata={**facts, **matter.metadata})
     above = "\n".join(head)
-    text = escape_headings("\n\n".join(filter(None, (above, *_paragraphs(_ordered(messages))))))
+    text = escape_headings(
+        "\n\n".join(filter(None, (above, *_paragraphs(_sort_threads(messages)))))
+    )
     return document(file, matter, _name_of(file), matter.above(text))
 
 
@@ -106,7 +108,7 @@ def _name_of(file: SourceFile) -> str:
     return folder if folder and _NAMES_NOTHING.fullmatch(file.stem) else file.stem
 
 
-def _ordered(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+def _sort_threads(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
     """Put the messages of a thread below the one that they answer."""
     known = {message.id for message in messages if message.id and not message.in_thread}
     threads: dict[str, list[ChatMessage]] = {}

@@ -79,7 +79,7 @@ def header_of(
     :param styled: rows that are set apart, as in bold.
     :param needs_numbers: a header without a mark stands over numbers: the table may be layout.
     """
-    start = _marked_row(rows, marked) if marked is not None else _widest_row(rows[:SAMPLE])
+    start = _find_marked_row(rows, marked) if marked is not None else _widest_row(rows[:SAMPLE])
     if start is None:
         return NO_HEADER
     end = _end(rows, start, marked)
@@ -100,7 +100,7 @@ def _texts(row: TableRow) -> list[TableCell]:
     return [cell for cell in row if cell.text]
 
 
-def _marked_row(rows: Sequence[TableRow], marked: int) -> int | None:
+def _find_marked_row(rows: Sequence[TableRow], marked: int) -> int | None:
     """Return the first of the marked rows that is not a single text over the table."""
     for at, row in enumerate(rows[:marked]):
         texts = _texts(row)
@@ -117,7 +117,7 @@ def _widest_row(rows: Sequence[TableRow]) -> int | None:
         texts = _texts(rows[at])
         columns.update(cell.column for cell in texts)
         ordered = sorted(columns)
-        covered = {each for cell in texts for each in _covered(ordered, cell)}
+        covered = {each for cell in texts for each in _select_covered(ordered, cell)}
         if at < _MOST_ABOVE and len(texts) > 1 and columns - covered <= {ordered[0]}:
             result = at
     return result
@@ -138,7 +138,7 @@ def _goes_on(above: TableRow, row: TableRow) -> bool:
     wide = [cell for cell in above if cell.width > 1 and cell.text]
     texts = {cell.column: cell.text for cell in _texts(row)}
     columns = sorted(texts)
-    below = [_covered(columns, cell) for cell in wide]
+    below = [_select_covered(columns, cell) for cell in wide]
     if not wide or not all(len(each) > 1 for each in below):
         return False
     if any(_AMOUNT.fullmatch(text) and not _YEAR.fullmatch(text) for text in texts.values()):
@@ -147,14 +147,14 @@ def _goes_on(above: TableRow, row: TableRow) -> bool:
     return all(texts.get(cell.column, cell.text) == cell.text for cell in beside)
 
 
-def _covered(columns: Sequence[int], cell: TableCell) -> Sequence[int]:
+def _select_covered(columns: Sequence[int], cell: TableCell) -> Sequence[int]:
     """Return those of the columns, which are in order, that a cell covers."""
     first = bisect_left(columns, cell.column)
     end = cell.column + min(cell.width, _MOST_COVERED)
     return columns[first : bisect_left(columns, end, first)]
 
 
-def named_by(rows: Sequence[TableRow]) -> Header:
+def read_header(rows: Sequence[TableRow]) -> Header:
     """Return the names that rows give to columns; none if the rows are too many for a header."""
     columns = {
         at
@@ -172,7 +172,7 @@ def _names(header: Sequence[TableRow], columns: Sequence[int]) -> dict[int, str]
     for row in header:
         texts = _texts(row)
         for cell in texts if len(texts) > 1 or len(row) > 1 else ():
-            for column in _covered(columns, cell):
+            for column in _select_covered(columns, cell):
                 said = parts.setdefault(column, [])
                 said += [cell.text] if cell.text not in said else []
     return {column: " ".join(said) for column, said in parts.items()}

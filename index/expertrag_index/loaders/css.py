@@ -72,7 +72,7 @@ def rules_of(sheet: str, media: str = "") -> Iterator[CssRule]:
     for token in chain(tokens, "}" * sheet.count("{")):  # a sheet may end inside a block
         if token == "{":
             prelude = "".join(text).strip()
-            blocks.append(_opened(prelude, blocks[-1]))
+            blocks.append(_open_block(prelude, blocks[-1]))
             text = []
         elif token == ";" or (token == "}" and len(blocks) > 1):
             blocks[-1].body.append("".join(text))
@@ -85,7 +85,7 @@ def rules_of(sheet: str, media: str = "") -> Iterator[CssRule]:
             text.append(token)
 
 
-def _opened(prelude: str, outer: _Block) -> _Block:
+def _open_block(prelude: str, outer: _Block) -> _Block:
     name, _, media = prelude.partition(" ")
     elsewhere = name.lower() == "@media" and all(map(_ELSEWHERE.fullmatch, media.split(",")))
     always = outer.always and outer.prelude == "@"

@@ -62,7 +62,7 @@ class RecordText:
     beside: str = ""
 
 
-def opened(record: Mapping[str, object]) -> dict[str, object]:
+def flatten_record(record: Mapping[str, object]) -> dict[str, object]:
     """Flatten a record to fields by dotted name: scalars and lists, none blank.
 
     Embeddings and null are left out. What is nested deeper than ``MOST_LEVELS`` becomes a string.

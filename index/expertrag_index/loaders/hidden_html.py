@@ -121,7 +121,7 @@ class HtmlStyles:
         body = declarations(rule.body)
         for selector in map(str.strip, rule.selectors.split(",") if body else ()):
             if rule.always and "(" not in rule.selectors and _SIMPLE.fullmatch(selector):
-                self._set(_spelled(selector), body, _specificity(selector), order)
+                self._set(_normalise(selector), body, _specificity(selector), order)
             elif not _PSEUDO_ELEMENT.search(selector):
                 unknown = {
                     key: CssValue(important, UNKNOWN)
@@ -138,7 +138,7 @@ class HtmlStyles:
 
     def of(self, element: Element) -> Declarations:
         """Return the declarations for an element."""
-        result = self._presented(element)
+        result = self._read_presentation(element)
         entries: dict[str, _Entry] = {}
         if self._rules:
             for name in _names(element):
@@ -153,7 +153,7 @@ class HtmlStyles:
             result.pop("visibility", None)
         return result
 
-    def _presented(self, element: Element) -> Declarations:
+    def _read_presentation(self, element: Element) -> Declarations:
         """Return what attributes and browsers say of an element; any rule has precedence."""
         result: Declarations = {}
         attributes, name = element.attributes, element.name
@@ -266,10 +266,10 @@ def _subjects(selector: str) -> list[str]:
     selector = selector.replace(":root", "html")
     last = selector if "(" in selector or ")" in selector else _COMPOUND.split(selector)[-1]
     names = _NAMES.findall(_QUALIFIED.sub("", last))
-    return [_spelled(name) for name in names] or ["*"]
+    return [_normalise(name) for name in names] or ["*"]
 
 
-def _spelled(selector: str) -> str:
+def _normalise(selector: str) -> str:
     """Return a simple selector as :func:`_names` has it: tags in lower case, no escapes."""
     selector = selector.replace("\\", "")
     mark = re.search("[.#]", selector)

@@ -62,7 +62,7 @@ def load(
     public = 0
     for item in parse_all(files, max_file_s):
         if isinstance(item, Document):
-            document = labelled(item, labels, labels_field)
+            document = add_labels(item, labels, labels_field)
             public += not document.labels
             yield document
         else:
@@ -71,7 +71,7 @@ def load(
         on_failure(_public(paths, public, labels_field))
 
 
-def labelled(document: Document, labels: Sequence[str], field: str) -> Document:
+def add_labels(document: Document, labels: Sequence[str], field: str) -> Document:
     """Return a document with these access labels, and those in its metadata field ``field``."""
     own = scalars_of(document.metadata.get(field, ())) if field else []
     every = {*labels, *map(str, own)}

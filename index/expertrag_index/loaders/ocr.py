@@ -39,7 +39,7 @@ def is_installed() -> bool:
     return all(find_spec(name) is not None for name in PACKAGES)
 
 
-def recognised(page: PdfPage) -> str:
+def recognise(page: PdfPage) -> str:
     """Return the text that the picture of a page shows, column by column; empty if none.
 
     :raises Unreadable: the extra is not installed.
@@ -107,14 +107,14 @@ def _columns(lines: Sequence[TextLine], width: float) -> tuple[int, float | None
     for first in range(len(lines)):
         rest = lines[first:]
         edges = {line.left for line in rest}
-        sizes = {edge: _left_and_right(rest, edge, _GUTTER * width) for edge in edges}
+        sizes = {edge: _count_column_lines(rest, edge, _GUTTER * width) for edge in edges}
         best = max(sizes, key=lambda edge: sizes[edge])
         if sizes[best]:
             return (first, None) if first else (sizes[best], best)
     return len(lines), None
 
 
-def _left_and_right(lines: Sequence[TextLine], edge: float, gutter: float) -> int:
+def _count_column_lines(lines: Sequence[TextLine], edge: float, gutter: float) -> int:
     """Return how many of the first lines are all left of an edge, or begin at or after it."""
     counts = [0, 0]
     size = 0

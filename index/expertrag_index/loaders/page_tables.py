@@ -16,7 +16,7 @@ from expertrag_index.loaders.columns import (
     Header,
     TableCell,
     header_of,
-    named_by,
+    read_header,
 )
 from expertrag_index.loaders.page_nodes import Element, Node, children, has_text, text_in
 from expertrag_index.loaders.page_writer import PageWriter
@@ -65,7 +65,7 @@ class Table:
 
     def __post_init__(self) -> None:
         """Remember where the table begins."""
-        self._begin = self.writer.written
+        self._begin = self.writer.length
 
     def begin_row(self, row: Element, cells: int) -> None:
         """Begin a row with this number of cells of its own."""
@@ -75,7 +75,7 @@ class Table:
         if names and not self._is_naming:
             self._naming, self._names = [], NO_HEADER
         elif self._is_naming and not names:
-            self._names = named_by(self._naming)
+            self._names = read_header(self._naming)
         self._is_naming = names
         if names:
             self._naming.append([])
@@ -128,7 +128,7 @@ class Table:
     def _begin_cell(self, cell: TableCell, flat: bool) -> None:
         is_empty = self.writer.mark() == self._row if self._names.names else cell.column == 0
         label = self._label(cell) if flat else ""
-        written = self.writer.written - self._begin
+        written = self.writer.length - self._begin
         if label and is_worth_naming(self._added + len(label), written):
             self._added += len(label)
         else:

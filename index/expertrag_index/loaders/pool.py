@@ -66,7 +66,7 @@ def _receive(readings: Iterable[_Reading]) -> None:
         if link in ready:
             reading.receive()
         else:
-            reading.waited(passed)
+            reading.count_wait(passed)
 
 
 class _Reading:
@@ -102,7 +102,7 @@ class _Reading:
         self.items.append(worker.decode(message))
         self.seconds_left = self._max_s
 
-    def waited(self, seconds: float) -> None:
+    def count_wait(self, seconds: float) -> None:
         # The worker has a limit of CPU time; this one ends a read that blocks.
         self.seconds_left -= seconds
         if self.seconds_left <= 0:

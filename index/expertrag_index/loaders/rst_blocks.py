@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from expertrag_index.loaders import tables_rst
-from expertrag_index.loaders.verbatim import Verbatim, fenced
+from expertrag_index.loaders.verbatim import Verbatim, fence_code
 
 _EXPLICIT = re.compile(r"(\s*)\.\.(?:\s+(.*))?")
 _DIRECTIVE = re.compile(r"(?:\|[^|]*\| )?([\w:.+-]*[\w+-]) ?::(?:\s+(.*))?")
@@ -68,7 +68,7 @@ def without_markup(lines: list[str], code: Verbatim) -> Iterator[str]:
                 yield f"{text}:"
             yield from ("", _set_aside(lines[at:end], code), "")
             at = end
-        elif table := tables_rst.written(lines, at - 1):
+        elif table := tables_rst.write_rst_table(lines, at - 1):
             yield from table[0]
             at = table[1]
         else:
@@ -134,7 +134,7 @@ def _table(name: str, options: Mapping[str, str], lines: list[str]) -> list[str]
 
 
 def _set_aside(lines: list[str], code: Verbatim, language: str = "") -> str:
-    return code.block(fenced(textwrap.dedent("\n".join(lines)).strip("\n"), language))
+    return code.block(fence_code(textwrap.dedent("\n".join(lines)).strip("\n"), language))
 
 
 def _end_of_literal(lines: list[str], at: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from expertrag_index.loaders.cells import written_table
+from expertrag_index.loaders.cells import write_table
 from expertrag_index.loaders.columns import TableCell
 from expertrag_index.loaders.headings import escape_headings
 
@@ -25,7 +25,7 @@ def with_named_rows(text: str) -> str:
         if end:
             margin = _margin(lines[at])
             rows = [_cells(line) for line in (lines[at], *lines[at + 2 : end])]
-            table = escape_headings(written_table(rows, 1))
+            table = escape_headings(write_table(rows, 1))
             written += [f"{margin}{line}" for line in table.split("\n")]
         else:
             written.append(lines[at])

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from expertrag_index.loaders.cells import written_table
+from expertrag_index.loaders.cells import write_table
 from expertrag_index.loaders.columns import TableCell, TableRow
 
 _GRID = re.compile(r"(\s*)\+(?:-+\+)+\s*")
@@ -22,7 +22,7 @@ _MOST_LINES = 2_000
 _NOT_FLAT = ("::", ".. ", "+-")
 
 
-def written(lines: Sequence[str], at: int) -> tuple[list[str], int] | None:
+def write_rst_table(lines: Sequence[str], at: int) -> tuple[list[str], int] | None:
     """Write the table that begins with a line; return its lines and the line after it, or None."""
     line = lines[at]
     if simple := _SIMPLE.fullmatch(line):
@@ -157,4 +157,4 @@ def _cells(texts: Sequence[str]) -> list[TableCell]:
 
 
 def _lines(rows: Sequence[TableRow], marked: int, margin: str = "") -> list[str]:
-    return ["", *(f"{margin}{line}" for line in written_table(rows, marked).split("\n")), ""]
+    return ["", *(f"{margin}{line}" for line in write_table(rows, marked).split("\n")), ""]

@@ -91,7 +91,7 @@ class _Source:
         starts = segment.posting_starts[start : end + 1].astype(np.int64)
         rows, counts = (part[starts[0] : starts[-1]] for part in (segment.rows, segment.counts))
         if len(rows) and rows.max() >= segment.count:
-            raise segment.damaged()
+            raise segment.make_damage_error()
         packed = self.rows[rows].astype(np.uint64) << _COUNT_BITS
         return terms, np.diff(starts), packed | counts
 

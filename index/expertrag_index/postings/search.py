@@ -22,7 +22,7 @@ from expertrag_index.postings.engine import (
 )
 from expertrag_index.postings.masks import RowMask, SegmentRows, all_rows, rows_with
 from expertrag_index.postings.segment import PostingSegment
-from expertrag_index.search.caching import cached
+from expertrag_index.search.caching import cache_method
 from expertrag_index.types import ChunkHit, KeyArray, TermStatistics
 from expertrag_index.words.analysis import tokens
 from expertrag_index.words.query_words import CANDIDATE_TERMS, query_terms, rarest
@@ -65,7 +65,7 @@ class PostingSearcher:
         self._live = everything if live is None else rows_with(self._segments, live, everything)
         self._size = self._live.count
         self._norms = self._norms_by_length()
-        self._entry = cached(self._look_up, _CACHED_TERMS)
+        self._entry = cache_method(self._look_up, _CACHED_TERMS)
 
     @property
     def size(self) -> int:
@@ -98,7 +98,7 @@ class PostingSearcher:
         parts = (allowed or self._live).parts
         k = min(k, self._size)
         for number, (segment, part) in enumerate(zip(self._segments, parts, strict=True)):
-            terms = self._weighted(segment, number, entries)
+            terms = self._weigh(segment, number, entries)
             if part.count and len(terms.starts) and k > 0:
                 best = self._best(segment, terms, part, k, best)
         hits = zip(best.keys.tolist(), best.scores.tolist(), strict=True)
@@ -112,7 +112,7 @@ class PostingSearcher:
         wanted = np.unique(np.asarray(keys, np.int64))
         result: dict[int, float] = {}
         for number, segment in enumerate(self._segments):
-            terms = self._weighted(segment, number, entries)
+            terms = self._weigh(segment, number, entries)
             rows = self._live.parts[number].select(segment, wanted)
             scores = self._engine.scores(segment, terms, self._norms, rows)
             hit = scores > 0
@@ -142,7 +142,7 @@ class PostingSearcher:
         size, n = self._size, entry.frequency
         return max(math.log((size - n + 0.5) / (n + 0.5)), _LEAST_IDF) * (_K1 + 1)
 
-    def _weighted(
+    def _weigh(
         self, segment: PostingSegment, number: int, entries: Sequence[tuple[_Entry, float]]
     ) -> WeightedTerms:
         held = [

@@ -71,7 +71,7 @@ class PostingSegment:
         start, end = self.posting_starts[place : place + 2]
         return int(start), int(end)
 
-    def damaged(self) -> StoreCorruptError:
+    def make_damage_error(self) -> StoreCorruptError:
         """Return the error for rows that are not rows of the segment."""
         return StoreCorruptError(f"{self.name} is damaged: a term has rows that do not exist")
 

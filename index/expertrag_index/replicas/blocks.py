@@ -38,7 +38,7 @@ def cut(path: Path, block_bytes: int) -> DatabaseBlocks:
         return DatabaseBlocks(size, block_bytes, tuple(_digests(file.fileno(), block_bytes)))
 
 
-def packed(path: Path, offset: int, size: int) -> bytes:
+def pack_block(path: Path, offset: int, size: int) -> bytes:
     """Return the object of a block."""
     with path.open("rb") as file:
         return zlib.compress(os.pread(file.fileno(), size, offset), _LEVEL)
@@ -49,7 +49,7 @@ def most_packed(block_bytes: int) -> int:
     return block_bytes + block_bytes // 100 + 64
 
 
-def unpacked(data: bytes, digest: str, most: int) -> bytes | None:
+def unpack_block(data: bytes, digest: str, most: int) -> bytes | None:
     """Return the block in an object; None if it is not the one of this sha256.
 
     :param most: bytes of the longest block.

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from expertrag_common.extras import install_command
 from expertrag_index.errors import RemoteUnreachableError
 from expertrag_index.replicas.remote import FULL
-from expertrag_index.sources.redact import redacted
+from expertrag_index.sources.redact import redact
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ class ObjectRemote:
     """
 
     def __init__(self, url: str) -> None:
-        self._shown = redacted(url.rstrip("/"))
+        self._shown = redact(url.rstrip("/"))
         try:
             import fsspec
 
@@ -41,7 +41,7 @@ class ObjectRemote:
         self._root = str(root).rstrip("/")
 
     @property
-    def shown(self) -> str:
+    def address(self) -> str:
         """The URL without credentials."""
         return self._shown
 

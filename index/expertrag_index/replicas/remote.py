@@ -27,7 +27,7 @@ class Remote(Protocol):
     """
 
     @property
-    def shown(self) -> str:
+    def address(self) -> str:
         """The URL without credentials, for messages."""
         ...
 

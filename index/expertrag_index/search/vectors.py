@@ -77,7 +77,7 @@ class Segment:
         return int(self.index.ntotal)
 
     @property
-    def indexed_keys(self) -> KeyArray:
+    def faiss_keys(self) -> KeyArray:
         """Chunk keys in the FAISS index, in no particular order; ``rows.keys`` is the same set."""
         if self.kind == FLAT:
             return faiss.vector_to_array(self.index.id_map).astype(np.int64)
@@ -118,7 +118,7 @@ class Segment:
             nprobe = min(self.nlist, math.ceil(nprobe / math.sqrt(max(share, 1e-9))))
         while True:
             parameters = _parameters(self.kind, nprobe, selector)
-            if self.read_ahead.wanted:
+            if self.read_ahead.is_wanted:
                 ask_for(self._lists(query, nprobe))
             with self.read_ahead.watching():
                 hits = self._run(query, candidates, parameters, exact=False)
@@ -163,7 +163,7 @@ def cosines(segments: Sequence[Segment], keys: KeyArray, query: FloatArray) -> F
         rows = segment.rows.rows(keys)
         held = np.flatnonzero(rows >= 0)
         if len(held):
-            ask = segment.read_ahead.wanted
+            ask = segment.read_ahead.is_wanted
             with segment.read_ahead.watching():
                 scores[held] = segment.rows.cosines(rows[held], query, ask_first=ask)
     if missing := int(np.isnan(scores).sum()):
@@ -187,7 +187,7 @@ def write_segment(segment: Segment, path: Path) -> None:
 
 def map_ivf(path: Path, rows: VectorRows) -> Segment:
     """Map an IVF segment that has been written; ``nprobe`` is still to be tuned."""
-    index = _mapped(path)
+    index = _map_index(path)
     return Segment(index, _kind_of(index), 1, ivf_of(index).nlist, rows)
 
 
@@ -200,7 +200,7 @@ def open_segment(layout: Layout, entry: SegmentEntry, dimension: int) -> Segment
     name = entry.entry.file
     open_verified(layout, entry.entry).close()
     try:
-        index = _mapped(layout.segments / name)
+        index = _map_index(layout.segments / name)
     except RuntimeError as error:
         raise StoreCorruptError(f"{name} is not a vector index") from error
     with open_verified(layout, entry.rows) as file:
@@ -216,7 +216,7 @@ def open_segment(layout: Layout, entry: SegmentEntry, dimension: int) -> Segment
     return Segment(index, entry.kind, entry.nprobe, entry.nlist, rows)
 
 
-def _mapped(path: Path) -> Any:
+def _map_index(path: Path) -> Any:
     _limit_allocations()
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
 

@@ -29,7 +29,7 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
-def checked_address(host: str, port: int, resolve: Resolve, refuse: Refuse) -> str:
+def resolve_address(host: str, port: int, resolve: Resolve, refuse: Refuse) -> str:
     """Resolve a host once, and return the address to connect to.
 
     :raises Unreadable: one of its addresses is refused, or it has none.

@@ -14,7 +14,7 @@ from expertrag_index.loaders.base import SourceFile, Unreadable, too_large
 from expertrag_index.loaders.patterns import Patterns
 from expertrag_index.loaders.registry import SUFFIXES, is_collection, suffix_of
 from expertrag_index.sources.base import ReadLimits, SourceItem, SourceItems
-from expertrag_index.sources.redact import redacted
+from expertrag_index.sources.redact import redact
 from expertrag_index.sources.scratch import Scratch
 
 _VERSIONS = ("ETag", "etag", "md5", "md5Hash", "content_md5")
@@ -47,15 +47,13 @@ class ObjectSource:
         :raises PatternError: a pattern is invalid.
         """
         if "::" in url or urlsplit(url).scheme in _REFUSED:
-            raise Unreadable(
-                f"{redacted(url)} is not a folder of an object store", "correct the URL"
-            )
+            raise Unreadable(f"{redact(url)} is not a folder of an object store", "correct the URL")
         self._url = url.rstrip("/")
         self._scratch = scratch
         self._domain = domain
         self._patterns = Patterns(include, exclude)
         self.limits = limits
-        self.key = redacted(self._url)
+        self.key = redact(self._url)
 
     def covers(self, source: str) -> bool:
         """Return whether a source is below this folder."""
@@ -65,7 +63,7 @@ class ObjectSource:
         """List the objects that a loader can read."""
         result = SourceItems()
         try:
-            files, root = _opened(self._url)
+            files, root = _open_file_system(self._url)
             entries: Mapping[str, Any] = files.find(root, detail=True)
         except ImportError as error:
             of_s3 = self._url.startswith("s3:")
@@ -115,7 +113,7 @@ class ObjectSource:
         return SourceFile(path, source, source, domain, limits.max_file_bytes, limits.ocr)
 
 
-def _opened(url: str) -> tuple[Any, str]:
+def _open_file_system(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the URL's path in it."""
     import fsspec
 

@@ -11,7 +11,7 @@ from expertrag_index.loaders.parse import failure_of
 from expertrag_index.sources.base import ReadLimits, SourceItem, SourceItems
 from expertrag_index.sources.content_types import suffix_for, with_encoding
 from expertrag_index.sources.download import HttpPolicy, Response, check_url, fetch
-from expertrag_index.sources.redact import redacted
+from expertrag_index.sources.redact import redact
 from expertrag_index.sources.scratch import Scratch
 
 _GONE = (404, 410)
@@ -40,7 +40,7 @@ class PageSource:
         self._scratch = scratch
         self._domain = domain
         self.limits = limits
-        self.key = redacted(url)
+        self.key = redact(url)
 
     def covers(self, source: str) -> bool:
         """Return whether a source is this page."""
@@ -55,7 +55,7 @@ class PageSource:
             if response.status in _GONE and before == _GONE_BEFORE:
                 return result
             if response.status == 304 and before:
-                result.items[self.key] = SourceItem(self.key, before, self._fetched_anew)
+                result.items[self.key] = SourceItem(self.key, before, self._fetch_again)
                 return result
             file = self._file(response)
         except Unreadable as error:
@@ -77,7 +77,7 @@ class PageSource:
             cure = "its version from before is kept; try again later"
             raise Unreadable(f"the server answers {response.status}", cure)
 
-    def _fetched_anew(self) -> SourceFile:
+    def _fetch_again(self) -> SourceFile:
         """Fetch an unchanged page that the store has lost meanwhile."""
         return self._file(self._ask({}))
 

@@ -82,7 +82,7 @@ class Settling:
         due = [state.retry_at for state in self._pending.values() if 0 < state.tries < self._tries]
         return max(0.0, min(due) - self._clock()) if due else None
 
-    def failed(self, sources: Iterable[str]) -> list[str]:
+    def note_failures(self, sources: Iterable[str]) -> list[str]:
         """Note that files could not be read; return those that are given up."""
         given_up = []
         for name in sources:

@@ -15,7 +15,7 @@ from expertrag_index.errors import SourceListError
 from expertrag_index.loaders.base import Unreadable
 from expertrag_index.sources.addresses import refuse_none
 from expertrag_index.sources.base import DocumentSource, ReadLimits
-from expertrag_index.sources.download import HttpPolicy, redacted_or_hidden
+from expertrag_index.sources.download import HttpPolicy, redact_or_hide
 from expertrag_index.sources.folder import FolderSource
 from expertrag_index.sources.objects import ObjectSource
 from expertrag_index.sources.page import PageSource
@@ -107,7 +107,7 @@ def _source(entry: object, where: str, context: ListContext, scratch: Scratch) -
         )
     except (Unreadable, ValueError) as error:
         what = f"{error.reason}; {error.cure}" if isinstance(error, Unreadable) else "invalid URL"
-        raise SourceListError(f"{where}: {redacted_or_hidden(target)}: {what}") from None
+        raise SourceListError(f"{where}: {redact_or_hide(target)}: {what}") from None
 
 
 def _split_glob(pattern: str, where: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from expertrag_index.errors import (
     StoreCorruptError,
 )
 from expertrag_index.postings.search import PostingSearcher
-from expertrag_index.search.caching import cached
+from expertrag_index.search.caching import cache_method
 from expertrag_index.search.filters import canonical, compile_filter
 from expertrag_index.search.scales import IDENTITY, Scale, read_scales
 from expertrag_index.search.selection import Selection, best_hits, bitmap, rows_by_partition
@@ -29,7 +29,7 @@ from expertrag_index.store.disk_errors import store_errors
 from expertrag_index.store.groups import read_groups
 from expertrag_index.store.labels import all_labels, restrict
 from expertrag_index.store.layout import Layout
-from expertrag_index.store.live import sorted_keys
+from expertrag_index.store.live import select_keys
 from expertrag_index.store.manifest import Manifest
 from expertrag_index.store.opening import NONE_OPEN, Generation, OpenParts, open_published
 from expertrag_index.store.rows import SELECT_CHUNKS, chunk_from_row, text_digest
@@ -82,9 +82,9 @@ class Index:
         # a generation never changes, so these caches cannot become stale
         self._lock = threading.Lock()
         self._labels: frozenset[str] | None = None
-        self._select = cached(self._compute_selection, 32)
-        self._terms = cached(self._lexical.statistics, 64)
-        self._respell = cached(self._compute_respelled, 64)
+        self._select = cache_method(self._compute_selection, 32)
+        self._terms = cache_method(self._lexical.statistics, 64)
+        self._respell = cache_method(self._compute_respelled, 64)
 
     @classmethod
     def open(
@@ -154,7 +154,7 @@ class Index:
     @property
     def open_parts(self) -> OpenParts:
         """The vector files of the generation in memory; they stay valid when it is closed."""
-        return self._generation.opened()
+        return self._generation.share_parts()
 
     @property
     def catalog(self) -> Catalog:
@@ -194,9 +194,9 @@ class Index:
             raise StoreCorruptError(f"{database} is missing: {self._layout.cure}") from None
 
     @property
-    def degraded(self) -> str:
+    def degradation(self) -> str:
         """Why an older generation is in use and what to do; empty if this is the newest."""
-        return self._generation.degraded
+        return self._generation.degradation
 
     @property
     def seal(self) -> Seal:
@@ -204,7 +204,7 @@ class Index:
         with self._reading() as connection:
             return read_seal(connection)
 
-    def rescaled(self, scales: Mapping[str, Scale]) -> Index:
+    def rescale(self, scales: Mapping[str, Scale]) -> Index:
         """Return the same generation with other scales; it is closed with this index."""
         return Index(
             self._layout,
@@ -214,7 +214,7 @@ class Index:
             lexical=self._lexical,
         )
 
-    def restricted(self, labels: Collection[str]) -> Index:
+    def restrict(self, labels: Collection[str]) -> Index:
         """Return what a reader with these access labels sees; it is closed with this index.
 
         Every result is that of a store which holds only the documents without labels and those
@@ -222,7 +222,7 @@ class Index:
         the fields and domains of the manifest. The calibration of the manifest and the lists of an
         IVF segment are those of the whole store.
         """
-        if not self.manifest.labelled:
+        if not self.manifest.has_labels:
             return self
         with store_errors(self._layout):
             part = restrict(self._generation, labels)
@@ -230,7 +230,7 @@ class Index:
 
     def labels(self) -> frozenset[str]:
         """Return the access labels that documents of this generation have."""
-        if not self.manifest.labelled:
+        if not self.manifest.has_labels:
             return frozenset()
         with self._lock:
             if self._labels is None:
@@ -244,7 +244,7 @@ class Index:
 
         :raises FilterError: unknown field or operator.
         """
-        return {expert: len(keys) for expert, keys in self._admitted(filter).items()}
+        return {expert: len(keys) for expert, keys in self._select_partitions(filter).items()}
 
     def groups(self) -> list[Group]:
         """Read which expert serves each group of documents; empty for a plain embedder."""
@@ -262,7 +262,9 @@ class Index:
         self._check_k(k)
         selection = self._selection(filter)
         searched = {
-            expert: keys for expert, keys in self._admitted(filter).items() if expert in vectors
+            expert: keys
+            for expert, keys in self._select_partitions(filter).items()
+            if expert in vectors
         }
         if not searched:
             return []
@@ -319,7 +321,7 @@ class Index:
         """Return how rare each distinct word of ``query`` is here, without stop words."""
         return list(self._terms(query))
 
-    def respelled(self, query: str) -> str:
+    def respell(self, query: str) -> str:
         """Return a query with misspelled words corrected to words that occur in chunks."""
         return self._respell(query)
 
@@ -387,10 +389,10 @@ class Index:
         """Return how many vectors ``search_dense`` compares in a search of all partitions."""
         selection = self._selection(filter)
         if self._restricted:  # the size of a segment tells of documents that this index lacks
-            return sum(map(len, self._admitted(filter).values()))
+            return sum(map(len, self._select_partitions(filter).values()))
         if selection is not None and len(selection.keys) <= _EXACT_LIMIT:
             return len(selection.keys)
-        return sum(map(self._generation.vectors.scan_cost, self._admitted(filter)))
+        return sum(map(self._generation.vectors.scan_cost, self._select_partitions(filter)))
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -410,12 +412,12 @@ class Index:
         values = (self.generation, self.generation, *condition.values)
         with self._reading() as connection:
             self._generation.documents.ensure(connection, self.generation)
-            keys = sorted_keys(connection, query, values)
+            keys = select_keys(connection, query, values)
         if self._restricted:
             keys = np.intersect1d(keys, self._generation.live, assume_unique=True)
         return Selection.of(keys, self._generation.partitions, self._lexical)
 
-    def _admitted(self, filter: Filter | None) -> Mapping[str, KeyArray]:
+    def _select_partitions(self, filter: Filter | None) -> Mapping[str, KeyArray]:
         selection = self._selection(filter)
         return self._generation.partitions if selection is None else selection.partitions
 
@@ -439,7 +441,7 @@ class Index:
             raise SearchError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r:.20}")
 
     def _compute_respelled(self, query: str) -> str:
-        return spelling.respelled(query, self._lexical.frequency)
+        return spelling.respell(query, self._lexical.frequency)
 
     def _vectors(self, query: Query) -> dict[str, FloatArray]:
         """Normalise a query's vectors, by expert, for the partitions of this generation."""

@@ -135,12 +135,12 @@ class Manifest:
         return int(tokens) if colon else None
 
     @property
-    def labelled(self) -> bool:
+    def has_labels(self) -> bool:
         """Whether any document has access labels."""
         return self.format_version in (LABELLED_FORMAT, _EARLIER_LABELLED)
 
     @property
-    def outdated(self) -> bool:
+    def is_outdated(self) -> bool:
         """Whether it is of an earlier format: it can be upgraded, and not be searched."""
         return self.format_version in (_EARLIER, _EARLIER_LABELLED)
 

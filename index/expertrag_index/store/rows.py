@@ -161,7 +161,7 @@ class StoredVectors:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def stored(self, keys: KeyArray) -> HalfArray:
+    def read_vectors(self, keys: KeyArray) -> HalfArray:
         """Read the vectors [N, D] of chunks, in the order of ``keys`` (at least one).
 
         :raises StoreCorruptError: a vector is missing or does not match its checksum.

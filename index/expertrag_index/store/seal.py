@@ -56,7 +56,7 @@ class RowSums:
         return type(self)(tuple(a - b for a, b in zip(self.values, other.values, strict=True)))
 
 
-def sealed_sums(connection: sqlite3.Connection) -> RowSums:
+def read_sums(connection: sqlite3.Connection) -> RowSums:
     """Return the sums that the seal holds.
 
     :raises StoreCorruptError: it holds none.
@@ -121,7 +121,7 @@ def check_seal(
         return
     if epoch != meta.epoch:
         raise _mismatch()
-    if sealed_sums(connection) != _all_rows(connection, meta.staged):
+    if read_sums(connection) != _all_rows(connection, meta.staged):
         raise _mismatch()
 
 

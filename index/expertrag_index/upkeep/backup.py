@@ -106,8 +106,8 @@ def _copy_store(source: Layout, copy: Layout, progress: Progress) -> None:
     for attempt in range(_ATTEMPTS):
         generation = open_published(source)
         try:
-            if generation.degraded:
-                raise StoreCorruptError(generation.degraded)
+            if generation.degradation:
+                raise StoreCorruptError(generation.degradation)
             _copy_derived(source, copy, generation.manifest)
             _copy_database(generation, copy, progress)
             _make_independent(copy, generation.manifest)
@@ -137,14 +137,14 @@ def _copy_derived(source: Layout, copy: Layout, manifest: Manifest) -> None:
 def _copy_database(generation: Generation, copy: Layout, progress: Progress) -> None:
     """Copy the pages that the snapshot of an open generation sees, whatever is written since."""
 
-    def copied(_status: int, remaining: int, total: int) -> None:
+    def report(_status: int, remaining: int, total: int) -> None:
         progress("copy", total - remaining, total)
 
     with (
         generation.pool.connection() as connection,
         closing(sqlite3.connect(copy.database)) as target,
     ):
-        connection.backup(target, pages=_PAGES, progress=copied)
+        connection.backup(target, pages=_PAGES, progress=report)
 
 
 def _make_independent(copy: Layout, manifest: Manifest) -> None:

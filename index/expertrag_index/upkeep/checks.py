@@ -153,7 +153,7 @@ def check_files(
         try:
             segment = vectors.open_segment(layout, entry, dimension)
             held.setdefault(entry.expert, []).append(segment.rows.keys)
-            if not np.array_equal(np.sort(segment.indexed_keys), segment.rows.keys):
+            if not np.array_equal(np.sort(segment.faiss_keys), segment.rows.keys):
                 problems.append(f"{entry.entry.file} and {entry.rows.file} hold different chunks")
         except StoreCorruptError as error:
             problems.append(str(error))

@@ -16,7 +16,7 @@ from expertrag_index.build.publish import derive, publish, tidy
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines.placement import Placement
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.search.segments import probed_shares
+from expertrag_index.search.segments import read_probed_shares
 from expertrag_index.store.current import read_current, write_current
 from expertrag_index.store.groups import mend_groups
 from expertrag_index.store.layout import Layout
@@ -49,7 +49,7 @@ def repair(
         write_meta(connection, staged=generation, oldest=generation - 1)
         write_seal(connection)
     last = _last_manifest(layout)
-    probed = probed_shares(last.segments if last else ())
+    probed = read_probed_shares(last.segments if last else ())
     manifest = derive(
         layout,
         connection,

@@ -27,7 +27,7 @@ class _FoldTable(dict[int, str | None]):
     """For ``str.translate``, filled at first use: letters folded, everything else a space."""
 
     def __missing__(self, code: int) -> str | None:
-        folded = self[code] = None if code in _MARKS else _folded(chr(code))
+        folded = self[code] = None if code in _MARKS else _fold(chr(code))
         return folded
 
 
@@ -50,7 +50,7 @@ def tokens(text: str) -> list[str]:
     return list(map(_stem_of, text.translate(_fold_table).split()))
 
 
-def _folded(character: str) -> str:
+def _fold(character: str) -> str:
     """Return a letter in small letters without diacritics, if that is one character."""
     if not character.isalnum():
         return " "

@@ -41,9 +41,9 @@ def _stem(word: str) -> str:
     word = _past(_singular(word))
     if word[-1] == "y" and _has_vowel(word[:-1]):
         word = word[:-1] + "i"
-    word = _replaced(word, _STEP_2, 1)
-    word = _replaced(word, _STEP_3, 1)
-    word = _replaced(word, _STEP_4, 2)
+    word = _replace_ending(word, _STEP_2, 1)
+    word = _replace_ending(word, _STEP_3, 1)
+    word = _replace_ending(word, _STEP_4, 2)
     if word[-1] == "e":
         rest = word[:-1]
         measure = _measure(rest)
@@ -80,7 +80,7 @@ def _past(word: str) -> str:
     return rest
 
 
-def _replaced(word: str, endings: dict[str, str], least: int) -> str:
+def _replace_ending(word: str, endings: dict[str, str], least: int) -> str:
     """Replace the longest ending that a step knows, if the rest's measure is ``least`` or more."""
     for size in range(min(7, len(word) - 1), 1, -1):
         ending = word[-size:]

@@ -51,7 +51,7 @@ def next_postings(
     if not len(live):
         return ()
     if not previous:
-        return (_described(layout, _built(layout, connection, live, runs)),)
+        return (_describe(layout, _build(layout, connection, live, runs)),)
     kept: Sequence[PostingsEntry] = ()
     if not overgrown(previous, len(live), len(new), settings):
         kept = larger(previous, len(new))
@@ -59,17 +59,17 @@ def next_postings(
             return tuple(kept)
     merged = _readable(layout, previous[len(kept) :])
     if merged is None:  # the database has all texts
-        return (_described(layout, _built(layout, connection, live, runs)),)
+        return (_describe(layout, _build(layout, connection, live, runs)),)
     if len(new):
-        added = _built(layout, connection, new, runs)
+        added = _build(layout, connection, new, runs)
         if not merged:
-            return (*kept, _described(layout, added))
+            return (*kept, _describe(layout, added))
         merged.append(PostingSegment.open(layout.segments / added.file))
-    entry = _described(layout, merge_postings(merged, live, layout.segments))
+    entry = _describe(layout, merge_postings(merged, live, layout.segments))
     return (*kept, entry) if entry.count else tuple(kept)
 
 
-def _built(
+def _build(
     layout: Layout, connection: sqlite3.Connection, keys: KeyArray, runs: PostingRuns | None
 ) -> FileEntry:
     if runs and (built := runs.segment_of(keys)):
@@ -77,7 +77,7 @@ def _built(
     return build_postings(terms_of(connection, keys), layout.segments)
 
 
-def _described(layout: Layout, file: FileEntry) -> PostingsEntry:
+def _describe(layout: Layout, file: FileEntry) -> PostingsEntry:
     return PostingsEntry(file, PostingSegment.open(layout.segments / file.file).count)
 
 

@@ -50,7 +50,7 @@ def test_a_file_that_cannot_be_read_is_tried_later_each_time_then_given_up() -> 
     waits = []
     for _ in range(TRIES):
         assert len(settling.look([item("v1", age_s=60)]).ready) == 1
-        given_up = settling.failed(["notes/a.md"])
+        given_up = settling.note_failures(["notes/a.md"])
         waits.append(settling.retry_s)
         assert settling.look([item("v1", age_s=60)]).ready == []
         clock.now += waits[-1] or 0.0
