@@ -9,7 +9,13 @@ from __future__ import annotations
 import heapq
 import sqlite3
 
-from expertrag_index.store.groups import end_groups, group_of, assign_by_name, read_groups, write_groups
+from expertrag_index.store.groups import (
+    assign_by_name,
+    end_groups,
+    group_of,
+    read_groups,
+    write_groups,
+)
 from expertrag_index.store.manifest import GENERAL
 from expertrag_index.store.rows import digest
 from expertrag_index.store.schema import NEVER

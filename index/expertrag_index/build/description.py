@@ -36,17 +36,17 @@ class CorpusDescription:
     domains: Mapping[str, int]
     fields: FieldCounts
 
-    def changed(self, added: CorpusDescription, removed: CorpusDescription) -> CorpusDescription:
+    def change(self, added: CorpusDescription, removed: CorpusDescription) -> CorpusDescription:
         """Return the description with some documents, and without others that it describes."""
         names = self.fields.keys() | added.fields.keys()
         fields = {
-            name: _changed(*(part.fields.get(name, {}) for part in (self, added, removed)))
+            name: _change_counts(*(part.fields.get(name, {}) for part in (self, added, removed)))
             for name in sorted(names)
         }
         return CorpusDescription(
             self.documents + added.documents - removed.documents,
             (self.corpus + added.corpus - removed.corpus) % _HASHES,
-            _changed(self.domains, added.domains, removed.domains),
+            _change_counts(self.domains, added.domains, removed.domains),
             {name: kinds for name, kinds in fields.items() if kinds},
         )
 
@@ -62,7 +62,7 @@ def describe_changes(
     """Describe a generation by what it changes of the one before."""
     added = describe(connection, "d.added_in = ? AND d.removed_in > ?", (generation, generation))
     removed = describe(connection, "d.removed_in = ? AND d.added_in < ?", (generation, generation))
-    return before.changed(added, removed)
+    return before.change(added, removed)
 
 
 def describe(
@@ -113,10 +113,10 @@ def domains_of(
     )
 
 
-def _changed(
+def _change_counts(
     counts: Mapping[str, int], added: Mapping[str, int], removed: Mapping[str, int]
 ) -> dict[str, int]:
-    found = Counter(counts)
-    found.update(added)
-    found.subtract(removed)
-    return {name: count for name, count in sorted(found.items()) if count > 0}
+    totals = Counter(counts)
+    totals.update(added)
+    totals.subtract(removed)
+    return {name: count for name, count in sorted(totals.items()) if count > 0}

@@ -11,18 +11,20 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from expertrag_index.store.current import write_current
-from expertrag_index.upkeep.debris import sweep
+from expertrag_common.durable import flush_names_above, fsync_folder, write_durably
 from expertrag_index.build.description import (
     CorpusDescription,
     describe_changes,
     describe_generation,
 )
-from expertrag_common.durable import flush_names_above, fsync_folder, write_durably
-from expertrag_index.store.disk_errors import store_errors
+from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines.connect import send
 from expertrag_index.engines.placement import IN_FOLDER, Placement
 from expertrag_index.errors import StorageFullError
+from expertrag_index.search.segments import NOT_PROBED, SegmentWriter, recall_of
+from expertrag_index.search.tuning import Probed
+from expertrag_index.store.current import write_current
+from expertrag_index.store.disk_errors import store_errors
 from expertrag_index.store.labels import has_labels
 from expertrag_index.store.layout import Layout
 from expertrag_index.store.live import (
@@ -41,13 +43,11 @@ from expertrag_index.store.manifest import (
     SegmentEntry,
     dumps,
 )
+from expertrag_index.store.schema import read_origin
+from expertrag_index.types import DocumentEmbedder, KeyArray
+from expertrag_index.upkeep.debris import sweep
 from expertrag_index.words.posting_runs import PostingRuns
 from expertrag_index.words.posting_segments import next_postings
-from expertrag_index.store.schema import read_origin
-from expertrag_index.search.segments import NOT_PROBED, SegmentWriter, recall_of
-from expertrag_index.build.settings import WriterSettings
-from expertrag_index.search.tuning import Probed
-from expertrag_index.types import DocumentEmbedder, KeyArray
 
 _NO_KEYS = np.empty(0, np.int64)
 
@@ -82,7 +82,7 @@ def derive(
     segments = [] if vectors.engine else _segments(segment, previous, partitions, new)
     words, live = previous.postings if previous else words, all_keys(partitions)
     postings = next_postings(layout, connection, settings, words, live, all_keys(new), runs)
-    corpus = _described(connection, generation, previous)
+    corpus = _describe(connection, generation, previous)
     labelled = has_labels(connection, generation, before=previous is None or previous.has_labels)
     return Manifest(
         generation=generation,
@@ -123,7 +123,7 @@ def _segments(
     return segments
 
 
-def _described(
+def _describe(
     connection: sqlite3.Connection, generation: int, previous: Manifest | None
 ) -> CorpusDescription:
     if not previous or previous.is_outdated or previous.generation != generation - 1:

@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from expertrag_index.build.embed_pool import Packed
-from expertrag_index.errors import WorkerError
 from expertrag_index.build.ray_cluster import RayCluster
 from expertrag_index.build.ray_worker import EmbedWorker, Failed, LoadEmbedder
+from expertrag_index.errors import WorkerError
 from expertrag_index.types import DocumentEmbedder, Progress, silent
 
 RESTARTS = 3

@@ -33,7 +33,7 @@ class EmbedWorker:
             if self._embedder is None:
                 self._embedder = self._load()
         except Exception as error:
-            return Failed(f"{platform.node()} cannot load embedder {name}: {_described(error)}")
+            return Failed(f"{platform.node()} cannot load embedder {name}: {_describe(error)}")
         if self._embedder.fingerprint == fingerprint:
             return None
         return Failed(
@@ -51,8 +51,8 @@ class EmbedWorker:
         try:
             return embed_packed(self._embedder, texts, expert)
         except Exception as error:
-            return Failed(f"{platform.node()} cannot embed: {_described(error)}")
+            return Failed(f"{platform.node()} cannot embed: {_describe(error)}")
 
 
-def _described(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"

@@ -17,21 +17,21 @@ from contextlib import contextmanager, suppress
 
 from expertrag_index.build.assignment import Assignment
 from expertrag_index.build.chunk import Chunker
-from expertrag_index.upkeep.debris import purge
-from expertrag_index.store.document_rows import ChunkedDocument, insert_documents
 from expertrag_index.build.embed_pool import EmbedPool
-from expertrag_index.build.embedding import Content, VectorBatch, VectorWriter, content_of
-from expertrag_index.store.manifest import GENERAL, EmbedderEntry
-from expertrag_index.words.posting_runs import PostingRuns
-from expertrag_index.store.rows import document_digest
-from expertrag_index.store.schema import NEVER, write_meta, write_origin
-from expertrag_index.store.seal import rows_where, read_sums, write_seal
+from expertrag_index.build.embedding import ChunkContent, EmbeddedBatch, EmbeddingWriter, content_of
 from expertrag_index.build.seen import SeenDocuments
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.build.spool import Spool
+from expertrag_index.store.document_rows import ChunkedDocument, insert_documents
+from expertrag_index.store.manifest import GENERAL, EmbedderEntry
+from expertrag_index.store.rows import document_digest
+from expertrag_index.store.schema import NEVER, write_meta, write_origin
+from expertrag_index.store.seal import read_sums, rows_where, write_seal
 from expertrag_index.store.transaction import transaction
-from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
 from expertrag_index.store.unstorable import unstorable
+from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
+from expertrag_index.upkeep.debris import purge
+from expertrag_index.words.posting_runs import PostingRuns
 
 _READ_AHEAD_BYTES = 1 << 22
 """Text that is read before any is embedded: of short runs, the time left is then known."""
@@ -73,8 +73,8 @@ class Stage:
         self._reading = True
         self._spool = Spool(connection)
         self._chunker = chunker
-        self._vectors = VectorWriter(
-            connection, embedder, pool, settings.embed_batch, self._embedded
+        self._vectors = EmbeddingWriter(
+            connection, embedder, pool, settings.embed_batch, self._report_embedded
         )
         self._pool = pool
         self._batch = settings.embed_batch
@@ -83,7 +83,7 @@ class Stage:
         self._seen = SeenDocuments(connection)
         self._pending: list[ChunkedDocument] = []
         self._pending_chunks = 0
-        self._sent: deque[tuple[list[ChunkedDocument], list[VectorBatch]]] = deque()
+        self._sent: deque[tuple[list[ChunkedDocument], list[EmbeddedBatch]]] = deque()
         self._complete: list[ChunkedDocument] = []
         self._complete_chunks = 0
         self._stored_at = time.monotonic()
@@ -94,7 +94,7 @@ class Stage:
         self.unchanged = 0
 
     @property
-    def embedded(self) -> int:
+    def embeddings(self) -> int:
         """Number of chunks that had to be embedded."""
         return self._vectors.embedded
 
@@ -140,7 +140,7 @@ class Stage:
                 self._vectors.store()
             raise
 
-    def vanished(
+    def find_vanished(
         self, failures: Sequence[LoadFailure], sources: Collection[str] | None = None
     ) -> list[int]:
         """Return the rows of documents that were not seen again, unless their file failed.
@@ -263,7 +263,7 @@ class Stage:
 
     def _take(self, document: Document) -> None:
         digest = document_digest(document, self._chunker.fingerprint)
-        if self._stored_hash(document.id) == digest:
+        if self._read_hash(document.id) == digest:
             self.unchanged += 1
             return
         if self.assignment.expert_of(document.domain, document.source) is None:
@@ -286,7 +286,7 @@ class Stage:
         assert expert is not None, "its group must be decided"
         self.put(document, expert, self._chunker.split(document), cut)
 
-    def _embedded(self, contents: Sequence[Content]) -> None:
+    def _report_embedded(self, contents: Sequence[ChunkContent]) -> None:
         """Report progress in bytes; titles, which each chunk repeats, count a little extra."""
         if not self._bytes:
             return
@@ -294,7 +294,7 @@ class Stage:
         if not self._reading:
             self._progress("embed", min(self._bytes_done, self._bytes - 1), self._bytes)
 
-    def contents_of(self, chunks: Sequence[Chunk], expert: str) -> list[Content]:
+    def contents_of(self, chunks: Sequence[Chunk], expert: str) -> list[ChunkContent]:
         """Return what an expert encodes for chunks."""
         return [content_of(chunk, expert, self._fingerprints[expert]) for chunk in chunks]
 
@@ -309,7 +309,7 @@ class Stage:
         if self._pending_chunks >= self._batch:
             self._send()
 
-    def _stored_hash(self, identifier: str) -> bytes | None:
+    def _read_hash(self, identifier: str) -> bytes | None:
         if self.generation == 1:
             return None
         query = "SELECT hash FROM documents WHERE id = ? AND removed_in = ? AND added_in < ?"
@@ -336,7 +336,7 @@ class Stage:
             if any(self._vectors.has_failed(content) for content in each.contents):
                 self.failures.append(_no_vector(each.document))
                 continue
-            if self._stored_hash(each.document.id) is None:
+            if self._read_hash(each.document.id) is None:
                 self.added += 1
             else:
                 self.changed += 1
@@ -345,7 +345,7 @@ class Stage:
         self._store_if_due()
 
     def _store_if_due(self) -> None:
-        waiting = max(self._vectors.unstored, self._complete_chunks)
+        waiting = max(self._vectors.waiting, self._complete_chunks)
         if waiting >= self._commit_chunks or time.monotonic() > self._stored_at + _COMMIT_S:
             self._store()
 

@@ -11,28 +11,25 @@ from pathlib import Path
 from expertrag_index.build.chunk import Chunker
 from expertrag_index.build.chunk_size import chunk_tokens_of
 from expertrag_index.build.copies import Copies
-from expertrag_index.store.current import read_current
-from expertrag_index.upkeep.debris import recover
-from expertrag_index.store.disk_errors import store_errors
 from expertrag_index.build.embed_pool import EmbedPool, EmbedThread
+from expertrag_index.build.migration import restage
+from expertrag_index.build.publish import derive, publish, tidy
+from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.staging import Stage
 from expertrag_index.engines.connect import recover_engine
 from expertrag_index.engines.placement import Placement, placement
 from expertrag_index.errors import EmbedderMismatchError, IndexStoreError
+from expertrag_index.replicas.marker import refuse_writes
+from expertrag_index.store.current import read_current
+from expertrag_index.store.disk_errors import store_errors
 from expertrag_index.store.index import Index
 from expertrag_index.store.layout import Layout
 from expertrag_index.store.lock import WriterLock
 from expertrag_index.store.manifest import JSON, Manifest
-from expertrag_index.build.migration import restage
 from expertrag_index.store.opening import NONE_OPEN, OpenParts, load, read_manifest
-from expertrag_index.words.posting_runs import PostingRuns
-from expertrag_index.build.publish import derive, publish, tidy
-from expertrag_index.upkeep.removals import CheckRemovals
-from expertrag_index.replicas.marker import refuse_writes
 from expertrag_index.store.schema import Seal, connect_writer, read_seal
 from expertrag_index.store.seal import check_seal
-from expertrag_index.build.settings import WriterSettings
 from expertrag_index.store.snapshot import SnapshotPool
-from expertrag_index.build.staging import Stage
 from expertrag_index.store.transaction import transaction
 from expertrag_index.types import (
     BuildReport,
@@ -42,6 +39,9 @@ from expertrag_index.types import (
     Progress,
     silent,
 )
+from expertrag_index.upkeep.debris import recover
+from expertrag_index.upkeep.removals import CheckRemovals
+from expertrag_index.words.posting_runs import PostingRuns
 
 Calibrate = Callable[[Index], Mapping[str, JSON]]
 """Measures a candidate generation before it is published; the result goes into its manifest."""
@@ -119,7 +119,7 @@ class IndexWriter:
                     pool,
                 )
                 if not migrating:
-                    writer._published()
+                    writer._read_published()
             except BaseException:
                 lock.release()
                 raise
@@ -200,7 +200,7 @@ class IndexWriter:
         """
         started = time.monotonic()
         with store_errors(self._layout):
-            previous = self._published()
+            previous = self._read_published()
             stage = self._stage(previous)
             rows = stage.rows_of(document_ids)
             if not rows:
@@ -220,7 +220,7 @@ class IndexWriter:
         """
         started = time.monotonic()
         with store_errors(self._layout):
-            previous = self._recovered()
+            previous = self._recover()
             if previous is None:
                 read_current(self._layout)
             stage = self._stage(previous, from_scratch=True)
@@ -245,16 +245,16 @@ class IndexWriter:
     ) -> BuildReport:
         started = time.monotonic()
         with store_errors(self._layout):
-            previous = self._published()
+            previous = self._read_published()
             stage = self._stage(previous)
 
             def when_read() -> None:
-                if check and previous and (removed := stage.vanished(failures, moving)):
+                if check and previous and (removed := stage.find_vanished(failures, moving)):
                     check(len(removed), previous.documents)
 
             moving = None if vanish else sources
             stage.take(documents, moving, when_read)
-            rows = stage.vanished(failures, moving)
+            rows = stage.find_vanished(failures, moving)
             calibrated = not previous or self._settings.calibrated(previous.calibration)
             uncalibrated = bool(self._calibrate) and not calibrated
             same = previous and not (previous.is_outdated or self._placement(previous).moved)
@@ -262,13 +262,13 @@ class IndexWriter:
                 return self._report(stage, previous, failures, 0, started)
             return self._finish(stage, previous, failures, rows, started)
 
-    def _published(self) -> Manifest | None:
-        """Return the manifest of the published generation, as ``_recovered`` does.
+    def _read_published(self) -> Manifest | None:
+        """Return the manifest of the published generation, as ``_recover`` does.
 
         :raises EmbedderMismatchError: the store was built with another embedder.
         :raises ChunkSizeMismatchError: the store has chunks of another length.
         """
-        manifest = self._recovered()
+        manifest = self._recover()
         if manifest and manifest.embedder.fingerprint != self._embedder.fingerprint:
             raise EmbedderMismatchError(
                 f"{self._layout.root} was built with embedder {manifest.embedder.name}, not "
@@ -278,7 +278,7 @@ class IndexWriter:
         self._chunker(manifest)
         return manifest
 
-    def _recovered(self) -> Manifest | None:
+    def _recover(self) -> Manifest | None:
         """Drop the debris of a crash; return the manifest of the published generation, if any."""
         current = recover(self._layout, self._connection)
         # SQLite restarts its log once all of it is in the database and no reader still needs it;
@@ -347,12 +347,12 @@ class IndexWriter:
             # a calibration may reuse the last one, if it is of the same embedder
             last = previous.calibration if previous and not from_scratch else {}
             candidate = replace(manifest, calibration=last)
-            manifest = replace(manifest, calibration=self._calibrated(candidate))
+            manifest = replace(manifest, calibration=self._measure_scales(candidate))
         publish(self._layout, manifest)
         tidy(self._layout, self._connection, generation)
         return self._report(stage, manifest, failures, len(removed), started)
 
-    def _calibrated(self, manifest: Manifest) -> Mapping[str, JSON]:
+    def _measure_scales(self, manifest: Manifest) -> Mapping[str, JSON]:
         assert self._calibrate is not None
         self._progress("calibrate", 0, 1)
         pool = SnapshotPool(self._layout.database)
@@ -380,7 +380,7 @@ class IndexWriter:
             unchanged=stage.unchanged,
             removed=removed,
             chunks=manifest.chunks if manifest else 0,
-            chunks_embedded=stage.embedded,
+            chunks_embedded=stage.embeddings,
             failures=(*failures, *stage.failures),
             seconds=time.monotonic() - started,
         )
