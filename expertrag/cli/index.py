@@ -239,7 +239,7 @@ def _update(
 ) -> None:
     """Write the documents in ``docs``; a ``whole`` store then holds nothing else."""
     from expertrag_index.build.settings import WriterSettings
-    from expertrag_index.loaders import load
+    from expertrag_index.loaders import ReadLimits, load
     from expertrag_index.sources.built import (
         claim_built,
         find_folders_above,
@@ -254,7 +254,16 @@ def _update(
     failures: list[LoadFailure] = []
     languages, sources = LanguageShare(), set[str]()
     above = {} if whole else find_folders_above(store, docs)
-    read = load(docs, on_failure=failures.append, within=above, **limits)
+    rest = dict(limits)
+    include, exclude = rest.pop("include"), rest.pop("exclude")
+    read = load(
+        docs,
+        on_failure=failures.append,
+        limits=ReadLimits(**rest),
+        include=include,
+        exclude=exclude,
+        within=above,
+    )
     documents = languages.watch(note_sources(read, sources))
     first = next(documents, None)
     if first is None:

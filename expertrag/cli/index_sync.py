@@ -126,8 +126,8 @@ def sync(
 def _context(
     store: Path, sources: Path, limits: Limits, page_s: float, *, allow_private: bool
 ) -> ListContext:
+    from expertrag_index.loaders import ReadLimits
     from expertrag_index.sources.addresses import refusal, refuse_none
-    from expertrag_index.sources.base import ReadLimits
     from expertrag_index.sources.download import HttpPolicy
     from expertrag_index.sources.source_list import ListContext
 

@@ -16,7 +16,7 @@ from expertrag_retriever.rerank.estimate import RerankEstimate, estimate_gain
 from expertrag_retriever.scales import calibrate_partitions
 
 if TYPE_CHECKING:
-    from expertrag_index.build.writer import Calibrate
+    from expertrag_index.build.context import Calibrate
     from expertrag_index.store.index import Index
     from expertrag_index.store.manifest import JSON
     from expertrag_retriever.encoder import SentenceTransformerEmbedder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,9 +48,31 @@ from expertrag_index.store.schema import read_origin
 from expertrag_index.types import DocumentEmbedder, KeyArray
 from expertrag_index.upkeep.debris import sweep
 from expertrag_index.words.posting_runs import PostingRuns
-from expertrag_index.words.posting_segments import next_postings
+from expertrag_index.words.posting_segments import PostingsWriter
 
 _NO_KEYS = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the derived files of a generation are made of, apart from the database.
+
+    ``known``: live chunks of an earlier generation, which are not read again. ``vectors``: where
+    they are to be searched. ``embedder``: encodes what large segments are tuned with, or else
+    ``probed`` says what to probe, by expert. ``runs``: the postings of new chunks, if a process
+    builds them. ``words``: without an earlier manifest, postings of all live chunks, so that no
+    text is read.
+    """
+
+    known: LiveChunks = NO_CHUNKS
+    vectors: Placement = IN_FOLDER
+    embedder: DocumentEmbedder | None = None
+    probed: Mapping[str, Probed] = field(default_factory=lambda: NOT_PROBED)
+    runs: PostingRuns | None = None
+    words: Sequence[PostingsEntry] = ()
+
+
+NO_INPUTS = Inputs()
 
 
 def derive(
@@ -58,30 +81,26 @@ def derive(
     generation: int,
     previous: Manifest | None,
     settings: WriterSettings,
-    known: LiveChunks = NO_CHUNKS,
-    *,
-    vectors: Placement = IN_FOLDER,
-    embedder: DocumentEmbedder | None = None,
-    probed: Mapping[str, Probed] = NOT_PROBED,
-    runs: PostingRuns | None = None,
-    words: Sequence[PostingsEntry] = (),
+    inputs: Inputs = NO_INPUTS,
 ) -> Manifest:
     """Write the derived files of a staged generation; return its manifest, not yet calibrated.
 
     :param previous: the manifest before; None rebuilds everything from the database.
-    :param embedder: encodes what large segments are tuned with, or else ``probed`` says it.
-    :param runs: the postings of new chunks, if a process builds them.
-    :param words: without ``previous``, postings of all live chunks, so that no text is read.
     """
     encoder, chunker = _origin(connection)
     new = new_partitions(connection, generation) if previous else {}
-    partitions = live_partitions(connection, generation, known)
+    partitions = live_partitions(connection, generation, inputs.known)
+    vectors = inputs.vectors
     if vectors.engine is not None:
         send(connection, vectors, encoder.dimension, generation)
-    segment = SegmentWriter(layout, connection, settings, encoder.dimension, embedder, probed)
+    segment = SegmentWriter(
+        layout, connection, settings, encoder.dimension, inputs.embedder, inputs.probed
+    )
     segments = [] if vectors.engine else _segments(segment, previous, partitions, new)
-    words, live = previous.postings if previous else words, all_keys(partitions)
-    postings = next_postings(layout, connection, settings, words, live, all_keys(new), runs)
+    words = previous.postings if previous else inputs.words
+    postings = PostingsWriter(layout, connection, settings, inputs.runs).next_postings(
+        words, all_keys(partitions), all_keys(new)
+    )
     corpus = _describe(connection, generation, previous)
     labelled = has_labels(connection, generation, before=previous is None or previous.has_labels)
     return Manifest(

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from expertrag_index.loaders.base import SourceFile
+from expertrag_index.loaders.limits import ReadLimits
 from expertrag_index.loaders.load import files_of
 from expertrag_index.loaders.parse import failure_of, storable
 from expertrag_index.loaders.patterns import Patterns
-from expertrag_index.sources.base import ReadLimits, SourceItem, SourceItems
+from expertrag_index.sources.base import SourceItem, SourceItems
 from expertrag_index.types import LoadFailure
 
 _SPECIAL = re.compile(r"([\\*?\[\]!# ])")

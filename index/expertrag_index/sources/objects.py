@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from expertrag_common.extras import install_command
 from expertrag_index.loaders.base import SourceFile, Unreadable, too_large
+from expertrag_index.loaders.limits import ReadLimits
 from expertrag_index.loaders.patterns import Patterns
 from expertrag_index.loaders.registry import SUFFIXES, is_collection, suffix_of
-from expertrag_index.sources.base import ReadLimits, SourceItem, SourceItems
+from expertrag_index.sources.base import SourceItem, SourceItems
 from expertrag_index.sources.redact import redact
 from expertrag_index.sources.scratch import Scratch
 

@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 
 from expertrag_index.loaders.base import SourceFile, Unreadable
+from expertrag_index.loaders.limits import ReadLimits
 from expertrag_index.loaders.parse import failure_of
-from expertrag_index.sources.base import ReadLimits, SourceItem, SourceItems
+from expertrag_index.sources.base import SourceItem, SourceItems
 from expertrag_index.sources.content_types import suffix_for, with_encoding
 from expertrag_index.sources.download import HttpPolicy, Response, check_url, fetch
 from expertrag_index.sources.redact import redact

@@ -13,8 +13,9 @@ import yaml
 
 from expertrag_index.errors import SourceListError
 from expertrag_index.loaders.base import Unreadable
+from expertrag_index.loaders.limits import ReadLimits
 from expertrag_index.sources.addresses import refuse_none
-from expertrag_index.sources.base import DocumentSource, ReadLimits
+from expertrag_index.sources.base import DocumentSource
 from expertrag_index.sources.download import HttpPolicy, redact_or_hide
 from expertrag_index.sources.folder import FolderSource
 from expertrag_index.sources.objects import ObjectSource

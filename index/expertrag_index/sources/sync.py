@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from expertrag_index.sources.base import DocumentSource, ReadLimits, SourceItems
+from expertrag_index.loaders.limits import ReadLimits
+from expertrag_index.sources.base import DocumentSource, SourceItems
 from expertrag_index.sources.plan import SourcePlan
 from expertrag_index.sources.step import OpenWriter, Stepper, StepReport
 from expertrag_index.types import LoadFailure

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from expertrag_index.build.publish import derive, publish, tidy
+from expertrag_index.build.publish import Inputs, derive, publish, tidy
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines.connect import recover_engine
 from expertrag_index.engines.placement import Placement, placement
@@ -127,9 +127,11 @@ def _merge(
         generation,
         None,
         replace(settings, max_segments=0),  # all postings become one segment
-        vectors=vectors,
-        probed=read_probed_shares(previous.segments),
-        words=previous.postings,
+        Inputs(
+            vectors=vectors,
+            probed=read_probed_shares(previous.segments),
+            words=previous.postings,
+        ),
     )
     publish(layout, replace(manifest, calibration=previous.calibration))
     tidy(layout, connection, generation)

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from expertrag_index.build.publish import derive, publish, tidy
+from expertrag_index.build.publish import Inputs, derive, publish, tidy
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines.placement import Placement
 from expertrag_index.errors import StoreCorruptError
@@ -56,8 +56,7 @@ def repair(
         generation,
         None,
         WriterSettings(),
-        vectors=Placement(last.engine if last else None, moved=True),
-        probed=probed,
+        Inputs(vectors=Placement(last.engine if last else None, moved=True), probed=probed),
     )
     calibration = _last_calibration(layout, manifest.embedder)
     publish(layout, replace(manifest, calibration=calibration))

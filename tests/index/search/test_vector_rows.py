@@ -26,7 +26,7 @@ DIMENSION = 6
 class Drawn:
     """Random vectors by key."""
 
-    def stored(self, keys: KeyArray) -> HalfArray:
+    def read_vectors(self, keys: KeyArray) -> HalfArray:
         rows = [np.random.default_rng(int(key)).standard_normal(DIMENSION) for key in keys]
         vectors = np.stack(rows)
         unit: HalfArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -127,7 +127,7 @@ def written(folder: Path, held: HalfArray) -> Path:
     """Write vectors as they are, with the keys 0, 1, …"""
 
     class Held:
-        def stored(self, keys: KeyArray) -> HalfArray:
+        def read_vectors(self, keys: KeyArray) -> HalfArray:
             return held[keys]
 
     write_rows(folder / "vectors.rows", np.arange(len(held)), Held(), held.shape[1])

@@ -38,7 +38,7 @@ class Clusters:
         found /= np.linalg.norm(found, axis=1, keepdims=True)
         self.held, self.queries = found[:COUNT].astype(np.float16), found[COUNT:].astype(np.float32)
 
-    def stored(self, keys: KeyArray) -> HalfArray:
+    def read_vectors(self, keys: KeyArray) -> HalfArray:
         return self.held[keys // 2]
 
     def rows(self, folder: Path) -> VectorRows:
