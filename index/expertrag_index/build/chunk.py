@@ -139,7 +139,7 @@ class Chunker:
         return self._short_title(" > ".join(filter(None, (name, *below))))
 
     def _spans(self, text: str, titles: tuple[str, str]) -> list[_TitledSpan]:
-        """Split a section: the title of its first chunk comes first, that of the others second."""
+        """Split a section, given the title of its first chunk and the title of the others."""
         start, end = trim(text, 0, len(text))
         if start == end:
             return []

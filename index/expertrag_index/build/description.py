@@ -1,7 +1,7 @@
 """Describes the documents of a generation: their number, domains, metadata fields, and a hash.
 
-What is described are counts and a sum, so that the description of a generation is that of the one
-before, with the documents that were added and without those that were removed.
+A description holds counts and a sum. The description of a generation therefore follows from the
+one before: the documents that were added count in addition, removed ones no longer.
 
 ``condition`` is SQL on documents (alias ``d``), with ``values`` for its placeholders.
 """
@@ -103,7 +103,7 @@ def fields_of(
 def domains_of(
     connection: sqlite3.Connection, condition: str, values: Sequence[int | str]
 ) -> dict[str, int]:
-    """Count the documents that meet a condition by domain, without those of none."""
+    """Count the documents with a domain that meet a condition, by domain."""
     return dict(
         connection.execute(
             f"""SELECT d.domain, count(*) FROM documents d

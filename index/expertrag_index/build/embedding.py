@@ -52,7 +52,7 @@ class EmbeddingWriter:
         batch: int,
         done: Callable[[Sequence[ChunkContent]], None],
     ) -> None:
-        """Embed ``batch`` texts in one call; ``done`` is told of those that have vectors."""
+        """Embed ``batch`` texts in one call; ``done`` gets the texts that have vectors."""
         self._connection = connection
         self._embedder = embedder
         self._pool = pool

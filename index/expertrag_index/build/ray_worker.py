@@ -28,7 +28,7 @@ class EmbedWorker:
         self._embedder: DocumentEmbedder | None = None
 
     def check(self, name: str, fingerprint: str) -> Failed | None:
-        """Load the embedder; return what is wrong unless it is the one of this fingerprint."""
+        """Load the embedder; return what is wrong unless it has this fingerprint."""
         try:
             if self._embedder is None:
                 self._embedder = self._load()

@@ -13,7 +13,7 @@ from expertrag_index.types import Document, LoadFailure
 
 
 class DocumentRegister:
-    """The documents that a run has seen, next to those of the published generation."""
+    """The documents that a run has seen, and how they relate to the published ones."""
 
     def __init__(self, connection: sqlite3.Connection, generation: int) -> None:
         """Begin with no document; ``generation`` is the next one."""

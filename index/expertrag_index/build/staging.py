@@ -202,7 +202,7 @@ class Stage:
                 self._register.add(document)
                 self._take(document)
             self._progress("read", done, None)
-            # experts are chosen when all documents are known, and so are those of a short run
+            # experts are chosen when all documents are known; a short run is read to its end
             if self._bytes > _READ_AHEAD_BYTES and not self._experts:
                 self._stage_some()
         self._progress("read", done, done)

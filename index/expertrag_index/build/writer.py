@@ -168,7 +168,7 @@ class IndexWriter:
         sources: Collection[str],
         failures: Sequence[LoadFailure] = (),
     ) -> BuildReport:
-        """Make the store hold exactly ``documents`` of ``sources``, and keep those of others.
+        """Make the store hold exactly ``documents`` of ``sources``; keep all of other sources.
 
         A document of ``sources`` that is missing is removed, unless its source is among
         ``failures``, which is read after the documents. A stored document with the same id but of

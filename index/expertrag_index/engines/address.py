@@ -56,7 +56,7 @@ def _identity(connection: sqlite3.Connection) -> str:
 
 
 def forget_identity(connection: sqlite3.Connection) -> None:
-    """Make the database that of another store."""
+    """Give the database the identity of another store."""
     connection.execute("DROP TABLE IF EXISTS identity")
 
 

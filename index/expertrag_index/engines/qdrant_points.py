@@ -51,7 +51,7 @@ class Conditions:
 def conditions(wanted: Filter) -> Conditions:
     """Translate a filter, which has been checked (see ``expertrag_index.search.filters``).
 
-    Not expressed are the order of texts, and that of integers that float64 rounds.
+    Qdrant cannot express the order of texts, nor the order of integers that float64 rounds.
     """
     result = Conditions()
     for name, condition in wanted.items():
@@ -111,7 +111,7 @@ def number_field(name: str) -> str:
 
 
 def _digest(name: str, value: object) -> str:
-    """Return the digest of a name and a value; that of equal numbers is the same."""
+    """Return the digest of a name and a value; equal numbers have the same digest."""
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         value = int(value)
     return hashlib.blake2b(json.dumps([name, value]).encode(), digest_size=12).hexdigest()

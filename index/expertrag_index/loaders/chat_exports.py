@@ -105,7 +105,7 @@ def read_records(
 
 
 def _users_of(file: SourceFile) -> dict[str, str]:
-    """Return the names in the list of users that Slack puts beside the folders of channels."""
+    """Return the names in the list of users that Slack puts next to the folders of channels."""
     path = file.path.parent.parent / "users.json"
     if "/" not in file.id or not file.name.endswith(".json") or path.is_symlink():
         return {}

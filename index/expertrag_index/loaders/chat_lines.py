@@ -57,7 +57,7 @@ def messages_in(text: str) -> tuple[str, list[ChatMessage]]:
 
 
 def _is_chat(found: Sequence[re.Match[str]], lines: int) -> bool:
-    """Whether enough lines are of messages, and their names are not those of a log."""
+    """Whether enough lines are of messages, and their names are not from a log."""
     names = [match["who"] for match in found if match["who"]]
     if 3 * len(found) < lines or 2 * len(names) <= len(found):
         return False

@@ -1,4 +1,4 @@
-"""Writes conversations: a line for each message with when, who and to whom, beside its neighbours.
+"""Writes conversations: a line for each message with when, who and to whom, next to its neighbours.
 
 A message alone says little: "I can" answers the question above it. So a conversation is one
 document, whose paragraphs are messages that follow each other without a long pause.

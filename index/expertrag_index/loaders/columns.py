@@ -148,7 +148,7 @@ def _goes_on(above: TableRow, row: TableRow) -> bool:
 
 
 def _select_covered(columns: Sequence[int], cell: TableCell) -> Sequence[int]:
-    """Return those of the columns, which are in order, that a cell covers."""
+    """Return the columns, which are in order, that a cell covers."""
     first = bisect_left(columns, cell.column)
     end = cell.column + min(cell.width, _MOST_COVERED)
     return columns[first : bisect_left(columns, end, first)]

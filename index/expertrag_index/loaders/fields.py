@@ -3,9 +3,9 @@
 A mapping inside a record is flattened, so that a field has a dotted name, of which the last part
 counts. A field in ``WHOLE`` holds the text of a document and is written verbatim. If there is one,
 the fields in ``BESIDE`` and all others that read like prose follow it, each after its name. If
-there is none, the record is a row of a table: all fields form its text, one per line. The fields
-that are neither stand beside the text, one per line: above it in a list, where they say who said it
-and when.
+there is none, the record is a row of a table: all fields form its text, one per line. The other
+fields stand next to the text, one per line. In a list they stand above it, where they say who said
+it and when.
 """
 
 from __future__ import annotations

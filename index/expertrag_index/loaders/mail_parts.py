@@ -183,7 +183,7 @@ def _texts(part: Message, read: TextOf, number: str) -> Iterator[PartText]:
 
 
 def _best_forms(forms: dict[str, Message], read: TextOf) -> list[PartText]:
-    """Return the texts of one of several forms, and what an invitation says beside it."""
+    """Return the texts of one of several forms, and what an invitation says next to it."""
     by_kind: dict[str, list[str]] = defaultdict(list)
     for at, form in forms.items():
         by_kind[_kind_of(form)].append(at)
@@ -226,7 +226,7 @@ def _says_more(page: Sequence[PartText], plain: Sequence[PartText]) -> bool:
 
 
 def _may_say_more(form: Message, plain: Sequence[PartText]) -> bool:
-    """Whether a page can have so many words, which is told without parsing it."""
+    """Whether a page can have so many words, without parsing it."""
     stub = len(_words(plain))
     if stub < _LONGEST_STUB:
         return True

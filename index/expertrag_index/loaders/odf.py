@@ -203,7 +203,7 @@ class _Writer:
         ]
 
     def _blocks(self, root: Any, mark: str = "") -> Iterator[str]:
-        """Yield the paragraphs and tables below an element; what stands beside one follows it."""
+        """Yield the paragraphs and tables below an element; what stands next to one follows it."""
         for element in root:
             name = local_name(element)
             if name in ("p", "h"):
@@ -264,7 +264,7 @@ def _hides(style: Any) -> bool:
 
 
 def _inline(element: Any) -> str:
-    """Return the text of a paragraph, without what stands beside it."""
+    """Return the text of a paragraph, without what stands next to it."""
     parts = [element.text or ""]
     for child in element:
         name = local_name(child)

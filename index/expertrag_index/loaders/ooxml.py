@@ -63,7 +63,7 @@ def qn(name: str) -> str:
 
 
 FALLBACK = qn("mc:Fallback")
-"""The form of a shape for old programs; the new form stands beside it."""
+"""The form of a shape for old programs; the new form stands next to it."""
 
 
 def is_fallback(element: Any) -> bool:

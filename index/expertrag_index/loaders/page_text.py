@@ -118,7 +118,7 @@ class PageText:
         return element.begin
 
     def _is_permalink(self, element: Element) -> bool:
-        """Tell whether it is the sign beside a heading that links to it."""
+        """Tell whether it is the sign next to a heading that links to it."""
         if element.name != "a" or "#" not in element.get("href"):
             return False
         return text_in(self._nodes, element, 4).strip() in _PERMALINKS

@@ -20,7 +20,7 @@ _MOST_WORKERS = 8
 OCR_TIMES_AS_LONG = 20
 """A scanned page takes some fifteen seconds of a core."""
 _MESSAGES_AHEAD = 64
-"""Documents that are kept of a file while those of the files before it are not read yet."""
+"""Documents of a file that are kept while earlier files are still being read."""
 
 _idle: list[WorkerProcess] = []
 """Started workers of this process that have no file; starting one takes a third of a second."""

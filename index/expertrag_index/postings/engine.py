@@ -39,7 +39,7 @@ class Found:
 
 
 class PostingEngine(Protocol):
-    """Functions over a segment. ``norms``: by length of a chunk; the last is that of all longer."""
+    """Functions over a segment. ``norms``: by length of a chunk, the last for longer ones."""
 
     name: str
 

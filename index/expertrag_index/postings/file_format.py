@@ -72,7 +72,7 @@ def header(sizes: Mapping[str, int]) -> bytes:
 def parse(data: memoryview) -> dict[str, NDArray[np.generic]]:
     """Return the sections of a file, as views of ``data``.
 
-    :raises MalformedFileError: the header is damaged, or not that of a file of this size.
+    :raises MalformedFileError: the header is damaged, or belongs to a file of another size.
     """
     if len(data) < HEADER_BYTES or _HEAD.unpack_from(data) != (_MAGIC, _VERSION, len(SECTIONS)):
         raise MalformedFileError("it does not begin like one")

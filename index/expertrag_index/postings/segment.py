@@ -45,7 +45,7 @@ class PostingSegment:
             sections: dict[str, Any] = parse(data)
             segment = cls(path.name, **sections)
             segment._check()
-        except ValueError as error:  # of an empty file, too
+        except ValueError as error:  # also for an empty file
             raise StoreCorruptError(f"{path.name} is damaged: {error}") from error
         except FileNotFoundError as error:
             raise StoreCorruptError(f"{path.name} is missing") from error

@@ -50,7 +50,7 @@ def most_packed(block_bytes: int) -> int:
 
 
 def unpack_block(data: bytes, digest: str, most: int) -> bytes | None:
-    """Return the block in an object; None if it is not the one of this sha256.
+    """Return the block in an object; None if its sha256 is another.
 
     :param most: bytes of the longest block.
     """

@@ -78,7 +78,7 @@ def block_object(digest: str) -> str:
 def generation_object(number: int, data: bytes) -> str:
     """Return the name of the object that describes a generation.
 
-    Two processes that push at the same time do not overwrite the one of the other.
+    Two processes that push at the same time do not overwrite the file of the other.
     """
     return _generation_object(number, hashlib.sha256(data).hexdigest())
 

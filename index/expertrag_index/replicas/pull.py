@@ -79,7 +79,7 @@ def pull(
     :raises RemoteDamagedError: what is there is damaged.
     :raises StoreFormatError: it was pushed by another version.
     :raises StoreLockedError: another process is pulling to this path.
-    :raises RemoteConflictError: it is no newer than the copy, and another generation.
+    :raises RemoteConflictError: it is another generation, and not newer than the copy.
     :raises RemoteUnreachableError: the URL cannot be read.
     :raises IndexStoreError: something else than a copy is at ``store``.
     :raises StorageFullError: no space left here.
@@ -243,7 +243,7 @@ def _is_intact(path: Path, entry: FileEntry) -> bool:
 
 
 def _check_database(copy: Layout, download: _Download) -> None:
-    """Check that a database is one, and that of its generation.
+    """Check that a file is a database, and belongs to its generation.
 
     :raises RemoteDamagedError: its blocks are those that were pushed, but make no such database.
     """

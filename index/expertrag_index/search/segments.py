@@ -1,8 +1,8 @@
 """Chooses and writes the FAISS segments of the next generation.
 
-A small update writes a small file: a new segment takes in the newest ones that are not much larger,
-so that each is several times the size of the next, there are few of them, and a vector is rewritten
-a logarithmic number of times (the logarithmic method; Bentley & Saxe 1980).
+A small update writes a small file: a new segment takes in the newest ones that are not much larger.
+Each is therefore several times the size of the next, and there are few of them. A vector is
+rewritten a logarithmic number of times (the logarithmic method; Bentley & Saxe 1980).
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class SegmentWriter:
 
     def _readable(self, entries: Sequence[SegmentEntry]) -> Iterator[VectorRows]:
         for entry in entries:
-            with contextlib.suppress(StoreCorruptError):  # the database has them, too
+            with contextlib.suppress(StoreCorruptError):  # the database also has them
                 yield self._open_rows(entry.rows)
 
     def _write(

@@ -1,8 +1,8 @@
 """Tunes how many lists of an IVF segment to probe, by comparison with exact search.
 
-Questions lie further from the chunks than chunks from each other, and in other directions: with as
-many lists as find .95 of the neighbours of stored vectors, .89 of those of questions were found
-among the 100,000 chunks of ``lab/benchmarks/bench_scale.py``. Pieces of five words of the chunks
+Questions lie further from the chunks than chunks from each other, and in other directions. Among
+the 100,000 chunks of ``lab/benchmarks/bench_scale.py``, the lists that held .95 of the neighbours
+of stored vectors held .89 of the neighbours of questions. Pieces of five words of the chunks
 are nearly as hard as questions, so the lists are chosen by these where there is an embedder.
 """
 
@@ -44,7 +44,7 @@ class Probed:
 def tune(
     source: VectorSource, segment: Segment, keys: KeyArray, pieces: FloatArray | None
 ) -> tuple[Segment, float]:
-    """Find a small ``nprobe`` with the target's recall@10, by doubling and halving; return it, too.
+    """Find a small ``nprobe`` with the target's recall@10 by doubling and halving; return both.
 
     :param pieces: vectors [Q, D] of pieces of text; None takes stored vectors, each excluded from
         its own result.

@@ -49,7 +49,7 @@ class VectorRows:
         """Map a file whose checksum has been verified; the caller may close it.
 
         :param name: of the file, for error messages.
-        :raises StoreCorruptError: it holds vectors of another length, or is no such file.
+        :raises StoreCorruptError: it holds vectors of another length, or is not a file of vectors.
         """
         size = os.fstat(file.fileno()).st_size
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""

@@ -32,7 +32,7 @@ FLAT = "flat"
 
 Bitmap = NDArray[np.uint8]
 
-_faiss: Any = faiss  # its type stubs have only the C++ signatures, not those of the wrappers
+_faiss: Any = faiss  # its type stubs lack the signatures of the wrappers
 
 _WRITTEN_BYTES = 1 << 20  # at a time
 _CANDIDATES = {SQ8: 2, RABITQ: 4}  # for a wanted hit; they are rescored exactly
@@ -113,7 +113,7 @@ class Segment:
         nprobe = self.nprobe
         if allowed is not None:
             # the nearest admissible vectors are further away; with the root, recall at a million
-            # chunks is no lower under filters of 1, 10 and 50 % than without one
+            # chunks is not lower under filters of 1, 10 and 50 % than without one
             share = wanted / self.count
             nprobe = min(self.nlist, math.ceil(nprobe / math.sqrt(max(share, 1e-9))))
         while True:

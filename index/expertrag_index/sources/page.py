@@ -72,7 +72,7 @@ class PageSource:
 
     def _check(self, response: Response) -> None:
         if response.status in _GONE:
-            cure = "the next run deletes its documents if it is gone then, too"
+            cure = "the next run deletes its documents if it is still gone"
             raise _GoneError(f"the server answers {response.status}", cure)
         if response.status != 200:
             cure = "its version from before is kept; try again later"

@@ -77,7 +77,7 @@ class FolderWatcher:
         self._ready = False
 
     def adopt(self) -> None:
-        """Take over stored documents that look like those of the folders."""
+        """Take over stored documents that look like documents of the folders."""
         for folder in self._folders:
             self._stepper.adopt(folder)
 
@@ -183,9 +183,9 @@ class FolderWatcher:
                     f"{plan.source.key} unclaimed",
                     WatchEvent(
                         "note",
-                        f"note: {plan.unclaimed:,} documents look like those of {plan.source.key}, "
-                        "but have no file there, and may be of another folder of that name: they "
-                        "are kept; run once with --adopt to delete them",
+                        f"note: {plan.unclaimed:,} documents look like documents of "
+                        f"{plan.source.key}, but have no file there, and may be of another folder "
+                        "of that name: they are kept; run once with --adopt to delete them",
                     ),
                 )
 

@@ -125,7 +125,7 @@ class Index(GenerationReader):
     def restrict(self, labels: Collection[str]) -> Index:
         """Return what a reader with these access labels sees; it is closed with this index.
 
-        Every result is that of a store which holds only the documents without labels and those
+        Every result is as from a store that holds only the documents without labels and the ones
         with one of ``labels``: hits, BM25 scores, term statistics, corrected words, counts, and
         the fields and domains of the manifest. The calibration of the manifest and the lists of an
         IVF segment are those of the whole store.

@@ -56,7 +56,7 @@ def select_visible(labels: Collection[str] | None) -> Condition:
 def restrict(generation: Generation, labels: Collection[str]) -> Generation:
     """Return the part of a generation that a reader with these labels sees.
 
-    The counts, fields and domains of its manifest are those of this part.
+    Its manifest has the counts, fields and domains of this part.
     """
     number, seen = generation.manifest.generation, json.dumps(sorted(labels))
     with generation.pool.connection() as connection:

@@ -1,7 +1,7 @@
 """Backs a store up while it is served and written, and restores it.
 
 A backup is a store of one generation, with the file SHA256SUMS over all its files, written last
-(``sha256sum -c`` reads it, too). It is made in a folder of its own, checked like any store, and
+(``sha256sum -c`` also reads it). It is made in a folder of its own, checked like any store, and
 then renamed: a backup or a restored store that is there is whole, whenever the process is killed.
 """
 
@@ -148,7 +148,7 @@ def _copy_database(generation: Generation, copy: Layout, progress: Progress) -> 
 
 
 def _make_independent(copy: Layout, manifest: Manifest) -> None:
-    """Make a copy a store of its own: what an engine holds is that of the original."""
+    """Make a copy a store of its own: what an engine holds belongs to the original."""
     with closing(connect_writer(copy.database, create=False)) as connection:
         forget_identity(connection)
         if manifest.engine is None:

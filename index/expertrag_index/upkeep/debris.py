@@ -116,7 +116,7 @@ def sweep(layout: Layout, generation: int, oldest: int = 0) -> None:
     """Delete the manifests and derived files that neither ``generation`` nor the one before use.
 
     :param oldest: the oldest generation whose rows are there; a killed writer may have dropped
-        those of the one before.
+        the rows of the one before.
     """
     keep = {generation, max(generation - 1, oldest)}
     for folder in layout.generations.iterdir():

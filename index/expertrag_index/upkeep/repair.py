@@ -85,7 +85,7 @@ def _restore_origin(layout: Layout, connection: sqlite3.Connection, current: int
     """Write into the database which embedder made the vectors of the published generation.
 
     Its own manifest says so; if that is damaged, the database. Another generation is asked only if
-    a killed migration has replaced that, too: a published migration may lie in between.
+    a killed migration has also replaced that: a published migration may lie in between.
     """
     for number in (current, None, *layout.generation_numbers()):
         try:

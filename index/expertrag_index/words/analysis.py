@@ -1,10 +1,10 @@
 """How a text becomes the terms of the full-text index: the one place that knows.
 
 Letters and digits of any script are words (``words.TERM``); case is folded, diacritics are removed,
-English endings are stripped (``porter``). The terms are those of SQLite's tokenizer
+English endings are stripped (``porter``). The terms equal the ones of SQLite's tokenizer
 ``porter unicode61``, with three differences: letters newer than Unicode 6.1 are letters, and
 characters for private use are not; of a Latin letter all diacritics are removed, not only a single
-one; of a Greek one, too.
+one, and the same holds for a Greek one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Chooses and writes the postings of the next generation, and reads those of one.
+"""Chooses and writes the postings of the next generation, and reads the postings of any.
 
-The segments grow like those of vectors (see ``segments``), over all experts together.
+The segments grow like segments of vectors (see ``segments``), over all experts together.
 """
 
 from __future__ import annotations
