@@ -11,7 +11,8 @@ from pathlib import Path
 from store_helper import HashingEmbedder
 
 from expertrag_index.build.writer import IndexWriter
-from expertrag_index.sources.base import DocumentSource, ReadLimits
+from expertrag_index.loaders import ReadLimits
+from expertrag_index.sources.base import DocumentSource
 from expertrag_index.sources.folder import FolderSource
 from expertrag_index.sources.step import Stepper, StepReport
 from expertrag_index.store.index import Index

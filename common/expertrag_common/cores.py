@@ -17,7 +17,7 @@ def available_cores() -> int:
 
 
 def use_cores(count: int) -> None:
-    """Have this process use ``count`` cores: the others belong to processes beside it."""
+    """Have this process use ``count`` cores: the others belong to other processes."""
     global _most
     _most = count
 
@@ -25,8 +25,8 @@ def use_cores(count: int) -> None:
 def concurrent_batches(device: str) -> int:
     """Return how many batches torch should run concurrently: the cores divided by its threads.
 
-    On 2 cores, two batches of one thread each encode 1.1 times the texts per second of one batch of
-    two threads if the cores are idle, and 6 times if another process competes for a core.
+    On 2 idle cores, two batches of one thread each encode 1.1 times the texts per second of one
+    batch of two threads. If another process competes for a core, they encode 6 times as many.
     """
     import torch
 

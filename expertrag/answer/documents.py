@@ -94,7 +94,7 @@ def list_skipped(index: Index, request: ListSkippedRequest) -> SkippedPage:
     validation.check_list_skipped(request)
     listed = _name_of("skipped")
     after = _skipped(request.page_token, listed) if request.page_token else None
-    found = index.catalog.skipped(after, request.page_size + 1)
+    found = index.catalog.list_skipped(after, request.page_size + 1)
     sizes = (len("".join(_texts(file)).encode()) for file in found)
     page = found[: _fitting(sizes, request.page_size)]
     more = len(page) < len(found)

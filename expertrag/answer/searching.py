@@ -44,7 +44,7 @@ def search_store(store: Path, request: RetrieveRequest, config: Config) -> tuple
         translated_errors(),
         Index.open(store, embedder_fingerprint=embedder.fingerprint) as index,
     ):
-        return retrieved(index, Searcher(index, embedder), request, served), index.degraded
+        return retrieved(index, Searcher(index, embedder), request, served), index.degradation
 
 
 def retrieved(

@@ -30,7 +30,7 @@ from expertrag_index.store.metadata import NestingError, flatten
 from expertrag_index.store.opening import NONE_OPEN, OpenParts
 from expertrag_index.store.schema import Seal
 from expertrag_index.types import BuildReport, CompactReport, Document, LoadFailure, MetadataValue
-from expertrag_index.upkeep.compact import compact, shrink_log, wasted
+from expertrag_index.upkeep.compact import compact, measure_waste, shrink_log
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.gate import Gate
 from expertrag_retriever.search import Searcher
@@ -72,7 +72,7 @@ class View:
 
     def seen_with(self, labels: frozenset[str] | None) -> View:
         """Return the part of it that a caller with these access labels sees; None sees all."""
-        if labels is None or not self.index.manifest.labelled:
+        if labels is None or not self.index.manifest.has_labels:
             return self
         # labels that no document has make no difference: such callers share a part
         labels &= self.index.labels()
@@ -83,7 +83,7 @@ class View:
                 self._parts.popitem(last=False)
         with part.making:  # callers with other labels do not wait
             if part.view is None:
-                part.view = View.of(self.embedder, self.index.restricted(labels))
+                part.view = View.of(self.embedder, self.index.restrict(labels))
             return part.view
 
 
@@ -180,7 +180,7 @@ class ServedIndex:
             if published == self._weighed or age_s < quiet_s:
                 return None
             self._weighed = published  # also if it fails: the same would happen again
-            if wasted(self._store) < WASTEFUL:
+            if measure_waste(self._store) < WASTEFUL:
                 return None
             try:
                 report = compact(self._store, progress=lambda *_: should_stop())
@@ -236,8 +236,8 @@ class ServedIndex:
             self._known = index.seal
             if self._known != known:
                 self._compared_at = time.monotonic()
-            if index.degraded:
-                _log.warning("index degraded", reason=index.degraded)
+            if index.degradation:
+                _log.warning("index degraded", reason=index.degradation)
             view = View.of(embedder, index)
             opened.pop_all()
         return view
@@ -289,7 +289,7 @@ def describe(index: Index) -> IndexStats:
         size_bytes=index.size_bytes,
         recall=manifest.recall_at_10,
         created_at=manifest.created_at,
-        degraded=index.degraded,
+        degraded=index.degradation,
         partitions=manifest.partitions,
         domain_count=len(manifest.domains),
         metadata_field_count=len(manifest.fields),

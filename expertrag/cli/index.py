@@ -243,8 +243,13 @@ def _update(
 ) -> None:
     """Write the documents in ``docs``; a ``whole`` store then holds nothing else."""
     from expertrag_index.build.settings import WriterSettings
-    from expertrag_index.loaders import load
-    from expertrag_index.sources.built import claim_built, keep_skipped, known_above, seen_in
+    from expertrag_index.loaders import ReadLimits, load
+    from expertrag_index.sources.built import (
+        claim_built,
+        find_folders_above,
+        keep_skipped,
+        note_sources,
+    )
     from expertrag_index.words.language import LanguageShare
 
     how = whole or _WholeBuild()
@@ -252,9 +257,18 @@ def _update(
 
     failures: list[LoadFailure] = []
     languages, sources = LanguageShare(), set[str]()
-    above = {} if whole else known_above(store, docs)
-    read = load(docs, on_failure=failures.append, within=above, **limits)
-    documents = languages.watch(seen_in(read, sources))
+    above = {} if whole else find_folders_above(store, docs)
+    rest = dict(limits)
+    include, exclude = rest.pop("include"), rest.pop("exclude")
+    read = load(
+        docs,
+        on_failure=failures.append,
+        limits=ReadLimits(**rest),
+        include=include,
+        exclude=exclude,
+        within=above,
+    )
+    documents = languages.watch(note_sources(read, sources))
     first = next(documents, None)
     if first is None:
         # A mistyped or emptied folder must not empty the store.

@@ -106,6 +106,7 @@ def follow(url: str, store: Path, every_s: float, as_json: bool) -> None:
     every new generation also to stdout, as one JSON object a line.
     """
     from expertrag_index.replicas.follow import Follower
+    from expertrag_index.replicas.repeat import Schedule
 
     def looked(report: PullReport) -> None:
         if report.changed:
@@ -117,7 +118,7 @@ def follow(url: str, store: Path, every_s: float, as_json: bool) -> None:
         _note(f"not pulled: {problem} (next try in {wait_s:.0f} s)")
 
     with until_signal("the running pull is given up") as stop:
-        follower = Follower(url, store, stop, every_s=every_s, looked=looked, failed=failed)
+        follower = Follower(url, store, Schedule(stop, every_s, failed), looked=looked)
         follower.run()
 
 

@@ -129,8 +129,8 @@ def sync(
 
 
 def _context(store: Path, sources: Path, limits: Limits, options: _SyncOptions) -> ListContext:
+    from expertrag_index.loaders import ReadLimits
     from expertrag_index.sources.addresses import refusal, refuse_none
-    from expertrag_index.sources.base import ReadLimits
     from expertrag_index.sources.download import HttpPolicy
     from expertrag_index.sources.source_list import ListContext
 

@@ -108,7 +108,7 @@ def watch(
 
 
 def _sources(store: Path, folders: Sequence[Path], limits: Limits) -> list[FolderSource]:
-    from expertrag_index.sources.base import ReadLimits
+    from expertrag_index.loaders import ReadLimits
     from expertrag_index.sources.folder import FolderSource
 
     rest = dict(limits)

@@ -19,8 +19,8 @@ from expertrag.service.metrics import Metrics
 from expertrag.service.status import without_paths
 from expertrag_index.replicas.follow import Follower
 from expertrag_index.replicas.keep_pushed import Pusher
-from expertrag_index.replicas.repeat import Repeated
-from expertrag_index.sources.redact import redacted
+from expertrag_index.replicas.repeat import Repeated, Schedule
+from expertrag_index.sources.redact import redact
 
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
@@ -47,7 +47,7 @@ class Replication:
         self._thread: threading.Thread | None = None
         self._collections: Collections | None = None
         self._store = Path(config.index)
-        self.followed = redacted(config.replica.follow)
+        self.followed = redact(config.replica.follow)
         self._transfers: Repeated | None = None
         self._served = 0
         with translated_errors():
@@ -58,19 +58,15 @@ class Replication:
             self._transfers = Follower(
                 config.replica.follow,
                 self._store,
-                self._stop,
-                every_s=config.replica.every_s,
+                Schedule(self._stop, config.replica.every_s, self._failing("pull")),
                 looked=self._looked,
-                failed=self._failing("pull"),
             )
         elif config.replica.push:
             self._transfers = Pusher(
                 self._store,
                 config.replica.push,
-                self._stop,
-                every_s=_PUSH_EVERY_S,
+                Schedule(self._stop, _PUSH_EVERY_S, self._failing("push")),
                 pushed=self._pushed,
-                failed=self._failing("push"),
                 keep=config.replica.keep,
             )
         if self._transfers is not None:

@@ -11,7 +11,7 @@ _log = logging.getLogger(__name__)
 
 
 @functools.cache
-def compiled_module(name: str) -> ModuleType | None:
+def load_module(name: str) -> ModuleType | None:
     """Return ``expertrag_index.NAME``; None where nothing was compiled."""
     try:
         return importlib.import_module(f"expertrag_index.{name}")

@@ -38,7 +38,7 @@ class Document:
     """One document as returned by a loader: whole, not yet chunked.
 
     ``labels``: access labels; a restricted reader sees it if it has one of them, or if there are
-    none (see ``Index.restricted``).
+    none (see ``Index.restrict``).
     ``page_starts``: character offsets where its pages begin; empty without pages.
     """
 
@@ -54,7 +54,7 @@ class Document:
     @property
     def embedding_text(self) -> str:
         """The text to embed if the document is a single chunk: the title, then the text."""
-        return titled(self.title, self.text)
+        return add_title(self.title, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,10 @@ class Chunk:
     @property
     def embedding_text(self) -> str:
         """The text to embed: the title, then the chunk."""
-        return titled(self.title, self.text)
+        return add_title(self.title, self.text)
 
 
-def titled(title: str, text: str) -> str:
+def add_title(title: str, text: str) -> str:
     """Return a text below its title, as it is embedded."""
     return f"{title}\n{text}" if title else text
 

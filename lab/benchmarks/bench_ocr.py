@@ -18,7 +18,7 @@ import results_file
 from pypdfium2 import PdfDocument
 
 from expertrag_index.loaders.hidden_pdf import page_text
-from expertrag_index.loaders.ocr import recognised
+from expertrag_index.loaders.ocr import recognise
 from expertrag_index.loaders.tables_pdf import PdfTables
 
 CASES = (
@@ -49,7 +49,7 @@ def main() -> None:
             page = PdfDocument(data)[0]
             text = page_text(page, Counter(), PdfTables()).replace("\ufffe", "")
             started = time.process_time()
-            found = recognised(page).replace("-\n", "")
+            found = recognise(page).replace("-\n", "")
             cases[name] = {
                 "seconds": time.process_time() - started,
                 "characters": bench_pdf.error(text, found),

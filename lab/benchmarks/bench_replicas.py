@@ -28,7 +28,7 @@ from bench_store import CHUNKS_OF_A_DOCUMENT, WORDS_OF_A_CHUNK, RandomEmbedder, 
 from tqdm import tqdm
 
 from expertrag_index.build.writer import IndexWriter
-from expertrag_index.replicas.published import generation_object, read_published, serialised
+from expertrag_index.replicas.published import generation_object, read_published, serialise
 from expertrag_index.replicas.pull import pull
 from expertrag_index.replicas.push import push
 from expertrag_index.replicas.remote import open_remote
@@ -71,7 +71,7 @@ def _measured(work: Path, chunks: int, rounds: int) -> dict[str, Any]:
         blocks.append([_changed(before, after, size) for size in _SIZES])
         before = after
     published = read_published(open_remote(url))
-    data = serialised(published)
+    data = serialise(published)
     name = generation_object(published.generation, data)
     with Index.open(copy) as index:
         assert index.generation == rounds + 1, "the copy is in step"

@@ -96,7 +96,7 @@ def main() -> None:
             _build(path, given.chunks, labelled=kind == "labelled")
         with Index.open(stores["labelled"]) as index:
             sizes = {"chunks": index.size, "documents": index.manifest.documents}
-            sizes["seen"] = index.restricted(SEEN).size
+            sizes["seen"] = index.restrict(SEEN).size
             sizes["bytes"] = index.size_bytes
             found: dict[str, Any] = {**sizes, "bm25": _bm25(index, given.queries)}
         rounds = range(given.rounds)
@@ -140,7 +140,7 @@ def _bm25(index: Index, count: int) -> dict[str, float]:
     queries = [
         " ".join(f"w{int(WORDS ** rng.random()) - 1}" for _ in range(3)) for _ in range(count)
     ]
-    readers = {"whole": index, "restricted": index.restricted(SEEN)}
+    readers = {"whole": index, "restricted": index.restrict(SEEN)}
     found = {}
     for name, reader in readers.items():
         for run in ("first", "again"):
@@ -176,7 +176,7 @@ def _operations(stores: Mapping[str, Path], work: Path, number: int) -> dict[str
             "open, state and files known",
             lambda: Index.open(path, known=seal, reuse=segments).close(),
         )
-        timed("view of a restricted reader", lambda: index.restricted(SEEN))
+        timed("view of a restricted reader", lambda: index.restrict(SEEN))
     note = Document("note", f"w1 w2 of round {number}.", labels=SEEN[:1])
     with IndexWriter.open(path, embedder) as writer:
         timed("small update", lambda: writer.add([note]))

@@ -18,7 +18,7 @@ MOST_CLASS_LINES, MOST_FILE_LINES = 300, 400
 
 _SUFFIXES = {".py", ".pyi", ".cpp", ".h", ".js"}
 _GENERATED = ROOT / "expertrag" / "v1"
-_BUILT = {"build", "node_modules", "__pycache__"}
+_BUILT = {"node_modules", "__pycache__"}
 _TARGET = re.compile(r"^([A-Za-z][\w-]*):(?!=)", re.MULTILINE)
 _VERBS = frozenset(
     ("bleed", "breed", "embed", "exceed", "feed", "need", "proceed", "seed", "speed", "succeed")
@@ -133,4 +133,6 @@ def make_targets() -> int:
 
 
 def _is_left_out(path: Path) -> bool:
-    return path.is_relative_to(_GENERATED) or not _BUILT.isdisjoint(path.relative_to(ROOT).parts)
+    parts = path.relative_to(ROOT).parts
+    is_built = "build" in parts[:2] or not _BUILT.isdisjoint(parts)  # a package may be named build
+    return is_built or path.is_relative_to(_GENERATED)

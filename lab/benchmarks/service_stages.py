@@ -65,7 +65,7 @@ def _stages(view: View) -> dict[str, Callable[[str], object]]:
             [f"{question} {more}" for more in range(TOGETHER)], experts
         ),
         "tokenise": lambda question: embedder.count_tokens([question]),
-        "spelling": index.respelled,
+        "spelling": index.respell,
         "term statistics": index.term_statistics,
         "BM25 search": lambda question: index.search_lexical(question, CANDIDATES),
         "BM25 of the dense hits": lambda question: index.lexical_scores(question, keys),

@@ -75,8 +75,8 @@ def found_among(
     problem = ", ".join(str(model.generation) for model in models)
     problem = f"generation {index.generation} is published, not {problem}"
     with index:
-        if index.degraded:
-            raise BrokenPromiseError(f"an older generation answers: {index.degraded}")
+        if index.degradation:
+            raise BrokenPromiseError(f"an older generation answers: {index.degradation}")
         error = BrokenPromiseError(problem)
         for place, model in enumerate(models):
             if not any_number and not 0 <= index.generation - model.generation <= model.slack:
@@ -140,7 +140,7 @@ def compare(
     _compare_searches(index, places, model, make_queries(rng, queries), rng)
     labels = draw_labels(rng)
     try:
-        _compare_restricted(index.restricted(labels), places, model.restricted(labels), rng)
+        _compare_restricted(index.restrict(labels), places, model.restricted(labels), rng)
     except WrongRankingError as error:
         raise WrongRankingError(f"for a reader with {labels}: {error}") from error
     except BrokenPromiseError as error:

@@ -117,7 +117,7 @@ def outcome_of(path: Path, models: Sequence[StoreModel], rng: random.Random) -> 
     newest = models[0].generation
     try:
         with store_errors(Layout(path)), Index.open(path) as index:
-            told = bool(index.degraded)
+            told = bool(index.degradation)
             model = next(one for one in models if one.generation == index.generation)
             compare(index, path, model, rng, _QUERIES)
     except IndexStoreError:

@@ -22,7 +22,7 @@ from unittest.mock import patch
 from expertrag.llm import quoting
 from expertrag_index.loaders import hidden_html, page_text
 from expertrag_index.loaders import parse as parsing
-from expertrag_index.loaders.load import DEFAULT_MAX_FILE_BYTES
+from expertrag_index.loaders.limits import DEFAULT_MAX_FILE_BYTES
 from expertrag_index.loaders.walk import Walk
 from expertrag_index.types import Document
 

@@ -21,7 +21,7 @@ from expertrag.api.errors import ExpertRAGError
 from expertrag.api.types import Answer, DocumentInput, RetrieveResult
 from expertrag.client import Client
 from expertrag_index.types import Document
-from expertrag_index.upkeep.compact import wasted
+from expertrag_index.upkeep.compact import measure_waste
 from expertrag_index.upkeep.verify import verify
 
 _TIMEOUT_S = 120.0
@@ -199,14 +199,14 @@ def compactions(store: Path, work: Path, size: float) -> LoadResult:
             for _ in tqdm(range(times), desc="compactions", mininterval=1.0):
                 client.upsert(bulk, timeout=_TIMEOUT_S)
                 written = client.delete([document.id for document in bulk]).generation
-                waste.append(wasted(store))
+                waste.append(measure_waste(store))
                 began = time.monotonic()
                 while client.stats().generation == written and time.monotonic() < began + 30:
                     time.sleep(0.05)
                 took.append(time.monotonic() - began)
             documents = client.stats().documents
         problems = server.log_problems()
-        left = wasted(store)
+        left = measure_waste(store)
     damaged = list(verify(store).problems)
     found = LoadResult(
         {

@@ -128,7 +128,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     | {"weights", "white_box"},
     "PacedSession": frozenset(["look"]),
     # of access labels, of experts, and of a store that is measured
-    "Index": frozenset(["groups", "labels", "newest_key", "restricted", "sample_chunks"]),
+    "Index": frozenset(["groups", "labels", "newest_key", "restrict", "sample_chunks"]),
     "Gate": frozenset(["evidence", "signals"]),  # of a fitted gate
     "IndexWriter": frozenset(["build", "migrate", "refresh"]),  # of the command line
     "Pipeline": frozenset(["close", "evidence", "feedback"])

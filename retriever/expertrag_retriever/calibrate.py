@@ -16,7 +16,7 @@ from expertrag_retriever.rerank.estimate import RerankEstimate, estimate_gain
 from expertrag_retriever.scales import calibrate_partitions
 
 if TYPE_CHECKING:
-    from expertrag_index.build.writer import Calibrate
+    from expertrag_index.build.context import Calibrate
     from expertrag_index.store.index import Index
     from expertrag_index.store.manifest import JSON
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
@@ -44,7 +44,7 @@ def calibrator(
         last = index.manifest.calibration
         if last.get("partitions", {}) == partitions and _still_holds(last.get("measured"), index):
             return _with_estimate(last, index, embedder, reranker)
-        scaled = index.rescaled(read_scales(scales))
+        scaled = index.rescale(read_scales(scales))
         measured: dict[str, JSON] = {
             **scales,
             "fusion": dict(calibrate_fusion(scaled, embedder)),

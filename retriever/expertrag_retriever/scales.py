@@ -47,7 +47,7 @@ def calibrate_partitions(index: Index, embedder: Embedder) -> dict[str, Mapping[
     partition nor the others have changed much in size. The base model's partition needs no scale; a
     partition that is too small to measure gets the identity.
     """
-    raw = index.rescaled({})
+    raw = index.rescale({})
     stored = index.manifest.calibration.get("partitions")
     last = stored if isinstance(stored, Mapping) else {}
     found: dict[str, Mapping[str, JSON]] = {}

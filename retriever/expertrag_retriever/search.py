@@ -61,7 +61,7 @@ class Searcher:
 
         Misspelled words are corrected first; ``vector`` is of the query as written.
         """
-        return self._encoder.encode(self._index.respelled(query), filter, vector)
+        return self._encoder.encode(self._index.respell(query), filter, vector)
 
     def search(
         self,
@@ -84,7 +84,7 @@ class Searcher:
         """
         if not query.strip():
             raise QueryError("the query is empty: enter some text")
-        query = self._index.respelled(query)
+        query = self._index.respell(query)
         scanned = 0
         if mode is SearchMode.BM25:
             scores = self._lexical(query, k, filter)

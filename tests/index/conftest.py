@@ -12,7 +12,7 @@ from store_helper import Child, HashingEmbedder
 from tokenizers import Tokenizer
 
 from expertrag_index.build.chunk import CountTokens
-from expertrag_index.loaders import load
+from expertrag_index.loaders import ReadLimits, load
 from expertrag_index.loaders.base import SourceFile
 from expertrag_index.loaders.parse import parse
 from expertrag_index.types import Document, LoadFailure
@@ -48,7 +48,9 @@ def load_whole(path: Path) -> list[Document]:
 
 def load_all(*paths: Path, limit: int = 64 * 1024) -> tuple[list[Document], list[LoadFailure]]:
     failures: list[LoadFailure] = []
-    documents = list(load(paths, on_failure=failures.append, max_file_bytes=limit))
+    documents = list(
+        load(paths, on_failure=failures.append, limits=ReadLimits(max_file_bytes=limit))
+    )
     for failure in failures:
         assert "\n" not in failure.reason + failure.cure
         assert failure.reason

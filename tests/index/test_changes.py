@@ -21,7 +21,7 @@ from expertrag_index.build.writer import IndexWriter
 from expertrag_index.store.index import Index
 from expertrag_index.store.live import NO_CHUNKS, LiveChunks, all_keys, live_partitions
 from expertrag_index.store.schema import connect_reader, read_meta
-from expertrag_index.store.seal import check_seal, rows_where, sealed_sums
+from expertrag_index.store.seal import check_seal, read_sums, rows_where
 from expertrag_index.types import Document
 from expertrag_index.upkeep.compact import compact
 from expertrag_index.upkeep.verify import verify
@@ -66,7 +66,7 @@ def test_random_changes(tmp_path: Path, embedder: HashingEmbedder) -> None:
             assert (manifest.domains, manifest.field_counts) == (corpus.domains, corpus.fields)
             check_seal(db, required=True)
             staged = read_meta(db).staged
-            assert sealed_sums(db) == rows_where(db, "added_in <= ?", (staged,))
+            assert read_sums(db) == rows_where(db, "added_in <= ?", (staged,))
     assert verify(tmp_path).problems == ()
 
 

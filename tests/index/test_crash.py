@@ -80,7 +80,7 @@ def state(store: Path) -> int:
     """Open and verify what the killed child left; return the published generation, 0 for none."""
     try:
         with Index.open(store) as index:
-            assert not index.degraded
+            assert not index.degradation
             assert len(index.sample_chunks(1000)) == index.size
             generation = index.generation
     except StoreNotFoundError:

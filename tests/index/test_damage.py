@@ -57,7 +57,7 @@ def read_all(path: Path, hashing: Any) -> tuple[Any, ...]:
         query = hashing.encode_query("replication word5 number7")
         found = [index.search_dense(query, 20), index.search_lexical("replication number7", 20)]
         found.append(index.search_dense(query, 20, {"number": {"$gt": 30}}))
-        return chunks, sorted(texts), found, index.degraded
+        return chunks, sorted(texts), found, index.degradation
 
 
 def flip(path: Path, bit: int) -> None:
@@ -163,7 +163,7 @@ def test_a_damaged_write_ahead_log(
     else:
         flip(copy / "store.db-wal", at * 8)
     with Index.open(copy) as index:
-        assert (index.generation, "does not hold generation 3" in index.degraded) == (2, True)
+        assert (index.generation, "does not hold generation 3" in index.degradation) == (2, True)
     assert "older than CURRENT" in verify(copy).problems[0]
     with pytest.raises(StoreCorruptError, match="older than CURRENT"):
         IndexWriter.open(copy, hashing)
@@ -207,7 +207,7 @@ def rewrite_manifest(store: Path, **changes: object) -> None:
 
 def assert_whole(store: Path) -> None:
     with Index.open(store) as index:
-        assert (index.degraded, index.manifest.documents) == ("", 61)
+        assert (index.degradation, index.manifest.documents) == ("", 61)
 
 
 def test_falls_back_to_the_previous_generation_if_the_newest_is_damaged(
@@ -219,9 +219,9 @@ def test_falls_back_to_the_previous_generation_if_the_newest_is_damaged(
     (store / "segments" / added.file).write_bytes(b"nothing")
     with Index.open(store) as index:
         assert (index.generation, index.manifest.documents) == (1, 60)
-        assert added.file in index.degraded
-        assert f"expertrag index repair {store}" in index.degraded
-        assert "\n" not in index.degraded
+        assert added.file in index.degradation
+        assert f"expertrag index repair {store}" in index.degradation
+        assert "\n" not in index.degradation
         assert index.search_lexical("addition", 5) == []
         assert len(index.search_dense(hashing.encode_query("late addition"), 1000)) == index.size
     for entry in manifest_of(store, 1).files:
@@ -232,7 +232,7 @@ def test_falls_back_to_the_previous_generation_if_the_newest_is_damaged(
     assert report.problems == ()
     assert len(report.repaired) == 3  # the vectors of both generations, the postings of one
     with Index.open(store) as index:
-        assert (index.generation, index.degraded, index.manifest.documents) == (3, "", 61)
+        assert (index.generation, index.degradation, index.manifest.documents) == (3, "", 61)
 
 
 @pytest.mark.parametrize("content", [b"", b"gen-000002", b"gen-000002 0\n", b"\xff\xfe", None])
@@ -243,7 +243,7 @@ def test_a_damaged_current(store: Path, hashing: Any, content: bytes | None) -> 
         (store / "CURRENT").write_bytes(content)
     with Index.open(store) as index:
         assert index.generation == 2
-        assert "CURRENT" in index.degraded
+        assert "CURRENT" in index.degradation
     with pytest.raises(StoreCorruptError, match=r"CURRENT .* index repair"):
         IndexWriter.open(store, hashing)
     assert len(verify(store).problems) == 1
@@ -254,7 +254,7 @@ def test_a_damaged_current(store: Path, hashing: Any, content: bytes | None) -> 
 def test_a_lost_manifest(store: Path, hashing: Any) -> None:
     shutil.rmtree(store / "generations" / "gen-000002")
     with Index.open(store) as index:
-        assert (index.generation, bool(index.degraded)) == (1, True)
+        assert (index.generation, bool(index.degradation)) == (1, True)
     with pytest.raises(StoreCorruptError, match=r"missing.*index repair"):
         IndexWriter.open(store, hashing)
     assert verify(store, repair=True).problems == ()

@@ -70,7 +70,7 @@ def test_add_delete_and_repair(tmp_path: Path, hashing: Any) -> None:
                 full += 1
                 assert verify(store).problems == ()
                 with Index.open(store) as index:
-                    assert (index.generation, index.degraded) == (before, "")
+                    assert (index.generation, index.degradation) == (before, "")
                 assert contents(store) == expected
             build(store, hashing, old, settings=settings)
     assert full > 30

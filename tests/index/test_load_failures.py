@@ -11,7 +11,7 @@ import pytest
 from fpdf import FPDF
 from index.conftest import load_all, zip_of
 
-from expertrag_index.loaders import load
+from expertrag_index.loaders import ReadLimits, load
 from expertrag_index.types import LoadFailure
 
 DAMAGED = b"na\xc3\xafve caf\xe9 \xc3\xa0 la carte\n"
@@ -245,13 +245,15 @@ def test_documents_that_a_labels_field_leaves_to_everyone_are_counted(tmp_path: 
     for name, head in (("a", "team: hr"), ("b", "team: [hr, legal]"), ("c", "Team: hr")):
         (tmp_path / f"{name}.md").write_text(f"---\n{head}\n---\nRoses are red.\n")
     failures: list[LoadFailure] = []
-    documents = list(load([tmp_path], on_failure=failures.append, labels_field="team"))
+    limits = ReadLimits(labels_field="team")
+    documents = list(load([tmp_path], on_failure=failures.append, limits=limits))
     assert [item.labels for item in documents] == [("hr",), ("hr", "legal"), ()]
     (notice,) = failures
     assert notice.notice
     assert notice.reason.startswith("1 document has no metadata field 'team': every caller sees")
     assert notice.source == str(tmp_path)
-    labelled = load([tmp_path], on_failure=failures.append, labels=["x"], labels_field="team")
+    limits = ReadLimits(labels=["x"], labels_field="team")
+    labelled = load([tmp_path], on_failure=failures.append, limits=limits)
     assert [item.labels for item in labelled][2] == ("x",)
     assert len(failures) == 1
 

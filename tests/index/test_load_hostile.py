@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from index.conftest import load_all, zip_of
 
 from expertrag_common.worker_process import WorkerProcess
-from expertrag_index.loaders import SUFFIXES, load, pool
+from expertrag_index.loaders import SUFFIXES, ReadLimits, load, pool
 from expertrag_index.loaders import parse as parsing
 from expertrag_index.loaders.base import SourceFile
 from expertrag_index.types import Document, LoadFailure
@@ -72,7 +72,7 @@ def test_a_hostile_file_is_named_and_the_others_are_read(tmp_path: Path) -> None
     (tmp_path / "h.txt").write_text("Good.")
     (tmp_path / "i.txt").write_text("Good.")
     failures: list[LoadFailure] = []
-    documents = list(load([tmp_path], on_failure=failures.append, max_file_s=2))
+    documents = list(load([tmp_path], on_failure=failures.append, limits=ReadLimits(max_file_s=2)))
     assert [document.id for document in documents] == [
         "a.md", "b.md", "c.md", "d.md", "h.txt", "i.txt"
     ]  # fmt: skip
@@ -109,7 +109,7 @@ def test_a_worker_that_ends_or_hangs_loses_its_file_only(
     for name in "abcd":
         (tmp_path / f"{name}.jsonl").write_text('{"text": "Text."}\n' * 20_000)
     failures: list[LoadFailure] = []
-    documents = load([tmp_path], on_failure=failures.append, max_file_s=2)
+    documents = load([tmp_path], on_failure=failures.append, limits=ReadLimits(max_file_s=2))
     next(documents)
     os.kill(first.pid, ending)
     rest = Counter(document.id[0] for document in documents)

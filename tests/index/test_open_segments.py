@@ -80,4 +80,4 @@ def test_a_damaged_new_segment_is_detected(store: Path) -> None:
         path.write_bytes(data)
         with Index.open(store, reuse=first.open_parts) as fallback:
             assert fallback.generation == 1
-            assert small.entry.file in fallback.degraded
+            assert small.entry.file in fallback.degradation

@@ -12,7 +12,7 @@ from store_helper import HashingEmbedder, build, migrate
 
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.loaders import load
-from expertrag_index.loaders.parse import _shown
+from expertrag_index.loaders.parse import _remove_invisible
 from expertrag_index.store.index import Index
 from expertrag_index.types import Document, LoadFailure
 
@@ -94,7 +94,7 @@ def test_pages_move_when_invisible_characters_are_left_out() -> None:
     pages = ["a\u200bb", "c\u200b\u200bd", "e"]
     text = "\n\n".join(pages)
     starts = [0, text.index("c"), text.index("e")]
-    shown = _shown(Document("id", text, page_starts=starts), Counter())
+    shown = _remove_invisible(Document("id", text, page_starts=starts), Counter())
     assert shown.text == "ab\n\ncd\n\ne"
     assert list(shown.page_starts) == [0, 4, 8]
 

@@ -144,7 +144,7 @@ def test_a_scale_makes_inflated_scores_comparable(tmp_path: Path) -> None:
     vectors = {name: embedder.encode_query(query, name) for name in ("legal", "finance")}
     with Index.open(tmp_path / "store") as index:
         raw = [hit.key for hit in index.search_dense(vectors, 40)]
-        scaled = index.rescaled({"finance": Scale(2.0, -1.0)})  # what undoes it
+        scaled = index.rescale({"finance": Scale(2.0, -1.0)})  # what undoes it
         hits = scaled.search_dense(vectors, 40)
         assert index.chunks([hits[0].key])[0].document_id == "l7"
         base = {

@@ -57,7 +57,7 @@ def test_it_says_how_to_upgrade_it(store: Path) -> None:
 def test_it_answers_as_it_did(store: Path, hashing: HashingEmbedder) -> None:
     assert verify(store, repair=True).problems == ()
     with Index.open(store) as index:
-        assert (index.generation, index.degraded) == (4, "")
+        assert (index.generation, index.degradation) == (4, "")
         assert (index.manifest.documents, index.size) == (11, 22)
         query = "replication edition1"
         assert found(index, index.search_lexical(query, 3, {"parity": "odd"})) == [
@@ -81,7 +81,7 @@ def test_the_next_writer_upgrades_it(store: Path, hashing: HashingEmbedder) -> N
     with IndexWriter.open(store, hashing) as writer:
         assert writer.build(documents).added == 1
     with Index.open(store) as index:
-        assert not index.manifest.outdated
+        assert not index.manifest.is_outdated
     assert verify(store).problems == ()
 
 

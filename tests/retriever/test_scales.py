@@ -57,7 +57,7 @@ def test_an_expert_with_inflated_scores_does_not_dominate(tmp_path: Path, embedd
         assert stored["finance"]["shift"] == pytest.approx(-1.0, rel=0.1)
         assert stored["legal"]["scale"] == pytest.approx(1.0, rel=0.05)
         right, wrong = (
-            _own_share(Searcher(opened, embedder)) for opened in (index, index.rescaled({}))
+            _own_share(Searcher(opened, embedder)) for opened in (index, index.rescale({}))
         )
     assert right > 0.9
     assert wrong < right - 0.2
@@ -105,7 +105,7 @@ def test_one_partition_ranks_as_without_a_scale(tmp_path: Path, embedder: Any) -
     finance = [item for item in corpus(60) if item.domain == "finance"]
     build(tmp_path / "s", embedder, finance, calibrate=calibrator(embedder))
     with Index.open(tmp_path / "s") as index:
-        scaled, raw = Searcher(index, embedder), Searcher(index.rescaled({}), embedder)
+        scaled, raw = Searcher(index, embedder), Searcher(index.rescale({}), embedder)
         for i in range(10):
             query = words("finance", i + 100)
             one, other = (

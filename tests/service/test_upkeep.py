@@ -16,7 +16,7 @@ from expertrag.service import Server
 from expertrag.service.upkeep import keep_compact
 from expertrag_index.store.layout import Layout
 from expertrag_index.store.lock import WriterLock
-from expertrag_index.upkeep.compact import wasted
+from expertrag_index.upkeep.compact import measure_waste
 from expertrag_index.upkeep.verify import verify
 
 OLD = [DocumentInput(f"old/{number}", f"The lift {number} was repaired.") for number in range(30)]
@@ -41,7 +41,7 @@ def test_deleted_documents_are_erased(
     with Client(server.address) as client:
         generation = write(client)
         wait_until(lambda: client.stats().generation == generation + 1)
-        wait_until(lambda: wasted(own_store) == 0)
+        wait_until(lambda: measure_waste(own_store) == 0)
         assert client.stats().documents == 18
         assert client.retrieve("How often does a checkpoint run?").passages
         assert client.upsert(OLD[:1]).generation == generation + 2

@@ -9,7 +9,13 @@ from __future__ import annotations
 import heapq
 import sqlite3
 
-from expertrag_index.store.groups import end_groups, group_of, labelled, read_groups, write_groups
+from expertrag_index.store.groups import (
+    assign_by_name,
+    end_groups,
+    group_of,
+    read_groups,
+    write_groups,
+)
 from expertrag_index.store.manifest import GENERAL
 from expertrag_index.store.rows import digest
 from expertrag_index.store.schema import NEVER
@@ -51,7 +57,7 @@ class Assignment:
             return GENERAL
         name = group_of(domain, source)
         if name not in self._known and name not in self._new:
-            group = labelled(name, self._embedder.experts)
+            group = assign_by_name(name, self._embedder.experts)
             if group is None:
                 return None
             self._new[name] = group

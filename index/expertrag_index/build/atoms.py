@@ -25,14 +25,14 @@ def atoms(text: str) -> list[Span]:
     :return: half-open character ranges in order, without surrounding white space and without
         overlap; every character that is not white space is in exactly one.
     """
-    found: list[Span] = []
+    result: list[Span] = []
     position = 0
     for start, end in fences(text):
-        found += _rows_and_sentences(text, position, start)
-        found.append((start, end))
+        result += _rows_and_sentences(text, position, start)
+        result.append((start, end))
         position = end
-    found += _rows_and_sentences(text, position, len(text))
-    return found
+    result += _rows_and_sentences(text, position, len(text))
+    return result
 
 
 def sentences_of(text: str, start: int, end: int) -> list[Span]:
@@ -61,11 +61,11 @@ def lines_of_code(text: str, start: int, end: int) -> list[Span]:
 def cells_of(text: str, start: int, end: int) -> list[Span]:
     """Find the cells of a row, each with the bar that follows it."""
     edges = [start, *(bar.end() for bar in _BAR.finditer(text, start, end)), end]
-    cells = (trimmed(text, first, last) for first, last in pairwise(edges))
+    cells = (trim(text, first, last) for first, last in pairwise(edges))
     return [(first, last) for first, last in cells if first < last]
 
 
-def trimmed(text: str, start: int, end: int) -> Span:
+def trim(text: str, start: int, end: int) -> Span:
     """Return the range of a part of a text without the white space around it."""
     part = text[start:end]
     start = end - len(part.lstrip())

@@ -25,11 +25,11 @@ from expertrag_index.build.atoms import (
     lines_of,
     lines_of_code,
     sentences_of,
-    trimmed,
+    trim,
 )
-from expertrag_index.build.naming import named_title
+from expertrag_index.build.naming import make_title
 from expertrag_index.build.sections import sections
-from expertrag_index.types import Chunk, Document, titled
+from expertrag_index.types import Chunk, Document, add_title
 
 _ALGORITHM = "structure-4"  # increase it whenever the same input would give other chunks
 SMALLEST_BUDGET = 16
@@ -119,12 +119,12 @@ class Chunker:
                 source=document.source,
                 metadata=document.metadata,
             )
-            for ordinal, (title, start, end) in enumerate(self._titled_spans(document))
+            for ordinal, (title, start, end) in enumerate(self._find_spans(document))
         ]
 
-    def _titled_spans(self, document: Document) -> Iterator[_TitledSpan]:
+    def _find_spans(self, document: Document) -> Iterator[_TitledSpan]:
         """Yield the spans of all chunks, each with its title."""
-        name = named_title(document)
+        name = make_title(document)
         for section in sections(document.text):
             text = document.text[section.start : section.end]
             title = below = self._title(name, document.title, section.above)
@@ -139,19 +139,19 @@ class Chunker:
         return self._short_title(" > ".join(filter(None, (name, *below))))
 
     def _spans(self, text: str, titles: tuple[str, str]) -> list[_TitledSpan]:
-        """Split a section: the title of its first chunk comes first, that of the others second."""
-        start, end = trimmed(text, 0, len(text))
+        """Split a section, given the title of its first chunk and the title of the others."""
+        start, end = trim(text, 0, len(text))
         if start == end:
             return []
-        texts = [titled(title, "") for title in titles]
+        texts = [add_title(title, "") for title in titles]
         if end - start <= self.max_tokens * _CHARS_PER_TOKEN:  # it may fit as a whole
-            texts.append(titled(titles[0], text[start:end]))
+            texts.append(add_title(titles[0], text[start:end]))
         first, rest, *whole = self._count_tokens(texts)
         if whole and whole[0] <= self.max_tokens:
             return [_TitledSpan(titles[0], start, end)] if whole[0] > first else []
         budget = max(1, self.max_tokens - max(first, rest))
         packed = self._pack(self._units(text, budget), budget)
-        return self._verified(text, packed, _Title(titles[0], first), _Title(titles[1], rest))
+        return self._verify(text, packed, _Title(titles[0], first), _Title(titles[1], rest))
 
     def _short_title(self, title: str) -> str:
         title = " ".join(title.split())
@@ -165,14 +165,14 @@ class Chunker:
         spans = atoms(text)
         breaks = [_Break.PARAGRAPH] * bool(spans)
         breaks += [_break_before(text, end, start) for (_, end), (start, _) in pairwise(spans)]
-        units = self._measured(text, spans, breaks)
+        units = self._measure(text, spans, breaks)
         for split, inner in _FINER:
-            units = self._refined(text, units, budget, split, inner)
+            units = self._refine(text, units, budget, split, inner)
         while any(unit.size > budget and unit.end - unit.start > 1 for unit in units):
-            units = self._refined(text, units, budget, _halves, _Break.PIECE)
+            units = self._refine(text, units, budget, _halves, _Break.PIECE)
         return units
 
-    def _refined(
+    def _refine(
         self, text: str, units: list[_Unit], budget: int, split: Split, inner: _Break | None
     ) -> list[_Unit]:
         """Replace the units that exceed the budget by their parts.
@@ -188,7 +188,7 @@ class Chunker:
             breaks.append(unit.before)
             for (_, end), (start, _) in pairwise(unit_spans):
                 breaks.append(_gap(text[end:start]) if inner is None else inner)
-        fine = iter(self._measured(text, spans, breaks))
+        fine = iter(self._measure(text, spans, breaks))
         refined: list[_Unit] = []
         for unit in units:
             if unit in parts:
@@ -197,7 +197,7 @@ class Chunker:
                 refined.append(unit)
         return refined
 
-    def _measured(self, text: str, spans: Sequence[Span], breaks: Sequence[_Break]) -> list[_Unit]:
+    def _measure(self, text: str, spans: Sequence[Span], breaks: Sequence[_Break]) -> list[_Unit]:
         sizes = self._size_all([text[start:end] for start, end in spans])
         return [
             _Unit(start, end, size, before)
@@ -243,7 +243,7 @@ class Chunker:
             first = stop
         return packed
 
-    def _verified(
+    def _verify(
         self, text: str, packed: list[Sequence[_Unit]], first: _Title, rest: _Title
     ) -> list[_TitledSpan]:
         """Count the chunks as they will be embedded, and split those over the budget.
@@ -257,7 +257,7 @@ class Chunker:
             titles = [first if units[0].start == start else rest for units in packed]
             spans = [(units[0].start, units[-1].end) for units in packed]
             texts = (
-                titled(title.text, text[slice(*span)])
+                add_title(title.text, text[slice(*span)])
                 for title, span in zip(titles, spans, strict=True)
             )
             too_long: list[Sequence[_Unit]] = []
@@ -330,7 +330,7 @@ def _cut(text: str, start: int, end: int, positions: Iterable[int]) -> list[Span
             edges.append(edge)
     spans: list[Span] = []
     for left, right in zip(edges, [*edges[1:], end], strict=True):
-        span = trimmed(text, left, right)
+        span = trim(text, left, right)
         if span[0] < span[1]:
             spans.append(span)
     return spans

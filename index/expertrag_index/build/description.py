@@ -1,7 +1,7 @@
 """Describes the documents of a generation: their number, domains, metadata fields, and a hash.
 
-What is described are counts and a sum, so that the description of a generation is that of the one
-before, with the documents that were added and without those that were removed.
+A description holds counts and a sum. The description of a generation therefore follows from the
+one before: the documents that were added count in addition, removed ones no longer.
 
 ``condition`` is SQL on documents (alias ``d``), with ``values`` for its placeholders.
 """
@@ -36,17 +36,17 @@ class CorpusDescription:
     domains: Mapping[str, int]
     fields: FieldCounts
 
-    def changed(self, added: CorpusDescription, removed: CorpusDescription) -> CorpusDescription:
+    def change(self, added: CorpusDescription, removed: CorpusDescription) -> CorpusDescription:
         """Return the description with some documents, and without others that it describes."""
         names = self.fields.keys() | added.fields.keys()
         fields = {
-            name: _changed(*(part.fields.get(name, {}) for part in (self, added, removed)))
+            name: _change_counts(*(part.fields.get(name, {}) for part in (self, added, removed)))
             for name in sorted(names)
         }
         return CorpusDescription(
             self.documents + added.documents - removed.documents,
             (self.corpus + added.corpus - removed.corpus) % _HASHES,
-            _changed(self.domains, added.domains, removed.domains),
+            _change_counts(self.domains, added.domains, removed.domains),
             {name: kinds for name, kinds in fields.items() if kinds},
         )
 
@@ -62,7 +62,7 @@ def describe_changes(
     """Describe a generation by what it changes of the one before."""
     added = describe(connection, "d.added_in = ? AND d.removed_in > ?", (generation, generation))
     removed = describe(connection, "d.removed_in = ? AND d.added_in < ?", (generation, generation))
-    return before.changed(added, removed)
+    return before.change(added, removed)
 
 
 def describe(
@@ -103,7 +103,7 @@ def fields_of(
 def domains_of(
     connection: sqlite3.Connection, condition: str, values: Sequence[int | str]
 ) -> dict[str, int]:
-    """Count the documents that meet a condition by domain, without those of none."""
+    """Count the documents with a domain that meet a condition, by domain."""
     return dict(
         connection.execute(
             f"""SELECT d.domain, count(*) FROM documents d
@@ -113,10 +113,10 @@ def domains_of(
     )
 
 
-def _changed(
+def _change_counts(
     counts: Mapping[str, int], added: Mapping[str, int], removed: Mapping[str, int]
 ) -> dict[str, int]:
-    found = Counter(counts)
-    found.update(added)
-    found.subtract(removed)
-    return {name: count for name, count in sorted(found.items()) if count > 0}
+    totals = Counter(counts)
+    totals.update(added)
+    totals.subtract(removed)
+    return {name: count for name, count in sorted(totals.items()) if count > 0}

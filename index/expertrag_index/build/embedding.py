@@ -19,7 +19,7 @@ _LOOKED_UP = 500  # vectors in one query; SQLite allows 999 parameters, or more
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class ChunkContent:
     """A text to embed, the expert that embeds it, and the address of its vector."""
 
     hash: bytes
@@ -27,21 +27,21 @@ class Content:
     text: str
 
 
-def content_of(chunk: Chunk, expert: str, fingerprint: str) -> Content:
+def content_of(chunk: Chunk, expert: str, fingerprint: str) -> ChunkContent:
     """Return what the expert with this fingerprint embeds for a chunk."""
     text = chunk.embedding_text
-    return Content(content_digest(fingerprint, text), expert, text)
+    return ChunkContent(content_digest(fingerprint, text), expert, text)
 
 
 @dataclass(frozen=True, slots=True)
-class VectorBatch:
+class EmbeddedBatch:
     """Contents that are embedded together; their vectors as stored, None where not finite."""
 
-    contents: Sequence[Content]
+    contents: Sequence[ChunkContent]
     vectors: Future[Packed]
 
 
-class VectorWriter:
+class EmbeddingWriter:
     """Has a pool embed texts that have no vector yet, while the caller prepares others."""
 
     def __init__(
@@ -50,9 +50,9 @@ class VectorWriter:
         embedder: DocumentEmbedder,
         pool: EmbedPool,
         batch: int,
-        done: Callable[[Sequence[Content]], None],
+        done: Callable[[Sequence[ChunkContent]], None],
     ) -> None:
-        """Embed ``batch`` texts in one call; ``done`` is told of those that have vectors."""
+        """Embed ``batch`` texts in one call; ``done`` gets the texts that have vectors."""
         self._connection = connection
         self._embedder = embedder
         self._pool = pool
@@ -63,20 +63,20 @@ class VectorWriter:
         self._failed: set[bytes] = set()
         self.embedded = 0
 
-    def begin(self, contents: Iterable[Content]) -> list[VectorBatch]:
+    def begin(self, contents: Iterable[ChunkContent]) -> list[EmbeddedBatch]:
         """Begin to embed the contents that have no vector; the caller collects them in order."""
         distinct = {content.hash: content for content in contents}
-        known = self._known(distinct)
+        known = self._find_known(distinct)
         self._done([distinct[key] for key in known])
         new = [item for key, item in distinct.items() if key not in known]
         self._begun.update(item.hash for item in new)
-        return [VectorBatch(items, self._submit(items)) for items in self._batches(new)]
+        return [EmbeddedBatch(items, self._submit(items)) for items in self._batches(new)]
 
-    def _submit(self, items: Sequence[Content]) -> Future[Packed]:
+    def _submit(self, items: Sequence[ChunkContent]) -> Future[Packed]:
         texts = [item.text for item in items]
         return self._pool.submit(self._embedder, texts, items[0].expert)
 
-    def collect(self, batch: VectorBatch) -> None:
+    def collect(self, batch: EmbeddedBatch) -> None:
         """Wait for a batch; its vectors are stored by the next ``store``.
 
         :raises IndexStoreError: the embedder returns vectors of an unexpected shape.
@@ -85,7 +85,7 @@ class VectorWriter:
         self.embedded += len(batch.contents)
         self._done(batch.contents)
 
-    def _keep(self, batch: VectorBatch) -> None:
+    def _keep(self, batch: EmbeddedBatch) -> None:
         vectors = batch.vectors.result()
         for item, vector in zip(batch.contents, vectors, strict=True):
             self._begun.discard(item.hash)
@@ -94,12 +94,12 @@ class VectorWriter:
             else:
                 self._made[item.hash] = vector
 
-    def has_failed(self, content: Content) -> bool:
+    def has_failed(self, content: ChunkContent) -> bool:
         """Whether a collected content has no finite vector."""
         return content.hash in self._failed
 
     @property
-    def unstored(self) -> int:
+    def waiting(self) -> int:
         """Number of vectors that the next ``store`` writes."""
         return len(self._made)
 
@@ -109,7 +109,7 @@ class VectorWriter:
         self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
         self._made.clear()
 
-    def give_up(self, begun: Sequence[VectorBatch]) -> None:
+    def give_up(self, begun: Sequence[EmbeddedBatch]) -> None:
         """End the batches that have begun; the vectors of those that are made can be stored."""
         for batch in begun:
             batch.vectors.cancel()
@@ -118,7 +118,7 @@ class VectorWriter:
             if not batch.vectors.cancelled() and batch.vectors.exception() is None:
                 self._keep(batch)
 
-    def _known(self, keys: Collection[bytes]) -> set[bytes]:
+    def _find_known(self, keys: Collection[bytes]) -> set[bytes]:
         """Return those that have a sound vector, or will have one before they are needed."""
         known = {key for key in keys if key in self._begun or key in self._made}
         asked = [key for key in keys if key not in known]
@@ -131,7 +131,7 @@ class VectorWriter:
                     known.add(key)
         return known
 
-    def _batches(self, contents: Sequence[Content]) -> Iterator[list[Content]]:
+    def _batches(self, contents: Sequence[ChunkContent]) -> Iterator[list[ChunkContent]]:
         # one expert per call; long texts first, so that padding is small and memory peaks early
         ordered = sorted(contents, key=lambda item: (item.expert, -len(item.text)))
         for _, group in groupby(ordered, key=lambda item: item.expert):

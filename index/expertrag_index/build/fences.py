@@ -13,17 +13,17 @@ def fences(text: str) -> list[tuple[int, int]]:
     :return: half-open character ranges in order, both fences included, without the white space
         around them. A block that is not closed reaches to the end of the text.
     """
-    found: list[tuple[int, int]] = []
+    result: list[tuple[int, int]] = []
     if "```" not in text and "~~~" not in text:
-        return found
+        return result
     opening: re.Match[str] | None = None
     for match in _FENCE.finditer(text):
         if opening is None:
             if "`" not in match["info"]:  # "```like this```" is code within a line
                 opening = match
         elif match["mark"].startswith(opening["mark"]) and not match["info"].strip():
-            found.append((opening.start("mark"), match.end("mark")))
+            result.append((opening.start("mark"), match.end("mark")))
             opening = None
     if opening is not None:
-        found.append((opening.start("mark"), len(text.rstrip())))
-    return found
+        result.append((opening.start("mark"), len(text.rstrip())))
+    return result

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from expertrag_index.build.embedding import Content
+from expertrag_index.build.embedding import ChunkContent
 from expertrag_index.build.staging import Stage
 from expertrag_index.errors import DocumentError, StoreCorruptError
 from expertrag_index.store.rows import parse_metadata, row_digest, text_digest
@@ -122,7 +122,7 @@ def _document(connection: sqlite3.Connection, row: int) -> tuple[Document, bytes
     return document, bytes(cut)
 
 
-def _longer(contents: Sequence[Content], embedder: DocumentEmbedder) -> int:
+def _longer(contents: Sequence[ChunkContent], embedder: DocumentEmbedder) -> int:
     counts = embedder.count_tokens([content.text for content in contents])
     return sum(count > embedder.max_tokens for count in counts)
 

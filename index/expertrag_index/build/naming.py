@@ -26,7 +26,7 @@ def path_of(document_id: str, source: str) -> str:
     return path if path and f"/{source}".endswith(f"/{path}") else ""
 
 
-def named_title(document: Document) -> str:
+def make_title(document: Document) -> str:
     """Return the title of a file's document, with the words of the file's name that it lacks."""
     path = path_of(document.id, document.source)
     if not path or path != document.id:  # rows of a file share its name

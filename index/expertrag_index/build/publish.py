@@ -48,23 +48,22 @@ from expertrag_index.store.schema import read_origin
 from expertrag_index.types import DocumentEmbedder, KeyArray
 from expertrag_index.upkeep.debris import sweep
 from expertrag_index.words.posting_runs import PostingRuns
-from expertrag_index.words.posting_segments import next_postings
+from expertrag_index.words.posting_segments import PostingsWriter
 
 _NO_KEYS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
-class Derivation:
-    """What the derived files of a generation are made from, besides the database.
+class Inputs:
+    """What the derived files of a generation are made of, apart from the database.
 
-    known: chunks whose vectors and words are open already, and are not read again
-    vectors: where the vectors are to be
-    embedder: encodes what large segments are tuned with, or else ``probed`` says it, by expert
-    runs: the postings of new chunks, if a process builds them
-    words: without a generation before, postings of all live chunks, so that no text is read
+    ``known``: live chunks of an earlier generation, which are not read again. ``vectors``: where
+    they are to be searched. ``embedder``: encodes what large segments are tuned with, or else
+    ``probed`` says what to probe, by expert. ``runs``: the postings of new chunks, if a process
+    builds them. ``words``: without an earlier manifest, postings of all live chunks, so that no
+    text is read.
     """
 
-    settings: WriterSettings = field(default_factory=WriterSettings)
     known: LiveChunks = NO_CHUNKS
     vectors: Placement = IN_FOLDER
     embedder: DocumentEmbedder | None = None
@@ -73,30 +72,37 @@ class Derivation:
     words: Sequence[PostingsEntry] = ()
 
 
+NO_INPUTS = Inputs()
+
+
 def derive(
     layout: Layout,
     connection: sqlite3.Connection,
     generation: int,
     previous: Manifest | None,
-    by: Derivation,
+    settings: WriterSettings,
+    inputs: Inputs = NO_INPUTS,
 ) -> Manifest:
     """Write the derived files of a staged generation; return its manifest, not yet calibrated.
 
     :param previous: the manifest before; None rebuilds everything from the database.
     """
-    settings, vectors = by.settings, by.vectors
     encoder, chunker = _origin(connection)
     new = new_partitions(connection, generation) if previous else {}
-    partitions = live_partitions(connection, generation, by.known)
+    partitions = live_partitions(connection, generation, inputs.known)
+    vectors = inputs.vectors
     if vectors.engine is not None:
         send(connection, vectors, encoder.dimension, generation)
-    tuned = by.embedder, by.probed
-    segment = SegmentWriter(layout, connection, settings, encoder.dimension, *tuned)
+    segment = SegmentWriter(
+        layout, connection, settings, encoder.dimension, inputs.embedder, inputs.probed
+    )
     segments = [] if vectors.engine else _segments(segment, previous, partitions, new)
-    words, live = previous.postings if previous else by.words, all_keys(partitions)
-    postings = next_postings(layout, connection, settings, words, live, all_keys(new), by.runs)
-    corpus = _described(connection, generation, previous)
-    labelled = has_labels(connection, generation, before=previous is None or previous.labelled)
+    words = previous.postings if previous else inputs.words
+    postings = PostingsWriter(layout, connection, settings, inputs.runs).next_postings(
+        words, all_keys(partitions), all_keys(new)
+    )
+    corpus = _describe(connection, generation, previous)
+    labelled = has_labels(connection, generation, before=previous is None or previous.has_labels)
     return Manifest(
         generation=generation,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -136,10 +142,10 @@ def _segments(
     return segments
 
 
-def _described(
+def _describe(
     connection: sqlite3.Connection, generation: int, previous: Manifest | None
 ) -> CorpusDescription:
-    if not previous or previous.outdated or previous.generation != generation - 1:
+    if not previous or previous.is_outdated or previous.generation != generation - 1:
         return describe_generation(connection, generation)
     before = CorpusDescription(
         previous.documents,

@@ -54,7 +54,7 @@ class RayCluster:
         if self._address is None:
             _private()
         else:
-            _reached(self._address)
+            _check_reachable(self._address)
         import ray
 
         self._ray = ray
@@ -146,7 +146,7 @@ def _private() -> None:
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
-def _reached(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raise unless something answers: Ray would wait for minutes."""
     host, colon, port = address.rpartition(":")
     if not (colon and port.isdecimal()) or "/" in host:

@@ -28,12 +28,12 @@ class EmbedWorker:
         self._embedder: DocumentEmbedder | None = None
 
     def check(self, name: str, fingerprint: str) -> Failed | None:
-        """Load the embedder; return what is wrong unless it is the one of this fingerprint."""
+        """Load the embedder; return what is wrong unless it has this fingerprint."""
         try:
             if self._embedder is None:
                 self._embedder = self._load()
         except Exception as error:
-            return Failed(f"{platform.node()} cannot load embedder {name}: {_described(error)}")
+            return Failed(f"{platform.node()} cannot load embedder {name}: {_describe(error)}")
         if self._embedder.fingerprint == fingerprint:
             return None
         return Failed(
@@ -51,8 +51,8 @@ class EmbedWorker:
         try:
             return embed_packed(self._embedder, texts, expert)
         except Exception as error:
-            return Failed(f"{platform.node()} cannot embed: {_described(error)}")
+            return Failed(f"{platform.node()} cannot embed: {_describe(error)}")
 
 
-def _described(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"

@@ -45,34 +45,34 @@ def sections(text: str) -> list[Section]:
     if not headings or text[: headings[0].start].strip():
         headings.insert(0, _Heading(0, 0, ""))
     ends = [*(heading.start for heading in headings[1:]), len(text)]
-    found: list[Section] = []
+    result: list[Section] = []
     level = 0  # of the section found last
     path: list[_Heading] = []
     for heading, end in zip(headings, ends, strict=True):
         path = [item for item in path if item.level < heading.level]
-        if found and level <= heading.level and _is_small(found[-1]):
-            found[-1] = found[-1]._replace(end=end)
+        if result and level <= heading.level and _is_small(result[-1]):
+            result[-1] = result[-1]._replace(end=end)
         else:
             above = tuple(item.text for item in path)
-            found.append(Section(heading.start, end, heading.text, above))
+            result.append(Section(heading.start, end, heading.text, above))
             level = heading.level
         if heading.level:
             path.append(heading)
-    return found
+    return result
 
 
 def _headings(text: str) -> list[_Heading]:
-    found: list[_Heading] = []
+    result: list[_Heading] = []
     if "#" not in text:  # 20 times as fast as the search for lines
-        return found
+        return result
     start = 0
     for fence_start, fence_end in (*fences(text), (len(text), len(text))):
         for match in _HEADING.finditer(text, start, fence_start):
             name = match["text"].rstrip("# \t")[:_HEADING_CHARACTERS].rstrip()
             if name:  # "# ####" is a line of a drawing
-                found.append(_Heading(match.start(), len(match["marks"]), name))
+                result.append(_Heading(match.start(), len(match["marks"]), name))
         start = fence_end
-    return found
+    return result
 
 
 def _is_small(section: Section) -> bool:

@@ -15,7 +15,7 @@ class WriterSettings:
     ``max_segments``, ``dead_share`` (share of tombstones): beyond either, all segments are merged.
     ``flat_share``: most of a large store that may be in flat segments next to the IVF segment.
     ``embed_batch``: texts that are embedded together.
-    ``commit_chunks``: chunks stored by one commit, or those of a second if these are fewer; a
+    ``commit_chunks``: chunks stored by one commit, or the chunks of a second if these are fewer; a
     killed build embeds at most so many again, and the two batches that were being embedded.
     ``chunk_tokens``: budget of a chunk, title included; None for the store's own, in a new store
     ``chunk_size.DEFAULT_CHUNK_TOKENS`` or the embedder's limit, if that is less. With a budget over

@@ -7,7 +7,6 @@ whole documents; the next writer drops them and reuses their vectors.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
 from collections import deque
@@ -17,19 +16,17 @@ from contextlib import contextmanager, suppress
 
 from expertrag_index.build.assignment import Assignment
 from expertrag_index.build.chunk import Chunker
-from expertrag_index.build.embed_pool import EmbedPool
-from expertrag_index.build.embedding import Content, VectorBatch, VectorWriter, content_of
-from expertrag_index.build.seen import SeenDocuments
-from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.context import WriterContext
+from expertrag_index.build.embedding import ChunkContent, EmbeddedBatch, EmbeddingWriter, content_of
+from expertrag_index.build.register import DocumentRegister
 from expertrag_index.build.spool import Spool
 from expertrag_index.store.document_rows import ChunkedDocument, insert_documents
 from expertrag_index.store.manifest import GENERAL, EmbedderEntry
 from expertrag_index.store.rows import document_digest
 from expertrag_index.store.schema import NEVER, write_meta, write_origin
-from expertrag_index.store.seal import rows_where, sealed_sums, write_seal
+from expertrag_index.store.seal import read_sums, rows_where, write_seal
 from expertrag_index.store.transaction import transaction
-from expertrag_index.store.unstorable import unstorable
-from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
+from expertrag_index.types import Chunk, Document, LoadFailure
 from expertrag_index.upkeep.debris import purge
 from expertrag_index.words.posting_runs import PostingRuns
 
@@ -49,15 +46,13 @@ class Stage:
         connection: sqlite3.Connection,
         postings: PostingRuns,
         generation: int,
-        embedder: DocumentEmbedder,
-        pool: EmbedPool,
         chunker: Chunker,
-        settings: WriterSettings,
-        progress: Progress,
+        context: WriterContext,
         *,
         from_scratch: bool = False,
     ) -> None:
         """Start a generation; ``from_scratch`` assigns all groups of documents to experts again."""
+        embedder, settings = context.embedder, context.settings
         self._connection = connection
         self.postings = postings
         self.generation = generation
@@ -67,23 +62,23 @@ class Stage:
             for expert in (GENERAL, *embedder.experts)
         }
         self.assignment = Assignment(
-            connection, generation, embedder, progress, from_scratch=from_scratch
+            connection, generation, embedder, context.progress, from_scratch=from_scratch
         )
         self._experts = embedder.experts
         self._reading = True
         self._spool = Spool(connection)
         self._chunker = chunker
-        self._vectors = VectorWriter(
-            connection, embedder, pool, settings.embed_batch, self._embedded
+        self._vectors = EmbeddingWriter(
+            connection, embedder, context.pool, settings.embed_batch, self._report_embedded
         )
-        self._pool = pool
+        self._pool = context.pool
         self._batch = settings.embed_batch
         self._commit_chunks = settings.commit_chunks
-        self._progress = progress
-        self._seen = SeenDocuments(connection)
+        self._progress = context.progress
+        self._register = DocumentRegister(connection, generation)
         self._pending: list[ChunkedDocument] = []
         self._pending_chunks = 0
-        self._sent: deque[tuple[list[ChunkedDocument], list[VectorBatch]]] = deque()
+        self._sent: deque[tuple[list[ChunkedDocument], list[EmbeddedBatch]]] = deque()
         self._complete: list[ChunkedDocument] = []
         self._complete_chunks = 0
         self._stored_at = time.monotonic()
@@ -94,7 +89,7 @@ class Stage:
         self.unchanged = 0
 
     @property
-    def embedded(self) -> int:
+    def embeddings(self) -> int:
         """Number of chunks that had to be embedded."""
         return self._vectors.embedded
 
@@ -140,30 +135,14 @@ class Stage:
                 self._vectors.store()
             raise
 
-    def vanished(
+    def find_vanished(
         self, failures: Sequence[LoadFailure], sources: Collection[str] | None = None
     ) -> list[int]:
         """Return the rows of documents that were not seen again, unless their file failed.
 
         :param sources: only documents of these; None for all.
         """
-        if sources is not None and not sources:
-            return []
-        failures = [each for each in (*failures, *self.failures) if not each.notice]
-        protected = [failure.source for failure in failures if failure.source]
-        failed_ids = {failure.document_id for failure in failures}
-        rows = self._connection.execute(
-            "SELECT row, id, source FROM documents WHERE removed_in = ? AND added_in < ?",
-            (NEVER, self.generation),
-        )
-        return [
-            row
-            for row, identifier, source in rows
-            if (sources is None or source in sources)
-            and self._seen.source_of(identifier) is None
-            and identifier not in failed_ids
-            and not any(_covers(failed, source) for failed in protected)
-        ]
+        return self._register.find_vanished((*failures, *self.failures), sources)
 
     def rows_of(self, identifiers: Sequence[str]) -> list[int]:
         """Return the rows of documents by id; an unknown id becomes a failure."""
@@ -187,7 +166,7 @@ class Stage:
         """
         execute, new = self._connection.execute, self.generation
         oldest = max(0, new - 1)
-        sums = sealed_sums(self._connection) - purge(self._connection, oldest)
+        sums = read_sums(self._connection) - purge(self._connection, oldest)
         execute(
             """UPDATE documents SET removed_in = ?1 WHERE added_in < ?1 AND removed_in = ?2
             AND row IN (SELECT value FROM json_each(?3) UNION
@@ -210,60 +189,27 @@ class Stage:
         write_meta(self._connection, staged=new, oldest=oldest)
         write_seal(self._connection, sums)
 
-    def _problem(self, document: Document) -> LoadFailure | None:
-        source = document.source or document.id
-        if not document.id:
-            return LoadFailure(source, "the document has no id", "give it one")
-        if not document.text.strip():
-            return LoadFailure(
-                source, "the document has no text", "add text or remove it", document.id
-            )
-        if (failure := unstorable(document, source)) is not None:
-            return failure
-        first = self._seen.source_of(document.id)
-        if first is not None:
-            return LoadFailure(
-                source,
-                f"id {document.id!r} is already used by {first or 'an earlier document'}; "
-                "this document was skipped",
-                "give every document a unique id",
-                document.id,
-            )
-        return None
-
-    def _foreign(self, document: Document, moving: Collection[str]) -> LoadFailure | None:
-        query = "SELECT source FROM documents WHERE id = ? AND removed_in = ? AND added_in < ?"
-        row = self._connection.execute(query, (document.id, NEVER, self.generation)).fetchone()
-        if row is None or row[0] == document.source or row[0] in moving:
-            return None
-        return LoadFailure(
-            document.source or document.id,
-            f"id {document.id!r} belongs to {row[0] or 'another document'}, which was kept",
-            "delete that document first, or build one folder that contains both",
-            document.id,
-        )
-
     def _read(self, documents: Iterable[Document], moving: Collection[str] | None) -> None:
         """Read the documents into the spool; of many, stage the first ones meanwhile."""
         done = 0
         for done, document in enumerate(documents, 1):
-            failure = self._problem(document)
+            failure = self._register.find_problem(document)
             if failure is None and moving is not None:
-                failure = self._foreign(document, moving)
+                failure = self._register.find_owner(document, moving)
             if failure:
                 self.failures.append(failure)
             else:
-                self._seen.add(document.id, document.source)
+                self._register.add(document)
                 self._take(document)
             self._progress("read", done, None)
-            # experts are chosen when all documents are known, and so are those of a short run
+            # experts are chosen when all documents are known; a short run is read to its end
             if self._bytes > _READ_AHEAD_BYTES and not self._experts:
                 self._stage_some()
         self._progress("read", done, done)
 
     def _take(self, document: Document) -> None:
         digest = document_digest(document, self._chunker.fingerprint)
-        if self._stored_hash(document.id) == digest:
+        if self._register.read_hash(document.id) == digest:
             self.unchanged += 1
             return
         if self.assignment.expert_of(document.domain, document.source) is None:
@@ -286,7 +232,7 @@ class Stage:
         assert expert is not None, "its group must be decided"
         self.put(document, expert, self._chunker.split(document), cut)
 
-    def _embedded(self, contents: Sequence[Content]) -> None:
+    def _report_embedded(self, contents: Sequence[ChunkContent]) -> None:
         """Report progress in bytes; titles, which each chunk repeats, count a little extra."""
         if not self._bytes:
             return
@@ -294,7 +240,7 @@ class Stage:
         if not self._reading:
             self._progress("embed", min(self._bytes_done, self._bytes - 1), self._bytes)
 
-    def contents_of(self, chunks: Sequence[Chunk], expert: str) -> list[Content]:
+    def contents_of(self, chunks: Sequence[Chunk], expert: str) -> list[ChunkContent]:
         """Return what an expert encodes for chunks."""
         return [content_of(chunk, expert, self._fingerprints[expert]) for chunk in chunks]
 
@@ -308,13 +254,6 @@ class Stage:
         self._pending_chunks += len(chunks)
         if self._pending_chunks >= self._batch:
             self._send()
-
-    def _stored_hash(self, identifier: str) -> bytes | None:
-        if self.generation == 1:
-            return None
-        query = "SELECT hash FROM documents WHERE id = ? AND removed_in = ? AND added_in < ?"
-        row = self._connection.execute(query, (identifier, NEVER, self.generation)).fetchone()
-        return None if row is None else bytes(row[0])
 
     def _send(self) -> None:
         """Begin to embed the pending documents; wait for earlier ones if there are many."""
@@ -336,7 +275,7 @@ class Stage:
             if any(self._vectors.has_failed(content) for content in each.contents):
                 self.failures.append(_no_vector(each.document))
                 continue
-            if self._stored_hash(each.document.id) is None:
+            if self._register.read_hash(each.document.id) is None:
                 self.added += 1
             else:
                 self.changed += 1
@@ -345,7 +284,7 @@ class Stage:
         self._store_if_due()
 
     def _store_if_due(self) -> None:
-        waiting = max(self._vectors.unstored, self._complete_chunks)
+        waiting = max(self._vectors.waiting, self._complete_chunks)
         if waiting >= self._commit_chunks or time.monotonic() > self._stored_at + _COMMIT_S:
             self._store()
 
@@ -359,11 +298,6 @@ class Stage:
         self._complete.clear()
         self._complete_chunks = 0
         self._stored_at = time.monotonic()
-
-
-def _covers(failed: str, source: str) -> bool:
-    """Whether a document's source is the file that failed, or is in the folder that failed."""
-    return source == failed or source.startswith(failed.rstrip(os.sep) + os.sep)
 
 
 def _no_vector(document: Document) -> LoadFailure:

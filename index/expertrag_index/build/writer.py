@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from expertrag_index.build.chunk import Chunker
 from expertrag_index.build.chunk_size import chunk_tokens_of
+from expertrag_index.build.context import Calibrate, WriterContext
 from expertrag_index.build.copies import Copies
 from expertrag_index.build.embed_pool import EmbedPool, EmbedThread
 from expertrag_index.build.migration import restage
-from expertrag_index.build.publish import Derivation, derive, publish, tidy
+from expertrag_index.build.outcome import calibrate_with, make_report
+from expertrag_index.build.publish import Inputs, derive, publish, tidy
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.build.staging import Stage
 from expertrag_index.engines.connect import recover_engine
@@ -22,14 +24,12 @@ from expertrag_index.errors import EmbedderMismatchError, IndexStoreError
 from expertrag_index.replicas.marker import refuse_writes
 from expertrag_index.store.current import read_current
 from expertrag_index.store.disk_errors import store_errors
-from expertrag_index.store.index import Index
 from expertrag_index.store.layout import Layout
 from expertrag_index.store.lock import WriterLock
-from expertrag_index.store.manifest import JSON, Manifest
-from expertrag_index.store.opening import NONE_OPEN, OpenParts, load, read_manifest
+from expertrag_index.store.manifest import Manifest
+from expertrag_index.store.opening import NONE_OPEN, OpenParts, read_manifest
 from expertrag_index.store.schema import Seal, connect_writer, read_seal
 from expertrag_index.store.seal import check_seal
-from expertrag_index.store.snapshot import SnapshotPool
 from expertrag_index.store.transaction import transaction
 from expertrag_index.types import (
     BuildReport,
@@ -43,9 +43,6 @@ from expertrag_index.upkeep.debris import recover
 from expertrag_index.upkeep.removals import CheckRemovals
 from expertrag_index.words.posting_runs import PostingRuns
 
-Calibrate = Callable[[Index], Mapping[str, JSON]]
-"""Measures a candidate generation before it is published; the result goes into its manifest."""
-
 
 class IndexWriter:
     """The one writer of a store; holds its lock until closed."""
@@ -55,23 +52,17 @@ class IndexWriter:
         layout: Layout,
         lock: WriterLock,
         connection: sqlite3.Connection,
-        embedder: DocumentEmbedder,
-        calibrate: Calibrate | None,
-        progress: Progress,
-        settings: WriterSettings,
-        reuse: OpenParts,
-        pool: EmbedPool | None,
+        context: WriterContext,
+        thread: EmbedThread,
     ) -> None:
         self._layout = layout
-        self._reuse = reuse
         self._lock = lock
         self._connection = connection
-        self._embedder = embedder
-        self._thread = EmbedThread()
-        self._pool = pool or self._thread
-        self._calibrate = calibrate
-        self._progress = progress
-        self._settings = settings
+        self._context = context
+        self._thread = thread
+        self._embedder = context.embedder
+        self._progress = context.progress
+        self._settings = context.settings
         self._known: Seal | None = None
 
     @classmethod
@@ -107,19 +98,13 @@ class IndexWriter:
             lock = WriterLock(layout, settings.lock_wait_s)
             try:
                 connection = connect_writer(layout.database, create=not layout.generation_numbers())
-                writer = cls(
-                    layout,
-                    lock,
-                    connection,
-                    embedder,
-                    calibrate,
-                    progress or silent,
-                    settings,
-                    reuse,
-                    pool,
+                thread = EmbedThread()
+                context = WriterContext(
+                    embedder, pool or thread, settings, progress or silent, calibrate, reuse
                 )
+                writer = cls(layout, lock, connection, context, thread)
                 if not migrating:
-                    writer._published()
+                    writer._read_published()
             except BaseException:
                 lock.release()
                 raise
@@ -183,7 +168,7 @@ class IndexWriter:
         sources: Collection[str],
         failures: Sequence[LoadFailure] = (),
     ) -> BuildReport:
-        """Make the store hold exactly ``documents`` of ``sources``, and keep those of others.
+        """Make the store hold exactly ``documents`` of ``sources``; keep all of other sources.
 
         A document of ``sources`` that is missing is removed, unless its source is among
         ``failures``, which is read after the documents. A stored document with the same id but of
@@ -200,11 +185,11 @@ class IndexWriter:
         """
         started = time.monotonic()
         with store_errors(self._layout):
-            previous = self._published()
+            previous = self._read_published()
             stage = self._stage(previous)
             rows = stage.rows_of(document_ids)
             if not rows:
-                return self._report(stage, previous, (), 0, started)
+                return make_report(stage, previous, (), 0, started)
             return self._finish(stage, previous, (), rows, started)
 
     def migrate(self) -> BuildReport:
@@ -220,7 +205,7 @@ class IndexWriter:
         """
         started = time.monotonic()
         with store_errors(self._layout):
-            previous = self._recovered()
+            previous = self._recover()
             if previous is None:
                 read_current(self._layout)
             stage = self._stage(previous, from_scratch=True)
@@ -231,7 +216,7 @@ class IndexWriter:
                 and not self._placement(previous).moved
             )
             if same and not stage.changed:
-                return self._report(stage, previous, (), 0, started)
+                return make_report(stage, previous, (), 0, started)
             return self._finish(stage, previous, (), [], started, from_scratch=True)
 
     def _update(
@@ -245,30 +230,30 @@ class IndexWriter:
     ) -> BuildReport:
         started = time.monotonic()
         with store_errors(self._layout):
-            previous = self._published()
+            previous = self._read_published()
             stage = self._stage(previous)
 
             def when_read() -> None:
-                if check and previous and (removed := stage.vanished(failures, moving)):
+                if check and previous and (removed := stage.find_vanished(failures, moving)):
                     check(len(removed), previous.documents)
 
             moving = None if vanish else sources
             stage.take(documents, moving, when_read)
-            rows = stage.vanished(failures, moving)
+            rows = stage.find_vanished(failures, moving)
             calibrated = not previous or self._settings.calibrated(previous.calibration)
-            uncalibrated = bool(self._calibrate) and not calibrated
-            same = previous and not (previous.outdated or self._placement(previous).moved)
+            uncalibrated = bool(self._context.calibrate) and not calibrated
+            same = previous and not (previous.is_outdated or self._placement(previous).moved)
             if same and not (stage.added or stage.changed or rows or uncalibrated):
-                return self._report(stage, previous, failures, 0, started)
+                return make_report(stage, previous, failures, 0, started)
             return self._finish(stage, previous, failures, rows, started)
 
-    def _published(self) -> Manifest | None:
-        """Return the manifest of the published generation, as ``_recovered`` does.
+    def _read_published(self) -> Manifest | None:
+        """Return the manifest of the published generation, as ``_recover`` does.
 
         :raises EmbedderMismatchError: the store was built with another embedder.
         :raises ChunkSizeMismatchError: the store has chunks of another length.
         """
-        manifest = self._recovered()
+        manifest = self._recover()
         if manifest and manifest.embedder.fingerprint != self._embedder.fingerprint:
             raise EmbedderMismatchError(
                 f"{self._layout.root} was built with embedder {manifest.embedder.name}, not "
@@ -278,7 +263,7 @@ class IndexWriter:
         self._chunker(manifest)
         return manifest
 
-    def _recovered(self) -> Manifest | None:
+    def _recover(self) -> Manifest | None:
         """Drop the debris of a crash; return the manifest of the published generation, if any."""
         current = recover(self._layout, self._connection)
         # SQLite restarts its log once all of it is in the database and no reader still needs it;
@@ -305,11 +290,8 @@ class IndexWriter:
             self._connection,
             PostingRuns(self._layout),
             (previous.generation if previous else 0) + 1,
-            self._embedder,
-            self._pool,
             self._chunker(previous),
-            self._settings,
-            self._progress,
+            self._context,
             from_scratch=from_scratch,
         )
 
@@ -331,57 +313,30 @@ class IndexWriter:
             check_seal(self._connection, required=True, known=self._known)
             stage.seal(removed)
         self._known = self.seal
-        derivation = Derivation(
+        manifest = derive(
+            self._layout,
+            self._connection,
+            generation,
+            None if from_scratch else previous,
             self._settings,
-            self._reuse.chunks,
-            self._placement(previous),
-            self._embedder,
-            runs=stage.postings,
+            Inputs(
+                self._context.reuse.chunks,
+                self._placement(previous),
+                self._embedder,
+                runs=stage.postings,
+            ),
         )
-        before = None if from_scratch else previous
-        manifest = derive(self._layout, self._connection, generation, before, derivation)
         self._progress("write", 1, 1)
-        if self._calibrate:
+        if self._context.calibrate:
             # a calibration may reuse the last one, if it is of the same embedder
             last = previous.calibration if previous and not from_scratch else {}
             candidate = replace(manifest, calibration=last)
-            manifest = replace(manifest, calibration=self._calibrated(candidate))
+            manifest = replace(
+                manifest, calibration=calibrate_with(self._context, self._layout, candidate)
+            )
         publish(self._layout, manifest)
         tidy(self._layout, self._connection, generation)
-        return self._report(stage, manifest, failures, len(removed), started)
-
-    def _calibrated(self, manifest: Manifest) -> Mapping[str, JSON]:
-        assert self._calibrate is not None
-        self._progress("calibrate", 0, 1)
-        pool = SnapshotPool(self._layout.database)
-        try:
-            generation = load(self._layout, manifest, pool, reuse=self._reuse)
-            with Index(self._layout, generation) as candidate:
-                calibration = self._calibrate(candidate)
-        finally:
-            pool.close()
-        self._progress("calibrate", 1, 1)
-        return calibration
-
-    def _report(
-        self,
-        stage: Stage,
-        manifest: Manifest | None,
-        failures: Sequence[LoadFailure],
-        removed: int,
-        started: float,
-    ) -> BuildReport:
-        return BuildReport(
-            generation=manifest.generation if manifest else 0,
-            added=stage.added,
-            changed=stage.changed,
-            unchanged=stage.unchanged,
-            removed=removed,
-            chunks=manifest.chunks if manifest else 0,
-            chunks_embedded=stage.embedded,
-            failures=(*failures, *stage.failures),
-            seconds=time.monotonic() - started,
-        )
+        return make_report(stage, manifest, failures, len(removed), started)
 
 
 def _create(layout: Layout) -> None:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.compiled import compiled_module
+from expertrag_index.compiled import load_module
 from expertrag_index.types import FloatArray
 
 CosinesOfRows: TypeAlias = Callable[
@@ -23,7 +23,7 @@ cosines [N])``: writes the cosines with vectors of float16. Returns 0, the numbe
 error, or -1 if the file ends before a row."""
 
 
-def compiled() -> CosinesOfRows | None:
+def load_cosines() -> CosinesOfRows | None:
     """Return the compiled function; None where nothing was compiled."""
-    module = compiled_module("_cosines")
+    module = load_module("_cosines")
     return module.cosines if module else None

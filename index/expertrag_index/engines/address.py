@@ -23,7 +23,7 @@ _SCHEMES = ("postgresql", "qdrant", "qdrant+http", "qdrant+https")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
-def chosen_engine(
+def choose_engine(
     wanted: str | None, current: EngineEntry | None, connection: sqlite3.Connection
 ) -> EngineEntry | None:
     """Return where the vectors of a store are to be: None for segments in the folder.
@@ -56,7 +56,7 @@ def _identity(connection: sqlite3.Connection) -> str:
 
 
 def forget_identity(connection: sqlite3.Connection) -> None:
-    """Make the database that of another store."""
+    """Give the database the identity of another store."""
     connection.execute("DROP TABLE IF EXISTS identity")
 
 

@@ -45,7 +45,7 @@ class Comparison:
         :param held: number of chunks of the generation that the engine holds.
         """
         lines = [
-            f"{self._url} {what} {len(keys):,} chunks: {_named(keys)}"
+            f"{self._url} {what} {len(keys):,} chunks: {_list_keys(keys)}"
             for what, keys in (("lacks", self._missing), ("holds other data of", self._different))
             if keys
         ]
@@ -55,6 +55,6 @@ class Comparison:
         return lines
 
 
-def _named(keys: list[int]) -> str:
+def _list_keys(keys: list[int]) -> str:
     more = len(keys) - _SHOWN
     return ", ".join(map(str, keys[:_SHOWN])) + (f" and {more:,} more" if more > 0 else "")

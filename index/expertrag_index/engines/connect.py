@@ -7,7 +7,7 @@ import threading
 
 from expertrag_common.extras import install_command
 from expertrag_index.engines.placement import Placement
-from expertrag_index.engines.rows import ended_keys, rows_added, rows_from
+from expertrag_index.engines.rows import rows_added, rows_from, select_ended_keys
 from expertrag_index.errors import EngineError
 from expertrag_index.search.vector_store import GenerationVectors, VectorStore
 from expertrag_index.store.manifest import EngineEntry, Manifest
@@ -17,7 +17,7 @@ _connected: dict[tuple[EngineEntry, int], VectorStore] = {}
 _lock = threading.Lock()
 
 
-def connected(entry: EngineEntry, dimension: int) -> VectorStore:
+def connect_engine(entry: EngineEntry, dimension: int) -> VectorStore:
     """Return the connection of this process to an engine; make what the store needs there.
 
     :raises EngineError: it cannot be reached, its client is not installed, or it holds the vectors
@@ -52,7 +52,7 @@ def in_engine(manifest: Manifest) -> GenerationVectors:
     :raises EngineError: it cannot be reached.
     """
     assert manifest.engine is not None
-    store = connected(manifest.engine, manifest.embedder.dimension)
+    store = connect_engine(manifest.engine, manifest.embedder.dimension)
     return store.at(manifest.generation, manifest.partitions)
 
 
@@ -61,7 +61,7 @@ def send(
 ) -> None:
     """Bring an engine to a generation whose rows are complete in the database."""
     assert vectors.engine is not None
-    with connected(vectors.engine, dimension).writing(generation) as writer:
+    with connect_engine(vectors.engine, dimension).writing(generation) as writer:
         if vectors.moved:
             writer.clear()
             for batch in rows_from(connection, read_meta(connection).oldest, generation):
@@ -69,7 +69,7 @@ def send(
         else:
             for batch in rows_added(connection, generation):
                 writer.upsert(batch)
-            writer.delete(ended_keys(connection, generation))
+            writer.delete(select_ended_keys(connection, generation))
 
 
 def recover_engine(connection: sqlite3.Connection, manifest: Manifest) -> None:
@@ -78,7 +78,7 @@ def recover_engine(connection: sqlite3.Connection, manifest: Manifest) -> None:
     Only for a writer: a copy of the store may be of an earlier generation than the engine.
     """
     if manifest.engine is not None:
-        store = connected(manifest.engine, manifest.embedder.dimension)
+        store = connect_engine(manifest.engine, manifest.embedder.dimension)
         store.recover(manifest.generation, read_meta(connection).oldest)
 
 
@@ -86,5 +86,8 @@ def check_engine(connection: sqlite3.Connection, manifest: Manifest) -> list[str
     """Compare the engine of a generation with the database; return the problems."""
     if manifest.engine is None:
         return []
-    store, number = connected(manifest.engine, manifest.embedder.dimension), manifest.generation
+    store, number = (
+        connect_engine(manifest.engine, manifest.embedder.dimension),
+        manifest.generation,
+    )
     return store.verify(number, rows_from(connection, number, number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from expertrag_index.engines.address import chosen_engine
+from expertrag_index.engines.address import choose_engine
 from expertrag_index.store.manifest import EngineEntry, Manifest
 
 
@@ -28,5 +28,5 @@ def placement(
     :raises EngineError: the address is not valid.
     """
     current = previous.engine if previous else None
-    engine = chosen_engine(wanted, current, connection)
+    engine = choose_engine(wanted, current, connection)
     return Placement(engine, moved=engine != current)

@@ -122,8 +122,8 @@ class PostgresVectors:
         :raises StoreCorruptError: PostgreSQL does not hold it.
         """
         with self.transaction() as connection:
-            found = connection.execute(self._tables.of("SELECT newest, oldest FROM {meta}"))
-            row = found.fetchone()
+            cursor = connection.execute(self._tables.of("SELECT newest, oldest FROM {meta}"))
+            row = cursor.fetchone()
         newest, oldest = row or (0, 0)
         if not oldest <= generation <= newest:
             raise StoreCorruptError(
@@ -142,8 +142,8 @@ class PostgresVectors:
 
     def verify(self, generation: int, expected: Iterator[VectorBatch]) -> list[str]:
         """Compare every chunk of a generation, vectors and fields; return the problems."""
-        found = Comparison(self._url, generation)
+        comparison = Comparison(self._url, generation)
         with self.transaction() as connection:
             for batch in expected:
-                found.compare(batch, read_rows(connection, self._tables, batch.keys))
-        return found.problems(sum(self.count(generation).values()))
+                comparison.compare(batch, read_rows(connection, self._tables, batch.keys))
+        return comparison.problems(sum(self.count(generation).values()))

@@ -1,7 +1,7 @@
 """Metadata filters as conditions on the column ``fields`` (jsonb) of PostgreSQL.
 
-``fields`` holds every field as a list (see ``VectorBatch``). The meaning is that of
-``expertrag_index.search.filters``, which has checked the filter before.
+``fields`` holds every field as a list (see ``VectorBatch``). A filter means what
+it means in ``expertrag_index.search.filters``, which has checked it before.
 """
 
 from __future__ import annotations

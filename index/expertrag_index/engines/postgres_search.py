@@ -13,7 +13,7 @@ from expertrag_index.engines.postgres_filters import conditions
 from expertrag_index.engines.postgres_tables import Tables
 from expertrag_index.engines.postgres_writer import EXACT_LIMIT
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.search.vector_rows import HalfArray, normalised
+from expertrag_index.search.vector_rows import HalfArray, normalise
 from expertrag_index.search.vector_store import Among, VectorBatch, VectorHits
 from expertrag_index.types import FloatArray, KeyArray
 
@@ -60,7 +60,7 @@ class PostgresGeneration:
         if not rows:
             return VectorHits(np.empty(0, np.int64), np.empty(0, np.float32))
         keys = np.array([key for key, _ in rows], np.int64)
-        scores = normalised(_stacked([vector for _, vector in rows])) @ query
+        scores = normalise(_stack([vector for _, vector in rows])) @ query
         order = np.lexsort((keys, -scores))[:k]
         return VectorHits(keys[order], scores[order])
 
@@ -82,10 +82,10 @@ class PostgresGeneration:
         statement = self._tables.of("SELECT key, embedding FROM {chunks} WHERE key = ANY (%s)")
         with self._reading(None) as connection:
             rows = connection.execute(statement, (keys.tolist(),), binary=True).fetchall()
-        found: dict[int, HalfVector] = dict(rows)
-        if len(found) < len(set(keys.tolist())):
-            raise StoreCorruptError(f"the engine lacks {len(keys) - len(found)} chunks")
-        scores: FloatArray = normalised(_stacked([found[key] for key in keys.tolist()])) @ query
+        vectors: dict[int, HalfVector] = dict(rows)
+        if len(vectors) < len(set(keys.tolist())):
+            raise StoreCorruptError(f"the engine lacks {len(keys) - len(vectors)} chunks")
+        scores: FloatArray = normalise(_stack([vectors[key] for key in keys.tolist()])) @ query
         return scores
 
     def scan_cost(self, expert: str) -> int:
@@ -106,11 +106,11 @@ def read_rows(connection: psycopg.Connection, tables: Tables, keys: KeyArray) ->
         np.array([row[1] for row in rows], np.int64),
         np.array([row[2] for row in rows], np.int64),
         [row[3] for row in rows],
-        _stacked([row[6] for row in rows]) if rows else np.empty((0, tables.dimension), np.float16),
+        _stack([row[6] for row in rows]) if rows else np.empty((0, tables.dimension), np.float16),
         [row[4] for row in rows],
         [row[5] for row in rows],
     )
 
 
-def _stacked(vectors: Sequence[HalfVector]) -> HalfArray:
+def _stack(vectors: Sequence[HalfVector]) -> HalfArray:
     return np.stack([vector.to_numpy() for vector in vectors]).astype("<f2")

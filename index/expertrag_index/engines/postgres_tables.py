@@ -59,11 +59,11 @@ class Tables:
 
 def all_tables(connection: psycopg.Connection, own: Tables) -> list[Tables]:
     """Return the tables of a store for every dimension that its vectors have had."""
-    found = connection.execute(
+    rows = connection.execute(
         "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename ~ '^chunks_[0-9]+$'",
         (own.schema,),
     )
-    return [Tables(own.schema, int(name.removeprefix("chunks_"))) for (name,) in found]
+    return [Tables(own.schema, int(name.removeprefix("chunks_"))) for (name,) in rows]
 
 
 def make_tables(connection: psycopg.Connection, tables: Tables, store: str) -> str:
@@ -77,8 +77,8 @@ def make_tables(connection: psycopg.Connection, tables: Tables, store: str) -> s
             connection.execute("CREATE EXTENSION vector")
         for statement in _MAKE:
             connection.execute(tables.of(statement))
-    found = connection.execute(tables.of("SELECT store FROM {meta}")).fetchone()
-    if found is not None:
-        return str(found[0])
+    row = connection.execute(tables.of("SELECT store FROM {meta}")).fetchone()
+    if row is not None:
+        return str(row[0])
     connection.execute(tables.of("INSERT INTO {meta} VALUES (%s, 0, 0)"), (store,))
     return store

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from expertrag_index.engines.address import name_of
 from expertrag_index.engines.comparing import Comparison
-from expertrag_index.engines.qdrant_collection import Collection, CollectionState
+from expertrag_index.engines.qdrant_collection import Collection, QdrantState
 from expertrag_index.engines.qdrant_connection import TIMEOUT_S, connect
 from expertrag_index.engines.qdrant_points import as_stored, from_records, of_generation
 from expertrag_index.engines.qdrant_search import QdrantGeneration
@@ -59,7 +59,7 @@ class QdrantVectors:
 
         :raises StoreCorruptError: Qdrant does not hold the published generation.
         """
-        state = self._held(published)
+        state = self._check_held(published)
         state = self._collection.rewind(state, published)
         kept = max(0, oldest - KEPT)
         if kept > state.oldest:
@@ -88,11 +88,11 @@ class QdrantVectors:
         :param sizes: number of its chunks by expert.
         :raises StoreCorruptError: Qdrant does not hold it.
         """
-        self._held(generation)
+        self._check_held(generation)
         return QdrantGeneration(self._collection, generation, sizes)
 
-    def _held(self, generation: int) -> CollectionState:
-        state = self._collection.state(self._store) or CollectionState(self._store)
+    def _check_held(self, generation: int) -> QdrantState:
+        state = self._collection.state(self._store) or QdrantState(self._store)
         if not state.oldest <= generation <= state.newest:
             raise StoreCorruptError(
                 f"{self._collection.url} holds generations {state.oldest} to {state.newest}, "
@@ -105,7 +105,7 @@ class QdrantVectors:
         if self._collection.state(self._store) is None:
             return {}
         with self._collection.connection.use() as client:
-            found = client.facet(
+            facet = client.facet(
                 self._collection.name,
                 "expert",
                 facet_filter=of_generation(generation),
@@ -113,17 +113,18 @@ class QdrantVectors:
                 exact=True,
                 timeout=TIMEOUT_S,
             )
-        return {str(hit.value): hit.count for hit in found.hits}
+        return {str(hit.value): hit.count for hit in facet.hits}
 
     def verify(self, generation: int, expected: Iterator[VectorBatch]) -> list[str]:
         """Compare every chunk of a generation, vectors and fields; return the problems."""
         try:
-            self._held(generation)
+            self._check_held(generation)
         except StoreCorruptError as error:
             return [str(error)]
-        found, dimension = Comparison(self._collection.url, generation), self._collection.dimension
+        comparison = Comparison(self._collection.url, generation)
+        dimension = self._collection.dimension
         for batch in expected:
             parts = self._collection.retrieve(batch.keys, payload=True)
             records = [record for part in parts for record in part]
-            found.compare(as_stored(batch), from_records(records, dimension))
-        return found.problems(sum(self.count(generation).values()))
+            comparison.compare(as_stored(batch), from_records(records, dimension))
+        return comparison.problems(sum(self.count(generation).values()))

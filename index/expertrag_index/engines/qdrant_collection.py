@@ -13,7 +13,7 @@ import numpy as np
 from qdrant_client import models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from expertrag_index.engines.qdrant_connection import TIMEOUT_S, WRITE_TIMEOUT_S, Connection
+from expertrag_index.engines.qdrant_connection import TIMEOUT_S, WRITE_TIMEOUT_S, QdrantConnection
 from expertrag_index.engines.qdrant_points import FLOATS, keys_of, number_fields, requests
 from expertrag_index.errors import EngineError
 from expertrag_index.search.vector_store import VectorBatch
@@ -44,7 +44,7 @@ _MOST_INDEXES = 64  # a store of tables may have thousands of fields with number
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionState:
+class QdrantState:
     """Which store a collection is of, and its generations: complete ones, from ``oldest`` on."""
 
     store: str
@@ -55,14 +55,14 @@ class CollectionState:
 class Collection:
     """A collection, which need not be there. Thread-safe; every error is an ``EngineError``."""
 
-    def __init__(self, connection: Connection, url: str, name: str, dimension: int) -> None:
+    def __init__(self, connection: QdrantConnection, url: str, name: str, dimension: int) -> None:
         self.connection = connection
         self.url = url
         self.name = name
         self.dimension = dimension
         self._indexed: set[str] = set()
 
-    def state(self, store: str) -> CollectionState | None:
+    def state(self, store: str) -> QdrantState | None:
         """Return what the collection holds; None if it is not there or empty.
 
         :raises EngineError: it is of another store.
@@ -70,23 +70,23 @@ class Collection:
         with self.connection.use() as client:
             if not client.collection_exists(self.name):
                 return None
-            found = client.retrieve(self.name, [META_KEY], timeout=TIMEOUT_S)
-            if not found and client.count(self.name, timeout=TIMEOUT_S).count == 0:
+            records = client.retrieve(self.name, [META_KEY], timeout=TIMEOUT_S)
+            if not records and client.count(self.name, timeout=TIMEOUT_S).count == 0:
                 return None  # a writer was killed when it had made the collection
-        payload = found[0].payload or {} if found else {}
+        payload = records[0].payload or {} if records else {}
         if payload.get("store") != store:
             raise EngineError(
                 f"{self.url} holds the vectors of another store: use another name after #, or "
                 f"delete the collection {self.name} in Qdrant"
             )
-        return CollectionState(store, int(payload.get("newest", 0)), int(payload.get("oldest", 0)))
+        return QdrantState(store, int(payload.get("newest", 0)), int(payload.get("oldest", 0)))
 
-    def make(self, store: str) -> CollectionState:
+    def make(self, store: str) -> QdrantState:
         """Return the state of the collection; make it and its indexes if they are not there."""
         state = self.state(store)
         if state is None:
             self._create()
-            state = CollectionState(store)
+            state = QdrantState(store)
             self.record(state)
         if not self.connection.local:
             with self.connection.use() as client:
@@ -122,7 +122,7 @@ class Collection:
             )
         self._indexed.add(field)
 
-    def record(self, state: CollectionState) -> None:
+    def record(self, state: QdrantState) -> None:
         """Write the state of the collection."""
         point = models.PointStruct(
             id=META_KEY, vector=[0.0] * self.dimension, payload=asdict(state)
@@ -130,7 +130,7 @@ class Collection:
         with self.connection.use() as client:
             client.upsert(self.name, [point], timeout=WRITE_TIMEOUT_S)
 
-    def rewind(self, state: CollectionState, last: int) -> CollectionState:
+    def rewind(self, state: QdrantState, last: int) -> QdrantState:
         """Drop what generations after ``last`` have changed; return the new state."""
         if state.newest > last:
             state = replace(state, newest=last)
@@ -177,7 +177,7 @@ class Collection:
 
     def keys(self) -> KeyArray:
         """Return the keys of chunks, ascending."""
-        found, offset = [np.empty(0, np.int64)], None
+        parts, offset = [np.empty(0, np.int64)], None
         while True:
             with self.connection.use() as client:
                 points, offset = client.scroll(
@@ -187,23 +187,23 @@ class Collection:
                     with_payload=False,
                     timeout=TIMEOUT_S,
                 )
-            found.append(keys_of(point for point in points if point.id != META_KEY))
+            parts.append(keys_of(point for point in points if point.id != META_KEY))
             if offset is None:
-                return np.sort(np.concatenate(found))
+                return np.sort(np.concatenate(parts))
 
     def retrieve(self, keys: KeyArray, *, payload: bool = False) -> Iterator[list[models.Record]]:
         """Yield the points of chunks that are there, with their vectors, a part at a time."""
         size = max(1, FLOATS // self.dimension)
         for start in range(0, len(keys), size):
             with self.connection.use() as client:
-                found = client.retrieve(
+                records = client.retrieve(
                     self.name,
                     keys[start : start + size].tolist(),
                     with_payload=payload,
                     with_vectors=True,
                     timeout=TIMEOUT_S,
                 )
-            yield found
+            yield records
 
 
 def _where(field: str, limits: models.Range) -> models.Filter:

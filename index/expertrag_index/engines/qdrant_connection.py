@@ -30,11 +30,11 @@ WRITE_TIMEOUT_S = 120
 _OLDEST_SERVER = (1, 12)  # the first that counts by a field
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
-_folders: dict[Path, Connection] = {}
+_folders: dict[Path, QdrantConnection] = {}
 _lock = threading.Lock()
 
 
-class Connection:
+class QdrantConnection:
     """A client of Qdrant whose every error is an ``EngineError``. Thread-safe."""
 
     def __init__(self, client: QdrantClient, url: str, *, local: bool) -> None:
@@ -54,7 +54,7 @@ class Connection:
             yield self._client
 
 
-def connect(url: str) -> Connection:
+def connect(url: str) -> QdrantConnection:
     """Connect to the engine of an address.
 
     :raises EngineError: it cannot be reached or is too old, or the address is not valid.
@@ -64,7 +64,7 @@ def connect(url: str) -> Connection:
     return _reach_server(url)
 
 
-def _open_folder(url: str) -> Connection:
+def _open_folder(url: str) -> QdrantConnection:
     """Open a folder, once in this process: the client locks it."""
     parts = urlsplit(url)
     folder = Path(unquote(parts.path))
@@ -76,11 +76,11 @@ def _open_folder(url: str) -> Connection:
             with _errors(url):
                 client = QdrantClient(path=str(folder), force_disable_check_same_thread=True)
             atexit.register(client.close)  # when modules are gone, it can no longer release it
-            _folders[folder] = Connection(client, str(folder), local=True)
+            _folders[folder] = QdrantConnection(client, str(folder), local=True)
         return _folders[folder]
 
 
-def _reach_server(url: str) -> Connection:
+def _reach_server(url: str) -> QdrantConnection:
     parts = urlsplit(url)
     if not parts.hostname or parts.query or "@" in parts.netloc or not _has_port(parts):
         raise EngineError(f"{url} names no server: use qdrant+https://HOST:PORT#NAME")
@@ -95,7 +95,7 @@ def _reach_server(url: str) -> Connection:
             check_compatibility=False,
             headers={"api-key": key} if key else None,
         )
-    connection = Connection(client, address, local=False)
+    connection = QdrantConnection(client, address, local=False)
     with connection.use():
         version = client.info().version
     if _numbers(version) < _OLDEST_SERVER:
@@ -142,7 +142,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnexpectedResponse):
         if error.status_code in (401, 403):
             return f"refuses the API key: set {API_KEY} to one that may read and write"
-        return f"refuses with status {error.status_code}: {_one_line(_said(error))}"
+        return f"refuses with status {error.status_code}: {_one_line(_read_reason(error))}"
     if isinstance(error, ResponseHandlingException):
         if isinstance(error.source, httpx.TimeoutException):
             return "does not answer in time: see that it runs and is not overloaded, and try again"
@@ -159,7 +159,7 @@ def _reason(error: Exception) -> str:
     return f"fails: {_one_line(str(error)) or type(error).__name__}"
 
 
-def _said(error: UnexpectedResponse) -> str:
+def _read_reason(error: UnexpectedResponse) -> str:
     try:
         return str(error.structured()["status"]["error"])
     except (ValueError, KeyError, TypeError):  # not from Qdrant, but from a proxy

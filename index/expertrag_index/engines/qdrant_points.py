@@ -51,14 +51,14 @@ class Conditions:
 def conditions(wanted: Filter) -> Conditions:
     """Translate a filter, which has been checked (see ``expertrag_index.search.filters``).
 
-    Not expressed are the order of texts, and that of integers that float64 rounds.
+    Qdrant cannot express the order of texts, nor the order of integers that float64 rounds.
     """
-    found = Conditions()
+    result = Conditions()
     for name, condition in wanted.items():
         operators = condition if isinstance(condition, Mapping) else {"$eq": condition}
         for operator, value in operators.items():
-            _add(found, name, operator, value)
-    return found
+            _add(result, name, operator, value)
+    return result
 
 
 def of_generation(
@@ -111,7 +111,7 @@ def number_field(name: str) -> str:
 
 
 def _digest(name: str, value: object) -> str:
-    """Return the digest of a name and a value; that of equal numbers is the same."""
+    """Return the digest of a name and a value; equal numbers have the same digest."""
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         value = int(value)
     return hashlib.blake2b(json.dumps([name, value]).encode(), digest_size=12).hexdigest()
@@ -141,11 +141,11 @@ def _payload(batch: VectorBatch, row: int) -> dict[str, object]:
 
 def _fields(fields: Mapping[str, Sequence[Value]]) -> dict[str, list[Value]]:
     digests = {_digest(name, value) for name, values in fields.items() for value in values}
-    found: dict[str, list[Value]] = {"values": sorted(digests)}
+    result: dict[str, list[Value]] = {"values": sorted(digests)}
     for name, values in fields.items():
         if numbers := sorted({float(value) for value in values if not isinstance(value, str)}):
-            found[number_field(name)] = list(numbers)
-    return found
+            result[number_field(name)] = list(numbers)
+    return result
 
 
 def number_fields(batch: VectorBatch) -> set[str]:

@@ -19,7 +19,7 @@ from expertrag_index.engines.qdrant_points import (
     with_keys,
 )
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.search.vector_rows import normalised
+from expertrag_index.search.vector_rows import normalise
 from expertrag_index.search.vector_store import Among, VectorHits
 from expertrag_index.types import FloatArray, KeyArray
 
@@ -53,7 +53,7 @@ class QdrantGeneration:
         if not wanted:
             return VectorHits(np.empty(0, np.int64), np.empty(0, np.float32))
         filtered = conditions(among.filter or {})
-        found = np.empty(0, np.int64)
+        keys = np.empty(0, np.int64)
         if filtered.whole or len(among.keys) > PAGE:
             must = [is_one_of("expert", [expert]), *filtered.must]
             if among.labels is not None:
@@ -61,16 +61,16 @@ class QdrantGeneration:
             asked = of_generation(self._generation, must, filtered.must_not)
             share = len(among.keys) / max(1, self._sizes.get(expert, 0))
             ef = None if self._is_small(expert) else round(_EF_SEARCH / max(share, 1e-9))
-            found = self._nearest(asked, query, wanted, among.keys, ef)
-        if len(found) < wanted:
-            found = self._nearest_of(among.keys, query, wanted)
-        if len(found) < wanted:
+            keys = self._nearest(asked, query, wanted, among.keys, ef)
+        if len(keys) < wanted:
+            keys = self._nearest_of(among.keys, query, wanted)
+        if len(keys) < wanted:
             raise StoreCorruptError(
                 f"{self._collection.url} lacks chunks of generation {self._generation}"
             )
-        scores = self.cosines(expert, found, query)
-        order = np.lexsort((found, -scores))[:wanted]
-        return VectorHits(found[order], scores[order])
+        scores = self.cosines(expert, keys, query)
+        order = np.lexsort((keys, -scores))[:wanted]
+        return VectorHits(keys[order], scores[order])
 
     def _nearest(
         self, asked: models.Filter, query: FloatArray, wanted: int, among: KeyArray, ef: int | None
@@ -83,22 +83,22 @@ class QdrantGeneration:
         """
         limit = wanted + _MARGIN
         while True:
-            found = self._query(asked, query, limit, ef)
-            places = np.minimum(np.searchsorted(among, found), len(among) - 1)
-            admitted: KeyArray = found[among[places] == found][: wanted + _MARGIN]
-            if len(admitted) >= wanted or (ef is None and len(found) < limit):
+            keys = self._query(asked, query, limit, ef)
+            places = np.minimum(np.searchsorted(among, keys), len(among) - 1)
+            admitted: KeyArray = keys[among[places] == keys][: wanted + _MARGIN]
+            if len(admitted) >= wanted or (ef is None and len(keys) < limit):
                 return admitted
-            if len(found) < limit:
+            if len(keys) < limit:
                 ef = None  # HNSW may end before it has found all
             limit *= 4
 
     def _nearest_of(self, keys: KeyArray, query: FloatArray, wanted: int) -> KeyArray:
         """Return the best of some chunks, and perhaps more."""
-        found = [np.empty(0, np.int64)]
+        parts = [np.empty(0, np.int64)]
         for start in range(0, len(keys), PAGE):
             asked = with_keys(keys[start : start + PAGE])
-            found.append(self._query(asked, query, wanted + _MARGIN, None))
-        return np.concatenate(found)
+            parts.append(self._query(asked, query, wanted + _MARGIN, None))
+        return np.concatenate(parts)
 
     def _query(
         self, asked: models.Filter, query: FloatArray, limit: int, ef: int | None
@@ -107,7 +107,7 @@ class QdrantGeneration:
         candidates = None if ef is None else min(ef, _MOST_CANDIDATES)
         params = models.SearchParams(hnsw_ef=candidates, exact=ef is None)
         with connection.use() as client:
-            found = client.query_points(
+            response = client.query_points(
                 self._collection.name,
                 query=query.tolist(),
                 query_filter=asked,
@@ -116,7 +116,7 @@ class QdrantGeneration:
                 with_payload=False,
                 timeout=TIMEOUT_S,
             )
-        return keys_of(found.points)
+        return keys_of(response.points)
 
     def cosines(self, expert: str, keys: KeyArray, query: FloatArray) -> FloatArray:
         """Return the cosines [N] of chunks of a partition with a query [D].
@@ -126,7 +126,7 @@ class QdrantGeneration:
         distinct, rows = np.unique(keys, return_inverse=True)
         scores = np.full(len(distinct), np.nan, np.float32)
         for points in self._collection.retrieve(distinct):
-            vectors = normalised(vectors_of(points, self._collection.dimension))
+            vectors = normalise(vectors_of(points, self._collection.dimension))
             scores[np.searchsorted(distinct, keys_of(points))] = vectors @ query
         if missing := int(np.isnan(scores).sum()):
             raise StoreCorruptError(f"{self._collection.url} lacks {missing:,} chunks")

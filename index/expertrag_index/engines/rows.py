@@ -10,7 +10,7 @@ import numpy as np
 
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.search.vector_store import Value, VectorBatch
-from expertrag_index.store.live import sorted_keys
+from expertrag_index.store.live import select_keys
 from expertrag_index.store.rows import parse_metadata, row_digest
 from expertrag_index.types import KeyArray
 
@@ -43,9 +43,9 @@ def rows_from(
     return _batches(connection, "c.removed_in > ? AND c.added_in <= ?", (oldest, generation))
 
 
-def ended_keys(connection: sqlite3.Connection, generation: int) -> KeyArray:
+def select_ended_keys(connection: sqlite3.Connection, generation: int) -> KeyArray:
     """Return the keys of the chunks that a generation no longer has, ascending."""
-    return sorted_keys(
+    return select_keys(
         connection, "SELECT c.key FROM chunks c WHERE c.removed_in = ?", (generation,)
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pypdfium2 import PdfTextPage
 
 from expertrag_index.loaders.chars_pdf import Char, PdfCell, PdfTable, table_of, text_of
-from expertrag_index.loaders.columns import Cell
+from expertrag_index.loaders.columns import TableCell
 
 _FEWEST_ROWS = 3
 _GAP = 1.0
@@ -44,7 +44,7 @@ def places_of_numbers(text: str) -> Iterator[range]:
     return (range(*lines[at]) for at in sorted(near))
 
 
-def aligned_tables(page: PdfTextPage, chars: Sequence[Char], whole: str) -> Iterator[PdfTable]:
+def find_aligned_tables(page: PdfTextPage, chars: Sequence[Char], whole: str) -> Iterator[PdfTable]:
     """Yield the tables that characters of a page make.
 
     :param whole: the text of the page.
@@ -59,7 +59,7 @@ def aligned_tables(page: PdfTextPage, chars: Sequence[Char], whole: str) -> Iter
             columns = [left for left, _ in sorted(run.columns)]
             rows = [
                 [
-                    PdfCell(Cell(text_of(segment, whole), run.column_of(segment)), segment)
+                    PdfCell(TableCell(text_of(segment, whole), run.column_of(segment)), segment)
                     for segment in line
                 ]
                 for line in run.lines

@@ -22,7 +22,7 @@ _OF_XML = (".xml", ".rels")
 
 
 @contextmanager
-def unpacked(file: SourceFile, kind: str, *, office: bool = True) -> Iterator[io.BytesIO]:
+def open_archive(file: SourceFile, kind: str, *, office: bool = True) -> Iterator[io.BytesIO]:
     """Open an archive for a parser; whatever the parser raises becomes `Unreadable`.
 
     :param kind: name of the format, which is also its suffix.

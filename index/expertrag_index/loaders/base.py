@@ -77,13 +77,13 @@ class SourceFile:
         if len(data) > self.max_bytes:
             raise too_large("the file", self.max_bytes)
         if self.is_packed:
-            data = _unpacked(data, self.max_bytes)
+            data = _unpack(data, self.max_bytes)
         if not data:
             raise Unreadable("the file is empty", "add content to it or delete it")
         return data
 
 
-def _unpacked(data: bytes, max_bytes: int) -> bytes:
+def _unpack(data: bytes, max_bytes: int) -> bytes:
     """Unpack gzip, up to a limit; it may be several packed files, one after the other."""
     unpacked = bytearray()
     while data:
@@ -91,11 +91,11 @@ def _unpacked(data: bytes, max_bytes: int) -> bytes:
         try:
             unpacked += unpacker.decompress(data, max_bytes + 1 - len(unpacked))
         except zlib.error:
-            raise damaged_gzip() from None
+            raise make_gzip_error() from None
         if len(unpacked) > max_bytes:
             raise too_large("the unpacked file", max_bytes)
         if not unpacker.eof:
-            raise damaged_gzip()
+            raise make_gzip_error()
         data = unpacker.unused_data.lstrip(b"\0")
     return bytes(unpacked)
 
@@ -117,7 +117,7 @@ def too_large(what: str, limit: int) -> Unreadable:
     )
 
 
-def damaged_gzip() -> Unreadable:
+def make_gzip_error() -> Unreadable:
     """Return the error for a packed file that cannot be unpacked."""
     return Unreadable("the gzip file is damaged or truncated", "download or create it again")
 

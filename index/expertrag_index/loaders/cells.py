@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from expertrag_index.loaders.base import Unreadable, too_large
-from expertrag_index.loaders.columns import SAMPLE, Cell, Header, TableRow, header_of
+from expertrag_index.loaders.columns import SAMPLE, Header, TableCell, TableRow, header_of
 
 MOST_CELLS = 2_000_000
 """Cells with a value in one file: some ten seconds."""
@@ -52,7 +52,7 @@ class Tally:
             raise too_large("the text of the sheets", self.max_bytes)
 
 
-def written_rows(
+def write_rows(
     rows: Rows, widths: Mapping[tuple[int, int], int], styled: Collection[int] = ()
 ) -> Iterator[tuple[int, str]]:
     """Write a line for each row of a sheet.
@@ -61,9 +61,9 @@ def written_rows(
     :param styled: numbers of rows that are set apart, as in bold.
     """
 
-    def cells_of(number: int) -> list[Cell]:
+    def cells_of(number: int) -> list[TableCell]:
         return [
-            Cell(text, column, widths.get((number, column), 1))
+            TableCell(text, column, widths.get((number, column), 1))
             for column, text in sorted(rows[number].items())
         ]
 
@@ -72,23 +72,23 @@ def written_rows(
     header = header_of([cells_of(number) for number in sample], styled=apart)
     for at, number in enumerate(rows):
         cells = cells_of(number)
-        yield number, _named(cells, header) if at >= header.end > 0 else _plain(cells)
+        yield number, _name_cells(cells, header) if at >= header.end > 0 else _plain(cells)
 
 
-def written_table(
+def write_table(
     rows: Sequence[TableRow], marked: int | None = None, *, styled: Collection[int] = ()
 ) -> str:
     """Write a line for each row of a table in a text; parameters as of :func:`header_of`."""
-    return written_under(rows, header_of(rows, marked, styled=styled))
+    return write_under(rows, header_of(rows, marked, styled=styled))
 
 
-def written_under(rows: Sequence[TableRow], header: Header) -> str:
+def write_under(rows: Sequence[TableRow], header: Header) -> str:
     """Write a line for each row of a table with this header."""
     plain = [_plain(cells) for cells in rows]
     if not header.names:
         return "\n".join(plain)
     named = [
-        line if at < header.end else _named(cells, header)
+        line if at < header.end else _name_cells(cells, header)
         for at, (line, cells) in enumerate(zip(plain, rows, strict=True))
     ]
     length = sum(map(len, plain))
@@ -113,7 +113,7 @@ def _plain(cells: TableRow) -> str:
     return BETWEEN.join(cell.text for cell in cells)
 
 
-def _named(cells: TableRow, header: Header) -> str:
+def _name_cells(cells: TableRow, header: Header) -> str:
     """Write each cell after the name of its column; one over all columns is a line of its own."""
     texts = [cell for cell in cells if cell.text]
     if len(texts) == 1 and texts[0].width > 1:

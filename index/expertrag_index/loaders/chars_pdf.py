@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pypdfium2.raw as pdfium
 from pypdfium2 import PdfTextPage
 
-from expertrag_index.loaders.columns import Cell
+from expertrag_index.loaders.columns import TableCell
 from expertrag_index.loaders.hyphens import join_broken_words
 
 _HYPHENS = "\x02\ufffe"
@@ -33,7 +33,7 @@ class Char(NamedTuple):
 class PdfCell(NamedTuple):
     """A cell, and the characters of its text."""
 
-    cell: Cell
+    cell: TableCell
     chars: Sequence[Char]
 
 
@@ -46,7 +46,7 @@ class PdfTable(NamedTuple):
     start: int
     end: int
     edges: Sequence[float]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TableCell]]
     bold: Sequence[int]
     is_ruled: bool
 

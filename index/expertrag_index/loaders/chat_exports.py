@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from expertrag_index.loaders.base import Report, SourceFile, Unreadable
 from expertrag_index.loaders.chat_records import is_chat, messages_of, name_of, names_in
-from expertrag_index.loaders.chats import Message, conversations
-from expertrag_index.loaders.fields import key_of, opened, reads_like_prose, text_of
+from expertrag_index.loaders.chats import ChatMessage, conversations
+from expertrag_index.loaders.fields import flatten_record, key_of, reads_like_prose, text_of
 from expertrag_index.loaders.frontmatter import FrontMatter
 from expertrag_index.loaders.records import record_document
 from expertrag_index.loaders.scalars import metadata_within_limits
@@ -48,11 +48,11 @@ def chats_in(content: object, depth: int = 0) -> list[Chat]:
         if name.casefold() in _MESSAGES and isinstance(value, list) and is_chat(value[:HEAD]):
             return [Chat(value, {key: each for key, each in content.items() if key != name})]
     groups = (value for name, value in content.items() if name.casefold() in _GROUPS)
-    found = [chat for value in groups for chat in chats_in(value, depth + 1)]
-    if not found or depth:
-        return found
+    chats = [chat for value in groups for chat in chats_in(value, depth + 1)]
+    if not chats or depth:
+        return chats
     rest = {name: value for name, value in content.items() if name.casefold() not in _GROUPS}
-    return [*found, Chat([], rest)] if _lines(opened(rest)) else found
+    return [*chats, Chat([], rest)] if _lines(flatten_record(rest)) else chats
 
 
 def read_chats(file: SourceFile, chats: list[Chat], report: Report) -> Iterator[Document]:
@@ -61,7 +61,7 @@ def read_chats(file: SourceFile, chats: list[Chat], report: Report) -> Iterator[
         if not records:
             yield record_document(file, about, 0, report)
             continue
-        fields = opened(about)
+        fields = flatten_record(about)
         metadata = metadata_within_limits(fields, report)
         matter = FrontMatter(name_of(about), None, metadata, _lines(fields))
         own = file if len(chats) == 1 else replace(file, id=f"{file.id}#{number}")
@@ -88,12 +88,12 @@ def read_records(
     names = _users_of(file)
     others: list[tuple[int, object]] = []
 
-    def messages() -> Iterator[Message]:
+    def messages() -> Iterator[ChatMessage]:
         for number, record in records:
             names.update(names_in([record]))
-            found = messages_of(record, names)
-            yield from found
-            if not found:
+            batch = messages_of(record, names)
+            yield from batch
+            if not batch:
                 others.append((number, record))
 
     yield from conversations(file, messages(), matter)
@@ -105,7 +105,7 @@ def read_records(
 
 
 def _users_of(file: SourceFile) -> dict[str, str]:
-    """Return the names in the list of users that Slack puts beside the folders of channels."""
+    """Return the names in the list of users that Slack puts next to the folders of channels."""
     path = file.path.parent.parent / "users.json"
     if "/" not in file.id or not file.name.endswith(".json") or path.is_symlink():
         return {}

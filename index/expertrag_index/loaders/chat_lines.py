@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 
-from expertrag_index.loaders.chats import Message, are_people
+from expertrag_index.loaders.chats import ChatMessage, are_people
 
 _LINE = re.compile(
     r"[\u200e\u200f\ufeff]*(?P<open>\[)?(?P<day>\d{1,4}[./-]\d{1,2}[./-]\d{1,4})"
@@ -28,7 +28,7 @@ _OPENING_LINES = 10
 _MARKS = str.maketrans("", "", "\u200e\u200f")
 
 
-def messages_in(text: str) -> tuple[str, list[Message]]:
+def messages_in(text: str) -> tuple[str, list[ChatMessage]]:
     """Return the lines above a chat, and its messages; none if a text is not one.
 
     A line of a chat begins with a date, a time and a name: ``12/03/24, 14:05 - Name: text`` or
@@ -37,27 +37,27 @@ def messages_in(text: str) -> tuple[str, list[Message]]:
     lines = [line.rstrip() for line in text.strip().split("\n")]
     if not any(_LINE.match(line) for line in lines[:_OPENING_LINES]):
         return "", []
-    found: list[re.Match[str]] = []
+    matches: list[re.Match[str]] = []
     texts: list[list[str]] = []
     above: list[str] = []
     for line in lines:
         if match := _LINE.match(line):
-            found.append(match)
+            matches.append(match)
             texts.append([match["text"].translate(_MARKS)])
         else:
             (texts[-1] if texts else above).append(line)
-    if not _is_chat(found, sum(map(bool, lines))):
+    if not _is_chat(matches, sum(map(bool, lines))):
         return "", []
-    days = _days([match["day"] for match in found])
+    days = _days([match["day"] for match in matches])
     messages = [
-        Message(f"{day} {_clock(match)}", (match["who"] or "").strip(), "\n".join(said))
-        for match, day, said in zip(found, days, texts, strict=True)
+        ChatMessage(f"{day} {_clock(match)}", (match["who"] or "").strip(), "\n".join(said))
+        for match, day, said in zip(matches, days, texts, strict=True)
     ]
     return ("\n".join(above).strip(), messages) if are_people(messages) else ("", [])
 
 
 def _is_chat(found: Sequence[re.Match[str]], lines: int) -> bool:
-    """Whether enough lines are of messages, and their names are not those of a log."""
+    """Whether enough lines are of messages, and their names are not from a log."""
     names = [match["who"] for match in found if match["who"]]
     if 3 * len(found) < lines or 2 * len(names) <= len(found):
         return False

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from expertrag_index.loaders.base import Report
-from expertrag_index.loaders.chats import Message
+from expertrag_index.loaders.chats import ChatMessage
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.page_nodes import Element, Node, nodes_of
 
@@ -20,25 +20,25 @@ _LINES = ("br", "div", "p")
 _PARTS = ("userpic_wrap", "date", "from_name", "reply_to", "forwarded", "text")
 
 
-def messages_of_page(data: bytes, report: Report) -> tuple[str, list[Message]]:
+def messages_of_page(data: bytes, report: Report) -> tuple[str, list[ChatMessage]]:
     """Return the name of a conversation, and its messages; none if a page is not one."""
     nodes = nodes_of(decode(data, "utf-8", report))
     title = ""
-    messages: list[Message] = []
+    messages: list[ChatMessage] = []
     who = when = ""
-    for element in _begun(nodes, 0, len(nodes)):
+    for element in _find_elements(nodes, 0, len(nodes)):
         kinds = _kinds(element)
         if "page_header" in kinds:
             title = _text(nodes, element)
         elif {"message", "service"} <= kinds:
             text = _text(nodes, element)
             if not _DAY.fullmatch(text):
-                messages.append(Message(when, "", text, element.get("id")))
+                messages.append(ChatMessage(when, "", text, element.get("id")))
         elif {"message", "default"} <= kinds:
             parts = _parts(nodes, element)
             who, when = parts.get("from_name", who), parts.get("date", when)
             answered = parts.get("reply_to", "")
-            messages.append(Message(when, who, parts["text"], element.get("id"), answered))
+            messages.append(ChatMessage(when, who, parts["text"], element.get("id"), answered))
     return title, messages
 
 
@@ -71,13 +71,13 @@ def _part(nodes: Sequence[Node], element: Element, kind: str) -> dict[str, str]:
     if kind == "date" and (time := _TIME.search(element.get("title"))):
         return {kind: f"{time[3]}-{time[2]}-{time[1]} {time[4]}"}
     if kind == "reply_to":
-        targets = (each.get("href") for each in _begun(nodes, element.begin, element.end))
+        targets = (each.get("href") for each in _find_elements(nodes, element.begin, element.end))
         answered = next(filter(None, map(_ANSWERED.search, targets)), None)
         return {kind: answered[1]} if answered else {}
     return {}
 
 
-def _begun(nodes: Sequence[Node], start: int, end: int) -> Iterator[Element]:
+def _find_elements(nodes: Sequence[Node], start: int, end: int) -> Iterator[Element]:
     for place in range(start, end):
         node = nodes[place]
         if isinstance(node, Element) and node.begin == place:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TypeVar
 
-from expertrag_index.loaders.chats import Message, are_people
+from expertrag_index.loaders.chats import ChatMessage, are_people
 from expertrag_index.loaders.html import page_of
 
 _Read = TypeVar("_Read")
@@ -66,16 +66,16 @@ _TAGS = re.compile(r"<(?:p|div|span|a|at|br|blockquote|attachment|img)\b[^<>]*>"
 def is_chat(records: Sequence[object]) -> bool:
     """Whether most records are messages, and their authors answer each other."""
     each = [messages_of(record, {}) for record in records if not _is_setting(record)]
-    found = [message for messages in each for message in messages]
-    if not found or 2 * sum(map(bool, each)) < len(each):
+    all_messages = [message for messages in each for message in messages]
+    if not all_messages or 2 * sum(map(bool, each)) < len(each):
         return False
     if all(map(_is_of_slack, records)):
         return True
     others = sum(not _NOT_OF_CHATS.isdisjoint(_fields(record)) for record in records)
-    return 2 * others < len(records) and are_people(found)
+    return 2 * others < len(records) and are_people(all_messages)
 
 
-def messages_of(record: object, names: Mapping[str, str]) -> list[Message]:
+def messages_of(record: object, names: Mapping[str, str]) -> list[ChatMessage]:
     """Return the message of a record, with the replies in it; none if it is not a message.
 
     :param names: the names of users by their ids.
@@ -91,7 +91,7 @@ def messages_of(record: object, names: Mapping[str, str]) -> list[Message]:
     is_of_slack = _is_of_slack(record)
     own = str(fields["ts"]) if is_of_slack else _first(_identifier, fields, _IDS) or ""
     thread, reply = (_first(_identifier, fields, keys) or "" for keys in (_THREADS, _REPLIES))
-    message = Message(
+    message = ChatMessage(
         when=at[0],
         who=who,
         text=_without_markup(text, names) if is_of_slack else text,
@@ -160,7 +160,7 @@ def _first(
     read: Callable[[object], _Read | None], fields: Mapping[str, object], keys: Iterable[str]
 ) -> _Read | None:
     """Return what is read first of some fields; None if nothing is."""
-    return next((found for key in keys if (found := read(fields.get(key)))), None)
+    return next((value for key in keys if (value := read(fields.get(key)))), None)
 
 
 def _time(value: object) -> tuple[str, bool] | None:
@@ -239,7 +239,7 @@ def _is_of_slack(record: object) -> bool:
 def _without_markup(text: str, names: Mapping[str, str]) -> str:
     """Write what Slack marks as it is shown: ``<@U123>`` is ``@Ada``."""
 
-    def shown(mark: re.Match[str]) -> str:
+    def expand(mark: re.Match[str]) -> str:
         sign, target, label = mark.groups()
         if sign == "@":
             return f"@{label or names.get(target, target)}"
@@ -247,4 +247,4 @@ def _without_markup(text: str, names: Mapping[str, str]) -> str:
             return f"{'#' if sign == '#' else ''}{label or target}"
         return f"{label} ({target})" if label and label not in target else target
 
-    return html.unescape(_MARKUP.sub(shown, text))
+    return html.unescape(_MARKUP.sub(expand, text))

@@ -1,4 +1,4 @@
-"""Writes conversations: a line for each message with when, who and to whom, beside its neighbours.
+"""Writes conversations: a line for each message with when, who and to whom, next to its neighbours.
 
 A message alone says little: "I can" answers the question above it. So a conversation is one
 document, whose paragraphs are messages that follow each other without a long pause.
@@ -35,7 +35,7 @@ _NAMES_NOTHING = re.compile(
 """Names that programs give to their exports; the folder has the name of the conversation."""
 
 
-class Message(NamedTuple):
+class ChatMessage(NamedTuple):
     """A message of a conversation.
 
     ``when``: ``2024-03-12 14:05``, or as it is written; ``answers``: the ``id`` of another message,
@@ -52,14 +52,14 @@ class Message(NamedTuple):
     is_utc: bool = False
 
 
-def are_people(messages: Sequence[Message]) -> bool:
+def are_people(messages: Sequence[ChatMessage]) -> bool:
     """Whether so few authors write that they answer each other, unlike the authors of reviews."""
     authors = {message.who for message in messages if message.who}
     return len(messages) > 1 and 2 * len(authors) <= len(messages) + 3
 
 
 def conversations(
-    file: SourceFile, messages: Iterable[Message], matter: FrontMatter
+    file: SourceFile, messages: Iterable[ChatMessage], matter: FrontMatter
 ) -> Iterator[Document]:
     """Write the messages of a file, a document for each channel.
 
@@ -69,7 +69,7 @@ def conversations(
     number = 0
     while batch := list(islice(rest, _MOST_MESSAGES)):
         number += 1
-        channels: dict[str, list[Message]] = {}
+        channels: dict[str, list[ChatMessage]] = {}
         for message in batch:
             channels.setdefault(message.channel, []).append(message)
         for channel, own in channels.items():
@@ -80,7 +80,7 @@ def conversations(
 
 
 def _conversation(
-    file: SourceFile, messages: list[Message], channel: str, matter: FrontMatter
+    file: SourceFile, messages: list[ChatMessage], channel: str, matter: FrontMatter
 ) -> Document:
     names = list(dict.fromkeys(message.who for message in messages if message.who))
     facts: dict[str, MetadataValue] = {"participants": [*names[:_MOST_NAMES]]}
@@ -96,7 +96,9 @@ def _conversation(
     head += ["Times: UTC"] if all(message.is_utc for message in messages) else []
     matter = replace(matter, title=title, metadata={**facts, **matter.metadata})
     above = "\n".join(head)
-    text = escape_headings("\n\n".join(filter(None, (above, *_paragraphs(_ordered(messages))))))
+    text = escape_headings(
+        "\n\n".join(filter(None, (above, *_paragraphs(_sort_threads(messages)))))
+    )
     return document(file, matter, _name_of(file), matter.above(text))
 
 
@@ -106,14 +108,14 @@ def _name_of(file: SourceFile) -> str:
     return folder if folder and _NAMES_NOTHING.fullmatch(file.stem) else file.stem
 
 
-def _ordered(messages: Sequence[Message]) -> list[Message]:
+def _sort_threads(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
     """Put the messages of a thread below the one that they answer."""
     known = {message.id for message in messages if message.id and not message.in_thread}
-    threads: dict[str, list[Message]] = {}
+    threads: dict[str, list[ChatMessage]] = {}
     for message in messages:
         if message.in_thread and message.answers in known:
             threads.setdefault(message.answers, []).append(message)
-    ordered: list[Message] = []
+    ordered: list[ChatMessage] = []
     for message in messages:
         if not (message.in_thread and message.answers in known):
             ordered.append(message)
@@ -121,12 +123,12 @@ def _ordered(messages: Sequence[Message]) -> list[Message]:
     return ordered
 
 
-def _paragraphs(messages: Sequence[Message]) -> Iterator[str]:
+def _paragraphs(messages: Sequence[ChatMessage]) -> Iterator[str]:
     """Join neighbours; a paragraph does not end with a question, whose answer follows."""
     by_id = {message.id: message for message in messages if message.id}
     lines: list[str] = []
     size = 0
-    above: Message | None = None
+    above: ChatMessage | None = None
     for message in messages:
         asked = above is not None and above.text.endswith("?")
         is_full = size > _PARAGRAPH_CHARS * (_FOR_AN_ANSWER if asked else 1)
@@ -139,13 +141,13 @@ def _paragraphs(messages: Sequence[Message]) -> Iterator[str]:
     yield "\n".join(lines)
 
 
-def _is_pause(above: Message, message: Message) -> bool:
+def _is_pause(above: ChatMessage, message: ChatMessage) -> bool:
     before, now = _time(above), _time(message)
     is_same_thread = message.in_thread and message.answers in (above.id, above.answers)
     return bool(before and now and abs(now - before) > _PAUSE) and not is_same_thread
 
 
-def _line(message: Message, answered: Message | None, above: Message | None) -> str:
+def _line(message: ChatMessage, answered: ChatMessage | None, above: ChatMessage | None) -> str:
     """Write a message; what it answers is quoted if it does not stand right above."""
     to = ""
     if answered is not None and answered.who:
@@ -159,7 +161,7 @@ def _line(message: Message, answered: Message | None, above: Message | None) -> 
     return " ".join(filter(None, (message.when, who, text)))
 
 
-def _time(message: Message) -> datetime | None:
+def _time(message: ChatMessage) -> datetime | None:
     try:
         return datetime.fromisoformat(message.when)
     except ValueError:

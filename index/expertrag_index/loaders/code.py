@@ -15,7 +15,7 @@ from expertrag_index.loaders.definitions import LANGUAGES, least_of, pattern_of
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import heading
 from expertrag_index.loaders.registry import suffix_of
-from expertrag_index.loaders.verbatim import fenced
+from expertrag_index.loaders.verbatim import fence_code
 from expertrag_index.types import Document
 
 _BELONGS_TO_NEXT = re.compile(r"\s*(?:@[\w.]|#(?!include|define)|//|--|/?\*|\[\w.*\]$)")
@@ -32,7 +32,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     parts = []
     for level, name, code in _sections(text, pattern_of(suffix), least_of(language)):
         title = [heading(level, name)] if name else []
-        parts += ["\n".join([*title, fenced(code, language)])]
+        parts += ["\n".join([*title, fence_code(code, language)])]
     name = file.id.rpartition("/")[2]
     yield document(
         file, FrontMatter(name, None, {"programming_language": language}), "", "\n\n".join(parts)
@@ -51,8 +51,8 @@ def _sections(
     length = 0
     for number, line in enumerate(lines):
         length += len(line) + 1
-        found = definition.match(line) if definition else None
-        if found is None or length - len(line) <= least:
+        match = definition.match(line) if definition else None
+        if match is None or length - len(line) <= least:
             continue
         first = number
         while first > starts[-1][0] and _BELONGS_TO_NEXT.match(lines[first - 1]):

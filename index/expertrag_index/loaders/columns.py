@@ -33,7 +33,7 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _NO_NAME = re.compile(r":\s*\Z|@|://")
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """A cell of a row.
 
     ``column``: the first of the columns that it covers; ``goes_on``: it is merged with the cell
@@ -46,7 +46,7 @@ class Cell(NamedTuple):
     goes_on: bool = False
 
 
-TableRow = Sequence[Cell]
+TableRow = Sequence[TableCell]
 
 
 class Header(NamedTuple):
@@ -56,7 +56,7 @@ class Header(NamedTuple):
     end: int = 0
     names: Mapping[int, str] = {}
 
-    def name_of(self, cell: Cell) -> str:
+    def name_of(self, cell: TableCell) -> str:
         """Return the names of the columns that a cell covers; empty if they have none."""
         columns = range(cell.column, cell.column + min(cell.width, _MOST_COVERED))
         name = ", ".join(dict.fromkeys(self.names[at] for at in columns if at in self.names))
@@ -79,7 +79,7 @@ def header_of(
     :param styled: rows that are set apart, as in bold.
     :param needs_numbers: a header without a mark stands over numbers: the table may be layout.
     """
-    start = _marked_row(rows, marked) if marked is not None else _widest_row(rows[:SAMPLE])
+    start = _find_marked_row(rows, marked) if marked is not None else _widest_row(rows[:SAMPLE])
     if start is None:
         return NO_HEADER
     end = _end(rows, start, marked)
@@ -96,11 +96,11 @@ def header_of(
     return Header(start, end, _short(names))
 
 
-def _texts(row: TableRow) -> list[Cell]:
+def _texts(row: TableRow) -> list[TableCell]:
     return [cell for cell in row if cell.text]
 
 
-def _marked_row(rows: Sequence[TableRow], marked: int) -> int | None:
+def _find_marked_row(rows: Sequence[TableRow], marked: int) -> int | None:
     """Return the first of the marked rows that is not a single text over the table."""
     for at, row in enumerate(rows[:marked]):
         texts = _texts(row)
@@ -111,16 +111,16 @@ def _marked_row(rows: Sequence[TableRow], marked: int) -> int | None:
 
 def _widest_row(rows: Sequence[TableRow]) -> int | None:
     """Return the first row whose texts cover all columns; the first column may have no name."""
-    found = None
+    result = None
     columns: set[int] = set()
     for at in reversed(range(len(rows))):
         texts = _texts(rows[at])
         columns.update(cell.column for cell in texts)
         ordered = sorted(columns)
-        covered = {each for cell in texts for each in _covered(ordered, cell)}
+        covered = {each for cell in texts for each in _select_covered(ordered, cell)}
         if at < _MOST_ABOVE and len(texts) > 1 and columns - covered <= {ordered[0]}:
-            found = at
-    return found
+            result = at
+    return result
 
 
 def _end(rows: Sequence[TableRow], start: int, marked: int | None) -> int:
@@ -138,7 +138,7 @@ def _goes_on(above: TableRow, row: TableRow) -> bool:
     wide = [cell for cell in above if cell.width > 1 and cell.text]
     texts = {cell.column: cell.text for cell in _texts(row)}
     columns = sorted(texts)
-    below = [_covered(columns, cell) for cell in wide]
+    below = [_select_covered(columns, cell) for cell in wide]
     if not wide or not all(len(each) > 1 for each in below):
         return False
     if any(_AMOUNT.fullmatch(text) and not _YEAR.fullmatch(text) for text in texts.values()):
@@ -147,14 +147,14 @@ def _goes_on(above: TableRow, row: TableRow) -> bool:
     return all(texts.get(cell.column, cell.text) == cell.text for cell in beside)
 
 
-def _covered(columns: Sequence[int], cell: Cell) -> Sequence[int]:
-    """Return those of the columns, which are in order, that a cell covers."""
+def _select_covered(columns: Sequence[int], cell: TableCell) -> Sequence[int]:
+    """Return the columns, which are in order, that a cell covers."""
     first = bisect_left(columns, cell.column)
     end = cell.column + min(cell.width, _MOST_COVERED)
     return columns[first : bisect_left(columns, end, first)]
 
 
-def named_by(rows: Sequence[TableRow]) -> Header:
+def read_header(rows: Sequence[TableRow]) -> Header:
     """Return the names that rows give to columns; none if the rows are too many for a header."""
     columns = {
         at
@@ -172,7 +172,7 @@ def _names(header: Sequence[TableRow], columns: Sequence[int]) -> dict[int, str]
     for row in header:
         texts = _texts(row)
         for cell in texts if len(texts) > 1 or len(row) > 1 else ():
-            for column in _covered(columns, cell):
+            for column in _select_covered(columns, cell):
                 said = parts.setdefault(column, [])
                 said += [cell.text] if cell.text not in said else []
     return {column: " ".join(said) for column, said in parts.items()}

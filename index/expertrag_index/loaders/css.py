@@ -37,7 +37,7 @@ _NAMED = {"white": "ffffff", "black": "000000", "red": "ff0000", "yellow": "ffff
 _NO_COLOR = ("inherit", "unset", "revert", "currentcolor")
 
 
-class Rule(NamedTuple):
+class CssRule(NamedTuple):
     """Selectors and declarations; ``always``: not inside an at-rule or another rule."""
 
     selectors: str
@@ -45,7 +45,7 @@ class Rule(NamedTuple):
     always: bool
 
 
-class Value(NamedTuple):
+class CssValue(NamedTuple):
     """The value of a property, in lower case."""
 
     important: bool
@@ -59,7 +59,7 @@ class _Block(NamedTuple):
     applies: bool
 
 
-def rules_of(sheet: str, media: str = "") -> Iterator[Rule]:
+def rules_of(sheet: str, media: str = "") -> Iterator[CssRule]:
     """Yield the rules of a style sheet that may apply to a page on a screen.
 
     :param media: what the sheet as a whole is for.
@@ -72,7 +72,7 @@ def rules_of(sheet: str, media: str = "") -> Iterator[Rule]:
     for token in chain(tokens, "}" * sheet.count("{")):  # a sheet may end inside a block
         if token == "{":
             prelude = "".join(text).strip()
-            blocks.append(_opened(prelude, blocks[-1]))
+            blocks.append(_open_block(prelude, blocks[-1]))
             text = []
         elif token == ";" or (token == "}" and len(blocks) > 1):
             blocks[-1].body.append("".join(text))
@@ -80,28 +80,28 @@ def rules_of(sheet: str, media: str = "") -> Iterator[Rule]:
             if token == "}":
                 block = blocks.pop()
                 if block.applies and not block.prelude.startswith("@"):
-                    yield Rule(block.prelude, block.body, block.always)
+                    yield CssRule(block.prelude, block.body, block.always)
         elif not token.startswith("/*"):
             text.append(token)
 
 
-def _opened(prelude: str, outer: _Block) -> _Block:
+def _open_block(prelude: str, outer: _Block) -> _Block:
     name, _, media = prelude.partition(" ")
     elsewhere = name.lower() == "@media" and all(map(_ELSEWHERE.fullmatch, media.split(",")))
     always = outer.always and outer.prelude == "@"
     return _Block(prelude, [], always, outer.applies and not elsewhere)
 
 
-def declarations(body: Iterable[str]) -> dict[str, Value]:
+def declarations(body: Iterable[str]) -> dict[str, CssValue]:
     """Return the values of `PROPERTIES`; a longhand is found by the name of its shorthand."""
-    result: dict[str, Value] = {}
+    result: dict[str, CssValue] = {}
     for declaration in body:
         name, _, value = declaration.lower().partition(":")
         name = _SHORTHANDS.get(short := name.strip(), short)
         if name in PROPERTIES and (value := value.strip()):
             plain = _IMPORTANT.sub("", value)
             is_unknown = short == "font" and plain != "inherit"
-            result[name] = Value(plain != value, UNKNOWN if is_unknown else plain)
+            result[name] = CssValue(plain != value, UNKNOWN if is_unknown else plain)
     return result
 
 

@@ -19,7 +19,7 @@ _REGULAR = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class CsvLayout:
     """How a file is laid out.
 
     ``above``: number of rows above the table. ``columns``: their names, each once. ``has_header``:
@@ -34,13 +34,13 @@ class Layout:
     names_delimiter: bool = False
 
 
-def layout_of(lines: Sequence[str], most_chars: int) -> Layout:
+def layout_of(lines: Sequence[str], most_chars: int) -> CsvLayout:
     """Find the layout of a file by its first lines."""
     named = _NAMED_DELIMITER.fullmatch(lines[0]) if lines else None
     if named:
         rows = list(rows_of(lines[1:], named[1], most_chars))
         below = _layout(rows, named[1])
-        return Layout(
+        return CsvLayout(
             named[1], below.above + 1, below.columns, below.has_header, names_delimiter=True
         )
     tries = {each: list(rows_of(lines, each, most_chars)) for each in _DELIMITERS}
@@ -58,19 +58,19 @@ def _regular(rows: Sequence[Row]) -> tuple[int, int]:
     return (count, width) if is_table else (0, 0)
 
 
-def _layout(rows: Sequence[Row], delimiter: str) -> Layout:
+def _layout(rows: Sequence[Row], delimiter: str) -> CsvLayout:
     width = max(_regular(rows)[1], 1)
     above = _rows_above(rows, width)
     if above == len(rows):
-        return Layout(delimiter, 0, (), has_header=False)
+        return CsvLayout(delimiter, 0, (), has_header=False)
     first, below = rows[above].cells, [row.cells for row in rows[above + 1 :] if not row.is_blank]
     if not below:
-        return Layout(delimiter, above, (), has_header=False)
+        return CsvLayout(delimiter, above, (), has_header=False)
     has_header = _names_columns(first, below)
     names = [name.strip() for name in first] if has_header else [""] * max(width, len(first))
     if has_header and len(names) + 1 == width and any(cells[-1] for cells in below):
         names.insert(0, "")  # as R writes tables: the names of rows have no column
-    return Layout(delimiter, above, _unique(names), has_header)
+    return CsvLayout(delimiter, above, _unique(names), has_header)
 
 
 def _rows_above(rows: Sequence[Row], width: int) -> int:

@@ -12,7 +12,7 @@ from expertrag_index.loaders.encodings import (
     REPLACEMENT,
     damage_allowed,
     detect,
-    escaped,
+    detect_escapes,
     is_euc_tw,
     is_nearly_utf_8,
     is_utf_8,
@@ -57,7 +57,7 @@ def decode(data: bytes, declared: str | None = None, report: Report | None = Non
     :raises Unreadable: bytes that are invalid in the encoding, or binary content.
     """
     strict = report is None and declared is None
-    encoding = marked(data) or ("utf-8" if strict else _fitting(data, declared))
+    encoding = read_byte_order_mark(data) or ("utf-8" if strict else _fitting(data, declared))
     if encoding is None:
         encoding = detect(data) or "utf-8"
         if report is not None:
@@ -74,7 +74,7 @@ def decode(data: bytes, declared: str | None = None, report: Report | None = Non
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def marked(data: bytes) -> str | None:
+def read_byte_order_mark(data: bytes) -> str | None:
     """Return the encoding that the first bytes of a text name; None if they name none."""
     return next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), None)
 
@@ -91,7 +91,7 @@ def _fitting(data: bytes, declared: str | None) -> str | None:
 
     None if there is none, or the bytes contradict it.
     """
-    encoding = escaped(data) or _known(declared)
+    encoding = detect_escapes(data) or _find_codec(declared)
     if encoding is None:
         return None
     if encoding.startswith(("utf-16", "utf-32")):
@@ -120,7 +120,7 @@ def _byte_order(data: bytes, encoding: str) -> str | None:
     return None if is_bytes else encoding  # such as a page that says in ASCII that it is UTF-16
 
 
-def _known(declared: str | None) -> str | None:
+def _find_codec(declared: str | None) -> str | None:
     label = (declared or "").strip().lower()
     try:
         encoding = codecs.lookup(_LABELS.get(label, label)).name

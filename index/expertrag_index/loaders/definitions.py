@@ -60,5 +60,5 @@ def least_of(language: str) -> int:
 def pattern_of(suffix: str) -> re.Pattern[str] | None:
     """Return what matches the first line of a definition; None if the language has none."""
     language = LANGUAGES[suffix]
-    found = _DEFINITIONS.get(_SAME.get(language, language))
-    return re.compile(found) if found else None
+    pattern = _DEFINITIONS.get(_SAME.get(language, language))
+    return re.compile(pattern) if pattern else None

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from expertrag_index.loaders.base import Report, SourceFile, note_hidden, require_text
-from expertrag_index.loaders.cells import with_captions, written_table
-from expertrag_index.loaders.columns import Cell
-from expertrag_index.loaders.drawings import drawings_of, drawn_lines
+from expertrag_index.loaders.cells import with_captions, write_table
+from expertrag_index.loaders.columns import TableCell
+from expertrag_index.loaders.drawings import drawings_of, read_drawings
 from expertrag_index.loaders.frontmatter import document
 from expertrag_index.loaders.headings import escape_headings, first_heading, heading
 from expertrag_index.loaders.hidden_docx import remove_hidden
 from expertrag_index.loaders.numbers_docx import BULLET, Numbering
-from expertrag_index.loaders.ooxml import FALLBACK, Package, number_of, opened, qn
+from expertrag_index.loaders.ooxml import FALLBACK, Package, number_of, open_package, qn
 from expertrag_index.loaders.runs_docx import BOX, LEFT_OUT, run_texts
 from expertrag_index.loaders.styles_docx import DocxStyles
-from expertrag_index.loaders.tables_docx import marked_rows, rows_apart
+from expertrag_index.loaders.tables_docx import count_header_rows, rows_apart
 from expertrag_index.types import Document
 
 _PARAGRAPH, _TABLE, _ROW, _CELL = qn("w:p"), qn("w:tbl"), qn("w:tr"), qn("w:tc")
@@ -34,7 +34,7 @@ _NoteId = tuple[str, str]
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a Word file as one document; its title is the title property, else the first heading."""
-    with opened(file, "DOCX", report) as package:
+    with open_package(file, "DOCX", report) as package:
         word = _Word(package)
         note_hidden(report, remove_hidden(word.roots, word.styles))
         text = with_captions("\n\n".join(word.blocks()))
@@ -56,7 +56,7 @@ class _Word:
         self._margins = {
             name: package.root(name)
             for kind in ("header", "footer")
-            for name in package.related(package.main, kind)
+            for name in package.find_related(package.main, kind)
         }
         """Headers and footers by the names of their parts."""
         self._notes = dict(self._read_notes())
@@ -87,7 +87,7 @@ class _Word:
 
     def _only(self, kind: str) -> Any:
         """Return the root of the part of a kind; None if there is none."""
-        names = self._package.related(self._package.main, kind)
+        names = self._package.find_related(self._package.main, kind)
         return self._package.root(names[0]) if names else None
 
     def _read_notes(self) -> Iterator[tuple[_NoteId, tuple[str, Any]]]:
@@ -153,7 +153,7 @@ class _Word:
             if note is not None and (text := self._flat(note)):
                 yield f"{label}: {text}", None
         drawings = filter(is_own, drawings_of(element))
-        yield escape_headings("\n".join(drawn_lines(self._package, part, drawings, ""))), None
+        yield escape_headings("\n".join(read_drawings(self._package, part, drawings, ""))), None
 
     def _paragraph(self, paragraph: Any) -> str:
         text = "".join(run_texts(paragraph)).strip()
@@ -179,7 +179,7 @@ class _Word:
         as often as it claims to span may be a hundred million times.
         """
         above: dict[int, str] = {}
-        rows: list[list[Cell]] = []
+        rows: list[list[TableCell]] = []
         elements = list(_own(table, _ROW))
         for row in elements:
             cells, column = [], _number(row, "w:trPr", "w:gridBefore", 0)
@@ -189,11 +189,11 @@ class _Word:
                 text = above.get(column, "") if goes_on else self._flat(cell)
                 above[column] = text
                 width = _number(cell, "w:tcPr", "w:gridSpan", 1)
-                cells.append(Cell(text, column, width, goes_on))
+                cells.append(TableCell(text, column, width, goes_on))
                 column += width
             rows.append(cells)
-        marked = marked_rows(table, elements, self.styles)
-        return written_table(rows, marked, styled=rows_apart(elements, self.styles))
+        marked = count_header_rows(table, elements, self.styles)
+        return write_table(rows, marked, styled=rows_apart(elements, self.styles))
 
     def _flat(self, cell: Any) -> str:
         """Write a cell or a note in one line, with the tables and text boxes in it."""

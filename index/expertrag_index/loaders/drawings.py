@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from expertrag_index.loaders.cells import written_table
-from expertrag_index.loaders.columns import Cell
+from expertrag_index.loaders.cells import write_table
+from expertrag_index.loaders.columns import TableCell
 from expertrag_index.loaders.formulas import FORMULA, formula
-from expertrag_index.loaders.number_formats import GENERAL, shown_number
+from expertrag_index.loaders.number_formats import GENERAL, format_number
 from expertrag_index.loaders.ooxml import Package, is_fallback, number_of, qn
 
 _PARAGRAPH, _TEXT, _BREAK = qn("a:p"), qn("a:t"), qn("a:br")
@@ -47,7 +47,7 @@ def text_of(paragraph: Any) -> str:
     return " ".join("".join(parts).split())
 
 
-def described(properties: Any) -> str:
+def describe_picture(properties: Any) -> str:
     """Write the description of a picture or chart; empty if it has none.
 
     :param properties: the element with the name of the shape, or None.
@@ -61,7 +61,7 @@ def drawings_of(element: Any) -> list[Any]:
     return [each for each in element.iter(_CHART, _NEW_CHART, _DIAGRAM) if not is_fallback(each)]
 
 
-def drawn_lines(
+def read_drawings(
     package: Package, part: str, references: Iterable[Any], where: str
 ) -> Iterator[str]:
     """Yield the lines of charts and diagrams.
@@ -150,7 +150,7 @@ def _points(element: Any) -> _Values:
 
 def _number(text: str, code: str) -> str:
     try:
-        return shown_number(float(text), code)
+        return format_number(float(text), code)
     except (ValueError, OverflowError):
         return text
 
@@ -166,8 +166,8 @@ def _table(series: list[_Series]) -> Iterator[str]:
     if named:
         names = [name for each in series for name in (each.name, *[""] * (len(each.columns) - 1))]
         rows.insert(0, ["", *names])
-    cells = [[Cell(text, at) for at, text in enumerate(row)] for row in rows]
-    yield from written_table(cells, int(named)).strip().split("\n") if rows else ()
+    cells = [[TableCell(text, at) for at, text in enumerate(row)] for row in rows]
+    yield from write_table(cells, int(named)).strip().split("\n") if rows else ()
 
 
 def _new_chart_lines(root: Any) -> Iterator[str]:

@@ -114,7 +114,7 @@ def detect(data: bytes, *, whole: bool = True) -> str | None:
             return None
         data = data.replace(b"\0", b" ")  # damage; no other character has such a byte
     if is_utf_8(data, whole=whole):
-        return escaped(data) or "utf-8"
+        return detect_escapes(data) or "utf-8"
     content = data.removesuffix(_END_OF_FILE)
     if _CONTROLS.search(content) or _is_damaged_utf_8(data) or is_euc_tw(data):
         return None
@@ -130,12 +130,12 @@ def detect(data: bytes, *, whole: bool = True) -> str | None:
     return best if (valid[best] - _ASCII * plain) / beyond > _IMPROBABLE else None
 
 
-def escaped(data: bytes) -> str | None:
+def detect_escapes(data: bytes) -> str | None:
     """Return the encoding of a text of ASCII bytes that switches scripts by escapes."""
     if not data.isascii() or b"\x1b" not in data:
         return None
     named = (name for name, escape in _ESCAPES.items() if escape.search(data))
-    return next((name for name in named if _decoded(data, name) is not None), None)
+    return next((name for name in named if _try_decode(data, name) is not None), None)
 
 
 def is_euc_tw(data: bytes) -> bool:
@@ -206,7 +206,7 @@ def _words(data: bytes) -> Iterator[bytes]:
     yield b""  # the space before it ends the last word: no character may be cut off there
 
 
-def _decoded(data: bytes, encoding: str) -> str | None:
+def _try_decode(data: bytes, encoding: str) -> str | None:
     """Decode a text whose last character may be cut off; None if it is not valid."""
     try:
         return codecs.getincrementaldecoder(encoding)().decode(data)
@@ -299,7 +299,7 @@ def _japanese(character: str) -> float:
     return _by_lead(character, "euc_jp", 0xCF, -8.0)
 
 
-def _simplified(character: str) -> float:
+def _score_simplified(character: str) -> float:
     frequent = character in alphabets.HANZI
     return -5.7 if frequent else _by_lead(character, "gb2312", 0xD7, _COMMON)
 
@@ -332,7 +332,7 @@ def _by_lead(
 _WIDE: Mapping[str, Callable[[str], float]] = {
     "cp932": _japanese,
     "euc_jp": _japanese,
-    "gb18030": _simplified,
+    "gb18030": _score_simplified,
     "cp950": _traditional,
     "cp949": _korean,
     "johab": _korean,
@@ -355,7 +355,7 @@ def _wide_units(data: bytes) -> str | None:
 
 def is_written(data: bytes, encoding: str) -> bool:
     """Whether a text is valid in an encoding and consists of characters that texts have."""
-    text = _decoded(data[:_SAMPLE_BYTES], encoding)
+    text = _try_decode(data[:_SAMPLE_BYTES], encoding)
     return bool(text) and not any(map(_is_unwritten, set(text or "")))
 
 
@@ -363,7 +363,7 @@ def _share_of_plain(data: bytes, encoding: str) -> float | None:
     """Return how much of a text is ASCII; None if no text has such characters."""
     if not is_written(data, encoding):
         return None
-    text = _decoded(data[:_SAMPLE_BYTES], encoding) or ""
+    text = _try_decode(data[:_SAMPLE_BYTES], encoding) or ""
     share = sum(character < "\x7f" for character in text) / len(text)
     return share if share > _LEAST_PLAIN or encoding.startswith("utf-32") else None
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from lxml import etree
 
-from expertrag_index.loaders.archive import unpacked
+from expertrag_index.loaders.archive import open_archive
 from expertrag_index.loaders.base import (
     Report,
     SourceFile,
@@ -23,7 +23,7 @@ from expertrag_index.loaders.base import (
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import first_heading
 from expertrag_index.loaders.html import page_of
-from expertrag_index.loaders.pages import joined
+from expertrag_index.loaders.pages import join_pages
 from expertrag_index.types import Document, MetadataValue
 
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
@@ -42,16 +42,16 @@ class _Book:
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a book as one document with pages; its title, authors and language are declared."""
     hidden: Counter[str] = Counter()
-    with unpacked(file, "EPUB", office=False) as data, zipfile.ZipFile(data) as archive:
+    with open_archive(file, "EPUB", office=False) as data, zipfile.ZipFile(data) as archive:
         book = _book(archive)
-        locked = _locked(archive)
+        locked = _find_encrypted(archive)
         pages = []
         for part in book.parts:
             if part in locked:
                 raise Unreadable("the book is encrypted (DRM)", "use a copy without DRM")
             pages.append(_page(archive, part, hidden, report))
     note_hidden(report, hidden)
-    text, starts = joined(pages)
+    text, starts = join_pages(pages)
     title = " ".join(book.properties["title"][:1])
     matter = FrontMatter(title, None, _metadata(book))
     made = document(file, matter, first_heading(text), require_text(text, hidden))
@@ -59,11 +59,13 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
 
 
 def _metadata(book: _Book) -> dict[str, MetadataValue]:
-    found: dict[str, MetadataValue] = {"pages": len(book.parts)}
+    metadata: dict[str, MetadataValue] = {"pages": len(book.parts)}
     if authors := book.properties["creator"]:
-        found["author"] = authors[0] if len(authors) == 1 else authors
-    found |= {name: book.properties[name][0] for name in _PROPERTIES[2:] if book.properties[name]}
-    return found
+        metadata["author"] = authors[0] if len(authors) == 1 else authors
+    for name in _PROPERTIES[2:]:
+        if book.properties[name]:
+            metadata[name] = book.properties[name][0]
+    return metadata
 
 
 def _page(archive: zipfile.ZipFile, part: str, hidden: Counter[str], report: Report) -> str:
@@ -77,13 +79,13 @@ def _page(archive: zipfile.ZipFile, part: str, hidden: Counter[str], report: Rep
 
 
 def _book(archive: zipfile.ZipFile) -> _Book:
-    root = next(_named(_xml(archive.read(_CONTAINER)), "rootfile"), None)
+    root = next(_find_elements(_xml(archive.read(_CONTAINER)), "rootfile"), None)
     name = unquote(str(root.get("full-path"))) if root is not None else ""
     package = _xml(archive.read(name))
     folder = posixpath.dirname(name)
-    items = {item.get("id"): item for item in _named(package, "item")}
+    items = {item.get("id"): item for item in _find_elements(package, "item")}
     parts = []
-    for reference in _named(package, "itemref"):
+    for reference in _find_elements(package, "itemref"):
         item = items.get(reference.get("idref"))
         if item is None or item.get("media-type") not in _PAGES:
             continue
@@ -91,20 +93,22 @@ def _book(archive: zipfile.ZipFile) -> _Book:
             parts.append(posixpath.normpath(posixpath.join(folder, unquote(item.get("href", "")))))
     properties = {
         name: [
-            text for each in _named(package, name) if (text := " ".join((each.text or "").split()))
+            text
+            for each in _find_elements(package, name)
+            if (text := " ".join((each.text or "").split()))
         ]
         for name in _PROPERTIES
     }
     return _Book(parts, properties)
 
 
-def _locked(archive: zipfile.ZipFile) -> set[str]:
+def _find_encrypted(archive: zipfile.ZipFile) -> set[str]:
     """Return the parts that are encrypted; fonts often are, in books that anyone may read."""
     try:
         listed = _xml(archive.read(_ENCRYPTION))
     except KeyError:
         return set()
-    return {unquote(each.get("URI", "")) for each in _named(listed, "CipherReference")}
+    return {unquote(each.get("URI", "")) for each in _find_elements(listed, "CipherReference")}
 
 
 def _xml(data: bytes) -> Any:
@@ -112,5 +116,5 @@ def _xml(data: bytes) -> Any:
     return etree.fromstring(data, parser)
 
 
-def _named(root: Any, name: str) -> Iterator[Any]:
+def _find_elements(root: Any, name: str) -> Iterator[Any]:
     return iter(root.iter("{*}" + name))

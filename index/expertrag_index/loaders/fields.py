@@ -3,9 +3,9 @@
 A mapping inside a record is flattened, so that a field has a dotted name, of which the last part
 counts. A field in ``WHOLE`` holds the text of a document and is written verbatim. If there is one,
 the fields in ``BESIDE`` and all others that read like prose follow it, each after its name. If
-there is none, the record is a row of a table: all fields form its text, one per line. The fields
-that are neither stand beside the text, one per line: above it in a list, where they say who said it
-and when.
+there is none, the record is a row of a table: all fields form its text, one per line. The other
+fields stand next to the text, one per line. In a list they stand above it, where they say who said
+it and when.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class RecordText:
     beside: str = ""
 
 
-def opened(record: Mapping[str, object]) -> dict[str, object]:
+def flatten_record(record: Mapping[str, object]) -> dict[str, object]:
     """Flatten a record to fields by dotted name: scalars and lists, none blank.
 
     Embeddings and null are left out. What is nested deeper than ``MOST_LEVELS`` becomes a string.
@@ -115,8 +115,8 @@ def title_of(fields: Mapping[str, object], *, names: bool) -> str | None:
     """
     for title in TITLES + NAMES * names:
         for name, value in fields.items():
-            found = key_of(name) if title in TITLES else name.casefold()
-            if found == title and isinstance(value, str) and len(value) <= _LONGEST_TITLE:
+            key = key_of(name) if title in TITLES else name.casefold()
+            if key == title and isinstance(value, str) and len(value) <= _LONGEST_TITLE:
                 return name
     return None
 
@@ -132,10 +132,10 @@ def rank(name: str, value: object) -> int | None:
 
     A single word can be an answer, but not an article or content: it is a number or a name.
     """
-    found = _whole_of(name, own=not isinstance(value, str))
-    if found is None or not isinstance(value, str | list):
+    whole = _whole_of(name, own=not isinstance(value, str))
+    if whole is None or not isinstance(value, str | list):
         return None
-    return None if found not in _OF_ONE_WORD and _is_word(value) else WHOLE.index(found)
+    return None if whole not in _OF_ONE_WORD and _is_word(value) else WHOLE.index(whole)
 
 
 @lru_cache(maxsize=4096)

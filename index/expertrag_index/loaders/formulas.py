@@ -32,7 +32,7 @@ def _part(element: Any, name: str) -> str:
     return _all(part) if part is not None else ""
 
 
-def _grouped(text: str) -> str:
+def _group(text: str) -> str:
     return text if _SIMPLE.fullmatch(text) else f"({text})"
 
 
@@ -43,7 +43,7 @@ def _sign(element: Any, name: str, otherwise: str) -> str:
 
 
 def _fraction(element: Any) -> str:
-    return f"{_grouped(_part(element, 'num'))}/{_grouped(_part(element, 'den'))}"
+    return f"{_group(_part(element, 'num'))}/{_group(_part(element, 'den'))}"
 
 
 def _scripts(element: Any) -> str:
@@ -52,11 +52,11 @@ def _scripts(element: Any) -> str:
 
 def _low_and_high(element: Any) -> str:
     low, high = _part(element, "sub"), _part(element, "sup")
-    return (f"_{_grouped(low)}" if low else "") + (f"^{_grouped(high)}" if high else "")
+    return (f"_{_group(low)}" if low else "") + (f"^{_group(high)}" if high else "")
 
 
 def _root(element: Any) -> str:
-    return f"{_part(element, 'deg')}√{_grouped(_part(element, 'e'))}"
+    return f"{_part(element, 'deg')}√{_group(_part(element, 'e'))}"
 
 
 def _operator(element: Any) -> str:
@@ -73,7 +73,7 @@ def _accent(element: Any) -> str:
 
 
 def _limit(element: Any) -> str:
-    return f"{_part(element, 'e')}_{_grouped(_part(element, 'lim'))} "
+    return f"{_part(element, 'e')}_{_group(_part(element, 'lim'))} "
 
 
 def _function(element: Any) -> str:

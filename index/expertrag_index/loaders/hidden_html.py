@@ -17,8 +17,8 @@ from typing import NamedTuple
 from expertrag_index.loaders.css import (
     TRANSPARENT,
     UNKNOWN,
-    Rule,
-    Value,
+    CssRule,
+    CssValue,
     color_of,
     declarations,
     is_tiny,
@@ -97,7 +97,7 @@ def _prefer(entries: dict[str, _Entry], key: str, entry: _Entry) -> None:
         entries[key] = entry
 
 
-class Styles:
+class HtmlStyles:
     """The style sheets in a page.
 
     :param sheets: the text of each, and the media that it is for.
@@ -117,28 +117,28 @@ class Styles:
         self.page = Look(background=None) if others else Look()
         """The look of the page itself; another style sheet may colour it."""
 
-    def _add(self, rule: Rule, order: int) -> None:
+    def _add(self, rule: CssRule, order: int) -> None:
         body = declarations(rule.body)
         for selector in map(str.strip, rule.selectors.split(",") if body else ()):
             if rule.always and "(" not in rule.selectors and _SIMPLE.fullmatch(selector):
-                self._set(_spelled(selector), body, _specificity(selector), order)
+                self._set(_normalise(selector), body, _specificity(selector), order)
             elif not _PSEUDO_ELEMENT.search(selector):
                 unknown = {
-                    key: Value(important, UNKNOWN)
+                    key: CssValue(important, UNKNOWN)
                     for key, (important, text) in body.items()
                     if (key, text) != ("display", "none")
                 }
                 for name in _subjects(selector):
                     self._set(name, unknown, _UNKNOWN_RULE, order)
 
-    def _set(self, name: str, body: Mapping[str, Value], specificity: int, order: int) -> None:
+    def _set(self, name: str, body: Mapping[str, CssValue], specificity: int, order: int) -> None:
         entries = self._rules.setdefault(name, {})
         for key, (important, text) in body.items():
             _prefer(entries, key, _Entry((important, specificity, order), text))
 
     def of(self, element: Element) -> Declarations:
         """Return the declarations for an element."""
-        result = self._presented(element)
+        result = self._read_presentation(element)
         entries: dict[str, _Entry] = {}
         if self._rules:
             for name in _names(element):
@@ -153,7 +153,7 @@ class Styles:
             result.pop("visibility", None)
         return result
 
-    def _presented(self, element: Element) -> Declarations:
+    def _read_presentation(self, element: Element) -> Declarations:
         """Return what attributes and browsers say of an element; any rule has precedence."""
         result: Declarations = {}
         attributes, name = element.attributes, element.name
@@ -266,10 +266,10 @@ def _subjects(selector: str) -> list[str]:
     selector = selector.replace(":root", "html")
     last = selector if "(" in selector or ")" in selector else _COMPOUND.split(selector)[-1]
     names = _NAMES.findall(_QUALIFIED.sub("", last))
-    return [_spelled(name) for name in names] or ["*"]
+    return [_normalise(name) for name in names] or ["*"]
 
 
-def _spelled(selector: str) -> str:
+def _normalise(selector: str) -> str:
     """Return a simple selector as :func:`_names` has it: tags in lower case, no escapes."""
     selector = selector.replace("\\", "")
     mark = re.search("[.#]", selector)

@@ -70,7 +70,7 @@ def _text(element: Any) -> str:
 
 
 def _is_outside(shape: Any, size: Size) -> bool:
-    """Whether a shape is beside its slide; one that is turned may reach into it."""
+    """Whether a shape is outside its slide; one that is turned may reach into it."""
     frame = shape.find(f"{_SHAPE_PROPERTIES}/{qn('a:xfrm')}")
     frame = shape.find(qn("p:xfrm")) if frame is None else frame
     frame = shape.find(f"{qn('p:grpSpPr')}/{qn('a:xfrm')}") if frame is None else frame

@@ -13,7 +13,7 @@ from expertrag_index.loaders.chats import conversations
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import first_heading
-from expertrag_index.loaders.hidden_html import Styles
+from expertrag_index.loaders.hidden_html import HtmlStyles
 from expertrag_index.loaders.page_nodes import Element, Node, inside, nodes_of, text_in
 from expertrag_index.loaders.page_text import PageText
 from expertrag_index.types import Document
@@ -72,7 +72,7 @@ def _title_of(nodes: Sequence[Node]) -> str:
     return ""
 
 
-def _styles_of(nodes: Sequence[Node], quirks: bool) -> Styles:
+def _styles_of(nodes: Sequence[Node], quirks: bool) -> HtmlStyles:
     """Collect the style sheets of a page; those for pages without scripts are not applied."""
     sheets: list[tuple[str, str]] = []
     others = scripts = False
@@ -89,7 +89,7 @@ def _styles_of(nodes: Sequence[Node], quirks: bool) -> Styles:
                 place = node.end
         place += 1
     others |= any("@import" in sheet for sheet, _ in sheets)
-    return Styles(sheets, others=others, scripts=scripts, quirks=quirks)
+    return HtmlStyles(sheets, others=others, scripts=scripts, quirks=quirks)
 
 
 def _as_html(page: str) -> str:

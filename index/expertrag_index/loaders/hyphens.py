@@ -24,9 +24,9 @@ def join_broken_words(texts: Sequence[str]) -> list[str]:
     """Return the texts of a document with the words joined that the ends of lines break."""
     if not any(_BREAK.search(text) for text in texts):
         return list(texts)
-    known = _known_words(texts)
+    known = _count_words(texts)
 
-    def joined(match: re.Match[str]) -> str:
+    def join(match: re.Match[str]) -> str:
         text, (start, end) = match.string, match.span()
         before = _BEFORE.search(text[max(start - _LONGEST_WORD, 0) : start].lower())
         after = _AFTER.match(text[end : end + _LONGEST_WORD].lower())
@@ -40,10 +40,10 @@ def join_broken_words(texts: Sequence[str]) -> list[str]:
             return "-" if known[before[0]] and known[after[0]] else ""
         return "" if in_letters and (whole or match[3].islower()) else match[0]
 
-    return [_BREAK.sub(joined, text) for text in texts]
+    return [_BREAK.sub(join, text) for text in texts]
 
 
-def _known_words(texts: Sequence[str]) -> Counter[str]:
+def _count_words(texts: Sequence[str]) -> Counter[str]:
     """Count words that no line breaks, and pairs of them with a hyphen between."""
     known: Counter[str] = Counter()
     for text in texts:

@@ -12,10 +12,10 @@ from expertrag_index.loaders.base import (
     Report,
     SourceFile,
     Unreadable,
-    damaged_gzip,
+    make_gzip_error,
     too_large,
 )
-from expertrag_index.loaders.decode import UTF_8, decode, marked, note_encoding
+from expertrag_index.loaders.decode import UTF_8, decode, note_encoding, read_byte_order_mark
 from expertrag_index.loaders.encodings import detect
 
 _LARGEST_RATIO = 200  # JSON compresses 5 to 20 times, a zip bomb 1,000 times
@@ -29,7 +29,7 @@ class _Lines(Protocol):
     def readline(self, size: int) -> bytes: ...
 
 
-def decoded_lines(file: SourceFile, report: Report) -> Iterator[tuple[int, str]]:
+def decode_lines(file: SourceFile, report: Report) -> Iterator[tuple[int, str]]:
     """Read the lines of a file, ``.gz`` or not, as text.
 
     A line in another encoding than the file is read in its own, as exports that were joined have.
@@ -39,11 +39,11 @@ def decoded_lines(file: SourceFile, report: Report) -> Iterator[tuple[int, str]]
     :raises Unreadable: the file is empty, damaged, or a decompression bomb.
     """
     others: dict[str, list[int]] = {}  # what is to be noted, and of which lines
-    for number, line in bounded_lines(file, report):
+    for number, line in read_bounded_lines(file, report):
         try:
             if line is None:
                 raise too_large("it", file.max_bytes)
-            text = _decoded(line, number, others)
+            text = _decode(line, number, others)
         except Unreadable as error:
             report(f"line {number}: {error.reason}", error.cure)
             continue
@@ -53,7 +53,7 @@ def decoded_lines(file: SourceFile, report: Report) -> Iterator[tuple[int, str]]
         report(f"line {numbers[0]}{more}: {reason}", "convert them to UTF-8", notice=True)
 
 
-def _decoded(line: bytes, number: int, others: dict[str, list[int]]) -> str:
+def _decode(line: bytes, number: int, others: dict[str, list[int]]) -> str:
     def note(reason: str, cure: str, *, notice: bool = False) -> None:
         del cure, notice  # the same for all lines
         others.setdefault(reason, []).append(number)
@@ -64,7 +64,7 @@ def _decoded(line: bytes, number: int, others: dict[str, list[int]]) -> str:
         return decode(line, "utf-8", note)
 
 
-def bounded_lines(file: SourceFile, report: Report) -> Iterator[tuple[int, bytes | None]]:
+def read_bounded_lines(file: SourceFile, report: Report) -> Iterator[tuple[int, bytes | None]]:
     """Read the lines of a file, ``.gz`` or not, in UTF-8.
 
     :param report: told the encoding of the file if it is not UTF-8.
@@ -73,22 +73,22 @@ def bounded_lines(file: SourceFile, report: Report) -> Iterator[tuple[int, bytes
     """
     if not file.is_packed:
         with file.path.open("rb") as plain:
-            yield from _bounded(_in_utf_8(plain, report), file.max_bytes)
+            yield from _read_bounded(_in_utf_8(plain, report), file.max_bytes)
         return
     most_bytes = max(file.max_bytes, file.path.stat().st_size * _LARGEST_RATIO)
     with gzip.open(file.path) as packed:
         unpacked = cast(BinaryIO, packed)
         try:
-            for item in _bounded(_in_utf_8(unpacked, report), file.max_bytes):
+            for item in _read_bounded(_in_utf_8(unpacked, report), file.max_bytes):
                 if unpacked.tell() > most_bytes:
                     reason = f"it expands to more than {_LARGEST_RATIO} times its size"
                     raise Unreadable(reason, "unpack it yourself if you trust it")
                 yield item
         except _DAMAGED:
-            raise damaged_gzip() from None
+            raise make_gzip_error() from None
 
 
-def _bounded(stream: _Lines, max_bytes: int) -> Iterator[tuple[int, bytes | None]]:
+def _read_bounded(stream: _Lines, max_bytes: int) -> Iterator[tuple[int, bytes | None]]:
     number = 0
     while line := stream.readline(max_bytes + 1):
         number += 1
@@ -104,7 +104,7 @@ def _in_utf_8(stream: BinaryIO, report: Report) -> _Lines:
     """Return a stream of UTF-8: itself, or one that converts what it reads."""
     head, whole = _head(stream)
     stream.seek(0)
-    encoding = marked(head)
+    encoding = read_byte_order_mark(head)
     if encoding is None:
         encoding = detect(head, whole=whole) or "utf-8"
         note_encoding(encoding, report)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from expertrag_index.loaders.base import SourceFile, Unreadable
+from expertrag_index.loaders.limits import DEFAULT_LIMITS, ReadLimits
 from expertrag_index.loaders.parse import failure_of, storable
 from expertrag_index.loaders.patterns import Patterns
 from expertrag_index.loaders.pool import parse_all
@@ -15,9 +16,6 @@ from expertrag_index.loaders.walk import Walk
 from expertrag_index.store.metadata import scalars_of
 from expertrag_index.types import Document, LoadFailure
 
-DEFAULT_MAX_FILE_BYTES = 32 * 2**20
-DEFAULT_MAX_FILE_S = 120.0
-
 OnFailure = Callable[[LoadFailure], None]
 
 
@@ -25,13 +23,9 @@ def load(
     paths: Sequence[Path],
     *,
     on_failure: OnFailure,
-    max_file_bytes: int = DEFAULT_MAX_FILE_BYTES,
-    max_file_s: float = DEFAULT_MAX_FILE_S,
-    labels: Sequence[str] = (),
-    labels_field: str = "",
+    limits: ReadLimits = DEFAULT_LIMITS,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
-    ocr: bool = False,
     within: Mapping[Path, Path] | None = None,
 ) -> Iterator[Document]:
     """Load the documents of files and folders, in sorted order.
@@ -42,36 +36,31 @@ def load(
     :param on_failure: called for each file, record or folder that cannot be read, and once for
         each unknown suffix in a folder; ``LoadFailure.source`` equals ``Document.source`` of the
         documents of that file, or is a folder above them. Bad input never raises.
-    :param max_file_bytes: limit of one document; ``.jsonl`` and ``.csv`` files are streamed and
-        may be larger.
-    :param max_file_s: seconds that reading one document may take.
-    :param labels: access labels of every document.
-    :param labels_field: metadata field that holds more labels of a document: a string or a list.
-        Documents that have no label at all are seen by everyone: a notice counts them.
+    :param limits: with ``labels_field``, a notice counts the documents that have no label at all:
+        everyone sees them.
     :param include: patterns as in ``.gitignore``, of paths below the folders: if there are any,
         only files that match one are read.
     :param exclude: patterns of the files and folders that are not read.
-    :param ocr: read the pages of PDF files that have no text from their pictures; ``max_file_s``
-        is then ``pool.OCR_TIMES_AS_LONG`` times as long; without the extra it is a failure.
     :param within: for some paths, the folder of which each is read as a part: it gives the ids.
     :return: documents; their ids are not checked for duplicates.
     """
     patterns = Patterns(include, exclude)
     places = [(path, (within or {}).get(path)) for path in paths]
-    files = (item for path in places for item in files_of(*path, max_file_bytes, patterns, ocr))
+    most, ocr = limits.max_file_bytes, limits.ocr
+    files = (item for path in places for item in files_of(*path, most, patterns, ocr))
     public = 0
-    for item in parse_all(files, max_file_s):
+    for item in parse_all(files, limits.max_file_s):
         if isinstance(item, Document):
-            document = labelled(item, labels, labels_field)
+            document = add_labels(item, limits.labels, limits.labels_field)
             public += not document.labels
             yield document
         else:
             on_failure(item)
-    if labels_field and public:
-        on_failure(_public(paths, public, labels_field))
+    if limits.labels_field and public:
+        on_failure(_public(paths, public, limits.labels_field))
 
 
-def labelled(document: Document, labels: Sequence[str], field: str) -> Document:
+def add_labels(document: Document, labels: Sequence[str], field: str) -> Document:
     """Return a document with these access labels, and those in its metadata field ``field``."""
     own = scalars_of(document.metadata.get(field, ())) if field else []
     every = {*labels, *map(str, own)}

@@ -20,10 +20,16 @@ from expertrag_index.loaders.mail_parts import (
     content_of,
     mail_in,
     name_of,
-    parsed,
+    parse_mail,
     texts_of,
 )
-from expertrag_index.loaders.mail_texts import calendar, enriched, fenced, fields, flowed
+from expertrag_index.loaders.mail_texts import (
+    calendar,
+    fence_file,
+    fields,
+    join_flowed,
+    read_enriched,
+)
 from expertrag_index.loaders.registry import reader_of, suffix_of
 from expertrag_index.types import Document, MetadataValue
 
@@ -36,7 +42,7 @@ _DEEPEST = 16
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read an e-mail; its subject is the title, and who wrote it to whom begins its text."""
-    message = parsed(file.read_bytes())
+    message = parse_mail(file.read_bytes())
     if not any(head_of(message, name) for name in _EXPECTED):
         raise Unreadable("not a readable e-mail: it has no heads", "export it again as .eml")
     yield from documents_of(file, message, report)
@@ -68,7 +74,7 @@ def documents_of(file: SourceFile, message: Message, report: Report) -> Iterator
         metadata["attachments"] = list(attachments)
     yield document(file, FrontMatter(title, None, metadata), "", text)
     for name, part in attachments.items():
-        for each in _attached(file, name, part, report):
+        for each in _read_attachment(file, name, part, report):
             yield replace(each, metadata={**each.metadata, "attached_to": file.id})
 
 
@@ -78,16 +84,16 @@ def _read_part(part: Message, number: str) -> PartText:
     hidden: Counter[str] = Counter()
     notes: list[tuple[str, str, bool]] = []
 
-    def noted(reason: str, cure: str, *, notice: bool = False) -> None:
+    def note(reason: str, cure: str, *, notice: bool = False) -> None:
         notes.append((f"part {number} ({kind}): {reason}", cure, notice))
 
     text = ""
     try:
-        text = _as_text(part, kind, hidden, noted).strip()
+        text = _as_text(part, kind, hidden, note).strip()
     except Unreadable as error:
-        noted(error.reason, error.cure)
+        note(error.reason, error.cure)
     except Exception as error:  # hostile parts make the parsers raise anything
-        noted(f"cannot be read ({type(error).__name__} in its parser)", "export the e-mail again")
+        note(f"cannot be read ({type(error).__name__} in its parser)", "export the e-mail again")
     return PartText(text, hidden, tuple(notes))
 
 
@@ -103,36 +109,38 @@ def _as_text(part: Message, kind: str, hidden: Counter[str], report: Report) -> 
     if kind == "text/calendar":
         return calendar(text)
     if kind in ("text/enriched", "text/richtext"):
-        return enriched(text)
+        return read_enriched(text)
     if name := name_of(part):
-        return fenced(name, text.strip("\n"))
+        return fence_file(name, text.strip("\n"))
     if str(part.get_param("format", "")).lower() == "flowed":
-        return flowed(text, delete_space=str(part.get_param("delsp", "")).lower() == "yes")
+        return join_flowed(text, delete_space=str(part.get_param("delsp", "")).lower() == "yes")
     return text
 
 
-def _attached(file: SourceFile, name: str, part: Message, report: Report) -> Iterator[Document]:
+def _read_attachment(
+    file: SourceFile, name: str, part: Message, report: Report
+) -> Iterator[Document]:
     """Read an attachment as a file of its own; one of an unknown type is only named."""
 
-    def noted(reason: str, cure: str, *, notice: bool = False) -> None:
+    def note(reason: str, cure: str, *, notice: bool = False) -> None:
         report(f"attachment {name!r}: {reason}", cure, notice=notice)
 
     reader = reader_of(suffix_of(name))
     if reader is None:
         return
     if file.id.lower().count(".eml/") >= _DEEPEST:
-        noted(f"e-mails are attached to each other over {_DEEPEST} levels", "save it as a file")
+        note(f"e-mails are attached to each other over {_DEEPEST} levels", "save it as a file")
         return
     own = replace(file, id=f"{file.id}/{name}", type_name=name)
     try:
         if (inner := mail_in(part)) is not None:
-            yield from documents_of(own, inner, noted)
+            yield from documents_of(own, inner, note)
             return
         with tempfile.TemporaryFile() as kept:  # without a name: nothing remains after a crash
             kept.write(content_of(part))
             kept.seek(0)
-            yield from reader(replace(own, path=Path(f"/dev/fd/{kept.fileno()}")), noted)
+            yield from reader(replace(own, path=Path(f"/dev/fd/{kept.fileno()}")), note)
     except Unreadable as error:
-        noted(error.reason, error.cure)
+        note(error.reason, error.cure)
     except Exception as error:  # hostile files make the parsers raise anything
-        noted(f"cannot be read ({type(error).__name__} in its parser)", "save it as a file")
+        note(f"cannot be read ({type(error).__name__} in its parser)", "save it as a file")

@@ -19,7 +19,7 @@ _ENCODED = re.compile(r"=\?([^?\s*]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?]*)\?=")
 def head_of(message: Message, name: str) -> str:
     """Return a head on one line; empty if there is none."""
     own = (value for key, value in message.raw_items() if key.lower() == name)
-    return decoded(str(next(own, "")))
+    return decode_head(str(next(own, "")))
 
 
 def date_of(message: Message) -> str:
@@ -31,7 +31,7 @@ def date_of(message: Message) -> str:
         return written
 
 
-def decoded(raw: str) -> str:
+def decode_head(raw: str) -> str:
     """Decode a head or a file name, whose bytes beyond ASCII are surrogate escapes."""
     text = raw if raw.isascii() else _text(raw.encode("utf-8", "surrogateescape"), None)
     pieces: list[str] = []

@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from typing import cast
 
 from expertrag_index.loaders.base import Unreadable
-from expertrag_index.loaders.mail_heads import decoded, head_of
+from expertrag_index.loaders.mail_heads import decode_head, head_of
 from expertrag_index.loaders.registry import reader_of, suffix_of
 
 
@@ -66,7 +66,7 @@ class _ShortTypes(Compat32):
         return name, value[:_LONGEST_TYPE] if name.lower().startswith("content-") else value
 
 
-def parsed(data: bytes) -> Message:
+def parse_mail(data: bytes) -> Message:
     """Parse an e-mail; a damaged one is parsed as far as it goes."""
     return message_from_bytes(data, policy=_ShortTypes())
 
@@ -78,7 +78,7 @@ def content_of(part: Message) -> bytes:
 
 def name_of(part: Message) -> str:
     """Return the file name of a part, without folders; empty if it has none."""
-    given = decoded(part.get_filename() or "").replace("\\", "/")
+    given = decode_head(part.get_filename() or "").replace("\\", "/")
     return " ".join(PurePosixPath(given).name.split())
 
 
@@ -88,7 +88,7 @@ def mail_in(part: Message) -> Message | None:
         return None
     payload = part.get_payload()
     if not isinstance(payload, list) or len(payload) != 1:
-        return parsed(content_of(part))
+        return parse_mail(content_of(part))
     inner = cast(Message, payload[0])
     encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
     if encoding not in ("base64", "quoted-printable"):
@@ -96,7 +96,7 @@ def mail_in(part: Message) -> Message | None:
     packed = Message()  # against the rules, but in use
     packed["Content-Transfer-Encoding"] = encoding
     packed.set_payload(inner.as_string().lstrip("\n"))
-    return parsed(content_of(packed))
+    return parse_mail(content_of(packed))
 
 
 def texts_of(message: Message, read: TextOf) -> list[PartText]:
@@ -114,7 +114,7 @@ def attachments_of(message: Message) -> dict[str, Message]:
     """
     named: dict[str, Message] = {}
     for part in _leaves(message):
-        given = _attached_name(part)
+        given = _name_attachment(part)
         if not given:
             continue
         if len(named) >= _MOST_ATTACHMENTS:
@@ -127,7 +127,7 @@ def attachments_of(message: Message) -> dict[str, Message]:
     return named
 
 
-def _attached_name(part: Message) -> str:
+def _name_attachment(part: Message) -> str:
     """Name a part that is a document of its own, or that is only named; empty if it is text."""
     name, kind = name_of(part), part.get_content_type()
     if kind in _MAILS:
@@ -167,7 +167,7 @@ def _leaves(part: Message, depth: int = 0) -> Iterator[Message]:
 def _texts(part: Message, read: TextOf, number: str) -> Iterator[PartText]:
     inner = _inner(part)
     if not inner:
-        if _is_text(part) and not _attached_name(part):
+        if _is_text(part) and not _name_attachment(part):
             yield read(part, number or "1")
         return
     if number.count(".") >= _DEEPEST_PART:
@@ -183,7 +183,7 @@ def _texts(part: Message, read: TextOf, number: str) -> Iterator[PartText]:
 
 
 def _best_forms(forms: dict[str, Message], read: TextOf) -> list[PartText]:
-    """Return the texts of one of several forms, and what an invitation says beside it."""
+    """Return the texts of one of several forms, and what an invitation says next to it."""
     by_kind: dict[str, list[str]] = defaultdict(list)
     for at, form in forms.items():
         by_kind[_kind_of(form)].append(at)
@@ -226,7 +226,7 @@ def _says_more(page: Sequence[PartText], plain: Sequence[PartText]) -> bool:
 
 
 def _may_say_more(form: Message, plain: Sequence[PartText]) -> bool:
-    """Whether a page can have so many words, which is told without parsing it."""
+    """Whether a page can have so many words, without parsing it."""
     stub = len(_words(plain))
     if stub < _LONGEST_STUB:
         return True
@@ -237,7 +237,7 @@ def _may_say_more(form: Message, plain: Sequence[PartText]) -> bool:
 
 def _kind_of(form: Message) -> str:
     """Return the type that a form counts as; empty if it is none of the usual ones."""
-    kinds = {part.get_content_type() for part in _leaves(form) if not _attached_name(part)}
+    kinds = {part.get_content_type() for part in _leaves(form) if not _name_attachment(part)}
     if kinds == {"text/calendar"}:
         return "text/calendar"
     return next((kind for kind in ("text/html", "text/plain") if kind in kinds), "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from email.message import Message
 
-from expertrag_index.loaders.mail_heads import decoded
+from expertrag_index.loaders.mail_heads import decode_head
 
 _COMMAND = re.compile(r"<(/?)([A-Za-z0-9-]{1,60})>|<<")
 _NEW_LINES = re.compile(r"\n+")
@@ -22,7 +22,7 @@ _ZONE = re.compile(r';TZID="?([^;:"]*)', re.IGNORECASE)
 _TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)\d\d(Z?))?")
 
 
-def flowed(text: str, *, delete_space: bool) -> str:
+def join_flowed(text: str, *, delete_space: bool) -> str:
     """Join the lines of a paragraph that ``format=flowed`` has broken (RFC 3676).
 
     :param delete_space: the space at the end of a line is not part of the text (``DelSp=yes``).
@@ -41,7 +41,7 @@ def flowed(text: str, *, delete_space: bool) -> str:
     return "".join(pieces)[1:]
 
 
-def enriched(text: str) -> str:
+def read_enriched(text: str) -> str:
     """Return the text of ``text/enriched`` without its commands (RFC 1896)."""
     text = _NEW_LINES.sub(lambda breaks: breaks[0][1:] or " ", text)
     pieces: list[str] = []
@@ -61,14 +61,14 @@ def fields(part: Message) -> str:
     if not isinstance(payload, list):
         return str(payload)
     blocks = [
-        "\n".join(f"{name}: {decoded(str(value))}" for name, value in block.raw_items())
+        "\n".join(f"{name}: {decode_head(str(value))}" for name, value in block.raw_items())
         for block in payload
         if isinstance(block, Message)
     ]
     return "\n\n".join(filter(None, blocks))
 
 
-def fenced(name: str, text: str) -> str:
+def fence_file(name: str, text: str) -> str:
     """Write a file that is shown as it is, such as a patch, below its name."""
     longest = max((len(mark) for mark in _FENCES.findall(text)), default=2)
     fence = "`" * max(3, longest + 1)

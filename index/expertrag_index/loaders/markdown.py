@@ -67,7 +67,7 @@ def readable(text: str) -> tuple[str, str]:
     prose = _LINK.sub(text_of_link, _LINK.sub(text_of_link, prose))  # twice: a picture in a link
     prose = _PICTURE.sub(_alternative, _BOLD.sub(r"\1", _AUTOLINK.sub(r"\1", prose)))
     prose = with_captions(with_named_rows(_TAG.sub("", prose)))
-    return code.restored(first_heading(prose)), code.restored(prose)
+    return code.restore(first_heading(prose)), code.restore(prose)
 
 
 def _normal(label: str) -> str:

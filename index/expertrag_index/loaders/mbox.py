@@ -10,7 +10,7 @@ from typing import BinaryIO
 from expertrag_index.loaders.base import Report, SourceFile, Unreadable, too_large
 from expertrag_index.loaders.mail import documents_of
 from expertrag_index.loaders.mail_heads import head_of
-from expertrag_index.loaders.mail_parts import parsed
+from expertrag_index.loaders.mail_parts import parse_mail
 from expertrag_index.types import Document
 
 _ENVELOPE = re.compile(rb"From \S+.*\d\d:\d\d")
@@ -32,7 +32,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
             try:
                 if data is None:
                     raise too_large("it", file.max_bytes)
-                message = parsed(data)
+                message = parse_mail(data)
                 own = head_of(message, "message-id").strip("<> ").replace("/", "_")
                 own = own if own and own not in ids else f"{number}"
                 ids.add(own)

@@ -12,7 +12,7 @@ from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import escape_headings, first_heading
 from expertrag_index.loaders.markdown import readable
 from expertrag_index.loaders.objects import read_whole
-from expertrag_index.loaders.verbatim import fenced
+from expertrag_index.loaders.verbatim import fence_code
 from expertrag_index.types import Document
 
 _COLOUR = re.compile("\x1b\\[[0-9;]*m")
@@ -40,30 +40,30 @@ def _language(notebook: Mapping[str, Mapping[str, Mapping[str, str]]]) -> str:
 
 
 def _blocks(cell: dict[str, object], language: str) -> Iterator[str]:
-    source = _joined(cell.get("source", cell.get("input", "")))
+    source = _join(cell.get("source", cell.get("input", "")))
     kind = cell.get("cell_type")
     if kind == "code":
         if source.strip():
-            yield fenced(source.strip("\n"), language)
+            yield fence_code(source.strip("\n"), language)
         outputs = cell.get("outputs")
         for output in outputs if isinstance(outputs, list) else []:
-            if written := _written(output):
-                yield fenced(written, "text")
+            if written := _write_output(output):
+                yield fence_code(written, "text")
     elif kind == "heading":  # of before 2015
         yield f"{'#' * int(str(cell.get('level', 1)))} {source}"
     else:
         yield readable(source)[1].strip("\n") if kind == "markdown" else escape_headings(source)
 
 
-def _written(output: dict[str, object]) -> str:
+def _write_output(output: dict[str, object]) -> str:
     """Return the text of an output: what was printed, a value, or an error."""
     data = output.get("data", output)
     plain = data.get("text/plain", data.get("text", "")) if isinstance(data, dict) else ""
     lines = output.get("traceback")
     error = "\n".join(map(str, lines)) if isinstance(lines, list) else ""
-    return _COLOUR.sub("", _joined(output.get("text") or plain) or error).strip("\n")
+    return _COLOUR.sub("", _join(output.get("text") or plain) or error).strip("\n")
 
 
-def _joined(lines: object) -> str:
+def _join(lines: object) -> str:
     text = "".join(map(str, lines)) if isinstance(lines, list) else str(lines)
     return text.replace("\0", "")

@@ -44,7 +44,7 @@ def is_date(code: str) -> bool:
     return any(token.kind in ("field", "elapsed") for token in _tokens(code))
 
 
-def shown_date(value: float, code: str, epoch: datetime.datetime | None) -> str:
+def format_date(value: float, code: str, epoch: datetime.datetime | None) -> str:
     """Return a number of days as a date.
 
     :param epoch: the day of the number 0; None for the end of 1899.
@@ -59,7 +59,7 @@ def shown_date(value: float, code: str, epoch: datetime.datetime | None) -> str:
     early = epoch is None and value < _LEAP_DAY
     day = (epoch or _EPOCH) + datetime.timedelta(days=int(early), seconds=seconds)
     twelve = any(kind == "half" for kind, _ in tokens)
-    parts = [_written(token, day, seconds, twelve) for token in tokens]
+    parts = [_write_token(token, day, seconds, twelve) for token in tokens]
     whole = _numeric_date(tokens)
     if whole is not None:
         parts[whole] = [day.date().isoformat()]
@@ -98,7 +98,7 @@ def _numeric_date(tokens: Sequence[_Token]) -> slice | None:
     return slice(places[0], places[-1] + 1)
 
 
-def _written(token: _Token, day: datetime.datetime, seconds: float, twelve: bool) -> str:
+def _write_token(token: _Token, day: datetime.datetime, seconds: float, twelve: bool) -> str:
     kind, text = token
     if kind == "field":
         return _FIELDS[text[0].lower()](day, len(text), twelve)
@@ -120,14 +120,14 @@ def _year(day: datetime.datetime, length: int, _: bool) -> str:
 
 def _month(day: datetime.datetime, length: int, _: bool) -> str:
     name = _MONTHS[day.month - 1]
-    return _named(name, length, day.month)
+    return _write_name(name, length, day.month)
 
 
 def _day(day: datetime.datetime, length: int, _: bool) -> str:
-    return _named(_DAYS[day.weekday()], length, day.day)
+    return _write_name(_DAYS[day.weekday()], length, day.day)
 
 
-def _named(name: str, length: int, number: int) -> str:
+def _write_name(name: str, length: int, number: int) -> str:
     if length < 3:
         return str(number).zfill(length)
     return {3: name[:3], 5: name[0]}.get(length, name)

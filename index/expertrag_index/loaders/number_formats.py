@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-from expertrag_index.loaders.number_dates import is_date, shown_date
+from expertrag_index.loaders.number_dates import format_date, is_date
 
 GENERAL = "General"
 _CURRENCY = '"$"#,##0{0}_);{1}("$"#,##0{0})'
@@ -52,25 +52,25 @@ class _Section(NamedTuple):
     condition: tuple[str, Decimal] | None
 
 
-def shown_number(value: float, code: str, *, from_1904: bool = False) -> str:
+def format_number(value: float, code: str, *, from_1904: bool = False) -> str:
     """Return a number as a format shows it.
 
     :param value: of a date, the days since the end of 1899, or the beginning of 1904.
     """
     sections = _sections(code)
     try:
-        section, number = _chosen(sections, Decimal(repr(value)))
+        section, number = _choose(sections, Decimal(repr(value)))
         if section is None:
             return plain_number(value)
         if is_date(section.code):
             epoch = datetime.datetime(1904, 1, 1) if from_1904 else None
-            return shown_date(value, section.code, epoch)
+            return format_date(value, section.code, epoch)
         return " ".join(_number(section.tokens, number, value).split())
     except (ArithmeticError, ValueError):
         return plain_number(value)
 
 
-def shown_text(text: str, code: str) -> str:
+def format_text(text: str, code: str) -> str:
     """Return a text as a format shows it: the fourth part of one is for texts."""
     sections = _sections(code)
     section = sections[3] if len(sections) > 3 else sections[-1]
@@ -121,7 +121,7 @@ def _section(matches: Sequence[re.Match[str]]) -> _Section:
     return _Section(dates, tuple(tokens), condition)
 
 
-def _chosen(sections: tuple[_Section, ...], number: Decimal) -> tuple[_Section | None, Decimal]:
+def _choose(sections: tuple[_Section, ...], number: Decimal) -> tuple[_Section | None, Decimal]:
     """Return the part of a format for a number, and the number with the sign that it shows."""
     if any(section.condition for section in sections):
         for section in sections:

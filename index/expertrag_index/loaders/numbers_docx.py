@@ -73,13 +73,13 @@ class Numbering:
         if own.kind == "bullet":
             return BULLET
 
-        def written(match: re.Match[str]) -> str:
+        def write(match: re.Match[str]) -> str:
             at = int(match[1]) - 1
             of = levels.get(at, own)
             kind = "decimal" if own.in_digits else of.kind
-            return _written(counts.get(at, of.start), kind)
+            return _write_number(counts.get(at, of.start), kind)
 
-        return " ".join(_PLACE.sub(written, own.text).split())
+        return " ".join(_PLACE.sub(write, own.text).split())
 
     def _count(self, number: str, level: int, levels: dict[int, _Level]) -> dict[int, int]:
         counts = self._counts[self._abstract_id(number)]
@@ -145,7 +145,7 @@ def _level(element: Any) -> _Level:
     )
 
 
-def _written(number: int, kind: str) -> str:
+def _write_number(number: int, kind: str) -> str:
     if kind == "none":
         return ""
     if kind == "decimalZero":

@@ -12,12 +12,12 @@ from expertrag_index.loaders.base import Report, SourceFile, Unreadable
 from expertrag_index.loaders.chat_exports import HEAD, chats_in, read_chats, read_records
 from expertrag_index.loaders.chat_records import is_chat
 from expertrag_index.loaders.decode import decode
-from expertrag_index.loaders.fields import TITLES, opened, rank
+from expertrag_index.loaders.fields import TITLES, flatten_record, rank
 from expertrag_index.loaders.frontmatter import FrontMatter, document
-from expertrag_index.loaders.lines import decoded_lines
+from expertrag_index.loaders.lines import decode_lines
 from expertrag_index.loaders.records import record_document
 from expertrag_index.loaders.scalars import metadata_within_limits
-from expertrag_index.loaders.verbatim import fenced
+from expertrag_index.loaders.verbatim import fence_code
 from expertrag_index.types import Document, MetadataValue
 
 _OF_A_WRAPPER = ("$schema", "schema", "version", "language", "lang")
@@ -39,7 +39,7 @@ def read_whole(file: SourceFile, report: Report) -> Iterator[Document]:
             if not _is_whole(text):
                 raise
             report(f"{error.reason}; it is read as text", error.cure, notice=True)
-            yield document(file, FrontMatter(), "", fenced(text.strip("\n"), "json"))
+            yield document(file, FrontMatter(), "", fence_code(text.strip("\n"), "json"))
             return
     if chats := chats_in(content):
         yield from read_chats(file, chats, report)
@@ -67,7 +67,7 @@ def _collection(
     :return: its records, and its other fields, which become metadata of each record; None and an
         empty dict if the object has text of its own, which makes it a document.
     """
-    fields = opened(content)
+    fields = flatten_record(content)
     lists: dict[str, list[object]] = {
         name: value for name, value in fields.items() if _are_objects(value)
     }
@@ -109,7 +109,7 @@ def read_lines(file: SourceFile, report: Report) -> Iterator[Document]:
 
 
 def _records(file: SourceFile, report: Report) -> Iterator[tuple[int, object]]:
-    for number, line in decoded_lines(file, report):
+    for number, line in decode_lines(file, report):
         text = line.strip()
         try:
             if text:

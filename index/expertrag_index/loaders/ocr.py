@@ -39,7 +39,7 @@ def is_installed() -> bool:
     return all(find_spec(name) is not None for name in PACKAGES)
 
 
-def recognised(page: PdfPage) -> str:
+def recognise(page: PdfPage) -> str:
     """Return the text that the picture of a page shows, column by column; empty if none.
 
     :raises Unreadable: the extra is not installed.
@@ -48,12 +48,12 @@ def recognised(page: PdfPage) -> str:
         raise Unreadable("scanned pages need the extra 'ocr'", install_command("ocr"))
     largest = _LARGEST_SIDE / max(page.get_size())
     picture = page.render(scale=min(_RESOLUTION / _POINTS_PER_INCH, largest)).to_numpy()
-    found = _engine()(picture)
-    if found.boxes is None:
+    result = _engine()(picture)
+    if result.boxes is None:
         return ""
     lines = [
         _line(box.min(axis=0), box.max(axis=0), text)
-        for box, text in zip(found.boxes, found.txts, strict=True)
+        for box, text in zip(result.boxes, result.txts, strict=True)
     ]
     return "\n".join(in_reading_order(lines, picture.shape[1]))
 
@@ -107,14 +107,14 @@ def _columns(lines: Sequence[TextLine], width: float) -> tuple[int, float | None
     for first in range(len(lines)):
         rest = lines[first:]
         edges = {line.left for line in rest}
-        sizes = {edge: _left_and_right(rest, edge, _GUTTER * width) for edge in edges}
+        sizes = {edge: _count_column_lines(rest, edge, _GUTTER * width) for edge in edges}
         best = max(sizes, key=lambda edge: sizes[edge])
         if sizes[best]:
             return (first, None) if first else (sizes[best], best)
     return len(lines), None
 
 
-def _left_and_right(lines: Sequence[TextLine], edge: float, gutter: float) -> int:
+def _count_column_lines(lines: Sequence[TextLine], edge: float, gutter: float) -> int:
     """Return how many of the first lines are all left of an edge, or begin at or after it."""
     counts = [0, 0]
     size = 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from expertrag_index.loaders.archive import unpacked
+from expertrag_index.loaders.archive import open_archive
 from expertrag_index.loaders.base import (
     Report,
     SourceFile,
@@ -21,14 +21,14 @@ from expertrag_index.loaders.cells import (
     Rows,
     Tally,
     with_captions,
-    written_rows,
-    written_table,
+    write_rows,
+    write_table,
 )
-from expertrag_index.loaders.columns import Cell
+from expertrag_index.loaders.columns import TableCell
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import escape_headings, first_heading, heading
 from expertrag_index.loaders.ooxml import local_name, number_of, parse_xml
-from expertrag_index.loaders.pages import joined
+from expertrag_index.loaders.pages import join_pages
 from expertrag_index.loaders.registry import suffix_of
 from expertrag_index.loaders.stamps import last_change
 from expertrag_index.types import Document, MetadataValue
@@ -45,7 +45,10 @@ _DAMAGED = "open it with an office program and save it again"
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read an OpenDocument file; its title is the title property, else the first heading."""
-    with unpacked(file, suffix_of(file.name)[1:].upper()) as data, zipfile.ZipFile(data) as archive:
+    with (
+        open_archive(file, suffix_of(file.name)[1:].upper()) as data,
+        zipfile.ZipFile(data) as archive,
+    ):
         if b"encryption-data" in _part(archive, "META-INF/manifest.xml"):
             raise Unreadable("the file is encrypted", "remove its password")
         content, complete = parse_xml(archive.read("content.xml"))
@@ -59,7 +62,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     properties = (
         {local_name(each): each.text or "" for each in about.iter()} if about is not None else {}
     )
-    text, starts = joined(pages)
+    text, starts = join_pages(pages)
     metadata: dict[str, MetadataValue] = {} if writer.is_text else {"pages": len(pages)}
     if author := (properties.get("creator") or properties.get("initial-creator", "")).strip():
         metadata["author"] = author
@@ -149,7 +152,7 @@ class _Writer:
             self._tally.add(list(row.values()))
             beside[number] = list(self._beside(element))
             rows |= {number: row} if row else {}
-        lines = dict(written_rows(rows, {}))
+        lines = dict(write_rows(rows, {}))
         if lines or any(beside.values()):
             yield from (heading(1, _of(table, "name")), "")
         for number, others in beside.items():
@@ -169,10 +172,10 @@ class _Writer:
     def _table(self, table: Any) -> str:
         """Write a line for each row of a table in a text; a cell over rows is in each of them."""
         above: dict[int, tuple[str, int]] = {}
-        rows: list[list[Cell]] = []
+        rows: list[list[TableCell]] = []
         marked = None
         for row in table.iter("{*}table-row"):
-            cells: list[Cell] = []
+            cells: list[TableCell] = []
             column = 0
             for cell in row.iterchildren("{*}table-cell", "{*}covered-table-cell"):
                 text, left = above.get(column, ("", 0))
@@ -183,12 +186,12 @@ class _Writer:
                     left = number_of(_of(cell, "number-rows-spanned"), 1)
                 if not goes_on or left > 0:
                     above[column] = (text, left - 1)
-                    cells.append(Cell(text, column, width, goes_on))
+                    cells.append(TableCell(text, column, width, goes_on))
                 column += number_of(_of(cell, "number-columns-repeated"), 1)
             rows.append(cells)
             is_marked = local_name(row.getparent()) == "table-header-rows"
             marked = len(rows) if is_marked else marked
-        return written_table(rows, marked, styled=self._rows_apart(table))
+        return write_table(rows, marked, styled=self._rows_apart(table))
 
     def _rows_apart(self, table: Any) -> list[int]:
         """Return the numbers of the rows in which each paragraph is bold."""
@@ -200,7 +203,7 @@ class _Writer:
         ]
 
     def _blocks(self, root: Any, mark: str = "") -> Iterator[str]:
-        """Yield the paragraphs and tables below an element; what stands beside one follows it."""
+        """Yield the paragraphs and tables below an element; what stands next to one follows it."""
         for element in root:
             name = local_name(element)
             if name in ("p", "h"):
@@ -261,7 +264,7 @@ def _hides(style: Any) -> bool:
 
 
 def _inline(element: Any) -> str:
-    """Return the text of a paragraph, without what stands beside it."""
+    """Return the text of a paragraph, without what stands next to it."""
     parts = [element.text or ""]
     for child in element:
         name = local_name(child)

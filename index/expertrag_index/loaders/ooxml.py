@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from lxml import etree
 
-from expertrag_index.loaders.archive import unpacked
+from expertrag_index.loaders.archive import open_archive
 from expertrag_index.loaders.base import Report, SourceFile
 from expertrag_index.loaders.frontmatter import FrontMatter
 from expertrag_index.loaders.stamps import last_change
@@ -63,7 +63,7 @@ def qn(name: str) -> str:
 
 
 FALLBACK = qn("mc:Fallback")
-"""The form of a shape for old programs; the new form stands beside it."""
+"""The form of a shape for old programs; the new form stands next to it."""
 
 
 def is_fallback(element: Any) -> bool:
@@ -104,9 +104,9 @@ def parse_xml(data: bytes) -> tuple[Any, bool]:
 
 
 @contextmanager
-def opened(file: SourceFile, kind: str, report: Report) -> Iterator[Package]:
+def open_package(file: SourceFile, kind: str, report: Report) -> Iterator[Package]:
     """Open an Office file as a package; whatever is raised inside becomes `Unreadable`."""
-    with unpacked(file, kind) as data, zipfile.ZipFile(data) as archive:
+    with open_archive(file, kind) as data, zipfile.ZipFile(data) as archive:
         package = Package(archive, report)
         if not package.main:
             raise KeyError("the main part")
@@ -121,7 +121,7 @@ class Package:
         self._report = report
         self._names = {_key(name): name for name in archive.namelist()}
         self._relations: dict[str, Mapping[str, Relation]] = {}
-        declared = self.related("", "officeDocument")
+        declared = self.find_related("", "officeDocument")
         mains = [name for name in (*declared, *_MAIN) if name in self._names]
         self.main = mains[0] if mains else ""
 
@@ -155,7 +155,7 @@ class Package:
             self._relations[name] = self._read_relations(name)
         return self._relations[name]
 
-    def related(self, name: str, kind: str) -> list[str]:
+    def find_related(self, name: str, kind: str) -> list[str]:
         """Return the names of the parts of a kind that a part refers to."""
         return [each.target for each in self.relations(name).values() if each.kind == kind]
 
@@ -168,7 +168,7 @@ class Package:
     def matter(self) -> FrontMatter:
         """The title, the author and the last change that the file declares."""
         root = None
-        for name in self.related("", "core-properties") or ["docProps/core.xml"]:
+        for name in self.find_related("", "core-properties") or ["docProps/core.xml"]:
             root = root if root is not None else parse_xml(self.data(name))[0]
         properties = (
             {local_name(each): each.text or "" for each in root} if root is not None else {}
@@ -186,7 +186,9 @@ class Package:
         if not complete:
             self.report_damage(part)
         if root is None or not len(root):
-            return dict(self._guessed()) if name and name == getattr(self, "main", "") else {}
+            return (
+                dict(self._guess_relations()) if name and name == getattr(self, "main", "") else {}
+            )
         return {
             each.get("Id", ""): Relation(
                 each.get("Type", "").rpartition("/")[2],
@@ -196,7 +198,7 @@ class Package:
             if each.get("TargetMode") != "External"
         }
 
-    def _guessed(self) -> Iterator[tuple[str, Relation]]:
+    def _guess_relations(self) -> Iterator[tuple[str, Relation]]:
         """Yield all parts under the kinds that their usual names tell, by their numbers."""
         for name in sorted(self._names, key=lambda name: (len(name), name)):
             stem = re.sub(r"\d*\.xml$", "", posixpath.basename(name))

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from expertrag_index.loaders.cells import is_worth_naming
-from expertrag_index.loaders.columns import NO_HEADER, SAMPLE, Cell, Header, header_of, named_by
+from expertrag_index.loaders.columns import (
+    NO_HEADER,
+    SAMPLE,
+    Header,
+    TableCell,
+    header_of,
+    read_header,
+)
 from expertrag_index.loaders.page_nodes import Element, Node, children, has_text, text_in
 from expertrag_index.loaders.page_writer import PageWriter
 
@@ -50,7 +57,7 @@ class Table:
     _column: int = 0
     _row: int = 0  # the mark from before it
     _spans: dict[int, _Span] = field(default_factory=dict)
-    _naming: list[list[Cell]] = field(default_factory=list)  # the last rows that name columns
+    _naming: list[list[TableCell]] = field(default_factory=list)  # the last rows that name columns
     _is_naming: bool = False
     _names: Header = NO_HEADER
     _begin: int = 0  # how much was written before the table
@@ -58,7 +65,7 @@ class Table:
 
     def __post_init__(self) -> None:
         """Remember where the table begins."""
-        self._begin = self.writer.written
+        self._begin = self.writer.length
 
     def begin_row(self, row: Element, cells: int) -> None:
         """Begin a row with this number of cells of its own."""
@@ -68,7 +75,7 @@ class Table:
         if names and not self._is_naming:
             self._naming, self._names = [], NO_HEADER
         elif self._is_naming and not names:
-            self._names = named_by(self._naming)
+            self._names = read_header(self._naming)
         self._is_naming = names
         if names:
             self._naming.append([])
@@ -76,7 +83,7 @@ class Table:
     def begin_cell(self, cell: Element, flat: bool) -> int:
         """Begin a cell, after the labels before it; return its column."""
         self._write_spans(self._column)
-        self._begin_cell(Cell("", self._column, _width(cell)), flat)
+        self._begin_cell(TableCell("", self._column, _width(cell)), flat)
         self._is_broken = not flat
         return self._column
 
@@ -89,10 +96,10 @@ class Table:
         self._column = column + _width(cell)
         text = self.writer.since(mark) if flat else ""
         if self._is_naming:
-            self._naming[-1].append(Cell(text, column, _width(cell)))
+            self._naming[-1].append(TableCell(text, column, _width(cell)))
         rows = _number(cell.get("rowspan")) - 1
         if rows > 0 and len(self._spans) < _MOST_SPANS:
-            label = text.removeprefix(self._label(Cell("", column, _width(cell))))
+            label = text.removeprefix(self._label(TableCell("", column, _width(cell))))
             label = label if len(label) <= _LONGEST_LABEL else ""
             self._spans[column] = _Span(rows + 1, label)
 
@@ -111,17 +118,17 @@ class Table:
     def _write_spans(self, column: int) -> None:
         while (span := self._spans.get(column)) is not None:
             mark = self.writer.mark()
-            self._begin_cell(Cell("", column), flat=True)
+            self._begin_cell(TableCell("", column), flat=True)
             self.writer.repeat(span.label)
             self._end_cell(flat=True, mark=mark)
             self._is_broken = False
             column += 1
         self._column = column
 
-    def _begin_cell(self, cell: Cell, flat: bool) -> None:
+    def _begin_cell(self, cell: TableCell, flat: bool) -> None:
         is_empty = self.writer.mark() == self._row if self._names.names else cell.column == 0
         label = self._label(cell) if flat else ""
-        written = self.writer.written - self._begin
+        written = self.writer.length - self._begin
         if label and is_worth_naming(self._added + len(label), written):
             self._added += len(label)
         else:
@@ -133,7 +140,7 @@ class Table:
         if self._names.names and self.writer.mark() == mark:
             self.writer.end_row()  # an empty cell leaves no name
 
-    def _label(self, cell: Cell) -> str:
+    def _label(self, cell: TableCell) -> str:
         name = self._names.name_of(cell)
         return f"{name}: " if name else ""
 
@@ -175,12 +182,12 @@ def _is_marked(nodes: Sequence[Node], row: _Row) -> bool:
     return row.body == "thead" or named
 
 
-def _cells(nodes: Sequence[Node], row: _Row) -> list[Cell]:
-    cells: list[Cell] = []
+def _cells(nodes: Sequence[Node], row: _Row) -> list[TableCell]:
+    cells: list[TableCell] = []
     column = 0
     for cell in row.cells:
         text = " ".join(text_in(nodes, cell, _MOST_NODES).split())
-        cells.append(Cell(text, column, _width(cell)))
+        cells.append(TableCell(text, column, _width(cell)))
         column += _width(cell)
     return cells
 

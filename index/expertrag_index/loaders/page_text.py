@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from string import ascii_lowercase, ascii_uppercase
 
-from expertrag_index.loaders.hidden_html import Styles, look_of, reason_cut
+from expertrag_index.loaders.hidden_html import HtmlStyles, look_of, reason_cut
 from expertrag_index.loaders.page_nodes import (
     Element,
     Node,
@@ -72,7 +72,7 @@ class PageText:
     :param hidden: counts what is left out because a browser does not show it, by reason.
     """
 
-    def __init__(self, nodes: Sequence[Node], styles: Styles, hidden: Counter[str]) -> None:
+    def __init__(self, nodes: Sequence[Node], styles: HtmlStyles, hidden: Counter[str]) -> None:
         self._nodes, self._styles, self._hidden = nodes, styles, hidden
         self._writer = PageWriter()
         self._looks = [styles.page]
@@ -118,7 +118,7 @@ class PageText:
         return element.begin
 
     def _is_permalink(self, element: Element) -> bool:
-        """Tell whether it is the sign beside a heading that links to it."""
+        """Tell whether it is the sign next to a heading that links to it."""
         if element.name != "a" or "#" not in element.get("href"):
             return False
         return text_in(self._nodes, element, 4).strip() in _PERMALINKS

@@ -42,7 +42,7 @@ class PageWriter:
         return "".join(self._pieces[mark:]).strip(" |\n")
 
     @property
-    def written(self) -> int:
+    def length(self) -> int:
         """The number of characters that have been written, without breaks and markers."""
         return self._written
 
@@ -162,7 +162,7 @@ class PageWriter:
             self._marker = ""
             self.break_(1)
         else:
-            self._marker += (_escaped(label) if label else "") if first else f" | {label}"
+            self._marker += (_escape(label) if label else "") if first else f" | {label}"
 
     def end_cell(self, flat: bool) -> None:
         """End a cell."""
@@ -208,7 +208,7 @@ class PageWriter:
             if self._pieces:
                 self._pieces.append("\n" * self._newlines)
             if escape and not marker:
-                text = _escaped(text)
+                text = _escape(text)
         elif self._space and not marker.startswith(" "):
             self._pieces.append(" ")
         self._pieces.append(marker + text)
@@ -216,7 +216,7 @@ class PageWriter:
         self._newlines, self._space, self._marker, self._held = 0, False, "", False
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """Keep a line from being a heading or a fence, which it is not in the page."""
     if text[0] not in "#`~":
         return text

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 _BETWEEN = "\n\n"
 
 
-def joined(pages: Sequence[str]) -> tuple[str, list[int]]:
+def join_pages(pages: Sequence[str]) -> tuple[str, list[int]]:
     """Join pages; return the text and where each page begins, an empty one where the next does."""
     starts, length = [], 0
     for page in pages:

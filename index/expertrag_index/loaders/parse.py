@@ -14,7 +14,7 @@ from expertrag_index.loaders.registry import reader_of, suffix_of
 from expertrag_index.loaders.unread import cure_of, kind_of
 from expertrag_index.store.metadata import scalars_of
 from expertrag_index.types import Document, LoadFailure, MetadataValue
-from expertrag_index.words.invisible import left_out, visible
+from expertrag_index.words.invisible import count_removed, visible
 
 _BROKEN = re.compile("[\0\ud800-\udfff]")
 _REPORTS_PER_FILE = 10  # a file of a million broken lines must not hide the other failures
@@ -33,7 +33,7 @@ def parse(file: SourceFile) -> Iterator[Document | LoadFailure]:
             raise Unreadable(f"a file {kind_of(suffix)}", cure_of(suffix))
         for document in reader(file, reports.add):
             yield from reports.take()
-            document = _shown(document, invisible)
+            document = _remove_invisible(document, invisible)
             if document.text.strip():
                 yield document
             else:
@@ -72,38 +72,38 @@ class _Reports:
                 yield LoadFailure(self._source, f"{more} more {what}", cure, notice=notice)
 
 
-def _shown(document: Document, left: Counter[str]) -> Document:
+def _remove_invisible(document: Document, left: Counter[str]) -> Document:
     """Return a document without characters that nobody sees, which are counted by code points.
 
     NUL and lone surrogates, which no database or message can hold, are among them.
     """
 
-    def shown(text: str) -> str:
+    def remove(text: str) -> str:
         kept = _clean(text)
-        for character, count in left_out(text, kept).items():
+        for character, count in count_removed(text, kept).items():
             left[f"U+{ord(character):04X}"] += count
         return kept
 
     def value_shown(value: MetadataValue) -> MetadataValue:
         if isinstance(value, str):
-            return shown(value)
+            return remove(value)
         if isinstance(value, list):
-            return [shown(item) if isinstance(item, str) else item for item in value]
+            return [remove(item) if isinstance(item, str) else item for item in value]
         return value
 
     if _is_clean(document):
         return document
-    metadata = {shown(name): value_shown(value) for name, value in document.metadata.items()}
-    text = shown(document.text)
+    metadata = {remove(name): value_shown(value) for name, value in document.metadata.items()}
+    text = remove(document.text)
     starts = document.page_starts
     return replace(
         document,
         id=_BROKEN.sub("", document.id),
-        title=shown(document.title),
+        title=remove(document.title),
         text=text,
         metadata=metadata,
-        domain=shown(document.domain) if document.domain else None,
-        page_starts=starts if text == document.text else _moved(starts, document.text),
+        domain=remove(document.domain) if document.domain else None,
+        page_starts=starts if text == document.text else _move_starts(starts, document.text),
     )
 
 
@@ -120,7 +120,7 @@ def _clean(text: str) -> str:
     return visible(_BROKEN.sub("", text))
 
 
-def _moved(starts: Sequence[int], text: str) -> list[int]:
+def _move_starts(starts: Sequence[int], text: str) -> list[int]:
     """Return where pages begin once invisible characters are left out."""
     ends = accumulate(len(_clean(text[a:b])) for a, b in pairwise((0, *starts)))
     return list(ends)

@@ -17,8 +17,8 @@ class Patterns:
 
         :raises PatternError: a pattern is invalid.
         """
-        self._include = _compiled("include", include)
-        self._exclude = _compiled("exclude", exclude)
+        self._include = _compile("include", include)
+        self._exclude = _compile("exclude", exclude)
 
     def enters(self, folder: str) -> bool:
         """Return whether to look into a folder, given by its path below the root."""
@@ -30,7 +30,7 @@ class Patterns:
         return included and not self._exclude.match_file(file)
 
 
-def _compiled(name: str, patterns: Sequence[str]) -> GitIgnoreSpec:
+def _compile(name: str, patterns: Sequence[str]) -> GitIgnoreSpec:
     try:
         return GitIgnoreSpec.from_lines(patterns)
     except ValueError as error:

@@ -22,8 +22,8 @@ from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import escape_headings
 from expertrag_index.loaders.hidden_pdf import page_text, with_annotations
 from expertrag_index.loaders.hyphens import join_broken_words
-from expertrag_index.loaders.ocr import recognised
-from expertrag_index.loaders.pages import joined
+from expertrag_index.loaders.ocr import recognise
+from expertrag_index.loaders.pages import join_pages
 from expertrag_index.loaders.stamps import last_change
 from expertrag_index.loaders.tables_pdf import PdfTables
 from expertrag_index.types import Document
@@ -52,7 +52,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
             raise Unreadable(*_ENCRYPTED) from None
         raise Unreadable(f"{_NO_PDF[0]} ({type(error).__name__})", _NO_PDF[1]) from None
     note_hidden(report, hidden)
-    text, starts = joined([escape_headings(page) for page in pages])
+    text, starts = join_pages([escape_headings(page) for page in pages])
     if not text:
         raise Unreadable(*(_BLANK if file.ocr else _SCANNED))
     metadata: dict[str, str | int] = {"pages": len(pages), **declared}
@@ -77,17 +77,17 @@ def _extract(
                 continue
             pages.append(_clean(page_text(page, hidden, tables)))
             if file.ocr and not pages[-1]:
-                pages[-1] = recognised(page)
+                pages[-1] = recognise(page)
             page.close()
             size += len(pages[-1])
             if size > file.max_bytes:
                 raise too_large("the text of the PDF", file.max_bytes)
         title = _clean(book.get_metadata_value("Title"))
-        declared = _declared(book)
+        declared = _read_properties(book)
     return join_broken_words(pages), title, declared
 
 
-def _declared(book: PdfDocument) -> dict[str, str]:
+def _read_properties(book: PdfDocument) -> dict[str, str]:
     """Return the author and the last change that the file declares."""
     modified, created = map(book.get_metadata_value, ("ModDate", "CreationDate"))
     author = _clean(book.get_metadata_value("Author"))

@@ -20,7 +20,7 @@ _MOST_WORKERS = 8
 OCR_TIMES_AS_LONG = 20
 """A scanned page takes some fifteen seconds of a core."""
 _MESSAGES_AHEAD = 64
-"""Documents that are kept of a file while those of the files before it are not read yet."""
+"""Documents of a file that are kept while earlier files are still being read."""
 
 _idle: list[WorkerProcess] = []
 """Started workers of this process that have no file; starting one takes a third of a second."""
@@ -66,7 +66,7 @@ def _receive(readings: Iterable[_Reading]) -> None:
         if link in ready:
             reading.receive()
         else:
-            reading.waited(passed)
+            reading.count_wait(passed)
 
 
 class _Reading:
@@ -102,7 +102,7 @@ class _Reading:
         self.items.append(worker.decode(message))
         self.seconds_left = self._max_s
 
-    def waited(self, seconds: float) -> None:
+    def count_wait(self, seconds: float) -> None:
         # The worker has a limit of CPU time; this one ends a read that blocks.
         self.seconds_left -= seconds
         if self.seconds_left <= 0:

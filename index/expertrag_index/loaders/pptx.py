@@ -8,14 +8,20 @@ from dataclasses import replace
 from typing import Any
 
 from expertrag_index.loaders.base import Report, SourceFile, note_hidden, require_text
-from expertrag_index.loaders.cells import written_table
-from expertrag_index.loaders.columns import Cell
-from expertrag_index.loaders.drawings import described, drawings_of, drawn_lines, lines_of, text_of
+from expertrag_index.loaders.cells import write_table
+from expertrag_index.loaders.columns import TableCell
+from expertrag_index.loaders.drawings import (
+    describe_picture,
+    drawings_of,
+    lines_of,
+    read_drawings,
+    text_of,
+)
 from expertrag_index.loaders.frontmatter import document
 from expertrag_index.loaders.headings import escape_headings, heading
 from expertrag_index.loaders.hidden_pptx import is_shown, remove_hidden
-from expertrag_index.loaders.ooxml import Package, is_fallback, number_of, opened, qn
-from expertrag_index.loaders.pages import joined
+from expertrag_index.loaders.ooxml import Package, is_fallback, number_of, open_package, qn
+from expertrag_index.loaders.pages import join_pages
 from expertrag_index.types import Document
 
 _SHAPE, _FRAME = qn("p:sp"), qn("p:graphicFrame")
@@ -32,12 +38,12 @@ _CURE = "open it in PowerPoint and save it again"
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a presentation as one document with pages; its title is the property, else a slide's."""
-    with opened(file, "PPTX", report) as package:
+    with open_package(file, "PPTX", report) as package:
         deck = _Deck(package, report)
         pages = list(deck.pages())
         matter = package.matter
     note_hidden(report, deck.hidden)
-    text, starts = joined(pages)
+    text, starts = join_pages(pages)
     declared = "" if matter.title.lower() in _NO_TITLES else matter.title
     matter = replace(matter, title=declared, metadata={"pages": len(pages), **matter.metadata})
     made = document(file, matter, deck.first_title, require_text(text))
@@ -71,7 +77,7 @@ class _Deck:
                 yield ""
                 continue
             layouts = self._layouts(name)
-            theme = self._root_of(next(iter(self._related(layouts, "theme")), ""))
+            theme = self._root_of(next(iter(self._find_related(layouts, "theme")), ""))
             behind = [slide, *(self._root_of(layout) for layout in layouts)]
             remove_hidden(behind, theme, (width, height), self.hidden)
             blocks = [*self._blocks(name, slide, where), *self._own_texts(layouts, behind)]
@@ -81,15 +87,15 @@ class _Deck:
         package = self._package
         listed = root.iter(qn("p:sldId")) if root is not None else ()
         names = [package.target(package.main, each.get(qn("r:id"))) for each in listed]
-        return names if any(names) else package.related(package.main, "slide")
+        return names if any(names) else package.find_related(package.main, "slide")
 
     def _layouts(self, slide: str) -> list[str]:
         """Return the names of the layout and the master of a slide."""
-        layouts = self._related([slide], "slideLayout")[:1]
-        return layouts + self._related(layouts, "slideMaster")[:1]
+        layouts = self._find_related([slide], "slideLayout")[:1]
+        return layouts + self._find_related(layouts, "slideMaster")[:1]
 
-    def _related(self, names: list[str], kind: str) -> list[str]:
-        return [target for name in names for target in self._package.related(name, kind)]
+    def _find_related(self, names: list[str], kind: str) -> list[str]:
+        return [target for name in names for target in self._package.find_related(name, kind)]
 
     def _root_of(self, name: str) -> Any:
         if name and name not in self._roots:
@@ -106,10 +112,10 @@ class _Deck:
         for shape in shapes:
             if shape is not own or not title:
                 yield from self._shape(name, shape, where)
-        for notes in self._related([name], "notesSlide"):
+        for notes in self._find_related([name], "notesSlide"):
             if text := "\n".join(_note_lines(self._package.root(notes, where))):
                 yield f"Notes: {text}"
-        for comments in self._related([name], "comments"):
+        for comments in self._find_related([name], "comments"):
             for text in _comments(self._package.root(comments, where)):
                 yield f"Comment: {text}"
 
@@ -117,10 +123,10 @@ class _Deck:
         names = next(shape.iter(_NAMES), None)
         at = f"{where}, {names.get('name', '')!r}" if names is not None else where
         try:
-            lines = [*_texts(shape), described(names)]
+            lines = [*_texts(shape), describe_picture(names)]
             if shape.tag == _FRAME:
                 lines += _tables(shape)
-                lines += drawn_lines(self._package, name, drawings_of(shape), at)
+                lines += read_drawings(self._package, name, drawings_of(shape), at)
         except Exception as error:  # one shape never refuses the others
             self._report(f"{at} cannot be read ({type(error).__name__})", _CURE)
             return
@@ -169,9 +175,9 @@ def _tables(frame: Any) -> Iterator[str]:
     """Write a line for each row: a cell over several columns once, one over rows in each."""
     for table in frame.iter(_TABLE):
         above: dict[int, str] = {}
-        rows: list[list[Cell]] = []
+        rows: list[list[TableCell]] = []
         for row in table.iter(_ROW):
-            cells: list[Cell] = []
+            cells: list[TableCell] = []
             for column, cell in enumerate(row.iter(_CELL)):
                 if cell.get("hMerge") in _TRUE:
                     continue
@@ -182,12 +188,12 @@ def _tables(frame: Any) -> Iterator[str]:
                     else " ".join(map(text_of, cell.iter(qn("a:p")))).strip()
                 )
                 width = number_of(cell.get("gridSpan"), 1)
-                cells.append(Cell(above[column], column, width, goes_on))
+                cells.append(TableCell(above[column], column, width, goes_on))
             rows.append(cells)
-        yield written_table(rows, _marked_rows(table), styled=_rows_apart(table))
+        yield write_table(rows, _count_header_rows(table), styled=_rows_apart(table))
 
 
-def _marked_rows(table: Any) -> int | None:
+def _count_header_rows(table: Any) -> int | None:
     """Return 1 if the first row is shown as a header, None if not.
 
     Programs choose that by default, so it tells nothing of two columns, which may be names and

@@ -8,8 +8,8 @@ from expertrag_index.loaders.base import Report, SourceFile, Unreadable
 from expertrag_index.loaders.fields import (
     LONGEST_LIST,
     RecordText,
+    flatten_record,
     is_row,
-    opened,
     rank,
     text_of,
     title_of,
@@ -52,7 +52,7 @@ def record_document(
         record = {"text": record}
     own = record.get("metadata")
     inner = own if isinstance(own, dict) else {}
-    fields = opened({name: value for name, value in record.items() if value is not inner})
+    fields = flatten_record({name: value for name, value in record.items() if value is not inner})
     named = {name: plain for name in _OWN if (plain := _plain(fields.get(name)))}
     identifier = next((str(fields[name]) for name in _OWN[2:] if name in named), f"{file.id}#{row}")
     if "_id" in named:
@@ -111,9 +111,9 @@ def _metadata(
         is_long = isinstance(value, list) and len(value) > LONGEST_LIST
         if is_long or rank(field, value) is not None:
             continue
-        for name, found in metadata_within_limits({field: value}, report).items():
-            if field not in in_text or _is_short(name, found):
-                metadata[name] = typed(found) if isinstance(found, str) else found
+        for name, limited in metadata_within_limits({field: value}, report).items():
+            if field not in in_text or _is_short(name, limited):
+                metadata[name] = typed(limited) if isinstance(limited, str) else limited
         if len(metadata) >= _MOST_FIELDS:
             break
     return metadata

@@ -37,19 +37,19 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     text = escape_headings("\n".join(without_markup(lines, code)))
     text = _inline(mark_headings(text, None), replacements(lines), code)
     text = with_captions(_BLANK_LINES.sub("\n\n", text))
-    heading, text = code.restored(first_heading(text)), code.restored(text).strip("\n")
+    heading, text = code.restore(first_heading(text)), code.restore(text).strip("\n")
     yield document(file, matter, heading, require_text(matter.above(text)))
 
 
 def _inline(text: str, replaced: dict[str, str], code: Verbatim) -> str:
     text = _SUBSTITUTION.sub(lambda match: replaced.get(match[1], match[0]), text)
     text = _LITERAL.sub(lambda match: code.inline(f"`{match[1]}`"), text)
-    text = _ROLE.sub(lambda match: code.inline(_shown(match[1], match[2])), text)
+    text = _ROLE.sub(lambda match: code.inline(_write_role(match[1], match[2])), text)
     text = _BOLD.sub(r"\1", _LINK.sub(r"\1", text))
     return _ESCAPE.sub(lambda match: match[1] or "", text)
 
 
-def _shown(role: str, text: str) -> str:
+def _write_role(role: str, text: str) -> str:
     if _AS_WRITTEN.fullmatch(role.rpartition(":")[2]):
         return text
     title = _TITLE_OF_ROLE.fullmatch(text)

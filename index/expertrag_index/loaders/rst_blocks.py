@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 
 from expertrag_index.loaders import tables_rst
-from expertrag_index.loaders.verbatim import Verbatim, fenced
+from expertrag_index.loaders.verbatim import Verbatim, fence_code
 
 _EXPLICIT = re.compile(r"(\s*)\.\.(?:\s+(.*))?")
 _DIRECTIVE = re.compile(r"(?:\|[^|]*\| )?([\w:.+-]*[\w+-]) ?::(?:\s+(.*))?")
@@ -43,12 +43,12 @@ _ITEM = re.compile(r"\s*(?:(?:[-*+\u2022]|\(?[\w#]{1,3}[.)])\s+)?")
 
 def replacements(lines: list[str]) -> dict[str, str]:
     """Return the texts of the substitutions that a file defines, by name."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for at, line in enumerate(lines):
         if definition := _REPLACED.fullmatch(line):
             end = _end_of_block(lines, at + 1, _indent(line), until_blank=True)
-            found[definition[1]] = " ".join(" ".join([definition[2], *lines[at + 1 : end]]).split())
-    return found
+            texts[definition[1]] = " ".join(" ".join([definition[2], *lines[at + 1 : end]]).split())
+    return texts
 
 
 def without_markup(lines: list[str], code: Verbatim) -> Iterator[str]:
@@ -68,7 +68,7 @@ def without_markup(lines: list[str], code: Verbatim) -> Iterator[str]:
                 yield f"{text}:"
             yield from ("", _set_aside(lines[at:end], code), "")
             at = end
-        elif table := tables_rst.written(lines, at - 1):
+        elif table := tables_rst.write_rst_table(lines, at - 1):
             yield from table[0]
             at = table[1]
         else:
@@ -134,7 +134,7 @@ def _table(name: str, options: Mapping[str, str], lines: list[str]) -> list[str]
 
 
 def _set_aside(lines: list[str], code: Verbatim, language: str = "") -> str:
-    return code.block(fenced(textwrap.dedent("\n".join(lines)).strip("\n"), language))
+    return code.block(fence_code(textwrap.dedent("\n".join(lines)).strip("\n"), language))
 
 
 def _end_of_literal(lines: list[str], at: int) -> int:

@@ -27,7 +27,7 @@ class Rule(NamedTuple):
     end: float
 
 
-class Area(NamedTuple):
+class GridCell(NamedTuple):
     """A cell of a ruled table by the numbers of its rows and columns; the ends are exclusive."""
 
     top: int
@@ -41,7 +41,7 @@ class Grid(NamedTuple):
 
     xs: Sequence[float]
     ys: Sequence[float]
-    cells: Sequence[Area]
+    cells: Sequence[GridCell]
 
 
 _Matrix = tuple[float, float, float, float, float, float]
@@ -62,10 +62,10 @@ def grids_of(paths: Iterable[tuple[Any, Sequence[Any]]]) -> list[Grid]:
             upright.append(Rule((x0 + x1) / 2, min(y0, y1), max(y0, y1)))
         elif abs(y1 - y0) < 1 <= abs(x1 - x0):
             level.append(Rule((y0 + y1) / 2, min(x0, x1), max(x0, x1)))
-    upright, level = _merged(upright), _merged(level)
+    upright, level = _merge(upright), _merge(level)
     if len(upright) < 3 or len(level) < 3 or len(upright) + len(level) > _MOST_RULES:
         return []
-    grids = (_grid(*rules) for rules in _connected(upright, level))
+    grids = (_grid(*rules) for rules in _group_meeting(upright, level))
     return sorted((each for each in grids if each), key=lambda grid: -grid.ys[0])
 
 
@@ -77,7 +77,7 @@ def _segments(
         points: list[tuple[float, float]] = []
         matrices = [_matrix(each) for each in (path, *forms)]
         for part in _parts(path):
-            points = [_moved(point, matrices) for point in part]
+            points = [_transform(point, matrices) for point in part]
             xs, ys = [x for x, _ in points], [y for _, y in points]
             left, right, low, high = min(xs), max(xs), min(ys), max(ys)
             if len(points) > 3 and right - left < _THIN <= high - low:
@@ -117,14 +117,14 @@ def _matrix(item: Any) -> _Matrix:
     return matrix.a, matrix.b, matrix.c, matrix.d, matrix.e, matrix.f
 
 
-def _moved(point: tuple[float, float], matrices: Sequence[_Matrix]) -> tuple[float, float]:
+def _transform(point: tuple[float, float], matrices: Sequence[_Matrix]) -> tuple[float, float]:
     x, y = point
     for a, b, c, d, e, f in matrices:
         x, y = a * x + c * y + e, b * x + d * y + f
     return x, y
 
 
-def _merged(rules: list[Rule]) -> list[Rule]:
+def _merge(rules: list[Rule]) -> list[Rule]:
     """Join lines that lie on each other or continue each other."""
     merged: list[Rule] = []
     for line in _near(sorted(rules)):
@@ -149,7 +149,7 @@ def _near(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
         yield group
 
 
-def _connected(
+def _group_meeting(
     upright: Sequence[Rule], level: Sequence[Rule]
 ) -> Iterator[tuple[list[Rule], list[Rule]]]:
     """Yield groups of lines that meet."""
@@ -181,7 +181,7 @@ def _grid(upright: list[Rule], level: list[Rule]) -> Grid | None:
     if len(xs) < 3 or len(ys) < 3 or len(xs) * len(ys) > _MOST_CELLS:
         return None
     bands = [_edges(upright, xs, ys[row + 1], ys[row]) for row in range(len(ys) - 1)]
-    cells: list[Area] = []
+    cells: list[GridCell] = []
     ended: set[tuple[int, int]] = set()
     for row, edges in enumerate(bands):
         for left, right in pairwise(edges):
@@ -193,7 +193,7 @@ def _grid(upright: list[Rule], level: list[Rule]) -> Grid | None:
                     break
                 ended.add((bottom, left))
                 bottom += 1
-            cells.append(Area(row, left, bottom, right))
+            cells.append(GridCell(row, left, bottom, right))
     return Grid(xs, ys, cells)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from expertrag_index.loaders.drawings import described
+from expertrag_index.loaders.drawings import describe_picture
 from expertrag_index.loaders.formulas import FORMULA, formula
 from expertrag_index.loaders.ooxml import FALLBACK, number_of, qn
 from expertrag_index.loaders.symbols import symbol
@@ -65,7 +65,7 @@ _WRITTEN: dict[str, Callable[[Any], str]] = {
     qn("w:sym"): _symbol,
     qn("w:ddList"): _choice,
     qn("w:checkBox"): _box,
-    qn("wp:docPr"): described,
+    qn("wp:docPr"): describe_picture,
     qn("v:textpath"): lambda element: element.get("string", ""),
     FORMULA: formula,
 }

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from expertrag_index.loaders.drawings import chart_lines, described, diagram_lines, lines_of
+from expertrag_index.loaders.drawings import chart_lines, describe_picture, diagram_lines, lines_of
 from expertrag_index.loaders.ooxml import Package, is_fallback, local_name, qn
 from expertrag_index.loaders.sheets_xlsx import area_of
 
@@ -20,8 +20,8 @@ def comments_of(package: Package, sheet: str, where: str) -> dict[int, list[str]
     A thread of comments is also stored as one for old programs, which is left out.
     """
     comments: defaultdict[int, list[str]] = defaultdict(list)
-    threads = package.related(sheet, "threadedComment")
-    for name in threads or package.related(sheet, "comments"):
+    threads = package.find_related(sheet, "threadedComment")
+    for name in threads or package.find_related(sheet, "comments"):
         root = package.root(name, where)
         for each in root.iter() if root is not None else ():
             area = area_of(each.get("ref", "")) if local_name(each).endswith("omment") else None
@@ -38,7 +38,7 @@ def drawing_lines(
 
     The numbers of a chart are cells; they are written if the cells are on a hidden sheet.
     """
-    for name in package.related(sheet, "drawing"):
+    for name in package.find_related(sheet, "drawing"):
         root = package.root(name, where)
         for element in root.iter() if root is not None else ():
             if is_fallback(element):
@@ -46,7 +46,7 @@ def drawing_lines(
             if element.tag == _SHAPE:
                 yield from lines_of(element)
             elif element.tag == _NAMES:
-                yield from filter(None, [described(element)])
+                yield from filter(None, [describe_picture(element)])
             elif element.tag in _CHARTS:
                 root = package.root(package.target(name, element.get(qn("r:id"))), where)
                 if root is not None:

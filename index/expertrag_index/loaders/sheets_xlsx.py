@@ -14,9 +14,9 @@ from expertrag_index.loaders.cells import Row
 from expertrag_index.loaders.number_formats import (
     BUILT_IN,
     GENERAL,
+    format_number,
+    format_text,
     plain_number,
-    shown_number,
-    shown_text,
 )
 from expertrag_index.loaders.ooxml import as_stream, number_of, qn
 
@@ -79,7 +79,7 @@ def area_of(reference: str) -> Area | None:
     return Area(top, left, bottom, right)
 
 
-def shared_strings(data: bytes) -> Iterator[str]:
+def read_shared_strings(data: bytes) -> Iterator[str]:
     """Yield the texts that cells refer to by number."""
     for item in _elements(data, _ITEM):
         yield _plain_text(item)
@@ -179,7 +179,7 @@ def _plain_text(element: Any) -> str:
 def _cell_text(strings: list[str], styles: Styles, sheet: Sheet) -> Callable[[Any], str]:
     """Return what writes the value of a cell."""
 
-    def shown(cell: Any) -> str:
+    def write(cell: Any) -> str:
         kind = cell.get("t", "n")
         value = cell.findtext(_VALUE)
         at = number_of(cell.get("s"))
@@ -187,29 +187,29 @@ def _cell_text(strings: list[str], styles: Styles, sheet: Sheet) -> Callable[[An
         if not value:
             inline = cell.find(_INLINE)
             if inline is not None:
-                return shown_text(_plain_text(inline), code)
+                return format_text(_plain_text(inline), code)
             sheet.formulas += kind != "str" and cell.find(_FORMULA) is not None
             return ""
         if kind == "s":
             index = number_of(value, -1)
-            return shown_text(strings[index], code) if 0 <= index < len(strings) else ""
+            return format_text(strings[index], code) if 0 <= index < len(strings) else ""
         if kind == "b":
             return "TRUE" if value.strip() in _TRUE else "FALSE"
         if kind != "n":
-            return shown_text(" ".join(value.split()), code)
-        return _shown_number(value, code, styles)
+            return format_text(" ".join(value.split()), code)
+        return _format_number(value, code, styles)
 
-    return shown
+    return write
 
 
-def _shown_number(text: str, code: str, styles: Styles) -> str:
+def _format_number(text: str, code: str, styles: Styles) -> str:
     try:
         value = float(text)
     except ValueError:
         return " ".join(text.split())
     if code == GENERAL:
         return plain_number(value)
-    return shown_number(value, code, from_1904=styles.from_1904)
+    return format_number(value, code, from_1904=styles.from_1904)
 
 
 def _take_column(element: Any, sheet: Sheet) -> None:

@@ -11,7 +11,7 @@ from itertools import chain
 from expertrag_index.loaders.base import Report, SourceFile, Unreadable
 from expertrag_index.loaders.csv_layout import layout_of
 from expertrag_index.loaders.csv_rows import Row, rows_of
-from expertrag_index.loaders.lines import decoded_lines
+from expertrag_index.loaders.lines import decode_lines
 from expertrag_index.loaders.records import record_document
 from expertrag_index.types import Document
 
@@ -55,7 +55,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
 
 
 def _lines(file: SourceFile, report: Report) -> Iterator[str]:
-    for _, line in decoded_lines(file, report):
+    for _, line in decode_lines(file, report):
         yield from io.StringIO(line, newline="\n")
 
 

@@ -21,7 +21,7 @@ _OFF = ("0", "false", "off")
 _NO_FILLS = (None, "", "auto", "FFFFFF")
 
 
-def marked_rows(table: Any, rows: Sequence[Any], styles: DocxStyles) -> int | None:
+def count_header_rows(table: Any, rows: Sequence[Any], styles: DocxStyles) -> int | None:
     """Return how many rows are marked as a header; None if nothing tells.
 
     The style of a table may set its first row apart. Programs choose that by default, so it tells

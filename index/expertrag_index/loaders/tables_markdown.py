@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from expertrag_index.loaders.cells import written_table
-from expertrag_index.loaders.columns import Cell
+from expertrag_index.loaders.cells import write_table
+from expertrag_index.loaders.columns import TableCell
 from expertrag_index.loaders.headings import escape_headings
 
 _DELIMITERS = re.compile(r"\|?\s*+:?-+:?\s*+(?:\|\s*+:?-+:?\s*+)*+\|?\s*+")
@@ -25,7 +25,7 @@ def with_named_rows(text: str) -> str:
         if end:
             margin = _margin(lines[at])
             rows = [_cells(line) for line in (lines[at], *lines[at + 2 : end])]
-            table = escape_headings(written_table(rows, 1))
+            table = escape_headings(write_table(rows, 1))
             written += [f"{margin}{line}" for line in table.split("\n")]
         else:
             written.append(lines[at])
@@ -57,5 +57,5 @@ def _texts(line: str) -> list[str]:
     return [text.strip().replace("\\|", "|") for text in _BAR.split(row)]
 
 
-def _cells(line: str) -> list[Cell]:
-    return [Cell(text, column) for column, text in enumerate(_texts(line))]
+def _cells(line: str) -> list[TableCell]:
+    return [TableCell(text, column) for column, text in enumerate(_texts(line))]

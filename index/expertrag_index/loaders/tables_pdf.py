@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from pypdfium2 import PdfTextPage
 
-from expertrag_index.loaders.aligned_pdf import aligned_tables, places_of_numbers
-from expertrag_index.loaders.cells import written_under
+from expertrag_index.loaders.aligned_pdf import find_aligned_tables, places_of_numbers
+from expertrag_index.loaders.cells import write_under
 from expertrag_index.loaders.chars_pdf import Char, PdfCell, PdfTable, chars_of, table_of, text_of
-from expertrag_index.loaders.columns import NO_HEADER, Cell, Header, header_of
-from expertrag_index.loaders.rules_pdf import Area, Grid
+from expertrag_index.loaders.columns import NO_HEADER, Header, TableCell, header_of
+from expertrag_index.loaders.rules_pdf import Grid, GridCell
 
 _NEAR = 3.0
 _SHARE_OF_CELLS = 0.7
@@ -46,16 +46,16 @@ class PdfTables:
         for table in sorted(_tables(page, grids, whole)):
             before = _between(page, end, table.start)
             goes_on = end == 0 and len(before) < _MARGIN and _are_near(above, table.edges)
-            if lines := self._written(table, goes_on):
+            if lines := self._write(table, goes_on):
                 before = before.removeprefix("\r\n") if text else before
-                text = _ended(_ended(text) + before) + lines
+                text = _end_line(_end_line(text) + before) + lines
                 end = table.end
         rest = _between(page, end, page.count_chars())
         if len(rest) > _MARGIN:
             self._edges = ()
-        return _ended(text) + rest.removeprefix("\r\n") if text else whole
+        return _end_line(text) + rest.removeprefix("\r\n") if text else whole
 
-    def _written(self, table: PdfTable, goes_on: bool) -> str:
+    def _write(self, table: PdfTable, goes_on: bool) -> str:
         """Write a table; empty if nothing tells that it is one."""
         header = header_of(table.rows, styled=table.bold, needs_numbers=not table.is_ruled)
         if goes_on and header.start not in table.bold:
@@ -63,24 +63,26 @@ class PdfTables:
         if not header.names and not (table.is_ruled and _is_full(table.rows)):
             return ""
         self._edges, self._header = table.edges, header
-        return written_under(table.rows, header)
+        return write_under(table.rows, header)
 
 
 def _tables(page: PdfTextPage, grids: Sequence[Grid], whole: str) -> Iterator[PdfTable]:
     """Yield the tables of a page, none of which overlaps another."""
     ruled: list[PdfTable] = []
     chars = chars_of(page, [range(page.count_chars())]) if grids else []
-    for table in _ruled_tables(page, chars, grids, whole):
+    for table in _find_ruled_tables(page, chars, grids, whole):
         if all(table.end <= other.start or other.end <= table.start for other in ruled):
             ruled.append(table)
     yield from ruled
     taken = {at for table in ruled for at in range(table.start, table.end)}
     if len(whole) == page.count_chars():  # else a character is not at its place
         chars = chars_of(page, places_of_numbers(whole))
-        yield from aligned_tables(page, [char for char in chars if char.at not in taken], whole)
+        yield from find_aligned_tables(
+            page, [char for char in chars if char.at not in taken], whole
+        )
 
 
-def _ruled_tables(
+def _find_ruled_tables(
     page: PdfTextPage, chars: Sequence[Char], grids: Sequence[Grid], whole: str
 ) -> Iterator[PdfTable]:
     for grid in grids:
@@ -94,7 +96,7 @@ def _ruled_tables(
             yield table
 
 
-def _by_cell(chars: Sequence[Char], grid: Grid) -> dict[Area, list[Char]]:
+def _by_cell(chars: Sequence[Char], grid: Grid) -> dict[GridCell, list[Char]]:
     at = {
         (row, column): cell
         for cell in grid.cells
@@ -102,7 +104,7 @@ def _by_cell(chars: Sequence[Char], grid: Grid) -> dict[Area, list[Char]]:
         for column in range(cell.left, cell.right)
     }
     downwards = [-y for y in grid.ys]
-    inside: dict[Area, list[Char]] = {}
+    inside: dict[GridCell, list[Char]] = {}
     for char in chars:
         column = bisect_right(grid.xs, (char.left + char.right) / 2) - 1
         row = bisect_right(downwards, -(char.low + char.high) / 2) - 1
@@ -111,13 +113,13 @@ def _by_cell(chars: Sequence[Char], grid: Grid) -> dict[Area, list[Char]]:
     return inside
 
 
-def _rows(grid: Grid, inside: dict[Area, list[Char]], whole: str) -> Iterator[list[PdfCell]]:
+def _rows(grid: Grid, inside: dict[GridCell, list[Char]], whole: str) -> Iterator[list[PdfCell]]:
     """Yield the rows that have a text; a cell over several rows is in each of them."""
     texts = {cell: text_of(chars, whole) for cell, chars in inside.items()}
     for row in range(len(grid.ys) - 1):
         cells = [
             PdfCell(
-                Cell(texts.get(each, ""), each.left, each.right - each.left, each.top < row),
+                TableCell(texts.get(each, ""), each.left, each.right - each.left, each.top < row),
                 inside.get(each, []) if each.top == row else [],
             )
             for each in sorted(grid.cells, key=lambda cell: cell.left)
@@ -127,7 +129,7 @@ def _rows(grid: Grid, inside: dict[Area, list[Char]], whole: str) -> Iterator[li
             yield cells
 
 
-def _is_full(rows: Sequence[Sequence[Cell]]) -> bool:
+def _is_full(rows: Sequence[Sequence[TableCell]]) -> bool:
     cells = [cell for row in rows for cell in row]
     return sum(bool(cell.text) for cell in cells) >= _SHARE_OF_CELLS * len(cells)
 
@@ -142,5 +144,5 @@ def _between(page: PdfTextPage, start: int, end: int) -> str:
     return str(page.get_text_range(start, end - start)) if start < end else ""
 
 
-def _ended(text: str) -> str:
+def _end_line(text: str) -> str:
     return text if not text or text.endswith("\n") else f"{text}\n"

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from expertrag_index.loaders.cells import written_table
-from expertrag_index.loaders.columns import Cell, TableRow
+from expertrag_index.loaders.cells import write_table
+from expertrag_index.loaders.columns import TableCell, TableRow
 
 _GRID = re.compile(r"(\s*)\+(?:-+\+)+\s*")
 _HEADED = re.compile(r"\s*\+(?:=+\+)+\s*")
@@ -22,7 +22,7 @@ _MOST_LINES = 2_000
 _NOT_FLAT = ("::", ".. ", "+-")
 
 
-def written(lines: Sequence[str], at: int) -> tuple[list[str], int] | None:
+def write_rst_table(lines: Sequence[str], at: int) -> tuple[list[str], int] | None:
     """Write the table that begins with a line; return its lines and the line after it, or None."""
     line = lines[at]
     if simple := _SIMPLE.fullmatch(line):
@@ -72,7 +72,7 @@ def _grid(lines: Sequence[str], at: int, margin: int) -> tuple[list[str], int] |
     if any(line[0] == "+" and line.strip("+-=") for line in block):
         return None  # cells over rows
     edges = sorted({place for line in block if line[0] == "+" for place in _places(line, "+")})
-    rows: list[list[Cell]] = []
+    rows: list[list[TableCell]] = []
     marked = 0
     start = 0
     for number, line in enumerate(block):
@@ -91,14 +91,14 @@ def _grid(lines: Sequence[str], at: int, margin: int) -> tuple[list[str], int] |
     return _lines(rows, marked, " " * margin), end
 
 
-def _grid_row(lines: Sequence[str], edges: Sequence[int]) -> list[Cell] | None:
+def _grid_row(lines: Sequence[str], edges: Sequence[int]) -> list[TableCell] | None:
     if any(mark in line for line in lines for mark in _NOT_FLAT):
         return None
     bars = [at for at in edges if all(line[at : at + 1] == "|" for line in lines)]
     if bars[:1] != edges[:1] or bars[-1:] != edges[-1:]:
         return None
     return [
-        Cell(
+        TableCell(
             " ".join(" ".join(line[left + 1 : right] for line in lines).split()),
             edges.index(left),
             edges.index(right) - edges.index(left),
@@ -152,9 +152,9 @@ def _places(line: str, sign: str) -> Iterator[int]:
     return (at for at, each in enumerate(line) if each == sign)
 
 
-def _cells(texts: Sequence[str]) -> list[Cell]:
-    return [Cell("" if text == "\\" else text, at) for at, text in enumerate(texts)]
+def _cells(texts: Sequence[str]) -> list[TableCell]:
+    return [TableCell("" if text == "\\" else text, at) for at, text in enumerate(texts)]
 
 
 def _lines(rows: Sequence[TableRow], marked: int, margin: str = "") -> list[str]:
-    return ["", *(f"{margin}{line}" for line in written_table(rows, marked).split("\n")), ""]
+    return ["", *(f"{margin}{line}" for line in write_table(rows, marked).split("\n")), ""]

@@ -27,12 +27,12 @@ class Verbatim:
         """Set aside whole lines, and return their mark."""
         return f"#\0#{self.inline(text)[1:]}"
 
-    def restored(self, text: str) -> str:
+    def restore(self, text: str) -> str:
         """Return the text with what was set aside in the place of its marks."""
         return _MARK.sub(lambda mark: self._texts[int(mark[1])], text)
 
 
-def fenced(code: str, language: str = "") -> str:
+def fence_code(code: str, language: str = "") -> str:
     """Write code as a block whose fence is longer than each fence in it."""
     longest = max((len(mark) for mark in _FENCES.findall(code)), default=2)
     fence = "`" * max(3, longest + 1)

@@ -98,11 +98,11 @@ class Walk:
                 if self._patterns.enters(below):
                     folders.append(entry)
             elif self._patterns.reads(below):
-                yield from self._known(entry, (*parts, entry.name))
+                yield from self._select_file(entry, (*parts, entry.name))
         folders.sort(key=lambda entry: entry.is_symlink())
         return [(Path(entry.path), (*parts, entry.name)) for entry in folders]
 
-    def _known(self, entry: os.DirEntry[str], parts: tuple[str, ...]) -> Iterator[SourceFile]:
+    def _select_file(self, entry: os.DirEntry[str], parts: tuple[str, ...]) -> Iterator[SourceFile]:
         suffix = suffix_of(entry.name)
         if suffix not in SUFFIXES:
             first, count = self.unread.get(suffix, ("/".join(parts), 0))

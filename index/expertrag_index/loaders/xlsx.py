@@ -10,17 +10,17 @@ from dataclasses import replace
 from lxml import etree
 
 from expertrag_index.loaders.base import Report, SourceFile, note_hidden, require_text
-from expertrag_index.loaders.cells import Rows, Tally, written_rows
+from expertrag_index.loaders.cells import Rows, Tally, write_rows
 from expertrag_index.loaders.frontmatter import document
 from expertrag_index.loaders.headings import escape_headings, heading
-from expertrag_index.loaders.ooxml import Package, opened, qn
-from expertrag_index.loaders.pages import joined
+from expertrag_index.loaders.ooxml import Package, open_package, qn
+from expertrag_index.loaders.pages import join_pages
 from expertrag_index.loaders.shapes_xlsx import comments_of, drawing_lines
 from expertrag_index.loaders.sheets_xlsx import (
     Sheet,
     area_of,
+    read_shared_strings,
     rows_of,
-    shared_strings,
     styles_of,
 )
 from expertrag_index.types import Document
@@ -32,7 +32,7 @@ _PROGRAM = "openpyxl"
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a workbook as one document with pages; its title is the title property, or its name."""
-    with opened(file, "XLSX", report) as package:
+    with open_package(file, "XLSX", report) as package:
         book = _Book(package, file.max_bytes)
         pages = list(book.pages())
         matter = package.matter
@@ -40,7 +40,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     if book.formulas:
         reason = f"the value of {book.formulas:,} formulas is not stored in the file"
         report(reason, "open it in a spreadsheet program and save it", notice=True)
-    text, starts = joined(pages)
+    text, starts = join_pages(pages)
     author = {key: value for key, value in matter.metadata.items() if value != _PROGRAM}
     matter = replace(matter, metadata={"pages": len(pages), **author})
     made = document(file, matter, "", require_text(text))
@@ -57,7 +57,7 @@ class _Book:
         self._tally = Tally(max_bytes)
         self._root = package.root(package.main)
         about = self._root.find(qn("s:workbookPr")) if self._root is not None else None
-        styles = self._related("styles")
+        styles = self._find_related("styles")
         self._styles = styles_of(
             package.root(styles[0]) if styles else None,
             from_1904=about is not None and about.get("date1904") in _TRUE,
@@ -74,13 +74,13 @@ class _Book:
                 self.hidden["hidden sheet"] += 1
                 yield ""
 
-    def _related(self, kind: str) -> list[str]:
-        return self._package.related(self._package.main, kind)
+    def _find_related(self, kind: str) -> list[str]:
+        return self._package.find_related(self._package.main, kind)
 
     def _read_strings(self) -> Iterator[str]:
-        for name in self._related("sharedStrings"):
+        for name in self._find_related("sharedStrings"):
             try:
-                yield from shared_strings(self._package.data(name))
+                yield from read_shared_strings(self._package.data(name))
             except etree.XMLSyntaxError:
                 self._package.report_damage(name)
 
@@ -91,7 +91,8 @@ class _Book:
         names = [package.target(package.main, each.get(qn("r:id"))) for each in listed]
         if not any(names):
             return [
-                (f"Sheet {at}", name, True) for at, name in enumerate(self._related("worksheet"), 1)
+                (f"Sheet {at}", name, True)
+                for at, name in enumerate(self._find_related("worksheet"), 1)
             ]
         return [
             (each.get("name", ""), name, each.get("state", "visible") == "visible")
@@ -105,7 +106,7 @@ class _Book:
         for number in sheet.hidden_rows:
             comments.pop(number, None)
         widths = {(area.top, area.left): area.right - area.left + 1 for area in sheet.merged}
-        for number, line in written_rows(rows, widths, sheet.headers):
+        for number, line in write_rows(rows, widths, sheet.headers):
             yield escape_headings(line)
             yield from comments.pop(number, [])
         self.hidden.update(sheet.hidden)
@@ -118,7 +119,7 @@ class _Book:
 
     def _read_rows(self, name: str, where: str) -> tuple[Rows, Sheet]:
         sheet = Sheet()
-        for table in self._package.related(name, "table"):
+        for table in self._package.find_related(name, "table"):
             root = self._package.root(table, where)
             for each in root.iter(qn("s:autoFilter")) if root is not None else ():
                 area = area_of(each.get("ref", ""))

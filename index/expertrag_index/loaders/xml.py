@@ -11,7 +11,7 @@ from expertrag_index.loaders.base import Report, SourceFile, Unreadable, require
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import escape_headings
-from expertrag_index.loaders.verbatim import fenced
+from expertrag_index.loaders.verbatim import fence_code
 from expertrag_index.types import Document
 
 _MOST_INLINE = 20
@@ -37,7 +37,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
         if not text.rstrip().endswith(">"):  # cut off: an earlier version is better
             raise Unreadable(reason, "create it again") from None
         report(f"{reason}; read as text", "correct it", notice=True)
-        yield document(file, FrontMatter(), "", fenced(text, "xml"))
+        yield document(file, FrontMatter(), "", fence_code(text, "xml"))
         return
     title = next((_words(each) for each in root.iter("{*}title") if _words(each)), "")
     text = escape_headings("\n".join(_lines(root)))
@@ -62,7 +62,7 @@ def _lines(root: etree._Element) -> Iterator[str]:
             f"{etree.QName(key).localname}={value}" for key, value in element.attrib.items()
         )
         if text and name in _CODE:
-            yield fenced("".join(element.itertext()).strip("\n"))
+            yield fence_code("".join(element.itertext()).strip("\n"))
         elif text or attributes:
             line = f"{name}: {text}" if text else name
             yield f"{line} ({attributes})" if attributes else line

@@ -29,7 +29,7 @@ class CompiledEngine:
         """Count the postings from ``start`` to ``end`` whose rows are allowed."""
         counted: int = self._module.count(segment.rows, start, end, allowed, segment.count)
         if counted < 0:
-            raise segment.damaged()
+            raise segment.make_damage_error()
         return counted
 
     def best(
@@ -49,7 +49,7 @@ class CompiledEngine:
             *_arrays(segment), *_terms(terms), norms, allowed, keys, scores, known
         )
         if size < 0:
-            raise segment.damaged()
+            raise segment.make_damage_error()
         return Found(keys[:size], scores[:size])
 
     def scores(

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.compiled import compiled_module
+from expertrag_index.compiled import load_module
 from expertrag_index.postings.segment import PostingSegment
 from expertrag_index.types import KeyArray
 
@@ -39,7 +39,7 @@ class Found:
 
 
 class PostingEngine(Protocol):
-    """Functions over a segment. ``norms``: by length of a chunk; the last is that of all longer."""
+    """Functions over a segment. ``norms``: by length of a chunk, the last for longer ones."""
 
     name: str
 
@@ -82,5 +82,5 @@ def best_engine() -> PostingEngine:
     from expertrag_index.postings.compiled import CompiledEngine
     from expertrag_index.postings.plain import PlainEngine
 
-    module = compiled_module("_postings")
+    module = load_module("_postings")
     return CompiledEngine(module) if module else PlainEngine()

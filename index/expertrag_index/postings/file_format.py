@@ -72,18 +72,18 @@ def header(sizes: Mapping[str, int]) -> bytes:
 def parse(data: memoryview) -> dict[str, NDArray[np.generic]]:
     """Return the sections of a file, as views of ``data``.
 
-    :raises MalformedFileError: the header is damaged, or not that of a file of this size.
+    :raises MalformedFileError: the header is damaged, or belongs to a file of another size.
     """
     if len(data) < HEADER_BYTES or _HEAD.unpack_from(data) != (_MAGIC, _VERSION, len(SECTIONS)):
         raise MalformedFileError("it does not begin like one")
-    found: dict[str, NDArray[np.generic]] = {}
+    sections: dict[str, NDArray[np.generic]] = {}
     end = HEADER_BYTES
     for place, (name, dtype) in enumerate(SECTIONS.items()):
         offset, size = _ENTRY.unpack_from(data, _HEAD.size + place * _ENTRY.size)
         if offset != end or size % dtype.itemsize or size > len(data) - offset:
             raise MalformedFileError(f"its section {name} is not where it should be")
-        found[name] = np.frombuffer(data[offset : offset + size], dtype)
+        sections[name] = np.frombuffer(data[offset : offset + size], dtype)
         end = offset + size + padding(size)
     if end != len(data):
         raise MalformedFileError(f"it has {len(data)} bytes instead of {end}")
-    return found
+    return sections

@@ -1,7 +1,7 @@
 """Merges segments into one, of the live chunks alone.
 
 The vocabularies are read in step, a range of terms at a time, so that the memory needed does not
-grow with the postings: it is that of one range, and a few bytes per chunk.
+grow with the postings: it holds one range, and a few bytes per chunk.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class _Source:
         starts = segment.posting_starts[start : end + 1].astype(np.int64)
         rows, counts = (part[starts[0] : starts[-1]] for part in (segment.rows, segment.counts))
         if len(rows) and rows.max() >= segment.count:
-            raise segment.damaged()
+            raise segment.make_damage_error()
         packed = self.rows[rows].astype(np.uint64) << _COUNT_BITS
         return terms, np.diff(starts), packed | counts
 
@@ -141,10 +141,10 @@ def _ranges(sources: Sequence[_Source]) -> Iterator[tuple[list[bytes], Postings,
             kept = (postings >> _COUNT_BITS) != _DEAD
             numbered = np.repeat(numbers << (_ROW_BITS + _COUNT_BITS), sizes)
             packed.append((numbered | postings)[kept])
-        found = np.concatenate(packed)
+        merged = np.concatenate(packed)
         if len(packed) > 1:
-            found.sort()
-        yield terms, found, sum(source.term for source in sources)
+            merged.sort()
+        yield terms, merged, sum(source.term for source in sources)
 
 
 def _ascends(terms: Sequence[bytes]) -> bool:

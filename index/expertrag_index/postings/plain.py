@@ -73,7 +73,7 @@ class PlainEngine:
 def _rows(segment: PostingSegment, start: int, end: int) -> NDArray[np.uint32]:
     rows = segment.rows[start:end]
     if len(rows) and rows.max() >= segment.count:
-        raise segment.damaged()
+        raise segment.make_damage_error()
     return rows
 
 

@@ -1,7 +1,7 @@
 """BM25 over segments of postings (k1 1.2, b 0.75; Robertson & Zaragoza 2009, eq. 3.15).
 
-The number of chunks, their mean length and the frequency of a word are those of the live chunks
-alone. A score is summed up over the words in one order, so that it is the same to the last bit
+The number of chunks, their mean length and the frequency of a word count only the live
+chunks. A score is summed up over the words in one order, so that it is the same to the last bit
 whatever the segmentation, the filter and the engine.
 """
 
@@ -22,7 +22,7 @@ from expertrag_index.postings.engine import (
 )
 from expertrag_index.postings.masks import RowMask, SegmentRows, all_rows, rows_with
 from expertrag_index.postings.segment import PostingSegment
-from expertrag_index.search.caching import cached
+from expertrag_index.search.caching import cache_method
 from expertrag_index.types import ChunkHit, KeyArray, TermStatistics
 from expertrag_index.words.analysis import tokens
 from expertrag_index.words.query_words import CANDIDATE_TERMS, query_terms, rarest
@@ -65,7 +65,7 @@ class PostingSearcher:
         self._live = everything if live is None else rows_with(self._segments, live, everything)
         self._size = self._live.count
         self._norms = self._norms_by_length()
-        self._entry = cached(self._look_up, _CACHED_TERMS)
+        self._entry = cache_method(self._look_up, _CACHED_TERMS)
 
     @property
     def size(self) -> int:
@@ -94,14 +94,14 @@ class PostingSearcher:
     ) -> list[ChunkHit]:
         """Find the ``k`` best chunks, of a mask or of all: by score, then by key."""
         entries = self._entries(statistics)
-        found = Found(np.empty(0, np.int64), np.empty(0))
+        best = Found(np.empty(0, np.int64), np.empty(0))
         parts = (allowed or self._live).parts
         k = min(k, self._size)
         for number, (segment, part) in enumerate(zip(self._segments, parts, strict=True)):
-            terms = self._weighted(segment, number, entries)
+            terms = self._weigh(segment, number, entries)
             if part.count and len(terms.starts) and k > 0:
-                found = self._best(segment, terms, part, k, found)
-        hits = zip(found.keys.tolist(), found.scores.tolist(), strict=True)
+                best = self._best(segment, terms, part, k, best)
+        hits = zip(best.keys.tolist(), best.scores.tolist(), strict=True)
         return [ChunkHit(key, score) for key, score in hits]
 
     def scores(
@@ -110,14 +110,14 @@ class PostingSearcher:
         """BM25 of the given chunks, those that are live and in which a term occurs."""
         entries = self._entries(statistics)
         wanted = np.unique(np.asarray(keys, np.int64))
-        found: dict[int, float] = {}
+        result: dict[int, float] = {}
         for number, segment in enumerate(self._segments):
-            terms = self._weighted(segment, number, entries)
+            terms = self._weigh(segment, number, entries)
             rows = self._live.parts[number].select(segment, wanted)
             scores = self._engine.scores(segment, terms, self._norms, rows)
-            held = scores > 0
-            found.update(zip(segment.keys[rows[held]].tolist(), scores[held].tolist(), strict=True))
-        return found
+            hit = scores > 0
+            result.update(zip(segment.keys[rows[hit]].tolist(), scores[hit].tolist(), strict=True))
+        return result
 
     def _best(
         self, segment: PostingSegment, terms: WeightedTerms, part: SegmentRows, k: int, found: Found
@@ -142,7 +142,7 @@ class PostingSearcher:
         size, n = self._size, entry.frequency
         return max(math.log((size - n + 0.5) / (n + 0.5)), _LEAST_IDF) * (_K1 + 1)
 
-    def _weighted(
+    def _weigh(
         self, segment: PostingSegment, number: int, entries: Sequence[tuple[_Entry, float]]
     ) -> WeightedTerms:
         held = [

@@ -45,7 +45,7 @@ class PostingSegment:
             sections: dict[str, Any] = parse(data)
             segment = cls(path.name, **sections)
             segment._check()
-        except ValueError as error:  # of an empty file, too
+        except ValueError as error:  # also for an empty file
             raise StoreCorruptError(f"{path.name} is damaged: {error}") from error
         except FileNotFoundError as error:
             raise StoreCorruptError(f"{path.name} is missing") from error
@@ -71,7 +71,7 @@ class PostingSegment:
         start, end = self.posting_starts[place : place + 2]
         return int(start), int(end)
 
-    def damaged(self) -> StoreCorruptError:
+    def make_damage_error(self) -> StoreCorruptError:
         """Return the error for rows that are not rows of the segment."""
         return StoreCorruptError(f"{self.name} is damaged: a term has rows that do not exist")
 

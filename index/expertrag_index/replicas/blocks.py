@@ -25,10 +25,10 @@ def block_bytes_of(size: int) -> int:
     and the list of a generation names every block in 67 bytes. Their sum is least at about twice
     the root of the size.
     """
-    found = _LEAST
-    while found < _MOST and found * found < 4 * size:
-        found *= 2
-    return found
+    block_bytes = _LEAST
+    while block_bytes < _MOST and block_bytes * block_bytes < 4 * size:
+        block_bytes *= 2
+    return block_bytes
 
 
 def cut(path: Path, block_bytes: int) -> DatabaseBlocks:
@@ -38,7 +38,7 @@ def cut(path: Path, block_bytes: int) -> DatabaseBlocks:
         return DatabaseBlocks(size, block_bytes, tuple(_digests(file.fileno(), block_bytes)))
 
 
-def packed(path: Path, offset: int, size: int) -> bytes:
+def pack_block(path: Path, offset: int, size: int) -> bytes:
     """Return the object of a block."""
     with path.open("rb") as file:
         return zlib.compress(os.pread(file.fileno(), size, offset), _LEVEL)
@@ -49,8 +49,8 @@ def most_packed(block_bytes: int) -> int:
     return block_bytes + block_bytes // 100 + 64
 
 
-def unpacked(data: bytes, digest: str, most: int) -> bytes | None:
-    """Return the block in an object; None if it is not the one of this sha256.
+def unpack_block(data: bytes, digest: str, most: int) -> bytes | None:
+    """Return the block in an object; None if its sha256 is another.
 
     :param most: bytes of the longest block.
     """

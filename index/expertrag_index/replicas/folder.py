@@ -29,13 +29,13 @@ class FolderRemote:
         self._root = root
 
     @property
-    def shown(self) -> str:
+    def address(self) -> str:
         """The path."""
         return str(self._root)
 
     def read(self, name: str, most: int) -> bytes | None:
         """Return the first ``most`` bytes of an object; None if it is missing."""
-        with self._told():
+        with self._translate_errors():
             try:
                 with _open_regular(self._root / name) as file:
                     return file.read(most)
@@ -44,21 +44,25 @@ class FolderRemote:
 
     def write(self, name: str, data: bytes) -> None:
         """Write an object."""
-        with self._told(), self._writing(name) as temporary, temporary.open("wb") as file:
+        with (
+            self._translate_errors(),
+            self._writing(name) as temporary,
+            temporary.open("wb") as file,
+        ):
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
 
     def upload(self, name: str, source: Path) -> None:
         """Write an object from a file."""
-        with self._told(), self._writing(name) as temporary:
+        with self._translate_errors(), self._writing(name) as temporary:
             shutil.copyfile(source, temporary)
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
 
     def download(self, name: str, target: Path) -> bool:
         """Write an object to a file; return False if it is missing."""
-        with self._told(reading=True):
+        with self._translate_errors(reading=True):
             target.touch()  # what is missing from here on is the object
             try:
                 with _open_regular(self._root / name) as source, target.open("wb") as file:
@@ -69,22 +73,22 @@ class FolderRemote:
 
     def listing(self, folder: str) -> Mapping[str, float]:
         """Return the names in a folder, and when each was written."""
-        found: dict[str, float] = {}
-        with self._told(), suppress(FileNotFoundError):
+        times: dict[str, float] = {}
+        with self._translate_errors(), suppress(FileNotFoundError):
             for entry in os.scandir(self._root / folder):
                 with suppress(FileNotFoundError):
-                    found[f"{folder}/{entry.name}"] = entry.stat().st_mtime
-        return found
+                    times[f"{folder}/{entry.name}"] = entry.stat().st_mtime
+        return times
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects."""
-        with self._told():
+        with self._translate_errors():
             for name in names:
                 (self._root / name).unlink(missing_ok=True)
 
     def settle(self) -> None:
         """Make the names of files durable."""
-        with self._told():
+        with self._translate_errors():
             for folder in (*(self._root / name for name in _FOLDERS), self._root):
                 if folder.is_dir():
                     fsync_folder(folder)
@@ -104,7 +108,7 @@ class FolderRemote:
             raise
 
     @contextmanager
-    def _told(self, *, reading: bool = False) -> Iterator[None]:
+    def _translate_errors(self, *, reading: bool = False) -> Iterator[None]:
         try:
             yield
         except OSError as error:

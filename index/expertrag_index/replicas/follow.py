@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from expertrag_index.replicas.marker import check_replaceable, read_marker
 from expertrag_index.replicas.published import need_line, parse_line
 from expertrag_index.replicas.pull import PullReport, pull
 from expertrag_index.replicas.remote import open_remote
-from expertrag_index.replicas.repeat import Failed, Repeated
+from expertrag_index.replicas.repeat import Repeated, Schedule
 from expertrag_index.store.layout import Layout
 
 
@@ -22,11 +21,9 @@ class Follower(Repeated):
         self,
         url: str,
         store: Path,
-        stop: threading.Event,
+        schedule: Schedule,
         *,
-        every_s: float,
         looked: Callable[[PullReport], None],
-        failed: Failed,
     ) -> None:
         """Check the URL and the path.
 
@@ -34,7 +31,7 @@ class Follower(Repeated):
         :raises RemoteUnreachableError: there is no such kind of URL.
         :raises IndexStoreError: something else than a copy is at ``store``.
         """
-        super().__init__(stop, every_s, failed)
+        super().__init__(schedule)
         check_replaceable(store)
         self._remote = open_remote(url)
         self._url, self._layout, self._looked = url, Layout(Path(store)), looked

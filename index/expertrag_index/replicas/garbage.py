@@ -47,13 +47,13 @@ def collect(remote: Remote, newest: int, keep: int, *, sweep: bool = False) -> i
     # first: a generation that lacks objects must not look like one
     remote.delete(dropped)
     remote.delete(sorted(unneeded))
-    left = _left(remote, needed) if sweep else []
+    left = _find_unused(remote, needed) if sweep else []
     remote.delete(left)
     return len(dropped) + len(unneeded) + len(left)
 
 
-def _left(remote: Remote, needed: frozenset[str]) -> list[str]:
+def _find_unused(remote: Remote, needed: frozenset[str]) -> list[str]:
     """Return old objects that no generation needs."""
     before = time.time() - _LEFT_S
-    found = {**remote.listing("files"), **remote.listing("blocks")}
-    return [name for name, written in found.items() if written < before and name not in needed]
+    objects = {**remote.listing("files"), **remote.listing("blocks")}
+    return [name for name, written in objects.items() if written < before and name not in needed]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from expertrag_index.replicas.push import KEEP, PushReport, push
 from expertrag_index.replicas.remote import open_remote
-from expertrag_index.replicas.repeat import Failed, Repeated
+from expertrag_index.replicas.repeat import Repeated, Schedule
 from expertrag_index.store.current import read_current
 from expertrag_index.store.layout import Layout
 
@@ -22,20 +21,17 @@ class Pusher(Repeated):
         self,
         store: Path,
         url: str,
-        stop: threading.Event,
+        schedule: Schedule,
         *,
-        every_s: float,
         pushed: Callable[[PushReport], None],
-        failed: Failed,
         keep: int = KEEP,
     ) -> None:
         """Check the URL.
 
-        :param every_s: seconds between two looks at the store.
         :param pushed: told of every push that succeeds.
         :raises RemoteUnreachableError: there is no such kind of URL.
         """
-        super().__init__(stop, every_s, failed)
+        super().__init__(schedule)
         open_remote(url)
         self._layout, self._url, self._keep, self._pushed = Layout(Path(store)), url, keep, pushed
         self._seen: tuple[int, int] | None = None
@@ -64,7 +60,7 @@ class Pusher(Repeated):
 
 def _version(layout: Layout) -> tuple[int, int] | None:
     try:
-        found = os.stat(layout.current)
+        status = os.stat(layout.current)
     except FileNotFoundError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from expertrag_common.extras import install_command
 from expertrag_index.errors import RemoteUnreachableError
 from expertrag_index.replicas.remote import FULL
-from expertrag_index.sources.redact import redacted
+from expertrag_index.sources.redact import redact
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ class ObjectRemote:
     """
 
     def __init__(self, url: str) -> None:
-        self._shown = redacted(url.rstrip("/"))
+        self._shown = redact(url.rstrip("/"))
         try:
             import fsspec
 
@@ -41,14 +41,14 @@ class ObjectRemote:
         self._root = str(root).rstrip("/")
 
     @property
-    def shown(self) -> str:
+    def address(self) -> str:
         """The URL without credentials."""
         return self._shown
 
     def read(self, name: str, most: int) -> bytes | None:
         """Return the first ``most`` bytes of an object; None if it is missing."""
-        found: bytes | None = self._call(lambda path: self._files.cat_file(path, 0, most), name)
-        return found
+        data: bytes | None = self._call(lambda path: self._files.cat_file(path, 0, most), name)
+        return data
 
     def write(self, name: str, data: bytes) -> None:
         """Write an object."""
@@ -71,8 +71,8 @@ class ObjectRemote:
     def listing(self, folder: str) -> Mapping[str, float]:
         """Return the names in a folder, and when each was written."""
         self._files.invalidate_cache()
-        found = self._call(lambda path: self._files.find(path, detail=True), folder) or {}
-        return {f"{folder}/{name.rpartition('/')[2]}": _time(of) for name, of in found.items()}
+        entries = self._call(lambda path: self._files.find(path, detail=True), folder) or {}
+        return {f"{folder}/{name.rpartition('/')[2]}": _time(of) for name, of in entries.items()}
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete objects."""
@@ -103,9 +103,9 @@ class ObjectRemote:
 def _time(entry: Mapping[str, Any]) -> float:
     """Return when an object was written; now, if the object store does not tell."""
     for name in _TIMES:
-        found = entry.get(name)
-        if isinstance(found, datetime):
-            return found.timestamp()
-        if isinstance(found, int | float):
-            return float(found)
+        moment = entry.get(name)
+        if isinstance(moment, datetime):
+            return moment.timestamp()
+        if isinstance(moment, int | float):
+            return float(moment)
     return time.time()

@@ -78,18 +78,18 @@ def block_object(digest: str) -> str:
 def generation_object(number: int, data: bytes) -> str:
     """Return the name of the object that describes a generation.
 
-    Two processes that push at the same time do not overwrite the one of the other.
+    Two processes that push at the same time do not overwrite the file of the other.
     """
     return _generation_object(number, hashlib.sha256(data).hexdigest())
 
 
 def generations_at(remote: Remote) -> dict[int, list[str]]:
     """Return the names of the objects that describe generations, by number."""
-    found: dict[int, list[str]] = {}
+    objects: dict[int, list[str]] = {}
     for name in remote.listing("generations"):
         if (match := _OBJECT.fullmatch(name)) and (number := parse_generation(match[1])):
-            found.setdefault(number, []).append(name)
-    return found
+            objects.setdefault(number, []).append(name)
+    return objects
 
 
 def read_generation(remote: Remote, name: str) -> PublishedGeneration:
@@ -101,11 +101,11 @@ def read_generation(remote: Remote, name: str) -> PublishedGeneration:
     data, match = remote.read(name, _MOST_GENERATION_BYTES), _OBJECT.fullmatch(name)
     number = parse_generation(match[1]) if match else None
     if data is None or number is None or generation_object(number, data) != name:
-        raise damaged(remote, name, missing=data is None)
-    return _parsed(data, number, remote)
+        raise make_damage_error(remote, name, missing=data is None)
+    return _parse(data, number, remote)
 
 
-def serialised(published: PublishedGeneration) -> bytes:
+def serialise(published: PublishedGeneration) -> bytes:
     """Return the content of a generation's file."""
     body = {
         "format": _FORMAT,
@@ -123,8 +123,8 @@ def current_line(number: int, data: bytes) -> str:
 
 def read_line(remote: Remote) -> str:
     """Return the line of CURRENT; empty if nothing has been pushed."""
-    found = remote.read(CURRENT, _MOST_LINE_BYTES)
-    return "" if found is None else found.decode("ascii", "replace")
+    line = remote.read(CURRENT, _MOST_LINE_BYTES)
+    return "" if line is None else line.decode("ascii", "replace")
 
 
 def need_line(remote: Remote) -> str:
@@ -135,8 +135,8 @@ def need_line(remote: Remote) -> str:
     line = read_line(remote)
     if not line:
         raise StoreNotFoundError(
-            f"no generations at {remote.shown}: publish one with "
-            f"'expertrag index push STORE {remote.shown}'"
+            f"no generations at {remote.address}: publish one with "
+            f"'expertrag index push STORE {remote.address}'"
         )
     return line
 
@@ -157,7 +157,7 @@ def read_published(remote: Remote) -> PublishedGeneration:
             before, line = line, need_line(remote)
             if line == before:
                 raise
-    raise damaged(remote, CURRENT)
+    raise make_damage_error(remote, CURRENT)
 
 
 def parse_line(remote: Remote, line: str) -> tuple[int, str]:
@@ -168,35 +168,35 @@ def parse_line(remote: Remote, line: str) -> tuple[int, str]:
     name, _, digest = line.rstrip("\n").partition(" ")
     number = parse_generation(name)
     if number is None or not _SHA256.fullmatch(digest):
-        raise damaged(remote, CURRENT)
+        raise make_damage_error(remote, CURRENT)
     return number, digest
 
 
-def _parsed(data: bytes, number: int, remote: Remote) -> PublishedGeneration:
+def _parse(data: bytes, number: int, remote: Remote) -> PublishedGeneration:
     name = generation_object(number, data)
     try:
         body = json.loads(data)
         if body["format"] != _FORMAT:
             raise StoreFormatError(
-                f"{remote.shown}/{name} has format {body['format']!r:.20}, this version reads "
+                f"{remote.address}/{name} has format {body['format']!r:.20}, this version reads "
                 f"{_FORMAT}: upgrade with {install_command('server', option='-U')}"
             )
-        manifest = loads(body["manifest"].encode(), f"the manifest in {remote.shown}/{name}")
+        manifest = loads(body["manifest"].encode(), f"the manifest in {remote.address}/{name}")
         database = _database(body["database"])
         described = [asdict(entry) for entry in manifest.files] == body["files"]
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError, StoreCorruptError):
-        raise damaged(remote, name) from None
+        raise make_damage_error(remote, name) from None
     named = all(map(_is_named_by_hash, manifest.files))
     if not (described and named and manifest.generation == number):
-        raise damaged(remote, name)
+        raise make_damage_error(remote, name)
     return PublishedGeneration(manifest, database)
 
 
-def damaged(remote: Remote, name: str, missing: bool = False) -> RemoteDamagedError:
+def make_damage_error(remote: Remote, name: str, missing: bool = False) -> RemoteDamagedError:
     """Return the error for an object that is damaged or missing."""
     return RemoteDamagedError(
-        f"{remote.shown}/{name} is {'missing' if missing else 'damaged'}: upload it again with "
-        f"'expertrag index push STORE {remote.shown} --again'"
+        f"{remote.address}/{name} is {'missing' if missing else 'damaged'}: upload it again with "
+        f"'expertrag index push STORE {remote.address} --again'"
     )
 
 

@@ -20,7 +20,7 @@ from expertrag_index.errors import (
     RemoteDamagedError,
     StoreCorruptError,
 )
-from expertrag_index.replicas.blocks import assemble, most_packed, unpacked
+from expertrag_index.replicas.blocks import assemble, most_packed, unpack_block
 from expertrag_index.replicas.marker import (
     ReplicaMarker,
     check_replaceable,
@@ -30,8 +30,8 @@ from expertrag_index.replicas.marker import (
 from expertrag_index.replicas.published import (
     PublishedGeneration,
     block_object,
-    damaged,
     file_object,
+    make_damage_error,
     need_line,
     parse_line,
     read_published,
@@ -79,7 +79,7 @@ def pull(
     :raises RemoteDamagedError: what is there is damaged.
     :raises StoreFormatError: it was pushed by another version.
     :raises StoreLockedError: another process is pulling to this path.
-    :raises RemoteConflictError: it is no newer than the copy, and another generation.
+    :raises RemoteConflictError: it is another generation, and not newer than the copy.
     :raises RemoteUnreachableError: the URL cannot be read.
     :raises IndexStoreError: something else than a copy is at ``store``.
     :raises StorageFullError: no space left here.
@@ -103,24 +103,24 @@ def _pull(remote: Remote, target: Layout, line: str, again: bool, progress: Prog
     if marker is not None and marker.line == line and not again:
         return PullReport(marker.generation, False, 0, 0, time.monotonic() - started)
     _check_newer(remote, line, marker)
-    found = read_published(remote)
-    download = _Download(remote, found, progress)
+    published = read_published(remote)
+    download = _Download(remote, published, progress)
     with store_errors(target), _making(target) as copy, alone(target):
         _fill(download, copy, target)
-        write_marker(copy, ReplicaMarker(remote.shown, found.generation, found.line))
+        write_marker(copy, ReplicaMarker(remote.address, published.generation, published.line))
         flush_folders(copy.root)
         put_in_place(copy.root, target.root)
     seconds = time.monotonic() - started
-    return PullReport(found.generation, True, download.objects, download.bytes, seconds)
+    return PullReport(published.generation, True, download.objects, download.bytes, seconds)
 
 
 def _check_newer(remote: Remote, line: str, marker: ReplicaMarker | None) -> None:
     number, _ = parse_line(remote, line)
     if marker is None or marker.generation < number or marker.line == line:
         return
-    told = "another one" if marker.generation == number else "older"
+    difference = "another one" if marker.generation == number else "older"
     raise RemoteConflictError(
-        f"{remote.shown} has generation {number}, which is {told} than generation "
+        f"{remote.address} has generation {number}, which is {difference} than generation "
         f"{marker.generation} of the copy: another store is pushed there, or its copy was lost. "
         "If it is the right one, delete the copy and pull again"
     )
@@ -144,10 +144,10 @@ class _Download:
         name = block_object(digest)
         data = self.remote.read(name, most_packed(self.wanted.database.block_bytes))
         if data is None:
-            raise damaged(self.remote, name, missing=True)
-        block = unpacked(data, digest, self.wanted.database.block_bytes)
+            raise make_damage_error(self.remote, name, missing=True)
+        block = unpack_block(data, digest, self.wanted.database.block_bytes)
         if block is None:
-            raise damaged(self.remote, name)
+            raise make_damage_error(self.remote, name)
         self._count(len(data))
         return block
 
@@ -158,9 +158,9 @@ class _Download:
         """
         name, part = file_object(entry), target.with_name(f"{target.name}.{_PART}")
         if not self.remote.download(name, part):
-            raise damaged(self.remote, name, missing=True)
+            raise make_damage_error(self.remote, name, missing=True)
         if not _is_intact(part, entry):
-            raise damaged(self.remote, name)
+            raise make_damage_error(self.remote, name)
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(target)
@@ -243,7 +243,7 @@ def _is_intact(path: Path, entry: FileEntry) -> bool:
 
 
 def _check_database(copy: Layout, download: _Download) -> None:
-    """Check that a database is one, and that of its generation.
+    """Check that a file is a database, and belongs to its generation.
 
     :raises RemoteDamagedError: its blocks are those that were pushed, but make no such database.
     """
@@ -256,4 +256,4 @@ def _check_database(copy: Layout, download: _Download) -> None:
     except (sqlite3.Error, StoreCorruptError):
         held = False
     if not held:
-        raise damaged(download.remote, f"generation {number}")
+        raise make_damage_error(download.remote, f"generation {number}")

@@ -20,7 +20,7 @@ from expertrag_index.errors import (
     StoreCorruptError,
     StoreFormatError,
 )
-from expertrag_index.replicas.blocks import block_bytes_of, cut, packed
+from expertrag_index.replicas.blocks import block_bytes_of, cut, pack_block
 from expertrag_index.replicas.garbage import LEAST_KEPT, collect, objects_of
 from expertrag_index.replicas.published import (
     CURRENT,
@@ -33,7 +33,7 @@ from expertrag_index.replicas.published import (
     generations_at,
     read_line,
     read_published,
-    serialised,
+    serialise,
 )
 from expertrag_index.replicas.remote import WORKERS, Remote, open_remote
 from expertrag_index.store.current import read_current
@@ -95,15 +95,15 @@ def push(
     started, report = time.monotonic(), progress or silent
     remote, source = open_remote(url), Layout(Path(store))
     with store_errors(source):
-        manifest = _published(source)
+        manifest = _read_source(source)
         before = _before(remote, manifest, again)
         if before.there and not again:
             return PushReport(manifest.generation, 0, 0, 0, time.monotonic() - started)
         with _snapshot(source) as (manifest, copy):
             before = _before(remote, manifest, again)
-            upload = _Upload(remote, _held(remote, manifest, keep, again))
-            found = _uploaded(upload, copy, manifest, report)
-            data = serialised(found)
+            upload = _Upload(remote, _find_reusable(remote, manifest, keep, again))
+            published = _upload_all(upload, copy, manifest, report)
+            data = serialise(published)
             upload.write(generation_object(manifest.generation, data), data)
             remote.settle()
             _publish(remote, before.line, manifest.generation, data)
@@ -137,9 +137,9 @@ class _Upload:
             self.bytes += size
 
 
-def _published(source: Layout) -> Manifest:
+def _read_source(source: Layout) -> Manifest:
     manifest = read_manifest(source, read_current(source))
-    if manifest.outdated:
+    if manifest.is_outdated:
         raise StoreFormatError(
             f"{source.root} was written by an earlier version: run 'expertrag index repair "
             f"{source.root}' once, which keeps its documents and vectors"
@@ -165,18 +165,19 @@ def _before(remote: Remote, manifest: Manifest, again: bool) -> _Before:
     if not line:
         return _Before(line)
     try:
-        found = read_published(remote)
+        published = read_published(remote)
     except RemoteDamagedError:
         if not again:
             raise
         return _Before(line)
-    if found.generation < number or found.manifest == manifest:
-        return _Before(found.line, found.generation == number)
-    told = "is another one" if found.generation == number else "is older"
+    if published.generation < number or published.manifest == manifest:
+        return _Before(published.line, published.generation == number)
+    difference = "is another one" if published.generation == number else "is older"
     raise RemoteConflictError(
-        f"{remote.shown} has generation {found.generation} of {found.manifest.created_at}, and "
-        f"generation {number} of this store {told}: it is another store, or was restored from a "
-        "backup. Push it to another URL, which readers then follow"
+        f"{remote.address} has generation {published.generation} of "
+        f"{published.manifest.created_at}, and generation {number} of this store {difference}: it "
+        "is another store, or was restored from a backup. Push it to another URL, which readers "
+        "then follow"
     )
 
 
@@ -185,14 +186,14 @@ def _snapshot(source: Layout) -> Iterator[tuple[Manifest, Layout]]:
     """Take the current generation: its database is copied, its files get a second name."""
     with making(source.root, "push") as copy:
         try:
-            yield _taken(source, copy), copy
+            yield _take_with_retries(source, copy), copy
         finally:
             shutil.rmtree(copy.root, ignore_errors=True)
 
 
-def _taken(source: Layout, copy: Layout) -> Manifest:
+def _take_with_retries(source: Layout, copy: Layout) -> Manifest:
     for attempt in range(_ATTEMPTS):
-        manifest = _published(source)
+        manifest = _read_source(source)
         try:
             _take(source, copy, manifest)
             return manifest
@@ -221,7 +222,7 @@ def _take(source: Layout, copy: Layout, manifest: Manifest) -> None:
         pool.close()
 
 
-def _held(remote: Remote, manifest: Manifest, keep: int, again: bool) -> frozenset[str]:
+def _find_reusable(remote: Remote, manifest: Manifest, keep: int, again: bool) -> frozenset[str]:
     """Return the names of objects that are there and will stay."""
     if again:
         return frozenset()
@@ -234,7 +235,7 @@ def _held(remote: Remote, manifest: Manifest, keep: int, again: bool) -> frozens
         return frozenset()
 
 
-def _uploaded(
+def _upload_all(
     upload: _Upload, copy: Layout, manifest: Manifest, progress: Progress
 ) -> PublishedGeneration:
     database = cut(copy.database, block_bytes_of(copy.database.stat().st_size))
@@ -275,7 +276,7 @@ def _block_jobs(
             continue
 
         def run(name: str = name, offset: int = offset) -> None:
-            upload.write(name, packed(path, offset, database.block_bytes))
+            upload.write(name, pack_block(path, offset, database.block_bytes))
 
         yield run
 
@@ -287,7 +288,7 @@ def _publish(remote: Remote, before: str, number: int, data: bytes) -> None:
     """
     if read_line(remote) != before:
         raise RemoteConflictError(
-            f"another process has pushed to {remote.shown} meanwhile: run the command again, and "
+            f"another process has pushed to {remote.address} meanwhile: run the command again, and "
             "let one process push there"
         )
     remote.write(CURRENT, current_line(number, data).encode())

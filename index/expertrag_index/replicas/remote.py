@@ -20,14 +20,14 @@ _REFUSED = ("http", "https")
 
 
 class Remote(Protocol):
-    """Objects by name. Names are those of the package's docstring, with one ``/`` at most.
+    """Objects by name, as the docstring of the package lists them, with one ``/`` at most.
 
     Every method may raise ``RemoteUnreachableError``, writing also ``StorageFullError``. All of
     them may be called by several threads.
     """
 
     @property
-    def shown(self) -> str:
+    def address(self) -> str:
         """The URL without credentials, for messages."""
         ...
 
@@ -66,7 +66,7 @@ class Remote(Protocol):
 def open_remote(url: str) -> Remote:
     """Open a folder, or what fsspec opens: ``s3://bucket/folder``.
 
-    :raises RemoteUnreachableError: it is no such URL, or a package for it is missing.
+    :raises RemoteUnreachableError: there is no such kind of URL, or a package for it is missing.
     """
     scheme = urlsplit(url).scheme if "://" in url else ""
     if not url.strip() or "::" in url or scheme in _REFUSED:

@@ -37,18 +37,27 @@ class TransferState:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a transfer is repeated.
+
+    ``stop``: ends it, also in the middle of a transfer. ``every_s``: seconds between two steps;
+    after failures twice as many each time, up to a minute. ``failed``: is told of every failure.
+    """
+
+    stop: threading.Event
+    every_s: float
+    failed: Failed
+
+
 class Repeated:
     """Base class of what runs a step until it is told to stop. ``state`` may be read meanwhile."""
 
-    def __init__(self, stop: threading.Event, every_s: float, failed: Failed) -> None:
-        """Start the clock.
-
-        :param stop: ends it, also in the middle of a transfer.
-        :param every_s: seconds between two steps; after failures twice as many each time, up to a
-            minute.
-        """
+    def __init__(self, schedule: Schedule) -> None:
+        """Start the clock."""
         self.state = TransferState(time.monotonic())
-        self._stop, self._every_s, self._failed = stop, every_s, failed
+        self._stop, self._every_s = schedule.stop, schedule.every_s
+        self._failed = schedule.failed
 
     def run(self, *, once: bool = False) -> bool:
         """Run steps; what fails is tried again.

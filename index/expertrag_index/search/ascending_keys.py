@@ -26,5 +26,5 @@ def places_of(keys: KeyArray, among: KeyArray) -> NDArray[np.intp]:
     if not len(among):
         return np.empty(0, np.intp)
     places = candidate_places(keys, among)
-    found: NDArray[np.intp] = places[among[places] == keys]
-    return found
+    matches: NDArray[np.intp] = places[among[places] == keys]
+    return matches

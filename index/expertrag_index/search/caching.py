@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def cached(method: Callable[[str], T], size: int) -> functools._lru_cache_wrapper[T]:
+def cache_method(method: Callable[[str], T], size: int) -> functools._lru_cache_wrapper[T]:
     """Cache a method of one object, without a cycle of references that would keep it alive."""
     weak = weakref.WeakMethod(method)
 

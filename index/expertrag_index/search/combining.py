@@ -56,9 +56,9 @@ class Combiner(Generic[T, R]):
             self._serve(batch)
         finally:
             self._hand_over()
-        found = share.result.result()
-        assert found is not None  # only a waiting caller is asked to run a batch
-        return found
+        results = share.result.result()
+        assert results is not None  # only a waiting caller is asked to run a batch
+        return results
 
     def _next(self) -> list[_Share[T, R]]:
         """Take the callers of the next batch; the one that runs it is the first."""

@@ -32,9 +32,9 @@ class FaissVectors:
             keys.append(hits.keys)
             exact = hits.scores if hits.exact else cosines([segment], hits.keys, query)
             scores.append(exact)
-        found, best = np.concatenate(keys), np.concatenate(scores)
-        order = np.lexsort((found, -best))[:k]
-        return VectorHits(found[order], best[order])
+        all_keys, best = np.concatenate(keys), np.concatenate(scores)
+        order = np.lexsort((all_keys, -best))[:k]
+        return VectorHits(all_keys[order], best[order])
 
     def cosines(self, expert: str, keys: KeyArray, query: FloatArray) -> FloatArray:
         """Return the cosines [N] of chunks of a partition with a query [D].

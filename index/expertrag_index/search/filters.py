@@ -47,7 +47,7 @@ def compile_filter(wanted: Filter, fields: Iterable[str]) -> Condition:
     known = {*fields, *COLUMNS}
     for name in wanted:
         if name not in known:
-            raise FilterError(f"unknown filter field {name!r}: this store has {_named(known)}")
+            raise FilterError(f"unknown filter field {name!r}: this store has {_list_names(known)}")
     parts = [
         _compare(name, operator, value)
         for name, condition in wanted.items()
@@ -73,7 +73,7 @@ def canonical(wanted: Filter) -> str:
         raise FilterError(f"a filter holds JSON values only: {error}") from error
 
 
-def _named(known: Iterable[str]) -> str:
+def _list_names(known: Iterable[str]) -> str:
     names = sorted(known)
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -26,7 +26,7 @@ from expertrag_index.search.vector_rows import (
     HalfArray,
     VectorRows,
     iter_vectors,
-    normalised,
+    normalise,
 )
 from expertrag_index.types import FloatArray
 
@@ -65,7 +65,7 @@ def write_ivf(
         tempfile.TemporaryFile(dir=path.parent) as lists,
         path.open("wb") as file,
     ):
-        index = _trained(rows, dimension, path.parent)
+        index = _train(rows, dimension, path.parent)
         ivf = ivf_of(index)
         parts = []
         for start in range(0, count, part):
@@ -94,7 +94,7 @@ def _threads(count: int | None) -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
-def _trained(rows: VectorRows, dimension: int, folder: Path) -> Any:
+def _train(rows: VectorRows, dimension: int, folder: Path) -> Any:
     """Return an index without vectors."""
     count = len(rows.keys)
     nlist = min(count, round(4 * math.sqrt(count)))
@@ -106,7 +106,7 @@ def _trained(rows: VectorRows, dimension: int, folder: Path) -> Any:
         rotation.init(_SEED)
         centroids = rotation.apply(centroids)
     ivf_of(index).quantizer.add(centroids)
-    index.train(normalised(rows.at(_sample(count, _CODED))))
+    index.train(normalise(rows.at(_sample(count, _CODED))))
     return index
 
 

@@ -26,7 +26,7 @@ class ReadAhead:
         self._left = _AFTER
 
     @property
-    def wanted(self) -> bool:
+    def is_wanted(self) -> bool:
         """Whether to ask for pages before the next search."""
         return self._left > 0
 

@@ -1,8 +1,8 @@
 """Chooses and writes the FAISS segments of the next generation.
 
-A small update writes a small file: a new segment takes in the newest ones that are not much larger,
-so that each is several times the size of the next, there are few of them, and a vector is rewritten
-a logarithmic number of times (the logarithmic method; Bentley & Saxe 1980).
+A small update writes a small file: a new segment takes in the newest ones that are not much larger.
+Each is therefore several times the size of the next, and there are few of them. A vector is
+rewritten a logarithmic number of times (the logarithmic method; Bentley & Saxe 1980).
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class SegmentWriter:
         if not must_merge(previous, len(live), len(new), self._settings):
             kept = larger(previous, len(new))
             previous = previous[len(kept) :]
-            held = [self._opened(entry.rows).keys for entry in previous]
+            held = [self._open_rows(entry.rows).keys for entry in previous]
             candidates = np.sort(np.concatenate([*held, new]))
             merged = live[places_of(candidates, live)]
             if not len(merged):
@@ -117,14 +117,14 @@ class SegmentWriter:
         exact = len(kept) > 0 or len(live) <= self._settings.flat_limit
         return (*kept, self._write(expert, merged, source, exact=exact))
 
-    def _opened(self, entry: FileEntry) -> VectorRows:
+    def _open_rows(self, entry: FileEntry) -> VectorRows:
         with open_verified(self._layout, entry) as file:
             return VectorRows(file, entry.file, self._dimension)
 
     def _readable(self, entries: Sequence[SegmentEntry]) -> Iterator[VectorRows]:
         for entry in entries:
-            with contextlib.suppress(StoreCorruptError):  # the database has them, too
-                yield self._opened(entry.rows)
+            with contextlib.suppress(StoreCorruptError):  # the database also has them
+                yield self._open_rows(entry.rows)
 
     def _write(
         self, expert: str, keys: KeyArray, source: VectorSource, *, exact: bool
@@ -132,13 +132,13 @@ class SegmentWriter:
         temporary = temporary_file(self._layout)
         write_rows(temporary, keys, source, self._dimension)
         file = adopt_file(temporary, ".rows")
-        rows = self._opened(file)
+        rows = self._open_rows(file)
         if exact:
             segment, recall = vectors.build_flat(rows, self._dimension), 1.0
             vectors.write_segment(segment, temporary)
         else:
             write_ivf(temporary, rows, self._dimension, threads=self._settings.threads)
-            segment, recall = self._tuned(vectors.map_ivf(temporary, rows), expert)
+            segment, recall = self._tune(vectors.map_ivf(temporary, rows), expert)
         return SegmentEntry(
             adopt_file(temporary, ".faiss"),
             file,
@@ -150,7 +150,7 @@ class SegmentWriter:
             recall,
         )
 
-    def _tuned(self, segment: vectors.Segment, expert: str) -> tuple[vectors.Segment, float]:
+    def _tune(self, segment: vectors.Segment, expert: str) -> tuple[vectors.Segment, float]:
         keys = segment.rows.keys
         if self._embedder is None and expert in self._probed:
             known = self._probed[expert]
@@ -161,7 +161,7 @@ class SegmentWriter:
         return tune(segment.rows, segment, keys, pieces)
 
 
-def probed_shares(entries: Iterable[SegmentEntry]) -> dict[str, Probed]:
+def read_probed_shares(entries: Iterable[SegmentEntry]) -> dict[str, Probed]:
     """Return what the IVF segments of a generation probe, by expert."""
     return {
         entry.expert: Probed(entry.nprobe / entry.nlist, entry.recall)
@@ -177,20 +177,20 @@ class _Vectors:
         self._merged = tuple(rows for rows in merged if len(rows.keys))
         self._database = database
 
-    def stored(self, keys: KeyArray) -> HalfArray:
+    def read_vectors(self, keys: KeyArray) -> HalfArray:
         """Return the vectors [N, D] of chunks as they are stored, in the order of ``keys``."""
         parts: list[HalfArray] = []
         places: list[NDArray[np.intp]] = []
         missing = np.ones(len(keys), np.bool_)
         for held in self._merged:
             rows = held.rows(keys)
-            found = np.flatnonzero((rows >= 0) & missing)
-            missing[found] = False
-            places.append(found)
-            parts.append(held.at(rows[found]))
+            hits = np.flatnonzero((rows >= 0) & missing)
+            missing[hits] = False
+            places.append(hits)
+            parts.append(held.at(rows[hits]))
         if missing.any():
             places.append(np.flatnonzero(missing))
-            parts.append(self._database.stored(keys[missing]))
+            parts.append(self._database.read_vectors(keys[missing]))
         order = np.argsort(np.concatenate(places))
         return np.concatenate([part for part in parts if len(part)])[order]
 

@@ -1,8 +1,8 @@
 """Tunes how many lists of an IVF segment to probe, by comparison with exact search.
 
-Questions lie further from the chunks than chunks from each other, and in other directions: with as
-many lists as find .95 of the neighbours of stored vectors, .89 of those of questions were found
-among the 100,000 chunks of ``lab/benchmarks/bench_scale.py``. Pieces of five words of the chunks
+Questions lie further from the chunks than chunks from each other, and in other directions. Among
+the 100,000 chunks of ``lab/benchmarks/bench_scale.py``, the lists that held .95 of the neighbours
+of stored vectors held .89 of the neighbours of questions. Pieces of five words of the chunks
 are nearly as hard as questions, so the lists are chosen by these where there is an embedder.
 """
 
@@ -44,7 +44,7 @@ class Probed:
 def tune(
     source: VectorSource, segment: Segment, keys: KeyArray, pieces: FloatArray | None
 ) -> tuple[Segment, float]:
-    """Find a small ``nprobe`` with the target's recall@10, by doubling and halving; return it, too.
+    """Find a small ``nprobe`` with the target's recall@10 by doubling and halving; return both.
 
     :param pieces: vectors [Q, D] of pieces of text; None takes stored vectors, each excluded from
         its own result.
@@ -60,8 +60,8 @@ def tune(
         below, nprobe = nprobe, min(segment.nlist, 2 * nprobe)
     for _ in range(_HALVINGS):
         middle = (below + nprobe) // 2
-        if middle > below and (found := recall_of(middle)) >= target:
-            nprobe, recall = middle, found
+        if middle > below and (middle_recall := recall_of(middle)) >= target:
+            nprobe, recall = middle, middle_recall
         else:
             below = middle
     return replace(segment, nprobe=nprobe), recall
@@ -76,7 +76,7 @@ class FoundKeys(Protocol):
         ...
 
 
-class Searched(Protocol):
+class Searchable(Protocol):
     """What is compared with exact search: a segment, or a partition in an engine."""
 
     def search(self, query: FloatArray, k: int, allowed: Bitmap | None, wanted: int) -> FoundKeys:
@@ -98,12 +98,12 @@ def pieces_of(
     vectors = embedder.encode_documents(pieces, expert)
     norms = np.linalg.norm(vectors, axis=1)
     sound = np.isfinite(norms) & (norms > 0)
-    found: FloatArray = vectors[sound] / norms[sound, None]
-    return found
+    units: FloatArray = vectors[sound] / norms[sound, None]
+    return units
 
 
 def recall_at_10(
-    source: VectorSource, segments: Sequence[Searched], keys: KeyArray, live: Bitmap | None
+    source: VectorSource, segments: Sequence[Searchable], keys: KeyArray, live: Bitmap | None
 ) -> float:
     """Recall@10 of the segments of a partition, whose live chunks are ``keys``."""
     return _Comparison(source, keys, None).recall(segments, live)
@@ -126,12 +126,12 @@ class _Comparison:
         # a chunk is not a neighbour of itself
         self._truth = truth[:, : self._size - (pieces is None)]
 
-    def recall(self, segments: Sequence[Searched], allowed: Bitmap | None) -> float:
+    def recall(self, segments: Sequence[Searchable], allowed: Bitmap | None) -> float:
         """Share of hits that score no less than the last true neighbour.
 
         Compares scores instead of keys: of many equal chunks, any ten are right.
         """
-        found, depth = 0, self._truth.shape[1]
+        count, depth = 0, self._truth.shape[1]
         if not depth:
             return 1.0
         wanted = depth if allowed is None else self._size
@@ -141,8 +141,8 @@ class _Comparison:
             )
             hits = hits[hits != own]
             scores = vectors_of(self._source, hits) @ query if len(hits) else np.empty(0)
-            found += min(depth, int((scores >= best[-1] - _ROUNDING).sum()))
-        return found / self._truth.size
+            count += min(depth, int((scores >= best[-1] - _ROUNDING).sum()))
+        return count / self._truth.size
 
 
 def _exact(

@@ -20,7 +20,7 @@ from typing import BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.cosines import compiled
+from expertrag_index.cosines import load_cosines
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.search.ascending_keys import candidate_places
 from expertrag_index.types import FloatArray, KeyArray
@@ -37,7 +37,7 @@ HalfArray = NDArray[np.float16]
 class VectorSource(Protocol):
     """Vectors of chunks by their keys."""
 
-    def stored(self, keys: KeyArray) -> HalfArray:
+    def read_vectors(self, keys: KeyArray) -> HalfArray:
         """Return the vectors [N, D] of chunks as they are stored, in the order of ``keys``."""
         ...
 
@@ -49,7 +49,7 @@ class VectorRows:
         """Map a file whose checksum has been verified; the caller may close it.
 
         :param name: of the file, for error messages.
-        :raises StoreCorruptError: it holds vectors of another length, or is no such file.
+        :raises StoreCorruptError: it holds vectors of another length, or is not a file of vectors.
         """
         size = os.fstat(file.fileno()).st_size
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
@@ -88,10 +88,10 @@ class VectorRows:
         :param ask_first: ask the system for all rows before the first is read; see ``read_ahead``.
         :raises StoreCorruptError: the file has become shorter.
         """
-        read = compiled()
+        read = load_cosines()
         if read is None:
-            found: FloatArray = normalised(self.at(rows)) @ query
-            return found
+            result: FloatArray = normalise(self.at(rows)) @ query
+            return result
         out = np.empty(len(rows), np.float32)
         failed = read(self._file, self._start, ask_first, rows, query, out)
         if failed > 0:
@@ -100,7 +100,7 @@ class VectorRows:
             raise StoreCorruptError(f"{self._name} has become shorter")
         return out
 
-    def stored(self, keys: KeyArray) -> HalfArray:
+    def read_vectors(self, keys: KeyArray) -> HalfArray:
         """Return the vectors [N, D] of chunks that the segment holds, in the order of ``keys``."""
         return self.at(self.rows(keys))
 
@@ -111,12 +111,12 @@ def write_rows(path: Path, keys: KeyArray, source: VectorSource, dimension: int)
         file.write(_MAGIC + np.array([len(keys), dimension], "<u8").tobytes())
         file.write(keys.astype("<i8").tobytes())
         for start in range(0, len(keys), BATCH):
-            file.write(source.stored(keys[start : start + BATCH]).astype("<f2").tobytes())
+            file.write(source.read_vectors(keys[start : start + BATCH]).astype("<f2").tobytes())
 
 
 def vectors_of(source: VectorSource, keys: KeyArray) -> FloatArray:
     """Return the vectors [N, D] of chunks, normalised again after the rounding to fp16."""
-    return normalised(source.stored(keys))
+    return normalise(source.read_vectors(keys))
 
 
 def iter_vectors(source: VectorSource, keys: KeyArray) -> Iterator[tuple[KeyArray, FloatArray]]:
@@ -126,7 +126,7 @@ def iter_vectors(source: VectorSource, keys: KeyArray) -> Iterator[tuple[KeyArra
         yield part, vectors_of(source, part)
 
 
-def normalised(stored: HalfArray) -> FloatArray:
+def normalise(stored: HalfArray) -> FloatArray:
     """Convert stored vectors [N, D] to float32 of unit length."""
     vectors = np.empty(stored.shape, np.float32)
     for start in range(0, len(stored), BATCH):  # the norms need as much memory as the vectors

@@ -32,7 +32,7 @@ FLAT = "flat"
 
 Bitmap = NDArray[np.uint8]
 
-_faiss: Any = faiss  # its type stubs have only the C++ signatures, not those of the wrappers
+_faiss: Any = faiss  # its type stubs lack the signatures of the wrappers
 
 _WRITTEN_BYTES = 1 << 20  # at a time
 _CANDIDATES = {SQ8: 2, RABITQ: 4}  # for a wanted hit; they are rescored exactly
@@ -77,7 +77,7 @@ class Segment:
         return int(self.index.ntotal)
 
     @property
-    def indexed_keys(self) -> KeyArray:
+    def faiss_keys(self) -> KeyArray:
         """Chunk keys in the FAISS index, in no particular order; ``rows.keys`` is the same set."""
         if self.kind == FLAT:
             return faiss.vector_to_array(self.index.id_map).astype(np.int64)
@@ -113,12 +113,12 @@ class Segment:
         nprobe = self.nprobe
         if allowed is not None:
             # the nearest admissible vectors are further away; with the root, recall at a million
-            # chunks is no lower under filters of 1, 10 and 50 % than without one
+            # chunks is not lower under filters of 1, 10 and 50 % than without one
             share = wanted / self.count
             nprobe = min(self.nlist, math.ceil(nprobe / math.sqrt(max(share, 1e-9))))
         while True:
             parameters = _parameters(self.kind, nprobe, selector)
-            if self.read_ahead.wanted:
+            if self.read_ahead.is_wanted:
                 ask_for(self._lists(query, nprobe))
             with self.read_ahead.watching():
                 hits = self._run(query, candidates, parameters, exact=False)
@@ -130,17 +130,17 @@ class Segment:
         """Yield the places in memory of the lists that a search reads."""
         ivf = ivf_of(self.index)
         rotated = query[None] if self.kind == SQ8 else self.index.chain.at(0).apply(query[None])
-        _, found = ivf.quantizer.search(rotated, nprobe)
+        _, numbers = ivf.quantizer.search(rotated, nprobe)
         lists, code_bytes = ivf.invlists, ivf.code_size
-        for number in found[0].tolist():
+        for number in numbers[0].tolist():
             if number >= 0 and (size := lists.list_size(number)):
                 yield int(lists.get_codes(number)), size * code_bytes
                 yield int(lists.get_ids(number)), size * 8
 
     def _run(self, query: FloatArray, k: int, parameters: object, *, exact: bool) -> Hits:
         scores, keys = self.index.search(query[None], k, params=parameters)
-        found = keys[0] >= 0  # FAISS pads with -1
-        return Hits(keys[0][found], scores[0][found], exact)
+        valid = keys[0] >= 0  # FAISS pads with -1
+        return Hits(keys[0][valid], scores[0][valid], exact)
 
 
 def _search_flat(index: Any, asked: Sequence[_Query]) -> list[Hits]:
@@ -148,8 +148,8 @@ def _search_flat(index: Any, asked: Sequence[_Query]) -> list[Hits]:
     most = max(k for _, k in asked)
     scores, keys = index.search(np.stack([query for query, _ in asked]), most)
     return [
-        Hits(row[:k], found[:k], exact=True)
-        for row, found, (_, k) in zip(keys, scores, asked, strict=True)
+        Hits(row[:k], values[:k], exact=True)
+        for row, values, (_, k) in zip(keys, scores, asked, strict=True)
     ]
 
 
@@ -158,17 +158,17 @@ def cosines(segments: Sequence[Segment], keys: KeyArray, query: FloatArray) -> F
 
     :raises StoreCorruptError: a chunk is in none.
     """
-    found = np.full(len(keys), np.nan, np.float32)
+    scores = np.full(len(keys), np.nan, np.float32)
     for segment in segments:
         rows = segment.rows.rows(keys)
         held = np.flatnonzero(rows >= 0)
         if len(held):
-            ask = segment.read_ahead.wanted
+            ask = segment.read_ahead.is_wanted
             with segment.read_ahead.watching():
-                found[held] = segment.rows.cosines(rows[held], query, ask_first=ask)
-    if missing := int(np.isnan(found).sum()):
+                scores[held] = segment.rows.cosines(rows[held], query, ask_first=ask)
+    if missing := int(np.isnan(scores).sum()):
         raise StoreCorruptError(f"the vector segments lack {missing} chunks")
-    return found
+    return scores
 
 
 def build_flat(rows: VectorRows, dimension: int) -> Segment:
@@ -187,7 +187,7 @@ def write_segment(segment: Segment, path: Path) -> None:
 
 def map_ivf(path: Path, rows: VectorRows) -> Segment:
     """Map an IVF segment that has been written; ``nprobe`` is still to be tuned."""
-    index = _mapped(path)
+    index = _map_index(path)
     return Segment(index, _kind_of(index), 1, ivf_of(index).nlist, rows)
 
 
@@ -200,7 +200,7 @@ def open_segment(layout: Layout, entry: SegmentEntry, dimension: int) -> Segment
     name = entry.entry.file
     open_verified(layout, entry.entry).close()
     try:
-        index = _mapped(layout.segments / name)
+        index = _map_index(layout.segments / name)
     except RuntimeError as error:
         raise StoreCorruptError(f"{name} is not a vector index") from error
     with open_verified(layout, entry.rows) as file:
@@ -216,7 +216,7 @@ def open_segment(layout: Layout, entry: SegmentEntry, dimension: int) -> Segment
     return Segment(index, entry.kind, entry.nprobe, entry.nlist, rows)
 
 
-def _mapped(path: Path) -> Any:
+def _map_index(path: Path) -> Any:
     _limit_allocations()
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
 

@@ -25,11 +25,11 @@ _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
 
 def resolve(host: str, port: int) -> list[str]:
     """Return the addresses of a host, as the system resolves it."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
-def checked_address(host: str, port: int, resolve: Resolve, refuse: Refuse) -> str:
+def resolve_address(host: str, port: int, resolve: Resolve, refuse: Refuse) -> str:
     """Resolve a host once, and return the address to connect to.
 
     :raises Unreadable: one of its addresses is refused, or it has none.

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from expertrag_index.loaders import DEFAULT_MAX_FILE_BYTES, DEFAULT_MAX_FILE_S
 from expertrag_index.loaders.base import SourceFile
+from expertrag_index.loaders.limits import ReadLimits
 from expertrag_index.types import LoadFailure
 
 
 @dataclass(frozen=True, slots=True)
-class ReadLimits:
-    """How the items of a source are read: limits of a document, and its access labels."""
-
-    max_file_bytes: int = DEFAULT_MAX_FILE_BYTES
-    max_file_s: float = DEFAULT_MAX_FILE_S
-    labels: Sequence[str] = ()
-    labels_field: str = ""
-    ocr: bool = False
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the limits: items that were read with others are read again."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
+class SourceItem:
     """A file, page or object.
 
     ``source``: ``Document.source`` of its documents. ``version``: changes with its content.
@@ -53,7 +35,7 @@ class SourceItems:
     are. ``unavailable``: why nothing could be listed, then all documents are kept.
     """
 
-    items: dict[str, Item] = field(default_factory=dict)
+    items: dict[str, SourceItem] = field(default_factory=dict)
     failures: list[LoadFailure] = field(default_factory=list)
     marks: dict[str, str] = field(default_factory=dict)
     unavailable: str = ""

@@ -8,18 +8,18 @@ from pathlib import Path
 from expertrag_index.loaders.parse import storable
 from expertrag_index.sources.folder import absolute
 from expertrag_index.sources.ledger import Ledger
-from expertrag_index.sources.stored import stored_sources
+from expertrag_index.sources.stored import count_sources
 from expertrag_index.types import Document, LoadFailure
 
 
-def seen_in(documents: Iterable[Document], sources: set[str]) -> Iterator[Document]:
+def note_sources(documents: Iterable[Document], sources: set[str]) -> Iterator[Document]:
     """Pass documents on, and add their sources to ``sources``."""
     for document in documents:
         sources.add(document.source)
         yield document
 
 
-def known_above(store: Path, paths: Sequence[Path]) -> dict[Path, Path]:
+def find_folders_above(store: Path, paths: Sequence[Path]) -> dict[Path, Path]:
     """Return the folders that a store has been built from, for those paths that are in one."""
     with Ledger(store) as ledger:
         known = set(ledger.owners().values())
@@ -42,7 +42,7 @@ def claim_built(
     :param above: for some of the paths, the folder of which they were read as a part.
     """
     with Ledger(store) as ledger:
-        stored = stored_sources(store)
+        stored = count_sources(store)
         ledger.forget(source for source in ledger.owners() if source not in stored)
         for path in paths:
             if path in above or path.is_dir():

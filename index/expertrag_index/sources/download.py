@@ -12,8 +12,8 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from expertrag_index.loaders.base import Unreadable, too_large
-from expertrag_index.sources.addresses import Refuse, Resolve, checked_address, refusal, resolve
-from expertrag_index.sources.redact import redacted
+from expertrag_index.sources.addresses import Refuse, Resolve, refusal, resolve, resolve_address
+from expertrag_index.sources.redact import redact
 
 MOST_REDIRECTS = 5
 _CONNECT_S, _SILENT_S = 10.0, 20.0
@@ -57,7 +57,7 @@ class _CheckedTransport(httpx.HTTPTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Resolve the host once, check its addresses, and send the request to one of them."""
         host, port = request.url.host, request.url.port or _PORTS[request.url.scheme]
-        address = checked_address(host, port, self._policy.resolve, self._policy.refuse)
+        address = resolve_address(host, port, self._policy.resolve, self._policy.refuse)
         request.extensions = {**request.extensions, "sni_hostname": host}
         request.url = request.url.copy_with(host=address)
         return super().handle_request(request)
@@ -74,17 +74,17 @@ def check_url(url: str) -> None:
     except ValueError:
         valid = False
     if not valid:
-        raise _not_http(redacted_or_hidden(url))
+        raise _not_http(redact_or_hide(url))
 
 
 def _not_http(url: str) -> Unreadable:
     return Unreadable(f"{url} is not an http or https URL", "correct the URL")
 
 
-def redacted_or_hidden(url: str) -> str:
+def redact_or_hide(url: str) -> str:
     """Return a URL without credentials, even if it is malformed."""
     try:
-        return redacted(url)
+        return redact(url)
     except ValueError:
         return "the URL"
 
@@ -101,7 +101,7 @@ def fetch(url: str, headers: Mapping[str, str], policy: HttpPolicy, max_bytes: i
 
     def run() -> None:
         try:
-            answers.put(_followed(url, headers, policy, max_bytes, ends_at))
+            answers.put(_follow(url, headers, policy, max_bytes, ends_at))
         except Exception as error:
             answers.put(error)
 
@@ -116,7 +116,7 @@ def fetch(url: str, headers: Mapping[str, str], policy: HttpPolicy, max_bytes: i
     return answer
 
 
-def _followed(
+def _follow(
     url: str, headers: Mapping[str, str], policy: HttpPolicy, max_bytes: int, ends_at: float
 ) -> Response:
     timeout = httpx.Timeout(min(_SILENT_S, policy.page_s), connect=_CONNECT_S)

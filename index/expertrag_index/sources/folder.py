@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from expertrag_index.loaders.base import SourceFile
+from expertrag_index.loaders.limits import ReadLimits
 from expertrag_index.loaders.load import files_of
 from expertrag_index.loaders.parse import failure_of, storable
 from expertrag_index.loaders.patterns import Patterns
-from expertrag_index.sources.base import Item, ReadLimits, SourceItems
+from expertrag_index.sources.base import SourceItem, SourceItems
 from expertrag_index.types import LoadFailure
 
 _SPECIAL = re.compile(r"([\\*?\[\]!# ])")
@@ -57,22 +58,22 @@ class FolderSource:
 
     def listing(self, known: Mapping[str, str]) -> SourceItems:
         """List the files with size and time of change as version."""
-        found, limits = SourceItems(), self.limits
+        result, limits = SourceItems(), self.limits
         try:
             with os.scandir(self.folder):
                 pass
         except OSError as error:
-            found.unavailable = error.strerror or str(error)
-            return found
+            result.unavailable = error.strerror or str(error)
+            return result
         for file in files_of(self.folder, None, limits.max_file_bytes, self._patterns, limits.ocr):
             if isinstance(file, LoadFailure):
-                found.failures.append(file)
+                result.failures.append(file)
                 continue
-            self._add(found, file)
-        if known and not found.items:
-            found.unavailable = "no file is left in it"
-        found.failures += self._dead_links(name for name in known if name not in found.items)
-        return found
+            self._add(result, file)
+        if known and not result.items:
+            result.unavailable = "no file is left in it"
+        result.failures += self._dead_links(name for name in known if name not in result.items)
+        return result
 
     def _dead_links(self, missing: Iterable[str]) -> list[LoadFailure]:
         """Report the links above missing files that lead nowhere, as to an unmounted disk."""
@@ -93,7 +94,9 @@ class FolderSource:
         version = f"{status.st_size} {status.st_mtime_ns}"
         source = storable(file.source)
         changed_at = max(status.st_mtime, status.st_ctime)
-        found.items[source] = Item(source, version, functools.partial(_same, file), changed_at)
+        found.items[source] = SourceItem(
+            source, version, functools.partial(_same, file), changed_at
+        )
 
 
 def _is_dead_link(path: Path) -> bool:

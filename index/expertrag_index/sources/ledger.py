@@ -63,12 +63,12 @@ class Ledger:
         self._layout = Layout(store)
         with store_errors(self._layout):
             try:
-                self._connection = _opened(self._layout.ledger)
+                self._connection = _open(self._layout.ledger)
             except sqlite3.DatabaseError:
                 if not _is_damaged(self._layout.ledger):
                     raise
                 self._layout.ledger.unlink()  # it only saves work
-                self._connection = _opened(self._layout.ledger)
+                self._connection = _open(self._layout.ledger)
 
     def __enter__(self) -> Ledger:
         return self
@@ -98,7 +98,7 @@ class Ledger:
                 (key, list_name or (row[1] if row else ""), fingerprint),
             )
 
-    def listed(self, list_name: str) -> set[str]:
+    def read_list(self, list_name: str) -> set[str]:
         """Return the keys of the sources that a list named when it was last in use."""
         rows = self._connection.execute("SELECT key FROM sources WHERE list = ?", (list_name,))
         return {key for (key,) in rows}
@@ -175,7 +175,7 @@ class Ledger:
             yield
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=30.0)
     try:
         connection.execute("PRAGMA synchronous = FULL")

@@ -19,7 +19,7 @@ TICK_S = 0.5
 class FolderNotices:
     """Waits for changes in folders.
 
-    Changes of hidden files, of files that no loader reads (what editors write beside a file), and
+    Changes of hidden files, of files that no loader reads (what editors write next to a file), and
     in the store are ignored. If a folder is moved or replaced, it is watched again by its name.
     """
 

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 from expertrag_common.extras import install_command
 from expertrag_index.loaders.base import SourceFile, Unreadable, too_large
+from expertrag_index.loaders.limits import ReadLimits
 from expertrag_index.loaders.patterns import Patterns
 from expertrag_index.loaders.registry import SUFFIXES, is_collection, suffix_of
-from expertrag_index.sources.base import Item, ReadLimits, SourceItems
-from expertrag_index.sources.redact import redacted
+from expertrag_index.sources.base import SourceItem, SourceItems
+from expertrag_index.sources.redact import redact
 from expertrag_index.sources.scratch import Scratch
 
 _VERSIONS = ("ETag", "etag", "md5", "md5Hash", "content_md5")
@@ -47,15 +48,13 @@ class ObjectSource:
         :raises PatternError: a pattern is invalid.
         """
         if "::" in url or urlsplit(url).scheme in _REFUSED:
-            raise Unreadable(
-                f"{redacted(url)} is not a folder of an object store", "correct the URL"
-            )
+            raise Unreadable(f"{redact(url)} is not a folder of an object store", "correct the URL")
         self._url = url.rstrip("/")
         self._scratch = scratch
         self._domain = domain
         self._patterns = Patterns(include, exclude)
         self.limits = limits
-        self.key = redacted(self._url)
+        self.key = redact(self._url)
 
     def covers(self, source: str) -> bool:
         """Return whether a source is below this folder."""
@@ -63,27 +62,27 @@ class ObjectSource:
 
     def listing(self, known: Mapping[str, str]) -> SourceItems:
         """List the objects that a loader can read."""
-        found = SourceItems()
+        result = SourceItems()
         try:
-            files, root = _opened(self._url)
+            files, root = _open_file_system(self._url)
             entries: Mapping[str, Any] = files.find(root, detail=True)
         except ImportError as error:
             of_s3 = self._url.startswith("s3:")
             cure = install_command("s3") if of_s3 else f"pip install '{error.name}'"
-            found.unavailable = f"{error}; run: {cure}"
-            return found
+            result.unavailable = f"{error}; run: {cure}"
+            return result
         except Exception as error:  # each file system raises its own
-            found.unavailable = f"cannot be listed ({type(error).__name__})"
-            return found
+            result.unavailable = f"cannot be listed ({type(error).__name__})"
+            return result
         for name, entry in sorted(entries.items()):
             below = name.removeprefix(root.rstrip("/")).lstrip("/")
             if self._reads(below):
                 source = f"{self.key}/{below}"
                 fetch = functools.partial(self._fetch, files, name, source, entry)
-                found.items[source] = Item(source, _version(entry), fetch)
-        if known and not found.items:
-            found.unavailable = "no object is left in it"
-        return found
+                result.items[source] = SourceItem(source, _version(entry), fetch)
+        if known and not result.items:
+            result.unavailable = "no object is left in it"
+        return result
 
     def _reads(self, below: str) -> bool:
         parts = PurePosixPath(below).parts
@@ -115,7 +114,7 @@ class ObjectSource:
         return SourceFile(path, source, source, domain, limits.max_file_bytes, limits.ocr)
 
 
-def _opened(url: str) -> tuple[Any, str]:
+def _open_file_system(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the URL's path in it."""
     import fsspec
 

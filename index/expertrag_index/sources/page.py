@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping
 
 from expertrag_index.loaders.base import SourceFile, Unreadable
+from expertrag_index.loaders.limits import ReadLimits
 from expertrag_index.loaders.parse import failure_of
-from expertrag_index.sources.base import Item, ReadLimits, SourceItems
+from expertrag_index.sources.base import SourceItem, SourceItems
 from expertrag_index.sources.content_types import suffix_for, with_encoding
 from expertrag_index.sources.download import HttpPolicy, Response, check_url, fetch
-from expertrag_index.sources.redact import redacted
+from expertrag_index.sources.redact import redact
 from expertrag_index.sources.scratch import Scratch
 
 _GONE = (404, 410)
@@ -40,7 +41,7 @@ class PageSource:
         self._scratch = scratch
         self._domain = domain
         self.limits = limits
-        self.key = redacted(url)
+        self.key = redact(url)
 
     def covers(self, source: str) -> bool:
         """Return whether a source is this page."""
@@ -48,36 +49,36 @@ class PageSource:
 
     def listing(self, known: Mapping[str, str]) -> SourceItems:
         """Ask for the page, with the validators of the version before."""
-        found = SourceItems()
+        result = SourceItems()
         before = known.get(self.key, "")
         try:
             response = self._ask(_conditions(before))
             if response.status in _GONE and before == _GONE_BEFORE:
-                return found
+                return result
             if response.status == 304 and before:
-                found.items[self.key] = Item(self.key, before, self._fetched_anew)
-                return found
+                result.items[self.key] = SourceItem(self.key, before, self._fetch_again)
+                return result
             file = self._file(response)
         except Unreadable as error:
-            found.failures.append(failure_of(self.key, error))
+            result.failures.append(failure_of(self.key, error))
             if isinstance(error, _GoneError) and self.key in known:
-                found.marks[self.key] = _GONE_BEFORE
-            return found
-        found.items[self.key] = Item(self.key, _version(response), lambda: file)
-        return found
+                result.marks[self.key] = _GONE_BEFORE
+            return result
+        result.items[self.key] = SourceItem(self.key, _version(response), lambda: file)
+        return result
 
     def _ask(self, conditions: Mapping[str, str]) -> Response:
         return fetch(self._url, conditions, self._policy, self.limits.max_file_bytes)
 
     def _check(self, response: Response) -> None:
         if response.status in _GONE:
-            cure = "the next run deletes its documents if it is gone then, too"
+            cure = "the next run deletes its documents if it is still gone"
             raise _GoneError(f"the server answers {response.status}", cure)
         if response.status != 200:
             cure = "its version from before is kept; try again later"
             raise Unreadable(f"the server answers {response.status}", cure)
 
-    def _fetched_anew(self) -> SourceFile:
+    def _fetch_again(self) -> SourceFile:
         """Fetch an unchanged page that the store has lost meanwhile."""
         return self._file(self._ask({}))
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from expertrag_index.sources.base import DocumentSource, Item, SourceItems
+from expertrag_index.sources.base import DocumentSource, SourceItem, SourceItems
 from expertrag_index.sources.ledger import KnownItem
 from expertrag_index.types import LoadFailure
 
@@ -24,7 +24,7 @@ class SourcePlan:
 
     source: DocumentSource
     listed: Collection[str] = ()
-    changed: list[Item] = field(default_factory=list)
+    changed: list[SourceItem] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     failures: list[LoadFailure] = field(default_factory=list)
     marks: dict[str, KnownItem] = field(default_factory=dict)

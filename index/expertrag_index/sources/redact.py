@@ -13,18 +13,18 @@ _LONG = re.compile(r"[A-Za-z0-9+/=_.~-]{32,}")
 HIDDEN = "***"
 
 
-def redacted(url: str) -> str:
+def redact(url: str) -> str:
     """Return a URL without user, password and fragment, and with ``***`` for secrets in its query.
 
     A secret is a parameter named like one, or whose value is 32 characters or more of one word.
     """
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    query = "&".join(map(_shown, filter(None, parts.query.split("&"))))
+    query = "&".join(map(_redact_parameter, filter(None, parts.query.split("&"))))
     return urlunsplit((parts.scheme, host, parts.path, query, ""))
 
 
-def _shown(parameter: str) -> str:
+def _redact_parameter(parameter: str) -> str:
     name, equals, _ = parameter.partition("=")
     plain = parse_qsl(parameter, keep_blank_values=True)
     if not plain:

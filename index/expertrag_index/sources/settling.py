@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from expertrag_index.sources.base import Item
+from expertrag_index.sources.base import SourceItem
 
 TRIES = 5
 FIRST_RETRY_S = 2.0
@@ -28,7 +28,7 @@ class Readiness:
     seconds until another is worth a look, None if none is before it changes.
     """
 
-    ready: list[Item]
+    ready: list[SourceItem]
     writing: list[str]
     wait_s: float | None
 
@@ -51,11 +51,11 @@ class Settling:
         self._tries = tries
         self._pending: dict[str, _Pending] = {}
 
-    def look(self, items: Iterable[Item]) -> Readiness:
+    def look(self, items: Iterable[SourceItem]) -> Readiness:
         """Look at the files that differ from what was read of them."""
         now, wall = self._clock(), time.time()
         before, self._pending = self._pending, {}
-        ready: list[Item] = []
+        ready: list[SourceItem] = []
         writing: list[str] = []
         waits: list[float] = []
         for item in items:
@@ -82,7 +82,7 @@ class Settling:
         due = [state.retry_at for state in self._pending.values() if 0 < state.tries < self._tries]
         return max(0.0, min(due) - self._clock()) if due else None
 
-    def failed(self, sources: Iterable[str]) -> list[str]:
+    def note_failures(self, sources: Iterable[str]) -> list[str]:
         """Note that files could not be read; return those that are given up."""
         given_up = []
         for name in sources:

@@ -13,7 +13,7 @@ from expertrag_index.store.listing import SkippedFile
 _COLUMNS = "notice, source, document_id, reason, cure"
 
 
-def skipped_files(
+def list_skipped_files(
     layout: Layout, after: SkippedFile | None = None, limit: int = 100
 ) -> list[SkippedFile]:
     """List skipped files in the order of their fields, those that come after ``after``."""

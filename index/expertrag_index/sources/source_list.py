@@ -13,9 +13,10 @@ import yaml
 
 from expertrag_index.errors import SourceListError
 from expertrag_index.loaders.base import Unreadable
+from expertrag_index.loaders.limits import ReadLimits
 from expertrag_index.sources.addresses import refuse_none
-from expertrag_index.sources.base import DocumentSource, ReadLimits
-from expertrag_index.sources.download import HttpPolicy, redacted_or_hidden
+from expertrag_index.sources.base import DocumentSource
+from expertrag_index.sources.download import HttpPolicy, redact_or_hide
 from expertrag_index.sources.folder import FolderSource
 from expertrag_index.sources.objects import ObjectSource
 from expertrag_index.sources.page import PageSource
@@ -65,13 +66,13 @@ def read_source_list(file: Path, context: ListContext, scratch: Scratch) -> list
         raise SourceListError(f"{file}: allow_private_addresses must be true or false")
     if allowed:
         context = replace(context, policy=replace(context.policy, refuse=refuse_none))
-    found: dict[str, DocumentSource] = {}
+    sources: dict[str, DocumentSource] = {}
     for number, entry in enumerate(content["sources"], 1):
         source = _source(entry, f"{file}: source {number}", context, scratch)
-        if source.key in found:
+        if source.key in sources:
             raise SourceListError(f"{file}: source {number} is listed twice: {source.key}")
-        found[source.key] = source
-    return list(found.values())
+        sources[source.key] = source
+    return list(sources.values())
 
 
 def _source(entry: object, where: str, context: ListContext, scratch: Scratch) -> DocumentSource:
@@ -107,7 +108,7 @@ def _source(entry: object, where: str, context: ListContext, scratch: Scratch) -
         )
     except (Unreadable, ValueError) as error:
         what = f"{error.reason}; {error.cure}" if isinstance(error, Unreadable) else "invalid URL"
-        raise SourceListError(f"{where}: {redacted_or_hidden(target)}: {what}") from None
+        raise SourceListError(f"{where}: {redact_or_hide(target)}: {what}") from None
 
 
 def _split_glob(pattern: str, where: str) -> tuple[str, str]:

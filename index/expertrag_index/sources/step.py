@@ -11,10 +11,10 @@ from pathlib import Path
 
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.loaders.base import SourceFile
-from expertrag_index.loaders.load import labelled
+from expertrag_index.loaders.load import add_labels
 from expertrag_index.loaders.parse import failure_of
 from expertrag_index.loaders.pool import parse_all
-from expertrag_index.sources.base import DocumentSource, Item, SourceItems
+from expertrag_index.sources.base import DocumentSource, SourceItem, SourceItems
 from expertrag_index.sources.ledger import KnownItem, Ledger
 from expertrag_index.sources.plan import SourcePlan, StoreState, plan_of
 from expertrag_index.sources.stored import StoredSources
@@ -143,11 +143,11 @@ class Stepper:
             read.update(*(plan.gone for plan in plans), (failure.source for failure in failures))
             ledger.keep_skipped(
                 failures,
-                lambda source: source in read or any(_left(plan, source) for plan in plans),
+                lambda source: source in read or any(_is_gone(plan, source) for plan in plans),
             )
 
 
-def _left(plan: SourcePlan, source: str) -> bool:
+def _is_gone(plan: SourcePlan, source: str) -> bool:
     """Whether a file or folder that was of a source is not there any more."""
     of_it = plan.source.covers(source) or plan.source.covers(f"{source}/")
     return of_it and not plan.unavailable and source not in plan.listed
@@ -161,14 +161,14 @@ def _documents(plans: Sequence[SourcePlan], failures: list[LoadFailure]) -> Iter
     """Read the changed items; append what cannot be read to ``failures``."""
     for plan in plans:
         limits = plan.source.limits
-        for found in parse_all(_files(plan.changed), limits.max_file_s):
-            if isinstance(found, Document):
-                yield labelled(found, limits.labels, limits.labels_field)
+        for item in parse_all(_files(plan.changed), limits.max_file_s):
+            if isinstance(item, Document):
+                yield add_labels(item, limits.labels, limits.labels_field)
             else:
-                failures.append(found)
+                failures.append(item)
 
 
-def _files(items: Sequence[Item]) -> Iterator[SourceFile | LoadFailure]:
+def _files(items: Sequence[SourceItem]) -> Iterator[SourceFile | LoadFailure]:
     for item in items:
         try:
             file = item.fetch()

@@ -22,17 +22,17 @@ class StoredSources:
         self._counts: Mapping[str, int] = {}
 
     def __call__(self) -> Mapping[str, int]:
-        """Return the counts, as ``stored_sources`` does."""
+        """Return the counts, as ``count_sources`` does."""
         try:
             status = Layout(self._store).current.stat()
         except FileNotFoundError:
             return {}
         if self._state != (state := (status.st_ino, status.st_mtime_ns)):
-            self._counts, self._state = stored_sources(self._store), state
+            self._counts, self._state = count_sources(self._store), state
         return self._counts
 
 
-def stored_sources(store: Path) -> dict[str, int]:
+def count_sources(store: Path) -> dict[str, int]:
     """Count the documents of the published generation by ``Document.source``.
 
     Empty if nothing has been published.

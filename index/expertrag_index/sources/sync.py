@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from expertrag_index.sources.base import DocumentSource, ReadLimits, SourceItems
+from expertrag_index.loaders.limits import ReadLimits
+from expertrag_index.sources.base import DocumentSource, SourceItems
 from expertrag_index.sources.plan import SourcePlan
 from expertrag_index.sources.step import OpenWriter, Stepper, StepReport
 from expertrag_index.types import LoadFailure
@@ -69,7 +70,7 @@ class SourceSync:
         started = time.monotonic()
         for source in sources if adopt else ():
             self._stepper.adopt(source)
-        dropped = self._dropped(sources)
+        dropped = self._drop_unlisted(sources)
         plans = self._stepper.plan([*sources, *map(_DroppedSource, dropped)])
         for plan in plans:
             if plan.unavailable:
@@ -89,10 +90,10 @@ class SourceSync:
         report = replace(report, seconds=time.monotonic() - started)
         return SyncReport(report, counts, unclaimed)
 
-    def _dropped(self, sources: Sequence[DocumentSource]) -> list[str]:
+    def _drop_unlisted(self, sources: Sequence[DocumentSource]) -> list[str]:
         """Return the keys that are not listed any more, less what other sources take over."""
         with self._stepper.ledger() as ledger:
-            dropped = sorted(ledger.listed(self._list_name) - {source.key for source in sources})
+            dropped = sorted(ledger.read_list(self._list_name) - {source.key for source in sources})
             for key in dropped:
                 for source in sources:
                     ledger.adopt(source.key, source.covers, ledger.items(key))

@@ -77,7 +77,7 @@ class FolderWatcher:
         self._ready = False
 
     def adopt(self) -> None:
-        """Take over stored documents that look like those of the folders."""
+        """Take over stored documents that look like documents of the folders."""
         for folder in self._folders:
             self._stepper.adopt(folder)
 
@@ -110,10 +110,10 @@ class FolderWatcher:
             waits = self._step()
         except (StoreLockedError, StorageFullError) as error:
             self._say_once("store", WatchEvent("waiting", f"waiting: {error}"))
-            return self._backed_off()
+            return self._back_off()
         self._said.pop("store", None)
         if any(key in self._said for key in self._keys):
-            return self._backed_off()
+            return self._back_off()
         self._waited_s = 0.0
         return min((wait_s for wait_s in waits if wait_s is not None), default=_LOOK_EVERY_S)
 
@@ -141,7 +141,7 @@ class FolderWatcher:
         self._held_since = None
         failed = {each.source for each in report.failures if not each.notice} & ready
         self._forget(ready - failed)
-        given_up = set(self._settling.failed(failed))
+        given_up = set(self._settling.note_failures(failed))
         if report.wrote:
             self._tell(WatchEvent("written", _summary(report), report))
         self._say_failures(report.failures, failed - given_up)
@@ -151,7 +151,7 @@ class FolderWatcher:
             count = report.added + report.changed + report.unchanged
             self._tell(WatchEvent("ready", f"in step: {count:,} documents of these folders"))
 
-    def _backed_off(self) -> float:
+    def _back_off(self) -> float:
         self._waited_s = min(max(_FIRST_WAIT_S, 2 * self._waited_s), _LONGEST_WAIT_S)
         return self._waited_s
 
@@ -183,9 +183,9 @@ class FolderWatcher:
                     f"{plan.source.key} unclaimed",
                     WatchEvent(
                         "note",
-                        f"note: {plan.unclaimed:,} documents look like those of {plan.source.key}, "
-                        "but have no file there, and may be of another folder of that name: they "
-                        "are kept; run once with --adopt to delete them",
+                        f"note: {plan.unclaimed:,} documents look like documents of "
+                        f"{plan.source.key}, but have no file there, and may be of another folder "
+                        "of that name: they are kept; run once with --adopt to delete them",
                     ),
                 )
 

@@ -10,9 +10,9 @@ from itertools import chain
 from typing import Any
 
 from expertrag_index.search.filters import Condition, canonical, compile_filter
-from expertrag_index.sources.skipped import count_skipped, skipped_files
+from expertrag_index.sources.skipped import count_skipped, list_skipped_files
 from expertrag_index.store.document_check import DocumentCheck
-from expertrag_index.store.labels import seen_with
+from expertrag_index.store.labels import select_visible
 from expertrag_index.store.layout import Layout
 from expertrag_index.store.listing import DocumentInfo, DocumentOrder, Position, SkippedFile
 from expertrag_index.store.manifest import Manifest
@@ -58,7 +58,7 @@ class Catalog:
         self._reading = reading
         self._manifest = manifest
         self._check = check
-        self._seen = seen_with(labels)
+        self._seen = select_visible(labels)
         self._sees_all = labels is None
 
     def documents(
@@ -74,7 +74,7 @@ class Catalog:
         :raises FilterError: unknown field or operator.
         :raises StoreCorruptError: a row does not match its checksum.
         """
-        key, wanted, number = _KEYS[order], self._wanted(filter), self._manifest.generation
+        key, wanted, number = _KEYS[order], self._build_condition(filter), self._manifest.generation
         # the first comparison is for SQLite: it can use the index of the ids
         follows = f"AND {key} >= ? AND ({key}, d.id) > (?, ?)" if after else ""
         query = f"""{_SELECT}, {key} FROM documents d
@@ -84,8 +84,8 @@ class Catalog:
             if filter:
                 self._check.ensure(connection, number)
             rows = connection.execute(query, (*(number,) * 4, *wanted.values, *place, limit))
-            found = [(row[-1], _document(row[:-1])) for row in rows]
-        return [((key, document.id), document) for key, document in found]
+            entries = [(row[-1], _document(row[:-1])) for row in rows]
+        return [((key, document.id), document) for key, document in entries]
 
     def count(self, filter: Filter | None = None) -> int:
         """Count the documents that ``filter`` admits.
@@ -94,7 +94,7 @@ class Catalog:
         """
         if not filter:
             return self._manifest.documents
-        wanted, number = self._wanted(filter), self._manifest.generation
+        wanted, number = self._build_condition(filter), self._manifest.generation
         query = f"SELECT count(*) FROM documents d WHERE {_LIVE_DOCUMENT} AND {wanted.sql}"
         with self._reading() as connection:
             self._check.ensure(connection, number)
@@ -126,18 +126,18 @@ class Catalog:
             values = (document_id, *number, *self._seen.values, first, limit)
             return [chunk_from_row(row) for row in connection.execute(query, values)]
 
-    def skipped(self, after: SkippedFile | None = None, limit: int = 100) -> list[SkippedFile]:
+    def list_skipped(self, after: SkippedFile | None = None, limit: int = 100) -> list[SkippedFile]:
         """List what was skipped when the sources of the store were last read, after ``after``.
 
         Empty for a restricted reader: nobody knows the access labels of what was not read.
         """
-        return skipped_files(self._layout, after, limit) if self._sees_all else []
+        return list_skipped_files(self._layout, after, limit) if self._sees_all else []
 
     def count_skipped(self) -> int:
         """Count what ``skipped`` lists."""
         return count_skipped(self._layout) if self._sees_all else 0
 
-    def _wanted(self, filter: Filter | None) -> Condition:
+    def _build_condition(self, filter: Filter | None) -> Condition:
         """Return the condition of the documents that the reader sees and ``filter`` admits."""
         if not filter:
             return self._seen

@@ -26,7 +26,7 @@ class DocumentCheck:
         self._lock = threading.Lock()
 
     @property
-    def checked(self) -> int:
+    def last_row(self) -> int:
         """The row up to which all have been compared."""
         return self._checked
 

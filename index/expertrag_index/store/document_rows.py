@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from expertrag_index.build.embedding import Content
+from expertrag_index.build.embedding import ChunkContent
 from expertrag_index.store.rows import dump_metadata, row_digest, text_digest
 from expertrag_index.types import Chunk, Document
 
@@ -20,7 +20,7 @@ class ChunkedDocument(NamedTuple):
     document: Document
     expert: str
     chunks: Sequence[Chunk]
-    contents: Sequence[Content]
+    contents: Sequence[ChunkContent]
     cut: bytes
 
 

@@ -26,7 +26,7 @@ def group_of(domain: str | None, source: str) -> str:
     return f"from {source if not folder or is_collection(name) else folder}"
 
 
-def labelled(name: str, experts: Collection[str]) -> Group | None:
+def assign_by_name(name: str, experts: Collection[str]) -> Group | None:
     """Assign a group to the expert of the same name; None if the router must choose."""
     return Group(name, name) if name == GENERAL or name in experts else None
 

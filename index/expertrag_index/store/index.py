@@ -1,59 +1,46 @@
-"""Reads one generation of a store: dense, lexical and filtered search, texts, statistics."""
+"""Searches one generation of a store: dense, lexical and filtered search, and statistics."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from expertrag_index.errors import (
     EmbedderMismatchError,
     SearchError,
-    StoreCorruptError,
 )
 from expertrag_index.postings.search import PostingSearcher
-from expertrag_index.search.caching import cached
+from expertrag_index.search.caching import cache_method
 from expertrag_index.search.filters import canonical, compile_filter
 from expertrag_index.search.scales import IDENTITY, Scale, read_scales
-from expertrag_index.search.selection import Selection, best_hits, bitmap, rows_by_partition
+from expertrag_index.search.selection import Selection, best_hits, bitmap
 from expertrag_index.search.vector_store import Among
-from expertrag_index.store.catalog import Catalog
 from expertrag_index.store.disk_errors import store_errors
-from expertrag_index.store.groups import read_groups
-from expertrag_index.store.labels import all_labels, restrict
+from expertrag_index.store.generation_reader import GenerationReader
+from expertrag_index.store.labels import restrict
 from expertrag_index.store.layout import Layout
-from expertrag_index.store.live import sorted_keys
-from expertrag_index.store.manifest import Manifest
+from expertrag_index.store.live import select_keys
 from expertrag_index.store.opening import NONE_OPEN, Generation, OpenParts, open_published
-from expertrag_index.store.rows import SELECT_CHUNKS, chunk_from_row, text_digest
-from expertrag_index.store.schema import LIVE, Seal, read_seal
+from expertrag_index.store.schema import LIVE, Seal
 from expertrag_index.types import (
-    Chunk,
     ChunkHit,
     Filter,
     FloatArray,
-    Group,
     KeyArray,
     Query,
     TermStatistics,
 )
 from expertrag_index.words import spelling
 
-T = TypeVar("T")
-
 MAX_K = 1000
 
 _EXACT_LIMIT = 256  # up to so many admissible chunks are scored by row, without FAISS
 
 
-class Index:
+class Index(GenerationReader):
     """One published generation, unaffected by later writes. Thread-safe.
 
     Every chunk belongs to the partition of the expert that encoded it. Each partition is searched
@@ -69,22 +56,16 @@ class Index:
         labels: Collection[str] | None = None,
         lexical: PostingSearcher | None = None,
     ) -> None:
-        self._layout = layout
-        self._generation = generation
-        self._seen_labels = None if labels is None else frozenset(labels)
-        self._restricted = labels is not None
-        self._pool = generation.pool
+        super().__init__(layout, generation, labels)
         calibrated = read_scales(generation.manifest.calibration)
         self._scales = calibrated if scales is None else scales
         held = sum(entry.count for entry in generation.manifest.segments)
         self._live_bitmap = bitmap(generation.live) if held > len(generation.live) else None
         self._lexical = lexical or PostingSearcher(generation.postings, generation.live)
         # a generation never changes, so these caches cannot become stale
-        self._lock = threading.Lock()
-        self._labels: frozenset[str] | None = None
-        self._select = cached(self._compute_selection, 32)
-        self._terms = cached(self._lexical.statistics, 64)
-        self._respell = cached(self._compute_respelled, 64)
+        self._select = cache_method(self._compute_selection, 32)
+        self._terms = cache_method(self._lexical.statistics, 64)
+        self._respell = cache_method(self._compute_respelled, 64)
 
     @classmethod
     def open(
@@ -131,80 +112,7 @@ class Index:
         self._terms.cache_clear()
         self._respell.cache_clear()
 
-    @property
-    def manifest(self) -> Manifest:
-        """The manifest of the generation."""
-        return self._generation.manifest
-
-    @property
-    def generation(self) -> int:
-        """Number of this generation."""
-        return self.manifest.generation
-
-    @property
-    def dimension(self) -> int:
-        """Length D of a vector."""
-        return self.manifest.embedder.dimension
-
-    @property
-    def size(self) -> int:
-        """Number of live chunks."""
-        return len(self._generation.live)
-
-    @property
-    def open_parts(self) -> OpenParts:
-        """The vector files of the generation in memory; they stay valid when it is closed."""
-        return self._generation.opened()
-
-    @property
-    def catalog(self) -> Catalog:
-        """The documents of the generation; not kept: it would hold this index in a cycle."""
-        return Catalog(
-            self._layout,
-            self._reading,
-            self.manifest,
-            self._generation.documents,
-            self._seen_labels,
-        )
-
-    @property
-    def newest_key(self) -> int:
-        """Key of the chunk that was added last, 0 for none; later ones get higher keys."""
-        return int(self._generation.live[-1]) if self.size else 0
-
-    def newer_than(self, key: int) -> int:
-        """Count the live chunks with a higher key."""
-        return self.size - int(np.searchsorted(self._generation.live, key, side="right"))
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes on disk: the database and the vector files of this generation.
-
-        0 for a restricted index: they tell of documents that it does not hold.
-
-        :raises StoreCorruptError: the database was deleted.
-        """
-        if self._restricted:
-            return 0
-        derived = sum(file.bytes for file in self.manifest.files)
-        database = self._layout.database
-        try:
-            return database.stat().st_size + derived
-        except FileNotFoundError:
-            raise StoreCorruptError(f"{database} is missing: {self._layout.cure}") from None
-
-    @property
-    def degraded(self) -> str:
-        """Why an older generation is in use and what to do; empty if this is the newest."""
-        return self._generation.degraded
-
-    @property
-    def seal(self) -> Seal:
-        """Which state of the database this is; compared when it was opened."""
-        with self._reading() as connection:
-            return read_seal(connection)
-
-    def rescaled(self, scales: Mapping[str, Scale]) -> Index:
+    def rescale(self, scales: Mapping[str, Scale]) -> Index:
         """Return the same generation with other scales; it is closed with this index."""
         return Index(
             self._layout,
@@ -214,42 +122,26 @@ class Index:
             lexical=self._lexical,
         )
 
-    def restricted(self, labels: Collection[str]) -> Index:
+    def restrict(self, labels: Collection[str]) -> Index:
         """Return what a reader with these access labels sees; it is closed with this index.
 
-        Every result is that of a store which holds only the documents without labels and those
+        Every result is as from a store that holds only the documents without labels and the ones
         with one of ``labels``: hits, BM25 scores, term statistics, corrected words, counts, and
         the fields and domains of the manifest. The calibration of the manifest and the lists of an
         IVF segment are those of the whole store.
         """
-        if not self.manifest.labelled:
+        if not self.manifest.has_labels:
             return self
         with store_errors(self._layout):
             part = restrict(self._generation, labels)
             return Index(self._layout, part, self._scales, labels=labels)
-
-    def labels(self) -> frozenset[str]:
-        """Return the access labels that documents of this generation have."""
-        if not self.manifest.labelled:
-            return frozenset()
-        with self._lock:
-            if self._labels is None:
-                with self._reading() as connection:
-                    self._generation.documents.ensure(connection, self.generation)
-                    self._labels = all_labels(connection, self.generation)
-            return self._labels
 
     def partitions(self, filter: Filter | None = None) -> dict[str, int]:
         """Count the live chunks that ``filter`` admits, by expert; empty partitions are left out.
 
         :raises FilterError: unknown field or operator.
         """
-        return {expert: len(keys) for expert, keys in self._admitted(filter).items()}
-
-    def groups(self) -> list[Group]:
-        """Read which expert serves each group of documents; empty for a plain embedder."""
-        with self._reading() as connection:
-            return list(read_groups(connection, self.generation).values())
+        return {expert: len(keys) for expert, keys in self._select_partitions(filter).items()}
 
     def search_dense(self, query: Query, k: int, filter: Filter | None = None) -> list[ChunkHit]:
         """Find the ``k`` chunks with the highest cosine, on the common scale, best first.
@@ -262,7 +154,9 @@ class Index:
         self._check_k(k)
         selection = self._selection(filter)
         searched = {
-            expert: keys for expert, keys in self._admitted(filter).items() if expert in vectors
+            expert: keys
+            for expert, keys in self._select_partitions(filter).items()
+            if expert in vectors
         }
         if not searched:
             return []
@@ -306,70 +200,22 @@ class Index:
             if expert not in vectors:
                 raise SearchError(f"the query has no vector for the partition {expert!r}")
             with store_errors(self._layout):
-                found = self._generation.vectors.cosines(expert, wanted[places], vectors[expert])
-            scores[places] = self._scale(expert).of(found)
+                cosines = self._generation.vectors.cosines(expert, wanted[places], vectors[expert])
+            scores[places] = self._scale(expert).of(cosines)
         return scores
 
     def lexical_scores(self, query: str, keys: Sequence[int]) -> FloatArray:
         """BM25 [N] of the chunks for ``query``; 0 where no word of it occurs."""
-        found = self._lexical.scores(self._terms(query), keys)
-        return np.array([found.get(int(key), 0.0) for key in keys], np.float32)
+        scores = self._lexical.scores(self._terms(query), keys)
+        return np.array([scores.get(int(key), 0.0) for key in keys], np.float32)
 
     def term_statistics(self, query: str) -> list[TermStatistics]:
         """Return how rare each distinct word of ``query`` is here, without stop words."""
         return list(self._terms(query))
 
-    def respelled(self, query: str) -> str:
+    def respell(self, query: str) -> str:
         """Return a query with misspelled words corrected to words that occur in chunks."""
         return self._respell(query)
-
-    def chunks(self, keys: Sequence[int]) -> list[Chunk]:
-        """Read the chunks with these keys, in their order.
-
-        :raises SearchError: a key is not in this store.
-        :raises StoreCorruptError: a row does not match its checksum.
-        """
-        if self._restricted:
-            self._rows_by_expert(np.asarray(keys, np.int64))
-        marks = json.dumps([int(key) for key in keys])
-        query = f"{SELECT_CHUNKS} WHERE c.key IN (SELECT value FROM json_each(?))"
-        with self._reading() as connection:
-            found = {row[0]: chunk_from_row(row) for row in connection.execute(query, (marks,))}
-        missing = [key for key in keys if int(key) not in found]
-        if missing:
-            raise SearchError(f"no chunk {missing[0]} in {self._layout.root}")
-        return [found[int(key)] for key in keys]
-
-    def document_text(self, document_id: str) -> str:
-        """Read the whole text of a document.
-
-        :raises SearchError: this generation has no such document.
-        :raises StoreCorruptError: the text does not match its checksum.
-        """
-        query = f"""SELECT d.text, d.text_hash,
-            (SELECT c.key FROM chunks c WHERE c.document = d.row LIMIT 1)
-            FROM documents d WHERE d.id = ? AND {LIVE.format("d")}"""
-        values = (document_id, self.generation, self.generation)
-        with self._reading() as connection:
-            row = connection.execute(query, values).fetchone()
-            if row is None or row[2] not in self._generation.live:
-                raise SearchError(f"no document {document_id!r} in {self._layout.root}")
-            if text_digest(row[0]) != row[1]:
-                raise StoreCorruptError(f"document {document_id!r} is damaged")
-        return str(row[0])
-
-    def sample_chunks(
-        self, n: int, seed: int = 0, expert: str | None = None
-    ) -> list[tuple[int, Chunk]]:
-        """Sample up to ``n`` distinct chunks with their keys; the same seed gives the same ones.
-
-        :param expert: sample only this expert's partition; None samples all of them.
-        """
-        generation = self._generation
-        live = generation.live if expert is None else generation.partitions[expert]
-        chosen = np.random.default_rng(seed).permutation(len(live))[:n]
-        keys = [int(live[i]) for i in chosen]
-        return list(zip(keys, self.chunks(keys), strict=True))
 
     def best_similarity(
         self, query: Query, filter: Filter | None = None, *, exclude: int | None = None
@@ -387,15 +233,10 @@ class Index:
         """Return how many vectors ``search_dense`` compares in a search of all partitions."""
         selection = self._selection(filter)
         if self._restricted:  # the size of a segment tells of documents that this index lacks
-            return sum(map(len, self._admitted(filter).values()))
+            return sum(map(len, self._select_partitions(filter).values()))
         if selection is not None and len(selection.keys) <= _EXACT_LIMIT:
             return len(selection.keys)
-        return sum(map(self._generation.vectors.scan_cost, self._admitted(filter)))
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with store_errors(self._layout), self._pool.connection() as connection:
-            yield connection
+        return sum(map(self._generation.vectors.scan_cost, self._select_partitions(filter)))
 
     def _selection(self, wanted: Filter | None) -> Selection | None:
         if not wanted:
@@ -410,25 +251,14 @@ class Index:
         values = (self.generation, self.generation, *condition.values)
         with self._reading() as connection:
             self._generation.documents.ensure(connection, self.generation)
-            keys = sorted_keys(connection, query, values)
+            keys = select_keys(connection, query, values)
         if self._restricted:
             keys = np.intersect1d(keys, self._generation.live, assume_unique=True)
         return Selection.of(keys, self._generation.partitions, self._lexical)
 
-    def _admitted(self, filter: Filter | None) -> Mapping[str, KeyArray]:
+    def _select_partitions(self, filter: Filter | None) -> Mapping[str, KeyArray]:
         selection = self._selection(filter)
         return self._generation.partitions if selection is None else selection.partitions
-
-    def _rows_by_expert(self, keys: KeyArray) -> dict[str, NDArray[np.intp]]:
-        """Rows of ``keys`` by the expert of the chunk.
-
-        :raises SearchError: a key is not in this generation.
-        """
-        rows = rows_by_partition(keys, self._generation.partitions)
-        if sum(map(len, rows.values())) < len(keys):
-            strange = np.setdiff1d(keys, self._generation.live)[0]
-            raise SearchError(f"no chunk {strange} in {self._layout.root}")
-        return rows
 
     def _scale(self, expert: str) -> Scale:
         return self._scales.get(expert, IDENTITY)
@@ -439,7 +269,7 @@ class Index:
             raise SearchError(f"k must be a whole number from 1 to {MAX_K:,}, not {k!r:.20}")
 
     def _compute_respelled(self, query: str) -> str:
-        return spelling.respelled(query, self._lexical.frequency)
+        return spelling.respell(query, self._lexical.frequency)
 
     def _vectors(self, query: Query) -> dict[str, FloatArray]:
         """Normalise a query's vectors, by expert, for the partitions of this generation."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from expertrag_index.build.description import domains_of, fields_of
 from expertrag_index.search.filters import Condition
 from expertrag_index.search.selection import rows_by_partition
-from expertrag_index.store.live import sorted_keys
+from expertrag_index.store.live import select_keys
 from expertrag_index.store.schema import LABELS, LIVE
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def all_labels(connection: sqlite3.Connection, generation: int) -> frozenset[str
     return frozenset(str(row[0]) for row in connection.execute(query, (generation, generation)))
 
 
-def seen_with(labels: Collection[str] | None) -> Condition:
+def select_visible(labels: Collection[str] | None) -> Condition:
     """Return the condition of the documents (alias ``d``) that a reader sees; None sees all."""
     if labels is None:
         return Condition("1", ())
@@ -56,12 +56,12 @@ def seen_with(labels: Collection[str] | None) -> Condition:
 def restrict(generation: Generation, labels: Collection[str]) -> Generation:
     """Return the part of a generation that a reader with these labels sees.
 
-    The counts, fields and domains of its manifest are those of this part.
+    Its manifest has the counts, fields and domains of this part.
     """
     number, seen = generation.manifest.generation, json.dumps(sorted(labels))
     with generation.pool.connection() as connection:
         generation.documents.ensure(connection, number)
-        live = sorted_keys(
+        live = select_keys(
             connection,
             f"""SELECT c.key FROM documents d CROSS JOIN chunks c ON c.document = d.row
             WHERE {LIVE.format("c")} AND {_ADMITS}""",

@@ -33,15 +33,15 @@ def live_partitions(
         only the changes are read.
     """
     if not read_meta(connection).oldest <= known.generation <= generation or not known.generation:
-        return _listed(connection, LIVE.format("c"), (generation, generation))
+        return _list_keys(connection, LIVE.format("c"), (generation, generation))
     if known.generation == generation:
         return dict(known.partitions)
-    removed = _listed(
+    removed = _list_keys(
         connection,
         "c.removed_in > ? AND c.removed_in <= ? AND c.added_in <= ?",
         (known.generation, generation, known.generation),
     )
-    added = _listed(
+    added = _list_keys(
         connection,
         "c.added_in > ? AND c.added_in <= ? AND c.removed_in > ?",
         (known.generation, generation, generation),
@@ -58,7 +58,7 @@ def live_partitions(
 
 def new_partitions(connection: sqlite3.Connection, generation: int) -> dict[str, KeyArray]:
     """Return the keys of the chunks that a generation adds, ascending, by expert."""
-    return _listed(connection, "c.added_in = ? AND c.removed_in = ?", (generation, NEVER))
+    return _list_keys(connection, "c.added_in = ? AND c.removed_in = ?", (generation, NEVER))
 
 
 def all_keys(partitions: Mapping[str, KeyArray]) -> KeyArray:
@@ -69,24 +69,24 @@ def all_keys(partitions: Mapping[str, KeyArray]) -> KeyArray:
     return np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
 
 
-def sorted_keys(
+def select_keys(
     connection: sqlite3.Connection, query: str, values: Sequence[object] = ()
 ) -> KeyArray:
     """Return the keys that a query selects, ascending; its one column has only keys."""
     listed = f"WITH selected(key) AS ({query}) SELECT group_concat(key) FROM selected"
-    return _sorted(connection.execute(listed, tuple(values)).fetchone()[0] or "")
+    return _parse_keys(connection.execute(listed, tuple(values)).fetchone()[0] or "")
 
 
-def _sorted(keys: str) -> KeyArray:
+def _parse_keys(keys: str) -> KeyArray:
     """Parse what SQLite lists: half the time of a Python object for each key."""
     return np.sort(np.fromstring(keys, dtype=np.int64, sep=","))
 
 
-def _listed(
+def _list_keys(
     connection: sqlite3.Connection, condition: str, values: Sequence[int]
 ) -> dict[str, KeyArray]:
     rows = connection.execute(
         f"SELECT c.expert, group_concat(c.key) FROM chunks c WHERE {condition} GROUP BY c.expert",
         tuple(values),
     )
-    return {str(expert): _sorted(keys) for expert, keys in rows}
+    return {str(expert): _parse_keys(keys) for expert, keys in rows}

@@ -21,9 +21,9 @@ class WriterLock:
 
     def __init__(self, layout: Layout, wait_s: float = 0.0) -> None:
         self._path = layout.lock
-        self._descriptor = self._opened()
+        self._descriptor = self._open()
         ends_at = time.monotonic() + wait_s
-        while not self._taken():
+        while not self._try_take():
             if time.monotonic() >= ends_at:
                 self.release()
                 waited = f" after {wait_s:g} s" if wait_s else ""
@@ -33,10 +33,10 @@ class WriterLock:
                 )
             time.sleep(_POLL_S)
 
-    def _opened(self) -> int:
+    def _open(self) -> int:
         return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
-    def _taken(self) -> bool:
+    def _try_take(self) -> bool:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -44,7 +44,7 @@ class WriterLock:
         if self._is_current():
             return True
         self.release()  # a restore has replaced the whole store, with its lock file
-        self._descriptor = self._opened()
+        self._descriptor = self._open()
         return False
 
     def _is_current(self) -> bool:

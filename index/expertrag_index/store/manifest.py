@@ -93,9 +93,9 @@ class Manifest:
     ``chunker`` names what split the documents, with the longest chunk in tokens.
     ``corpus_hash`` covers the ids and hashes of the live documents. ``field_counts`` counts them by
     metadata field and its type. ``engine``: where the vectors are, None if in ``segments``.
-    ``partitions`` counts the live chunks by the expert that encoded
-    them. ``recall_at_10`` is that of the vector index against exact search (see ``tuning``), 0
-    in an engine, where ``index verify --deep`` measures it.
+    ``partitions`` counts the live chunks by the expert that encoded them. ``recall_at_10`` is the
+    recall of the vector index against exact search (see ``tuning``). It is 0 in an engine, where
+    ``index verify --deep`` measures it.
     ``calibration`` belongs to the caller; the store reads only its field ``partitions`` (see
     ``scales``).
     """
@@ -135,12 +135,12 @@ class Manifest:
         return int(tokens) if colon else None
 
     @property
-    def labelled(self) -> bool:
+    def has_labels(self) -> bool:
         """Whether any document has access labels."""
         return self.format_version in (LABELLED_FORMAT, _EARLIER_LABELLED)
 
     @property
-    def outdated(self) -> bool:
+    def is_outdated(self) -> bool:
         """Whether it is of an earlier format: it can be upgraded, and not be searched."""
         return self.format_version in (_EARLIER, _EARLIER_LABELLED)
 

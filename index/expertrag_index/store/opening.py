@@ -54,8 +54,8 @@ class Generation:
 
     ``live``: keys of its chunks, ascending; ``partitions``: the same by expert; ``segments``: its
     FAISS segments, none if ``vectors``, where they are searched, are in an engine; ``postings``:
-    those of the lexical half. ``documents``: the check of their rows. ``degraded``: why this is not
-    the newest generation, empty if it is.
+    the segments of the lexical half. ``documents``: the check of their rows. ``degradation``: why
+    this is not the newest generation, empty if it is.
     """
 
     manifest: Manifest
@@ -66,15 +66,15 @@ class Generation:
     vectors: GenerationVectors
     postings: tuple[PostingSegment, ...]
     documents: DocumentCheck
-    degraded: str
+    degradation: str
 
-    def opened(self) -> OpenParts:
+    def share_parts(self) -> OpenParts:
         """Return the segments by their entries, for another generation that also has them."""
         return OpenParts(
             self.segments,
             dict(zip(self.manifest.postings, self.postings, strict=True)),
             LiveChunks(self.manifest.generation, self.partitions),
-            self.documents.checked,
+            self.documents.last_row,
         )
 
 
@@ -118,7 +118,7 @@ def load(
     layout: Layout,
     manifest: Manifest,
     pool: SnapshotPool,
-    degraded: str = "",
+    degradation: str = "",
     reuse: OpenParts = NONE_OPEN,
 ) -> Generation:
     """Read and verify everything that a manifest names. On failure the caller closes the pool.
@@ -154,12 +154,12 @@ def load(
     documents = DocumentCheck(known.checked)
     held = FaissVectors(segments) if manifest.engine is None else in_engine(manifest)
     return Generation(
-        manifest, pool, live, partitions, segments, held, postings, documents, degraded
+        manifest, pool, live, partitions, segments, held, postings, documents, degradation
     )
 
 
 def _refuse_outdated(layout: Layout, manifest: Manifest) -> None:
-    if manifest.outdated:
+    if manifest.is_outdated:
         raise StoreFormatError(
             f"{layout.root} was written by an earlier version: run 'expertrag index repair "
             f"{layout.root}' once, which keeps its documents and vectors"
@@ -218,15 +218,15 @@ def _open_once(layout: Layout, known: Seal | None, reuse: OpenParts) -> Generati
     try:
         with ThreadPoolExecutor(1) as beside:  # while files are compared with their checksums
             sealed = beside.submit(_check_sealed, layout, pool, known)
-            found = _first_intact(layout, pool, numbers, reason, reuse)
+            result = _first_intact(layout, pool, numbers, reason, reuse)
             sealed.result()  # all generations share the database: no fallback
-        if isinstance(found, Generation):
-            return found
+        if isinstance(result, Generation):
+            return result
     except BaseException:
         pool.close()
         raise
     pool.close()
-    raise StoreCorruptError(found)
+    raise StoreCorruptError(result)
 
 
 def _check_sealed(layout: Layout, pool: SnapshotPool, known: Seal | None) -> None:
@@ -239,11 +239,11 @@ def _first_intact(
 ) -> Generation | str:
     """Load the first of some generations that is intact; return why not if there is none."""
     for number in numbers:
-        degraded = f"{reason}: answering from generation {number}; {layout.cure}"
+        degradation = f"{reason}: answering from generation {number}; {layout.cure}"
         try:
             with store_errors(layout):
                 manifest = read_manifest(layout, number)
-                return load(layout, manifest, pool, degraded if reason else "", reuse)
+                return load(layout, manifest, pool, degradation if reason else "", reuse)
         except StoreCorruptError as error:
             reason = reason or str(error)
     return reason

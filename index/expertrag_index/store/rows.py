@@ -161,7 +161,7 @@ class StoredVectors:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def stored(self, keys: KeyArray) -> HalfArray:
+    def read_vectors(self, keys: KeyArray) -> HalfArray:
         """Read the vectors [N, D] of chunks, in the order of ``keys`` (at least one).
 
         :raises StoreCorruptError: a vector is missing or does not match its checksum.
@@ -176,7 +176,7 @@ class StoredVectors:
                 raise StoreCorruptError(f"the vector of chunk {key} is damaged")
             blobs[key] = blob
         try:
-            found = b"".join(blobs[key] for key in keys.tolist())
+            data = b"".join(blobs[key] for key in keys.tolist())
         except KeyError as error:
             raise StoreCorruptError(f"the vector of chunk {error} is missing") from None
-        return np.frombuffer(found, "<f2").reshape(len(keys), -1)
+        return np.frombuffer(data, "<f2").reshape(len(keys), -1)

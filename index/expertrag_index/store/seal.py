@@ -3,12 +3,12 @@
 Texts, metadata and vectors have a checksum in their row, which is compared before they are used.
 Only ``added_in`` and ``removed_in`` tell which rows belong to a generation: a damaged page, or a
 log of SQLite that is cut off in the middle, changes which chunks are found. So the seal holds a sum
-over all rows, which every transaction that changes a published state brings up to date by the rows
-that it touches, and opening a store compares it with the rows that are there.
+over all rows. Every transaction that changes a published state brings the sum up to date by the
+rows that it touches. Opening a store compares the sum with the rows that are there.
 
-A row adds (a k + b) (c v + d) mod 2^31 - 1, with its key k and its versions v: what happens to one
-row, or to two, is noticed for certain, anything else but for one case in two thousand million. Sums
-can be brought up to date without reading the other rows, so damage of these is never sealed.
+A row adds (a k + b) (c v + d) mod 2^31 - 1, with its key k and its versions v: a change of one
+row, or of two, is always noticed, and any other but for one case in two thousand million. Sums can
+be brought up to date without reading the other rows, so damage of these is never sealed.
 
 The seal also holds the epoch. After a crash that damages SQLite's log, pages of two transactions
 can be mixed; then the epochs differ even if each table is whole.
@@ -34,11 +34,23 @@ _VERSIONS = ("added_in", "removed_in")
 _IMPOSSIBLE = f"removed_in <= added_in OR removed_in BETWEEN {_PRIME} AND {NEVER - 1}"
 """Versions that no row has. ``NEVER`` is 1 modulo the prime, and others must not pass for it."""
 _NO_SUM = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Summed:
+    """A table, one of its indexes, and what is summed: its key and other columns."""
+
+    table: str
+    index: str
+    key: str
+    columns: Sequence[str]
+
+
 # search reads each of these indexes, and they hold all columns that are needed
-_TABLES: Sequence[tuple[str, str, str, Sequence[str]]] = (
-    ("chunks", "chunks_by_generation", "key", _VERSIONS),
-    ("chunks", "chunks_by_document", "key", (*_VERSIONS, "document")),
-    ("documents", "documents_by_generation", "row", _VERSIONS),
+_TABLES = (
+    _Summed("chunks", "chunks_by_generation", "key", _VERSIONS),
+    _Summed("chunks", "chunks_by_document", "key", (*_VERSIONS, "document")),
+    _Summed("documents", "documents_by_generation", "row", _VERSIONS),
 )
 _PACKED = struct.Struct(f"<{2 * len(_TABLES)}q")
 
@@ -56,7 +68,7 @@ class RowSums:
         return type(self)(tuple(a - b for a, b in zip(self.values, other.values, strict=True)))
 
 
-def sealed_sums(connection: sqlite3.Connection) -> RowSums:
+def read_sums(connection: sqlite3.Connection) -> RowSums:
     """Return the sums that the seal holds.
 
     :raises StoreCorruptError: it holds none.
@@ -82,8 +94,9 @@ def rows_where(
     :param as_live: as they were before they were removed.
     """
     sums: list[int] = []
-    for table, _, key, columns in _TABLES:
-        sums += _sum(connection, table, key, columns, condition, values, as_live=as_live)
+    for summed in _TABLES:
+        rows = f"{summed.table} WHERE {condition}"
+        sums += _sum(connection, summed, rows, values, as_live=as_live)
     return RowSums(tuple(sums))
 
 
@@ -121,37 +134,40 @@ def check_seal(
         return
     if epoch != meta.epoch:
         raise _mismatch()
-    if sealed_sums(connection) != _all_rows(connection, meta.staged):
+    if read_sums(connection) != _all_rows(connection, meta.staged):
         raise _mismatch()
 
 
 def _all_rows(connection: sqlite3.Connection, staged: int) -> RowSums:
     """Sum up all rows; those newer than ``staged`` are being written."""
     sums: list[int] = []
-    for table, index, key, columns in _TABLES:
-        indexed = f"{table} INDEXED BY {index}"
-        sums += _sum(connection, indexed, key, columns, "added_in <= ?", (staged,))
+    for summed in _TABLES:
+        rows = f"{summed.table} INDEXED BY {summed.index} WHERE added_in <= ?"
+        sums += _sum(connection, summed, rows, (staged,))
     return RowSums(tuple(sums))
 
 
 def _sum(
     connection: sqlite3.Connection,
-    table: str,
-    key: str,
-    columns: Sequence[str],
-    condition: str,
+    summed: _Summed,
+    rows: str,
     values: Sequence[int],
     *,
     as_live: bool = False,
 ) -> tuple[int, int]:
-    read = [str(NEVER) if as_live and name == "removed_in" else name for name in columns]
+    """Return the sum of some rows, and their number.
+
+    :param rows: the table and the condition, as SQL.
+    """
+    key = summed.key
+    read = [str(NEVER) if as_live and name == "removed_in" else name for name in summed.columns]
     factors = zip(read, _FACTORS, strict=False)
     versions = " + ".join(f"({name} % {_PRIME}) * {factor} % {_PRIME}" for name, factor in factors)
     # a number that became a text compares otherwise
     kinds = " + ".join(f"(typeof({name}) = 'integer')" for name in (key, *read))
     row = f"(({key} % {_PRIME}) * 69621 + 7) % {_PRIME} * (({versions} + {kinds}) % {_PRIME})"
     query = f"""SELECT coalesce(sum({row} % {_PRIME}), 0), count(*), coalesce(sum({_IMPOSSIBLE}), 0)
-        FROM {table} WHERE {condition}"""
+        FROM {rows}"""
     total, count, impossible = connection.execute(query, tuple(values)).fetchone()
     return _NO_SUM if impossible else int(total), int(count)
 

@@ -1,7 +1,7 @@
 """Backs a store up while it is served and written, and restores it.
 
 A backup is a store of one generation, with the file SHA256SUMS over all its files, written last
-(``sha256sum -c`` reads it, too). It is made in a folder of its own, checked like any store, and
+(``sha256sum -c`` also reads it). It is made in a folder of its own, checked like any store, and
 then renamed: a backup or a restored store that is there is whole, whenever the process is killed.
 """
 
@@ -17,7 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from expertrag_common.durable import flush_folders, write_durably
-from expertrag_index.build.publish import Derivation, derive, publish
+from expertrag_index.build.publish import derive, publish
+from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines.address import forget_identity
 from expertrag_index.errors import IndexStoreError, StoreCorruptError, StoreNotFoundError
 from expertrag_index.search.segment_files import map_verified
@@ -61,14 +62,14 @@ def backup(
         raise IndexStoreError(f"{target} exists{' and is not a backup' * force}: {cure}")
     with store_errors(source), making(target, "backup") as copy:
         _copy_store(source, copy, report)
-        found = check(copy, report)
-        if found.problems:
-            raise StoreCorruptError(f"the copy of {source.root} has damage: {found.problems[0]}")
+        result = check(copy, report)
+        if result.problems:
+            raise StoreCorruptError(f"the copy of {source.root} has damage: {result.problems[0]}")
         _write_sums(copy)
         put_in_place(copy.root, target)
     size = sum(file.stat().st_size for file in _files(target))
     seconds = time.monotonic() - started
-    return BackupReport(found.generation, found.documents, found.chunks, size, seconds)
+    return BackupReport(result.generation, result.documents, result.chunks, size, seconds)
 
 
 def restore(
@@ -105,8 +106,8 @@ def _copy_store(source: Layout, copy: Layout, progress: Progress) -> None:
     for attempt in range(_ATTEMPTS):
         generation = open_published(source)
         try:
-            if generation.degraded:
-                raise StoreCorruptError(generation.degraded)
+            if generation.degradation:
+                raise StoreCorruptError(generation.degradation)
             _copy_derived(source, copy, generation.manifest)
             _copy_database(generation, copy, progress)
             _make_independent(copy, generation.manifest)
@@ -136,23 +137,23 @@ def _copy_derived(source: Layout, copy: Layout, manifest: Manifest) -> None:
 def _copy_database(generation: Generation, copy: Layout, progress: Progress) -> None:
     """Copy the pages that the snapshot of an open generation sees, whatever is written since."""
 
-    def copied(_status: int, remaining: int, total: int) -> None:
+    def report(_status: int, remaining: int, total: int) -> None:
         progress("copy", total - remaining, total)
 
     with (
         generation.pool.connection() as connection,
         closing(sqlite3.connect(copy.database)) as target,
     ):
-        connection.backup(target, pages=_PAGES, progress=copied)
+        connection.backup(target, pages=_PAGES, progress=report)
 
 
 def _make_independent(copy: Layout, manifest: Manifest) -> None:
-    """Make a copy a store of its own: what an engine holds is that of the original."""
+    """Make a copy a store of its own: what an engine holds belongs to the original."""
     with closing(connect_writer(copy.database, create=False)) as connection:
         forget_identity(connection)
         if manifest.engine is None:
             return
-        made = derive(copy, connection, manifest.generation, None, Derivation())
+        made = derive(copy, connection, manifest.generation, None, WriterSettings())
     made = replace(made, created_at=manifest.created_at, calibration=manifest.calibration)
     write_durably(copy.manifest(manifest.generation), dumps(made))
 

@@ -105,9 +105,9 @@ def check_corpus(connection: sqlite3.Connection, manifest: Manifest) -> list[str
     """Compare the database with the manifest."""
     problems = []
     corpus = describe_generation(connection, manifest.generation)
-    found = corpus.documents, f"{corpus.corpus:064x}", corpus.fields, corpus.domains
+    actual = corpus.documents, f"{corpus.corpus:064x}", corpus.fields, corpus.domains
     expected = manifest.documents, manifest.corpus_hash, manifest.field_counts, manifest.domains
-    if found != expected:
+    if actual != expected:
         problems.append(
             f"store.db does not hold the {manifest.documents} documents that the manifest describes"
         )
@@ -153,7 +153,7 @@ def check_files(
         try:
             segment = vectors.open_segment(layout, entry, dimension)
             held.setdefault(entry.expert, []).append(segment.rows.keys)
-            if not np.array_equal(np.sort(segment.indexed_keys), segment.rows.keys):
+            if not np.array_equal(np.sort(segment.faiss_keys), segment.rows.keys):
                 problems.append(f"{entry.entry.file} and {entry.rows.file} hold different chunks")
         except StoreCorruptError as error:
             problems.append(str(error))

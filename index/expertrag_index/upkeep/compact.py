@@ -12,12 +12,12 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from expertrag_index.build.publish import Derivation, derive, publish, tidy
+from expertrag_index.build.publish import Inputs, derive, publish, tidy
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines.connect import recover_engine
 from expertrag_index.engines.placement import Placement, placement
 from expertrag_index.replicas.marker import refuse_writes
-from expertrag_index.search.segments import probed_shares
+from expertrag_index.search.segments import read_probed_shares
 from expertrag_index.store.current import read_current
 from expertrag_index.store.disk_errors import store_errors
 from expertrag_index.store.layout import Layout
@@ -25,7 +25,7 @@ from expertrag_index.store.lock import WriterLock
 from expertrag_index.store.manifest import Manifest
 from expertrag_index.store.opening import read_manifest
 from expertrag_index.store.schema import connect_reader, connect_writer, write_meta
-from expertrag_index.store.seal import check_seal, sealed_sums, write_seal
+from expertrag_index.store.seal import check_seal, read_sums, write_seal
 from expertrag_index.store.transaction import transaction
 from expertrag_index.types import CompactReport, Progress, silent
 from expertrag_index.upkeep.debris import drop_unused_vectors, purge, recover
@@ -67,7 +67,7 @@ def compact(
     return CompactReport(manifest.generation, before, after, time.monotonic() - started)
 
 
-def wasted(path: Path) -> float:
+def measure_waste(path: Path) -> float:
     """Return the share of a store that a compaction drops: of its chunks, vectors or disk pages.
 
     The largest of the three; 0 for an empty store. Takes milliseconds.
@@ -117,17 +117,22 @@ def _merge(
     progress("merge", 0, 1)
     with transaction(connection):
         check_seal(connection, required=True)
-        sums = sealed_sums(connection) - purge(connection, previous.generation)
+        sums = read_sums(connection) - purge(connection, previous.generation)
         drop_unused_vectors(connection)
         write_meta(connection, staged=generation, oldest=previous.generation)
         write_seal(connection, sums)
-    derivation = Derivation(
+    manifest = derive(
+        layout,
+        connection,
+        generation,
+        None,
         replace(settings, max_segments=0),  # all postings become one segment
-        vectors=vectors,
-        probed=probed_shares(previous.segments),
-        words=previous.postings,
+        Inputs(
+            vectors=vectors,
+            probed=read_probed_shares(previous.segments),
+            words=previous.postings,
+        ),
     )
-    manifest = derive(layout, connection, generation, None, derivation)
     publish(layout, replace(manifest, calibration=previous.calibration))
     tidy(layout, connection, generation)
     progress("merge", 1, 1)

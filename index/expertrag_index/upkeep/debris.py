@@ -19,7 +19,7 @@ from expertrag_index.store.schema import (
     write_meta,
     write_origin,
 )
-from expertrag_index.store.seal import RowSums, adopt, rows_where, sealed_sums, write_seal
+from expertrag_index.store.seal import RowSums, adopt, read_sums, rows_where, write_seal
 from expertrag_index.store.transaction import transaction
 
 _VERSIONED = ("chunks", "documents", "groups")
@@ -64,7 +64,7 @@ def _without_staged(connection: sqlite3.Connection, current: int, staged: int) -
     if not is_current(connection) or read_seal(connection)[0] == UNSEALED:
         return None
     try:
-        sums = sealed_sums(connection)
+        sums = read_sums(connection)
     except StoreCorruptError:
         return None
     ended = "added_in <= ? AND removed_in > ? AND removed_in < ?", (current, current, NEVER)
@@ -116,7 +116,7 @@ def sweep(layout: Layout, generation: int, oldest: int = 0) -> None:
     """Delete the manifests and derived files that neither ``generation`` nor the one before use.
 
     :param oldest: the oldest generation whose rows are there; a killed writer may have dropped
-        those of the one before.
+        the rows of the one before.
     """
     keep = {generation, max(generation - 1, oldest)}
     for folder in layout.generations.iterdir():

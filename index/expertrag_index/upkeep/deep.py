@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from expertrag_index.search.selection import bitmap
-from expertrag_index.search.tuning import Searched, recall_at_10
+from expertrag_index.search.tuning import Searchable, recall_at_10
 from expertrag_index.search.vector_rows import vectors_of
 from expertrag_index.search.vector_store import Among, GenerationVectors, VectorHits
 from expertrag_index.search.vectors import Bitmap
@@ -85,18 +85,18 @@ def _compare_recall(generation: Generation, expert: str) -> list[str]:
     entries = [entry for entry in generation.manifest.segments if entry.expert == expert]
     expected = min((entry.recall for entry in entries), default=_IN_ENGINE)
     with generation.pool.connection() as connection:
-        segments: list[Searched] = [generation.segments[entry] for entry in entries]
+        segments: list[Searchable] = [generation.segments[entry] for entry in entries]
         if generation.manifest.engine is not None:
             segments = [_InEngine(generation.vectors, expert, keys)]
-        found = recall_at_10(StoredVectors(connection), segments, keys, bitmap(generation.live))
-    if found >= expected - _LOST:
+        recall = recall_at_10(StoredVectors(connection), segments, keys, bitmap(generation.live))
+    if recall >= expected - _LOST:
         return []
     if not entries:
         return [
-            f"recall@10 in partition {expert!r} is {found:.3f}, and should be {expected:.2f}: see "
+            f"recall@10 in partition {expert!r} is {recall:.3f}, and should be {expected:.2f}: see "
             "that the engine has built its index of these vectors"
         ]
     return [
-        f"recall@10 in partition {expert!r} is {found:.3f}, and was {expected:.3f} when it was "
+        f"recall@10 in partition {expert!r} is {recall:.3f}, and was {expected:.3f} when it was "
         "built: run 'expertrag index compact'"
     ]

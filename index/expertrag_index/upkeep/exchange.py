@@ -22,7 +22,7 @@ _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
 
 @contextmanager
 def making(target: Path, suffix: str) -> Iterator[Layout]:
-    """Yield the layout of a new store beside ``target``; it is deleted if the block fails."""
+    """Yield the layout of a new store next to ``target``; it is deleted if the block fails."""
     layout = Layout(target.with_name(f"{target.name}.{suffix}.tmp"))
     layout.root.mkdir(parents=True, exist_ok=True)
     with WriterLock(layout):

@@ -12,10 +12,11 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from expertrag_index.build.publish import Derivation, derive, publish, tidy
+from expertrag_index.build.publish import Inputs, derive, publish, tidy
+from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines.placement import Placement
 from expertrag_index.errors import StoreCorruptError
-from expertrag_index.search.segments import probed_shares
+from expertrag_index.search.segments import read_probed_shares
 from expertrag_index.store.current import read_current, write_current
 from expertrag_index.store.groups import mend_groups
 from expertrag_index.store.layout import Layout
@@ -48,10 +49,15 @@ def repair(
         write_meta(connection, staged=generation, oldest=generation - 1)
         write_seal(connection)
     last = _last_manifest(layout)
-    probed = probed_shares(last.segments if last else ())
-    vectors = Placement(last.engine if last else None, moved=True)
-    derivation = Derivation(vectors=vectors, probed=probed)
-    manifest = derive(layout, connection, generation, None, derivation)
+    probed = read_probed_shares(last.segments if last else ())
+    manifest = derive(
+        layout,
+        connection,
+        generation,
+        None,
+        WriterSettings(),
+        Inputs(vectors=Placement(last.engine if last else None, moved=True), probed=probed),
+    )
     calibration = _last_calibration(layout, manifest.embedder)
     publish(layout, replace(manifest, calibration=calibration))
     _drop_damaged(layout, connection, generation)
@@ -79,16 +85,16 @@ def _restore_origin(layout: Layout, connection: sqlite3.Connection, current: int
     """Write into the database which embedder made the vectors of the published generation.
 
     Its own manifest says so; if that is damaged, the database. Another generation is asked only if
-    a killed migration has replaced that, too: a published migration may lie in between.
+    a killed migration has also replaced that: a published migration may lie in between.
     """
     for number in (current, None, *layout.generation_numbers()):
         try:
             manifest = None if number is None else read_manifest(layout, number)
         except StoreCorruptError:
             continue
-        found = (manifest.embedder, manifest.chunker) if manifest else read_origin(connection)
-        if found and _fits(connection, found[0]):
-            write_origin(connection, *found)
+        origin = (manifest.embedder, manifest.chunker) if manifest else read_origin(connection)
+        if origin and _fits(connection, origin[0]):
+            write_origin(connection, *origin)
             return
 
 

@@ -48,7 +48,7 @@ class _Findings:
     damaged: list[DamagedDocument] = field(default_factory=list)
     hopeless: str = ""
 
-    def described(self) -> tuple[str, ...]:
+    def describe(self) -> tuple[str, ...]:
         """Return every problem as one line; many damaged documents are summarised."""
         documents = [document.problem for document in self.damaged]
         more = len(documents) - _SHOWN
@@ -73,7 +73,7 @@ def verify(path: Path, *, repair: bool = False, progress: Progress | None = None
         refuse_writes(layout)
     with store_errors(layout), WriterLock(layout):
         before = _inspect(layout, progress or silent)
-        if not repair or before.hopeless or not before.described():
+        if not repair or before.hopeless or not before.describe():
             return _report(before)
         with closing(connect_writer(layout.database)) as connection:
             repair_store(layout, connection, before.damaged)
@@ -82,10 +82,10 @@ def verify(path: Path, *, repair: bool = False, progress: Progress | None = None
         document.problem: f"{document.problem}: removed; run 'expertrag index build' to add it"
         for document in before.damaged
     }
-    remaining = after.described()
+    remaining = after.describe()
     repaired = [
         removed.get(problem, f"{problem}: rebuilt")
-        for problem in before.described()
+        for problem in before.describe()
         if problem not in remaining
     ]
     return _report(after, tuple(repaired))
@@ -143,7 +143,7 @@ def _check_database(
         return
     findings.documents = manifest.documents
     findings.files = len(manifest.files)
-    if manifest.outdated:
+    if manifest.is_outdated:
         findings.problems.append("the store was written by an earlier version")
         return
     if not findings.damaged:
@@ -164,7 +164,7 @@ def _check_previous(
     if number not in layout.generation_numbers() or number < read_meta(connection).oldest:
         return
     with contextlib.suppress(StoreCorruptError):
-        if read_manifest(layout, number).outdated:
+        if read_manifest(layout, number).is_outdated:
             return  # an upgrade makes nothing of the generations before
     findings.problems += [
         f"{problem} (in generation {number}, kept as the fallback)"
@@ -179,7 +179,7 @@ def _report(findings: _Findings, repaired: tuple[str, ...] = ()) -> VerifyReport
         documents=findings.documents,
         chunks=findings.chunks,
         files=findings.files,
-        problems=findings.described(),
+        problems=findings.describe(),
         repaired=repaired,
         repairable=not findings.hopeless,
     )

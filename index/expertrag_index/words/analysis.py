@@ -1,10 +1,10 @@
 """How a text becomes the terms of the full-text index: the one place that knows.
 
 Letters and digits of any script are words (``words.TERM``); case is folded, diacritics are removed,
-English endings are stripped (``porter``). The terms are those of SQLite's tokenizer
+English endings are stripped (``porter``). The terms equal the ones of SQLite's tokenizer
 ``porter unicode61``, with three differences: letters newer than Unicode 6.1 are letters, and
 characters for private use are not; of a Latin letter all diacritics are removed, not only a single
-one; of a Greek one, too.
+one, and the same holds for a Greek one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _FoldTable(dict[int, str | None]):
     """For ``str.translate``, filled at first use: letters folded, everything else a space."""
 
     def __missing__(self, code: int) -> str | None:
-        folded = self[code] = None if code in _MARKS else _folded(chr(code))
+        folded = self[code] = None if code in _MARKS else _fold(chr(code))
         return folded
 
 
@@ -37,8 +37,8 @@ class _Stems(dict[str, str]):
     def __missing__(self, word: str) -> str:
         if len(self) >= _MOST_STEMS:
             self.clear()
-        found = self[word] = stem(word)
-        return found
+        result = self[word] = stem(word)
+        return result
 
 
 _fold_table = _FoldTable()
@@ -50,7 +50,7 @@ def tokens(text: str) -> list[str]:
     return list(map(_stem_of, text.translate(_fold_table).split()))
 
 
-def _folded(character: str) -> str:
+def _fold(character: str) -> str:
     """Return a letter in small letters without diacritics, if that is one character."""
     if not character.isalnum():
         return " "

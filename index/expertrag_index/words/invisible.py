@@ -58,7 +58,7 @@ def visible(text: str) -> str:
     return text if _RIGHT_TO_LEFT.search(text) else _DIRECTION.sub("", text)
 
 
-def left_out(text: str, shown: str) -> Counter[str]:
+def count_removed(text: str, shown: str) -> Counter[str]:
     """Count the characters that :func:`visible` has removed from a text, and that can hide words.
 
     Editors and web pages scatter hyphens and spaces without width; only many in a row spell words.

@@ -1,6 +1,6 @@
 """What counts as a word, by what the words are for: one pattern each.
 
-A letter is one of any script. The apostrophes are those of keyboards and of typeset text.
+A letter is one of any script. The apostrophes are the ones on keyboards and in typeset text.
 """
 
 from __future__ import annotations

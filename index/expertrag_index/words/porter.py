@@ -1,7 +1,7 @@
 """Porter's stemmer (1980), with the two rules that its author added later: bli, logi.
 
-The stems are those of the tokenizer ``porter`` of SQLite's FTS5, which works on the bytes of a word
-in UTF-8: a letter that is not ASCII counts as two or more consonants.
+The stems equal the ones of the tokenizer ``porter`` of SQLite's FTS5, which works on the bytes of a
+word in UTF-8: a letter that is not ASCII counts as two or more consonants.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def _stem(word: str) -> str:
     word = _past(_singular(word))
     if word[-1] == "y" and _has_vowel(word[:-1]):
         word = word[:-1] + "i"
-    word = _replaced(word, _STEP_2, 1)
-    word = _replaced(word, _STEP_3, 1)
-    word = _replaced(word, _STEP_4, 2)
+    word = _replace_ending(word, _STEP_2, 1)
+    word = _replace_ending(word, _STEP_3, 1)
+    word = _replace_ending(word, _STEP_4, 2)
     if word[-1] == "e":
         rest = word[:-1]
         measure = _measure(rest)
@@ -80,7 +80,7 @@ def _past(word: str) -> str:
     return rest
 
 
-def _replaced(word: str, endings: dict[str, str], least: int) -> str:
+def _replace_ending(word: str, endings: dict[str, str], least: int) -> str:
     """Replace the longest ending that a step knows, if the rest's measure is ``least`` or more."""
     for size in range(min(7, len(word) - 1), 1, -1):
         ending = word[-size:]
@@ -93,12 +93,12 @@ def _replaced(word: str, endings: dict[str, str], least: int) -> str:
 
 def _consonants(word: str) -> list[bool]:
     """Tell which letters are consonants; y is one at the beginning and after a vowel."""
-    found: list[bool] = []
+    result: list[bool] = []
     last = False
     for letter in word:
         last = not (letter in "aeiou" or (letter == "y" and last))
-        found.append(last)
-    return found
+        result.append(last)
+    return result
 
 
 def _measure(word: str) -> int:

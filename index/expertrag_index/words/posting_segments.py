@@ -1,6 +1,6 @@
-"""Chooses and writes the postings of the next generation, and reads those of one.
+"""Chooses and writes the postings of the next generation, and reads the postings of any.
 
-The segments grow like those of vectors (see ``segments``), over all experts together.
+The segments grow like segments of vectors (see ``segments``), over all experts together.
 """
 
 from __future__ import annotations
@@ -35,54 +35,59 @@ def open_postings(layout: Layout, entry: PostingsEntry) -> PostingSegment:
     return segment
 
 
-def next_postings(
-    layout: Layout,
-    connection: sqlite3.Connection,
-    settings: WriterSettings,
-    previous: Sequence[PostingsEntry],
-    live: KeyArray,
-    new: KeyArray,
-    runs: PostingRuns | None = None,
-) -> tuple[PostingsEntry, ...]:
-    """Return the segments of a generation of ``live`` chunks; ``new`` ones are in none yet.
+class PostingsWriter:
+    """Writes the postings that a generation needs in addition to those that it keeps."""
 
-    :param runs: the postings of new chunks, if a process builds them.
-    """
-    if not len(live):
-        return ()
-    if not previous:
-        return (_described(layout, _built(layout, connection, live, runs)),)
-    kept: Sequence[PostingsEntry] = ()
-    if not overgrown(previous, len(live), len(new), settings):
-        kept = larger(previous, len(new))
-        if not len(new) and len(kept) == len(previous):
-            return tuple(kept)
-    merged = _readable(layout, previous[len(kept) :])
-    if merged is None:  # the database has all texts
-        return (_described(layout, _built(layout, connection, live, runs)),)
-    if len(new):
-        added = _built(layout, connection, new, runs)
-        if not merged:
-            return (*kept, _described(layout, added))
-        merged.append(PostingSegment.open(layout.segments / added.file))
-    entry = _described(layout, merge_postings(merged, live, layout.segments))
-    return (*kept, entry) if entry.count else tuple(kept)
+    def __init__(
+        self,
+        layout: Layout,
+        connection: sqlite3.Connection,
+        settings: WriterSettings,
+        runs: PostingRuns | None = None,
+    ) -> None:
+        """Write postings.
 
+        :param runs: the postings of new chunks, if a process builds them.
+        """
+        self._layout = layout
+        self._connection = connection
+        self._settings = settings
+        self._runs = runs
 
-def _built(
-    layout: Layout, connection: sqlite3.Connection, keys: KeyArray, runs: PostingRuns | None
-) -> FileEntry:
-    if runs and (built := runs.segment_of(keys)):
-        return built
-    return build_postings(terms_of(connection, keys), layout.segments)
+    def next_postings(
+        self, previous: Sequence[PostingsEntry], live: KeyArray, new: KeyArray
+    ) -> tuple[PostingsEntry, ...]:
+        """Return the segments of a generation of ``live`` chunks; ``new`` ones are in none yet."""
+        if not len(live):
+            return ()
+        if not previous:
+            return (self._describe(self._build(live)),)
+        kept: Sequence[PostingsEntry] = ()
+        if not overgrown(previous, len(live), len(new), self._settings):
+            kept = larger(previous, len(new))
+            if not len(new) and len(kept) == len(previous):
+                return tuple(kept)
+        merged = self._open_all(previous[len(kept) :])
+        if merged is None:  # the database has all texts
+            return (self._describe(self._build(live)),)
+        if len(new):
+            added = self._build(new)
+            if not merged:
+                return (*kept, self._describe(added))
+            merged.append(PostingSegment.open(self._layout.segments / added.file))
+        entry = self._describe(merge_postings(merged, live, self._layout.segments))
+        return (*kept, entry) if entry.count else tuple(kept)
 
+    def _build(self, keys: KeyArray) -> FileEntry:
+        if self._runs and (built := self._runs.segment_of(keys)):
+            return built
+        return build_postings(terms_of(self._connection, keys), self._layout.segments)
 
-def _described(layout: Layout, file: FileEntry) -> PostingsEntry:
-    return PostingsEntry(file, PostingSegment.open(layout.segments / file.file).count)
+    def _describe(self, file: FileEntry) -> PostingsEntry:
+        return PostingsEntry(file, PostingSegment.open(self._layout.segments / file.file).count)
 
-
-def _readable(layout: Layout, entries: Sequence[PostingsEntry]) -> list[PostingSegment] | None:
-    """Open segments to merge; None if one is damaged."""
-    with contextlib.suppress(StoreCorruptError):
-        return [open_postings(layout, entry) for entry in entries]
-    return None
+    def _open_all(self, entries: Sequence[PostingsEntry]) -> list[PostingSegment] | None:
+        """Open segments to merge; None if one is damaged."""
+        with contextlib.suppress(StoreCorruptError):
+            return [open_postings(self._layout, entry) for entry in entries]
+        return None

@@ -49,14 +49,14 @@ def spans(text: str) -> list[tuple[int, int]]:
     :return: half-open character ranges in order, without surrounding white space and without
         overlap; every character that is not white space is in exactly one.
     """
-    found: list[tuple[int, int]] = []
+    result: list[tuple[int, int]] = []
     start = 0
     for match in _BOUNDARY.finditer(text):
         if match["stops"] is None or _ends_sentence(text, start, match):
-            _append_trimmed(found, text, start, match.end())
+            _append_trimmed(result, text, start, match.end())
             start = match.end()
-    _append_trimmed(found, text, start, len(text))
-    return found
+    _append_trimmed(result, text, start, len(text))
+    return result
 
 
 def _append_trimmed(found: list[tuple[int, int]], text: str, start: int, end: int) -> None:

@@ -24,7 +24,7 @@ Frequency = Callable[[str], int]
 """Returns how many chunks contain a word."""
 
 
-def respelled(query: str, frequency: Frequency) -> str:
+def respell(query: str, frequency: Frequency) -> str:
     """Return a query with its misspelled words corrected, and everything else unchanged.
 
     In a capitalised word, which is likely a name, only transpositions are tried.
@@ -44,9 +44,9 @@ def respelled(query: str, frequency: Frequency) -> str:
 
 def _nearest(word: str, frequency: Frequency) -> str | None:
     """Return the most frequent word one edit away; transpositions take precedence."""
-    kinds = [_swapped]
+    kinds = [_swap_letters]
     if word.islower() and len(word) >= _LETTERS_TO_CHANGE:
-        kinds.append(_changed)
+        kinds.append(_change_letters)
     for edits in kinds:
         counts = {candidate: frequency(candidate) for candidate in edits(word.lower())}
         best = max(counts, key=lambda candidate: counts[candidate], default=word)
@@ -55,13 +55,13 @@ def _nearest(word: str, frequency: Frequency) -> str | None:
     return None
 
 
-def _swapped(word: str) -> Iterator[str]:
+def _swap_letters(word: str) -> Iterator[str]:
     for at in range(1, len(word) - 1):
         if word[at] != word[at + 1]:
             yield word[:at] + word[at + 1] + word[at] + word[at + 2 :]
 
 
-def _changed(word: str) -> Iterator[str]:
+def _change_letters(word: str) -> Iterator[str]:
     for at in range(1, len(word) + 1):
         left, right = word[:at], word[at:]
         if right:

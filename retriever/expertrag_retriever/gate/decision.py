@@ -60,7 +60,7 @@ class Gate:
         return StoreSignals(
             similarity=similarity,
             coverage=self._coverage.share_below(similarity),
-            term_coverage=term_coverage(self._index.term_statistics(self._index.respelled(query))),
+            term_coverage=term_coverage(self._index.term_statistics(self._index.respell(query))),
             background_similarity=self._coverage.background_similarity(base),
         )
 

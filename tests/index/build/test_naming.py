@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from expertrag_index.build.chunk import Chunker
-from expertrag_index.build.naming import named_title, path_of
+from expertrag_index.build.naming import make_title, path_of
 from expertrag_index.types import Document
 
 
@@ -38,7 +38,7 @@ def test_a_title_gets_the_words_of_the_file_name_that_it_lacks(
     title: str, name: str, named: str
 ) -> None:
     source = f"/share/{name.partition('#')[0]}"
-    assert named_title(Document(name, "Text.", title, source=source)) == named
+    assert make_title(Document(name, "Text.", title, source=source)) == named
 
 
 def test_chunks_are_titled_by_the_file_and_the_headings_above_them() -> None:

@@ -185,7 +185,7 @@ def test_a_build_killed_before_the_swap_publishes_nothing(
             Index.open(store)
     else:
         with Index.open(store) as index:
-            assert (index.generation, index.degraded, index.manifest.documents) == (1, "", 30)
+            assert (index.generation, index.degradation, index.manifest.documents) == (1, "", 30)
     assert build(store, hashing, CORPUS).generation == generation
     assert verify(store).problems == ()
 

@@ -169,7 +169,7 @@ def test_access_labels_hold(tmp_path: Path, hashing: HashingEmbedder, place: Pla
     query = hashing.encode_query("common")
     with Index.open(tmp_path / "store") as index:
         for seen in ({"red"}, {"blue", "red"}, {"team:a@b.c-d_1"}, set[str]()):
-            restricted = index.restricted(seen)
+            restricted = index.restrict(seen)
             hits = restricted.search_dense(query, 400)
             admitted = {i for i in range(400) if not labels[i % 5] or seen & {*labels[i % 5]}}
             assert {chunk.document_id for chunk in index.chunks([hit.key for hit in hits])} == {

@@ -18,7 +18,7 @@ from expertrag_common.extras import install_command
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines import connect, postgres_writer
 from expertrag_index.engines import postgres as postgres_module
-from expertrag_index.engines.connect import connected
+from expertrag_index.engines.connect import connect_engine
 from expertrag_index.errors import EngineError
 from expertrag_index.search.vector_store import Among, VectorBatch
 from expertrag_index.store.index import Index
@@ -51,7 +51,7 @@ def test_row_security_hides_labelled_rows(
 
 
 def test_a_failed_generation_leaves_nothing(postgres: Postgres, named: InPostgres) -> None:
-    store = connected(EngineEntry(named.vectors, "one"), 4)
+    store = connect_engine(EngineEntry(named.vectors, "one"), 4)
     with store.writing(1) as writer:
         writer.upsert(_batch(range(3), 1))
     with pytest.raises(ZeroDivisionError), store.writing(2) as writer:
@@ -63,7 +63,7 @@ def test_a_failed_generation_leaves_nothing(postgres: Postgres, named: InPostgre
 
 def test_a_large_partition_is_indexed(named: InPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_writer, "EXACT_LIMIT", 2_000)
-    store, size, dimension = connected(EngineEntry(named.vectors, "one"), 16), 3_000, 16
+    store, size, dimension = connect_engine(EngineEntry(named.vectors, "one"), 16), 3_000, 16
     with store.writing(1) as writer:
         writer.upsert(_batch(range(size), 1, dimension))
     vectors = store.at(1, {"general": size})

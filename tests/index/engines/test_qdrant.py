@@ -22,7 +22,7 @@ from store_helper import CORPUS, HashingEmbedder, build, make_corpus
 from expertrag_common.extras import install_command
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.engines import connect, qdrant_collection, qdrant_connection, qdrant_search
-from expertrag_index.engines.connect import connected
+from expertrag_index.engines.connect import connect_engine
 from expertrag_index.engines.qdrant import QdrantVectors
 from expertrag_index.engines.qdrant_connection import API_KEY
 from expertrag_index.engines.qdrant_points import conditions, keys_of, of_generation
@@ -45,7 +45,7 @@ def server(memory: Path, request: pytest.FixtureRequest) -> Iterator[EdgeServer]
 
 
 def store_in(server: EdgeServer, dimension: int = 4) -> QdrantVectors:
-    store = connected(EngineEntry(f"qdrant+{server.url}#one", "one"), dimension)
+    store = connect_engine(EngineEntry(f"qdrant+{server.url}#one", "one"), dimension)
     assert isinstance(store, QdrantVectors)
     return store
 
@@ -268,7 +268,7 @@ def test_two_stores_do_not_share_a_name(server: EdgeServer) -> None:
         writer.upsert(batch([1], 1))
     other = EngineEntry(f"qdrant+{server.url}#one", "another")
     with pytest.raises(EngineError, match=r"another store: use another name.*expertrag_one_4"):
-        connected(other, 4)
+        connect_engine(other, 4)
 
 
 def test_an_api_key_is_asked_for_and_never_shown(
@@ -287,7 +287,7 @@ def test_an_api_key_is_asked_for_and_never_shown(
     assert store_in(server).count(1) == {}
     monkeypatch.setenv(API_KEY, "right-secret")
     with pytest.raises(EngineError, match=r"plain text: use qdrant\+https"):
-        connected(EngineEntry("qdrant+http://qdrant.example:6333#one", "one"), 4)
+        connect_engine(EngineEntry("qdrant+http://qdrant.example:6333#one", "one"), 4)
 
 
 def test_tls_is_verified(
@@ -300,11 +300,11 @@ def test_tls_is_verified(
     entry = EngineEntry(f"qdrant+https://localhost:{server.server_port}#one", "one")
     monkeypatch.setenv(API_KEY, "secret")
     with pytest.raises(EngineError, match="certificate verify failed"):
-        connected(entry, 4)
+        connect_engine(entry, 4)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     server.api_key = "secret"
-    assert connected(entry, 4).count(1) == {}
+    assert connect_engine(entry, 4).count(1) == {}
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_tls_is_verified(
 )
 def test_bad_addresses_say_what_to_do(address: str, said: str) -> None:
     with pytest.raises(EngineError, match=said):
-        connected(EngineEntry(address, "one"), 4)
+        connect_engine(EngineEntry(address, "one"), 4)
 
 
 def test_what_is_not_qdrant_is_no_traceback(
@@ -349,7 +349,7 @@ def test_what_is_not_qdrant_is_no_traceback(
 
 def test_a_folder_is_for_one_process(memory: Path) -> None:
     address = f"qdrant:{memory}/busy#one"
-    with connected(EngineEntry(address, "one"), 4).writing(1) as writer:
+    with connect_engine(EngineEntry(address, "one"), 4).writing(1) as writer:
         writer.upsert(batch([1], 1))
     program = (
         "import sys\n"
@@ -365,7 +365,7 @@ def test_a_folder_is_for_one_process(memory: Path) -> None:
 
 
 def test_threads_share_a_folder(memory: Path) -> None:
-    store = connected(EngineEntry(f"qdrant:{memory}/threads#one", "one"), 4)
+    store = connect_engine(EngineEntry(f"qdrant:{memory}/threads#one", "one"), 4)
     assert isinstance(store, QdrantVectors)
     with store.writing(1) as writer:
         writer.upsert(batch(range(50), 1))
@@ -395,4 +395,4 @@ def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "expertrag_index.engines.qdrant", None)
     monkeypatch.setattr(connect, "_connected", {})
     with pytest.raises(EngineError, match=re.escape(install_command("server", "qdrant"))):
-        connected(EngineEntry("qdrant+http://127.0.0.1#one", "one"), 4)
+        connect_engine(EngineEntry("qdrant+http://127.0.0.1#one", "one"), 4)

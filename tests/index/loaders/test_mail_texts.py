@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from expertrag_index.loaders.base import SourceFile
-from expertrag_index.loaders.mail_heads import decoded, head_of
-from expertrag_index.loaders.mail_texts import calendar, enriched, fenced, flowed
+from expertrag_index.loaders.mail_heads import decode_head, head_of
+from expertrag_index.loaders.mail_texts import calendar, fence_file, join_flowed, read_enriched
 from expertrag_index.loaders.parse import parse
 from expertrag_index.types import Document
 
@@ -28,11 +28,11 @@ FLOWED = [
 
 @pytest.mark.parametrize(("text", "joined"), FLOWED)
 def test_lines_that_flow_are_joined(text: str, joined: str) -> None:
-    assert flowed(text, delete_space=False) == joined
+    assert join_flowed(text, delete_space=False) == joined
 
 
 def test_a_space_that_only_joins_is_deleted() -> None:
-    assert flowed("船は昨 \n日入 \n港した", delete_space=True) == "船は昨日入港した"
+    assert join_flowed("船は昨 \n日入 \n港した", delete_space=True) == "船は昨日入港した"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_space_that_only_joins_is_deleted() -> None:
     ],
 )
 def test_enriched_text_is_read_without_its_commands(text: str, plain: str) -> None:
-    assert enriched(text) == plain
+    assert read_enriched(text) == plain
 
 
 def test_an_invitation_says_what_when_where_and_who() -> None:
@@ -65,7 +65,7 @@ def test_an_invitation_says_what_when_where_and_who() -> None:
 
 
 def test_a_fence_is_longer_than_those_inside() -> None:
-    assert fenced("a.patch", "````\n# x") == "a.patch:\n\n`````\n````\n# x\n`````"
+    assert fence_file("a.patch", "````\n# x") == "a.patch:\n\n`````\n````\n# x\n`````"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_encoded_heads_are_decoded(charset: str, length: int) -> None:
     ],
 )
 def test_odd_heads(raw: str, text: str) -> None:
-    assert decoded(raw) == text
+    assert decode_head(raw) == text
 
 
 HEAD = b"Subject: x\n"

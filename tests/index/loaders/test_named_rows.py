@@ -13,8 +13,8 @@ from index.loaders.table_files import FORMATS, _saved, text_of
 from openpyxl import Workbook
 from openpyxl.styles import Font
 
-from expertrag_index.loaders.cells import written_table
-from expertrag_index.loaders.columns import Cell, TableRow, header_of
+from expertrag_index.loaders.cells import write_table
+from expertrag_index.loaders.columns import TableCell, TableRow, header_of
 
 LIMITS = [
     ["Country", "Daily rate", "Hotel limit"],
@@ -32,13 +32,13 @@ def rows_of(*lines: str) -> list[TableRow]:
     """Rows as `A | B`; `A>` covers one column more for each sign, `^` goes on from above."""
     rows: list[TableRow] = []
     for line in lines:
-        cells: list[Cell] = []
+        cells: list[TableCell] = []
         column = 0
         for text in line.split(" | "):
             width = 1 + len(text) - len(text.rstrip(">"))
             above = next((cell.text for cell in (rows or [[]])[-1] if cell.column == column), "")
             said = above if text == "^" else text.rstrip(">").strip()
-            cells.append(Cell(said, column, width, text == "^"))
+            cells.append(TableCell(said, column, width, text == "^"))
             column += width
         rows.append(cells)
     return rows
@@ -86,7 +86,7 @@ TABLES = {
 
 @pytest.mark.parametrize(("lines", "row"), TABLES.values(), ids=TABLES)
 def test_the_last_row_is_named(lines: tuple[str, ...], row: str) -> None:
-    written = written_table(rows_of(*lines)).split("\n")
+    written = write_table(rows_of(*lines)).split("\n")
     assert written[0] == " | ".join(lines[0].replace(">", "").split(" | "))
     assert row in written
 
@@ -108,35 +108,38 @@ WITHOUT_HEADER = {
 
 @pytest.mark.parametrize("lines", WITHOUT_HEADER.values(), ids=WITHOUT_HEADER)
 def test_a_table_without_a_header_stays_as_it_is(lines: tuple[str, ...]) -> None:
-    assert written_table(rows_of(*lines)).split("\n") == list(lines)
+    assert write_table(rows_of(*lines)).split("\n") == list(lines)
 
 
 def test_two_columns_have_the_header_that_is_bold_or_marked() -> None:
     rows = rows_of("Role | Person", "Owner | Ana", "Deputy | Bo")
     named = "Role | Person\nRole: Owner | Person: Ana\nRole: Deputy | Person: Bo"
-    assert written_table(rows, styled=[0]) == named
-    assert written_table(rows, 1) == named
-    assert written_table(rows, styled=[0, 1, 2]) == written_table(rows)
-    assert ": " not in written_table(rows, 0)
+    assert write_table(rows, styled=[0]) == named
+    assert write_table(rows, 1) == named
+    assert write_table(rows, styled=[0, 1, 2]) == write_table(rows)
+    assert ": " not in write_table(rows, 0)
 
 
 def test_names_grow_a_table_to_three_times_its_length_at_most() -> None:
     """A table of 20,000 characters more is always named."""
     lines = ["Port of departure | Number of ships | Fee in euros", *["N | 1 | 2"] * 300]
-    grown = written_table(rows_of(*lines))
+    grown = write_table(rows_of(*lines))
     assert len(grown) > 3 * len("\n".join(lines))
     lines += ["N | 1 | 2"] * 900
-    assert written_table(rows_of(*lines)) == "\n".join(lines)
+    assert write_table(rows_of(*lines)) == "\n".join(lines)
     rich = ["Port | Ships | Fee", *["North harbour | twenty ships | nine euros"] * 4_000]
-    assert "Port: North harbour | Ships: twenty ships" in written_table(rows_of(*rich))
+    assert "Port: North harbour | Ships: twenty ships" in write_table(rows_of(*rich))
 
 
 def test_a_cell_over_a_hundred_million_columns_costs_nothing() -> None:
     started = time.process_time()
-    wide = [[Cell("All", 0, 100_000_000)], [Cell("A", 0, 10**8), Cell("B", 10**8, 10**8)]]
-    wide += [[Cell("1", 0, 10**8), Cell("2", 10**8, 10**8)] for _ in range(1_000)]
-    assert written_table(wide, 2).split("\n")[-1] == "A: 1 | B: 2"
-    rows = [[Cell(f"{row} {at}", at, 10**8) for at in range(2_000)] for row in range(3)]
+    wide = [
+        [TableCell("All", 0, 100_000_000)],
+        [TableCell("A", 0, 10**8), TableCell("B", 10**8, 10**8)],
+    ]
+    wide += [[TableCell("1", 0, 10**8), TableCell("2", 10**8, 10**8)] for _ in range(1_000)]
+    assert write_table(wide, 2).split("\n")[-1] == "A: 1 | B: 2"
+    rows = [[TableCell(f"{row} {at}", at, 10**8) for at in range(2_000)] for row in range(3)]
     assert header_of(rows, 1).end == 1
     assert time.process_time() - started < 2
 

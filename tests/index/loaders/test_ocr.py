@@ -12,7 +12,7 @@ from index.loaders.test_pdf import pdf_of, show
 from PIL import Image, ImageDraw, ImageFont
 
 from expertrag_common.extras import install_command
-from expertrag_index.loaders import load, ocr
+from expertrag_index.loaders import ReadLimits, load, ocr
 from expertrag_index.loaders.ocr import TextLine, in_reading_order
 from expertrag_index.types import LoadFailure
 
@@ -78,7 +78,7 @@ def test_without_the_extra_a_scan_is_a_failure_that_tells_how_to_install_it(
 ) -> None:
     (tmp_path / "a.pdf").write_bytes(scan("Harbour"))
     failures: list[LoadFailure] = []
-    assert list(load([tmp_path], on_failure=failures.append, ocr=True)) == []
+    assert list(load([tmp_path], on_failure=failures.append, limits=ReadLimits(ocr=True))) == []
     assert failures[0].cure == install_command("ocr")
 
 
@@ -88,7 +88,7 @@ def test_scanned_pages_are_read_and_pages_with_text_are_left_as_they_are(tmp_pat
     (tmp_path / "text.pdf").write_bytes(pdf_of(show("Plain text.")))
     (tmp_path / "blank.pdf").write_bytes(pdf_of(""))
     failures: list[LoadFailure] = []
-    documents = load([tmp_path], on_failure=failures.append, ocr=True)
+    documents = load([tmp_path], on_failure=failures.append, limits=ReadLimits(ocr=True))
     assert {document.id: document.text for document in documents} == {
         "scan.pdf": "The pilot boards at noon.\nBring the tide tables.",
         "text.pdf": "Plain text.",

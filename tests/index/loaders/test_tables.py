@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from index.conftest import parsed
 
-from expertrag_index.loaders.csv_layout import Layout, layout_of
+from expertrag_index.loaders.csv_layout import CsvLayout, layout_of
 from expertrag_index.loaders.csv_rows import rows_of
 from expertrag_index.types import Document
 
@@ -134,7 +134,7 @@ def test_rows_are_those_of_the_csv_module(rows: list[list[str]]) -> None:
 
 def test_the_layout_is_told_by_all_first_lines() -> None:
     lines = ["Export of 5, 6 and 7 May\n", "a;b\n", "1;2,5\n", "3;4,5\n"]
-    assert layout_of(lines, 1000) == Layout(";", 1, ("a", "b"), True)
+    assert layout_of(lines, 1000) == CsvLayout(";", 1, ("a", "b"), True)
     assert layout_of([], 1000).columns == ()
 
 

@@ -22,7 +22,7 @@ from index.loaders.office_files import (
 )
 from index.loaders.test_xlsx import shared, sheet_of
 
-from expertrag_index.loaders.number_formats import shown_number, shown_text
+from expertrag_index.loaders.number_formats import format_number, format_text
 
 SHEET = "xl/worksheets/sheet1.xml"
 
@@ -53,7 +53,7 @@ FORMATS = [
 
 @pytest.mark.parametrize(("value", "code", "text"), FORMATS)
 def test_numbers_are_written_as_they_are_shown(value: float, code: str, text: str) -> None:
-    assert shown_number(value, code) == text
+    assert format_number(value, code) == text
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,11 @@ def test_numbers_are_written_as_they_are_shown(value: float, code: str, text: st
 )
 @pytest.mark.parametrize("value", [0.0, -1.5, 1e308, 5e-324, 2_958_466])
 def test_no_format_refuses_a_number(code: str, value: float) -> None:
-    assert isinstance(shown_number(value, code), str)
+    assert isinstance(format_number(value, code), str)
 
 
 def test_formats_of_texts() -> None:
-    assert [shown_text("a", code) for code in ("General", "@", '0;0;0;"<"@">"', ";;;")] == [
+    assert [format_text("a", code) for code in ("General", "@", '0;0;0;"<"@">"', ";;;")] == [
         "a",
         "a",
         "<a>",

@@ -18,7 +18,7 @@ from expertrag_index.replicas.follow import Follower
 from expertrag_index.replicas.keep_pushed import Pusher
 from expertrag_index.replicas.pull import PullReport, pull
 from expertrag_index.replicas.push import PushReport, push
-from expertrag_index.replicas.repeat import Repeated, StoppedError
+from expertrag_index.replicas.repeat import Repeated, Schedule, StoppedError
 from expertrag_index.types import Document
 
 
@@ -59,11 +59,9 @@ def running(transfer: Repeated, log: Log) -> Iterator[None]:
 def test_a_copy_follows_a_store_that_is_pushed(store: Path, tmp_path: Path) -> None:
     url, copy = str(tmp_path / "shared"), tmp_path / "copy"
     log, pushed = Log(), Log()
-    follower = Follower(
-        url, copy, log.stop, every_s=0.02, looked=log.reports.append, failed=log.failed
-    )
+    follower = Follower(url, copy, Schedule(log.stop, 0.02, log.failed), looked=log.reports.append)
     pusher = Pusher(
-        store, url, pushed.stop, every_s=0.02, pushed=pushed.reports.append, failed=pushed.failed
+        store, url, Schedule(pushed.stop, 0.02, pushed.failed), pushed=pushed.reports.append
     )
     with running(follower, log):
         wait_until(lambda: len(log.failures) > 0)  # nothing is there yet
@@ -85,7 +83,7 @@ def test_an_unreachable_url_is_survived(store: Path, tmp_path: Path) -> None:
     push(store, str(url))
     log = Log()
     follower = Follower(
-        str(url), copy, log.stop, every_s=0.02, looked=log.reports.append, failed=log.failed
+        str(url), copy, Schedule(log.stop, 0.02, log.failed), looked=log.reports.append
     )
     with running(follower, log):
         wait_until(lambda: len(log.reports) > 0, 20)
@@ -103,7 +101,7 @@ def test_a_url_that_is_no_url_is_told_at_once(store: Path, tmp_path: Path) -> No
     log = Log()
     for url, path in (("https://example.com/x", tmp_path / "copy"), (str(tmp_path), store)):
         with pytest.raises(IndexStoreError):
-            Follower(url, path, log.stop, every_s=1, looked=log.reports.append, failed=log.failed)
+            Follower(url, path, Schedule(log.stop, 1, log.failed), looked=log.reports.append)
 
 
 def test_waits_get_longer_and_a_stop_ends_them(tmp_path: Path) -> None:
@@ -118,10 +116,8 @@ def test_waits_get_longer_and_a_stop_ends_them(tmp_path: Path) -> None:
     follower = Follower(
         str(tmp_path / "none"),
         tmp_path / "copy",
-        log.stop,
-        every_s=0.05,
+        Schedule(log.stop, 0.05, failed),
         looked=log.reports.append,
-        failed=failed,
     )
     assert not follower.run(once=True)
     assert waits == sorted(waits)
@@ -132,9 +128,7 @@ def test_a_pull_is_given_up(store: Path, tmp_path: Path) -> None:
     url, copy = str(tmp_path / "shared"), tmp_path / "copy"
     push(store, url)
     log = Log()
-    follower = Follower(
-        url, copy, log.stop, every_s=0.05, looked=log.reports.append, failed=log.failed
-    )
+    follower = Follower(url, copy, Schedule(log.stop, 0.05, log.failed), looked=log.reports.append)
     log.stop.set()
     assert not follower.run()
     with pytest.raises(StoppedError):
@@ -152,12 +146,7 @@ def test_secrets_are_not_told(store: Path, tmp_path: Path) -> None:
             raise RuntimeError("cannot open s3://ann:secret@bucket")
 
     follower = Failing(
-        str(tmp_path / "x"),
-        tmp_path / "copy",
-        log.stop,
-        every_s=0.01,
-        looked=print,
-        failed=log.failed,
+        str(tmp_path / "x"), tmp_path / "copy", Schedule(log.stop, 0.01, log.failed), looked=print
     )
     with running(follower, log):
         wait_until(lambda: len(log.failures) > 0)
@@ -181,5 +170,5 @@ def test_a_listener_that_fails_does_not_end_the_tries() -> None:
         tries.append(wait_s)
         raise RuntimeError
 
-    assert Failing(threading.Event(), 0.001, failed).run(once=True)
+    assert Failing(Schedule(threading.Event(), 0.001, failed)).run(once=True)
     assert len(tries) == 3

@@ -401,5 +401,5 @@ def test_a_database_that_is_being_written_is_pushed_as_published(
         push(store, url)
     pull(url, tmp_path / "copy")
     with Index.open(tmp_path / "copy") as index:
-        assert (index.generation, index.degraded) == (1, "")
+        assert (index.generation, index.degradation) == (1, "")
     assert Layout(tmp_path / "copy").generation_numbers() == [1]

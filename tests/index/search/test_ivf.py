@@ -23,7 +23,7 @@ class Random:
         drawn = np.random.default_rng(dimension).standard_normal((COUNT, dimension))
         self._held = drawn.astype(np.float16)
 
-    def stored(self, keys: KeyArray) -> HalfArray:
+    def read_vectors(self, keys: KeyArray) -> HalfArray:
         return self._held[keys // 3]
 
 

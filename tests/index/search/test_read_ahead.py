@@ -47,13 +47,13 @@ def test_it_ends_when_searches_no_longer_wait(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(read_ahead, "_waits", lambda: faults)
     state = ReadAhead()
     for _ in range(64):
-        assert state.wanted
+        assert state.is_wanted
         with state.watching():
             pass
-    assert not state.wanted
+    assert not state.is_wanted
     with state.watching():
         faults += 1
-    assert state.wanted
+    assert state.is_wanted
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from expertrag_index.search.vector_rows import (
     HalfArray,
     VectorRows,
     iter_vectors,
-    normalised,
+    normalise,
     vectors_of,
     write_rows,
 )
@@ -26,7 +26,7 @@ DIMENSION = 6
 class Drawn:
     """Random vectors by key."""
 
-    def stored(self, keys: KeyArray) -> HalfArray:
+    def read_vectors(self, keys: KeyArray) -> HalfArray:
         rows = [np.random.default_rng(int(key)).standard_normal(DIMENSION) for key in keys]
         vectors = np.stack(rows)
         unit: HalfArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -48,8 +48,8 @@ def test_vectors_are_read_by_key(file: Path) -> None:
     rows = opened(file)
     assert rows.keys.tolist() == [2, 3, 70]
     wanted = np.array([70, 2], np.int64)
-    assert np.array_equal(rows.stored(wanted), Drawn().stored(wanted))
-    assert np.array_equal(vectors_of(rows, wanted), normalised(Drawn().stored(wanted)))
+    assert np.array_equal(rows.read_vectors(wanted), Drawn().read_vectors(wanted))
+    assert np.array_equal(vectors_of(rows, wanted), normalise(Drawn().read_vectors(wanted)))
     assert np.linalg.norm(vectors_of(rows, wanted), axis=1) == pytest.approx(1, abs=1e-6)
     assert rows.rows(np.array([1, 2, 69, 70, 71], np.int64)).tolist() == [-1, 0, -1, 2, -1]
 
@@ -86,7 +86,7 @@ def test_cosines_are_those_of_the_vectors(tmp_path: Path, dimension: int, ask_fi
     wanted = np.array([49, 3, 0, 17, 3])
     rows = opened(file, dimension)
     found = rows.cosines(wanted, query, ask_first=ask_first)
-    assert found == pytest.approx(normalised(held[wanted]) @ query, abs=2e-6)
+    assert found == pytest.approx(normalise(held[wanted]) @ query, abs=2e-6)
     assert rows.cosines(wanted[:0], query).shape == (0,)
 
 
@@ -127,7 +127,7 @@ def written(folder: Path, held: HalfArray) -> Path:
     """Write vectors as they are, with the keys 0, 1, …"""
 
     class Held:
-        def stored(self, keys: KeyArray) -> HalfArray:
+        def read_vectors(self, keys: KeyArray) -> HalfArray:
             return held[keys]
 
     write_rows(folder / "vectors.rows", np.arange(len(held)), Held(), held.shape[1])

@@ -38,7 +38,7 @@ class Clusters:
         found /= np.linalg.norm(found, axis=1, keepdims=True)
         self.held, self.queries = found[:COUNT].astype(np.float16), found[COUNT:].astype(np.float32)
 
-    def stored(self, keys: KeyArray) -> HalfArray:
+    def read_vectors(self, keys: KeyArray) -> HalfArray:
         return self.held[keys // 2]
 
     def rows(self, folder: Path) -> VectorRows:
@@ -64,7 +64,7 @@ def test_quantised_segments_find_what_exact_ones_find(
     exact = build_flat(rows, dimension)
     quantised = quantised_segment(tmp_path, rows, dimension)
     assert (quantised.kind, quantised.count) == (kind, COUNT)
-    assert np.array_equal(np.sort(quantised.indexed_keys), rows.keys)
+    assert np.array_equal(np.sort(quantised.faiss_keys), rows.keys)
     every = Segment(quantised.index, kind, quantised.nlist, quantised.nlist, rows)
     found = 0
     for query in clusters.queries:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from expertrag_index.loaders.base import Unreadable
-from expertrag_index.sources.addresses import checked_address, refusal, refuse_none, resolve
+from expertrag_index.sources.addresses import refusal, refuse_none, resolve, resolve_address
 
 REFUSED = {
     "127.0.0.1": "loopback",
@@ -41,28 +41,28 @@ REFUSED = {
 def test_refused(address: str, reason: str) -> None:
     assert refusal(address) == reason
     with pytest.raises(Unreadable, match="which is refused") as refused:
-        checked_address("pages.example", 80, lambda *_: [address], refusal)
+        resolve_address("pages.example", 80, lambda *_: [address], refusal)
     assert "--allow-private-addresses" in refused.value.cure
-    assert checked_address("x", 80, lambda *_: [address], refuse_none) == address
+    assert resolve_address("x", 80, lambda *_: [address], refuse_none) == address
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "64:ff9b::808:808"])
 def test_public_ones_are_not(address: str) -> None:
     assert refusal(address) == ""
-    assert checked_address("x", 443, lambda *_: [address], refusal) == address
+    assert resolve_address("x", 443, lambda *_: [address], refusal) == address
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f000001", "[::1]"])
 def test_other_ways_to_write_loopback(host: str) -> None:
     with pytest.raises(Unreadable):
-        checked_address(host.strip("[]"), 80, resolve, refusal)
+        resolve_address(host.strip("[]"), 80, resolve, refusal)
 
 
 def test_one_refused_address_among_others_refuses_the_host() -> None:
     with pytest.raises(Unreadable, match=r"10\.0\.0\.1"):
-        checked_address("x", 80, lambda *_: ["8.8.8.8", "10.0.0.1"], refusal)
+        resolve_address("x", 80, lambda *_: ["8.8.8.8", "10.0.0.1"], refusal)
 
 
 def test_a_host_without_an_address() -> None:
     with pytest.raises(Unreadable, match="has no address"):
-        checked_address("nowhere.invalid", 80, lambda *_: [], refuse_none)
+        resolve_address("nowhere.invalid", 80, lambda *_: [], refuse_none)

@@ -10,8 +10,8 @@ import fsspec
 import pytest
 from sources_helper import LIMITS, StoreInStep, write_notes
 
+from expertrag_index.loaders import ReadLimits
 from expertrag_index.loaders.base import Unreadable
-from expertrag_index.sources.base import ReadLimits
 from expertrag_index.sources.objects import ObjectSource
 from expertrag_index.sources.scratch import Scratch
 

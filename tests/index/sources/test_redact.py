@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from expertrag_index.sources.redact import redacted
+from expertrag_index.sources.redact import redact
 
 TOKEN = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0In0"
 
@@ -25,4 +25,4 @@ TOKEN = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0In0"
     ],
 )
 def test_credentials_are_not_shown(url: str, shown: str) -> None:
-    assert redacted(url) == shown
+    assert redact(url) == shown

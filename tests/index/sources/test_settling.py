@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from expertrag_index.loaders.base import SourceFile
-from expertrag_index.sources.base import Item
+from expertrag_index.sources.base import SourceItem
 from expertrag_index.sources.settling import FIRST_RETRY_S, TRIES, Settling
 
 
@@ -18,9 +18,9 @@ class Clock:
         return self.now
 
 
-def item(version: str, age_s: float = 0.0) -> Item:
+def item(version: str, age_s: float = 0.0) -> SourceItem:
     file = SourceFile(Path("a.md"), "a.md", "notes/a.md", None, 1_000)
-    return Item("notes/a.md", version, lambda: file, time.time() - age_s)
+    return SourceItem("notes/a.md", version, lambda: file, time.time() - age_s)
 
 
 def test_a_file_is_ready_once_it_stays_the_same() -> None:
@@ -50,7 +50,7 @@ def test_a_file_that_cannot_be_read_is_tried_later_each_time_then_given_up() -> 
     waits = []
     for _ in range(TRIES):
         assert len(settling.look([item("v1", age_s=60)]).ready) == 1
-        given_up = settling.failed(["notes/a.md"])
+        given_up = settling.note_failures(["notes/a.md"])
         waits.append(settling.retry_s)
         assert settling.look([item("v1", age_s=60)]).ready == []
         clock.now += waits[-1] or 0.0

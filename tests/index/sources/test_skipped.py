@@ -17,8 +17,8 @@ from expertrag_index.types import Document
 
 def listed(store: Path, labels: tuple[str, ...] | None = None) -> list[str]:
     with Index.open(store) as opened:
-        seen = opened if labels is None else opened.restricted(labels)
-        files = seen.catalog.skipped()
+        seen = opened if labels is None else opened.restrict(labels)
+        files = seen.catalog.list_skipped()
         assert seen.catalog.count_skipped() == len(files)
         return [file.source for file in files]
 
@@ -34,13 +34,13 @@ def broken(kept: StoreInStep, notes: Path) -> Path:
 
 def test_losses_come_first_with_their_cures(kept: StoreInStep, broken: Path) -> None:
     with Index.open(kept.store) as opened:
-        loss, notice = opened.catalog.skipped()
+        loss, notice = opened.catalog.list_skipped()
         assert (loss.source, loss.notice) == ("notes/records.json", False)
         assert loss.reason
         assert loss.cure
         assert (notice.source, notice.notice) == ("notes/*.xyz", True)
-        assert opened.catalog.skipped(after=loss) == [notice]
-        assert opened.catalog.skipped(limit=1) == [loss]
+        assert opened.catalog.list_skipped(after=loss) == [notice]
+        assert opened.catalog.list_skipped(limit=1) == [loss]
 
 
 def test_a_file_that_is_cured_or_gone_is_not_listed(

@@ -15,7 +15,7 @@ from file_helper import write_lines
 from sources_helper import StoreInStep, write_notes
 from store_helper import make_corpus
 
-from expertrag_index.sources.base import ReadLimits
+from expertrag_index.loaders import ReadLimits
 from expertrag_index.sources.ledger import Ledger
 from expertrag_index.sources.step import StepReport
 from expertrag_index.types import Document
@@ -132,7 +132,7 @@ def test_a_missing_or_emptied_folder_keeps_its_documents(kept: StoreInStep, note
 _LISTING = """
 import os, sys
 from pathlib import Path
-from expertrag_index.sources.base import ReadLimits
+from expertrag_index.loaders import ReadLimits
 from expertrag_index.sources.folder import FolderSource
 if os.geteuid() == 0: os.setuid(65534)
 source = FolderSource(Path(sys.argv[1]), ReadLimits(), store=Path("/nowhere"))

@@ -122,13 +122,13 @@ def test_a_restricted_reader_lists_what_it_sees(tmp_path: Path, hashing: Any) ->
     ]
     build(tmp_path / "labelled", hashing, documents)
     with Index.open(tmp_path / "labelled") as whole:
-        part = whole.restricted({"red"})
+        part = whole.restrict({"red"})
         assert paged(whole, 2) == ["green", "open", "red"]
         assert paged(part, 2) == ["open", "red"]
         assert (part.catalog.count(), part.catalog.count({"year": 1})) == (2, 1)
         assert paged(part, 2, filter={"year": 1}) == ["red"]
         assert (part.catalog.document("green"), part.catalog.chunks("green")) == (None, [])
-        rescaled = part.rescaled({})
+        rescaled = part.rescale({})
         assert paged(rescaled, 2) == ["open", "red"]
 
 

@@ -60,7 +60,7 @@ def test_labels_are_compared_first(store: Path) -> None:
         writer.add([Document("secret", "word3.", labels=("board",))])
     change_database(store, "UPDATE documents SET metadata = '{}' WHERE id = 'secret'")
     with Index.open(store) as index:
-        for read in (lambda: index.restricted(["staff"]), index.labels):
+        for read in (lambda: index.restrict(["staff"]), index.labels):
             with pytest.raises(StoreCorruptError, match="document row"):
                 read()
 
@@ -69,7 +69,7 @@ def test_nothing_is_compared_twice(store: Path) -> None:
     check = DocumentCheck()
     with Index.open(store) as index, index._reading() as connection:
         check.ensure(connection, index.generation)
-        assert check.checked == 6
+        assert check.last_row == 6
     change_database(store, CHANGED)
     with Index.open(store) as index, index._reading() as connection:
         check.ensure(connection, index.generation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expertrag_index.store.groups import group_of, labelled
+from expertrag_index.store.groups import assign_by_name, group_of
 from expertrag_index.types import Group
 
 EXPERTS = ("legal", "finance")
@@ -28,6 +28,6 @@ def test_the_group_of_a_document(domain: str | None, source: str, name: str) -> 
 
 
 def test_a_label_equal_to_an_expert_decides() -> None:
-    assert labelled("legal", EXPERTS) == Group("legal", "legal")
-    assert labelled("general", EXPERTS) == Group("general", "general")
-    assert labelled("gardening", EXPERTS) is None
+    assert assign_by_name("legal", EXPERTS) == Group("legal", "legal")
+    assert assign_by_name("general", EXPERTS) == Group("general", "general")
+    assert assign_by_name("gardening", EXPERTS) is None

@@ -181,7 +181,7 @@ def test_a_reader_keeps_its_generation_while_a_writer_publishes(
                 assert old.document_text("doc59") == CORPUS[59].text
                 with Index.open(path) as new:
                     assert new.manifest.documents == keep
-                    assert not new.degraded
+                    assert not new.degradation
 
 
 def test_searching_from_many_threads(index: Index, hashing: Any) -> None:
@@ -301,7 +301,7 @@ def test_opening_while_a_writer_publishes(tmp_path: Path, hashing: Any) -> None:
                     generations.append(index.generation)
                     assert len(index.sample_chunks(1000)) == index.size
                     assert len(index.search_lexical("checkpoints", 1000)) > 0
-                    problems.extend([index.degraded] if index.degraded else [])
+                    problems.extend([index.degradation] if index.degradation else [])
             except (IndexStoreError, AssertionError) as error:
                 problems.append(error)
 

@@ -51,7 +51,7 @@ def pair(tmp_path: Path, hashing: HashingEmbedder) -> Iterator[tuple[Index, Inde
         with IndexWriter.open(tmp_path / name, hashing) as writer:
             writer.build(some)
     with Index.open(tmp_path / "whole") as whole, Index.open(tmp_path / "part") as part:
-        yield whole.restricted(SEEN), part
+        yield whole.restrict(SEEN), part
 
 
 def named(index: Index, hits: Sequence[object]) -> list[tuple[str, int, object]]:
@@ -104,7 +104,7 @@ def test_counts_fields_and_domains_are_those_of_the_part(pair: tuple[Index, Inde
     assert restricted.partitions() == part.partitions()
     assert restricted.size == part.size
     assert restricted.size_bytes == 0
-    assert restricted.respelled("zebracanayr") == "zebracanayr"
+    assert restricted.respell("zebracanayr") == "zebracanayr"
     with pytest.raises(FilterError) as failure:
         restricted.partitions({"hiddenfield": 1})
     assert "year" in str(failure.value)
@@ -119,7 +119,7 @@ def test_nothing_is_read_by_a_name_of_a_hidden_document(
     with IndexWriter.open(tmp_path, hashing) as writer:
         writer.build(documents)
     with Index.open(tmp_path) as index:
-        restricted = index.restricted(SEEN)
+        restricted = index.restrict(SEEN)
         assert index.document_text(hidden.id) == hidden.text
         with pytest.raises(SearchError) as failure:
             restricted.document_text(hidden.id)
@@ -144,7 +144,7 @@ def test_a_reader_without_labels_sees_unlabelled_documents(
     with IndexWriter.open(tmp_path, hashing) as writer:
         writer.build(documents)
     with Index.open(tmp_path) as index:
-        seen = {chunk.document_id for _, chunk in index.restricted(()).sample_chunks(1000)}
+        seen = {chunk.document_id for _, chunk in index.restrict(()).sample_chunks(1000)}
     assert seen == {item.id for item in documents if not item.labels}
 
 
@@ -154,20 +154,20 @@ def test_changed_labels_take_effect_with_the_next_generation(
     with IndexWriter.open(tmp_path, hashing) as writer:
         writer.build([Document("a", "basil and copper"), Document("b", "an island")])
         with Index.open(tmp_path) as index:
-            assert index.restricted(()) is index  # no document has labels
+            assert index.restrict(()) is index  # no document has labels
         report = writer.build([Document("a", "basil and copper", labels=["red"]),
                                Document("b", "an island")])  # fmt: skip
         assert (report.changed, report.chunks_embedded) == (1, 0)
     with Index.open(tmp_path) as index:
-        assert index.restricted(()).manifest.documents == 1
-        assert index.restricted(["red"]).manifest.documents == 2
+        assert index.restrict(()).manifest.documents == 1
+        assert index.restrict(["red"]).manifest.documents == 2
         assert index.manifest.fields == {}
         assert index.labels() == {"red"}
     with IndexWriter.open(tmp_path, hashing) as writer:
         writer.migrate()
         assert writer.build([Document("b", "an island")]).removed == 1
     with Index.open(tmp_path) as index:
-        assert not index.manifest.labelled
+        assert not index.manifest.has_labels
         assert index.labels() == frozenset()
 
 

@@ -47,7 +47,7 @@ def answers(path: Path) -> list[Any]:
     """Return what searches find, with scores, and how rare each word is."""
     embedder = HashingEmbedder()
     with Index.open(path) as index:
-        seen: list[Any] = [index.generation, index.degraded]
+        seen: list[Any] = [index.generation, index.degradation]
         for query in QUERIES:
             vector = embedder.encode_query(query)
             found = [index.search_lexical(query, 5), index.search_dense(vector, 5)]

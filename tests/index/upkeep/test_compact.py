@@ -27,7 +27,7 @@ from expertrag_index.postings.build import build_postings
 from expertrag_index.store.index import Index
 from expertrag_index.store.manifest import dumps, loads
 from expertrag_index.types import Document
-from expertrag_index.upkeep.compact import compact, shrink_log, wasted
+from expertrag_index.upkeep.compact import compact, measure_waste, shrink_log
 from expertrag_index.upkeep.deep import deep_check
 from expertrag_index.upkeep.verify import verify
 from expertrag_index.words.chunk_terms import terms_of
@@ -64,7 +64,7 @@ def test_compaction_merges_and_shrinks_and_changes_nothing(
     assert contents(store) == before
     assert verify(store).problems == ()
     with Index.open(store) as index, Index.open(tmp_path / "fresh") as fresh:
-        assert (len(index.manifest.segments), index.degraded) == (1, "")
+        assert (len(index.manifest.segments), index.degradation) == (1, "")
         found = [
             [(index_.chunks([hit.key])[0].document_id, round(hit.score, 5)) for hit in hits]
             for index_ in (index, fresh)
@@ -94,19 +94,19 @@ def test_postings_are_those_of_the_live_texts(store: Path, damaged: bool) -> Non
 
 
 def test_waste_is_what_a_compaction_drops(store: Path, hashing: Any) -> None:
-    assert wasted(store) > 0.1  # the version before the last
+    assert measure_waste(store) > 0.1  # the version before the last
     compact(store)
-    assert wasted(store) == 0
+    assert measure_waste(store) == 0
     with IndexWriter.open(store, hashing, settings=MANY) as writer:
         writer.delete([document.id for document in make_corpus(30, 3)])
-    assert wasted(store) == pytest.approx(60 / 121)  # two chunks each
+    assert measure_waste(store) == pytest.approx(60 / 121)  # two chunks each
 
 
 def test_an_empty_store_has_no_waste(tmp_path: Path, hashing: Any) -> None:
     build(tmp_path / "empty", hashing, [])
-    assert wasted(tmp_path / "empty") == 0
+    assert measure_waste(tmp_path / "empty") == 0
     with pytest.raises(StoreNotFoundError):
-        wasted(tmp_path / "none")
+        measure_waste(tmp_path / "none")
 
 
 def test_the_log_is_emptied_once_no_reader_needs_the_old_state(store: Path) -> None:
@@ -129,7 +129,7 @@ def test_the_generation_before_a_compaction_remains_its_fallback(store: Path) ->
     compact(store)
     shutil.rmtree(store / "generations" / "gen-000006")
     with Index.open(store) as index:
-        assert (index.generation, index.size, bool(index.degraded)) == (5, 121, True)
+        assert (index.generation, index.size, bool(index.degradation)) == (5, 121, True)
     assert verify(store, repair=True).problems == ()
     assert contents(store) == before
 

@@ -10,7 +10,7 @@ from store_helper import build
 
 from expertrag_index import Index
 from expertrag_index.types import Document
-from expertrag_index.words.spelling import respelled
+from expertrag_index.words.spelling import respell
 
 HELD = {"partial": 4, "index": 9, "indexes": 9, "notice": 5, "period": 7, "berlin": 3, "form": 8}
 
@@ -30,7 +30,7 @@ def held(word: str) -> int:
     ],
 )
 def test_corrects_one_edit(query: str, expected: str) -> None:
-    assert respelled(query, lambda word: held(word) or _english(word)) == expected
+    assert respell(query, lambda word: held(word) or _english(word)) == expected
 
 
 @pytest.mark.parametrize(
@@ -45,19 +45,19 @@ def test_corrects_one_edit(query: str, expected: str) -> None:
     ],
 )
 def test_everything_else_is_unchanged(query: str) -> None:
-    assert respelled(query, lambda word: held(word) or _english(word)) == query
+    assert respell(query, lambda word: held(word) or _english(word)) == query
 
 
 def test_a_word_in_only_one_chunk_is_not_a_correction() -> None:
     assert (
-        respelled("a partail index", lambda word: {"partial": 1, "index": 2}.get(word, 0))
+        respell("a partail index", lambda word: {"partial": 1, "index": 2}.get(word, 0))
         == "a partail index"
     )
 
 
 def test_a_query_in_another_language_is_unchanged() -> None:
     query = "perixd partiax noticx indexex formx"
-    assert respelled(query, held) == query
+    assert respell(query, held) == query
 
 
 def test_frequencies_are_looked_up_in_lower_case() -> None:
@@ -65,15 +65,15 @@ def test_frequencies_are_looked_up_in_lower_case() -> None:
         assert word == word.lower()
         return held(word)
 
-    assert respelled("NOTICE Preiod", frequency) == "NOTICE period"
+    assert respell("NOTICE Preiod", frequency) == "NOTICE period"
 
 
 def test_a_store_corrects_a_query_with_its_own_words(tmp_path: Path, hashing: Any) -> None:
     texts = ["The notice period is four weeks.", "After the notice period nothing is paid."]
     build(tmp_path / "store", hashing, [Document(str(at), text) for at, text in enumerate(texts)])
     with Index.open(tmp_path / "store") as index:
-        assert index.respelled("How long is the notcie peroid?") == "How long is the notice period?"
-        assert index.respelled("How long is the probation?") == "How long is the probation?"
+        assert index.respell("How long is the notcie peroid?") == "How long is the notice period?"
+        assert index.respell("How long is the probation?") == "How long is the probation?"
 
 
 def _english(word: str) -> int:
