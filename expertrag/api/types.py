@@ -205,8 +205,8 @@ class RetrieveResult:
     """Passages in rank order, the generation they come from, and the cost.
 
     ``rewritten_query``: the query that was searched for, if it was read as another one; else "".
-    ``reranked`` counts the candidates that were reranked; with 0, the order is that of the search.
-    ``rerank_skipped`` says why they were not, although that was asked for: too little time.
+    ``reranked`` counts the candidates that were reranked; with 0, the search alone gave the order.
+    ``rerank_skipped`` says why they were not, although the request asked for it: too little time.
     """
 
     passages: tuple[Passage, ...]
@@ -270,10 +270,11 @@ class Usage:
     ``reranked``: candidates that were reranked, of all searches; ``rerank_skipped``: searches whose
     candidates were not, for want of time.
 
-    Of a language model whose experts are not all in memory (``--weights-mib``), in the steps that
-    computed the answer, which may have computed others, too: ``expert_hits`` and ``expert_misses``:
-    experts that were in memory when a layer needed them, and those that were not;
-    ``expert_bytes_read`` of its file; ``expert_stalled_ms``: milliseconds of waiting for experts.
+    For a language model whose experts are not all in memory (``--weights-mib``), four counts over
+    the steps that computed the answer, which may have computed other answers as well:
+    ``expert_hits`` and ``expert_misses``: experts that were in memory when a layer needed them, and
+    experts that were not; ``expert_bytes_read``: bytes of the model's file; ``expert_stalled_ms``:
+    milliseconds of waiting for experts.
     """
 
     lm_calls: int = 0
@@ -335,15 +336,16 @@ class DoneEvent:
     """The end of an answer.
 
     ``support`` in [0, 1] is the probability that the answer is right, if it was fitted for the
-    model, else the share of the answer that the passages support, times ``p_sufficient`` if that is
-    known; None if nothing was compared. ``p_sufficient`` is the probability that the passages hold
-    the answer: in STRICT from a fitted gate that judges passages, otherwise from a reader or probe
-    that has read them; else None.
+    model. Otherwise it is the share of the answer that the passages support, times
+    ``p_sufficient`` if that is known. It is None if nothing was compared.
+
+    ``p_sufficient`` is the probability that the passages hold the answer: in STRICT from a fitted
+    gate that judges passages, otherwise from a reader or probe that has read them; else None.
 
     ``from_documents``: whether passages were in the prompt; False for a closed-book answer, whose
     text is the model's alone, and for an abstention. ``unsupported_reason`` says in one line why to
     check the answer, such as "'--force' is not in the passage", or why it was withheld. It is empty
-    if there is no reason to, or nothing was compared.
+    if there is nothing to check, or nothing was compared.
     """
 
     finish_reason: FinishReason
@@ -499,9 +501,9 @@ class CollectionInfo:
 class Tls:
     """TLS of a client; paths of PEM files.
 
-    ``ca``: certificates that sign the server's; None for those of the system. ``cert`` and ``key``:
-    the client's own, for mutual TLS. ``server_name``: name in the server's certificate, if it is
-    not the host of the address.
+    ``ca``: certificates that sign the server's certificate; None for the system's own. ``cert`` and
+    ``key``: the client's own, for mutual TLS. ``server_name``: name in the server's certificate, if
+    it is not the host of the address.
     """
 
     ca: str | os.PathLike[str] | None = None

@@ -84,12 +84,12 @@ class Appender:
         # non-blocking: a pipe without a reader would block the answer
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         descriptor = os.open(self.path, flags, _MODE)
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
             raise OSError(errno.EINVAL, "not a regular file", str(self.path))
         self._descriptor = descriptor
-        return found.st_size
+        return status.st_size
 
     def _is_current(self) -> bool:
         """Return whether the open file is still at the path, not rotated or deleted."""
@@ -102,8 +102,8 @@ class Appender:
     def _rotate(self) -> None:
         """Rotate the file, unless another process is doing or has done so.
 
-        The lock is on the file that is moved, and the path gets a new file only after all moves, so
-        that a process with the new file open cannot rotate before they are done. A line that
+        The lock is on the file that is moved, and the path gets a new file only after all moves.
+        So a process with the new file open cannot rotate before the moves are done. A line that
         another process writes meanwhile goes to the moved file, complete.
         """
         try:

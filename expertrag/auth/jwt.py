@@ -103,10 +103,10 @@ class JwtVerifier:
                 raise _unusable(path, "it is not a public key") from None
             return {"": text}
         try:
-            found = self._jwt.PyJWKSet.from_dict(json.loads(text)).keys
+            keys = self._jwt.PyJWKSet.from_dict(json.loads(text)).keys
         except (self._jwt.PyJWTError, ValueError, AttributeError, TypeError) as error:
             raise _unusable(path, str(error)) from None
-        return {key.key_id or "": key for key in found}
+        return {key.key_id or "": key for key in keys}
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:
@@ -127,7 +127,7 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
     check_tenant(tenant)
     if "*" not in labels:
         check_labels(labels)
-    # Scopes of other services may stand beside ours.
+    # The claim may also name scopes of other services.
     named = scope.split()
     scopes = frozenset(scope for scope in Scope if scope in named)
     access = Access(tenant, None if "*" in labels else frozenset(labels))

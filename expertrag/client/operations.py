@@ -154,19 +154,19 @@ LIST_CHUNKS: Operation[ListChunksRequest, ChunkPage] = Operation(
 LIST_SKIPPED: Operation[ListSkippedRequest, SkippedPage] = Operation(
     lambda pipeline, request, stop: pipeline.list_skipped(request),
     lambda stubs: stubs.document.ListSkipped,
-    document.skipped_to_proto,
-    document.skipped_page_from_proto,
+    document.list_skipped_to_proto,
+    document.skips_from_proto,
 )
 REPLAY: Operation[ReplayRequest, Replay] = Operation(
     lambda pipeline, request, stop: pipeline.log.replay(request),
     lambda stubs: stubs.audit.Replay,
     audit.replay_to_proto,
-    audit.replayed_from_proto,
+    audit.replay_result_from_proto,
 )
 LIST_QUESTIONS: Operation[ListQuestionsRequest, LoggedQuestions] = Operation(
     lambda pipeline, request, stop: pipeline.log.questions(request),
     lambda stubs: stubs.audit.ListQuestions,
-    audit.wanted_to_proto,
+    audit.list_questions_to_proto,
     audit.questions_from_proto,
 )
 COUNT_EXPERTS: Operation[CountExpertsRequest, ExpertCounts] = Operation(

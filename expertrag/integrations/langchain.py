@@ -132,10 +132,11 @@ class ExpertRAGChatModel(BaseChatModel):
 
     Earlier messages of the user and of the model are sent as its history, the latest that fit.
     System messages are added to the system prompt of the answer (``instructions``); the search does
-    not see them. ``response_metadata`` of the answer holds its id (for ``client.feedback``),
-    whether it is ``from_documents`` or from the model alone, the gate's decision, the citations,
-    the support, why the passages do not support it (``unsupported_reason``), log probabilities if
-    requested, and the model's name; ``usage_metadata`` holds the token counts. Asynchronous calls
+    not see them. ``response_metadata`` of the answer holds its id (for ``client.feedback``), the
+    gate's decision, the citations and the support. It also says whether the answer is
+    ``from_documents`` or from the model alone, and why the passages do not support it
+    (``unsupported_reason``). Log probabilities are there if requested, and the model's name;
+    ``usage_metadata`` holds the token counts. Asynchronous calls
     use ``async_client`` if given, else the client in a thread. ``invoke(messages, mode="strict")``
     overrides an option for one call. ``timeout`` is in seconds.
     """
@@ -184,9 +185,9 @@ class ExpertRAGChatModel(BaseChatModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """Return a runnable whose answers are objects of a schema.
 
-        Decoding is constrained to the schema, so that every answer fits it. Two have no structure:
-        an abstention raises ``ModelRefusalError``, an answer that was cut by ``max_tokens``
-        ``OutputParserException``. With ``include_raw``, they are in ``parsing_error``.
+        Decoding is constrained to the schema, so that every answer fits it, with two exceptions. An
+        abstention raises ``ModelRefusalError``, and an answer that was cut by ``max_tokens`` raises
+        ``OutputParserException``. With ``include_raw``, the error is in ``parsing_error``.
 
         :param schema: a pydantic class, whose objects are returned; or a TypedDict or JSON Schema,
             which give dictionaries. None, with ``json_mode``, is any JSON object.
@@ -294,7 +295,7 @@ class ExpertRAGChatModel(BaseChatModel):
 
 
 def _options(owner: object, names: Sequence[str], overrides: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a call: those of its model or retriever, but for overrides.
+    """Return the options of a call: the options of its model or retriever, with the overrides.
 
     :raises InvalidArgument: there is no such option, such as ``tools``.
     """

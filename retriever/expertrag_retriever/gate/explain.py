@@ -18,12 +18,12 @@ _FORCED = {
 _SURE = 0.25  # p(correct closed book); the constants allow 0.38 at most
 
 
-def forced_reason(mode: GateMode) -> str:
+def explain_mode(mode: GateMode) -> str:
     """Return the reason for a decision in a mode other than AUTO."""
     return _FORCED[mode]
 
 
-def reason(
+def explain_estimate(
     estimate: BenefitEstimate,
     threshold: float,
     prefill: PrefillSignals | None,
@@ -79,7 +79,7 @@ def _is_sure(estimate: BenefitEstimate) -> bool:
     return estimate.p_correct_closed_book >= _SURE
 
 
-def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str, float]) -> str:
+def explain_fitted(p_benefit: float, threshold: float, contributions: Mapping[str, float]) -> str:
     """Return the reason for a fitted gate's decision, and what would have changed it.
 
     :param contributions: by group of signals, in nats.

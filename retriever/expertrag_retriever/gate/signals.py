@@ -6,8 +6,8 @@
     prefill   the closed-book prefill, from which a closed-book answer continues
     draft     a whole closed-book answer, discarded if the store is consulted (LMC > 1)
 
-The name of a number determines its group: ``question_…``, ``domain_…``, ``draft_…``, the fields of
-``StoreSignals``, and those of ``PrefillSignals``. A sixth group, ``evidence_…``, describes the
+The name of a number determines its group: ``question_…``, ``domain_…``, ``draft_…``, a field of
+``StoreSignals``, or a field of ``PrefillSignals``. A sixth group, ``evidence_…``, describes the
 passages of a search and comes too late for the gate.
 """
 
@@ -108,7 +108,7 @@ def numbers_of(some: StoreSignals | PrefillSignals | None) -> dict[str, float]:
     return {k: float(v) for k, v in values.items() if isinstance(v, int | float)}
 
 
-def measured(
+def collect_signals(
     question: str,
     embedding: FloatArray | None,
     *,

@@ -75,7 +75,7 @@ def decide(
     new = [rows.sum(axis=0, dtype=np.float64) for rows in seen.values()]
     mass = np.sum([none, *old, *new], axis=0)  # [E + 1]
     mean = mass / mass.sum()
-    return [_decided(name, rows, names, mean) for name, rows in seen.items()]
+    return [_decide_group(name, rows, names, mean) for name, rows in seen.items()]
 
 
 def _finite(rows: FloatArray) -> FloatArray:
@@ -84,7 +84,7 @@ def _finite(rows: FloatArray) -> FloatArray:
     return np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, none)
 
 
-def _decided(
+def _decide_group(
     name: str,
     rows: FloatArray,
     names: Sequence[str],

@@ -48,8 +48,8 @@ class Neighbours(GateModel):
         distances = np.sqrt(np.maximum(np.take_along_axis(squares, nearest, axis=1), 0.0))
         weights = np.maximum(distances, _LEAST_DISTANCE) ** -self.about[1]  # [N, count]
         weights /= weights.sum(axis=1, keepdims=True)
-        found: Matrix = (weights[:, :, None] * self.right[nearest]).sum(axis=1)
-        return found
+        predicted: Matrix = (weights[:, :, None] * self.right[nearest]).sum(axis=1)
+        return predicted
 
     def dump(self) -> Arrays:
         """Return the state."""

@@ -47,27 +47,27 @@ class Smoothing(GateModel):
 
         weights, bias = _experts(rows, settings["strength"])
         fold = np.random.default_rng(seed).permutation(len(rows.x)) % _FOLDS
-        said = np.zeros((len(rows.x), 2))
+        predicted = np.zeros((len(rows.x), 2))
         for number in range(_FOLDS):
             inside = fold == number
             some_weights, some_bias = _experts(rows.take(~inside), settings["strength"])
-            said[inside] = logistic(rows.x[inside] @ some_weights + some_bias)
+            predicted[inside] = logistic(rows.x[inside] @ some_weights + some_bias)
         differ = rows.right[:, _CLOSED] != rows.right[:, _RETRIEVAL]
         gate = np.zeros(3)
         if differ.sum() >= _FEWEST and len(set(rows.right[differ, _RETRIEVAL].tolist())) == 2:
             fitted = LogisticRegression().fit(
-                log_odds(said[differ]), rows.right[differ, _RETRIEVAL]
+                log_odds(predicted[differ]), rows.right[differ, _RETRIEVAL]
             )
             gate = np.append(fitted.coef_[0], fitted.intercept_[0])
         return cls(weights, bias, gate, rows.right.mean(axis=0))
 
     def predict(self, x: Matrix) -> Matrix:
         """Return p(right) [N, 2]."""
-        said = logistic(x @ self.weights + self.bias)
-        retrieval = logistic(log_odds(said) @ self.gate[:2] + self.gate[2])[:, None]
+        raw = logistic(x @ self.weights + self.bias)
+        retrieval = logistic(log_odds(raw) @ self.gate[:2] + self.gate[2])[:, None]
         trust = np.concatenate([1.0 - retrieval, retrieval], axis=1)
-        found: Matrix = trust * said + (1.0 - trust) * self.priors
-        return found
+        predicted: Matrix = trust * raw + (1.0 - trust) * self.priors
+        return predicted
 
     def dump(self) -> Arrays:
         """Return the state."""
