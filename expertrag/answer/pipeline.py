@@ -51,23 +51,22 @@ from expertrag.api.documents import (
     ListSkippedRequest,
     SkippedPage,
 )
+from expertrag.api.embed import Embeddings
+from expertrag.api.info import IndexStats, ServerInfo
 from expertrag.api.rerank import RerankRequest, RerankResult
 from expertrag.api.turns import Turn
 from expertrag.api.types import (
     AnswerEvent,
     AnswerRequest,
     DocumentInput,
-    Embeddings,
     Feedback,
     GateDecision,
     GateEvent,
     GateMode,
-    IndexStats,
     Passage,
     RetrieveRequest,
     RetrieveResult,
     Sampling,
-    ServerInfo,
     UpdateReport,
 )
 from expertrag.audit import NOBODY, Asker, Audit, Entry

@@ -26,18 +26,15 @@ from expertrag.api.documents import (
     ListSkippedRequest,
     SkippedPage,
 )
+from expertrag.api.embed import Embeddings, EmbedRequest
 from expertrag.api.errors import Unimplemented
+from expertrag.api.info import CollectionInfo, IndexStats, ServerInfo
 from expertrag.api.rerank import RerankRequest, RerankResult
 from expertrag.api.types import (
-    CollectionInfo,
     DecideRequest,
-    Embeddings,
-    EmbedRequest,
     GateDecision,
-    IndexStats,
     RetrieveRequest,
     RetrieveResult,
-    ServerInfo,
     UpdateReport,
 )
 from expertrag.api.validation import invalid

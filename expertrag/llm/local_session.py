@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from expertrag.api.types import DeltaEvent, FinishReason, Sampling, TokenLogprob
+from expertrag.api.logprobs import TokenLogprob
+from expertrag.api.types import DeltaEvent, FinishReason, Sampling
 from expertrag.llm.base import Session, ShouldStop
 from expertrag.llm.certainty import Certainty, average
 from expertrag.llm.detokenize import Detokenizer, StopFilter

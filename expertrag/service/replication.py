@@ -12,7 +12,7 @@ import structlog
 
 from expertrag.answer.collections import DEFAULT
 from expertrag.api.errors import Cancelled
-from expertrag.api.types import ReplicaStatus
+from expertrag.api.info import ReplicaStatus
 from expertrag.config import Config
 from expertrag.runtime.error_mapping import translate_errors
 from expertrag.service.metrics import Metrics

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from expertrag.api.types import Embeddings, EmbedRequest, Role
+from expertrag.api.embed import Embeddings, EmbedRequest, Role
 from expertrag.api.validation import invalid
 from expertrag.v1 import embed_pb2
 from expertrag.wire.common import fits_the_wire

@@ -6,14 +6,8 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from expertrag.api.types import (
-    DocumentInput,
-    IndexStats,
-    ItemStatus,
-    ReplicaStatus,
-    ServerInfo,
-    UpdateReport,
-)
+from expertrag.api.info import IndexStats, ReplicaStatus, ServerInfo
+from expertrag.api.types import DocumentInput, ItemStatus, UpdateReport
 from expertrag.v1 import index_pb2, info_pb2
 from expertrag.wire.common import (
     fits_the_wire,

@@ -41,8 +41,8 @@ _SEED = 0
 class RerankEstimate:
     """The estimate in a manifest; ``search`` and ``reranked`` are mean nDCG@10 without and with it.
 
-    ``reranker`` is its name, ``fingerprint`` the hash of its files. ``helps``: whether AUTO uses it,
-    which needs a gain, and enough questions.
+    ``reranker`` is its name, ``fingerprint`` the hash of its files. ``helps``: whether AUTO uses
+    it, which needs a gain, and enough questions.
     """
 
     reranker: str
