@@ -114,9 +114,9 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
 
     :raises InvalidArgument: a claim has a wrong type or value, or they contradict each other.
     """
-    given = {name: value for name, value in claims.items() if value is not None}
-    labels, tenant = given.get("labels", []), given.get("tenant", "")
-    scope, subject = given.get("scope", ""), given.get("sub", "")
+    present = {name: value for name, value in claims.items() if value is not None}
+    labels, tenant = present.get("labels", []), present.get("tenant", "")
+    scope, subject = present.get("scope", ""), present.get("sub", "")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise invalid("labels", "must be a list of strings")
     for name, value in (("tenant", tenant), ("scope", scope), ("sub", subject)):
@@ -128,8 +128,8 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
     if "*" not in labels:
         check_labels(labels)
     # The claim may also name scopes of other services.
-    named = scope.split()
-    scopes = frozenset(scope for scope in Scope if scope in named)
+    names = scope.split()
+    scopes = frozenset(scope for scope in Scope if scope in names)
     access = Access(tenant, None if "*" in labels else frozenset(labels))
     check_access(scopes, access)
     return Caller(f"jwt:{tenant}:{subject}", scopes, access)

@@ -124,8 +124,8 @@ class TokenFile:
         with self._changing() as tokens:
             index = _find_index(tokens, token_id, self.path)
             old = tokens[index]
-            left = old.expires - old.created if old.expires else None
-            new = _new(old.name, old.scopes, old.access, left, old.quota, old.mode)
+            lifetime = old.expires - old.created if old.expires else None
+            new = _new(old.name, old.scopes, old.access, lifetime, old.quota, old.mode)
             ends = datetime.now(UTC) + grace
             tokens[index] = replace(old, expires=min(ends, old.expires) if old.expires else ends)
             tokens.append(new.token)

@@ -55,9 +55,9 @@ def with_items(question: str, last: str, items: Sequence[str]) -> str:
     if len(items) < 2:
         return ""
     if (other := _OTHER.search(question)) and sorted(
-        named := are_named_in(last, items)
+        is_named := are_named_in(last, items)
     ) == _ONE_OF_TWO:
-        return question[: other.start()] + items[named.index(False)] + question[other.end() :]
+        return question[: other.start()] + items[is_named.index(False)] + question[other.end() :]
     if match := _ORDINAL.search(question):
         number = _PLACES.get(match["place"].lower(), len(items) - 1)
         if number < len(items) and _ends_phrase(match):

@@ -192,21 +192,21 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
     return _without_subject(asked, subject.question, subject.focus)
 
 
-def _without_subject(asked: str, last: str, focus: Mention) -> list[Rewriting]:
+def _without_subject(question: str, last: str, focus: Mention) -> list[Rewriting]:
     """Return the last question before a bare one, or the focus after a question without it."""
-    phrases = mentions(asked)
-    if _BARE.match(asked) or (not phrases and len(asked.split()) <= _BARE_WORDS):
-        return [Rewriting(f"{last} {asked}", RewritingForm.BARE)]
+    phrases = mentions(question)
+    if _BARE.match(question) or (not phrases and len(question.split()) <= _BARE_WORDS):
+        return [Rewriting(f"{last} {question}", RewritingForm.BARE)]
     aspects = [item for item in phrases if item.relational]
     if phrases and len(aspects) == len(phrases):  # "What are the symptoms?"
         threshold = ASPECT
-    elif _INTRODUCES.match(asked):
+    elif _INTRODUCES.match(question):
         return []
     elif any(item.named for item in phrases):
         threshold = NAMED
     else:
         threshold = ONE_NOUN if len(phrases) - len(aspects) < 2 else SEVERAL_NOUNS
-    return [Rewriting(f"{asked} ({focus.phrase})", RewritingForm.NO_SUBJECT, threshold)]
+    return [Rewriting(f"{question} ({focus.phrase})", RewritingForm.NO_SUBJECT, threshold)]
 
 
 def _drop_opening(question: str) -> str:

@@ -35,9 +35,11 @@ def _json_schema(schema: Any) -> Mapping[str, Any]:
     if isinstance(schema, Mapping) and not {"parameters", "function"} & schema.keys():
         return schema
     if pydantic_class(schema):  # its own, which has more than LangChain's
-        own: Mapping[str, Any]
-        own = schema.model_json_schema() if issubclass(schema, BaseModel) else schema.schema()
-        return own
+        pydantic_schema: Mapping[str, Any]
+        pydantic_schema = (
+            schema.model_json_schema() if issubclass(schema, BaseModel) else schema.schema()
+        )
+        return pydantic_schema
     return convert_to_json_schema(schema)
 
 

@@ -107,8 +107,8 @@ def source_of(model: PackageModel) -> str:
             files = bundle_folder(model.reader).glob("*")
             parts = sorted(item for item in files if item.suffix in (".json", ".safetensors"))
             hashes = (f"{item.name}:{sha256_of(item)}" for item in parts)
-            made = f"revision:{model.revision}"
-            return " ".join([source_of(find_model(model.base)), *hashes, made])
+            revision = f"revision:{model.revision}"
+            return " ".join([source_of(find_model(model.base)), *hashes, revision])
         case GGUFModel():
             packed = f"{model.dtype} layout:{PACKED_LAYOUT} revision:{model.revision}"
             return f"{model.origin} sha256:{model.sha256} {packed}"

@@ -216,9 +216,9 @@ def cache_folder() -> Path:
 
     :raises MissingExtra: if platformdirs is not installed and EXPERTRAG_CACHE is not set.
     """
-    named = os.environ.get("EXPERTRAG_CACHE")
-    if named:
-        return Path(named).expanduser()
+    folder = os.environ.get("EXPERTRAG_CACHE")
+    if folder:
+        return Path(folder).expanduser()
     try:
         from platformdirs import user_cache_dir
     except ModuleNotFoundError:

@@ -170,10 +170,11 @@ class SentenceTransformerEmbedder:
         Single texts of concurrent calls are batched too, which moves a vector by less than 1e-4 in
         cosine.
         """
-        own = (None,) if self._experts is None else experts  # one vector, or one by each expert
-        pairs = [(text, expert) for text in texts for expert in own]
+        # without experts, one vector of each text stands for all
+        encoders = (None,) if self._experts is None else experts
+        pairs = [(text, expert) for text in texts for expert in encoders]
         encode = self._queries if len(texts) == 1 else self._encode_pairs
-        rows = np.array(encode(pairs)).reshape(len(texts), len(own), self._dimension)
+        rows = np.array(encode(pairs)).reshape(len(texts), len(encoders), self._dimension)
         return rows if self._experts else np.repeat(rows, len(experts), axis=1)
 
     def _encode_pairs(self, pairs: Sequence[_Pair]) -> list[FloatArray]:
@@ -198,8 +199,8 @@ class SentenceTransformerEmbedder:
         prompt_tokens = len(self._counter.encode(prompt)) - 1 if prompt else 0
 
         def forward(encodings: Sequence[Encoding], batch: Sequence[int]) -> FloatArray:
-            own = None if domains is None else [domains[row] for row in batch]
-            return self._pass.vectors(encodings, own, prompt_tokens)
+            batch_domains = None if domains is None else [domains[row] for row in batch]
+            return self._pass.vectors(encodings, batch_domains, prompt_tokens)
 
         return self._run(texts, prompt, self._dimension, forward)
 

@@ -128,8 +128,8 @@ def _compile(model: Bert) -> Encoder:
 def _layer(
     layer: Any,
 ) -> tuple[DenseWeights, DenseWeights, NormWeights, DenseWeights, DenseWeights, NormWeights]:
-    own = layer.attention.self
-    parts = (own.query, own.key, own.value)
+    attention = layer.attention.self
+    parts = (attention.query, attention.key, attention.value)
     query_key_value = DenseWeights(
         torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
     )

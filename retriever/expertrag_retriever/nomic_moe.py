@@ -154,10 +154,10 @@ class _Experts(nn.Module):
         out = torch.zeros_like(x)
         for expert in torch.unique(chosen).tolist():
             rows = slice(expert * self.inner, (expert + 1) * self.inner)
-            tokens, places = (chosen == expert).nonzero(as_tuple=True)
+            tokens, slots = (chosen == expert).nonzero(as_tuple=True)
             inner = F.gelu(x[tokens] @ self.mlp.w1[rows].T)  # [t, F]
             own = inner @ self.mlp.w2[rows]  # [t, H]
-            out = out.index_add(0, tokens, own * weights[tokens, places, None].to(own.dtype))
+            out = out.index_add(0, tokens, own * weights[tokens, slots, None].to(own.dtype))
         return out + self.bias
 
 
@@ -222,8 +222,8 @@ class NomicMoeModel(PreTrainedModel):  # type: ignore[no-untyped-call]
             token_type_ids = torch.zeros_like(input_ids)
         x = self.embeddings["word_embeddings"](input_ids)
         x = self.emb_ln(x + self.embeddings["token_type_embeddings"](token_type_ids))
-        places = torch.arange(input_ids.shape[1], device=input_ids.device).unsqueeze(0)
-        rotation = self.rotary(x, places)
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device).unsqueeze(0)
+        rotation = self.rotary(x, positions)
         mask = attention_mask[:, None, None, :].bool()  # [N, 1, 1, L]
         for layer in self.encoder["layers"].children():
             x = layer(x, mask, rotation)

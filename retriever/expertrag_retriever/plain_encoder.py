@@ -141,12 +141,12 @@ def plain_encoder(folder: Path) -> PlainEncoder | None:
 def _read(folder: Path) -> PlainEncoder | None:
     modules = json.loads((folder / "modules.json").read_bytes())
     kinds = [str(module["type"]) for module in modules]
-    own = [
+    names = [
         "Transformer" if kind == _EXPERTS else kind.rpartition(".")[2]
         for kind in kinds
         if kind.startswith(_LIBRARY) or kind == _EXPERTS
     ]
-    if len(own) < len(kinds) or tuple(own) not in (_KINDS, _KINDS[:2]) or modules[0]["path"]:
+    if len(names) < len(kinds) or tuple(names) not in (_KINDS, _KINDS[:2]) or modules[0]["path"]:
         return None
     pooling = json.loads((folder / modules[1]["path"] / "config.json").read_bytes())
     settings = json.loads((folder / "sentence_bert_config.json").read_bytes())

@@ -43,8 +43,8 @@ def scratch_folder(out: Path) -> Iterator[Path]:
     scratch = out.with_name(f".{out.name}.scratch")
     with _hold(scratch, out):
         try:
-            for left in scratch.iterdir():
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            for leftover in scratch.iterdir():
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
             yield scratch
         finally:
             shutil.rmtree(scratch, ignore_errors=True)

@@ -97,8 +97,8 @@ def _foreign_queries(index: Index, expert: str) -> list[str]:
     total = sum(others.values())
     queries = []
     for name, count in others.items():
-        wanted = round(_PSEUDO_QUERIES * count / total)
-        queries += _pseudo_queries(index, name)[:wanted]
+        share = round(_PSEUDO_QUERIES * count / total)
+        queries += _pseudo_queries(index, name)[:share]
     return queries
 
 
@@ -107,12 +107,12 @@ def fit_scale(expert: FloatArray, base: FloatArray) -> Scale:
 
     Uses the ten best scores of each query by each model.
     """
-    own, wanted = _best(expert), _best(base)
-    spread, wanted_spread = float(own.std()), float(wanted.std())
-    if min(spread, wanted_spread) < _LEAST_SPREAD:
+    own, target = _best(expert), _best(base)
+    spread, target_spread = float(own.std()), float(target.std())
+    if min(spread, target_spread) < _LEAST_SPREAD:
         return Scale()
-    scale = wanted_spread / spread
-    shift = float(wanted.mean()) - scale * float(own.mean())
+    scale = target_spread / spread
+    shift = float(target.mean()) - scale * float(own.mean())
     return Scale(round(scale, 6), round(shift, 6))
 
 

@@ -157,8 +157,8 @@ def _settings(body: Mapping[str, Any]) -> ExpertSettings:
 
 def _fill(model: nn.Module, state: Mapping[str, torch.Tensor], folder: Path) -> None:
     layers = dict(expert_layers(model))
-    wanted = {f"{name}.{part}" for name in layers for part in ("first", "second")}
-    if wanted != set(state):
+    expected = {f"{name}.{part}" for name in layers for part in ("first", "second")}
+    if expected != set(state):
         raise EmbedderError(
             f"the experts in {folder} belong to another base model, with other layers: "
             "name the base model that they were trained on"

@@ -52,14 +52,14 @@ def calibrate_coverage(index: Index, embedder: SentenceTransformerEmbedder) -> M
     sentence of that chunk. Therefore a pseudo-query's similarity is the mean of two values: to its
     own chunk, and to the nearest other one.
     """
-    own, queries = _pseudo_queries(index)
+    keys, queries = _pseudo_queries(index)
     if not queries:
         return {}
     experts = list(dict.fromkeys([GENERAL, *index.partitions()]))
     background = embedder.encode_queries_by_experts(BACKGROUND, experts)  # [B, P, D]
     vectors = embedder.encode_queries_by_experts(queries, experts)  # [N, P, D]
     about = _measure(index, queries, experts, vectors)
-    others = _similarities(index, experts, vectors, own)
+    others = _similarities(index, experts, vectors, keys)
     if index.size > 1:
         about = replace(about, similarity=(about.similarity + others) / 2)
     unrelated = _measure(index, BACKGROUND, experts, background)
@@ -107,10 +107,10 @@ def _pseudo_queries(index: Index) -> tuple[list[int], list[str]]:
     return keys, queries
 
 
-def _by_turns(drawn: Sequence[tuple[int, Chunk]]) -> list[tuple[int, Chunk]]:
+def _by_turns(sample: Sequence[tuple[int, Chunk]]) -> list[tuple[int, Chunk]]:
     """Take chunks of each domain in turn, so that a large subject does not dominate the scale."""
     domains: dict[str | None, list[tuple[int, Chunk]]] = {}
-    for key, chunk in drawn:
+    for key, chunk in sample:
         domains.setdefault(chunk.domain, []).append((key, chunk))
     turns = chain.from_iterable(zip_longest(*domains.values()))
     return list(islice((item for item in turns if item is not None), _SAMPLE))
@@ -152,9 +152,9 @@ def _shrink(values: NDArray[np.float64], prior: Spread) -> Spread:
     """Mean and deviation as if ``_PRIOR_WEIGHT`` values of the prior had also been observed."""
     share = _PRIOR_WEIGHT / (len(values) + _PRIOR_WEIGHT)
     mean = (1 - share) * float(values.mean()) + share * prior.mean
-    seen = float(((values - mean) ** 2).mean())
+    observed = float(((values - mean) ** 2).mean())
     expected = prior.deviation**2 + (prior.mean - mean) ** 2
-    return _round(mean, ((1 - share) * seen + share * expected) ** 0.5)
+    return _round(mean, ((1 - share) * observed + share * expected) ** 0.5)
 
 
 def _round(mean: float, deviation: float) -> Spread:

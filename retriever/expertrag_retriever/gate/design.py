@@ -69,16 +69,16 @@ class Design:
     """
 
     blocks: tuple[Block, ...]
-    places: Mapping[str, slice] = field(init=False)
+    slices: Mapping[str, slice] = field(init=False)
     """The columns of each block, by its name."""
 
     def __post_init__(self) -> None:
         ends = np.cumsum([0, *(block.columns for block in self.blocks)]).tolist()
-        places = {
+        slices = {
             block.name: slice(start, stop)
             for block, start, stop in zip(self.blocks, ends[:-1], ends[1:], strict=True)
         }
-        object.__setattr__(self, "places", places)
+        object.__setattr__(self, "slices", slices)
 
     @classmethod
     def fit(cls, rows: Sequence[Signals], groups: Sequence[SignalGroup]) -> Design:
@@ -146,11 +146,11 @@ class Design:
 
 
 def _fit_numbers(rows: Sequence[Signals], group: SignalGroup) -> Block | None:
-    known = sorted({name for row in rows for name in row.numbers if group_of(name) is group})
-    raw = _numbers(known, rows)
+    names = sorted({name for row in rows for name in row.numbers if group_of(name) is group})
+    raw = _numbers(names, rows)
     varying = [
         column
-        for column in range(len(known))
+        for column in range(len(names))
         if len(np.unique(raw[np.isfinite(raw[:, column]), column])) > 1
     ]
     if not varying:
@@ -159,7 +159,7 @@ def _fit_numbers(rows: Sequence[Signals], group: SignalGroup) -> Block | None:
     return Block(
         f"{group} numbers",
         group,
-        tuple(known[column] for column in varying),
+        tuple(names[column] for column in varying),
         np.nanmean(raw, axis=0),
         np.nanstd(raw, axis=0),
     )

@@ -87,19 +87,19 @@ def explain_fitted(p_benefit: float, threshold: float, contributions: Mapping[st
     retrieve = p_benefit >= threshold
     relation = "reaches" if retrieve else "is below"
     action = "the documents are consulted" if retrieve else "the model answers alone"
-    speaking = {name: value for name, value in contributions.items() if abs(value) >= _NOTABLE}
-    listed = ", ".join(
+    notable = {name: value for name, value in contributions.items() if abs(value) >= _NOTABLE}
+    listing = ", ".join(
         f"{SIGNAL_GROUPS[name]} {value:+.2f}"
-        for name, value in sorted(speaking.items(), key=lambda item: -abs(item[1]))
+        for name, value in sorted(notable.items(), key=lambda item: -abs(item[1]))
     )
-    grounds = f" ({listed})" if listed else ""
-    turning = [
+    grounds = f" ({listing})" if listing else ""
+    decisive = [
         SIGNAL_GROUPS[name]
-        for name, value in speaking.items()
+        for name, value in notable.items()
         if (log_odds(p_benefit) - value >= log_odds(threshold)) != retrieve
     ]
-    opposite = f" Without {' or '.join(turning)}, the decision would be the opposite."
-    without = opposite if turning else ""
+    opposite = f" Without {' or '.join(decisive)}, the decision would be the opposite."
+    without = opposite if decisive else ""
     benefit, least = _distinct(p_benefit, threshold)
     return f"The benefit {benefit}{grounds} {relation} the threshold {least}, so {action}.{without}"
 

@@ -47,7 +47,7 @@ def judge(predictor: Predictor, signals: Signals) -> GateJudgement:
     for row, group in enumerate(groups):
         for block in design.blocks:
             if block.group is group:
-                without[row, design.places[block.name]] = 0.0
+                without[row, design.slices[block.name]] = 0.0
     predictions = predictor.predict_columns(np.concatenate([x, without]))
     odds = log_odds(predictions.benefit)
     measured = {block.group for block in design.blocks if block.within(signals)}

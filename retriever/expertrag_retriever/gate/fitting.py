@@ -214,8 +214,8 @@ def _select(signals: Sequence[Signals], mask: NDArray[np.bool_]) -> list[Signals
 
 def folds_of(right: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.intp]:
     """Assign rows to folds, [N]; the four outcomes are spread evenly over the folds."""
-    drawn = np.random.default_rng(seed).permutation(len(right))
-    by_outcome = drawn[np.argsort(right[drawn] @ (1, 2), kind="stable")]
+    order = np.random.default_rng(seed).permutation(len(right))
+    by_outcome = order[np.argsort(right[order] @ (1, 2), kind="stable")]
     fold = np.empty(len(right), np.intp)
     fold[by_outcome] = np.arange(len(right)) % folds
     return fold
@@ -254,8 +254,8 @@ def _candidates(
     seed: int,
     progress: Progress | None,
 ) -> list[Candidate]:
-    wanted = [*models, *(MIXED if "mixture" in models else ())]
-    single = [name for name in dict.fromkeys(wanted) if name != "mixture"]
+    names = [*models, *(MIXED if "mixture" in models else ())]
+    single = [name for name in dict.fromkeys(names) if name != "mixture"]
     trials = [(name, settings) for name in single for settings in GRID[name]]
     best: dict[str, Candidate] = {}
     for done, (name, settings) in enumerate(trials):

@@ -100,11 +100,11 @@ def store_numbers(p_documents: float) -> dict[str, float]:
     return {"documents_log_odds": float(log_odds(p_documents))}
 
 
-def numbers_of(some: StoreSignals | PrefillSignals | None) -> dict[str, float]:
+def numbers_of(signals: StoreSignals | PrefillSignals | None) -> dict[str, float]:
     """Return the numbers by name; those that were not measured are absent."""
-    if some is None:
+    if signals is None:
         return {}
-    values = {item.name: getattr(some, item.name) for item in fields(some)}
+    values = {item.name: getattr(signals, item.name) for item in fields(signals)}
     return {k: float(v) for k, v in values.items() if isinstance(v, int | float)}
 
 

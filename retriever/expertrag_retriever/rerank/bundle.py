@@ -124,11 +124,11 @@ def load_bundle(
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    settings, own = read_settings(folder)
-    if own.fingerprint != base_fingerprint:
+    settings, needed = read_settings(folder)
+    if needed.fingerprint != base_fingerprint:
         raise RerankerError(
-            f"the reranker in {folder} was trained on a different version of {own.name}: use that "
-            "base model, or train it again on this one"
+            f"the reranker in {folder} was trained on a different version of {needed.name}: use "
+            "that base model, or train it again on this one"
         )
     open_form = _token_match if settings.form is RerankerForm.TOKEN_MATCH else _cross_encoder
     try:

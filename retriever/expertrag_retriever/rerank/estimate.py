@@ -103,13 +103,13 @@ def estimate_gain(
 
 def _questions(index: Index) -> Iterator[tuple[str, str]]:
     """Yield questions and the ids of the documents that answer them."""
-    asked: set[str] = set()
+    questions: set[str] = set()
     for number, (_, chunk) in enumerate(index.sample_chunks(_QUESTIONS, _SEED)):
         heading = chunk.title.rpartition(_SEPARATOR)[2]
-        own = heading if number % 2 and len(heading.split()) >= _FEWEST_WORDS else ""
-        question = own or _some_words(pseudo_query(chunk.text, number), number)
-        if question and question not in asked:
-            asked.add(question)
+        from_heading = heading if number % 2 and len(heading.split()) >= _FEWEST_WORDS else ""
+        question = from_heading or _some_words(pseudo_query(chunk.text, number), number)
+        if question and question not in questions:
+            questions.add(question)
             yield question, chunk.document_id
 
 

@@ -107,8 +107,8 @@ def ordinary_weights(bert: Bert, layer: int, rows: Sequence[Sequence[int]]) -> T
     frequency = torch.zeros(bert.config.vocab_size)
     with torch.inference_mode():
         for start in range(0, len(rows), _BATCH):
-            some = sorted(rows, key=len)[start : start + _BATCH]
-            states, mask = layer_states(bert, layer, some)
+            batch = sorted(rows, key=len)[start : start + _BATCH]
+            states, mask = layer_states(bert, layer, batch)
             total += states[mask].sum(0)
             count += int(mask.sum())
     for row in rows:

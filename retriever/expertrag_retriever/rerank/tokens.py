@@ -38,8 +38,8 @@ class PairTokens:
 
     def count(self, query: str, texts: Sequence[str]) -> list[int]:
         """Count the tokens of each pair, the text without truncation."""
-        own = len(self._query(query)) + _SPECIAL
-        return [own + len(row) for row in self._ids(texts)]
+        query_tokens = len(self._query(query)) + _SPECIAL
+        return [query_tokens + len(row) for row in self._ids(texts)]
 
     def query_alone(self, query: str) -> list[list[int]]:
         """Return the ids of one row, the query."""

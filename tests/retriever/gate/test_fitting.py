@@ -107,8 +107,8 @@ def test_missing_and_non_finite_signals_are_set_to_their_mean(rows: Planted) -> 
     broken = Signals({"documents_log_odds": float("nan"), "margin": 0.5})
     x = design.matrix([broken, Signals({})])
     assert np.isfinite(x).all()
-    assert x[:, design.places["store numbers"]] == pytest.approx(0.0)
-    assert (x[:, design.places["question_embedding"]] == 0.0).all()
+    assert x[:, design.slices["store numbers"]] == pytest.approx(0.0)
+    assert (x[:, design.slices["question_embedding"]] == 0.0).all()
 
 
 def test_rejects_rows_without_a_varying_signal(rows: Planted) -> None:

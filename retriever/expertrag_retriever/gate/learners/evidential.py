@@ -44,7 +44,7 @@ class Evidential(GateModel):
         """Fit with Adam, all rows in one batch. ``penalty``: weight decay."""
         import torch
 
-        stops = [block.stop for block in rows.design.places.values()]
+        stops = [block.stop for block in rows.design.slices.values()]
         starts = [0, *stops]
         generator = torch.Generator().manual_seed(seed)
         x = torch.from_numpy(rows.x).float()

@@ -38,7 +38,9 @@ class Neighbours(GateModel):
     def predict(self, x: Matrix) -> Matrix:
         """Return p(right) [N, 2]."""
         known = self.rows.astype(float)
-        parts = [self._predict(x[at : at + _BATCH], known) for at in range(0, len(x), _BATCH)]
+        parts = [
+            self._predict(x[start : start + _BATCH], known) for start in range(0, len(x), _BATCH)
+        ]
         return np.concatenate(parts) if parts else np.empty((0, WAYS))
 
     def _predict(self, x: Matrix, known: Matrix) -> Matrix:

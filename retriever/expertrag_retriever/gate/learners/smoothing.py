@@ -88,16 +88,16 @@ def _experts(rows: Rows, strength: float) -> tuple[Matrix, Matrix]:
 
     weights, bias = np.zeros((rows.x.shape[1], 2)), np.zeros(2)
     for way, foreign in _FOREIGN.items():
-        own = _columns(rows.design, foreign)
+        columns = _columns(rows.design, foreign)
         fitted = LogisticRegression(C=strength, max_iter=300).fit(
-            rows.x[:, own], rows.right[:, way]
+            rows.x[:, columns], rows.right[:, way]
         )
-        weights[own, way], bias[way] = fitted.coef_[0], fitted.intercept_[0]
+        weights[columns, way], bias[way] = fitted.coef_[0], fitted.intercept_[0]
     return weights, bias
 
 
 def _columns(design: Design, foreign: Sequence[SignalGroup]) -> NDArray[np.intp]:
     """Return the columns of all groups that are not foreign; all columns if there are none."""
     every = np.arange(design.columns)
-    own = [every[design.places[b.name]] for b in design.blocks if b.group not in foreign]
-    return np.concatenate(own) if own else every
+    columns = [every[design.slices[b.name]] for b in design.blocks if b.group not in foreign]
+    return np.concatenate(columns) if columns else every
