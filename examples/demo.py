@@ -54,7 +54,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     # what --generator auto takes, once it has been pulled
-    choice = models.suited(kernels=bool(ISAS))
+    choice = models.recommend(kernels=bool(ISAS))
     print(f"generator {choice.summary}\n", flush=True)
     for model in (EMBEDDER, choice.name):
         run(["models", "pull", model])

@@ -21,6 +21,7 @@ from expertrag.api.documents import (
     SkippedFile,
     SkippedPage,
 )
+from expertrag.api.embed import Embeddings, EmbedRequest
 from expertrag.api.errors import (
     Cancelled,
     Conflict,
@@ -37,7 +38,10 @@ from expertrag.api.errors import (
     Unimplemented,
 )
 from expertrag.api.folding import fold
+from expertrag.api.info import CollectionInfo, IndexStats, ServerInfo
+from expertrag.api.logprobs import TokenLogprob, TopLogprob
 from expertrag.api.rerank import Rank, RerankMode, RerankRequest, RerankResult
+from expertrag.api.tls import Tls
 from expertrag.api.turns import Turn, TurnRole
 from expertrag.api.types import (
     Answer,
@@ -45,21 +49,17 @@ from expertrag.api.types import (
     AnswerRequest,
     Citation,
     CitationEvent,
-    CollectionInfo,
     Constraint,
     DecideRequest,
     DeltaEvent,
     DocumentInput,
     DoneEvent,
-    Embeddings,
-    EmbedRequest,
     Feedback,
     FinishReason,
     GateAction,
     GateDecision,
     GateEvent,
     GateMode,
-    IndexStats,
     ItemStatus,
     Passage,
     PassagesEvent,
@@ -67,10 +67,6 @@ from expertrag.api.types import (
     RetrieveResult,
     Sampling,
     SearchMode,
-    ServerInfo,
-    Tls,
-    TokenLogprob,
-    TopLogprob,
     UpdateReport,
     Usage,
     UsageEvent,

@@ -56,13 +56,13 @@ def reranker_bundle(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory)
 
     torch.manual_seed(2)
     network, _ = open_network(minilm_path, rank=4, max_tokens=128)
-    for name, parameter in network.trained().items():
+    for name, parameter in network.trainable_parameters().items():
         if name.endswith(("up", "head.weight")):
             parameter.data = torch.randn_like(parameter) * 0.02
     folder = tmp_path_factory.mktemp("reranker")
     base = Base("all-minilm-l6-v2", folder_fingerprint(minilm_path))
     save_bundle(
-        network.trained(),
+        network.trainable_parameters(),
         RerankerSettings(RerankerForm.CROSS_ENCODER, 128, 2.0, rank=4),
         base,
         folder,

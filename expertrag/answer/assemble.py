@@ -40,7 +40,7 @@ from expertrag.config import (
     needs_fitted_gate,
 )
 from expertrag.llm import load_generator, prompt
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.extensions import load_feature
 from expertrag_index.build.writer import IndexWriter
 from expertrag_kernels.cpu_experts import ISAS
@@ -362,7 +362,7 @@ def _reader(named: str, generator: str) -> ServedAdapters | None:
 
 def _auto_generator(model: ModelConfig, gate: GateConfig | None) -> str:
     if gate and gate.named:
-        with translated_errors():
+        with translate_errors():
             bundle = load_gate(models.gate_folder(gate.bundle))
         if bundle.needs.generator:
             _log.info("generator %s: required by the gate", bundle.needs.generator)

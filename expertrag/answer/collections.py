@@ -24,7 +24,7 @@ from expertrag.api.errors import Conflict, InvalidArgument, NotFound
 from expertrag.api.types import GateMode
 from expertrag.api.validation import NAME
 from expertrag.audit import Audit
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag_index.store.layout import Layout
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class Collections:
             )
         temporary = self._folder / f".new-{uuid.uuid4().hex}"
         try:
-            with translated_errors():
+            with translate_errors():
                 self._create_store(temporary)
             target.parent.mkdir(exist_ok=True)
             try:

@@ -15,7 +15,7 @@ from expertrag.answer.evidence import Evidence
 from expertrag.answer.former import calls_former, find_former_value
 from expertrag.answer.reading import PassageSession
 from expertrag.answer.wording import wording
-from expertrag.api.folding import joined
+from expertrag.api.folding import join_deltas
 from expertrag.llm.base import Session
 from expertrag.llm.prompt import Reply, asks_to_explain
 from expertrag.runtime.meter import Meter
@@ -40,7 +40,7 @@ def correct_former_value(
     with ExitStack() as failed, meter.stage("generate"):
         failed.callback(session.close)
         held = list(islice(reading.deltas, _HELD))
-        answer = Reply.of(joined(held).text).answer
+        answer = Reply.of(join_deltas(held).text).answer
         former = find_former_value(wording(answer), Evidence(reading.shown, question))
         if former is None or len(held) == _HELD:
             failed.pop_all()

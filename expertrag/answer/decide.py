@@ -11,7 +11,7 @@ from expertrag.answer.drafts import draft_features, truncated
 from expertrag.answer.evidence import Encode, evidence_signals
 from expertrag.answer.internal import is_internal, or_internal, p_internal
 from expertrag.api.errors import Conflict
-from expertrag.api.folding import joined
+from expertrag.api.folding import join_deltas
 from expertrag.api.types import (
     GATE_STAGES,
     GateAction,
@@ -25,7 +25,7 @@ from expertrag.models import is_english_only
 from expertrag_index.words.language import is_english
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate import fitted
-from expertrag_retriever.gate.budget import NOTHING, RateController, guaranteed_threshold
+from expertrag_retriever.gate.budget import NOTHING, RateController, guarantee_threshold
 from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.cost import FEWEST, MarginalCost
 from expertrag_retriever.gate.domains import domain_signals
@@ -241,7 +241,7 @@ class Decider:
                 scores = bundle.benefits if bundle else ()
                 start = CONSTANTS.threshold
                 if bundle:
-                    start = guaranteed_threshold(scores, target, self._policy.max_violation)
+                    start = guarantee_threshold(scores, target, self._policy.max_violation)
                 self._budget = name, RateController(target, scores, start)
             return self._budget[1]
 
@@ -263,7 +263,7 @@ class Decider:
             )
             return _with_passages(decision, seen)
         if not _same_embedder(bundle, view):
-            return fitted.unjudged(
+            return fitted.decide_unjudged(
                 f"the store was migrated to the embedder {view.embedder.name}, and the gate was "
                 f"fitted with {bundle.needs.embedder}",
                 bundle.version,
@@ -314,7 +314,7 @@ class Decider:
         salt = context.policy.salt
         policy = self._generator.make_policy(Sampling(), context.route.pattern, salt)
         with context.meter.stage("draft"):
-            answer.draft = joined(list(answer.session.deltas()))
+            answer.draft = join_deltas(list(answer.session.deltas()))
             context.should_stop()
             text = truncated(answer.draft.text)
             ((_, reading),) = reader.read([(context.closed_book, text)], policy)

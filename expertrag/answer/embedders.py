@@ -7,7 +7,7 @@ from pathlib import Path
 
 from expertrag import models
 from expertrag.config import AUTO_EMBEDDER, ModelConfig
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.threads import one_core
 from expertrag_index.errors import StoreCorruptError, StoreNotFoundError
 from expertrag_index.store.index import Index
@@ -26,7 +26,7 @@ def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformer
     :param store: None for a store that does not exist yet.
     :raises ExpertRAGError: if it cannot be used; the message has the fix.
     """
-    with translated_errors():
+    with translate_errors():
         name = embedder_name(model, store)
         source = models.resolve(name)
         if is_bundle(folder := Path(source)):
@@ -45,7 +45,7 @@ def embedder_name(model: ModelConfig, store: Path | None) -> str:
     """Return the name of the configured embedder, as a store records it."""
     name = model.embedder
     if name == AUTO_EMBEDDER:
-        with translated_errors():
+        with translate_errors():
             name = _embedder_of(store)
     if Path(name).is_dir():
         name = str(Path(name).resolve())  # the store records it, for any working directory

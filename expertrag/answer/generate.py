@@ -38,7 +38,7 @@ from expertrag.answer.searching import search_once, wanted_passages
 from expertrag.answer.wording import wording
 from expertrag.api.contrast import WeakSide
 from expertrag.api.errors import InvalidArgument
-from expertrag.api.folding import joined
+from expertrag.api.folding import join_deltas
 from expertrag.api.types import (
     AnswerEvent,
     AnswerRequest,
@@ -229,7 +229,7 @@ class Answering:
             wanted = wanted_passages(request)
             done = searched(find, query, wanted, active, meter.stage, context.should_stop)
             meter.add(reranked=done.candidates, rerank_skipped=int(bool(done.skipped)))
-            return done.found
+            return done.result
 
         def draft(passages: Sequence[Passage]) -> str:
             messages = prompt.open_book(
@@ -276,7 +276,7 @@ class Answering:
         if spoken.abstained:
             yield from self._abstention(context.meter, p_sufficient=p_sufficient)
             return
-        written = "".join([*text, joined(spoken.markers).text])
+        written = "".join([*text, join_deltas(spoken.markers).text])
         grounding, judgement = self._judged(context, written, reading, p_sufficient)
         yield from marked(spoken.markers, grounding)
         if note := self._conflicts(context, written, reading, grounding):
@@ -301,7 +301,7 @@ class Answering:
         said = list(takewhile(lambda _: not withheld(verdict=True), spoken))
         meter.count(session)
         p_sufficient = reading.p_sufficient if p_sufficient is None else p_sufficient
-        text = joined([*said, *spoken.markers]).text
+        text = join_deltas([*said, *spoken.markers]).text
         if withheld(verdict=bool(wording(text).verdict)):
             yield from self._abstention(meter, p_sufficient=p_sufficient)
             return
@@ -315,7 +315,7 @@ class Answering:
             )
             return
         note = DeltaEvent(self._conflicts(context, text, reading, grounding))
-        yield joined([*said, *marked(spoken.markers, grounding), note])
+        yield join_deltas([*said, *marked(spoken.markers, grounding), note])
         yield from self._end(context, session, grounding, judgement, p_sufficient)
 
     def _abstention(

@@ -15,7 +15,7 @@ from expertrag.answer.rewriting_check import is_faithful
 from expertrag.api.turns import Turn, TurnRole
 from expertrag.conversation.about import is_about_conversation, is_courtesy
 from expertrag.conversation.anaphora import first_anaphor
-from expertrag.conversation.rewrite import Form, rewrite, rewritings, subject_of
+from expertrag.conversation.rewrite import RewritingForm, rewrite, rewritings, subject_of
 from expertrag.llm.standalone import MOST_EXCHANGES, standalone_question
 from expertrag_index.words.language import is_english
 
@@ -91,7 +91,7 @@ def read_question(
     if written and likeliest and (_resolves(written, text) or not likeliest.likely):
         return Asked(message, written, turns)
     read = rewrite(text, subject, evidence)
-    question = written if written and read.form is Form.ALONE else read.question
+    question = written if written and read.form is RewritingForm.ALONE else read.question
     return Asked(message, question, turns, vectors=vectors.get(question))
 
 

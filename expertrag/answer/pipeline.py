@@ -52,23 +52,22 @@ from expertrag.api.documents import (
     ListSkippedRequest,
     SkippedPage,
 )
+from expertrag.api.embed import Embeddings
+from expertrag.api.info import IndexStats, ServerInfo
 from expertrag.api.rerank import RerankRequest, RerankResult
 from expertrag.api.turns import Turn
 from expertrag.api.types import (
     AnswerEvent,
     AnswerRequest,
     DocumentInput,
-    Embeddings,
     Feedback,
     GateDecision,
     GateEvent,
     GateMode,
-    IndexStats,
     Passage,
     RetrieveRequest,
     RetrieveResult,
     Sampling,
-    ServerInfo,
     UpdateReport,
 )
 from expertrag.audit import NOBODY, Asker, Audit, Entry
@@ -76,7 +75,7 @@ from expertrag.audit.served import ServedLog
 from expertrag.config import GateConfig
 from expertrag.llm.base import EndpointStatus, ShouldStop, never_stop
 from expertrag.llm.history import in_conversation
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.meter import Meter
 from expertrag.runtime.tracing import stage_span
 
@@ -116,7 +115,7 @@ class Pipeline:
         self.audit = audit or Audit()
         self._access, self._asked_by = EVERYTHING, NOBODY
         self._mode = GateMode((policy and policy.mode) or GateMode.AUTO)
-        with translated_errors():
+        with translate_errors():
             self._served = ServedIndex(store, models.embedder, models.load_embedder)
 
     def close(self) -> None:
@@ -154,7 +153,7 @@ class Pipeline:
         """Search, without generating an answer."""
         validation.check_retrieve(request)
         started = time.perf_counter()
-        with translated_errors(), self._leased() as view:
+        with translate_errors(), self._leased() as view:
             should_stop()
             asked = self._read(request, request.query, view, Meter(), should_stop)
             done = retrieved(
@@ -166,9 +165,9 @@ class Pipeline:
                 query_vector=asked.vectors,
             )
         return RetrieveResult(
-            passages=done.found.passages,
-            generation=done.found.generation,
-            vectors_scanned=done.found.vectors_scanned,
+            passages=done.result.passages,
+            generation=done.result.generation,
+            vectors_scanned=done.result.vectors_scanned,
             seconds=time.perf_counter() - started,
             rewritten_query=asked.rewritten,
             reranked=done.candidates,
@@ -177,7 +176,7 @@ class Pipeline:
 
     def rerank(self, request: RerankRequest, should_stop: ShouldStop = never_stop) -> RerankResult:
         """Rank texts for a query by the reranker's scores."""
-        with translated_errors(), stage_span("rerank"):
+        with translate_errors(), stage_span("rerank"):
             return rank_texts(request, self._reranker, should_stop)
 
     def decide(
@@ -209,7 +208,7 @@ class Pipeline:
         self._generator.check(sampling, should_stop)
         meter = meter or Meter()
         with (
-            translated_errors(),
+            translate_errors(),
             self._generator.using(sampling),
             self._leased() as view,
             self._entry(question, view) as entry,
@@ -218,11 +217,11 @@ class Pipeline:
             with closing(self._answering.begin_closed_book(context)) as session:
                 decision = self._decide(context, ClosedBook(session))
                 meter.count(session)
-                return entry.decided(decision)
+                return entry.record_decision(decision)
 
     def evidence(self, question: str, passages: Sequence[Passage]) -> dict[str, float]:
         """Measure how well passages cover a question, as features for a fitted gate."""
-        with translated_errors(), self._leased() as view:
+        with translate_errors(), self._leased() as view:
             return evidence_signals(question, passages, base_encoder(view.embedder))
 
     def feedback(self, feedback: Feedback) -> None:
@@ -249,7 +248,7 @@ class Pipeline:
         """Encode texts; return L2-normalised vectors in their order, and the tokens read."""
         validation.check_texts(texts)
         should_stop()
-        with translated_errors(), self._leased() as view:
+        with translate_errors(), self._leased() as view:
             embedder = view.embedder
             encode = embedder.encode_queries if role == "query" else embedder.encode_documents
             vectors: list[list[float]] = []
@@ -263,32 +262,32 @@ class Pipeline:
 
     def get_document(self, request: GetDocumentRequest) -> DocumentText:
         """Return a range of a document's text."""
-        with translated_errors(), self._leased() as view:
+        with translate_errors(), self._leased() as view:
             return documents.get_document(view.index, request)
 
     def list_documents(self, request: ListDocumentsRequest) -> DocumentPage:
         """Return a page of the documents that a filter admits."""
-        with translated_errors(), self._leased() as view:
+        with translate_errors(), self._leased() as view:
             return documents.list_documents(view.index, request)
 
     def list_chunks(self, request: ListChunksRequest) -> ChunkPage:
         """Return a page of a document's chunks."""
-        with translated_errors(), self._leased() as view:
+        with translate_errors(), self._leased() as view:
             return documents.list_chunks(view.index, request)
 
     def list_skipped(self, request: ListSkippedRequest) -> SkippedPage:
         """Return a page of what was skipped when the sources of the store were last read."""
-        with translated_errors(), self._leased() as view:
+        with translate_errors(), self._leased() as view:
             return documents.list_skipped(view.index, request)
 
     def upsert(self, documents: Iterable[DocumentInput]) -> UpdateReport:
         """Add or replace documents as one new generation, and serve it."""
-        with translated_errors():
+        with translate_errors():
             return self._served.upsert(documents)
 
     def delete(self, ids: Sequence[str]) -> UpdateReport:
         """Delete documents as one new generation, and serve it."""
-        with translated_errors():
+        with translate_errors():
             return self._served.delete(ids)
 
     def compact_if_wasteful(self, quiet_s: float, should_stop: ShouldStop = never_stop) -> bool:
@@ -297,7 +296,7 @@ class Pipeline:
         :param quiet_s: least age of the published generation, in seconds.
         :returns: whether it was compacted.
         """
-        with translated_errors():
+        with translate_errors():
             return self._served.compact_if_wasteful(quiet_s, should_stop) is not None
 
     @property
@@ -312,12 +311,12 @@ class Pipeline:
 
     def reload(self) -> None:
         """Serve the newest generation of the store."""
-        with translated_errors():
+        with translate_errors():
             self._served.reload()
 
     def stats(self) -> IndexStats:
         """Describe the served generation."""
-        with translated_errors():
+        with translate_errors():
             return self._served.stats(self._access.labels)
 
     @property
@@ -365,7 +364,7 @@ class Pipeline:
     def _answer(self, request: AnswerRequest, should_stop: ShouldStop) -> Iterator[AnswerEvent]:
         meter = Meter()
         with (
-            translated_errors(),
+            translate_errors(),
             self._generator.using(request.sampling),
             self._leased() as view,
             self._entry(request.question, view, meter) as entry,
@@ -374,10 +373,10 @@ class Pipeline:
             with closing(self._answering.begin_closed_book(context)) as session:
                 answer = ClosedBook(session)
                 decision = self._decide(context, answer)
-                yield GateEvent(entry.decided(decision))
+                yield GateEvent(entry.record_decision(decision))
                 if not decision.retrieve:
                     with closing(self._answering.closed_book(answer, meter)) as said:
-                        yield from map(entry.noted, by_adapter(request.sampling, said))
+                        yield from map(entry.note, by_adapter(request.sampling, said))
                     self._decider.answered(decision, meter.usage())
                     return
             meter.count(session)
@@ -385,7 +384,7 @@ class Pipeline:
                 strict = replace(context.request, mode=GateMode.STRICT)
                 context = replace(context, request=strict, internal=is_internal(decision))
             with closing(self._answering.open_book(context)) as said:
-                yield from map(entry.noted, by_adapter(request.sampling, said))
+                yield from map(entry.note, by_adapter(request.sampling, said))
             self._decider.answered(decision, meter.usage())
 
     def _leased(self) -> AbstractContextManager[View]:

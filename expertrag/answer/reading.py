@@ -17,7 +17,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from expertrag.answer.agreement import agree
-from expertrag.api.folding import joined
+from expertrag.api.folding import join_deltas
 from expertrag.llm.prompt import ABSTAINS_FROM, Reply, asks_to_explain
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class _Portion:
         """Generate the beginning of the answer, without its markers; ``deltas`` keeps it."""
         begun = list(islice(self.deltas, _COMPARED))
         self.deltas = chain(begun, self.deltas)
-        return Reply.of(joined(begun).text).answer
+        return Reply.of(join_deltas(begun).text).answer
 
 
 def _chosen(read: Sequence[_Portion]) -> tuple[_Portion, float]:

@@ -15,7 +15,7 @@ from itertools import chain
 from expertrag.answer.abstain import believes_refusal
 from expertrag.answer.ground import Grounding, ground
 from expertrag.answer.refusals import may_refuse, refuses
-from expertrag.api.folding import joined
+from expertrag.api.folding import join_deltas
 from expertrag.api.types import DeltaEvent, Passage, Sampling
 from expertrag.llm.prompt import NEXT_PASSAGE, NOT_FOUND, Reply
 
@@ -65,19 +65,19 @@ class Spoken:
         held: list[DeltaEvent] = []
         for delta in self._deltas:
             held.append(delta)
-            text = joined(held).text.lstrip()
+            text = join_deltas(held).text.lstrip()
             if self._reader and not Reply.of(text).found:
                 self.abstained = True
                 return
             begins = self._reader and NOT_FOUND.startswith(text)
             if not begins and not (may_refuse(text) and self._doubtful):
                 break
-        if held and refuses(joined(held).text) and self._doubtful:
+        if held and refuses(join_deltas(held).text) and self._doubtful:
             self.abstained = True
             return
         for delta in chain(held, self._deltas):
             self.markers.append(delta)
-            if not (self._reader and _MAY_MARK.fullmatch(joined(self.markers).text)):
+            if not (self._reader and _MAY_MARK.fullmatch(join_deltas(self.markers).text)):
                 yield from self.markers
                 self.markers.clear()
 
@@ -94,7 +94,7 @@ def marked(markers: Sequence[DeltaEvent], grounding: Grounding) -> Sequence[Delt
 
     Corrected markers have no log probabilities, since they were not sampled.
     """
-    written = Reply.of(joined(markers).text).cited
+    written = Reply.of(join_deltas(markers).text).cited
     cited = tuple(dict.fromkeys(citation.passage for citation in grounding.citations))
     if not written or not cited or {*written} == {*cited}:
         return markers

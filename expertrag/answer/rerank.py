@@ -12,7 +12,7 @@ from expertrag.api.errors import Conflict
 from expertrag.api.rerank import Rank, RerankMode, RerankRequest, RerankResult
 from expertrag.api.validation import MAX_K, check_rerank, invalid
 from expertrag.config import AUTO_RERANKER, NO_RERANKER, ON_RERANKER, ModelConfig, RerankConfig
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.stop import Stop
 from expertrag_retriever.gate.odds import logistic
 from expertrag_retriever.rerank.estimate import RerankEstimate
@@ -61,7 +61,7 @@ def open_reranker(model: ModelConfig) -> Reranker | None:
         return None
     shipped = model.reranker in (AUTO_RERANKER, ON_RERANKER)
     name = models.SHIPPED_RERANKERS[0] if shipped else model.reranker
-    with translated_errors():
+    with translate_errors():
         return load_reranker(
             models.reranker_source(name), name=name, device=model.device, resolve=models.resolve
         )

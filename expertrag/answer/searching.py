@@ -16,7 +16,7 @@ from expertrag.api.rerank import RerankMode
 from expertrag.api.types import RetrieveRequest
 from expertrag.config import CANONICAL, Config
 from expertrag.llm.base import ShouldStop, never_stop
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.tracing import stage_span
 from expertrag_index.store.index import Index
 from expertrag_retriever.rerank.reranking import Reranked
@@ -41,7 +41,7 @@ def search_store(store: Path, request: RetrieveRequest, config: Config) -> tuple
     off = request.rerank is RerankMode.OFF
     served = None if off else open_served_reranker(config.model, config.rerank)
     with (
-        translated_errors(),
+        translate_errors(),
         Index.open(store, embedder_fingerprint=embedder.fingerprint) as index,
     ):
         return retrieved(index, Searcher(index, embedder), request, served), index.degradation
@@ -70,8 +70,8 @@ def retrieved(
     )
     active = active_on(index.manifest.calibration, served, request.rerank)
     done = searched(lambda k: find(k=k), request.query, request.k, active, stage_span, should_stop)
-    best = replace(done.found, passages=done.found.passages[: request.k])
-    return replace(done, found=best)
+    best = replace(done.result, passages=done.result.passages[: request.k])
+    return replace(done, result=best)
 
 
 def wanted_passages(request: AnswerRequest) -> int:

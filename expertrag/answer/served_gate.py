@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from expertrag.api.errors import Conflict
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.hot_swap import HotSwap
 from expertrag_retriever.gate.bundle import ABOUT, GateBundle, load_gate
 
@@ -43,7 +43,7 @@ class ServedGate:
         _log.info("gate replaced", gate=self._bundle.version)
 
     def _load(self) -> GateBundle:
-        with translated_errors():
+        with translate_errors():
             bundle = load_gate(self._folder)
         self._check(bundle)
         return bundle

@@ -17,7 +17,8 @@ import structlog
 
 from expertrag.api import validation
 from expertrag.api.errors import InvalidArgument
-from expertrag.api.types import DocumentInput, IndexStats, ItemStatus, Scalar, UpdateReport
+from expertrag.api.info import IndexStats
+from expertrag.api.types import DocumentInput, ItemStatus, Scalar, UpdateReport
 from expertrag.llm.base import ShouldStop, never_stop
 from expertrag.runtime.files import FileState, file_state
 from expertrag.runtime.hot_swap import HotSwap

@@ -1,4 +1,4 @@
-"""What of the document stores a caller may see."""
+"""Which documents of the stores a caller may see."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Access:
     """A caller's tenant, and the access labels that it has.
 
-    ``labels``: None sees every document of a collection; else those without labels, and those with
-    one of ``labels``.
+    ``labels``: None sees every document of a collection; else the caller sees the documents without
+    labels, and the documents with one of ``labels``.
     """
 
     tenant: str = ""
@@ -20,8 +20,8 @@ class Access:
     def cache_salt(self, caller: str) -> str:
         """Key of cached prompt prefixes: callers share none.
 
-        Otherwise the time of an answer, or what the cache saved, would tell a caller that another's
-        prompt began alike, word by word.
+        Otherwise the time of an answer, or the tokens that the cache saved, would tell a caller how
+        another caller's prompt begins, word by word.
 
         :param caller: who asks; empty in process, and on a server without tokens.
         """

@@ -20,7 +20,7 @@ def best_by_passage(citations: Iterable[Citation]) -> dict[int, Citation]:
     return dict(sorted(best.items()))
 
 
-def quoted(citation: Citation, passage: Passage) -> str:
+def quote(citation: Citation, passage: Passage) -> str:
     """Return the words of a passage that a citation quotes."""
     return passage.text[citation.start - passage.start : citation.end - passage.start]
 

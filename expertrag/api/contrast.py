@@ -25,7 +25,7 @@ class Contrast:
     """Generate by (1 + beta) logits - beta logits of the weak side.
 
     Only tokens at least ``plausibility`` times as likely as the likeliest may follow, as the strong
-    side sees it. Log probabilities stay those of the strong side.
+    side sees it. Log probabilities are of the strong side alone.
 
     ``routing``: the weak side's routing policy, for ``WeakSide.ROUTING``.
     """

@@ -1,4 +1,4 @@
-"""What an audit log tells. Importing this module loads only the standard library."""
+"""What an audit log says. Importing this module loads only the standard library."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class LoggedQuestion:
 class LoggedQuestions:
     """Questions of a log to label, in random order, without those that have a correct answer.
 
-    ``total`` counts them all; ``corrected`` those that have one, from feedback.
+    ``total`` counts them all; ``corrected`` counts the questions that have one, from feedback.
     """
 
     questions: tuple[LoggedQuestion, ...]
@@ -123,7 +123,7 @@ class CountExpertsRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExpertCount:
-    """Decisions of one period, domain and expert, and those that retrieved.
+    """Decisions of one period, domain and expert, and how many of them retrieved.
 
     ``start`` is the beginning of the period, ISO 8601 in UTC. ``domain`` is the likeliest of the
     question, whose embedding expert has encoded it; "general" for none, empty without a router.

@@ -61,7 +61,7 @@ class ListSkippedRequest:
 
 @dataclass(frozen=True, slots=True)
 class DocumentPage:
-    """A page of the documents of a store; ``total`` counts those of all pages.
+    """A page of the documents of a store; ``total`` counts the documents of all pages.
 
     ``next_page_token`` is empty on the last page.
     """
@@ -76,7 +76,7 @@ class DocumentPage:
 class DocumentText:
     """A stretch of a document: ``text`` is its characters from ``start`` to ``end``.
 
-    The offsets are those of passages and citations. If ``end`` is not the end that was asked for,
+    Passages and citations have the same offsets. If ``end`` is not the end that was asked for,
     the rest is read by another call.
     """
 

@@ -26,7 +26,7 @@ class AnswerFolder:
 
     def __init__(self) -> None:
         self._decision: GateDecision | None = None
-        self._found: PassagesEvent | None = None
+        self._passages: PassagesEvent | None = None
         self._deltas: list[DeltaEvent] = []
         self._citations: list[Citation] = []
         self._usage = Usage()
@@ -38,7 +38,7 @@ class AnswerFolder:
             case GateEvent():
                 self._decision = event.decision
             case PassagesEvent():
-                self._found = event
+                self._passages = event
             case DeltaEvent():
                 self._deltas.append(event)
             case CitationEvent():
@@ -57,16 +57,16 @@ class AnswerFolder:
             raise ServerError(
                 "the answer ended before it was complete; ask again", reason="ANSWER_INCOMPLETE"
             )
-        found, written = self._found, joined(self._deltas)
+        retrieval, written = self._passages, join_deltas(self._deltas)
         return Answer(
             text=written.text,
             decision=self._decision,
-            passages=found.passages if found else (),
+            passages=retrieval.passages if retrieval else (),
             citations=tuple(self._citations),
             usage=self._usage,
             finish_reason=self._done.finish_reason,
             support=self._done.support,
-            generation=found.generation if found else None,
+            generation=retrieval.generation if retrieval else None,
             model=self._done.model,
             p_sufficient=self._done.p_sufficient,
             logprobs=written.logprobs,
@@ -75,7 +75,7 @@ class AnswerFolder:
         )
 
 
-def joined(deltas: Sequence[DeltaEvent]) -> DeltaEvent:
+def join_deltas(deltas: Sequence[DeltaEvent]) -> DeltaEvent:
     """Join several pieces of text into one."""
     return DeltaEvent(
         "".join(delta.text for delta in deltas),

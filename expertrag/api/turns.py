@@ -79,9 +79,9 @@ def _not_turns(why: str) -> InvalidArgument:
 def latest(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     """Return the latest turns that fit into a request."""
     size_bytes, begin = 0, len(turns)
-    for place in range(len(turns) - 1, max(-1, len(turns) - 1 - MAX_TURNS), -1):
-        size_bytes += len(turns[place].text.encode())
+    for index in range(len(turns) - 1, max(-1, len(turns) - 1 - MAX_TURNS), -1):
+        size_bytes += len(turns[index].text.encode())
         if size_bytes > MAX_HISTORY_BYTES:
             break
-        begin = place
+        begin = index
     return tuple(turns[begin:])

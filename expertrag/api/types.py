@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, get_args
 
 from expertrag.api.contrast import Contrast
+from expertrag.api.logprobs import TokenLogprob
 from expertrag.api.rerank import RerankMode
 from expertrag.api.turns import Turn
 from expertrag_retriever.types import (
@@ -26,20 +25,17 @@ __all__ = [
     "AnswerRequest",
     "Citation",
     "CitationEvent",
-    "CollectionInfo",
     "Constraint",
     "DecideRequest",
     "DeltaEvent",
     "DocumentInput",
     "DoneEvent",
-    "EmbedRequest",
     "Feedback",
     "FinishReason",
     "GateAction",
     "GateDecision",
     "GateEvent",
     "GateMode",
-    "IndexStats",
     "ItemStatus",
     "Passage",
     "PassagesEvent",
@@ -48,19 +44,11 @@ __all__ = [
     "Sampling",
     "Scalar",
     "SearchMode",
-    "ServerInfo",
-    "Tls",
-    "TokenLogprob",
-    "TopLogprob",
     "UpdateReport",
     "Usage",
     "UsageEvent",
 ]
 
-
-Role = Literal["document", "query"]
-ROLES: tuple[Role, ...] = get_args(Role)
-"""Roles that texts are encoded for."""
 
 GATE_STAGES = ("rewrite", "route", "embed", "gate", "check", "prefill", "draft")
 """Stages that run before the gate decides."""
@@ -167,28 +155,6 @@ class DecideRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class EmbedRequest:
-    """Texts to encode with the expert of ``domain``; None lets the router choose."""
-
-    texts: Sequence[str]
-    role: Role = "document"
-    domain: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Embeddings:
-    """Vectors in the order of the texts, L2-normalised, and the name of the embedder.
-
-    ``tokens``: tokens read, with special tokens and without truncated ones; 0 from an older server,
-    which does not count them.
-    """
-
-    vectors: list[list[float]]
-    model: str
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
 class RetrieveRequest:
     """A search without an answer; ``history`` as in ``AnswerRequest``."""
 
@@ -205,8 +171,8 @@ class RetrieveResult:
     """Passages in rank order, the generation they come from, and the cost.
 
     ``rewritten_query``: the query that was searched for, if it was read as another one; else "".
-    ``reranked`` counts the candidates that were reranked; with 0, the order is that of the search.
-    ``rerank_skipped`` says why they were not, although that was asked for: too little time.
+    ``reranked`` counts the candidates that were reranked; with 0, the search alone gave the order.
+    ``rerank_skipped`` says why they were not, although the request asked for it: too little time.
     """
 
     passages: tuple[Passage, ...]
@@ -240,27 +206,6 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
-class TopLogprob:
-    """A candidate token at a position, as the text that it would have added."""
-
-    text: str
-    logprob: float
-
-
-@dataclass(frozen=True, slots=True)
-class TokenLogprob:
-    """A token of the answer, its log probability, and the most likely tokens at its position.
-
-    ``text`` is what the token adds to the answer; the texts of all tokens concatenate to it. It is
-    empty if the token only begins a character, and cut where a stop string begins in the token.
-    """
-
-    text: str
-    logprob: float
-    top: tuple[TopLogprob, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Usage:
     """The cost of an answer. ``lm_calls`` counts prefills; seconds are given by stage.
 
@@ -270,10 +215,11 @@ class Usage:
     ``reranked``: candidates that were reranked, of all searches; ``rerank_skipped``: searches whose
     candidates were not, for want of time.
 
-    Of a language model whose experts are not all in memory (``lab.weights_mib``), in the steps that
-    computed the answer, which may have computed others, too: ``expert_hits`` and ``expert_misses``:
-    experts that were in memory when a layer needed them, and those that were not;
-    ``expert_bytes_read`` of its file; ``expert_stalled_ms``: milliseconds of waiting for experts.
+    For a language model whose experts are not all in memory (``lab.weights_mib``), four counts over
+    the steps that computed the answer, which may have computed other answers as well:
+    ``expert_hits`` and ``expert_misses``: experts that were in memory when a layer needed them, and
+    experts that were not; ``expert_bytes_read``: bytes of the model's file; ``expert_stalled_ms``:
+    milliseconds of waiting for experts.
     """
 
     lm_calls: int = 0
@@ -335,15 +281,16 @@ class DoneEvent:
     """The end of an answer.
 
     ``support`` in [0, 1] is the probability that the answer is right, if it was fitted for the
-    model, else the share of the answer that the passages support, times ``p_sufficient`` if that is
-    known; None if nothing was compared. ``p_sufficient`` is the probability that the passages hold
-    the answer: in STRICT from a fitted gate that judges passages, otherwise from a reader or probe
-    that has read them; else None.
+    model. Otherwise it is the share of the answer that the passages support, times
+    ``p_sufficient`` if that is known. It is None if nothing was compared.
+
+    ``p_sufficient`` is the probability that the passages hold the answer: in STRICT from a fitted
+    gate that judges passages, otherwise from a reader or probe that has read them; else None.
 
     ``from_documents``: whether passages were in the prompt; False for a closed-book answer, whose
     text is the model's alone, and for an abstention. ``unsupported_reason`` says in one line why to
     check the answer, such as "'--force' is not in the passage", or why it was withheld. It is empty
-    if there is no reason to, or nothing was compared.
+    if there is nothing to check, or nothing was compared.
     """
 
     finish_reason: FinishReason
@@ -441,90 +388,3 @@ class UpdateReport:
     removed: int
     items: tuple[ItemStatus, ...] = ()
     items_omitted: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class IndexStats:
-    """The state of a store.
-
-    ``recall`` is recall@10 of the vector index against exact search; 0: not measured, of vectors in
-    an engine. ``partitions`` counts the
-    chunks by the embedding expert that encoded them; "general" is the base model. ``domains`` and
-    ``metadata_fields`` hold at most 1,000 entries; the counts are of all.
-    """
-
-    generation: int
-    documents: int
-    chunks: int
-    embedder: str
-    dimension: int
-    domains: Mapping[str, int]
-    metadata_fields: tuple[str, ...]
-    size_bytes: int
-    recall: float
-    created_at: str
-    degraded: str = ""
-    partitions: Mapping[str, int] = field(default_factory=dict)
-    domain_count: int = 0
-    metadata_field_count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaStatus:
-    """How a server does that serves a copy of a store, or pushes its store for others.
-
-    ``role``: "follower" or "writer". ``newest``: the newest known generation, at the URL for a
-    follower, in the store for a writer. ``seconds_behind``: since when the URL and what is served
-    were last known to be the same. ``failures``: tries that have failed since; ``problem``: why
-    the last one did.
-    """
-
-    role: str
-    newest: int
-    seconds_behind: float
-    failures: int = 0
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionInfo:
-    """A collection of a server: whether it is in memory, and whether a call may drop it."""
-
-    name: str
-    loaded: bool
-    droppable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """TLS of a client; paths of PEM files.
-
-    ``ca``: certificates that sign the server's; None for those of the system. ``cert`` and ``key``:
-    the client's own, for mutual TLS. ``server_name``: name in the server's certificate, if it is
-    not the host of the address.
-    """
-
-    ca: str | os.PathLike[str] | None = None
-    cert: str | os.PathLike[str] | None = None
-    key: str | os.PathLike[str] | None = None
-    server_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerInfo:
-    """A server's versions, models, limits and index.
-
-    ``problems``: what it answers without, or worse, each as "index: …", "audit: …", "model: …" or
-    "replica: …". ``replica``: None if it neither follows a URL nor pushes to one.
-    """
-
-    version: str
-    embedder: str
-    model: str
-    gate: str
-    context_tokens: int
-    max_query_bytes: int
-    max_k: int
-    index: IndexStats | None = None
-    problems: tuple[str, ...] = ()
-    replica: ReplicaStatus | None = None

@@ -175,11 +175,11 @@ def check_constraint(constraint: Constraint) -> None:
     if not isinstance(constraint, Constraint):
         raise invalid("constraint", f"is a {type(constraint).__name__}; give a Constraint")
     names = [item.name for item in fields(constraint)]
-    given = [name for name in names if getattr(constraint, name) is not None]
-    if len(given) != 1:
-        named = " and ".join(given) or "nothing"
-        raise invalid("constraint", f"sets {named}; set exactly one of {', '.join(names)}")
-    field = f"constraint.{given[0]}"
+    present = [name for name in names if getattr(constraint, name) is not None]
+    if len(present) != 1:
+        listing = " and ".join(present) or "nothing"
+        raise invalid("constraint", f"sets {listing}; set exactly one of {', '.join(names)}")
+    field = f"constraint.{present[0]}"
     if constraint.choices is None:
         text = constraint.regex or constraint.grammar or ""
         if constraint.json_schema is not None:

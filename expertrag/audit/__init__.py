@@ -6,7 +6,7 @@ entries.py    converts log entries and feedback to JSON and back
 audit.py      the log of one pipeline: a failed write never fails an answer
 reading.py    reads a log with its rotated files, and its feedback
 replay.py     decisions and costs of another policy on the same log
-served.py     what a running server tells of its own log
+served.py     what a running server reports from its own log
 experts.py    counts decisions by expert, domain and time
 annotate.py   turns questions of a log into a data set for ``expertrag eval record``
 

@@ -1,4 +1,4 @@
-"""Ids of answers that show to whom they were given, so that nothing has to be remembered.
+"""Ids of answers that show which caller got the answer, so that nothing has to be stored.
 
 An id is 64 random bits, and 64 bits of an HMAC over these and the caller, as 32 hex digits. The key
 is next to the audit log, so that feedback can be given after a restart.

@@ -1,7 +1,7 @@
 """Append lines to a file that several processes write and that is rotated by size.
 
     log.jsonl      the newest lines
-    log.jsonl.1    older ones, and so on up to ``kept``; the oldest file is dropped
+    log.jsonl.1    older ones, and so on up to ``backups``; the oldest file is dropped
 
 Existing libraries do not fit. The standard library's ``RotatingFileHandler`` must not be shared by
 processes, according to its documentation, and its buffered stream may write a long line in pieces;
@@ -19,7 +19,7 @@ import threading
 from pathlib import Path
 
 ROTATE_BYTES = 64 * 1024 * 1024
-KEPT = 3
+BACKUPS = 3
 """Number of older files that are kept; at 64 MiB each, about 300,000 decisions in all."""
 
 _MODE = 0o600  # the log may hold questions
@@ -33,11 +33,13 @@ class Appender:
     starts on a new line, so that only the torn one is lost.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int = ROTATE_BYTES, kept: int = KEPT) -> None:
+    def __init__(
+        self, path: Path, *, max_bytes: int = ROTATE_BYTES, backups: int = BACKUPS
+    ) -> None:
         """Append to ``path``; the file is created by the first line."""
         self.path = path
         self._max_bytes = max_bytes
-        self._kept = kept
+        self._backups = backups
         self._lock = threading.Lock()
         self._descriptor = -1
 
@@ -84,26 +86,26 @@ class Appender:
         # non-blocking: a pipe without a reader would block the answer
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         descriptor = os.open(self.path, flags, _MODE)
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
             raise OSError(errno.EINVAL, "not a regular file", str(self.path))
         self._descriptor = descriptor
-        return found.st_size
+        return status.st_size
 
     def _is_current(self) -> bool:
         """Return whether the open file is still at the path, not rotated or deleted."""
         try:
-            named = os.stat(self.path)
+            current = os.stat(self.path)
         except FileNotFoundError:
             return False
-        return os.path.samestat(named, os.fstat(self._descriptor))
+        return os.path.samestat(current, os.fstat(self._descriptor))
 
     def _rotate(self) -> None:
         """Rotate the file, unless another process is doing or has done so.
 
-        The lock is on the file that is moved, and the path gets a new file only after all moves, so
-        that a process with the new file open cannot rotate before they are done. A line that
+        The lock is on the file that is moved, and the path gets a new file only after all moves.
+        So a process with the new file open cannot rotate before the moves are done. A line that
         another process writes meanwhile goes to the moved file, complete.
         """
         try:
@@ -112,7 +114,7 @@ class Appender:
             return  # another process rotates: this line goes to the file that is open
         try:
             if self._is_current():
-                names = [self.path, *older(self.path, self._kept)]
+                names = [self.path, *older(self.path, self._backups)]
                 for newer, to in zip(reversed(names[:-1]), reversed(names[1:]), strict=True):
                     if newer.exists():
                         newer.replace(to)
@@ -125,6 +127,6 @@ class Appender:
             self._descriptor = -1
 
 
-def older(path: Path, kept: int = KEPT) -> list[Path]:
+def older(path: Path, backups: int = BACKUPS) -> list[Path]:
     """Return the paths of a log's older files, newest first."""
-    return [path.with_name(f"{path.name}.{number}") for number in range(1, kept + 1)]
+    return [path.with_name(f"{path.name}.{number}") for number in range(1, backups + 1)]

@@ -100,7 +100,7 @@ class Audit:
     def feedback(self, feedback: Feedback, caller: str = "") -> None:
         """Store feedback on an answer durably: after this returns, it survives a power failure.
 
-        :param caller: who reports; only the caller who got the answer may. Empty: anyone.
+        :param caller: who reports. Only the caller that got the answer may; empty for anyone.
         :raises InvalidArgument: if a field is invalid; names the field.
         :raises NotFound: if the caller got no such answer.
         :raises Conflict: if no log is kept.
@@ -195,8 +195,8 @@ class Entry:
     def __exit__(self, *_: object) -> None:
         self._write(None)
 
-    def decided(self, decision: GateDecision) -> GateDecision:
-        """Return the decision with an id."""
+    def record_decision(self, decision: GateDecision) -> GateDecision:
+        """Return the decision with an id, and keep it for the line of the call."""
         decision = replace(decision, id=self._audit.new_id(self._asked_by.caller))
         self._entry = AuditEntry(
             id=decision.id,
@@ -220,8 +220,8 @@ class Entry:
         )
         return decision
 
-    def noted(self, event: AnswerEvent) -> AnswerEvent:
-        """Return the event; the line is written before the client sees the end of the answer."""
+    def note(self, event: AnswerEvent) -> AnswerEvent:
+        """Return the event; write the line before the client sees the end of the answer."""
         if isinstance(event, DoneEvent):
             self._write(event)
         return event

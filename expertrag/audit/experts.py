@@ -27,21 +27,21 @@ def count_experts(entries: Sequence[AuditEntry], periods: int) -> ExpertCounts:
     """
     times = [_seconds(entry.time) for entry in entries]
     period_s = _period_s(min(times), max(times), periods)
-    found: Counter[tuple[int, str, str, bool]] = Counter()
+    decisions: Counter[tuple[int, str, str, bool]] = Counter()
     for entry, time in zip(entries, times, strict=True):
         domains = entry.domains or {}
         domain = max(domains, key=lambda name: (domains[name], name)) if domains else ""
         retrieved = entry.action is GateAction.RETRIEVE
-        found[time // period_s, domain, entry.expert or "", retrieved] += 1
+        decisions[time // period_s, domain, entry.expert or "", retrieved] += 1
     counts = [
         ExpertCount(
             datetime.fromtimestamp(number * period_s, UTC).isoformat(),
             domain,
             expert,
-            found[number, domain, expert, True] + found[number, domain, expert, False],
-            found[number, domain, expert, True],
+            decisions[number, domain, expert, True] + decisions[number, domain, expert, False],
+            decisions[number, domain, expert, True],
         )
-        for number, domain, expert in sorted({key[:3] for key in found})
+        for number, domain, expert in sorted({key[:3] for key in decisions})
     ]
     return ExpertCounts(period_s, tuple(counts))
 

@@ -46,7 +46,7 @@ def read_log(path: Path, latest: int | None = None) -> Log:
             reason="FILE_NOT_FOUND",
         )
     newest = deque((line for file in files for line in _lines(file)), maxlen=latest)
-    lines = [_parsed(line, parse_entry) for line in newest]
+    lines = [_parse_line(line, parse_entry) for line in newest]
     entries = tuple(entry for entry in lines if entry is not None)
     if not entries:
         what = f"its {len(lines):,} lines are torn or not decisions" if lines else "it is empty"
@@ -57,16 +57,16 @@ def read_log(path: Path, latest: int | None = None) -> Log:
 
 def _read_feedback(path: Path) -> tuple[dict[str, Feedback], int]:
     """Read the feedback by answer, later lines overriding earlier ones, and count torn lines."""
-    said: dict[str, Feedback] = {}
+    feedback: dict[str, Feedback] = {}
     torn = 0
     for file in (*reversed(older(path)), path):
         for line in _lines(file) if file.is_file() else ():
-            item = _parsed(line, parse_feedback)
+            item = _parse_line(line, parse_feedback)
             if item is None:
                 torn += 1
             else:
-                said[item.answer_id] = _over(said.get(item.answer_id), item)
-    return said, torn
+                feedback[item.answer_id] = _over(feedback.get(item.answer_id), item)
+    return feedback, torn
 
 
 def _over(earlier: Feedback | None, later: Feedback) -> Feedback:
@@ -89,7 +89,7 @@ def _lines(file: Path) -> Iterator[bytes]:
         raise InvalidArgument(f"{file} cannot be read ({error.strerror}); fix that") from None
 
 
-def _parsed(line: bytes, parse: Callable[[bytes], T]) -> T | None:
+def _parse_line(line: bytes, parse: Callable[[bytes], T]) -> T | None:
     """Return a parsed line; None for a torn one."""
     with suppress(ValueError):
         return parse(line)

@@ -1,8 +1,8 @@
 """Replay the decisions of a log under another policy, and estimate the cost.
 
-A log has the gate's probabilities and the cost of the answers that were given, not of those that
-were not. So decisions are exact, and costs are estimates: every answer is priced at the mean of the
-log's own AUTO answers with the same action.
+A log has the gate's probabilities and the costs of the answers that were given, but not the costs
+of the answers that another policy would give. So decisions are exact, and costs are estimates: each
+answer costs the mean of the log's own AUTO answers with the same action.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ def replay(log: Log, spec: str) -> Replay:
     changed = [
         (entry, now) for entry, was, now in zip(entries, before, after, strict=True) if was != now
     ]
-    ratings = {name: said.helpful for name, said in log.feedback.items()}
+    ratings = {name: feedback.helpful for name, feedback in log.feedback.items()}
     helped = Counter(ratings.get(entry.id) for entry, _ in changed)
     return Replay(
         policy=spec,
         threshold=None if policy.forced else policy.threshold,
         gates=tuple(sorted({entry.gate for entry in entries})),
         logged=_outcome(entries, before, prices),
-        replayed=_outcome(entries, after, _forced(prices) if policy.forced else prices),
+        replayed=_outcome(entries, after, _remove_gate(prices) if policy.forced else prices),
         changed=Changes(
             total=len(changed),
             to_retrieve=sum(now for _, now in changed),
@@ -149,7 +149,7 @@ class _Price:
 
 
 def _cost(entry: AuditEntry) -> Usage | None:
-    """Return the cost of an answer that finished: that of an unfinished one means nothing."""
+    """Return the cost of an answer; None for an unfinished answer, whose cost means nothing."""
     return entry.cost if entry.finish_reason is not None else None
 
 
@@ -167,7 +167,7 @@ def _prices(entries: Sequence[AuditEntry]) -> dict[GateAction, _Price]:
     return prices
 
 
-def _forced(prices: Mapping[GateAction, _Price]) -> dict[GateAction, _Price]:
+def _remove_gate(prices: Mapping[GateAction, _Price]) -> dict[GateAction, _Price]:
     """Remove the gate from the prices: a forced mode makes one call, and no estimate."""
     return {
         action: _Price(

@@ -1,4 +1,4 @@
-"""What a running server tells of its own log, for one collection."""
+"""What a running server reports from its own log, for one collection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from expertrag.api.errors import Conflict, NotFound
 from expertrag.api.validation import invalid
 from expertrag.audit.audit import Audit
 from expertrag.audit.experts import count_experts
-from expertrag.audit.questions import Question, corrected, same_question, to_label
+from expertrag.audit.questions import QuestionRecord, collect_corrected, same_question, to_label
 from expertrag.audit.reading import Log, read_log
 from expertrag.audit.replay import replay
 
@@ -56,10 +56,10 @@ class ServedLog:
         if not 1 <= request.limit <= MOST_LISTED:
             raise invalid("limit", f"is {request.limit}; choose from 1 to {MOST_LISTED:,}")
         log = self._read()
-        known = {same_question(item.text) for item in corrected(log)}
+        known = {same_question(item.text) for item in collect_corrected(log)}
         waiting = [item for item in to_label(log) if same_question(item.text) not in known]
         return LoggedQuestions(
-            tuple(map(_listed, waiting[: request.limit])), len(waiting), len(known)
+            tuple(map(_describe, waiting[: request.limit])), len(waiting), len(known)
         )
 
     def experts(self, request: CountExpertsRequest) -> ExpertCounts:
@@ -89,11 +89,11 @@ class ServedLog:
         if not entries:
             raise nothing
         known = {entry.id for entry in entries}
-        feedback = {name: said for name, said in log.feedback.items() if name in known}
+        feedback = {name: item for name, item in log.feedback.items() if name in known}
         return replace(log, entries=entries, feedback=feedback)
 
 
-def _listed(item: Question) -> LoggedQuestion:
+def _describe(item: QuestionRecord) -> LoggedQuestion:
     entry = item.entry
     assert entry is not None and entry.p_benefit is not None and entry.threshold is not None
     return LoggedQuestion(

@@ -56,17 +56,17 @@ class Authenticator:
                 "this server needs a token: set EXPERTRAG_TOKEN, or pass token= to Client",
                 reason="TOKEN_MISSING",
             )
-        found = self._tokens.caller(text) if self._tokens else None
-        if found is None and self._jwt is not None:
-            found = self._jwt.caller(text)
-        if found is None:
+        caller = self._tokens.caller(text) if self._tokens else None
+        if caller is None and self._jwt is not None:
+            caller = self._jwt.caller(text)
+        if caller is None:
             raise Unauthenticated(
                 "the token is not accepted: it is wrong, expired or revoked",
                 reason="TOKEN_REFUSED",
             )
-        return found if found.quota != Quota() else replace(found, quota=self._quota)
+        return caller if caller.quota != Quota() else replace(caller, quota=self._quota)
 
-    def named(self, caller: Caller, peer: Mapping[str, Iterable[bytes]] | None) -> Caller:
+    def name_caller(self, caller: Caller, peer: Mapping[str, Iterable[bytes]] | None) -> Caller:
         """Return a caller without a token under the name in its certificate, if it has one.
 
         :param peer: gRPC's ``auth_context``.

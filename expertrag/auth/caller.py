@@ -31,7 +31,7 @@ ALL_SCOPES = frozenset(Scope)
 class Caller:
     """Who makes a call. ``id`` is stable and unique: answers and quotas belong to it.
 
-    ``mode`` is that of requests that name none; None for the collection's, or the server's.
+    ``mode`` applies to requests that name no mode; None for the collection's, or the server's.
     """
 
     id: str
@@ -41,8 +41,8 @@ class Caller:
     mode: GateMode | None = None
 
     @property
-    def known_id(self) -> str:
-        """``id``; empty for a caller that showed nothing."""
+    def identity(self) -> str:
+        """``id``; empty for a caller without a token or a certificate."""
         return "" if self.id == LOCAL.id else self.id
 
     def require(self, scope: Scope) -> None:
@@ -92,7 +92,7 @@ def check_tenant(tenant: str) -> None:
 def check_access(scopes: frozenset[Scope], access: Access) -> None:
     """Reject a writer that does not see all documents of its collections.
 
-    Else it could overwrite a document that it does not see, or learn that an id is taken.
+    Otherwise it could overwrite a document that it does not see, or learn that an id is taken.
 
     :raises InvalidArgument: if it may write and its labels are restricted.
     """

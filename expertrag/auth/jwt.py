@@ -103,10 +103,10 @@ class JwtVerifier:
                 raise _unusable(path, "it is not a public key") from None
             return {"": text}
         try:
-            found = self._jwt.PyJWKSet.from_dict(json.loads(text)).keys
+            keys = self._jwt.PyJWKSet.from_dict(json.loads(text)).keys
         except (self._jwt.PyJWTError, ValueError, AttributeError, TypeError) as error:
             raise _unusable(path, str(error)) from None
-        return {key.key_id or "": key for key in found}
+        return {key.key_id or "": key for key in keys}
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:
@@ -114,9 +114,9 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
 
     :raises InvalidArgument: a claim has a wrong type or value, or they contradict each other.
     """
-    given = {name: value for name, value in claims.items() if value is not None}
-    labels, tenant = given.get("labels", []), given.get("tenant", "")
-    scope, subject = given.get("scope", ""), given.get("sub", "")
+    present = {name: value for name, value in claims.items() if value is not None}
+    labels, tenant = present.get("labels", []), present.get("tenant", "")
+    scope, subject = present.get("scope", ""), present.get("sub", "")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise invalid("labels", "must be a list of strings")
     for name, value in (("tenant", tenant), ("scope", scope), ("sub", subject)):
@@ -127,9 +127,9 @@ def _caller(claims: Mapping[str, Any]) -> Caller:
     check_tenant(tenant)
     if "*" not in labels:
         check_labels(labels)
-    # Scopes of other services may stand beside ours.
-    named = scope.split()
-    scopes = frozenset(scope for scope in Scope if scope in named)
+    # The claim may also name scopes of other services.
+    names = scope.split()
+    scopes = frozenset(scope for scope in Scope if scope in names)
     access = Access(tenant, None if "*" in labels else frozenset(labels))
     check_access(scopes, access)
     return Caller(f"jwt:{tenant}:{subject}", scopes, access)

@@ -41,14 +41,14 @@ _TOKEN = re.compile(rf"{PREFIX}_([a-z0-9]{{10}})_([A-Za-z0-9_-]{{43}})")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _MODE = 0o600
 _POLL_S = 1.0
-"""Seconds between two looks at the file: how long a revoked token may still be accepted."""
+"""Seconds between two checks of the file: how long a revoked token may still be accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as the file holds it, without its secret. ``expires`` None is never.
+    """A token as the file holds it, without its secret; ``expires`` None means never.
 
-    ``mode`` is that of requests that name none; None for the collection's, or the server's.
+    ``mode`` applies to requests that name no mode; None for the collection's, or the server's.
     """
 
     id: str
@@ -62,8 +62,8 @@ class Token:
     mode: GateMode | None = None
 
     @property
-    def expired(self) -> bool:
-        """Whether it is accepted no more."""
+    def is_expired(self) -> bool:
+        """Whether it is no longer accepted."""
         return self.expires is not None and self.expires <= datetime.now(UTC)
 
     @property
@@ -106,15 +106,15 @@ class TokenFile:
     ) -> NewToken:
         """Add a token.
 
-        :param mode: of requests that name none; None for the collection's, or the server's.
+        :param mode: of requests that name no mode; None for the collection's, or the server's.
         :raises InvalidArgument: a name, tenant, label or scope is invalid.
         """
         _check(name, access)
         check_access(scopes, access)
-        made = _new(name, scopes, access, lifetime, quota or Quota(), mode)
+        new = _new(name, scopes, access, lifetime, quota or Quota(), mode)
         with self._changing() as tokens:
-            tokens.append(made.token)
-        return made
+            tokens.append(new.token)
+        return new
 
     def rotate(self, token_id: str, *, grace: timedelta) -> NewToken:
         """Add a token like this one; the old one expires after ``grace``.
@@ -122,14 +122,14 @@ class TokenFile:
         :raises NotFound: there is no such token.
         """
         with self._changing() as tokens:
-            at = _place(tokens, token_id, self.path)
-            old = tokens[at]
-            left = old.expires - old.created if old.expires else None
-            made = _new(old.name, old.scopes, old.access, left, old.quota, old.mode)
+            index = _find_index(tokens, token_id, self.path)
+            old = tokens[index]
+            lifetime = old.expires - old.created if old.expires else None
+            new = _new(old.name, old.scopes, old.access, lifetime, old.quota, old.mode)
             ends = datetime.now(UTC) + grace
-            tokens[at] = replace(old, expires=min(ends, old.expires) if old.expires else ends)
-            tokens.append(made.token)
-        return made
+            tokens[index] = replace(old, expires=min(ends, old.expires) if old.expires else ends)
+            tokens.append(new.token)
+        return new
 
     def revoke(self, token_id: str) -> Token:
         """Remove a token; servers refuse it within a second.
@@ -137,7 +137,7 @@ class TokenFile:
         :raises NotFound: there is no such token.
         """
         with self._changing() as tokens:
-            return tokens.pop(_place(tokens, token_id, self.path))
+            return tokens.pop(_find_index(tokens, token_id, self.path))
 
     @contextmanager
     def _changing(self) -> Iterator[list[Token]]:
@@ -154,7 +154,7 @@ class TokenFile:
 
 
 class ServedTokens:
-    """The tokens that a server accepts: those of a file, as it is now. Thread-safe."""
+    """The tokens that a server accepts: the tokens of a file, as it is now. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         """Read the file.
@@ -182,7 +182,7 @@ class ServedTokens:
         # The same work for an unknown id, so that the time does not tell which ids exist.
         expected = token.digest if token else "0" * 64
         right = hmac.compare_digest(_digest(match[2]), expected)
-        return token.caller if token and right and not token.expired else None
+        return token.caller if token and right and not token.is_expired else None
 
     def _current(self) -> Mapping[str, Token]:
         with self._lock:
@@ -267,10 +267,10 @@ def _check(name: str, access: Access) -> None:
     check_labels(sorted(access.labels or ()))
 
 
-def _place(tokens: list[Token], token_id: str, path: Path) -> int:
-    for place, token in enumerate(tokens):
+def _find_index(tokens: list[Token], token_id: str, path: Path) -> int:
+    for index, token in enumerate(tokens):
         if token.id == token_id:
-            return place
+            return index
     raise NotFound(f"no token {token_id!r} in {path}; see `expertrag tokens list`")
 
 

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import click
 
-from expertrag.api.citing import best_by_passage, quoted
+from expertrag.api.citing import best_by_passage, quote
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
@@ -84,7 +84,7 @@ def source_lines(answer: Answer) -> Iterator[str]:
         if 1 <= rank <= len(answer.passages):
             passage = answer.passages[rank - 1]
             yield f"Source [{rank}]: {source_of(passage, citation.page)}"
-            yield f"  \u201c{snippet(quoted(citation, passage))}\u201d"
+            yield f"  \u201c{snippet(quote(citation, passage))}\u201d"
     if answer.passages and not cited and answer.support is not None:
         yield f"Sources: none of the {counted(len(answer.passages), 'passage')} supports a sentence"
 

@@ -220,7 +220,7 @@ def search(
         note(f"warning: {degraded}")
     if done.skipped:
         note(f"not reranked: {done.skipped}")
-    print_found(done.found, as_json, passage_lines(done.found.passages))
+    print_found(done.result, as_json, passage_lines(done.result.passages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +352,7 @@ def opener(
     from expertrag_common.cores import available_cores
     from expertrag_index.build.settings import WriterSettings
     from expertrag_index.build.writer import IndexWriter
-    from expertrag_retriever.calibrate import calibrated, calibrator
+    from expertrag_retriever.calibrate import calibrator, make_completeness_check
 
     embedder, reranker = open_embedder(config.model, store), open_reranker(config.model)
     settings = settings or WriterSettings()
@@ -371,7 +371,7 @@ def opener(
             settings,
             threads=available_cores(),
             lock_wait_s=wait_s,
-            calibrated=calibrated(reranker),
+            calibrated=make_completeness_check(reranker),
         ),
         migrating=migrating,
     )

@@ -14,7 +14,7 @@ from expertrag.cli.options import json_flag, store_argument
 from expertrag.cli.output import print_found, printable, size
 
 if TYPE_CHECKING:
-    from expertrag.api.types import IndexStats
+    from expertrag.api.info import IndexStats
     from expertrag_index.types import Group
     from expertrag_retriever.rerank.estimate import RerankEstimate
 

@@ -237,7 +237,7 @@ def _default_generator() -> Finding:
         isas = importlib.import_module("expertrag_kernels.cpu_experts").ISAS
         chosen = models.choose(kernels=bool(isas))
     except NotFound as error:
-        cure = f"expertrag models pull {models.suited(kernels=bool(isas)).name}"
+        cure = f"expertrag models pull {models.recommend(kernels=bool(isas)).name}"
         problem = error.message.replace(f": run `{cure}`", "")
         return Finding("models", name, "missing", problem, cure)
     return Finding("models", name, "ok", f"{chosen.name}: {chosen.reason}", chosen.cure)

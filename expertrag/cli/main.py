@@ -33,7 +33,7 @@ from expertrag.cli.mcp import mcp
 from expertrag.cli.models import models
 from expertrag.cli.serve import serve
 from expertrag.cli.tokens import tokens
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.threads import share_cores
 
 _EXITS = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANINGS.items())
@@ -84,7 +84,7 @@ def main() -> NoReturn:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # our messages say what failed
     share_cores()
     try:
-        with translated_errors():
+        with translate_errors():
             answer_the_shell(cli)
             # Not cli.main(): click would handle Ctrl-C and a closed pipe itself, with exit code 1.
             with cli.make_context("expertrag", sys.argv[1:]) as context:

@@ -35,7 +35,7 @@ def list_models(as_json: bool) -> None:
     print_found(found, as_json, lines)
     if not as_json:
         click.echo(f"--reranker auto is {package_models.SHIPPED_RERANKERS[0]}, which is shipped")
-        click.echo(f"--generator auto is {package_models.suited().summary}")
+        click.echo(f"--generator auto is {package_models.recommend().summary}")
 
 
 @models.command()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.api.types import Tls
+from expertrag.api.tls import Tls
 from expertrag.cli.completers import a_collection, a_file_or
 from expertrag.cli.options import Command, flag, list_typed, list_typed_settings
 from expertrag.cli.output import note

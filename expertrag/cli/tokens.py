@@ -187,7 +187,7 @@ def _facts(token: Token) -> dict[str, Any]:
         "labels": [ALL_LABELS] if labels is None else sorted(labels),
         "created": token.created.isoformat(),
         "expires": token.expires.isoformat() if token.expires else None,
-        "expired": token.expired,
+        "expired": token.is_expired,
         "quota": token.quota.dump(),
         "mode": token.mode,
     }
@@ -206,7 +206,7 @@ def _line(token: Token) -> str:
     ]
     ends = "never expires"
     if token.expires:
-        ends = f"{'expired' if token.expired else 'expires'} {token.expires:%Y-%m-%d %H:%M} UTC"
+        ends = f"{'expired' if token.is_expired else 'expires'} {token.expires:%Y-%m-%d %H:%M} UTC"
     return "  ".join([*parts, ends])
 
 

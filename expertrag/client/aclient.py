@@ -8,23 +8,20 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Unpack
 
 from expertrag.api.adapters import AdapterInfo, LoadAdapterRequest
+from expertrag.api.embed import Embeddings, Role
+from expertrag.api.info import CollectionInfo, IndexStats, ServerInfo
 from expertrag.api.rerank import RerankMode, RerankResult
+from expertrag.api.tls import Tls
 from expertrag.api.turns import History
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
-    CollectionInfo,
     DocumentInput,
-    Embeddings,
     Feedback,
     GateDecision,
     GateMode,
-    IndexStats,
     RetrieveResult,
-    Role,
     SearchMode,
-    ServerInfo,
-    Tls,
     UpdateReport,
 )
 from expertrag.client.connection import Connection, TokenSource

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.api.types import Tls
+from expertrag.api.tls import Tls
 from expertrag.client.channel import OPTIONS
 from expertrag.client.several import ROUND_ROBIN, hosts_of
 from expertrag.runtime.network import is_loopback

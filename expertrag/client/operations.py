@@ -26,18 +26,15 @@ from expertrag.api.documents import (
     ListSkippedRequest,
     SkippedPage,
 )
+from expertrag.api.embed import Embeddings, EmbedRequest
 from expertrag.api.errors import Unimplemented
+from expertrag.api.info import CollectionInfo, IndexStats, ServerInfo
 from expertrag.api.rerank import RerankRequest, RerankResult
 from expertrag.api.types import (
-    CollectionInfo,
     DecideRequest,
-    Embeddings,
-    EmbedRequest,
     GateDecision,
-    IndexStats,
     RetrieveRequest,
     RetrieveResult,
-    ServerInfo,
     UpdateReport,
 )
 from expertrag.api.validation import invalid
@@ -154,19 +151,19 @@ LIST_CHUNKS: Operation[ListChunksRequest, ChunkPage] = Operation(
 LIST_SKIPPED: Operation[ListSkippedRequest, SkippedPage] = Operation(
     lambda pipeline, request, stop: pipeline.list_skipped(request),
     lambda stubs: stubs.document.ListSkipped,
-    document.skipped_to_proto,
-    document.skipped_page_from_proto,
+    document.list_skipped_to_proto,
+    document.skips_from_proto,
 )
 REPLAY: Operation[ReplayRequest, Replay] = Operation(
     lambda pipeline, request, stop: pipeline.log.replay(request),
     lambda stubs: stubs.audit.Replay,
     audit.replay_to_proto,
-    audit.replayed_from_proto,
+    audit.replay_result_from_proto,
 )
 LIST_QUESTIONS: Operation[ListQuestionsRequest, LoggedQuestions] = Operation(
     lambda pipeline, request, stop: pipeline.log.questions(request),
     lambda stubs: stubs.audit.ListQuestions,
-    audit.wanted_to_proto,
+    audit.list_questions_to_proto,
     audit.questions_from_proto,
 )
 COUNT_EXPERTS: Operation[CountExpertsRequest, ExpertCounts] = Operation(

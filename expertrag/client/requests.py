@@ -8,17 +8,15 @@ from typing import TypedDict, TypeVar, Unpack
 
 from expertrag.api.contrast import Contrast
 from expertrag.api.documents import DocumentOrder, ListDocumentsRequest
+from expertrag.api.embed import ROLES, EmbedRequest, Role
 from expertrag.api.rerank import RerankMode, RerankRequest
 from expertrag.api.turns import History, turns_of
 from expertrag.api.types import (
-    ROLES,
     AnswerRequest,
     Constraint,
     DecideRequest,
-    EmbedRequest,
     GateMode,
     RetrieveRequest,
-    Role,
     Sampling,
     SearchMode,
 )

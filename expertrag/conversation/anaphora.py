@@ -56,11 +56,11 @@ def first_anaphor(question: str) -> Anaphor | None:
     """Return the first reference of a question to something that it does not name before."""
     tokens = list(_TOKEN.finditer(question))
     for number, token in enumerate(tokens):
-        found = _anaphor(tokens, number)
-        if found is None or _is_expletive(question, token):
+        anaphor = _anaphor(tokens, number)
+        if anaphor is None or _is_expletive(question, token):
             continue
-        if not _is_bound(question, found):
-            return found
+        if not _is_bound(question, anaphor):
+            return anaphor
     return None
 
 

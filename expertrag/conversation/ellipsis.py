@@ -68,7 +68,7 @@ _YEAR = re.compile(r"(?<![\w-])(?:19|20)\d\d(?![\w-])")
 _LATER = frozenset(("later", "after", "following", "next"))
 
 
-def asked_again(question: str, subject: Subject) -> str:
+def ask_again(question: str, subject: Subject) -> str:
     """Return the last question of a conversation, asked of what ``question`` names instead.
 
     "" if the question is not of that form.
@@ -78,7 +78,7 @@ def asked_again(question: str, subject: Subject) -> str:
     if match is None or _ASKS.match(match["rest"]) or _OTHER_ONE.search(match["rest"]):
         return ""
     last, rest = subject.question, _in_sentence(_ONE.sub("", match["rest"]))
-    if swapped := _with_token(last, rest) or _with_count(last, rest) or _shifted(last, rest):
+    if swapped := _with_token(last, rest) or _with_count(last, rest) or _shift_time(last, rest):
         return swapped
     if preposition := _PREPOSITION.match(rest):
         word = preposition.group(1)
@@ -121,19 +121,19 @@ def _with_token(question: str, phrase: str) -> str:
 
 
 def _with_count(question: str, phrase: str) -> str:
-    """Put "with three" in the place of "with 2" or "with two"; "" if there is no such number."""
-    asked = _COUNT.match(phrase)
-    if asked is None:
+    """Put "with three" in the place of "with 2" or "with two"; "" if the question has none."""
+    count = _COUNT.match(phrase)
+    if count is None:
         return ""
-    old = re.compile(rf"\b({asked['before']}\s+)(?:{_COUNTS})\b", re.IGNORECASE)
-    found = [*old.finditer(question)]
-    if not found:
+    old = re.compile(rf"\b({count['before']}\s+)(?:{_COUNTS})\b", re.IGNORECASE)
+    numbers = [*old.finditer(question)]
+    if not numbers:
         return ""
-    last = found[-1]
-    return question[: last.start()] + last[1] + asked["count"] + question[last.end() :]
+    last = numbers[-1]
+    return question[: last.start()] + last[1] + count["count"] + question[last.end() :]
 
 
-def _shifted(question: str, phrase: str) -> str:
+def _shift_time(question: str, phrase: str) -> str:
     """Ask a question of another time: of 2024 for "a year earlier" than 2025; "" if it is none."""
     shift = _SHIFT.match(phrase)
     if shift is None:
@@ -152,20 +152,20 @@ def _shape(token: str) -> str:
 
 
 def _with_determiner(question: str, phrase: str) -> str:
-    """Put "all tables" in the place of "all databases"; "" if there is no such phrase."""
+    """Put "all tables" in the place of "all databases"; "" if the question has none."""
     word = _DETERMINER.match(phrase)
     if word is None:
         return ""
     before = re.compile(rf"\b{word[1]}\s+$", re.IGNORECASE)
     for item in reversed(mentions(question)):
-        if found := before.search(question[: item.start]):
-            return question[: found.start()] + phrase + question[item.end :]
+        if determiner := before.search(question[: item.start]):
+            return question[: determiner.start()] + phrase + question[item.end :]
     return ""
 
 
 def _with_phrase(question: str, phrase: str, preposition: str) -> str:
     """Put "in the US" in the place of "in the UK" or "at the London office", or at the end."""
-    found = mentions(question)
+    phrases = mentions(question)
     words = [preposition]
     if _is_named(phrase) and re.fullmatch(_AT_PLACE, preposition, re.IGNORECASE):
         words.append(_AT_PLACE)
@@ -174,8 +174,8 @@ def _with_phrase(question: str, phrase: str, preposition: str) -> str:
             match.end(): match.start()
             for match in re.finditer(rf"\b{word}\s+{_BEFORE_NOUN}", question, re.IGNORECASE)
         }
-        for item in reversed(found):
-            old = _widened(item, found)
+        for item in reversed(phrases):
+            old = _widen(item, phrases)
             if old.start in starts and _is_named(old.phrase) is _is_named(phrase):
                 return question[: starts[old.start]] + phrase + question[old.end :]
             if owner := _owner(question, old, words, phrase):
@@ -198,29 +198,29 @@ def _is_named(phrase: str) -> bool:
 
 def _replaceable(question: str, phrase: str, focus: Mention | None) -> Mention | None:
     """Return the mention of a question in whose place something else is asked about."""
-    found = mentions(question)
+    phrases = mentions(question)
     words = set(phrase.lower().split()) - {"the", "a", "an"}
-    common = [] if _ALIKE.search(phrase) else [item for item in found if not item.named]
+    common = [] if _ALIKE.search(phrase) else [item for item in phrases if not item.named]
     choices = (
-        [item for item in found if words & set(item.phrase.lower().split())],
+        [item for item in phrases if words & set(item.phrase.lower().split())],
         [item for item in common if not item.relational],
-        [item for item in found if focus is not None and item.phrase == focus.phrase],
-        [item for item in found if item.named],
-        found,
+        [item for item in phrases if focus is not None and item.phrase == focus.phrase],
+        [item for item in phrases if item.named],
+        phrases,
     )
     chosen = next((items[-1] for items in choices if items), None)
-    return None if chosen is None else _narrowed(_widened(chosen, found), words)
+    return None if chosen is None else _narrow(_widen(chosen, phrases), words)
 
 
-def _widened(chosen: Mention, found: list[Mention]) -> Mention:
+def _widen(chosen: Mention, phrases: list[Mention]) -> Mention:
     """Return "project Heron" for "project" before a name, "4 May" for "4"."""
-    after = next((item for item in found if item.start == chosen.end + 1), None)
+    after = next((item for item in phrases if item.start == chosen.end + 1), None)
     if after is None or not after.named or chosen.named:
         return chosen
     return replace(chosen, phrase=f"{chosen.phrase} {after.phrase}", end=after.end)
 
 
-def _narrowed(chosen: Mention, words: set[str]) -> Mention:
+def _narrow(chosen: Mention, words: set[str]) -> Mention:
     """Return the part of "goals of the sales team" that is replaced: the team, or the goals."""
     head, of, owner = chosen.phrase.partition(" of ")
     if not of or head[0].isupper():

@@ -36,7 +36,7 @@ def items_of(question: str, answer: str) -> tuple[str, ...]:
     """Return what a short list of an answer names, or else two or more names of the question."""
     lines = [_AFTER_ITEM.split(line, maxsplit=1)[0] for line in _ITEM.findall(answer)]
     sentence = answer.strip().removesuffix(".").rpartition(": ")[2]
-    for items in (lines, _SEPARATOR.split(sentence), _joined_in(question)):
+    for items in (lines, _SEPARATOR.split(sentence), _find_joined(question)):
         if len(items) > 1 and all(map(_is_item, items)):
             return tuple(map(_in_sentence, items))
     return ()
@@ -55,9 +55,9 @@ def with_items(question: str, last: str, items: Sequence[str]) -> str:
     if len(items) < 2:
         return ""
     if (other := _OTHER.search(question)) and sorted(
-        named := are_named_in(last, items)
+        is_named := are_named_in(last, items)
     ) == _ONE_OF_TWO:
-        return question[: other.start()] + items[named.index(False)] + question[other.end() :]
+        return question[: other.start()] + items[is_named.index(False)] + question[other.end() :]
     if match := _ORDINAL.search(question):
         number = _PLACES.get(match["place"].lower(), len(items) - 1)
         if number < len(items) and _ends_phrase(match):
@@ -92,7 +92,7 @@ def _in_sentence(item: str) -> str:
     return item[0].lower() + item[1:] if article or small else item
 
 
-def _joined_in(question: str) -> list[str]:
+def _find_joined(question: str) -> list[str]:
     """Return the names of a question between which there is nothing but "and" or a comma."""
     names = [item for item in mentions(question) if item.named]
     joined = [

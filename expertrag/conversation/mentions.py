@@ -70,7 +70,7 @@ class Mention:
         return last.endswith("s") and not last.endswith(("ss", "us", "is", "'s", "ics"))
 
     @property
-    def dated(self) -> bool:
+    def is_date(self) -> bool:
         """Whether it is a date, such as "June 2027": what is asked about happened then."""
         return _DATE.fullmatch(self.phrase) is not None
 
@@ -90,28 +90,28 @@ def mentions(text: str) -> list[Mention]:
     """Return the mentions of a text, in its order; only its first ``MOST_CHARACTERS`` are read."""
     text = text[:MOST_CHARACTERS]
     quoted = [Mention(m.group(1), m.start(1), m.end(1), True) for m in _QUOTED.finditer(text)]
-    found: list[Mention] = list(quoted)
+    items: list[Mention] = list(quoted)
     run: list[re.Match[str]] = []
     for word in _WORD.finditer(text):
         if any(item.start <= word.start() < item.end for item in quoted):
-            run = _closed(text, run, found)
+            run = _close(text, run, items)
         elif _joins(text, run, word):
             run.append(word)
         else:
-            run = _closed(text, run, found)
+            run = _close(text, run, items)
             if not _is_function(word, text):
                 run = [word]
-    _closed(text, run, found)
-    return _joined(text, sorted(found, key=lambda item: item.start))
+    _close(text, run, items)
+    return _join(text, sorted(items, key=lambda item: item.start))
 
 
-def _joined(text: str, found: list[Mention]) -> list[Mention]:
+def _join(text: str, items: list[Mention]) -> list[Mention]:
     """Join "the default port" and "PostgreSQL" of "the default port of PostgreSQL".
 
     Not the nouns that only name an aspect: what has symptoms is asthma.
     """
     joined: list[Mention] = []
-    for item in found:
+    for item in items:
         last = joined[-1] if joined else None
         if last and _OF.fullmatch(text[last.end : item.start]) and not last.relational:
             phrase = text[last.start : item.end]
@@ -139,7 +139,7 @@ def _joins(text: str, run: list[re.Match[str]], word: re.Match[str]) -> bool:
     return not _is_function(word, text) and not _is_name(word, text)
 
 
-def _closed(text: str, run: list[re.Match[str]], found: list[Mention]) -> list[re.Match[str]]:
+def _close(text: str, run: list[re.Match[str]], items: list[Mention]) -> list[re.Match[str]]:
     """Add the noun phrase of these words; return the beginning of the next."""
     while len(run) > 1 and _is_predicate(run, text):
         run.pop()
@@ -151,7 +151,7 @@ def _closed(text: str, run: list[re.Match[str]], found: list[Mention]) -> list[r
             end, phrase = end - 2, phrase[:-2]
         if not _PREDICATE.fullmatch(phrase) and not _PARTICIPLE.fullmatch(phrase):
             article = _ARTICLE.search(text[:start])
-            found.append(Mention(phrase, start, end, named, article.group(1) if article else ""))
+            items.append(Mention(phrase, start, end, named, article.group(1) if article else ""))
     return []
 
 

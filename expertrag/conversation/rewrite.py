@@ -8,9 +8,9 @@ A follow-up leaves out what the conversation has named:
     bare         "Why?"                   the last question is put before it
     no subject   "What are the risks?"    the focus of the conversation is added in parentheses
 
-Whether a question of the last form stands alone, and whether a pronoun means the likeliest thing,
-is decided by evidence: with what it left out, a question is nearer to a passage than without; with
-something that it is not about, it is further from all of them.
+Evidence decides whether a question of the last form stands alone, and whether a pronoun means the
+likeliest thing. With the words that it left out, a question is nearer to a passage than without
+them; with the name of something else, it is further from all passages.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from expertrag.conversation.anaphora import Anaphor, Reference, first_anaphor
-from expertrag.conversation.ellipsis import asked_again
+from expertrag.conversation.ellipsis import ask_again
 from expertrag.conversation.listed import with_items
 from expertrag.conversation.mentions import MOST_CHARACTERS, Mention, mentions
 from expertrag.conversation.subject import Subject
@@ -39,9 +39,9 @@ ABOUT_DOCUMENTS = 1.5
 class EvidenceThreshold:
     """Evidence that a rewriting must have, in nats, because the question may stand alone.
 
-    ``gain``: over the question as asked. ``own``: if the question alone is not about the documents,
-    its evidence plus what its rewriting has over the last question, because with a subject of the
-    documents any question seems to be about them. ``over_last``: over the last question.
+    ``gain``: over the question as asked. ``over_last``: over the last question. ``own``: if the
+    question alone is not about the documents, its evidence plus the gain of its rewriting over the
+    last question. With a subject of the documents, any question seems to be about them.
     """
 
     gain: float
@@ -79,7 +79,7 @@ _INTRODUCES = re.compile(
 )
 
 
-class Form(StrEnum):
+class RewritingForm(StrEnum):
     """How a question depends on the conversation."""
 
     ALONE = "alone"
@@ -98,7 +98,7 @@ class Rewriting:
     """
 
     question: str
-    form: Form
+    form: RewritingForm
     threshold: EvidenceThreshold | None = None
 
     @property
@@ -108,7 +108,7 @@ class Rewriting:
         The last question asked of something else, the item of a list, and the person whom the last
         answer names are exact; a question that names something mostly stands alone.
         """
-        return self.form is Form.BARE or self.threshold not in {None, NAMED}
+        return self.form is RewritingForm.BARE or self.threshold not in {None, NAMED}
 
     @property
     def likely(self) -> bool:
@@ -127,11 +127,11 @@ def subject_of(turns: Sequence[tuple[str, str]], evidence: Evidence | None = Non
     """
     subject = Subject()
     recent = turns[-MOST_EXCHANGES:]
-    for place, (question, answer) in enumerate(recent, start=1):
+    for number, (question, answer) in enumerate(recent, start=1):
         likely = _likely(question, subject)
-        if evidence and place == len(recent) and likely.form is Form.NO_SUBJECT:
+        if evidence and number == len(recent) and likely.form is RewritingForm.NO_SUBJECT:
             likely = rewrite(question, subject, evidence)
-        continues = likely.form in {Form.ANAPHORA, Form.NO_SUBJECT}
+        continues = likely.form in {RewritingForm.ANAPHORA, RewritingForm.NO_SUBJECT}
         subject = subject.after(likely.question, answer, continues=continues)
     return subject
 
@@ -141,29 +141,29 @@ def rewrite(question: str, subject: Subject, evidence: Evidence | None = None) -
 
     :param evidence: decides between the ways; None takes the likeliest of what cannot stand alone.
     """
-    alone = Rewriting(question, Form.ALONE)
-    found = rewritings(question, subject)
-    if not found:
+    alone = Rewriting(question, RewritingForm.ALONE)
+    candidates = rewritings(question, subject)
+    if not candidates:
         return alone
-    if evidence is None or found[0].threshold is None:
-        return found[0] if found[0].likely else alone
-    reached = (item for item in found if _reaches(item, question, subject, evidence))
+    if evidence is None or candidates[0].threshold is None:
+        return candidates[0] if candidates[0].likely else alone
+    reached = (item for item in candidates if _reaches(item, question, subject, evidence))
     return next(reached, alone)
 
 
 def _reaches(item: Rewriting, question: str, subject: Subject, evidence: Evidence) -> bool:
     """Return whether a rewriting has the evidence that it must have."""
-    threshold, asked = item.threshold, evidence(question)
+    threshold, own = item.threshold, evidence(question)
     if threshold is None:
         return True
     rewritten = evidence(item.question)
-    if rewritten - asked < threshold.gain:
+    if rewritten - own < threshold.gain:
         return False
-    if asked >= ABOUT_DOCUMENTS and threshold.over_last == -math.inf:
+    if own >= ABOUT_DOCUMENTS and threshold.over_last == -math.inf:
         return True
     over_last = rewritten - evidence(subject.question)
     return over_last >= threshold.over_last and (
-        asked >= ABOUT_DOCUMENTS or asked + over_last >= threshold.own
+        own >= ABOUT_DOCUMENTS or own + over_last >= threshold.own
     )
 
 
@@ -173,43 +173,43 @@ def rewritings(question: str, subject: Subject) -> list[Rewriting]:
         return []
     question = question.replace(APOSTROPHE, "'")
     listed = with_items(question, subject.question, subject.listed)
-    if again := asked_again(listed or question, subject):
-        return [Rewriting(again, Form.ELLIPSIS)]
+    if again := ask_again(listed or question, subject):
+        return [Rewriting(again, RewritingForm.ELLIPSIS)]
     if listed:
-        return [Rewriting(_opened(listed), Form.LISTED)]
-    asked = _opened(question)
-    if resolved := _resolved(asked, subject):
+        return [Rewriting(_drop_opening(listed), RewritingForm.LISTED)]
+    asked = _drop_opening(question)
+    if resolved := _resolve(asked, subject):
         person = subject.answer if subject.answer and subject.answer.person else None
         if person and person.text in resolved[0]:  # whom the last answer is
-            return [Rewriting(resolved[0], Form.ANAPHORA)]
+            return [Rewriting(resolved[0], RewritingForm.ANAPHORA)]
         # "this song that ..." may be what the question itself describes
         named = any(item.named for item in mentions(asked))
         described = named or _DESCRIBES.search(asked) is not None
         threshold = DESCRIBED_PRONOUN if described else PRONOUN
-        return [Rewriting(item, Form.ANAPHORA, threshold) for item in resolved]
+        return [Rewriting(item, RewritingForm.ANAPHORA, threshold) for item in resolved]
     if subject.focus is None or subject.is_named_in(asked):
         return []
     return _without_subject(asked, subject.question, subject.focus)
 
 
-def _without_subject(asked: str, last: str, focus: Mention) -> list[Rewriting]:
+def _without_subject(question: str, last: str, focus: Mention) -> list[Rewriting]:
     """Return the last question before a bare one, or the focus after a question without it."""
-    found = mentions(asked)
-    if _BARE.match(asked) or (not found and len(asked.split()) <= _BARE_WORDS):
-        return [Rewriting(f"{last} {asked}", Form.BARE)]
-    aspects = [item for item in found if item.relational]
-    if found and len(aspects) == len(found):  # "What are the symptoms?"
+    phrases = mentions(question)
+    if _BARE.match(question) or (not phrases and len(question.split()) <= _BARE_WORDS):
+        return [Rewriting(f"{last} {question}", RewritingForm.BARE)]
+    aspects = [item for item in phrases if item.relational]
+    if phrases and len(aspects) == len(phrases):  # "What are the symptoms?"
         threshold = ASPECT
-    elif _INTRODUCES.match(asked):
+    elif _INTRODUCES.match(question):
         return []
-    elif any(item.named for item in found):
+    elif any(item.named for item in phrases):
         threshold = NAMED
     else:
-        threshold = ONE_NOUN if len(found) - len(aspects) < 2 else SEVERAL_NOUNS
-    return [Rewriting(f"{asked} ({focus.phrase})", Form.NO_SUBJECT, threshold)]
+        threshold = ONE_NOUN if len(phrases) - len(aspects) < 2 else SEVERAL_NOUNS
+    return [Rewriting(f"{question} ({focus.phrase})", RewritingForm.NO_SUBJECT, threshold)]
 
 
-def _opened(question: str) -> str:
+def _drop_opening(question: str) -> str:
     """Return a question without "and" and the like before it."""
     asked = _LEADING.sub("", question).strip() or question
     return asked[0].upper() + asked[1:]
@@ -220,13 +220,13 @@ def _likely(question: str, subject: Subject) -> Rewriting:
 
     A question without a name goes on about the same.
     """
-    found = rewritings(question, subject)
-    if found and found[0].threshold != NAMED:
-        return found[0]
-    return Rewriting(question, Form.ALONE)
+    candidates = rewritings(question, subject)
+    if candidates and candidates[0].threshold != NAMED:
+        return candidates[0]
+    return Rewriting(question, RewritingForm.ALONE)
 
 
-def _resolved(question: str, subject: Subject) -> list[str]:
+def _resolve(question: str, subject: Subject) -> list[str]:
     """Replace the first reference to earlier turns by what it may mean; empty if there is none.
 
     Later ones then refer to the phrase in the question.

@@ -53,29 +53,34 @@ class Subject:
         :param question: the question as it stands alone.
         :param continues: whether it goes on about the same focus, if it has it.
         """
-        found = [item for item in mentions(question) if not item.dated]
-        focus = self._focus(question, found, continues=continues)
-        others = [item for item in reversed(found) if item != focus]
+        phrases = [item for item in mentions(question) if not item.is_date]
+        focus = self._focus(question, phrases, continues=continues)
+        others = [item for item in reversed(phrases) if item != focus]
         recent = (*others, *self.others[:_RECENT])
         listed = self.listed if any(are_named_in(question, self.listed)) else ()
         listed = items_of(question, answer) or listed
-        return Subject(question, focus, _named_by(answer), recent, listed)
+        return Subject(question, focus, _find_name(answer), recent, listed)
 
-    def _focus(self, question: str, found: Sequence[Mention], *, continues: bool) -> Mention | None:
+    def _focus(
+        self, question: str, phrases: Sequence[Mention], *, continues: bool
+    ) -> Mention | None:
         before = self.focus
         if before is not None:
             if continues and before.phrase.lower() in question.lower():
                 return before
             known = set(before.phrase.lower().split())
-            if any(set(item.phrase.lower().split()) <= known for item in found):
+            if any(set(item.phrase.lower().split()) <= known for item in phrases):
                 return before
-        if not found:
+        if not phrases:
             return before
-        weights = [_weight(question, item, place / len(found)) for place, item in enumerate(found)]
-        return found[weights.index(max(weights))]
+        weights = [
+            _weight(question, item, position / len(phrases))
+            for position, item in enumerate(phrases)
+        ]
+        return phrases[weights.index(max(weights))]
 
 
-def _weight(question: str, item: Mention, place: float) -> float:
+def _weight(question: str, item: Mention, position: float) -> float:
     """Rank the mentions of a question as its focus.
 
     :param place: 0 for the first mention, rising to 1.
@@ -87,15 +92,15 @@ def _weight(question: str, item: Mention, place: float) -> float:
         - 3.0 * item.relational
         - 1.0 * words[0].isdigit()
         + 0.25 * min(len(words), 4)
-        + 0.5 * place
+        + 0.5 * position
     )
 
 
-def _named_by(answer: str) -> Mention | None:
+def _find_name(answer: str) -> Mention | None:
     """Return what a short answer names; None for a long one, a number, yes or no."""
     text = answer.strip().rstrip(".")
     if not text or len(text.split()) > _SHORT_ANSWER or text[0].isdigit():
         return None
     if text.split()[0].strip(",").lower() in {"yes", "no"}:
         return None
-    return next((item for item in mentions(text) if item.named and not item.dated), None)
+    return next((item for item in mentions(text) if item.named and not item.is_date), None)

@@ -67,7 +67,7 @@ async def receive_body(request: Request, shared: HttpState) -> bytes:
             metadata={"field": "content-encoding"},
         )
     caller = shared.caller(request)
-    sender = caller.known_id or (request.client.host if request.client else "")
+    sender = caller.identity or (request.client.host if request.client else "")
     received = partial(_received, request, shared.in_flight)
     data = await shared.in_flight.receive(sender, received)
     return data.removeprefix(codecs.BOM_UTF8)

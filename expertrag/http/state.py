@@ -49,7 +49,7 @@ class HttpState:
                 reason="TOKEN_MISSING",
             )
         caller = self.authenticator.caller([("authorization", f"Bearer {token}")])
-        request.state.caller = caller.known_id  # for the log
+        request.state.caller = caller.identity  # for the log
         return caller
 
     def client(self, request: Request, collection: str = "") -> AsyncClient:

@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, closing
-from dataclasses import asdict
 from operator import itemgetter
 from typing import Any
 
-from expertrag.api.errors import InvalidArgument, MissingExtra
+from expertrag.api.errors import MissingExtra
 from expertrag_common.extras import install_command
 
 try:
@@ -31,15 +30,8 @@ try:
         LangSmithParams,
         LanguageModelInput,
     )
-    from langchain_core.messages import (
-        AIMessage,
-        AIMessageChunk,
-        BaseMessage,
-        HumanMessage,
-        SystemMessage,
-    )
-    from langchain_core.messages.ai import UsageMetadata
-    from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+    from langchain_core.messages import BaseMessage
+    from langchain_core.outputs import ChatGenerationChunk, ChatResult
     from langchain_core.retrievers import BaseRetriever
     from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 except ModuleNotFoundError as error:
@@ -54,21 +46,25 @@ from pydantic import ConfigDict
 from expertrag.api.contrast import Contrast
 from expertrag.api.folding import AnswerFolder
 from expertrag.api.rerank import RerankMode
-from expertrag.api.turns import Turn, TurnRole, latest
 from expertrag.api.types import (
-    Answer,
     Constraint,
     DeltaEvent,
     GateMode,
-    Passage,
-    RetrieveResult,
     Sampling,
     SearchMode,
-    Usage,
 )
 from expertrag.api.validation import invalid
 from expertrag.client import AsyncClient, Client
 from expertrag.client.requests import ANSWER_TIMEOUT_S, DEFAULT_K, DEFAULT_TIMEOUT_S
+from expertrag.integrations.conversion import (
+    history_of,
+    instructions_of,
+    question_of,
+    to_chunk,
+    to_documents,
+    to_last_chunk,
+    to_result,
+)
 from expertrag.integrations.structured import (
     METHODS,
     StructuredOutputParser,
@@ -115,7 +111,7 @@ class ExpertRAGRetriever(BaseRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         options = _options(self, _RETRIEVE_OPTIONS, kwargs)
-        return _documents(self.client.retrieve(query, **options))
+        return to_documents(self.client.retrieve(query, **options))
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
@@ -124,7 +120,7 @@ class ExpertRAGRetriever(BaseRetriever):
             search, manager = self._get_relevant_documents, run_manager.get_sync()
             return await asyncio.to_thread(search, query, run_manager=manager, **kwargs)
         options = _options(self, _RETRIEVE_OPTIONS, kwargs)
-        return _documents(await self.async_client.retrieve(query, **options))
+        return to_documents(await self.async_client.retrieve(query, **options))
 
 
 class ExpertRAGChatModel(BaseChatModel):
@@ -132,10 +128,11 @@ class ExpertRAGChatModel(BaseChatModel):
 
     Earlier messages of the user and of the model are sent as its history, the latest that fit.
     System messages are added to the system prompt of the answer (``instructions``); the search does
-    not see them. ``response_metadata`` of the answer holds its id (for ``client.feedback``),
-    whether it is ``from_documents`` or from the model alone, the gate's decision, the citations,
-    the support, why the passages do not support it (``unsupported_reason``), log probabilities if
-    requested, and the model's name; ``usage_metadata`` holds the token counts. Asynchronous calls
+    not see them. ``response_metadata`` of the answer holds its id (for ``client.feedback``), the
+    gate's decision, the citations and the support. It also says whether the answer is
+    ``from_documents`` or from the model alone, and why the passages do not support it
+    (``unsupported_reason``). Log probabilities are there if requested, and the model's name;
+    ``usage_metadata`` holds the token counts. Asynchronous calls
     use ``async_client`` if given, else the client in a thread. ``invoke(messages, mode="strict")``
     overrides an option for one call. ``timeout`` is in seconds.
     """
@@ -184,9 +181,9 @@ class ExpertRAGChatModel(BaseChatModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """Return a runnable whose answers are objects of a schema.
 
-        Decoding is constrained to the schema, so that every answer fits it. Two have no structure:
-        an abstention raises ``ModelRefusalError``, an answer that was cut by ``max_tokens``
-        ``OutputParserException``. With ``include_raw``, they are in ``parsing_error``.
+        Decoding is constrained to the schema, so that every answer fits it, with two exceptions. An
+        abstention raises ``ModelRefusalError``, and an answer that was cut by ``max_tokens`` raises
+        ``OutputParserException``. With ``include_raw``, the error is in ``parsing_error``.
 
         :param schema: a pydantic class, whose objects are returned; or a TypedDict or JSON Schema,
             which give dictionaries. None, with ``json_mode``, is any JSON object.
@@ -226,7 +223,7 @@ class ExpertRAGChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _result(self.client.answer(**self._request(messages, stop, kwargs)))
+        return to_result(self.client.answer(**self._request(messages, stop, kwargs)))
 
     async def _agenerate(
         self,
@@ -237,7 +234,7 @@ class ExpertRAGChatModel(BaseChatModel):
     ) -> ChatResult:
         if self.async_client is None:
             return await super()._agenerate(messages, stop, run_manager, **kwargs)
-        return _result(await self.async_client.answer(**self._request(messages, stop, kwargs)))
+        return to_result(await self.async_client.answer(**self._request(messages, stop, kwargs)))
 
     def _stream(
         self,
@@ -251,11 +248,11 @@ class ExpertRAGChatModel(BaseChatModel):
             for event in events:
                 folder.add(event)
                 if isinstance(event, DeltaEvent):
-                    chunk = _chunk(event.text)
+                    chunk = to_chunk(event.text)
                     if run_manager:
                         run_manager.on_llm_new_token(event.text, chunk=chunk)
                     yield chunk
-        yield _last_chunk(folder.answer())
+        yield to_last_chunk(folder.answer())
 
     async def _astream(
         self,
@@ -274,11 +271,11 @@ class ExpertRAGChatModel(BaseChatModel):
             async for event in events:
                 folder.add(event)
                 if isinstance(event, DeltaEvent):
-                    chunk = _chunk(event.text)
+                    chunk = to_chunk(event.text)
                     if run_manager:
                         await run_manager.on_llm_new_token(event.text, chunk=chunk)
                     yield chunk
-        yield _last_chunk(folder.answer())
+        yield to_last_chunk(folder.answer())
 
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, overrides: dict[str, Any]
@@ -286,120 +283,18 @@ class ExpertRAGChatModel(BaseChatModel):
         """Return the arguments of ``client.answer`` and ``client.stream``."""
         return {
             **_options(self, _ANSWER_OPTIONS, overrides),
-            "question": _question(messages),
-            "history": _history(messages),
-            "instructions": _instructions(messages),
+            "question": question_of(messages),
+            "history": history_of(messages),
+            "instructions": instructions_of(messages),
             "stop": stop or self.stop or (),
         }
 
 
 def _options(owner: object, names: Sequence[str], overrides: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a call: those of its model or retriever, but for overrides.
+    """Return the options of a call: the options of its model or retriever, with the overrides.
 
     :raises InvalidArgument: there is no such option, such as ``tools``.
     """
     if unknown := sorted(overrides.keys() - set(names)):
         raise invalid(unknown[0], f"is not an option; choose among {', '.join(sorted(names))}")
     return {**{name: getattr(owner, name) for name in names}, **overrides}
-
-
-def _question(messages: list[BaseMessage]) -> str:
-    last = messages[-1] if messages else None
-    if not isinstance(last, HumanMessage):
-        raise InvalidArgument(
-            "messages: the last one is not from the user; end the chat with a question",
-            reason="INVALID_FIELD",
-            metadata={"field": "messages"},
-        )
-    return str(last.text)
-
-
-def _history(messages: list[BaseMessage]) -> tuple[Turn, ...]:
-    """Return the turns before the last message; messages without text are left out."""
-    turns = [
-        Turn(TurnRole.USER if isinstance(message, HumanMessage) else TurnRole.ASSISTANT, text)
-        for message in messages[:-1]
-        if isinstance(message, HumanMessage | AIMessage) and (text := str(message.text)).strip()
-    ]
-    return latest(turns)
-
-
-def _instructions(messages: list[BaseMessage]) -> str:
-    texts = (str(message.text) for message in messages if isinstance(message, SystemMessage))
-    return "\n\n".join(text for text in texts if text.strip())
-
-
-def _documents(result: RetrieveResult) -> list[Document]:
-    return [_document(passage, result.generation) for passage in result.passages]
-
-
-def _document(passage: Passage, generation: int) -> Document:
-    """Keep the document's own metadata; our fields take precedence."""
-    return Document(
-        id=f"{passage.document_id}#{passage.ordinal}",
-        page_content=passage.text,
-        metadata={
-            **passage.metadata,
-            "document_id": passage.document_id,
-            "title": passage.title,
-            "source": passage.source,
-            "domain": passage.domain,
-            "start": passage.start,
-            "end": passage.end,
-            "score": passage.score,
-            "generation": generation,
-            **({} if passage.page is None else {"page": passage.page}),
-            **({} if passage.rerank_score is None else {"rerank_score": passage.rerank_score}),
-        },
-    )
-
-
-def _result(answer: Answer) -> ChatResult:
-    message = AIMessage(
-        content=answer.text,
-        response_metadata=_response_metadata(answer),
-        usage_metadata=_usage_metadata(answer.usage),
-    )
-    return ChatResult(generations=[ChatGeneration(message=message)])
-
-
-def _chunk(text: str) -> ChatGenerationChunk:
-    return ChatGenerationChunk(message=AIMessageChunk(content=text))
-
-
-def _last_chunk(answer: Answer) -> ChatGenerationChunk:
-    return ChatGenerationChunk(
-        message=AIMessageChunk(
-            content="",
-            response_metadata=_response_metadata(answer),
-            usage_metadata=_usage_metadata(answer.usage),
-            chunk_position="last",
-        )
-    )
-
-
-def _response_metadata(answer: Answer) -> dict[str, Any]:
-    return {
-        "id": answer.id,
-        "model_name": answer.model,
-        "finish_reason": answer.finish_reason.value,
-        "gate": asdict(answer.decision),
-        "citations": [asdict(citation) for citation in answer.citations],
-        "support": answer.support,
-        "p_sufficient": answer.p_sufficient,
-        "from_documents": answer.from_documents,
-        "unsupported_reason": answer.unsupported_reason,
-        "generation": answer.generation,
-        "logprobs": [asdict(token) for token in answer.logprobs],
-        "lm_calls": answer.usage.lm_calls,
-        "retrieval_calls": answer.usage.retrieval_calls,
-    }
-
-
-def _usage_metadata(usage: Usage) -> UsageMetadata:
-    return UsageMetadata(
-        input_tokens=usage.prompt_tokens,
-        output_tokens=usage.completion_tokens,
-        total_tokens=usage.prompt_tokens + usage.completion_tokens,
-        input_token_details={"cache_read": usage.cached_prompt_tokens},
-    )

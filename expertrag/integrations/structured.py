@@ -25,8 +25,8 @@ def constraint_of(schema: Any, *, closed: bool) -> Constraint:
     :param schema: a pydantic class, a TypedDict, a function or a JSON Schema; None for any object.
     :param closed: objects whose schema does not say so have no further properties.
     """
-    found = _json_schema(schema)
-    return Constraint(json_schema=_closed(found) if closed else found)
+    json_schema = _json_schema(schema)
+    return Constraint(json_schema=_close_objects(json_schema) if closed else json_schema)
 
 
 def _json_schema(schema: Any) -> Mapping[str, Any]:
@@ -35,9 +35,11 @@ def _json_schema(schema: Any) -> Mapping[str, Any]:
     if isinstance(schema, Mapping) and not {"parameters", "function"} & schema.keys():
         return schema
     if pydantic_class(schema):  # its own, which has more than LangChain's
-        own: Mapping[str, Any]
-        own = schema.model_json_schema() if issubclass(schema, BaseModel) else schema.schema()
-        return own
+        pydantic_schema: Mapping[str, Any]
+        pydantic_schema = (
+            schema.model_json_schema() if issubclass(schema, BaseModel) else schema.schema()
+        )
+        return pydantic_schema
     return convert_to_json_schema(schema)
 
 
@@ -46,16 +48,16 @@ def pydantic_class(schema: Any) -> Any:
     return schema if isinstance(schema, type) and is_basemodel_subclass(schema) else None
 
 
-def _closed(schema: Any) -> Any:
+def _close_objects(schema: Any) -> Any:
     """Return a schema whose objects with properties have no others, unless it says otherwise."""
     if isinstance(schema, list | tuple):
-        return [_closed(each) for each in schema]
+        return [_close_objects(each) for each in schema]
     if not isinstance(schema, Mapping):
         return schema
-    found = {key: _closed(value) for key, value in schema.items()}
-    if isinstance(found.get("properties"), Mapping) and found.get("type") == "object":
-        found.setdefault("additionalProperties", False)
-    return found
+    result = {key: _close_objects(value) for key, value in schema.items()}
+    if isinstance(result.get("properties"), Mapping) and result.get("type") == "object":
+        result.setdefault("additionalProperties", False)
+    return result
 
 
 class StructuredOutputParser(JsonOutputParser):
@@ -70,15 +72,15 @@ class StructuredOutputParser(JsonOutputParser):
         :raises ModelRefusalError: the answer is an abstention.
         :raises OutputParserException: it was cut, or a validator of the class rejects it.
         """
-        found = result[0]
-        assert isinstance(found, ChatGeneration)
-        finished = found.message.response_metadata.get("finish_reason")
+        generation = result[0]
+        assert isinstance(generation, ChatGeneration)
+        finished = generation.message.response_metadata.get("finish_reason")
         if finished:
-            _check_complete(found.message, finished)
+            _check_complete(generation.message, finished)
         parsed = super().parse_result(result, partial=partial)
         if self.pydantic_object is None:
             return parsed
-        return self._object(parsed, found.text) if finished else None
+        return self._object(parsed, generation.text) if finished else None
 
     def _object(self, parsed: Any, text: str) -> Any:
         kind: Any = self.pydantic_object

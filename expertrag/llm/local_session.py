@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from expertrag.api.types import DeltaEvent, FinishReason, Sampling, TokenLogprob
+from expertrag.api.logprobs import TokenLogprob
+from expertrag.api.types import DeltaEvent, FinishReason, Sampling
 from expertrag.llm.base import Session, ShouldStop
 from expertrag.llm.certainty import Certainty, average
 from expertrag.llm.constraints import Matcher

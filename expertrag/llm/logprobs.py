@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from expertrag.api.types import TokenLogprob, TopLogprob
+from expertrag.api.logprobs import TokenLogprob, TopLogprob
 
 
 @dataclass(frozen=True, slots=True)

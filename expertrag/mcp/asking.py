@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, with_config
 
-from expertrag.api.citing import quoted
+from expertrag.api.citing import quote
 from expertrag.api.folding import AnswerFolder
 from expertrag.api.types import (
     Answer,
@@ -179,7 +179,7 @@ def _sentence(answer: Answer, citation: Citation) -> CitedSentence:
     return CitedSentence(
         sentence=answer.text[citation.answer_start : citation.answer_end],
         source=citation.passage,
-        quote=quoted(citation, passage),
+        quote=quote(citation, passage),
         start=citation.start,
         end=citation.end,
         page=citation.page,

@@ -19,7 +19,7 @@ from expertrag.client.requests import DEFAULT_K
 from expertrag.mcp import asking, reading, resources, writing
 from expertrag.mcp.documents import DocumentLinks
 from expertrag.mcp.tool import Deadline, McpTool, ToolCall
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 
 ClientOf = Callable[[Any], AsyncClient]
 """Returns the client for the caller of an HTTP request (``starlette.requests.Request``; None over
@@ -110,7 +110,7 @@ class _Handlers:
             await context.session.report_progress(progress, message=message)
 
         try:
-            with translated_errors():
+            with translate_errors():
                 client = self.client_of(context.request)
                 links = DocumentLinks(self.base_url_of(context.request))
                 call = ToolCall(client, links, report, self.k, self.deadline)
@@ -149,7 +149,7 @@ class _Handlers:
 def _protocol_errors(data: dict[str, str] | None = None) -> Iterator[None]:
     """Run a block; convert its errors to those of the protocol, with ``data``."""
     try:
-        with translated_errors():
+        with translate_errors():
             yield
     except (InvalidArgument, NotFound) as error:
         raise MCPError(types.INVALID_PARAMS, error.message, data) from error

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from expertrag.api.errors import NotFound, ServerError
 from expertrag.models.card import find_problem
-from expertrag.models.choice import LARGE, SMALL, GeneratorChoice, choose, suited
+from expertrag.models.choice import LARGE, SMALL, GeneratorChoice, choose, recommend
 from expertrag.models.fetch import pull
 from expertrag.models.quality import answers_of
 from expertrag.models.registry import (
@@ -35,13 +35,14 @@ from expertrag.models.registry import (
     Wheel,
     WheelModel,
     cache_folder,
+    find_model,
     folder_of,
-    registered,
 )
 from expertrag.models.shipped import (
     SHIPPED,
     SHIPPED_GATES,
     SHIPPED_RERANKERS,
+    bundle_folder,
     confidence_of,
     gate_folder,
     gate_of,
@@ -50,9 +51,8 @@ from expertrag.models.shipped import (
     reader_folder,
     reader_of,
     reranker_source,
-    shipped_folder,
 )
-from expertrag.models.speed import Speed, measured
+from expertrag.models.speed import Speed, read_speed
 from expertrag.models.wheels import size_of
 
 if TYPE_CHECKING:
@@ -89,9 +89,9 @@ __all__ = [
     "pull",
     "reader_folder",
     "reader_of",
+    "recommend",
     "reranker_source",
     "resolve",
-    "suited",
 ]
 
 
@@ -124,7 +124,7 @@ def path(name: str) -> Path:
 
     :raises InvalidArgument: if no package model has that name.
     """
-    return folder_of(registered(name))
+    return folder_of(find_model(name))
 
 
 def resolve(name: str) -> str:
@@ -134,7 +134,7 @@ def resolve(name: str) -> str:
     :raises ServerError: if one of its files is missing or damaged.
     """
     if name in SHIPPED:
-        return str(shipped_folder(name))
+        return str(bundle_folder(name))
     if name not in REGISTRY:
         return name
     problem = find_problem(REGISTRY[name], path(name), thorough=False)
@@ -165,7 +165,7 @@ def check(name: str) -> None:
     :raises NotFound: if the model has not been pulled.
     :raises ServerError: if a file is missing or damaged; names the file and the fix.
     """
-    problem = find_problem(registered(name), path(name), thorough=True)
+    problem = find_problem(find_model(name), path(name), thorough=True)
     if problem:
         raise problem
 
@@ -189,7 +189,7 @@ def _state(model: PackageModel, thorough: bool) -> ModelState:
         folder=folder,
         state="ready",
         size_bytes=size_of(folder),
-        speed=measured(model),
+        speed=read_speed(model),
         answers=answers_of(model.name),
     )
     problem = find_problem(model, folder, thorough=thorough)

@@ -107,8 +107,8 @@ def _prompt(words: list[str], start: int, width: int) -> list[Message]:
 
     passages = []
     for number in range(PASSAGES):
-        at = [(start + number * width + place) % len(words) for place in range(width)]
-        text = " ".join(words[place] for place in at)
+        positions = [(start + number * width + offset) % len(words) for offset in range(width)]
+        text = " ".join(words[position] for position in positions)
         passages.append(Passage(f"card/{number}", 0, text, 0, len(text), 1.0, title=text[:20]))
     return open_book(_QUESTION, passages)
 

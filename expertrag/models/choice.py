@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from expertrag.api.errors import NotFound
 from expertrag.models.card import find_problem
 from expertrag.models.memory import available_bytes
-from expertrag.models.registry import folder_of, registered
+from expertrag.models.registry import find_model, folder_of
 
 LARGE = "qwen2.5-coder-1.5b-instruct"
 SMALL = "smollm2-135m-reader"
@@ -30,7 +30,9 @@ class GeneratorChoice:
         return f"{self.name}: {self.reason}{cure}"
 
 
-def suited(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -> GeneratorChoice:
+def recommend(
+    *, dtype: str = "auto", device: str = "auto", kernels: bool = True
+) -> GeneratorChoice:
     """Choose a generator for this machine, pulled or not.
 
     :param dtype: configured data type; the packed model is int4, for the CPU.
@@ -40,8 +42,10 @@ def suited(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -
     if not kernels:
         return GeneratorChoice(SMALL, f"no compiled kernels are installed, which {LARGE} needs")
     if dtype not in ("auto", "int4") or device not in ("auto", "cpu"):
-        asked = f"dtype {dtype}" if dtype not in ("auto", "int4") else f"device {device}"
-        return GeneratorChoice(SMALL, f"{LARGE} is packed in int4 for the CPU, but {asked} is set")
+        setting = f"dtype {dtype}" if dtype not in ("auto", "int4") else f"device {device}"
+        return GeneratorChoice(
+            SMALL, f"{LARGE} is packed in int4 for the CPU, but {setting} is set"
+        )
     memory = available_bytes()
     if memory is None:
         return GeneratorChoice(SMALL, "this system does not report its available memory")
@@ -59,20 +63,20 @@ def choose(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -
 
     :raises NotFound: if neither has been pulled.
     """
-    wanted = suited(dtype=dtype, device=device, kernels=kernels)
-    problem = _absence(wanted.name)
+    recommended = recommend(dtype=dtype, device=device, kernels=kernels)
+    problem = _absence(recommended.name)
     if problem is None:
-        return wanted
-    if wanted.name == SMALL or _absence(SMALL) is not None:
-        raise NotFound(f"{problem.message} ({wanted.reason})", reason=problem.reason)
+        return recommended
+    if recommended.name == SMALL or _absence(SMALL) is not None:
+        raise NotFound(f"{problem.message} ({recommended.reason})", reason=problem.reason)
     return GeneratorChoice(
         SMALL,
-        f"{wanted.reason} for {wanted.name}, which is not pulled",
-        f"expertrag models pull {wanted.name}",
+        f"{recommended.reason} for {recommended.name}, which is not pulled",
+        f"expertrag models pull {recommended.name}",
     )
 
 
 def _absence(name: str) -> NotFound | None:
-    model = registered(name)
+    model = find_model(name)
     problem = find_problem(model, folder_of(model), thorough=False)
     return problem if isinstance(problem, NotFound) else None

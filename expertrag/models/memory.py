@@ -17,8 +17,8 @@ def available_bytes(root: Path = _ROOT) -> int | None:
 
     :param root: folder of ``proc`` and ``sys``.
     """
-    found = [*_of_machine(root), *_of_groups(root)]
-    return min(found) if found else None
+    limits = [*_of_machine(root), *_of_groups(root)]
+    return min(limits) if limits else None
 
 
 def _of_machine(root: Path) -> Iterator[int]:
@@ -34,13 +34,13 @@ def _of_groups(root: Path) -> Iterator[int]:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if not controllers:
             names = "memory.max", "memory.current", "inactive_file"
-            yield from _left(mounted, path, *names)
+            yield from _read_remaining(mounted, path, *names)
         elif "memory" in controllers.split(","):
             names = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
-            yield from _left(mounted / "memory", path, *names)
+            yield from _read_remaining(mounted / "memory", path, *names)
 
 
-def _left(mounted: Path, path: str, limit: str, usage: str, files: str) -> Iterator[int]:
+def _read_remaining(mounted: Path, path: str, limit: str, usage: str, files: str) -> Iterator[int]:
     inner = mounted / path.strip("/")
     # in a container, the group may be mounted as the root while the path is the host's
     for folder in (inner, *(above for above in inner.parents if above.is_relative_to(mounted))):

@@ -216,9 +216,9 @@ def cache_folder() -> Path:
 
     :raises MissingExtra: if platformdirs is not installed and EXPERTRAG_CACHE is not set.
     """
-    named = os.environ.get("EXPERTRAG_CACHE")
-    if named:
-        return Path(named).expanduser()
+    folder = os.environ.get("EXPERTRAG_CACHE")
+    if folder:
+        return Path(folder).expanduser()
     try:
         from platformdirs import user_cache_dir
     except ModuleNotFoundError:
@@ -227,7 +227,7 @@ def cache_folder() -> Path:
     return Path(user_cache_dir("expertrag", appauthor=False))
 
 
-def registered(name: str) -> PackageModel:
+def find_model(name: str) -> PackageModel:
     """Return a package model by name.
 
     :raises InvalidArgument: if no package model has that name.

@@ -47,25 +47,25 @@ CONFIDENCES_OF_GENERATORS: Mapping[str, str] = {"qwen2.5-coder-1.5b-instruct": "
 def confidence_of(generator: str) -> Path | None:
     """Return the folder of the shipped weights for a package model; None if there is none."""
     name = CONFIDENCES_OF_GENERATORS.get(generator)
-    return shipped_folder(name) if name else None
+    return bundle_folder(name) if name else None
 
 
 def internal_probe_of(generator: str) -> Path | None:
     """Return the folder of the shipped probe of internal questions; None if there is none."""
     name = INTERNAL_PROBES_OF_GENERATORS.get(generator)
-    return shipped_folder(name) if name else None
+    return bundle_folder(name) if name else None
 
 
 def probe_of(generator: str) -> Path | None:
     """Return the folder of the shipped probe of a package model; None if there is none."""
     name = PROBES_OF_GENERATORS.get(generator)
-    return shipped_folder(name) if name else None
+    return bundle_folder(name) if name else None
 
 
 def reader_of(generator: str) -> Path | None:
     """Return the folder of the shipped reader for a package model; None if there is none."""
     name = READERS_OF_GENERATORS.get(generator)
-    return shipped_folder(name) if name else None
+    return bundle_folder(name) if name else None
 
 
 def gate_of(generator: str) -> str | None:
@@ -75,22 +75,22 @@ def gate_of(generator: str) -> str | None:
 
 def gate_folder(name: str) -> Path:
     """Return the folder of a gate: a shipped one by its name, else ``name`` as a folder."""
-    return shipped_folder(name) if name in SHIPPED_GATES else Path(name)
+    return bundle_folder(name) if name in SHIPPED_GATES else Path(name)
 
 
 def reranker_source(name: str) -> str:
     """Return the folder of a shipped reranker by its name; any other name is returned as it is."""
-    return str(shipped_folder(name)) if name in SHIPPED_RERANKERS else name
+    return str(bundle_folder(name)) if name in SHIPPED_RERANKERS else name
 
 
 def reader_folder(name: str) -> Path:
-    """Return the folder of a reader: that of a package model, else ``name`` as a folder."""
+    """Return the folder of a reader: a package model's reader, else ``name`` as a folder."""
     if reader := reader_of(name):
         return reader
     model = REGISTRY.get(name)
-    return shipped_folder(model.reader) if isinstance(model, ReaderModel) else Path(name)
+    return bundle_folder(model.reader) if isinstance(model, ReaderModel) else Path(name)
 
 
-def shipped_folder(name: str) -> Path:
+def bundle_folder(name: str) -> Path:
     """Return the folder of a shipped bundle."""
     return SHIPPED_FOLDER / name

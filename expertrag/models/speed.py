@@ -28,7 +28,7 @@ class Speed:
     source: str = ""
 
 
-def measured(model: PackageModel) -> Speed | None:
+def read_speed(model: PackageModel) -> Speed | None:
     """Return the speed of the current build of a package model; None if not measured."""
     try:
         speed = Speed(**json.loads(_file(model).read_text(encoding="utf-8")))

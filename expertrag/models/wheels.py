@@ -90,7 +90,7 @@ def size_of(folder: Path) -> int:
 
 
 @contextmanager
-def full_disk_told(model: str) -> Iterator[None]:
+def report_full_disk(model: str) -> Iterator[None]:
     """Convert errors of a full disk to one that says what to do.
 
     :raises Unavailable: if the disk is full (reason STORAGE_FULL).

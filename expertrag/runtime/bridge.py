@@ -3,8 +3,8 @@
 A slow reader costs memory for its answer, and does not hold up the thread, which has a slot that
 others wait for: once ``CAPACITY`` events are queued, pieces of text are joined in the queue. Other
 events are few; the thread waits only beyond ``MOST_EVENTS``.
-Pieces are joined when they are sent, too: a streamed message costs about 50 us of the loop's CPU
-however short it is, so pieces that come within ``FLUSH_S`` of the last batch are sent together, up
+Pieces are also joined when they are sent: a streamed message costs about 50 us of the loop's CPU,
+however short it is. So pieces that come within ``FLUSH_S`` of the last batch are sent together, up
 to ``FLUSH_PIECES``. The first piece is never delayed.
 """
 
@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 
-from expertrag.api.folding import joined
+from expertrag.api.folding import join_deltas
 from expertrag.api.types import AnswerEvent, DeltaEvent
 from expertrag.runtime.panics import as_exception
 from expertrag.runtime.stop import Stop
@@ -74,7 +74,7 @@ class EventBridge:
                         await self._urgent.wait()
             events, ended = self._take()
             last = self._loop.time()
-            for event in _joined(events):
+            for event in _join_pieces(events):
                 yield event
             if ended:
                 if self._error is not None:
@@ -87,7 +87,7 @@ class EventBridge:
             if len(self._events) >= CAPACITY:
                 last = self._events[-1]
                 if isinstance(last, DeltaEvent) and isinstance(event, DeltaEvent):
-                    self._events[-1] = joined([last, event])
+                    self._events[-1] = join_deltas([last, event])
                     return
             while len(self._events) >= MOST_EVENTS:
                 self._changed.wait(RECHECK_S)
@@ -126,15 +126,15 @@ class EventBridge:
                 self._urgent.set()
 
 
-def _joined(events: list[AnswerEvent]) -> Iterator[AnswerEvent]:
+def _join_pieces(events: list[AnswerEvent]) -> Iterator[AnswerEvent]:
     deltas: list[DeltaEvent] = []
     for event in events:
         if isinstance(event, DeltaEvent):
             deltas.append(event)
             continue
         if deltas:
-            yield joined(deltas)
+            yield join_deltas(deltas)
             deltas.clear()
         yield event
     if deltas:
-        yield joined(deltas)
+        yield join_deltas(deltas)

@@ -1,4 +1,4 @@
-"""Convert errors of the lower packages to those of the public API, by one table."""
+"""Convert errors of the lower packages to errors of the public API, by one table."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ TRANSLATIONS: dict[type[Exception], tuple[type[ExpertRAGError], str]] = {
 
 
 @contextmanager
-def translated_errors() -> Iterator[None]:
-    """Run a block; convert errors of a lower package to those of ``expertrag.api.errors``."""
+def translate_errors() -> Iterator[None]:
+    """Run a block; convert errors of a lower package to errors of ``expertrag.api.errors``."""
     try:
         yield
     except tuple(TRANSLATIONS) as error:

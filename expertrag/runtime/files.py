@@ -12,7 +12,7 @@ FileState = tuple[int, int, int] | None
 def file_state(file: Path | str) -> FileState:
     """Identify a version of a file, cheaply enough for every request."""
     try:
-        found = os.stat(file)
+        status = os.stat(file)
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -13,7 +13,7 @@ from typing import Any
 from expertrag.api.errors import InvalidArgument, NotFound
 
 
-def existing(path: Path) -> Path:
+def find_file(path: Path) -> Path:
     """Return ``path`` or ``path`` with ``.gz``, whichever exists.
 
     :raises NotFound: neither exists.
@@ -47,7 +47,7 @@ def read_lines(path: Path) -> tuple[list[tuple[int, Mapping[str, Any]]], str]:
     return list(_objects(path, data)), hashlib.sha256(data).hexdigest()
 
 
-def encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
     """Whether UTF-8 can encode ``text``; JSON escapes can make strings that it cannot."""
     try:
         text.encode()
@@ -56,7 +56,7 @@ def encodable(text: str) -> bool:
     return True
 
 
-def all_strings(value: object) -> bool:
+def is_string_list(value: object) -> bool:
     """Whether a value is a list of strings."""
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 

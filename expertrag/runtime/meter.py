@@ -14,7 +14,7 @@ from expertrag.runtime.tracing import stage_span
 T = TypeVar("T")
 
 
-class Counted(Protocol):
+class MeteredSession(Protocol):
     """An object that counts its language-model calls and tokens, such as a session."""
 
     lm_calls: int
@@ -38,7 +38,7 @@ class Meter:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Add the time spent inside to a stage, and trace it."""
-        with stage_span(name), self._timed(name):
+        with stage_span(name), self._measure(name):
             yield
 
     def stream(self, name: str, items: Iterator[T]) -> Iterator[T]:
@@ -48,15 +48,15 @@ class Meter:
         """
         with stage_span(name):
             while True:
-                with self._timed(name):
+                with self._measure(name):
                     try:
                         item = next(items)
                     except StopIteration:
                         return
                 yield item
 
-    def count(self, session: Counted) -> None:
-        """Add a session's calls and tokens, including those of an unused draft."""
+    def count(self, session: MeteredSession) -> None:
+        """Add a session's calls and tokens, whether or not its text is used."""
         self.add(
             lm_calls=session.lm_calls,
             prompt_tokens=session.prompt_tokens if session.lm_calls else 0,
@@ -74,7 +74,7 @@ class Meter:
         return Usage(stage_seconds=dict(self._seconds), **self._counts)
 
     @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
+    def _measure(self, name: str) -> Iterator[None]:
         started = time.perf_counter()
         try:
             yield

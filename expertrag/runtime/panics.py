@@ -1,4 +1,4 @@
-"""Panics of libraries in Rust, such as tokenizers, which Python gets as no ``Exception``."""
+"""Panics of libraries in Rust, such as tokenizers, which are not an ``Exception`` in Python."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ class PanicError(Exception):
 
 
 def as_exception(raised: BaseException) -> Exception:
-    """Return an error of a worker thread as one that those who handle exceptions handle."""
+    """Return an error of a worker thread as an ``Exception``, which its handlers catch."""
     if isinstance(raised, Exception):
         return raised
     error = PanicError(type(raised).__name__)

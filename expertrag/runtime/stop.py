@@ -31,7 +31,7 @@ class Stop:
             raise Cancelled("the caller cancelled")
         remaining = self.remaining()
         if remaining is not None and remaining <= 0:
-            raise self.expired()
+            raise self.deadline_error()
 
     def cancel(self) -> None:
         """Make the next call raise; safe to call twice and from any thread."""
@@ -41,7 +41,7 @@ class Stop:
         """Return the seconds until the deadline, negative once it has passed; None without one."""
         return None if self._ends_at is None else self._ends_at - time.monotonic()
 
-    def expired(self) -> DeadlineExceeded:
+    def deadline_error(self) -> DeadlineExceeded:
         """Return the error for a missed deadline."""
         return DeadlineExceeded(
             f"not done within {self._seconds or 0:.3g} s; allow more time or ask for less"

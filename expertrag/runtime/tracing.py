@@ -32,7 +32,7 @@ class Span:
         if self._inner is not None:
             self._inner.set_attributes({f"{NAME}.{name}": value for name, value in facts.items()})
 
-    def failed(self, code: str) -> None:
+    def mark_failed(self, code: str) -> None:
         """Mark the span as failed with a status code; messages may hold texts."""
         if self._inner is not None:
             self._inner.set_status(trace.Status(trace.StatusCode.ERROR, code))

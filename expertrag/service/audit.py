@@ -23,13 +23,13 @@ class AuditService(Servicer, AuditServiceServicer):
             request.collection,
             lambda pipeline, _: pipeline.log.replay(policy),
         )
-        return audit.replayed_to_proto(replayed)
+        return audit.replay_result_to_proto(replayed)
 
     async def ListQuestions(
         self, request: audit_pb2.ListQuestionsRequest, context: Context
     ) -> audit_pb2.ListQuestionsResponse:
         """List questions of the log to label."""
-        wanted = audit.wanted_from_proto(request)
+        wanted = audit.list_questions_from_proto(request)
         found = await self._runtime.run(
             CallKind.AUDIT,
             context,

@@ -55,11 +55,11 @@ class DocumentService(Servicer, DocumentServiceServicer):
         self, request: document_pb2.ListSkippedRequest, context: Context
     ) -> document_pb2.ListSkippedResponse:
         """Return a page of what was skipped."""
-        wanted = document.skipped_from_proto(request)
+        wanted = document.list_skipped_from_proto(request)
         page = await self._runtime.run(
             CallKind.READ,
             context,
             request.collection,
             lambda pipeline, _: pipeline.list_skipped(wanted),
         )
-        return document.skipped_page_to_proto(page)
+        return document.skips_to_proto(page)

@@ -47,7 +47,7 @@ class GateService(Servicer, GateServiceServicer):
     ) -> gate_pb2.ReportFeedbackResponse:
         """Store feedback."""
         audit = self._runtime.collections.audit
-        caller = CALL.get().caller.known_id
+        caller = CALL.get().caller.identity
         feedback = feedback_from_proto(request)
         await self._runtime.workers.run(
             CallKind.FEEDBACK, context, lambda stop: audit.feedback(feedback, caller)

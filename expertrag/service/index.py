@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from expertrag.answer.collections import DEFAULT
 from expertrag.api.errors import Conflict, PermissionDenied
-from expertrag.api.types import IndexStats
+from expertrag.api.info import IndexStats
 from expertrag.auth import Caller
 from expertrag.service.call import CALL
 from expertrag.service.idempotency import KeyScope

@@ -118,7 +118,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 span = tracing.enter_context(call_span(method, context.invocation_metadata()))
             caller = self._authenticator.caller(context.invocation_metadata())
             caller.require(SCOPES[method])
-            call.caller = self._authenticator.named(caller, context.auth_context())
+            call.caller = self._authenticator.name_caller(caller, context.auth_context())
             with self._quotas.call(call.caller, requests=method not in UNCOUNTED):
                 return await run(call)
         except (asyncio.CancelledError, ClientGone):
@@ -139,7 +139,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             with _optional(call):
                 span.note({"code": code, "request_id": call.request_id, **call.facts})
                 if code != "OK":
-                    span.failed(code)
+                    span.mark_failed(code)
                 tracing.close()
             self._count(call, code)
 
@@ -155,7 +155,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 method=call.method,
                 code=code,
                 ms=round(call.seconds * 1000, 1),
-                **({"caller": known} if (known := call.caller.known_id) else {}),
+                **({"caller": known} if (known := call.caller.identity) else {}),
                 **call.facts,
             )
 

@@ -12,9 +12,9 @@ import structlog
 
 from expertrag.answer.collections import DEFAULT
 from expertrag.api.errors import Cancelled
-from expertrag.api.types import ReplicaStatus
+from expertrag.api.info import ReplicaStatus
 from expertrag.config import Config
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag.service.metrics import Metrics
 from expertrag.service.status import without_paths
 from expertrag_index.replicas.follow import Follower
@@ -50,7 +50,7 @@ class Replication:
         self.followed = redact(config.replica.follow)
         self._transfers: Repeated | None = None
         self._served = 0
-        with translated_errors():
+        with translate_errors():
             self._open(config)
 
     def _open(self, config: Config) -> None:

@@ -61,7 +61,7 @@ class Runtime:
         """
         collections, caller = self.collections, CALL.get().caller
         key = key_of(collection, caller)
-        asked_by = Asker(caller.known_id, "" if key == DEFAULT else key)
+        asked_by = Asker(caller.identity, "" if key == DEFAULT else key)
         mode = caller.mode or collections.mode_of(key)
 
         @contextmanager

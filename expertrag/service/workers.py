@@ -112,7 +112,7 @@ class Workers:
                 yield stop, await self._slots(kind, stop, tenant)
         except TimeoutError:
             if timeout.expired():
-                raise stop.expired() from None
+                raise stop.deadline_error() from None
             raise
         finally:
             stop.cancel()

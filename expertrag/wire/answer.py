@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from expertrag.api.contrast import Contrast, WeakSide
+from expertrag.api.logprobs import TokenLogprob, TopLogprob
 from expertrag.api.types import (
     STAGES,
     Answer,
@@ -11,8 +12,6 @@ from expertrag.api.types import (
     Constraint,
     FinishReason,
     Sampling,
-    TokenLogprob,
-    TopLogprob,
     Usage,
 )
 from expertrag.api.validation import check_constraint, schema_from_text, schema_to_text

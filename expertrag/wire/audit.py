@@ -31,7 +31,7 @@ def replay_from_proto(request: audit_pb2.ReplayRequest) -> ReplayRequest:
     return value_of(ReplayRequest, request)
 
 
-def replayed_to_proto(replay: Replay) -> audit_pb2.ReplayResponse:
+def replay_result_to_proto(replay: Replay) -> audit_pb2.ReplayResponse:
     """Return the response."""
     names = ("policy", "threshold", "gates", "rated", "forced", "unjudged", "torn", "histogram")
     return audit_pb2.ReplayResponse(
@@ -42,7 +42,7 @@ def replayed_to_proto(replay: Replay) -> audit_pb2.ReplayResponse:
     )
 
 
-def replayed_from_proto(response: audit_pb2.ReplayResponse) -> Replay:
+def replay_result_from_proto(response: audit_pb2.ReplayResponse) -> Replay:
     """Return the value."""
     return value_of(
         Replay,
@@ -54,24 +54,24 @@ def replayed_from_proto(response: audit_pb2.ReplayResponse) -> Replay:
     )
 
 
-def wanted_to_proto(request: ListQuestionsRequest) -> audit_pb2.ListQuestionsRequest:
+def list_questions_to_proto(request: ListQuestionsRequest) -> audit_pb2.ListQuestionsRequest:
     """Return the message."""
     with fits_the_wire():
         return message_of(audit_pb2.ListQuestionsRequest, request)
 
 
-def wanted_from_proto(request: audit_pb2.ListQuestionsRequest) -> ListQuestionsRequest:
+def list_questions_from_proto(request: audit_pb2.ListQuestionsRequest) -> ListQuestionsRequest:
     """Return the value."""
     return value_of(ListQuestionsRequest, request)
 
 
-def questions_to_proto(found: LoggedQuestions) -> audit_pb2.ListQuestionsResponse:
+def questions_to_proto(result: LoggedQuestions) -> audit_pb2.ListQuestionsResponse:
     """Return the response."""
     questions = [
         message_of(audit_pb2.LoggedQuestion, item, action=ACTIONS.to_proto(item.action))
-        for item in found.questions
+        for item in result.questions
     ]
-    return message_of(audit_pb2.ListQuestionsResponse, found, questions=questions)
+    return message_of(audit_pb2.ListQuestionsResponse, result, questions=questions)
 
 
 def questions_from_proto(response: audit_pb2.ListQuestionsResponse) -> LoggedQuestions:
@@ -94,10 +94,10 @@ def experts_from_proto(request: audit_pb2.CountExpertsRequest) -> CountExpertsRe
     return value_of(CountExpertsRequest, request)
 
 
-def counts_to_proto(found: ExpertCounts) -> audit_pb2.CountExpertsResponse:
+def counts_to_proto(result: ExpertCounts) -> audit_pb2.CountExpertsResponse:
     """Return the response."""
-    counts = [message_of(audit_pb2.ExpertCount, item) for item in found.counts]
-    return message_of(audit_pb2.CountExpertsResponse, found, counts=counts)
+    counts = [message_of(audit_pb2.ExpertCount, item) for item in result.counts]
+    return message_of(audit_pb2.CountExpertsResponse, result, counts=counts)
 
 
 def counts_from_proto(response: audit_pb2.CountExpertsResponse) -> ExpertCounts:

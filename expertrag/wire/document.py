@@ -52,15 +52,18 @@ def get_from_proto(request: document_pb2.GetDocumentRequest) -> GetDocumentReque
 
 def list_to_proto(request: ListDocumentsRequest) -> document_pb2.ListDocumentsRequest:
     """Return the message."""
-    wanted, order = struct_to_proto("filter", request.filter), ORDERS.to_proto(request.order)
+    metadata_filter = struct_to_proto("filter", request.filter)
+    order = ORDERS.to_proto(request.order)
     with fits_the_wire():
-        return message_of(document_pb2.ListDocumentsRequest, request, filter=wanted, order=order)
+        return message_of(
+            document_pb2.ListDocumentsRequest, request, filter=metadata_filter, order=order
+        )
 
 
 def list_from_proto(request: document_pb2.ListDocumentsRequest) -> ListDocumentsRequest:
     """Return the value."""
-    wanted, order = struct_from_proto(request.filter), ORDERS.from_proto(request.order)
-    return value_of(ListDocumentsRequest, request, filter=wanted, order=order)
+    metadata_filter, order = struct_from_proto(request.filter), ORDERS.from_proto(request.order)
+    return value_of(ListDocumentsRequest, request, filter=metadata_filter, order=order)
 
 
 def chunks_to_proto(request: ListChunksRequest) -> document_pb2.ListChunksRequest:
@@ -74,21 +77,21 @@ def chunks_from_proto(request: document_pb2.ListChunksRequest) -> ListChunksRequ
     return value_of(ListChunksRequest, request)
 
 
-def skipped_to_proto(request: ListSkippedRequest) -> document_pb2.ListSkippedRequest:
+def list_skipped_to_proto(request: ListSkippedRequest) -> document_pb2.ListSkippedRequest:
     """Return the message."""
     with fits_the_wire():
         return message_of(document_pb2.ListSkippedRequest, request)
 
 
-def skipped_from_proto(request: document_pb2.ListSkippedRequest) -> ListSkippedRequest:
+def list_skipped_from_proto(request: document_pb2.ListSkippedRequest) -> ListSkippedRequest:
     """Return the value."""
     return value_of(ListSkippedRequest, request)
 
 
-def text_to_proto(found: DocumentText) -> document_pb2.GetDocumentResponse:
+def text_to_proto(text: DocumentText) -> document_pb2.GetDocumentResponse:
     """Return the message."""
     return message_of(
-        document_pb2.GetDocumentResponse, found, document=_info_to_proto(found.document)
+        document_pb2.GetDocumentResponse, text, document=_info_to_proto(text.document)
     )
 
 
@@ -121,13 +124,13 @@ def chunk_page_from_proto(response: document_pb2.ListChunksResponse) -> ChunkPag
     return value_of(ChunkPage, response, chunks=chunks)
 
 
-def skipped_page_to_proto(page: SkippedPage) -> document_pb2.ListSkippedResponse:
+def skips_to_proto(page: SkippedPage) -> document_pb2.ListSkippedResponse:
     """Return the message."""
     files = [message_of(document_pb2.SkippedFile, file) for file in page.files]
     return message_of(document_pb2.ListSkippedResponse, page, files=files)
 
 
-def skipped_page_from_proto(response: document_pb2.ListSkippedResponse) -> SkippedPage:
+def skips_from_proto(response: document_pb2.ListSkippedResponse) -> SkippedPage:
     """Return the value."""
     files = tuple(value_of(SkippedFile, file) for file in response.files)
     return value_of(SkippedPage, response, files=files)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from expertrag.api.types import Embeddings, EmbedRequest, Role
+from expertrag.api.embed import Embeddings, EmbedRequest, Role
 from expertrag.api.validation import invalid
 from expertrag.v1 import embed_pb2
 from expertrag.wire.common import fits_the_wire
@@ -30,13 +30,13 @@ def embed_from_proto(request: embed_pb2.EmbedRequest) -> EmbedRequest:
     return EmbedRequest(list(request.texts), roles[request.role], domain)
 
 
-def embeddings_to_proto(found: Embeddings) -> embed_pb2.EmbedResponse:
+def embeddings_to_proto(embeddings: Embeddings) -> embed_pb2.EmbedResponse:
     """Return the response."""
     return embed_pb2.EmbedResponse(
-        embeddings=[embed_pb2.Embedding(values=vector) for vector in found.vectors],
-        dimension=len(found.vectors[0]) if found.vectors else 0,
-        model=found.model,
-        tokens=found.tokens,
+        embeddings=[embed_pb2.Embedding(values=vector) for vector in embeddings.vectors],
+        dimension=len(embeddings.vectors[0]) if embeddings.vectors else 0,
+        model=embeddings.model,
+        tokens=embeddings.tokens,
     )
 
 

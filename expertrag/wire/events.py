@@ -61,8 +61,10 @@ def event_from_proto(response: StreamAnswerResponse) -> AnswerEvent:
         case "gate":
             return GateEvent(decision_from_proto(response.gate))
         case "passages":
-            found = response.passages
-            return PassagesEvent(tuple(map(passage_from_proto, found.passages)), found.generation)
+            message = response.passages
+            return PassagesEvent(
+                tuple(map(passage_from_proto, message.passages)), message.generation
+            )
         case "delta":
             logprobs = tuple(map(logprob_from_proto, response.delta.logprobs))
             return DeltaEvent(response.delta.text, logprobs)

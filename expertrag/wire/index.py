@@ -6,14 +6,8 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from expertrag.api.types import (
-    DocumentInput,
-    IndexStats,
-    ItemStatus,
-    ReplicaStatus,
-    ServerInfo,
-    UpdateReport,
-)
+from expertrag.api.info import IndexStats, ReplicaStatus, ServerInfo
+from expertrag.api.types import DocumentInput, ItemStatus, UpdateReport
 from expertrag.v1 import index_pb2, info_pb2
 from expertrag.wire.common import (
     fits_the_wire,
@@ -110,16 +104,16 @@ def info_from_proto(response: info_pb2.InfoResponse) -> ServerInfo:
 def _items_to_proto(items: Sequence[ItemStatus]) -> dict[str, Any]:
     """Return the fields of the items that fit into a response, failed ones before others."""
     messages = [message_of(index_pb2.ItemStatus, item) for item in items]
-    kept: set[int] = set()
+    sent: set[int] = set()
     size = 0
     for number in sorted(range(len(items)), key=lambda number: not items[number].error):
         size += messages[number].ByteSize() + _FRAME_BYTES
         if size > MAX_ITEMS_BYTES:
             break
-        kept.add(number)
+        sent.add(number)
     return {
-        "items": [messages[number] for number in sorted(kept)],
-        "items_omitted": len(items) - len(kept),
+        "items": [messages[number] for number in sorted(sent)],
+        "items_omitted": len(items) - len(sent),
     }
 
 

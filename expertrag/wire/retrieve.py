@@ -40,14 +40,15 @@ RERANK_MODES = EnumMap(
 
 def request_to_proto(request: RetrieveRequest) -> retrieve_pb2.RetrieveRequest:
     """Return the message."""
-    wanted, mode = struct_to_proto("filter", request.filter), SEARCH_MODES.to_proto(request.mode)
+    metadata_filter = struct_to_proto("filter", request.filter)
+    mode = SEARCH_MODES.to_proto(request.mode)
     history = history_to_proto(request.history)
     rerank = RERANK_MODES.to_proto(request.rerank)
     with fits_the_wire():
         return message_of(
             retrieve_pb2.RetrieveRequest,
             request,
-            filter=wanted,
+            filter=metadata_filter,
             mode=mode,
             history=history,
             rerank=rerank,
@@ -56,11 +57,11 @@ def request_to_proto(request: RetrieveRequest) -> retrieve_pb2.RetrieveRequest:
 
 def request_from_proto(request: retrieve_pb2.RetrieveRequest) -> RetrieveRequest:
     """Return the value."""
-    wanted, mode = struct_from_proto(request.filter), SEARCH_MODES.from_proto(request.mode)
+    metadata_filter, mode = struct_from_proto(request.filter), SEARCH_MODES.from_proto(request.mode)
     history = history_from_proto(request.history)
     rerank = RERANK_MODES.from_proto(request.rerank)
     return value_of(
-        RetrieveRequest, request, filter=wanted, mode=mode, history=history, rerank=rerank
+        RetrieveRequest, request, filter=metadata_filter, mode=mode, history=history, rerank=rerank
     )
 
 

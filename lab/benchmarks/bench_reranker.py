@@ -29,7 +29,7 @@ from expertrag_lab.data.datasets import load_dataset, sample
 from expertrag_lab.eval.stores import build_store
 from expertrag_retriever import Searcher, load_embedder
 from expertrag_retriever.rerank.loading import load_reranker
-from expertrag_retriever.rerank.reranking import CANDIDATES, embedded_text
+from expertrag_retriever.rerank.reranking import CANDIDATES, embedding_text_of
 
 T = TypeVar("T")
 Clock = tuple[float, float]
@@ -84,7 +84,7 @@ def timed(options: argparse.Namespace) -> tuple[list[Clock], list[Clock], list[i
                 searcher = Searcher(index, embedder)
                 for number, query in enumerate(sample(dataset.judged, options.queries + 1, 0)):
                     found, first = clocked(lambda: searcher.search(query.text, k=CANDIDATES))  # noqa: B023
-                    texts = [embedded_text(passage) for passage in found.passages]
+                    texts = [embedding_text_of(passage) for passage in found.passages]
                     _, second = clocked(lambda: reranker.score(query.text, texts))  # noqa: B023
                     if number:  # the first loads code
                         searches.append(first)

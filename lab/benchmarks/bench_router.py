@@ -31,7 +31,7 @@ from expertrag_lab.router.pooling import pooled_states
 from expertrag_lab.router.unlabelled import cluster_texts
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.router.groups import decide
-from expertrag_retriever.router.router import Router
+from expertrag_retriever.router.router import DomainRouter
 from expertrag_retriever.router.types import RouterSettings
 
 SETS = {
@@ -203,7 +203,7 @@ def _shape(
     }
 
 
-def _nearest(router: Router, states: States, texts: list[str]) -> FloatArray:
+def _nearest(router: DomainRouter, states: States, texts: list[str]) -> FloatArray:
     import torch
 
     nearest: FloatArray = router.distances(torch.from_numpy(states(texts))).amin(dim=1).numpy()
@@ -214,14 +214,14 @@ def _flat(texts: Texts) -> list[str]:
     return [text for some in texts.values() for text in some]
 
 
-def _posterior(router: Router, states: States, texts: list[str]) -> FloatArray:
+def _posterior(router: DomainRouter, states: States, texts: list[str]) -> FloatArray:
     import torch
 
     rows: FloatArray = router.posterior(torch.from_numpy(states(texts))).numpy()
     return rows
 
 
-def _none(router: Router, states: States, texts: list[str]) -> float:
+def _none(router: DomainRouter, states: States, texts: list[str]) -> float:
     """Share of texts that are routed to no domain."""
     posterior = _posterior(router, states, texts)
     return round(float((posterior.argmax(axis=1) == len(router.domains)).mean()), 3)

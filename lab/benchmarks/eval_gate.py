@@ -33,7 +33,7 @@ from expertrag_lab.metrics.frontier import budget
 from expertrag_lab.reliability import ece, reliability
 from expertrag_lab.train.gate.material import GateMaterial, material
 from expertrag_lab.train.gate.source import open_source
-from expertrag_retriever.gate.fitting import Predictions, nested
+from expertrag_retriever.gate.fitting import Predictions, predict_nested
 from expertrag_retriever.gate.learners import GRID
 from expertrag_retriever.gate.signals import SignalGroup
 
@@ -68,7 +68,7 @@ def main() -> int:
 
         def measured(name: str, seeds: int, **options: Any) -> dict[str, Any]:
             runs = [
-                nested(rows.signals, rows.right, seed=seed, progress=report, **options)
+                predict_nested(rows.signals, rows.right, seed=seed, progress=report, **options)
                 for seed in range(seeds)
             ]
             found = figures(runs, rows)

@@ -112,7 +112,7 @@ def measure(
         for done, query in enumerate(queries):
             found = searcher.search(query.text, k=DEPTH)
             before[query.id] = documents(found.passages)
-            after[query.id] = documents(reranking.apply(query.text, found).found.passages)
+            after[query.id] = documents(reranking.apply(query.text, found).result.passages)
             report(f"{dataset.name}: reranking", done, len(queries))
         estimate = estimate_gain(index, embedder, reranker)
     qrels = {query.id: dataset.qrels[query.id] for query in queries}

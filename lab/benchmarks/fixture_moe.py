@@ -47,7 +47,7 @@ from expertrag.runtime.threads import all_cores
 from expertrag_index.types import Progress
 from expertrag_lab.data.named_sets import TRAIN
 from expertrag_lab.embedder.loop import Schedule, TrainingLoop, TrainingResult
-from expertrag_retriever.publish import published, work_folder
+from expertrag_retriever.publish import publish, work_folder
 
 BALANCE = 0.01
 """Weight of the load balancing loss."""
@@ -169,7 +169,7 @@ def train(
             **body_of(held, shape),
             "points": [asdict(point) for point in found.points],
         }
-        with published(out) as scratch:
+        with publish(out) as scratch:
             model.bfloat16().save_pretrained(scratch)
             material.tokenizer.save_pretrained(scratch)
             (scratch / CARD_FILE).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
@@ -187,7 +187,7 @@ def prepared(data: Path, profile: Profile, words: int, folder: Path, report: Pro
         tests = texts_of(data, "test", profile.held)
         asked = test_prompts(data, profile.held, report)
         report("fixture: reading texts", 1, 1)
-        with published(kept) as scratch:
+        with publish(kept) as scratch:
             tokenizer.save_pretrained(scratch)
             for name, rows in (
                 ("train", rows_of(texts, prompts, tokenizer)),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from served_answers import SourcedQuestion
 
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.json_lines import read_lines, write_lines
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.loaders import load
@@ -119,7 +119,7 @@ def build(
     failures: list[LoadFailure] = []
     store.parent.mkdir(parents=True, exist_ok=True)
     with (
-        translated_errors(),
+        translate_errors(),
         IndexWriter.open(
             store, embedder, calibrate=calibrator(embedder), progress=progress
         ) as writer,

@@ -24,7 +24,7 @@ from office_questions import OfficeQuestion, is_right
 from expertrag.answer.assemble import open_pipeline
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
-from expertrag.api.citing import quoted
+from expertrag.api.citing import quote
 from expertrag.api.folding import fold
 from expertrag.api.types import Answer, AnswerRequest, GateMode
 from expertrag.config import Config
@@ -173,7 +173,7 @@ def _row(question: OfficeQuestion, mode: GateMode, answer: Answer, seconds: floa
         {
             "document": item.document_id,
             "passage": item.passage,
-            "quote": quoted(item, answer.passages[item.passage - 1]),
+            "quote": quote(item, answer.passages[item.passage - 1]),
             "score": item.score,
         }
         for item in answer.citations

@@ -131,7 +131,7 @@ def curve(
     torch.manual_seed(recipe.seed)
     network, tokens = open_network(Path(models.ensure(BASE)), recipe.rank, recipe.max_tokens)
     network.bert.to(number_format("cpu"))
-    for parameter in network.trained().values():
+    for parameter in network.trainable_parameters().values():
         parameter.data = parameter.data.float()
     with tempfile.TemporaryDirectory() as work:
         trainer = RerankTrainer(network, tokens, train, dev, recipe)

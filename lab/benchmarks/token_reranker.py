@@ -19,7 +19,7 @@ from expertrag import models
 from expertrag_index.loaders import load
 from expertrag_retriever.experts.bundle import Base
 from expertrag_retriever.fingerprint import folder_fingerprint
-from expertrag_retriever.publish import published
+from expertrag_retriever.publish import publish
 from expertrag_retriever.rerank.bundle import (
     RerankerForm,
     RerankerSettings,
@@ -61,7 +61,7 @@ def main() -> int:
     texts = random.Random(0).sample(passages, TEXTS)
     bert, tokens = open_base(folder, SETTINGS.max_tokens)
     weights = asdict(ordinary_weights(bert, SETTINGS.layer, tokens.alone(texts)))
-    with published(options.out) as scratch:
+    with publish(options.out) as scratch:
         base = Base(BASE, folder_fingerprint(folder))
         save_bundle(weights, SETTINGS, base, scratch, {})
         card = CARD.format(

@@ -141,7 +141,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "Appender": frozenset(["check", "close"]),
     "AnswerIds": frozenset(["check"]),
     "Workers": frozenset(["close", "running", "waiting"]),
-    "Stop": frozenset(["expired"]),  # only a call that blocks is late
+    "Stop": frozenset(["deadline_error"]),  # only a call that blocks is late
     "Responses": frozenset(["forget"]),
     "Health": frozenset(["Watch", "close", "set"]),  # the campaign itself watches
     "Metrics": frozenset(["start", "stop", "watch_collections", "watch_endpoints"])
@@ -166,9 +166,9 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     )
     | {
         "evidence_signals",
-        "guaranteed_threshold",
+        "guarantee_threshold",
         "is_english_only",
-        "joined",
+        "join_deltas",
         "logistic",
         "truncated",
     },
@@ -176,7 +176,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     | {"ground_reply", "least_doubt", "open_session", "p_wrong", "read_again"},
     "expertrag.answer.pipeline": frozenset(["base_encoder", "canonical", "evidence_signals"])
     | {"is_internal", "never_stop"},
-    "expertrag.answer.rerank": frozenset(["invalid", "load_reranker", "translated_errors"]),
+    "expertrag.answer.rerank": frozenset(["invalid", "load_reranker", "translate_errors"]),
     "expertrag.answer.served_index": frozenset(["never_stop"]),
     # of requests that are refused
     "expertrag.http.app": frozenset(["console_routes", "unexpected"]),

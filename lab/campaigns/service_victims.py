@@ -58,7 +58,7 @@ _STATES = {
     ("Workers", "stream"): "admitted",
     ("Collections", "opened"): "opened",
     ("Collections", "kept_open"): "opened",
-    ("Entry", "decided"): "decided",
+    ("Entry", "record_decision"): "decided",
     ("PacedSession", "deltas"): "answering",
     ("Audit", "write"): "ending",
     ("IndexWriter", "open"): "writing",

@@ -66,9 +66,9 @@ class _Embeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, ids: torch.Tensor, kinds: torch.Tensor) -> torch.Tensor:
-        places = torch.arange(ids.shape[1], device=ids.device)[None]
+        positions = torch.arange(ids.shape[1], device=ids.device)[None]
         x = self.word_embeddings(ids) + self.token_type_embeddings(kinds)
-        out: torch.Tensor = self.LayerNorm(x + self.position_embeddings(places))
+        out: torch.Tensor = self.LayerNorm(x + self.position_embeddings(positions))
         return out
 
 

@@ -30,9 +30,9 @@ def calibrator(
 ) -> Calibrate:
     """Return the function that an ``IndexWriter`` calls on a generation before it is published.
 
-    It records the score scales of the partitions (``partitions``, for an embedder with experts)
-    and, measured on those scales, the fusion weight (``fusion``) and the coverage quantiles
-    (``coverage``). ``measured`` tells on which chunks: their number, and the newest key.
+    It records the score scales of the partitions (``partitions``, for an embedder with experts).
+    On those scales it measures the fusion weight (``fusion``) and the coverage quantiles
+    (``coverage``). ``measured`` says on which chunks: their number, and the newest key.
 
     :param reranker: its gain is estimated and recorded as well (``rerank``); without one, an
         earlier estimate is kept.
@@ -58,11 +58,11 @@ def calibrator(
     return calibrate
 
 
-def calibrated(reranker: Reranker | None) -> Callable[[Mapping[str, object]], bool]:
-    """Return whether a calibration lacks nothing that ``calibrator`` measures with a reranker."""
+def make_completeness_check(reranker: Reranker | None) -> Callable[[Mapping[str, object]], bool]:
+    """Return a function: whether a calibration has all that ``calibrator`` measures."""
 
     def complete(calibration: Mapping[str, object]) -> bool:
-        return bool(calibration) and (reranker is None or _estimated(calibration, reranker))
+        return bool(calibration) and (reranker is None or _has_estimate(calibration, reranker))
 
     return complete
 
@@ -74,19 +74,19 @@ def _with_estimate(
     reranker: Reranker | None,
 ) -> Mapping[str, JSON]:
     """Add the estimate of a reranker, unless the calibration has it."""
-    if reranker is None or _estimated(calibration, reranker):
+    if reranker is None or _has_estimate(calibration, reranker):
         return calibration
     fusion = Fusion.of(calibration)
-    return {**calibration, "rerank": estimate_gain(index, embedder, reranker, fusion).stored()}
+    return {**calibration, "rerank": estimate_gain(index, embedder, reranker, fusion).to_manifest()}
 
 
-def _estimated(calibration: Mapping[str, object], reranker: Reranker) -> bool:
+def _has_estimate(calibration: Mapping[str, object], reranker: Reranker) -> bool:
     known = RerankEstimate.of(calibration)
     return known is not None and known.fingerprint == reranker.fingerprint
 
 
 def _still_holds(measured: JSON, index: Index) -> bool:
-    """Whether few chunks have been added or removed since a measurement, replaced ones as both."""
+    """Return whether few chunks were added or removed since; a replaced chunk counts as both."""
     if not isinstance(measured, Mapping):
         return False  # none, or one by an earlier version
     chunks, newest = int(str(measured["chunks"])), int(str(measured["newest"]))

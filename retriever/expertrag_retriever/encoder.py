@@ -100,7 +100,7 @@ class SentenceTransformerEmbedder:
 
     @property
     def model(self) -> SentenceTransformer:
-        """The SentenceTransformer; of a plain encoder one is loaded on first access, beside it."""
+        """The SentenceTransformer; for a plain encoder, it is loaded on first access."""
         if self._whole is not None:
             self._loaded, self._whole = self._whole(), None
         return self._loaded
@@ -170,10 +170,11 @@ class SentenceTransformerEmbedder:
         Single texts of concurrent calls are batched too, which moves a vector by less than 1e-4 in
         cosine.
         """
-        own = (None,) if self._experts is None else experts  # one vector, or one by each expert
-        pairs = [(text, expert) for text in texts for expert in own]
+        # without experts, one vector of each text stands for all
+        encoders = (None,) if self._experts is None else experts
+        pairs = [(text, expert) for text in texts for expert in encoders]
         encode = self._queries if len(texts) == 1 else self._encode_pairs
-        rows = np.array(encode(pairs)).reshape(len(texts), len(own), self._dimension)
+        rows = np.array(encode(pairs)).reshape(len(texts), len(encoders), self._dimension)
         return rows if self._experts else np.repeat(rows, len(experts), axis=1)
 
     def _encode_pairs(self, pairs: Sequence[_Pair]) -> list[FloatArray]:
@@ -198,8 +199,8 @@ class SentenceTransformerEmbedder:
         prompt_tokens = len(self._counter.encode(prompt)) - 1 if prompt else 0
 
         def forward(encodings: Sequence[Encoding], batch: Sequence[int]) -> FloatArray:
-            own = None if domains is None else [domains[row] for row in batch]
-            return self._pass.vectors(encodings, own, prompt_tokens)
+            batch_domains = None if domains is None else [domains[row] for row in batch]
+            return self._pass.vectors(encodings, batch_domains, prompt_tokens)
 
         return self._run(texts, prompt, self._dimension, forward)
 
@@ -261,18 +262,18 @@ def load_embedder(
         _ready(loaded)
         return loaded
 
-    forward = None if plain is None else _fused(plain)
+    forward = None if plain is None else _fuse(plain)
     if forward is None:
         _ready(model)
     again = None if plain is None else whole
     return SentenceTransformerEmbedder(name or source, model, fingerprint, parts, again, forward)
 
 
-def _fused(plain: PlainEncoder) -> ForwardPass | None:
+def _fuse(plain: PlainEncoder) -> ForwardPass | None:
     """Compile an encoder, whose modules are no longer needed, where this is possible."""
-    from expertrag_retriever.fused_pass import fused_pass
+    from expertrag_retriever.fused_pass import compile_pass
 
-    forward = fused_pass(plain[0])
+    forward = compile_pass(plain[0])
     if forward is not None:
         plain.drop_modules()
     return forward

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _SHORTEST = 1e-12  # length of a vector that is divided by, as in torch
 
 
-def fused_pass(transformer: PlainTransformer) -> FusedPass | None:
+def compile_pass(transformer: PlainTransformer) -> FusedPass | None:
     """Compile a transformer; None if the processor, its sizes or its experts are not supported."""
     full = transformer.settings is not None and transformer.settings.form is ExpertForm.FULL
     if not ISAS or full or not _shape_of(transformer.model).is_supported:
@@ -52,11 +52,11 @@ class FusedPass:
     """
 
     def __init__(self, transformer: PlainTransformer) -> None:
-        """Copy the weights; use :func:`fused_pass`."""
+        """Copy the weights; use :func:`compile_pass`."""
         self.settings = transformer.settings
         self._router = transformer.router
         self._first_layer = transformer.first_layer
-        self._encoder = _compiled(transformer.model)
+        self._encoder = _compile(transformer.model)
 
     @property
     def workers(self) -> int:
@@ -76,7 +76,7 @@ class FusedPass:
             chosen = ChosenExperts(index, np.ones(index.shape, np.float32))
             means = self._encoder.run(ids, chosen)[1]
         else:
-            means = self._routed(ids)
+            means = self._run_routed(ids)
         lengths = np.linalg.norm(means, axis=1, keepdims=True)
         vectors: FloatArray = means / np.maximum(lengths, _SHORTEST)
         return vectors
@@ -89,7 +89,7 @@ class FusedPass:
         posterior: FloatArray = self._posterior(pooled).numpy()
         return posterior
 
-    def _routed(self, ids: Sequence[Sequence[int]]) -> FloatArray:
+    def _run_routed(self, ids: Sequence[Sequence[int]]) -> FloatArray:
         """Means [N, H] of the states by the experts that the router chooses."""
         states, pooled = self._encoder.run(ids, last=self._first_layer)
         choice = choose(self._posterior(pooled))
@@ -115,7 +115,7 @@ def _shape_of(model: Bert) -> EncoderShape:
     )
 
 
-def _compiled(model: Bert) -> Encoder:
+def _compile(model: Bert) -> Encoder:
     embeddings = model.embeddings
     positions = embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0]
     words = embeddings.word_embeddings.weight
@@ -128,8 +128,8 @@ def _compiled(model: Bert) -> Encoder:
 def _layer(
     layer: Any,
 ) -> tuple[DenseWeights, DenseWeights, NormWeights, DenseWeights, DenseWeights, NormWeights]:
-    own = layer.attention.self
-    parts = (own.query, own.key, own.value)
+    attention = layer.attention.self
+    parts = (attention.query, attention.key, attention.value)
     query_key_value = DenseWeights(
         torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
     )

@@ -4,7 +4,7 @@ transformers (5.24) mistakes such a model for its own NomicBERT, which has no ex
 half of the weights and leaves random ones in their place. :func:`loadable` makes it load correctly
 without code from the hub; other NomicBERT models still use the class of transformers.
 
-Names and formulas are those of the public model: every second layer, starting with the second, has
+Names and formulas are as in the public model: every second layer, starting with the second, has
 E experts, of which the router's K most probable process a token. Their weights are probabilities
 over all E experts and do not sum to 1. The bias is added once. **Tested only with tiny random
 weights of this layout**, against the formulas; the public weights were not available.
@@ -49,7 +49,7 @@ _Rotation = tuple[torch.Tensor, torch.Tensor]  # cosines and sines
 
 
 class NomicMoeConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
-    """Settings under the names of the hub's file, and under those of transformers."""
+    """Settings under the names of the hub's file, and under the names of transformers."""
 
     model_type = "nomic_bert"
     attribute_map: ClassVar[dict[str, str]] = {
@@ -154,10 +154,10 @@ class _Experts(nn.Module):
         out = torch.zeros_like(x)
         for expert in torch.unique(chosen).tolist():
             rows = slice(expert * self.inner, (expert + 1) * self.inner)
-            tokens, places = (chosen == expert).nonzero(as_tuple=True)
+            tokens, slots = (chosen == expert).nonzero(as_tuple=True)
             inner = F.gelu(x[tokens] @ self.mlp.w1[rows].T)  # [t, F]
             own = inner @ self.mlp.w2[rows]  # [t, H]
-            out = out.index_add(0, tokens, own * weights[tokens, places, None].to(own.dtype))
+            out = out.index_add(0, tokens, own * weights[tokens, slots, None].to(own.dtype))
         return out + self.bias
 
 
@@ -222,8 +222,8 @@ class NomicMoeModel(PreTrainedModel):  # type: ignore[no-untyped-call]
             token_type_ids = torch.zeros_like(input_ids)
         x = self.embeddings["word_embeddings"](input_ids)
         x = self.emb_ln(x + self.embeddings["token_type_embeddings"](token_type_ids))
-        places = torch.arange(input_ids.shape[1], device=input_ids.device).unsqueeze(0)
-        rotation = self.rotary(x, places)
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device).unsqueeze(0)
+        rotation = self.rotary(x, positions)
         mask = attention_mask[:, None, None, :].bool()  # [N, 1, 1, L]
         for layer in self.encoder["layers"].children():
             x = layer(x, mask, rotation)

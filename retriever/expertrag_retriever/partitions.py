@@ -46,8 +46,8 @@ class QueryEncoder:
         """
         known = {} if vector is None else {GENERAL: vector}
         always = [GENERAL] if base else []
-        wanted = dict.fromkeys([*always, *self._index.partitions(filter)])
-        missing = [expert for expert in wanted if expert not in known]
+        experts = dict.fromkeys([*always, *self._index.partitions(filter)])
+        missing = [expert for expert in experts if expert not in known]
         if not missing:
             return known
         rows = self._embedder.encode_queries_by_experts([query], missing)[0]  # [P, D]

@@ -37,7 +37,7 @@ class PlainTransformer(WithExperts, nn.Module):
         super().__init__()
         self.model = model
 
-    def _encoded(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    def _encode_features(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         del kwargs
         ids, mask = features["input_ids"], features["attention_mask"]
         return {
@@ -94,8 +94,8 @@ class PlainEncoder:
         self.max_seq_length = max_seq_length
         self.prompts = prompts
 
-    def __getitem__(self, place: int) -> Any:
-        return self._modules[place]
+    def __getitem__(self, index: int) -> Any:
+        return self._modules[index]
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._modules)
@@ -130,23 +130,23 @@ def plain_encoder(folder: Path) -> PlainEncoder | None:
     :raises EmbedderError: the experts of the folder are damaged.
     """
     try:
-        found = _read(folder)
+        encoder = _read(folder)
     except Exception:  # json, safetensors, tokenizers and torch have no common base type
         return None
-    if found is not None and (folder / "experts.json").is_file():
-        load_experts(found[0], folder)
-    return found
+    if encoder is not None and (folder / "experts.json").is_file():
+        load_experts(encoder[0], folder)
+    return encoder
 
 
 def _read(folder: Path) -> PlainEncoder | None:
     modules = json.loads((folder / "modules.json").read_bytes())
     kinds = [str(module["type"]) for module in modules]
-    own = [
+    names = [
         "Transformer" if kind == _EXPERTS else kind.rpartition(".")[2]
         for kind in kinds
         if kind.startswith(_LIBRARY) or kind == _EXPERTS
     ]
-    if len(own) < len(kinds) or tuple(own) not in (_KINDS, _KINDS[:2]) or modules[0]["path"]:
+    if len(names) < len(kinds) or tuple(names) not in (_KINDS, _KINDS[:2]) or modules[0]["path"]:
         return None
     pooling = json.loads((folder / modules[1]["path"] / "config.json").read_bytes())
     settings = json.loads((folder / "sentence_bert_config.json").read_bytes())

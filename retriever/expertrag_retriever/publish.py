@@ -22,7 +22,7 @@ def work_folder(out: Path, *, keep: bool = False) -> Iterator[Path]:
     :raises OutputTakenError: another run is using it.
     """
     folder = out.with_name(f"{out.name}.partial")
-    with _held(folder, out):
+    with _hold(folder, out):
         try:
             yield folder
         except BaseException:
@@ -34,24 +34,24 @@ def work_folder(out: Path, *, keep: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(out: Path) -> Iterator[Path]:
-    """Lock and yield a scratch folder beside ``out``, empty even if a run was killed there.
+    """Lock and yield a scratch folder next to ``out``, empty even if a run was killed there.
 
     It is removed at the end.
 
     :raises OutputTakenError: another run is using it.
     """
     scratch = out.with_name(f".{out.name}.scratch")
-    with _held(scratch, out):
+    with _hold(scratch, out):
         try:
-            for left in scratch.iterdir():
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            for leftover in scratch.iterdir():
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
             yield scratch
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
-def published(out: Path) -> Iterator[Path]:
+def publish(out: Path) -> Iterator[Path]:
     """Yield a scratch folder that is renamed to ``out`` if the block ends without an error.
 
     :raises OutputTakenError: ``out`` already exists, or another run is writing it.
@@ -69,7 +69,7 @@ def published(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _held(folder: Path, out: Path) -> Iterator[None]:
+def _hold(folder: Path, out: Path) -> Iterator[None]:
     """Create and lock a folder; the kernel ends the lock with the process, even a killed one."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -86,7 +86,7 @@ def _held(folder: Path, out: Path) -> Iterator[None]:
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove a folder, and those in it, as far as they hold no files."""
+    """Remove a folder and its subfolders, as far as they hold no files."""
     for path, _, _ in os.walk(folder, topdown=False):
         with suppress(OSError):  # not empty
             os.rmdir(path)

@@ -6,10 +6,10 @@ best hit of another. For each partition, the expert and the base model compare p
 ``scale * cosine + shift`` gives the expert's best scores the mean and the spread of the base
 model's; it does not change the order within a partition.
 
-Half of the pseudo-queries are about other subjects, because a partition must not answer those: for
-a legal expert, the ten best scores are .35 on its own queries (base .48) and .16 on those of others
-(base .15). Fitted to its own queries alone, the map would raise all scores by .11, and its chunks
-above the right ones.
+Half of the pseudo-queries are about other subjects, because a partition must not answer those. For
+a legal expert, the ten best scores are .35 on its own queries (base .48) and .16 on queries about
+other subjects (base .15). Fitted to its own queries alone, the map would raise all scores by .11,
+and its chunks above the right ones.
 
     Q pseudo-queries, C chunks of the sample, D dimensions
 """
@@ -50,7 +50,7 @@ def calibrate_partitions(index: Index, embedder: Embedder) -> dict[str, Mapping[
     raw = index.rescale({})
     stored = index.manifest.calibration.get("partitions")
     last = stored if isinstance(stored, Mapping) else {}
-    found: dict[str, Mapping[str, JSON]] = {}
+    calibrations: dict[str, Mapping[str, JSON]] = {}
     partitions = index.partitions()
     for expert, chunks in partitions.items():
         if expert == GENERAL:
@@ -58,10 +58,10 @@ def calibrate_partitions(index: Index, embedder: Embedder) -> dict[str, Mapping[
         sizes = {"chunks": chunks, "other_chunks": sum(partitions.values()) - chunks}
         before = last.get(expert)
         if isinstance(before, Mapping) and _still_holds(before, sizes):
-            found[expert] = before
+            calibrations[expert] = before
         else:
-            found[expert] = {**_measured(raw, embedder, expert), **sizes}
-    return found
+            calibrations[expert] = {**_measure(raw, embedder, expert), **sizes}
+    return calibrations
 
 
 def _still_holds(before: Mapping[str, JSON], sizes: Mapping[str, int]) -> bool:
@@ -71,7 +71,7 @@ def _still_holds(before: Mapping[str, JSON], sizes: Mapping[str, int]) -> bool:
     )
 
 
-def _measured(raw: Index, embedder: Embedder, expert: str) -> Mapping[str, JSON]:
+def _measure(raw: Index, embedder: Embedder, expert: str) -> Mapping[str, JSON]:
     sample = raw.sample_chunks(_CHUNKS, _SEED, expert)
     queries = [*_pseudo_queries(raw, expert), *_foreign_queries(raw, expert)]
     scale = Scale()
@@ -97,8 +97,8 @@ def _foreign_queries(index: Index, expert: str) -> list[str]:
     total = sum(others.values())
     queries = []
     for name, count in others.items():
-        wanted = round(_PSEUDO_QUERIES * count / total)
-        queries += _pseudo_queries(index, name)[:wanted]
+        share = round(_PSEUDO_QUERIES * count / total)
+        queries += _pseudo_queries(index, name)[:share]
     return queries
 
 
@@ -107,12 +107,12 @@ def fit_scale(expert: FloatArray, base: FloatArray) -> Scale:
 
     Uses the ten best scores of each query by each model.
     """
-    own, wanted = _best(expert), _best(base)
-    spread, wanted_spread = float(own.std()), float(wanted.std())
-    if min(spread, wanted_spread) < _LEAST_SPREAD:
+    own, target = _best(expert), _best(base)
+    spread, target_spread = float(own.std()), float(target.std())
+    if min(spread, target_spread) < _LEAST_SPREAD:
         return Scale()
-    scale = wanted_spread / spread
-    shift = float(wanted.mean()) - scale * float(own.mean())
+    scale = target_spread / spread
+    shift = float(target.mean()) - scale * float(own.mean())
     return Scale(round(scale, 6), round(shift, 6))
 
 

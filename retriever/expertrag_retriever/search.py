@@ -118,9 +118,9 @@ class Searcher:
         return _Scores(_keys(hits), np.zeros_like(bm25), bm25 / top if top else bm25, 1.0)
 
     def _hybrid(self, query: str, vectors: QueryVectors, k: int, filter: Filter | None) -> _Scores:
-        wanted = max(k, _CANDIDATES) if k > 0 else k  # the store rejects k below 1
-        lexical_hits = self._index.search_lexical(query, wanted, filter)
-        dense_hits = self._index.search_dense(vectors, wanted, filter)
+        depth = max(k, _CANDIDATES) if k > 0 else k  # the store rejects k below 1
+        lexical_hits = self._index.search_lexical(query, depth, filter)
+        dense_hits = self._index.search_dense(vectors, depth, filter)
         top = _top(lexical_hits)
         weight = self._fusion.query_weight(query, _values(lexical_hits), _values(dense_hits))
         cosine = {hit.key: hit.score for hit in dense_hits}

@@ -23,7 +23,7 @@ def served(cross_encoder_folder: Path) -> ServedReranker:
 
 def estimate(served: ServedReranker, reranked: float, fingerprint: str = "") -> dict[str, JSON]:
     own = fingerprint or served.reranking.reranker.fingerprint
-    return {"rerank": RerankEstimate(served.name, own, 40, 0.8, reranked).stored()}
+    return {"rerank": RerankEstimate(served.name, own, 40, 0.8, reranked).to_manifest()}
 
 
 def test_a_named_one_is_used_unless_the_estimate_is_against_it(served: ServedReranker) -> None:

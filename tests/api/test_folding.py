@@ -6,6 +6,7 @@ import pytest
 
 from expertrag.api.errors import ServerError
 from expertrag.api.folding import fold
+from expertrag.api.logprobs import TokenLogprob
 from expertrag.api.types import (
     AnswerEvent,
     Citation,
@@ -19,7 +20,6 @@ from expertrag.api.types import (
     GateMode,
     Passage,
     PassagesEvent,
-    TokenLogprob,
     Usage,
     UsageEvent,
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import is_dataclass
 
 import pytest
 
 import expertrag
-from expertrag.api import errors, types
+from expertrag.api import embed, errors, info, logprobs, tls, types
 from expertrag_common.extras import install_command
 
 HEAVY = {
@@ -44,6 +45,9 @@ def test_names_that_are_loaded_on_first_use_are_listed(name: str) -> None:
 def test_all_has_every_value_object_and_error() -> None:
     public = set(expertrag.__all__)
     assert set(types.__all__) - {"Scalar"} <= public
+    for module in (embed, info, logprobs, tls):
+        names = {name for name, item in vars(module).items() if is_dataclass(item)}
+        assert names - {"ReplicaStatus"} <= public
     kinds = errors.ExpertRAGError.__subclasses__()
     assert {"ExpertRAGError", *(kind.__name__ for kind in kinds)} <= public
 

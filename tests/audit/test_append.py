@@ -25,7 +25,7 @@ from pathlib import Path
 from expertrag.audit.append import Appender
 
 path, name, count, max_bytes, width = sys.argv[1:]
-appender = Appender(Path(path), max_bytes=int(max_bytes), kept=100)
+appender = Appender(Path(path), max_bytes=int(max_bytes), backups=100)
 for number in range(int(count)):
     line = b'{"who": "%s", "n": %d, "x": "%s"}' % (name.encode(), number, b"y" * int(width))
     appender.append(line)
@@ -68,7 +68,7 @@ def test_a_torn_line_loses_only_itself(tmp_path: Path) -> None:
 
 def test_rotation_keeps_the_newest(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    appender = Appender(path, max_bytes=20, kept=2)
+    appender = Appender(path, max_bytes=20, backups=2)
     for number in range(9):
         appender.append(b"%08d" % number)
     files = [path, *older(path, 3)]
@@ -116,7 +116,7 @@ def test_two_processes_lose_nothing_while_the_file_is_rotated(tmp_path: Path) ->
 
 
 def test_threads_of_one_process(tmp_path: Path) -> None:
-    appender = Appender(tmp_path / "log.jsonl", max_bytes=2_000, kept=1000)
+    appender = Appender(tmp_path / "log.jsonl", max_bytes=2_000, backups=1000)
 
     def write(name: int) -> None:
         for number in range(500):

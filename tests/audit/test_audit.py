@@ -41,12 +41,12 @@ ID = "0" * 32
 def answer(audit: Audit, *, finished: bool = True) -> str:
     meter = Meter()
     with audit.answering(f"What is {SECRET}?", 3, meter) as entry:
-        decision = entry.decided(DECISION)
+        decision = entry.record_decision(DECISION)
         meter.add(lm_calls=2)
         if finished:
             why = f"'{SECRET}' is not in the passage"
             done = DoneEvent(FinishReason.STOP, 0.25, from_documents=True, unsupported_reason=why)
-            entry.noted(done)
+            entry.note(done)
     return decision.id
 
 
@@ -98,7 +98,7 @@ def test_an_unfinished_answer_is_still_logged(tmp_path: Path) -> None:
     audit = Audit(path)
     answer(audit, finished=False)
     with pytest.raises(ZeroDivisionError), audit.answering("?", 1, Meter()) as entry:
-        entry.decided(DECISION)
+        entry.record_decision(DECISION)
         raise ZeroDivisionError
     with audit.answering("never decided", 1):
         pass
@@ -132,9 +132,11 @@ def test_an_unserializable_entry_does_not_fail_an_answer(
 ) -> None:
     audit = Audit(tmp_path / "gone" / "audit.jsonl")
     with audit.answering("?", 1) as entry:
-        entry.decided(GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "", p_benefit=float("nan")))
+        entry.record_decision(
+            GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "", p_benefit=float("nan"))
+        )
     with audit.answering("?", 1) as entry:
-        entry.decided(DECISION)
+        entry.record_decision(DECISION)
     assert len(caplog.messages) == 1
 
 

@@ -11,7 +11,7 @@ from http_fixtures import Served, StartHttp
 from serving_fixtures import TOPICS, OpenPipeline, TellingGenerator
 
 from expertrag.audit import Audit
-from expertrag.audit.questions import corrected
+from expertrag.audit.questions import collect_corrected
 from expertrag.audit.reading import read_log
 
 QUESTIONS = ("When are roses pruned?", "How often does a checkpoint run?", "Who won in 1932?")
@@ -68,18 +68,18 @@ def test_two_keys_label_a_question(logged: Served, log: Path, visit: Visit) -> N
     assert page.locator(".side-answer.right").count() == 1
     page.keyboard.press("Enter")
     page.wait_for_selector("text=2 questions left, 1 with a right answer")
-    (found,) = corrected(read_log(log))
+    (found,) = collect_corrected(read_log(log))
     assert (found.text, found.answers) == (first, (TOPICS["garden"]["roses"],))
     page.fill("#own", "In March.")
     page.press("#own", "Enter")
     page.wait_for_selector("text=1 question left, 2 with a right answer")
-    assert {answer for each in corrected(read_log(log)) for answer in each.answers} == {
+    assert {answer for each in collect_corrected(read_log(log)) for answer in each.answers} == {
         TOPICS["garden"]["roses"],
         "In March.",
     }
     page.click("text=/^Next$/")
     page.wait_for_selector("text=There is no other question to judge.")
-    assert len(corrected(read_log(log))) == 2
+    assert len(collect_corrected(read_log(log))) == 2
     page.reload()
     page.wait_for_selector("text=1 question left, 2 with a right answer")
 

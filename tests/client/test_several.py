@@ -6,7 +6,7 @@ import pytest
 from serving_fixtures import StartServer
 
 from expertrag.api.errors import InvalidArgument, NotFound, Unavailable
-from expertrag.api.types import Tls
+from expertrag.api.tls import Tls
 from expertrag.client import AsyncClient, Client
 from expertrag.client.connection import Connection
 from expertrag.client.several import grpc_target

@@ -5,17 +5,23 @@ from __future__ import annotations
 import pytest
 from follow_ups import faults
 
-from expertrag.conversation.rewrite import MOST_EXCHANGES, Form, rewrite, rewritings, subject_of
+from expertrag.conversation.rewrite import (
+    MOST_EXCHANGES,
+    RewritingForm,
+    rewrite,
+    rewritings,
+    subject_of,
+)
 from expertrag.conversation.subject import Subject
 
 ACT = ("What was the Securities Act of 1933?", "A law on the sale of securities in the US.")
 LASIK = ("What is a good age to get LASIK?", "Between 20 and 40.")
 
 
-def first(question: str, *turns: tuple[str, str]) -> tuple[str, Form]:
+def first(question: str, *turns: tuple[str, str]) -> tuple[str, RewritingForm]:
     """The likeliest rewriting of a question."""
     found = rewritings(question, subject_of(turns))
-    return (found[0].question, found[0].form) if found else (question, Form.ALONE)
+    return (found[0].question, found[0].form) if found else (question, RewritingForm.ALONE)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +77,7 @@ def first(question: str, *turns: tuple[str, str]) -> tuple[str, Form]:
     ],
 )
 def test_pronouns(turns: list[tuple[str, str]], question: str, expected: str) -> None:
-    assert first(question, *turns) == (expected, Form.ANAPHORA)
+    assert first(question, *turns) == (expected, RewritingForm.ANAPHORA)
 
 
 @pytest.mark.parametrize(
@@ -141,14 +147,14 @@ def test_pronouns(turns: list[tuple[str, str]], question: str, expected: str) ->
     ],
 )
 def test_ellipsis(last: str, question: str, expected: str) -> None:
-    assert first(question, (last, "")) == (expected, Form.ELLIPSIS)
+    assert first(question, (last, "")) == (expected, RewritingForm.ELLIPSIS)
 
 
 def test_an_item_of_a_list_is_named() -> None:
     turn = ("Which are the longest rivers?", "The Volga, the Danube and the Ural.")
     assert first("and how long is the second one?", turn) == (
         "How long is the Danube?",
-        Form.LISTED,
+        RewritingForm.LISTED,
     )
 
 
@@ -158,7 +164,7 @@ def test_a_list_is_remembered_while_it_is_asked_about() -> None:
         ("How long is the second one?", "2,850 km"),
     ]
     for follow_up in ("And the other one?", "And the first?"):
-        assert first(follow_up, *turns) == ("How long is the Volga?", Form.ELLIPSIS)
+        assert first(follow_up, *turns) == ("How long is the Volga?", RewritingForm.ELLIPSIS)
     assert subject_of([*turns, LASIK]).listed == ()
 
 
@@ -183,14 +189,17 @@ def test_rewritings_are_english(thing: str, follow_up: str) -> None:
 
 
 def test_a_bare_question_follows_the_last_one() -> None:
-    assert first("Why?", ("Was it unanimous?", "No.")) == ("Was it unanimous? Why?", Form.BARE)
+    assert first("Why?", ("Was it unanimous?", "No.")) == (
+        "Was it unanimous? Why?",
+        RewritingForm.BARE,
+    )
 
 
 def test_without_a_subject_evidence_decides() -> None:
     subject = subject_of([LASIK])
     question = "What kind of laser is used?"
     with_subject = f"{question} (LASIK)"
-    assert rewrite(question, subject).form is Form.ALONE
+    assert rewrite(question, subject).form is RewritingForm.ALONE
     near = {question: 2.0, with_subject: 8.0}
     assert rewrite(question, subject, near.__getitem__).question == with_subject
     far = {question: 8.0, with_subject: 6.0}
@@ -198,15 +207,18 @@ def test_without_a_subject_evidence_decides() -> None:
 
 
 def test_a_noun_of_something_else_gets_the_subject() -> None:
-    assert first("What are the risks?", LASIK) == ("What are the risks? (LASIK)", Form.NO_SUBJECT)
-    assert rewrite("What are the risks?", subject_of([LASIK])).form is Form.NO_SUBJECT
+    assert first("What are the risks?", LASIK) == (
+        "What are the risks? (LASIK)",
+        RewritingForm.NO_SUBJECT,
+    )
+    assert rewrite("What are the risks?", subject_of([LASIK])).form is RewritingForm.NO_SUBJECT
 
 
 def test_a_question_about_something_else_gets_no_subject() -> None:
     subject = subject_of([LASIK])
     question = "Who won the football World Cup in 1998?"
     near = {question: -6.8, f"{question} (LASIK)": -2.2, LASIK[0]: 11.0}
-    assert rewrite(question, subject, near.__getitem__).form is Form.ALONE
+    assert rewrite(question, subject, near.__getitem__).form is RewritingForm.ALONE
 
 
 def test_evidence_rejects_a_meaning_of_a_pronoun() -> None:
@@ -223,7 +235,7 @@ def test_evidence_rejects_a_meaning_of_a_pronoun() -> None:
     assert rewrite(question, subject, evidence.__getitem__).question == second_meaning
     evidence[second_meaning] = -5.0
     evidence[question] = 9.0
-    assert rewrite(question, subject, evidence.__getitem__).form is Form.ALONE
+    assert rewrite(question, subject, evidence.__getitem__).form is RewritingForm.ALONE
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from expertrag.cli.installation import diagnose
 from expertrag.config import GateConfig, ModelConfig
 from expertrag.models import choice
 from expertrag.models.memory import available_bytes
-from expertrag.models.shipped import shipped_folder
+from expertrag.models.shipped import bundle_folder
 
 Memory = Callable[[float], None]
 
@@ -47,11 +47,11 @@ def pulled(sliced: Any, reader_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_memory_decides(memory: Memory) -> None:
     memory(6)
-    assert models.suited() == models.GeneratorChoice(
+    assert models.recommend() == models.GeneratorChoice(
         choice.LARGE, "6.0 GiB of memory are available, 6 are needed"
     )
     memory(5.9)
-    assert models.suited() == models.GeneratorChoice(
+    assert models.recommend() == models.GeneratorChoice(
         choice.SMALL, f"5.9 GiB of memory are available, {choice.LARGE} needs 6"
     )
 
@@ -60,7 +60,7 @@ def test_unknown_memory_selects_the_small_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(choice, "available_bytes", lambda: available_bytes(tmp_path))
-    assert models.suited().name == choice.SMALL
+    assert models.recommend().name == choice.SMALL
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_settings_that_exclude_packed_models_select_the_small_one(
     memory: Memory, asked: dict[str, Any], word: str
 ) -> None:
     memory(64)
-    chosen = models.suited(**asked)
+    chosen = models.recommend(**asked)
     assert chosen.name == choice.SMALL and word in chosen.reason
 
 
@@ -123,7 +123,7 @@ def test_auto_is_the_model_that_the_gate_requires(
     memory(20)
     caplog.set_level(logging.INFO)
     gate = GateConfig(bundle="adarague-drafts")
-    about = json.loads((shipped_folder("adarague-drafts") / "gate.json").read_text())
+    about = json.loads((bundle_folder("adarague-drafts") / "gate.json").read_text())
     assert "smollm2-135m-instruct-moe" in json.dumps(about)
     assert open_generator(ModelConfig(), gate).name == "smollm2-135m-instruct-moe"
     assert "generator smollm2-135m-instruct-moe: required by the gate" in caplog.text

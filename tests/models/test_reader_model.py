@@ -49,7 +49,7 @@ def test_it_is_the_base_with_its_reader(bundles: Path, monkeypatch: pytest.Monke
     stages: list[str] = []
     folder = models.ensure("reader", lambda stage, done, total: stages.append(stage))
     made = [f"{work} base" for work in ("download", "unpack", "check")]
-    assert list(dict.fromkeys(stages)) == [*made, "make lab-reader", "check reader"]
+    assert list(dict.fromkeys(stages)) == [*made, "make reader", "check reader"]
     config = json.loads((Path(folder) / "config.json").read_text())
     assert config["model_type"] == "llama"
     reader = load_generator(folder)

@@ -13,7 +13,7 @@ from expertrag_index.types import FloatArray
 from expertrag_kernels.encoder import ISAS
 from expertrag_retriever import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.experts.settings import ExpertForm, ExpertSettings
-from expertrag_retriever.fused_pass import FusedPass, fused_pass
+from expertrag_retriever.fused_pass import FusedPass, compile_pass
 from expertrag_retriever.module_pass import ModulePass
 from expertrag_retriever.plain_encoder import plain_encoder
 
@@ -80,15 +80,15 @@ def test_a_vector_does_not_depend_on_the_batch(minilm_path: Path) -> None:
 
 def test_copied_experts_are_left_to_the_modules(minilm_path: Path) -> None:
     plain: Any = plain_encoder(minilm_path)
-    assert fused_pass(plain[0]) is not None
+    assert compile_pass(plain[0]) is not None
     plain[0].add_experts(ExpertSettings(("legal",), ExpertForm.FULL))
-    assert fused_pass(plain[0]) is None
+    assert compile_pass(plain[0]) is None
 
 
 def test_experts_without_a_router_serve_the_domains_that_are_named(minilm_path: Path) -> None:
     plain: Any = plain_encoder(minilm_path)
     plain[0].add_experts(ExpertSettings(("legal",)))
-    fused = fused_pass(plain[0])
+    fused = compile_pass(plain[0])
     assert fused is not None
     tokens = plain.tokenizer.backend_tokenizer.encode_batch(["a lease", "a cell"])
     base = fused.vectors(tokens, None, 0)

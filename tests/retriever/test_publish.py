@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from expertrag_retriever.errors import OutputTakenError
-from expertrag_retriever.publish import published, scratch_folder, work_folder
+from expertrag_retriever.publish import publish, scratch_folder, work_folder
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next(tmp_path: Path) -> None
     killed.join()
     (left,) = tmp_path.iterdir()
     assert left.name.startswith(".out.") and list(left.iterdir())
-    with published(out) as scratch:
+    with publish(out) as scratch:
         assert not list(scratch.iterdir())
         (scratch / "card").write_text("whole")
     assert list(tmp_path.iterdir()) == [out] and (out / "card").read_text() == "whole"

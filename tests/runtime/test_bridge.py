@@ -11,6 +11,7 @@ import pytest
 from serving_fixtures import Background, wait_until
 
 from expertrag.api.errors import Cancelled, NotFound
+from expertrag.api.logprobs import TokenLogprob
 from expertrag.api.types import (
     AnswerEvent,
     Citation,
@@ -18,7 +19,6 @@ from expertrag.api.types import (
     DeltaEvent,
     DoneEvent,
     FinishReason,
-    TokenLogprob,
 )
 from expertrag.runtime.bridge import CAPACITY, FLUSH_PIECES, MOST_EVENTS, EventBridge
 from expertrag.runtime.panics import PanicError

@@ -25,7 +25,8 @@ from expertrag.api.errors import (
     Unauthenticated,
     Unavailable,
 )
-from expertrag.api.types import DocumentInput, Tls
+from expertrag.api.tls import Tls
+from expertrag.api.types import DocumentInput
 from expertrag.audit import Audit
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile

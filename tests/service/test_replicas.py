@@ -15,7 +15,8 @@ from load_restarts import SteadyLoad
 from serving_fixtures import OpenPipeline, StartServer, wait_until
 
 from expertrag.api.errors import Conflict, PermissionDenied, Unavailable
-from expertrag.api.types import DocumentInput, ReplicaStatus
+from expertrag.api.info import ReplicaStatus
+from expertrag.api.types import DocumentInput
 from expertrag.client import Client
 from expertrag.config import ReplicaConfig
 from expertrag.service import Server

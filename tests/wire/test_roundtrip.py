@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from expertrag.api import decisions, documents, types
 from expertrag.api import rerank as rerank_types
 from expertrag.api.contrast import Contrast
+from expertrag.api.embed import Embeddings, EmbedRequest
 from expertrag.api.errors import InvalidArgument, ServerError
+from expertrag.api.info import IndexStats, ServerInfo
+from expertrag.api.logprobs import TokenLogprob, TopLogprob
 from expertrag.api.turns import Turn
-from expertrag.api.types import Embeddings, EmbedRequest
 from expertrag.v1 import (
     answer_pb2,
     embed_pb2,
@@ -69,7 +71,7 @@ PASSAGES = st.lists(
 USAGES = values(types.Usage, stage_seconds=st.dictionaries(TEXT, UNIT, max_size=3))
 CITATIONS = values(types.Citation)
 LOGPROBS = st.lists(
-    values(types.TokenLogprob, top=st.lists(values(types.TopLogprob), max_size=2).map(tuple)),
+    values(TokenLogprob, top=st.lists(values(TopLogprob), max_size=2).map(tuple)),
     max_size=2,
 ).map(tuple)
 WRITTEN = TEXT.filter(str.strip)
@@ -88,7 +90,7 @@ SAMPLINGS = values(
 HISTORIES = st.lists(values(Turn), max_size=3).map(tuple)
 FILTERS = st.dictionaries(TEXT, SCALAR | st.dictionaries(TEXT, st.lists(SCALAR, max_size=3)))
 INFOS = values(documents.DocumentInfo, metadata=METADATA, domain=optional(TEXT))
-STATS = values(types.IndexStats, domains=st.dictionaries(TEXT, INT, max_size=3))
+STATS = values(IndexStats, domains=st.dictionaries(TEXT, INT, max_size=3))
 
 OUTCOMES = values(
     decisions.ReplayOutcome,
@@ -120,10 +122,10 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
     (gate.decision_to_proto, gate.decision_from_proto, DECISIONS),
     (gate.decide_to_proto, gate.decide_from_proto, ASKS),
     (audit.replay_to_proto, audit.replay_from_proto, POLICIES),
-    (audit.replayed_to_proto, audit.replayed_from_proto, REPLAYS),
+    (audit.replay_result_to_proto, audit.replay_result_from_proto, REPLAYS),
     (
-        audit.wanted_to_proto,
-        audit.wanted_from_proto,
+        audit.list_questions_to_proto,
+        audit.list_questions_from_proto,
         values(decisions.ListQuestionsRequest),
     ),
     (
@@ -227,20 +229,20 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
         ),
     ),
     (
-        document.skipped_to_proto,
-        document.skipped_from_proto,
+        document.list_skipped_to_proto,
+        document.list_skipped_from_proto,
         values(documents.ListSkippedRequest),
     ),
     (
-        document.skipped_page_to_proto,
-        document.skipped_page_from_proto,
+        document.skips_to_proto,
+        document.skips_from_proto,
         values(
             documents.SkippedPage,
             files=st.lists(values(documents.SkippedFile), max_size=2).map(tuple),
         ),
     ),
     (index.stats_to_proto, index.stats_from_proto, STATS),
-    (index.info_to_proto, index.info_from_proto, values(types.ServerInfo, index=optional(STATS))),
+    (index.info_to_proto, index.info_from_proto, values(ServerInfo, index=optional(STATS))),
     (
         gate.feedback_to_proto,
         gate.feedback_from_proto,
@@ -403,8 +405,8 @@ def test_messages_have_all_fields_of_the_values() -> None:
         (types.Citation, answer_pb2.Citation),
         (types.Answer, answer_pb2.AnswerResponse),
         (types.DoneEvent, answer_pb2.Done),
-        (types.IndexStats, index_pb2.IndexStats),
-        (types.ServerInfo, info_pb2.InfoResponse),
+        (IndexStats, index_pb2.IndexStats),
+        (ServerInfo, info_pb2.InfoResponse),
         (types.GateDecision, gate_pb2.GateDecision),
         (types.Feedback, gate_pb2.ReportFeedbackRequest),
     ]

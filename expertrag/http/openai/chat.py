@@ -11,15 +11,8 @@ from starlette.responses import Response
 
 from expertrag.api.folding import AnswerFolder
 from expertrag.api.jsonable import to_json
-from expertrag.api.types import (
-    Answer,
-    AnswerEvent,
-    DeltaEvent,
-    FinishReason,
-    GateEvent,
-    TokenLogprob,
-    Usage,
-)
+from expertrag.api.logprobs import TokenLogprob
+from expertrag.api.types import Answer, AnswerEvent, DeltaEvent, FinishReason, GateEvent, Usage
 from expertrag.http.body import read_body
 from expertrag.http.openai.answering import Form, respond
 from expertrag.http.openai.chat_request import PARAMS, ChatRequest

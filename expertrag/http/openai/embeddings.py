@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from expertrag.api.types import Role
+from expertrag.api.embed import Role
 from expertrag.api.validation import MAX_BATCH
 from expertrag.client.aclient import AsyncClient
 from expertrag.http.body import read_body

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob
 
-from expertrag.api.types import DeltaEvent, FinishReason, Sampling, TokenLogprob, TopLogprob
+from expertrag.api.logprobs import TokenLogprob, TopLogprob
+from expertrag.api.types import DeltaEvent, FinishReason, Sampling
 from expertrag.llm.backends.background import Running
 from expertrag.llm.base import Session, ShouldStop
 from expertrag.llm.certainty import Certainty, average

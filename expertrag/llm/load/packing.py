@@ -33,7 +33,7 @@ from expertrag.llm.load.source import ModelSource
 from expertrag.llm.network import Limits
 from expertrag.runtime.threads import all_cores
 from expertrag_kernels import Format, save_packed, verify_packed
-from expertrag_retriever.publish import published
+from expertrag_retriever.publish import publish
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -59,7 +59,7 @@ def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
         model, lowered = _packed(name, source, DTYPES[dtype], progress)
     progress(f"write {out}", 0, 1)
     # outside model_errors: a full disk does not mean a damaged model
-    with quiet(), published(out) as scratch:
+    with quiet(), publish(out) as scratch:
         model.config.packed_from = f"{fingerprint(files.folder, files.gguf)} in {dtype}"
         model.config.save_pretrained(scratch)
         model.generation_config.save_pretrained(scratch)

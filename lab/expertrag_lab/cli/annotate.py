@@ -14,7 +14,7 @@ from expertrag.cli.options import flag, json_flag
 from expertrag.cli.output import note, print_found, printable
 
 if TYPE_CHECKING:
-    from expertrag.audit.questions import Question
+    from expertrag.audit.questions import QuestionRecord
     from expertrag.audit.reading import Log
     from expertrag_lab.data.annotations import Annotations
 
@@ -69,16 +69,16 @@ def annotate(log: Path, out: Path, as_json: bool) -> None:
 
 
 def _take_feedback(log: Log, dataset: Annotations) -> int:
-    from expertrag.audit.questions import corrected
+    from expertrag.audit.questions import collect_corrected
     from expertrag_lab.data.annotations import FROM_FEEDBACK
 
-    new = [item for item in corrected(log) if item not in dataset]
+    new = [item for item in collect_corrected(log) if item not in dataset]
     for item in new:
         dataset.add(item, item.answers, FROM_FEEDBACK)
     return len(new)
 
 
-def _asked(questions: list[Question], dataset: Annotations) -> Iterator[Question]:
+def _asked(questions: list[QuestionRecord], dataset: Annotations) -> Iterator[QuestionRecord]:
     """Ask the questions in order, and yield those that were answered."""
     from expertrag_lab.data.annotations import ANNOTATED, split_answers
 

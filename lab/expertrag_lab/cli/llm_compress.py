@@ -97,7 +97,7 @@ def compress(
     `expertrag llm verify` compares both models. An interrupted run resumes with the same command.
     """
     from expertrag.llm.load.loading import quiet
-    from expertrag.runtime.error_mapping import translated_errors
+    from expertrag.runtime.error_mapping import translate_errors
     from expertrag.runtime.threads import all_cores
 
     if light is (share is not None):
@@ -105,7 +105,7 @@ def compress(
     if light is (per_token is None):
         raise InvalidArgument("per-token: --light needs --per-token K, and --size has none")
     named, source = named_sources(sources), TrafficSource(out, limit, seed, config)
-    with translated_errors(), quiet(), all_cores(), progress() as report:
+    with translate_errors(), quiet(), all_cores(), progress() as report:
         prompts = source.prompts(named, report)
         if share is not None:
             made, lines = _low_rank(model, prompts, out, report, share, most_tokens)

@@ -85,7 +85,7 @@ def profile(
     """
     from expertrag import models
     from expertrag.llm.load.loading import quiet
-    from expertrag.runtime.error_mapping import translated_errors
+    from expertrag.runtime.error_mapping import translate_errors
     from expertrag_lab.surgery.profiling.profile import profile_mixture
 
     named = named_sources(sources)
@@ -95,7 +95,7 @@ def profile(
         )
     instead = "give a file of ROWS, or a log of questions with --audit"
     given = TrafficSource(out, limit, seed, config, log, domain_key, instead)
-    with translated_errors(), quiet(), progress() as report:
+    with translate_errors(), quiet(), progress() as report:
         made = profile_mixture(
             models.resolve(model),
             given.prompts(named, report),

@@ -195,14 +195,14 @@ def _selected(
 ) -> Selected:
     from expertrag import models
     from expertrag.answer.embedders import open_embedder
-    from expertrag.runtime.error_mapping import translated_errors
+    from expertrag.runtime.error_mapping import translate_errors
     from expertrag_lab.eval.stores import default_work
     from expertrag_lab.surgery.candidates.open_rows import add_rows
     from expertrag_lab.surgery.candidates.select import select as choose
     from expertrag_lab.surgery.retrieved_prompts import read_prompts
 
     chosen = added = None
-    with translated_errors(), progress() as report:
+    with translate_errors(), progress() as report:
         prompts = read_prompts(given.rows, given.most, given.seed)
         if model is not None:
             work = default_work() / "select"

@@ -91,7 +91,7 @@ def split(
     """
     from expertrag import models
     from expertrag.llm.load.loading import quiet
-    from expertrag.runtime.error_mapping import translated_errors
+    from expertrag.runtime.error_mapping import translate_errors
     from expertrag_lab.surgery.splitting.pre_gate_training import PreGateRecipe
     from expertrag_lab.surgery.splitting.split import SplitSettings, split_model
     from expertrag_lab.surgery.splitting.split_sizes import SplitSizes
@@ -100,7 +100,7 @@ def split(
     named = named_sources(sources)
     recipe = PreGateRecipe(seed=seed) if pre_gate else None
     given = TrafficSource(out, limit, seed, config)
-    with translated_errors(), quiet(), progress() as report:
+    with translate_errors(), quiet(), progress() as report:
         name = models.resolve(model)
         sizes = SplitSizes.of(neurons_of(name), experts, shared, per_token)
         settings = SplitSettings(sizes, most_tokens, seed, recipe)

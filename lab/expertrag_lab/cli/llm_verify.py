@@ -160,11 +160,11 @@ class _Given:
 def _compared(names: tuple[str, str], given: _Given, gate: str | None) -> Verification:
     from expertrag import models
     from expertrag.llm.load.loading import quiet
-    from expertrag.runtime.error_mapping import translated_errors
+    from expertrag.runtime.error_mapping import translate_errors
     from expertrag_lab.surgery.verification.verify import verify as compare
     from expertrag_retriever.gate.bundle import load_gate
 
-    with translated_errors(), quiet(), progress() as report:
+    with translate_errors(), quiet(), progress() as report:
         bundle = load_gate(models.gate_folder(gate)) if gate else None
         prompts = given.prompts(report)
         before, after = map(models.resolve, names)

@@ -40,7 +40,7 @@ def probe(given: Training, as_json: bool) -> None:
     """
     from expertrag import models
     from expertrag.llm.load.loading import quiet
-    from expertrag.runtime.error_mapping import translated_errors
+    from expertrag.runtime.error_mapping import translate_errors
     from expertrag_lab.train.probe.prompts import probe_sets
     from expertrag_lab.train.probe.recipe import PROFILES
     from expertrag_lab.train.probe.train import train_probe
@@ -48,7 +48,7 @@ def probe(given: Training, as_json: bool) -> None:
     recipe = replace(PROFILES[given.profile], seed=given.seed)
     if "" in given.most:
         recipe = replace(recipe, most_searches=given.most[""])
-    with translated_errors(), quiet(), progress() as report:
+    with translate_errors(), quiet(), progress() as report:
         report("probe: loading the language model", 0, None)
         opened = _opened(given.generator)
         sets = given.all_sets(report, recipe.words)

@@ -54,7 +54,7 @@ def reader(given: Training, base: str, start: str | None, as_json: bool) -> None
     from expertrag import models
     from expertrag.llm.adapters.bundle import load_bundle
     from expertrag.llm.load.loading import quiet
-    from expertrag.runtime.error_mapping import translated_errors
+    from expertrag.runtime.error_mapping import translate_errors
     from expertrag_lab.train.reader.material import materials
     from expertrag_lab.train.reader.recipe import PROFILES
     from expertrag_lab.train.reader.train import recipe_for, train_reader
@@ -68,7 +68,7 @@ def reader(given: Training, base: str, start: str | None, as_json: bool) -> None
         )
     begun = load_bundle(models.reader_folder(start)) if start else None
     command = given.command("reader", _options(given, base, start), "examples")
-    with translated_errors(), quiet(), progress() as report:
+    with translate_errors(), quiet(), progress() as report:
         report("reader: loading the base model", 0, None)
         source = models.resolve(base)
         recipe = recipe_for(source, recipe)

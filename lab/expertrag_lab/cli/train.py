@@ -104,7 +104,7 @@ def embedder(
     """
     from expertrag import models
     from expertrag.llm.load.loading import quiet
-    from expertrag.runtime.error_mapping import translated_errors
+    from expertrag.runtime.error_mapping import translate_errors
     from expertrag_lab.data.named_sets import parse_data
     from expertrag_lab.data.pairs import domain_sources
     from expertrag_lab.embedder.base import base_model
@@ -119,7 +119,7 @@ def embedder(
     if Path(base).is_dir():
         base = str(Path(base).resolve())  # the bundle records it, for any working directory
     domains = domain_sources(sets, co_relevant=co_relevant, seed=seed)
-    with translated_errors(), quiet(), progress() as report:
+    with translate_errors(), quiet(), progress() as report:
         model = base_model(models.resolve(base), base)
         made = train_bundle(
             domains,
@@ -236,7 +236,7 @@ def distil(
     """
     from expertrag import models
     from expertrag.llm.load.loading import quiet
-    from expertrag.runtime.error_mapping import translated_errors
+    from expertrag.runtime.error_mapping import translate_errors
     from expertrag_lab.data.named_sets import parse_data
     from expertrag_lab.data.pairs import domain_sources
     from expertrag_lab.embedder.base import base_model
@@ -245,11 +245,11 @@ def distil(
     from expertrag_retriever.experts.bundle import base_of
 
     folder = Path(models.resolve(bundle))
-    with translated_errors():
+    with translate_errors():
         base = base_of(folder).name
     domains = domain_sources(parse_data(data))
     recipe = replace(PROFILES[profile], seed=seed)
-    with translated_errors(), quiet(), progress() as report:
+    with translate_errors(), quiet(), progress() as report:
         model = base_model(models.resolve(base), base)
         made = distil(folder, domains, model, recipe, out, report)
     print_made(made, out, as_json, _distil_lines(made))
@@ -276,17 +276,17 @@ def export(bundle: str, base: str | None, out: Path) -> None:
     """
     from expertrag import models
     from expertrag.llm.load.loading import quiet
-    from expertrag.runtime.error_mapping import translated_errors
+    from expertrag.runtime.error_mapping import translate_errors
     from expertrag_retriever.encoder import fingerprint_of, load_model
     from expertrag_retriever.experts.bundle import attach, base_of
-    from expertrag_retriever.publish import published
+    from expertrag_retriever.publish import publish
 
     folder = Path(models.resolve(bundle))
-    with translated_errors(), quiet():
+    with translate_errors(), quiet():
         source = models.resolve(base or base_of(folder).name)
         model = load_model(source)
         attach(model, folder, fingerprint_of(source))
-        with published(out) as scratch:
+        with publish(out) as scratch:
             model.save(str(scratch), create_model_card=False)
     click.echo(f"wrote {out}")
 

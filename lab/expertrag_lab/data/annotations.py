@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.audit.questions import Question, corrected, same_question, to_label
+from expertrag.audit.questions import QuestionRecord, collect_corrected, same_question, to_label
 from expertrag.audit.reading import Log
 from expertrag.runtime.json_lines import read_lines
 from expertrag_lab.data.datasets import query_fault
@@ -37,10 +37,10 @@ class Annotations:
     def __len__(self) -> int:
         return len(self._known)
 
-    def __contains__(self, question: Question) -> bool:
+    def __contains__(self, question: QuestionRecord) -> bool:
         return same_question(question.text) in self._known
 
-    def add(self, question: Question, answers: Sequence[str], source: str) -> None:
+    def add(self, question: QuestionRecord, answers: Sequence[str], source: str) -> None:
         """Append a question; it is on disk once this returns."""
         item = {
             "_id": question.id,
@@ -84,7 +84,7 @@ def check_texts(log: Log) -> None:
 
     :raises InvalidArgument: if it was kept without texts, and no feedback has any.
     """
-    if not (to_label(log) or corrected(log)):
+    if not (to_label(log) or collect_corrected(log)):
         raise InvalidArgument(
             f"{log.path} has no question of an AUTO decision: it was kept without texts; set "
             "audit.texts = true (--audit-texts) and collect new questions"

@@ -24,7 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.runtime.json_lines import all_strings, encodable, existing, read_bytes, read_lines
+from expertrag.runtime.json_lines import (
+    find_file,
+    is_encodable,
+    is_string_list,
+    read_bytes,
+    read_lines,
+)
 from expertrag_lab.data.qrels import Qrels, qrels_path, read_qrels, splits
 from expertrag_lab.data.types import POOLED, Skipped
 
@@ -76,7 +82,7 @@ class Dataset:
         from expertrag_index.loaders import load
 
         found = [] if failures is None else failures
-        return load([existing(self.folder / "corpus.jsonl")], on_failure=found.append)
+        return load([find_file(self.folder / "corpus.jsonl")], on_failure=found.append)
 
     def relevant(self, query_id: str) -> tuple[str, ...]:
         """Ids of the relevant documents, best grade first."""
@@ -100,7 +106,7 @@ def load_dataset(folder: Path, split: str = "test") -> Dataset:
         raise NotFound(f"no data set at {folder}: not a folder", reason="DATASET_NOT_FOUND")
     if is_questions_only(folder):
         return _load_questions(folder, split)
-    existing(folder / "corpus.jsonl")
+    find_file(folder / "corpus.jsonl")
     everything, repeated, digest = _read_queries(folder)
     path = qrels_path(folder, split)
     grades = read_qrels(path)
@@ -143,7 +149,7 @@ def is_questions_only(folder: Path) -> bool:
     if (folder / "qrels").exists() or any(folder.glob("corpus.jsonl*")):
         return False
     try:
-        return b'"answers"' in read_bytes(existing(folder / "queries.jsonl"))
+        return b'"answers"' in read_bytes(find_file(folder / "queries.jsonl"))
     except (NotFound, InvalidArgument):  # reported when the file is read for its content
         return False
 
@@ -201,16 +207,16 @@ def query_fault(item: Mapping[str, Any]) -> str:
         return "has no _id"
     if not isinstance(text, str) or not text.strip():
         return "has no text"
-    if not (encodable(identifier) and encodable(text)):
+    if not (is_encodable(identifier) and is_encodable(text)):
         return "contains a lone surrogate, which is not valid text"
-    if answers is not None and not all_strings(answers):
+    if answers is not None and not is_string_list(answers):
         return "has answers that are not a list of strings"
     return ""
 
 
 def _read_queries(folder: Path) -> tuple[dict[str, Query], list[Skipped], str]:
     """Return all queries by id, the queries with a repeated id, and the hash of the file."""
-    items, digest = read_lines(existing(folder / "queries.jsonl"))
+    items, digest = read_lines(find_file(folder / "queries.jsonl"))
     queries: dict[str, Query] = {}
     repeated = []
     for number, item in items:

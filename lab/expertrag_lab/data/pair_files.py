@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.runtime.json_lines import encodable, existing, read_lines
+from expertrag.runtime.json_lines import find_file, is_encodable, read_lines
 from expertrag_lab.data.named_sets import TRAIN, name_of
 from expertrag_lab.embedder.types import Pair, Source
 
@@ -69,7 +69,7 @@ def read_pairs(path: Path, split: str = TRAIN) -> Source:
     :raises NotFound: the file does not exist.
     :raises InvalidArgument: a line is damaged, a record has unknown fields, or the split is empty.
     """
-    path = existing(path)
+    path = find_file(path)
     found = _Found()
     for number, record in read_lines(path)[0]:
         if (record.get("split") or TRAIN) == split:
@@ -90,6 +90,6 @@ def _read(found: _Found, record: Mapping[str, Any]) -> None:
     for keys in shapes:
         first, second = (record[key] for key in keys)
         for key, value in zip(keys, (first, second), strict=True):
-            if not isinstance(value, str) or not encodable(value):
+            if not isinstance(value, str) or not is_encodable(value):
                 raise ValueError(f"has a {key} that is not text; fix it")
         _SHAPES[keys](found, first, second)

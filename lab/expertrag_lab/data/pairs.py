@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.runtime.json_lines import existing
+from expertrag.runtime.json_lines import find_file
 from expertrag_index.loaders import load
 from expertrag_index.types import LoadFailure
 from expertrag_lab.data.datasets import load_dataset
@@ -84,7 +84,7 @@ def _sources(path: Path, co_relevant: bool, seed: int) -> Iterator[Source]:
         if len(source.answers()) >= _FEW_QUERIES:
             return
     failures: list[LoadFailure] = []  # unreadable documents are reported when they are indexed
-    documents = load([existing(path / "corpus.jsonl")], on_failure=failures.append)
+    documents = load([find_file(path / "corpus.jsonl")], on_failure=failures.append)
     made = from_documents(
         f"{path.name}, titles" if judged else path.name,
         (Text(item.id, item.title, item.text) for item in documents),

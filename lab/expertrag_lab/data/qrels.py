@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.runtime.json_lines import existing, read_bytes
+from expertrag.runtime.json_lines import find_file, read_bytes
 
 MAX_GRADE = 1000
 """Largest grade: ranking measures allocate memory for every grade up to it."""
@@ -27,7 +27,7 @@ def qrels_path(folder: Path, split: str) -> Path:
     :raises NotFound: the split has none; the message lists the splits that have some.
     """
     try:
-        return existing(folder / "qrels" / f"{split}.tsv")
+        return find_file(folder / "qrels" / f"{split}.tsv")
     except NotFound:
         found = ", ".join(splits(folder)) or "none"
         raise NotFound(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.runtime.json_lines import all_strings, encodable, existing, read_lines
+from expertrag.runtime.json_lines import find_file, is_encodable, is_string_list, read_lines
 from expertrag_lab.data.types import POOLED, Branch, GateRecord, Recorded, Row, RowSet, Skipped
 
 _KINDS = {str: "string", bool: "boolean"}
@@ -28,7 +28,7 @@ def read_rows(path: Path) -> RowSet:
     :raises NotFound: the file does not exist.
     :raises InvalidArgument: a line is not a JSON object, or no row is usable.
     """
-    items, digest = read_lines(existing(path))
+    items, digest = read_lines(find_file(path))
     rows: dict[str, Row] = {}
     skipped = []
     for number, item in items:
@@ -131,13 +131,13 @@ def _fault(item: Mapping[str, Any]) -> str:
     for name in ("_id", "question", "never", "one_step"):
         if not isinstance(item.get(name), str):
             return f"{name} is missing or not a string"
-        if not encodable(item[name]):
+        if not is_encodable(item[name]):
             return f"{name} contains a lone surrogate, which is not valid text"
     if not item["_id"]:
         return "_id is empty"
     answers = item.get("answers")
     for name, value in (("answers", answers), ("relevant", item.get("relevant"))):
-        if value is not None and not all_strings(value):
+        if value is not None and not is_string_list(value):
             return f"{name} is not a list of strings"
     for name, kind in (("multi_step", str), ("needs_documents", bool)):
         if item.get(name) is not None and not isinstance(item[name], kind):
@@ -157,7 +157,7 @@ def _recorded(item: Mapping[str, Any]) -> Recorded:
 
 
 def _branch(item: Mapping[str, Any]) -> Branch:
-    _check(all_strings(item["documents"]) and all_strings(item["cited"]))
+    _check(is_string_list(item["documents"]) and is_string_list(item["cited"]))
     branch = Branch(
         **{**item, "documents": tuple(item["documents"]), "cited": tuple(item["cited"])}
     )

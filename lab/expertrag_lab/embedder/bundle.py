@@ -32,13 +32,13 @@ from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.storage import save_experts
 from expertrag_retriever.experts.surgery import expert_layers
-from expertrag_retriever.publish import published, work_folder
+from expertrag_retriever.publish import publish, work_folder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from expertrag_retriever.experts.module import ExpertTransformer
-    from expertrag_retriever.router.router import Router
+    from expertrag_retriever.router.router import DomainRouter
 
 _ROUTER_TEXTS = 800  # per domain; more do not change the result
 
@@ -146,7 +146,7 @@ def _route(
     trained: Mapping[str, Weights],
     recipe: Recipe,
     progress: Progress,
-) -> tuple[Router, RouterFigures]:
+) -> tuple[DomainRouter, RouterFigures]:
     """Train the router."""
     progress("router", 0, 1)
     # domains without an expert come last: the router knows them, the base serves them
@@ -162,7 +162,7 @@ def _route(
 def _publish(
     transformer: ExpertTransformer, settings: ExpertSettings, report: BundleReport, out: Path
 ) -> None:
-    with published(out) as scratch:
+    with publish(out) as scratch:
         save_experts(
             transformer.model,
             settings,

@@ -45,7 +45,7 @@ from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import GENERAL, ExpertSettings
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.fingerprint import folder_fingerprint
-from expertrag_retriever.publish import published, work_folder
+from expertrag_retriever.publish import publish, work_folder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -83,7 +83,7 @@ def distil(
     with work_folder(out) as work:
         folder = work / _digest(bundle, base, recipe, lessons)
         taught = StudentTrainer(student, recipe, folder, progress).train(lessons)
-        with published(out) as scratch:
+        with publish(out) as scratch:
             _save(base, taught.weights, scratch)
             figures = _measure(teacher, load_model(str(scratch)), data, recipe, progress)
             report = _report(bundle, base, recipe, len(lessons.texts), taught, figures, scratch)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from expertrag import models
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.config import Config
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.json_lines import read_lines
 from expertrag_index.types import silent
 from expertrag_lab.data.types import JSON, GateRecord, RowSet
@@ -184,7 +184,7 @@ def _fitted_gate(
     from expertrag_lab.train.gate.source import source_of
     from expertrag_retriever.gate.bundle import load_gate as load_bundle
 
-    with translated_errors():
+    with translate_errors():
         bundle = load_bundle(folder)
     return FittedGate(
         bundle.version,

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, NotFound
-from expertrag.runtime.json_lines import existing, parse_object, read_bytes, read_lines
+from expertrag.runtime.json_lines import find_file, parse_object, read_bytes, read_lines
 from expertrag_lab.data.qrels import read_qrels, splits
 from expertrag_lab.data.types import JSON, POOLED
 from expertrag_lab.eval.report import parts_of, read_report
@@ -205,7 +205,7 @@ def _dataset(folder: Path) -> DatasetEntry:
         documents=_lines(corpus) if corpus else None,
         queries=len(answers) if queries else None,
         splits={
-            name: len(read_qrels(existing(folder / "qrels" / f"{name}.tsv")))
+            name: len(read_qrels(find_file(folder / "qrels" / f"{name}.tsv")))
             for name in splits(folder)
         },
         answered=sum(bool(accepted) for accepted in answers),

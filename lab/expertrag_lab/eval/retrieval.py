@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Passage, SearchMode
 from expertrag.models import SHIPPED
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag_index.errors import SearchError
 from expertrag_index.store.index import Index
 from expertrag_lab.data.datasets import Dataset, Query, load_datasets, sample
@@ -99,7 +99,7 @@ def evaluate(
     """
     measurement = _Measurement(embedder, settings, work, progress)
     datasets = load_datasets(folders, settings.split)
-    with translated_errors():
+    with translate_errors():
         results = {dataset.name: measurement.of(dataset) for dataset in datasets}
     return make_report(
         results,

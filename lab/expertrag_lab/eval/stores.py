@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 from expertrag import models
 from expertrag.api.errors import InvalidArgument
-from expertrag.runtime.error_mapping import translated_errors
-from expertrag.runtime.json_lines import existing
+from expertrag.runtime.error_mapping import translate_errors
+from expertrag.runtime.json_lines import find_file
 from expertrag_index.build.chunk_size import default_chunk_tokens
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.build.writer import IndexWriter
@@ -64,7 +64,7 @@ def read_corpus(dataset: Dataset) -> Corpus:
 
     :raises InvalidArgument: the gzip file is damaged; a truncated corpus would give wrong figures.
     """
-    path = existing(dataset.folder / "corpus.jsonl")
+    path = find_file(dataset.folder / "corpus.jsonl")
     digest, records = hashlib.sha256(), 0
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -110,7 +110,7 @@ def build_store(
 
     failures: list[LoadFailure] = []
     with (
-        translated_errors(),
+        translate_errors(),
         IndexWriter.open(
             folder,
             embedder,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from expertrag_retriever.gate.budget import guaranteed_count, nominal_count
+from expertrag_retriever.gate.budget import count_guaranteed, count_nominal
 
 TARGETS = (0.2, 0.35, 0.5)
 SPLITS = 200
@@ -96,8 +96,8 @@ def budget(
     found = []
     for target in TARGETS:
         for rule, count in (
-            ("nominal", nominal_count(half, target)),
-            ("guaranteed", guaranteed_count(half, target)),
+            ("nominal", count_nominal(half, target)),
+            ("guaranteed", count_guaranteed(half, target)),
         ):
             # p(benefit) must exceed that of the next question
             bar = np.inf if count is None else descending[:, [min(count, half - 1)]]

@@ -17,7 +17,7 @@ from expertrag_index.build.writer import IndexWriter
 from expertrag_index.store.index import Index
 from expertrag_index.types import Document
 from expertrag_retriever.calibrate import calibrator
-from expertrag_retriever.rerank.reranking import CANDIDATES, embedded_text, standardised
+from expertrag_retriever.rerank.reranking import CANDIDATES, embedding_text_of, standardise
 from expertrag_retriever.search import Searcher
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ def candidate_groups(
         passages = searcher.search(query, k=CANDIDATES).passages
         relevant = tuple(item.document_id in answers[query] for item in passages)
         if any(relevant) and not all(relevant):
-            search = standardised([item.score for item in passages])
-            texts = tuple(map(embedded_text, passages))
+            search = standardise([item.score for item in passages])
+            texts = tuple(map(embedding_text_of, passages))
             yield query, CandidateGroup(query, texts, tuple(search.tolist()), relevant)
         advance(done, len(queries))
 

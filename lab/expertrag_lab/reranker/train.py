@@ -24,7 +24,7 @@ from expertrag_lab.reranker.groups import CandidateGroup, GroupedSource, group_n
 from expertrag_retriever.encoder import number_format, token_batches
 from expertrag_retriever.errors import TrainingError
 from expertrag_retriever.experts.bundle import Base
-from expertrag_retriever.publish import published
+from expertrag_retriever.publish import publish
 from expertrag_retriever.rerank.bundle import (
     RerankerForm,
     RerankerSettings,
@@ -126,7 +126,7 @@ def train_reranker(
     torch.manual_seed(recipe.seed)
     network, tokens = open_network(base_folder, recipe.rank, recipe.max_tokens)
     network.bert.to(number_format("cpu"))
-    for parameter in network.trained().values():
+    for parameter in network.trainable_parameters().values():
         parameter.data = parameter.data.float()  # bfloat16 loses small updates
     trainer = RerankTrainer(network, tokens, groups, dev, recipe)
     learned = trainer.run(work / _digest(groups, base, recipe), progress)
@@ -173,7 +173,7 @@ class RerankTrainer:
             recipe.learning_rate, recipe.warm_up, recipe.evaluations, recipe.patience
         )
         loop: TrainingLoop[RerankPoint] = TrainingLoop(
-            self._network.trained(), schedule, folder, progress
+            self._network.trainable_parameters(), schedule, folder, progress
         )
         steps = max(1, recipe.epochs * len(self._groups) // recipe.batch)
         return loop.run(
@@ -263,7 +263,7 @@ def _publish(learned: TrainingResult[RerankPoint], report: RerankerReport, out: 
     settings = RerankerSettings(
         RerankerForm.CROSS_ENCODER, recipe.max_tokens, recipe.search_weight, rank=recipe.rank
     )
-    with published(out) as scratch:
+    with publish(out) as scratch:
         save_bundle(learned.weights, settings, report.base, scratch, {"training": asdict(report)})
         (scratch / "README.md").write_text(reranker_card(report), encoding="utf-8")
 

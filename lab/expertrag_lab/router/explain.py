@@ -14,7 +14,7 @@ import torch
 
 from expertrag_index.types import FloatArray
 from expertrag_retriever.experts.settings import GENERAL
-from expertrag_retriever.router.router import Router, choose, of_experts
+from expertrag_retriever.router.router import DomainRouter, choose, of_experts
 from expertrag_retriever.router.words import words_of
 
 _SHOWN_WORDS = 5
@@ -57,7 +57,7 @@ class Explanation:
 
 
 def explain(
-    router: Router,
+    router: DomainRouter,
     text: str,
     pooled: FloatArray,
     allowed: Collection[str] | None = None,
@@ -65,7 +65,7 @@ def explain(
 ) -> Explanation:
     """Route one text by its mean hidden states (H,), and explain the result.
 
-    :param allowed: as for :meth:`Router.posterior`.
+    :param allowed: as for :meth:`DomainRouter.posterior`.
     :param experts: the first ``experts`` domains of the router have an expert; None: all have one.
     """
     served = router.domains[:experts]
@@ -94,7 +94,7 @@ def explain(
 
 
 def _nearest(
-    router: Router, states: torch.Tensor, domain: str, allowed: Collection[str] | None
+    router: DomainRouter, states: torch.Tensor, domain: str, allowed: Collection[str] | None
 ) -> Neighbour:
     """Nearest prototype of the chosen domain; if none is chosen, of the allowed domains.
 
@@ -113,7 +113,7 @@ def _nearest(
     )
 
 
-def _words(router: Router, text: str, domain: str) -> tuple[WordEvidence, ...]:
+def _words(router: DomainRouter, text: str, domain: str) -> tuple[WordEvidence, ...]:
     values = router.evidence.words.get(domain, {})
     found = [WordEvidence(word, values[word]) for word in words_of(text) if word in values]
     return tuple(sorted(found, key=lambda item: -item.value)[:_SHOWN_WORDS])

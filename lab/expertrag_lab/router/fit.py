@@ -19,7 +19,7 @@ from expertrag_lab.router.measure import figures
 from expertrag_retriever.errors import RouterError
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.router.evidence import gather
-from expertrag_retriever.router.router import Router
+from expertrag_retriever.router.router import DomainRouter
 from expertrag_retriever.router.types import Pool, RouterFigures, RouterSettings
 
 __all__ = ["FEWEST_TEXTS", "RouterError", "RouterFigures", "fit_router"]
@@ -43,7 +43,7 @@ def fit_router(
     pool: Pool,
     seed: int = 0,
     settings: RouterSettings | None = None,
-) -> tuple[Router, RouterFigures]:
+) -> tuple[DomainRouter, RouterFigures]:
     """Train on texts by domain; the same texts and seed give the same router.
 
     The router is trained on all texts. It is calibrated and measured by 4-fold cross-validation:
@@ -73,7 +73,7 @@ def fit_pooled(
     labels: Labels,
     seed: int,
     settings: RouterSettings,
-) -> tuple[Router, RouterFigures]:
+) -> tuple[DomainRouter, RouterFigures]:
     """Train on mean hidden states (N, H) and indexes of domains (N,); see :func:`fit_router`."""
     folds = _folds(labels, seed)
     held_out = []
@@ -84,7 +84,7 @@ def fit_pooled(
     temperature = _temperature(held_out)
     reach, slope = _reach(held_out)
 
-    def calibrated(router: Router) -> Router:
+    def calibrated(router: DomainRouter) -> DomainRouter:
         return replace(router, temperature=temperature, reach=reach, slope=slope)
 
     posterior = np.concatenate([calibrated(each).posterior(x).numpy() for each, x, _ in held_out])
@@ -124,7 +124,7 @@ def _check(texts: Mapping[str, Sequence[str]]) -> None:
             )
 
 
-def _nearest_own(router: Router, pooled: FloatArray, labels: Labels) -> Labels:
+def _nearest_own(router: DomainRouter, pooled: FloatArray, labels: Labels) -> Labels:
     """Nearest prototype (N,) of each text among those of its own domain."""
     distance = router.distances(torch.from_numpy(pooled))
     foreign = router.owner != torch.from_numpy(labels).unsqueeze(1)
@@ -148,7 +148,7 @@ def _fit(
     labels: Labels,
     seed: int,
     settings: RouterSettings,
-) -> Router:
+) -> DomainRouter:
     unit = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
     center = unit.mean(axis=0)
     whitener = _whitener(unit - center, labels, settings)
@@ -161,7 +161,7 @@ def _fit(
         prototypes.append(means)
         shares.append(np.log(np.bincount(nearest) / len(own)))
         owners.append(np.full(len(means), label))
-    return Router(
+    return DomainRouter(
         domains=domains,
         center=torch.from_numpy(center).float(),
         whitener=torch.from_numpy(whitener).float(),
@@ -195,7 +195,7 @@ def _whitener(centered: FloatArray, labels: Labels, settings: RouterSettings) ->
     return kept
 
 
-HeldOut = Sequence[tuple[Router, torch.Tensor, Labels]]
+HeldOut = Sequence[tuple[DomainRouter, torch.Tensor, Labels]]
 """Routers, each with the mean hidden states and domains of texts that it was not trained on."""
 
 

@@ -16,7 +16,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Passage
 from expertrag.llm.base import Generator, Message
 from expertrag.llm.prompt import ABSTAINS, FAMILIES, Family, Reply, open_book
-from expertrag.runtime.json_lines import all_strings, existing, read_lines
+from expertrag.runtime.json_lines import find_file, is_string_list, read_lines
 from expertrag_lab.metrics.squad import substring
 
 _NEEDED = ("question", "passages", "answer")
@@ -85,7 +85,7 @@ def read_prompts(path: Path, most: int | None = None, seed: int = 0) -> tuple[Re
     :raises NotFound: there is no such file.
     :raises InvalidArgument: a row is not as above, or there is none.
     """
-    items, _ = read_lines(existing(path))
+    items, _ = read_lines(find_file(path))
     if most is not None and most < len(items):
         kept = sorted(random.Random(seed).sample(range(len(items)), most))
         items = [items[place] for place in kept]
@@ -119,7 +119,7 @@ def parse_prompt(item: Mapping[str, Any], name: str) -> RetrievedPrompt:
     row = str(item.get("id") or item.get("_id") or name)
     passages = _passages(item["passages"], row)
     others = item.get("accepted") or []
-    if not all_strings(others):
+    if not is_string_list(others):
         raise ValueError("accepted is not a list of texts")
     accepted = () if answer is None else tuple(dict.fromkeys((answer, *others)))
     holding = (n for n, passage in enumerate(passages, 1) if substring(passage.text, accepted))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from expertrag import models
 from expertrag.answer.embedders import open_embedder
 from expertrag.config import ModelConfig
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag_lab.data.named_sets import Data
 from expertrag_lab.data.pairs import domain_sources
 from expertrag_lab.embedder.data import prepare
@@ -36,7 +36,7 @@ def train(
     embedder = open_embedder(replace(ModelConfig(), embedder=base), None)
     folder = Path(models.resolve(base))
     known = Base(base, folder_fingerprint(folder))
-    with translated_errors(), work_folder(out) as work:
+    with translate_errors(), work_folder(out) as work:
         grouped: list[GroupedSource] = []
         for domain, some in sources.items():
             pairs = prepare(domain, some, most_pairs=recipe.most_groups, seed=recipe.seed)

@@ -13,7 +13,7 @@ import torch
 from expertrag import models
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.llm.load.loading import quiet
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag_index.types import FloatArray
 from expertrag_lab.data.domain_texts import domain_texts
 from expertrag_lab.data.named_sets import TRAIN, Data
@@ -26,7 +26,7 @@ from expertrag_lab.trunk import first_layer_of
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.experts.bundle import Base, base_of, is_bundle
 from expertrag_retriever.experts.storage import load_settings
-from expertrag_retriever.router.router import Router
+from expertrag_retriever.router.router import DomainRouter
 from expertrag_retriever.router.storage import Origin, load_router, save_router
 from expertrag_retriever.router.types import RouterFigures
 
@@ -95,7 +95,7 @@ class OpenRouter:
     ``experts``: number of domains, from the first, with an embedding expert; None without experts.
     """
 
-    router: Router
+    router: DomainRouter
     embedder: SentenceTransformerEmbedder
     experts: int | None = None
 
@@ -133,7 +133,7 @@ def open_router(name: str, base: str | None = None) -> OpenRouter:
     :raises ExpertRAGError: one of them is missing or damaged, or the base model does not match.
     """
     folder = Path(models.resolve(name))
-    with translated_errors():
+    with translate_errors():
         router, origin = load_router(folder)
         experts = None
         if origin is not None:
@@ -160,7 +160,7 @@ def _open_base(name: str) -> tuple[str, SentenceTransformerEmbedder]:
     """Load the base model; a folder is recorded by its absolute path."""
     if Path(name).is_dir():
         name = str(Path(name).resolve())
-    with translated_errors(), quiet():
+    with translate_errors(), quiet():
         return name, load_embedder(models.resolve(name), name=name)
 
 

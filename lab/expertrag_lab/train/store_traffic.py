@@ -21,10 +21,10 @@ from expertrag.answer.searching import retrieved
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import RetrieveRequest
 from expertrag.api.validation import MAX_K
-from expertrag.audit.questions import corrected, same_question
+from expertrag.audit.questions import collect_corrected, same_question
 from expertrag.audit.reading import read_log
 from expertrag.config import CANONICAL, Config
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag_index.store.index import Index
 from expertrag_lab.data.annotations import check_texts
 from expertrag_lab.data.datasets import Query, load_dataset
@@ -91,7 +91,7 @@ def logged_questions(log: Path) -> list[StoreQuestion]:
             likely = max(domains, key=lambda name: (domains[name], name)) if domains else ""
             asked = entry.rewritten_question or entry.question
             found[same_question(asked)] = StoreQuestion(entry.id, asked, None, likely)
-    for item in corrected(read):
+    for item in collect_corrected(read):
         key = same_question(item.text)
         domain = found[key].domain if key in found else ""
         found[key] = StoreQuestion(item.id, item.text, item.answers[0], domain)
@@ -120,14 +120,14 @@ def store_traffic(
     embedder = open_embedder(config.model, store)
     served = open_served_reranker(config.model, config.rerank)
     with (
-        translated_errors(),
+        translate_errors(),
         Index.open(store, embedder_fingerprint=embedder.fingerprint) as index,
     ):
         searcher, k = Searcher(index, embedder), config.search.k
 
         def search(query: str) -> SearchResult:
             request = RetrieveRequest(query, min(SPARE * k, MAX_K))
-            return retrieved(index, searcher, request, served).found
+            return retrieved(index, searcher, request, served).result
 
         for done, question in enumerate(questions):
             progress(stage, done, len(questions))

@@ -9,7 +9,7 @@ from audit_fixtures import WriteLog, make_entry
 
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Feedback, GateMode
-from expertrag.audit.questions import corrected, to_label
+from expertrag.audit.questions import collect_corrected, to_label
 from expertrag.audit.reading import read_log
 from expertrag_lab.data.annotations import check_texts, open_dataset, split_answers
 from expertrag_lab.data.datasets import load_dataset
@@ -47,7 +47,7 @@ def test_answers_from_feedback(write_log: WriteLog) -> None:
         Feedback(entries[3].id, correct_answer="of nothing known"),
         Feedback("f" * 32, helpful=True, query="What for?"),
     ]
-    found = corrected(read_log(write_log(entries, said)))
+    found = collect_corrected(read_log(write_log(entries, said)))
     assert [(item.text, item.answers) for item in found] == [
         ("how  many?", ("four", "4")),
         ("Where?", ("Rome",)),

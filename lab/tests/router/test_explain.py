@@ -16,7 +16,7 @@ from expertrag_lab.router.explain import explain
 from expertrag_lab.router.fit import fit_router
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.router.evidence import DomainEvidence
-from expertrag_retriever.router.router import Router
+from expertrag_retriever.router.router import DomainRouter
 from expertrag_retriever.router.storage import ABOUT, TENSORS, Origin, load_router, save_router
 from expertrag_retriever.router.types import RouterFigures
 from expertrag_retriever.router.words import MOST_WORDS, telling_words, words_of
@@ -25,7 +25,7 @@ TEXT = "the tenant broke the lease and the court sent a notice"
 
 
 @pytest.fixture(scope="module")
-def router() -> Router:
+def router() -> DomainRouter:
     return fit_router(TEXTS, pool)[0]
 
 
@@ -47,7 +47,7 @@ def test_no_telling_words_without_a_comparison(groups: list[list[str]]) -> None:
     assert telling_words(groups) == [{} for _ in groups]
 
 
-def test_a_choice_is_explained_by_the_text_s_own_words(router: Router) -> None:
+def test_a_choice_is_explained_by_the_text_s_own_words(router: DomainRouter) -> None:
     found = explain(router, TEXT, pool([TEXT])[0])
     assert found.domain == found.nearest.domain == "legal"
     assert {item.word for item in found.words} <= {"tenant", "lease", "court", "notice"}
@@ -61,14 +61,14 @@ def test_a_choice_is_explained_by_the_text_s_own_words(router: Router) -> None:
     assert '"tenant"' in found.sentence
 
 
-def test_words_do_not_influence_the_choice(router: Router) -> None:
+def test_words_do_not_influence_the_choice(router: DomainRouter) -> None:
     found = explain(router, "dividend broker", pool([TEXT])[0])
     assert found.domain == "legal"
     assert found.words == ()
     assert "no single word indicates it" in found.sentence
 
 
-def test_an_unknown_text_is_explained_by_its_distance(router: Router) -> None:
+def test_an_unknown_text_is_explained_by_its_distance(router: DomainRouter) -> None:
     text = "galaxy comet telescope orbit"
     found = explain(router, text, pool([text])[0])
     assert (found.domain, found.experts) == ("general", {"general": 1.0})
@@ -76,7 +76,7 @@ def test_an_unknown_text_is_explained_by_its_distance(router: Router) -> None:
     assert "the base model serves it" in found.sentence
 
 
-def test_masked_domains_are_not_named(router: Router) -> None:
+def test_masked_domains_are_not_named(router: DomainRouter) -> None:
     states = pool([TEXT])[0]
     found = explain(router, TEXT, states, ["finance"])
     assert found.posterior["legal"] == found.posterior["medicine"] == 0.0
@@ -95,14 +95,14 @@ def test_an_uncertain_choice_names_the_second_expert() -> None:
     assert "because this is uncertain, the expert of" in mixed.sentence
 
 
-def test_explains_a_domain_without_an_expert(router: Router) -> None:
+def test_explains_a_domain_without_an_expert(router: DomainRouter) -> None:
     text = TEXTS["medicine"][0]
     found = explain(router, text, pool([text])[0], experts=2)
     assert (found.domain, found.experts) == ("medicine", {"general": 1.0})
     assert "this domain has no expert" in found.sentence
 
 
-def test_saved_and_loaded(router: Router, tmp_path: Path) -> None:
+def test_saved_and_loaded(router: DomainRouter, tmp_path: Path) -> None:
     origin = Origin("minilm", "abc", 3, RouterFigures(0.9, 0.01, 0.95, 400))
     save_router(router, tmp_path / "new" / "folder", origin)
     loaded, found = load_router(tmp_path / "new" / "folder")
@@ -114,7 +114,7 @@ def test_saved_and_loaded(router: Router, tmp_path: Path) -> None:
     assert load_router(tmp_path)[1] is None
 
 
-def test_words_of_six_domains_stay_small(router: Router, tmp_path: Path) -> None:
+def test_words_of_six_domains_stay_small(router: DomainRouter, tmp_path: Path) -> None:
     words = {f"{place:04d}longword": 12.3 for place in range(MOST_WORDS)}
     evidence = DomainEvidence({f"domain{i}": words for i in range(6)}, (("word",) * 6,) * 48)
     save_router(replace(router, evidence=evidence), tmp_path)
@@ -139,7 +139,7 @@ def _edit(**changes: Any) -> Callable[[Path], None]:
     ],
 )
 def test_rejects_a_damaged_router(
-    router: Router, tmp_path: Path, harm: Callable[[Path], object]
+    router: DomainRouter, tmp_path: Path, harm: Callable[[Path], object]
 ) -> None:
     save_router(router, tmp_path)
     harm(tmp_path)

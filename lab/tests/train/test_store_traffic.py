@@ -45,7 +45,7 @@ def test_prompts_have_the_passages_of_the_search(store: Path) -> None:
     (item,) = _traffic(store)
     found, _ = search_store(store, RetrieveRequest(QUESTION), Config())
     texts = [passage.text for passage in item.prompt.passages]
-    assert texts[0] == found.found.passages[0].text and len(texts) == Config().search.k
+    assert texts[0] == found.result.passages[0].text and len(texts) == Config().search.k
     assert (item.known, item.prompt.answer, item.prompt.cited) == (True, "30 days", (1,))
 
 

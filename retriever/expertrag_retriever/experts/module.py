@@ -30,7 +30,7 @@ class ExpertTransformer(Transformer, WithExperts):
     # the library's class comes first: the class of a loaded module is changed to this one
     forward = WithExperts.forward
 
-    def _encoded(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    def _encode_features(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         return dict(Transformer.forward(self, features, **kwargs))
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from expertrag_retriever.experts.routing import Routing, current, routed
+from expertrag_retriever.experts.routing import BatchRouting, current, use_routing
 from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.surgery import install
-from expertrag_retriever.router.router import Router, choose, no_domain, of_experts
+from expertrag_retriever.router.router import DomainRouter, choose, no_domain, of_experts
 
 
 class _Routed(BaseException):
@@ -40,7 +40,7 @@ class WithExperts:
     model: Any
     module_output_name: str
     settings: ExpertSettings | None = None
-    router: Router | None = None
+    router: DomainRouter | None = None
     first_layer: int = 0
 
     def add_experts(self, settings: ExpertSettings) -> None:
@@ -63,16 +63,16 @@ class WithExperts:
         router chose, its ``domain_posterior`` (N, E + 1).
         """
         if self.settings is None:
-            return dict(self._encoded(features, **kwargs))
-        routing = Routing(features["attention_mask"], allowed)
+            return dict(self._encode_features(features, **kwargs))
+        routing = BatchRouting(features["attention_mask"], allowed)
         index = features.pop("expert_index", None)
         if index is None and domain is not None:
             index = torch.full((len(routing.mask),), self.settings.index_of(domain))
         if index is not None:
             routing.index = index.unsqueeze(1).to(routing.mask.device)
             routing.weights = torch.ones_like(routing.index, dtype=torch.float32)
-        with routed(routing):
-            features = self._encoded(features, **kwargs)
+        with use_routing(routing):
+            features = self._encode_features(features, **kwargs)
         # Pooling, and the loss in training, sum many values: not in the base model's bfloat16.
         features[self.module_output_name] = features[self.module_output_name].float()
         features["expert_index"], features["expert_weights"] = routing.index, routing.weights
@@ -88,13 +88,13 @@ class WithExperts:
         mask = features["attention_mask"]
         if self.router is None:
             return no_domain(len(mask), len(self.settings.domains))
-        routing = Routing(mask, alone=True)
-        with suppress(_Routed), routed(routing):
-            self._encoded(features)
+        routing = BatchRouting(mask, alone=True)
+        with suppress(_Routed), use_routing(routing):
+            self._encode_features(features)
         assert routing.posterior is not None, "the pass must reach the layers with experts"
         return routing.posterior
 
-    def _encoded(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    def _encode_features(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         """Run the base model."""
         raise NotImplementedError
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Routing:
+class BatchRouting:
     """The routing of one batch.
 
     ``mask``: (N, L), 0 for padding, 1 for other tokens. ``allowed``: domains to choose among, None
@@ -38,11 +38,11 @@ class Routing:
     alone: bool = False
 
 
-_current: ContextVar[Routing | None] = ContextVar("expertrag_routing", default=None)
+_current: ContextVar[BatchRouting | None] = ContextVar("expertrag_routing", default=None)
 
 
 @contextmanager
-def routed(routing: Routing) -> Iterator[None]:
+def use_routing(routing: BatchRouting) -> Iterator[None]:
     """Run a forward pass under ``routing``."""
     token = _current.set(routing)
     try:
@@ -51,6 +51,6 @@ def routed(routing: Routing) -> Iterator[None]:
         _current.reset(token)
 
 
-def current() -> Routing | None:
+def current() -> BatchRouting | None:
     """Return the routing of the current pass; None outside a routed pass."""
     return _current.get()

@@ -18,7 +18,7 @@ from expertrag_common import checksums
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.experts.settings import ExpertForm, ExpertSettings
 from expertrag_retriever.experts.surgery import expert_layers
-from expertrag_retriever.router.router import Router
+from expertrag_retriever.router.router import DomainRouter
 from expertrag_retriever.router.storage import (
     ABOUT,
     TENSORS,
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 EXPERTS = "experts.safetensors"
 SETTINGS = "experts.json"
 FILES = (EXPERTS, SETTINGS, TENSORS, ABOUT)
-"""The files that are added to those of a base model."""
+"""The files that are added to a base model."""
 
 
 def save_experts(
     model: nn.Module,
     settings: ExpertSettings,
-    router: Router | None,
+    router: DomainRouter | None,
     folder: Path,
     about: Mapping[str, Any] | None = None,
 ) -> None:
@@ -100,8 +100,8 @@ def read_experts(folder: Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict
         settings, state = _read(folder)
         about: dict[str, Any] = json.loads((folder / SETTINGS).read_bytes())
     weights = {
-        domain: {name: value[place : place + 1].float() for name, value in state.items()}
-        for place, domain in enumerate(settings.domains)
+        domain: {name: value[index : index + 1].float() for name, value in state.items()}
+        for index, domain in enumerate(settings.domains)
     }
     return weights, about
 
@@ -118,10 +118,10 @@ def expert_fingerprints(folder: Path, base: str) -> dict[str, str]:
     with _damage(folder):
         settings, state = _read(folder)
     fingerprints = {}
-    for place, domain in enumerate(settings.domains):
+    for index, domain in enumerate(settings.domains):
         digest = hashlib.sha256(f"{base} {settings.form}\n".encode())
         for name in sorted(state):
-            row = state[name][place].contiguous()
+            row = state[name][index].contiguous()
             digest.update(f"{name} {row.dtype} {tuple(row.shape)}\n".encode())
             digest.update(row.view(torch.uint8).numpy().tobytes())
         fingerprints[domain] = digest.hexdigest()[:32]
@@ -157,8 +157,8 @@ def _settings(body: Mapping[str, Any]) -> ExpertSettings:
 
 def _fill(model: nn.Module, state: Mapping[str, torch.Tensor], folder: Path) -> None:
     layers = dict(expert_layers(model))
-    wanted = {f"{name}.{part}" for name in layers for part in ("first", "second")}
-    if wanted != set(state):
+    expected = {f"{name}.{part}" for name in layers for part in ("first", "second")}
+    if expected != set(state):
         raise EmbedderError(
             f"the experts in {folder} belong to another base model, with other layers: "
             "name the base model that they were trained on"

@@ -8,13 +8,13 @@ from expertrag_retriever.gate.bundle import GateBundle
 def gate_problem(bundle: GateBundle, name: str, fingerprint: str) -> str:
     """Return why a gate's probabilities are not a model's, and the cure; empty if they are.
 
-    They are of the answers of the model that its rows were recorded with. Signals that come from
-    another model mean something else, and need a new fit; otherwise a calibration is enough.
+    A gate predicts the answers of the model that its rows were recorded with. Signals that come
+    from another model mean something else, and need a new fit; otherwise a calibration is enough.
 
     :param name: of the model, for the commands.
     :param fingerprint: of the model.
     """
-    needs, answered = bundle.needs, bundle.answered_by
+    needs, answered = bundle.needs, bundle.answer_models
     signals_fit = needs.generator_fingerprint in (None, fingerprint)
     if signals_fit and set(answered) == {fingerprint}:
         return ""
@@ -26,7 +26,7 @@ def gate_problem(bundle: GateBundle, name: str, fingerprint: str) -> str:
             f"model's answers ({record}), then 'expertrag train gate ROWS --index STORE "
             f"--generator {name} --out NEW'"
         )
-    others = ", ".join(sorted(found[:8] for found in answered))
+    others = ", ".join(sorted(other[:8] for other in answered))
     whose = (
         f"was fitted on the answers of other language models ({others}; this is {fingerprint[:8]})"
         if others

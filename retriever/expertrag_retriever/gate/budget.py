@@ -16,7 +16,7 @@ import numpy as np
 from expertrag_retriever.errors import GateError
 
 MAX_VIOLATION = 0.1
-"""Default probability that the guarantee of ``guaranteed_threshold`` fails."""
+"""Default probability that the guarantee of ``guarantee_threshold`` fails."""
 
 NOTHING = float(np.nextafter(1.0, 2.0))
 """Threshold that no p(benefit) reaches."""
@@ -32,7 +32,7 @@ MAX_DEBT = 1.0
 """How far the rank may go beyond [0, 1], in units of rank: worth 1 / STEP questions."""
 
 
-def nominal_count(scores: int, target: float) -> int:
+def count_nominal(scores: int, target: float) -> int:
     """Return how many of N scores may be above the threshold to keep their rate within ``target``.
 
     On other questions, the rate exceeds the target about half of the time.
@@ -40,14 +40,14 @@ def nominal_count(scores: int, target: float) -> int:
     return int(target * scores)
 
 
-def guaranteed_count(
+def count_guaranteed(
     scores: int, target: float, max_violation: float = MAX_VIOLATION
 ) -> int | None:
     """Return how many of N scores may be above the threshold for ``target`` to hold in the future.
 
     The rate in the population that the scores were drawn from is then at most ``target`` with
     probability 1 - ``max_violation``, whatever its distribution: the share above the k-th largest
-    of N independent scores is Beta(k, N - k + 1) distributed (Wilks 1941), which is exact for
+    of N independent scores is Beta(k, N - k + 1) distributed (Wilks 1941). This is exact for
     continuous scores and conservative with ties. The inequality of Dvoretzky, Kiefer and Wolfowitz
     (Massart 1990) gives the same guarantee with a wider margin, sqrt(ln(1 / max_violation) / 2N).
 
@@ -59,20 +59,20 @@ def guaranteed_count(
         return scores
     ranks = np.arange(1, scores + 1)  # k
     # P(Beta(k, N - k + 1) > target) = P(Binomial(N, target) < k); scipy.stats takes long to load
-    kept = int((special.bdtr(ranks - 1, scores, target) <= max_violation).sum())
-    return kept - 1 if kept else None  # the k-th largest itself is not above the threshold
+    count = int((special.bdtr(ranks - 1, scores, target) <= max_violation).sum())
+    return count - 1 if count else None  # the k-th largest itself is not above the threshold
 
 
-def guaranteed_threshold(
+def guarantee_threshold(
     scores: Sequence[float], target: float, max_violation: float = MAX_VIOLATION
 ) -> float:
-    """Return the lowest threshold on p(benefit) with the guarantee of ``guaranteed_count``.
+    """Return the lowest threshold on p(benefit) with the guarantee of ``count_guaranteed``.
 
     Greater than 1 if no threshold can guarantee it.
 
     :param scores: p(benefit) of questions like those to come, [N].
     """
-    count = guaranteed_count(len(scores), target, max_violation)
+    count = count_guaranteed(len(scores), target, max_violation)
     if count is None:
         return NOTHING
     if count >= len(scores):
@@ -162,8 +162,8 @@ class RateController:
             return NOTHING
         if not len(self._scores):
             return max(rank, 0.0)
-        place = int(np.ceil(rank * len(self._scores))) - 1
-        return float(self._scores[place]) if place >= 0 else 0.0
+        index = int(np.ceil(rank * len(self._scores))) - 1
+        return float(self._scores[index]) if index >= 0 else 0.0
 
     @property
     def state(self) -> RateState:
@@ -174,7 +174,7 @@ class RateController:
     def restore(self, state: RateState) -> None:
         """Continue from the state of a controller with the same target and scores."""
         with self._lock:
-            self._rank = _clipped(state.rank)
+            self._rank = _clip(state.rank)
             self._decided, self._retrieved = state.decided, state.retrieved
 
     def observe(self, *, retrieved: bool) -> None:
@@ -183,7 +183,7 @@ class RateController:
             step = self._step()
             self._decided += 1
             self._retrieved += retrieved
-            self._rank = _clipped(self._rank + step * (float(retrieved) - self.target))
+            self._rank = _clip(self._rank + step * (float(retrieved) - self.target))
 
     def _step(self) -> float:
         """Return the step size for the next decision."""
@@ -196,5 +196,5 @@ class RateController:
         return float(np.searchsorted(self._scores, score, side="left") + 1) / len(self._scores)
 
 
-def _clipped(rank: float) -> float:
+def _clip(rank: float) -> float:
     return min(max(rank, -MAX_DEBT), 1.0 + MAX_DEBT)

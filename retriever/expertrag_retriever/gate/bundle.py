@@ -79,10 +79,10 @@ class GateBundle:
         return tuple(dict.fromkeys(block.group for block in self.predictor.design.blocks))
 
     @property
-    def answered_by(self) -> tuple[str, ...]:
+    def answer_models(self) -> tuple[str, ...]:
         """Hashes of the language models whose answers it was fitted or calibrated on.
 
-        Empty if its rows do not say, as those of other tools, and its signals need no model.
+        Empty if its rows do not say so, such as rows of other tools, and its signals need no model.
         """
         known = self.card.get("answered_by") or filter(None, [self.needs.generator_fingerprint])
         return tuple(known)

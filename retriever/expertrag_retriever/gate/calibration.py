@@ -1,8 +1,8 @@
 """Measures what a store is about, when a generation of it is built.
 
 Sentences of sampled chunks serve as pseudo-queries, and the requests of ``background`` as the
-contrast. Similarity and term coverage of both are stored in the manifest, so that a later query can
-be placed between the two without labels and for any embedder.
+contrast. The manifest stores similarity and term coverage of both. So a later query can be placed
+between the two without labels and for any embedder.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from expertrag_retriever.gate.background import BACKGROUND
 from expertrag_retriever.gate.coverage import (
     DEFAULT,
     QUANTILES,
-    Contrast,
     Coverage,
+    SignalContrast,
     Spread,
     dump_coverage,
     nearness,
@@ -52,14 +52,14 @@ def calibrate_coverage(index: Index, embedder: SentenceTransformerEmbedder) -> M
     sentence of that chunk. Therefore a pseudo-query's similarity is the mean of two values: to its
     own chunk, and to the nearest other one.
     """
-    own, queries = _pseudo_queries(index)
+    keys, queries = _pseudo_queries(index)
     if not queries:
         return {}
     experts = list(dict.fromkeys([GENERAL, *index.partitions()]))
     background = embedder.encode_queries_by_experts(BACKGROUND, experts)  # [B, P, D]
-    asked = embedder.encode_queries_by_experts(queries, experts)  # [N, P, D]
-    about = _measure(index, queries, experts, asked)
-    others = _similarities(index, experts, asked, own)
+    vectors = embedder.encode_queries_by_experts(queries, experts)  # [N, P, D]
+    about = _measure(index, queries, experts, vectors)
+    others = _similarities(index, experts, vectors, keys)
     if index.size > 1:
         about = replace(about, similarity=(about.similarity + others) / 2)
     unrelated = _measure(index, BACKGROUND, experts, background)
@@ -67,7 +67,7 @@ def calibrate_coverage(index: Index, embedder: SentenceTransformerEmbedder) -> M
     among = requests @ requests.T
     np.fill_diagonal(among, -1.0)  # compare a request only with the others
     near = [
-        _nearness(about.similarity, asked[:, 0] @ requests.T),
+        _nearness(about.similarity, vectors[:, 0] @ requests.T),
         _nearness(unrelated.similarity, among),
     ]
     quantiles = np.quantile(about.similarity, np.linspace(0.0, 1.0, QUANTILES))
@@ -107,10 +107,10 @@ def _pseudo_queries(index: Index) -> tuple[list[int], list[str]]:
     return keys, queries
 
 
-def _by_turns(drawn: Sequence[tuple[int, Chunk]]) -> list[tuple[int, Chunk]]:
+def _by_turns(sample: Sequence[tuple[int, Chunk]]) -> list[tuple[int, Chunk]]:
     """Take chunks of each domain in turn, so that a large subject does not dominate the scale."""
     domains: dict[str | None, list[tuple[int, Chunk]]] = {}
-    for key, chunk in drawn:
+    for key, chunk in sample:
         domains.setdefault(chunk.domain, []).append((key, chunk))
     turns = chain.from_iterable(zip_longest(*domains.values()))
     return list(islice((item for item in turns if item is not None), _SAMPLE))
@@ -139,23 +139,23 @@ def _similarities(
 
 
 def _contrast(
-    about: NDArray[np.float64], unrelated: NDArray[np.float64], default: Contrast
-) -> Contrast:
-    return Contrast(
-        about=_shrunk(about, default.about),
-        unrelated=_rounded(float(unrelated.mean()), float(unrelated.std())),
+    about: NDArray[np.float64], unrelated: NDArray[np.float64], default: SignalContrast
+) -> SignalContrast:
+    return SignalContrast(
+        about=_shrink(about, default.about),
+        unrelated=_round(float(unrelated.mean()), float(unrelated.std())),
         min_deviation=default.min_deviation,
     )
 
 
-def _shrunk(values: NDArray[np.float64], prior: Spread) -> Spread:
+def _shrink(values: NDArray[np.float64], prior: Spread) -> Spread:
     """Mean and deviation as if ``_PRIOR_WEIGHT`` values of the prior had also been observed."""
     share = _PRIOR_WEIGHT / (len(values) + _PRIOR_WEIGHT)
     mean = (1 - share) * float(values.mean()) + share * prior.mean
-    seen = float(((values - mean) ** 2).mean())
+    observed = float(((values - mean) ** 2).mean())
     expected = prior.deviation**2 + (prior.mean - mean) ** 2
-    return _rounded(mean, ((1 - share) * seen + share * expected) ** 0.5)
+    return _round(mean, ((1 - share) * observed + share * expected) ** 0.5)
 
 
-def _rounded(mean: float, deviation: float) -> Spread:
+def _round(mean: float, deviation: float) -> Spread:
     return Spread(round(mean, 6), round(deviation, 6))

@@ -48,10 +48,10 @@ def fit_calibrator(kind: str, probabilities: Matrix, outcome: NDArray[np.bool_])
     odds = log_odds(probabilities)
     grid = np.linspace(log_odds(np.array(0.0)), log_odds(np.array(1.0)), 1001)
     if kind == "isotonic":
-        found = _isotonic(odds, outcome, grid)
+        calibrated = _isotonic(odds, outcome, grid)
     else:
-        found = _logistic(odds, outcome, grid, shift=kind == "platt")
-    return Calibrator(kind, tuple(grid.tolist()), tuple(found.tolist()))
+        calibrated = _logistic(odds, outcome, grid, shift=kind == "platt")
+    return Calibrator(kind, tuple(grid.tolist()), tuple(calibrated.tolist()))
 
 
 def best_calibrator(
@@ -107,8 +107,8 @@ def _isotonic(odds: Matrix, outcome: NDArray[np.bool_], grid: Matrix) -> Matrix:
 
     fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(odds, outcome)
     level = logistic(grid)
-    found: Matrix = (1.0 - _SLOPE) * fitted.predict(grid) + _SLOPE * level
-    return found
+    calibrated: Matrix = (1.0 - _SLOPE) * fitted.predict(grid) + _SLOPE * level
+    return calibrated
 
 
 def _log_loss(probabilities: Matrix, outcome: NDArray[np.bool_]) -> float:

@@ -32,7 +32,7 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
-class Contrast:
+class SignalContrast:
     """One signal for queries that the store is about and for those that it is not."""
 
     about: Spread
@@ -58,13 +58,13 @@ class Contrast:
 class Coverage:
     """The calibration of a store.
 
-    ``nearness`` is the contrast of :func:`nearness`; ``quantiles`` are those of its pseudo-queries'
-    similarity, ascending; ``background`` [B, D] are the vectors of requests that need no documents,
+    ``nearness`` is the contrast of :func:`nearness`. ``quantiles`` of the similarity of its
+    pseudo-queries ascend. ``background`` [B, D] are the vectors of requests that need no documents,
     B = 0 if they are not known.
     """
 
-    nearness: Contrast
-    terms: Contrast
+    nearness: SignalContrast
+    terms: SignalContrast
     quantiles: tuple[float, ...]
     background: FloatArray
 
@@ -83,8 +83,8 @@ class Coverage:
 # Nearness: means over squad2, hotpotqa, popqa, pubmedqa and tatqa with minilm-domains; the others:
 # over squad2, fiqa_small, tatqa, policyqa, cranfield and pubmedqa with all-MiniLM-L6-v2.
 DEFAULT = Coverage(
-    nearness=Contrast(Spread(0.55, 0.13), Spread(0.13, 0.10), min_deviation=0.05),
-    terms=Contrast(Spread(0.75, 0.15), Spread(0.55, 0.25), min_deviation=0.10),
+    nearness=SignalContrast(Spread(0.55, 0.13), Spread(0.13, 0.10), min_deviation=0.05),
+    terms=SignalContrast(Spread(0.75, 0.15), Spread(0.55, 0.25), min_deviation=0.10),
     quantiles=tuple(np.linspace(0.18, 0.78, QUANTILES).tolist()),
     background=np.empty((0, 0), np.float32),
 )
@@ -125,9 +125,9 @@ def read_coverage(calibration: Mapping[str, JSON], dimension: int) -> Coverage:
     )
 
 
-def _read_contrast(stored: JSON) -> Contrast:
+def _read_contrast(stored: JSON) -> SignalContrast:
     fields = cast("Mapping[str, Mapping[str, float]]", stored)
-    return Contrast(
+    return SignalContrast(
         about=Spread(**fields["about"]),
         unrelated=Spread(**fields["unrelated"]),
         min_deviation=cast("float", fields["min_deviation"]),

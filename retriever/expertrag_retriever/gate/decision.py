@@ -13,7 +13,7 @@ from expertrag_retriever.gate.policy import BenefitEstimate, estimate
 from expertrag_retriever.gate.signals import (
     Draft,
     Signals,
-    measured,
+    collect_signals,
     numbers_of,
     store_numbers,
 )
@@ -92,7 +92,7 @@ class Gate:
         if store is not None:
             estimated = estimate(None, store, self._coverage, CONSTANTS)
             extra |= store_numbers(estimated.p_documents)
-        return measured(
+        return collect_signals(
             query, _base(query_vector), prefill=prefill, draft=draft, extra=Signals(extra)
         )
 
@@ -115,7 +115,7 @@ class Gate:
             return GateDecision(
                 action=GateAction.CLOSED_BOOK if closed else GateAction.RETRIEVE,
                 mode=mode,
-                reason=explain.forced_reason(mode),
+                reason=explain.explain_mode(mode),
                 calibrator=self.name,
             )
         threshold = CONSTANTS.threshold if threshold is None else threshold
@@ -124,7 +124,7 @@ class Gate:
         return GateDecision(
             action=GateAction.RETRIEVE if retrieve else GateAction.CLOSED_BOOK,
             mode=mode,
-            reason=explain.reason(estimated, threshold, prefill, store),
+            reason=explain.explain_estimate(estimated, threshold, prefill, store),
             threshold=threshold,
             p_benefit=estimated.p_benefit,
             p_correct_closed_book=estimated.p_correct_closed_book,

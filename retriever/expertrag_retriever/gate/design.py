@@ -31,9 +31,8 @@ Matrix = NDArray[np.float64]
 class Block:
     """Signals that belong together: the numbers of a group, or one vector.
 
-    ``names`` are those of the numbers; empty for a vector, which has ``components`` [D, C] instead.
-    ``mean`` and ``deviation`` [D] are those of the fitted rows; for numbers, D is the number of
-    names.
+    ``names`` of the numbers; empty for a vector, which has ``components`` [D, C] instead.
+    ``mean`` and ``deviation`` [D] of the fitted rows; for numbers, D is the number of names.
     """
 
     name: str
@@ -51,9 +50,9 @@ class Block:
     def values(self, rows: Sequence[Signals]) -> Matrix:
         """Return the columns of queries, [N, columns]; a missing signal is 0."""
         raw = _numbers(self.names, rows) if self.names else _vectors(self.name, self.mean, rows)
-        found = (raw - self.mean) / self.deviation
-        found = np.clip(np.nan_to_num(found, nan=0.0), -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
-        return found if self.components is None else found @ self.components
+        values = (raw - self.mean) / self.deviation
+        values = np.clip(np.nan_to_num(values, nan=0.0), -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+        return values if self.components is None else values @ self.components
 
     def within(self, signals: Signals) -> bool:
         """Whether a query has any signal of the block."""
@@ -70,16 +69,16 @@ class Design:
     """
 
     blocks: tuple[Block, ...]
-    places: Mapping[str, slice] = field(init=False)
+    slices: Mapping[str, slice] = field(init=False)
     """The columns of each block, by its name."""
 
     def __post_init__(self) -> None:
         ends = np.cumsum([0, *(block.columns for block in self.blocks)]).tolist()
-        places = {
+        slices = {
             block.name: slice(start, stop)
             for block, start, stop in zip(self.blocks, ends[:-1], ends[1:], strict=True)
         }
-        object.__setattr__(self, "places", places)
+        object.__setattr__(self, "slices", slices)
 
     @classmethod
     def fit(cls, rows: Sequence[Signals], groups: Sequence[SignalGroup]) -> Design:
@@ -147,12 +146,12 @@ class Design:
 
 
 def _fit_numbers(rows: Sequence[Signals], group: SignalGroup) -> Block | None:
-    known = sorted({name for row in rows for name in row.numbers if group_of(name) is group})
-    raw = _numbers(known, rows)
+    names = sorted({name for row in rows for name in row.numbers if group_of(name) is group})
+    raw = _numbers(names, rows)
     varying = [
-        place
-        for place in range(len(known))
-        if len(np.unique(raw[np.isfinite(raw[:, place]), place])) > 1
+        column
+        for column in range(len(names))
+        if len(np.unique(raw[np.isfinite(raw[:, column]), column])) > 1
     ]
     if not varying:
         return None
@@ -160,7 +159,7 @@ def _fit_numbers(rows: Sequence[Signals], group: SignalGroup) -> Block | None:
     return Block(
         f"{group} numbers",
         group,
-        tuple(known[place] for place in varying),
+        tuple(names[column] for column in varying),
         np.nanmean(raw, axis=0),
         np.nanstd(raw, axis=0),
     )
@@ -184,8 +183,8 @@ def _fit_vector(name: str, size: int, rows: Sequence[Signals], group: SignalGrou
     _, directions = np.linalg.eigh(values.T @ values)  # ascending
     components = directions[:, ::-1][:, :COMPONENTS]
     signs = np.sign(components[np.abs(components).argmax(axis=0), np.arange(components.shape[1])])
-    kept = (components * signs).astype(np.float16).astype(np.float64)  # as it is written
-    return Block(name, group, (), block.mean, block.deviation, kept)
+    rounded = (components * signs).astype(np.float16).astype(np.float64)  # as it is written
+    return Block(name, group, (), block.mean, block.deviation, rounded)
 
 
 def _numbers(names: Sequence[str], rows: Sequence[Signals]) -> Matrix:

@@ -18,12 +18,12 @@ _FORCED = {
 _SURE = 0.25  # p(correct closed book); the constants allow 0.38 at most
 
 
-def forced_reason(mode: GateMode) -> str:
+def explain_mode(mode: GateMode) -> str:
     """Return the reason for a decision in a mode other than AUTO."""
     return _FORCED[mode]
 
 
-def reason(
+def explain_estimate(
     estimate: BenefitEstimate,
     threshold: float,
     prefill: PrefillSignals | None,
@@ -79,7 +79,7 @@ def _is_sure(estimate: BenefitEstimate) -> bool:
     return estimate.p_correct_closed_book >= _SURE
 
 
-def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str, float]) -> str:
+def explain_fitted(p_benefit: float, threshold: float, contributions: Mapping[str, float]) -> str:
     """Return the reason for a fitted gate's decision, and what would have changed it.
 
     :param contributions: by group of signals, in nats.
@@ -87,19 +87,19 @@ def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str
     retrieve = p_benefit >= threshold
     relation = "reaches" if retrieve else "is below"
     action = "the documents are consulted" if retrieve else "the model answers alone"
-    speaking = {name: value for name, value in contributions.items() if abs(value) >= _NOTABLE}
-    listed = ", ".join(
+    notable = {name: value for name, value in contributions.items() if abs(value) >= _NOTABLE}
+    listing = ", ".join(
         f"{SIGNAL_GROUPS[name]} {value:+.2f}"
-        for name, value in sorted(speaking.items(), key=lambda item: -abs(item[1]))
+        for name, value in sorted(notable.items(), key=lambda item: -abs(item[1]))
     )
-    grounds = f" ({listed})" if listed else ""
-    turning = [
+    grounds = f" ({listing})" if listing else ""
+    decisive = [
         SIGNAL_GROUPS[name]
-        for name, value in speaking.items()
+        for name, value in notable.items()
         if (log_odds(p_benefit) - value >= log_odds(threshold)) != retrieve
     ]
-    opposite = f" Without {' or '.join(turning)}, the decision would be the opposite."
-    without = opposite if turning else ""
+    opposite = f" Without {' or '.join(decisive)}, the decision would be the opposite."
+    without = opposite if decisive else ""
     benefit, least = _distinct(p_benefit, threshold)
     return f"The benefit {benefit}{grounds} {relation} the threshold {least}, so {action}.{without}"
 

@@ -19,7 +19,7 @@ from expertrag_retriever.types import GateAction, GateDecision, GateMode
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class GateJudgement:
     """Probabilities for one query, and what contributed to them.
 
     ``contributions``: by group of signals, in nats, how much higher the log odds of the benefit are
@@ -34,7 +34,7 @@ class Judgement:
     lacking: tuple[str, ...]
 
 
-def judge(predictor: Predictor, signals: Signals) -> Judgement:
+def judge(predictor: Predictor, signals: Signals) -> GateJudgement:
     """Judge a query.
 
     :raises GateError: a signal is not finite, so the query cannot be judged.
@@ -47,14 +47,14 @@ def judge(predictor: Predictor, signals: Signals) -> Judgement:
     for row, group in enumerate(groups):
         for block in design.blocks:
             if block.group is group:
-                without[row, design.places[block.name]] = 0.0
-    said = predictor.predict_columns(np.concatenate([x, without]))
-    odds = log_odds(said.benefit)
+                without[row, design.slices[block.name]] = 0.0
+    predictions = predictor.predict_columns(np.concatenate([x, without]))
+    odds = log_odds(predictions.benefit)
     measured = {block.group for block in design.blocks if block.within(signals)}
-    return Judgement(
-        p_benefit=float(said.benefit[0]),
-        p_correct_closed_book=float(said.closed[0]),
-        p_correct_retrieval=float(said.retrieval[0]),
+    return GateJudgement(
+        p_benefit=float(predictions.benefit[0]),
+        p_correct_closed_book=float(predictions.closed[0]),
+        p_correct_retrieval=float(predictions.retrieval[0]),
         contributions={
             str(group): float(odds[0] - odds[row]) for row, group in enumerate(groups, start=1)
         },
@@ -68,30 +68,30 @@ def decide(bundle: GateBundle, signals: Signals, *, threshold: float | None = No
     :param threshold: smallest p(benefit) that retrieves; None for the gate's own.
     """
     try:
-        found = judge(bundle.predictor, signals)
+        judgement = judge(bundle.predictor, signals)
     except GateError as error:
-        return unjudged(str(error), bundle.version)
+        return decide_unjudged(str(error), bundle.version)
     threshold = bundle.threshold if threshold is None else threshold
-    retrieve = found.p_benefit >= threshold
+    retrieve = judgement.p_benefit >= threshold
     return GateDecision(
         action=GateAction.RETRIEVE if retrieve else GateAction.CLOSED_BOOK,
         mode=GateMode.AUTO,
-        reason=explain.fitted_reason(found.p_benefit, threshold, found.contributions),
+        reason=explain.explain_fitted(judgement.p_benefit, threshold, judgement.contributions),
         threshold=threshold,
-        p_benefit=found.p_benefit,
-        p_correct_closed_book=found.p_correct_closed_book,
-        p_correct_retrieval=found.p_correct_retrieval,
+        p_benefit=judgement.p_benefit,
+        p_correct_closed_book=judgement.p_correct_closed_book,
+        p_correct_retrieval=judgement.p_correct_retrieval,
         signals=dict(signals.numbers),
-        contributions=found.contributions,
+        contributions=judgement.contributions,
         warnings=tuple(
             f"no signals of the group '{group}' were measured; their means are used instead"
-            for group in found.lacking
+            for group in judgement.lacking
         ),
         calibrator=bundle.version,
     )
 
 
-def unjudged(why: str, calibrator: str) -> GateDecision:
+def decide_unjudged(why: str, calibrator: str) -> GateDecision:
     """Decide on a query that cannot be judged: retrieve, with a warning."""
     return GateDecision(
         action=GateAction.RETRIEVE,

@@ -26,6 +26,9 @@ FEWEST_OF_A_KIND = 8
 """Fewest rows on which each way of answering is right, is wrong, and only retrieval is right."""
 
 FOLDS = 4
+"""Folds of the cross-validation that chooses a model."""
+OUTER_FOLDS = 5
+"""Folds of the nested cross-validation, each predicted by a gate fitted on the others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +106,7 @@ class Fitted:
     """The chosen predictor, and every candidate, the chosen one first.
 
     ``predicted``: predictions for rows that the model had not seen, but the calibration had. For
-    fully unseen predictions use nested cross-validation (:func:`nested`).
+    fully unseen predictions use nested cross-validation (:func:`predict_nested`).
     """
 
     predictor: Predictor
@@ -147,7 +150,7 @@ def _fit(
         design = Design.fit(signals, groups)
         rows = Rows(design.matrix(signals), right, design)
         fold = folds_of(right, FOLDS, seed)
-        candidates = _ranked(_candidates(rows, fold, models, seed, progress), len(right))
+        candidates = _rank(_candidates(rows, fold, models, seed, progress), len(right))
         best = candidates[0]
         model = MODELS[best.name].fit(rows, seed, **best.settings)
         calibration = Calibration.fit(best.predicted, right, seed)
@@ -156,13 +159,12 @@ def _fit(
     )
 
 
-def nested(
+def predict_nested(
     signals: Sequence[Signals],
     right: NDArray[np.bool_],
     *,
     groups: Sequence[SignalGroup] = GATE_GROUPS,
     models: Sequence[str] = tuple(GRID),
-    folds: int = 5,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Predictions:
@@ -170,22 +172,21 @@ def nested(
 
     :raises GateError: as :func:`fit_predictor` does.
     """
-    found = np.zeros((3, len(right)))
-    for inside, fitted in cross_fitted(
-        signals, right, groups=groups, models=models, folds=folds, seed=seed, progress=progress
+    predicted = np.zeros((3, len(right)))
+    for inside, fitted in cross_fit(
+        signals, right, groups=groups, models=models, seed=seed, progress=progress
     ):
-        said = fitted.predictor.predict(_chosen(signals, inside))
-        found[:, inside] = said.closed, said.retrieval, said.benefit
-    return Predictions(*found)
+        predictions = fitted.predictor.predict(_select(signals, inside))
+        predicted[:, inside] = predictions.closed, predictions.retrieval, predictions.benefit
+    return Predictions(*predicted)
 
 
-def cross_fitted(
+def cross_fit(
     signals: Sequence[Signals],
     right: NDArray[np.bool_],
     *,
     groups: Sequence[SignalGroup],
     models: Sequence[str],
-    folds: int = 5,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Iterator[tuple[NDArray[np.bool_], Fitted]]:
@@ -194,27 +195,27 @@ def cross_fitted(
     :raises GateError: as :func:`fit_predictor` does.
     """
     check_rows(right)
-    fold = folds_of(right, folds, seed)
-    for number in range(folds):
+    fold = folds_of(right, OUTER_FOLDS, seed)
+    for number in range(OUTER_FOLDS):
         if progress:
-            progress("nested cross-validation", number, folds)
+            progress("nested cross-validation", number, OUTER_FOLDS)
         inside = fold == number
         yield (
             inside,
-            _fit(_chosen(signals, ~inside), right[~inside], groups, models, seed, None),
+            _fit(_select(signals, ~inside), right[~inside], groups, models, seed, None),
         )
     if progress:
-        progress("nested cross-validation", folds, folds)
+        progress("nested cross-validation", OUTER_FOLDS, OUTER_FOLDS)
 
 
-def _chosen(signals: Sequence[Signals], mask: NDArray[np.bool_]) -> list[Signals]:
+def _select(signals: Sequence[Signals], mask: NDArray[np.bool_]) -> list[Signals]:
     return [row for row, chosen in zip(signals, mask, strict=True) if chosen]
 
 
 def folds_of(right: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.intp]:
     """Assign rows to folds, [N]; the four outcomes are spread evenly over the folds."""
-    drawn = np.random.default_rng(seed).permutation(len(right))
-    by_outcome = drawn[np.argsort(right[drawn] @ (1, 2), kind="stable")]
+    order = np.random.default_rng(seed).permutation(len(right))
+    by_outcome = order[np.argsort(right[order] @ (1, 2), kind="stable")]
     fold = np.empty(len(right), np.intp)
     fold[by_outcome] = np.arange(len(right)) % folds
     return fold
@@ -253,14 +254,14 @@ def _candidates(
     seed: int,
     progress: Progress | None,
 ) -> list[Candidate]:
-    wanted = [*models, *(MIXED if "mixture" in models else ())]
-    single = [name for name in dict.fromkeys(wanted) if name != "mixture"]
+    names = [*models, *(MIXED if "mixture" in models else ())]
+    single = [name for name in dict.fromkeys(names) if name != "mixture"]
     trials = [(name, settings) for name in single for settings in GRID[name]]
     best: dict[str, Candidate] = {}
     for done, (name, settings) in enumerate(trials):
         if progress:
             progress(f"cross-validation: {name}", done, len(trials))
-        tried = _cross_validated(name, settings, rows, fold, seed)
+        tried = _cross_validate(name, settings, rows, fold, seed)
         if name not in best or tried.loss < best[name].loss:
             best[name] = tried
     if progress:
@@ -273,7 +274,7 @@ def _candidates(
     return [best[name] for name in models]
 
 
-def _ranked(candidates: Sequence[Candidate], rows: int) -> list[Candidate]:
+def _rank(candidates: Sequence[Candidate], rows: int) -> list[Candidate]:
     """Order by loss, but put a mixture within one standard error of the best first.
 
     Which single model comes out best is largely chance; the mean of several depends less on it.
@@ -285,7 +286,7 @@ def _ranked(candidates: Sequence[Candidate], rows: int) -> list[Candidate]:
     return preferred + [item for item in ranked if item not in preferred]
 
 
-def _cross_validated(
+def _cross_validate(
     name: str, settings: Mapping[str, Any], rows: Rows, fold: NDArray[np.intp], seed: int
 ) -> Candidate:
     predicted = np.zeros(rows.right.shape)
@@ -298,8 +299,8 @@ def _cross_validated(
 
 def _gain(predicted: Matrix) -> Matrix:
     """Gain of retrieval [N], from [-1, 1] to [0, 1]."""
-    found: Matrix = (1.0 + predicted[:, 1] - predicted[:, 0]) / 2.0
-    return found
+    gain: Matrix = (1.0 + predicted[:, 1] - predicted[:, 0]) / 2.0
+    return gain
 
 
 def _loss(predicted: Matrix, rows: Rows) -> float:

@@ -10,13 +10,13 @@ _MOST = 50.0  # larger log odds give the same probability
 
 
 def log_odds(probabilities: ArrayLike) -> NDArray[np.float64]:
-    """Return log(p / (1 - p)); finite for 0 and 1, too."""
+    """Return log(p / (1 - p)); also finite for 0 and 1."""
     p = np.clip(probabilities, _LEAST, 1.0 - _LEAST)
-    found: NDArray[np.float64] = np.log(p / (1.0 - p))
-    return found
+    odds: NDArray[np.float64] = np.log(p / (1.0 - p))
+    return odds
 
 
 def logistic(logits: ArrayLike) -> NDArray[np.float64]:
     """Return 1 / (1 + exp(-logits)), without overflow."""
-    found: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(logits, -_MOST, _MOST)))
-    return found
+    probabilities: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(logits, -_MOST, _MOST)))
+    return probabilities

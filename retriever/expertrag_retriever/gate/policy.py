@@ -41,8 +41,8 @@ def _p_documents(store: StoreSignals | None, coverage: Coverage, constants: Gate
     words = min(max(coverage.terms.evidence(store.term_coverage), -limit), limit)
     near = nearness(store.similarity, store.background_similarity)
     meaning = coverage.nearness.evidence(near)
-    seen = constants.evidence_weight * (meaning + words)
-    return _logistic(constants.prior_logit + seen + _passages(store.p_sufficient, constants))
+    evidence = constants.evidence_weight * (meaning + words)
+    return _logistic(constants.prior_logit + evidence + _passages(store.p_sufficient, constants))
 
 
 def _passages(p_sufficient: float | None, constants: GateConstants) -> float:

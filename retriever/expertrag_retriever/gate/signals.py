@@ -6,8 +6,8 @@
     prefill   the closed-book prefill, from which a closed-book answer continues
     draft     a whole closed-book answer, discarded if the store is consulted (LMC > 1)
 
-The name of a number determines its group: ``question_…``, ``domain_…``, ``draft_…``, the fields of
-``StoreSignals``, and those of ``PrefillSignals``. A sixth group, ``evidence_…``, describes the
+The name of a number determines its group: ``question_…``, ``domain_…``, ``draft_…``, a field of
+``StoreSignals``, or a field of ``PrefillSignals``. A sixth group, ``evidence_…``, describes the
 passages of a search and comes too late for the gate.
 """
 
@@ -100,15 +100,15 @@ def store_numbers(p_documents: float) -> dict[str, float]:
     return {"documents_log_odds": float(log_odds(p_documents))}
 
 
-def numbers_of(some: StoreSignals | PrefillSignals | None) -> dict[str, float]:
+def numbers_of(signals: StoreSignals | PrefillSignals | None) -> dict[str, float]:
     """Return the numbers by name; those that were not measured are absent."""
-    if some is None:
+    if signals is None:
         return {}
-    values = {item.name: getattr(some, item.name) for item in fields(some)}
+    values = {item.name: getattr(signals, item.name) for item in fields(signals)}
     return {k: float(v) for k, v in values.items() if isinstance(v, int | float)}
 
 
-def measured(
+def collect_signals(
     question: str,
     embedding: FloatArray | None,
     *,

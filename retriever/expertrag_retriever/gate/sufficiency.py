@@ -87,9 +87,9 @@ def fit_sufficiency(
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
     unseen = np.zeros((len(_PENALTIES), len(rows)))
     for train, test in folds.split(unseen.T, target):
-        learned, asked = [rows[i] for i in train], [rows[i] for i in test]
+        train_rows, test_rows = [rows[i] for i in train], [rows[i] for i in test]
         for number, penalty in enumerate(_PENALTIES):
-            unseen[number, test] = _fit(learned, target[train], penalty).probability(asked)
+            unseen[number, test] = _fit(train_rows, target[train], penalty).probability(test_rows)
     best = min(range(len(_PENALTIES)), key=lambda number: log_loss(target, unseen[number]))
     return FittedSufficiency(_fit(rows, target, _PENALTIES[best]), unseen[best])
 

@@ -18,7 +18,7 @@ def term_coverage(terms: Sequence[TermStatistics]) -> float:
     total = sum(term.idf for term in terms)
     if total <= 0:
         return float(any(term.document_frequency for term in terms))
-    found = sum(
+    covered = sum(
         term.idf * term.document_frequency / (term.document_frequency + 1) for term in terms
     )
-    return found / total
+    return covered / total

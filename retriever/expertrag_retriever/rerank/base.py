@@ -12,7 +12,7 @@ class Reranker(Protocol):
     """Scores texts for a query. Thread-safe.
 
     ``search_weight``: what a passage's score by the search, standardised among the candidates,
-    counts beside its score by the reranker; 0 for a reranker whose score ranks alone.
+    counts next to its score by the reranker; 0 for a reranker whose score ranks alone.
     ``fingerprint`` changes with its files.
     """
 

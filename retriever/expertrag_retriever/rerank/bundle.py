@@ -100,7 +100,7 @@ def read_settings(folder: Path) -> tuple[RerankerSettings, Base]:
         settings = body["settings"]
         return RerankerSettings(**{**settings, "form": RerankerForm(settings["form"])}), base
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(folder, error) from error
+        raise _damage_error(folder, error) from error
 
 
 def open_network(base: Path, rank: int, max_tokens: int) -> tuple[CrossEncoderNetwork, PairTokens]:
@@ -124,18 +124,18 @@ def load_bundle(
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    settings, own = read_settings(folder)
-    if own.fingerprint != base_fingerprint:
+    settings, needed = read_settings(folder)
+    if needed.fingerprint != base_fingerprint:
         raise RerankerError(
-            f"the reranker in {folder} was trained on a different version of {own.name}: use that "
-            "base model, or train it again on this one"
+            f"the reranker in {folder} was trained on a different version of {needed.name}: use "
+            "that base model, or train it again on this one"
         )
     open_form = _token_match if settings.form is RerankerForm.TOKEN_MATCH else _cross_encoder
     try:
         state = {name: value.float() for name, value in load_file(folder / WEIGHTS).items()}
         return open_form(base, settings, state), settings
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise _damaged(folder, error) from error
+        raise _damage_error(folder, error) from error
 
 
 def _cross_encoder(
@@ -145,7 +145,7 @@ def _cross_encoder(
     from expertrag_retriever.rerank.network import BertPairs
 
     network, tokens = open_network(base, settings.rank, settings.max_tokens)
-    if state.keys() != network.trained().keys():
+    if state.keys() != network.trainable_parameters().keys():
         raise ValueError("other layers than the base model's")
     network.load_state_dict(state, strict=False)
     network.merge()
@@ -184,7 +184,7 @@ def open_base(base: Path, max_tokens: int) -> tuple[Bert, PairTokens]:
     return bert, PairTokens(encoder.tokenizer.backend_tokenizer, longest)
 
 
-def _damaged(folder: Path, error: Exception) -> RerankerError:
+def _damage_error(folder: Path, error: Exception) -> RerankerError:
     return RerankerError(
         f"the reranker in {folder} is damaged ({checksums.first_line(error)}): train it again, "
         "or fetch it again"

@@ -1,10 +1,10 @@
 """Estimates, when a store is built, whether a reranker helps on it: on questions of its own.
 
-A question is made of a chunk: the heading that the chunk stands under, or some of the words of one
-of its sentences, as a user types them into a search box. The chunk's document answers it. No
+A question is made of a chunk: the heading above the chunk, or some of the words of one of its
+sentences, as a user types them into a search box. The chunk's document answers it. No
 language model is loaded, and the number of questions does not grow with the store. Users' questions
-are harder than these, so that a gain here is smaller than theirs; but a reranker that does not know
-the subject or the language of the documents is found out.
+are harder than these, so that the gain here is smaller than the gain for users. But the estimate
+reveals a reranker that does not know the subject or the language of the documents.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from expertrag_index.words.query_words import STOP_WORDS, query_terms
 from expertrag_retriever.pseudo import pseudo_query
-from expertrag_retriever.rerank.reranking import CANDIDATES, embedded_text, join_scores
+from expertrag_retriever.rerank.reranking import CANDIDATES, embedding_text_of, join_scores
 from expertrag_retriever.search import Searcher
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ _SEED = 0
 class RerankEstimate:
     """The estimate in a manifest; ``search`` and ``reranked`` are mean nDCG@10 without and with it.
 
-    ``reranker`` is its name, and ``fingerprint`` that of its files. ``helps``: whether AUTO uses
-    it. It needs a gain; without enough questions it is not used.
+    ``reranker`` is its name, ``fingerprint`` the hash of its files. ``helps``: whether AUTO uses
+    it, which needs a gain, and enough questions.
     """
 
     reranker: str
@@ -70,7 +70,7 @@ class RerankEstimate:
         except TypeError:
             return None
 
-    def stored(self) -> dict[str, JSON]:
+    def to_manifest(self) -> dict[str, JSON]:
         """Return the fields for a manifest."""
         return asdict(self)
 
@@ -85,12 +85,12 @@ def estimate_gain(
     searcher = Searcher(index, embedder, fusion)
     before, after = [], []
     for question, document in _questions(index):
-        found = searcher.search(question, k=CANDIDATES).passages
-        scores = reranker.score(question, [embedded_text(passage) for passage in found])
-        joined = join_scores(found, scores.tolist(), reranker.search_weight)
-        order = sorted(range(len(found)), key=lambda row: -joined[row])
-        before.append(_ndcg(found, document))
-        after.append(_ndcg([found[row] for row in order], document))
+        passages = searcher.search(question, k=CANDIDATES).passages
+        scores = reranker.score(question, [embedding_text_of(passage) for passage in passages])
+        joined = join_scores(passages, scores.tolist(), reranker.search_weight)
+        order = sorted(range(len(passages)), key=lambda row: -joined[row])
+        before.append(_ndcg(passages, document))
+        after.append(_ndcg([passages[row] for row in order], document))
     count = len(before)
     return RerankEstimate(
         reranker.name,
@@ -103,13 +103,13 @@ def estimate_gain(
 
 def _questions(index: Index) -> Iterator[tuple[str, str]]:
     """Yield questions and the ids of the documents that answer them."""
-    asked: set[str] = set()
+    questions: set[str] = set()
     for number, (_, chunk) in enumerate(index.sample_chunks(_QUESTIONS, _SEED)):
         heading = chunk.title.rpartition(_SEPARATOR)[2]
-        own = heading if number % 2 and len(heading.split()) >= _FEWEST_WORDS else ""
-        question = own or _some_words(pseudo_query(chunk.text, number), number)
-        if question and question not in asked:
-            asked.add(question)
+        from_heading = heading if number % 2 and len(heading.split()) >= _FEWEST_WORDS else ""
+        question = from_heading or _some_words(pseudo_query(chunk.text, number), number)
+        if question and question not in questions:
+            questions.add(question)
             yield question, chunk.document_id
 
 
@@ -119,11 +119,11 @@ def _some_words(sentence: str, seed: int) -> str:
     count = math.ceil(_KEPT * len(words))
     if count < _FEWEST_WORDS:
         return ""
-    kept = sorted(random.Random(seed).sample(range(len(words)), count))
-    return " ".join(words[place] for place in kept)
+    chosen = sorted(random.Random(seed).sample(range(len(words)), count))
+    return " ".join(words[index] for index in chosen)
 
 
-def _ndcg(found: Sequence[Passage], document: str) -> float:
+def _ndcg(passages: Sequence[Passage], document: str) -> float:
     """nDCG@10 of one relevant document, which is ranked by its best passage."""
-    documents = list(dict.fromkeys(passage.document_id for passage in found))[:_CUTOFF]
+    documents = list(dict.fromkeys(passage.document_id for passage in passages))[:_CUTOFF]
     return 1 / math.log2(documents.index(document) + 2) if document in documents else 0.0

@@ -45,7 +45,7 @@ class LowRankUpdate(nn.Module):
         out: torch.Tensor = self.base(x) + update
         return out
 
-    def merged(self) -> nn.Linear:
+    def merge(self) -> nn.Linear:
         """Return one layer that computes the same."""
         weight = self.base.weight
         weight.data = (weight.float() + self.up @ self.down).to(weight.dtype).detach()
@@ -76,7 +76,7 @@ class CrossEncoderNetwork(nn.Module):
         out: torch.Tensor = self.head(torch.cat([states[:, 0], mean], 1))[:, 0]
         return out
 
-    def trained(self) -> dict[str, nn.Parameter]:
+    def trainable_parameters(self) -> dict[str, nn.Parameter]:
         """Return the parameters that are trained, by name."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
@@ -85,7 +85,7 @@ class CrossEncoderNetwork(nn.Module):
         for owner in list(self.bert.modules()):
             for name, part in list(owner.named_children()):
                 if isinstance(part, LowRankUpdate):
-                    setattr(owner, name, part.merged())
+                    setattr(owner, name, part.merge())
 
 
 class BertPairs:

@@ -30,7 +30,7 @@ _RECENT = 0.2
 class Reranked:
     """The result of a search in its final order, how many candidates were reranked, why not."""
 
-    found: SearchResult
+    result: SearchResult
     candidates: int = 0
     skipped: str = ""
 
@@ -57,27 +57,27 @@ class Reranking:
         self._token_s = 0.0
         tokens = self._tokens(_SAMPLE_QUERY, _SAMPLE)
         for _ in range(2):  # the first call also loads code
-            self._token_s = self._timed(_SAMPLE_QUERY, _SAMPLE)[1] / tokens
+            self._token_s = self._measure(_SAMPLE_QUERY, _SAMPLE)[1] / tokens
 
     def depth(self, k: int) -> int:
         """Return the number of passages to search for, if ``k`` are wanted."""
         return max(k, self.candidates)
 
-    def apply(self, query: str, found: SearchResult, time_left_s: float | None = None) -> Reranked:
+    def apply(self, query: str, result: SearchResult, time_left_s: float | None = None) -> Reranked:
         """Rerank the candidates; passages beyond them follow in the order of the search.
 
         :param time_left_s: seconds that the caller has; None without a limit.
         """
-        candidates = found.passages[: self.candidates]
-        texts = [embedded_text(passage) for passage in candidates]
+        candidates = result.passages[: self.candidates]
+        texts = [embedding_text_of(passage) for passage in candidates]
         if not texts:
-            return Reranked(found)
+            return Reranked(result)
         room_s = self._deadline_s if time_left_s is None else min(self._deadline_s, time_left_s)
         tokens = self._tokens(query, texts)
         needed_s = self._token_s * tokens
         if needed_s > room_s:
-            return Reranked(found, skipped=f"it would take {needed_s:.2f} s of {room_s:.2f} s")
-        scores, seconds = self._timed(query, texts)
+            return Reranked(result, skipped=f"it would take {needed_s:.2f} s of {room_s:.2f} s")
+        scores, seconds = self._measure(query, texts)
         with self._lock:
             self._token_s += _RECENT * (seconds / tokens - self._token_s)
         joined = join_scores(candidates, scores, self.reranker.search_weight)
@@ -86,10 +86,10 @@ class Reranking:
             for passage, score in zip(candidates, joined, strict=True)
         ]
         scored.sort(key=_rerank_score, reverse=True)  # stable: equal scores keep the search's order
-        passages = (*scored, *found.passages[self.candidates :])
-        return Reranked(replace(found, passages=passages), len(scored))
+        passages = (*scored, *result.passages[self.candidates :])
+        return Reranked(replace(result, passages=passages), len(scored))
 
-    def _timed(self, query: str, texts: Sequence[str]) -> tuple[list[float], float]:
+    def _measure(self, query: str, texts: Sequence[str]) -> tuple[list[float], float]:
         """Return the scores of texts, and the seconds that they took."""
         started = time.perf_counter()
         scores: list[float] = self.reranker.score(query, texts).tolist()
@@ -106,20 +106,20 @@ def join_scores(
     """Add the search's scores, standardised among the candidates, to the reranker's."""
     if not search_weight:
         return list(scores)
-    searched = standardised([passage.score for passage in passages])
+    searched = standardise([passage.score for passage in passages])
     joined: list[float] = (np.array(scores) + search_weight * searched).tolist()
     return joined
 
 
-def standardised(scores: Sequence[float]) -> FloatArray:
+def standardise(scores: Sequence[float]) -> FloatArray:
     """Scale scores to mean 0 and standard deviation 1; equal ones to 0."""
-    found = np.array(scores, np.float32)
-    spread = float(found.std()) or 1.0
-    scaled: FloatArray = (found - found.mean()) / spread
+    values = np.array(scores, np.float32)
+    spread = float(values.std()) or 1.0
+    scaled: FloatArray = (values - values.mean()) / spread
     return scaled
 
 
-def embedded_text(passage: Passage) -> str:
+def embedding_text_of(passage: Passage) -> str:
     """Return the text of a passage as the embedder sees it: its title, then its text."""
     return f"{passage.title}\n{passage.text}" if passage.title else passage.text
 

@@ -3,7 +3,7 @@
 The states of an encoder's inner layer tell tokens apart by meaning and context, which the mean of
 an embedding blurs. As in ColBERT (Khattab and Zaharia 2020), a text's score is the mean over the
 query's tokens of their best cosine with a token of the text; rare tokens weigh more. Nothing is
-trained: the states are those of a sentence encoder, less the mean state of ordinary text, which all
+trained: the states come from a sentence encoder, less the mean state of ordinary text, which all
 tokens share.
 
     N texts, Q tokens of the query, L tokens of the longest text, H hidden, V vocabulary
@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 from expertrag_index.types import FloatArray
 from expertrag_retriever.bert import Bert
-from expertrag_retriever.rerank.tokens import PairTokens, padded
+from expertrag_retriever.rerank.tokens import PairTokens, pad_rows
 
 _LEAST = 0.05
 _BATCH = 16
@@ -61,12 +61,12 @@ class TokenMatchPairs:
 
     def scores(self, query: str, texts: Sequence[str]) -> FloatArray:
         """Return the scores [N] of one batch."""
-        asked_ids = self._tokens.query_alone(query)
-        weights = self._weights.rarity[torch.tensor(asked_ids[0][1:-1])]  # [Q]
+        query_ids = self._tokens.query_alone(query)
+        weights = self._weights.rarity[torch.tensor(query_ids[0][1:-1])]  # [Q]
         with torch.inference_mode():
-            asked, _ = self._states(asked_ids)  # [1, Q + 2, H]
-            found, mask = self._states(self._tokens.alone(texts))  # [N, L, H], [N, L]
-            cosines = asked[0, 1:-1] @ found.transpose(1, 2)  # [N, Q, L]
+            query_states, _ = self._states(query_ids)  # [1, Q + 2, H]
+            states, mask = self._states(self._tokens.alone(texts))  # [N, L, H], [N, L]
+            cosines = query_states[0, 1:-1] @ states.transpose(1, 2)  # [N, Q, L]
             cosines.masked_fill_(~mask[:, None, :], -1.0)
             scores = cosines.amax(2) @ (weights / weights.sum()) * self._scale
         rows: FloatArray = scores.numpy()
@@ -80,7 +80,7 @@ class TokenMatchPairs:
 
 @dataclass(frozen=True, slots=True)
 class TokenWeights:
-    """What is known of ordinary text: its mean state ``center`` [H], and ``rarity`` [V] of tokens.
+    """Measurements of ordinary text: its mean state ``center`` [H], and ``rarity`` [V] of tokens.
 
     The rarity is the square root of the inverse document frequency, at least ``_LEAST``.
     """
@@ -93,7 +93,7 @@ def layer_states(
     bert: Bert, layer: int, rows: Sequence[Sequence[int]]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Run the first layers: states (N, L, H) float32, and which tokens are not padding (N, L)."""
-    ids, mask = padded(rows)
+    ids, mask = pad_rows(rows)
     states = bert.embeddings(ids, torch.zeros_like(ids))
     seen = None if mask.all() else mask[:, None, None, :].expand(-1, 1, mask.shape[1], -1)
     for part in list(bert.encoder.get_submodule("layer").children())[:layer]:
@@ -107,8 +107,8 @@ def ordinary_weights(bert: Bert, layer: int, rows: Sequence[Sequence[int]]) -> T
     frequency = torch.zeros(bert.config.vocab_size)
     with torch.inference_mode():
         for start in range(0, len(rows), _BATCH):
-            some = sorted(rows, key=len)[start : start + _BATCH]
-            states, mask = layer_states(bert, layer, some)
+            batch = sorted(rows, key=len)[start : start + _BATCH]
+            states, mask = layer_states(bert, layer, batch)
             total += states[mask].sum(0)
             count += int(mask.sum())
     for row in rows:

@@ -38,8 +38,8 @@ class PairTokens:
 
     def count(self, query: str, texts: Sequence[str]) -> list[int]:
         """Count the tokens of each pair, the text without truncation."""
-        own = len(self._query(query)) + _SPECIAL
-        return [own + len(row) for row in self._ids(texts)]
+        query_tokens = len(self._query(query)) + _SPECIAL
+        return [query_tokens + len(row) for row in self._ids(texts)]
 
     def query_alone(self, query: str) -> list[list[int]]:
         """Return the ids of one row, the query."""
@@ -62,7 +62,7 @@ class PairTokens:
             for head in self.query_alone(query)
             for text in self._ids(texts)
         ]
-        ids, mask = padded([head + text for head, text in pairs])
+        ids, mask = pad_rows([head + text for head, text in pairs])
         kinds = mask.to(ids.dtype)
         for row, (head, _) in enumerate(pairs):
             kinds[row, : len(head)] = 0
@@ -72,22 +72,22 @@ class PairTokens:
         return self._ids([query])[0][:MOST_QUERY_TOKENS]
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        found: Any = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [encoding.ids for encoding in found]
+        encodings: Any = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
 
 
 def _id(tokenizer: Tokenizer, name: str) -> int:
-    found = tokenizer.token_to_id(name)
-    assert found is not None, f"a BERT vocabulary has {name}"
-    return int(found)
+    token_id = tokenizer.token_to_id(name)
+    assert token_id is not None, f"a BERT vocabulary has {name}"
+    return int(token_id)
 
 
-def padded(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+def pad_rows(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Pad rows of ids to the longest: ids (N, L) and, True for the rows' own, mask (N, L)."""
     longest = max(map(len, rows))
     ids = torch.zeros(len(rows), longest, dtype=torch.int64)
     mask = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = torch.tensor(row)
-        mask[place, : len(row)] = True
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = torch.tensor(row)
+        mask[index, : len(row)] = True
     return ids, mask

@@ -36,13 +36,15 @@ def gather(
     """
     values = telling_words(list(texts.values()))
     words = dict(zip(texts, values, strict=True))
-    flat = [text for some in texts.values() for text in some]
+    flat = [text for group in texts.values() for text in group]
     prototypes: list[tuple[str, ...]] = [()] * len(owner)
     for label, domain in enumerate(texts):
-        own = [place for place, other in enumerate(owner) if other == label]
-        groups = [[flat[row] for row in np.flatnonzero(nearest == place)] for place in own]
-        found = telling_words(groups, _PROTOTYPE_WORDS)
-        for place, telling in zip(own, found, strict=True):
+        members = [prototype for prototype, other in enumerate(owner) if other == label]
+        groups = [
+            [flat[row] for row in np.flatnonzero(nearest == prototype)] for prototype in members
+        ]
+        distinctive = telling_words(groups, _PROTOTYPE_WORDS)
+        for prototype, telling in zip(members, distinctive, strict=True):
             best = telling or words[domain]  # a domain with one prototype: use the domain's words
-            prototypes[place] = tuple(best)[:_PROTOTYPE_WORDS]
+            prototypes[prototype] = tuple(best)[:_PROTOTYPE_WORDS]
     return DomainEvidence(words, tuple(prototypes))

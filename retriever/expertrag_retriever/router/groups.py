@@ -52,16 +52,16 @@ def assign(
         rows.append(embedder.posteriors(texts[start : start + _BATCH]))
         progress("route", min(start + _BATCH, len(texts)), len(texts))
     ends = np.cumsum([len(sample) for sample in samples.values()])
-    seen = dict(zip(samples, np.split(np.concatenate(rows), ends[:-1]), strict=True))
-    return decide(seen, embedder.experts, known)
+    posteriors = dict(zip(samples, np.split(np.concatenate(rows), ends[:-1]), strict=True))
+    return decide(posteriors, embedder.experts, known)
 
 
 def decide(
-    seen: Mapping[str, FloatArray], experts: Sequence[str], known: Collection[Group]
+    posteriors: Mapping[str, FloatArray], experts: Sequence[str], known: Collection[Group]
 ) -> list[Group]:
     """Choose an expert for each group.
 
-    :param seen: posteriors [N, E + 1] of the sampled documents, by group; at least one each.
+    :param posteriors: [N, E + 1] of the sampled documents, by group; at least one each.
     :param known: groups that were decided before; they count in the store's mean.
     """
     names = (*experts, GENERAL)
@@ -71,11 +71,11 @@ def decide(
         group.documents * np.array([group.evidence.get(name, 0.0) for name in names])
         for group in known
     ]
-    seen = {name: _finite(rows) for name, rows in seen.items()}
-    new = [rows.sum(axis=0, dtype=np.float64) for rows in seen.values()]
+    posteriors = {name: _finite(rows) for name, rows in posteriors.items()}
+    new = [rows.sum(axis=0, dtype=np.float64) for rows in posteriors.values()]
     mass = np.sum([none, *old, *new], axis=0)  # [E + 1]
     mean = mass / mass.sum()
-    return [_decided(name, rows, names, mean) for name, rows in seen.items()]
+    return [_decide_group(name, rows, names, mean) for name, rows in posteriors.items()]
 
 
 def _finite(rows: FloatArray) -> FloatArray:
@@ -84,14 +84,14 @@ def _finite(rows: FloatArray) -> FloatArray:
     return np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, none)
 
 
-def _decided(
+def _decide_group(
     name: str,
     rows: FloatArray,
     names: Sequence[str],
     mean: NDArray[np.float64],
 ) -> Group:
-    own = rows.mean(axis=0, dtype=np.float64)  # [E + 1]
-    shares = (len(rows) * own + PRIOR_DOCUMENTS * mean) / (len(rows) + PRIOR_DOCUMENTS)
+    means = rows.mean(axis=0, dtype=np.float64)  # [E + 1]
+    shares = (len(rows) * means + PRIOR_DOCUMENTS * mean) / (len(rows) + PRIOR_DOCUMENTS)
     best = int(shares.argmax())
     chosen = best if shares[best] >= SHARE else len(names) - 1
     return Group(
@@ -99,5 +99,5 @@ def _decided(
         names[chosen],
         round(float(shares[chosen]), 4),
         len(rows),
-        {expert: round(float(value), 4) for expert, value in zip(names, own, strict=True)},
+        {expert: round(float(value), 4) for expert, value in zip(names, means, strict=True)},
     )

@@ -1,13 +1,13 @@
 """Posterior over domains, from the hidden states of the frozen base model halfway up.
 
-A text is represented by the mean of its hidden states at the first layer with experts (layer 3 of 6
+A text is represented by the mean of its hidden states at the first layer with experts. Layer 3 of 6
 of MiniLM separates domains better than the final embedding: accuracy .953 against .910 on held-out
-texts of six domains). Routing there costs nothing: the same forward pass continues through the
+texts of six domains. Routing there costs nothing: the same forward pass continues through the
 chosen experts.
 
 Mixture discriminant analysis (Hastie & Tibshirani 1996): texts are whitened by the covariance that
-all domains share, each domain is represented by a few prototypes, and the squared distance to the
-nearest ones is a log likelihood. The same distance detects texts of no domain (Lee et al. 2018).
+all domains share, and a few prototypes represent each domain. The squared distance to the nearest
+prototypes is a log likelihood. The same distance detects texts of no domain (Lee et al. 2018).
 The means are normalised to unit length first, because their length depends on how long a text is,
 not on its subject; without it, texts of no domain are harder to detect (area under the ROC curve,
 mean of six left-out domains on train texts, .873 instead of .897).
@@ -28,7 +28,7 @@ UNLIKELY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Router:
+class DomainRouter:
     """A trained router; all tensors are float32.
 
     ``center``: (H,) and ``whitener``: (H, W), so that the covariance within prototypes is 1.
@@ -62,7 +62,7 @@ class Router:
         :return: (N, D + 1) float32 on the device of ``pooled``; rows sum to 1.
         """
         distance = self.distances(pooled)  # [N, P]
-        refused = self._refused(allowed)  # [D]
+        refused = self._find_refused(allowed)  # [D]
         if refused.all():
             rows = distance.new_zeros(len(distance), len(self.domains) + 1)
             rows[:, -1] = 1.0
@@ -88,16 +88,16 @@ class Router:
         distances: torch.Tensor = far / self.whitener.shape[1] ** 0.5
         return distances
 
-    def _refused(self, allowed: Collection[str] | None) -> torch.Tensor:
+    def _find_refused(self, allowed: Collection[str] | None) -> torch.Tensor:
         refused = [allowed is not None and name not in allowed for name in self.domains]
         return torch.tensor(refused, device=self.center.device)
 
 
 def of_experts(posterior: torch.Tensor, experts: int) -> torch.Tensor:
-    """Add the probabilities of domains without an expert to that of none: (N, experts + 1).
+    """Add the probabilities of domains without an expert to "no domain": (N, experts + 1).
 
-    :param posterior: (N, D + 1) as :meth:`Router.posterior` returns it; the domains with an expert
-        come first.
+    :param posterior: (N, D + 1) as :meth:`DomainRouter.posterior` returns it; the domains with
+        an expert come first.
     """
     none = posterior[:, experts:].sum(dim=1, keepdim=True)
     return torch.cat([posterior[:, :experts], none], dim=1)
@@ -125,7 +125,7 @@ def choose(posterior: torch.Tensor, top_p: float = 0.8) -> DomainChoice:
     model (none of the domains); otherwise the second most likely joins it, weighted by posterior
     (top-p routing, Huang et al. 2024, with at most two).
 
-    :param posterior: (N, D + 1) as :meth:`Router.posterior` returns it.
+    :param posterior: (N, D + 1) as :meth:`DomainRouter.posterior` returns it.
     """
     none = posterior.shape[1] - 1
     best, index = posterior.topk(2, dim=1)  # [N, 2]

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from expertrag_common import checksums
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.router.evidence import DomainEvidence
-from expertrag_retriever.router.router import Router
+from expertrag_retriever.router.router import DomainRouter
 from expertrag_retriever.router.types import RouterFigures
 
 TENSORS = "router.safetensors"
@@ -41,7 +41,7 @@ class Origin:
     figures: RouterFigures
 
 
-def save_router(router: Router, folder: Path, origin: Origin | None = None) -> None:
+def save_router(router: DomainRouter, folder: Path, origin: Origin | None = None) -> None:
     """Write a router into a folder, which is created if necessary.
 
     :param origin: None if the folder also holds experts, which record it.
@@ -66,7 +66,7 @@ def has_router(folder: Path) -> bool:
     return (folder / ABOUT).is_file()
 
 
-def load_router(folder: Path) -> tuple[Router, Origin | None]:
+def load_router(folder: Path) -> tuple[DomainRouter, Origin | None]:
     """Read a router and its origin.
 
     :raises EmbedderError: the folder has no router, or its files are damaged.
@@ -91,7 +91,7 @@ def load_router(folder: Path) -> tuple[Router, Origin | None]:
     return router, origin
 
 
-def _router(body: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Router:
+def _router(body: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> DomainRouter:
     parts: dict[str, Any] = {name: tensors[name] for name in _TENSORS}
     hidden, whitened = parts["whitener"].shape
     domains = tuple(str(name) for name in body["domains"])
@@ -112,7 +112,7 @@ def _router(body: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Rou
         tuple(tuple(map(str, words)) for words in body["evidence"]["prototypes"]),
     )
     parts |= {name: float(body[name]) for name in _NUMBERS}
-    return Router(domains=domains, **parts, evidence=evidence)
+    return DomainRouter(domains=domains, **parts, evidence=evidence)
 
 
 def _origin(body: Mapping[str, Any]) -> Origin:

@@ -1,6 +1,6 @@
 """Words that indicate a domain, from the number of its texts that contain them.
 
-The idea is that of SS3 (Burdisso et al. 2019): each word has a human-readable value for each
+The idea is from SS3 (Burdisso et al. 2019): each word has a human-readable value for each
 domain, learned from counts alone. The value is the log odds of the word in the domain against the
 others, in standard deviations (Monroe et al. 2008). Unlike the median that SS3 compares with, it
 also works for two domains.
@@ -32,8 +32,8 @@ _LONGEST = 24
 
 def words_of(text: str) -> list[str]:
     """Distinct words of a text, of 2 to 24 letters, in lower case, in order of appearance."""
-    found = dict.fromkeys(word.lower() for word in VOCABULARY_WORD.findall(text))
-    return [word for word in found if len(word) <= _LONGEST]
+    words = dict.fromkeys(word.lower() for word in VOCABULARY_WORD.findall(text))
+    return [word for word in words if len(word) <= _LONGEST]
 
 
 def telling_words(groups: Sequence[Iterable[str]], most: int = MOST_WORDS) -> list[Weights]:

@@ -20,9 +20,9 @@ from expertrag_retriever.gate.budget import (
     STEP,
     RateController,
     RateState,
-    guaranteed_count,
-    guaranteed_threshold,
-    nominal_count,
+    count_guaranteed,
+    count_nominal,
+    guarantee_threshold,
 )
 
 
@@ -31,7 +31,7 @@ from expertrag_retriever.gate.budget import (
 def test_the_guarantee_holds_with_its_stated_probability(target: float, rows: int) -> None:
     rng = np.random.default_rng(0)
     rates = [  # scores are uniform, so that a threshold has the rate 1 - threshold
-        1.0 - min(guaranteed_threshold(rng.uniform(size=rows).tolist(), target), 1.0)
+        1.0 - min(guarantee_threshold(rng.uniform(size=rows).tolist(), target), 1.0)
         for _ in range(1000)
     ]
     broken = np.mean(np.array(rates) > target)
@@ -44,21 +44,21 @@ def test_the_guarantee_holds_with_its_stated_probability(target: float, rows: in
 def test_the_margin_is_never_wider_than_that_of_dkw(
     rows: int, target: float, max_violation: float
 ) -> None:
-    count = guaranteed_count(rows, target, max_violation)
+    count = count_guaranteed(rows, target, max_violation)
     slack = np.sqrt(np.log(1 / max_violation) / (2 * rows))
-    assert (count or 0) + 1 >= nominal_count(rows, max(target - slack, 0.0))
+    assert (count or 0) + 1 >= count_nominal(rows, max(target - slack, 0.0))
 
 
 def test_a_threshold_excludes_tied_scores_together() -> None:
-    assert guaranteed_threshold([0.5] * 100, 0.3) > 0.5
-    assert guaranteed_threshold([0.5] * 60 + [0.9] * 40, 0.6) > 0.5
+    assert guarantee_threshold([0.5] * 100, 0.3) > 0.5
+    assert guarantee_threshold([0.5] * 60 + [0.9] * 40, 0.6) > 0.5
 
 
 def test_extreme_targets() -> None:
-    assert guaranteed_threshold([], 0.3) == NOTHING > 1.0
-    assert guaranteed_threshold([0.5, 0.6], 0.3) == NOTHING
-    assert guaranteed_threshold([0.5] * 100, 0.0) == NOTHING
-    assert guaranteed_threshold([0.5] * 100, 1.0) == 0.0
+    assert guarantee_threshold([], 0.3) == NOTHING > 1.0
+    assert guarantee_threshold([0.5, 0.6], 0.3) == NOTHING
+    assert guarantee_threshold([0.5] * 100, 0.0) == NOTHING
+    assert guarantee_threshold([0.5] * 100, 1.0) == 0.0
 
 
 def test_the_count_is_that_of_the_beta_distribution() -> None:
@@ -69,7 +69,7 @@ def test_the_count_is_that_of_the_beta_distribution() -> None:
     for rows, target, most in (*few, (30, 0.2, 0.1), (100, 0.35, 0.1), (999, 0.5, 0.1)):
         ranks = range(1, rows + 1)
         kept = [k for k in ranks if stats.beta.sf(target, k, rows - k + 1) <= most]
-        assert guaranteed_count(rows, target, most) == (max(kept) - 1 if kept else None)
+        assert count_guaranteed(rows, target, most) == (max(kept) - 1 if kept else None)
 
 
 @pytest.mark.parametrize("rows", [40, 300])
@@ -80,7 +80,7 @@ def test_the_guarantee_holds_with_tied_scores(rows: int) -> None:
     broken = 0
     for _ in range(1000):
         scores = rng.choice(values, size=rows, p=shares)
-        bar = guaranteed_threshold(scores.tolist(), 0.35)
+        bar = guarantee_threshold(scores.tolist(), 0.35)
         rate = sum(share for value, share in zip(values, shares, strict=True) if value >= bar)
         broken += rate > 0.35
     assert broken <= 100 + 30
@@ -125,7 +125,7 @@ def _run(controller: RateController, scores: Iterable[float]) -> float:
 def test_a_stream_holds_the_rate(
     target: float, stream: np.ndarray, known: tuple[float, ...]
 ) -> None:
-    controller = RateController(target, known, start=guaranteed_threshold(known, target))
+    controller = RateController(target, known, start=guarantee_threshold(known, target))
     rate = _run(controller, stream.tolist())
     assert abs(rate - target) <= (1 + FIRST_STEP) / (STEP * len(stream)) + 1e-9
     if target in (0.0, 1.0):
@@ -220,7 +220,7 @@ def test_rejects_a_damaged_state(text: str) -> None:
 
 def test_a_steady_stream_starts_at_the_right_threshold() -> None:
     known = np.random.default_rng(0).beta(2, 6, 2000)
-    start = guaranteed_threshold(known.tolist(), 0.3)
+    start = guarantee_threshold(known.tolist(), 0.3)
     controller = RateController(0.3, known.tolist(), start=start)
     rate = _run(controller, np.random.default_rng(1).beta(2, 6, 300))
     assert rate == pytest.approx(0.3, abs=0.06)

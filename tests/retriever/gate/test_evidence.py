@@ -10,8 +10,8 @@ import pytest
 from expertrag_index.types import TermStatistics
 from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.coverage import (
-    Contrast,
     Coverage,
+    SignalContrast,
     Spread,
     dump_coverage,
     read_coverage,
@@ -21,8 +21,8 @@ from expertrag_retriever.gate.terms import term_coverage
 from expertrag_retriever.types import PrefillSignals, StoreSignals
 
 COVERAGE = Coverage(
-    nearness=Contrast(Spread(0.5, 0.1), Spread(0.1, 0.1), min_deviation=0.05),
-    terms=Contrast(Spread(0.8, 0.2), Spread(0.4, 0.2), min_deviation=0.1),
+    nearness=SignalContrast(Spread(0.5, 0.1), Spread(0.1, 0.1), min_deviation=0.05),
+    terms=SignalContrast(Spread(0.8, 0.2), Spread(0.4, 0.2), min_deviation=0.1),
     quantiles=(0.2, 0.4, 0.8),
     background=np.eye(2, 4, dtype=np.float32),
 )
@@ -43,7 +43,7 @@ def test_evidence_is_the_log_odds_of_two_normals(
     about: Spread, unrelated: Spread, value: float, evidence: float
 ) -> None:
     """ln N(x; .5, .1) - ln N(x; .1, .1) = (x - .3) * .4 / .01."""
-    contrast = Contrast(about, unrelated, min_deviation=0.05)
+    contrast = SignalContrast(about, unrelated, min_deviation=0.05)
     assert contrast.evidence(value) == pytest.approx(evidence)
 
 

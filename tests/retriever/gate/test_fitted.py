@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, load_gate, save_gate
-from expertrag_retriever.gate.explain import fitted_reason
+from expertrag_retriever.gate.explain import explain_fitted
 from expertrag_retriever.gate.fitted import decide, judge
 from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.signals import Signals
@@ -162,5 +162,5 @@ def test_a_non_finite_signal_consults_the_documents(bundle: GateBundle, value: f
 
 
 def test_a_benefit_just_below_the_threshold_is_told_apart_from_it() -> None:
-    assert "The benefit 0.124 is below the threshold 0.125" in fitted_reason(0.124, 0.125, {})
-    assert "The benefit 0.30 reaches the threshold 0.12," in fitted_reason(0.3, 0.12, {})
+    assert "The benefit 0.124 is below the threshold 0.125" in explain_fitted(0.124, 0.125, {})
+    assert "The benefit 0.30 reaches the threshold 0.12," in explain_fitted(0.3, 0.12, {})

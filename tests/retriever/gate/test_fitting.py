@@ -10,7 +10,13 @@ from sklearn.metrics import roc_auc_score
 from expertrag_lab.reliability import ece
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.design import Design
-from expertrag_retriever.gate.fitting import Candidate, _ranked, fit_predictor, folds_of, nested
+from expertrag_retriever.gate.fitting import (
+    Candidate,
+    _rank,
+    fit_predictor,
+    folds_of,
+    predict_nested,
+)
 from expertrag_retriever.gate.signals import GATE_GROUPS, SignalGroup, Signals
 
 QUICK = ("logistic", "neighbours")
@@ -45,8 +51,8 @@ def test_a_mixture_near_the_best_is_preferred() -> None:
     near, far = (
         [of("kernel", 0.8), of("mixture", loss), of("logistic", 0.9)] for loss in (0.85, 0.95)
     )
-    assert [item.name for item in _ranked(near, 100)] == ["mixture", "kernel", "logistic"]
-    assert [item.name for item in _ranked(far, 100)] == ["kernel", "logistic", "mixture"]
+    assert [item.name for item in _rank(near, 100)] == ["mixture", "kernel", "logistic"]
+    assert [item.name for item in _rank(far, 100)] == ["kernel", "logistic", "mixture"]
 
 
 def test_a_fit_is_the_same_twice(rows: Planted) -> None:
@@ -64,7 +70,7 @@ def test_nested_predictions_use_only_unseen_rows() -> None:
         for _ in range(400)
     ]
     right = rng.uniform(size=(400, 2)) < 0.5
-    said = nested(signals, right, models=("neighbours", "smoothing"))
+    said = predict_nested(signals, right, models=("neighbours", "smoothing"))
     benefit = right[:, 1] & ~right[:, 0]
     assert 0.4 < roc_auc_score(benefit, said.benefit) < 0.6
 
@@ -101,8 +107,8 @@ def test_missing_and_non_finite_signals_are_set_to_their_mean(rows: Planted) -> 
     broken = Signals({"documents_log_odds": float("nan"), "margin": 0.5})
     x = design.matrix([broken, Signals({})])
     assert np.isfinite(x).all()
-    assert x[:, design.places["store numbers"]] == pytest.approx(0.0)
-    assert (x[:, design.places["question_embedding"]] == 0.0).all()
+    assert x[:, design.slices["store numbers"]] == pytest.approx(0.0)
+    assert (x[:, design.slices["question_embedding"]] == 0.0).all()
 
 
 def test_rejects_rows_without_a_varying_signal(rows: Planted) -> None:

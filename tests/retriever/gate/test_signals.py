@@ -15,8 +15,8 @@ from expertrag_retriever.gate.signals import (
     Draft,
     SignalGroup,
     Signals,
+    collect_signals,
     group_of,
-    measured,
     store_numbers,
 )
 from expertrag_retriever.types import PrefillSignals
@@ -58,7 +58,7 @@ def test_a_draft() -> None:
 
 
 def test_every_signal_has_a_group() -> None:
-    found = measured(
+    found = collect_signals(
         "Who?",
         np.array([1.0, 0.0], np.float32),
         prefill=PrefillSignals(
@@ -79,6 +79,6 @@ def test_every_signal_has_a_group() -> None:
 
 
 def test_signals_that_were_not_measured_are_absent() -> None:
-    found = measured("Who?", None)
+    found = collect_signals("Who?", None)
     assert not found.vectors
     assert all(name.startswith("question_") for name in found.numbers)

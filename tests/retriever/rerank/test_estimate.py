@@ -14,7 +14,7 @@ from expertrag_index import Index
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import Document, FloatArray
-from expertrag_retriever.calibrate import calibrated, calibrator
+from expertrag_retriever.calibrate import calibrator, make_completeness_check
 from expertrag_retriever.rerank.cross_encoder import CrossEncoderReranker
 from expertrag_retriever.rerank.estimate import RerankEstimate, estimate_gain
 
@@ -64,8 +64,8 @@ def test_it_helps_only_with_a_gain_on_enough_questions() -> None:
 
 def test_it_is_read_from_a_calibration() -> None:
     known = RerankEstimate("mine", "1", questions=40, search=0.8, reranked=0.81)
-    assert RerankEstimate.of({"rerank": known.stored()}) == known
-    for other in ({}, {"rerank": 3}, {"rerank": {**known.stored(), "new": 1}}):
+    assert RerankEstimate.of({"rerank": known.to_manifest()}) == known
+    for other in ({}, {"rerank": 3}, {"rerank": {**known.to_manifest(), "new": 1}}):
         assert RerankEstimate.of(other) is None
 
 
@@ -93,7 +93,7 @@ def test_a_build_keeps_the_estimate_until_the_store_changes(
     build(store, embedder, documents[:5], calibrate=calibrator(embedder))
     assert _estimate(store) == written
     other = reranker(-1.0)
-    wanted = WriterSettings(calibrated=calibrated(other))
+    wanted = WriterSettings(calibrated=make_completeness_check(other))
     with IndexWriter.open(
         store, embedder, calibrate=calibrator(embedder, other), settings=wanted
     ) as writer:

@@ -11,10 +11,10 @@ from router_fixtures import FRESH, OF_NO_DOMAIN, TEXTS, pool
 
 from expertrag_lab.router.fit import fit_router
 from expertrag_lab.router.measure import confusion, figures
-from expertrag_retriever.router.router import Router, choose
+from expertrag_retriever.router.router import DomainRouter, choose
 
 
-def hand_made(**changes: Any) -> Router:
+def hand_made(**changes: Any) -> DomainRouter:
     """Two domains on a line: a at (1, 0), b at (0, 1), distances per dimension."""
     parts: dict[str, Any] = {
         "domains": ("a", "b"),
@@ -27,11 +27,11 @@ def hand_made(**changes: Any) -> Router:
         "reach": 0.5,
         "slope": 10.0,
     }
-    return Router(**{**parts, **changes})
+    return DomainRouter(**{**parts, **changes})
 
 
 @pytest.fixture(scope="module")
-def router() -> Router:
+def router() -> DomainRouter:
     return fit_router(TEXTS, pool)[0]
 
 
@@ -55,7 +55,7 @@ def test_the_share_of_a_prototype_counts() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 7])
 @pytest.mark.parametrize("allowed", [None, (), ("legal",), ("legal", "finance"), ("unheard-of",)])
-def test_rows_sum_to_one(router: Router, rows: int, allowed: Any) -> None:
+def test_rows_sum_to_one(router: DomainRouter, rows: int, allowed: Any) -> None:
     pooled = torch.randn(rows, 24, generator=torch.Generator().manual_seed(0))
     posterior = router.posterior(pooled, allowed)
     assert posterior.shape == (rows, 4)
@@ -63,14 +63,14 @@ def test_rows_sum_to_one(router: Router, rows: int, allowed: Any) -> None:
     assert (posterior >= 0).all()
 
 
-def test_extreme_states_give_probabilities(router: Router) -> None:
+def test_extreme_states_give_probabilities(router: DomainRouter) -> None:
     pooled = torch.tensor([[0.0] * 24, [1e30] * 24, [1e-30] * 24])
     posterior = router.posterior(pooled)
     assert torch.isfinite(posterior).all()
     assert torch.allclose(posterior.sum(dim=1), torch.ones(3))
 
 
-def test_domains_that_are_not_allowed_are_ignored(router: Router) -> None:
+def test_domains_that_are_not_allowed_are_ignored(router: DomainRouter) -> None:
     pooled = torch.from_numpy(pool(FRESH["legal"]))
     posterior = router.posterior(pooled, ["finance", "medicine"])
     assert (posterior[:, 0] == 0).all()
@@ -80,12 +80,12 @@ def test_domains_that_are_not_allowed_are_ignored(router: Router) -> None:
     assert (legal.argmax(dim=1) == 0).float().mean() > 0.85
 
 
-def test_without_allowed_domains_every_text_is_of_none(router: Router) -> None:
+def test_without_allowed_domains_every_text_is_of_none(router: DomainRouter) -> None:
     for allowed in ((), ("unheard-of",)):
         assert router.posterior(torch.randn(3, 24), allowed).tolist() == [[0.0, 0.0, 0.0, 1.0]] * 3
 
 
-def test_accurate_and_calibrated_on_fresh_texts(router: Router) -> None:
+def test_accurate_and_calibrated_on_fresh_texts(router: DomainRouter) -> None:
     pooled = torch.from_numpy(pool([text for some in FRESH.values() for text in some]))
     found = figures(router.posterior(pooled).numpy(), np.repeat(np.arange(3), 60))
     assert found.accuracy > 0.97
@@ -93,12 +93,12 @@ def test_accurate_and_calibrated_on_fresh_texts(router: Router) -> None:
     assert found.known > 0.85
 
 
-def test_texts_of_no_domain_are_none(router: Router) -> None:
+def test_texts_of_no_domain_are_none(router: DomainRouter) -> None:
     posterior = router.posterior(torch.from_numpy(pool(OF_NO_DOMAIN)))
     assert (posterior.argmax(dim=1) == 3).float().mean() > 0.9
 
 
-def test_float_types_give_the_same_choice(router: Router) -> None:
+def test_float_types_give_the_same_choice(router: DomainRouter) -> None:
     pooled = torch.from_numpy(pool(FRESH["finance"]))
     exact, coarse = router.posterior(pooled), router.posterior(pooled.bfloat16())
     assert coarse.dtype == torch.float32

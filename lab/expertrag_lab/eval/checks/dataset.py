@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 from expertrag.api.errors import NotFound
-from expertrag.runtime.json_lines import existing
+from expertrag.runtime.json_lines import find_file
 from expertrag_lab.data.datasets import is_questions_only, query_fault
 from expertrag_lab.data.qrels import parse_judgement, splits
 from expertrag_lab.eval.checks.findings import Findings, Ids
@@ -83,7 +83,7 @@ def _qrels(
     folder: Path, split: str, documents: Ids | None, queries: Ids | None, findings: Findings
 ) -> dict[str, int]:
     """Check the judgements of a split; return the number of judgements of each query."""
-    path = existing(folder / "qrels" / f"{split}.tsv")
+    path = find_file(folder / "qrels" / f"{split}.tsv")
     text = (findings.content(path) or b"").decode("utf-8", "replace")
     judged: dict[str, int] = {}
     relevant: set[str] = set()
@@ -115,7 +115,7 @@ def _qrels(
 
 def _existing(path: Path, findings: Findings) -> Path | None:
     try:
-        return existing(path)
+        return find_file(path)
     except NotFound:
         findings.fault(path, None, f"is missing, and so is {path.name}.gz")
         return None

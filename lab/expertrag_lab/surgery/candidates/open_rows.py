@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from expertrag.llm.convert.checkpoint import new_file
-from expertrag.runtime.json_lines import existing, read_lines, write_lines
+from expertrag.runtime.json_lines import find_file, read_lines, write_lines
 from expertrag_index.types import Progress
 from expertrag_lab.surgery.candidates.diverse import Floats, like_the_task
 from expertrag_lab.surgery.retrieved_prompts import RetrievedPrompt, read_prompts
@@ -63,7 +63,7 @@ def add_rows(
         found.append(embed([item.question for item in prompts[start : start + _AT_A_TIME]]))
     report("embed open rows", len(prompts), len(prompts))
     chosen = like_the_task(own, np.concatenate(found), count, most_alike)
-    items = [item for _, item in read_lines(existing(source))[0]]
+    items = [item for _, item in read_lines(find_file(source))[0]]
     with new_file(out) as path:
         write_lines(path, [items[place] for place, _ in chosen])
     near = [cosine for _, cosine in chosen]

@@ -17,7 +17,7 @@ from expertrag.api.types import Sampling
 from expertrag.llm import prompt as prompts
 from expertrag.llm.base import Generator
 from expertrag.llm.load.chat import ChatTokenizer
-from expertrag.runtime.json_lines import existing, read_lines
+from expertrag.runtime.json_lines import find_file, read_lines
 from expertrag_lab.surgery.retrieved_prompts import PromptForm, RetrievedPrompt, parse_prompt
 
 DOMAIN_KEY = "domain"
@@ -52,7 +52,7 @@ def read_traffic(
     :raises InvalidArgument: a row is not as above, or there is none.
     """
     found = []
-    for number, item in read_lines(existing(path))[0]:
+    for number, item in read_lines(find_file(path))[0]:
         named = {**item, "answer": item.get("answer"), "domain": item.get(domain_key) or domain}
         try:
             row = parse_prompt(named, f"line {number}")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag._version import __version__
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag_lab.metrics import stats
 from expertrag_lab.metrics.calibration import auc
 from expertrag_lab.reliability import ece
@@ -28,12 +28,12 @@ from expertrag_retriever.gate.bundle import GateBundle, load_gate, save_gate
 from expertrag_retriever.gate.fitting import (
     Calibration,
     Predictions,
-    cross_fitted,
+    cross_fit,
     fit_predictor,
     folds_of,
 )
 from expertrag_retriever.gate.sufficiency import Sufficiency, enough, fit_sufficiency
-from expertrag_retriever.publish import published
+from expertrag_retriever.publish import publish
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -68,7 +68,7 @@ def fit_gate(
     :raises InvalidArgument: the rows are incomplete, too few, or have nothing to learn from.
     """
     given = fitting_material(row_sets, source, progress)
-    with translated_errors():
+    with translate_errors():
         bundle = _fitted(
             out.name, given, row_sets, source, models, cost, seed, progress, judge=judge
         )
@@ -119,7 +119,7 @@ def calibrate_gate(
             **{name: bundle.card[name] for name in ("passages",) if name in bundle.card},
         },
     )
-    with translated_errors():
+    with translate_errors():
         return _written(calibrated, out)
 
 
@@ -147,7 +147,7 @@ def refit_gate(
     :raises InvalidArgument: as :func:`fit_gate` does.
     """
     given = fitting_material(row_sets, source, progress)
-    with translated_errors():
+    with translate_errors():
         old = load_gate(folder)
         before = _worth(old.predictor.predict(given.signals).benefit >= old.threshold, given, cost)
         after = _worth(_decisions(given, source, models, cost, seed, progress), given, cost)
@@ -162,7 +162,7 @@ def refit_gate(
 
 
 def _written(bundle: GateBundle, out: Path) -> GateBundle:
-    with published(out) as folder:
+    with publish(out) as folder:
         return _saved(bundle, folder)
 
 
@@ -246,7 +246,7 @@ def _decisions(
 ) -> NDArray[np.bool_]:
     """Decide on each row by a gate that has not seen it, [N]."""
     retrieved = np.zeros(len(given.right), bool)
-    for inside, fitted in cross_fitted(
+    for inside, fitted in cross_fit(
         given.signals,
         given.right,
         groups=source.groups,

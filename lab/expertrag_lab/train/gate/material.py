@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.prompt import ABSTENTION
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag_lab.metrics.calibration import auc
 from expertrag_lab.metrics.frontier import frontier
 from expertrag_lab.metrics.squad import contains
@@ -80,7 +80,7 @@ def fitting_material(
     :raises InvalidArgument: as :func:`material` does; or there are too few rows, which is checked
         before the signals are measured.
     """
-    with translated_errors():
+    with translate_errors():
         check_rows(_labels(_learnable(row_sets)))
     return material(row_sets, source, progress)
 

@@ -27,8 +27,8 @@ from expertrag_retriever.gate.signals import (
     Draft,
     SignalGroup,
     Signals,
+    collect_signals,
     group_of,
-    measured,
     store_numbers,
 )
 
@@ -86,7 +86,7 @@ class SignalSource:
         if SignalGroup.DRAFT in self.groups:
             drafts = self._drafts(row_set, progress)
         return [
-            measured(
+            collect_signals(
                 row.question,
                 vector,
                 draft=draft,

@@ -17,7 +17,7 @@ from expertrag.llm.probe import Owner, Probe, save_probe
 from expertrag_lab.metrics.calibration import auc
 from expertrag_lab.train.probe.fit import UNANSWERED, FittedProbe, fit, platt
 from expertrag_lab.train.probe.states import states_of
-from expertrag_retriever.publish import published, work_folder
+from expertrag_retriever.publish import publish, work_folder
 
 if TYPE_CHECKING:
     from expertrag.llm.base import WhiteBox
@@ -119,7 +119,7 @@ def train_probe(
             sets=tuple(_set_reports(sets, train, dev, found)),
             seconds=time.monotonic() - started,
         )
-        with published(out) as scratch:
+        with publish(out) as scratch:
             save_probe(probe, asdict(report), card(report, licence), scratch)
     return report
 

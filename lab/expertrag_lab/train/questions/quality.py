@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from expertrag.runtime.json_lines import encodable
+from expertrag.runtime.json_lines import is_encodable
 from expertrag_index.words.patterns import JOINED_WORD
 from expertrag_retriever.experts.settings import GENERAL
 
@@ -69,7 +69,7 @@ def fault(question: str, passage: str) -> str:
     if not (
         question.endswith("?")
         and len(question.splitlines()) == 1
-        and encodable(question)
+        and is_encodable(question)
         and FEWEST_WORDS <= len(words) <= MOST_WORDS
     ):
         return NO_QUESTION

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TextIO
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from expertrag.api.types import Sampling
 from expertrag.llm.prompt import question_about
-from expertrag.runtime.json_lines import existing, read_lines
+from expertrag.runtime.json_lines import find_file, read_lines
 from expertrag_common.durable import write_durably
 from expertrag_index.build.chunk import Chunker
 from expertrag_index.build.chunk_size import default_chunk_tokens
@@ -262,7 +262,7 @@ def _publish(out: Path, pairs: Iterable[tuple[str, str]]) -> None:
 def _asked(path: Path) -> frozenset[str]:
     """Texts of the queries of all splits of a data set; empty if ``path`` is not a data set."""
     try:
-        queries = existing(path / "queries.jsonl")
+        queries = find_file(path / "queries.jsonl")
     except (NotFound, NotADirectoryError):
         return frozenset()
     return frozenset(str(item.get("text")) for _, item in read_lines(queries)[0])

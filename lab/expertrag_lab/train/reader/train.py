@@ -31,7 +31,7 @@ from expertrag_lab.train.reader.report import ReaderReport, ReaderSetReport, car
 from expertrag_lab.train.reader.rows import PackedRow, encode, pack, plan
 from expertrag_lab.train.reader.trainer import ReaderPoint, ReaderTrainer
 from expertrag_retriever.encoder import number_format
-from expertrag_retriever.publish import published, work_folder
+from expertrag_retriever.publish import publish, work_folder
 
 if TYPE_CHECKING:
     import torch
@@ -100,7 +100,7 @@ def train_reader(
             tokens=sum(len(row.tokens) for step in rows.steps for row in step),
             seconds=time.monotonic() - started,
         )
-        with published(out) as scratch:
+        with publish(out) as scratch:
             text = card(report, dense.license)
             save_bundle(adapters.settings, weights, asdict(report), text, scratch)
     return report

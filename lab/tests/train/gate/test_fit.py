@@ -94,14 +94,14 @@ def test_the_gate_knows_whose_answers_it_was_fitted_on(
     bundle: GateBundle, model_config: Config, tmp_path: Path
 ) -> None:
     """Its signals need no language model, so only its rows tell."""
-    assert bundle.answered_by == ()
+    assert bundle.answer_models == ()
     known = _fitted(model_config, tmp_path, judge=False, generator="abcdefgh0")
     fitted = load_gate(known)
-    assert fitted.needs.generator_fingerprint is None and fitted.answered_by == ("abcdefgh0",)
+    assert fitted.needs.generator_fingerprint is None and fitted.answer_models == ("abcdefgh0",)
     assert "answers of the language model `abcdefgh0`" in (known / CARD).read_text()
     source, out = _source(model_config, tmp_path), tmp_path / "other"
     calibrated = calibrate_gate([_rows("01234567x")], fitted, source, out, progress=silent)
-    assert calibrated.answered_by == load_gate(out).answered_by == ("01234567x",)
+    assert calibrated.answer_models == load_gate(out).answer_models == ("01234567x",)
 
 
 def test_domain_signals_need_the_router_of_the_fit(

@@ -17,12 +17,12 @@ from expertrag_retriever.gate.learners.base import GateModel, Rows
 from expertrag_retriever.gate.learners.evidential import Evidential
 from expertrag_retriever.gate.learners.kernel import Kernel
 from expertrag_retriever.gate.learners.linear import Linear
-from expertrag_retriever.gate.learners.mixture import MEMBERS, Mixture
+from expertrag_retriever.gate.learners.mixture import MEMBERS, ModelMixture
 from expertrag_retriever.gate.learners.neighbours import Neighbours
 from expertrag_retriever.gate.learners.smoothing import Smoothing
 
 MODELS: Mapping[str, type[GateModel]] = {
-    kind.name: kind for kind in (Linear, Kernel, Neighbours, Evidential, Smoothing, Mixture)
+    kind.name: kind for kind in (Linear, Kernel, Neighbours, Evidential, Smoothing, ModelMixture)
 }
 
 _LINEAR = [{"strength": strength} for strength in (0.0003, 0.001, 0.01, 0.1)]

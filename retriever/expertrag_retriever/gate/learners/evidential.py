@@ -5,8 +5,8 @@ retrieval alone, both): the parameters e + 1 of a Dirichlet distribution. Belief
 uncertainty K / S with S = Σ e + K. Blocks are combined by the reduced Dempster rule of trusted
 multi-view classification (Han et al. 2021, equations 2 to 5) and trained with the expected
 cross-entropy of each block and of the combination (equation 8). The remaining uncertainty is
-distributed over the outcomes by their share in the rows (the base rates of subjective logic), so
-that a query unlike all others is treated like the average one.
+distributed over the outcomes by their share in the rows (the base rates of subjective logic). So a
+query unlike all others is treated like the average query.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Evidential(GateModel):
         """Fit with Adam, all rows in one batch. ``penalty``: weight decay."""
         import torch
 
-        stops = [place.stop for place in rows.design.places.values()]
+        stops = [block.stop for block in rows.design.slices.values()]
         starts = [0, *stops]
         generator = torch.Generator().manual_seed(seed)
         x = torch.from_numpy(rows.x).float()
@@ -55,11 +55,11 @@ class Evidential(GateModel):
         adam = torch.optim.AdamW([weights, bias], lr=_RATE, weight_decay=settings["penalty"])
         for _ in range(_STEPS):
             views = [
-                torch.nn.functional.softplus(x[:, a:b] @ weights[a:b] + bias[place])
-                for place, (a, b) in enumerate(zip(starts[:-1], stops, strict=True))
+                torch.nn.functional.softplus(x[:, a:b] @ weights[a:b] + bias[block])
+                for block, (a, b) in enumerate(zip(starts[:-1], stops, strict=True))
             ]
             loss = sum(
-                (_expected_cross_entropy(view, outcome) for view in [*views, _combined(views)]),
+                (_mean_cross_entropy(view, outcome) for view in [*views, _combine(views)]),
                 torch.zeros(()),
             )
             adam.zero_grad()
@@ -89,8 +89,8 @@ class Evidential(GateModel):
         """Return belief [N, K] and uncertainty [N, 1] of all blocks together."""
         starts = self.starts.astype(int)
         belief, uncertainty = np.zeros((len(x), _OUTCOMES)), np.ones((len(x), 1))
-        for place, (a, b) in enumerate(itertools.pairwise(starts)):
-            logits = x[:, a:b] @ self.weights[a:b] + self.bias[place]
+        for block, (a, b) in enumerate(itertools.pairwise(starts)):
+            logits = x[:, a:b] @ self.weights[a:b] + self.bias[block]
             evidence = np.logaddexp(0.0, np.minimum(logits, _MOST_LOGIT))
             total = evidence.sum(axis=1, keepdims=True) + _OUTCOMES
             belief, uncertainty = _dempster(
@@ -118,7 +118,7 @@ def _dempster(b1: Any, u1: Any, b2: Any, u2: Any) -> tuple[Any, Any]:
     return scale * (b1 * b2 + b1 * u2 + b2 * u1), scale * u1 * u2
 
 
-def _combined(views: list[Tensor]) -> Tensor:
+def _combine(views: list[Tensor]) -> Tensor:
     """Return the evidence [N, K] of all views together."""
     totals = [view.sum(1, keepdim=True) + _OUTCOMES for view in views]
     belief, uncertainty = views[0] / totals[0], _OUTCOMES / totals[0]
@@ -128,7 +128,7 @@ def _combined(views: list[Tensor]) -> Tensor:
     return evidence
 
 
-def _expected_cross_entropy(evidence: Tensor, outcome: Tensor) -> Tensor:
+def _mean_cross_entropy(evidence: Tensor, outcome: Tensor) -> Tensor:
     """Mean over rows of E[-log p(outcome)] under the Dirichlet distribution."""
     import torch
 

@@ -53,8 +53,8 @@ class Kernel(GateModel):
 
     def predict(self, x: Matrix) -> Matrix:
         """Return p(right) [N, 2]."""
-        found = _kernel(x, self.landmarks, self.starts, self.sizes) @ self.weights + self.bias
-        return np.clip(found, 0.0, 1.0)
+        predicted = _kernel(x, self.landmarks, self.starts, self.sizes) @ self.weights + self.bias
+        return np.clip(predicted, 0.0, 1.0)
 
     def dump(self) -> Arrays:
         """Return the state; the landmarks in half precision."""
@@ -80,9 +80,9 @@ class Kernel(GateModel):
 
 def _kernel(a: Matrix, b: Matrix, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Matrix:
     """Mean over blocks of exp(-|a - b|² / size), [A, B]; |a - b|² / size is 2 for random rows."""
-    found = np.zeros((len(a), len(b)))
+    total = np.zeros((len(a), len(b)))
     for start, stop, size in zip(starts[:-1], starts[1:], sizes, strict=True):
         left, right = a[:, start:stop], b[:, start:stop]
         squares = (left**2).sum(1)[:, None] + (right**2).sum(1) - 2 * left @ right.T
-        found += np.exp(-np.maximum(squares, 0.0) / size)
-    return found / len(sizes)
+        total += np.exp(-np.maximum(squares, 0.0) / size)
+    return total / len(sizes)

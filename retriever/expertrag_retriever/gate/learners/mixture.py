@@ -19,7 +19,7 @@ MEMBERS: tuple[type[GateModel], ...] = (Linear, Kernel, Evidential, Smoothing)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mixture(GateModel):
+class ModelMixture(GateModel):
     """One fitted model of each kind."""
 
     name = "mixture"
@@ -32,8 +32,8 @@ class Mixture(GateModel):
 
     def predict(self, x: Matrix) -> Matrix:
         """Return p(right) [N, 2]."""
-        found: Matrix = np.mean([member.predict(x) for member in self.members], axis=0)
-        return found
+        predicted: Matrix = np.mean([member.predict(x) for member in self.members], axis=0)
+        return predicted
 
     def dump(self) -> Arrays:
         """Return the state."""

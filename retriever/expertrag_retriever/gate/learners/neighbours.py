@@ -38,7 +38,9 @@ class Neighbours(GateModel):
     def predict(self, x: Matrix) -> Matrix:
         """Return p(right) [N, 2]."""
         known = self.rows.astype(float)
-        parts = [self._predict(x[at : at + _BATCH], known) for at in range(0, len(x), _BATCH)]
+        parts = [
+            self._predict(x[start : start + _BATCH], known) for start in range(0, len(x), _BATCH)
+        ]
         return np.concatenate(parts) if parts else np.empty((0, WAYS))
 
     def _predict(self, x: Matrix, known: Matrix) -> Matrix:
@@ -48,8 +50,8 @@ class Neighbours(GateModel):
         distances = np.sqrt(np.maximum(np.take_along_axis(squares, nearest, axis=1), 0.0))
         weights = np.maximum(distances, _LEAST_DISTANCE) ** -self.about[1]  # [N, count]
         weights /= weights.sum(axis=1, keepdims=True)
-        found: Matrix = (weights[:, :, None] * self.right[nearest]).sum(axis=1)
-        return found
+        predicted: Matrix = (weights[:, :, None] * self.right[nearest]).sum(axis=1)
+        return predicted
 
     def dump(self) -> Arrays:
         """Return the state."""

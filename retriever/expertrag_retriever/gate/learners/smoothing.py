@@ -47,27 +47,27 @@ class Smoothing(GateModel):
 
         weights, bias = _experts(rows, settings["strength"])
         fold = np.random.default_rng(seed).permutation(len(rows.x)) % _FOLDS
-        said = np.zeros((len(rows.x), 2))
+        predicted = np.zeros((len(rows.x), 2))
         for number in range(_FOLDS):
             inside = fold == number
             some_weights, some_bias = _experts(rows.take(~inside), settings["strength"])
-            said[inside] = logistic(rows.x[inside] @ some_weights + some_bias)
+            predicted[inside] = logistic(rows.x[inside] @ some_weights + some_bias)
         differ = rows.right[:, _CLOSED] != rows.right[:, _RETRIEVAL]
         gate = np.zeros(3)
         if differ.sum() >= _FEWEST and len(set(rows.right[differ, _RETRIEVAL].tolist())) == 2:
             fitted = LogisticRegression().fit(
-                log_odds(said[differ]), rows.right[differ, _RETRIEVAL]
+                log_odds(predicted[differ]), rows.right[differ, _RETRIEVAL]
             )
             gate = np.append(fitted.coef_[0], fitted.intercept_[0])
         return cls(weights, bias, gate, rows.right.mean(axis=0))
 
     def predict(self, x: Matrix) -> Matrix:
         """Return p(right) [N, 2]."""
-        said = logistic(x @ self.weights + self.bias)
-        retrieval = logistic(log_odds(said) @ self.gate[:2] + self.gate[2])[:, None]
+        raw = logistic(x @ self.weights + self.bias)
+        retrieval = logistic(log_odds(raw) @ self.gate[:2] + self.gate[2])[:, None]
         trust = np.concatenate([1.0 - retrieval, retrieval], axis=1)
-        found: Matrix = trust * said + (1.0 - trust) * self.priors
-        return found
+        predicted: Matrix = trust * raw + (1.0 - trust) * self.priors
+        return predicted
 
     def dump(self) -> Arrays:
         """Return the state."""
@@ -88,16 +88,16 @@ def _experts(rows: Rows, strength: float) -> tuple[Matrix, Matrix]:
 
     weights, bias = np.zeros((rows.x.shape[1], 2)), np.zeros(2)
     for way, foreign in _FOREIGN.items():
-        own = _columns(rows.design, foreign)
+        columns = _columns(rows.design, foreign)
         fitted = LogisticRegression(C=strength, max_iter=300).fit(
-            rows.x[:, own], rows.right[:, way]
+            rows.x[:, columns], rows.right[:, way]
         )
-        weights[own, way], bias[way] = fitted.coef_[0], fitted.intercept_[0]
+        weights[columns, way], bias[way] = fitted.coef_[0], fitted.intercept_[0]
     return weights, bias
 
 
 def _columns(design: Design, foreign: Sequence[SignalGroup]) -> NDArray[np.intp]:
     """Return the columns of all groups that are not foreign; all columns if there are none."""
     every = np.arange(design.columns)
-    own = [every[design.places[b.name]] for b in design.blocks if b.group not in foreign]
-    return np.concatenate(own) if own else every
+    columns = [every[design.slices[b.name]] for b in design.blocks if b.group not in foreign]
+    return np.concatenate(columns) if columns else every

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.json_lines import write_lines
 from expertrag_index.store.index import Index
 from expertrag_index.types import Document, Progress
@@ -33,7 +33,7 @@ from expertrag_lab.train.reader.made.sifting import Sifter
 from expertrag_lab.train.reader.made.steps import steps
 from expertrag_lab.train.reader.made.types import Made, MadeReport, Piece
 from expertrag_lab.train.reader.passages import Passages
-from expertrag_retriever.publish import published
+from expertrag_retriever.publish import publish
 
 if TYPE_CHECKING:
     from expertrag.llm.base import Generator
@@ -102,7 +102,7 @@ def make_dataset(
                 f"{store} yields too few questions, {needed.questions} needed "
                 f"({report.summary()}); {needed.cure}"
             )
-        with published(folder) as scratch:
+        with publish(folder) as scratch:
             _write(scratch, pieces, made, report)
     return folder, MadeReport(**json.loads((folder / "made.json").read_bytes()))
 
@@ -117,7 +117,7 @@ def _key(store: Path, words: int, seed: int, asker: Asker | None) -> str:
 def _pieces(store: Path, words: int, seed: int, progress: Progress) -> list[Piece]:
     """Read the passages of the published generation, in document order."""
     progress(f"reading chunks of {store.name}", 0, None)
-    with translated_errors(), Index.open(store) as index:
+    with translate_errors(), Index.open(store) as index:
         chunks = [chunk for _, chunk in index.sample_chunks(_MOST_CHUNKS, seed)]
     if not chunks:
         raise InvalidArgument(f"{store} is empty; add documents with `expertrag index add`")
