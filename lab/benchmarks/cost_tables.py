@@ -77,15 +77,6 @@ def weights(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
 
 
-def rates(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the share of questions that AUTO retrieves for, by system and kind of question."""
-    gated = {name: some for name, some in results["systems"].items() if "rates" in some}
-    yield from head(f"questions | {' | '.join(gated)}")
-    for kind in dict.fromkeys(kind for some in gated.values() for kind in some["rates"]):
-        cells = (f"{some['rates'][kind]:.2f}" for some in gated.values())
-        yield f"| {kind} | {' | '.join(cells)} |"
-
-
 def _error(row: Mapping[str, Any]) -> str:
     return _shown(row["error"], f" [{row['low']:+.1%}, {row['high']:+.1%}]")
 
@@ -95,5 +86,5 @@ def _shown(error: float, interval: str = "") -> str:
     return f"{error:+.1%}{interval}, {reached}"
 
 
-TABLES = {"systems": systems, "weights": weights, "rates": rates}
+TABLES = {"systems": systems, "weights": weights}
 """Tables by their names on the page."""

@@ -7,8 +7,6 @@ from typing import Any
 
 from results_table import head
 
-_STEPS = ("decision", "expert", "passages", "words")
-
 
 def answers(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each model and kind of wording: agreement and accuracy."""
@@ -25,19 +23,6 @@ def answers(results: Mapping[str, Any]) -> Iterator[str]:
             f"{same['bar']}, {'reached' if same['reached'] else 'missed'}",
             *(_mean(right[side]) for side in ("before", "after")),
         )
-        yield f"| `{model}` | {kind} | {' | '.join(cells)} |"
-
-
-def causes(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each model and kind: at which step answers come apart, before and after."""
-    steps = " | ".join(f"by {name}" for name in _STEPS)
-    yield from head(
-        f"model | wordings | same passages | same answer, same passages | changed {steps}"
-    )
-    names = ("passage_consistency", "answer_same_passages", *(f"changed_by_{at}" for at in _STEPS))
-    for model, kind, found in _each(results):
-        rows = (found["measures"][name] for name in names)
-        cells = (f"{_mean(row['before'])} to {_mean(row['after'])}" for row in rows)
         yield f"| `{model}` | {kind} | {' | '.join(cells)} |"
 
 

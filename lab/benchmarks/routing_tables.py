@@ -8,22 +8,6 @@ from typing import Any
 from results_table import head
 
 
-def losses(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each kind of held-out rows, from the card of the mixture."""
-    yield from head("rows | tokens | loss | right | reply tokens | loss | right")
-    for name, item in results["inputs"]["model"]["held_out"].items():
-        cells = [name, f"{item['tokens']:,}", f"{item['loss']:.3f}", f"{item['accuracy']:.3f}"]
-        if item["answer_tokens"]:
-            cells += [
-                f"{item['answer_tokens']:,}",
-                f"{item['answer_loss']:.3f}",
-                f"{item['answer_accuracy']:.3f}",
-            ]
-        else:
-            cells += ["", "", ""]
-        yield f"| {' | '.join(cells)} |"
-
-
 def usage(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each layer of the mixture: how its router tells domains apart."""
     yield from head("layer | bits about the domain | differs between domains | most used expert")
@@ -31,46 +15,6 @@ def usage(results: Mapping[str, Any]) -> Iterator[str]:
     columns = (routing[name] for name in ("information", "distance", "most"))
     for layer, values in enumerate(zip(*columns, strict=True)):
         yield f"| {layer} | {' | '.join(f'{value:.3f}' for value in values)} |"
-
-
-def nulls(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each model and policy."""
-    tasks = list(next(iter(results["runs"].values()))["speed"])
-    speeds = " | ".join(f"{task}, tokens/s" for task in tasks)
-    yield from head(
-        "null experts, top-k, weights | policy | experts a token | loss [change] | of replies | "
-        + speeds
-    )
-    for run in results["runs"].values():
-        shape, change = results["models"][run["model"]]["shape"], run["change"]
-        weights = ", sum to 1" if shape.get("normalise") else ""
-        cells = (
-            f"{shape['null_experts']}, {shape['top_k']}{weights}",
-            f"`{run['policy']}`",
-            f"{run['experts']:.2f}",
-            f"{run['loss']:.3f} [{change['low']:+.3f}, {change['high']:+.3f}]",
-            f"{run['answers']:.3f}",
-            *(f"{run['speed'][task]['mean']:,.0f}" for task in tasks),
-        )
-        yield f"| {' | '.join(cells)} |"
-
-
-def contrast(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each figure of self-contrast: without it, and with it."""
-    yield from head("test rows | n | without | with | change")
-    for item in results["figures"]:
-        before, after, change = (item[name] for name in ("before", "after", "change"))
-        yield (
-            f"| {item['name']} | {after['n']} | {before['mean']:.3f} | {after['mean']:.3f} "
-            f"| {change['mean']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}] |"
-        )
-
-
-def tried(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each contrast that was tried on dev prompts."""
-    yield from head("weak side, beta | right tokens of dev replies")
-    for name, share in results["dev"].items():
-        yield f"| {name} | {share:.4f} |"
 
 
 _WAYS = {

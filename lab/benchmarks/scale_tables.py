@@ -78,13 +78,6 @@ _ROWS = (
 )
 _PLACES = {"faiss": "FAISS", "postgresql": "PostgreSQL", "qdrant+http": "Qdrant"}
 _ENGINES = {"tantivy": "tantivy + FAISS", "qdrant": "Qdrant, local mode", "lancedb": "LanceDB"}
-_LEXICAL = {
-    "C++": "ours",
-    "numpy": "ours, not compiled",
-    "fts5": "SQLite FTS5",
-    "tantivy": "tantivy",
-    "bm25s": "bm25s, numba",
-}
 _COLUMNS = (
     ("chunks/s", "{:,.0f}", "build/chunks_per_s"),
     ("bytes on disk a chunk", "{:,.0f}", "build/disk_bytes_a_chunk"),
@@ -134,18 +127,6 @@ def places(results: Any) -> Iterator[str]:
                 f"| {filters['1 %']['p50_ms']:.1f} / {filters['50 %']['p50_ms']:.1f} "
                 f"| {found['upsert_s']:.2f} |"
             )
-
-
-def lexical(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each engine of ``lexical_engines.py`` at each size."""
-    columns = "chunks | engine | built, CPU s | p50 / p95, ms | CPU, ms a query | bytes a chunk"
-    yield from head(f"{columns} | hits of exact BM25")
-    for row in results["engines"]:
-        yield (
-            f"| {row['chunks']:,} | {_LEXICAL[row['engine']]} | {row['build_cpu_s']:.1f} "
-            f"| {row['p50_ms']:.2f} / {row['p95_ms']:.2f} | {row['mean_cpu_ms']:.2f} "
-            f"| {row['bytes_a_chunk']:,} | {row['agreement']:.3f} |"
-        )
 
 
 def ray(results: Mapping[str, Any]) -> Iterator[str]:

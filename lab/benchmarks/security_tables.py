@@ -34,23 +34,13 @@ def footnotes(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | {_share(part['undefended'])} | {_share(part['defended'])} | {change} |"
 
 
-def red_team(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each probe of rag-redteam: successes by model and defence."""
-    models = _part(results, "redteam")
-    titles = [f"{name}, {title}" for name in models for title in _DEFENCES.values()]
-    yield from head(f"probe | {' | '.join(titles)}")
-    for probe in next(iter(models.values()))["defended"]:
-        cells = (_share(found[key][probe]) for found in models.values() for key in _DEFENCES)
-        yield f"| {probe.replace('_', ' ')} | {' | '.join(cells)} |"
-
-
 def _part(results: Mapping[str, Any], part: str) -> dict[str, Any]:
     """Return the figures of a part by model."""
     return {name: found[part] for name, found in results["models"].items() if part in found}
 
 
 def _counts(found: Mapping[str, Any]) -> str:
-    return f"{found['hits']} of {found['of']}"
+    return f"{found['hits']}/{found['of']}"
 
 
 def _share(found: Mapping[str, Any]) -> str:
@@ -61,6 +51,5 @@ def _share(found: Mapping[str, Any]) -> str:
 TABLES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
     "attacks": attacks,
     "footnotes": footnotes,
-    "rag-redteam": red_team,
 }
 """By their name on the page."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from results_file import figures_of, report_of
+from results_file import figures_of
 from results_table import head
 
 MODES = ("dense", "hybrid")
@@ -25,29 +25,6 @@ def chunks(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {row['name']}{split} | {queries} | {' | '.join(cells)} | {margin:+.3f} |"
 
 
-def documents(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each test set; a star if hybrid is better than both other modes."""
-    report = report_of(results, "retrieval")
-    yield from head("set | queries | BM25 | dense | hybrid")
-    for name, figures in report["datasets"].items():
-        tests = [
-            item
-            for item in report["comparisons"][name]
-            if item["metric"] == METRIC and "hybrid" in (item["a"], item["b"])
-        ]
-        better = all(
-            max(item["p_t_holm"], item["p_fisher_holm"]) < 0.05
-            and (item["difference"] > 0) == (item["b"] == "hybrid")
-            for item in tests
-        )
-        cells = " | ".join(f"{figures[mode][METRIC]:.3f}" for mode in ("bm25", "dense", "hybrid"))
-        queries = report["sizes"][name]["queries"]
-        star = " \\*" if better else ""
-        yield f"| {name} | {queries:,} | {cells}{star} |"
-    means = (f"{report['mean'][mode][METRIC]:.3f}" for mode in ("bm25", "dense", "hybrid"))
-    yield f"| **mean** | | {' | '.join(means)} |"
-
-
 def experts(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each test set, dense search before hybrid."""
     systems = ("base", "router", "label")
@@ -62,22 +39,6 @@ def experts(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {row['domain']} | {row['set']}{star} | {' | '.join(cells)} | {parts} |"
     cells = [f"**{results['macro'][mode][name]:.3f}**" for mode in MODES for name in systems]
     yield f"| **macro mean** | | {' | '.join(cells)} | |"
-
-
-def specialists(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each domain: dense search, and hybrid in brackets."""
-    own, others = figures_of("experts"), _domains(results)
-    yield from head(
-        "domain | base | specialist | router | true domain | router less specialist "
-        "| true domain less specialist"
-    )
-    for domain, figures in _domains(own).items():
-        every = {**figures, "specialist": others[domain]["specialist"]}
-        cells = [_pair(every[name], ".3f") for name in ("base", "specialist", "router", "label")]
-        for name in ("router", "label"):
-            gain = [a - b for a, b in zip(every[name], every["specialist"], strict=True)]
-            cells.append(_pair(gain, "+.3f"))
-        yield f"| {domain} | {' | '.join(cells)} |"
 
 
 def one_model(results: Mapping[str, Any]) -> Iterator[str]:
@@ -131,27 +92,15 @@ def router(results: Mapping[str, Any]) -> Iterator[str]:
     yield f"| time on a busy core: reading the texts, training | {cell} |"
 
 
-def placed(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each set."""
-    yield from head(
-        "set | left out: placed with, share of the best expert | its whole domain left out"
-    )
-    own, domain = (results["placed"][kind] for kind in ("set_left_out", "domain_left_out"))
-    for name in domain:
-        cells = (
-            f"{side[name]['expert']}, {side[name]['share']:.2f}" if name in side else ""
-            for side in (own, domain)
-        )
-        yield f"| {name} | {' | '.join(cells)} |"
-
-
 def reader(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each figure of the reader, but those of experts and speed."""
+    """Yield a row for each figure that has a target, except for experts and speed."""
     yield from head("test questions of | n | before | after [95 %] | target")
     for part, figures in results["figures"].items():
         if part in ("experts", "speed"):
             continue
         for item in figures:
+            if not item["bar"]:
+                continue
             after, before = item["after"], item["before"]
             first = "" if before is None else f"{before['mean']:.2f}"
             last = f"{after['mean']:.2f} [{after['low']:.2f}, {after['high']:.2f}]"
@@ -181,22 +130,6 @@ def reader_experts(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {domain} | {first} | {' | '.join(cells)} |"
 
 
-def contrast(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each figure of each weak side: without contrast, and with it."""
-    yield from head("model, weak side, beta | test questions of | n | without | with | change")
-    for model, measured in results["models"].items():
-        for side, found in measured["sides"].items():
-            for item in found["figures"]:
-                before, after, change = (item[name] for name in ("before", "after", "change"))
-                shown = "" if change is None else f"{change['mean']:+.3f}"
-                if change is not None:
-                    shown += f" [{change['low']:+.3f}, {change['high']:+.3f}]"
-                yield (
-                    f"| {model}, `{side}`, {found['beta']:g} | {item['name']} | {after['n']} "
-                    f"| {before['mean']:.3f} | {after['mean']:.3f} | {shown} |"
-                )
-
-
 def reranker(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each split: hybrid search, reranked, and what the build's estimate says."""
     yield from head("set | queries | hybrid | reranked | gain | estimated | auto")
@@ -216,13 +149,3 @@ def reranker(results: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"| **mean** | | {before:.3f} | {after:.3f} | {results['mean_gain']:+.3f} | | {auto:.3f} |"
     )
-
-
-def reranker_curve(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each point of a training, with the data sets that were left out."""
-    sets = list(results["dev_queries"])
-    yield from head(f"queries learnt from | {' | '.join(sets)} | mean")
-    for point in results["points"]:
-        values = [point["dev"][name] for name in sets]
-        cells = " | ".join(f"{value:.3f}" for value in values)
-        yield f"| {point['queries']:,} | {cells} | {sum(values) / len(values):.3f} |"

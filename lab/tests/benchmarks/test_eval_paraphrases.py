@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from eval_paraphrases import compared, rows
 from paraphrase_questions import reworded
-from paraphrase_tables import answers, causes
+from paraphrase_tables import answers
 
 from expertrag_lab.data.datasets import Dataset, Query
 from expertrag_lab.eval.paraphrase import ORIGINAL, PARAPHRASE
@@ -78,5 +78,3 @@ def test_both_wordings_are_compared_on_the_same_questions() -> None:
     *_, row = answers({"figures": {"m": found}})
     assert row.startswith("| `m` | people | 1 in 2 | 0.000 [")
     assert ">= 0.35, reached | 0.500 | 1.000 |" in row
-    *_, row = causes({"figures": {"m": found}})
-    assert row.endswith("| 0.000 to 0.000 | 1.000 to 0.000 |")
