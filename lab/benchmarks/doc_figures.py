@@ -24,7 +24,6 @@ import doc_tables
 import document_tables
 import engine_tables
 import light_tables
-import paraphrase_tables
 import routing_tables
 import scale_tables
 import scaling_costs
@@ -76,19 +75,15 @@ TABLES = (
     Table("answers", "mixed", "mixed", doc_tables.mixed),
     Table("answers", "office", "office", doc_tables.figures),
     Table("answers", "accuracy", "evaluation", doc_tables.accuracy, ("answer",)),
-    Table("answers", "paraphrases", "consistency", paraphrase_tables.answers),
-    *(Table("cost", name, "cost", make) for name, make in cost_tables.TABLES.items()),
+    Table("cost", "systems", "cost", cost_tables.systems),
     Table("conversations", "conversations", "conversations", doc_tables.conversations),
     Table("conversations", "follow-ups", "follow_ups", doc_tables.follow_ups),
-    Table("conversations", "conversations by a model", "conversations", doc_tables.by_model),
     Table("documents", "loaders", "loaders", document_tables.loaders),
     Table("documents", "ocr", "ocr", document_tables.ocr),
     Table("embedding-experts", "experts", "experts", training_tables.experts),
     Table("embedding-experts", "one model", "experts_rivals", training_tables.one_model),
     Table("embedding-experts", "router", "router", training_tables.router),
     Table("gate", "training-free gate", "gate", doc_tables.training_free),
-    Table("gate", "gates left out", "gate_left_out", doc_tables.gates_left_out),
-    Table("gate", "internal", "internal", doc_tables.figures),
     Table("generation", "speed", "generation", speed_tables.generation, SPEED),
     Table("generation", "adapters", "generation", speed_tables.adapters, ("adapters",)),
     Table("generation", "gguf", "gguf_loss", engine_tables.gguf_loss),
@@ -96,25 +91,18 @@ TABLES = (
     Table("generation", "residency", "residency", speed_tables.residency),
     Table("grounding", "support", "grounding", doc_tables.grounding),
     Table("grounding", "confidence", "confidence", doc_tables.figures),
-    Table("grounding", "strict threshold", "strict_threshold", doc_tables.strict),
-    *(
-        Table("kernels", f"kernels, {shape}", "kernels", speed_tables.layers(shape))
-        for shape in ("olmoe", "qwen3-30b-a3b")
-    ),
+    Table("kernels", "kernels, olmoe", "kernels", speed_tables.layers("olmoe")),
     Table("kernels", "mxfp4", "mxfp4", engine_tables.mxfp4),
     *(
         Table("prompt-injection", name, "campaign_prompt_injection", make)
         for name, make in security_tables.TABLES.items()
     ),
     Table("reader", "reader", "reader", training_tables.reader, READER),
-    Table("reader", "experts", "reader", training_tables.reader_experts, ("experts",)),
     Table("service", "service", "service", speed_tables.service),
-    Table("service", "stages", "service", speed_tables.stages),
     Table("guide/store", "store", "store", speed_tables.store),
     Table("guide/store", "restricted", "store", speed_tables.restricted),
     Table("guide/replicas", "replicas", "replicas", speed_tables.replicas),
     Table("reranker", "reranker", "reranker", training_tables.reranker),
-    Table("routing", "usage", "self_contrast", routing_tables.usage),
     Table("routing", "patterns", "patterns", routing_tables.patterns),
     Table("scale", "ours", "scale", scale_tables.ours),
     Table("scale", "engines", "scale", scale_tables.engines),

@@ -10,7 +10,10 @@ from results_table import head
 
 
 def mixed(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a table for each part: figures that have a target, the models side by side."""
+    """Yield a table for each part: the models side by side.
+
+    Shown are figures that have a target, and of the gate's those of questions as they are.
+    """
     sides: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {}
     for name, figures in results["figures"].items():
         part, _, model = name.partition(", ")
@@ -26,7 +29,7 @@ def mixed(results: Mapping[str, Any]) -> Iterator[str]:
             rows = [rows[name] for rows in named if name in rows]
             cells = [_estimate(some[name]["after"]) if name in some else "" for some in named]
             first = rows[0]
-            if not first["bar"]:
+            if not first["bar"] or name.startswith(("misspelled", "in ")):
                 continue
             if own:
                 cells = [_estimate(first["before"]), *cells, _estimate(first["change"])]
@@ -37,16 +40,12 @@ def mixed(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def conversations(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each set and kind of conversation, their means, and the time."""
+    """Yield the means of follow-ups and of questions that stand alone, and the time."""
     names = ("last message", "all turns", "rewritten", "gold")
-    yield from head(f"set, kind | n | {' | '.join(names)}")
-    for name, kinds in results["sets"].items():
-        for kind, row in kinds.items():
-            cells = " | ".join(f"{row[method]:.3f}" for method in names)
-            yield f"| {name}, {kind} | {row['conversations']} | {cells} |"
+    yield from head(f"| {' | '.join(names)}")
     for group in ("follow-ups", "stand alone"):
         row = results[group]
-        yield f"| **{group}** | | {' | '.join(f'{row[method]:.3f}' for method in names)} |"
+        yield f"| {group} | {' | '.join(f'{row[method]:.3f}' for method in names)} |"
     shares = results["elsewhere left alone"].values()
     left, seconds = sum(shares) / len(shares), results["seconds"]
     yield ""
@@ -81,32 +80,6 @@ def _share(row: Mapping[str, Any], has_interval: bool) -> str:
     return f"{row['share']:.2f}" + (f" [{low:.2f}, {high:.2f}]" if has_interval else "")
 
 
-def by_model(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the means of both ways to rewrite, and the seconds of the model's."""
-    names = ("last message", "rewritten", "language model", "gold")
-    yield from head(f"of {results['split']} | {' | '.join(names)}")
-    for group, row in results["by model, means"].items():
-        yield f"| {group} | {' | '.join(f'{row[method]:.3f}' for method in names)} |"
-    spent = [value for name, value in results["seconds"].items() if "by the model" in name]
-    yield ""
-    yield f"A rewriting by the model takes {sum(spent) / len(spent):.2f} s."
-
-
-def strict(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each threshold."""
-    shown = (
-        "right, of those given",
-        "right, of the answerable",
-        "abstains, unanswerable",
-        "abstains, answerable",
-        "given, of the right verdicts",
-    )
-    yield from head(f"withheld from a doubt of, a yes or no of | {' | '.join(shown)}")
-    for row in results["rows"]:
-        cells = " | ".join(f"{row[name]:.2f}" for name in shown)
-        yield f"| {row['doubt']:g}, {row['doubt of a verdict']:g} | {cells} |"
-
-
 def _estimate(value: Mapping[str, Any] | None) -> str:
     if value is None:
         return ""
@@ -124,16 +97,6 @@ def training_free(results: Mapping[str, Any]) -> Iterator[str]:
             for kind, row in figures.items()
         )
         yield f"| {name} | {' | '.join(cells)} |"
-
-
-def gates_left_out(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each gate."""
-    yield from head(f"{results['rows']} rows | right | searches")
-    for name, searches in (("never", 0), ("always", 1)):
-        yield f"| {name} | {results[name]:.3f} | {searches:.2f} |"
-    for gate in results["gates"]:
-        name = f"{gate['model']}: {', '.join(gate['signals'])}"
-        yield f"| {name} | {gate['right']:.3f} | {gate['searches']:.2f} |"
 
 
 def answers(results: Mapping[str, Any]) -> Iterator[str]:

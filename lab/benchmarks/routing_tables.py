@@ -7,16 +7,6 @@ from typing import Any
 
 from results_table import head
 
-
-def usage(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each layer of the mixture: how its router tells domains apart."""
-    yield from head("layer | bits about the domain | differs between domains | most used expert")
-    routing = results["inputs"]["model"]["routing"]
-    columns = (routing[name] for name in ("information", "distance", "most"))
-    for layer, values in enumerate(zip(*columns, strict=True)):
-        yield f"| {layer} | {' | '.join(f'{value:.3f}' for value in values)} |"
-
-
 _WAYS = {
     "full": "all experts, all in memory",
     "half": "all experts, memory for half",

@@ -12,15 +12,12 @@ _SETTINGS = ("served", "together", "alone")
 
 
 def attacks(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a table for each model: successes by category, setting and defence."""
+    """Yield a table for each model: successes and right answers by setting and defence."""
     titles = [f"{setting}, {title}" for setting in _SETTINGS for title in _DEFENCES.values()]
     for name, found in _part(results, "documents").items():
         columns = [found["none"], *(found[each][key] for each in _SETTINGS for key in _DEFENCES)]
         yield from ("", f"**{name}**", "")
-        yield from head(f"success | no attacks | {' | '.join(titles)}")
-        for category in found["none"]["categories"]:
-            some = (column["categories"][category]["success"] for column in columns)
-            yield f"| {category} | {' | '.join(map(_counts, some))} |"
+        yield from head(f"| no attacks | {' | '.join(titles)}")
         for key, title in (("success", "all attacks"), ("right", "right answers")):
             yield f"| **{title}** | {' | '.join(_share(column[key]) for column in columns)} |"
 

@@ -45,13 +45,6 @@ def service(results: Mapping[str, Any]) -> Iterator[str]:
             yield f"| {part}: {name} | {before:,.2f} | {value:,.2f} | {ratio:.2f} |"
 
 
-def stages(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each stage of a search: CPU milliseconds before and now."""
-    yield from head("stage | before, ms | now, ms")
-    for name, value in results["here"][STAGES].items():
-        yield f"| {name} | {results['baseline'][STAGES][name]:.2f} | {value:.2f} |"
-
-
 def store(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each operation of the store: its seconds of CPU and of the clock."""
     yield from head("operation | CPU, s | clock, s")

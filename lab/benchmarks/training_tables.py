@@ -108,28 +108,6 @@ def reader(results: Mapping[str, Any]) -> Iterator[str]:
             yield f"| {item['name']} | {after['n']} | {first} | {last} | {target} |"
 
 
-def reader_experts(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each domain: right answers and log probability, routed less another."""
-    by = {item["name"]: item for item in results["figures"]["experts"]}
-    domains = [name.partition(":")[0] for name in by if name.endswith("routed to it")]
-    after = " routed after "
-    others = dict.fromkeys(name.split(after)[1].split(",")[0] for name in by if after in name)
-    yield from head(f"test questions of | n | routed there | right | {' | '.join(others)}")
-    for domain in domains:
-        routed = by[f"{domain}: questions routed to it"]["after"]
-        names = [f"{domain}:{after}{other}" for other in others]
-        cells = (
-            ", ".join(
-                f"{by[row]['change']['mean']:+.2f}"
-                for row in (name, f"{name}, log p of a gold token")
-            )
-            for name in names
-        )
-        right = by[names[0]]["after"]["mean"]
-        first = f"{routed['n']} | {routed['mean']:.2f} | {right:.2f}"
-        yield f"| {domain} | {first} | {' | '.join(cells)} |"
-
-
 def reranker(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each split: hybrid search, reranked, and what the build's estimate says."""
     yield from head("set | queries | hybrid | reranked | gain | estimated | auto")
