@@ -110,7 +110,6 @@ TABLES = (
     Table("scale", "vectors", "engines", scale_tables.places),
     Table("guide/scaling", "costs", "scale", scaling_costs.table),
     Table("search", "chunks", "search", training_tables.chunks),
-    Table("surgery", "kept", "surgery", surgery_tables.kept),
     Table("surgery", "smaller", "surgery", surgery_tables.smaller),
     Table("surgery", "light experts", "light_experts", light_tables.light),
     Table("surgery", "split", "split", split_tables.kept),

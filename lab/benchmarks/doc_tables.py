@@ -57,15 +57,13 @@ def conversations(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def follow_ups(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the share of right readings of each kind of message of the test half."""
+    """Yield the share of right readings of the test half, with intervals."""
     right = results["right"]["test"]
     names = [name for name in ("message", "rules", "model") if name in right]
-    yield from head(f"kind, test half | n | {' | '.join(names)}")
-    means = ("follow-ups", "all")
-    for kind in (*(kind for kind in right["rules"] if kind not in means), *means):
-        cells = " | ".join(_share(right[name][kind], kind in means) for name in names)
-        shown = f"**{kind}**" if kind in means else kind.replace("_", " ")
-        yield f"| {shown} | {right['rules'][kind]['n']} | {cells} |"
+    yield from head(f"test half | n | {' | '.join(names)}")
+    for kind in ("follow-ups", "all"):
+        cells = " | ".join(_share(right[name][kind]) for name in names)
+        yield f"| {kind} | {right['rules'][kind]['n']} | {cells} |"
     yield ""
     faultless = results["English"]["model"]["share"]
     yield (
@@ -75,9 +73,9 @@ def follow_ups(results: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _share(row: Mapping[str, Any], has_interval: bool) -> str:
+def _share(row: Mapping[str, Any]) -> str:
     low, high = row["interval"]
-    return f"{row['share']:.2f}" + (f" [{low:.2f}, {high:.2f}]" if has_interval else "")
+    return f"{row['share']:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _estimate(value: Mapping[str, Any] | None) -> str:

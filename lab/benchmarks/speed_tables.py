@@ -35,14 +35,13 @@ def server(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def service(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each figure of a part: before, now, and their ratio."""
-    yield from head("| before | now | ratio")
+    """Yield a row for each figure of a part."""
+    yield from head("figure | value")
     for part, now in results["here"].items():
         if part == STAGES:
             continue
         for name, value in now.items():
-            before, ratio = results["baseline"][part][name], results["ratio"][part].get(name, 0.0)
-            yield f"| {part}: {name} | {before:,.2f} | {value:,.2f} | {ratio:.2f} |"
+            yield f"| {part}: {name} | {value:,.2f} |"
 
 
 def store(results: Mapping[str, Any]) -> Iterator[str]:

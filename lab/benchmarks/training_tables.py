@@ -28,17 +28,13 @@ def chunks(results: Mapping[str, Any]) -> Iterator[str]:
 def experts(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each test set, dense search before hybrid."""
     systems = ("base", "router", "label")
-    yield from head(
-        "domain | set | base | router | true domain | base | router | true domain "
-        "| chunks by expert"
-    )
+    yield from head("domain | set | base | router | true domain | base | router | true domain")
     for row in results["sets"]:
         cells = [f"{row['means'][mode][name]:.3f}" for mode in MODES for name in systems]
         star = "" if row["trained_on"] else " *"
-        parts = ", ".join(f"{name} {count:,}" for name, count in row["partitions"].items())
-        yield f"| {row['domain']} | {row['set']}{star} | {' | '.join(cells)} | {parts} |"
+        yield f"| {row['domain']} | {row['set']}{star} | {' | '.join(cells)} |"
     cells = [f"**{results['macro'][mode][name]:.3f}**" for mode in MODES for name in systems]
-    yield f"| **macro mean** | | {' | '.join(cells)} | |"
+    yield f"| **macro mean** | | {' | '.join(cells)} |"
 
 
 def one_model(results: Mapping[str, Any]) -> Iterator[str]:
