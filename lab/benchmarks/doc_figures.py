@@ -74,14 +74,12 @@ TABLES = (
     Table("answers", "answers", "answers", doc_tables.answers),
     Table("answers", "mixed", "mixed", doc_tables.mixed),
     Table("answers", "office", "office", doc_tables.figures),
-    Table("answers", "accuracy", "evaluation", doc_tables.accuracy, ("answer",)),
     Table("cost", "systems", "cost", cost_tables.systems),
     Table("conversations", "conversations", "conversations", doc_tables.conversations),
     Table("conversations", "follow-ups", "follow_ups", doc_tables.follow_ups),
     Table("documents", "loaders", "loaders", document_tables.loaders),
     Table("documents", "ocr", "ocr", document_tables.ocr),
     Table("embedding-experts", "experts", "experts", training_tables.experts),
-    Table("embedding-experts", "one model", "experts_rivals", training_tables.one_model),
     Table("embedding-experts", "router", "router", training_tables.router),
     Table("gate", "training-free gate", "gate", doc_tables.training_free),
     Table("generation", "speed", "generation", speed_tables.generation, SPEED),
@@ -93,10 +91,7 @@ TABLES = (
     Table("grounding", "confidence", "confidence", doc_tables.figures),
     Table("kernels", "kernels, olmoe", "kernels", speed_tables.layers("olmoe")),
     Table("kernels", "mxfp4", "mxfp4", engine_tables.mxfp4),
-    *(
-        Table("prompt-injection", name, "campaign_prompt_injection", make)
-        for name, make in security_tables.TABLES.items()
-    ),
+    Table("prompt-injection", "attacks", "campaign_prompt_injection", security_tables.attacks),
     Table("reader", "reader", "reader", training_tables.reader, READER),
     Table("service", "service", "service", speed_tables.service),
     Table("guide/store", "store", "store", speed_tables.store),
@@ -106,14 +101,12 @@ TABLES = (
     Table("routing", "patterns", "patterns", routing_tables.patterns),
     Table("scale", "ours", "scale", scale_tables.ours),
     Table("scale", "engines", "scale", scale_tables.engines),
-    Table("scale", "ray", "ray", scale_tables.ray),
     Table("scale", "vectors", "engines", scale_tables.places),
     Table("guide/scaling", "costs", "scale", scaling_costs.table),
     Table("search", "chunks", "search", training_tables.chunks),
     Table("surgery", "smaller", "surgery", surgery_tables.smaller),
     Table("surgery", "light experts", "light_experts", light_tables.light),
     Table("surgery", "split", "split", split_tables.kept),
-    Table("surgery", "pre-gate", "split", split_tables.pre_gate),
 )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from results_file import report_of
 from results_table import head
 
 
@@ -148,24 +147,3 @@ def grounding(results: Mapping[str, Any]) -> Iterator[str]:
 
 def _or_dash(row: Mapping[str, float], name: str) -> str:
     return f"{row[name]:.3f}" if name in row else "-"
-
-
-def accuracy(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each set: accuracy of each policy, and how often AUTO retrieves."""
-    report = report_of(results, "answer")
-    policies = ("never", "always", "auto", "oracle")
-    yield from head(f"set | answerable | {' | '.join(policies)} | auto retrieves")
-    sizes = {name: size["answerable"] for name, size in report["sizes"].items()}
-    rows = {**report["sets"], "**all**": report["pooled"]}
-    for name, row in rows.items():
-        count = sizes.get(name, sum(sizes.values()))
-        cells = (
-            "-" if row[policy]["accuracy"] is None else _interval(row[policy])
-            for policy in policies
-        )
-        yield f"| {name} | {count} | {' | '.join(cells)} | {row['auto']['rate']:.2f} |"
-
-
-def _interval(row: Mapping[str, Any]) -> str:
-    low, high = row["interval"]
-    return f"{row['accuracy']:.3f} [{low:.3f}, {high:.3f}]"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_COUNTS = ("files", "counted", "unfair")
-
 
 def ocr(results: Mapping[str, Any]) -> Iterator[str]:
     """Errors of OCR, and seconds of a core for a page."""
@@ -19,12 +17,9 @@ def ocr(results: Mapping[str, Any]) -> Iterator[str]:
 
 def loaders(results: Mapping[str, Any]) -> Iterator[str]:
     """Shares of the words of real files that the loaders keep, by kind of file."""
-    yield "| files | n | counted | unread | median | p5 | numbers | code | cells | invented |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
+    yield "| files | counted | median | p5 | numbers | code | cells | invented |"
+    yield "|---|---|---|---|---|---|---|---|"
     for kind, row in results["kinds"].items():
         names = ("median", "p5", "numbers", "code", "cells", "noise")
         cells = ("-" if row[name] is None else f"{row[name]:.3f}" for name in names)
-        counts = (str(row[name]) for name in _COUNTS)
-        yield f"| {kind} | {' | '.join((*counts, *cells))} |"
-    counts = (str(sum(row[name] for row in results["kinds"].values())) for name in _COUNTS)
-    yield f"| **all** | {' | '.join(counts)} | | | | | | |"
+        yield f"| {kind} | {row['counted']} | {' | '.join(cells)} |"

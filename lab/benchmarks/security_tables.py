@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from results_table import head
@@ -22,15 +22,6 @@ def attacks(results: Mapping[str, Any]) -> Iterator[str]:
             yield f"| **{title}** | {' | '.join(_share(column[key]) for column in columns)} |"
 
 
-def footnotes(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each model: right answers about text with markers."""
-    yield from head("model | without defences | with defences | change")
-    for name, part in _part(results, "footnotes").items():
-        low, high = part["interval"]
-        change = f"{part['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
-        yield f"| {name} | {_share(part['undefended'])} | {_share(part['defended'])} | {change} |"
-
-
 def _part(results: Mapping[str, Any], part: str) -> dict[str, Any]:
     """Return the figures of a part by model."""
     return {name: found[part] for name, found in results["models"].items() if part in found}
@@ -43,10 +34,3 @@ def _counts(found: Mapping[str, Any]) -> str:
 def _share(found: Mapping[str, Any]) -> str:
     low, high = found["interval"]
     return f"{_counts(found)}: {found['share']:.2f} [{low:.2f}, {high:.2f}]"
-
-
-TABLES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
-    "attacks": attacks,
-    "footnotes": footnotes,
-}
-"""By their name on the page."""

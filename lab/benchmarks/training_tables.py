@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from results_file import figures_of
 from results_table import head
 
 MODES = ("dense", "hybrid")
@@ -35,37 +33,6 @@ def experts(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {row['domain']} | {row['set']}{star} | {' | '.join(cells)} |"
     cells = [f"**{results['macro'][mode][name]:.3f}**" for mode in MODES for name in systems]
     yield f"| **macro mean** | | {' | '.join(cells)} |"
-
-
-def one_model(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each domain: dense search, and hybrid in brackets."""
-    yield from head("domain | all-domain | router")
-    own = _domains(figures_of("experts"))
-    for domain, figures in _domains(results).items():
-        cells = _pair(figures["all-domain"], ".3f"), _pair(own[domain]["router"], ".3f")
-        yield f"| {domain} | {' | '.join(cells)} |"
-
-
-def _domains(results: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, ...]]]:
-    """Mean of each domain's sets, and of the domains, by system: dense and hybrid."""
-    rows: dict[str, list[Any]] = {}
-    for row in results["sets"]:
-        rows.setdefault(row["domain"], []).append(row["means"])
-    systems = results["macro"]["dense"]
-    found = {
-        domain: {
-            name: tuple(fmean(item[mode][name] for item in some) for mode in MODES)
-            for name in systems
-        }
-        for domain, some in rows.items()
-    }
-    macro = {name: tuple(results["macro"][mode][name] for mode in MODES) for name in systems}
-    return {**found, "macro mean": macro}
-
-
-def _pair(values: Sequence[float], form: str) -> str:
-    dense, hybrid = (format(value, form) for value in values)
-    return f"{dense} ({hybrid})"
 
 
 def router(results: Mapping[str, Any]) -> Iterator[str]:
