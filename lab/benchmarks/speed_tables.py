@@ -51,15 +51,6 @@ def store(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | {row['cpu_s']:.3f} | {row['wall_s']:.3f} |"
 
 
-def restricted(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each run of the same queries by BM25: the whole store, and a part of it."""
-    yield from head("BM25, CPU ms a query | whole store | restricted | ratio")
-    figures = results["bm25"]
-    for run, what in (("first", "words not seen before"), ("again", "the same words again")):
-        cells = (figures[f"{side}, {run}"] for side in ("whole", "restricted", "ratio"))
-        yield f"| {what} | {' | '.join(f'{value:.2f}' for value in cells)} |"
-
-
 def replicas(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each size of a store: what is transferred first, and for an upsert."""
     whole, upsert = "database, MB | first push, MB", "upsert: push, KB | objects | pull, KB"

@@ -35,26 +35,6 @@ def experts(results: Mapping[str, Any]) -> Iterator[str]:
     yield f"| **macro mean** | | {' | '.join(cells)} |"
 
 
-def router(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the router's figures, those of cross-validation in brackets."""
-    test, train = results["test"], results["cross_validation"]
-    left, mean = results["left_out"], results["left_out_mean"]
-    seconds = results["seconds"]
-    yield from head("| figure")
-    yield f"| accuracy, {test['texts']:,} test texts | {test['accuracy']} ({train['accuracy']}) |"
-    yield f"| calibration error (ten bins) | {test['ece']:.3f} ({train['ece']:.3f}) |"
-    yield f"| test texts taken for one of the domains | {test['known']} ({train['known']:.3f}) |"
-    yield f"| everyday requests taken for none | {results['everyday_requests_none']} of 50 |"
-    cell = f"mean {mean['none_of_left_out']}; the others' texts {mean['none_of_others']:.3f}"
-    yield f"| test texts of a domain left out of training, taken for none | {cell} |"
-    cell = ", ".join(f"{item['none_of_left_out']:.3f}" for item in left.values())
-    yield f"| … {', '.join(left)} | {cell} |"
-    cell = f"{len(results['clusters'])}, {results['clusters_purity']}"
-    yield f"| without labels: clusters, and share in the domain that most are of | {cell} |"
-    cell = f"{seconds['states']:.0f} s, {seconds['training']} s"
-    yield f"| time on a busy core: reading the texts, training | {cell} |"
-
-
 def reader(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each figure that has a target, except for experts and speed."""
     yield from head("test questions of | n | before | after [95 %] | target")
