@@ -23,7 +23,6 @@ import cost_tables
 import doc_tables
 import document_tables
 import engine_tables
-import light_tables
 import routing_tables
 import scale_tables
 import scaling_costs
@@ -94,7 +93,6 @@ TABLES = (
     Table("service", "service", "service", speed_tables.service),
     Table("guide/store", "store", "store", speed_tables.store),
     Table("guide/replicas", "replicas", "replicas", speed_tables.replicas),
-    Table("reranker", "reranker", "reranker", training_tables.reranker),
     Table("routing", "patterns", "patterns", routing_tables.patterns),
     Table("scale", "ours", "scale", scale_tables.ours),
     Table("scale", "engines", "scale", scale_tables.engines),
@@ -102,7 +100,6 @@ TABLES = (
     Table("guide/scaling", "costs", "scale", scaling_costs.table),
     Table("search", "chunks", "search", training_tables.chunks),
     Table("surgery", "smaller", "surgery", surgery_tables.smaller),
-    Table("surgery", "light experts", "light_experts", light_tables.light),
     Table("surgery", "split", "split", split_tables.kept),
 )
 

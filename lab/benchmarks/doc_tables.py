@@ -11,7 +11,8 @@ from results_table import head
 def mixed(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a table for each part: the models side by side.
 
-    Shown are figures that have a target, and of the gate's those of questions as they are.
+    Shown are figures that have a target: of the search the mean over the sets, and of the gate
+    only questions as they are.
     """
     sides: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {}
     for name, figures in results["figures"].items():
@@ -29,6 +30,8 @@ def mixed(results: Mapping[str, Any]) -> Iterator[str]:
             cells = [_estimate(some[name]["after"]) if name in some else "" for some in named]
             first = rows[0]
             if not first["bar"] or name.startswith(("misspelled", "in ")):
+                continue
+            if own and not name.startswith("mean"):
                 continue
             if own:
                 cells = [_estimate(first["before"]), *cells, _estimate(first["change"])]

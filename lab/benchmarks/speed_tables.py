@@ -167,9 +167,5 @@ def adapters(results: Mapping[str, Any]) -> Iterator[str]:
     yield from head(f"adapters of 8 sequences | {' | '.join(formats)}")
     for name in results["adapters"][formats[0]]:
         rows = [results["adapters"][format][name] for format in formats]
-        cells = (
-            f"{row['tokens_per_s']:.0f} (x {row['ratio']:.2f}, {row['least']:.2f} to "
-            f"{row['most']:.2f})"
-            for row in rows
-        )
+        cells = (f"{row['tokens_per_s']:.0f} (x {row['ratio']:.2f})" for row in rows)
         yield f"| {name} | {' | '.join(cells)} |"

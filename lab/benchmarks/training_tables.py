@@ -49,24 +49,3 @@ def reader(results: Mapping[str, Any]) -> Iterator[str]:
             last = f"{after['mean']:.2f} [{after['low']:.2f}, {after['high']:.2f}]"
             target = item["bar"] and f"{item['bar']}: {'reached' if item['reached'] else 'missed'}"
             yield f"| {item['name']} | {after['n']} | {first} | {last} | {target} |"
-
-
-def reranker(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each split: hybrid search, reranked, and what the build's estimate says."""
-    yield from head("set | queries | hybrid | reranked | gain | estimated | auto")
-    for row in results["rows"]:
-        split = "" if row["split"] == "test" else f" ({row['split']})"
-        used = f"{row['auto']:.3f}"
-        gain = f"{row['reranked'] - row['hybrid']:+.3f} ± {row['error']:.3f}"
-        yield (
-            f"| {row['name']}{split} | {row['queries']:,} | {row['hybrid']:.3f} "
-            f"| {row['reranked']:.3f} | {gain} "
-            f"| {row['estimate']:+.3f} | {used if row['helps'] else f'{used}, off'} |"
-        )
-    count = len(results["rows"])
-    before, after, auto = (
-        sum(row[name] for row in results["rows"]) / count for name in ("hybrid", "reranked", "auto")
-    )
-    yield (
-        f"| **mean** | | {before:.3f} | {after:.3f} | {results['mean_gain']:+.3f} | | {auto:.3f} |"
-    )
