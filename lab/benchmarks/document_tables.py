@@ -6,15 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def ocr(results: Mapping[str, Any]) -> Iterator[str]:
-    """Errors of OCR, and seconds of a core for a page."""
-    yield "| page of | characters wrong, % | words missed, % | seconds |"
-    yield "|---|---|---|---|"
-    for case, found in results["cases"].items():
-        errors = f"{100 * found['characters']:.2f} | {100 * found['words']:.2f}"
-        yield f"| {case} | {errors} | {found['seconds']:.0f} |"
-
-
 def loaders(results: Mapping[str, Any]) -> Iterator[str]:
     """Shares of the words of real files that the loaders keep, by kind of file."""
     yield "| files | counted | median | p5 | numbers | code | cells | invented |"

@@ -25,8 +25,8 @@ def chunks(results: Mapping[str, Any]) -> Iterator[str]:
 
 def experts(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each test set, dense search before hybrid."""
-    systems = ("base", "router", "label")
-    yield from head("domain | set | base | router | true domain | base | router | true domain")
+    systems = ("base", "router")
+    yield from head("domain | set | base | router | base | router")
     for row in results["sets"]:
         cells = [f"{row['means'][mode][name]:.3f}" for mode in MODES for name in systems]
         star = "" if row["trained_on"] else " *"
