@@ -48,44 +48,6 @@ def systems(results: Mapping[str, Any]) -> Iterator[str]:
             yield f"| {' | '.join(cells)} |"
 
 
-def weights(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each system: parameters, and bytes as predicted and as read by a process."""
-    yield from head(
-        "system | language model | experts used | parameters, millions | active | capacity gain "
-        "| MB of all weights, in files | in memory | read | error | MB of a token | read | error "
-        "| gain in bytes, read | error"
-    )
-    for name, system in results["systems"].items():
-        row = system["weights"]
-        used = f"{row['top_k']} of {row['experts']}" if row["experts"] else "none"
-        cells = [
-            name,
-            system["model"],
-            used,
-            f"{row['parameters'] / 1e6:.1f}",
-            f"{row['active'] / 1e6:.1f}",
-            f"{row['capacity_gain']:.2f}",
-        ]
-        cells.append(f"{row['file_bytes'] / 1e6:.0f}")
-        for part in ("bytes", "bytes_of_a_token"):
-            pair = row[part]
-            cells += [f"{pair[side] / 1e6:.0f}" for side in ("predicted", "measured")]
-            cells.append(_shown(pair["predicted"] / pair["measured"] - 1))
-        gain = row["gain_in_bytes"]
-        cells.append(f"{gain['measured']:.2f}")
-        cells.append(_shown(row["capacity_gain"] / gain["measured"] - 1))
-        yield f"| {' | '.join(cells)} |"
-
-
-def rates(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the share of questions that AUTO retrieves for, by system and kind of question."""
-    gated = {name: some for name, some in results["systems"].items() if "rates" in some}
-    yield from head(f"questions | {' | '.join(gated)}")
-    for kind in dict.fromkeys(kind for some in gated.values() for kind in some["rates"]):
-        cells = (f"{some['rates'][kind]:.2f}" for some in gated.values())
-        yield f"| {kind} | {' | '.join(cells)} |"
-
-
 def _error(row: Mapping[str, Any]) -> str:
     return _shown(row["error"], f" [{row['low']:+.1%}, {row['high']:+.1%}]")
 
@@ -93,7 +55,3 @@ def _error(row: Mapping[str, Any]) -> str:
 def _shown(error: float, interval: str = "") -> str:
     reached = "reached" if abs(error) <= TARGET else "missed"
     return f"{error:+.1%}{interval}, {reached}"
-
-
-TABLES = {"systems": systems, "weights": weights, "rates": rates}
-"""Tables by their names on the page."""

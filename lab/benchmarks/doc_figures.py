@@ -23,9 +23,6 @@ import cost_tables
 import doc_tables
 import document_tables
 import engine_tables
-import light_tables
-import named_tables
-import paraphrase_tables
 import routing_tables
 import scale_tables
 import scaling_costs
@@ -76,83 +73,32 @@ TABLES = (
     Table("answers", "answers", "answers", doc_tables.answers),
     Table("answers", "mixed", "mixed", doc_tables.mixed),
     Table("answers", "office", "office", doc_tables.figures),
-    Table("answers", "accuracy", "evaluation", doc_tables.accuracy, ("answer",)),
-    Table("answers", "policies", "evaluation", doc_tables.policies, ("answer",)),
-    Table("answers", "cost", "evaluation", doc_tables.cost, ("cost",)),
-    Table("answers", "consistency", "evaluation", doc_tables.consistency, ("consistency",)),
-    Table("answers", "paraphrases", "consistency", paraphrase_tables.answers),
-    Table("answers", "paraphrase causes", "consistency", paraphrase_tables.causes),
-    *(Table("cost", name, "cost", make) for name, make in cost_tables.TABLES.items()),
+    Table("cost", "systems", "cost", cost_tables.systems),
     Table("conversations", "conversations", "conversations", doc_tables.conversations),
     Table("conversations", "follow-ups", "follow_ups", doc_tables.follow_ups),
-    Table("conversations", "conversations by a model", "conversations", doc_tables.by_model),
     Table("documents", "loaders", "loaders", document_tables.loaders),
-    Table("documents", "encodings", "encodings", document_tables.encodings),
-    Table("documents", "pdf", "pdf", document_tables.pdf),
-    Table("documents", "ocr", "ocr", document_tables.ocr),
     Table("embedding-experts", "experts", "experts", training_tables.experts),
-    Table("embedding-experts", "experts left out", "experts_left_out", doc_tables.left_out),
-    Table("embedding-experts", "specialists", "experts_specialists", training_tables.specialists),
-    Table("embedding-experts", "one model", "experts_rivals", training_tables.one_model),
-    Table("embedding-experts", "router", "router", training_tables.router),
-    Table("embedding-experts", "placed", "router", training_tables.placed),
     Table("gate", "training-free gate", "gate", doc_tables.training_free),
-    Table("gate", "gates left out", "gate_left_out", doc_tables.gates_left_out),
-    Table("gate", "internal", "internal", doc_tables.figures),
-    Table("gate", "calibrated gate", "gate_calibrated", doc_tables.calibrated),
-    Table("gate", "live gate", "gate_live", doc_tables.live),
     Table("generation", "speed", "generation", speed_tables.generation, SPEED),
     Table("generation", "adapters", "generation", speed_tables.adapters, ("adapters",)),
-    Table("generation", "routing", "generation", speed_tables.routing, ("routing",)),
-    Table("generation", "loading", "generation", speed_tables.loading, ("loading",)),
-    Table("generation", "avx2", "avx2", engine_tables.avx2),
     Table("generation", "gguf", "gguf_loss", engine_tables.gguf_loss),
     Table("generation", "server", "server_start", speed_tables.server),
-    Table("generation", "hot", "hot", speed_tables.hot),
-    Table("generation", "kept", "kept", speed_tables.kept),
     Table("generation", "residency", "residency", speed_tables.residency),
-    Table("generation", "residency, trained", "residency", speed_tables.residency_trained),
     Table("grounding", "support", "grounding", doc_tables.grounding),
-    Table("grounding", "confidence", "confidence", doc_tables.figures),
-    Table("grounding", "strict threshold", "strict_threshold", doc_tables.strict),
-    *(
-        Table("kernels", f"kernels, {shape}", "kernels", speed_tables.layers(shape))
-        for shape in ("olmoe", "qwen3-30b-a3b", "smollm2-moe")
-    ),
+    Table("kernels", "kernels, olmoe", "kernels", speed_tables.layers("olmoe")),
     Table("kernels", "mxfp4", "mxfp4", engine_tables.mxfp4),
-    Table("kernels", "commits", "commits", engine_tables.commits),
-    *(
-        Table("prompt-injection", name, "campaign_prompt_injection", make)
-        for name, make in security_tables.TABLES.items()
-    ),
+    Table("prompt-injection", "attacks", "campaign_prompt_injection", security_tables.attacks),
     Table("reader", "reader", "reader", training_tables.reader, READER),
-    Table("reader", "experts", "reader", training_tables.reader_experts, ("experts",)),
-    Table("reader", "contrast", "contrast", training_tables.contrast),
     Table("service", "service", "service", speed_tables.service),
-    Table("service", "stages", "service", speed_tables.stages),
     Table("guide/store", "store", "store", speed_tables.store),
-    Table("guide/store", "restricted", "store", speed_tables.restricted),
     Table("guide/replicas", "replicas", "replicas", speed_tables.replicas),
-    Table("reranker", "reranker", "reranker", training_tables.reranker),
-    Table("reranker", "curve", "reranker_curve", training_tables.reranker_curve),
-    Table("routing", "losses", "self_contrast", routing_tables.losses),
-    Table("routing", "usage", "self_contrast", routing_tables.usage),
-    Table("routing", "null experts", "null_experts", routing_tables.nulls),
-    Table("routing", "tried", "self_contrast", routing_tables.tried),
-    Table("routing", "self-contrast", "self_contrast", routing_tables.contrast),
     Table("routing", "patterns", "patterns", routing_tables.patterns),
     Table("scale", "ours", "scale", scale_tables.ours),
     Table("scale", "engines", "scale", scale_tables.engines),
-    Table("scale", "lexical", "lexical_engines", scale_tables.lexical),
-    Table("scale", "ray", "ray", scale_tables.ray),
-    Table("scale", "vectors", "engines", scale_tables.places),
     Table("guide/scaling", "costs", "scale", scaling_costs.table),
     Table("search", "chunks", "search", training_tables.chunks),
-    Table("search", "documents", "evaluation", training_tables.documents, ("retrieval",)),
-    *(Table("surgery", name, "surgery", table) for name, table in surgery_tables.TABLES.items()),
-    Table("surgery", "light experts", "light_experts", light_tables.light),
-    *(Table("surgery", name, "split", table) for name, table in split_tables.TABLES.items()),
-    Table("surgery", "named experts", "named_experts", named_tables.named),
+    Table("surgery", "smaller", "surgery", surgery_tables.smaller),
+    Table("surgery", "split", "split", split_tables.kept),
 )
 
 

@@ -10,14 +10,6 @@ from results_table import head
 ADDED = ("bfloat16", "int8", "int4")
 
 
-def avx2(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each dtype and task: tokens per CPU second of ours and of transformers."""
-    yield from head("| ours | transformers | ratio")
-    for row in results["rows"]:
-        what = f"{row['dtype']}, {row['task']}"
-        yield f"| {what} | {row['ours']:.1f} | {row['transformers']:.1f} | {row['ratio']:.2f} |"
-
-
 def gguf_loss(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each type: what the file lost, what each packing adds, and the nearest."""
     added = " | ".join(f"{name} adds" for name in (*ADDED, "llama.cpp"))
@@ -36,19 +28,6 @@ def mxfp4(results: Mapping[str, Any]) -> Iterator[str]:
         ratios = " | ".join(f"{row[name]['ratio']:.2f}" for row in rows)
         error, rise = rows[0][name]["error"], perplexity[name]["increase"]
         yield f"| {name} | {ratios} | {error:.4f} | {rise:+.2%} |"
-
-
-def commits(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each case: the times of both versions, and the ratio with its interval."""
-    yield from head(
-        f"| ms at `{results['before']}` | ms now | speed | 95 % interval | of the fastest rounds"
-    )
-    for row in results["rows"]:
-        yield (
-            f"| {row['group'].replace(' ', ', ')}: {row['case']} | {row['before_ms']:.2f} "
-            f"| {row['now_ms']:.2f} | {row['ratio']:.3f} | {row['low']:.3f} to {row['high']:.3f} "
-            f"| {row['fastest']:.3f} |"
-        )
 
 
 def nearest(row: Mapping[str, Any]) -> str:

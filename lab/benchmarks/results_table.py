@@ -75,10 +75,9 @@ def shown(paths: Iterable[str]) -> str:
 
 
 def stale_line(measured: Iterable[Stamp]) -> list[str]:
-    """Return the lines under a table of stale figures; none if no figure is stale."""
-    old = [(f"`{made['commit']}`", paths) for made in measured if (paths := changed(made))]
-    if not old:
-        return []
-    commits = ", ".join(dict.fromkeys(commit for commit, _ in old))
-    changes = dict.fromkeys(path for _, some in old for path in some)
-    return ["", f"Measured at {commits}; code has changed since: {shown(changes)}."]
+    """Return the lines under a table of stale figures; none if no figure is stale.
+
+    lab/results/README.md says which code has changed.
+    """
+    old = dict.fromkeys(f"`{made['commit']}`" for made in measured if changed(made))
+    return ["", f"Measured at {', '.join(old)}; its code has changed since."] if old else []

@@ -18,7 +18,6 @@ _ROWS = (
     ("build, chunks/s", "{:,.0f}", "build/chunks_per_s"),
     ("build, most memory (anonymous), MB", "{:,.0f}", "build/peak_anon_mb"),
     ("bytes on disk a chunk", "{:,.0f}", "build/disk_bytes_a_chunk"),
-    ("bytes written a byte of the corpus", "{:.1f}", "build/write_amplification"),
     ("open, page cache warm / cold, s", "{:.2f}", "open/warm_s", "open/cold_s"),
     *(
         (f"{name}, p50 / p95 / worst, ms", "{:.1f}", *(f"{path}/{at}_ms" for at in _SPREAD))
@@ -31,12 +30,7 @@ _ROWS = (
             "{:.2f}",
             *(f"filters/{share}/{name}" for name in ("ratio", "ratio_p95", "ratio_cpu")),
         )
-        for share in ("1 %", "10 %", "50 %")
-    ),
-    (
-        "a filter's first search, 1 % / 10 % / 50 %, ms",
-        "{:.1f}",
-        *(f"filters/{share}/first_ms" for share in ("1 %", "10 %", "50 %")),
+        for share in ("1 %", "50 %")
     ),
     (
         "memory a chunk, all / anonymous; vectors, bytes",
@@ -50,12 +44,6 @@ _ROWS = (
         "{:.2f}",
         "writes/one document/visible_s",
         "writes/1 % of the documents/visible_s",
-    ),
-    (
-        "bytes written a byte of the change, one document / 1 %",
-        "{:,.0f}",
-        "writes/one document/write_amplification",
-        "writes/1 % of the documents/write_amplification",
     ),
     (
         "compaction, s / bytes written a byte of the store",
@@ -78,13 +66,6 @@ _ROWS = (
 )
 _PLACES = {"faiss": "FAISS", "postgresql": "PostgreSQL", "qdrant+http": "Qdrant"}
 _ENGINES = {"tantivy": "tantivy + FAISS", "qdrant": "Qdrant, local mode", "lancedb": "LanceDB"}
-_LEXICAL = {
-    "C++": "ours",
-    "numpy": "ours, not compiled",
-    "fts5": "SQLite FTS5",
-    "tantivy": "tantivy",
-    "bm25s": "bm25s, numba",
-}
 _COLUMNS = (
     ("chunks/s", "{:,.0f}", "build/chunks_per_s"),
     ("bytes on disk a chunk", "{:,.0f}", "build/disk_bytes_a_chunk"),
@@ -134,42 +115,6 @@ def places(results: Any) -> Iterator[str]:
                 f"| {filters['1 %']['p50_ms']:.1f} / {filters['50 %']['p50_ms']:.1f} "
                 f"| {found['upsert_s']:.2f} |"
             )
-
-
-def lexical(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each engine of ``lexical_engines.py`` at each size."""
-    columns = "chunks | engine | built, CPU s | p50 / p95, ms | CPU, ms a query | bytes a chunk"
-    yield from head(f"{columns} | hits of exact BM25")
-    for row in results["engines"]:
-        yield (
-            f"| {row['chunks']:,} | {_LEXICAL[row['engine']]} | {row['build_cpu_s']:.1f} "
-            f"| {row['p50_ms']:.2f} / {row['p95_ms']:.2f} | {row['mean_cpu_ms']:.2f} "
-            f"| {row['bytes_a_chunk']:,} | {row['agreement']:.3f} |"
-        )
-
-
-def ray(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each build of ``bench_ray.py``, and what the writer does besides."""
-    columns = "embedded by | start: s / CPU s | build: s / CPU s | chunks/s"
-    more = "most memory of the writer / of a worker, MB | rows as those of a local build"
-    yield from head(f"{columns} | {more}")
-    for row in results["builds"]:
-        workers = row["workers"]
-        who = f"{workers} worker{'s' * (workers > 1)} on Ray" if workers else "the process itself"
-        yield (
-            f"| {who} | {row['start_s']:.1f} / {row['start_cpu_s']:.1f} "
-            f"| {row['seconds']:.1f} / {row['cpu_s']:.1f} | {row['chunks_per_s']:.1f} "
-            f"| {row['peak_mb']:,.0f} / {row['worker_mb']:,.0f} "
-            f"| {'yes' if row['same'] else 'no'} |"
-        )
-    parts = results["parts"]
-    yield ""
-    yield (
-        f"{parts['documents']:,} documents in {parts['chunks']:,} chunks, which take "
-        f"{parts['chunk_s']:.2f} s of a core to cut, "
-        f"{1000 * parts['chunk_s'] / parts['chunks']:.2f} ms a chunk. When the builds began, "
-        f"{results['load']:.0f} other processes were running or waiting for the cores."
-    )
 
 
 def _row(size: str, title: str, figures: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from results_table import head
@@ -12,36 +12,14 @@ _SETTINGS = ("served", "together", "alone")
 
 
 def attacks(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a table for each model: successes by category, setting and defence."""
+    """Yield a table for each model: successes and right answers by setting and defence."""
     titles = [f"{setting}, {title}" for setting in _SETTINGS for title in _DEFENCES.values()]
     for name, found in _part(results, "documents").items():
         columns = [found["none"], *(found[each][key] for each in _SETTINGS for key in _DEFENCES)]
         yield from ("", f"**{name}**", "")
-        yield from head(f"success | no attacks | {' | '.join(titles)}")
-        for category in found["none"]["categories"]:
-            some = (column["categories"][category]["success"] for column in columns)
-            yield f"| {category} | {' | '.join(map(_counts, some))} |"
+        yield from head(f"| no attacks | {' | '.join(titles)}")
         for key, title in (("success", "all attacks"), ("right", "right answers")):
             yield f"| **{title}** | {' | '.join(_share(column[key]) for column in columns)} |"
-
-
-def footnotes(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each model: right answers about text with markers."""
-    yield from head("model | without defences | with defences | change")
-    for name, part in _part(results, "footnotes").items():
-        low, high = part["interval"]
-        change = f"{part['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
-        yield f"| {name} | {_share(part['undefended'])} | {_share(part['defended'])} | {change} |"
-
-
-def red_team(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each probe of rag-redteam: successes by model and defence."""
-    models = _part(results, "redteam")
-    titles = [f"{name}, {title}" for name in models for title in _DEFENCES.values()]
-    yield from head(f"probe | {' | '.join(titles)}")
-    for probe in next(iter(models.values()))["defended"]:
-        cells = (_share(found[key][probe]) for found in models.values() for key in _DEFENCES)
-        yield f"| {probe.replace('_', ' ')} | {' | '.join(cells)} |"
 
 
 def _part(results: Mapping[str, Any], part: str) -> dict[str, Any]:
@@ -50,17 +28,9 @@ def _part(results: Mapping[str, Any], part: str) -> dict[str, Any]:
 
 
 def _counts(found: Mapping[str, Any]) -> str:
-    return f"{found['hits']} of {found['of']}"
+    return f"{found['hits']}/{found['of']}"
 
 
 def _share(found: Mapping[str, Any]) -> str:
     low, high = found["interval"]
     return f"{_counts(found)}: {found['share']:.2f} [{low:.2f}, {high:.2f}]"
-
-
-TABLES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
-    "attacks": attacks,
-    "footnotes": footnotes,
-    "rag-redteam": red_team,
-}
-"""By their name on the page."""

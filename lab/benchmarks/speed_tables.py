@@ -35,21 +35,13 @@ def server(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def service(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each figure of a part: before, now, and their ratio."""
-    yield from head("| before | now | ratio")
+    """Yield a row for each figure of a part."""
+    yield from head("figure | value")
     for part, now in results["here"].items():
         if part == STAGES:
             continue
         for name, value in now.items():
-            before, ratio = results["baseline"][part][name], results["ratio"][part].get(name, 0.0)
-            yield f"| {part}: {name} | {before:,.2f} | {value:,.2f} | {ratio:.2f} |"
-
-
-def stages(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each stage of a search: CPU milliseconds before and now."""
-    yield from head("stage | before, ms | now, ms")
-    for name, value in results["here"][STAGES].items():
-        yield f"| {name} | {results['baseline'][STAGES][name]:.2f} | {value:.2f} |"
+            yield f"| {part}: {name} | {value:,.2f} |"
 
 
 def store(results: Mapping[str, Any]) -> Iterator[str]:
@@ -57,15 +49,6 @@ def store(results: Mapping[str, Any]) -> Iterator[str]:
     yield from head("operation | CPU, s | clock, s")
     for name, row in results["operations"].items():
         yield f"| {name} | {row['cpu_s']:.3f} | {row['wall_s']:.3f} |"
-
-
-def restricted(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each run of the same queries by BM25: the whole store, and a part of it."""
-    yield from head("BM25, CPU ms a query | whole store | restricted | ratio")
-    figures = results["bm25"]
-    for run, what in (("first", "words not seen before"), ("again", "the same words again")):
-        cells = (figures[f"{side}, {run}"] for side in ("whole", "restricted", "ratio"))
-        yield f"| {what} | {' | '.join(f'{value:.2f}' for value in cells)} |"
 
 
 def replicas(results: Mapping[str, Any]) -> Iterator[str]:
@@ -82,36 +65,6 @@ def replicas(results: Mapping[str, Any]) -> Iterator[str]:
             f"{pulled['bytes'] / 1e3:,.0f} | {fixed / 1e3:,.0f}",
         )
         yield f"| {' | '.join(cells)} |"
-
-
-def hot(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each set: all passages at once -> in portions."""
-    yield from head("set (questions) | right | abstains | prompts | seconds, cold | hot")
-    for name, figures in results["sets"].items():
-        sides = figures["together"], figures["best_first"]
-        cells = (
-            " -> ".join(form.format(side[key]) for side in sides)
-            for key, form in (
-                ("right", "{:.2f}"),
-                ("abstains", "{:.2f}"),
-                ("prompts", "{:.1f}"),
-                ("cold_s", "{:.2f}"),
-                ("hot_s", "{:.2f}"),
-            )
-        )
-        yield f"| {name} ({figures['questions']}) | {' | '.join(cells)} |"
-
-
-def kept(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each set, prompt and order."""
-    sizes = list(next(iter(results.values()))["together"]["shuffled"])
-    yield from head(f"`model.reuse_mib` | tokens a question | {' | '.join(sizes)}")
-    for name, ways in results.items():
-        for way, figures in ways.items():
-            tokens = f"{figures['tokens_a_question']:.0f}"
-            for order in ("as they come", "shuffled"):
-                cells = " | ".join(f"{figures[order][size] * 100:.1f} %" for size in sizes)
-                yield f"| {name}, {way}, {order} | {tokens} | {cells} |"
 
 
 def residency(results: Mapping[str, Any]) -> Iterator[str]:
@@ -131,11 +84,6 @@ def residency(results: Mapping[str, Any]) -> Iterator[str]:
             f"| {' | '.join(f'{rate:.1%}' for rate in rates)} | {ours['read_mb_per_token']:.0f} "
             f"| {ours['stalled_ms_per_token']:.0f} |"
         )
-
-
-def residency_trained(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the same rows for the mixture whose routers were trained."""
-    yield from residency(results["trained"])
 
 
 def layers(shape: str) -> Callable[[Mapping[str, Any]], Iterator[str]]:
@@ -219,39 +167,5 @@ def adapters(results: Mapping[str, Any]) -> Iterator[str]:
     yield from head(f"adapters of 8 sequences | {' | '.join(formats)}")
     for name in results["adapters"][formats[0]]:
         rows = [results["adapters"][format][name] for format in formats]
-        cells = (
-            f"{row['tokens_per_s']:.0f} (x {row['ratio']:.2f}, {row['least']:.2f} to "
-            f"{row['most']:.2f})"
-            for row in rows
-        )
-        yield f"| {name} | {' | '.join(cells)} |"
-
-
-def routing(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each number of experts that a token uses."""
-    found = results["routing"]
-    yield from head("experts a token | 1 sequence, tokens per second | 8 sequences")
-    for kept in found["texts_1"]:
-        rows = (found[f"texts_{texts}"][kept] for texts in (1, 8))
         cells = (f"{row['tokens_per_s']:.0f} (x {row['ratio']:.2f})" for row in rows)
-        yield f"| {kept} | {' | '.join(cells)} |"
-
-
-def loading(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each model and format."""
-    yield from head("| packed weights | whole | layer by layer | packed folder")
-    for name, what in (
-        ("default bfloat16", "the small default model, bfloat16"),
-        ("default int4", "the small default model, int4, layout 1"),
-        ("gguf bfloat16", "SmolLM2-135M as GGUF (Q4_1), bfloat16"),
-        ("gguf int4", "SmolLM2-135M as GGUF (Q4_1), int4"),
-        ("large bfloat16", "a random OLMoE of 2.6 GB (12 layers of 200 MiB, 32 experts), bfloat16"),
-        ("large int4", "the same, int4"),
-    ):
-        row = results["loading"][name]
-        packed = f"{row['packed_mib']:,.0f} MiB" if "packed_mib" in row else ""
-        cells = (
-            f"{row[way]['seconds']:.1f} s, {row[way]['peak_mib']:,.0f} MiB" if way in row else ""
-            for way in ("whole", "streamed", "packed")
-        )
-        yield f"| {what} | {packed} | {' | '.join(cells)} |"
+        yield f"| {name} | {' | '.join(cells)} |"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from results_file import figures_of, report_of
 from results_table import head
 
 MODES = ("dense", "hybrid")
@@ -25,204 +23,29 @@ def chunks(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {row['name']}{split} | {queries} | {' | '.join(cells)} | {margin:+.3f} |"
 
 
-def documents(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each test set; a star if hybrid is better than both other modes."""
-    report = report_of(results, "retrieval")
-    yield from head("set | queries | BM25 | dense | hybrid")
-    for name, figures in report["datasets"].items():
-        tests = [
-            item
-            for item in report["comparisons"][name]
-            if item["metric"] == METRIC and "hybrid" in (item["a"], item["b"])
-        ]
-        better = all(
-            max(item["p_t_holm"], item["p_fisher_holm"]) < 0.05
-            and (item["difference"] > 0) == (item["b"] == "hybrid")
-            for item in tests
-        )
-        cells = " | ".join(f"{figures[mode][METRIC]:.3f}" for mode in ("bm25", "dense", "hybrid"))
-        queries = report["sizes"][name]["queries"]
-        star = " \\*" if better else ""
-        yield f"| {name} | {queries:,} | {cells}{star} |"
-    means = (f"{report['mean'][mode][METRIC]:.3f}" for mode in ("bm25", "dense", "hybrid"))
-    yield f"| **mean** | | {' | '.join(means)} |"
-
-
 def experts(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each test set, dense search before hybrid."""
-    systems = ("base", "router", "label")
-    yield from head(
-        "domain | set | base | router | true domain | base | router | true domain "
-        "| chunks by expert"
-    )
+    systems = ("base", "router")
+    yield from head("domain | set | base | router | base | router")
     for row in results["sets"]:
         cells = [f"{row['means'][mode][name]:.3f}" for mode in MODES for name in systems]
         star = "" if row["trained_on"] else " *"
-        parts = ", ".join(f"{name} {count:,}" for name, count in row["partitions"].items())
-        yield f"| {row['domain']} | {row['set']}{star} | {' | '.join(cells)} | {parts} |"
+        yield f"| {row['domain']} | {row['set']}{star} | {' | '.join(cells)} |"
     cells = [f"**{results['macro'][mode][name]:.3f}**" for mode in MODES for name in systems]
-    yield f"| **macro mean** | | {' | '.join(cells)} | |"
-
-
-def specialists(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each domain: dense search, and hybrid in brackets."""
-    own, others = figures_of("experts"), _domains(results)
-    yield from head(
-        "domain | base | specialist | router | true domain | router less specialist "
-        "| true domain less specialist"
-    )
-    for domain, figures in _domains(own).items():
-        every = {**figures, "specialist": others[domain]["specialist"]}
-        cells = [_pair(every[name], ".3f") for name in ("base", "specialist", "router", "label")]
-        for name in ("router", "label"):
-            gain = [a - b for a, b in zip(every[name], every["specialist"], strict=True)]
-            cells.append(_pair(gain, "+.3f"))
-        yield f"| {domain} | {' | '.join(cells)} |"
-
-
-def one_model(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each domain: dense search, and hybrid in brackets."""
-    yield from head("domain | all-domain | router")
-    own = _domains(figures_of("experts"))
-    for domain, figures in _domains(results).items():
-        cells = _pair(figures["all-domain"], ".3f"), _pair(own[domain]["router"], ".3f")
-        yield f"| {domain} | {' | '.join(cells)} |"
-
-
-def _domains(results: Mapping[str, Any]) -> dict[str, dict[str, tuple[float, ...]]]:
-    """Mean of each domain's sets, and of the domains, by system: dense and hybrid."""
-    rows: dict[str, list[Any]] = {}
-    for row in results["sets"]:
-        rows.setdefault(row["domain"], []).append(row["means"])
-    systems = results["macro"]["dense"]
-    found = {
-        domain: {
-            name: tuple(fmean(item[mode][name] for item in some) for mode in MODES)
-            for name in systems
-        }
-        for domain, some in rows.items()
-    }
-    macro = {name: tuple(results["macro"][mode][name] for mode in MODES) for name in systems}
-    return {**found, "macro mean": macro}
-
-
-def _pair(values: Sequence[float], form: str) -> str:
-    dense, hybrid = (format(value, form) for value in values)
-    return f"{dense} ({hybrid})"
-
-
-def router(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the router's figures, those of cross-validation in brackets."""
-    test, train = results["test"], results["cross_validation"]
-    left, mean = results["left_out"], results["left_out_mean"]
-    seconds = results["seconds"]
-    yield from head("| figure")
-    yield f"| accuracy, {test['texts']:,} test texts | {test['accuracy']} ({train['accuracy']}) |"
-    yield f"| calibration error (ten bins) | {test['ece']:.3f} ({train['ece']:.3f}) |"
-    yield f"| test texts taken for one of the domains | {test['known']} ({train['known']:.3f}) |"
-    yield f"| everyday requests taken for none | {results['everyday_requests_none']} of 50 |"
-    cell = f"mean {mean['none_of_left_out']}; the others' texts {mean['none_of_others']:.3f}"
-    yield f"| test texts of a domain left out of training, taken for none | {cell} |"
-    cell = ", ".join(f"{item['none_of_left_out']:.3f}" for item in left.values())
-    yield f"| … {', '.join(left)} | {cell} |"
-    cell = f"{len(results['clusters'])}, {results['clusters_purity']}"
-    yield f"| without labels: clusters, and share in the domain that most are of | {cell} |"
-    cell = f"{seconds['states']:.0f} s, {seconds['training']} s"
-    yield f"| time on a busy core: reading the texts, training | {cell} |"
-
-
-def placed(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each set."""
-    yield from head(
-        "set | left out: placed with, share of the best expert | its whole domain left out"
-    )
-    own, domain = (results["placed"][kind] for kind in ("set_left_out", "domain_left_out"))
-    for name in domain:
-        cells = (
-            f"{side[name]['expert']}, {side[name]['share']:.2f}" if name in side else ""
-            for side in (own, domain)
-        )
-        yield f"| {name} | {' | '.join(cells)} |"
+    yield f"| **macro mean** | | {' | '.join(cells)} |"
 
 
 def reader(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each figure of the reader, but those of experts and speed."""
+    """Yield a row for each figure that has a target, except for experts and speed."""
     yield from head("test questions of | n | before | after [95 %] | target")
     for part, figures in results["figures"].items():
         if part in ("experts", "speed"):
             continue
         for item in figures:
+            if not item["bar"]:
+                continue
             after, before = item["after"], item["before"]
             first = "" if before is None else f"{before['mean']:.2f}"
             last = f"{after['mean']:.2f} [{after['low']:.2f}, {after['high']:.2f}]"
             target = item["bar"] and f"{item['bar']}: {'reached' if item['reached'] else 'missed'}"
             yield f"| {item['name']} | {after['n']} | {first} | {last} | {target} |"
-
-
-def reader_experts(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each domain: right answers and log probability, routed less another."""
-    by = {item["name"]: item for item in results["figures"]["experts"]}
-    domains = [name.partition(":")[0] for name in by if name.endswith("routed to it")]
-    after = " routed after "
-    others = dict.fromkeys(name.split(after)[1].split(",")[0] for name in by if after in name)
-    yield from head(f"test questions of | n | routed there | right | {' | '.join(others)}")
-    for domain in domains:
-        routed = by[f"{domain}: questions routed to it"]["after"]
-        names = [f"{domain}:{after}{other}" for other in others]
-        cells = (
-            ", ".join(
-                f"{by[row]['change']['mean']:+.2f}"
-                for row in (name, f"{name}, log p of a gold token")
-            )
-            for name in names
-        )
-        right = by[names[0]]["after"]["mean"]
-        first = f"{routed['n']} | {routed['mean']:.2f} | {right:.2f}"
-        yield f"| {domain} | {first} | {' | '.join(cells)} |"
-
-
-def contrast(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each figure of each weak side: without contrast, and with it."""
-    yield from head("model, weak side, beta | test questions of | n | without | with | change")
-    for model, measured in results["models"].items():
-        for side, found in measured["sides"].items():
-            for item in found["figures"]:
-                before, after, change = (item[name] for name in ("before", "after", "change"))
-                shown = "" if change is None else f"{change['mean']:+.3f}"
-                if change is not None:
-                    shown += f" [{change['low']:+.3f}, {change['high']:+.3f}]"
-                yield (
-                    f"| {model}, `{side}`, {found['beta']:g} | {item['name']} | {after['n']} "
-                    f"| {before['mean']:.3f} | {after['mean']:.3f} | {shown} |"
-                )
-
-
-def reranker(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each split: hybrid search, reranked, and what the build's estimate says."""
-    yield from head("set | queries | hybrid | reranked | gain | estimated | auto")
-    for row in results["rows"]:
-        split = "" if row["split"] == "test" else f" ({row['split']})"
-        used = f"{row['auto']:.3f}"
-        gain = f"{row['reranked'] - row['hybrid']:+.3f} ± {row['error']:.3f}"
-        yield (
-            f"| {row['name']}{split} | {row['queries']:,} | {row['hybrid']:.3f} "
-            f"| {row['reranked']:.3f} | {gain} "
-            f"| {row['estimate']:+.3f} | {used if row['helps'] else f'{used}, off'} |"
-        )
-    count = len(results["rows"])
-    before, after, auto = (
-        sum(row[name] for row in results["rows"]) / count for name in ("hybrid", "reranked", "auto")
-    )
-    yield (
-        f"| **mean** | | {before:.3f} | {after:.3f} | {results['mean_gain']:+.3f} | | {auto:.3f} |"
-    )
-
-
-def reranker_curve(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each point of a training, with the data sets that were left out."""
-    sets = list(results["dev_queries"])
-    yield from head(f"queries learnt from | {' | '.join(sets)} | mean")
-    for point in results["points"]:
-        values = [point["dev"][name] for name in sets]
-        cells = " | ".join(f"{value:.3f}" for value in values)
-        yield f"| {point['queries']:,} | {cells} | {sum(values) / len(values):.3f} |"

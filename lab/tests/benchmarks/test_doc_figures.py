@@ -120,7 +120,7 @@ def test_stale_tables_say_so(results: Path) -> None:
         "lab/benchmarks/results_file.py": "0",
     }
     (results / "test.json").write_text(json.dumps(body))
-    message = "Measured at `abc1234`; code has changed since: kernels, the benchmark."
+    message = "Measured at `abc1234`; its code has changed since."
     assert stale_line([body["measured"]]) == ["", message]
     row = (
         "| test.json | `make it` | abc1234 | 2026-01-01 "

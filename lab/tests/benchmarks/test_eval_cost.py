@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from cost_bytes import referenced
-from cost_tables import systems, weights
+from cost_tables import systems
 from eval_cost import CALIBRATED, Bench, adapter_of, figures, rows, transferred
 from reader_samples import write_llama, write_reader
 
@@ -62,16 +62,6 @@ def test_a_tiny_reader_is_measured(
     assert len(list(rows(found))) == 2 + len(MODES)
     table = list(systems({"systems": {"reader": {**found, "model": "tiny", "transferred": moved}}}))
     assert len(table) == 2 + len(MODES) + 1
-
-
-def test_tables_of_weights() -> None:
-    pair = {"predicted": 3e8, "measured": 3.03e8}
-    row = {"parameters": 4e8, "active": 1.5e8, "experts": 4, "top_k": 1, "capacity_gain": 2.7,
-           "file_bytes": 3e8,
-           "bytes": pair, "bytes_of_a_token": pair,
-           "gain_in_bytes": {"predicted": 2.7, "measured": 2.5}}  # fmt: skip
-    lines = list(weights({"systems": {"mixture": {"model": "tiny", "weights": row}}}))
-    assert "2.70" in lines[-1] and "-1.0%" in lines[-1] and "+8.0%" in lines[-1]
 
 
 def test_pages_that_were_read_are_counted() -> None:
