@@ -16,8 +16,8 @@ from serving_fixtures import SECTIONS, Background, OpenPipeline, collections_of
 from expertrag.config import Config, ServiceConfig
 
 if TYPE_CHECKING:
-    from expertrag.http import HttpServer
-    from expertrag.service import Server
+    from expertrag.serving.grpc import Server
+    from expertrag.serving.http import HttpServer
 
 
 CHAT = "/v1/chat/completions"
@@ -59,8 +59,8 @@ StartHttp = Callable[..., Served]
 @pytest.fixture
 def start_http(background: Background, open_pipeline: OpenPipeline) -> Iterator[StartHttp]:
     """Starts servers with HTTP; stops them after the test."""
-    from expertrag.http import HttpServer
-    from expertrag.service import Server
+    from expertrag.serving.grpc import Server
+    from expertrag.serving.http import HttpServer
 
     running: list[Served] = []
 
@@ -98,8 +98,8 @@ def served_with_models(
 ) -> Iterator[Served]:
     """A server whose embedder and language model are real."""
     from expertrag.answer.assemble import open_pipeline
-    from expertrag.http import HttpServer
-    from expertrag.service import Server
+    from expertrag.serving.grpc import Server
+    from expertrag.serving.http import HttpServer
 
     # a client that gave up an answer may keep its connection until it is collected
     service = ServiceConfig(address="127.0.0.1:0", http_address="127.0.0.1:0", drain_s=5)

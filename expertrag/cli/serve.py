@@ -17,7 +17,7 @@ from expertrag_index.extras import install_command
 
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
-    from expertrag.http import HttpServer
+    from expertrag.serving.http import HttpServer
 
 
 @click.command()
@@ -64,7 +64,7 @@ def serve(config: Config, named: tuple[str, ...], loaded: tuple[str, ...]) -> No
     import asyncio
 
     from expertrag.runtime import logs, memory
-    from expertrag.service import serve as run
+    from expertrag.serving.run import serve as run
     from expertrag_index.opening import check_published
 
     config = _with_adapters(config, loaded)
@@ -99,7 +99,7 @@ def _http(config: Config) -> HttpServer | None:
     if not config.service.http_address:
         return None
     try:
-        from expertrag.http import HttpServer
+        from expertrag.serving.http import HttpServer
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"--http-address needs the package {error.name}; "

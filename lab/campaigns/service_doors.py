@@ -28,8 +28,8 @@ from expertrag.auth.quota import Quota
 from expertrag.auth.token_file import TokenFile
 from expertrag.client.channel import Stubs
 from expertrag.config import AuthConfig, Config, ServiceConfig
-from expertrag.http import HttpServer
-from expertrag.service import Server
+from expertrag.serving.grpc import Server
+from expertrag.serving.http import HttpServer
 from expertrag.v1 import answer_pb2, index_pb2
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.rerank.reranking import Reranking

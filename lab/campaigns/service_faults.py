@@ -19,8 +19,8 @@ from service_victims import ERRORS, NONSENSE, World
 
 CODE = (
     "lab/campaigns/service_faults.py",
-    "expertrag/service",
-    "expertrag/http",
+    "expertrag/serving",
+    "expertrag/serving/http",
     "expertrag/answer",
 )
 _CALLS = 3

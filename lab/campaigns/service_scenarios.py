@@ -19,10 +19,11 @@ from store_helper import CORPUS
 
 from expertrag.answer import served_index
 from expertrag.config import Config, ReplicaConfig
-from expertrag.service import health, replication, upkeep
-from expertrag.service.metrics import Metrics
-from expertrag.service.replication import Replication
-from expertrag.service.services import GENERATING
+from expertrag.serving.core import replication, upkeep
+from expertrag.serving.core.metrics import Metrics
+from expertrag.serving.core.replication import Replication
+from expertrag.serving.grpc import health
+from expertrag.serving.grpc.services import GENERATING
 from expertrag.v1 import (
     answer_pb2,
     audit_pb2,

@@ -34,26 +34,26 @@ from expertrag.auth import Authenticator
 from expertrag.auth.token_file import ServedTokens
 from expertrag.client.aclient import AsyncClient
 from expertrag.client.aremote import AsyncRemoteBackend
-from expertrag.http.clients import CallerClients
-from expertrag.http.state import HttpState
 from expertrag.runtime.bridge import EventBridge
 from expertrag.runtime.hot_swap import HotSwap
 from expertrag.runtime.meter import Meter
 from expertrag.runtime.stop import Stop
 from expertrag.runtime.tracing import Span
-from expertrag.service.admission import Admission, Slot
-from expertrag.service.call import Call
-from expertrag.service.cost import Cost
-from expertrag.service.health import Health
-from expertrag.service.idempotency import Responses
-from expertrag.service.inflight import InFlight
-from expertrag.service.metrics import Metrics
-from expertrag.service.quotas import Quotas
-from expertrag.service.replication import Replication
-from expertrag.service.runtime import Runtime
-from expertrag.service.services import SERVICES
-from expertrag.service.upload import Upload
-from expertrag.service.workers import Workers
+from expertrag.serving.core.admission import Admission, Slot
+from expertrag.serving.core.call import Call
+from expertrag.serving.core.cost import Cost
+from expertrag.serving.core.idempotency import Responses
+from expertrag.serving.core.inflight import InFlight
+from expertrag.serving.core.metrics import Metrics
+from expertrag.serving.core.quotas import Quotas
+from expertrag.serving.core.replication import Replication
+from expertrag.serving.core.runtime import Runtime
+from expertrag.serving.core.upload import Upload
+from expertrag.serving.core.workers import Workers
+from expertrag.serving.grpc.health import Health
+from expertrag.serving.grpc.services import SERVICES
+from expertrag.serving.http.clients import CallerClients
+from expertrag.serving.http.state import HttpState
 from expertrag_index.build import IndexWriter
 from expertrag_index.catalog import Catalog
 from expertrag_index.index import Index
@@ -89,23 +89,23 @@ MODULES = (
     "expertrag.answer.rerank",
     "expertrag.answer.served_index",
     "expertrag.audit.audit",
-    "expertrag.http.app",
-    "expertrag.http.body",
-    "expertrag.http.clients",
-    "expertrag.http.console.answering",
-    "expertrag.http.console.stored",
-    "expertrag.http.openai.answering",
-    "expertrag.http.openai.chat",
-    "expertrag.service.answer",
-    "expertrag.service.embed",
-    "expertrag.service.gate",
-    "expertrag.service.index",
-    "expertrag.service.info",
-    "expertrag.service.interceptor",
-    "expertrag.service.rerank",
-    "expertrag.service.retrieve",
-    "expertrag.service.upkeep",
-    "expertrag.service.upload",
+    "expertrag.serving.http.app",
+    "expertrag.serving.http.body",
+    "expertrag.serving.http.clients",
+    "expertrag.serving.http.console.answering",
+    "expertrag.serving.http.console.stored",
+    "expertrag.serving.http.openai.answering",
+    "expertrag.serving.http.openai.chat",
+    "expertrag.serving.grpc.answer",
+    "expertrag.serving.grpc.embed",
+    "expertrag.serving.grpc.gate",
+    "expertrag.serving.grpc.index",
+    "expertrag.serving.grpc.info",
+    "expertrag.serving.grpc.interceptor",
+    "expertrag.serving.grpc.rerank",
+    "expertrag.serving.grpc.retrieve",
+    "expertrag.serving.core.upkeep",
+    "expertrag.serving.core.upload",
     "expertrag_index.replicas.follow",
     "expertrag_index.replicas.keep_pushed",
 )
@@ -179,9 +179,9 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "expertrag.answer.rerank": frozenset(["invalid", "load_reranker", "translated_errors"]),
     "expertrag.answer.served_index": frozenset(["never_stop"]),
     # of requests that are refused
-    "expertrag.http.app": frozenset(["console_routes", "unexpected"]),
-    "expertrag.http.body": frozenset(["invalid_body"]),
-    "expertrag.service.info": frozenset(["replica_to_proto"]),
+    "expertrag.serving.http.app": frozenset(["console_routes", "unexpected"]),
+    "expertrag.serving.http.body": frozenset(["invalid_body"]),
+    "expertrag.serving.grpc.info": frozenset(["replica_to_proto"]),
     "expertrag_index.replicas.follow": frozenset(["check_replaceable", "open_remote"]),
     "expertrag_index.replicas.keep_pushed": frozenset(["open_remote"]),
 }

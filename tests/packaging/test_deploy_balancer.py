@@ -23,10 +23,10 @@ from expertrag.api.errors import NotFound
 from expertrag.auth import Scope
 from expertrag.client import Client
 from expertrag.config import Config, ServiceConfig
-from expertrag.http import HttpServer
-from expertrag.http.console.routes import console_routes
-from expertrag.service import Server
-from expertrag.service.scopes import SCOPES
+from expertrag.serving.core.scopes import SCOPES
+from expertrag.serving.grpc import Server
+from expertrag.serving.http import HttpServer
+from expertrag.serving.http.console.routes import console_routes
 
 pytestmark = with_binaries
 

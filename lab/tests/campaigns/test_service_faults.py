@@ -11,7 +11,7 @@ from service_scenarios import SCENARIOS
 from service_seams import NOT_CALLED, SEAMS
 from service_victims import ERRORS, NONSENSE
 
-from expertrag.service import interceptor
+from expertrag.serving.grpc import interceptor
 
 CASES = 600
 

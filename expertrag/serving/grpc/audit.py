@@ -1,0 +1,52 @@
+"""AuditService: what the audit log of a collection tells."""
+
+from __future__ import annotations
+
+from expertrag.serving.core.runtime import Servicer
+from expertrag.serving.core.workers import CallKind, Context
+from expertrag.v1 import audit_pb2
+from expertrag.v1.audit_pb2_grpc import AuditServiceServicer
+from expertrag.wire import audit
+
+
+class AuditService(Servicer, AuditServiceServicer):
+    """Replays, lists and counts the decisions of the gate."""
+
+    async def Replay(
+        self, request: audit_pb2.ReplayRequest, context: Context
+    ) -> audit_pb2.ReplayResponse:
+        """Replay the decisions under another threshold."""
+        policy = audit.replay_from_proto(request)
+        replayed = await self._runtime.run(
+            CallKind.AUDIT,
+            context,
+            request.collection,
+            lambda pipeline, _: pipeline.log.replay(policy),
+        )
+        return audit.replayed_to_proto(replayed)
+
+    async def ListQuestions(
+        self, request: audit_pb2.ListQuestionsRequest, context: Context
+    ) -> audit_pb2.ListQuestionsResponse:
+        """List questions of the log to label."""
+        wanted = audit.wanted_from_proto(request)
+        found = await self._runtime.run(
+            CallKind.AUDIT,
+            context,
+            request.collection,
+            lambda pipeline, _: pipeline.log.questions(wanted),
+        )
+        return audit.questions_to_proto(found)
+
+    async def CountExperts(
+        self, request: audit_pb2.CountExpertsRequest, context: Context
+    ) -> audit_pb2.CountExpertsResponse:
+        """Count the decisions by domain, expert and time."""
+        wanted = audit.experts_from_proto(request)
+        found = await self._runtime.run(
+            CallKind.AUDIT,
+            context,
+            request.collection,
+            lambda pipeline, _: pipeline.log.experts(wanted),
+        )
+        return audit.counts_to_proto(found)

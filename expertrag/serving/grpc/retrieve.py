@@ -1,0 +1,26 @@
+"""RetrieveService: search without an answer."""
+
+from __future__ import annotations
+
+from expertrag.serving.core.runtime import Servicer
+from expertrag.serving.core.workers import CallKind, Context
+from expertrag.v1 import retrieve_pb2
+from expertrag.v1.retrieve_pb2_grpc import RetrieveServiceServicer
+from expertrag.wire.retrieve import request_from_proto, result_to_proto
+
+
+class RetrieveService(Servicer, RetrieveServiceServicer):
+    """Searches the document store."""
+
+    async def Retrieve(
+        self, request: retrieve_pb2.RetrieveRequest, context: Context
+    ) -> retrieve_pb2.RetrieveResponse:
+        """Return the best passages."""
+        query = request_from_proto(request)
+        result = await self._runtime.run(
+            CallKind.RETRIEVE,
+            context,
+            request.collection,
+            lambda pipeline, stop: pipeline.retrieve(query, stop),
+        )
+        return result_to_proto(result)
