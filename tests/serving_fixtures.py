@@ -28,7 +28,7 @@ from expertrag_retriever.types import PrefillSignals
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
     from expertrag.answer.pipeline import Pipeline
-    from expertrag.serving.grpc import Server
+    from expertrag.serving.server import Server
     from expertrag_index.types import FloatArray
 
 T = TypeVar("T")
@@ -336,7 +336,7 @@ def open_pipeline(
 @pytest.fixture
 def start_server(background: Background, open_pipeline: OpenPipeline) -> Iterator[StartServer]:
     """Starts servers on a free port of the loopback; stops them after the test."""
-    from expertrag.serving.grpc import Server
+    from expertrag.serving.server import Server
 
     servers: list[Server] = []
 

@@ -99,14 +99,14 @@ def _http(config: Config) -> HttpServer | None:
     if not config.service.http_address:
         return None
     try:
-        from expertrag.serving.http import HttpServer
+        from expertrag.serving.web import http_server
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"--http-address needs the package {error.name}; "
             f"run: {install_command('server', 'http')}",
             reason="MISSING_EXTRA",
         ) from error
-    return HttpServer(config)
+    return http_server(config)
 
 
 def _stores(items: Iterable[str]) -> tuple[dict[str, Path], dict[str, GateMode]]:

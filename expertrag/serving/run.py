@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from expertrag.config import Config
 from expertrag.runtime.descriptors import raise_limit
-from expertrag.serving.core.metrics import Metrics
-from expertrag.serving.grpc.server import Server
+from expertrag.serving.core.core import Core
+from expertrag.serving.server import Server
 
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Beside(Protocol):
-    """A server of another protocol, which calls the gRPC server."""
+class Door(Protocol):
+    """A door beside gRPC."""
 
-    async def start(self, grpc_address: str, metrics: Metrics) -> None:
-        """Listen; calls go to ``grpc_address``, a socket that only this user reaches."""
+    async def start(self, core: Core) -> None:
+        """Listen; calls are operations of ``core``."""
 
     async def stop(self) -> None:
         """Accept no more requests, and let running ones finish."""
 
 
 async def serve(
-    config: Config, load: Callable[[], Collections], beside: Beside | None = None
+    config: Config, load: Callable[[], Collections], beside: Door | None = None
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends the process at once.
 
@@ -50,9 +50,8 @@ async def serve(
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
     try:
-        address = server.private_address if beside is not None else ""
         if beside is not None:  # first: whether its address is free is known before models load
-            await beside.start(address, server.metrics)
+            await beside.start(server.core)
         await server.start()
         loading = asyncio.create_task(server.wait_loaded())
         waiting = asyncio.create_task(signalled.wait())
@@ -62,7 +61,8 @@ async def serve(
         await waiting
     finally:
         await server.retire()
-        stops = [server.stop(), *([beside.stop()] if beside is not None else [])]
-        await asyncio.gather(*stops)
+        drains = [server.drain(), *([beside.stop()] if beside is not None else [])]
+        await asyncio.gather(*drains)
+        await server.close()
         for number in SIGNALS:
             loop.remove_signal_handler(number)

@@ -31,8 +31,8 @@ from expertrag.config import (
     ServiceConfig,
 )
 from expertrag.runtime import logs, memory
-from expertrag.serving.grpc import Server
 from expertrag.serving.run import serve
+from expertrag.serving.server import Server
 
 PACED = "paced"
 _IDLE = concurrent.futures.thread.__file__

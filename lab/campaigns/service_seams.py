@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
+from expertrag.serving.core.call import Call
 from fault_campaign import Seam, replaced
 from prometheus_client import Counter, Gauge, Histogram
 from service_doors import WordEmbedder, WordReranker
@@ -40,7 +41,6 @@ from expertrag.runtime.meter import Meter
 from expertrag.runtime.stop import Stop
 from expertrag.runtime.tracing import Span
 from expertrag.serving.core.admission import Admission, Slot
-from expertrag.serving.core.call import Call
 from expertrag.serving.core.cost import Cost
 from expertrag.serving.core.idempotency import Responses
 from expertrag.serving.core.inflight import InFlight

@@ -35,7 +35,7 @@ def clients(
     from expertrag.answer.assemble import open_generator
     from expertrag.answer.pipeline import Pipeline
     from expertrag.config import Config, ModelConfig, ServiceConfig
-    from expertrag.serving.grpc import Server
+    from expertrag.serving.server import Server
 
     model = open_generator(ModelConfig(generator=str(reader_path), dtype="int8"))
     with closing(Pipeline(built_store, embedder, model)) as pipeline:

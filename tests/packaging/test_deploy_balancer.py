@@ -24,9 +24,9 @@ from expertrag.auth import Scope
 from expertrag.client import Client
 from expertrag.config import Config, ServiceConfig
 from expertrag.serving.core.scopes import SCOPES
-from expertrag.serving.grpc import Server
-from expertrag.serving.http import HttpServer
 from expertrag.serving.http.console.routes import console_routes
+from expertrag.serving.server import Server
+from expertrag.serving.web import http_server
 
 pytestmark = with_binaries
 
@@ -50,7 +50,7 @@ def servers(background: Background) -> Iterator[list[Served]]:
     config = Config(service=ServiceConfig(**settings, allow_writes=True))
 
     async def started() -> list[Served]:
-        found = [Served(Server(config, no_models), HttpServer(config)) for _ in range(3)]
+        found = [Served(Server(config, no_models), http_server(config)) for _ in range(3)]
         for server in found:
             await server.start()
             await server.grpc.wait_loaded()

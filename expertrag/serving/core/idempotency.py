@@ -7,19 +7,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
-
-from google.protobuf.message import Message
+from typing import NamedTuple
 
 from expertrag.api.errors import Conflict
+from expertrag.api.types import UpdateReport
 from expertrag.api.validation import invalid
 
 KEPT_S = 3600.0
 MOST_KEY = 64
 _MOST_BYTES = 16 * 1024 * 1024
 _LEAST_BYTES = 1024
-
-M = TypeVar("M", bound=Message)
+_ITEM_BYTES = 64
 
 
 class KeyScope(NamedTuple):
@@ -33,7 +31,7 @@ class KeyScope(NamedTuple):
 
 @dataclass(slots=True)
 class _Kept:
-    response: asyncio.Future[Any]
+    response: asyncio.Future[UpdateReport]
     at: float
     size: int = _LEAST_BYTES
     digest: bytes = b""
@@ -50,9 +48,9 @@ class Responses:
         self,
         scope: KeyScope,
         key: str,
-        make: Callable[[], Awaitable[M]],
+        make: Callable[[], Awaitable[UpdateReport]],
         digest: Callable[[], Awaitable[bytes]],
-    ) -> M:
+    ) -> UpdateReport:
         """Return the response of ``make``, or of the earlier call with this key.
 
         A failed call is forgotten, so that its repetition runs; a running one is waited for.
@@ -73,8 +71,7 @@ class Responses:
             if not known.response.cancelled() and known.response.exception() is None:
                 if await digest() != known.digest:
                     raise _reused()
-                response: M = known.response.result()
-                return response
+                return known.response.result()
         return await self._make(name, make, digest)
 
     def forget(self, collection: str) -> None:
@@ -86,9 +83,9 @@ class Responses:
     async def _make(
         self,
         name: tuple[KeyScope, str],
-        make: Callable[[], Awaitable[M]],
+        make: Callable[[], Awaitable[UpdateReport]],
         digest: Callable[[], Awaitable[bytes]],
-    ) -> M:
+    ) -> UpdateReport:
         own = _Kept(asyncio.get_running_loop().create_future(), time.monotonic())
         self._kept[name] = own
         self._bytes += own.size
@@ -100,7 +97,7 @@ class Responses:
             own.response.cancel()
             raise
         own.response.set_result(response)
-        added = response.ByteSize()
+        added = _size_of(response)
         own.size += added
         self._bytes += added
         return response
@@ -115,6 +112,11 @@ class Responses:
 
     def _remove(self, name: tuple[KeyScope, str]) -> None:
         self._bytes -= self._kept.pop(name).size
+
+
+def _size_of(report: UpdateReport) -> int:
+    """Return about the bytes of memory that a report takes beyond ``_LEAST_BYTES``."""
+    return sum(_ITEM_BYTES + len(item.id) + len(item.error) for item in report.items)
 
 
 def _reused() -> Conflict:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-import grpc
-
-from expertrag.api.errors import DeadlineExceeded, InvalidArgument, Overloaded
+from expertrag.api.errors import DeadlineExceeded, Overloaded
 from expertrag.serving.core.admission import Admission, Slot
 
 RECEIVING = 16
@@ -32,31 +31,48 @@ _RETRY_S = 1.0
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
+class _Held:
+    """Bytes of the requests that a server holds, and their limit."""
+
+    most: int
+    bytes: int = 0
+
+
 class InFlight:
     """The requests of a server; use it on one event loop."""
 
     def __init__(
-        self, most_bytes: int = MOST_BYTES, *, each: int | None = None, seconds: float | None = None
+        self,
+        most_bytes: int = MOST_BYTES,
+        *,
+        each: int | None = None,
+        seconds: float | None = None,
+        beside: InFlight | None = None,
     ) -> None:
         """Hold requests of ``most_bytes`` together.
 
         :param each: places of one caller; None for ``RECEIVING_EACH``.
         :param seconds: until a stalled sender loses its place; None for ``RECEIVE_S``.
+        :param beside: requests of another door, which share the limit of bytes, but no place.
         """
-        self._most = most_bytes
+        self._held: _Held = beside._held if beside else _Held(most_bytes)
         self._each = each or RECEIVING_EACH
         self._seconds = seconds or RECEIVE_S
         self._places = Admission(RECEIVING, _MOST_WAITING, patient=True)
         # those of each caller that has or awaits a place
         self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        self.bytes = 0
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that are held, at all doors that share the limit."""
+        return self._held.bytes
 
     async def receive(self, caller: str, read: Callable[[], Awaitable[T]]) -> T:
         """Wait for a place, and then for the message of a call.
 
         :param caller: whose turn it is.
-        :param read: reads the message; ``grpc.aio.EOF`` if there is none.
-        :raises InvalidArgument: the call ends without a message.
+        :param read: reads the message.
         :raises DeadlineExceeded: the message does not come.
         """
         if (own := self._own.get(caller)) is None:
@@ -70,7 +86,7 @@ class InFlight:
         timer = asyncio.get_running_loop().call_later(self._seconds, _free, place, own)
         try:
             async with asyncio.timeout(MESSAGE_S):
-                message = await read()
+                return await read()
         except TimeoutError:
             raise DeadlineExceeded(
                 f"the message of the call did not arrive within {MESSAGE_S:g} s; send it at once"
@@ -78,9 +94,6 @@ class InFlight:
         finally:
             timer.cancel()
             _free(place, own)
-        if message is grpc.aio.EOF:
-            raise InvalidArgument("the call has no message; send one", reason="MALFORMED_MESSAGE")
-        return message
 
     @contextmanager
     def holding(self, size: int) -> Iterator[None]:
@@ -88,17 +101,18 @@ class InFlight:
 
         :raises Overloaded: the requests would have too many bytes together.
         """
-        if self.bytes + size > self._most:
+        held = self._held
+        if held.bytes + size > held.most:
             raise Overloaded(
-                f"the server holds requests of {self.bytes:,} bytes; retry in {_RETRY_S:g} s",
+                f"the server holds requests of {held.bytes:,} bytes; retry in {_RETRY_S:g} s",
                 reason="OVERLOADED",
                 retry_after_s=_RETRY_S,
             )
-        self.bytes += size
+        held.bytes += size
         try:
             yield
         finally:
-            self.bytes -= size
+            held.bytes -= size
 
 
 def _free(place: list[Slot], own: asyncio.Semaphore) -> None:

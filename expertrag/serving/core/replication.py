@@ -15,8 +15,8 @@ from expertrag.api.errors import Cancelled
 from expertrag.api.types import ReplicaStatus
 from expertrag.config import Config
 from expertrag.runtime.error_mapping import translated_errors
+from expertrag.serving.core.messages import without_paths
 from expertrag.serving.core.metrics import Metrics
-from expertrag.serving.grpc.status import without_paths
 from expertrag_index.replicas.follow import Follower
 from expertrag_index.replicas.keep_pushed import Pusher
 from expertrag_index.replicas.repeat import Repeated

@@ -1,4 +1,4 @@
-"""State shared by all servicers: the collections, the workers and the metrics."""
+"""State shared by the operations of all doors: the collections, the workers and the metrics."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from expertrag.answer.collections import DEFAULT, tenant_of, unknown_collection
 from expertrag.api.errors import Unavailable
 from expertrag.audit import Asker
-from expertrag.auth import Caller, Scope
+from expertrag.auth import Scope
 from expertrag.config import ServiceConfig
 from expertrag.runtime.stop import Stop
-from expertrag.serving.core.call import CALL
+from expertrag.serving.core.context import CallContext
 from expertrag.serving.core.idempotency import Responses
 from expertrag.serving.core.metrics import Metrics
 from expertrag.serving.core.quotas import Quotas
 from expertrag.serving.core.replication import Replication
-from expertrag.serving.core.workers import CallKind, Context, Workers
+from expertrag.serving.core.workers import CallKind, Workers
 
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
@@ -52,15 +52,13 @@ class Runtime:
             )
         return self.loaded
 
-    def opener(self, collection: str) -> Opener:
-        """Return what opens a collection for the current call, in a worker thread.
+    def opener(self, context: CallContext) -> Opener:
+        """Return what opens the collection of a call, in a worker thread.
 
-        :param collection: its name in the request; empty for the caller's default.
         :raises Unavailable: while the models are loading.
         :raises NotFound: the caller may not name it.
         """
-        collections, caller = self.collections, CALL.get().caller
-        key = key_of(collection, caller)
+        collections, caller, key = self.collections, context.caller, key_of(context)
         asked_by = Asker(caller.known_id, "" if key == DEFAULT else key)
         mode = caller.mode or collections.mode_of(key)
 
@@ -72,44 +70,30 @@ class Runtime:
         return opened
 
     async def run(
-        self,
-        kind: CallKind,
-        context: Context,
-        collection: str,
-        work: Callable[[Pipeline, Stop], T],
+        self, kind: CallKind, context: CallContext, work: Callable[[Pipeline, Stop], T]
     ) -> T:
-        """Run ``work`` on a collection in a worker thread.
+        """Run ``work`` on the collection of a call in a worker thread.
 
         Raises as ``opener`` and ``Workers.run`` do.
-
-        :param collection: its name in the request; empty for the caller's default.
         """
-        opened = self.opener(collection)
+        opened = self.opener(context)
 
         def on_pipeline(stop: Stop) -> T:
             with opened() as pipeline:
                 return work(pipeline, stop)
 
-        tenant = tenant_of(key_of(collection, CALL.get().caller))
-        return await self.workers.run(kind, context, on_pipeline, tenant)
+        return await self.workers.run(kind, context, on_pipeline, tenant_of(key_of(context)))
 
 
-def key_of(collection: str, caller: Caller) -> str:
-    """Return the key of the collection that a caller names.
+def key_of(context: CallContext) -> str:
+    """Return the key of the collection that a call names.
 
     A caller with a tenant names this tenant's collections only. One without names those of no
     tenant and, with the scope ADMIN, those of every tenant as ``TENANT/NAME``.
 
     :raises NotFound: the caller may not name it; the same error as for one that does not exist.
     """
-    name = collection or DEFAULT
+    name, caller = context.collection or DEFAULT, context.caller
     if "/" in name and (caller.access.tenant or Scope.ADMIN not in caller.scopes):
         raise unknown_collection(name)
     return f"{caller.access.tenant}/{name}" if caller.access.tenant else name
-
-
-class Servicer:
-    """Base class of all servicers."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime

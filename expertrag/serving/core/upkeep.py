@@ -11,7 +11,7 @@ from expertrag.answer.collections import DEFAULT, tenant_of
 from expertrag.api.errors import ExpertRAGError
 from expertrag.auth import Caller
 from expertrag.runtime.stop import Stop
-from expertrag.serving.core.call import CALL, Call
+from expertrag.serving.core.context import CallContext
 from expertrag.serving.core.runtime import Runtime
 from expertrag.serving.core.workers import CallKind
 
@@ -25,7 +25,6 @@ async def keep_compact(runtime: Runtime) -> None:
     A compaction takes its turn among the tenant's writes. One that fails is logged and not tried
     again before the next write.
     """
-    CALL.set(Call("Compact", "", Caller("server")))
     told = False
     while True:
         await asyncio.sleep(min(_EVERY_S, runtime.config.compact_after_s))
@@ -51,9 +50,9 @@ async def _compact(runtime: Runtime, key: str) -> None:
                 runtime.metrics.observe_index(pipeline.stats())
             return True
 
-    code = "OK"
+    code, context = "OK", CallContext("Compact", "", Caller("server"), own=True)
     try:
-        if not await runtime.workers.run(CallKind.WRITE, None, work, tenant_of(key)):
+        if not await runtime.workers.run(CallKind.WRITE, context, work, tenant_of(key)):
             return
         seconds = round(time.monotonic() - started, 1)
         _log.info("collection compacted", collection=key, seconds=seconds)

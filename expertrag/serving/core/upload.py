@@ -1,4 +1,4 @@
-"""The documents of one upload: a request stream, read on demand from a worker thread."""
+"""The documents of one upload: a stream of a caller, read on demand from a worker thread."""
 
 from __future__ import annotations
 
@@ -6,16 +6,27 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
+from dataclasses import dataclass
 
 from expertrag.api.errors import Cancelled, DeadlineExceeded
 from expertrag.api.types import DocumentInput
 from expertrag.runtime.stop import Stop
-from expertrag.v1 import index_pb2
-from expertrag.wire.index import document_from_proto
 
-END_OR_CANCEL_S = 0.05
-"""gRPC ends the request stream of a cancelled call like that of a complete one, and reports the
-cancel a moment later. Without this wait, 252 of 300 aborted uploads were partly published."""
+
+@dataclass(frozen=True, slots=True)
+class SentDocument:
+    """One document of an upload, as its door received it.
+
+    ``read`` returns it, or raises InvalidArgument; it is called in a worker thread. ``content``
+    returns bytes that are the same if the document is. ``size``: bytes that were sent.
+    ``collection`` and ``key``, of the upload: those of its first document count.
+    """
+
+    read: Callable[[], DocumentInput]
+    content: Callable[[], bytes]
+    size: int
+    collection: str = ""
+    key: str = ""
 
 
 class Upload:
@@ -27,50 +38,52 @@ class Upload:
 
     def __init__(
         self,
-        requests: AsyncIterator[index_pb2.UpsertRequest],
+        documents: AsyncIterator[SentDocument],
         idle_s: float,
-        charge: Callable[[], None],
+        charge: Callable[[SentDocument, bool], None],
     ) -> None:
-        """Read ``requests`` on the running loop; ``charge`` is called there for each document."""
-        self._requests = requests
+        """Read ``documents`` on the running loop.
+
+        :param charge: called there for each document, and whether it is to be written.
+        """
+        self._documents = documents
         self._loop = asyncio.get_running_loop()
         self._idle_s = idle_s
         self._charge = charge
-        self._first: index_pb2.UpsertRequest | None = None
+        self._first: SentDocument | None = None
         self._digest = hashlib.sha256()
         self._ended = False
 
     async def begin(self) -> tuple[str, str]:
-        """Read the first message; return its collection and its idempotency key."""
+        """Read the first document; return the upload's collection and its idempotency key."""
         try:
             async with asyncio.timeout(self._idle_s):
-                self._first = await self._read(self._charge)
+                self._first = await self._read()
         except TimeoutError:
             raise self._idle() from None
-        first = self._first or index_pb2.UpsertRequest()
-        return first.collection, first.idempotency_key
+        return (self._first.collection, self._first.key) if self._first else ("", "")
 
     def documents(self, stop: Stop) -> Iterator[DocumentInput]:
         """Yield the documents, in a worker thread."""
-        request = self._first
-        while request is not None:
-            yield document_from_proto(request)
+        document = self._first
+        while document is not None:
+            yield document.read()
             stop()
-            request = self._next(stop)
+            document = self._next(stop)
         stop()
 
     async def digest(self) -> bytes:
-        """Return a digest of the documents; those that nobody has read are read, uncharged."""
+        """Return a digest of the documents; the rest of them is read, and not written."""
         try:
             while not self._ended:
                 async with asyncio.timeout(self._idle_s):
-                    await self._read(lambda: None)
+                    await self._read(written=False)
         except TimeoutError:
             raise self._idle() from None
         return self._digest.digest()
 
-    def _next(self, stop: Stop) -> index_pb2.UpsertRequest | None:
-        future = asyncio.run_coroutine_threadsafe(self._read(self._charge), self._loop)
+    def _next(self, stop: Stop) -> SentDocument | None:
+        future = asyncio.run_coroutine_threadsafe(self._read(), self._loop)
         try:
             return future.result(min(self._idle_s, stop.remaining() or self._idle_s))
         except TimeoutError:
@@ -80,16 +93,15 @@ class Upload:
         except CancelledError:
             raise Cancelled("the sender cancelled; nothing was changed") from None
 
-    async def _read(self, charge: Callable[[], None]) -> index_pb2.UpsertRequest | None:
-        request = await anext(self._requests, None)
-        if request is None:
-            await asyncio.sleep(END_OR_CANCEL_S)
+    async def _read(self, *, written: bool = True) -> SentDocument | None:
+        document = await anext(self._documents, None)
+        if document is None:
             self._ended = True
             return None
-        charge()
-        document = request.document.SerializeToString(deterministic=True)
-        self._digest.update(len(document).to_bytes(8, "big") + document)
-        return request
+        self._charge(document, written)
+        content = document.content()
+        self._digest.update(len(content).to_bytes(8, "big") + content)
+        return document
 
     def _idle(self) -> DeadlineExceeded:
         return DeadlineExceeded(

@@ -9,9 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
-from typing import Any, TypeAlias, TypeVar
-
-import grpc
+from typing import TypeVar
 
 from expertrag.api.types import AnswerEvent
 from expertrag.config import ServiceConfig
@@ -19,10 +17,9 @@ from expertrag.runtime.bridge import EventBridge
 from expertrag.runtime.panics import as_exception
 from expertrag.runtime.stop import Stop
 from expertrag.serving.core.admission import Admission, Slot
-from expertrag.serving.core.call import CALL
+from expertrag.serving.core.context import CallContext
 
 T = TypeVar("T")
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic in the stubs only
 
 
 class CallKind(StrEnum):
@@ -75,11 +72,10 @@ class Workers:
         await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
 
     async def run(
-        self, kind: CallKind, context: Context | None, work: Callable[[Stop], T], tenant: str = ""
+        self, kind: CallKind, context: CallContext, work: Callable[[Stop], T], tenant: str = ""
     ) -> T:
         """Run ``work`` in a thread and return its result.
 
-        :param context: of the call; None for work of the server itself, which has no deadline.
         :param tenant: whose collection is written.
         :raises Overloaded: if too many calls of this kind wait.
         :raises DeadlineExceeded: at the deadline; the thread ends at its next check of ``Stop``.
@@ -88,7 +84,7 @@ class Workers:
             return await asyncio.wrap_future(self._submit(slots, work, stop))
 
     async def stream(
-        self, kind: CallKind, context: Context, work: Callable[[Stop], Iterator[AnswerEvent]]
+        self, kind: CallKind, context: CallContext, work: Callable[[Stop], Iterator[AnswerEvent]]
     ) -> AsyncGenerator[AnswerEvent]:
         """Yield the events of ``work`` as they come; raises as ``run`` does.
 
@@ -102,14 +98,14 @@ class Workers:
 
     @asynccontextmanager
     async def _admitted(
-        self, kind: CallKind, context: Context | None, tenant: str = ""
+        self, kind: CallKind, context: CallContext, tenant: str = ""
     ) -> AsyncIterator[tuple[Stop, list[Slot]]]:
         """Apply the deadline to the block; leaving it in any way stops the thread."""
-        stop = Stop(self._seconds(kind, context) if context else None)
+        stop = Stop(None if context.own else self._seconds(kind, context))
         timeout = asyncio.timeout(stop.remaining())
         try:
             async with timeout:
-                yield stop, await self._slots(kind, stop, tenant)
+                yield stop, await self._slots(kind, context.caller.id, stop, tenant)
         except TimeoutError:
             if timeout.expired():
                 raise stop.expired() from None
@@ -117,9 +113,8 @@ class Workers:
         finally:
             stop.cancel()
 
-    async def _slots(self, kind: CallKind, stop: Stop, tenant: str) -> list[Slot]:
+    async def _slots(self, kind: CallKind, caller: str, stop: Stop, tenant: str) -> list[Slot]:
         """Wait for the slots that a call needs: a write first for its tenant's."""
-        caller = CALL.get().caller.id
         own: list[Slot] = []
         if kind is CallKind.WRITE:
             if (writer := self._writers.get(tenant)) is None:
@@ -150,14 +145,14 @@ class Workers:
             except BaseException as raised:  # a panic would not be handled as an error
                 raise as_exception(raised) from raised
 
-        # the context names the caller and the trace
+        # the context names the trace
         future = self._executor.submit(contextvars.copy_context().run, run, stop)
         future.add_done_callback(free)
         return future
 
-    def _seconds(self, kind: CallKind, context: Context) -> float:
+    def _seconds(self, kind: CallKind, context: CallContext) -> float:
         """Return the time for a call: the client's deadline, capped."""
-        remaining: float | None = context.time_remaining()
+        remaining = context.remaining()
         write = kind is CallKind.WRITE
         longest = self._config.max_upload_s if write else self._config.max_deadline_s
         if remaining is None:

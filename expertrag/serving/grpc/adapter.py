@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from expertrag.api.validation import invalid
-from expertrag.serving.core.runtime import Servicer
-from expertrag.serving.core.workers import CallKind, Context
+from expertrag.api.adapters import LoadAdapterRequest
+from expertrag.serving.core.operations.adapters import list_adapters, load_adapter, unload_adapter
+from expertrag.serving.grpc.servicer import Context, Servicer, call_of
 from expertrag.v1 import adapter_pb2
 from expertrag.v1.adapter_pb2_grpc import AdapterServiceServicer
 from expertrag.wire.adapters import adapter_to_proto
@@ -19,30 +17,20 @@ class AdapterService(Servicer, AdapterServiceServicer):
         self, request: adapter_pb2.LoadAdapterRequest, context: Context
     ) -> adapter_pb2.LoadAdapterResponse:
         """Serve another adapter."""
-        if not request.folder:
-            raise invalid("folder", "is empty; name the adapter's folder on the server's machine")
-        collections, name, folder = self._runtime.collections, request.name, Path(request.folder)
-        loaded = await self._runtime.workers.run(
-            CallKind.ADAPTER, context, lambda stop: collections.adapters().load(name, folder)
-        )
+        wanted = LoadAdapterRequest(request.name, request.folder)
+        loaded = await load_adapter(self._runtime, call_of(), wanted)
         return adapter_pb2.LoadAdapterResponse(adapter=adapter_to_proto(loaded))
 
     async def UnloadAdapter(
         self, request: adapter_pb2.UnloadAdapterRequest, context: Context
     ) -> adapter_pb2.UnloadAdapterResponse:
         """Refuse an adapter to new questions."""
-        collections, name = self._runtime.collections, request.name
-        await self._runtime.workers.run(
-            CallKind.ADAPTER, context, lambda stop: collections.adapters().unload(name)
-        )
+        await unload_adapter(self._runtime, call_of(), request.name)
         return adapter_pb2.UnloadAdapterResponse()
 
     async def ListAdapters(
         self, request: adapter_pb2.ListAdaptersRequest, context: Context
     ) -> adapter_pb2.ListAdaptersResponse:
         """List the adapters that a question may name."""
-        collections = self._runtime.collections
-        found = await self._runtime.workers.run(
-            CallKind.ADAPTER, context, lambda stop: collections.adapters().all()
-        )
-        return adapter_pb2.ListAdaptersResponse(adapters=map(adapter_to_proto, found))
+        adapters = await list_adapters(self._runtime, call_of())
+        return adapter_pb2.ListAdaptersResponse(adapters=map(adapter_to_proto, adapters))

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
-from expertrag.answer.collections import DEFAULT
-from expertrag.api.folding import afold
-from expertrag.api.types import AnswerEvent
-from expertrag.runtime.stop import Stop
-from expertrag.serving.core.call import CALL
-from expertrag.serving.core.cost import Cost
-from expertrag.serving.core.runtime import Servicer, key_of
-from expertrag.serving.core.workers import CallKind, Context
+from expertrag.serving.core.operations.answering import answer, stream_answer
+from expertrag.serving.grpc.servicer import Context, Servicer, call_of
 from expertrag.v1 import answer_pb2
 from expertrag.v1.answer_pb2_grpc import AnswerServiceServicer
 from expertrag.wire.answer import answer_to_proto, question_from_proto
@@ -26,37 +19,14 @@ class AnswerService(Servicer, AnswerServiceServicer):
         self, request: answer_pb2.AnswerRequest, context: Context
     ) -> answer_pb2.AnswerResponse:
         """Answer in one message."""
-        async with aclosing(self._events(request, context)) as events:
-            return answer_to_proto(await afold(events))
+        question = question_from_proto(request.question)
+        return answer_to_proto(await answer(self._runtime, call_of(request.collection), question))
 
     async def StreamAnswer(self, request: answer_pb2.StreamAnswerRequest, context: Context) -> None:
         """Write the events; a cancelled call raises at the write, which closes the answer."""
-        seq = 0
-        async with aclosing(self._events(request, context)) as events:
+        seq, question = 0, question_from_proto(request.question)
+        running = stream_answer(self._runtime, call_of(request.collection), question)
+        async with aclosing(running) as events:
             async for event in events:
                 await context.write(event_to_proto(seq, event))
                 seq += 1
-
-    async def _events(
-        self, asked: answer_pb2.AnswerRequest | answer_pb2.StreamAnswerRequest, context: Context
-    ) -> AsyncGenerator[AnswerEvent]:
-        opened = self._runtime.opener(asked.collection)
-        request = question_from_proto(asked.question)
-
-        def work(stop: Stop) -> Iterator[AnswerEvent]:
-            with opened() as pipeline:
-                yield from pipeline.answer(request, stop)
-
-        call, cost = CALL.get(), Cost(request.question, request.history)
-        default = key_of(asked.collection, call.caller) == DEFAULT
-        self._runtime.quotas.check(call.caller, "tokens")
-        try:
-            running = self._runtime.workers.stream(CallKind.ANSWER, context, work)
-            async with aclosing(running) as events:
-                async for event in events:
-                    call.note(event)
-                    self._runtime.metrics.observe(event, default=default)
-                    cost.note(event)
-                    yield event
-        finally:
-            self._runtime.quotas.charge(call.caller, "tokens", cost.tokens)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from expertrag.serving.core.runtime import Servicer
-from expertrag.serving.core.workers import CallKind, Context
+from expertrag.serving.core.operations.decisions import count_experts, list_questions, replay
+from expertrag.serving.grpc.servicer import Context, Servicer, call_of
 from expertrag.v1 import audit_pb2
 from expertrag.v1.audit_pb2_grpc import AuditServiceServicer
 from expertrag.wire import audit
@@ -17,36 +17,21 @@ class AuditService(Servicer, AuditServiceServicer):
     ) -> audit_pb2.ReplayResponse:
         """Replay the decisions under another threshold."""
         policy = audit.replay_from_proto(request)
-        replayed = await self._runtime.run(
-            CallKind.AUDIT,
-            context,
-            request.collection,
-            lambda pipeline, _: pipeline.log.replay(policy),
-        )
-        return audit.replayed_to_proto(replayed)
+        result = await replay(self._runtime, call_of(request.collection), policy)
+        return audit.replayed_to_proto(result)
 
     async def ListQuestions(
         self, request: audit_pb2.ListQuestionsRequest, context: Context
     ) -> audit_pb2.ListQuestionsResponse:
         """List questions of the log to label."""
         wanted = audit.wanted_from_proto(request)
-        found = await self._runtime.run(
-            CallKind.AUDIT,
-            context,
-            request.collection,
-            lambda pipeline, _: pipeline.log.questions(wanted),
-        )
-        return audit.questions_to_proto(found)
+        questions = await list_questions(self._runtime, call_of(request.collection), wanted)
+        return audit.questions_to_proto(questions)
 
     async def CountExperts(
         self, request: audit_pb2.CountExpertsRequest, context: Context
     ) -> audit_pb2.CountExpertsResponse:
         """Count the decisions by domain, expert and time."""
         wanted = audit.experts_from_proto(request)
-        found = await self._runtime.run(
-            CallKind.AUDIT,
-            context,
-            request.collection,
-            lambda pipeline, _: pipeline.log.experts(wanted),
-        )
-        return audit.counts_to_proto(found)
+        counts = await count_experts(self._runtime, call_of(request.collection), wanted)
+        return audit.counts_to_proto(counts)

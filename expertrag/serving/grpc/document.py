@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from expertrag.serving.core.runtime import Servicer
-from expertrag.serving.core.workers import CallKind, Context
+from expertrag.serving.core.operations.documents import (
+    get_document,
+    list_chunks,
+    list_documents,
+    list_skipped,
+)
+from expertrag.serving.grpc.servicer import Context, Servicer, call_of
 from expertrag.v1 import document_pb2
 from expertrag.v1.document_pb2_grpc import DocumentServiceServicer
 from expertrag.wire import document
@@ -17,25 +22,15 @@ class DocumentService(Servicer, DocumentServiceServicer):
     ) -> document_pb2.GetDocumentResponse:
         """Return the text of a document, or a range of it."""
         wanted = document.get_from_proto(request)
-        found = await self._runtime.run(
-            CallKind.READ,
-            context,
-            request.collection,
-            lambda pipeline, _: pipeline.get_document(wanted),
-        )
-        return document.text_to_proto(found)
+        text = await get_document(self._runtime, call_of(request.collection), wanted)
+        return document.text_to_proto(text)
 
     async def ListDocuments(
         self, request: document_pb2.ListDocumentsRequest, context: Context
     ) -> document_pb2.ListDocumentsResponse:
         """Return a page of documents."""
         wanted = document.list_from_proto(request)
-        page = await self._runtime.run(
-            CallKind.READ,
-            context,
-            request.collection,
-            lambda pipeline, _: pipeline.list_documents(wanted),
-        )
+        page = await list_documents(self._runtime, call_of(request.collection), wanted)
         return document.documents_to_proto(page)
 
     async def ListChunks(
@@ -43,12 +38,7 @@ class DocumentService(Servicer, DocumentServiceServicer):
     ) -> document_pb2.ListChunksResponse:
         """Return a page of a document's chunks."""
         wanted = document.chunks_from_proto(request)
-        page = await self._runtime.run(
-            CallKind.READ,
-            context,
-            request.collection,
-            lambda pipeline, _: pipeline.list_chunks(wanted),
-        )
+        page = await list_chunks(self._runtime, call_of(request.collection), wanted)
         return document.chunk_page_to_proto(page)
 
     async def ListSkipped(
@@ -56,10 +46,5 @@ class DocumentService(Servicer, DocumentServiceServicer):
     ) -> document_pb2.ListSkippedResponse:
         """Return a page of what was skipped."""
         wanted = document.skipped_from_proto(request)
-        page = await self._runtime.run(
-            CallKind.READ,
-            context,
-            request.collection,
-            lambda pipeline, _: pipeline.list_skipped(wanted),
-        )
+        page = await list_skipped(self._runtime, call_of(request.collection), wanted)
         return document.skipped_page_to_proto(page)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from expertrag.api.types import GateEvent
-from expertrag.serving.core.call import CALL
-from expertrag.serving.core.cost import Cost
-from expertrag.serving.core.runtime import Servicer
-from expertrag.serving.core.workers import CallKind, Context
+from expertrag.serving.core.operations.answering import decide, report_feedback
+from expertrag.serving.grpc.servicer import Context, Servicer, call_of
 from expertrag.v1 import gate_pb2
 from expertrag.v1.gate_pb2_grpc import GateServiceServicer
 from expertrag.wire.gate import decide_from_proto, decision_to_proto, feedback_from_proto
@@ -19,37 +16,13 @@ class GateService(Servicer, GateServiceServicer):
         self, request: gate_pb2.DecideRequest, context: Context
     ) -> gate_pb2.DecideResponse:
         """Decide and explain."""
-        ask = decide_from_proto(request)
-        call, cost = CALL.get(), Cost(ask.question, ask.history)
-        self._runtime.quotas.check(call.caller, "tokens")
-        decision = await self._runtime.run(
-            CallKind.GATE,
-            context,
-            request.collection,
-            lambda pipeline, stop: pipeline.decide(
-                ask.question,
-                ask.mode,
-                threshold=ask.threshold,
-                domain=ask.domain,
-                history=ask.history,
-                should_stop=stop,
-            ),
-        )
-        event = GateEvent(decision)
-        call.note(event)
-        cost.note(event)
-        self._runtime.quotas.charge(call.caller, "tokens", cost.tokens)
-        self._runtime.metrics.observe(event)
+        question = decide_from_proto(request)
+        decision = await decide(self._runtime, call_of(request.collection), question)
         return gate_pb2.DecideResponse(decision=decision_to_proto(decision))
 
     async def ReportFeedback(
         self, request: gate_pb2.ReportFeedbackRequest, context: Context
     ) -> gate_pb2.ReportFeedbackResponse:
         """Store feedback."""
-        audit = self._runtime.collections.audit
-        caller = CALL.get().caller.known_id
-        feedback = feedback_from_proto(request)
-        await self._runtime.workers.run(
-            CallKind.FEEDBACK, context, lambda stop: audit.feedback(feedback, caller)
-        )
+        await report_feedback(self._runtime, call_of(), feedback_from_proto(request))
         return gate_pb2.ReportFeedbackResponse()

@@ -1,30 +1,26 @@
-"""Interceptor of every call: caller, quota, malformed messages, errors, metrics, log line."""
+"""Interceptor of every call: it receives the message, and ends the call with its status."""
 
 from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import grpc
-import structlog
 from google.protobuf.message import DecodeError
 
-from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
-from expertrag.auth import Authenticator, Caller
-from expertrag.runtime.tracing import Span, call_span
-from expertrag.serving.core.call import CALL, Call, request_id_of
+from expertrag.api.errors import ExpertRAGError, InvalidArgument
+from expertrag.auth import Caller
+from expertrag.serving.core.calls import for_clients
+from expertrag.serving.core.context import REQUEST_ID_KEY, CallContext, request_id_of
+from expertrag.serving.core.core import Core
 from expertrag.serving.core.inflight import RECEIVING, InFlight
-from expertrag.serving.core.metrics import Metrics
-from expertrag.serving.core.quotas import Quotas
-from expertrag.serving.core.scopes import SCOPES, UNCOUNTED
-from expertrag.serving.core.workers import Context
+from expertrag.serving.core.messages import message_of
 from expertrag.serving.grpc.grpc_server import ClientGone
-from expertrag.serving.grpc.status import REQUEST_ID_KEY, message_of, status_of
-
-_log = structlog.get_logger("expertrag.service")
+from expertrag.serving.grpc.servicer import CALL, Context
+from expertrag.serving.grpc.status import status_of
 
 UNAUTHENTICATED_S = 0.1
 """How long a caller that has shown no token may delay others by sending nothing."""
@@ -39,13 +35,11 @@ class Malformed:
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every method of ``expertrag.v1``; health checks only wait for a place to receive."""
 
-    def __init__(
-        self, metrics: Metrics, authenticator: Authenticator, quotas: Quotas, in_flight: InFlight
-    ) -> None:
-        self._metrics = metrics
-        self._authenticator = authenticator
-        self._quotas = quotas
-        self._in_flight = in_flight
+    def __init__(self, core: Core) -> None:
+        self._calls = core.calls
+        self._authenticator = core.authenticator
+        self._quotas = core.runtime.quotas
+        self._in_flight = core.in_flight
         self._unauthenticated = InFlight(each=RECEIVING, seconds=UNAUTHENTICATED_S)
 
     async def intercept_service(
@@ -64,9 +58,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         behaviour, factory = _behaviour_and_factory(handler)
 
         async def wrapped(messages: Any, context: Context) -> Any:
-            async def run(call: Call) -> Any:
+            async def run(call: CallContext) -> Any:
                 if handler.request_streaming:
-                    return await behaviour(self._stream(messages, call.caller), context)
+                    return await behaviour(_stream(messages), context)
                 return await self._received(behaviour, call.caller, context)
 
             return await self._served(method, context, run)
@@ -83,13 +77,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         async def wrapped(_messages: Any, context: Context) -> Any:
             try:
-                message = await self._unauthenticated.receive("", context.read)
+                message = _checked(await self._unauthenticated.receive("", context.read))
                 return await behaviour(message, context)
             except (grpc.aio.AbortError, ClientGone):
                 raise
             except Exception as raised:
-                call = Call("Health", request_id_of(context.invocation_metadata()))
-                await _abort(context, call, _known(raised, call), raised)
+                call = CallContext("Health", _request_id(context.invocation_metadata() or ()))
+                error = for_clients(raised, call)
+                error.__cause__ = raised  # is let go with it
+                await _abort(context, call, error)
 
         read, write = handler.request_deserializer, handler.response_serializer
         wrapper: Handler = factory(wrapped, read, write)
@@ -104,67 +100,26 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return await behaviour(message, context)
 
     async def _served(
-        self, method: str, context: Context, run: Callable[[Call], Awaitable[Any]]
+        self, method: str, context: Context, run: Callable[[CallContext], Awaitable[Any]]
     ) -> Any:
         """Run a call, and track it to its end; refuse one that its caller may not make."""
-        call = Call(method, request_id_of(context.invocation_metadata()))
+        metadata = context.invocation_metadata() or ()
+        call = CallContext(method, _request_id(metadata), remaining=context.time_remaining)
         CALL.set(call)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
-        code = "OK"
-        tracing, span = ExitStack(), Span()
+
+        def identify() -> Caller:
+            caller = self._authenticator.caller(metadata)
+            return self._authenticator.named(caller, context.auth_context())
+
         try:
-            with _optional(call):
-                self._metrics.in_flight.inc()
-                span = tracing.enter_context(call_span(method, context.invocation_metadata()))
-            caller = self._authenticator.caller(context.invocation_metadata())
-            caller.require(SCOPES[method])
-            call.caller = self._authenticator.named(caller, context.auth_context())
-            with self._quotas.call(call.caller, requests=method not in UNCOUNTED):
-                return await run(call)
-        except (asyncio.CancelledError, ClientGone):
-            remaining: float | None = context.time_remaining()
-            expired = remaining is not None and remaining <= 0
-            code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
-            raise asyncio.CancelledError from None
-        except Exception as raised:
-            error = _known(raised, call)
-            code = error.code
-            if isinstance(error, Overloaded):
-                with _optional(call):
-                    self._metrics.shed.labels(method, error.reason).inc()
-            await _abort(context, call, error, raised)
-        finally:
-            with _optional(call):
-                self._metrics.in_flight.dec()
-            with _optional(call):
-                span.note({"code": code, "request_id": call.request_id, **call.facts})
-                if code != "OK":
-                    span.failed(code)
-                tracing.close()
-            self._count(call, code)
-
-    def _count(self, call: Call, code: str) -> None:
-        """Count and log a call that has ended."""
-        with _optional(call):
-            self._metrics.calls.labels(call.method, code).inc()
-            self._metrics.latency.labels(call.method).observe(call.seconds)
-        with _optional(call):
-            _log.info(
-                "call",
-                request_id=call.request_id,
-                method=call.method,
-                code=code,
-                ms=round(call.seconds * 1000, 1),
-                **({"caller": known} if (known := call.caller.known_id) else {}),
-                **call.facts,
-            )
-
-    async def _stream(self, messages: AsyncIterator[Any], caller: Caller) -> AsyncIterator[Any]:
-        async for message in messages:
-            checked = _checked(message)
-            self._quotas.charge(caller, "bytes", checked.ByteSize())
-            self._quotas.check(caller, "bytes")
-            yield checked
+            with self._calls.serving(call, identify, metadata):
+                try:
+                    return await run(call)
+                except ClientGone:
+                    raise asyncio.CancelledError from None
+        except ExpertRAGError as error:
+            await _abort(context, call, error)
 
 
 def _behaviour_and_factory(handler: Handler) -> tuple[Any, Any]:
@@ -190,7 +145,14 @@ def _reader(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
     return read
 
 
+async def _stream(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for message in messages:
+        yield _checked(message)
+
+
 def _checked(message: Any) -> Any:
+    if message is grpc.aio.EOF:
+        raise InvalidArgument("the call has no message; send one", reason="MALFORMED_MESSAGE")
     if isinstance(message, Malformed):
         raise InvalidArgument(
             "the message is not a valid protobuf request of this method; see the proto files",
@@ -211,35 +173,15 @@ def _forget_traceback(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-@contextmanager
-def _optional(call: Call) -> Iterator[None]:
-    """Run what no call depends on, such as its metrics; a failure is logged, if that is possible.
-
-    gRPC would fail the call, and quote the error to the client.
-    """
-    try:
-        yield
-    except Exception as error:
-        with suppress(Exception):
-            _log.error("call not counted", request_id=call.request_id, exc_info=error)
-
-
-async def _abort(
-    context: Context, call: Call, error: ExpertRAGError, raised: BaseException
-) -> None:
-    """End a call with an error; ``raised`` is let go."""
+async def _abort(context: Context, call: CallContext, error: ExpertRAGError) -> None:
+    """End a call with an error, which is let go."""
     status, trailing = status_of(error, call.request_id)
-    _forget_traceback(raised)
+    _forget_traceback(error)
     with suppress(ClientGone):
         await context.abort(status, message_of(error), trailing)
 
 
-def _known(error: Exception, call: Call) -> ExpertRAGError:
-    """Return an error for the client; of an unexpected one, which is logged, only the id."""
-    if isinstance(error, ExpertRAGError):
-        return error
-    _log.error("unexpected error", request_id=call.request_id, method=call.method, exc_info=error)
-    return ServerError(
-        f"the server failed; its log has the cause under request id {call.request_id}",
-        reason="INTERNAL",
-    )
+def _request_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """Return the client's id of a request if it is well-formed, else a new one."""
+    sent = (value for key, value in metadata if key == REQUEST_ID_KEY)
+    return request_id_of(next(sent, None))

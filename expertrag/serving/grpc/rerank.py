@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from expertrag.serving.core.runtime import Servicer
-from expertrag.serving.core.workers import CallKind, Context
+from expertrag.serving.core.operations.searching import rerank
+from expertrag.serving.grpc.servicer import Context, Servicer, call_of
 from expertrag.v1 import rerank_pb2
 from expertrag.v1.rerank_pb2_grpc import RerankServiceServicer
 from expertrag.wire.rerank import ranks_to_proto, rerank_from_proto
@@ -16,8 +16,4 @@ class RerankService(Servicer, RerankServiceServicer):
         self, request: rerank_pb2.RerankRequest, context: Context
     ) -> rerank_pb2.RerankResponse:
         """Rank a batch of texts."""
-        texts = rerank_from_proto(request)
-        result = await self._runtime.run(
-            CallKind.RERANK, context, "", lambda pipeline, stop: pipeline.rerank(texts, stop)
-        )
-        return ranks_to_proto(result)
+        return ranks_to_proto(await rerank(self._runtime, call_of(), rerank_from_proto(request)))

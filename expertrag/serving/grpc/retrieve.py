@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from expertrag.serving.core.runtime import Servicer
-from expertrag.serving.core.workers import CallKind, Context
+from expertrag.serving.core.operations.searching import retrieve
+from expertrag.serving.grpc.servicer import Context, Servicer, call_of
 from expertrag.v1 import retrieve_pb2
 from expertrag.v1.retrieve_pb2_grpc import RetrieveServiceServicer
 from expertrag.wire.retrieve import request_from_proto, result_to_proto
@@ -17,10 +17,4 @@ class RetrieveService(Servicer, RetrieveServiceServicer):
     ) -> retrieve_pb2.RetrieveResponse:
         """Return the best passages."""
         query = request_from_proto(request)
-        result = await self._runtime.run(
-            CallKind.RETRIEVE,
-            context,
-            request.collection,
-            lambda pipeline, stop: pipeline.retrieve(query, stop),
-        )
-        return result_to_proto(result)
+        return result_to_proto(await retrieve(self._runtime, call_of(request.collection), query))

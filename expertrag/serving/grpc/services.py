@@ -52,11 +52,6 @@ SERVICES: dict[Callable[[Runtime], Any], Callable[[Any, grpc.aio.Server], None]]
     AuditService: audit_pb2_grpc.add_AuditServiceServicer_to_server,
     InfoService: info_pb2_grpc.add_InfoServiceServicer_to_server,
 }
-OVERALL = ""
-"""Name under which the health service reports on the whole server."""
-GENERATING = (OVERALL, "expertrag.v1.AnswerService", "expertrag.v1.GateService")
-"""Services that need the language model."""
-INFO = "expertrag.v1.InfoService"
 NAMES = tuple(f"expertrag.v1.{servicer.__name__}" for servicer in SERVICES)
 
 

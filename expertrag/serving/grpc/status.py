@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import re
-
 import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from expertrag.api.errors import ExpertRAGError, Overloaded
+from expertrag.serving.core.context import REQUEST_ID_KEY
+from expertrag.serving.core.messages import cut, message_of
 
 DETAILS_KEY = "grpc-status-details-bin"
-REQUEST_ID_KEY = "x-request-id"
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
-_MESSAGE_BYTES, _VALUE_BYTES = 1_000, 200
-"""gRPC refuses trailing metadata of more than 8 KiB, which have the message three times."""
-_PATH = re.compile(r"(?:\bunix:|(?<![\w.:/]))(?:/[\w.+@~-]+){2,}/?")
+_VALUE_BYTES = 200
+"""gRPC refuses trailing metadata of more than 8 KiB."""
 
 Metadata = tuple[tuple[str, str | bytes], ...]
-
-
-def message_of(error: ExpertRAGError) -> str:
-    """Return the message for a client: of limited length, without paths of the server.
-
-    What the request itself said (INVALID_ARGUMENT) is not searched for paths.
-    """
-    message = error.message
-    if error.code != "INVALID_ARGUMENT":
-        message = without_paths(message)
-    return _cut(message, _MESSAGE_BYTES)
-
-
-def without_paths(text: str) -> str:
-    """Return a text for clients, without paths of the server."""
-    return _PATH.sub("(a path of the server)", text)
-
-
-def _cut(text: str, most_bytes: int) -> str:
-    data = text.encode()
-    return text if len(data) <= most_bytes else data[:most_bytes].decode(errors="ignore") + "…"
 
 
 def status_of(error: ExpertRAGError, request_id: str) -> tuple[grpc.StatusCode, Metadata]:
@@ -63,14 +40,14 @@ def _details(error: ExpertRAGError, request_id: str) -> list[Message]:
             reason=error.reason,
             domain=error.domain,
             metadata={
-                **{key: _cut(value, _VALUE_BYTES) for key, value in error.metadata.items()},
+                **{key: cut(value, _VALUE_BYTES) for key, value in error.metadata.items()},
                 "request_id": request_id,
             },
         )
     ]
     if "field" in error.metadata:
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=_cut(error.metadata["field"], _VALUE_BYTES), description=message_of(error)
+            field=cut(error.metadata["field"], _VALUE_BYTES), description=message_of(error)
         )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if "quota" in error.metadata:

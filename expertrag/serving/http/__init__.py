@@ -1,7 +1,7 @@
-"""HTTP beside gRPC, in the server's process: OpenAI's API, MCP and the console.
+"""The HTTP door: OpenAI's API and the console, in the server's process.
 
-Every request becomes calls of our own client, over a private socket of the same server: admission,
-deadlines, tokens, tenants, quotas, metrics and the audit log are those of gRPC.
+Every request becomes operations of the server's core, as every gRPC call does: admission,
+deadlines, tokens, tenants, quotas, metrics and the audit log are the same.
 """
 
 from expertrag.serving.http.server import HttpServer

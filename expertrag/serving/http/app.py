@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,7 +17,6 @@ from expertrag.api.errors import ExpertRAGError, InvalidArgument, NotFound
 from expertrag.serving.http.access_log import AccessLog
 from expertrag.serving.http.console.routes import console_routes
 from expertrag.serving.http.errors import body_of, response_of, unexpected
-from expertrag.serving.http.mcp_route import McpRoute
 from expertrag.serving.http.middleware import CrowdCheck, Holding, HostCheck, RequestIds
 from expertrag.serving.http.openai import chat_request, responses_request
 from expertrag.serving.http.openai.chat import chat
@@ -32,14 +33,40 @@ _PARAMS = {
 """Names of our fields, by path."""
 
 
-def http_app(shared: HttpState, hosts: Collection[str] | None) -> Starlette:
+class Mount(Protocol):
+    """What is served at a route while ``running`` is entered."""
+
+    @property
+    def route(self) -> Route:
+        """The route."""
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Serve while this context is open."""
+
+
+MountOf = Callable[[HttpState, Collection[str] | None], Mount]
+"""Makes a mount from what all requests share, and the names of the server."""
+
+
+def http_app(
+    shared: HttpState, hosts: Collection[str] | None, mounts: Sequence[MountOf] = ()
+) -> Starlette:
     """Return the app.
 
     :param hosts: names of the server besides those of the loopback; None accepts any.
+    :param mounts: make what is served beside OpenAI's API and the console.
     """
-    mcp = McpRoute(shared, hosts)
+    mounted = [make(shared, hosts) for make in mounts]
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as running:
+            for mount in mounted:
+                await running.enter_async_context(mount.running())
+            yield
+
     routes = [
-        mcp.route,
+        *(mount.route for mount in mounted),
         Route("/health", health),
         Route("/v1/chat/completions", chat, methods=["POST"]),
         Route("/v1/responses", responses, methods=["POST"]),
@@ -50,14 +77,14 @@ def http_app(shared: HttpState, hosts: Collection[str] | None) -> Starlette:
     ]
     middleware = [
         Middleware(RequestIds),
-        Middleware(AccessLog, routes=routes, metrics=shared.metrics),
+        Middleware(AccessLog, routes=routes, metrics=shared.core.metrics),
         Middleware(Holding),
         Middleware(CrowdCheck),
     ]
     if hosts is not None:
         middleware.append(Middleware(HostCheck, hosts=hosts))
     app = Starlette(
-        lifespan=lambda _: mcp.running(),
+        lifespan=lifespan,
         routes=routes,
         middleware=middleware,
         exception_handlers={
@@ -73,11 +100,12 @@ def http_app(shared: HttpState, hosts: Collection[str] | None) -> Starlette:
 async def health(request: Request) -> Response:
     """Tell whether the server has loaded its models, and what it serves; needs no token."""
     shared = HttpState.of(request)
-    await shared.clients.check_ready()
+    await shared.check_ready()
+    metrics = shared.core.metrics
     body: dict[str, object] = {"status": "ok"}
-    if generation := shared.metrics.generation():
+    if generation := metrics.generation():
         body["generation"] = generation
-    if (replica := shared.metrics.replica()) is not None:
+    if (replica := metrics.replica()) is not None:
         behind = round(replica.seconds_behind, 1)
         body |= {"role": replica.role, "newest": replica.newest, "seconds_behind": behind}
     return JSONResponse(body)

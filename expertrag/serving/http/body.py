@@ -70,6 +70,7 @@ async def receive_body(request: Request, shared: HttpState) -> bytes:
     sender = caller.known_id or (request.client.host if request.client else "")
     received = partial(_received, request, shared.in_flight)
     data = await shared.in_flight.receive(sender, received)
+    request.state.size = len(data)
     return data.removeprefix(codecs.BOM_UTF8)
 
 

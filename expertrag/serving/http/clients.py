@@ -1,95 +1,35 @@
-"""Clients of the server for the callers of HTTP requests."""
+"""Clients of the server for the callers of HTTP requests, in process."""
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any, cast
+
 from starlette.requests import HTTPConnection
 
-from expertrag.api.errors import DeadlineExceeded, Unauthenticated, Unavailable
+from expertrag.api.errors import Unauthenticated
 from expertrag.client.aclient import AsyncClient
-from expertrag.client.aremote import AsyncRemoteBackend
-from expertrag.client.connection import TOKEN, Connection
-
-READY_S = 0.5
-CHANNELS = 16
-"""Connections to the gRPC server, of 100 calls each; there are up to 1,000 HTTP requests."""
+from expertrag.client.connection import TOKEN
+from expertrag.serving.core.core import Core
+from expertrag.serving.http.backend import CoreBackend
 
 
 class CallerClient(AsyncClient):
-    """The client of one request: on the shared channel, with the caller's token."""
+    """The client of one request: its calls are operations of the core, made by its caller."""
 
-    def __init__(self, backend: AsyncRemoteBackend) -> None:
-        self._backend = backend
+    def __init__(self, backend: CoreBackend) -> None:
+        self._backend = cast("Any", backend)  # it has what the handlers of requests call
 
-
-class _OwnConnection(Connection):
-    """A connection that no other channel of this process shares."""
-
-    @property
-    def options(self) -> tuple[tuple[str, str | int], ...]:
-        """Options of the channel."""
-        return (*super().options, ("grpc.use_local_subchannel_pool", 1))
-
-
-class _Channel:
-    """A channel to the server, and the number of requests that use it."""
-
-    def __init__(self, address: str) -> None:
-        self.backend = AsyncRemoteBackend(_OwnConnection(address))
-        self.requests = 0
-
-    def leave(self) -> None:
-        """End a request."""
-        self.requests -= 1
-
-
-class CallerClients:
-    """Makes the clients of requests; use it on one event loop.
-
-    A connection of gRPC takes 100 calls at a time, and lets others wait without an answer. So there
-    are several, and each request uses the least busy one.
-    """
-
-    def __init__(self, address: str) -> None:
-        """Connect at the first call.
-
-        :param address: of the gRPC server, a socket that no other user reaches.
-        """
-        self._address = address
-        self._channels = [_Channel(address) for _ in range(CHANNELS)]
-        self._health = AsyncRemoteBackend(_OwnConnection(address))
-
-    def of(self, request: HTTPConnection, collection: str = "") -> AsyncClient:
-        """Return the client of a request's caller, for a collection, until the request ends.
+    @classmethod
+    def of(cls, core: Core, request: HTTPConnection, collection: str = "") -> CallerClient:
+        """Return the client of a request's caller.
 
         :param collection: its name; empty for the caller's default.
+        :raises Unauthenticated: the token is none that a client could send.
         """
         state = request.scope["state"]
-        channel = min(self._channels, key=lambda channel: channel.requests)
-        channel.requests += 1
-        state["held"].callback(channel.leave)
-        connection = Connection(
-            self._address,
-            token=bearer(request),
-            collection=collection,
-            request_id=state["request_id"],
-        )
-        return CallerClient(channel.backend.sharing(connection))
-
-    async def check_ready(self) -> None:
-        """Check that the server has loaded its models, none is stuck, and it does not stop.
-
-        :raises Unavailable: if it is not so.
-        """
-        try:
-            await self._health.wait_ready(READY_S)
-        except DeadlineExceeded:
-            message = "the models are still loading or stuck, or the server stops; try again"
-            raise Unavailable(message, reason="LOADING") from None
-
-    async def close(self) -> None:
-        """Cancel running calls and disconnect."""
-        for backend in (self._health, *(channel.backend for channel in self._channels)):
-            await backend.close()
+        size = partial(state.pop, "size", 0)
+        return cls(CoreBackend(core, state["request_id"], bearer(request), collection, size))
 
 
 def bearer(request: HTTPConnection) -> str | None:

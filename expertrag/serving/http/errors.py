@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
 from expertrag.api.validation import invalid
-from expertrag.serving.grpc.status import message_of
+from expertrag.serving.core.messages import message_of
 
 Params = Mapping[str, str]
 """Names of our fields in a request of the API that was called."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Collection
 from contextlib import ExitStack
 
@@ -11,11 +10,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expertrag.api.errors import PermissionDenied, Unavailable
+from expertrag.serving.core.context import REQUEST_ID_KEY, request_id_of
 from expertrag.serving.http import protocol
 from expertrag.serving.http.errors import response_of
 
-REQUEST_ID = "x-request-id"
-_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -30,13 +28,12 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = Headers(scope=scope).get(REQUEST_ID, "")
-        request_id = sent if _ID.fullmatch(sent) else uuid.uuid4().hex
+        request_id = request_id_of(Headers(scope=scope).get(REQUEST_ID_KEY))
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                MutableHeaders(scope=message)[REQUEST_ID_KEY] = request_id
             await send(message)
 
         await self._app(scope, receive, send_with_id)

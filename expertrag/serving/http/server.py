@@ -15,11 +15,10 @@ import uvicorn
 
 from expertrag.config import Config
 from expertrag.serving.core.address import Address
-from expertrag.serving.core.metrics import Metrics
-from expertrag.serving.core.transport import check_exposure, is_local, server_context
-from expertrag.serving.grpc.server import authenticator_of
-from expertrag.serving.http.app import http_app
-from expertrag.serving.http.clients import CallerClients
+from expertrag.serving.core.core import Core
+from expertrag.serving.core.inflight import InFlight
+from expertrag.serving.core.tls import check_exposure, is_local, server_context
+from expertrag.serving.http.app import MountOf, http_app
 from expertrag.serving.http.protocol import PunctualProtocol, most_waiting
 from expertrag.serving.http.state import HttpState
 
@@ -47,45 +46,36 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """One HTTP server; use it on one event loop."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *mounts: MountOf) -> None:
         """Prepare the server.
 
+        :param mounts: make what is served beside OpenAI's API and the console.
         :raises InvalidArgument: if the address is beyond loopback without TLS.
         """
-        self._config = config
+        self._config = config.service
+        self._mounts = mounts
         self._address = Address.parse(config.service.http_address, "--http-address")
         check_exposure(self._address, config.auth, config.tls)
         self._tls = server_context(config.tls)
         self._server: _Uvicorn | None = None
         self._serving: asyncio.Task[None] | None = None
-        self._clients: CallerClients | None = None
 
     @property
     def address(self) -> str:
         """Address the server listens at, with the port the system chose for port 0."""
         return str(self._address)
 
-    async def start(self, grpc_address: str, metrics: Metrics) -> None:
-        """Listen.
+    async def start(self, core: Core) -> None:
+        """Listen; requests become operations of ``core``.
 
-        :param grpc_address: of the gRPC server, a socket that no other user reaches.
-        :param metrics: where requests are counted.
         :raises Conflict: if the address is in use.
         """
         self._address.check_free()
-        service = self._config.service
-        self._clients = CallerClients(grpc_address)
-        shared = HttpState(
-            self._clients,
-            authenticator_of(self._config),
-            service.max_deadline_s,
-            metrics,
-            allow_writes=service.allow_writes,
-        )
+        service, shared = self._config, HttpState(core, InFlight(beside=core.in_flight))
         hosts = [host.strip().lower() for host in service.http_host.split(",") if host.strip()]
         local = is_local(self._address)
         settings = uvicorn.Config(
-            http_app(shared, hosts if local else None),
+            http_app(shared, hosts if local else None, self._mounts),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -110,8 +100,6 @@ class HttpServer:
         await self._serving
         self._server = None
         self._remove_socket()
-        if self._clients is not None:
-            await self._clients.close()
 
     def _context(self, *_: object) -> ssl.SSLContext:
         assert self._tls is not None

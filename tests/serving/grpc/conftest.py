@@ -13,7 +13,7 @@ import pytest
 from serving_fixtures import StartServer
 
 from expertrag.client import Client
-from expertrag.serving.grpc import Server
+from expertrag.serving.server import Server
 
 StartChild = Callable[..., "subprocess.Popen[bytes]"]
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from serving_fixtures import PacedGenerator
 
 from expertrag.config import Config, ReplicaConfig, ServiceConfig
-from expertrag.serving.http import HttpServer
 from expertrag.serving.run import serve
+from expertrag.serving.web import http_server
 
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
@@ -51,4 +51,4 @@ if __name__ == "__main__":
     if len(sys.argv) > 4:
         replica = ReplicaConfig(follow=sys.argv[4], every_s=0.1)
         config = Config(index=sys.argv[2], service=service, replica=replica)
-    asyncio.run(serve(config, load, HttpServer(config) if http_address else None))
+    asyncio.run(serve(config, load, http_server(config) if http_address else None))

@@ -18,7 +18,7 @@ from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client
 from expertrag.config import AuthConfig, ModelConfig
-from expertrag.serving.grpc import Server
+from expertrag.serving.server import Server
 
 READ = frozenset({Scope.READ})
 _QUESTION = "When are roses pruned?"

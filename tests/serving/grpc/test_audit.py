@@ -14,7 +14,7 @@ from expertrag.api.types import Feedback, FinishReason, GateAction, GateEvent, G
 from expertrag.audit import Audit
 from expertrag.audit.reading import read_log
 from expertrag.client import AsyncClient, Client
-from expertrag.serving.grpc import Server
+from expertrag.serving.server import Server
 
 QUESTION = "How often does a checkpoint run?"
 

@@ -15,7 +15,7 @@ from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.api.errors import InvalidArgument, Overloaded
 from expertrag.api.types import Constraint
 from expertrag.client import Client
-from expertrag.serving.grpc import Server
+from expertrag.serving.server import Server
 from expertrag.v1 import answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2
 
 Ask = Callable[[Any], Any]

@@ -18,7 +18,7 @@ from expertrag.api.types import (
     DocumentInput,
 )
 from expertrag.client import Client
-from expertrag.serving.grpc import Server
+from expertrag.serving.server import Server
 from expertrag_index.listing import SkippedFile
 from expertrag_index.sources.ledger import Ledger
 from expertrag_index.types import LoadFailure

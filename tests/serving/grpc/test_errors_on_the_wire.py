@@ -16,9 +16,10 @@ from expertrag.client.rpc_errors import from_rpc
 from expertrag.config import ServiceConfig
 from expertrag.runtime.panics import PanicError
 from expertrag.runtime.stop import Stop
-from expertrag.serving.core.call import CALL, Call
+from expertrag.serving.core.context import CallContext
+from expertrag.serving.core.messages import message_of
 from expertrag.serving.core.workers import CallKind, Workers
-from expertrag.serving.grpc.status import message_of, status_of
+from expertrag.serving.grpc.status import status_of
 
 TREE = [errors.ExpertRAGError, *errors.ExpertRAGError.__subclasses__()]
 
@@ -118,8 +119,7 @@ async def test_a_panic_in_a_worker_is_an_error() -> None:
     def panicking(_stop: Stop) -> None:
         raise Panic("a text")
 
-    CALL.set(Call("", ""))
     workers = Workers(ServiceConfig())
     with pytest.raises(PanicError, match=r"^Panic$"):
-        await workers.run(CallKind.READ, None, panicking)
+        await workers.run(CallKind.READ, CallContext("", ""), panicking)
     await workers.close()

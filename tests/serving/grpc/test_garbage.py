@@ -15,7 +15,7 @@ from serving_fixtures import StartServer
 from expertrag.client import Client
 from expertrag.config import LogConfig
 from expertrag.runtime import logs
-from expertrag.serving.grpc import Server
+from expertrag.serving.server import Server
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"

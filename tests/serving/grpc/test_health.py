@@ -16,7 +16,8 @@ from serving_fixtures import Background, OpenPipeline, PacedGenerator, StartServ
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import DeadlineExceeded, NotFound, Unavailable
 from expertrag.client import Client
-from expertrag.serving.grpc.health import Health, watch_model
+from expertrag.serving.core.health import Health, watch_model
+from expertrag.serving.grpc.health import HealthServicer
 from expertrag.serving.grpc.services import NAMES
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -114,7 +115,7 @@ def test_watchers_get_every_change_after_one_leaves(
 def test_a_stuck_model_turns_the_health_until_it_goes_on(
     start_server: StartServer, paced: PacedGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("expertrag.serving.grpc.health.CHECK_S", 0.02)
+    monkeypatch.setattr("expertrag.serving.core.health.CHECK_S", 0.02)
     server = start_server()
     with grpc.insecure_channel(server.address) as channel:
         stuck = ("", "expertrag.v1.AnswerService", "expertrag.v1.GateService")
@@ -128,7 +129,7 @@ def test_a_stuck_model_turns_the_health_until_it_goes_on(
 async def test_a_check_that_fails_does_not_end_the_checks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("expertrag.serving.grpc.health.CHECK_S", 0.0)
+    monkeypatch.setattr("expertrag.serving.core.health.CHECK_S", 0.0)
     health = Health(["a"])
     await health.set(True)
     answers: Iterator[bool | None] = iter([True, None, None, False])
@@ -136,12 +137,12 @@ async def test_a_check_that_fails_does_not_end_the_checks(
     def healthy() -> bool:
         answer = next(answers, False)
         if answer is None:
-            assert health._status["a"] == SERVING
+            assert health.serving("a")
             raise OSError
         return answer
 
     watch = asyncio.create_task(watch_model(health, healthy, ["a"]))
-    while health._status["a"] == SERVING:
+    while health.serving("a"):
         await asyncio.sleep(0)
         assert not watch.done()
     watch.cancel()
@@ -153,7 +154,7 @@ def test_a_health_check_that_fails_tells_no_cause(
     async def failing(*_: object) -> None:
         raise ValueError("a text that nobody may see")
 
-    monkeypatch.setattr(Health, "Check", failing)
+    monkeypatch.setattr(HealthServicer, "Check", failing)
     server = start_server()
     with grpc.insecure_channel(server.address) as channel:
         with pytest.raises(grpc.RpcError) as raised:

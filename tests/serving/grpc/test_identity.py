@@ -32,7 +32,7 @@ from expertrag.auth.token_file import TokenFile
 from expertrag.client import AsyncClient, Client
 from expertrag.config import AuthConfig, TlsConfig
 from expertrag.serving.core.scopes import SCOPES
-from expertrag.serving.core.transport import server_context
+from expertrag.serving.core.tls import server_context
 from expertrag.serving.grpc.services import NAMES, SERVICES
 
 READ, WRITE, ADMIN = (frozenset({scope}) for scope in Scope)

@@ -18,7 +18,7 @@ from expertrag.api.errors import Conflict, PermissionDenied, Unavailable
 from expertrag.api.types import DocumentInput, ReplicaStatus
 from expertrag.client import Client
 from expertrag.config import ReplicaConfig
-from expertrag.serving.grpc import Server
+from expertrag.serving.server import Server
 from expertrag_index.build import IndexWriter
 from expertrag_index.replicas.pull import pull
 from expertrag_index.replicas.push import push

@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
-from service.test_garbage import PREFACE, SETTINGS, call
+from serving.grpc.test_garbage import PREFACE, SETTINGS, call
 from serving_fixtures import StartServer, trailing_of
 
 from expertrag.auth import Scope
@@ -19,7 +19,7 @@ from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client
 from expertrag.config import AuthConfig
 from expertrag.serving.core.inflight import RECEIVE_S, RECEIVING
-from expertrag.serving.grpc import Server
+from expertrag.serving.server import Server
 
 RETRIEVE = b"/expertrag.v1.RetrieveService/Retrieve"
 MESSAGE_BYTES = 14

@@ -10,7 +10,7 @@ from serving_fixtures import Background, PacedGenerator, StartServer, wait_until
 
 from expertrag.api.errors import DeadlineExceeded
 from expertrag.client import AsyncClient, Client
-from expertrag.serving.grpc import Server
+from expertrag.serving.server import Server
 from expertrag.v1 import answer_pb2, answer_pb2_grpc
 
 STEP_S = 0.01

@@ -30,7 +30,7 @@ from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client
 from expertrag.config import AuthConfig
-from expertrag.serving.grpc import Server
+from expertrag.serving.server import Server
 from expertrag_index.build import IndexWriter
 from expertrag_retriever.calibrate import calibrator
 
@@ -234,7 +234,7 @@ def test_metrics_are_those_of_the_default_store(
     filled: Mapping[str, Client], connect: Connect, server: Server
 ) -> None:
     def exported(name: str) -> float | None:
-        return server._metrics.registry.get_sample_value(f"expertrag_index_{name}")
+        return server.metrics.registry.get_sample_value(f"expertrag_index_{name}")
 
     operator = connect()
     operator.upsert([DocumentInput("own", "Roses are red.")])

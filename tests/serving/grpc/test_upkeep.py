@@ -13,7 +13,7 @@ from expertrag.api.types import DocumentInput
 from expertrag.client import Client
 from expertrag.config import ServiceConfig
 from expertrag.serving.core.upkeep import keep_compact
-from expertrag.serving.grpc import Server
+from expertrag.serving.server import Server
 from expertrag_index.compact import wasted
 from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
@@ -69,7 +69,7 @@ def test_it_can_be_off(
     settings: dict[str, object],
 ) -> None:
     server = start(start_server, open_pipeline, own_store, **settings)
-    assert server._upkeep is None
+    assert server.core._upkeep is None
 
 
 async def test_a_round_that_fails_is_not_the_last() -> None:

@@ -15,7 +15,7 @@ from serving_fixtures import Background, OpenPipeline, StartServer
 from expertrag.api.errors import DeadlineExceeded, InvalidArgument, PermissionDenied
 from expertrag.api.types import DocumentInput
 from expertrag.client import AsyncClient, Client
-from expertrag.serving.grpc import Server
+from expertrag.serving.server import Server
 
 BICYCLE = DocumentInput(
     id="office/bicycle",

@@ -17,6 +17,7 @@ from expertrag.auth.token_file import TokenFile
 from expertrag.config import AuthConfig
 from expertrag.serving.http import protocol
 from expertrag.serving.http.body import MAX_BODY_BYTES
+from expertrag.serving.http.state import HttpState
 
 SECRET = "xyzzy"
 JSON = {"content-type": "application/json"}
@@ -129,7 +130,7 @@ def test_an_error_that_nobody_foresaw(served: Served, monkeypatch: pytest.Monkey
     def fail(*_: object) -> None:
         raise RuntimeError(SECRET)
 
-    monkeypatch.setattr(type(served.http._clients), "of", fail)
+    monkeypatch.setattr(HttpState, "client", fail)
     with capture_logs() as lines:
         assert served.get("/v1/models").status_code == 500
         wait_until(lambda: bool(refused(lines)))

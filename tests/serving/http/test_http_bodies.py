@@ -93,7 +93,7 @@ def in_flight_of(served: Served) -> InFlight:
 def test_bodies_together_are_bounded(start_http: StartHttp, open_pipeline: OpenPipeline) -> None:
     served = start_http(lambda: open_pipeline(PacedGenerator(step_s=0.05, words=10)))
     in_flight = in_flight_of(served)
-    in_flight._most = 2**20
+    in_flight._held.most = 2**20
     with ExitStack() as stack:
         for _ in range(8):
             stack.enter_context(stalled(served, CHAT, sent=128 * 1024))
@@ -120,7 +120,7 @@ def test_bodies_of_every_route_are_held(served: Served, path: str) -> None:
 
 def test_mcp_is_refused_while_other_bodies_are_held(served: Served) -> None:
     in_flight = in_flight_of(served)
-    in_flight._most = 2**20
+    in_flight._held.most = 2**20
     with stalled(served, "/mcp", sent=2**20):
         wait_until(lambda: in_flight.bytes == 2**20)
         for path in (CHAT, "/mcp"):

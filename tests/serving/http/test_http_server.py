@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import socket
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from serving_fixtures import Background, OpenPipeline, PacedGenerator, wait_unti
 
 from expertrag.api.errors import Conflict, Unavailable
 from expertrag.config import Config, ServiceConfig
-from expertrag.serving.core.metrics import Metrics
 from expertrag.serving.http import HttpServer
 from expertrag.serving.http.errors import body_of
 from expertrag.serving.run import serve
@@ -51,7 +49,7 @@ def test_health_waits_for_the_models(
 def test_health_fails_while_the_model_is_stuck(
     start_http: StartHttp, paced: PacedGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("expertrag.serving.grpc.health.CHECK_S", 0.02)
+    monkeypatch.setattr("expertrag.serving.core.health.CHECK_S", 0.02)
     served = start_http()
     for healthy, status in ((False, 503), (True, 200)):
         paced.healthy = healthy
@@ -103,7 +101,7 @@ def test_calls_are_counted_as_those_of_grpc(served: Served) -> None:
 def test_an_address_in_use_is_an_error(served: Served, background: Background) -> None:
     other = HttpServer(Config(service=ServiceConfig(http_address=served.http.address)))
     with pytest.raises(Conflict, match=r"in use; choose another --http-address"):
-        background.run(other.start("unix:/nowhere", Metrics()))
+        background.run(other.start(served.grpc.core))
 
 
 def test_an_address_in_use_is_known_before_models_load(served: Served) -> None:
@@ -131,7 +129,7 @@ def test_a_unix_socket_of_a_killed_server_is_taken_over(
         assert client.get("http://localhost/v1/models").status_code == 200
     other = HttpServer(Config(service=ServiceConfig(http_address=f"unix:{path}")))
     with pytest.raises(Conflict, match="another server listens"):
-        background.run(other.start("unix:/nowhere", Metrics()))
+        background.run(other.start(served.grpc.core))
     background.run(served.stop())
     assert not path.exists()
 
@@ -167,30 +165,7 @@ def test_a_load_balancer_may_switch_away_before_the_server_stops(
         served.get("/health")
 
 
-def test_the_private_socket_is_removed(start_http: StartHttp, background: Background) -> None:
-    served = start_http()
-    folder = Path(served.grpc.private_address.removeprefix("unix:")).parent
-    assert folder.stat().st_mode & 0o777 == 0o700
-    background.run(served.stop())
-    assert not folder.exists()
-
-
-def test_the_private_socket_of_a_killed_server_is_removed(
-    start_http: StartHttp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        monkeypatch.setattr(tempfile, "tempdir", folder)
-        left = Path(folder) / "expertrag-left" / "grpc.sock"
-        left.parent.mkdir()
-        with socket.socket(socket.AF_UNIX) as killed:
-            killed.bind(str(left))
-        running, other = start_http(), start_http()
-        assert not left.parent.exists()
-        for served in (running, other):
-            assert served.get("/v1/models").status_code == 200
-
-
-def test_the_private_socket_is_not_told() -> None:
+def test_a_path_of_the_server_is_not_told() -> None:
     error = Unavailable("no server responds at unix:/tmp/expertrag-1/grpc.sock; start one")
     told = body_of(error)["error"]
     assert isinstance(told, dict)

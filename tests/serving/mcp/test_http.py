@@ -22,8 +22,8 @@ from expertrag.auth import Scope as TokenScope
 from expertrag.auth.token_file import TokenFile
 from expertrag.client import AsyncClient
 from expertrag.config import AuthConfig
-from expertrag.serving.grpc import Server
 from expertrag.serving.mcp import McpEndpoint, mcp_server
+from expertrag.serving.server import Server
 
 TENANTS = {"acme": "zirconcanary", "globex": "obsidiancanary"}
 LIST_TOOLS = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}

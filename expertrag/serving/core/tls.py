@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
-import grpc
 import structlog
 
 from expertrag.api.errors import InvalidArgument
@@ -46,22 +46,6 @@ def check_exposure(address: Address, auth: AuthConfig, tls: TlsConfig) -> None:
         )
 
 
-def server_credentials(tls: TlsConfig) -> grpc.ServerCredentials | None:
-    """Return the TLS of a server, which follows changes of its files; None without a certificate.
-
-    :raises InvalidArgument: if a file cannot be read or is not a certificate or key.
-    """
-    if not tls.cert:
-        return None
-    files = _Files(tls)
-    found: grpc.ServerCredentials = grpc.dynamic_ssl_server_credentials(
-        files.read(),
-        files.changed,  # type: ignore[arg-type]  # may return None, by its documentation
-        require_client_authentication=bool(tls.client_ca),
-    )
-    return found
-
-
 def server_context(tls: TlsConfig) -> ssl.SSLContext | None:
     """Return the TLS of an HTTP server, which follows changes of its files; None without one.
 
@@ -69,7 +53,7 @@ def server_context(tls: TlsConfig) -> ssl.SSLContext | None:
     """
     if not tls.cert:
         return None
-    files = _Files(tls)
+    files = TlsFiles(tls)
     files.read()
     latest = [_context(tls)]
 
@@ -93,14 +77,23 @@ def _context(tls: TlsConfig) -> ssl.SSLContext:
     return context
 
 
-class _Files:
-    """The certificate, key and CA of a server. gRPC asks for changes at every connection."""
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Contents of the files, PEM; ``roots`` sign the certificates of clients, None for none."""
+
+    key: bytes
+    chain: bytes
+    roots: bytes | None
+
+
+class TlsFiles:
+    """The certificate, key and CA of a server, which may change while it runs."""
 
     def __init__(self, tls: TlsConfig) -> None:
         self._tls = tls
         self._stamp: tuple[object, ...] = ()
 
-    def read(self) -> grpc.ServerCertificateConfiguration:
+    def read(self) -> Certificates:
         """Read the files.
 
         :raises InvalidArgument: if one cannot be read or is not PEM.
@@ -109,13 +102,9 @@ class _Files:
         self._stamp = self._stamps()
         key, chain = _pem("tls.key", tls.key), _pem("tls.cert", tls.cert)
         _check_pair(tls)
-        roots = _roots(tls.client_ca) if tls.client_ca else None
-        found: grpc.ServerCertificateConfiguration = grpc.ssl_server_certificate_configuration(
-            [(key, chain)], root_certificates=roots
-        )
-        return found
+        return Certificates(key, chain, _roots(tls.client_ca) if tls.client_ca else None)
 
-    def changed(self) -> grpc.ServerCertificateConfiguration | None:
+    def changed(self) -> Certificates | None:
         """Return the new files; None if nothing has changed, or if they cannot be used."""
         if self._stamps() == self._stamp:
             return None

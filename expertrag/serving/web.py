@@ -1,4 +1,4 @@
-"""``/mcp``: the Model Context Protocol, over streamable HTTP."""
+"""The HTTP door with the MCP door inside: ``/mcp``, over streamable HTTP."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from expertrag.config import Config
+from expertrag.serving.http import HttpServer
 from expertrag.serving.http.body import receive_body
 from expertrag.serving.http.state import HttpState
 from expertrag.serving.mcp import LOOPBACK, McpEndpoint, mcp_server
+
+
+def http_server(config: Config) -> HttpServer:
+    """Return the HTTP server of a configuration, which also serves MCP.
+
+    :raises InvalidArgument: if the address is beyond loopback without TLS.
+    """
+    return HttpServer(config, McpRoute)
 
 
 class McpRoute:
