@@ -26,6 +26,7 @@ from expertrag.serving.core.replication import Replication
 from expertrag.v1 import (
     answer_pb2,
     audit_pb2,
+    collection_pb2,
     document_pb2,
     embed_pb2,
     gate_pb2,
@@ -74,6 +75,7 @@ def _read(doors: Doors) -> Any:
         doors.call(stubs.document.GetDocument, document_pb2.GetDocumentRequest(id=document)),
         doors.call(stubs.document.ListChunks, document_pb2.ListChunksRequest(id=document)),
         doors.call(stubs.document.ListSkipped, document_pb2.ListSkippedRequest()),
+        doors.call(stubs.collection.ListCollections, collection_pb2.ListCollectionsRequest()),
     ]
 
 
