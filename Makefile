@@ -61,7 +61,7 @@ lint: $(STAMP) ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 # their packages ask for versions that the project's own do not allow
-$(CLIENTS_STAMP): tests/http/clients/requirements.txt
+$(CLIENTS_STAMP): tests/serving/http/clients/requirements.txt
 	@echo "installing clients of other projects into $(CLIENTS) (a minute the first time)"
 	@$(PYTHON) -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<

@@ -16,8 +16,8 @@ from serving_fixtures import SECTIONS, Background, OpenPipeline, collections_of
 from expertrag.config import Config, ServiceConfig
 
 if TYPE_CHECKING:
-    from expertrag.http import HttpServer
-    from expertrag.service import Server
+    from expertrag.serving.http import HttpServer
+    from expertrag.serving.server import Server
 
 
 CHAT = "/v1/chat/completions"
@@ -40,14 +40,14 @@ class Served:
 
     async def start(self) -> None:
         """Start both, as the process does."""
-        address = self.grpc.private_address
         await self.grpc.start()
-        await self.http.start(address, self.grpc.metrics)
+        await self.http.start(self.grpc.core)
 
     async def stop(self) -> None:
         """Stop both, as the process does at a signal."""
         await self.grpc.retire()
-        await asyncio.gather(self.grpc.stop(), self.http.stop())
+        await asyncio.gather(self.grpc.drain(), self.http.stop())
+        await self.grpc.close()
 
     def post(self, path: str, body: Any, **options: Any) -> httpx.Response:
         return httpx.post(f"{self.url}{path}", json=body, timeout=60, **options)
@@ -59,8 +59,8 @@ StartHttp = Callable[..., Served]
 @pytest.fixture
 def start_http(background: Background, open_pipeline: OpenPipeline) -> Iterator[StartHttp]:
     """Starts servers with HTTP; stops them after the test."""
-    from expertrag.http import HttpServer
-    from expertrag.service import Server
+    from expertrag.serving.server import Server
+    from expertrag.serving.web import http_server
 
     running: list[Served] = []
 
@@ -68,7 +68,7 @@ def start_http(background: Background, open_pipeline: OpenPipeline) -> Iterator[
         sections = {name: settings.pop(name) for name in SECTIONS if name in settings}
         free = {"address": "127.0.0.1:0", "http_address": "127.0.0.1:0"}
         config = Config(service=ServiceConfig(**{**free, **settings}), **sections)
-        served = Served(Server(config, lambda: collections_of(load())), HttpServer(config))
+        served = Served(Server(config, lambda: collections_of(load())), http_server(config))
         running.append(served)
         await served.start()
         return served
@@ -98,15 +98,15 @@ def served_with_models(
 ) -> Iterator[Served]:
     """A server whose embedder and language model are real."""
     from expertrag.answer.assemble import open_pipeline
-    from expertrag.http import HttpServer
-    from expertrag.service import Server
+    from expertrag.serving.server import Server
+    from expertrag.serving.web import http_server
 
     # a client that gave up an answer may keep its connection until it is collected
     service = ServiceConfig(address="127.0.0.1:0", http_address="127.0.0.1:0", drain_s=5)
     model = replace(model_config.model, generator=str(reader_path))
     config = replace(model_config, index=str(built_store), model=model, service=service)
     served = Served(
-        Server(config, lambda: collections_of(open_pipeline(config))), HttpServer(config)
+        Server(config, lambda: collections_of(open_pipeline(config))), http_server(config)
     )
     background.run(served.start())
     background.run(served.grpc.wait_loaded())

@@ -11,7 +11,7 @@ from mcp import Client, MCPError, types
 from starlette.types import ASGIApp
 
 from expertrag.client import AsyncClient
-from expertrag.mcp import McpEndpoint
+from expertrag.serving.mcp import McpEndpoint
 
 T = TypeVar("T")
 MODERN, LEGACY = "2026-07-28", "legacy"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
     from expertrag.answer.pipeline import Pipeline
     from expertrag.audit import Audit
-    from expertrag.service import Server
+    from expertrag.serving.server import Server
     from expertrag_index.types import FloatArray
 
 T = TypeVar("T")
@@ -352,7 +352,7 @@ def open_pipeline(
 @pytest.fixture
 def start_server(background: Background, open_pipeline: OpenPipeline) -> Iterator[StartServer]:
     """Starts servers on a free port of the loopback; stops them after the test."""
-    from expertrag.service import Server
+    from expertrag.serving.server import Server
 
     servers: list[Server] = []
 

@@ -53,6 +53,9 @@ MAX_PAGE = 1_000
 MAX_TEXT_CHARACTERS = 1_000_000
 """Characters of a document in one response: at most 4 MB of its 8 MiB."""
 
+MAX_EXACT_INT = 2**53
+"""Numbers of a Struct are doubles; a larger integer would lose precision."""
+
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 """Names of tenants and of collections: they are also names of folders."""
 
@@ -274,6 +277,31 @@ def check_document(document: DocumentInput) -> None:
     check_text("id", document.id, MAX_ID_BYTES)
     check_text("text", document.text, max_bytes=MAX_DOCUMENT_BYTES)
     check_labels(document.labels)
+
+
+def check_exact(field: str, value: object) -> None:
+    """Reject free-form values that hold an integer beyond ``MAX_EXACT_INT``."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            check_exact(field, item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            check_exact(field, item)
+    elif isinstance(value, int) and abs(value) > MAX_EXACT_INT:
+        raise invalid(field, f"holds {value}, beyond 2**53; send it as a string")
+
+
+def check_no_null(field: str, values: Mapping[str, object]) -> None:
+    """Reject a mapping that holds null, at any depth."""
+    for name, value in values.items():
+        if _holds_null(value):
+            raise invalid(field, f"{name!r} holds null; omit it")
+
+
+def _holds_null(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_null, value.values()))
+    return any(map(_holds_null, value)) if isinstance(value, list) else value is None
 
 
 def check_labels(labels: Sequence[str]) -> None:

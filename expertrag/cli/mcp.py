@@ -85,7 +85,7 @@ def mcp(server: ServerOptions, allow_writes: bool, base_url: str) -> None:
 async def _serve(options: ServerOptions, *, writes: bool, base_url: str) -> None:
     import asyncio
 
-    from expertrag.mcp import mcp_server, serve_stdio
+    from expertrag.serving.mcp import mcp_server, serve_stdio
 
     async with options.connect() as client:
         # Applications wait only seconds for the first answer: serve at once, and load meanwhile.

@@ -18,7 +18,7 @@ from expertrag_common.extras import install_command
 
 if TYPE_CHECKING:
     from expertrag.answer.collections import Collections
-    from expertrag.http import HttpServer
+    from expertrag.serving.http import HttpServer
 
 
 _FLAGS = (
@@ -86,7 +86,7 @@ def serve(config: Config, named: tuple[str, ...], loaded: tuple[str, ...]) -> No
     import asyncio
 
     from expertrag.runtime import logs, memory
-    from expertrag.service import serve as run
+    from expertrag.serving.run import serve as run
     from expertrag_index.store.opening import check_published
 
     config = _with_adapters(config, loaded)
@@ -121,14 +121,14 @@ def _http(config: Config) -> HttpServer | None:
     if not config.service.http_address:
         return None
     try:
-        from expertrag.http import HttpServer
+        from expertrag.serving.web import http_server
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"--http-address needs the package {error.name}; "
             f"run: {install_command('server', 'http')}",
             reason="MISSING_EXTRA",
         ) from error
-    return HttpServer(config)
+    return http_server(config)
 
 
 def _stores(items: Iterable[str]) -> tuple[dict[str, Path], dict[str, GateMode]]:

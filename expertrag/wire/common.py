@@ -12,13 +12,10 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct, Value
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.api.validation import invalid
+from expertrag.api.validation import MAX_EXACT_INT, check_exact, check_no_null, invalid
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-
-MAX_EXACT_INT = 2**53
-"""Numbers of a Struct are doubles; a larger integer would lose precision."""
 
 E = TypeVar("E", bound=StrEnum)
 N = TypeVar("N", bound=int)
@@ -104,7 +101,7 @@ def fits_the_wire() -> Iterator[None]:
 
 def struct_to_proto(field: str, values: Mapping[str, Any]) -> Struct:
     """Return a Struct of strings, numbers, booleans, lists and mappings."""
-    _check_exact(field, values)
+    check_exact(field, values)
     struct = Struct()
     with fits_the_wire():
         struct.update(dict(values))
@@ -119,16 +116,8 @@ def struct_from_proto(struct: Struct) -> dict[str, object]:
 def metadata_from_proto(field: str, struct: Struct) -> dict[str, Any]:
     """Return a mapping of strings, numbers, booleans, lists and mappings, none of them null."""
     metadata = struct_from_proto(struct)
-    for name, value in metadata.items():
-        if _holds_null(value):
-            raise invalid(field, f"{name!r} holds null; omit it")
+    check_no_null(field, metadata)
     return metadata
-
-
-def _holds_null(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return any(map(_holds_null, value.values()))
-    return any(map(_holds_null, value)) if isinstance(value, list) else value is None
 
 
 def _value(value: Value) -> object:
@@ -147,14 +136,3 @@ def _value(value: Value) -> object:
             return struct_from_proto(value.struct_value)
         case _:
             return None
-
-
-def _check_exact(field: str, value: object) -> None:
-    if isinstance(value, Mapping):
-        for item in value.values():
-            _check_exact(field, item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _check_exact(field, item)
-    elif isinstance(value, int) and abs(value) > MAX_EXACT_INT:
-        raise invalid(field, f"holds {value}, beyond 2**53; send it as a string")

@@ -67,7 +67,7 @@ _OURS = (*results_file.SEARCH, *_SHARED, "lab/benchmarks/scale_store.py")
 _SERVED = (
     *_OURS,
     "lab/benchmarks/scale_served.py",
-    "expertrag/service",
+    "expertrag/serving",
     "expertrag/wire",
     "expertrag/runtime",
     "expertrag/answer",

@@ -46,7 +46,7 @@ TOPICS = (
 )  # fmt: skip
 READY_S = 120.0
 CODE = (
-    "expertrag/service",
+    "expertrag/serving",
     "expertrag/runtime",
     *results_file.ANSWERS,
     "lab/benchmarks/bench_server_start.py",

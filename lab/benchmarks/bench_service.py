@@ -40,7 +40,7 @@ HERE = Path(__file__).parent
 DOCUMENTS = HERE.parent / "examples" / "documents"
 CALLERS = (1, 16)
 CODE = (
-    "expertrag/service",
+    "expertrag/serving",
     "expertrag/wire",
     "expertrag/runtime",
     "expertrag/answer",

@@ -30,7 +30,7 @@ NODE = {
     "openai_client.mjs": ("openai",),
     "ai_sdk_client.mjs": ("ai", "@ai-sdk/openai-compatible"),
 }
-CODE = ("expertrag/http", "tests/http/clients", "lab/benchmarks/http_clients.py")
+CODE = ("expertrag/serving/http", "tests/serving/http/clients", "lab/benchmarks/http_clients.py")
 
 
 def main() -> int:

@@ -31,11 +31,11 @@ from starlette.applications import Starlette
 from expertrag.answer.embedders import open_embedder
 from expertrag.client import AsyncClient
 from expertrag.config import ModelConfig
-from expertrag.mcp import McpEndpoint, mcp_server
+from expertrag.serving.mcp import McpEndpoint, mcp_server
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import Document
 
-CODE = ("expertrag/mcp", "lab/benchmarks/mcp_conformance.py")
+CODE = ("expertrag/serving/mcp", "lab/benchmarks/mcp_conformance.py")
 SUITE = "@modelcontextprotocol/conformance@0.2.0-alpha.12"
 NPX = ("npx", "--yes", "--package=node@22", f"--package={SUITE}", "conformance", "server")
 ANY_SERVER = (

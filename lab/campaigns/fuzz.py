@@ -34,10 +34,10 @@ from served import ServedSettings, ServerProcess, serving
 from tqdm import tqdm
 
 from expertrag.client import Client
-from expertrag.service.scopes import SCOPES
+from expertrag.serving.core.scopes import SCOPES
 
 CODE = (
-    "expertrag/service",
+    "expertrag/serving",
     "expertrag/auth",
     "expertrag/wire",
     "expertrag/api",

@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
-from expertrag.service.scopes import SCOPES
+from expertrag.serving.core.scopes import SCOPES
 from expertrag.v1 import (
     adapter_pb2,
     answer_pb2,

@@ -26,7 +26,7 @@ from load_streams import cancels, slow_readers
 from load_uploads import large_messages, stalled_senders, stalled_upsert
 
 CODE = (
-    "expertrag/service",
+    "expertrag/serving",
     "expertrag/runtime",
     "expertrag/auth",
     "expertrag/client",

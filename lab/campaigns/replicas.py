@@ -40,7 +40,7 @@ from expertrag_index.upkeep.verify import verify
 
 CODE = (
     "index/expertrag_index",
-    "expertrag/service",
+    "expertrag/serving",
     "expertrag/client",
     "expertrag/answer",
     *(

@@ -31,7 +31,8 @@ from expertrag.config import (
     ServiceConfig,
 )
 from expertrag.runtime import logs, memory
-from expertrag.service import Server, serve
+from expertrag.serving.run import serve
+from expertrag.serving.server import Server
 
 PACED = "paced"
 _IDLE = concurrent.futures.thread.__file__

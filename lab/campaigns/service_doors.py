@@ -29,8 +29,9 @@ from expertrag.auth.quota import Quota
 from expertrag.auth.token_file import TokenFile
 from expertrag.client.channel import Stubs
 from expertrag.config import AuthConfig, Config, ServiceConfig
-from expertrag.http import HttpServer
-from expertrag.service import Server
+from expertrag.serving.http import HttpServer
+from expertrag.serving.server import Server
+from expertrag.serving.web import http_server
 from expertrag.v1 import answer_pb2, index_pb2
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.rerank.reranking import Reranking
@@ -141,10 +142,9 @@ def running(work: Path) -> Iterator[Running]:
     background = Background()
     with closing(background), closing(pipeline):
         server = Server(config, lambda: Collections.single(pipeline))
-        front = HttpServer(config)
-        address = server.private_address
+        front = http_server(config)
         background.run(server.start())
-        background.run(front.start(address, server.metrics))
+        background.run(front.start(server.core))
         background.run(server.wait_loaded())
         try:
             yield Running(background, server, front, pipeline, paced, store, work, made.text)

@@ -19,13 +19,14 @@ from store_helper import CORPUS
 
 from expertrag.answer import served_index
 from expertrag.config import Config, ReplicaConfig
-from expertrag.service import health, replication, upkeep
-from expertrag.service.metrics import Metrics
-from expertrag.service.replication import Replication
-from expertrag.service.services import GENERATING
+from expertrag.serving.core import health, replication, upkeep
+from expertrag.serving.core.health import GENERATING
+from expertrag.serving.core.metrics import Metrics
+from expertrag.serving.core.replication import Replication
 from expertrag.v1 import (
     answer_pb2,
     audit_pb2,
+    collection_pb2,
     document_pb2,
     embed_pb2,
     gate_pb2,
@@ -74,6 +75,7 @@ def _read(doors: Doors) -> Any:
         doors.call(stubs.document.GetDocument, document_pb2.GetDocumentRequest(id=document)),
         doors.call(stubs.document.ListChunks, document_pb2.ListChunksRequest(id=document)),
         doors.call(stubs.document.ListSkipped, document_pb2.ListSkippedRequest()),
+        doors.call(stubs.collection.ListCollections, collection_pb2.ListCollectionsRequest()),
     ]
 
 
@@ -126,7 +128,7 @@ def _write_over_http(doors: Doors) -> Any:
 
 def _kept(doors: Doors) -> Any:
     """Compact the store as the server's task does, which goes on whatever happens."""
-    served, runtime = doors.server.pipeline._served, doors.server.grpc._runtime
+    served, runtime = doors.server.pipeline._served, doors.server.grpc.core.runtime
     runtime = replace(runtime, config=replace(runtime.config, compact_after_s=_THREAD_S))
 
     def looked() -> bool:
@@ -143,19 +145,19 @@ def _kept(doors: Doors) -> Any:
 def _watched(doors: Doors) -> Any:
     """Watch the model as the server's task does, which goes on whatever happens."""
     looks = itertools.count()
-    collections = doors.server.grpc._runtime.collections
+    collections = doors.server.grpc.core.runtime.collections
 
     def healthy() -> bool:
         next(looks)
         return collections.healthy
 
-    task = health.watch_model(doors.server.grpc._health, healthy, GENERATING)
-    served = doors.server.grpc._health
+    task = health.watch_model(doors.server.grpc.core.health, healthy, GENERATING)
+    served = doors.server.grpc.core.health
     try:
         with _set(health, "CHECK_S", _THREAD_S):
             return _followed(doors, task, lambda: True, _ROUNDS)
     finally:
-        if served._status[""] != health.SERVING:  # this task ends before it looks again
+        if not served.serving():  # this task ends before it looks again
             doors.server.background.run(served.set(True))
 
 
@@ -201,7 +203,7 @@ def _replicated(doors: Doors, store: Path, replica: ReplicaConfig) -> Any:
     transfers._transfers._every_s = _THREAD_S
     ends = time.monotonic() + 60 * _THREAD_S
     try:
-        transfers.start(doors.server.grpc._runtime.collections)
+        transfers.start(doors.server.grpc.core.runtime.collections)
         thread = transfers._thread
         assert thread is not None, "it has started"
         while time.monotonic() < ends and thread.is_alive():

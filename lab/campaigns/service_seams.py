@@ -33,27 +33,27 @@ from expertrag.audit.served import ServedLog
 from expertrag.auth import Authenticator
 from expertrag.auth.token_file import ServedTokens
 from expertrag.client.aclient import AsyncClient
-from expertrag.client.remote import RemoteBackend
-from expertrag.http.clients import CallerClients
-from expertrag.http.state import HttpState
 from expertrag.runtime.bridge import EventBridge
 from expertrag.runtime.hot_swap import HotSwap
 from expertrag.runtime.meter import Meter
 from expertrag.runtime.stop import Stop
 from expertrag.runtime.tracing import Span
-from expertrag.service.admission import Admission, Slot
-from expertrag.service.call import Call
-from expertrag.service.cost import Cost
-from expertrag.service.health import Health
-from expertrag.service.idempotency import Responses
-from expertrag.service.inflight import InFlight
-from expertrag.service.metrics import Metrics
-from expertrag.service.quotas import Quotas
-from expertrag.service.replication import Replication
-from expertrag.service.runtime import Runtime
-from expertrag.service.services import SERVICES
-from expertrag.service.upload import Upload
-from expertrag.service.workers import Workers
+from expertrag.serving.core.admission import Admission, Slot
+from expertrag.serving.core.context import CallContext
+from expertrag.serving.core.cost import Cost
+from expertrag.serving.core.health import Health
+from expertrag.serving.core.idempotency import Responses
+from expertrag.serving.core.inflight import InFlight
+from expertrag.serving.core.metrics import Metrics
+from expertrag.serving.core.quotas import Quotas
+from expertrag.serving.core.replication import Replication
+from expertrag.serving.core.runtime import Runtime
+from expertrag.serving.core.upload import Upload
+from expertrag.serving.core.workers import Workers
+from expertrag.serving.grpc.health import HealthServicer
+from expertrag.serving.grpc.services import SERVICES
+from expertrag.serving.http.backend import CoreBackend
+from expertrag.serving.http.state import HttpState
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.replicas.follow import Follower
 from expertrag_index.replicas.keep_pushed import Pusher
@@ -77,7 +77,7 @@ INNER: tuple[type, ...] = (
     Pipeline, ServedIndex, View, HotSwap, Collections, Decider, Answering, ServedReranker,
     Reranking, Meter, Audit, Entry, ServedLog, Appender, AnswerIds, Authenticator, ServedTokens,
     Workers, Admission, Slot, EventBridge, Stop, Runtime, InFlight, Quotas, Responses, Upload,
-    Health, Metrics, Call, Cost, Span, CallerClients, HttpState, AsyncClient, RemoteBackend,
+    Health, HealthServicer, Metrics, CallContext, Cost, Span, CoreBackend, HttpState, AsyncClient,
     Replication, Follower, Pusher, Counter, Gauge, Histogram, *cast("Iterable[type]", SERVICES),
 )  # fmt: skip
 """Classes of the server itself, and of metrics; their members raise and block."""
@@ -89,23 +89,26 @@ MODULES = (
     "expertrag.answer.rerank",
     "expertrag.answer.served_index",
     "expertrag.audit.audit",
-    "expertrag.http.app",
-    "expertrag.http.body",
-    "expertrag.http.clients",
-    "expertrag.http.console.answering",
-    "expertrag.http.console.stored",
-    "expertrag.http.openai.answering",
-    "expertrag.http.openai.chat",
-    "expertrag.service.answer",
-    "expertrag.service.embed",
-    "expertrag.service.gate",
-    "expertrag.service.index",
-    "expertrag.service.info",
-    "expertrag.service.interceptor",
-    "expertrag.service.rerank",
-    "expertrag.service.retrieve",
-    "expertrag.service.upkeep",
-    "expertrag.service.upload",
+    "expertrag.serving.http.app",
+    "expertrag.serving.http.body",
+    "expertrag.serving.http.backend",
+    "expertrag.serving.http.console.answering",
+    "expertrag.serving.http.console.stored",
+    "expertrag.serving.http.openai.answering",
+    "expertrag.serving.http.openai.chat",
+    "expertrag.serving.core.calls",
+    "expertrag.serving.core.operations.answering",
+    "expertrag.serving.core.operations.info",
+    "expertrag.serving.core.operations.store",
+    "expertrag.serving.grpc.answer",
+    "expertrag.serving.grpc.embed",
+    "expertrag.serving.grpc.gate",
+    "expertrag.serving.grpc.index",
+    "expertrag.serving.grpc.info",
+    "expertrag.serving.grpc.interceptor",
+    "expertrag.serving.grpc.rerank",
+    "expertrag.serving.grpc.retrieve",
+    "expertrag.serving.core.upkeep",
     "expertrag_index.replicas.follow",
     "expertrag_index.replicas.keep_pushed",
 )
@@ -116,7 +119,9 @@ TRUSTED = frozenset(
     ["Admission.leave", "EventBridge.pump", "Follower.run", "Pusher.run", "Slot.release"]
 )
 """What ends a call, or is a thread: nothing could go on if they themselves failed."""
-_TELLING = frozenset(["body_of", "message_of", "request_id_of", "response_of", "status_of"])
+_TELLING = frozenset(
+    ["body_of", "for_clients", "message_of", "request_id_of", "response_of", "status_of"]
+)
 """Functions that put an error into the words of a door."""
 _SCRAPE = frozenset(["collect", "describe"])  # by Prometheus's own server
 _UNUSED = frozenset(["clear", "remove", "remove_by_labels", "time"])  # its interface has more
@@ -142,15 +147,15 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "AnswerIds": frozenset(["check"]),
     "Workers": frozenset(["close", "running", "waiting"]),
     "Stop": frozenset(["deadline_error"]),  # only a call that blocks is late
+    "InFlight": frozenset(["bytes"]),  # of a scrape
     "Responses": frozenset(["forget"]),
-    "Health": frozenset(["Watch", "close", "set"]),  # the campaign itself watches
+    "Health": frozenset(["close", "set"]),
+    "HealthServicer": frozenset(["Watch"]),  # the campaign itself watches
     "Metrics": frozenset(["start", "stop", "watch_collections", "watch_endpoints"])
     | {"watch_engine", "watch_generation", "watch_load", "watch_replica"},
-    "CallerClients": frozenset(["close"]),
     # of a client in Python, beyond what the HTTP server asks it
     "AsyncClient": frozenset(["answer", "close", "create_collection", "drop_collection"])
     | {"decisions", "embed", "load_adapter", "rerank", "unload_adapter", "wait_ready"},
-    "RemoteBackend": frozenset(["answer", "close"]),
     "Replication": frozenset(["fetch", "start", "stop"]),
     "Counter": _SCRAPE | _UNUSED - {"time"} | {"count_exceptions", "reset"},
     "Gauge": _SCRAPE
@@ -159,7 +164,8 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     | {"track_inprogress"},
     "Histogram": _SCRAPE | _UNUSED,
     "CollectionService": frozenset(["CreateCollection", "DropCollection"]),
-    "AdapterService": frozenset(["LoadAdapter", "UnloadAdapter"]),
+    # of a model on the engine; the HTTP server asks for the adapters of any
+    "AdapterService": frozenset(["ListAdapters", "LoadAdapter", "UnloadAdapter"]),
     # of a fitted gate, of readers, and of a start
     "expertrag.answer.decide": frozenset(
         ["domain_signals", "draft_features", "or_internal", "p_internal"]
@@ -179,9 +185,8 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "expertrag.answer.rerank": frozenset(["invalid", "load_reranker", "translate_errors"]),
     "expertrag.answer.served_index": frozenset(["never_stop"]),
     # of requests that are refused
-    "expertrag.http.app": frozenset(["console_routes", "unexpected"]),
-    "expertrag.http.body": frozenset(["invalid_body"]),
-    "expertrag.service.info": frozenset(["replica_to_proto"]),
+    "expertrag.serving.http.app": frozenset(["console_routes", "unexpected"]),
+    "expertrag.serving.http.body": frozenset(["invalid_body"]),
     "expertrag_index.replicas.follow": frozenset(["check_replaceable", "open_remote"]),
     "expertrag_index.replicas.keep_pushed": frozenset(["open_remote"]),
 }

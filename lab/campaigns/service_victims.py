@@ -293,9 +293,9 @@ class World:
         """Count what a call takes, and gives back."""
         server = self._server
         before, self._own.on = getattr(self._own, "on", False), True
-        runtime, served = server.grpc._runtime, server.pipeline._served
-        clients, front = server.http._clients, server.grpc._interceptor
-        assert runtime.loaded is not None and clients is not None, "it is loaded"
+        core, served = server.grpc.core, server.pipeline._served
+        runtime = core.runtime
+        assert runtime.loaded is not None, "it is loaded"
         held = Counter(
             sessions=server.paced.open_sessions,
             running=server.grpc.running,
@@ -303,10 +303,9 @@ class World:
             leases=sum(served._leases.values()),
             writing=int(served._write_lock.locked()),
             uses=sum(entry.uses for entry in runtime.loaded._entries.values()),
-            requests=sum(channel.requests for channel in clients._channels),
-            receiving=front._in_flight._places.running,
-            bytes=front._in_flight.bytes,
-            calls=sum(account.running for account in front._quotas._accounts.values()),
+            receiving=core.in_flight._places.running,
+            bytes=core.in_flight.bytes,
+            calls=sum(account.running for account in runtime.quotas._accounts.values()),
             tasks=len(asyncio.all_tasks(server.background.loop)),
             descriptors=len(os.listdir("/proc/self/fd")),
         )

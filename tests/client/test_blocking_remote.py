@@ -13,7 +13,7 @@ from serving_fixtures import OpenPipeline, StartServer
 from expertrag.api.errors import ExpertRAGError, InvalidArgument
 from expertrag.api.types import DocumentInput
 from expertrag.client import Client
-from expertrag.service import Server
+from expertrag.serving.server import Server
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from expertrag.api.types import STAGES, Answer, Constraint, DocumentInput, Feedb
 from expertrag.audit.reading import read_log
 from expertrag.client import AsyncClient, Client
 from expertrag.config import AuditConfig, Config, ServiceConfig
-from expertrag.service import Server
+from expertrag.serving.server import Server
 
 QUESTION = "How many days of paid leave do employees of Northwind get?"
 

@@ -36,7 +36,7 @@ def clients(
     from expertrag.answer.pipeline import Pipeline
     from expertrag.answer.pipeline_models import PipelineModels
     from expertrag.config import Config, ModelConfig, ServiceConfig
-    from expertrag.service import Server
+    from expertrag.serving.server import Server
 
     model = ModelConfig(generator=str(reader_path), dtype="int8")
     generator = open_generator(model)

@@ -23,10 +23,10 @@ from expertrag.api.errors import NotFound
 from expertrag.auth import Scope
 from expertrag.client import Client
 from expertrag.config import Config, ServiceConfig
-from expertrag.http import HttpServer
-from expertrag.http.console.routes import console_routes
-from expertrag.service import Server
-from expertrag.service.scopes import SCOPES
+from expertrag.serving.core.scopes import SCOPES
+from expertrag.serving.http.console.routes import console_routes
+from expertrag.serving.server import Server
+from expertrag.serving.web import http_server
 
 pytestmark = with_binaries
 
@@ -50,7 +50,7 @@ def servers(background: Background) -> Iterator[list[Served]]:
     config = Config(service=ServiceConfig(**settings, allow_writes=True))
 
     async def started() -> list[Served]:
-        found = [Served(Server(config, no_models), HttpServer(config)) for _ in range(3)]
+        found = [Served(Server(config, no_models), http_server(config)) for _ in range(3)]
         for server in found:
             await server.start()
             await server.grpc.wait_loaded()

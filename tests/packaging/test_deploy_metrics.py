@@ -11,7 +11,7 @@ import yaml
 from deploy_files import COMPOSE, DEPLOY, SCRIPTS, ran, releases, with_binaries
 from prometheus_client.metrics import MetricWrapperBase
 
-from expertrag.service.metrics import Metrics
+from expertrag.serving.core.metrics import Metrics
 
 DASHBOARD = COMPOSE / "grafana" / "dashboards" / "expertrag.json"
 ALERTS = COMPOSE / "prometheus" / "alerts.yml"

@@ -80,7 +80,7 @@ def test_wheel_holds_the_packages_of_the_service_and_nothing_else(wheel: Path) -
 
 @pytest.mark.slow
 def test_wheel_holds_the_page_of_the_console(wheel: Path) -> None:
-    page = ROOT / "expertrag/http/console/static"
+    page = ROOT / "expertrag/serving/http/console/static"
     files = {path.relative_to(ROOT).as_posix() for path in page.rglob("*") if path.is_file()}
     assert files
     assert files <= set(_names(wheel))

@@ -11,7 +11,7 @@ from service_scenarios import SCENARIOS
 from service_seams import NOT_CALLED, SEAMS
 from service_victims import ERRORS, NONSENSE
 
-from expertrag.service import interceptor
+from expertrag.serving.core import calls
 
 CASES = 600
 
@@ -30,7 +30,7 @@ def test_no_fault_harms_more_than_its_call() -> None:
 
 @pytest.mark.slow
 def test_the_campaign_finds_a_guard_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interceptor, "_optional", lambda _call: nullcontext())
+    monkeypatch.setattr(calls, "optional", lambda _call: nullcontext())
     report = service_faults.run(120, 0)
     assert any("the error quotes" in finding for finding in report.findings)
 

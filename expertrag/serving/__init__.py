@@ -1,0 +1,1 @@
+"""One serving core, and its doors: gRPC, HTTP and MCP."""

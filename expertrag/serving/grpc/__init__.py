@@ -1,0 +1,1 @@
+"""The gRPC door: one servicer per file, one interceptor."""
