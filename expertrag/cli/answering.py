@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from expertrag.client import Client
     from expertrag.client.requests import AnswerOptions
 
-SERVED = (
+SEARCHING = (
     "model",
-    "gate",
     "rerank",
     "lab.passages",
     "lab.wording",
@@ -44,7 +43,9 @@ SERVED = (
     "lab.expert_share",
     "lab.weights_mib",
 )
-"""Settings, or sections of them, of what answers: a store in this process, or a server."""
+"""Settings, or sections of them, of what searches: a store in this process, or a server."""
+ANSWERING = (*SEARCHING, "gate")
+"""Settings, or sections of them, of what answers."""
 JUDGED = ("gate.mode", "gate.threshold")
 """Settings that a request for a decision carries."""
 ASKED = (
@@ -59,16 +60,19 @@ ASKED = (
 """Settings that a request for an answer carries."""
 
 
-def asking(*keys: str, sent: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+def asking(
+    *keys: str, settable: tuple[str, ...] = SEARCHING, sent: tuple[str, ...] = ()
+) -> Callable[[Command], Command]:
     """Add the options shared by all commands that ask a server or a store.
 
-    :param keys: settings with a flag of their own; ``--set`` sets all others of the store.
+    :param keys: settings with a flag of their own.
+    :param settable: keys or sections of settings of a store, which ``--set`` sets.
     :param sent: keys or sections of settings that a request carries, so that a server heeds them.
     """
 
     def decorate(command: Command) -> Command:
-        settable = (*SERVED, *sent)
-        return configured("index", *keys, settable=settable)(json_flag(targeted(*sent)(command)))
+        settings = configured("index", *keys, settable=(*settable, *sent))
+        return settings(json_flag(targeted(*sent)(command)))
 
     return decorate
 
@@ -89,6 +93,7 @@ _GENERATION_OPTIONS = (
         "search.k",
         "request.max_tokens",
         "request.temperature",
+        settable=ANSWERING,
         sent=ASKED,
     ),
 )

@@ -7,7 +7,7 @@ import itertools
 import click
 
 from expertrag.cli.answer_lines import decision_lines, evidence_lines
-from expertrag.cli.answering import JUDGED, asking
+from expertrag.cli.answering import ANSWERING, JUDGED, asking
 from expertrag.cli.extensions import ExtensibleGroup
 from expertrag.cli.options import domain_option
 from expertrag.cli.output import print_found
@@ -22,7 +22,7 @@ def gate() -> None:
 @gate.command()
 @click.argument("question")
 @domain_option
-@asking("model.generator", "gate.mode", sent=JUDGED)
+@asking("model.generator", "gate.mode", settable=ANSWERING, sent=JUDGED)
 def explain(question: str, domain: str | None, server: ServerOptions, as_json: bool) -> None:
     """Print whether the gate would retrieve for a question, and why."""
     mode, threshold = server.config.gate.mode, server.config.gate.threshold

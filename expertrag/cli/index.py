@@ -259,15 +259,9 @@ def _update(
     languages, sources = LanguageShare(), set[str]()
     above = {} if whole else find_folders_above(store, docs)
     rest = dict(limits)
-    include, exclude = rest.pop("include"), rest.pop("exclude")
-    read = load(
-        docs,
-        on_failure=failures.append,
-        limits=ReadLimits(**rest),
-        include=include,
-        exclude=exclude,
-        within=above,
-    )
+    patterns = {name: rest.pop(name) for name in ("include", "exclude")}
+    limited = ReadLimits(**rest)
+    read = load(docs, on_failure=failures.append, limits=limited, within=above, **patterns)
     documents = languages.watch(note_sources(read, sources))
     first = next(documents, None)
     if first is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from expertrag.cli.answering import SERVED
+from expertrag.cli.answering import ANSWERING
 from expertrag.cli.exits import message_of
 from expertrag.cli.options import Command, configured, flags_of, list_typed
 from expertrag.cli.output import note
@@ -44,7 +44,7 @@ def _take_target(command: Command) -> Command:
 
 @click.command()
 @click.argument("target", required=False)
-@configured("index", "model.generator", "search.k", settable=(*SERVED, "log"))
+@configured("index", "model.generator", "search.k", settable=(*ANSWERING, "log"))
 @_take_target
 @targeted("search.k")
 @flag(

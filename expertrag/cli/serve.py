@@ -11,7 +11,7 @@ import click
 
 from expertrag.api.errors import InvalidArgument, MissingExtra
 from expertrag.api.types import GateMode
-from expertrag.cli.answering import SERVED
+from expertrag.cli.answering import ANSWERING
 from expertrag.cli.options import configured, flag, index_of
 from expertrag.config import ENV_PREFIX, Config
 from expertrag_common.extras import install_command
@@ -52,7 +52,7 @@ _FLAGS = (
     "log.level",
 )
 """Settings with a flag: what to serve, where, to whom, and how much."""
-_SETTABLE = (*SERVED, "service", "collections", "replica", "quota", "log")
+_SETTABLE = (*ANSWERING, "service", "collections", "replica", "quota", "log")
 
 
 @click.command()

@@ -116,8 +116,8 @@ def assignments() -> Iterator[tuple[str, list[str]]]:
         elif item.choices:
             value = next(choice for choice in item.choices if choice and choice != item.default)
         elif item.kind is not str:
-            number: Any = item.default or item.minimum or 0
-            value = number + (1 if item.kind is int else 0.25)
+            start = item.default if isinstance(item.default, int | float) else item.minimum or 0
+            value = int(start) + 1 if item.kind is int else float(start) + 0.25
         if item.section:
             yield item.key, ["--set", f"{item.key}={value}"]
 

@@ -50,16 +50,6 @@ def test_a_default_given_as_a_flag_still_wins(
         (("-k", "0"), {}, "search.k: is 0; choose 1 to 1000 (from flag -k)"),
         (("-k", "x"), {}, "Invalid value for '-k'"),
         ((), {"EXPERTRAG_SEARCH_K": "0"}, "(from environment EXPERTRAG_SEARCH_K)"),
-        (("--set", "gate.threshold=1.5"), {}, "gate.threshold: is 1.5; choose 0 to 1"),
-        (("--set", "search.k=0"), {}, "(from flag --set search.k)"),
-        (("--set", "search.k=x"), {}, "search.k: is 'x'; give a whole number"),
-        (("--set", "k=3"), {}, "'k=3' is not SECTION.KEY=VALUE"),
-        (("--set", "search.k"), {}, "'search.k' is not SECTION.KEY=VALUE"),
-        (("--set", "search.kk=3"), {}, "search.kk: unknown key; did you mean search.k?"),
-        (("--set", "model.routing=top_k:1"), {}, "it is now lab.routing"),
-        (("--set", "tls.cert=x"), {}, "--set tls.cert: no effect on `expertrag ask`"),
-        (("-k", "1", "--set", "search.k=3"), {}, "search.k is set twice"),
-        (("--set", "search.k=1", "--set", "search.k=1"), {}, "search.k is set twice"),
     ],
 )
 def test_wrong_settings_end_with_2(

@@ -106,18 +106,6 @@ def test_misspelt_variables(name: str, message: str) -> None:
     assert message in caught.value.message
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("EXPERTRAG_MODEL_ROUTING", "EXPERTRAG_LAB_ROUTING"),
-        ("EXPERTRAG_CONTRAST", "EXPERTRAG_LAB_CONTRAST"),
-    ],
-)
-def test_a_variable_that_moved_names_its_successor(old: str, new: str) -> None:
-    with pytest.raises(InvalidArgument, match=f"{old}: .*it is now {new}"):
-        load(environ={old: "x"})
-
-
 @pytest.mark.parametrize("setting", [item for item in settings() if item.has_own_variable])
 def test_flags_that_became_settings_keep_their_variables(setting: Setting) -> None:
     loaded = load(environ={setting.env: setting.choices[0] if setting.choices else "1"})

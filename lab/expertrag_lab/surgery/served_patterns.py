@@ -68,7 +68,8 @@ def patterns_of(
     :raises InvalidArgument: the share is not possible, or the profile has other layers or experts.
     """
     supers = profile.super_experts()
-    if supers.shape != (len(routers), routers[0].experts) or len(set(routers)) > 1:
+    kinds = {(r.experts, r.nulls, r.top_k, r.light, r.groups, r.top_groups) for r in routers}
+    if supers.shape != (len(routers), routers[0].experts) or len(kinds) > 1:
         raise InvalidArgument(
             f"the profile has {supers.shape[0]} layers of {supers.shape[1]} experts, and the model "
             f"{len(routers)} of {routers[0].experts}: profile this model (expertrag llm profile)"
