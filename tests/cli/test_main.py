@@ -23,7 +23,7 @@ from expertrag.api import errors
 from expertrag.cli import docs
 from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
 from expertrag.config import load, settings
-from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.error_mapping import translate_errors
 from expertrag_index.errors import IndexStoreError
 from expertrag_retriever.errors import OutputTakenError
 
@@ -61,7 +61,7 @@ def test_every_flag_shows_its_variable() -> None:
     """No variable of a flag is mistaken for a misspelt setting."""
     text = docs.pages()["cli.md"]
     flags = re.findall(r"^  (?:-\w, )?(?:--?[\w-]+)", text, re.MULTILINE)
-    free = {"  --version", "  -h, --help", "  --set"}
+    free = {"  --version", "  -h, --help", "  --set"}  # what --set sets has variables
     variables = re.findall(r"env\s+var:\s+(EXPERTRAG_\w+)", text)
     assert len(variables) == len([flag for flag in flags if flag not in free])
     names = set(variables) - {item.env for item in settings()}
@@ -135,7 +135,7 @@ def test_a_command_without_arguments_prints_its_help(run: Run) -> None:
     ],
 )
 def test_errors_and_their_codes(error: Exception, code: ExitCode) -> None:
-    with pytest.raises(Exception) as caught, translated_errors():
+    with pytest.raises(Exception) as caught, translate_errors():
         raise error
     assert exit_code_of(caught.value) is code
     assert "\n" not in message_of(caught.value)
