@@ -276,10 +276,8 @@ def _update(
         opener(store, config, report, settings=settings)(pool=pool) as writer,
     ):
         every = itertools.chain((first,), documents)
-        if whole:
-            done = writer.build(every, failures, removal_check(yes=whole.yes))
-        else:
-            done = writer.add(every, failures)
+        check = removal_check(yes=how.yes)
+        done = writer.build(every, failures, check) if whole else writer.add(every, failures)
         claim_built(store, docs, sources, above)
         keep_skipped(store, done.failures, None if whole else docs, sources, above)
     _note_language(languages.other, store)
