@@ -72,5 +72,5 @@ def test_a_search_asks_for_the_lists_that_it_probes(
         held = sum(length for _, length in places)
         assert held == segment.count * (code_bytes + 8)
         first = index.search_dense(query, 5)
-        monkeypatch.setattr(ReadAhead, "wanted", property(lambda _: False))
+        monkeypatch.setattr(ReadAhead, "is_wanted", property(lambda _: False))
         assert index.search_dense(query, 5) == first

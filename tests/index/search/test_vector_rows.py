@@ -119,7 +119,7 @@ def test_without_the_compiled_module_numpy_computes_them(
     rows, query = opened(written(tmp_path, held)), np.ones(DIMENSION, np.float32)
     wanted = np.array([8, 2])
     compiled = rows.cosines(wanted, query)
-    monkeypatch.setattr(vector_rows, "compiled", lambda: None)
+    monkeypatch.setattr(vector_rows, "load_cosines", lambda: None)
     assert rows.cosines(wanted, query) == pytest.approx(compiled, abs=2e-6)
 
 
