@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from store_helper import HashingEmbedder, contents, migrate
 
-from expertrag_index.upkeep.backup import backup, restore
+from expertrag_index.build.settings import WriterSettings
 from expertrag_index.build.writer import IndexWriter
-from expertrag_index.upkeep.compact import compact
 from expertrag_index.errors import ChunkSizeMismatchError
 from expertrag_index.store.index import Index
-from expertrag_index.build.settings import WriterSettings
 from expertrag_index.types import BuildReport, Document
+from expertrag_index.upkeep.backup import backup, restore
+from expertrag_index.upkeep.compact import compact
 from expertrag_index.upkeep.verify import verify
 
 EARLIER = Path(__file__).parents[2] / "data" / "stores" / "format-3.tar.xz"

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from store_helper import CORPUS, HashingEmbedder, build, contents, make_corpus
 
-from expertrag_index.build.writer import IndexWriter
 from expertrag_index.build.embed_pool import Packed, embed_packed
-from expertrag_index.errors import IndexStoreError
 from expertrag_index.build.settings import WriterSettings
+from expertrag_index.build.writer import IndexWriter
+from expertrag_index.errors import IndexStoreError
 from expertrag_index.types import Document, DocumentEmbedder
 
 LONG = [

@@ -18,13 +18,13 @@ import store_helper
 from numpy.typing import NDArray
 from store_helper import CORPUS, ExpertEmbedder, HashingEmbedder, build, contents, make_mixed_corpus
 
+from expertrag_index.build.ray_cluster import RayCluster
+from expertrag_index.build.ray_pool import RayPool
+from expertrag_index.build.settings import WriterSettings
 from expertrag_index.errors import WorkerError
 from expertrag_index.store.index import Index
 from expertrag_index.store.layout import Layout
 from expertrag_index.store.opening import read_manifest
-from expertrag_index.build.ray_cluster import RayCluster
-from expertrag_index.build.ray_pool import RayPool
-from expertrag_index.build.settings import WriterSettings
 from expertrag_index.upkeep.verify import verify
 
 pytestmark = pytest.mark.ray

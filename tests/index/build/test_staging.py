@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from store_helper import CORPUS, HashingEmbedder, build, contents
 
-from expertrag_index.store.rows import pack_vectors
 from expertrag_index.build.seen import SeenDocuments
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.build.spool import Spool
+from expertrag_index.store.rows import pack_vectors
 from expertrag_index.types import Document, MetadataValue
 from expertrag_index.upkeep.verify import verify
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from store_helper import CORPUS, HashingEmbedder, PowerCutError, build
 
+from expertrag_index.build.settings import WriterSettings
 from expertrag_index.build.writer import IndexWriter
-from expertrag_index.store.current import write_current
 from expertrag_index.errors import (
     EmbedderMismatchError,
     IndexStoreError,
@@ -19,11 +19,11 @@ from expertrag_index.errors import (
     StoreNotFoundError,
     TooManyRemovalsError,
 )
+from expertrag_index.store.current import write_current
 from expertrag_index.store.index import Index
 from expertrag_index.store.layout import Layout
-from expertrag_index.upkeep.removals import refuse_removals
-from expertrag_index.build.settings import WriterSettings
 from expertrag_index.types import Document, LoadFailure
+from expertrag_index.upkeep.removals import refuse_removals
 from expertrag_index.upkeep.verify import verify
 
 
