@@ -22,7 +22,7 @@ class Comparison:
     def compare(self, expected: VectorBatch, found: VectorBatch) -> None:
         """Compare chunks; ``found`` has those that the engine holds, by ascending key."""
         self._compared += len(expected.keys)
-        places = {key: place for place, key in enumerate(found.keys.tolist())}
+        places = {key: position for position, key in enumerate(found.keys.tolist())}
         for row, key in enumerate(expected.keys.tolist()):
             if key not in places:
                 self._missing.append(key)

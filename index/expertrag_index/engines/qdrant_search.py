@@ -58,10 +58,10 @@ class QdrantGeneration:
             must = [is_one_of("expert", [expert]), *filtered.must]
             if among.labels is not None:
                 must.append(is_one_of("labels", [EVERYBODY, *sorted(among.labels)]))
-            asked = of_generation(self._generation, must, filtered.must_not)
+            condition = of_generation(self._generation, must, filtered.must_not)
             share = len(among.keys) / max(1, self._sizes.get(expert, 0))
             ef = None if self._is_small(expert) else round(_EF_SEARCH / max(share, 1e-9))
-            keys = self._nearest(asked, query, wanted, among.keys, ef)
+            keys = self._nearest(condition, query, wanted, among.keys, ef)
         if len(keys) < wanted:
             keys = self._nearest_of(among.keys, query, wanted)
         if len(keys) < wanted:
@@ -96,8 +96,8 @@ class QdrantGeneration:
         """Return the best of some chunks, and perhaps more."""
         parts = [np.empty(0, np.int64)]
         for start in range(0, len(keys), PAGE):
-            asked = with_keys(keys[start : start + PAGE])
-            parts.append(self._query(asked, query, wanted + _MARGIN, None))
+            condition = with_keys(keys[start : start + PAGE])
+            parts.append(self._query(condition, query, wanted + _MARGIN, None))
         return np.concatenate(parts)
 
     def _query(

@@ -130,8 +130,8 @@ class _Run:
 def _most_near(places: Sequence[float]) -> int:
     """Return the largest number of places that lie close together; they are in order."""
     most = start = 0
-    for end, place in enumerate(places):
-        while place - places[start] > _NEAR:
+    for end, position in enumerate(places):
+        while position - places[start] > _NEAR:
             start += 1
         most = max(most, end + 1 - start)
     return most

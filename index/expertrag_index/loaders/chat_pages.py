@@ -49,19 +49,19 @@ def _parts(nodes: Sequence[Node], message: Element) -> dict[str, str]:
     """
     parts: dict[str, str] = {}
     texts: list[str] = []
-    place = message.begin + 1
-    while place < message.end:
-        node = nodes[place]
+    position = message.begin + 1
+    while position < message.end:
+        node = nodes[position]
         if isinstance(node, str):
             texts.append(" ".join(node.split()))
-        elif node.begin == place:
+        elif node.begin == position:
             kinds = _kinds(node)
             kind = next((kind for kind in _PARTS if kind in kinds), "")
             if kind:
                 parts |= _part(nodes, node, kind)
                 texts.append(_text(nodes, node) if kind in ("forwarded", "text") else "")
-                place = node.end
-        place += 1
+                position = node.end
+        position += 1
     return {**parts, "text": "\n".join(filter(None, texts))}
 
 
@@ -78,9 +78,9 @@ def _part(nodes: Sequence[Node], element: Element, kind: str) -> dict[str, str]:
 
 
 def _find_elements(nodes: Sequence[Node], start: int, end: int) -> Iterator[Element]:
-    for place in range(start, end):
-        node = nodes[place]
-        if isinstance(node, Element) and node.begin == place:
+    for position in range(start, end):
+        node = nodes[position]
+        if isinstance(node, Element) and node.begin == position:
             yield node
 
 

@@ -92,7 +92,7 @@ def text_of(fields: Mapping[str, object], *, as_row: bool) -> RecordText:
         between = "\n\n" if any("\n\n" in line for line in lines) else "\n"
         return RecordText(between.join(lines), tuple(fields))
     ranks = {name: rank(name, value) for name, value in fields.items()}
-    whole = sorted((place, name) for name, place in ranks.items() if place is not None)
+    whole = sorted((position, name) for name, position in ranks.items() if position is not None)
     blocks = {name: "\n\n".join(_blocks(fields[name])) for _, name in whole}
     beside: list[str] = []
     for name, value in fields.items():

@@ -76,18 +76,18 @@ def _styles_of(nodes: Sequence[Node], quirks: bool) -> HtmlStyles:
     """Collect the style sheets of a page; those for pages without scripts are not applied."""
     sheets: list[tuple[str, str]] = []
     others = scripts = False
-    place = 0
-    while place < len(nodes):
-        node = nodes[place]
-        if isinstance(node, Element) and node.begin == place:
+    position = 0
+    while position < len(nodes):
+        node = nodes[position]
+        if isinstance(node, Element) and node.begin == position:
             scripts |= node.name == "script"
             others |= node.name == "link" and "stylesheet" in node.get("rel").lower()
             if node.name == "style":
                 text = "".join(each for each in inside(nodes, node) if isinstance(each, str))
                 sheets.append((text, node.get("media")))
             if node.name in ("noscript", "style"):
-                place = node.end
-        place += 1
+                position = node.end
+        position += 1
     others |= any("@import" in sheet for sheet, _ in sheets)
     return HtmlStyles(sheets, others=others, scripts=scripts, quirks=quirks)
 

@@ -136,8 +136,8 @@ def _parse(text: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise Unreadable(f"broken JSON: {error.msg} ({place})", "correct or remove it") from None
+        position = f"line {error.lineno}, column {error.colno}"
+        raise Unreadable(f"broken JSON: {error.msg} ({position})", "correct or remove it") from None
     except RecursionError:
         raise Unreadable("the JSON is nested too deeply", "flatten it") from None
     except ValueError:  # Python converts up to 4,300 digits

@@ -36,8 +36,8 @@ class _Target:
         self._open: list[Element] = []
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
-        place = len(self._nodes)
-        element = Element(name, dict(attributes), place, place)
+        position = len(self._nodes)
+        element = Element(name, dict(attributes), position, position)
         self._open.append(element)
         self._nodes.append(element)
 
@@ -68,18 +68,18 @@ def nodes_of(page: str) -> list[Node]:
 
 def inside(nodes: Sequence[Node], element: Element) -> Iterator[Node]:
     """Yield the nodes between the begin and the end of an element, each element twice."""
-    return (nodes[place] for place in range(element.begin + 1, element.end))
+    return (nodes[position] for position in range(element.begin + 1, element.end))
 
 
 def children(nodes: Sequence[Node], element: Element) -> Iterator[Element]:
     """Yield the elements that are directly in an element."""
-    place = element.begin + 1
-    while place < element.end:
-        node = nodes[place]
+    position = element.begin + 1
+    while position < element.end:
+        node = nodes[position]
         if isinstance(node, Element):
             yield node
-            place = node.end
-        place += 1
+            position = node.end
+        position += 1
 
 
 def has_text(nodes: Sequence[Node], element: Element) -> bool:

@@ -194,14 +194,14 @@ def _cells(nodes: Sequence[Node], row: _Row) -> list[TableCell]:
 
 def _is_bold(nodes: Sequence[Node], cell: Element) -> bool:
     """Whether all text of a cell is bold."""
-    place = cell.begin + 1
-    while place < cell.end:
-        node = nodes[place]
+    position = cell.begin + 1
+    while position < cell.end:
+        node = nodes[position]
         if isinstance(node, Element):
-            place = node.end if node.name in ("b", "strong") else place
+            position = node.end if node.name in ("b", "strong") else position
         elif node.strip():
             return False
-        place += 1
+        position += 1
     return True
 
 

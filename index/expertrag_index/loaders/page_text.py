@@ -82,18 +82,18 @@ class PageText:
 
     def read(self) -> str:
         """Return the text."""
-        place = 0
-        while place < len(self._nodes):
-            node = self._nodes[place]
+        position = 0
+        while position < len(self._nodes):
+            node = self._nodes[position]
             if isinstance(node, str):
                 self._say(node)
-            elif place == node.begin:
-                place = self._begin(node)
+            elif position == node.begin:
+                position = self._begin(node)
             else:
                 self._looks.pop()
-                for close in reversed(self._closers.pop(place, ())):
+                for close in reversed(self._closers.pop(position, ())):
                     close()
-            place += 1
+            position += 1
         return self._writer.result()
 
     def _say(self, text: str) -> None:

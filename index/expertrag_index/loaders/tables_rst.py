@@ -71,7 +71,9 @@ def _grid(lines: Sequence[str], at: int, margin: int) -> tuple[list[str], int] |
     block = [line[margin:].rstrip() for line in lines[at:end]]
     if any(line[0] == "+" and line.strip("+-=") for line in block):
         return None  # cells over rows
-    edges = sorted({place for line in block if line[0] == "+" for place in _places(line, "+")})
+    edges = sorted(
+        {position for line in block if line[0] == "+" for position in _places(line, "+")}
+    )
     rows: list[list[TableCell]] = []
     marked = 0
     start = 0

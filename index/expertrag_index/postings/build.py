@@ -112,6 +112,6 @@ class _Run:
         counts = np.minimum(np.diff(starts, append=len(pairs)), MOST_COUNT).astype(np.uint16)
         pairs = pairs[starts]
         sizes = np.bincount(pairs >> _ROW_BITS, minlength=len(terms))
-        made = PostingWriter(folder, np.concatenate(self._keys), lengths)
-        made.add([term.encode() for term in terms], sizes, pairs.astype(np.uint32), counts)
-        return made
+        result = PostingWriter(folder, np.concatenate(self._keys), lengths)
+        result.add([term.encode() for term in terms], sizes, pairs.astype(np.uint32), counts)
+        return result

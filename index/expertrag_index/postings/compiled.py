@@ -22,8 +22,8 @@ class CompiledEngine:
 
     def find(self, segment: PostingSegment, term: bytes) -> int:
         """Return the place of a term in the vocabulary, -1 if it is not there."""
-        place: int = self._module.find(segment.vocabulary, segment.term_starts, term)
-        return place
+        position: int = self._module.find(segment.vocabulary, segment.term_starts, term)
+        return position
 
     def count(self, segment: PostingSegment, start: int, end: int, allowed: RowBits) -> int:
         """Count the postings from ``start`` to ``end`` whose rows are allowed."""

@@ -78,8 +78,8 @@ def parse(data: memoryview) -> dict[str, NDArray[np.generic]]:
         raise MalformedFileError("it does not begin like one")
     sections: dict[str, NDArray[np.generic]] = {}
     end = HEADER_BYTES
-    for place, (name, dtype) in enumerate(SECTIONS.items()):
-        offset, size = _ENTRY.unpack_from(data, _HEAD.size + place * _ENTRY.size)
+    for position, (name, dtype) in enumerate(SECTIONS.items()):
+        offset, size = _ENTRY.unpack_from(data, _HEAD.size + position * _ENTRY.size)
         if offset != end or size % dtype.itemsize or size > len(data) - offset:
             raise MalformedFileError(f"its section {name} is not where it should be")
         sections[name] = np.frombuffer(data[offset : offset + size], dtype)

@@ -131,7 +131,7 @@ def _ranges(sources: Sequence[_Source]) -> Iterator[tuple[list[bytes], Postings,
         last = min(source.last(_POSTINGS // share, _TERMS // share or 1) for source in unread)
         read = [source.read(last) for source in unread]
         terms = sorted({term for part, _, _ in read for term in part})
-        number = {term: place for place, term in enumerate(terms)}
+        number = {term: position for position, term in enumerate(terms)}
         if not terms or terms[0] <= before or not all(_ascends(part) for part, _, _ in read):
             raise StoreCorruptError("a segment of postings is damaged: its terms do not ascend")
         before = terms[-1]

@@ -148,7 +148,7 @@ class PostingSearcher:
         held = [
             (entry.places[number], weight) for entry, weight in entries if entry.places[number] >= 0
         ]
-        places = np.array([place for place, _ in held], np.int64)
+        places = np.array([position for position, _ in held], np.int64)
         return WeightedTerms(
             segment.posting_starts[places].astype(np.int64),
             segment.posting_starts[places + 1].astype(np.int64),

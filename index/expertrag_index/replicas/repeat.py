@@ -93,11 +93,11 @@ class Repeated:
 
     def _fail(self, error: BaseException) -> float:
         # other errors may name URLs with credentials
-        told = str(error) if isinstance(error, IndexStoreError) else type(error).__name__
+        problem = str(error) if isinstance(error, IndexStoreError) else type(error).__name__
         failures = self.state.failures + 1
-        self.state = replace(self.state, failures=failures, problem=told)
+        self.state = replace(self.state, failures=failures, problem=problem)
         wait = min(_LONGEST_WAIT_S, self._every_s * 2.0 ** min(failures, 16))
         wait = max(wait, self._every_s) * random.uniform(0.8, 1.2)  # so that readers come apart
         with suppress(Exception):  # a failure to tell of it must not end the tries
-            self._failed(told, wait)
+            self._failed(problem, wait)
         return wait

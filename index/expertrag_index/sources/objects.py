@@ -129,5 +129,5 @@ def _version(entry: Mapping[str, Any]) -> str:
     times = [str(entry[name]) for name in _TIMES if entry.get(name)]
     if not tags and not times:
         return ""
-    told = repr((tags, times, entry.get("size")))
-    return hashlib.sha256(told.encode()).hexdigest()
+    version = repr((tags, times, entry.get("size")))
+    return hashlib.sha256(version.encode()).hexdigest()

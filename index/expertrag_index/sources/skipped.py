@@ -18,10 +18,11 @@ def list_skipped_files(
 ) -> list[SkippedFile]:
     """List skipped files in the order of their fields, those that come after ``after``."""
     follows = f"WHERE ({_COLUMNS}) > (?, ?, ?, ?, ?)" if after else ""
-    place = _values(after) if after else ()
+    position = _values(after) if after else ()
     query = f"SELECT {_COLUMNS} FROM skipped {follows} ORDER BY {_COLUMNS} LIMIT ?"
     return [
-        SkippedFile(bool(notice), *texts) for notice, *texts in _read(layout, query, *place, limit)
+        SkippedFile(bool(notice), *texts)
+        for notice, *texts in _read(layout, query, *position, limit)
     ]
 
 

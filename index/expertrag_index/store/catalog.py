@@ -79,11 +79,11 @@ class Catalog:
         follows = f"AND {key} >= ? AND ({key}, d.id) > (?, ?)" if after else ""
         query = f"""{_SELECT}, {key} FROM documents d
             WHERE {_LIVE_DOCUMENT} AND {wanted.sql} {follows} ORDER BY {key}, d.id LIMIT ?"""
-        place = (after[0], *after) if after else ()
+        position = (after[0], *after) if after else ()
         with self._reading() as connection:
             if filter:
                 self._check.ensure(connection, number)
-            rows = connection.execute(query, (*(number,) * 4, *wanted.values, *place, limit))
+            rows = connection.execute(query, (*(number,) * 4, *wanted.values, *position, limit))
             entries = [(row[-1], _document(row[:-1])) for row in rows]
         return [((key, document.id), document) for key, document in entries]
 

@@ -153,9 +153,9 @@ def _make_independent(copy: Layout, manifest: Manifest) -> None:
         forget_identity(connection)
         if manifest.engine is None:
             return
-        made = derive(copy, connection, manifest.generation, None, WriterSettings())
-    made = replace(made, created_at=manifest.created_at, calibration=manifest.calibration)
-    write_durably(copy.manifest(manifest.generation), dumps(made))
+        result = derive(copy, connection, manifest.generation, None, WriterSettings())
+    result = replace(result, created_at=manifest.created_at, calibration=manifest.calibration)
+    write_durably(copy.manifest(manifest.generation), dumps(result))
 
 
 def _check_target(target: Layout, *, force: bool) -> None:

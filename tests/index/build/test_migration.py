@@ -212,7 +212,7 @@ def test_a_repair_after_a_killed_migration(plain: Path, monkeypatch: pytest.Monk
         raise PowerCutError
 
     with monkeypatch.context() as patched:
-        patched.setattr("expertrag_index.build.publish", cut)
+        patched.setattr("expertrag_index.build.writer.publish", cut)
         with pytest.raises(PowerCutError):
             migrate(plain, HashingEmbedder(48, "hashing-2"))
     Layout(plain).manifest(2).write_bytes(b"damaged")
