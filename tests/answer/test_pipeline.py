@@ -104,9 +104,10 @@ def test_every_search_of_a_decision_is_counted(
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("mode", [GateMode.ALWAYS, GateMode.STRICT])
 def test_an_answer_that_ended_holds_no_generation(
-    open_pipeline: OpenPipeline, model: str, mode: GateMode
+    open_pipeline: OpenPipeline, built_store: Path, tmp_path: Path, model: str, mode: GateMode
 ) -> None:
-    pipeline = open_pipeline(MODELS[model]())
+    store = Path(copytree(built_store, tmp_path / "store"))  # the test writes to it
+    pipeline = open_pipeline(MODELS[model](), store=store)
     gc.disable()  # a cycle would keep the files of a generation open until the next collection
     try:
         fold(pipeline.answer(AnswerRequest(QUESTIONS["documents"], mode)))
