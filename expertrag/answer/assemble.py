@@ -268,7 +268,7 @@ def _use_patterns(generator: Generator, source: str, lab: LabConfig) -> None:
     """Answer with the configured expert patterns; see :func:`serve_patterns` for what it raises."""
     if (white_box := generator.white_box) is None:
         raise InvalidArgument("lab.expert_patterns: needs a model on our engine, not on a server")
-    serve_patterns = load_feature("expert_patterns")
+    serve_patterns = load_feature("lab.expert_patterns")
     serve_patterns(white_box, source, Path(lab.expert_patterns), lab.expert_share)
 
 

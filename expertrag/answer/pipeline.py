@@ -18,14 +18,13 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from expertrag._version import __version__
-from expertrag.answer import documents
 from expertrag.answer.canonical import canonical
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider, base_encoder
@@ -40,18 +39,9 @@ from expertrag.answer.rewriting_model import writer
 from expertrag.answer.route import route
 from expertrag.answer.searching import retrieved
 from expertrag.answer.served_index import ServedIndex, View
+from expertrag.answer.store_access import StoreAccess
 from expertrag.api import validation
-from expertrag.api.access import EVERYTHING, Access
-from expertrag.api.documents import (
-    ChunkPage,
-    DocumentPage,
-    DocumentText,
-    GetDocumentRequest,
-    ListChunksRequest,
-    ListDocumentsRequest,
-    ListSkippedRequest,
-    SkippedPage,
-)
+from expertrag.api.access import Access
 from expertrag.api.embed import Embeddings
 from expertrag.api.info import IndexStats, ServerInfo
 from expertrag.api.rerank import RerankRequest, RerankResult
@@ -59,7 +49,6 @@ from expertrag.api.turns import Turn
 from expertrag.api.types import (
     AnswerEvent,
     AnswerRequest,
-    DocumentInput,
     Feedback,
     GateDecision,
     GateEvent,
@@ -68,7 +57,6 @@ from expertrag.api.types import (
     RetrieveRequest,
     RetrieveResult,
     Sampling,
-    UpdateReport,
 )
 from expertrag.audit import NOBODY, Asker, Audit, Entry
 from expertrag.audit.served import ServedLog
@@ -89,7 +77,7 @@ _EMBED_CHARACTERS = 8_192
 all concurrent calls stop within a second of theirs."""
 
 
-class Pipeline:
+class Pipeline(StoreAccess):
     """Answers questions with an embedder, a store, a gate and a language model."""
 
     def __init__(
@@ -113,14 +101,14 @@ class Pipeline:
         self._decider = Decider(generator, self._reading, models.gate, policy or GateConfig())
         self._answering = Answering(generator, self._reading, self._decider, models.reranker)
         self.audit = audit or Audit()
-        self._access, self._asked_by = EVERYTHING, NOBODY
+        self._asked_by = NOBODY
         self._mode = GateMode((policy and policy.mode) or GateMode.AUTO)
         with translate_errors():
-            self._served = ServedIndex(store, models.embedder, models.load_embedder)
+            super().__init__(ServedIndex(store, models.embedder, models.load_embedder))
 
     def close(self) -> None:
         """Close the store; running answers finish first."""
-        self._served.close()
+        super().close()
         self.audit.close()
 
     def serving(self, access: Access, asked_by: Asker, mode: GateMode | None = None) -> Pipeline:
@@ -260,69 +248,10 @@ class Pipeline:
                 tokens += sum(embedder.tokens_read(some, role))
             return Embeddings(vectors, embedder.name, tokens)
 
-    def get_document(self, request: GetDocumentRequest) -> DocumentText:
-        """Return a range of a document's text."""
-        with translate_errors(), self._leased() as view:
-            return documents.get_document(view.index, request)
-
-    def list_documents(self, request: ListDocumentsRequest) -> DocumentPage:
-        """Return a page of the documents that a filter admits."""
-        with translate_errors(), self._leased() as view:
-            return documents.list_documents(view.index, request)
-
-    def list_chunks(self, request: ListChunksRequest) -> ChunkPage:
-        """Return a page of a document's chunks."""
-        with translate_errors(), self._leased() as view:
-            return documents.list_chunks(view.index, request)
-
-    def list_skipped(self, request: ListSkippedRequest) -> SkippedPage:
-        """Return a page of what was skipped when the sources of the store were last read."""
-        with translate_errors(), self._leased() as view:
-            return documents.list_skipped(view.index, request)
-
-    def upsert(self, documents: Iterable[DocumentInput]) -> UpdateReport:
-        """Add or replace documents as one new generation, and serve it."""
-        with translate_errors():
-            return self._served.upsert(documents)
-
-    def delete(self, ids: Sequence[str]) -> UpdateReport:
-        """Delete documents as one new generation, and serve it."""
-        with translate_errors():
-            return self._served.delete(ids)
-
-    def compact_if_wasteful(self, quiet_s: float, should_stop: ShouldStop = never_stop) -> bool:
-        """Compact the store if a fifth of it is deleted; see :class:`ServedIndex`.
-
-        :param quiet_s: least age of the published generation, in seconds.
-        :returns: whether it was compacted.
-        """
-        with translate_errors():
-            return self._served.compact_if_wasteful(quiet_s, should_stop) is not None
-
     @property
     def adapters(self) -> LoadedAdapters:
         """The adapters of the language model; see :attr:`Generator.adapters`."""
         return self._generator.adapters
-
-    @property
-    def generation(self) -> int:
-        """The served generation of the store."""
-        return self._served.generation
-
-    def reload(self) -> None:
-        """Serve the newest generation of the store."""
-        with translate_errors():
-            self._served.reload()
-
-    def stats(self) -> IndexStats:
-        """Describe the served generation."""
-        with translate_errors():
-            return self._served.stats(self._access.labels)
-
-    @property
-    def memory_bytes(self) -> int:
-        """Size of the vectors of the served generation, which are in memory."""
-        return self._served.memory_bytes
 
     def generation_counters(self) -> Mapping[str, int]:
         """Return the counters of the language model; see :meth:`Generator.counters`."""
@@ -386,9 +315,6 @@ class Pipeline:
             with closing(self._answering.open_book(context)) as said:
                 yield from map(entry.note, by_adapter(request.sampling, said))
             self._decider.answered(decision, meter.usage())
-
-    def _leased(self) -> AbstractContextManager[View]:
-        return self._served.lease(self._access.labels)
 
     def _entry(self, question: str, view: View, meter: Meter | None = None) -> Entry:
         generation = view.index.generation

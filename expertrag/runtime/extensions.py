@@ -11,7 +11,7 @@ from expertrag_common.extras import lab_command
 COMMANDS = "expertrag.commands"
 """Commands of ``expertrag``, named by their path joined by dots: ``eval``, ``gate.calibrate``."""
 FEATURES = "expertrag.features"
-"""Functions that a setting of the service needs, named by the setting."""
+"""Functions that a setting of the service needs, named by its key: ``lab.expert_patterns``."""
 
 
 def names_of(group: str) -> frozenset[str]:
@@ -27,7 +27,7 @@ def load_extension(group: str, name: str) -> Any | None:
 
 
 def load_feature(setting: str) -> Any:
-    """Load the function that a setting needs.
+    """Load the function that a setting needs, by the key of the setting.
 
     :raises MissingExtra: the lab is not installed.
     """

@@ -41,8 +41,8 @@ def check_batch(
         if text.expert >= experts:
             raise ValueError(f"experts must be from 0 to {experts - 1}; got {text.expert}")
         if text.open is not None and (text.open.shape != marks or text.open.dtype != torch.bool):
-            found = f"{tuple(text.open.shape)} {text.open.dtype}"
-            raise ValueError(f"open experts must be {marks} bool; got {found}")
+            actual = f"{tuple(text.open.shape)} {text.open.dtype}"
+            raise ValueError(f"open experts must be {marks} bool; got {actual}")
         _check_sequence(text, int(positions[text.start]), int(positions[at - 1]), decoder)
     if at != rows:
         raise ValueError("sequences must cover all rows, one after the other")

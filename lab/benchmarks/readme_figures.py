@@ -56,7 +56,7 @@ def _search() -> Iterator[Row]:
         yield (
             f"hybrid search over {what}, nDCG@10, mean of {sets} test splits",
             "**{hybrid:.3f}** (dense {dense:.3f}, BM25 {bm25:.3f})".format(**means),
-            f"`make {command} DATA=…`",
+            f"`make lab-{command} DATA=…`",
         )
     yield (
         "embedding experts, nDCG@10, mean over their domains",

@@ -88,6 +88,7 @@ MODULES = (
     "expertrag.answer.pipeline",
     "expertrag.answer.rerank",
     "expertrag.answer.served_index",
+    "expertrag.answer.store_access",
     "expertrag.audit.audit",
     "expertrag.serving.http.app",
     "expertrag.serving.http.body",
@@ -184,6 +185,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     | {"is_internal", "never_stop"},
     "expertrag.answer.rerank": frozenset(["invalid", "load_reranker", "translate_errors"]),
     "expertrag.answer.served_index": frozenset(["never_stop"]),
+    "expertrag.answer.store_access": frozenset(["never_stop"]),
     # of requests that are refused
     "expertrag.serving.http.app": frozenset(["console_routes", "unexpected"]),
     "expertrag.serving.http.body": frozenset(["invalid_body"]),

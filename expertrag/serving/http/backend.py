@@ -124,8 +124,7 @@ class CoreBackend:
         )
 
     def _identify(self) -> Caller:
-        metadata = [] if self.token is None else [("authorization", f"Bearer {self.token}")]
-        return self.core.authenticator.caller(metadata)
+        return self.core.authenticator.caller(credentials(self.token))
 
     async def _wait_loaded(self, error: Unavailable, ends_at: float) -> None:
         """Wait until the models are loaded.
@@ -139,6 +138,11 @@ class CoreBackend:
                 await self.core.loaded.wait()
         except TimeoutError:
             raise error from None
+
+
+def credentials(token: str | None) -> list[tuple[str, str]]:
+    """Return a token as metadata, which name the caller to an ``Authenticator``."""
+    return [] if token is None else [("authorization", f"Bearer {token}")]
 
 
 async def _in(context: contextvars.Context, work: Awaitable[T]) -> T:

@@ -15,6 +15,7 @@ from expertrag.client.aclient import AsyncClient
 from expertrag.serving.core.core import Core
 from expertrag.serving.core.health import OVERALL
 from expertrag.serving.core.inflight import InFlight
+from expertrag.serving.http.backend import credentials
 from expertrag.serving.http.clients import CallerClient, bearer
 
 READY_S = 0.5
@@ -74,7 +75,7 @@ class HttpState:
                 "this server needs a token: send it as Authorization: Bearer TOKEN",
                 reason="TOKEN_MISSING",
             )
-        caller = authenticator.caller([("authorization", f"Bearer {token}")])
+        caller = authenticator.caller(credentials(token))
         request.state.caller = caller.identity  # for the log
         return caller
 
