@@ -34,6 +34,7 @@ pytest_plugins = [
     "command_fixtures",
     "model_fixtures",
     "router_fixtures",
+    "tracing_fixtures",
 ]
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from serving_fixtures import wait_until
 
@@ -15,23 +11,6 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.client import Client
 
 CANARY = "zirconcanary"
-
-
-@pytest.fixture(scope="module")
-def provider() -> TracerProvider:
-    """The provider of this process, which can be set only once."""
-    provider = TracerProvider()
-    trace.set_tracer_provider(provider)
-    return provider
-
-
-@pytest.fixture
-def spans(provider: TracerProvider) -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    processor = SimpleSpanProcessor(exporter)
-    provider.add_span_processor(processor)
-    yield exporter
-    processor.shutdown()
 
 
 def test_one_trace_for_client_call_and_stages(client: Client, spans: InMemorySpanExporter) -> None:

@@ -11,9 +11,6 @@ from typing import Any
 import httpx
 import pytest
 from http_fixtures import CHAT, Served, StartHttp, chat_body, error_of
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from serving_fixtures import OpenPipeline, PacedGenerator, wait_until
 
@@ -132,21 +129,15 @@ def test_values_that_no_client_can_read_are_refused(
 
 
 def test_a_stream_has_a_span_with_its_stages(
-    served: Served, caplog: pytest.LogCaptureFixture
+    served: Served, spans: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    provider = trace.get_tracer_provider()
-    if not isinstance(provider, TracerProvider):  # it can be set only once in a process
-        provider = TracerProvider()
-        trace.set_tracer_provider(provider)
-    exporter = InMemorySpanExporter()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
     asked = chat_body(stream=True, model="default:always")
     with httpx.stream("POST", f"{served.url}{CHAT}", json=asked, timeout=60) as running:
         assert [line for line in running.iter_lines() if line][-1] == "data: [DONE]"
-    wait_until(lambda: STREAMED in {span.name for span in exporter.get_finished_spans()})
-    spans = {span.name: span for span in exporter.get_finished_spans()}
-    call = spans[STREAMED].context
+    wait_until(lambda: STREAMED in {span.name for span in spans.get_finished_spans()})
+    by_name = {span.name: span for span in spans.get_finished_spans()}
+    call = by_name[STREAMED].context
     for stage in ("embed", "search", "generate"):
-        parent = spans[stage].parent
+        parent = by_name[stage].parent
         assert call is not None and parent is not None and parent.span_id == call.span_id
     assert "Failed to detach context" not in caplog.text
