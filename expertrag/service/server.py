@@ -199,9 +199,9 @@ class Server:
         await asyncio.to_thread(self._replication.fetch)
         collections = await asyncio.to_thread(self._load)
         self._runtime.loaded = collections
-        self._metrics.watch_collections(lambda: collections.loaded)
+        self._metrics.watch_collections(lambda: collections.open_count)
         if collections.has_default:
-            with collections.opened(DEFAULT) as pipeline:
+            with collections.use(DEFAULT) as pipeline:
                 self._metrics.observe_index(pipeline.stats())
                 self._metrics.watch_generation(lambda: pipeline.generation)
                 self._metrics.watch_engine(pipeline.generation_counters)
