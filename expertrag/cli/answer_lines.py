@@ -86,7 +86,8 @@ def source_lines(answer: Answer) -> Iterator[str]:
             yield f"Source [{rank}]: {source_of(passage, citation.page)}"
             yield f"  \u201c{snippet(quote(citation, passage))}\u201d"
     if answer.passages and not cited and answer.support is not None:
-        yield f"Sources: none of the {format_count(len(answer.passages), 'passage')} supports a sentence"
+        count = format_count(len(answer.passages), "passage")
+        yield f"Sources: none of the {count} supports a sentence"
 
 
 def _abstention_lines(answer: Answer) -> Iterator[str]:
