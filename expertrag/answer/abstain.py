@@ -53,11 +53,13 @@ class AbstentionPolicy:
         """Doubt at which STRICT withholds a yes or no; at least that of other answers."""
         return max(self.strict_from, VERDICT_STRICT_FROM)
 
-    def judged(self, p_sufficient: float | None) -> bool:
+    def rejects(self, p_sufficient: float | None) -> bool:
         """Return whether the gate's judgement of the passages requires an abstention."""
         return p_sufficient is not None and p_sufficient < SUFFICIENT
 
-    def doubted(self, p_sufficient: float | None, *, verdict: bool, fitted: bool) -> bool:
+    def withholds_doubtful(
+        self, p_sufficient: float | None, *, verdict: bool, fitted: bool
+    ) -> bool:
         """Return whether STRICT withholds an answer with this probability.
 
         :param fitted: whether fitted weights judge the answer instead.
@@ -67,7 +69,9 @@ class AbstentionPolicy:
         most = self.verdict_from if verdict else self.strict_from
         return p_sufficient is not None and p_sufficient < 1 - most
 
-    def unsupported(self, judgement: Judgement, support: float, *, internal: bool) -> bool:
+    def withholds_unsupported(
+        self, judgement: Judgement, support: float, *, internal: bool
+    ) -> bool:
         """Return whether STRICT withholds an answer.
 
         :param support: share of the answer that the passages support.

@@ -34,7 +34,7 @@ _DATE = re.compile(
 )
 
 
-def amended_first(question: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
+def put_amended_first(question: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
     """Move passages that amend earlier ones before them, the latest first.
 
     :param passages: best first.

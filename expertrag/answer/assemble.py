@@ -81,7 +81,7 @@ class Models:
         """
         config = self._config
         with self._lock:  # one after the other: ``quiet`` lets one thread load at a time
-            embedder, generator = self._embedder(store), self._loaded_generator()
+            embedder, generator = self._embedder(store), self._load_generator()
             reading, reranker = self._reading, self._reranker
         _check_domains(generator, embedder)
         gate = open_gate(config.gate, embedder, generator)
@@ -102,7 +102,7 @@ class Models:
         :raises InvalidArgument: it does not run on our engine.
         """
         with self._lock:
-            return self._loaded_generator().adapters
+            return self._load_generator().adapters
 
     def _embedder(self, store: Path | None) -> SentenceTransformerEmbedder:
         model = self._config.model
@@ -111,7 +111,7 @@ class Models:
             self._embedders[name] = open_embedder(model, store)
         return self._embedders[name]
 
-    def _loaded_generator(self) -> Generator:
+    def _load_generator(self) -> Generator:
         if self._generator is None:
             self._generator = open_generator(
                 self._config.model, self._config.gate, self._config.lab
@@ -120,7 +120,7 @@ class Models:
 
     @cached_property
     def _reading(self) -> ReadingPolicy:
-        return reading_of(self._config.model, self._loaded_generator(), self._config.lab)
+        return reading_of(self._config.model, self._load_generator(), self._config.lab)
 
     @cached_property
     def _reranker(self) -> ServedReranker | None:
@@ -167,7 +167,7 @@ def open_collections(
         modes=modes,
     )
     if collections.has_default:
-        with collections.opened(DEFAULT):
+        with collections.use(DEFAULT):
             pass
     return collections
 
@@ -182,7 +182,7 @@ def open_gate(
     :raises ExpertRAGError: if it cannot be used with these models.
     """
     served = None
-    if gate.named:
+    if gate.is_named:
         served = _open_gate(gate.bundle, embedder, generator)
     elif gate.bundle == AUTO_GATE and (shipped := models.gate_of(generator.name)):
         try:
@@ -361,7 +361,7 @@ def _reader(named: str, generator: str) -> ServedAdapters | None:
 
 
 def _auto_generator(model: ModelConfig, gate: GateConfig | None) -> str:
-    if gate and gate.named:
+    if gate and gate.is_named:
         with translate_errors():
             bundle = load_gate(models.gate_folder(gate.bundle))
         if bundle.needs.generator:

@@ -110,7 +110,7 @@ class Collections:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             self._sweep(folder)
-            for key in self._created():
+            for key in self._list_created():
                 if key in self._stores:
                     raise InvalidArgument(
                         f"collection {key} is named twice: by a path, and in {folder}"
@@ -119,14 +119,14 @@ class Collections:
     @classmethod
     def single(cls, pipeline: Pipeline) -> Collections:
         """Return the collections of a server with one store, which is open already."""
-        found = cls(
+        collections = cls(
             lambda _: pipeline,
             {DEFAULT: Path()},
             audit=pipeline.audit,
             adapters=lambda: pipeline.adapters,
         )
-        found._entries[DEFAULT] = _Entry(pipeline=pipeline)
-        return found
+        collections._entries[DEFAULT] = _Entry(pipeline=pipeline)
+        return collections
 
     def adapters(self) -> LoadedAdapters:
         """Return the adapters of the language model, which all collections share.
@@ -149,7 +149,7 @@ class Collections:
         return all(pipeline.healthy for pipeline in pipelines)
 
     @property
-    def loaded(self) -> int:
+    def open_count(self) -> int:
         """Number of collections in memory."""
         return len(self.open_keys)
 
@@ -159,7 +159,7 @@ class Collections:
         return DEFAULT in self._stores
 
     @contextmanager
-    def opened(self, key: str) -> Iterator[Pipeline]:
+    def use(self, key: str) -> Iterator[Pipeline]:
         """Use a collection; it stays open until the block ends.
 
         :raises NotFound: there is no such collection.
@@ -184,7 +184,7 @@ class Collections:
             return [key for key, entry in self._entries.items() if entry.pipeline is not None]
 
     @contextmanager
-    def kept_open(self, key: str) -> Iterator[Pipeline | None]:
+    def keep_open(self, key: str) -> Iterator[Pipeline | None]:
         """Keep a collection open until the block ends, if it is; this does not count as a use."""
         with self._lock:
             entry = self._entries.get(key) or _Entry()
@@ -197,7 +197,7 @@ class Collections:
 
     def states(self, tenant: str | None = None) -> list[CollectionState]:
         """List the collections of a tenant by key: "" has those of none, None all of them."""
-        created = set(self._created())
+        created = set(self._list_created())
         loaded = set(self.open_keys)
         return [
             CollectionState(key, key in loaded, key in created)
@@ -217,10 +217,10 @@ class Collections:
                 "this server creates no collections; start it with --collections FOLDER",
                 reason="COLLECTIONS_OFF",
             )
-        target = self._created_path(key)
+        target = self._path_of_created(key)
         if key in self._stores or target.exists():
             raise Conflict(f"collection {key} exists", reason="COLLECTION_EXISTS")
-        if sum(tenant_of(other) == tenant_of(key) for other in self._created()) >= MOST:
+        if sum(tenant_of(other) == tenant_of(key) for other in self._list_created()) >= MOST:
             raise Conflict(
                 f"there are {MOST:,} collections; drop one first", reason="TOO_MANY_COLLECTIONS"
             )
@@ -318,16 +318,16 @@ class Collections:
     def _path(self, key: str) -> Path:
         if key in self._stores:
             return self._stores[key]
-        if self._folder is not None and _is_key(key) and self._created_path(key).is_dir():
-            return self._created_path(key)
+        if self._folder is not None and _is_key(key) and self._path_of_created(key).is_dir():
+            return self._path_of_created(key)
         raise unknown_collection(key)
 
-    def _created_path(self, key: str) -> Path:
+    def _path_of_created(self, key: str) -> Path:
         assert self._folder is not None, "checked by the caller"
         tenant, _, name = key.rpartition("/")
         return self._folder / (tenant or _NO_TENANT) / name
 
-    def _created(self) -> Iterator[str]:
+    def _list_created(self) -> Iterator[str]:
         if self._folder is None:
             return
         for folder in self._folder.iterdir():

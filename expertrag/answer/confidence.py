@@ -104,7 +104,7 @@ class Judgement:
     fitted: bool = False
 
 
-def judged(
+def judge_answer(
     confidence: Confidence | None,
     reading: PassageSession,
     grounding: Grounding,

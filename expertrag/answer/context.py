@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from expertrag.answer.in_context import Asked
+from expertrag.answer.in_context import QuestionInContext
 from expertrag.answer.route import Route
 from expertrag.answer.served_index import View
 from expertrag.api.types import AnswerRequest, DeltaEvent, GateMode
@@ -33,7 +33,7 @@ class AnswerContext:
     """
 
     request: AnswerRequest
-    asked: Asked
+    asked: QuestionInContext
     view: View
     route: Route
     vectors: QueryVectors | None
@@ -51,7 +51,7 @@ class AnswerContext:
         return self.request.mode
 
     @property
-    def known_vectors(self) -> QueryVectors:
+    def question_vectors(self) -> QueryVectors:
         """The question's vectors, in a mode that uses documents."""
         assert self.vectors is not None, "without documents, nothing is embedded"
         return self.vectors

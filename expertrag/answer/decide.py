@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from expertrag.answer.drafts import draft_features, truncated
+from expertrag.answer.drafts import draft_features, truncate_draft
 from expertrag.answer.evidence import Encode, evidence_signals
 from expertrag.answer.internal import is_internal, or_internal, p_internal
 from expertrag.api.errors import Conflict
@@ -110,7 +110,7 @@ class Decider:
         :param least_doubt: reads the best passages, if the signals leave it open whether the
             question is about the documents.
         """
-        decision = self._decided(context, answer, least_doubt)
+        decision = self._decide(context, answer, least_doubt)
         route = context.route
         quotes = decision.retrieve and self._reading.reader and context.request.instructions
         return replace(
@@ -122,7 +122,7 @@ class Decider:
             rewritten_question=context.asked.rewritten,
         )
 
-    def _decided(
+    def _decide(
         self, context: AnswerContext, answer: ClosedBook, least_doubt: LeastDoubt
     ) -> GateDecision:
         request, view = context.request, context.view
@@ -139,7 +139,7 @@ class Decider:
             threshold, why = self._rule(budget)
         # a budget and a caller's threshold are calibrated on scores without read passages
         reads = budget is None and request.threshold is None
-        decision = self._judged(context, answer, bundle, threshold, least_doubt if reads else None)
+        decision = self._judge(context, answer, bundle, threshold, least_doubt if reads else None)
         decision = self._or_strictly(decision)
         if budget is None and request.threshold is None:  # these apply in every language
             decision = _by_words(decision, request.question, view)
@@ -190,7 +190,7 @@ class Decider:
         benefit, threshold = decision.p_benefit, decision.threshold
         return benefit is not None and threshold is not None and benefit < threshold
 
-    def answered(self, decision: GateDecision, usage: Usage) -> None:
+    def record_cost(self, decision: GateDecision, usage: Usage) -> None:
         """Record the cost of an answer in AUTO."""
         if decision.mode is GateMode.AUTO:
             seconds = usage.stage_seconds
@@ -245,7 +245,7 @@ class Decider:
                 self._budget = name, RateController(target, scores, start)
             return self._budget[1]
 
-    def _judged(
+    def _judge(
         self,
         context: AnswerContext,
         answer: ClosedBook,
@@ -279,7 +279,7 @@ class Decider:
             domains, unlike = _domains(bundle, context)
             signals = view.gate.signals(
                 request.question,
-                context.known_vectors,
+                context.question_vectors,
                 prefill=prefill,
                 store=store,
                 draft=draft,
@@ -294,7 +294,7 @@ class Decider:
         request, gate = context.request, context.view.gate
         with context.meter.stage("gate"):
             seen = gate.store_signals(
-                request.question, context.known_vectors, request.filter or None
+                request.question, context.question_vectors, request.filter or None
             )
         if least_doubt is None or not gate.is_unsure(seen):
             return seen
@@ -316,7 +316,7 @@ class Decider:
         with context.meter.stage("draft"):
             answer.draft = join_deltas(list(answer.session.deltas()))
             context.should_stop()
-            text = truncated(answer.draft.text)
+            text = truncate_draft(answer.draft.text)
             ((_, reading),) = reader.read([(context.closed_book, text)], policy)
             embedding = base_encoder(context.view.embedder)([text or " "])
         context.meter.add(lm_calls=1)  # the reading
@@ -335,12 +335,13 @@ def _with_passages(decision: GateDecision, store: StoreSignals | None) -> GateDe
     """Add the result of reading passages to a decision, if any were read."""
     if store is None or store.p_sufficient is None:
         return decision
-    found = store.p_sufficient
+    p_sufficient = store.p_sufficient
     return replace(
         decision,
         reason=f"{decision.reason} The best passages were read because it was unclear whether the "
-        f"question is about the documents: one holds the answer with probability {found:.2f}.",
-        signals={**decision.signals, "p_sufficient": found},
+        "question is about the documents: one holds the answer with probability "
+        f"{p_sufficient:.2f}.",
+        signals={**decision.signals, "p_sufficient": p_sufficient},
     )
 
 
@@ -349,13 +350,13 @@ def _by_words(decision: GateDecision, question: str, view: View) -> GateDecision
     if is_english(question) is not False or not is_english_only(view.embedder.name):
         return decision
     note = f"The question is not English, and the embedder {view.embedder.name} is English-only"
-    found = decision.signals.get("term_coverage", 0.0)
-    if decision.retrieve or found < FOUND:
+    coverage = decision.signals.get("term_coverage", 0.0)
+    if decision.retrieve or coverage < FOUND:
         return replace(decision, reason=f"{decision.reason} {note}.")
     return replace(
         decision,
         action=GateAction.RETRIEVE,
-        reason=f"{note}: the documents hold its words ({found:.2f}), so passages are retrieved.",
+        reason=f"{note}: the documents hold its words ({coverage:.2f}), so passages are retrieved.",
     )
 
 

@@ -52,12 +52,12 @@ def list_documents(index: Index, request: ListDocumentsRequest) -> DocumentPage:
     validation.check_list_documents(request)
     order, listed = request.order, _name_of(request.order, canonical(request.filter))
     after = _position(request.page_token, listed, order) if request.page_token else None
-    found = index.catalog.documents(
+    documents = index.catalog.documents(
         request.filter, order=order, after=after, limit=request.page_size + 1
     )
-    sizes = (_size(document) for _, document in found)
-    page = found[: _fitting(sizes, request.page_size)]
-    token = _token(listed, *page[-1][0]) if len(page) < len(found) else ""
+    sizes = (_size(document) for _, document in documents)
+    page = documents[: _fitting(sizes, request.page_size)]
+    token = _token(listed, *page[-1][0]) if len(page) < len(documents) else ""
     return DocumentPage(
         tuple(document for _, document in page),
         token,
@@ -76,10 +76,10 @@ def list_chunks(index: Index, request: ListChunksRequest) -> ChunkPage:
     _existing(index, request.id)
     listed = _name_of("chunks", request.id)
     first = _ordinal(request.page_token, listed) if request.page_token else 0
-    found = index.catalog.chunks(request.id, first, request.page_size + 1)
-    sizes = (len(chunk.text.encode()) for chunk in found)
-    page = found[: _fitting(sizes, request.page_size)]
-    token = _token(listed, page[-1].ordinal + 1) if len(page) < len(found) else ""
+    rows = index.catalog.chunks(request.id, first, request.page_size + 1)
+    sizes = (len(chunk.text.encode()) for chunk in rows)
+    page = rows[: _fitting(sizes, request.page_size)]
+    token = _token(listed, page[-1].ordinal + 1) if len(page) < len(rows) else ""
     chunks = tuple(
         DocumentChunk(each.ordinal, each.start, each.end, each.text, each.page) for each in page
     )
@@ -93,11 +93,11 @@ def list_skipped(index: Index, request: ListSkippedRequest) -> SkippedPage:
     """
     validation.check_list_skipped(request)
     listed = _name_of("skipped")
-    after = _skipped(request.page_token, listed) if request.page_token else None
-    found = index.catalog.list_skipped(after, request.page_size + 1)
-    sizes = (len("".join(_texts(file)).encode()) for file in found)
-    page = found[: _fitting(sizes, request.page_size)]
-    more = len(page) < len(found)
+    after = _parse_skipped(request.page_token, listed) if request.page_token else None
+    files = index.catalog.list_skipped(after, request.page_size + 1)
+    sizes = (len("".join(_texts(file)).encode()) for file in files)
+    page = files[: _fitting(sizes, request.page_size)]
+    more = len(page) < len(files)
     token = _token(listed, page[-1].notice, *_texts(page[-1])) if more else ""
     return SkippedPage(tuple(page), token, index.catalog.count_skipped())
 
@@ -170,7 +170,7 @@ def _ordinal(token: str, listed: str) -> int:
     raise _not_of_this_list()
 
 
-def _skipped(token: str, listed: str) -> SkippedFile:
+def _parse_skipped(token: str, listed: str) -> SkippedFile:
     match _parts(token, listed):
         case [bool() as notice, str() as a, str() as b, str() as c, str() as d]:
             return SkippedFile(notice, a, b, c, d)

@@ -21,7 +21,7 @@ DRAFT_WORDS = 24
 """About the 32 tokens of a recorded answer; short answers, which can be scored, fit in full."""
 
 
-def truncated(draft: str) -> str:
+def truncate_draft(draft: str) -> str:
     """Return the part of a draft that the gate reads, independent of the caller's max_tokens."""
     return " ".join(draft.split()[:DRAFT_WORDS])
 

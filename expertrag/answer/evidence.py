@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from expertrag.answer.rows import SentenceSpan, joined, sentence_spans, with_pairs
+from expertrag.answer.rows import SentenceSpan, join_contents, sentence_spans, with_pairs
 from expertrag.answer.wording import Content, Wording, wording
 from expertrag.llm.provenance import provenance_words
 from expertrag_index.types import FloatArray
@@ -39,7 +39,7 @@ class Evidence:
             for single in singles:
                 self._frequency.update(single.content.holds)
             self.spans.append(list(with_pairs(singles, title)))
-            self._contents.append(joined([title, *(single.content for single in singles)]))
+            self._contents.append(join_contents([title, *(single.content for single in singles)]))
         every = frozenset().union(*(each.holds for each in self._contents))
         self._named = self.question.exact & every
 
@@ -51,7 +51,7 @@ class Evidence:
         """Return the text of a span of a passage."""
         return self._passages[number].text[span.start : span.end]
 
-    def named_elsewhere(self, number: int) -> list[str]:
+    def list_named_elsewhere(self, number: int) -> list[str]:
         """Return the question's names and numbers in other passages, if this one has none."""
         if self.question.exact & self._contents[number].holds:
             return []
@@ -106,7 +106,7 @@ def evidence_signals(
         key=lambda span: span[0],
         default=(0.0, Content()),
     )[1]
-    every = joined(held for each in recalls for _, held in each)
+    every = join_contents(held for each in recalls for _, held in each)
     lacking, lacking_everywhere = asked.lacking_in(best), asked.lacking_in(every)
     close = _sentence_similarities(question, passages, encode)
     values = {

@@ -16,7 +16,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from expertrag.answer.abstain import AbstentionPolicy
-from expertrag.answer.confidence import COMPARED_BELOW, Judgement, judged, p_wrong
+from expertrag.answer.confidence import COMPARED_BELOW, Judgement, judge_answer, p_wrong
 from expertrag.answer.conflicts import conflict_note, passages_of
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.correction import correct_former_value
@@ -31,10 +31,10 @@ from expertrag.answer.reading import (
     reads_on,
 )
 from expertrag.answer.reading_policy import ReadingPolicy
-from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
-from expertrag.answer.rerank import ServedReranker, active_on, depth_of, searched
+from expertrag.answer.reply import Spoken, draft_of, ground_reply, mark_citations, reply_sampling
+from expertrag.answer.rerank import ServedReranker, active_on, depth_of, search_candidates
 from expertrag.answer.retrieve import DRAFT_TOKENS, Gathered, gather
-from expertrag.answer.searching import search_once, wanted_passages
+from expertrag.answer.searching import count_wanted_passages, search_once
 from expertrag.answer.wording import wording
 from expertrag.api.contrast import WeakSide
 from expertrag.api.errors import InvalidArgument
@@ -89,10 +89,10 @@ class Answering:
         if not (self._reading.best_first and self._reading.probe):
             return None
         context.should_stop()
-        depth = depth_of(wanted_passages(context.request), self._active(context))
-        found = search_once(context, context.request.question, depth)
+        depth = depth_of(count_wanted_passages(context.request), self._active(context))
+        result = search_once(context, context.request.question, depth)
         try:
-            kept = self._packed(context.request, found.passages[:CHECKED]).kept
+            kept = self._pack(context.request, result.passages[:CHECKED]).kept
         except InvalidArgument:
             return None
         sampling = replace(context.request.sampling, constraint=None, logprobs=None, contrast=None)
@@ -108,14 +108,16 @@ class Answering:
         """Open the session of a closed-book answer."""
         return self._begin(context, context.closed_book, context.request.sampling)
 
-    def closed_book(self, answer: ClosedBook, meter: Meter) -> Yielding[AnswerEvent, None, None]:
+    def answer_closed_book(
+        self, answer: ClosedBook, meter: Meter
+    ) -> Yielding[AnswerEvent, None, None]:
         """Answer closed book, in an open session."""
         yield from meter.stream("generate", answer.deltas())
         meter.count(answer.session)
         yield UsageEvent(meter.usage())
         yield DoneEvent(answer.session.finish_reason, model=self._generator.name)
 
-    def open_book(self, context: AnswerContext) -> Yielding[AnswerEvent, None, None]:
+    def answer_open_book(self, context: AnswerContext) -> Yielding[AnswerEvent, None, None]:
         """Answer open book."""
         request, meter = context.request, context.meter
         gathered = self._gather(context)
@@ -124,7 +126,7 @@ class Answering:
             yield PassagesEvent((), gathered.result.generation)
             yield from self._without_passages(context)
             return
-        packed = self._packed(request, gathered.passages)
+        packed = self._pack(request, gathered.passages)
         meter.add(passages_dropped=len(packed.dropped))
         yield PassagesEvent(packed.kept, gathered.result.generation)
         p_sufficient = None
@@ -132,7 +134,7 @@ class Answering:
             p_sufficient = self._decider.p_sufficient(
                 request.question, packed.kept, context.view, meter
             )
-            if self._policy.judged(p_sufficient):
+            if self._policy.rejects(p_sufficient):
                 yield from self._abstention(meter, p_sufficient=p_sufficient)
                 return
         reading = self._begin_open_book(context, packed.kept)
@@ -141,7 +143,7 @@ class Answering:
             if strict:
                 yield from self._strict(context, reading, p_sufficient)
             else:
-                yield from self._cited(context, reading)
+                yield from self._answer_with_citations(context, reading)
 
     def _begin(
         self,
@@ -226,14 +228,14 @@ class Answering:
         def search(query: str) -> SearchResult:
             context.should_stop()
             find = partial(search_once, context, query)
-            wanted = wanted_passages(request)
-            done = searched(find, query, wanted, active, meter.stage, context.should_stop)
+            wanted = count_wanted_passages(request)
+            done = search_candidates(find, query, wanted, active, meter.stage, context.should_stop)
             meter.add(reranked=done.candidates, rerank_skipped=int(bool(done.skipped)))
             return done.result
 
         def draft(passages: Sequence[Passage]) -> str:
             messages = prompt.open_book(
-                request.question, self._packed(request, passages).kept, family=self._family
+                request.question, self._pack(request, passages).kept, family=self._family
             )
             with closing(self._begin(context, messages, sampling, from_passages=True)) as session:
                 text = "".join(meter.stream("generate", session.stream()))
@@ -246,7 +248,7 @@ class Answering:
         calibration = context.view.index.manifest.calibration
         return active_on(calibration, self._reranker, context.request.rerank)
 
-    def _packed(self, request: AnswerRequest, passages: Sequence[Passage]) -> prompt.Packed:
+    def _pack(self, request: AnswerRequest, passages: Sequence[Passage]) -> prompt.Packed:
         added = prompt.ADDED_TOKENS if self._reading.confidence else 0
         return prompt.pack(
             request.question,
@@ -263,11 +265,13 @@ class Answering:
             yield from self._abstention(context.meter, support=0.0)
             return
         with closing(self.begin_closed_book(context)) as session:
-            yield from self.closed_book(ClosedBook(session), context.meter)
+            yield from self.answer_closed_book(ClosedBook(session), context.meter)
 
-    def _cited(self, context: AnswerContext, reading: PassageSession) -> Iterator[AnswerEvent]:
+    def _answer_with_citations(
+        self, context: AnswerContext, reading: PassageSession
+    ) -> Iterator[AnswerEvent]:
         session = reading.session
-        spoken, text = self._spoken(context, reading), []
+        spoken, text = self._speak(context, reading), []
         for delta in spoken:
             text.append(delta.text)
             yield delta
@@ -277,8 +281,8 @@ class Answering:
             yield from self._abstention(context.meter, p_sufficient=p_sufficient)
             return
         written = "".join([*text, join_deltas(spoken.markers).text])
-        grounding, judgement = self._judged(context, written, reading, p_sufficient)
-        yield from marked(spoken.markers, grounding)
+        grounding, judgement = self._judge(context, written, reading, p_sufficient)
+        yield from mark_citations(spoken.markers, grounding)
         if note := self._conflicts(context, written, reading, grounding):
             yield DeltaEvent(note)
         yield from self._end(context, session, grounding, judgement, p_sufficient)
@@ -288,13 +292,13 @@ class Answering:
     ) -> Iterator[AnswerEvent]:
         """Withhold the answer until it is known to be supported."""
         session = reading.session
-        meter, spoken = context.meter, self._spoken(context, reading)
+        meter, spoken = context.meter, self._speak(context, reading)
 
         fitted = self._reading.confidence is not None and reading.verify is not None
 
         def withheld(*, verdict: bool) -> bool:
             sure = reading.p_sufficient
-            doubted = self._policy.doubted(sure, verdict=verdict, fitted=fitted)
+            doubted = self._policy.withholds_doubtful(sure, verdict=verdict, fitted=fitted)
             return spoken.abstained or doubted
 
         # stop generating once any answer would be withheld; the verdict's bound is checked last
@@ -305,8 +309,10 @@ class Answering:
         if withheld(verdict=bool(wording(text).verdict)):
             yield from self._abstention(meter, p_sufficient=p_sufficient)
             return
-        grounding, judgement = self._judged(context, text, reading, p_sufficient)
-        if self._policy.unsupported(judgement, grounding.support, internal=context.internal):
+        grounding, judgement = self._judge(context, text, reading, p_sufficient)
+        if self._policy.withholds_unsupported(
+            judgement, grounding.support, internal=context.internal
+        ):
             yield from self._abstention(
                 meter,
                 support=judgement.support,
@@ -315,7 +321,7 @@ class Answering:
             )
             return
         note = DeltaEvent(self._conflicts(context, text, reading, grounding))
-        yield join_deltas([*said, *marked(spoken.markers, grounding), note])
+        yield join_deltas([*said, *mark_citations(spoken.markers, grounding), note])
         yield from self._end(context, session, grounding, judgement, p_sufficient)
 
     def _abstention(
@@ -368,7 +374,7 @@ class Answering:
         """Return whether the text is a reader's reply; a constrained text is not one."""
         return self._reading.reader and context.request.sampling.constraint is None
 
-    def _spoken(self, context: AnswerContext, reading: PassageSession) -> Spoken:
+    def _speak(self, context: AnswerContext, reading: PassageSession) -> Spoken:
         deltas = context.meter.stream("generate", reading.deltas)
         in_words = context.request.sampling.constraint is None
         return Spoken(
@@ -377,7 +383,7 @@ class Answering:
             sure=(lambda: reading.p_sufficient) if in_words else None,
         )
 
-    def _judged(
+    def _judge(
         self,
         context: AnswerContext,
         text: str,
@@ -390,10 +396,10 @@ class Answering:
             answer = prompt.Reply.of(text).answer
             wrong = p_wrong(confidence.verifier, reading, answer, context.meter)
         grounding = self._ground(context, text, reading)
-        judgement = judged(confidence, reading, grounding, wrong, p_sufficient)
+        judgement = judge_answer(confidence, reading, grounding, wrong, p_sufficient)
         if judgement.fitted and judgement.support < COMPARED_BELOW:
             reading = read_again(reading, text, context.meter)
-            judgement = judged(confidence, reading, grounding, wrong, p_sufficient)
+            judgement = judge_answer(confidence, reading, grounding, wrong, p_sufficient)
         if judgement.fitted and not judgement.reason:
             grounding = replace(grounding, citations=grounding.sources)
         return grounding, judgement

@@ -85,21 +85,24 @@ def ground(
     """
     evidence = Evidence(passages, question)
     claims = list(_claims(answer, evidence))
-    cited = [(claim.start, claim.end, match) for claim in claims for match in claim.cited]
+    cited = [(claim.start, claim.end, match) for claim in claims for match in claim.citable]
     if claims and named:
-        whole, matches = (claims[0].start, claims[-1].end), _matches(_said(answer), evidence)
+        whole, matches = (
+            (claims[0].start, claims[-1].end),
+            _matches(_read_wording(answer), evidence),
+        )
         by_number = {match.passage + 1: match for match in matches}
         sources = [by_number[number] for number in dict.fromkeys(named) if number in by_number]
         holding = [match for match in sources if match.score >= SUPPORTED]
         instead = [(*whole, match) for match in holding or sources]
         cited = instead if holding else cited or instead
     total = sum(claim.words for claim in claims)
-    supported = sum(claim.words for claim in claims if claim.cited)
+    supported = sum(claim.words for claim in claims if claim.citable)
     former = _former_flaw(answer, evidence) if claims else ""
     return Grounding(
         tuple(_citation(match, passages[match.passage], *place) for *place, match in cited),
         supported / total if total else 0.0,
-        former or next((claim.flaw for claim in claims if not claim.cited), ""),
+        former or next((claim.flaw for claim in claims if not claim.citable), ""),
         _coverage(answer, claims, evidence, former) if claims else {},
         tuple(_nearest(claims, passages)),
     )
@@ -115,7 +118,7 @@ def _nearest(claims: Sequence[_Claim], passages: Sequence[Passage]) -> Iterator[
 
 def _former_flaw(answer: str, evidence: Evidence) -> str:
     """Return the flaw of an answer that gives a former value."""
-    former = find_former_value(_said(answer), evidence)
+    former = find_former_value(_read_wording(answer), evidence)
     return f"'{former.value}' is a former value: \"{former.sentence}\"" if former else ""
 
 
@@ -123,9 +126,9 @@ def _coverage(
     answer: str, claims: Sequence[_Claim], evidence: Evidence, former: str
 ) -> Mapping[str, float]:
     best = next((claim.matches[0].passage for claim in claims if claim.matches), None)
-    misplaced = any(not claim.cited and STANDS_UNDER in claim.flaw for claim in claims)
+    misplaced = any(not claim.citable and STANDS_UNDER in claim.flaw for claim in claims)
     wrong = bool(former) or misplaced
-    return {**coverage(_said(answer), best, evidence), "misplaced": float(wrong)}
+    return {**coverage(_read_wording(answer), best, evidence), "misplaced": float(wrong)}
 
 
 def sentence_scores(answer: str, passages: Sequence[Passage], question: str = "") -> list[float]:
@@ -148,21 +151,21 @@ class _Claim:
         return self.matches[0].score if self.matches else 0.0
 
     @property
-    def cited(self) -> list[_Match]:
+    def citable(self) -> list[_Match]:
         bar = max(SUPPORTED, self.best - _RIVAL_MARGIN)
         return [match for match in self.matches[:_MAX_CITATIONS] if match.score >= bar]
 
 
 def _claims(answer: str, evidence: Evidence) -> Iterator[_Claim]:
     for start, end in whole_dates(answer, spans(answer)):
-        said = _said(answer[start:end])
+        said = _read_wording(answer[start:end])
         matches = _matches(said, evidence)
         yield _Claim(
             start, end, max(len(said.words), 1), matches, _missing_words(matches, evidence)
         )
 
 
-def _said(text: str) -> Wording:
+def _read_wording(text: str) -> Wording:
     return wording(_MARKS.sub("", text))
 
 
@@ -204,12 +207,14 @@ def _missing_words(matches: Sequence[_Match], evidence: Evidence) -> str:
     rarest = sorted(best.flaw.words, key=lambda word: (-evidence.weight(word), word))
     words = [best.flaw.text.written.get(word, word) for word in rarest[:_MOST_WORDS_LISTED]]
     listed = ", ".join(f"'{word}'" for word in words)
-    instead = _said_instead(words[0], evidence.text_of(best.passage, best.span)) if words else ""
+    instead = (
+        _find_same_number(words[0], evidence.text_of(best.passage, best.span)) if words else ""
+    )
     end = f"; it says '{instead}'." if instead and len(words) == 1 else "."
     return f"{listed} {'is' if len(words) == 1 else 'are'} not in the passage{end}"
 
 
-def _said_instead(value: str, text: str) -> str:
+def _find_same_number(value: str, text: str) -> str:
     """Return the value of a text with the same number as another value: €70 instead of £70."""
     number = _NOT_DIGITS.sub("", value)
     return next(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QuestionInContext:
     """A message of a conversation, and the question that it asks.
 
     ``question`` stands alone. ``about_conversation``: the message asks nothing of the documents,
@@ -46,7 +46,7 @@ class Asked:
         return self.question if self.question != self.message else ""
 
     @property
-    def closed_book_message(self) -> str:
+    def text_without_documents(self) -> str:
         """The text that the model answers on its own, after the history."""
         return self.message if self.history else self.question
 
@@ -60,7 +60,7 @@ def read_question(
     *,
     wording: Callable[[str], str] = str,
     write: Write | None = None,
-) -> Asked:
+) -> QuestionInContext:
     """Read a message in its conversation.
 
     :param filter: restricts the documents that may be evidence of what it asks.
@@ -71,11 +71,11 @@ def read_question(
     """
     text, turns = wording(message), tuple(history)
     if not turns:
-        return Asked(message, text, about_conversation=is_courtesy(text))
+        return QuestionInContext(message, text, about_conversation=is_courtesy(text))
     if is_about_conversation(text):
-        return Asked(message, message, turns, about_conversation=True)
+        return QuestionInContext(message, message, turns, about_conversation=True)
     if is_english(text) is False:  # the rules are
-        return Asked(message, text, turns)
+        return QuestionInContext(message, text, turns)
     vectors: dict[str, QueryVectors] = {}
 
     def evidence(question: str) -> float:
@@ -87,15 +87,15 @@ def read_question(
     said = exchanges(turns)
     subject = subject_of(said, evidence)
     likeliest = next(iter(rewritings(text, subject)), None)
-    written = _written(text, said, write) if write and likeliest and likeliest.open else ""
+    written = _rewrite_by_model(text, said, write) if write and likeliest and likeliest.open else ""
     if written and likeliest and (_resolves(written, text) or not likeliest.likely):
-        return Asked(message, written, turns)
+        return QuestionInContext(message, written, turns)
     read = rewrite(text, subject, evidence)
     question = written if written and read.form is RewritingForm.ALONE else read.question
-    return Asked(message, question, turns, vectors=vectors.get(question))
+    return QuestionInContext(message, question, turns, vectors=vectors.get(question))
 
 
-def _written(text: str, said: Sequence[tuple[str, str]], write: Write) -> str:
+def _rewrite_by_model(text: str, said: Sequence[tuple[str, str]], write: Write) -> str:
     """Return the question that a language model makes of a message; "" if it invents or drops."""
     question = write(standalone_question(text, said))
     shown = [part for exchange in said[-MOST_EXCHANGES:] for part in exchange]
@@ -115,14 +115,14 @@ def exchanges(history: Iterable[Turn]) -> list[tuple[str, str]]:
 
     Messages about the conversation itself are left out.
     """
-    found: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     asks = False
     for turn in history:
         if turn.role == TurnRole.USER:
-            asks = not found or not is_about_conversation(turn.text)
+            asks = not pairs or not is_about_conversation(turn.text)
             if asks:
-                found.append((turn.text, ""))
-        elif asks and found:
-            question, answer = found[-1]
-            found[-1] = question, f"{answer}\n{turn.text}".strip()
-    return found
+                pairs.append((turn.text, ""))
+        elif asks and pairs:
+            question, answer = pairs[-1]
+            pairs[-1] = question, f"{answer}\n{turn.text}".strip()
+    return pairs

@@ -82,7 +82,7 @@ def judge(claim: Wording, number: int, span: SentenceSpan, evidence: Evidence) -
     if not (verdict or claim.words):
         return SpanJudgement(0.0, _NO_CLAIM)
     result = (_verdict if verdict else _statement)(claim, number, span, evidence)
-    if elsewhere := evidence.named_elsewhere(number):
+    if elsewhere := evidence.list_named_elsewhere(number):
         name = f"'{asked.written.get(elsewhere[0], elsewhere[0])}'"
         flaw = f"{name}, named in the question, is not in the passage."
         result = SpanJudgement(result.score * _OTHER_NAME_FACTOR, flaw)
@@ -149,11 +149,11 @@ def _wrong_column(claim: Wording, span: SentenceSpan, evidence: Evidence) -> str
             others = [cell for cell in row if cell not in own and _may_be_asked(cell, evidence)]
             if not own or not others:
                 continue
-            best = max(others, key=lambda cell: _named_share(cell, wanted))
-            stands = max(own, key=lambda cell: _named_share(cell, wanted))
+            best = max(others, key=lambda cell: _share_of_named(cell, wanted))
+            stands = max(own, key=lambda cell: _share_of_named(cell, wanted))
             if _unit(value) in stands.units - best.units:
                 continue
-            if _named_share(best, wanted) > _named_share(stands, wanted):
+            if _share_of_named(best, wanted) > _share_of_named(stands, wanted):
                 written = claim.written.get(value, value)
                 return f"'{written}' {STANDS_UNDER} '{stands.name}', not '{best.name}'."
     return ""
@@ -169,7 +169,7 @@ def _unit(value: str) -> str:
     return value.partition(" ")[2]
 
 
-def _named_share(cell: Cell, wanted: Set[str]) -> float:
+def _share_of_named(cell: Cell, wanted: Set[str]) -> float:
     """Return the share of the words of a column's name among those wanted."""
     named = cell.named.words
     return len(named & wanted) / len(named) if named else 0.0

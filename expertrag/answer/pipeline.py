@@ -30,14 +30,14 @@ from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider, base_encoder
 from expertrag.answer.evidence import evidence_signals
 from expertrag.answer.generate import Answering, by_adapter
-from expertrag.answer.in_context import Asked, read_question
+from expertrag.answer.in_context import QuestionInContext, read_question
 from expertrag.answer.internal import is_internal
 from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.rerank import rank_texts
 from expertrag.answer.rewriting_model import writer
 from expertrag.answer.route import route
-from expertrag.answer.searching import retrieved
+from expertrag.answer.searching import retrieve_passages
 from expertrag.answer.served_index import ServedIndex, View
 from expertrag.answer.store_access import StoreAccess
 from expertrag.api import validation
@@ -141,10 +141,10 @@ class Pipeline(StoreAccess):
         """Search, without generating an answer."""
         validation.check_retrieve(request)
         started = time.perf_counter()
-        with translate_errors(), self._leased() as view:
+        with translate_errors(), self._lease() as view:
             should_stop()
             asked = self._read(request, request.query, view, Meter(), should_stop)
-            done = retrieved(
+            done = retrieve_passages(
                 view.index,
                 view.searcher,
                 replace(request, query=asked.question),
@@ -198,7 +198,7 @@ class Pipeline(StoreAccess):
         with (
             translate_errors(),
             self._generator.using(sampling),
-            self._leased() as view,
+            self._lease() as view,
             self._entry(question, view) as entry,
         ):
             context = self._context(request, view, meter, should_stop)
@@ -209,7 +209,7 @@ class Pipeline(StoreAccess):
 
     def evidence(self, question: str, passages: Sequence[Passage]) -> dict[str, float]:
         """Measure how well passages cover a question, as features for a fitted gate."""
-        with translate_errors(), self._leased() as view:
+        with translate_errors(), self._lease() as view:
             return evidence_signals(question, passages, base_encoder(view.embedder))
 
     def feedback(self, feedback: Feedback) -> None:
@@ -236,7 +236,7 @@ class Pipeline(StoreAccess):
         """Encode texts; return L2-normalised vectors in their order, and the tokens read."""
         validation.check_texts(texts)
         should_stop()
-        with translate_errors(), self._leased() as view:
+        with translate_errors(), self._lease() as view:
             embedder = view.embedder
             encode = embedder.encode_queries if role == "query" else embedder.encode_documents
             vectors: list[list[float]] = []
@@ -268,7 +268,7 @@ class Pipeline(StoreAccess):
 
     def info(self) -> ServerInfo:
         """Describe versions, models, limits and store."""
-        with self._leased() as view:
+        with self._lease() as view:
             gate, embedder = self._decider.name(view), view.embedder.name
         return ServerInfo(
             version=__version__,
@@ -283,19 +283,19 @@ class Pipeline(StoreAccess):
         )
 
     def _problems(self, stats: IndexStats) -> tuple[str, ...]:
-        found = {
+        problems = {
             "index": stats.degraded,
             "audit": self.audit.problem,
             "model": self._generator.problem,
         }
-        return tuple(f"{part}: {problem}" for part, problem in found.items() if problem)
+        return tuple(f"{part}: {problem}" for part, problem in problems.items() if problem)
 
     def _answer(self, request: AnswerRequest, should_stop: ShouldStop) -> Iterator[AnswerEvent]:
         meter = Meter()
         with (
             translate_errors(),
             self._generator.using(request.sampling),
-            self._leased() as view,
+            self._lease() as view,
             self._entry(request.question, view, meter) as entry,
         ):
             context = self._context(request, view, meter, should_stop)
@@ -304,17 +304,17 @@ class Pipeline(StoreAccess):
                 decision = self._decide(context, answer)
                 yield GateEvent(entry.record_decision(decision))
                 if not decision.retrieve:
-                    with closing(self._answering.closed_book(answer, meter)) as said:
+                    with closing(self._answering.answer_closed_book(answer, meter)) as said:
                         yield from map(entry.note, by_adapter(request.sampling, said))
-                    self._decider.answered(decision, meter.usage())
+                    self._decider.record_cost(decision, meter.usage())
                     return
             meter.count(session)
             if self._decider.strictly(decision):
                 strict = replace(context.request, mode=GateMode.STRICT)
                 context = replace(context, request=strict, internal=is_internal(decision))
-            with closing(self._answering.open_book(context)) as said:
+            with closing(self._answering.answer_open_book(context)) as said:
                 yield from map(entry.note, by_adapter(request.sampling, said))
-            self._decider.answered(decision, meter.usage())
+            self._decider.record_cost(decision, meter.usage())
 
     def _entry(self, question: str, view: View, meter: Meter | None = None) -> Entry:
         generation = view.index.generation
@@ -327,13 +327,13 @@ class Pipeline(StoreAccess):
         should_stop()
         generator = self._generator
         request = replace(request, mode=request.mode or self._mode)
-        asked = self._asked(request, view, meter, should_stop)
+        asked = self._read_and_embed(request, view, meter, should_stop)
         request = replace(request, question=asked.question)
         routed = route(view.embedder, request, generator.experts, meter, generator.patterns)
         salt = self._access.cache_salt(self._asked_by.caller)
         policy = generator.make_policy(request.sampling, routed.answers, salt)
         closed_book, dropped = in_conversation(
-            asked.closed_book_message,
+            asked.text_without_documents,
             asked.history,
             generator.count_tokens,
             generator.context_tokens - request.sampling.max_tokens,
@@ -344,13 +344,13 @@ class Pipeline(StoreAccess):
             request, asked, view, routed, asked.vectors, closed_book, meter, should_stop, policy
         )
 
-    def _asked(
+    def _read_and_embed(
         self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop
-    ) -> Asked:
+    ) -> QuestionInContext:
         """Read and embed the question; closed book, a follow-up is left to the model."""
         closed_book = request.mode is GateMode.NEVER
         if closed_book and request.history:
-            return Asked(request.question, request.question, request.history)
+            return QuestionInContext(request.question, request.question, request.history)
         filter = request.filter or None
         with meter.stage("rewrite") if request.history else nullcontext():
             asked = self._read(request, request.question, view, meter, should_stop)
@@ -369,7 +369,7 @@ class Pipeline(StoreAccess):
         view: View,
         meter: Meter,
         should_stop: ShouldStop,
-    ) -> Asked:
+    ) -> QuestionInContext:
         """Read the question of an answer, a decision or a search, all in the same way."""
         salt = self._access.cache_salt(self._asked_by.caller)
         return read_question(

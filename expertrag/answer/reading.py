@@ -135,7 +135,7 @@ def open_session(begin: Begin, passages: Sequence[Passage], meter: Meter) -> Pas
             read.append(_Portion(doubt, session, shown))
             if doubt < SURE:
                 break
-        chosen, agreement = _chosen(read)
+        chosen, agreement = _choose(read)
         opened.pop_all()
     for portion in read:
         if portion is not chosen:
@@ -191,7 +191,7 @@ class _Portion:
         return Reply.of(join_deltas(begun).text).answer
 
 
-def _chosen(read: Sequence[_Portion]) -> tuple[_Portion, float]:
+def _choose(read: Sequence[_Portion]) -> tuple[_Portion, float]:
     """Return the portion that answers, and the share of the others whose answers say the same.
 
     That is the one with the lowest doubt, if it is low or nothing else may answer.

@@ -89,7 +89,7 @@ class Spoken:
         return believes_refusal(self._sure())
 
 
-def marked(markers: Sequence[DeltaEvent], grounding: Grounding) -> Sequence[DeltaEvent]:
+def mark_citations(markers: Sequence[DeltaEvent], grounding: Grounding) -> Sequence[DeltaEvent]:
     """Return the markers of the citations: the generated ones if they are the same.
 
     Corrected markers have no log probabilities, since they were not sampled.

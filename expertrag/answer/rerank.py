@@ -44,7 +44,7 @@ class ServedReranker:
         """The name that the user gave."""
         return self.reranking.reranker.name
 
-    def used_on(self, calibration: Mapping[str, JSON]) -> bool:
+    def is_used_on(self, calibration: Mapping[str, JSON]) -> bool:
         """Whether AUTO uses it on the store with this calibration."""
         known = RerankEstimate.of(calibration)
         if known is None or known.fingerprint != self.reranking.reranker.fingerprint:
@@ -83,7 +83,7 @@ def open_served_reranker(model: ModelConfig, config: RerankConfig) -> ServedRera
     )
 
 
-def searched(
+def search_candidates(
     search: Callable[[int], SearchResult],
     query: str,
     k: int,
@@ -98,13 +98,13 @@ def searched(
     :param stage: measures a stage by its name.
     """
     with stage("search"):
-        found = search(depth_of(k, active))
+        result = search(depth_of(k, active))
     if active is None:
-        return Reranked(found)
+        return Reranked(result)
     should_stop()
     left_s = should_stop.remaining() if isinstance(should_stop, Stop) else None
     with stage("rerank"):
-        return active.reranking.apply(query, found, left_s)
+        return active.reranking.apply(query, result, left_s)
 
 
 def depth_of(k: int, active: ServedReranker | None) -> int:
@@ -120,13 +120,13 @@ def active_on(
     :raises Conflict: if the request asks for one, and there is none.
     """
     if mode is RerankMode.ON:
-        return needed(served)
-    if served is None or mode is RerankMode.OFF or not served.used_on(calibration):
+        return require_reranker(served)
+    if served is None or mode is RerankMode.OFF or not served.is_used_on(calibration):
         return None
     return served
 
 
-def needed(served: ServedReranker | None) -> ServedReranker:
+def require_reranker(served: ServedReranker | None) -> ServedReranker:
     """Return the reranker.
 
     :raises Conflict: if there is none.
@@ -146,7 +146,7 @@ def rank_texts(
     :raises InvalidArgument: if a text is too long and may not be cut.
     """
     check_rerank(request)
-    reranker = needed(served).reranking.reranker
+    reranker = require_reranker(served).reranking.reranker
     if not request.truncate:
         longest = max(reranker.count_tokens(request.query, request.texts))
         if longest > reranker.max_tokens:

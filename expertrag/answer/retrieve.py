@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 
-from expertrag.answer.amendments import amended_first
+from expertrag.answer.amendments import put_amended_first
 from expertrag.answer.versions import newest_versions
 from expertrag.api.types import Passage
 from expertrag_retriever.types import SearchResult
@@ -57,7 +57,7 @@ def gather(
 
     def select(result: SearchResult) -> Gathered:
         versions = newest_versions(question, result.passages)
-        distinct = _distinct(amended_first(question, versions.in_force), k)
+        distinct = _distinct(put_amended_first(question, versions.in_force), k)
         return Gathered(replace(result, passages=distinct), versions.replaced)
 
     gathered = select(search(question))
@@ -65,11 +65,11 @@ def gather(
         if not gathered.passages:
             break
         answer = draft(gathered.passages)
-        gathered = select(_merged(gathered.result, search(f"{question} {answer}".strip())))
+        gathered = select(_interleave(gathered.result, search(f"{question} {answer}".strip())))
     return gathered
 
 
-def _merged(before: SearchResult, after: SearchResult) -> SearchResult:
+def _interleave(before: SearchResult, after: SearchResult) -> SearchResult:
     """Interleave the passages of both searches, the later one first."""
     turns = chain.from_iterable(zip_longest(after.passages, before.passages))
     once: dict[tuple[str, int], Passage] = {}

@@ -65,7 +65,7 @@ def sentence_spans(passage: Passage) -> Iterator[SentenceSpan]:
         )
         if not header and not any(cell.name for cell in row):
             header = cells
-        yield SentenceSpan(start, end, joined(_content(cell) for cell in row), (row,))
+        yield SentenceSpan(start, end, join_contents(_content(cell) for cell in row), (row,))
 
 
 def with_pairs(singles: Sequence[SentenceSpan], title: Content) -> Iterator[SentenceSpan]:
@@ -78,7 +78,7 @@ def with_pairs(singles: Sequence[SentenceSpan], title: Content) -> Iterator[Sent
             yield SentenceSpan(first.start, second.end, content | second.content, rows)
 
 
-def joined(contents: Iterable[Content]) -> Content:
+def join_contents(contents: Iterable[Content]) -> Content:
     """Return the content of several texts taken together."""
     return functools.reduce(operator.or_, contents, Content())
 

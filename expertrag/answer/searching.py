@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.canonical import canonical
 from expertrag.answer.embedders import open_embedder
-from expertrag.answer.rerank import ServedReranker, active_on, open_served_reranker, searched
+from expertrag.answer.rerank import (
+    ServedReranker,
+    active_on,
+    open_served_reranker,
+    search_candidates,
+)
 from expertrag.answer.retrieve import SPARE
 from expertrag.api import validation
 from expertrag.api.rerank import RerankMode
@@ -44,10 +49,12 @@ def search_store(store: Path, request: RetrieveRequest, config: Config) -> tuple
         translate_errors(),
         Index.open(store, embedder_fingerprint=embedder.fingerprint) as index,
     ):
-        return retrieved(index, Searcher(index, embedder), request, served), index.degradation
+        return retrieve_passages(
+            index, Searcher(index, embedder), request, served
+        ), index.degradation
 
 
-def retrieved(
+def retrieve_passages(
     index: Index,
     searcher: Searcher,
     request: RetrieveRequest,
@@ -69,12 +76,14 @@ def retrieved(
         query_vector=query_vector,
     )
     active = active_on(index.manifest.calibration, served, request.rerank)
-    done = searched(lambda k: find(k=k), request.query, request.k, active, stage_span, should_stop)
+    done = search_candidates(
+        lambda k: find(k=k), request.query, request.k, active, stage_span, should_stop
+    )
     best = replace(done.result, passages=done.result.passages[: request.k])
     return replace(done, result=best)
 
 
-def wanted_passages(request: AnswerRequest) -> int:
+def count_wanted_passages(request: AnswerRequest) -> int:
     """Return how many passages to search for, of which near-duplicates are dropped."""
     return min(SPARE * request.k, validation.MAX_K)
 
@@ -82,12 +91,12 @@ def wanted_passages(request: AnswerRequest) -> int:
 def search_once(context: AnswerContext, query: str, k: int) -> SearchResult:
     """Search for a query, once: a search that the gate has run serves the answer as well."""
     if (query, k) not in context.searches:
-        found = context.view.searcher.search(
+        result = context.view.searcher.search(
             query,
             k=k,
             filter=context.request.filter or None,
             query_vector=context.vectors if query == context.request.question else None,
         )
-        context.meter.add(retrieval_calls=1, vectors_scanned=found.vectors_scanned)
-        context.searches[query, k] = found
+        context.meter.add(retrieval_calls=1, vectors_scanned=result.vectors_scanned)
+        context.searches[query, k] = result
     return context.searches[query, k]

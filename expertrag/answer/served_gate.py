@@ -55,14 +55,14 @@ def check_models(bundle: GateBundle, *, embedder: str | None, generator: str | N
     :raises Conflict: if a model differs, because its signals would mean something else.
     """
     needs = bundle.needs
-    for kind, name, wanted, found in (
+    for kind, name, wanted, actual in (
         ("embedder", needs.embedder, needs.embedder_fingerprint, embedder),
         ("language model", needs.generator, needs.generator_fingerprint, generator),
     ):
-        if wanted is not None and wanted != found:
+        if wanted is not None and wanted != actual:
             raise Conflict(
                 f"the gate {bundle.version} was fitted with another {kind} ({name}, {wanted[:8]}; "
-                f"here it is {(found or 'none')[:8]}): fit it again with 'expertrag train gate', "
+                f"here it is {(actual or 'none')[:8]}): fit it again with 'expertrag train gate', "
                 f"or use that {kind}",
                 reason="GATE_MISMATCH",
                 metadata={"gate": bundle.version},

@@ -71,7 +71,7 @@ class View:
         """Return the view of an index."""
         return cls(embedder, index, Searcher(index, embedder), Gate(index))
 
-    def seen_with(self, labels: frozenset[str] | None) -> View:
+    def restrict_to(self, labels: frozenset[str] | None) -> View:
         """Return the part of it that a caller with these access labels sees; None sees all."""
         if labels is None or not self.index.manifest.has_labels:
             return self
@@ -138,7 +138,7 @@ class ServedIndex:
             view = self._view
             self._leases[id(view)] = self._leases.get(id(view), 0) + 1
         try:
-            yield view.seen_with(labels)
+            yield view.restrict_to(labels)
         finally:
             with self._lock:
                 self._leases[id(view)] -= 1
@@ -153,7 +153,7 @@ class ServedIndex:
         items: list[ItemStatus] = []
         failures: list[LoadFailure] = []
         with self._writing() as writer:
-            report = writer.add(_accepted(documents, items), failures)
+            report = writer.add(_accept(documents, items), failures)
         return _report(report, items)
 
     def delete(self, ids: Sequence[str]) -> UpdateReport:
@@ -304,7 +304,7 @@ def _fitting(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name, so_far in zip(names, lengths, strict=True) if so_far <= _NAME_BYTES)
 
 
-def _accepted(documents: Iterable[DocumentInput], items: list[ItemStatus]) -> Iterator[Document]:
+def _accept(documents: Iterable[DocumentInput], items: list[ItemStatus]) -> Iterator[Document]:
     """Yield the valid documents, and append a status for every one to ``items``."""
     for document in documents:
         try:

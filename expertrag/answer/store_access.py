@@ -38,22 +38,22 @@ class StoreAccess:
 
     def get_document(self, request: GetDocumentRequest) -> DocumentText:
         """Return a range of a document's text."""
-        with translate_errors(), self._leased() as view:
+        with translate_errors(), self._lease() as view:
             return documents.get_document(view.index, request)
 
     def list_documents(self, request: ListDocumentsRequest) -> DocumentPage:
         """Return a page of the documents that a filter admits."""
-        with translate_errors(), self._leased() as view:
+        with translate_errors(), self._lease() as view:
             return documents.list_documents(view.index, request)
 
     def list_chunks(self, request: ListChunksRequest) -> ChunkPage:
         """Return a page of a document's chunks."""
-        with translate_errors(), self._leased() as view:
+        with translate_errors(), self._lease() as view:
             return documents.list_chunks(view.index, request)
 
     def list_skipped(self, request: ListSkippedRequest) -> SkippedPage:
         """Return a page of what was skipped when the sources of the store were last read."""
-        with translate_errors(), self._leased() as view:
+        with translate_errors(), self._lease() as view:
             return documents.list_skipped(view.index, request)
 
     def upsert(self, documents: Iterable[DocumentInput]) -> UpdateReport:
@@ -95,5 +95,5 @@ class StoreAccess:
         """Size of the vectors of the served generation, which are in memory."""
         return self._served.memory_bytes
 
-    def _leased(self) -> AbstractContextManager[View]:
+    def _lease(self) -> AbstractContextManager[View]:
         return self._served.lease(self._access.labels)

@@ -133,7 +133,7 @@ def wording(text: str) -> Wording:
     add = reading.written.setdefault
     for match in _WORD.finditer(text):
         word = match[0]
-        known = _known(word)
+        known = _look_up(word)
         if known is None:  # a function word
             continue
         if known.plain and not reading.alert and match.start() >= reading.end:
@@ -173,7 +173,7 @@ class _Known(NamedTuple):
 
 
 @functools.lru_cache(maxsize=32_768)
-def _known(word: str) -> _Known | None:
+def _look_up(word: str) -> _Known | None:
     """Return what is known of a word; None for a function word."""
     lower = word.lower()
     value = may_begin_value(lower)

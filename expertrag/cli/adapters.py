@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from expertrag.cli.options import Command, configured, json_flag
+from expertrag.cli.options import Command, json_flag, with_config
 from expertrag.cli.output import note, print_found, printable, size
-from expertrag.cli.server_options import ServerOptions, targeted
+from expertrag.cli.server_options import ServerOptions, with_server
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def adapters() -> None:
 
 def _of_a_server(command: Callable[..., None]) -> Command:
     """Pass a command the server that it is about, even if a store is configured."""
-    aimed = targeted(collection=False)(command)
+    aimed = with_server(collection=False)(command)
 
     @functools.wraps(aimed)
     def run(server: str | None, config: Config, **rest: Any) -> None:
         aimed(server=server or config.service.address, config=config, **rest)
 
-    return configured()(json_flag(run))
+    return with_config()(json_flag(run))
 
 
 @click.command()
@@ -69,9 +69,9 @@ def unload(server: ServerOptions, name: str, as_json: bool) -> None:
 def list_(server: ServerOptions, as_json: bool) -> None:
     """List the adapters that a question may name."""
     with server.open(ready=False) as client:
-        found = client.adapters(**server.deadline)
-    print_found(found, as_json, map(_line, found))
-    if not found and not as_json:
+        adapters = client.adapters(**server.deadline)
+    print_found(adapters, as_json, map(_line, adapters))
+    if not adapters and not as_json:
         note("no adapters: load one with `expertrag adapters load NAME FOLDER`")
 
 

@@ -18,7 +18,7 @@ from expertrag.api.types import (
     PassagesEvent,
 )
 from expertrag.cli.output import (
-    counted,
+    format_count,
     note,
     one_line,
     passage_lines,
@@ -46,7 +46,7 @@ class Detail(IntEnum):
     EVERYTHING = 2
 
 
-def dimmed(lines: Iterable[str]) -> None:
+def print_dimmed(lines: Iterable[str]) -> None:
     """Print lines on stderr: dimmed on a terminal, unless NO_COLOR is set."""
     plain = without_colour()
     for line in lines:
@@ -86,7 +86,8 @@ def source_lines(answer: Answer) -> Iterator[str]:
             yield f"Source [{rank}]: {source_of(passage, citation.page)}"
             yield f"  \u201c{snippet(quote(citation, passage))}\u201d"
     if answer.passages and not cited and answer.support is not None:
-        yield f"Sources: none of the {counted(len(answer.passages), 'passage')} supports a sentence"
+        count = format_count(len(answer.passages), "passage")
+        yield f"Sources: none of the {count} supports a sentence"
 
 
 def _abstention_lines(answer: Answer) -> Iterator[str]:
@@ -147,13 +148,13 @@ def evidence_lines(decision: GateDecision) -> Iterator[str]:
 
 def _bars(decision: GateDecision) -> Iterator[str]:
     """Yield a bar for each contribution, the largest first; the largest has the full length."""
-    found = {
+    contributions = {
         SIGNAL_GROUPS.get(name, printable(name)): value
         for name, value in decision.contributions.items()
     }
-    widest = max(map(len, found))
-    largest = max(map(abs, found.values())) or 1.0
-    for name, value in sorted(found.items(), key=lambda item: -abs(item[1])):
+    widest = max(map(len, contributions))
+    largest = max(map(abs, contributions.values())) or 1.0
+    for name, value in sorted(contributions.items(), key=lambda item: -abs(item[1])):
         bar = "█" * round(BAR_CHARACTERS * abs(value) / largest)
         yield f"    {value:+.2f}  {name.ljust(widest)}  {bar}".rstrip()
 
@@ -183,13 +184,13 @@ def print_facts(answer: Answer, detail: Detail) -> None:
     if detail is Detail.EVERYTHING:
         for line in _probability_lines(answer):
             note(line)
-    dimmed(decision_lines(answer.decision, brief=detail is Detail.FACTS))
+    print_dimmed(decision_lines(answer.decision, brief=detail is Detail.FACTS))
     if detail is Detail.EVERYTHING:
-        dimmed(evidence_lines(answer.decision))
+        print_dimmed(evidence_lines(answer.decision))
     if answer.id:
-        dimmed([f"Id: {answer.id}"])
+        print_dimmed([f"Id: {answer.id}"])
     if detail is Detail.EVERYTHING:
-        dimmed([cost_line(answer)])
+        print_dimmed([cost_line(answer)])
 
 
 def _probability_lines(answer: Answer) -> Iterator[str]:

@@ -12,21 +12,21 @@ import click
 
 from expertrag.api.types import Answer, DeltaEvent, GateDecision, GateEvent, GateMode
 from expertrag.cli.answer_lines import Detail, heading_of, print_facts
-from expertrag.cli.constraint import constrained
+from expertrag.cli.constraint import with_constraint
 from expertrag.cli.contrast import contrast_of
 from expertrag.cli.history import history_of_option
 from expertrag.cli.options import (
     Command,
-    configured,
     domain_option,
     filter_option,
     flag,
     json_flag,
     search_mode_option,
+    with_config,
 )
 from expertrag.cli.output import emit_json, note, passage_lines, print_found, printable
 from expertrag.cli.question import question_argument
-from expertrag.cli.server_options import ServerOptions, targeted
+from expertrag.cli.server_options import ServerOptions, with_server
 from expertrag.config import ENV_PREFIX
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def asking(
     """
 
     def decorate(command: Command) -> Command:
-        settings = configured("index", *keys, settable=(*settable, *sent))
-        return settings(json_flag(targeted(*sent)(command)))
+        settings = with_config("index", *keys, settable=(*settable, *sent))
+        return settings(json_flag(with_server(*sent)(command)))
 
     return decorate
 
@@ -175,7 +175,7 @@ def stream_answer(
     help="Print all passages, what the decision rests on, and the seconds of each stage, too.",
 )
 @generating
-@constrained
+@with_constraint
 @flag(
     "--logprobs",
     type=int,

@@ -62,15 +62,15 @@ def engine_flags(command: Callable[..., None]) -> Callable[..., None]:
         help="Ray cluster to use; without it that of RAY_ADDRESS, or one of this machine.",
     )
     @functools.wraps(command)
-    def chosen(
+    def run(
         *args: Any, engine: str, workers: int | None, ray_address: str | None, **options: Any
     ) -> None:
-        command(*args, engine=_checked(engine, workers, ray_address), **options)
+        command(*args, engine=_check_engine(engine, workers, ray_address), **options)
 
-    return chosen
+    return run
 
 
-def _checked(name: str, workers: int | None, address: str | None) -> BuildEngine:
+def _check_engine(name: str, workers: int | None, address: str | None) -> BuildEngine:
     if name == LOCAL:
         for option, value in (("--workers", workers), ("--ray-address", address)):
             if value is not None:

@@ -11,7 +11,7 @@ import click
 from expertrag.api.errors import ExpertRAGError
 from expertrag.api.turns import Turn, latest
 from expertrag.api.types import GateDecision
-from expertrag.cli.answer_lines import decision_lines, dimmed, source_lines
+from expertrag.cli.answer_lines import decision_lines, print_dimmed, source_lines
 from expertrag.cli.answering import generating, stream_answer
 from expertrag.cli.chat_commands import Dialogue, command_lines, is_command, run_command
 from expertrag.cli.exits import message_of
@@ -49,7 +49,7 @@ def _lines() -> Iterator[str]:
         note("Ask a question; /help lists the commands, Ctrl-D ends.")
     while True:
         try:
-            line = _typed() if interactive else input().strip()
+            line = _read_line() if interactive else input().strip()
         except EOFError:
             return
         if line:
@@ -58,7 +58,7 @@ def _lines() -> Iterator[str]:
             yield line
 
 
-def _typed() -> str:
+def _read_line() -> str:
     """Read a line from the terminal."""
     prompt = PROMPT
     if not sys.stdout.isatty():  # where input() would print the prompt
@@ -101,15 +101,15 @@ def _answer(
     options["history"] = latest(dialogue.history)
     dialogue.decision = dialogue.answer = None
 
-    def decided(decision: GateDecision) -> None:
+    def show_decision(decision: GateDecision) -> None:
         dialogue.decision = decision
-        dimmed(decision_lines(decision, brief=True))
+        print_dimmed(decision_lines(decision, brief=True))
 
     if as_json:
         answer = client.answer(question, **options, **server.deadline)
         emit_json(answer)
     else:
-        answer = stream_answer(client, question, server, options, decided=decided)
+        answer = stream_answer(client, question, server, options, decided=show_decision)
         for line in source_lines(answer):
             note(line)
         click.echo()

@@ -38,13 +38,13 @@ def a_word(*words: str) -> Completer:
 def a_file_or(*words: str) -> Completer:
     """Return a completer that offers words, and files and folders."""
 
-    def offered(
+    def offer(
         context: click.Context, option: click.Parameter, begun: str
     ) -> list[CompletionItem[str]]:
         # Files come first: bash's script drops what comes before them.
         return [*a_file(context, option, begun), *map(CompletionItem, _beginning(begun, words))]
 
-    return offered
+    return offer
 
 
 def a_collection(context: click.Context, _option: click.Parameter, begun: str) -> list[str]:
@@ -61,10 +61,10 @@ def a_collection(context: click.Context, _option: click.Parameter, begun: str) -
             address, SERVER_TIMEOUT_S, config, given.get("token_file"), given.get("ca")
         )
         with server.open(ready=False) as client:
-            found = client.collections(**server.deadline)
+            collections = client.collections(**server.deadline)
     except ExpertRAGError:
         return []
-    return _beginning(begun, (collection.name for collection in found))
+    return _beginning(begun, (collection.name for collection in collections))
 
 
 def _beginning(begun: str, words: Iterable[str]) -> list[str]:

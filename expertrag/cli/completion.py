@@ -61,9 +61,9 @@ def _sources() -> str:
 @click.argument("shell", type=click.Choice(tuple(PLACES)))
 def completion(shell: str) -> None:
     """Print the script that completes commands, options and their values in a shell."""
-    found = get_completion_class(shell)
-    assert found is not None  # click has the three shells
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None  # click has the three shells
     cli = click.get_current_context().find_root().command
-    click.echo(found(cli, {}, PROGRAM, VARIABLE).source(), nl=False)
+    click.echo(completion_class(cli, {}, PROGRAM, VARIABLE).source(), nl=False)
     if sys.stdout.isatty():
         note(f"To use it, {PLACES[shell]}")

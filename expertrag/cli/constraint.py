@@ -47,7 +47,7 @@ _OPTIONS = (
 )
 
 
-def constrained(command: Callable[..., Any]) -> Callable[..., Any]:
+def with_constraint(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the flags to a command, and pass it their ``constraint``; None without any flag."""
 
     @functools.wraps(command)

@@ -70,7 +70,7 @@ def _helps(
                 yield from _helps(child, below, context)
 
 
-def _flagged(command: click.Command) -> set[str]:
+def _list_flag_keys(command: click.Command) -> set[str]:
     """Return the keys of the settings that a command of the service has a flag for."""
     if not (command.callback or cli.callback).__module__.startswith("expertrag."):
         return set()
@@ -79,7 +79,7 @@ def _flagged(command: click.Command) -> set[str]:
     if isinstance(command, click.Group):
         context = click.Context(command)
         children = (command.get_command(context, name) for name in command.list_commands(context))
-        keys.update(*(_flagged(child) for child in children if child is not None))
+        keys.update(*(_list_flag_keys(child) for child in children if child is not None))
     return keys
 
 
@@ -92,7 +92,7 @@ def _config_page() -> str:
         "`--set SECTION.KEY=VALUE`, which has the precedence of a flag. An unknown key, or a "
         "variable that misspells a setting, is an error. `--print-config` prints the effective "
         "values with the origin of each, in the form that `--config` reads.",
-        table(_flagged(cli)).rstrip(),
+        table(_list_flag_keys(cli)).rstrip(),
         "Three variables are not settings: `EXPERTRAG_CONFIG` (the file), `EXPERTRAG_CACHE` (where "
         "models are stored) and `EXPERTRAG_DEBUG=1` (tracebacks). `EXPERTRAG_OPENAI_API_KEY` is "
         "the key of an `openai:` endpoint, `EXPERTRAG_QDRANT_API_KEY` that of "

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.options import configured, flag, json_flag
+from expertrag.cli.options import flag, json_flag, with_config
 from expertrag.cli.output import note, print_found, printable
-from expertrag.cli.server_options import ServerOptions, targeted
+from expertrag.cli.server_options import ServerOptions, with_server
 
 if TYPE_CHECKING:
     from expertrag.api.decisions import Replay
@@ -32,9 +32,9 @@ log_argument = click.argument("log", type=click.Path(path_type=Path))
     env="EXPERTRAG_FEEDBACK_QUERY",
     help="The question, if it may be stored and the log has no texts.",
 )
-@configured("index", "audit.path")
+@with_config("index", "audit.path")
 @json_flag
-@targeted(collection=False)
+@with_server(collection=False)
 def feedback(
     answer_id: str,
     helpful: bool | None,
@@ -118,7 +118,7 @@ def _remarks(replayed: Replay) -> Iterator[str]:
     left_out = f"; left out: {excluded}" if excluded else ""
     yield (
         f"{replayed.basis}, of {replayed.logged.answers:,} finished answers"
-        f"{left_out}{torn_lines(replayed.torn)}"
+        f"{left_out}{describe_torn_lines(replayed.torn)}"
     )
     if replayed.replayed.seconds is None:
         yield "the log has no finished answer of a kind the policy chooses: its cost is unknown"
@@ -129,7 +129,7 @@ def _remarks(replayed: Replay) -> Iterator[str]:
         )
 
 
-def torn_lines(count: int) -> str:
+def describe_torn_lines(count: int) -> str:
     """Return a remark on the lines of a log that could not be read."""
     return f"; skipped: {count:,} torn lines" if count else ""
 

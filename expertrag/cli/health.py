@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.cli.options import configured, flags_of
+from expertrag.cli.options import flags_of, with_config
 from expertrag.config import Config
 
 TIMEOUT_S = 3.0
@@ -36,7 +36,7 @@ flag = flags_of("HEALTH")
     default=TIMEOUT_S,
     help="Seconds to wait for the server to accept calls.",
 )
-@configured()
+@with_config()
 def health(
     config: Config, address: str | None, ca: str | None, server_name: str, timeout: float
 ) -> None:
@@ -53,7 +53,7 @@ def health(
 
     if server_name and not ca:
         raise click.UsageError("--server-name needs --ca, which checks it; add --ca FILE")
-    target = address or _reached(config.service.address)
+    target = address or _make_reachable(config.service.address)
     if not is_address(target):
         raise InvalidArgument(
             f"address {target!r} is neither HOST:PORT nor unix:PATH", metadata={"field": "address"}
@@ -67,6 +67,6 @@ def health(
     click.echo(f"the server at {target} accepts calls")
 
 
-def _reached(address: str) -> str:
+def _make_reachable(address: str) -> str:
     host, colon, port = address.rpartition(":")
     return f"{EVERYWHERE.get(host, host)}{colon}{port}"

@@ -17,13 +17,13 @@ from expertrag.cli.build_engine import IN_PROCESS, BuildEngine, embed_pool, engi
 from expertrag.cli.exits import ExitCode
 from expertrag.cli.options import (
     chunk_tokens_option,
-    configured,
     filter_option,
     flag,
     json_flag,
     search_mode_option,
     store_argument,
     vectors_option,
+    with_config,
 )
 from expertrag.cli.output import (
     emit_json,
@@ -118,7 +118,7 @@ def add(store: Path, docs: tuple[Path, ...], limits: Limits, config: Config, as_
 
 @index.command()
 @store_argument
-@configured("model.embedder", settable=("model.device",))
+@with_config("model.embedder", settable=("model.device",))
 @json_flag
 def migrate(store: Path, config: Config, as_json: bool) -> None:
     """Migrate a store to another embedder, without its files.
@@ -154,14 +154,14 @@ def migrate(store: Path, config: Config, as_json: bool) -> None:
 @store_argument
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @flag("--dry-run", is_flag=True, help="Print what would be deleted, and delete nothing.")
-@configured(settable=("model.embedder", "model.device"))
+@with_config(settable=("model.embedder", "model.device"))
 @json_flag
 def delete(store: Path, ids: tuple[str, ...], dry_run: bool, config: Config, as_json: bool) -> None:
     """Delete documents by ID. Exits with 3 if some do not exist, with 4 if none does."""
     _need_store(store)
     from expertrag_index.types import silent
 
-    known = _known(store, ids)
+    known = _filter_known(store, ids)
     unknown = [document_id for document_id in ids if document_id not in known]
     generation = None
     if known and not dry_run:
@@ -185,7 +185,7 @@ def delete(store: Path, ids: tuple[str, ...], dry_run: bool, config: Config, as_
 @click.argument("query")
 @search_mode_option
 @filter_option
-@configured(
+@with_config(
     "search.k",
     "request.rerank",
     settable=("model.embedder", "model.reranker", "model.device", "rerank", "lab.wording"),
@@ -389,7 +389,7 @@ def _need_store(store: Path) -> None:
     Index.open(store).close()
 
 
-def _known(store: Path, ids: Sequence[str]) -> list[str]:
+def _filter_known(store: Path, ids: Sequence[str]) -> list[str]:
     """Return the ids that the store holds."""
     from expertrag_index.errors import SearchError
     from expertrag_index.store.index import Index

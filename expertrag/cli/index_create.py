@@ -8,7 +8,7 @@ import click
 
 from expertrag.api.errors import Conflict
 from expertrag.cli.index import opener
-from expertrag.cli.options import chunk_tokens_option, configured, flag, store_argument
+from expertrag.cli.options import chunk_tokens_option, flag, store_argument, with_config
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 
@@ -22,7 +22,7 @@ from expertrag.config import Config
     help="Do nothing if there is a store already.",
 )
 @chunk_tokens_option
-@configured("model.embedder", settable=("model.device",))
+@with_config("model.embedder", settable=("model.device",))
 def create(store: Path, if_missing: bool, chunk_tokens: int | None, config: Config) -> None:
     """Create an empty store.
 

@@ -106,21 +106,21 @@ def show(
             rest = page.next_page_token and f"more with --page-token {page.next_page_token}"
         else:
             end = part["end"]
-            found = documents.get_document(opened, GetDocumentRequest(document, part["start"], end))
-            print_found(found, as_json, _text_lines(found))
-            length = found.document.characters
-            cut = found.end < min(length if end is None else end, length)
-            rest = f"more with --start {found.end}" if cut else ""
+            text = documents.get_document(opened, GetDocumentRequest(document, part["start"], end))
+            print_found(text, as_json, _text_lines(text))
+            length = text.document.characters
+            cut = text.end < min(length if end is None else end, length)
+            rest = f"more with --start {text.end}" if cut else ""
     if rest and not as_json:
         note(rest)
 
 
-@click.command()
+@click.command("skipped")
 @store_argument
 @_page_size_flag
 @_page_token_flag
 @json_flag
-def skipped(store: Path, page_size: int, page_token: str, as_json: bool) -> None:
+def list_skipped(store: Path, page_size: int, page_token: str, as_json: bool) -> None:
     """List the files that were skipped when the sources of a store were last read.
 
     Each comes with the reason and what to do about it. Losses come first, then notes on files that
@@ -131,12 +131,12 @@ def skipped(store: Path, page_size: int, page_token: str, as_json: bool) -> None
 
     with Index.open(store) as opened:
         page = documents.list_skipped(opened, ListSkippedRequest(page_size, page_token))
-    print_found(page, as_json, _skipped_lines(page))
+    print_found(page, as_json, _list_skipped_lines(page))
     if page.next_page_token and not as_json:
         note(f"more with --page-token {page.next_page_token}")
 
 
-def _skipped_lines(page: SkippedPage) -> Iterator[str]:
+def _list_skipped_lines(page: SkippedPage) -> Iterator[str]:
     for file in page.files:
         kind = "note" if file.notice else "skipped"
         yield printable(f"{kind} {file.source}: {file.reason}; {file.cure}")
@@ -162,8 +162,8 @@ def _line(document: DocumentInfo) -> str:
     )
 
 
-def _text_lines(found: DocumentText) -> Iterator[str]:
-    document = found.document
+def _text_lines(text: DocumentText) -> Iterator[str]:
+    document = text.document
     for name, value in (
         ("id", document.id),
         ("title", document.title),
@@ -173,9 +173,9 @@ def _text_lines(found: DocumentText) -> Iterator[str]:
     ):
         if value not in (None, ""):
             yield printable(f"{name}: {value}")
-    yield f"characters: {found.start:,} to {found.end:,} of {document.characters:,}"
+    yield f"characters: {text.start:,} to {text.end:,} of {document.characters:,}"
     yield ""
-    yield printable(found.text)
+    yield printable(text.text)
 
 
 def _chunk_lines(page: ChunkPage) -> Iterator[str]:

@@ -55,7 +55,7 @@ def push(store: Path, url: str, keep: int, again: bool, as_json: bool) -> None:
     if as_json:
         emit_json(done)
     else:
-        click.echo(_pushed(done))
+        click.echo(_describe_push(done))
 
 
 @click.command()
@@ -82,7 +82,7 @@ def pull(url: str, store: Path, again: bool, as_json: bool) -> None:
     if as_json:
         emit_json(done)
     else:
-        click.echo(_pulled(done))
+        click.echo(_describe_pull(done))
 
 
 @click.command()
@@ -108,21 +108,21 @@ def follow(url: str, store: Path, every_s: float, as_json: bool) -> None:
     from expertrag_index.replicas.follow import Follower
     from expertrag_index.replicas.repeat import Schedule
 
-    def looked(report: PullReport) -> None:
+    def report_look(report: PullReport) -> None:
         if report.changed:
-            _note(_pulled(report))
+            _note(_describe_pull(report))
             if as_json:
                 click.echo(json.dumps(asdict(report)))
 
-    def failed(problem: str, wait_s: float) -> None:
+    def report_failure(problem: str, wait_s: float) -> None:
         _note(f"not pulled: {problem} (next try in {wait_s:.0f} s)")
 
     with until_signal("the running pull is given up") as stop:
-        follower = Follower(url, store, Schedule(stop, every_s, failed), looked=looked)
+        follower = Follower(url, store, Schedule(stop, every_s, report_failure), looked=report_look)
         follower.run()
 
 
-def _pushed(done: PushReport) -> str:
+def _describe_push(done: PushReport) -> str:
     if not done.objects:
         return f"generation {done.generation} is there already"
     return (
@@ -131,7 +131,7 @@ def _pushed(done: PushReport) -> str:
     )
 
 
-def _pulled(done: PullReport) -> str:
+def _describe_pull(done: PullReport) -> str:
     if not done.changed:
         return f"generation {done.generation} is the newest"
     return (

@@ -31,37 +31,37 @@ def stats(store: Path, as_json: bool) -> None:
     from expertrag_retriever.rerank.estimate import RerankEstimate
 
     with Index.open(store) as opened:
-        found, groups = describe(opened), opened.groups()
+        stats, groups = describe(opened), opened.groups()
         estimate = RerankEstimate.of(opened.manifest.calibration)
         engine, chunk_tokens = opened.manifest.engine, opened.manifest.chunk_tokens
     vectors = "faiss" if engine is None else engine.url
     length = f"up to {chunk_tokens:,} tokens" if chunk_tokens else "as long as the embedder reads"
     more = [f"vectors          {vectors}", f"chunk length     {length}"]
-    lines = itertools.chain(_stats_lines(found, groups), more, _estimate_lines(estimate))
-    about = {**asdict(found), "groups": groups, "vectors": vectors, "rerank": estimate}
+    lines = itertools.chain(_stats_lines(stats, groups), more, _estimate_lines(estimate))
+    about = {**asdict(stats), "groups": groups, "vectors": vectors, "rerank": estimate}
     about["chunk_tokens"] = chunk_tokens
     print_found(about, as_json, lines)
 
 
-def _stats_lines(found: IndexStats, groups: Sequence[Group]) -> Iterator[str]:
-    yield f"generation       {found.generation} of {found.created_at}"
-    yield f"documents        {found.documents:,} in {found.chunks:,} chunks"
-    yield f"embedder         {found.embedder} ({found.dimension} dimensions)"
-    if found.recall:
-        yield f"recall@10        {found.recall:.3f} against exact search"
-    yield f"size             {size(found.size_bytes)}"
-    yield f"domains          {_counts(found.domains)}"
-    more = found.metadata_field_count - len(found.metadata_fields)
+def _stats_lines(stats: IndexStats, groups: Sequence[Group]) -> Iterator[str]:
+    yield f"generation       {stats.generation} of {stats.created_at}"
+    yield f"documents        {stats.documents:,} in {stats.chunks:,} chunks"
+    yield f"embedder         {stats.embedder} ({stats.dimension} dimensions)"
+    if stats.recall:
+        yield f"recall@10        {stats.recall:.3f} against exact search"
+    yield f"size             {size(stats.size_bytes)}"
+    yield f"domains          {_counts(stats.domains)}"
+    more = stats.metadata_field_count - len(stats.metadata_fields)
     others = f" and {more:,} more" if more else ""
-    yield f"metadata fields  {', '.join(found.metadata_fields) or 'none'}{others}"
-    yield f"partitions       {_counts(found.partitions)}"
+    yield f"metadata fields  {', '.join(stats.metadata_fields) or 'none'}{others}"
+    yield f"partitions       {_counts(stats.partitions)}"
     for group in groups[:_SHOWN_GROUPS]:
         seen = f", {group.share:.2f} of {group.documents:,} documents" if group.documents else ""
         yield printable(f"  {group.name}: {group.expert}{seen}")
     if len(groups) > _SHOWN_GROUPS:
         yield f"  and {len(groups) - _SHOWN_GROUPS:,} more groups; all with --json"
-    if found.degraded:
-        yield f"degraded         {found.degraded}"
+    if stats.degraded:
+        yield f"degraded         {stats.degraded}"
 
 
 def _estimate_lines(known: RerankEstimate | None) -> Iterator[str]:

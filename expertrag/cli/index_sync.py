@@ -115,7 +115,7 @@ def sync(
     syncer = SourceSync(store, sources, lambda: loaded()())
 
     def run(*, adopt: bool) -> SyncReport:
-        with Scratch() as scratch, relay.shown(in_bytes=("embed",)):
+        with Scratch() as scratch, relay.show(in_bytes=("embed",)):
             listed = read_source_list(sources, context, scratch)
             return syncer.run(listed, confirmed=options["yes"], adopt=adopt)
 

@@ -11,12 +11,12 @@ import click
 from expertrag.cli.exits import ExitCode
 from expertrag.cli.index import LOCK_WAIT_S
 from expertrag.cli.options import (
-    configured,
     flag,
     json_flag,
     list_typed_settings,
     store_argument,
     vectors_option,
+    with_config,
 )
 from expertrag.cli.output import emit_json, size
 from expertrag.cli.progress import progress
@@ -36,7 +36,7 @@ _force_flag = flag("--force", is_flag=True, help="Replace what is there.")
     is_flag=True,
     help="Also embed 200 chunks of each partition again, and compare search with exact search.",
 )
-@configured(settable=("model.embedder", "model.device"))
+@with_config(settable=("model.embedder", "model.device"))
 @json_flag
 def verify(store: Path, repair: bool, deep: bool, config: Config, as_json: bool) -> None:
     """Check every file, row, vector and word of a store. Exits with 5 if a problem remains."""
@@ -46,16 +46,16 @@ def verify(store: Path, repair: bool, deep: bool, config: Config, as_json: bool)
     if typed and not deep:
         raise click.UsageError(f"{typed[0]} needs --deep, which embeds chunks; use both")
     with progress() as report:
-        found = verify_store(store, repair=repair, progress=report)
-        if deep and not found.problems:
+        result = verify_store(store, repair=repair, progress=report)
+        if deep and not result.problems:
             from expertrag.answer.embedders import open_embedder
             from expertrag_index.store.index import Index
             from expertrag_index.upkeep.deep import deep_check
 
             embedder = open_embedder(config.model, store)
             Index.open(store, embedder_fingerprint=embedder.fingerprint).close()  # not another one
-            found = replace(found, problems=tuple(deep_check(store, embedder, report)))
-    _show(store, found, as_json, repaired=repair or deep)
+            result = replace(result, problems=tuple(deep_check(store, embedder, report)))
+    _show(store, result, as_json, repaired=repair or deep)
 
 
 @click.command()
@@ -71,24 +71,24 @@ def repair(store: Path, as_json: bool) -> None:
     from expertrag_index.upkeep.verify import verify as verify_store
 
     with progress() as report:
-        found = verify_store(store, repair=True, progress=report)
-    _show(store, found, as_json, repaired=True)
+        result = verify_store(store, repair=True, progress=report)
+    _show(store, result, as_json, repaired=True)
 
 
-def _show(store: Path, found: VerifyReport, as_json: bool, *, repaired: bool) -> None:
+def _show(store: Path, result: VerifyReport, as_json: bool, *, repaired: bool) -> None:
     if as_json:
-        emit_json(found)
+        emit_json(result)
     else:
-        for line in found.repaired:
+        for line in result.repaired:
             click.echo(f"repaired: {line}")
-        for line in found.problems:
+        for line in result.problems:
             click.echo(f"problem: {line}")
-        counts = f"{found.documents:,} documents, {found.chunks:,} chunks, {found.files:,} files"
-        state = f"{len(found.problems)} problems" if found.problems else "no problems"
-        click.echo(f"generation {found.generation}: {counts}: {state}")
-        if found.problems and found.repairable and not repaired:
+        counts = f"{result.documents:,} documents, {result.chunks:,} chunks, {result.files:,} files"
+        state = f"{len(result.problems)} problems" if result.problems else "no problems"
+        click.echo(f"generation {result.generation}: {counts}: {state}")
+        if result.problems and result.repairable and not repaired:
             click.echo(f"to repair: expertrag index repair {store}")
-    if found.problems:
+    if result.problems:
         click.get_current_context().exit(ExitCode.CORRUPT)
 
 

@@ -85,9 +85,7 @@ def watch(
     sources = _sources(store, folders, limits)
     relay = Relay()
     with until_signal() as stop, ExitStack() as bars:
-        bars.enter_context(
-            relay.shown(in_bytes=("embed",))
-        )  # of the first write, which may be long
+        bars.enter_context(relay.show(in_bytes=("embed",)))  # of the first write, which may be long
 
         def tell(event: WatchEvent) -> None:
             if event.kind != "watching":

@@ -126,14 +126,14 @@ def _group(extra: str, names: list[str], *, required: bool) -> Iterator[Finding]
 
 def _requirements() -> dict[str, list[str]]:
     """Return the names of required packages by extra ("" is the base install)."""
-    found: dict[str, list[str]] = {}
+    requirements: dict[str, list[str]] = {}
     for line in metadata.requires("expertrag") or []:
         requirement, _, marker = line.partition(";")
         name = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
         extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)['\"]", marker)
         if name:
-            found.setdefault(extra.group(1) if extra else "", []).append(name.group(0))
-    return found
+            requirements.setdefault(extra.group(1) if extra else "", []).append(name.group(0))
+    return requirements
 
 
 def _version(name: str) -> str:
@@ -211,14 +211,14 @@ def _encoder_kernel() -> str:
 
 def _models() -> Iterator[Finding]:
     try:
-        found = models.listing(thorough=True)
+        listing = models.listing(thorough=True)
     except ExpertRAGError as error:
         yield Finding("models", "cache", "absent", error.message, install_command("server"))
         return
     needed = bool(_version("torch"))
     if needed:
         yield _default_generator()
-    for model in found:
+    for model in listing:
         cure = f"expertrag models pull {model.name}"
         optional = not needed or model.name == choice.LARGE
         if model.state == "ready":
@@ -254,7 +254,7 @@ def _model_servers() -> Iterator[Finding]:
     try:
         backend = importlib.import_module("expertrag.llm.backends.openai_backend")
         _, model = backend.parse(name)
-        found = backend.survey(name)
+        servers = backend.survey(name)
     except ModuleNotFoundError as error:
         cure = install_command("server")
         yield Finding("model servers", "openai", "missing", f"{error.name} is not installed", cure)
@@ -262,7 +262,7 @@ def _model_servers() -> Iterator[Finding]:
     except ExpertRAGError as error:
         yield Finding("model servers", "name", "missing", error.message, "correct --generator")
         return
-    for where, said in found.items():
+    for where, said in servers.items():
         yield _model_server(where, model, said)
 
 

@@ -22,7 +22,7 @@ from expertrag.cli.gate_use import feedback, replay
 from expertrag.cli.health import health
 from expertrag.cli.index import index
 from expertrag.cli.index_create import create
-from expertrag.cli.index_documents import list_documents, show, skipped
+from expertrag.cli.index_documents import list_documents, list_skipped, show
 from expertrag.cli.index_replicas import follow, pull, push
 from expertrag.cli.index_stats import stats
 from expertrag.cli.index_sync import sync
@@ -68,7 +68,7 @@ for command in (
     repair,
     restore,
     show,
-    skipped,
+    list_skipped,
     stats,
     sync,
     verify,

@@ -12,9 +12,9 @@ import click
 
 from expertrag.cli.answering import ANSWERING
 from expertrag.cli.exits import message_of
-from expertrag.cli.options import Command, configured, flags_of, list_typed
+from expertrag.cli.options import Command, flags_of, list_typed, with_config
 from expertrag.cli.output import note
-from expertrag.cli.server_options import LOAD_TIMEOUT_S, PLACES, ServerOptions, targeted
+from expertrag.cli.server_options import LOAD_TIMEOUT_S, PLACES, ServerOptions, with_server
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def _take_target(command: Command) -> Command:
 
 @click.command()
 @click.argument("target", required=False)
-@configured("index", "model.generator", "search.k", settable=(*ANSWERING, "log"))
+@with_config("index", "model.generator", "search.k", settable=(*ANSWERING, "log"))
 @_take_target
-@targeted("search.k")
+@with_server("search.k")
 @flag(
     "--allow-writes",
     is_flag=True,

@@ -29,10 +29,10 @@ def list_models(as_json: bool) -> None:
     """
     from expertrag.cli.models_table import table
 
-    found = package_models.listing()
+    listing = package_models.listing()
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
-    lines = table(sorted(found, key=lambda model: model.role, reverse=True), width)
-    print_found(found, as_json, lines)
+    lines = table(sorted(listing, key=lambda model: model.role, reverse=True), width)
+    print_found(listing, as_json, lines)
     if not as_json:
         click.echo(f"--reranker auto is {package_models.SHIPPED_RERANKERS[0]}, which is shipped")
         click.echo(f"--generator auto is {package_models.recommend().summary}")
@@ -77,25 +77,25 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
         model = package_models.REGISTRY.get(name)
         if model and model.role != "generator":
             raise InvalidArgument(f"{name} is not a generator but an {model.role}")
-    wanted = {name: package_models.resolve(name) for name in names or _pulled_generators()}
-    found = {}
+    wanted = {name: package_models.resolve(name) for name in names or _list_pulled_generators()}
+    speeds = {}
     with progress() as report:
         for done, (name, folder) in enumerate(wanted.items()):
             report("measure models", done, len(wanted))
-            found[name] = measure(name, folder)
+            speeds[name] = measure(name, folder)
         report("measure models", len(wanted), len(wanted))
     lines = (
         f"{name}  {speed.tokens_per_s:.1f} tokens/s, first token after {speed.first_token_s:.1f} s "
         f"({speed.prompt_tokens} prompt tokens, {speed.prompt_tokens_per_s:.0f} tokens/s), "
         f"{size(speed.memory_bytes)} of memory, {speed.cores} cores"
-        for name, speed in found.items()
+        for name, speed in speeds.items()
     )
-    print_found(found, as_json, lines)
+    print_found(speeds, as_json, lines)
 
 
-def _pulled_generators() -> list[str]:
-    found = package_models.listing()
-    names = [item.name for item in found if item.role == "generator" and item.state == "ready"]
+def _list_pulled_generators() -> list[str]:
+    listing = package_models.listing()
+    names = [item.name for item in listing if item.role == "generator" and item.state == "ready"]
     if not names:
         raise NotFound(
             "no generator has been pulled: run `expertrag models pull NAME`; "

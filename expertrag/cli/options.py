@@ -161,7 +161,7 @@ vectors_option = flag(
 store_argument = click.argument("store", type=click.Path(path_type=Path))
 
 
-def configured(*keys: str, settable: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+def with_config(*keys: str, settable: tuple[str, ...] = ()) -> Callable[[Command], Command]:
     """Add flags of the settings ``keys`` to a command, and pass it the merged ``config``.
 
     Also adds ``--config`` and ``--print-config``. The configuration reads the environment itself;

@@ -30,10 +30,10 @@ def emit_json(value: Any) -> None:
     click.echo(json.dumps(to_json(value), ensure_ascii=False, indent=2))
 
 
-def print_found(found: Any, as_json: bool, lines: Iterable[str]) -> None:
+def print_found(result: Any, as_json: bool, lines: Iterable[str]) -> None:
     """Print a result: as JSON, or as ``lines``, which are made only then."""
     if as_json:
-        emit_json(found)
+        emit_json(result)
         return
     for line in lines:
         click.echo(line)
@@ -86,7 +86,7 @@ def size(size_bytes: int) -> str:
     return f"{amount:.1f} GiB"
 
 
-def counted(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """Return a count with its noun: ``1 prompt``, ``2,000 prompts``."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
 

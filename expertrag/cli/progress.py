@@ -49,7 +49,7 @@ class Relay:
             self._report(stage, done, total)
 
     @contextmanager
-    def shown(self, in_bytes: tuple[str, ...] = ()) -> Iterator[None]:
+    def show(self, in_bytes: tuple[str, ...] = ()) -> Iterator[None]:
         """Show progress in this block, as ``progress`` does."""
         with progress(in_bytes) as self._report:
             try:
@@ -87,11 +87,11 @@ class _Lines:
             write = size if _first_word(stage) in self._in_bytes else str
             counts = write(done)
             if total is not None:
-                counts += f"/{write(total)}{self._left(now, done, total)}"
+                counts += f"/{write(total)}{self._estimate_left(now, done, total)}"
             note(f"{one_line(stage)}: {counts}")
             self._next = now + LINE_EVERY_S
 
-    def _left(self, now: float, done: int, total: int) -> str:
+    def _estimate_left(self, now: float, done: int, total: int) -> str:
         began, already = self._began
         if not already < done < total:
             return ""

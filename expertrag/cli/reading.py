@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from expertrag.cli.options import Command, configured, flag
+from expertrag.cli.options import Command, flag, with_config
 from expertrag.config import Config
 from expertrag_common.extras import install_command
 
@@ -25,7 +25,7 @@ docs_argument = click.argument(
 )
 
 
-def _installed(_: click.Context, option: click.Parameter, ocr: bool) -> bool:
+def _check_installed(_: click.Context, option: click.Parameter, ocr: bool) -> bool:
     if ocr and not all(map(find_spec, OCR_PACKAGES)):
         raise click.BadParameter(f"it needs an extra: {install_command('ocr')}", param=option)
     return ocr
@@ -34,7 +34,7 @@ def _installed(_: click.Context, option: click.Parameter, ocr: bool) -> bool:
 ocr_flag = flag(
     "--ocr",
     is_flag=True,
-    callback=_installed,
+    callback=_check_installed,
     help="Read scanned pages of PDF files, some fifteen seconds each; files.max_s is then "
     "twenty times as long. Needs the extra 'ocr'.",
 )
@@ -75,14 +75,14 @@ def reading(*keys: str, settable: tuple[str, ...]) -> Callable[[Command], Comman
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
-        def limited(*args: Any, config: Config, **options: Any) -> None:
+        def run(*args: Any, config: Config, **options: Any) -> None:
             files = config.files
             limits = {name: options.pop(name) for name in _FLAGS}
             limits |= {"max_file_s": files.max_s, "max_file_bytes": files.max_mb * 2**20}
             limits["labels_field"] = files.labels_field
             command(*args, limits=limits, config=config, **options)
 
-        wrapped = configured(*keys, settable=("files", *settable))(limited)
+        wrapped = with_config(*keys, settable=("files", *settable))(run)
         for option in reversed(_OPTIONS):
             wrapped = option(wrapped)
         return wrapped

@@ -12,7 +12,7 @@ import click
 from expertrag.api.errors import InvalidArgument, MissingExtra
 from expertrag.api.types import GateMode
 from expertrag.cli.answering import ANSWERING
-from expertrag.cli.options import configured, flag, index_of
+from expertrag.cli.options import flag, index_of, with_config
 from expertrag.config import ENV_PREFIX, Config
 from expertrag_common.extras import install_command
 
@@ -56,7 +56,7 @@ _SETTABLE = (*ANSWERING, "service", "collections", "replica", "quota", "log")
 
 
 @click.command()
-@configured(*_FLAGS, settable=_SETTABLE)
+@with_config(*_FLAGS, settable=_SETTABLE)
 @flag(
     "named",
     "--collection",
@@ -133,20 +133,20 @@ def _http(config: Config) -> HttpServer | None:
 
 def _stores(items: Iterable[str]) -> tuple[dict[str, Path], dict[str, GateMode]]:
     """Return the stores by their names, and the modes of those that have one."""
-    found: dict[str, Path] = {}
+    stores: dict[str, Path] = {}
     modes: dict[str, GateMode] = {}
     for item in items:
         name, mode, path = _store(item)
-        if name in found:
+        if name in stores:
             raise InvalidArgument(
-                f"collection: {name!r} is named twice: {found[name]} and {path}; give each a name "
+                f"collection: {name!r} is named twice: {stores[name]} and {path}; give each a name "
                 "of its own",
                 metadata={"field": "collection"},
             )
-        found[name] = path
+        stores[name] = path
         if mode:
             modes[name] = mode
-    return found, modes
+    return stores, modes
 
 
 def _store(item: str) -> tuple[str, GateMode | None, Path]:

@@ -151,7 +151,7 @@ _OF_A_SERVER = {"collection": "--collection", "ca": "--ca", "token_file": "--tok
 _SERVER_OPTIONS = (ca_option, token_file_option, server_option)
 
 
-def targeted(*used: str, collection: bool = True) -> Callable[[Command], Command]:
+def with_server(*used: str, collection: bool = True) -> Callable[[Command], Command]:
     """Pass a command its ``server``, from its options and the configuration.
 
     Options that a server or a store does not heed are refused, if they are typed: settings of the

@@ -13,7 +13,7 @@ import click
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import GateMode
 from expertrag.auth.caller import Scope
-from expertrag.cli.options import Command, configured, flags_of, json_flag
+from expertrag.cli.options import Command, flags_of, json_flag, with_config
 from expertrag.cli.output import emit_json, note
 from expertrag.config import Config
 
@@ -49,7 +49,7 @@ def tokens() -> None:
 def _with_file(command: Callable[..., None]) -> Command:
     """Pass a command the token file of the configuration."""
 
-    @configured("auth.tokens")
+    @with_config("auth.tokens")
     @functools.wraps(command)
     def run(config: Config, **rest: Any) -> None:
         from expertrag.auth.token_file import TokenFile
@@ -129,11 +129,11 @@ def create(file: TokenFile, name: str, as_json: bool, **granted: Unpack[_Granted
 @_with_file
 def list_(file: TokenFile, as_json: bool) -> None:
     """List the tokens, without their secrets."""
-    found = file.tokens()
+    tokens = file.tokens()
     if as_json:
-        emit_json([_facts(token) for token in found])
+        emit_json([_facts(token) for token in tokens])
         return
-    for token in found:
+    for token in tokens:
         click.echo(_line(token))
 
 

@@ -58,16 +58,16 @@ class Connection:
         token = token if token is not None else os.environ.get(TOKEN_ENV) or None
         if tls is None and (ca := os.environ.get(CA_ENV)):
             tls = tls_of(ca)
-        found = Tls() if tls is True else tls or None
+        settings = Tls() if tls is True else tls or None
         local = all(map(is_loopback, hosts_of(address)))
-        if token is not None and not (found or local or insecure):
+        if token is not None and not (settings or local or insecure):
             raise InvalidArgument(
                 f"the token would be sent to {address} in the clear: use TLS (tls=, or {CA_ENV}), "
                 "or insecure=True in a network that encrypts",
                 reason="INSECURE_TOKEN",
                 metadata={"field": "tls"},
             )
-        return cls(address, token, found, collection)
+        return cls(address, token, settings, collection)
 
     @property
     def credentials(self) -> grpc.ChannelCredentials | None:
@@ -81,8 +81,8 @@ class Connection:
         for name, data in ((self.tls.ca, ca), (self.tls.cert, cert)):
             if name is not None and data is not None and _CERTIFICATE not in data:
                 raise _unusable(name, "is not a certificate: it is not PEM")
-        found: grpc.ChannelCredentials = grpc.ssl_channel_credentials(ca, key, cert)
-        return found
+        credentials: grpc.ChannelCredentials = grpc.ssl_channel_credentials(ca, key, cert)
+        return credentials
 
     @property
     def options(self) -> tuple[tuple[str, str | int], ...]:
@@ -116,7 +116,7 @@ class Connection:
 
         :raises InvalidArgument: the token is none.
         """
-        found = headers()
+        metadata = headers()
         if self.token is not None:
             text = self.token if isinstance(self.token, str) else self.token()
             if not isinstance(text, str) or not TOKEN.fullmatch(text.strip()):
@@ -126,10 +126,10 @@ class Connection:
                     reason="INVALID_FIELD",
                     metadata={"field": "token"},
                 )
-            found = (*found, ("authorization", f"Bearer {text.strip()}"))
+            metadata = (*metadata, ("authorization", f"Bearer {text.strip()}"))
         if self.request_id:
-            found = (*found, ("x-request-id", self.request_id))
-        return found or None
+            metadata = (*metadata, ("x-request-id", self.request_id))
+        return metadata or None
 
 
 def tls_of(ca: str, server_name: str = "") -> Tls:

@@ -87,7 +87,7 @@ class LocalBackend:
         def work() -> None:
             from expertrag.audit import Audit  # POSIX only; the SDK runs anywhere
 
-            audit = Audit.of(self._configured().audit)
+            audit = Audit.of(self._load_config().audit)
             try:
                 audit.feedback(feedback)
             finally:
@@ -112,7 +112,7 @@ class LocalBackend:
         """Yield the events of an answer; loading counts toward its deadline."""
         yield from self._pipeline().answer(request, stop)
 
-    def _configured(self) -> Config:
+    def _load_config(self) -> Config:
         return load().config if self._config is None else self._config
 
     def _pipeline(self) -> Pipeline:
@@ -131,7 +131,7 @@ class LocalBackend:
                         f"run: {install_command('server')}",
                         reason="MISSING_EXTRA",
                     ) from error
-                self._loaded = open_pipeline(replace(self._configured(), index=str(self._store)))
+                self._loaded = open_pipeline(replace(self._load_config(), index=str(self._store)))
             return self._loaded
 
 

@@ -84,7 +84,7 @@ def _name(name: object) -> str:
     return name
 
 
-def _unsupported(pipeline: Pipeline, request: object, stop: Stop) -> Any:
+def _refuse(pipeline: Pipeline, request: object, stop: Stop) -> Any:
     no_collection(request)
 
 
@@ -173,20 +173,20 @@ COUNT_EXPERTS: Operation[CountExpertsRequest, ExpertCounts] = Operation(
     audit.counts_from_proto,
 )
 LIST_COLLECTIONS: Operation[None, list[CollectionInfo]] = Operation(
-    _unsupported,
+    _refuse,
     lambda stubs: stubs.collection.ListCollections,
     lambda _: collection_pb2.ListCollectionsRequest(),
     lambda response: [value_of(CollectionInfo, item) for item in response.collections],
 )
 CREATE_COLLECTION: Operation[str, None] = Operation(
-    _unsupported,
+    _refuse,
     lambda stubs: stubs.collection.CreateCollection,
     lambda name: collection_pb2.CreateCollectionRequest(name=_name(name)),
     lambda _: None,
     repeatable=False,
 )
 DROP_COLLECTION: Operation[str, None] = Operation(
-    _unsupported,
+    _refuse,
     lambda stubs: stubs.collection.DropCollection,
     lambda name: collection_pb2.DropCollectionRequest(name=_name(name)),
     lambda _: None,

@@ -26,7 +26,7 @@ from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, Stubs
 from expertrag.client.connection import Connection
 from expertrag.client.operations import Operation, RequestT, ResponseT
 from expertrag.client.retry import Attempts, KnownServer
-from expertrag.client.rpc_errors import translated
+from expertrag.client.rpc_errors import translate_error
 from expertrag.client.several import grpc_target
 from expertrag.v1 import answer_pb2, index_pb2
 from expertrag.wire import answer, events, gate, index
@@ -107,7 +107,7 @@ class RemoteBackend:
                 self._server.answered = True
                 return
             except grpc.RpcError as error:
-                failure = translated(error, self._address, timeout)
+                failure = translate_error(error, self._address, timeout)
                 if expected:  # a stream is not resumed
                     raise failure from error
                 await self._sleep(attempts.wait_s(failure))
@@ -176,7 +176,7 @@ class RemoteBackend:
                     return
             except grpc.RpcError as error:
                 if not may_become_ready(error.code()):
-                    raise translated(error, self._address, timeout) from error
+                    raise translate_error(error, self._address, timeout) from error
             await self._sleep(HEALTH_POLL_S)
         raise not_ready(self._address, timeout)
 
@@ -207,7 +207,7 @@ class RemoteBackend:
         try:
             yield
         except grpc.RpcError as error:
-            raise translated(error, self._address, timeout) from error
+            raise translate_error(error, self._address, timeout) from error
 
 
 def name_collection(message: Any, collection: str) -> None:

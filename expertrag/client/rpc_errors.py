@@ -51,7 +51,7 @@ _CANCELLED_HERE = ("Locally cancelled by application!", "Channel closed!")
 """gRPC's details of calls that the client itself cancelled."""
 
 
-def translated(
+def translate_error(
     error: grpc.RpcError | grpc.aio.AioRpcError, address: str, timeout: float
 ) -> ExpertRAGError:
     """Return the error for a failed call to ``address``."""
@@ -94,16 +94,16 @@ def _details(status: str | bytes | None) -> tuple[error_details_pb2.ErrorInfo | 
         return None, None
     info = error_details_pb2.ErrorInfo()
     retry = error_details_pb2.RetryInfo()
-    found = False
+    has_info = False
     retry_after_s = None
     try:
         for detail in status_pb2.Status.FromString(status).details:
-            found = detail.Unpack(info) or found
+            has_info = detail.Unpack(info) or has_info
             if detail.Unpack(retry):
                 retry_after_s = retry.retry_delay.ToMilliseconds() / 1000
     except DecodeError:
         return None, None
-    return (info if found else None), retry_after_s
+    return (info if has_info else None), retry_after_s
 
 
 def _own_words(

@@ -31,17 +31,17 @@ def grpc_target(address: str) -> str:
     """
     if address.startswith("unix:") or "," not in address:
         return address
-    found: dict[socket.AddressFamily, list[str]] = {}
+    servers_by_family: dict[socket.AddressFamily, list[str]] = {}
     for server in address.split(","):
         family, numeric = _numeric(server)
-        found.setdefault(family, []).append(numeric)
-    if len(found) > 1:
+        servers_by_family.setdefault(family, []).append(numeric)
+    if len(servers_by_family) > 1:
         raise InvalidArgument(
             f"{address} mixes addresses of IPv4 and IPv6: give those of one kind",
             reason="INVALID_TARGET",
             metadata={"field": "target"},
         )
-    ((family, servers),) = found.items()
+    ((family, servers),) = servers_by_family.items()
     return f"{'ipv6' if family == socket.AF_INET6 else 'ipv4'}:{','.join(servers)}"
 
 

@@ -12,12 +12,12 @@ def adapters_of(text: str) -> dict[str, Path]:
 
     :raises InvalidArgument: an entry is not NAME=FOLDER, or a name comes twice.
     """
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for entry in filter(None, map(str.strip, text.split(","))):
         name, equals, folder = entry.partition("=")
         if not (name and equals and folder):
             raise invalid("model.adapters", f"{entry!r} is not NAME=FOLDER")
-        if name in found:
+        if name in folders:
             raise invalid("model.adapters", f"{name!r} is named twice; give each its own name")
-        found[name] = Path(folder)
-    return found
+        folders[name] = Path(folder)
+    return folders

@@ -141,7 +141,7 @@ class GateConfig:
     )
 
     @property
-    def named(self) -> bool:
+    def is_named(self) -> bool:
         """Whether ``bundle`` names a specific fitted gate."""
         return self.bundle not in (AUTO_GATE, TRAINING_FREE)
 
@@ -432,13 +432,13 @@ class Config:
 
 def settings() -> tuple[Setting, ...]:
     """Return every setting, in the order of the dataclasses."""
-    found = []
+    result = []
     for item in fields(Config):
         if is_dataclass(item.default_factory):
-            found += [setting_of(item.name, inner) for inner in fields(item.default_factory)]
+            result += [setting_of(item.name, inner) for inner in fields(item.default_factory)]
         else:
-            found.append(setting_of("", item))
-    return tuple(found)
+            result.append(setting_of("", item))
+    return tuple(result)
 
 
 def needs_fitted_gate() -> InvalidArgument:

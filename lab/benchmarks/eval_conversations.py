@@ -34,7 +34,7 @@ from rewriting_model import RewritingModel
 
 from expertrag.answer.assemble import open_generator, reading_of
 from expertrag.answer.embedders import open_embedder
-from expertrag.answer.in_context import Asked, read_question
+from expertrag.answer.in_context import QuestionInContext, read_question
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.answer.served_index import View
@@ -175,7 +175,7 @@ class Bench:
         others = [one for one in made if one.kind == ELSEWHERE]
         return mean(not self._read(one).rewritten for one in others) if others else 1.0
 
-    def _read(self, one: Conversation, model: RewritingModel | None = None) -> Asked:
+    def _read(self, one: Conversation, model: RewritingModel | None = None) -> QuestionInContext:
         write = model.write if model else None
         return read_question(one.message, one.history, self._view, None, never_stop, write=write)
 

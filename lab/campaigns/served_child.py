@@ -85,7 +85,7 @@ def _open(models: assemble.Models, config: Config) -> Collections:
         create_store=models.create_store,
         audit=models.audit,
     )
-    with collections.opened("default"):
+    with collections.use("default"):
         return collections
 
 

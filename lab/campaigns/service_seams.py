@@ -177,7 +177,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
         "is_english_only",
         "join_deltas",
         "logistic",
-        "truncated",
+        "truncate_draft",
     },
     "expertrag.answer.generate": frozenset(["correct_former_value", "depth_of", "draft_of"])
     | {"ground_reply", "least_doubt", "open_session", "p_wrong", "read_again"},

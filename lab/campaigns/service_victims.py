@@ -56,8 +56,8 @@ _POOLS = ("expertrag-work", "asyncio", "tqdm")  # threads of pools, which stay
 _STATES = {
     ("Workers", "run"): "admitted",
     ("Workers", "stream"): "admitted",
-    ("Collections", "opened"): "opened",
-    ("Collections", "kept_open"): "opened",
+    ("Collections", "use"): "opened",
+    ("Collections", "keep_open"): "opened",
     ("Entry", "record_decision"): "decided",
     ("PacedSession", "deltas"): "answering",
     ("Audit", "write"): "ending",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expertrag.answer.amendments import amended_first, date_of
+from expertrag.answer.amendments import date_of, put_amended_first
 from expertrag.api.types import Passage
 
 
@@ -34,8 +34,8 @@ LATER = passage(
 
 def test_a_later_change_of_what_is_asked_stands_first() -> None:
     question = "What is the budget of Heron?"
-    assert amended_first(question, [BRIEF, MINUTES]) == (MINUTES, BRIEF)
-    assert amended_first(question, [BRIEF, MINUTES, LATER]) == (LATER, MINUTES, BRIEF)
+    assert put_amended_first(question, [BRIEF, MINUTES]) == (MINUTES, BRIEF)
+    assert put_amended_first(question, [BRIEF, MINUTES, LATER]) == (LATER, MINUTES, BRIEF)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_later_change_of_what_is_asked_stands_first() -> None:
     ],
 )
 def test_other_passages_keep_their_order(question: str, passages: list[Passage]) -> None:
-    assert amended_first(question, passages) == tuple(passages)
+    assert put_amended_first(question, passages) == tuple(passages)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_a_collection_is_opened_once_by_many_threads(
 
     def search() -> int:
         barrier.wait()
-        with collections.opened("a") as pipeline:
+        with collections.use("a") as pipeline:
             return len(pipeline.retrieve(ROSES).passages)
 
     with ThreadPoolExecutor(8) as pool:
@@ -66,15 +66,15 @@ def test_the_least_recently_used_is_closed_if_no_call_uses_it(
     collections = Collections(open_store, {name: Path(name) for name in names})
     collections._room = 3 * size
     for name in names[:3]:
-        with collections.opened(name):
+        with collections.use(name):
             pass
-    with collections.opened("a") as running:
-        with collections.opened("c"):
+    with collections.use("a") as running:
+        with collections.use("c"):
             pass  # b is closed: a runs, and the default stays
         assert running.retrieve(ROSES).passages
     loaded = {state.key for state in collections.states() if state.loaded}
     assert loaded == {DEFAULT, "a", "c"}
-    with collections.opened("b") as again:
+    with collections.use("b") as again:
         assert again.retrieve(ROSES).passages
     assert opened == [DEFAULT, "a", "b", "c", "b"]
     collections.close()
@@ -86,7 +86,7 @@ def test_few_collections_are_open_at_a_time_however_small(
     monkeypatch.setattr("expertrag.answer.collections._MOST_OPEN", 2)
     collections = Collections(open_store, {name: Path(name) for name in "abcd"})
     for name in "abcad":
-        with collections.opened(name):
+        with collections.use(name):
             pass
     assert [state.key for state in collections.states() if state.loaded] == ["a", "d"]
     collections.close()
@@ -131,10 +131,10 @@ def test_a_drop_waits_for_running_calls(
     collections = Collections(open_store, {}, folder=tmp_path, create_store=create)
     collections.create("a")
     with ThreadPoolExecutor(1) as pool:
-        with collections.opened("a") as running:
+        with collections.use("a") as running:
             dropping = pool.submit(collections.drop, "a")
             wait_until(lambda: not collections.states())
-            with pytest.raises(NotFound), collections.opened("a"):
+            with pytest.raises(NotFound), collections.use("a"):
                 pass
             assert running.retrieve(ROSES).passages
             assert not dropping.done()

@@ -9,7 +9,7 @@ import pytest
 from answer.conftest import Answered
 from serving_fixtures import DoubtingGenerator, TellingGenerator, TellingSession
 
-from expertrag.answer.confidence import COMPARED_BELOW, SIGNALS, judged
+from expertrag.answer.confidence import COMPARED_BELOW, SIGNALS, judge_answer
 from expertrag.answer.ground import ground
 from expertrag.answer.reading import PassageSession
 from expertrag.api.types import (
@@ -72,8 +72,8 @@ def test_the_value_of_another_column_is_always_to_be_checked() -> None:
     right, wrong = (ground(answer, passages, question) for answer in ("€60,000", "€150,000"))
     assert (right.coverage["misplaced"], wrong.coverage["misplaced"]) == (0.0, 1.0)
     reading = PassageSession(SureSession(), passages, passages, iter(()))
-    assert judged(BY_DOUBT, reading, right, 0.1).reason == ""
-    assert "stands under 'Purchases up to'" in judged(BY_DOUBT, reading, wrong, 0.1).reason
+    assert judge_answer(BY_DOUBT, reading, right, 0.1).reason == ""
+    assert "stands under 'Purchases up to'" in judge_answer(BY_DOUBT, reading, wrong, 0.1).reason
 
 
 class SureSession(TellingSession):

@@ -10,7 +10,7 @@ from answer.conftest import Answered
 from serving_fixtures import OpenPipeline, TellingGenerator
 
 from expertrag.answer.reading_policy import ReadingPolicy
-from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
+from expertrag.answer.reply import Spoken, draft_of, ground_reply, mark_citations, reply_sampling
 from expertrag.api.folding import fold
 from expertrag.api.types import (
     AnswerRequest,
@@ -171,7 +171,7 @@ def test_a_wrong_marker_is_corrected(text: str, served: str) -> None:
     found = ground_reply(text, [ROSES, TULIPS], "When to prune roses?")
     spoken = Spoken(deltas(text), reader=True)
     assert "".join(delta.text for delta in spoken) + served == f"{text.split(' [')[0]}{served}"
-    assert "".join(delta.text for delta in marked(spoken.markers, found)) == served
+    assert "".join(delta.text for delta in mark_citations(spoken.markers, found)) == served
     numbers = [f"[{citation.passage}]" for citation in found.citations]
     assert not served or served.strip() == "".join(numbers)
 

@@ -27,22 +27,22 @@ def estimate(served: ServedReranker, reranked: float, fingerprint: str = "") -> 
 
 
 def test_a_named_one_is_used_unless_the_estimate_is_against_it(served: ServedReranker) -> None:
-    assert served.used_on({})
-    assert served.used_on(estimate(served, 0.9))
-    assert not served.used_on(estimate(served, 0.7))
-    assert served.used_on(estimate(served, 0.7, "of another"))
+    assert served.is_used_on({})
+    assert served.is_used_on(estimate(served, 0.9))
+    assert not served.is_used_on(estimate(served, 0.7))
+    assert served.is_used_on(estimate(served, 0.7, "of another"))
 
 
 def test_auto_needs_an_estimate(served: ServedReranker) -> None:
     auto = ServedReranker(served.reranking, unmeasured=False)
-    assert not auto.used_on({})
-    assert auto.used_on(estimate(served, 0.9))
-    assert not auto.used_on(estimate(served, 0.9, "of another"))
+    assert not auto.is_used_on({})
+    assert auto.is_used_on(estimate(served, 0.9))
+    assert not auto.is_used_on(estimate(served, 0.9, "of another"))
 
 
 def test_on_is_used_on_every_store(served: ServedReranker) -> None:
     always = ServedReranker(served.reranking, always=True)
-    assert always.used_on({}) and always.used_on(estimate(served, 0.7))
+    assert always.is_used_on({}) and always.is_used_on(estimate(served, 0.7))
 
 
 def test_a_request_overrides(served: ServedReranker) -> None:

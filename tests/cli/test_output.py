@@ -24,9 +24,9 @@ from expertrag.api.types import (
 from expertrag.cli.answer_lines import (
     Detail,
     decision_lines,
-    dimmed,
     evidence_lines,
     heading_of,
+    print_dimmed,
     print_facts,
     source_lines,
 )
@@ -223,7 +223,7 @@ def test_lines_are_dimmed_on_a_terminal_only(
     monkeypatch.setenv("TERM", "xterm")
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    dimmed(["Gate: retrieve"])
+    print_dimmed(["Gate: retrieve"])
     shown = "\x1b[2mGate: retrieve\x1b[0m\n" if codes else "Gate: retrieve\n"
     assert written.getvalue() == shown
 

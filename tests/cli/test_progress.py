@@ -112,7 +112,7 @@ def test_a_relay_passes_progress_on_only_while_it_is_shown(
 ) -> None:
     relay = Relay()
     relay("read", 1, 1)
-    with relay.shown():
+    with relay.show():
         relay("embed", 1, 1)
     relay("write", 1, 1)
     assert capsys.readouterr().err == "embed: 1/1\n"

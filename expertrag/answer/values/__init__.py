@@ -33,11 +33,11 @@ _OF_DIGITS: tuple[_Reader, ...] = (
     amounts.amount_at,
 )
 _OF_WORDS: dict[str, _Reader] = {
-    **dict.fromkeys(amounts.BEGINNINGS, amounts.written_amount_at),
+    **dict.fromkeys(amounts.BEGINNINGS, amounts.amount_in_words_at),
     **dict.fromkeys(units.MONEY, amounts.money_at),
     **dict.fromkeys(("v", "version"), amounts.version_at),
-    **dict.fromkeys(dates.BEGINNINGS, dates.named_date_at),
-    **dict.fromkeys(times.BEGINNINGS, times.named_time_at),
+    **dict.fromkeys(dates.BEGINNINGS, dates.date_by_name_at),
+    **dict.fromkeys(times.BEGINNINGS, times.time_by_name_at),
     **dict.fromkeys(schedules.BEGINNINGS, schedules.period_at),
 }
 

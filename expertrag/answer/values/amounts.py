@@ -94,11 +94,11 @@ def amount_at(text: str, start: int) -> Value | None:
     before = _MONEY_BEFORE.search(behind)
     after = _after(text, match.end(), UNITS[before["unit"]] if before else None)
     if after.unit is None and (to := _TO.match(text, match.end())):
-        after = _shared(text, to.end(), after)
+        after = _share_unit(text, to.end(), after)
     return _value(numbers, after)
 
 
-def written_amount_at(text: str, start: int) -> Value | None:
+def amount_in_words_at(text: str, start: int) -> Value | None:
     """Read an amount that begins with a word: "thirty days", "half an hour", "third"."""
     if part := _PART.match(text, start):
         unit = _after(text, part.end() - 1, None)
@@ -143,11 +143,11 @@ def money_at(text: str, start: int) -> Value | None:
 
 def units_named(text: str) -> list[Unit]:
     """Find units that stand without a number: "Limit (€)", "in million EUR", "in thousands"."""
-    named = {match.start(1): _named(match[1], whole=True) for match in _BRACKET.finditer(text)}
+    named = {match.start(1): _read_unit(match[1], whole=True) for match in _BRACKET.finditer(text)}
     for match in _IN_UNIT.finditer(text):
         if match[1] in UNITS or match[1] in SCALES:
             start = match.start(1)
-            named[start] = _named(text[start : start + _LONGEST_UNIT], whole=False)
+            named[start] = _read_unit(text[start : start + _LONGEST_UNIT], whole=False)
     for match in _ALONE.finditer(text):
         start = match.start()
         read = any(0 <= start - other < _LONGEST_UNIT for other in named)
@@ -164,7 +164,7 @@ def with_units(numbers: Iterable[str], units: Iterable[Unit]) -> Iterator[str]:
             yield _amount(Decimal(number), unit)
 
 
-def _named(spelling: str, *, whole: bool) -> Unit | None:
+def _read_unit(spelling: str, *, whole: bool) -> Unit | None:
     """Read a unit with its scale in any order: "million EUR", "EUR m", "$ in thousands".
 
     :param whole: whether it is none if anything else is written with it.
@@ -173,8 +173,8 @@ def _named(spelling: str, *, whole: bool) -> Unit | None:
     for word in _PIECE.findall(spelling):
         if word.lower() in SCALES:
             scale *= SCALES[word.lower()]
-        elif unit is None and (found := unit_of(word)):
-            unit = found
+        elif unit is None and (written_unit := unit_of(word)):
+            unit = written_unit
         elif word not in ("in", "of"):
             if whole:
                 return None
@@ -197,11 +197,11 @@ def _after(text: str, position: int, money: Unit | None) -> _Unit:
     if money:
         return _Unit(scale, money, position)
     match = _UNIT.match(text, position)
-    unit = _spelled(match[0]) if match else None
+    unit = _find_unit(match[0]) if match else None
     return _Unit(scale, unit, match.end() if match and unit else position)
 
 
-def _spelled(written: str) -> Unit | None:
+def _find_unit(written: str) -> Unit | None:
     name = written.strip(" \u00a0-")
     if name.startswith(("per", "% p")):
         return UNITS["point" if name.endswith(("point", "points")) else "%"]
@@ -210,7 +210,7 @@ def _spelled(written: str) -> Unit | None:
     return unit_of(name.replace(" ", "").replace("\u00a0", ""))
 
 
-def _shared(text: str, position: int, alone: _Unit) -> _Unit:
+def _share_unit(text: str, position: int, alone: _Unit) -> _Unit:
     """Return the unit that the first number of a range shares with the second one."""
     match = _NUMBER.match(text, position + (text[position] in "-\u2212"))
     if match is None:

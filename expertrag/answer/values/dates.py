@@ -76,11 +76,11 @@ def date_at(text: str, start: int) -> Value | None:
     return _date(match.end(), month, day, year, swapped=True)
 
 
-def named_date_at(text: str, start: int) -> Value | None:
+def date_by_name_at(text: str, start: int) -> Value | None:
     """Read a date that begins with the name of a month or of a weekday."""
     if weekday := _WEEKDAY.match(text, start):
         position = weekday.end()
-        value = (date_at if text[position].isdecimal() else named_date_at)(text, position)
+        value = (date_at if text[position].isdecimal() else date_by_name_at)(text, position)
         name = weekday["weekday"]
         if value and value.words[0].startswith("--"):
             holds = (*value.holds, _DAY_NAMES.get(name[:3], name).lower())

@@ -39,7 +39,7 @@ def time_at(text: str, start: int) -> Value | None:
     return Value(match.end(), (f"{hour:02}:{minute}",), also, also)
 
 
-def named_time_at(text: str, start: int) -> Value | None:
+def time_by_name_at(text: str, start: int) -> Value | None:
     """Read "noon" or "midnight"."""
     name = next(name for name in _NAMES if text[start : start + len(name)].lower() == name)
     return Value(start + len(name), (_NAMES[name],), holds=(name,), exact=False)

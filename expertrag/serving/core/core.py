@@ -65,9 +65,9 @@ class Core:
         await asyncio.to_thread(self._replication.fetch)
         collections = await asyncio.to_thread(self._load)
         self.runtime.loaded = collections
-        self.metrics.watch_collections(lambda: collections.loaded)
+        self.metrics.watch_collections(lambda: collections.open_count)
         if collections.has_default:
-            with collections.opened(DEFAULT) as pipeline:
+            with collections.use(DEFAULT) as pipeline:
                 self.metrics.observe_index(pipeline.stats())
                 self.metrics.watch_generation(lambda: pipeline.generation)
                 self.metrics.watch_engine(pipeline.generation_counters)

@@ -119,7 +119,7 @@ class Replication:
             _log.info("pulled", generation=report.generation, bytes=report.bytes)
         if self._collections is None or report.generation == self._served:
             return
-        with self._collections.kept_open(DEFAULT) as pipeline:
+        with self._collections.keep_open(DEFAULT) as pipeline:
             if pipeline is not None:
                 pipeline.reload()
                 self._metrics.observe_index(pipeline.stats())

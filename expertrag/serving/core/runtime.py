@@ -64,7 +64,7 @@ class Runtime:
 
         @contextmanager
         def opened() -> Iterator[Pipeline]:
-            with collections.opened(key) as pipeline:
+            with collections.use(key) as pipeline:
                 yield pipeline.serving(caller.access, asked_by, mode)
 
         return opened

@@ -42,7 +42,7 @@ async def _compact(runtime: Runtime, key: str) -> None:
     started = time.monotonic()
 
     def work(stop: Stop) -> bool:
-        with runtime.collections.kept_open(key) as pipeline:
+        with runtime.collections.keep_open(key) as pipeline:
             quiet_s = runtime.config.compact_after_s
             if pipeline is None or not pipeline.compact_if_wasteful(quiet_s, stop):
                 return False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.gate_use import log_argument, torn_lines
+from expertrag.cli.gate_use import describe_torn_lines, log_argument
 from expertrag.cli.options import flag, json_flag
 from expertrag.cli.output import note, print_found, printable
 
@@ -63,7 +63,7 @@ def annotate(log: Path, out: Path, as_json: bool) -> None:
     }
     line = (
         f"{total:,} questions in {out}: {answered:,} answered now, {taken:,} from feedback; "
-        f"{left:,} left{torn_lines(read.torn)}"
+        f"{left:,} left{describe_torn_lines(read.torn)}"
     )
     print_found(counts, as_json, (line,))
 

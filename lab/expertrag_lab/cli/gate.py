@@ -11,7 +11,7 @@ import click
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.completers import a_gate
-from expertrag.cli.options import configured, flags_of, json_flag, out_folder
+from expertrag.cli.options import flags_of, json_flag, out_folder, with_config
 from expertrag.cli.output import print_found, print_made, printable
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
@@ -107,7 +107,7 @@ bundle_option = flag(
 @cost_option
 @seed_option
 @work_option
-@configured("index", "search.k", *MODEL_KEYS)
+@with_config("index", "search.k", *MODEL_KEYS)
 @json_flag
 def fit(
     rows: tuple[Path, ...],
@@ -181,7 +181,7 @@ def _recorded(
 @cost_option
 @seed_option
 @work_option
-@configured("model.dtype", "model.device")
+@with_config("model.dtype", "model.device")
 @json_flag
 def calibrate(
     rows: tuple[Path, ...],
@@ -222,7 +222,7 @@ def calibrate(
 @cost_option
 @seed_option
 @work_option
-@configured("model.dtype", "model.device")
+@with_config("model.dtype", "model.device")
 @json_flag
 def refit(
     rows: tuple[Path, ...],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.cli.options import configured, flags_of, json_flag, out_folder, seed_flag
+from expertrag.cli.options import flags_of, json_flag, out_folder, seed_flag, with_config
 from expertrag.cli.output import print_made, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
@@ -69,7 +69,7 @@ flag = flags_of("COMPRESS")
 @flag("--most-tokens", type=click.IntRange(min=1), default=64, help="Tokens of an answer, at most.")
 @seed_flag("EXPERTRAG_COMPRESS_SEED", "Seed of the questions that are made and drawn, and trained.")
 @out_folder("EXPERTRAG_COMPRESS_OUT", "FOLDER")
-@configured("search.k", "model.embedder", "model.reranker", "lab.wording", "model.device")
+@with_config("search.k", "model.embedder", "model.reranker", "lab.wording", "model.device")
 @json_flag
 def compress(
     model: str,

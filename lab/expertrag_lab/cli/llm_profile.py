@@ -12,14 +12,14 @@ import click
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.options import (
-    configured,
     creatable,
     flags_of,
     json_flag,
     out_folder,
     seed_flag,
+    with_config,
 )
-from expertrag.cli.output import counted, emit_json, note, one_line, print_made
+from expertrag.cli.output import emit_json, format_count, note, one_line, print_made
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag_lab.cli.heat_lines import NO_TERMINAL, heat_lines
@@ -59,7 +59,7 @@ flag = flags_of("PROFILE")
 )
 @flag("--most-tokens", type=click.IntRange(min=1), default=64, help="Tokens of an answer, at most.")
 @seed_flag("EXPERTRAG_PROFILE_SEED", "Seed of the questions that are made and drawn.")
-@configured("search.k", "model.embedder", "model.reranker", "lab.wording", "model.device")
+@with_config("search.k", "model.embedder", "model.reranker", "lab.wording", "model.device")
 @json_flag
 def profile(
     model: str,
@@ -110,7 +110,7 @@ def profile(
 def _made_lines(made: ProfileReport) -> Iterator[str]:
     yield f"{len(made.layers)} layers of {made.experts} experts, {made.top_k} a token"
     for name, item in made.domains.items():
-        counts = f"{counted(item.prompts, 'prompt')}, {counted(item.tokens, 'token')}"
+        counts = f"{format_count(item.prompts, 'prompt')}, {format_count(item.tokens, 'token')}"
         yield f"{one_line(name)}  {counts}"
     supers = ", ".join(f"{layer}:{expert}" for layer, expert in made.super_experts)
     yield f"super experts (layer:expert)  {supers or 'none'}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.cli.options import configured, flags_of, json_flag, seed_flag
+from expertrag.cli.options import flags_of, json_flag, seed_flag, with_config
 from expertrag.cli.output import print_found, printable
 from expertrag.cli.progress import progress
 from expertrag.config import Config
@@ -111,7 +111,7 @@ def _named_folders(
     help="File to create for the rows of the open set; it must not exist.",
 )
 @seed_flag("EXPERTRAG_SELECT_SEED", "Seed of the rows drawn and of the intervals.")
-@configured("model.embedder")
+@with_config("model.embedder")
 @json_flag
 def select(
     model: str | None,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.options import configured, flags_of, json_flag, out_folder, seed_flag
-from expertrag.cli.output import counted, one_line, print_made, size
+from expertrag.cli.options import flags_of, json_flag, out_folder, seed_flag, with_config
+from expertrag.cli.output import format_count, one_line, print_made, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag_lab.cli.traffic_source import TrafficSource, left_out, named_sources
@@ -64,7 +64,7 @@ EXPERTS, SHARED, PER_TOKEN, MOST_TOKENS = 16, 4, 8, 64
     help="Train a pre-gate, which expects the experts of all layers from the tokens alone.",
 )
 @seed_flag("EXPERTRAG_SPLIT_SEED", "Seed of what is drawn, and of the training of the pre-gate.")
-@configured("search.k", "model.embedder", "model.reranker", "lab.wording", "model.device")
+@with_config("search.k", "model.embedder", "model.reranker", "lab.wording", "model.device")
 @json_flag
 def split(
     model: str,
@@ -115,9 +115,9 @@ def _lines(made: SplitReport) -> Iterator[str]:
     yield f"experts per token   {sizes.per_token} of the others: {sizes.active:.0%} of the neurons"
     yield f"weights             {size(made.size.bytes)}"
     for name, prompts in made.domains.items():
-        yield f"{one_line(name)}: {counted(prompts, 'prompt')}"
+        yield f"{one_line(name)}: {format_count(prompts, 'prompt')}"
     yield from left_out(made.skipped)
-    yield f"loss on {counted(loss.prompts, 'held-out prompt')}, nats a token"
+    yield f"loss on {format_count(loss.prompts, 'held-out prompt')}, nats a token"
     yield f"  dense             {loss.dense:.4f}"
     yield f"  all experts       {loss.all_experts:.4f}"
     yield f"  {sizes.per_token:<2} per token      {loss.chosen_experts:.4f}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.cli.options import configured, flags_of, json_flag, not_nan, seed_flag
+from expertrag.cli.options import flags_of, json_flag, not_nan, seed_flag, with_config
 from expertrag.cli.output import note, print_found, printable, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
@@ -67,7 +67,7 @@ TOLERANCE, MOST_TOKENS, ROUNDS = 0.02, 24, 5
 )
 @flag("--dtype", default="auto", help="Data type of both models, as of `serve`.")
 @seed_flag("EXPERTRAG_VERIFY_SEED", "Seed of the rows drawn and of the intervals.")
-@configured("search.k", "model.embedder", "model.reranker", "lab.wording")
+@with_config("search.k", "model.embedder", "model.reranker", "lab.wording")
 @json_flag
 def verify(
     model: str,

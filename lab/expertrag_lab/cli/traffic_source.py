@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.cli.output import counted
+from expertrag.cli.output import format_count
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def named_sources(sources: Sequence[str]) -> list[tuple[str, Path]]:
 def left_out(skipped: int) -> Iterator[str]:
     """Yield a line on the prompts that were too long, if there are any."""
     if skipped:
-        yield f"left out: {counted(skipped, 'prompt')}, too long for the model's context"
+        yield f"left out: {format_count(skipped, 'prompt')}, too long for the model's context"
 
 
 def _named(source: str) -> tuple[str, Path]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.options import Command, configured, flags_of, json_flag, out_folder, seed_flag
+from expertrag.cli.options import Command, flags_of, json_flag, out_folder, seed_flag, with_config
 from expertrag.cli.output import emit_json, exit_if_skipped, note_failures, print_made
 from expertrag.cli.progress import progress
 from expertrag.config import Config
@@ -311,7 +311,7 @@ def export(bundle: str, base: str | None, out: Path) -> None:
     default="all-minilm-l6-v2",
     help="Embedder that must find a passage by its question: package model, folder or hub id.",
 )
-@configured("model.generator", "model.dtype", "model.device")
+@with_config("model.generator", "model.dtype", "model.device")
 @seed_option
 @json_flag
 def questions(

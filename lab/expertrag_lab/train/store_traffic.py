@@ -17,7 +17,7 @@ from expertrag.answer.canonical import canonical
 from expertrag.answer.embedders import open_embedder
 from expertrag.answer.rerank import open_served_reranker
 from expertrag.answer.retrieve import SPARE, gather
-from expertrag.answer.searching import retrieved
+from expertrag.answer.searching import retrieve_passages
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import RetrieveRequest
 from expertrag.api.validation import MAX_K
@@ -127,7 +127,7 @@ def store_traffic(
 
         def search(query: str) -> SearchResult:
             request = RetrieveRequest(query, min(SPARE * k, MAX_K))
-            return retrieved(index, searcher, request, served).result
+            return retrieve_passages(index, searcher, request, served).result
 
         for done, question in enumerate(questions):
             progress(stage, done, len(questions))

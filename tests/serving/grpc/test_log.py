@@ -40,7 +40,7 @@ STAGES = (
     "answer.pipeline.route",
     "answer.decide.Decider.decide",
     "answer.generate.gather",
-    "answer.generate.Answering._packed",
+    "answer.generate.Answering._pack",
     "answer.generate.Answering._begin",
     "answer.generate.ground",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.cli.options import configured, flags_of, json_flag
+from expertrag.cli.options import flags_of, json_flag, with_config
 from expertrag.cli.output import SHOWN_FAILURES, emit_json, note, printable
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
@@ -39,8 +39,8 @@ max_tokens_option = flag(
     default=MAX_TOKENS,
     help="Maximum length of an answer, in tokens.",
 )
-system_options = configured("index", "search.k", *MODEL_KEYS)
-gated_options = configured("index", "search.k", "gate.threshold", "gate.bundle", *MODEL_KEYS)
+system_options = with_config("index", "search.k", *MODEL_KEYS)
+gated_options = with_config("index", "search.k", "gate.threshold", "gate.bundle", *MODEL_KEYS)
 
 
 @click.command()

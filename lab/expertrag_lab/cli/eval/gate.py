@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from expertrag.cli.options import configured, flag, json_flag
+from expertrag.cli.options import flag, json_flag, with_config
 from expertrag.cli.output import note
 from expertrag.cli.progress import progress
 from expertrag.config import Config
@@ -31,7 +31,7 @@ from expertrag_lab.cli.eval.options import (
 )
 @seed_option
 @work_option
-@configured("gate.threshold", "model.dtype", "model.device")
+@with_config("gate.threshold", "model.dtype", "model.device")
 @out_option
 @json_flag
 def gate(

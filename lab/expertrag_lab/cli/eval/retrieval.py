@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from expertrag.cli.options import configured, flags_of, json_flag, list_typed
+from expertrag.cli.options import flags_of, json_flag, list_typed, with_config
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag_lab.cli.eval.options import (
@@ -55,7 +55,7 @@ flag = flags_of("EVAL")
 @limit_option
 @seed_option
 @work_option
-@configured("index", "model.embedder", "model.device")
+@with_config("index", "model.embedder", "model.device")
 @out_option
 @json_flag
 def retrieval(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from expertrag.answer.drafts import LIKELIHOODS, STATES, likelihoods, truncated
+from expertrag.answer.drafts import LIKELIHOODS, STATES, likelihoods, truncate_draft
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Sampling
 from expertrag.llm import prompt
@@ -144,7 +144,7 @@ class SignalSource:
         )
 
     def _drafts(self, row_set: RowSet, progress: Progress) -> list[Draft]:
-        texts = [truncated(row.never) for row in row_set.rows]
+        texts = [truncate_draft(row.never) for row in row_set.rows]
         vectors = self._embedded(texts, progress)
         readings = self._readings(row_set, progress)
         return [
@@ -175,7 +175,7 @@ class SignalSource:
                 "reading drafts needs a model that runs in this process; pass a package model, a "
                 "folder or a hub id with --generator, or leave 'draft' out of --signals"
             )
-        asked = [(row.question, truncated(row.never)) for row in row_set.rows]
+        asked = [(row.question, truncate_draft(row.never)) for row in row_set.rows]
         return self._kept(
             "drafts",
             row_set,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from expertrag.answer.drafts import DRAFT_WORDS, truncated
+from expertrag.answer.drafts import DRAFT_WORDS, truncate_draft
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Sampling
 from expertrag.config import Config
@@ -77,8 +77,8 @@ def test_readings_are_cached_by_their_inputs(source: OpenSource) -> None:
 
 
 def test_a_long_draft_is_truncated_like_a_recorded_one() -> None:
-    assert truncated("a  b\nc") == "a b c"
-    assert len(truncated("word " * 500).split()) == DRAFT_WORDS
+    assert truncate_draft("a  b\nc") == "a b c"
+    assert len(truncate_draft("word " * 500).split()) == DRAFT_WORDS
 
 
 def test_rows_of_another_model_are_rejected(source: OpenSource) -> None:
