@@ -321,7 +321,7 @@ def _internal_probe(generator: Generator) -> Probe | None:
     from expertrag.llm.probe import Owner, load_probe
 
     probe = load_probe(folder)
-    own = Owner(generator.name, generator.fingerprint, prompt.closed_book_fingerprint())
+    own = Owner(generator.name, generator.fingerprint, prompt.fingerprint_closed_book())
     return probe if replace(own, generator=probe.owner.generator) == probe.owner else None
 
 

@@ -32,7 +32,7 @@ def p_internal(probe: Probe | None, generator: Generator, context: AnswerContext
         return None
     context.should_stop()
     session = generator.begin(
-        prompt.closed_book(context.request.question),
+        prompt.write_closed_book(context.request.question),
         _ONE_TOKEN,
         context.should_stop,
         generator.make_policy(_ONE_TOKEN, context.route.answers, context.policy.salt),

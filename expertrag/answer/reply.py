@@ -66,7 +66,7 @@ class Spoken:
         for delta in self._deltas:
             held.append(delta)
             text = join_deltas(held).text.lstrip()
-            if self._reader and not Reply.of(text).found:
+            if self._reader and not Reply.of(text).has_answer:
                 self.abstained = True
                 return
             begins = self._reader and NOT_FOUND.startswith(text)
@@ -104,7 +104,7 @@ def mark_citations(markers: Sequence[DeltaEvent], grounding: Grounding) -> Seque
 def draft_of(text: str) -> str:
     """Return a reader's reply as a draft for the next search: no markers, no abstention."""
     reply = Reply.of(text)
-    return reply.answer if reply.found else ""
+    return reply.answer if reply.has_answer else ""
 
 
 def ground_reply(

@@ -166,7 +166,7 @@ class Generator(ABC):
 
         :raises InvalidArgument: there is no such adapter.
         """
-        return self.adapters.held(sampling.adapter) if sampling.adapter else nullcontext()
+        return self.adapters.hold(sampling.adapter) if sampling.adapter else nullcontext()
 
     def counters(self) -> Mapping[str, int]:
         """Return counters since the start, by name; empty if the back end does not count."""

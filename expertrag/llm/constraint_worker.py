@@ -8,7 +8,7 @@ alone.
 
 Messages are bytes over socket pairs. The first request of a sequence is its constraint, each other
 one a token. A reply begins with ``OK``, ``COMPLETE``, ``FAILED`` or ``BUSY``; after ``OK`` follow
-the tokens that may come next, as bits, and those that must, as JSON (see :func:`packed`).
+the tokens that may come next, as bits, and those that must, as JSON (see :func:`pack_reply`).
 """
 
 from __future__ import annotations
@@ -122,16 +122,16 @@ def _next(matcher: LLMatcher) -> bytes:
     forced = [] if matcher.is_stopped() else matcher.compute_ff_tokens()
     if matcher.is_error():  # some unsatisfiable grammars fail only at the first mask
         return FAILED + matcher.get_error().encode()
-    return COMPLETE if matcher.is_stopped() else OK + packed(bits, forced)
+    return COMPLETE if matcher.is_stopped() else OK + pack_reply(bits, forced)
 
 
-def packed(bits: bytes, forced: list[int]) -> bytes:
-    """Join the body of a reply; :func:`unpacked` is the inverse."""
+def pack_reply(bits: bytes, forced: list[int]) -> bytes:
+    """Join the body of a reply; :func:`unpack_reply` is the inverse."""
     tokens = json.dumps(forced).encode()
     return len(tokens).to_bytes(_HEAD) + tokens + bits
 
 
-def unpacked(body: bytes) -> tuple[bytes, list[int]]:
+def unpack_reply(body: bytes) -> tuple[bytes, list[int]]:
     """Return the bits of the tokens that may come next, and the tokens that must."""
     end = _HEAD + int.from_bytes(body[:_HEAD])
     return body[end:], json.loads(body[_HEAD:end])

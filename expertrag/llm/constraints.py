@@ -137,7 +137,7 @@ class Matcher:
             while not self.ready:
                 should_stop()
                 self.wait(_STOP_EVERY_S)
-            self._followed()
+            self._follow()
         except BaseException:
             self.close()
             raise
@@ -155,23 +155,23 @@ class Matcher:
 
         :raises InvalidArgument: the grammar is too complex, or cannot be satisfied.
         """
-        self._followed()
+        self._follow()
         return self._complete
 
-    def allowed(self, tokens: int) -> torch.Tensor:
+    def find_allowed(self, tokens: int) -> torch.Tensor:
         """Return which of a model's tokens may come next, (V,) bool; raises as :attr:`complete`.
 
         :param tokens: V, the number of the model's tokens.
         """
-        self._followed()
+        self._follow()
         bits = np.frombuffer(self._bits, np.uint8)
         # A model may have more rows than its tokenizer has tokens, or fewer: count pads or cuts.
         mask = np.unpackbits(bits, count=tokens, bitorder="little").view(np.bool_)
         return torch.from_numpy(mask)
 
-    def forced(self) -> list[int]:
+    def find_forced(self) -> list[int]:
         """Return the tokens that must come next, as the tokenizer would split them."""
-        self._followed()
+        self._follow()
         return list(self._forced)
 
     def consume(self, token: int) -> None:
@@ -179,7 +179,7 @@ class Matcher:
 
         :raises InvalidArgument: the process has ended.
         """
-        self._followed()
+        self._follow()
         self._send(str(token).encode())
 
     def close(self) -> None:
@@ -214,10 +214,10 @@ class Matcher:
             with self._using:
                 self._sequence.send_bytes(request)
         except OSError:
-            self._error = self._ended()
+            self._error = self._end_error()
             raise self._error from None
 
-    def _followed(self) -> None:
+    def _follow(self) -> None:
         """Wait for the reply to the last request; raise the error that it brought, or brings."""
         if self._error is None and self._sent_at is not None:
             try:
@@ -241,12 +241,12 @@ class Matcher:
         if state == worker.FAILED:
             raise invalid(self._field, _reason(body.decode()))
         if not state:
-            raise self._ended()
+            raise self._end_error()
         self._complete = state == worker.COMPLETE
-        self._bits, self._forced = worker.unpacked(body) if body else (b"", [])
+        self._bits, self._forced = worker.unpack_reply(body) if body else (b"", [])
         self.slow = time.monotonic() - sent_at > worker.SLOW_S
 
-    def _ended(self) -> ProcessEndedError:
+    def _end_error(self) -> ProcessEndedError:
         return ProcessEndedError(
             f"{self._field}: cannot be enforced (it needs over {worker.COMPILE_S:g} s to "
             f"compile, {worker.STEP_S:g} s per token or {worker.MEMORY_BYTES >> 20} MB, or the "

@@ -12,7 +12,7 @@ import torch
 from expertrag.api.contrast import Contrast
 
 
-def contrasted(strong: torch.Tensor, weak: torch.Tensor, contrast: Contrast) -> torch.Tensor:
+def apply_contrast(strong: torch.Tensor, weak: torch.Tensor, contrast: Contrast) -> torch.Tensor:
     """Return (1 + beta) strong - beta weak, for tokens that the strong side holds plausible.
 
     Tokens less likely than ``plausibility`` times the likeliest one get -inf (Li et al. 2023).

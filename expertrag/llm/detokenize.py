@@ -35,7 +35,7 @@ class Detokenizer:
 
     def would_add(self, token: int) -> str:
         """Return the text that a token would complete now, without adding it."""
-        return self._begun(self._decode([*self._tokens, token])[len(self._prefix) :])
+        return self._begin(self._decode([*self._tokens, token])[len(self._prefix) :])
 
     def flush(self) -> str:
         """Return the text held back; an unfinished character becomes U+FFFD."""
@@ -46,11 +46,11 @@ class Detokenizer:
         self._tokens = self._tokens[self._shown :]
         self._shown = len(self._tokens)
         self._prefix = self._decode(self._tokens)
-        piece = self._begun(piece)
+        piece = self._begin(piece)
         self._spaced = self._spaced and not piece
         return piece
 
-    def _begun(self, piece: str) -> str:
+    def _begin(self, piece: str) -> str:
         return piece.lstrip() if self._spaced else piece
 
 

@@ -38,28 +38,28 @@ def fingerprint(folder: Path, gguf: str | None = None) -> str:
         several parts, that of any, and the hash covers them all.
     """
     if gguf:
-        parts = [_sampled(folder / name) for name in part_names(gguf)]
+        parts = [_sample(folder / name) for name in part_names(gguf)]
         hashed = parts[0] if len(parts) == 1 else hashlib.sha256(b"".join(parts)).digest()
         return hashed.hex()[:16]
     digest = hashlib.sha256()
-    if packed_from := _packed_from(folder):
+    if packed_from := _read_packed_from(folder):
         return hashlib.sha256(packed_from.encode()).hexdigest()[:16]
     for name in _READ_WHOLE:
         path = folder / name
         if path.is_file():
             digest.update(name.encode() + hashlib.sha256(path.read_bytes()).digest())
     for path in sorted(folder.glob("*.safetensors")):
-        digest.update(path.name.encode() + _sampled(path))
+        digest.update(path.name.encode() + _sample(path))
     return digest.hexdigest()[:16]
 
 
 def source_fingerprint(folder: Path, gguf: str | None = None) -> str:
     """Return the fingerprint of the model that a folder was packed from, or of any other model."""
-    packed_from = None if gguf else _packed_from(folder)
+    packed_from = None if gguf else _read_packed_from(folder)
     return packed_from.partition(" ")[0] if packed_from else fingerprint(folder, gguf)
 
 
-def _packed_from(folder: Path) -> str | None:
+def _read_packed_from(folder: Path) -> str | None:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         return str(config["packed_from"])
@@ -67,7 +67,7 @@ def _packed_from(folder: Path) -> str | None:
         return None
 
 
-def _sampled(path: Path) -> bytes:
+def _sample(path: Path) -> bytes:
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from expertrag.api.turns import Turn, TurnRole
 from expertrag.llm.base import Message
-from expertrag.llm.prompt import TokenCounter, closed_book
+from expertrag.llm.prompt import TokenCounter, write_closed_book
 
 HISTORY_TOKENS = 1_024
 """Most tokens of a conversation in a prompt: about 700 words, prefilled once and then cached."""
@@ -28,14 +28,14 @@ def in_conversation(
     :param instructions: of the caller, added to the system turn.
     :returns: the prompt, and how many turns, from the oldest on, are not in it.
     """
-    alone = closed_book(question, instructions)
+    alone = write_closed_book(question, instructions)
     if not history:
         return alone, 0
-    least_tokens = count(closed_book("."))
+    least_tokens = count(write_closed_book("."))
     left_tokens = min(HISTORY_TOKENS, budget_tokens - count(alone))
     begin = len(history)
     for place in range(len(history) - 1, -1, -1):
-        left_tokens -= count(closed_book(history[place].text)) - least_tokens
+        left_tokens -= count(write_closed_book(history[place].text)) - least_tokens
         if left_tokens < 0:
             break
         if _asks(history[place]):

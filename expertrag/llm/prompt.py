@@ -89,7 +89,7 @@ class Doubt:
     intercept: float = 0.0
     strict_from: float = ABSTAINS_FROM
 
-    def calibrated(self, probability: float) -> float:
+    def calibrate(self, probability: float) -> float:
         """Return the probability that no passage holds the answer.
 
         :param probability: that the reply begins with ``NOT_FOUND``.
@@ -97,7 +97,7 @@ class Doubt:
         return _probability(self.slope * _log_odds(probability) + self.intercept)
 
     def raw(self, calibrated: float) -> float:
-        """Invert :meth:`calibrated`."""
+        """Invert :meth:`calibrate`."""
         return _probability((_log_odds(calibrated) - self.intercept) / self.slope)
 
 
@@ -195,7 +195,7 @@ class Reply:
         return f"{self.answer} {markers}".rstrip()
 
     @property
-    def found(self) -> bool:
+    def has_answer(self) -> bool:
         """Whether it is an answer; False if the reader abstains."""
         return not self.answer.startswith(NOT_FOUND.rstrip("."))
 
@@ -209,7 +209,7 @@ class Reply:
 ABSTAINS = Reply(NOT_FOUND)
 
 
-def closed_book(question: str, instructions: str = "") -> list[Message]:
+def write_closed_book(question: str, instructions: str = "") -> list[Message]:
     """Return the prompt for an answer from the model alone.
 
     :param instructions: of the caller, added to the system turn.
@@ -234,7 +234,7 @@ def open_book(
         False for an answer with a constraint.
     :param instructions: of the caller, added to the system turn.
     """
-    shown = [_numbered(number, passage) for number, passage in enumerate(passages, start=1)]
+    shown = [_number(number, passage) for number, passage in enumerate(passages, start=1)]
     turns = [
         _system(family.strict if strict else family.open_book, instructions),
         Message("user", "\n\n".join([*shown, f"Question: {question}"])),
@@ -328,7 +328,7 @@ def _system(text: str, instructions: str) -> Message:
     return Message("system", f"{text}\n\n{instructions}" if instructions else text)
 
 
-def _numbered(number: int, passage: Passage) -> str:
+def _number(number: int, passage: Passage) -> str:
     title = quoting.passage_title(passage.title)
     origin = quoting.passage_title(provenance(passage))
     heading = " ".join(filter(None, (f"[{number}]", title, origin and f"({origin})")))
@@ -344,7 +344,7 @@ def fingerprint(family: Family = PLAIN) -> str:
     shown = [
         open_book("question", [passage], strict=strict, family=family) for strict in (False, True)
     ]
-    messages = [*closed_book("question"), *shown[0], *shown[1]]
+    messages = [*write_closed_book("question"), *shown[0], *shown[1]]
     if family.long:
         messages.append(Message("assistant", family.long))
     forms = (messages, NEXT_PASSAGE, ABSTAINS.text, Reply("answer", (1, 2)).text)
@@ -357,6 +357,6 @@ def verification_fingerprint(family: Family) -> str:
     return hashlib.sha256(repr((fingerprint(family), asked)).encode()).hexdigest()[:16]
 
 
-def closed_book_fingerprint() -> str:
+def fingerprint_closed_book() -> str:
     """Hash the closed-book prompt: a probe of its states fits no other prompt."""
-    return hashlib.sha256(repr(closed_book("question")).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(write_closed_book("question")).encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ from expertrag.api.contrast import Contrast
 from expertrag.api.types import Sampling
 from expertrag.llm.certainty import Certainty
 from expertrag.llm.constraints import Matcher
-from expertrag.llm.contrast import contrasted
+from expertrag.llm.contrast import apply_contrast
 from expertrag.llm.probe import Probe
 from expertrag.llm.prompt import ABSTAINS_FROM, UNSCALED, Doubt
 
@@ -116,9 +116,9 @@ class Sampler:
         """Whether only the end of the sequence may follow."""
         return self._matcher is not None and self._matcher.complete
 
-    def forced(self) -> list[int]:
+    def find_forced(self) -> list[int]:
         """Return the tokens that must be sampled next, if any."""
-        return self._matcher.forced() if self._matcher else list(self._saying)
+        return self._matcher.find_forced() if self._matcher else list(self._saying)
 
     def draw(self, logits: torch.Tensor, weak_logits: torch.Tensor | None = None) -> int:
         """Sample the id of the next token from its logits (V,), which are not modified.
@@ -126,25 +126,25 @@ class Sampler:
         :param weak_logits: (V,), of the weak side of a contrast.
         :raises InvalidArgument: the constraint cannot be satisfied any more.
         """
-        logits = self._decided(logits)
+        logits = self._decide(logits)
         if weak_logits is not None and self._contrast:
-            logits = contrasted(logits, weak_logits, self._contrast)
+            logits = apply_contrast(logits, weak_logits, self._contrast)
         if self._saying:
             token = self._saying.pop(0)
         else:
-            token = self._choose(self._allowed(self._penalized(logits)))
+            token = self._choose(self._mask(self._penalize(logits)))
         self._counts[token] += 1
         if self._matcher:
             self._matcher.consume(token)
         return token
 
-    def _decided(self, logits: torch.Tensor) -> torch.Tensor:
+    def _decide(self, logits: torch.Tensor) -> torch.Tensor:
         """Decide on abstention at the first draw: emit all of it, or mask its first token."""
         if self._abstention is None or self._counts:
             return logits
         first = self._abstention.tokens[0]
         probability = float(logits.float().softmax(-1)[first])
-        self.doubt = self._abstention.doubt.calibrated(probability)
+        self.doubt = self._abstention.doubt.calibrate(probability)
         if self._matcher or not self._abstention.decides:
             return logits
         if self.doubt >= ABSTAINS_FROM:
@@ -154,13 +154,13 @@ class Sampler:
         others[first] = -torch.inf
         return others
 
-    def _allowed(self, logits: torch.Tensor) -> torch.Tensor:
+    def _mask(self, logits: torch.Tensor) -> torch.Tensor:
         if not self._matcher:
             return logits
-        allowed = self._matcher.allowed(len(logits)).to(logits.device)
+        allowed = self._matcher.find_allowed(len(logits)).to(logits.device)
         return logits.masked_fill(~allowed, -torch.inf)
 
-    def _penalized(self, logits: torch.Tensor) -> torch.Tensor:
+    def _penalize(self, logits: torch.Tensor) -> torch.Tensor:
         """Return new logits in float32; in bfloat16, small penalties would be rounded away."""
         if not self._frequency_penalty or not self._counts:
             return logits

@@ -99,14 +99,14 @@ def standalone_question(message: str, exchanges: Sequence[tuple[str, str]]) -> l
     messages = [Message("system", _SYSTEM)]
     for question, answer, follow_up, meant in _EXAMPLES:
         messages += [
-            Message("user", _shown(follow_up, [(question, answer)])),
+            Message("user", _show(follow_up, [(question, answer)])),
             Message("assistant", f"{_BEGINNING} {meant}"),
         ]
-    shown = _shown(message, exchanges[-MOST_EXCHANGES:])
+    shown = _show(message, exchanges[-MOST_EXCHANGES:])
     return [*messages, Message("user", shown), Message("assistant", _BEGINNING)]
 
 
-def _shown(message: str, exchanges: Sequence[tuple[str, str]]) -> str:
+def _show(message: str, exchanges: Sequence[tuple[str, str]]) -> str:
     lines = [
         line
         for question, answer in exchanges

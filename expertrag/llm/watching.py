@@ -38,10 +38,10 @@ def watch(output: Any) -> Watched:
     routers = getattr(output, "router_logits", None) or ()
     states = getattr(output, "hidden_states", None) or ()  # some models return none
     seen = [state[0, -1] for state in middle_and_upper(states)] if states else []
-    return watched_of([logits[-ROUTER_TOKENS:] for logits in routers], seen)
+    return join_watched([logits[-ROUTER_TOKENS:] for logits in routers], seen)
 
 
-def watched_of(last: Sequence[torch.Tensor], states: Sequence[torch.Tensor]) -> Watched:
+def join_watched(last: Sequence[torch.Tensor], states: Sequence[torch.Tensor]) -> Watched:
     """Build from router logits, [T, E] per layer, and the last token's two states [D], if any."""
     names = ("hidden_middle", "hidden_upper") if states else ()
     vectors = {name: _array(state) for name, state in zip(names, states, strict=True)}

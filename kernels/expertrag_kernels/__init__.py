@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from expertrag_kernels.dispatch import fused_experts
     from expertrag_kernels.files import Packed, load_packed, save_packed, verify_packed
-    from expertrag_kernels.layout import unpacked
+    from expertrag_kernels.layout import unpack
     from expertrag_kernels.linear import (
         CopiedExperts,
         LowRankExperts,
@@ -58,8 +58,8 @@ __all__ = [
     "pack_model",
     "register",
     "save_packed",
+    "unpack",
     "unpack_model",
-    "unpacked",
     "verify_packed",
 ]
 
@@ -85,7 +85,7 @@ _HOMES = {  # imported on first use, so that importing the package does not load
     "register": "transformers",
     "save_packed": "files",
     "unpack_model": "transformers",
-    "unpacked": "layout",
+    "unpack": "layout",
     "verify_packed": "files",
 }
 

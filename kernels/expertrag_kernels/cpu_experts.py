@@ -74,7 +74,7 @@ def pack_plain(plain: PlainExperts, format: Format) -> PackedExperts:
         raise ValueError(
             f"weights that are not finite cannot be packed in {format}: download the model again"
         )
-    return pack_on(ISAS[0], plain, format) if ISAS else layout.packed(plain, format)
+    return pack_on(ISAS[0], plain, format) if ISAS else layout.pack_experts(plain, format)
 
 
 def _finite(plain: PlainExperts) -> bool:
@@ -87,7 +87,7 @@ def _finite(plain: PlainExperts) -> bool:
 def pack_on(isa: str, plain: PlainExperts, format: Format) -> PackedExperts:
     """Pack experts with one of ``ISAS``.
 
-    Equals :func:`expertrag_kernels.layout.packed`, except for ties between ranges of int4.
+    Equals :func:`expertrag_kernels.layout.pack_experts`, except for ties between ranges of int4.
     """
     assert _cpu is not None, "ISAS is not empty"
     experts, hidden, inner = plain.num_experts, plain.hidden_size, plain.inner_size
@@ -113,7 +113,7 @@ def pack_on(isa: str, plain: PlainExperts, format: Format) -> PackedExperts:
 
 
 def pack_matrix(weight: torch.Tensor, format: Format) -> PackedMatrix:
-    """Pack weights (O, I); equals :func:`expertrag_kernels.layout.packed_matrix`."""
+    """Pack weights (O, I); equals :func:`expertrag_kernels.layout.pack_matrix`."""
     assert _cpu is not None, "ISAS is not empty"
     outputs, inputs = weight.shape
     dtype = torch.bfloat16 if weight.dtype == torch.bfloat16 else torch.float32

@@ -41,7 +41,7 @@ _FORMATS = list(Format)
 _ACTIVATIONS = list(Activation)
 
 
-def _compiled(text: SequenceRows) -> tuple[int, int, int, list[Any]]:
+def _compile(text: SequenceRows) -> tuple[int, int, int, list[Any]]:
     """Return a sequence as the compiled module takes it."""
     adapters = [adapter.compiled for adapter in text.adapters]
     return text.start, text.stop, text.pages.data_ptr(), adapters
@@ -359,7 +359,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             rows,
             tokens.data_ptr(),
             positions.data_ptr(),
-            list(map(_compiled, texts)),
+            list(map(_compile, texts)),
             picked.data_ptr(),
             picked.shape[0],
             watched.data_ptr(),

@@ -88,7 +88,7 @@ def load_packed(
     :raises ValueError: the file does not hold packed weights, is of another version, or is damaged.
     """
     found: dict[str, Packed] = {}
-    for stored in _stored(path):
+    for stored in _read_stored(path):
         mixture = stored.about.get("num_experts", 1) > 1
         found[stored.name] = stored.load(mapped=mapped or (mixtures_mapped and mixture))
         if mixtures_mapped and not mixture:
@@ -101,7 +101,7 @@ def verify_packed(path: Path) -> None:
 
     :raises ValueError: as :func:`load_packed` does.
     """
-    for stored in _stored(path):
+    for stored in _read_stored(path):
         stored.verify()
 
 
@@ -149,7 +149,7 @@ class _Stored:
             raise ValueError(f"{self.path} is damaged: the checksum of {self.name} does not match")
 
 
-def _stored(path: Path) -> Iterator[_Stored]:
+def _read_stored(path: Path) -> Iterator[_Stored]:
     """Return the entries of a file, after checking that all of them are complete."""
     try:
         with path.open("rb") as file:

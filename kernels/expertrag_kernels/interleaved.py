@@ -16,7 +16,7 @@ def holds_interleaved(module: nn.Module) -> bool:
     return type(module).__name__ == "GptOssExperts"
 
 
-def interleaved_experts(module: nn.Module) -> PlainExperts:
+def read_interleaved(module: nn.Module) -> PlainExperts:
     """Return the weights of the experts of gpt-oss; gate and up are copied, down is a view.
 
     :raises ValueError: their activation is another one.

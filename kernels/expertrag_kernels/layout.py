@@ -59,7 +59,7 @@ _ZERO = 127  # the byte of int4 that represents 0
 _SMALLEST = 1e-37  # smallest scale; with a smaller one the quantised values are 0
 
 
-def packed(experts: PlainExperts, format: Format) -> PackedExperts:
+def pack_experts(experts: PlainExperts, format: Format) -> PackedExperts:
     """Pack experts: exactly in the format of their own type, otherwise rounded to nearest.
 
     Works on one expert at a time, so that it needs little more memory than the result.
@@ -70,17 +70,17 @@ def packed(experts: PlainExperts, format: Format) -> PackedExperts:
     for expert in range(count):
         gate, up = experts.gate_up[expert].detach().cpu().view(2, inner, hidden)
         down = experts.down[expert].detach().cpu()  # [H, I]
-        halves = [_padded(half, PAD, PAD).unflatten(0, (-1, 32)) for half in (gate, up)]
+        halves = [_pad(half, PAD, PAD).unflatten(0, (-1, 32)) for half in (gate, up)]
         blocks = torch.cat(halves, dim=1)  # [I/32, 64, H]
-        gate_ups[expert] = _encoded(blocks, format).flatten()
-        downs[expert] = _encoded(
-            _padded(down, COLUMNS, PAD).unflatten(0, (-1, COLUMNS)), format
+        gate_ups[expert] = _encode(blocks, format).flatten()
+        downs[expert] = _encode(
+            _pad(down, COLUMNS, PAD).unflatten(0, (-1, COLUMNS)), format
         ).flatten()
     put_biases(data, experts)
     return PackedExperts(data, format, count, hidden, inner, experts.activation, experts.biased)
 
 
-def repacked(experts: Mxfp4Experts) -> PackedExperts:
+def pack_published(experts: Mxfp4Experts) -> PackedExperts:
     """Pack experts as they are published in MXFP4, one at a time, without any rounding.
 
     :raises ValueError: blocks do not fit together, or a weight is not finite.
@@ -92,9 +92,9 @@ def repacked(experts: Mxfp4Experts) -> PackedExperts:
     missing = -experts.hidden_size % COLUMNS
     for expert, (gate_up, down) in enumerate(zip(experts.gate_up, experts.down, strict=True)):
         gate, up = gate_up.unflatten(0, (2, -1, 32))  # [I/32, 32, G, 17]
-        gate_ups[expert] = mxfp4.repacked(torch.cat([gate, up], dim=1)).flatten()
+        gate_ups[expert] = mxfp4.repack(torch.cat([gate, up], dim=1)).flatten()
         rows = F.pad(down, (0, 0, 0, 0, 0, missing)).unflatten(0, (-1, COLUMNS))
-        downs[expert] = mxfp4.repacked(rows).flatten()
+        downs[expert] = mxfp4.repack(rows).flatten()
     put_biases(data, experts)
     return PackedExperts(data, Format.MXFP4, *sizes, experts.activation, experts.biased)
 
@@ -105,8 +105,8 @@ def put_biases(data: torch.Tensor, experts: PlainExperts | Mxfp4Experts) -> None
         return
     count, inner = experts.num_experts, experts.inner_size
     halves = experts.gate_up_bias.detach().float().cpu().view(2 * count, inner)
-    halves = _padded(halves, 1, PAD).view(count, 2, -1, 32).transpose(1, 2)  # [E, I/32, 2, 32]
-    down = _padded(experts.down_bias.detach().float().cpu(), 1, COLUMNS)
+    halves = _pad(halves, 1, PAD).view(count, 2, -1, 32).transpose(1, 2)  # [E, I/32, 2, 32]
+    down = _pad(experts.down_bias.detach().float().cpu(), 1, COLUMNS)
     biases = torch.cat([halves.flatten(), down.flatten()])
     data[-4 * biases.numel() :].view(torch.float32).copy_(biases)
 
@@ -122,7 +122,7 @@ def _biases(experts: PackedExperts) -> tuple[torch.Tensor, torch.Tensor]:
     return halves[:, :, :inner].flatten(1), down[:, :hidden].contiguous()
 
 
-def unpacked(experts: PackedExperts, only: list[int] | None = None) -> PlainExperts:
+def unpack(experts: PackedExperts, only: list[int] | None = None) -> PlainExperts:
     """Return the weights that packed experts represent, in bfloat16 if packed in it, else float32.
 
     :param only: unpack only these experts, in this order; None for all.
@@ -134,10 +134,10 @@ def unpacked(experts: PackedExperts, only: list[int] | None = None) -> PlainExpe
     gate_up = torch.empty((len(chosen), 2 * inner, hidden), dtype=dtype)
     down = torch.empty((len(chosen), hidden, inner), dtype=dtype)
     for place, expert in enumerate(chosen):
-        blocks = _decoded(gate_ups[expert], experts.format, _up_to(hidden, PAD))  # [I/32, 64, H]
+        blocks = _decode(gate_ups[expert], experts.format, _up_to(hidden, PAD))  # [I/32, 64, H]
         for half, rows in enumerate((blocks[:, :32], blocks[:, 32:])):
             gate_up[place, half * inner : (half + 1) * inner] = rows.flatten(0, 1)[:inner, :hidden]
-        blocks = _decoded(downs[expert], experts.format, _up_to(inner, PAD))  # [H/64, 64, I]
+        blocks = _decode(downs[expert], experts.format, _up_to(inner, PAD))  # [H/64, 64, I]
         down[place] = blocks.flatten(0, 1)[:hidden, :inner]
     if not experts.biased:
         return PlainExperts(gate_up, down, experts.activation)
@@ -164,11 +164,11 @@ def matrices(experts: PackedExperts) -> tuple[PackedMatrix, PackedMatrix]:
     )
 
 
-def packed_matrix(weight: torch.Tensor, format: Format) -> PackedMatrix:
+def pack_matrix(weight: torch.Tensor, format: Format) -> PackedMatrix:
     """Pack weights (O, I) as blocks of 64 outputs, like those of down."""
-    rows = _padded(weight.detach().cpu(), COLUMNS, PAD).unflatten(0, (-1, COLUMNS))
+    rows = _pad(weight.detach().cpu(), COLUMNS, PAD).unflatten(0, (-1, COLUMNS))
     data = room(matrix_bytes(format, *weight.shape))
-    data.copy_(_encoded(rows, format).flatten())
+    data.copy_(_encode(rows, format).flatten())
     return PackedMatrix(data, format, *weight.shape)
 
 
@@ -226,7 +226,7 @@ def _up_to(number: int, multiple: int) -> int:
     return -(-number // multiple) * multiple
 
 
-def _padded(weight: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor:
+def _pad(weight: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor:
     """Pad [O, I] with zeros."""
     rows, columns = weight.shape
     return F.pad(weight, (0, _up_to(columns, inputs) - columns, 0, _up_to(rows, outputs) - rows))
@@ -241,10 +241,10 @@ def room(size: int) -> torch.Tensor:
 
 def zeros(size: int) -> torch.Tensor:
     """Allocate zeros like :func:`room`; only touched pages use memory."""
-    return mapped_zeros(size)[1]
+    return map_zeros(size)[1]
 
 
-def mapped_zeros(size: int) -> tuple[mmap.mmap, torch.Tensor, int]:
+def map_zeros(size: int) -> tuple[mmap.mmap, torch.Tensor, int]:
     """Allocate :func:`zeros`; also return their memory mapping, and their offset in it."""
     # private: the system uses no huge pages for shared memory
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
@@ -257,7 +257,7 @@ def mapped_zeros(size: int) -> tuple[mmap.mmap, torch.Tensor, int]:
     return area, whole[start : start + size], start
 
 
-def _encoded(blocks: torch.Tensor, format: Format) -> torch.Tensor:
+def _encode(blocks: torch.Tensor, format: Format) -> torch.Tensor:
     """Encode blocks of weights [N, 64, K] to bytes [N, B]."""
     match format:
         case Format.F32:
@@ -265,14 +265,14 @@ def _encoded(blocks: torch.Tensor, format: Format) -> torch.Tensor:
         case Format.BF16:
             return _runs(blocks.bfloat16(), 2).view(torch.uint8).flatten(1)
         case Format.INT8:
-            return _encoded_int8(blocks.float())
+            return _encode_int8(blocks.float())
         case Format.INT4:
-            return _encoded_int4(blocks.float())
+            return _encode_int4(blocks.float())
         case Format.MXFP4:
-            return mxfp4.encoded(blocks.float())
+            return mxfp4.encode(blocks.float())
 
 
-def _decoded(data: torch.Tensor, format: Format, inputs: int) -> torch.Tensor:
+def _decode(data: torch.Tensor, format: Format, inputs: int) -> torch.Tensor:
     """Decode the bytes of blocks to weights [N, 64, K]."""
     blocks = data.view(-1, block_bytes(format, inputs))  # [N, B]
     match format:
@@ -281,11 +281,11 @@ def _decoded(data: torch.Tensor, format: Format, inputs: int) -> torch.Tensor:
         case Format.BF16:
             return _columns(blocks.view(torch.bfloat16), 2)
         case Format.INT8:
-            return _decoded_int8(blocks, inputs)
+            return _decode_int8(blocks, inputs)
         case Format.INT4:
-            return _decoded_int4(blocks, inputs)
+            return _decode_int4(blocks, inputs)
         case Format.MXFP4:
-            return mxfp4.decoded(blocks)
+            return mxfp4.decode(blocks)
 
 
 def _runs(blocks: torch.Tensor, run: int) -> torch.Tensor:
@@ -299,7 +299,7 @@ def _columns(runs: torch.Tensor, run: int) -> torch.Tensor:
     return runs.view(runs.shape[0], -1, COLUMNS, run).transpose(1, 2).flatten(2)
 
 
-def _encoded_int8(blocks: torch.Tensor) -> torch.Tensor:
+def _encode_int8(blocks: torch.Tensor) -> torch.Tensor:
     scale = blocks.abs().amax(dim=2) / 127  # [N, 64]
     inverse = torch.where(scale > _SMALLEST, 1 / scale, 0.0)
     quantised = (blocks * inverse[:, :, None]).round().to(torch.int8)  # [N, 64, K]
@@ -310,7 +310,7 @@ def _encoded_int8(blocks: torch.Tensor) -> torch.Tensor:
     return torch.cat(parts, dim=1)
 
 
-def _decoded_int8(blocks: torch.Tensor, inputs: int) -> torch.Tensor:
+def _decode_int8(blocks: torch.Tensor, inputs: int) -> torch.Tensor:
     scale = blocks[:, : COLUMNS * 4].contiguous().view(torch.float32)  # [N, 64]
     parts, at = [], COLUMNS * 4
     for start in range(0, inputs, INT8_GROUP):
@@ -321,7 +321,7 @@ def _decoded_int8(blocks: torch.Tensor, inputs: int) -> torch.Tensor:
     return torch.cat(parts, dim=2).float() * scale[:, :, None]
 
 
-def _encoded_int4(blocks: torch.Tensor) -> torch.Tensor:
+def _encode_int4(blocks: torch.Tensor) -> torch.Tensor:
     parts = []
     for block in blocks.split(INT4_SUPER, dim=2):
         scale = (block.abs().amax(dim=2) / _ZERO).bfloat16()  # [N, 64]
@@ -340,7 +340,7 @@ def _encoded_int4(blocks: torch.Tensor) -> torch.Tensor:
     return torch.cat(parts, dim=1)
 
 
-def _decoded_int4(blocks: torch.Tensor, inputs: int) -> torch.Tensor:
+def _decode_int4(blocks: torch.Tensor, inputs: int) -> torch.Tensor:
     parts = []
     for start in range(0, inputs, INT4_SUPER):
         count = min(INT4_SUPER, inputs - start) // INT4_GROUP  # G

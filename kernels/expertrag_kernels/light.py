@@ -51,7 +51,7 @@ def by_weight(index: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor,
     return index.gather(1, order), weights
 
 
-def lightened(
+def apply_light(
     x: torch.Tensor, index: torch.Tensor, weights: torch.Tensor, vectors: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what the other experts read (T, H), in x's type, and what is added (T, H), in float32.
@@ -92,7 +92,7 @@ def make_light(experts: nn.Module, vectors: Callable[[], torch.Tensor], light: i
     ) -> torch.Tensor:  # [T, H]
         index, weights = by_weight(top_k_index, top_k_weights)
         main = max(1, index.shape[1] - light)
-        rows, added = lightened(hidden_states, index[:, main:], weights[:, main:], vectors())
+        rows, added = apply_light(hidden_states, index[:, main:], weights[:, main:], vectors())
         output: torch.Tensor = whole(
             rows, index[:, :main].contiguous(), weights[:, :main].contiguous()
         )

@@ -20,7 +20,7 @@ _SIZES = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]
 _VALUES = torch.tensor([*_SIZES, *(-size for size in _SIZES)])
 
 
-def encoded(blocks: torch.Tensor) -> torch.Tensor:
+def encode(blocks: torch.Tensor) -> torch.Tensor:
     """Encode blocks of weights [N, 64, K] float32 to bytes [N, B].
 
     A weight is rounded to the nearest code; the greatest of a group is 4 to 8 times its power of
@@ -40,7 +40,7 @@ def encoded(blocks: torch.Tensor) -> torch.Tensor:
     return _bytes(both.view(torch.int32)[..., 0], exponents.to(torch.uint8))
 
 
-def repacked(published: torch.Tensor) -> torch.Tensor:
+def repack(published: torch.Tensor) -> torch.Tensor:
     """Convert blocks as they are published to bytes [N, B].
 
     :param published: [N, 64, G, 17] uint8: 16 bytes of codes, of a weight in the low half and of
@@ -52,10 +52,10 @@ def repacked(published: torch.Tensor) -> torch.Tensor:
         raise ValueError("weights are not finite: download the model again")
     words = published[..., :-1].contiguous().view(torch.int32)  # [N, 64, G, 4], of 8 codes in turn
     # codes 0 1 2 3 4 5 6 7 of a word become 0 1 4 5 2 3 6 7, and then 0 4 1 5 2 6 3 7
-    return _bytes(_swapped(_swapped(words, 0xFF00, 8), 0xF000F0, 4), exponents)
+    return _bytes(_swap(_swap(words, 0xFF00, 8), 0xF000F0, 4), exponents)
 
 
-def decoded(data: torch.Tensor) -> torch.Tensor:
+def decode(data: torch.Tensor) -> torch.Tensor:
     """Decode the bytes of blocks [N, B] to weights [N, 64, K] float32."""
     groups = data.unflatten(1, (-1, GROUP_BYTES))  # [N, G, B / G]
     exponents, both = groups.split([COLUMNS, GROUP_BYTES - COLUMNS], dim=2)
@@ -73,7 +73,7 @@ def powers(exponents: torch.Tensor) -> torch.Tensor:
     return bits.view(torch.float32)
 
 
-def _swapped(words: torch.Tensor, mask: int, by: int) -> torch.Tensor:
+def _swap(words: torch.Tensor, mask: int, by: int) -> torch.Tensor:
     """Swap the bits of a mask with those that are ``by`` places higher."""
     change = (words ^ (words >> by)) & mask
     return words ^ change ^ (change << by)

@@ -207,13 +207,13 @@ class ScaledExperts(_ByExpert):
             raise ValueError("experts with biases cannot have 8-bit weights on a GPU: leave them")
         most = 127.0 if dtype == torch.int8 else torch.finfo(dtype).max
 
-        def scaled(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def scale_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             scale = weight.float().abs().amax(dim=2).clamp(min=1e-30) / most
             values = weight.float() / scale[:, :, None]
             return (values.round() if dtype == torch.int8 else values).to(dtype), scale
 
-        gate_up, gate_up_scale = scaled(plain.gate_up)
-        down, down_scale = scaled(plain.down)
+        gate_up, gate_up_scale = scale_rows(plain.gate_up)
+        down, down_scale = scale_rows(plain.down)
         return cls(gate_up, down, gate_up_scale, down_scale, plain.activation)
 
     def plain(self, dtype: torch.dtype) -> PlainExperts:

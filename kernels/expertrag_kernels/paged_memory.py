@@ -13,7 +13,7 @@ class PagedMemory:
     """``bytes``: initially zeros; the pages of each layer, layer by layer."""
 
     def __init__(self, shape: CacheShape, pages: int) -> None:
-        self._area, self.bytes, self._start = layout.mapped_zeros(pages * shape.page_bytes())
+        self._area, self.bytes, self._start = layout.map_zeros(pages * shape.page_bytes())
         self._layers, self._pages = shape.layers, pages
         self._piece = shape.page_bytes() // shape.layers  # of a page, in a layer
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from expertrag_kernels.layout import unpacked
+from expertrag_kernels.layout import unpack
 from expertrag_kernels.packed import Activation, Experts, PlainExperts, ScaledExperts
 from expertrag_kernels.registry import implementation
 
@@ -40,7 +40,7 @@ def reference_experts(
     if top_k_index.numel():
         _refuse_negative(int(top_k_index.min()))
     used = torch.unique(top_k_index[top_k_index < experts.num_experts])
-    plain = unpacked(experts, used.tolist())
+    plain = unpack(experts, used.tolist())
     place = torch.full((experts.num_experts + 1,), used.numel())  # of each expert among the used
     place[used] = torch.arange(used.numel())
     plain = plain.to(plain.device, torch.float32)
@@ -53,10 +53,10 @@ def _plain(
 ) -> torch.Tensor:
     if x.shape[0] == 1 and not top_k_weights.requires_grad:
         return _one_token(x, top_k_index, top_k_weights, plain)
-    return _grouped(x, top_k_index, top_k_weights, plain)
+    return _run_grouped(x, top_k_index, top_k_weights, plain)
 
 
-def gated(gate: torch.Tensor, up: torch.Tensor, activation: Activation) -> torch.Tensor:
+def apply_gate(gate: torch.Tensor, up: torch.Tensor, activation: Activation) -> torch.Tensor:
     """Join gate and up by an expert's activation."""
     if activation is Activation.CLAMPED_SWIGLU:
         gate, up = gate.clamp(max=7.0), up.clamp(-7.0, 7.0)
@@ -71,7 +71,7 @@ def apply_expert(x: torch.Tensor, expert: int, plain: PlainExperts) -> torch.Ten
     if plain.gate_up_bias is not None and plain.down_bias is not None:
         biases = plain.gate_up_bias[expert].to(x.dtype), plain.down_bias[expert].to(x.dtype)
     gate, up = F.linear(x, own[0], biases[0]).chunk(2, dim=-1)  # [N, I] each
-    return F.linear(gated(gate, up, plain.activation), own[1], biases[1])  # [N, H]
+    return F.linear(apply_gate(gate, up, plain.activation), own[1], biases[1])  # [N, H]
 
 
 def _one_token(
@@ -93,7 +93,7 @@ def _one_token(
     return total.to(x.dtype)
 
 
-def _grouped(
+def _run_grouped(
     x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, plain: PlainExperts
 ) -> torch.Tensor:
     """Sort the (token, expert) pairs once, so that each expert gets its rows as one matrix."""

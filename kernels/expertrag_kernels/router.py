@@ -40,12 +40,12 @@ class Router:
     mixer_margin: float | None = None
 
     @property
-    def corrected(self) -> bool:
+    def is_corrected(self) -> bool:
         """Whether it chooses by sigmoid and a correction."""
         return self.correction is not None
 
     @property
-    def mixed(self) -> bool:
+    def is_mixed(self) -> bool:
         """Whether it chooses by SparseMixer."""
         return self.mixer_margin is not None
 

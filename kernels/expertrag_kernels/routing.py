@@ -51,12 +51,12 @@ class Routing:
         parts = [part.strip().partition(":") for part in text.split(",")]
         values = {name: value for name, _, value in parts}
         if len(values) < len(parts) or not values.keys() <= _READ.keys():
-            raise ValueError(_explained(text))
+            raise ValueError(_explain(text))
         try:
             read: dict[str, Any] = {name: _READ[name](value) for name, value in values.items()}
             return cls(**read)
         except ValueError as error:
-            raise ValueError(_explained(text)) from error
+            raise ValueError(_explain(text)) from error
 
     def __str__(self) -> str:
         """Return the text that :meth:`parse` reads."""
@@ -120,7 +120,7 @@ def _share(text: str) -> float:
 _READ = {"top_k": _count, "top_p": _share, "threshold": _share, "null": _nulls}
 
 
-def _explained(text: str) -> str:
+def _explain(text: str) -> str:
     return (
         f"routing must be {MODEL_ROUTING}, top_k:K (K from 1), top_p:P or threshold:T (above 0, up "
         f"to 1), null:N (N from 0), or several of these separated by commas; got {text!r}"

@@ -25,7 +25,7 @@ class PagedKeys(NamedTuple):
 
 
 class Attention(Protocol):
-    """Attention of rows that each have their own pages; see ``gpu.attention.paged_attention``."""
+    """Attention of rows that each have their own pages; see ``gpu.attention.attend_paged``."""
 
     def __call__(
         self,
@@ -42,13 +42,13 @@ class Attention(Protocol):
 def attention_of(device: torch.device) -> Attention:
     """Choose the implementation of paged attention."""
     if device.type == "cuda" and importlib.util.find_spec("triton"):
-        from expertrag_kernels.gpu.attention import paged_attention
+        from expertrag_kernels.gpu.attention import attend_paged
 
-        return paged_attention
-    return gathered_attention
+        return attend_paged
+    return attend_gathered
 
 
-def gathered_attention(
+def attend_gathered(
     query: torch.Tensor,
     paged: PagedKeys,
     scale: float,
@@ -67,7 +67,7 @@ def gathered_attention(
     places, positions = ((p[:, :, None] * PAGE_TOKENS + tokens).flatten(1) for p in (own, page))
     seen = (positions >= oldest[:, None]) & (positions < lengths[:, None])  # (R, L)
     k, v = (part[places].transpose(1, 2) for part in (keys, values))  # (R, H / G, L, D)
-    return _attended(query[:, :, None], k, v, seen[:, None, None], scale, sinks)[:, :, 0]
+    return _attend(query[:, :, None], k, v, seen[:, None, None], scale, sinks)[:, :, 0]
 
 
 def attention_of_rows(
@@ -80,10 +80,10 @@ def attention_of_rows(
 ) -> torch.Tensor:
     """Attend with the rows (N, heads, D) of a sequence over some of it (L, heads, D)."""
     q, k, v = (part.transpose(0, 1)[None] for part in (query, keys, values))
-    return _attended(q, k, v, seen[None, None], scale, sinks)[0].transpose(0, 1)
+    return _attend(q, k, v, seen[None, None], scale, sinks)[0].transpose(0, 1)
 
 
-def _attended(
+def _attend(
     query: torch.Tensor,
     keys: torch.Tensor,
     values: torch.Tensor,

@@ -18,9 +18,9 @@ import torch.nn.functional as F
 
 from expertrag_kernels.batch_check import check_batch
 from expertrag_kernels.dispatch import fused_experts
-from expertrag_kernels.light import by_weight, lightened
+from expertrag_kernels.light import apply_light, by_weight
 from expertrag_kernels.packed import Format, Part, PlainExperts, WeightUpdate
-from expertrag_kernels.reference import gated
+from expertrag_kernels.reference import apply_gate
 from expertrag_kernels.router import Router
 from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_kernels.steps import (
@@ -36,7 +36,7 @@ from expertrag_kernels.steps import (
 )
 from expertrag_kernels.torch_adapters import TorchAdapter, add_updates
 from expertrag_kernels.torch_attention import PagedKeys, attention_of, attention_of_rows
-from expertrag_kernels.torch_routers import by_text, chooser, closed_experts, pruned
+from expertrag_kernels.torch_routers import by_text, chooser, mark_closed, prune
 from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of, within
 
 if TYPE_CHECKING:
@@ -209,19 +209,19 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
     def route(self, logits: SlotView, router: Router) -> None:
         """See :meth:`Steps.route`."""
-        if router.nulls and (router.sigmoid or router.corrected or router.mixed):
+        if router.nulls and (router.sigmoid or router.is_corrected or router.is_mixed):
             raise ValueError("null experts need a router that chooses by softmax")
         true, main, place = router.true_experts, router.main, len(self.routers)
-        likely = not (router.corrected or router.mixed)
+        likely = not (router.is_corrected or router.is_mixed)
         choose = chooser(router, self.device)
 
         def step(rows: TokenRows) -> None:
             found = rows.columns(logits, router.experts).float()
             policy = None if router.sigmoid else rows.routing
-            closed = None if router.sigmoid else closed_experts(rows, place, router)
+            closed = None if router.sigmoid else mark_closed(rows, place, router)
             weights, index = choose(found, closed)
             if policy is not None:
-                weights, index = pruned(weights, index, policy, router.experts, likely=likely)
+                weights, index = prune(weights, index, policy, router.experts, likely=likely)
             if router.light:
                 index, weights = by_weight(index, weights)
             if router.nulls or policy is not None or closed is not None:
@@ -245,7 +245,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
         def step(rows: TokenRows) -> None:
             assert rows.light is not None, "a route must come first"
-            found, added = lightened(rows.columns(source, own.shape[2]), *rows.light, own)
+            found, added = apply_light(rows.columns(source, own.shape[2]), *rows.light, own)
             rows.write(scaled, found)
             rows.write(to, added.to(self.dtype), add=True)
 
@@ -264,7 +264,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
                 gate, up = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
                 add_updates(rows, experts, Part.GATE, x, gate)
                 add_updates(rows, experts, Part.UP, x, up)
-                h = gated(gate, up, experts.activation)
+                h = apply_gate(gate, up, experts.activation)
                 found = F.linear(h, experts.down[0])
                 add_updates(rows, experts, Part.DOWN, h, found)
                 if top_k:
@@ -321,7 +321,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         back = moved.argsort()  # the new index of each row
         rows.picked, rows.watched = back[picked].to(self.device), back[watched].to(self.device)
         with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
-            graph = self._replayed(rows) if self._in_a_graph(rows) else None
+            graph = self._replay(rows) if self._in_a_graph(rows) else None
             if graph is not None:
                 return graph.logits[rows.picked], graph.kept
             self.compute(rows)
@@ -362,7 +362,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             return False
         return rows.tokens.shape[0] <= MOST_CAPTURED
 
-    def _replayed(self, rows: TokenRows) -> TokenRows | None:
+    def _replay(self, rows: TokenRows) -> TokenRows | None:
         """Run a batch as a graph; return None, now and for ever, if steps cannot be captured."""
         from expertrag_kernels.gpu.graphs import Graphs
 

@@ -35,17 +35,17 @@ def chooser(
             weights, index = logits.sigmoid().topk(top_k)
             return weights, index
         if correction is not None:
-            return corrected(
+            return choose_corrected(
                 logits, correction, top_k, groups=groups, top_groups=top_groups, closed=closed
             )
         if margin is not None:
-            return mixed(logits, top_k, margin, closed)
-        return chosen(logits, top_k, groups=groups, top_groups=top_groups, closed=closed)
+            return choose_mixed(logits, top_k, margin, closed)
+        return choose_top(logits, top_k, groups=groups, top_groups=top_groups, closed=closed)
 
     return choose
 
 
-def chosen(
+def choose_top(
     logits: torch.Tensor,
     top_k: int,
     *,
@@ -62,11 +62,11 @@ def chosen(
     scores = shares if closed is None else shares.masked_fill(closed, -torch.inf)
     if top_groups < groups:
         best = scores.unflatten(1, (groups, -1)).amax(2)
-        scores = scores.masked_fill(_closed(best, top_groups, scores.shape[1]), -torch.inf)
+        scores = scores.masked_fill(_mark_outside(best, top_groups, scores.shape[1]), -torch.inf)
     return _best(scores, shares, top_k)
 
 
-def closed_experts(rows: TokenRows, place: int, router: Router) -> torch.Tensor | None:
+def mark_closed(rows: TokenRows, place: int, router: Router) -> torch.Tensor | None:
     """Mark the experts that a router must not choose: (T, E) bool; None if there are none.
 
     They are those outside of the row's pattern, and null experts that its policy closes.
@@ -83,7 +83,7 @@ def closed_experts(rows: TokenRows, place: int, router: Router) -> torch.Tensor 
     return closed
 
 
-def corrected(
+def choose_corrected(
     logits: torch.Tensor,
     correction: torch.Tensor,
     top_k: int,
@@ -105,11 +105,11 @@ def corrected(
         scores = scores.masked_fill(closed, -torch.inf)
     if top_groups < groups:
         best = scores.unflatten(1, (groups, -1)).topk(2, dim=2).values.sum(2)
-        scores = scores.masked_fill(_closed(best, top_groups, scores.shape[1]), -torch.inf)
+        scores = scores.masked_fill(_mark_outside(best, top_groups, scores.shape[1]), -torch.inf)
     return _best(scores, weights, top_k)
 
 
-def mixed(
+def choose_mixed(
     logits: torch.Tensor, top_k: int, margin: float, closed: torch.Tensor | None = None
 ) -> Choice:
     """Choose by logits; each weight is a share among the experts that are left and close to it.
@@ -146,7 +146,7 @@ def by_text(
     return torch.where(own < 0, index, only), weights
 
 
-def pruned(
+def prune(
     weights: torch.Tensor,
     index: torch.Tensor,
     limits: torch.Tensor,
@@ -176,7 +176,7 @@ def _best(scores: torch.Tensor, weights: torch.Tensor, top_k: int) -> Choice:
     return found, index.masked_fill(none, scores.shape[1])
 
 
-def _closed(scores: torch.Tensor, top_groups: int, experts: int) -> torch.Tensor:
+def _mark_outside(scores: torch.Tensor, top_groups: int, experts: int) -> torch.Tensor:
     """Mark the experts outside of the groups with the highest scores: (T, E) bool."""
     best = scores.topk(top_groups).indices
     closed = torch.ones_like(scores, dtype=torch.bool).scatter_(1, best, False)

@@ -20,7 +20,7 @@ from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS, ExpertsInterfac
 from expertrag_kernels import layout
 from expertrag_kernels.cpu_experts import pack_plain
 from expertrag_kernels.dispatch import fused_experts
-from expertrag_kernels.interleaved import holds_interleaved, interleaved_experts
+from expertrag_kernels.interleaved import holds_interleaved, read_interleaved
 from expertrag_kernels.packed import (
     Activation,
     Experts,
@@ -65,7 +65,7 @@ def pack(
     if isinstance(experts, Mxfp4Experts):
         if format not in (None, Format.MXFP4):
             raise ValueError(f"blocks of MXFP4 are packed as they are, not in {format}")
-        return layout.repacked(experts)
+        return layout.pack_published(experts)
     plain = experts if isinstance(experts, PlainExperts) else plain_experts(experts)
     dtype = plain.down.dtype
     if format is None and dtype not in _OWN_FORMAT:
@@ -82,8 +82,8 @@ def plain_experts(module: nn.Module) -> PlainExperts:
     :raises ValueError: the module is not supported; the message says why.
     """
     if holds_interleaved(module):
-        return interleaved_experts(module)
-    reason = _unsupported(module)
+        return read_interleaved(module)
+    reason = _find_unsupported(module)
     if reason:
         raise ValueError(f"{type(module).__name__} cannot be packed: {reason}")
     return _view(module)
@@ -102,7 +102,7 @@ def pack_model(model: nn.Module, format: Format | str | None = None) -> int:
     found = [
         module
         for module in model.modules()
-        if _holds_experts(module) and not _unsupported(module) and not hasattr(module, _PACKED)
+        if _holds_experts(module) and not _find_unsupported(module) and not hasattr(module, _PACKED)
     ]
     for module in found:
         plain = _view(module)
@@ -129,7 +129,7 @@ def unpack_model(model: nn.Module) -> None:
     for module in model.modules():
         if hasattr(module, _PACKED):
             packed, dtype, hook = getattr(module, _PACKED)
-            plain = layout.unpacked(packed)
+            plain = layout.unpack(packed)
             _set_weights(module, plain.gate_up.to(dtype), plain.down.to(dtype))
             hook.remove()
             delattr(module, _PACKED)
@@ -161,7 +161,7 @@ def _experts_forward(
     experts: Experts
     if hasattr(module, _PACKED):
         experts = getattr(module, _PACKED)[0]
-    elif reason := _unsupported(module):
+    elif reason := _find_unsupported(module):
         _log_once(type(module).__qualname__, reason)
         output: torch.Tensor = ALL_EXPERTS_FUNCTIONS[_FALLBACK](
             module, hidden_states, top_k_index, top_k_weights
@@ -187,7 +187,7 @@ def _holds_experts(module: nn.Module) -> bool:
     return all(hasattr(module, flag) for flag in _FLAGS)
 
 
-def _unsupported(module: nn.Module) -> str:
+def _find_unsupported(module: nn.Module) -> str:
     """Return why the packed layout does not support these experts; empty if it does."""
     kind: object = type(module)
     reason = _class_reason(kind, *(bool(getattr(module, flag, True)) for flag in _FLAGS))

@@ -188,7 +188,7 @@ class _Prefills:
         if text not in self._known:
             from expertrag.answer.decide import LOOKAHEAD_TOKENS
 
-            session = self._generator.begin(prompt.closed_book(text), Sampling())
+            session = self._generator.begin(prompt.write_closed_book(text), Sampling())
             with closing(session):
                 self._known[text] = session.peek(LOOKAHEAD_TOKENS)
         return self._known[text]

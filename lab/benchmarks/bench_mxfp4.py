@@ -35,8 +35,8 @@ from expertrag_kernels import (
     pack,
     pack_model,
     register,
+    unpack,
     unpack_model,
-    unpacked,
 )
 
 SHAPE = Shape("gpt-oss-20b", experts=32, hidden=2880, inner=2880, top_k=4, layers=1)
@@ -107,7 +107,7 @@ def in_mxfp4(layer: PlainExperts) -> PlainExperts:
     """Round the weights of a layer to MXFP4, in bfloat16, which holds them."""
     rounded = pack(layer, Format.MXFP4)
     for expert in range(layer.num_experts):
-        own = unpacked(rounded, [expert])
+        own = unpack(rounded, [expert])
         layer.gate_up[expert], layer.down[expert] = own.gate_up[0], own.down[0]
     return layer
 

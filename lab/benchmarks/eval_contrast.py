@@ -156,7 +156,8 @@ class Bench:
             for item, reply in zip(asked, self._replies(asked, contrast), strict=True)
         ]
         scores += [
-            float(not reply.reply.found) for reply in self._replies(self._dev.tempting, contrast)
+            float(not reply.reply.has_answer)
+            for reply in self._replies(self._dev.tempting, contrast)
         ]
         return sum(scores) / len(scores)
 
@@ -188,7 +189,7 @@ class Bench:
 
 
 def _abstains(_asked: Asked, reply: ModelReply) -> bool:
-    return not reply.reply.found
+    return not reply.reply.has_answer
 
 
 if __name__ == "__main__":

@@ -226,7 +226,9 @@ def abstention(bench: Bench) -> list[Figure]:
         ("unanswerable", slice(len(tempting))),
         ("answerable", slice(len(tempting), None)),
     ):
-        rates = ([float(not item.reply.found) for item in some[part]] for some in (before, after))
+        rates = (
+            [float(not item.reply.has_answer) for item in some[part]] for some in (before, after)
+        )
         figures.append(means(f"squad2 abstains, {name}", *rates))
     return figures
 

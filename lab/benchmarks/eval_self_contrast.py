@@ -24,7 +24,7 @@ from reader_figures import HEADER, Figure, means
 
 from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.cli.progress import progress
-from expertrag.llm.contrast import contrasted
+from expertrag.llm.contrast import apply_contrast
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.load.loading import quiet
 from expertrag_index.types import Progress
@@ -161,7 +161,7 @@ def _hit(
         best = strong.argmax(1).tolist()
     else:
         both = zip(strong, sides[contrast.routing], strict=True)
-        best = [int(contrasted(*pair, contrast).argmax()) for pair in both]
+        best = [int(apply_contrast(*pair, contrast).argmax()) for pair in both]
     return [found == target for found, target in zip(best, targets, strict=True)]
 
 

@@ -103,7 +103,7 @@ def scaled(doubts: Mapping[str, Sequence[float]], found: prompt.Doubt) -> dict[s
         "auroc": auc([*own, *lost], [False] * len(own) + [True] * len(lost)),
         "abstains": {
             mode: {
-                kind: sum(found.calibrated(item) >= least for item in some) / len(some)
+                kind: sum(found.calibrate(item) >= least for item in some) / len(some)
                 for kind, some in doubts.items()
             }
             for mode, least in (("always", prompt.ABSTAINS_FROM), ("strict", found.strict_from))

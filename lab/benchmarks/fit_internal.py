@@ -79,7 +79,7 @@ def main() -> None:
     body = {"penalty": fitted.penalty, "figures": list(map(asdict, result))}
     if given.out:
         given.out.mkdir(parents=True)
-        owner = Owner(generator.name, generator.fingerprint, prompt.closed_book_fingerprint())
+        owner = Owner(generator.name, generator.fingerprint, prompt.fingerprint_closed_book())
         probe = Probe(fitted.weights, fitted.bias, owner)
         save_probe(probe, {**body, "questions": len(texts)}, card(generator, result), given.out)
     results_file.write(given.json, body, CODE)
@@ -95,7 +95,9 @@ def states_of(
         for done, text in enumerate(texts, start=1):
             if text in known:
                 continue
-            with closing(generator.begin(prompt.closed_book(text), Sampling(max_tokens=1))) as one:
+            with closing(
+                generator.begin(prompt.write_closed_book(text), Sampling(max_tokens=1))
+            ) as one:
                 signals = one.peek(1)
             assert signals is not None, "the model runs in this process"
             state = np.concatenate([signals.vectors[name] for name in STATES])

@@ -77,7 +77,7 @@ def _us_per_token(matcher: Matcher, drawn: Sequence[int]) -> float:
     logits = torch.zeros(49152)
     for token in drawn:
         started = time.perf_counter()
-        logits.masked_fill(~matcher.allowed(len(logits)), -torch.inf)
+        logits.masked_fill(~matcher.find_allowed(len(logits)), -torch.inf)
         matcher.consume(token)
         times.append(time.perf_counter() - started)
     return 1e6 * statistics.median(times)

@@ -32,7 +32,7 @@ from generation_runs import Run, Write, write
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.lowering import Lowered, lower
 from expertrag.llm.load.loading import PACKED_FILE, ModelFiles, quiet
-from expertrag.llm.load.packed_loading import packed_format
+from expertrag.llm.load.packed_loading import read_format
 from expertrag.llm.load.source import ModelSource
 from expertrag.llm.network import Limits
 from expertrag_kernels import PackedExperts, PackedMatrix, load_packed
@@ -99,7 +99,7 @@ def opened(folder: Path) -> tuple[ModelSource, Lowered, Mapping[str, Any]]:
     length = min(2048, Limits.of(model, source.tokenizer).context_tokens)
     lowered = lower(
         model,
-        packed_format(packed),
+        read_format(packed),
         cache_bytes=CACHE_BYTES,
         context_tokens=length,
         packed=packed,

@@ -23,7 +23,7 @@ from generation_runs import logits_of, perplexity
 from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
 from expertrag.llm.load.loading import ModelFiles
 from expertrag.llm.load.native_loading import native_network
-from expertrag.llm.load.packed_loading import packed_network
+from expertrag.llm.load.packed_loading import load_packed_network
 from expertrag.llm.load.source import ModelSource
 from expertrag_kernels import Format
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 def networks(gguf: Path, packed: Path) -> Iterator[tuple[str, NativeNetwork, Any]]:
     """Load one after the other, because both together may not fit into memory."""
-    yield "packed", *packed_network(packed.name, ModelFiles(packed), "auto", ROOM)
+    yield "packed", *load_packed_network(packed.name, ModelFiles(packed), "auto", ROOM)
     source = ModelSource(ModelFiles(gguf.parent, gguf.name))
     cpu = torch.device("cpu")
     exact = native_network(gguf.name, source, Format.BF16, torch.bfloat16, cpu, ROOM)

@@ -57,7 +57,7 @@ class Asked:
     def messages(self) -> list[Message]:
         """The prompt, as served."""
         if self.passages is None:
-            return prompt.closed_book(self.question)
+            return prompt.write_closed_book(self.question)
         return prompt.open_book(self.question, self.passages)
 
 

@@ -74,7 +74,7 @@ def padded(
 def save(model: Any, text: list[int], folder: Path) -> None:
     """Pack a model in int4; write its weights, its steps and a text."""
     from expertrag.llm.engine.lowering import lower
-    from expertrag.llm.engine.program import Program, recorded
+    from expertrag.llm.engine.program import Program, recording_decoder
 
     with torch.no_grad():
         lowered = lower(
@@ -82,7 +82,7 @@ def save(model: Any, text: list[int], folder: Path) -> None:
             Format.INT4,
             cache_bytes=_CACHE_BYTES,
             context_tokens=_CONTEXT,
-            make=recorded,
+            make=recording_decoder,
         )
     program = Program.of(lowered, scaling=1.0, polar=False)
     (folder / _PROGRAM).write_text(json.dumps(program.as_json()), encoding="utf-8")
@@ -114,7 +114,7 @@ def planned(folder: Path, *, limited: bool) -> Mixture:
 
     packed = load_packed(folder / WEIGHTS, mapped=not limited, mixtures_mapped=limited)
     program = Program.read(json.loads((folder / _PROGRAM).read_bytes()))
-    lowered = program.planned(packed, cache_bytes=_CACHE_BYTES, context_tokens=_CONTEXT)
+    lowered = program.plan(packed, cache_bytes=_CACHE_BYTES, context_tokens=_CONTEXT)
     experts = next(packed[name] for name in packed if name.endswith(".experts"))
     return Mixture(
         cast("Decoder", lowered.decoder),

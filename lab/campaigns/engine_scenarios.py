@@ -162,7 +162,9 @@ def state_of(sequence: SequenceState | None, scheduler: Scheduler, *, drafts: bo
         return "drawing"
     if not sequence.pages:
         return "preempted" if sequence.generated else "waiting"
-    if sequence.uncomputed > 1 or (sequence.weak is not None and sequence.weak.uncomputed > 1):
+    if sequence.tokens_to_compute > 1 or (
+        sequence.weak is not None and sequence.weak.tokens_to_compute > 1
+    ):
         return "prefilling"
     if not sequence.runnable:
         return "pausing"

@@ -12,11 +12,11 @@ import sys
 import torch
 
 from expertrag_kernels import Activation, PlainExperts, ScaledExperts
-from expertrag_kernels.gpu.attention import paged_attention
+from expertrag_kernels.gpu.attention import attend_paged
 from expertrag_kernels.gpu.experts import launch
 from expertrag_kernels.gpu.tiles import Tiles
 from expertrag_kernels.reference import reference_experts
-from expertrag_kernels.torch_attention import PagedKeys, gathered_attention
+from expertrag_kernels.torch_attention import PagedKeys, attend_gathered
 
 FLOAT = torch.float32
 TILES = Tiles(16, 32, 32, 4, 2)
@@ -90,9 +90,9 @@ def check_attention(
     keys, values = numbers(pages * 64, groups, width), numbers(pages * 64, groups, value_width)
     sinks = (torch.randn(heads, generator=generator) * 3).to(DEVICE) if window else None
     paged = PagedKeys(keys, values, tables.int().to(DEVICE), lengths)
-    found = paged_attention(query, paged, 0.2, window, sinks, upcast=INTERPRETED)
+    found = attend_paged(query, paged, 0.2, window, sinks, upcast=INTERPRETED)
     exact = paged._replace(keys=keys.float(), values=values.float())
-    wanted = gathered_attention(query.float(), exact, 0.2, window, sinks)
+    wanted = attend_gathered(query.float(), exact, 0.2, window, sinks)
     name = f"attention of {heads} heads by {groups}, {width} and {value_width} wide, {dtype}"
     name += f", window {window}" * bool(window)
     error = float((found.float() - wanted).abs().max())

@@ -15,7 +15,7 @@ from expertrag_kernels import Format, PlainExperts, cpu_experts
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.packed import Part, WeightUpdate
-from expertrag_kernels.reference import gated
+from expertrag_kernels.reference import apply_gate
 from expertrag_kernels.steps import (
     OUTPUT,
     AttentionViews,
@@ -132,7 +132,7 @@ class Layer:
         x = x + merged(self.second, "second") @ (first @ x + self.bias)
         gate, up = self.plain.gate_up[0].chunk(2)
         both = merged(gate, "gate") @ x, merged(up, "up") @ x
-        inner = gated(*both, self.plain.activation)
+        inner = apply_gate(*both, self.plain.activation)
         return x + merged(self.plain.down[0], "down") @ inner
 
 

@@ -20,7 +20,7 @@ from expertrag_kernels import (
     save_packed,
 )
 from expertrag_kernels.cpu_experts import ISAS, pack_on, run_on
-from expertrag_kernels.layout import matrices, packed, unpacked
+from expertrag_kernels.layout import matrices, pack_experts, unpack
 from expertrag_kernels.reference import reference_experts
 
 # against experts that have the packed weights: what is left is the rounding of activations
@@ -85,7 +85,7 @@ def test_outputs_are_those_of_the_formula(isa: str, format: Format, shape: tuple
     own = pack_on(isa, _plain(experts, hidden, inner), format)
     x, index, weights = _tokens(tokens, experts, top_k, hidden)
     found = run_on(isa, x, index, weights, own)
-    wanted = _written_out(x, index, weights, unpacked(own))
+    wanted = _written_out(x, index, weights, unpack(own))
     assert _error(found, wanted) < _MOST[format]
     assert _error(reference_experts(x, index, weights, own), wanted) < 1e-5
     for row in range(0, tokens, 7):
@@ -97,8 +97,8 @@ def test_outputs_are_those_of_the_formula(isa: str, format: Format, shape: tuple
 def test_packing_keeps_the_biases(format: Format) -> None:
     plain = _plain(3, 70, 45)
     assert plain.gate_up_bias is not None and plain.down_bias is not None
-    for made in (pack(plain, format), packed(plain, format)):
-        back = unpacked(made, [2, 0])
+    for made in (pack(plain, format), pack_experts(plain, format)):
+        back = unpack(made, [2, 0])
         assert back.gate_up_bias is not None and back.down_bias is not None
         assert torch.equal(back.gate_up_bias, plain.gate_up_bias[[2, 0]])
         assert torch.equal(back.down_bias, plain.down_bias[[2, 0]])

@@ -150,7 +150,7 @@ def test_a_copied_page_continues_like_the_original(make: Make) -> None:
 def test_matrices_are_packed_as_in_torch(isa: str, format: Format, shape: tuple[int, int]) -> None:
     weight = torch.randn(shape, generator=torch.Generator().manual_seed(3)).bfloat16()
     ours: PackedMatrix = cpu_experts.pack_matrix(weight, format)
-    oracle = layout.packed_matrix(weight, format)
+    oracle = layout.pack_matrix(weight, format)
     assert (ours.outputs, ours.inputs) == (oracle.outputs, oracle.inputs) == shape
     if format is not Format.INT4:  # where ranges tie
         assert torch.equal(ours.data, oracle.data)

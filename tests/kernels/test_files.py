@@ -22,7 +22,7 @@ from expertrag_kernels import (
     save_packed,
     verify_packed,
 )
-from expertrag_kernels.layout import packed_matrix
+from expertrag_kernels.layout import pack_matrix
 
 
 def _weights() -> dict[str, Packed]:
@@ -32,7 +32,7 @@ def _weights() -> dict[str, Packed]:
     found: dict[str, Packed] = {"norm": torch.randn(33), "bias": torch.randn(7)}
     for format in Format:
         found[f"layer {format}"] = pack(plain, format)
-        found[f"matrix {format}"] = packed_matrix(torch.randn(70, 33), format)
+        found[f"matrix {format}"] = pack_matrix(torch.randn(70, 33), format)
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from expertrag_kernels.gpu.tiles import Tiles, choose_tiles, shared_bytes
+from expertrag_kernels.gpu.tiles import Tiles, choose_tiles, count_shared_bytes
 
 HERE = Path(__file__).parent
 
@@ -77,7 +77,7 @@ def test_tiles_by_rule(pairs: int, block_m: int) -> None:
 @pytest.mark.parametrize("pairs", [8, 2048, 4096, 65536])
 def test_tiles_fit_smaller_gpus(pairs: int, size: int, shared: int) -> None:
     tiles = choose_tiles(pairs, 64, 2048, 1024, "bfloat16", "sm_none", shared=shared, size=size)
-    assert shared_bytes(tiles, size) <= shared
+    assert count_shared_bytes(tiles, size) <= shared
 
 
 def test_tiles_from_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

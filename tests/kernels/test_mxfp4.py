@@ -14,11 +14,11 @@ from expertrag_kernels import (
     PlainExperts,
     cpu_experts,
     pack,
-    unpacked,
+    unpack,
 )
 from expertrag_kernels.cpu_experts import ISAS, pack_on, run_on
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.layout import layer_bytes, packed, repacked
+from expertrag_kernels.layout import layer_bytes, pack_experts, pack_published
 from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView
 
 # the e2m1 numbers of OCP Microscaling Formats 1.0, section 5.3.3, by their codes
@@ -68,7 +68,7 @@ def _tokens(
 @pytest.mark.parametrize(("hidden", "inner"), [(32, 32), (96, 160), (160, 64)])
 def test_published_blocks_keep_their_values(hidden: int, inner: int, biased: bool) -> None:
     published = _published(3, hidden, inner, biased=biased)
-    back = unpacked(repacked(published))
+    back = unpack(pack_published(published))
     assert torch.equal(back.gate_up.double(), _read(published.gate_up))
     assert torch.equal(back.down.double(), _read(published.down))
     for name in ("gate_up_bias", "down_bias") if biased else ():
@@ -82,11 +82,11 @@ def test_every_code_and_exponent(isa: str) -> None:
     for codes in (published.gate_up, published.down):
         codes.view(-1, 17)[:256, 0] = torch.arange(256, dtype=torch.uint8)
         codes[..., 16] = torch.arange(codes[..., 16].numel()).view(codes.shape[:-1]) % 253
-    back = unpacked(repacked(published))
+    back = unpack(pack_published(published))
     assert torch.equal(back.gate_up.double(), _read(published.gate_up))
     assert torch.equal(back.down.double(), _read(published.down))
     # numbers that are in MXFP4 are found again, also where the greatest is no 4 or 6
-    for again in map(unpacked, (packed(back, Format.MXFP4), pack_on(isa, back, Format.MXFP4))):
+    for again in map(unpack, (pack_experts(back, Format.MXFP4), pack_on(isa, back, Format.MXFP4))):
         assert torch.equal(again.gate_up, back.gate_up) and torch.equal(again.down, back.down)
 
 
@@ -118,8 +118,8 @@ def test_products_with_every_code_are_exact(isa: str, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("isa", ISAS)
 def test_published_and_rounded_blocks_give_the_same_bits(isa: str) -> None:
     published = _published(4, 96, 160, biased=True)
-    own = repacked(published)
-    plain = unpacked(own)
+    own = pack_published(published)
+    plain = unpack(own)
     x, index, weights = _tokens(30, 4, 96)
     wanted = run_on(isa, x, index, weights, pack(plain, Format.MXFP4))
     assert torch.equal(run_on(isa, x, index, weights, own), wanted)
@@ -128,7 +128,7 @@ def test_published_and_rounded_blocks_give_the_same_bits(isa: str) -> None:
 def test_blocks_are_packed_by_the_public_function() -> None:
     published = _published(2, 64, 32)
     for format in (None, "mxfp4"):
-        assert torch.equal(pack(published, format).data, repacked(published).data)
+        assert torch.equal(pack(published, format).data, pack_published(published).data)
     with pytest.raises(ValueError, match="as they are, not in int4"):
         pack(published, "int4")
 
@@ -143,7 +143,7 @@ def test_other_weights_are_rounded_to_the_nearest_code() -> None:
     wanted = torch.tensor([[6.0, 0.0, 0.5, -1.0, 1.0, 1.5, -2.0, 2.0, 4.0, 4.0, -6.0, 0.0]])
     down = torch.zeros(1, 32, 32)
     down[0, 0, :12], down[0, 1, :12] = given / 1024, given * 3e-39
-    back = unpacked(pack(PlainExperts(torch.zeros(1, 64, 32), down), Format.MXFP4)).down[0]
+    back = unpack(pack(PlainExperts(torch.zeros(1, 64, 32), down), Format.MXFP4)).down[0]
     assert torch.equal(back[0, :12], wanted[0] / 1024)
     assert back[1].abs().max() <= 6 * 2.0**-127  # the least exponent
     assert not back[2:].any()
@@ -153,10 +153,10 @@ def test_rejects_what_is_no_number_and_blocks_that_do_not_fit() -> None:
     published = _published(2, 64, 32)
     published.down[1, 5, 0, 16] = 255
     with pytest.raises(ValueError, match="not finite"):
-        repacked(published)
+        pack_published(published)
     for wrong in (
         replace(published, down=published.down[:, :32]),
         replace(published, gate_up=published.gate_up[..., :16]),
     ):
         with pytest.raises(ValueError, match=r"blocks must be \(E, 2I, H/32, 17\)"):
-            repacked(wrong)
+            pack_published(wrong)

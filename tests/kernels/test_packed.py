@@ -15,9 +15,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from expertrag_kernels import Activation, Format, PlainExperts, fused_experts, pack, unpacked
+from expertrag_kernels import Activation, Format, PlainExperts, fused_experts, pack, unpack
 from expertrag_kernels.cpu_experts import ISAS, pack_on, run_on
-from expertrag_kernels.layout import block_bytes, layer_bytes, packed, room
+from expertrag_kernels.layout import block_bytes, layer_bytes, pack_experts, room
 from expertrag_kernels.reference import reference_experts
 
 BOTH_WAYS = {
@@ -94,15 +94,14 @@ def test_packing_equals_the_reference(isa: str, format: Format, dtype: torch.dty
     plain.gate_up[1, :9] = 0.0  # scales of zero
     plain.down[2] *= 1e-6  # scales that are subnormal in half precision
     plain = PlainExperts(plain.gate_up.to(dtype), plain.down.to(dtype))
-    own, oracle = pack_on(isa, plain, format), packed(plain, format)
+    own, oracle = pack_on(isa, plain, format), pack_experts(plain, format)
     if format is not Format.INT4:
         assert torch.equal(own.data, oracle.data)
         return
     for name in ("gate_up", "down"):  # of two scales that are as good, either may be taken
         wanted = getattr(plain, name).float()
         errors = [
-            (getattr(unpacked(some), name) - wanted).flatten(1).norm(dim=1)
-            for some in (own, oracle)
+            (getattr(unpack(some), name) - wanted).flatten(1).norm(dim=1) for some in (own, oracle)
         ]
         torch.testing.assert_close(errors[0], errors[1], rtol=5e-4, atol=0)
 
@@ -209,14 +208,14 @@ def test_exact_formats_restore_the_weights(format: Format) -> None:
     plain = _plain(3, 40, 72)
     if format is Format.BF16:
         plain = PlainExperts(plain.gate_up.bfloat16(), plain.down.bfloat16())
-    back = unpacked(pack(plain))
+    back = unpack(pack(plain))
     assert torch.equal(back.gate_up, plain.gate_up) and torch.equal(back.down, plain.down)
 
 
 @pytest.mark.parametrize("format", BOTH_WAYS["rounded"])
 def test_packing_rounded_weights_again_does_not_change_them(format: Format) -> None:
-    once = unpacked(pack(_plain(3, 64, 96), format))
-    again = unpacked(pack(once, format))
+    once = unpack(pack(_plain(3, 64, 96), format))
+    again = unpack(pack(once, format))
     # scales are rounded; in int4 the weights are, to 8 bits
     most = {Format.INT8: 2e-3, Format.INT4: 0.012, Format.MXFP4: 0.0}[format]
     assert _error(again.gate_up, once.gate_up) <= most
@@ -225,7 +224,7 @@ def test_packing_rounded_weights_again_does_not_change_them(format: Format) -> N
 
 def test_chosen_experts_are_unpacked_in_their_order() -> None:
     plain = _plain(4, 32, 32)
-    some = unpacked(pack(plain), [2, 0])
+    some = unpack(pack(plain), [2, 0])
     assert torch.equal(some.gate_up, plain.gate_up[[2, 0]])
 
 

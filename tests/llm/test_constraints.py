@@ -199,7 +199,7 @@ def test_a_caller_who_leaves_ends_the_process_that_compiles(smollm_path: Any) ->
         assert sum(map(_cpu_s, running)) < 0.7  # it has not reached its limit
         time.sleep(0.01)
     assert not running
-    assert vocabulary.matcher(Constraint(choices=("a",))).allowed(49152).any()
+    assert vocabulary.matcher(Constraint(choices=("a",))).find_allowed(49152).any()
 
 
 def _cpu_s(process: str) -> float:
@@ -217,8 +217,8 @@ def test_a_new_worker_takes_over_from_one_that_was_killed(smollm_path: Any) -> N
     assert vocabulary._worker is not None
     vocabulary._worker._process.kill()
     vocabulary._worker._process.wait()
-    assert matcher.allowed(49152).any()  # its own process goes on
-    assert vocabulary.matcher(Constraint(choices=("a",))).allowed(49152).any()
+    assert matcher.find_allowed(49152).any()  # its own process goes on
+    assert vocabulary.matcher(Constraint(choices=("a",))).find_allowed(49152).any()
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_a_vocabulary_is_built_once_and_lazily(smollm_path: Any) -> None:
     assert vocabulary.matcher(Constraint(choices=("b",))) and vocabulary._worker is worker
     # a model may have more rows than its tokenizer has tokens, or fewer
     for rows in (100, 49152, 50000):
-        assert matcher.allowed(rows).nonzero()[:, 0].tolist() == [81]
+        assert matcher.find_allowed(rows).nonzero()[:, 0].tolist() == [81]
 
 
 def test_a_system_without_a_process_for_a_constraint_is_overloaded(
@@ -296,6 +296,6 @@ def test_a_process_that_has_no_memory_ends_alone(smollm_path: Any) -> None:
     resource.prlimit(process, resource.RLIMIT_AS, (1 << 20, 1 << 20))
     with pytest.raises(InvalidArgument, match=r"constraint\.regex: cannot be enforced"):
         for _ in range(100):
-            matcher.consume(int(matcher.allowed(49152).nonzero()[0, 0]))
-    assert other.allowed(49152).any()
-    other.consume(int(other.allowed(49152).nonzero()[0, 0]))
+            matcher.consume(int(matcher.find_allowed(49152).nonzero()[0, 0]))
+    assert other.find_allowed(49152).any()
+    other.consume(int(other.find_allowed(49152).nonzero()[0, 0]))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from expertrag.api.turns import Turn
 from expertrag.llm.base import Message
 from expertrag.llm.history import HISTORY_TOKENS, in_conversation
-from expertrag.llm.prompt import closed_book
+from expertrag.llm.prompt import write_closed_book
 
 TURNS = [Turn.user("What is WAL?"), Turn.assistant("A log."), Turn.user("Why?"), Turn.user("How?")]
 
@@ -26,8 +26,8 @@ def test_turns_come_between_the_instructions_and_the_question() -> None:
         ("user", "Why?\n\nHow?"),
         ("user", "thanks"),
     ]
-    assert shown[0] == closed_book("thanks")[0]
-    assert in_conversation("thanks", (), words, 1_000) == (closed_book("thanks"), 0)
+    assert shown[0] == write_closed_book("thanks")[0]
+    assert in_conversation("thanks", (), words, 1_000) == (write_closed_book("thanks"), 0)
 
 
 def test_the_oldest_turns_are_dropped() -> None:
@@ -49,4 +49,4 @@ def test_a_conversation_takes_a_bounded_share_of_a_large_context() -> None:
 
 def test_nothing_fits_a_small_context() -> None:
     long = [Turn.user("a " * 100), Turn.assistant("b " * 100)]
-    assert in_conversation("thanks", long, words, 50) == (closed_book("thanks"), 2)
+    assert in_conversation("thanks", long, words, 50) == (write_closed_book("thanks"), 2)

@@ -101,7 +101,7 @@ def test_a_constrained_answer_without_a_begun_turn_has_no_doubt(
 
 def test_without_passages_there_is_no_doubt(reader: TransformersGenerator) -> None:
     reader.probe_with(_probe(reader, 4.0))
-    closed = prompt.closed_book("What is a harbour for?")
+    closed = prompt.write_closed_book("What is a harbour for?")
     with closing(reader.begin(closed, Sampling(2))) as session:
         list(session.deltas())
         assert session.doubt is None

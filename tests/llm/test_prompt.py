@@ -23,7 +23,7 @@ def count(messages: Sequence[Message]) -> int:
 
 
 def test_closed_book_ends_with_the_question() -> None:
-    messages = prompt.closed_book("Who wrote Emma?")
+    messages = prompt.write_closed_book("Who wrote Emma?")
     assert [message.role for message in messages] == ["system", "user"]
     assert messages[-1].content == "Who wrote Emma?"
 
@@ -86,13 +86,11 @@ def test_replies_are_parsed(text: str, answer: str, cited: tuple[int, ...]) -> N
 
 def test_doubt_is_scaled_in_log_odds() -> None:
     """Log odds of .8 are log 4: half of that, and log 2 more, is log 4 again."""
-    assert prompt.Doubt(0.5, math.log(2)).calibrated(0.8) == pytest.approx(0.8)
+    assert prompt.Doubt(0.5, math.log(2)).calibrate(0.8) == pytest.approx(0.8)
     assert prompt.Doubt(0.5, math.log(2)).raw(0.8) == pytest.approx(0.8)
-    assert prompt.Doubt(2.0, -1.0).raw(prompt.Doubt(2.0, -1.0).calibrated(0.3)) == pytest.approx(
-        0.3
-    )
-    assert prompt.UNSCALED.calibrated(0.5) == 0.5
-    assert 0.0 < prompt.UNSCALED.calibrated(0.0) < prompt.UNSCALED.calibrated(1.0) < 1.0
+    assert prompt.Doubt(2.0, -1.0).raw(prompt.Doubt(2.0, -1.0).calibrate(0.3)) == pytest.approx(0.3)
+    assert prompt.UNSCALED.calibrate(0.5) == 0.5
+    assert 0.0 < prompt.UNSCALED.calibrate(0.0) < prompt.UNSCALED.calibrate(1.0) < 1.0
 
 
 def test_passages_that_fit_keep_their_order() -> None:
@@ -138,7 +136,7 @@ def test_nothing_to_pack() -> None:
 def test_instructions_are_added_to_the_system_turn() -> None:
     roses = [passage("Roses are red.")]
     for plain, instructed in (
-        (prompt.closed_book("Why?"), prompt.closed_book("Why?", "Answer in verse.")),
+        (prompt.write_closed_book("Why?"), prompt.write_closed_book("Why?", "Answer in verse.")),
         (
             prompt.open_book("Why?", roses),
             prompt.open_book("Why?", roses, instructions="Answer in verse."),

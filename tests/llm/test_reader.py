@@ -57,7 +57,7 @@ def test_doubt_is_a_probability_of_the_model(
             list(session.deltas())
             assert session.doubt == expected
     with closing(
-        reader.begin(prompt.closed_book("What is a harbour for?"), Sampling(2))
+        reader.begin(prompt.write_closed_book("What is a harbour for?"), Sampling(2))
     ) as session:
         list(session.deltas())
         assert session.doubt is None
@@ -76,7 +76,7 @@ def test_a_large_chat_model_is_a_reader_without_training(
     model = TransformersGenerator.load(str(folder), dtype="float32", native=native)
     assert (model.reader, model.family) == (True, "instruct")
     asked = prompt.open_book("What is the harbour for?", [_PASSAGE], family=scaled)
-    expected = scaled.doubt.calibrated(_probability(folder, chat, asked, " Not"))
+    expected = scaled.doubt.calibrate(_probability(folder, chat, asked, " Not"))
     with closing(model.begin(asked, Sampling(3), from_passages=True)) as session:
         list(session.deltas())
         assert session.doubt == pytest.approx(expected, rel=1e-3)

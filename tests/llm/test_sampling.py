@@ -59,7 +59,7 @@ def test_an_abstention_is_completed() -> None:
     """An untrained model begins it, but might continue in its own words."""
     sampler = Sampler(0.0, 0, _CPU, abstention=Abstention((2, 0, 1)))
     assert [sampler.draw(torch.tensor([0.0, 1.0, 5.0])) for _ in range(2)] == [2, 0]
-    assert sampler.forced() == [1]
+    assert sampler.find_forced() == [1]
     own = torch.tensor([9.0, 0.0, 0.0])
     assert [sampler.draw(own) for _ in range(2)] == [1, 0]  # then its own words again
 
@@ -71,7 +71,7 @@ def test_doubt_can_be_reported_without_deciding() -> None:
     sure = Sampler(0.0, 0, _CPU, abstention=Abstention((1, 0), decides=False))
     assert sure.draw(torch.tensor([0.25, 0.75]).log()) == 1
     assert sure.doubt == pytest.approx(0.75)
-    assert not sure.forced()
+    assert not sure.find_forced()
 
 
 def test_doubt_is_calibrated() -> None:

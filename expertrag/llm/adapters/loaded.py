@@ -19,7 +19,7 @@ from typing import Any
 from expertrag.api.adapters import AdapterInfo
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound
 from expertrag.llm.adapters.lora import LoraWeights, Projection, target_of
-from expertrag.llm.adapters.peft_folder import read_peft, unserved
+from expertrag.llm.adapters.peft_folder import adapter_error, read_peft
 from expertrag_kernels.packed import WeightUpdate
 from expertrag_kernels.steps import Steps
 
@@ -94,22 +94,22 @@ class LoadedAdapters:
         with self._lock:
             return tuple(self._served[name].info for name in sorted(self._served))
 
-    def named(self, name: str) -> LoadedAdapter:
+    def find(self, name: str) -> LoadedAdapter:
         """Return an adapter: one that is served, or that a running request holds.
 
         :raises InvalidArgument: there is no such adapter.
         """
         with self._lock:
-            return self._found(name)
+            return self._find(name)
 
     @contextmanager
-    def held(self, name: str) -> Iterator[None]:
+    def hold(self, name: str) -> Iterator[None]:
         """Keep an adapter for a request of several prompts, even if it is unloaded meanwhile.
 
         :raises InvalidArgument: there is no such adapter.
         """
         with self._lock:
-            self._held[name] = self._found(name)
+            self._held[name] = self._find(name)
             self._holders[name] += 1
         try:
             yield
@@ -132,7 +132,7 @@ class LoadedAdapters:
                     metadata={"field": "adapter"},
                 )
 
-    def _found(self, name: str) -> LoadedAdapter:
+    def _find(self, name: str) -> LoadedAdapter:
         found = self._served.get(name) or self._held.get(name)
         if found is None:
             raise InvalidArgument(f"adapter: {self._unknown(name)}", reason="ADAPTER_NOT_FOUND")
@@ -156,7 +156,7 @@ class LoadedAdapters:
     def _update(self, folder: Path, projection: Projection, weights: LoraWeights) -> WeightUpdate:
         target = target_of(projection, self._weights, self._decoder.shape)
         if target is None:
-            raise unserved(
+            raise adapter_error(
                 folder, f"updates of {projection}, which is not a dense layer of this model"
             )
         found = weights.up.shape[0], weights.down.shape[1]

@@ -35,7 +35,7 @@ class LowRankAdapters(ServedAdapters):
     ) -> tuple[tuple[Any, ...], ...]:
         """See :meth:`ServedAdapters.updates`."""
 
-        def made(part: Mapping[Projection, LoraWeights]) -> Any:
+        def make_update(part: Mapping[Projection, LoraWeights]) -> Any:
             targets = {some: target_of(some, weights, decoder.shape) for some in part}
             if None in targets.values():
                 raise of_a_mixture()
@@ -43,7 +43,7 @@ class LowRankAdapters(ServedAdapters):
                 target.update(part[some]) for some, target in targets.items() if target
             )
 
-        adapters = {name: made(part) for name, part in self.weights.items()}
+        adapters = {name: make_update(part) for name, part in self.weights.items()}
         return tuple(tuple(adapters[part] for part in self.parts(name)) for name in self.names)
 
     def amounts(self, format: Format) -> tuple[Mapping[str, Amount], Amount]:

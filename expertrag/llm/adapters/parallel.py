@@ -30,7 +30,7 @@ class ParallelAdapters(ServedAdapters):
         plain = self.layers.get(dense.number)
         if plain is None:
             return
-        rounded = _rounded(dense.format)
+        rounded = _round_format(dense.format)
         # each sequence sets its expert, so the logits are not used; ``BASE`` is past the last one
         decoder.route(dense.source, Router(len(self.names), 1))
         decoder.mix(dense.source, dense.to, decoder.experts(plain, rounded), 1)
@@ -40,10 +40,10 @@ class ParallelAdapters(ServedAdapters):
         one = Amount()
         for plain in self.layers.values():
             width = plain.hidden_size, plain.inner_size
-            one += Amount(3 * width[0] * width[1], layer_bytes(_rounded(format), 1, *width))
+            one += Amount(3 * width[0] * width[1], layer_bytes(_round_format(format), 1, *width))
         names = self.names[:-1]
         return dict.fromkeys(names, one), one.times(len(names))
 
 
-def _rounded(format: Format) -> Format:
+def _round_format(format: Format) -> Format:
     return Format.INT8 if format is Format.INT4 else format

@@ -67,8 +67,8 @@ def read_peft(folder: Path) -> PeftAdapter:
             reason="ADAPTER_NOT_FOUND",
         )
     config = _config(config_path)
-    if reason := _unsupported(config):
-        raise unserved(folder, reason)
+    if reason := _find_unsupported(config):
+        raise adapter_error(folder, reason)
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -83,7 +83,7 @@ def read_peft(folder: Path) -> PeftAdapter:
     return PeftAdapter(weights, base, digest.hexdigest()[:16])
 
 
-def unserved(folder: Path, reason: str) -> InvalidArgument:
+def adapter_error(folder: Path, reason: str) -> InvalidArgument:
     """Return the error for an adapter that cannot be served on this base."""
     return InvalidArgument(
         f"adapter: {folder} has {reason}; served are {SUPPORTED}. Merge the adapter into its base "
@@ -102,7 +102,7 @@ def _config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _unsupported(config: Mapping[str, Any]) -> str:
+def _find_unsupported(config: Mapping[str, Any]) -> str:
     """Return what of a configuration is not served; empty if all is."""
     kind, start = config.get("peft_type"), config.get("init_lora_weights")
     replicated = config.get("layer_replication")
@@ -138,7 +138,7 @@ def _weights(
     for name, tensor in sorted(tensors.items()):
         found = _NAME.fullmatch(name)
         if found is None:
-            raise unserved(folder, _of_another_kind(name))
+            raise adapter_error(folder, _of_another_kind(name))
         path, layer, block, module, matrix = found.groups()
         projection = Projection(int(layer), f"{block}.{module}")
         paths[projection] = path
@@ -168,14 +168,14 @@ def _of_another_kind(name: str) -> str:
 def _scaling(config: Mapping[str, Any], path: str) -> tuple[int, float]:
     """Return the rank of a layer, and the scale of its update, as peft computes them."""
 
-    def chosen(patterns: Any, otherwise: Any) -> Any:
+    def choose(patterns: Any, otherwise: Any) -> Any:
         matching = (key for key in patterns or () if re.match(rf"(.*\.)?({key})$", path))
         found = next(matching, None)
         return otherwise if found is None else patterns[found]
 
     try:
-        rank = int(chosen(config.get("rank_pattern"), config["r"]))
-        alpha = float(chosen(config.get("alpha_pattern"), config["lora_alpha"]))
+        rank = int(choose(config.get("rank_pattern"), config["r"]))
+        alpha = float(choose(config.get("alpha_pattern"), config["lora_alpha"]))
         return rank, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     except (KeyError, TypeError, ValueError, ZeroDivisionError, re.error) as error:
         raise InvalidArgument(

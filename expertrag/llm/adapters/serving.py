@@ -83,14 +83,14 @@ def _by_layer(bundle: Bundle) -> dict[int, dict[str, torch.Tensor]]:
 
 def _experts(weights: Mapping[str, torch.Tensor], names: tuple[str, ...]) -> PlainExperts:
     """Join the shared adapter with each domain's own, by concatenating their inner units."""
-    found = [_joined(weights, name) for name in names]
+    found = [_join(weights, name) for name in names]
     width = max(down.shape[1] for _, _, down in found)
     gate_up = [torch.cat([_taller(gate, width), _taller(up, width)]) for gate, up, _ in found]
     down = [_taller(down.T, width).T for _, _, down in found]
     return PlainExperts(torch.stack(gate_up), torch.stack(down).contiguous())
 
 
-def _joined(
+def _join(
     weights: Mapping[str, torch.Tensor], name: str
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return gate (R, H), up (R, H) and down (H, R) of a domain."""

@@ -170,7 +170,7 @@ class Adapters:
         for name, parameter in own.items():
             parameter.data.copy_(weights[name])
 
-    def weakened(
+    def weaken(
         self, weights: Mapping[str, torch.Tensor], strength: float
     ) -> dict[str, torch.Tensor]:
         """Return weights of parallel adapters with their output scaled by ``strength``."""
@@ -180,7 +180,7 @@ class Adapters:
             for name, value in weights.items()
         }
 
-    def merged(self, domain: str) -> dict[str, torch.Tensor]:
+    def merge(self, domain: str) -> dict[str, torch.Tensor]:
         """Return the layers' weights with a domain's updates merged, by the layers' own names."""
         found = {}
         for name, layer in self._layers.items():

@@ -41,19 +41,19 @@ class Background:
     def _work(self) -> None:
         self._loop.run_forever()
         # what was started while it ended
-        self._loop.run_until_complete(_cancelled())
+        self._loop.run_until_complete(_cancel_all())
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
 
     async def _end(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await _cancelled()
+            await _cancel_all()
             await last()
         finally:
             self._loop.stop()
 
 
-async def _cancelled() -> None:
+async def _cancel_all() -> None:
     """Cancel all other tasks of the loop, also those that they start, and wait for their ends."""
     while others := asyncio.all_tasks() - {asyncio.current_task()}:
         for task in others:

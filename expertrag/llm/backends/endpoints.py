@@ -94,21 +94,21 @@ class Endpoint:
         finally:
             self.outstanding -= 1
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """Record that a request got its first token."""
         self._failed_requests = self._failed_probes = self._ejections = 0
         if self.state is not EndpointState.HEALTHY:
             _log.info("model server %s: healthy again", self.where)
         self.state = EndpointState.HEALTHY
 
-    def failed(self, why: str) -> None:
+    def record_failure(self, why: str) -> None:
         """Record that a request failed through a fault of the server."""
         self._failures += 1
         self._failed_requests += 1
         if self.state is EndpointState.HALF_OPEN or self._failed_requests >= _FAILURES:
             self.eject(why)
 
-    def probed(self, why: str = "") -> None:
+    def record_probe(self, why: str = "") -> None:
         """Record a probe, and why it failed."""
         self._failed_probes = self._failed_probes + 1 if why else 0
         if why and (self.state is EndpointState.HALF_OPEN or self._failed_probes >= _FAILURES):
@@ -228,12 +228,12 @@ class Endpoints:
     async def _probe(self, endpoint: Endpoint) -> None:
         said = await _listing(endpoint, self._model, PROBE_TIMEOUT_S)
         if isinstance(said, ExpertRAGError):
-            endpoint.probed(said.message)
+            endpoint.record_probe(said.message)
         elif said.models and self._model not in said.models:
             endpoint.eject(f"it serves {said.models[0]!r} instead of {self._model!r}")
         else:
             self._note(endpoint, said)
-            endpoint.probed()
+            endpoint.record_probe()
 
     def _note(self, endpoint: Endpoint, listing: ServedModels) -> None:
         endpoint.llama_cpp = listing.llama_cpp

@@ -185,13 +185,13 @@ class OpenAIGenerator(Generator):
                 async for chunk in self._from(endpoint, turns, sampling):
                     if not begun and _has_token(chunk):
                         begun, self._problem = True, ""
-                        endpoint.succeeded()
+                        endpoint.record_success()
                     yield chunk
                 return
             except Exception as error:
                 found = translate(error, endpoint.where)
                 if not isinstance(found, (InvalidArgument, Overloaded)):  # the server's fault
-                    endpoint.failed(found.message)
+                    endpoint.record_failure(found.message)
                 other = None if begun or retried else self._endpoints.instead(endpoint, error)
                 if other is None:
                     if not isinstance(found, InvalidArgument):  # the caller's fault

@@ -41,7 +41,7 @@ from expertrag.llm.expert_pattern import ExpertPattern, fingerprint_with
 from expertrag.llm.fingerprint import fingerprint, source_fingerprint
 from expertrag.llm.load.chat import ChatTokenizer, continues
 from expertrag.llm.load.loading import ModelFiles, model_errors, model_files, quiet
-from expertrag.llm.load.packed_loading import QUANTISED, packed_network
+from expertrag.llm.load.packed_loading import QUANTISED, load_packed_network
 from expertrag.llm.local_session import LocalPrompt
 from expertrag.llm.network import Limits, Network
 from expertrag.llm.probe import STRICT_FROM, Owner, Probe
@@ -130,9 +130,9 @@ class TransformersGenerator(Generator):
             identity = adapters.fingerprint(identity)
         network: Network
         with model_errors(name):
-            if files.packed:
+            if files.is_packed:
                 _check_packed(name, device, native=native)
-                network, tokenizer = packed_network(
+                network, tokenizer = load_packed_network(
                     name, files, dtype, room, adapters, weights_mib=weights_mib
                 )
             elif weights_mib:
@@ -258,7 +258,7 @@ class TransformersGenerator(Generator):
         self, sampling: Sampling, domain: str | None = None, salt: str = ""
     ) -> SequencePolicy:
         """See :meth:`Generator.make_policy`."""
-        adapter = self.adapters.named(sampling.adapter) if sampling.adapter else None
+        adapter = self.adapters.find(sampling.adapter) if sampling.adapter else None
         if BASE in self.experts and domain == BASE:
             domain = None
         if BASE in self.experts and adapter:
@@ -423,7 +423,7 @@ def _of_checkpoint(
         model = source.whole(name, precision, target)
     limits = Limits.of(model, source.tokenizer)
     limits = adapters.limits(limits) if adapters else limits
-    run_by_torch = _packed(model, name, rounded)
+    run_by_torch = _pack(model, name, rounded)
     return TransformersNetwork(run_by_torch, limits, adapters), source.tokenizer
 
 
@@ -448,7 +448,7 @@ def _check_packed(name: str, device: str, *, native: bool) -> None:
         )
 
 
-def _packed(model: Any, name: str, rounded: Format | None) -> Any:
+def _pack(model: Any, name: str, rounded: Format | None) -> Any:
     """Run a mixture of experts through our kernels, and pack it for them on the CPU.
 
     :raises InvalidArgument: the experts are to be quantised, and no kernel can run them.

@@ -87,7 +87,7 @@ def write_mixture(
     """
     from transformers import MixtralForCausalLM
 
-    _write(dense, MixtralForCausalLM, config, _mixed(experts, config), card, folder)
+    _write(dense, MixtralForCausalLM, config, _mix(experts, config), card, folder)
 
 
 def write_plain(dense: Dense, weights: State, card: str, folder: Path) -> None:
@@ -120,7 +120,7 @@ def _write(
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _mixed(experts: Iterable[State], config: MixtralConfig) -> dict[str, torch.Tensor]:
+def _mix(experts: Iterable[State], config: MixtralConfig) -> dict[str, torch.Tensor]:
     """Make Mixtral's state from Llama's: only the feed-forward layers have other names."""
     import torch
 

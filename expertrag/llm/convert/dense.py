@@ -97,7 +97,7 @@ def weights_of(base: str) -> ModelFiles:
     :raises InvalidArgument: the model is packed, and the GGUF file was not kept.
     """
     files = model_files(base)
-    if not files.packed:
+    if not files.is_packed:
         return files
     kept = sorted(path.name for path in files.folder.glob("*.gguf"))
     if not kept:

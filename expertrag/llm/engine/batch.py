@@ -54,7 +54,7 @@ class BatchRunner:
             tokens += part.sequence.tokens[part.start : part.stop] + part.drafts
             positions += range(part.start, part.start + part.rows)
             rows.append(self._rows_of(part.sequence, first, len(tokens)))
-            count, watched = _wanted(part)
+            count, watched = _count_outputs(part)
             counts.append((count, watched))
             logit_rows += range(len(tokens) - count, len(tokens))
             state_rows += range(len(tokens) - watched, len(tokens))
@@ -94,7 +94,7 @@ class BatchRunner:
                 self._counters.prefill_tokens += part.stop - part.start
 
 
-def _wanted(part: Scheduled) -> tuple[int, int]:
+def _count_outputs(part: Scheduled) -> tuple[int, int]:
     """How many of a part's last rows have logits, and how many states that are returned."""
     if not part.last:
         return 0, 0

@@ -103,7 +103,7 @@ class Drawing:
     def _finish(self) -> None:
         sequence = self.sequence
         with self._lock:
-            sequence.forced = self._sampler.forced()
+            sequence.forced = self._sampler.find_forced()
             sequence.computed += self._accepted
             if sequence.weak:
                 sequence.weak.computed += self._accepted

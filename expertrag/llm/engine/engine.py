@@ -351,7 +351,7 @@ class Engine:
         if not isinstance(error, ExpertRAGError):
             _log.error("a sequence failed in the model", exc_info=error)
             self._doubted = True
-        self._end(sequence, _shown(error))
+        self._end(sequence, _error_for_client(error))
 
     def _end(self, sequence: SequenceState, error: Exception) -> None:
         with self._changed:
@@ -374,7 +374,7 @@ class Engine:
         try:
             _log.critical("the engine failed; it goes on without its sequences", exc_info=error)
             with self._changed:
-                self._end_all(_shown(error))
+                self._end_all(_error_for_client(error))
                 self._scheduler.reset()
         except BaseException:  # the next turn fails as well, and comes here again
             _log.critical("the engine cannot recover", exc_info=True)
@@ -385,7 +385,7 @@ def _failure() -> ServerError:
     return ServerError("the model failed; the server's log has the cause", reason="INTERNAL")
 
 
-def _shown(error: BaseException) -> ExpertRAGError:
+def _error_for_client(error: BaseException) -> ExpertRAGError:
     """Return the error that a client gets: typed, without the text of an unexpected one."""
     if isinstance(error, ExpertRAGError):
         return error

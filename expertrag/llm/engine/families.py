@@ -153,7 +153,7 @@ def moving_angles(config: Any, context_tokens: int) -> str:
     return kind if kind == "dynamic" else ""
 
 
-def unsupported(config: Any, context_tokens: int) -> str:
+def find_unsupported(config: Any, context_tokens: int) -> str:
     """Return why a model is left to transformers; empty if it is not."""
     kind = config.model_type
     moving = moving_angles(config, context_tokens)

@@ -58,7 +58,7 @@ class LowRankExperts:
         """Return the experts in another data type."""
         return LowRankExperts(*(tensor.to(dtype) for tensor in self.tensors))
 
-    def multiplied_out(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def multiply_out(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return plain weights in float32, whole neurons first: (E, 2(N + L), H), (E, H, N + L)."""
         narrow = self.gate_up.float() @ self.read.float()
         pairs = zip(self.whole_gate_up.float().chunk(2, 1), narrow.chunk(2, 1), strict=True)

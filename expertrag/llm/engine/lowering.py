@@ -111,7 +111,7 @@ def lower(
     config = model.config.get_text_config()
     formats = format, experts or format
     given = model, config, *formats, cache_bytes, context_tokens, filled, packed, make, adapters
-    return _Lowering(*given).done()
+    return _Lowering(*given).lower_model()
 
 
 def check(model: Any, context_tokens: int) -> None:
@@ -119,7 +119,7 @@ def check(model: Any, context_tokens: int) -> None:
 
     :raises Unsupported: they cannot.
     """
-    reason = families.unsupported(model.config.get_text_config(), context_tokens)
+    reason = families.find_unsupported(model.config.get_text_config(), context_tokens)
     if reason or (reason := _unknown_experts(model)):
         raise Unsupported(reason)
 
@@ -156,7 +156,7 @@ class _Lowering:
     multipliers: Multipliers = field(init=False)
     kept: int = field(init=False, default=0)
 
-    def done(self) -> Lowered:
+    def lower_model(self) -> Lowered:
         base, layers = self.model.model, self.model.model.layers
         exact = Format.F32 if self.format is Format.F32 else Format.BF16
         latent = hasattr(layers[0].self_attn, "kv_a_proj_with_mqa")

@@ -14,7 +14,7 @@ from expertrag.llm.engine.low_rank_experts import LowRankExperts, low_rank_of
 from expertrag.llm.engine.named_weights import NamedWeights
 from expertrag_kernels import Format, PlainExperts
 from expertrag_kernels.interleaved import mxfp4_experts
-from expertrag_kernels.layout import repacked
+from expertrag_kernels.layout import pack_published
 from expertrag_kernels.router import Router
 from expertrag_kernels.steps import SlotView
 
@@ -51,8 +51,8 @@ class MixtureSteps:
         def mix(number: int, module: Any) -> None:
             if hasattr(module, "experts"):
                 self._route(y, logits, module)
-                self._routed(y, read, x, module)
-                self._shared(y, logits, x, module)
+                self._plan_routed(y, read, x, module)
+                self._plan_shared(y, logits, x, module)
                 return
             weights = self.dense("dense", module)
             if self.adapters:
@@ -75,7 +75,7 @@ class MixtureSteps:
         self.top_k = router.main
         named.decoder.route(logits, router)
 
-    def _routed(self, y: SlotView, read: SlotView, x: SlotView, module: Any) -> None:
+    def _plan_routed(self, y: SlotView, read: SlotView, x: SlotView, module: Any) -> None:
         """Plan the experts that were chosen; with light ones, they read another slot than ``y``."""
         from expertrag_kernels.transformers import plain_experts
 
@@ -88,7 +88,7 @@ class MixtureSteps:
             return
         blocks = mxfp4_experts(module.experts)  # of a checkpoint that is read as it is
         if blocks is not None:
-            experts = named.kept("experts", repacked(blocks))
+            experts = named.keep("experts", pack_published(blocks))
         else:
             plain = families.true_experts(plain_experts(module.experts), nulls)
             experts = named.experts("experts", plain, self.experts)
@@ -116,7 +116,7 @@ class MixtureSteps:
             self.narrow[width] = d.slot(width), d.slot(width)
         return self.narrow[width]
 
-    def _shared(self, y: SlotView, logits: SlotView, x: SlotView, module: Any) -> None:
+    def _plan_shared(self, y: SlotView, logits: SlotView, x: SlotView, module: Any) -> None:
         named, d = self.weights, self.weights.decoder
         if hasattr(module, "shared_expert"):
             d.linear(y, logits, named.small("shared_gate", module.shared_expert_gate.weight))

@@ -35,7 +35,7 @@ class NamedWeights:
         """Pack a matrix, by default in the format of the model."""
         wanted = format or self.format
         if self.packed is None:
-            return self.kept(name, self.decoder.matrix(weight, wanted))
+            return self.keep(name, self.decoder.matrix(weight, wanted))
         found = self._earlier(name, PackedMatrix)
         self._check(name, (found.format, found.outputs, found.inputs), (wanted, *weight.shape))
         return found
@@ -48,7 +48,7 @@ class NamedWeights:
     def floats(self, name: str, values: torch.Tensor) -> torch.Tensor:
         """Copy values in float32."""
         if self.packed is None:
-            return self.kept(name, values.detach().float().clone())
+            return self.keep(name, values.detach().float().clone())
         found = self._earlier(name, torch.Tensor)
         self._check(name, found.shape, values.shape)
         return found
@@ -56,7 +56,7 @@ class NamedWeights:
     def experts(self, name: str, plain: PlainExperts, format: Format) -> Any:
         """Pack the experts of a layer."""
         if self.packed is None:
-            return self.kept(name, self.decoder.experts(plain, format))
+            return self.keep(name, self.decoder.experts(plain, format))
         found = self._earlier(name, PackedExperts)
         shapes = [
             (some.num_experts, some.hidden_size, some.inner_size, some.activation, some.biased)
@@ -65,7 +65,7 @@ class NamedWeights:
         self._check(name, (found.format, *shapes[0]), (format, *shapes[1]))
         return found
 
-    def kept(self, name: str, made: _W) -> _W:
+    def keep(self, name: str, made: _W) -> _W:
         """Keep a weight that is packed by its name."""
         self.names[self.at + name] = made
         return made
@@ -75,7 +75,7 @@ class NamedWeights:
         found = self.packed.get(self.at + name) if self.packed else None
         if not isinstance(found, kind):
             raise ValueError(f"{self.at}{name} is missing")
-        return self.kept(name, found)
+        return self.keep(name, found)
 
     def _check(self, name: str, found: tuple[object, ...], wanted: tuple[object, ...]) -> None:
         if found != wanted:

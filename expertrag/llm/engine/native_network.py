@@ -18,7 +18,7 @@ from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag.llm.network import Limits, Network, Step
 from expertrag.llm.scoring import ScoredText
 from expertrag.llm.sequence_policy import SequencePolicy
-from expertrag.llm.watching import ROUTER_TOKENS, Watched, watched_of
+from expertrag.llm.watching import ROUTER_TOKENS, Watched, join_watched
 from expertrag.llm.weights import Amount, WeightUse, weight_use
 from expertrag_common.cores import available_cores
 from expertrag_kernels import Format
@@ -139,13 +139,13 @@ class NativeNetwork(Network):
         self.engine.prefill(cache, tokens, rows, return_states=watched)
         output = self.engine.next_output(cache, never_stop)
         assert isinstance(output, PrefillOutput), "prefill returns one"
-        return Step(output.logits[-1], self.watched(output) if watched else None)
+        return Step(output.logits[-1], self.watch(output) if watched else None)
 
-    def watched(self, output: PrefillOutput) -> Watched:
+    def watch(self, output: PrefillOutput) -> Watched:
         """Return the routing and hidden states that the decoder kept of a prompt's last rows."""
         routers = [output.states[place] for place in self._lowered.routers]
         states = [output.states[p][-1] for p in (self._lowered.middle, self._lowered.upper)]
-        return watched_of(routers, states)
+        return join_watched(routers, states)
 
     def read(
         self,

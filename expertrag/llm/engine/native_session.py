@@ -114,7 +114,7 @@ class NativeSession(LocalSession):
         """Wait for a token; None at the end of the sequence."""
         found = self._network.engine.next_output(self._sequence, self._should_stop)
         if isinstance(found, PrefillOutput):
-            self._watched = self._network.watched(found)
+            self._watched = self._network.watch(found)
             self.cached_tokens = self._sequence.cached
             if saying := self._abstaining():
                 self._waiting = saying[1:]

@@ -178,11 +178,11 @@ class PageTables:
         for side in self._sides():
             if not 0 <= side.computed <= len(side.pages) * PAGE_TOKENS:
                 yield f"{side.computed} tokens are computed in {len(side.pages)} pages"
-        yield from self.pool.differences(self._held())
+        yield from self.pool.differences(self._count_holders())
 
     def repair(self) -> None:
         """Free the pages that are in no table, and forget what was cached in them."""
-        self.pool.repair(self._held())
+        self.pool.repair(self._count_holders())
 
     def _sides(self) -> Iterator[SequenceState]:
         for sequence in self._sequences:
@@ -190,6 +190,6 @@ class PageTables:
             if sequence.weak is not None:
                 yield sequence.weak
 
-    def _held(self) -> Counter[int]:
+    def _count_holders(self) -> Counter[int]:
         """Count how many sequence sides hold each page."""
         return Counter(page for side in self._sides() for page in side.pages[side.released :])

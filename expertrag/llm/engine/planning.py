@@ -59,17 +59,17 @@ class Plan:
             self.slots.append(slot)
             self.widths[slot] = width
             return
-        given, named = self.checked(name, arguments, options)
+        given, named = self.check(name, arguments, options)
         getattr(self.decoder, name)(*given, **named)
 
-    def checked(
+    def check(
         self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]
     ) -> tuple[list[Any], dict[str, Any]]:
         """Return the arguments and options of a step for the decoder; raises as ``add`` does."""
         if name not in STEPS:
             raise ValueError(f"unknown step {name!r}")
-        given = [self._meant(value) for value in arguments]
-        named = {key: self._meant(value) for key, value in options.items()}
+        given = [self._resolve(value) for value in arguments]
+        named = {key: self._resolve(value) for key, value in options.items()}
         if name == "rope":
             given += self._angles()
         try:
@@ -81,7 +81,7 @@ class Plan:
             raise ValueError(f"step {name!r} exceeds its slots")
         return given, named
 
-    def _meant(self, value: Any) -> Any:
+    def _resolve(self, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
         if "view" not in value:

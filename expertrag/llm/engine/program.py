@@ -1,7 +1,7 @@
 """The steps of a lowered model as data, so that a packed model runs without transformers.
 
-A ``recorded`` decoder records the steps that :mod:`expertrag.llm.engine.lowering` plans;
-:meth:`Program.planned` plans the same steps on a decoder of packed weights.
+A recording decoder records the steps that :mod:`expertrag.llm.engine.lowering` plans;
+:meth:`Program.plan` plans the same steps on a decoder of packed weights.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Recorder:
         if name not in STEPS:
             return found
 
-        def noted(*arguments: Any, **options: Any) -> Any:
+        def note(*arguments: Any, **options: Any) -> Any:
             self.steps.append((name, *flatten(name, arguments, options)))
             return found(*arguments, **options)
 
-        return noted
+        return note
 
 
-def recorded(shape: CacheShape, pages: int) -> Steps[Any, Any]:
+def recording_decoder(shape: CacheShape, pages: int) -> Steps[Any, Any]:
     """Make a decoder that :meth:`Program.of` can read the steps from.
 
     :raises Unsupported: there are no compiled kernels.
@@ -73,7 +73,7 @@ class Program:
 
     @classmethod
     def of(cls, lowered: Lowered, scaling: float, *, polar: bool) -> Program:
-        """Read the program of a model that was lowered onto a ``recorded`` decoder."""
+        """Read the program of a model that was lowered onto a recording decoder."""
         decoder = cast("Recorder", lowered.decoder)
         names = {id(weight): name for name, weight in lowered.weights.items()}
 
@@ -120,7 +120,7 @@ class Program:
         """Return everything in JSON types."""
         return asdict(self)
 
-    def planned(
+    def plan(
         self,
         packed: Mapping[str, Packed],
         *,
@@ -155,7 +155,7 @@ class Program:
         for name, arguments, options in self.steps:
             if adapters and name == "mix":
                 layer = int(arguments[2]["weight"].split(".")[1])  # layers.N.dense
-                source, to, weights = plan.checked(name, arguments, options)[0]
+                source, to, weights = plan.check(name, arguments, options)[0]
                 adapters.plan(decoder, DenseLayer(layer, source, to, weights, weights.format))
             else:
                 plan.add(name, arguments, options)

@@ -115,7 +115,7 @@ class SequenceState:
         return wanted and self.drawing is None
 
     @property
-    def uncomputed(self) -> int:
+    def tokens_to_compute(self) -> int:
         """Number of tokens whose keys and values are not in the cache."""
         return len(self.tokens) - self.computed
 
@@ -127,7 +127,9 @@ class SequenceState:
     @property
     def decoding(self) -> bool:
         """Whether the next step samples a token from one row, or two with a weak side."""
-        return self.uncomputed == 1 and (self.weak is None or self.weak.uncomputed == 1)
+        return self.tokens_to_compute == 1 and (
+            self.weak is None or self.weak.tokens_to_compute == 1
+        )
 
     def draft(self, most: int) -> list[int]:
         """Propose up to ``most`` next tokens: the forced ones, else those of the prompt lookup."""

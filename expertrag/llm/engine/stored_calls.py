@@ -46,7 +46,7 @@ def gather(name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> C
 def _options_of(router: Router) -> dict[str, Any]:
     if router.sigmoid:
         options: dict[str, Any] = {"sigmoid": True}
-    elif router.mixed:
+    elif router.is_mixed:
         options = {"mixer_margin": router.mixer_margin}
     else:
         options = {

@@ -74,15 +74,15 @@ class Streamed:
     def fill(self) -> None:
         """Fill the whole model."""
         read: dict[torch.Tensor, torch.Tensor] = {}  # tied ones are read once
-        for owner, name, parameter in self._owned(self._model):
+        for owner, name, parameter in self._find_owners(self._model):
             if parameter not in read:
                 read[parameter] = self._value(parameter)
             setattr(owner, name, read[parameter])
 
     @contextmanager
-    def filled(self, module: nn.Module) -> Iterator[None]:
+    def hold_filled(self, module: nn.Module) -> Iterator[None]:
         """Fill a module's parameters while the context is open."""
-        empty = self._owned(module)
+        empty = self._find_owners(module)
         try:
             for owner, name, parameter in empty:
                 setattr(owner, name, self._value(parameter))
@@ -91,7 +91,7 @@ class Streamed:
             for owner, name, parameter in empty:
                 setattr(owner, name, parameter)
 
-    def _owned(self, module: nn.Module) -> list[tuple[nn.Module, str, torch.Tensor]]:
+    def _find_owners(self, module: nn.Module) -> list[tuple[nn.Module, str, torch.Tensor]]:
         """List what is filled in a module, each with its owner and its name there."""
         return [
             (owner, name, value)

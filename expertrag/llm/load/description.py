@@ -75,7 +75,7 @@ class Description:
 def describe(folder: Path, lowered: Lowered, model: Any, tokenizer: Any) -> None:
     """Write a model's description into a folder, if its files then suffice without transformers.
 
-    :param lowered: the model lowered onto a ``recorded`` decoder.
+    :param lowered: the model lowered onto a recording decoder.
     :param model: the model that was lowered, for its limits and angles.
     :param tokenizer: of transformers; without a description if the files give other tokens.
     """

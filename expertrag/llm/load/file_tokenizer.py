@@ -45,7 +45,7 @@ class FileTokenizer:
         self.chat_template = template.read_text("utf-8") if template.is_file() else None
         self.all_special_tokens = list(dict.fromkeys(special_tokens.values()))
         self._special_tokens = dict(special_tokens)
-        self._template = None if self.chat_template is None else _compiled(self.chat_template)
+        self._template = None if self.chat_template is None else _compile(self.chat_template)
 
     @property
     def added_tokens_decoder(self) -> Mapping[int, AddedToken]:
@@ -96,7 +96,7 @@ class _Namespace(Namespace):
         super().__setitem__(name, value)
 
 
-def _compiled(template: str) -> Template:
+def _compile(template: str) -> Template:
     """Compile a chat template with the functions that transformers provides."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]

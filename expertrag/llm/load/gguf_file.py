@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer, MixtralConfig
 
-from expertrag.llm.load.gguf_layout import OWN_KEYS, parameter_names, part, turned_heads
+from expertrag.llm.load.gguf_layout import OWN_KEYS, count_turned_heads, parameter_names, part
 from expertrag.llm.load.gguf_parts import GGUFParts, floats
 
 _WIDTHS = {  # by the end of their keys
@@ -141,7 +141,7 @@ class GGUFCheckpoint:
             names[tensor.name]: tensor for tensor in file.reader.tensors if tensor.name in names
         }
         self._heads = {
-            name: turned_heads(file.architecture, tensor.name, config)
+            name: count_turned_heads(file.architecture, tensor.name, config)
             for name, tensor in self._tensors.items()
         }
         self.shapes: Mapping[str, tuple[int, ...]] = {

@@ -38,7 +38,7 @@ def parameter_names(architecture: str, layers: int, model: nn.Module) -> Mapping
     return found
 
 
-def turned_heads(architecture: str, name: str, config: Any) -> int:
+def count_turned_heads(architecture: str, name: str, config: Any) -> int:
     """Count the heads whose halves are interleaved in a tensor of the file; 0 for most tensors.
 
     In files of Llama's kind, llama.cpp rotates neighbouring values, so it stores them interleaved.

@@ -30,7 +30,7 @@ class ModelFiles:
     gguf: str | None = None
 
     @property
-    def packed(self) -> Path | None:
+    def is_packed(self) -> Path | None:
         """The file of packed weights; None if there is none."""
         path = self.folder / PACKED_FILE
         return path if self.gguf is None and path.is_file() else None
@@ -66,10 +66,10 @@ def model_errors(name: str) -> Iterator[None]:
             reason="MISSING_EXTRA",
         ) from error
     except Exception as error:  # the libraries raise anything from KeyError to SafetensorError
-        raise damaged(name, first_line(error)) from error
+        raise damage_error(name, first_line(error)) from error
 
 
-def damaged(name: str, why: str) -> ServerError:
+def damage_error(name: str, why: str) -> ServerError:
     """Return the error for a model whose files cannot be used."""
     return ServerError(
         f"model {name!r} cannot be loaded: its files are damaged or of an unknown kind ({why}); "

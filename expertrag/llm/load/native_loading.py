@@ -76,7 +76,7 @@ def outline(
     model = source.outline(exact)
     check(model, Limits.of(model, source.tokenizer).context_tokens)
     try:
-        return model, Streamed(model, source.checkpoint(model, kept=kept)).filled
+        return model, Streamed(model, source.checkpoint(model, kept=kept)).hold_filled
     except NotStreamed as reason:
         _log.warning("%s is loaded whole before it is packed: %s", name, reason)
         return source.whole(name, exact), as_it_is

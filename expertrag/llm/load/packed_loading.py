@@ -27,7 +27,7 @@ DTYPES = {
 """Formats by their names on the command line; mxfp4 is that of the experts alone."""
 
 
-def packed_network(
+def load_packed_network(
     name: str,
     files: ModelFiles,
     dtype: str,
@@ -47,7 +47,7 @@ def packed_network(
     try:
         path = files.folder / PACKED_FILE
         packed = load_packed(path, mapped=not weights_mib, mixtures_mapped=weights_mib > 0)
-        format = packed_format(packed)
+        format = read_format(packed)
         experts = _experts_format(packed, format)
     except ValueError as error:
         raise unusable(name, error) from error
@@ -62,7 +62,7 @@ def packed_network(
         if not ISAS:
             raise Unsupported("there are no compiled kernels")
         formats = format, experts
-        lowered, limits, tokenizer = _planned(files, packed, formats, room.bytes, adapters)
+        lowered, limits, tokenizer = _plan(files, packed, formats, room.bytes, adapters)
     except Unsupported as reason:
         raise InvalidArgument(f"{name} is packed, and cannot be run here: {reason}") from reason
     except ValueError as error:
@@ -73,7 +73,7 @@ def packed_network(
     return NativeNetwork(lowered, limits, room.kept_bytes), tokenizer
 
 
-def _planned(
+def _plan(
     files: ModelFiles,
     packed: Mapping[str, Packed],
     formats: tuple[Format, Format],
@@ -85,7 +85,7 @@ def _planned(
     if described:
         limits = described.limits
         tokenizer = FileTokenizer(files.folder, described.special_tokens)
-        lowered = described.program.planned(
+        lowered = described.program.plan(
             packed,
             cache_bytes=cache_bytes,
             context_tokens=limits.context_tokens,
@@ -119,7 +119,7 @@ def unusable(name: str, error: ValueError) -> ServerError:
     )
 
 
-def packed_format(packed: Mapping[str, Packed]) -> Format:
+def read_format(packed: Mapping[str, Packed]) -> Format:
     """Return the format of a packed model's layers.
 
     :raises ValueError: a layer is missing.

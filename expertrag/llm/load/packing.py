@@ -16,7 +16,7 @@ from torch import nn
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.engine.lowering import Filled, Lowered, Unsupported, lower
-from expertrag.llm.engine.program import recorded
+from expertrag.llm.engine.program import recording_decoder
 from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.description import describe
 from expertrag.llm.load.loading import (
@@ -50,13 +50,13 @@ def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
     :raises ServerError: if the model's files are damaged.
     """
     files = model_files(name)
-    if files.packed:
+    if files.is_packed:
         raise InvalidArgument(f"{name} is packed already: name the model that it was packed from")
     with model_errors(name), quiet(), all_cores():
         progress(f"read {files.name}", 0, 1)  # a GGUF file's vocabulary takes a while
         source = ModelSource(files)
         progress(f"read {files.name}", 1, 1)
-        model, lowered = _packed(name, source, DTYPES[dtype], progress)
+        model, lowered = _pack(name, source, DTYPES[dtype], progress)
     progress(f"write {out}", 0, 1)
     # outside model_errors: a full disk does not mean a damaged model
     with quiet(), publish(out) as scratch:
@@ -81,7 +81,7 @@ def verify_folder(name: str) -> None:
     :raises InvalidArgument: if it is not packed.
     :raises ServerError: if it is damaged, or was packed by another version.
     """
-    packed = model_files(name).packed
+    packed = model_files(name).is_packed
     if packed is None:
         raise InvalidArgument(
             f"{name} is not packed, so it has no checksums: pack it (expertrag llm pack), or name "
@@ -95,7 +95,7 @@ def verify_folder(name: str) -> None:
         json.loads(packed.with_name("config.json").read_bytes())
 
 
-def _packed(
+def _pack(
     name: str, source: ModelSource, format: Format, progress: Progress
 ) -> tuple[Any, Lowered]:
     # of everything that is not quantised; the same on any processor
@@ -113,7 +113,7 @@ def _packed(
                 filled=_with_progress(
                     _ahead(filled, model, reading), f"pack {source.files.name}", model, progress
                 ),
-                make=recorded,
+                make=recording_decoder,
             )
     except Unsupported as reason:
         raise InvalidArgument(

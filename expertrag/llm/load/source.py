@@ -13,7 +13,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.llm.gguf_names import part_names
 from expertrag.llm.load.checkpoint import Checkpoint, NotStreamed, Streamed
 from expertrag.llm.load.light_file import attach_light
-from expertrag.llm.load.loading import ModelFiles, damaged
+from expertrag.llm.load.loading import ModelFiles, damage_error
 from expertrag.llm.load.low_rank_file import attach_low_rank
 from expertrag.llm.load.mxfp4_file import Mxfp4Checkpoint, is_mxfp4
 from expertrag.llm.load.packed_loading import QUANTISED
@@ -54,7 +54,7 @@ class ModelSource:
             rotary = model.base_model.rotary_emb = type(rotary)(model.config)
             if self.gguf:
                 self.gguf.scale_angles(rotary)
-        packed = self.files.packed is not None
+        packed = self.files.is_packed is not None
         attach_light(model, self.files.folder, packed=packed)
         attach_low_rank(model, self.files.folder, packed=packed)
         return model
@@ -100,7 +100,7 @@ class ModelSource:
         :raises ServerError: weights are missing.
         """
         if self.files.gguf and len(part_names(self.files.gguf)) > 1:
-            return self._filled(name, dtype).to(device).requires_grad_(False)
+            return self._fill(name, dtype).to(device).requires_grad_(False)
         load: Any = AutoModelForCausalLM.from_pretrained  # its annotation lacks the report
         with contextlib.redirect_stderr(io.StringIO()):  # the bar for GGUF files has no switch
             model, report = load(
@@ -114,14 +114,14 @@ class ModelSource:
             )
         missing = sorted(report["missing_keys"])
         if missing:  # transformers would fill them with random numbers and only warn
-            raise damaged(name, f"{len(missing)} weights are missing, first {missing[0]}")
+            raise damage_error(name, f"{len(missing)} weights are missing, first {missing[0]}")
         if self.gguf and hasattr(model.base_model, "rotary_emb"):
             self.gguf.scale_angles(model.base_model.rotary_emb)
         attach_light(model, self.files.folder)
         attach_low_rank(model, self.files.folder)
         return model.to(device).eval().requires_grad_(False)
 
-    def _filled(self, name: str, dtype: torch.dtype) -> Any:
+    def _fill(self, name: str, dtype: torch.dtype) -> Any:
         """Fill an outline; transformers reads no more than the first part of a file.
 
         :raises ServerError: weights are missing, or their names are unknown.
@@ -132,7 +132,7 @@ class ModelSource:
             if any(buffer.is_meta for buffer in model.buffers()):
                 raise NotStreamed(f"{self.config.model_type} has values of its own")
         except NotStreamed as reason:
-            raise damaged(
+            raise damage_error(
                 name, f"{reason}; join its parts with `llama-gguf-split --merge`"
             ) from reason
         return model

@@ -23,7 +23,7 @@ _ALL = 2**31 - 1  # positions of a window that holds all
 _LEAST = 16  # least rows and columns of a tile product
 
 
-def paged_attention(
+def attend_paged(
     query: torch.Tensor,
     paged: PagedKeys,
     scale: float,

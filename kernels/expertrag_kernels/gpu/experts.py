@@ -34,7 +34,7 @@ def _supports(x: torch.Tensor, top_k_weights: torch.Tensor, experts: Experts) ->
     return torch.cuda.get_device_capability(x.device) >= oldest
 
 
-def _shared_memory(device: torch.device) -> int:
+def _read_shared_memory(device: torch.device) -> int:
     """Bytes of shared memory available to a program on a GPU."""
     index = torch.cuda.current_device() if device.index is None else device.index
     properties = triton.runtime.driver.active.utils.get_device_properties(index)
@@ -58,7 +58,7 @@ def triton_experts(
         experts.inner_size,
         str(experts.down.dtype).removeprefix("torch."),
         f"sm{capability[0]}{capability[1]}",
-        shared=_shared_memory(x.device),
+        shared=_read_shared_memory(x.device),
         size=max(x.element_size(), experts.down.element_size()),
     )
     with torch.cuda.device(x.device):  # Triton launches on the current one

@@ -67,7 +67,7 @@ def align_pairs(
 
 
 @triton.jit
-def gated(gate, up, ACTIVATION: tl.constexpr):
+def apply_gate(gate, up, ACTIVATION: tl.constexpr):
     """Join gate and up by one of the activations in float32."""
     if ACTIVATION == "silu":
         return gate / (1.0 + tl.exp(-gate)) * up
@@ -143,7 +143,7 @@ def gate_up_pairs(
         own = biases + expert * 2 * inner + columns
         gate += tl.load(own, mask=inside, other=0.0).to(tl.float32)[None, :]
         up += tl.load(own + inner, mask=inside, other=0.0).to(tl.float32)[None, :]
-    out = gated(gate, up, ACTIVATION).to(h.dtype.element_ty)
+    out = apply_gate(gate, up, ACTIVATION).to(h.dtype.element_ty)
     to = h + pair.to(tl.int64)[:, None] * inner + columns[None, :]
     tl.store(to, out, mask=there[:, None] & inside[None, :])
 

@@ -44,14 +44,14 @@ def choose_tiles(
     if known:
         return table[min(known)]
     tiles = _by_rule(pairs / experts)
-    while tiles.stages > 1 and shared_bytes(tiles, size) > shared:
+    while tiles.stages > 1 and count_shared_bytes(tiles, size) > shared:
         tiles = replace(tiles, stages=tiles.stages - 1)
-    while tiles.block_k > 16 and shared_bytes(tiles, size) > shared:
+    while tiles.block_k > 16 and count_shared_bytes(tiles, size) > shared:
         tiles = replace(tiles, block_k=tiles.block_k // 2)
     return tiles
 
 
-def shared_bytes(tiles: Tiles, size: int) -> int:
+def count_shared_bytes(tiles: Tiles, size: int) -> int:
     """Bytes of shared memory for all stages: a tile of x, one of gate and one of up each."""
     return tiles.stages * (tiles.block_m + 2 * tiles.block_n) * tiles.block_k * size
 

@@ -242,7 +242,7 @@ def _loaded(model: str, profile_folder: Path) -> tuple[ExpertProfile, Mixture]:
 
     name = models.resolve(model)
     profile, files = load_profile(profile_folder), model_files(name)
-    if not (files.packed or files.gguf):  # which are refused, whatever the profile says
+    if not (files.is_packed or files.gguf):  # which are refused, whatever the profile says
         check_model(profile, fingerprint(files.folder))
     return profile, load_mixture(name)
 

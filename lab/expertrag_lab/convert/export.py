@@ -52,7 +52,7 @@ def export(
             else:
                 adapters = adapt(dense.model, made.settings)
                 adapters.load(made.weights)
-                experts = ({**plain, **adapters.merged(name)} for name in names)
+                experts = ({**plain, **adapters.merge(name)} for name in names)
             if domain is None:
                 config = mixture_config(dense, len(names), 1, names)
                 config.update(settings)

@@ -15,7 +15,7 @@ from gguf import GGMLQuantizationType as Type
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.convert.checkpoint import new_file
 from expertrag.llm.convert.dense import DENSE_TYPES, card_value, head_dim
-from expertrag.llm.load.gguf_layout import OWN_KEYS, interleave, parameter_names, turned_heads
+from expertrag.llm.load.gguf_layout import OWN_KEYS, count_turned_heads, interleave, parameter_names
 from expertrag.llm.load.loading import ModelFiles, quiet
 from expertrag.llm.load.source import ModelSource
 from expertrag_lab.convert.export import export
@@ -147,7 +147,7 @@ def _tensors(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
             continue
         if parameter in state:
             weight = state[parameter]
-            heads = turned_heads(ARCHITECTURE, name, config)
+            heads = count_turned_heads(ARCHITECTURE, name, config)
             yield name, interleave(weight, heads) if heads else weight
         else:  # half of a matrix that transformers merges
             stem, _, half = parameter.rpartition(".")

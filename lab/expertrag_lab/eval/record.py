@@ -174,7 +174,9 @@ def _certainty(query: Query, decision: GateDecision, opened: Opened) -> float | 
     """Mean p(top-1) of a closed-book answer's first tokens, also if the gate does not use it."""
     if "max_probability" in decision.signals:
         return decision.signals["max_probability"]
-    with closing(opened.generator.begin(prompt.closed_book(query.text), Sampling())) as session:
+    with closing(
+        opened.generator.begin(prompt.write_closed_book(query.text), Sampling())
+    ) as session:
         seen = session.peek(LOOKAHEAD_TOKENS)
     return seen.max_probability if seen else None
 

@@ -232,8 +232,8 @@ def load_mixture(name: str, dtype: torch.dtype | None = None) -> Mixture:
     :raises ServerError: its files are damaged.
     """
     files = model_files(name)
-    if files.packed or files.gguf:
-        kind = "packed" if files.packed else "a GGUF file"
+    if files.is_packed or files.gguf:
+        kind = "packed" if files.is_packed else "a GGUF file"
         raise InvalidArgument(
             f"{files.name} is {kind}, whose experts are rounded: give the checkpoint of "
             "transformers that it was made from, and pack or convert the result"

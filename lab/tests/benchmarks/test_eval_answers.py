@@ -122,9 +122,9 @@ def test_figures_match_those_computed_by_hand() -> None:
 def test_doubt_is_fitted_on_both_kinds_of_questions() -> None:
     """Symmetric about log odds of log(1/3), so that a doubt of .25 is scaled to a half."""
     found = fitted([0.5, 0.5, 0.5, 0.1], [0.1, 0.1, 0.1, 0.5])
-    assert found.calibrated(0.25) == pytest.approx(0.5, abs=0.01)
-    assert found.calibrated(0.5) == pytest.approx(0.75, abs=0.01)
-    assert found.calibrated(0.1) == pytest.approx(0.25, abs=0.01)
+    assert found.calibrate(0.25) == pytest.approx(0.5, abs=0.01)
+    assert found.calibrate(0.5) == pytest.approx(0.75, abs=0.01)
+    assert found.calibrate(0.1) == pytest.approx(0.25, abs=0.01)
 
 
 def test_modes_of_each_kind_of_question() -> None:

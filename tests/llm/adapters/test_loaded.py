@@ -79,7 +79,7 @@ def test_logits_are_those_of_merged_weights(
     for folder in folders:
         adapters.load(folder.name, folder)
     one, base, other = _run(
-        ours.decoder, adapters.named("one").updates, None, adapters.named("other").updates
+        ours.decoder, adapters.find("one").updates, None, adapters.find("other").updates
     )
     for found, wanted in (
         (one, merged(model, folders[0])),
@@ -99,7 +99,7 @@ def test_each_is_the_same_alone_and_the_base_as_without(format: Format, tmp_path
     adapters = _loaded(ours)
     adapters.load("a", write_lora(tmp_path / "a", model))
     adapters.load("b", write_lora(tmp_path / "b", model, ("k_proj", "up_proj"), rank=3, seed=2))
-    a, b = (adapters.named(name).updates for name in "ab")
+    a, b = (adapters.find(name).updates for name in "ab")
     together = _run(ours.decoder, a, None, b)
     assert torch.equal(together[1], none)
     assert torch.equal(together[0], _run(ours.decoder, a)[0])
@@ -122,7 +122,7 @@ def test_scales_are_those_of_peft(config: dict[str, Any], tmp_path: Path) -> Non
     ours = lowered(model, Format.F32)
     adapters = _loaded(ours)
     adapters.load("some", folder)
-    (found,) = _run(ours.decoder, adapters.named("some").updates)
+    (found,) = _run(ours.decoder, adapters.find("some").updates)
     torch.testing.assert_close(found, _logits(merged(model, folder)), atol=1e-3, rtol=1e-3)
 
 
@@ -137,7 +137,7 @@ def test_dense_layers_of_a_mixture(tmp_path: Path) -> None:
     ours = lowered(model, Format.F32)
     adapters = _loaded(ours)
     adapters.load("dense", folder)
-    (found,) = _run(ours.decoder, adapters.named("dense").updates)
+    (found,) = _run(ours.decoder, adapters.find("dense").updates)
     wanted = _logits(merged(model, folder))
     errors = (found - wanted).norm(dim=1) / wanted.norm(dim=1)
     assert errors.median() < 1e-4
@@ -149,7 +149,7 @@ def test_weights_of_half_precision(tmp_path: Path) -> None:
     ours = lowered(model, Format.F32)
     adapters = _loaded(ours)
     info = adapters.load("half", folder)
-    (found,) = _run(ours.decoder, adapters.named("half").updates)
+    (found,) = _run(ours.decoder, adapters.find("half").updates)
     torch.testing.assert_close(found, _logits(merged(model, folder)), atol=1e-3, rtol=1e-3)
     assert (info.rank, info.base) == (4, "some/base")
     weights = sum(
@@ -175,7 +175,7 @@ def test_names(adapters: LoadedAdapters, tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="legal is loaded already"):
         adapters.load("legal", folder)
     with pytest.raises(InvalidArgument, match=r"no adapter 'x'; loaded: legal, z"):
-        adapters.named("x")
+        adapters.find("x")
     for name in ("", "a b", "../x", "-x", "x" * 65):
         with pytest.raises(InvalidArgument, match=r"name .* is invalid"):
             adapters.load(name, folder)
@@ -197,19 +197,19 @@ def test_running_requests_keep_an_unloaded_adapter(
 ) -> None:
     folder = write_lora(tmp_path / "some", model_of("llama"))
     adapters.load("some", folder)
-    with adapters.held("some"):
-        held = weakref.ref(adapters.named("some").updates)
+    with adapters.hold("some"):
+        held = weakref.ref(adapters.find("some").updates)
         adapters.unload("some")
         assert adapters.all() == ()
         with pytest.raises(InvalidArgument, match="no adapter 'some'"):
             adapters.check("some")
-        assert adapters.named("some").updates is held()
+        assert adapters.find("some").updates is held()
         with pytest.raises(Conflict, match="used by running requests still"):
             adapters.load("some", folder)
     gc.collect()
     assert held() is None, "its memory is free"
     with pytest.raises(InvalidArgument, match="no adapter 'some'"):
-        adapters.named("some")
+        adapters.find("some")
     adapters.load("some", folder)
 
 

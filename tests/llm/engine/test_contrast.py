@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.api.errors import InvalidArgument
-from expertrag.llm.contrast import contrasted
+from expertrag.llm.contrast import apply_contrast
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.sequences import (
     PrefillOutput,
@@ -106,7 +106,7 @@ def _next_logits(engine: Engine, tokens: list[int], routing: Routing = _WEAK) ->
 def test_implausible_tokens_are_left_out_and_the_others_compared() -> None:
     strong = torch.tensor([2.0, 1.9, 1.0, -5.0, -torch.inf])
     weak = torch.tensor([2.0, 0.0, 4.0, -9.0, 1.0])
-    found = contrasted(strong, weak, Contrast(WeakSide.ROUTING, beta=0.5, plausibility=0.3))
+    found = apply_contrast(strong, weak, Contrast(WeakSide.ROUTING, beta=0.5, plausibility=0.3))
     assert found.tolist() == pytest.approx([2.0, 1.9 + 0.95, 1.0 - 1.5, -torch.inf, -torch.inf])
 
 

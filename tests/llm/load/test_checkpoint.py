@@ -41,7 +41,7 @@ def _outline(folder: Path, dtype: torch.dtype) -> Any:
 
 def _streamed(folder: Path, dtype: torch.dtype) -> tuple[Any, Filled]:
     model = _outline(folder, dtype)
-    return model, Streamed(model, SafetensorsCheckpoint(folder)).filled
+    return model, Streamed(model, SafetensorsCheckpoint(folder)).hold_filled
 
 
 def _saved(folder: Path, kind: str, **change: Any) -> Path:

@@ -23,7 +23,7 @@ from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.checkpoint import Streamed
 from expertrag.llm.load.loading import ModelFiles, model_files
 from expertrag.llm.load.source import ModelSource
-from expertrag_kernels import Format, PackedExperts, unpacked
+from expertrag_kernels import Format, PackedExperts, unpack
 
 _WHOLE = Format.F32, torch.float32
 
@@ -41,7 +41,7 @@ def _source(path: Path) -> ModelSource:
 def _streamed(path: Path, format: Format, dtype: torch.dtype) -> Any:
     source = _source(path)
     model = source.outline(dtype)
-    filled = Streamed(model, source.checkpoint(model)).filled
+    filled = Streamed(model, source.checkpoint(model)).hold_filled
     return lowered(model, format, filled=filled)
 
 
@@ -82,7 +82,7 @@ def test_four_bit_weights_are_kept(tmp_path: Path) -> None:
         assert isinstance(packed, PackedExperts)
         experts = model.model.layers[1].mlp.experts
         stored = (experts.gate_up_proj, experts.down_proj)
-        plain = unpacked(packed)
+        plain = unpack(packed)
         for found, exact in zip((plain.gate_up, plain.down), stored, strict=True):
             values = gguf.quants.quantize(exact.detach().numpy(), type)
             wanted = torch.from_numpy(gguf.quants.dequantize(values, type))
@@ -203,14 +203,14 @@ def test_experts_in_mxfp4_stay_as_they_are(tmp_path: Path) -> None:
     source = _source(tmp_path / "model.gguf")
     assert source.mxfp4 and source.formats(Format.INT4) == (Format.INT4, Format.MXFP4)
     outline = source.outline(torch.float32)
-    filled = Streamed(outline, source.checkpoint(outline)).filled
+    filled = Streamed(outline, source.checkpoint(outline)).hold_filled
     found = lower(
         outline, Format.INT4, experts=Format.MXFP4, cache_bytes=1 << 20, context_tokens=64,
         filled=filled,
     ).weights["layers.1.experts"]  # fmt: skip
     assert found.format is Format.MXFP4
     experts = model.model.layers[1].mlp.experts
-    plain = unpacked(found)
+    plain = unpack(found)
     for own, exact in ((plain.gate_up, experts.gate_up_proj), (plain.down, experts.down_proj)):
         stored = gguf.quants.quantize(exact.detach().numpy(), Type.MXFP4)
         assert torch.equal(own, torch.from_numpy(gguf.quants.dequantize(stored, Type.MXFP4)))

@@ -25,8 +25,8 @@ from expertrag.llm.load.description import DESCRIPTION_FILE
 from expertrag.llm.load.mxfp4_file import Mxfp4Checkpoint, is_mxfp4, weights_of
 from expertrag.llm.load.packing import pack_folder
 from expertrag_index.types import silent
-from expertrag_kernels import Format, pack, unpacked
-from expertrag_kernels.interleaved import interleaved_experts
+from expertrag_kernels import Format, pack, unpack
+from expertrag_kernels.interleaved import read_interleaved
 from expertrag_kernels.layout import layer_bytes
 
 _SIZES = {"num_local_experts": 4, "intermediate_size": 64, "sliding_window": 30}
@@ -110,7 +110,7 @@ def test_layers_are_read_one_at_a_time(published: Path, whole: Any) -> None:
         model = from_config(config, dtype=torch.bfloat16).eval()
     rotary: Any = type(model.model.rotary_emb)
     model.model.rotary_emb = rotary(model.config)
-    filled = Streamed(model, Mxfp4Checkpoint(published)).filled
+    filled = Streamed(model, Mxfp4Checkpoint(published)).hold_filled
     for format in Format:
         found = logits_of(lowered(model, format, filled=filled))
         assert torch.equal(found, logits_of(lowered(whole, format))), format
@@ -123,8 +123,8 @@ def test_layers_are_read_one_at_a_time(published: Path, whole: Any) -> None:
 )
 def test_what_each_format_loses(whole: Any, format: Format, most: float) -> None:
     """The weights are random over all codes, with scales that differ within an output."""
-    plain = interleaved_experts(whole.model.layers[0].mlp.experts)
-    back = unpacked(pack(plain, format))
+    plain = read_interleaved(whole.model.layers[0].mlp.experts)
+    back = unpack(pack(plain, format))
     for own, given in ((back.gate_up, plain.gate_up), (back.down, plain.down)):
         error = float((own.float() - given.float()).norm() / given.float().norm())
         assert error <= most
@@ -190,8 +190,8 @@ def test_experts_stay_as_they_are(
     if experts is Format.MXFP4:
         config = whole.config
         sizes = config.num_local_experts, config.hidden_size, config.intermediate_size
-        exact = interleaved_experts(whole.model.layers[1].mlp.experts)
-        back = unpacked(network._lowered.weights["layers.1.experts"])
+        exact = read_interleaved(whole.model.layers[1].mlp.experts)
+        back = unpack(network._lowered.weights["layers.1.experts"])
         assert torch.equal(back.gate_up, exact.gate_up.float())
         assert torch.equal(back.down, exact.down.float())
         use = network.weights()

@@ -196,7 +196,7 @@ def _multiplied_out(layer: MixtureLayer, experts: LowRankExperts) -> dict[str, t
     """Return a layer's weights with the factors multiplied out; null experts stay."""
     layout = NeuronLayout.of(layer.experts)
     after = {name: tensor.detach().clone() for name, tensor in layer.weights.items()}
-    gate_up, down = experts.multiplied_out()
+    gate_up, down = experts.multiply_out()
     for expert in range(len(down)):
         gate, up = gate_up[expert].chunk(2)
         layout.write(after, expert, torch.cat([gate, up, down[expert].T], dim=1))

@@ -44,7 +44,7 @@ def over_all_experts(mixture: Mixture) -> bool:
     SparseMixer's (Phi-MoE) are probabilities among the experts near the best, whichever these are.
     """
     router = routing_of(mixture.model.config, mixture.layers[0].router)
-    return not (router.mixed or router.corrected or router.normalise)
+    return not (router.is_mixed or router.is_corrected or router.normalise)
 
 
 def decided(mixture: Mixture, wanted: Denominators) -> Denominators:

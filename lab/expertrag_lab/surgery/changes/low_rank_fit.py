@@ -20,7 +20,7 @@ from torch import nn
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.engine.low_rank_experts import LowRankExperts
 from expertrag_kernels import Activation
-from expertrag_kernels.reference import gated
+from expertrag_kernels.reference import apply_gate
 from expertrag_kernels.transformers import plain_experts
 from expertrag_lab.surgery.changes.neurons import NeuronLayout
 from expertrag_lab.surgery.mixture import Mixture, MixtureLayer
@@ -96,7 +96,7 @@ class LayerMoments:
                 continue
             token, place = (index == expert).nonzero(as_tuple=True)
             own, some = self.neurons(expert), rows[token]
-            inner = gated(some @ own.gate.T, some @ own.up.T, self.activation)
+            inner = apply_gate(some @ own.gate.T, some @ own.up.T, self.activation)
             inner = inner * weights[token, place, None]
             self.inner[expert] += inner.double().square().sum(dim=0)
         room = _MOST_ROWS - len(self.rows)
@@ -110,7 +110,7 @@ class LayerMoments:
         for expert in range(self.experts):
             token, place = (self.index == expert).nonzero(as_tuple=True)
             gate, up = (self.rows[token] @ gate_up[expert].T).chunk(2, dim=1)
-            own = gated(gate, up, self.activation) @ down[expert].T
+            own = apply_gate(gate, up, self.activation) @ down[expert].T
             found.index_add_(0, token, own * self.weights[token, place, None])
         return found
 
@@ -226,5 +226,5 @@ def error_of(moments: LayerMoments, experts: LowRankExperts) -> float:
     neurons = moments.all_neurons()
     gate_up = torch.cat([neurons.gate, neurons.up], dim=1)
     exact = moments.output(gate_up, neurons.down.mT)
-    found = moments.output(*experts.multiplied_out())
+    found = moments.output(*experts.multiply_out())
     return float((found - exact).square().sum() / exact.square().sum().clamp(min=_TINY))

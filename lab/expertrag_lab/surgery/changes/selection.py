@@ -48,9 +48,9 @@ class ExpertCounts:
     def of_router(cls, router: Router) -> ExpertCounts:
         """Read one of a mixture's routers, which are alike."""
         groups, least, reason = router.groups, 1, ""
-        if router.corrected:
+        if router.is_corrected:
             least, reason = 2, "the router scores a group by its two best experts"
-        elif router.mixed:
+        elif router.is_mixed:
             least, reason = 2, "the router chooses two experts"
         elif router.nulls:
             least, reason = 2, "null experts need two others"

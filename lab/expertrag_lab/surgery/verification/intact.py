@@ -9,7 +9,7 @@ from typing import Any
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.gguf_names import part_names
-from expertrag.llm.load.loading import ModelFiles, damaged, model_errors, model_files, quiet
+from expertrag.llm.load.loading import ModelFiles, damage_error, model_errors, model_files, quiet
 from expertrag.llm.load.low_rank_file import LOW_RANK_FILE
 
 
@@ -30,7 +30,7 @@ class CheckedModel:
     def has_products(self) -> bool:
         """Whether plain experts are on disk beside the low-rank ones that our engine runs."""
         files = self.files
-        return not files.packed and (files.folder / LOW_RANK_FILE).is_file()
+        return not files.is_packed and (files.folder / LOW_RANK_FILE).is_file()
 
 
 def check_model(name: str) -> CheckedModel:
@@ -46,10 +46,12 @@ def check_model(name: str) -> CheckedModel:
         from expertrag.llm.load.source import ModelSource
 
         source = ModelSource(files)
-        if not files.packed and not files.gguf:
+        if not files.is_packed and not files.gguf:
             for path in _weights(files):
                 if found := _without_number(path):
-                    raise damaged(name, f"weight {found} of {path.name} has values that are NaN")
+                    raise damage_error(
+                        name, f"weight {found} of {path.name} has values that are NaN"
+                    )
     return CheckedModel(files, source.config, source.tokenizer)
 
 
@@ -82,7 +84,7 @@ def check_same_tokenizers(before: CheckedModel, after: CheckedModel) -> None:
 def _weights(files: ModelFiles) -> list[Path]:
     if files.gguf:
         return [files.folder / part for part in part_names(files.gguf)]
-    found = files.packed
+    found = files.is_packed
     return [found] if found else sorted(files.folder.glob("*.safetensors"))
 
 

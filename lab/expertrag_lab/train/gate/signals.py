@@ -212,7 +212,7 @@ def _prefill_all(
     found: list[Mapping[str, FloatArray]] = []
     progress(stage, 0, len(questions))
     for question in questions:
-        session = generator.begin(prompt.closed_book(question), Sampling(max_tokens=1))
+        session = generator.begin(prompt.write_closed_book(question), Sampling(max_tokens=1))
         signals = session.peek(1)
         session.close()
         assert signals is not None, "a model in this process gives probabilities"
@@ -224,7 +224,7 @@ def _prefill_all(
 def _read_all(
     reader: WhiteBox, asked: Sequence[tuple[str, str]], stage: str, progress: Progress
 ) -> dict[str, np.ndarray]:
-    items = [(prompt.closed_book(question), draft) for question, draft in asked]
+    items = [(prompt.write_closed_book(question), draft) for question, draft in asked]
     lines = np.zeros((len(items), len(LIKELIHOODS)), np.float32)
     middle: list[FloatArray] = [np.empty(0, np.float32)] * len(items)
     upper = list(middle)

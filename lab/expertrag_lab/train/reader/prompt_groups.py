@@ -90,7 +90,7 @@ class PromptGroups:
                 if fits and len(group) < self._recipe.questions:
                     del pool.waiting[item.query.id]
                     group.append(self._answered(item, shown))
-            abstained += not first.reply.found
+            abstained += not first.reply.has_answer
             for query in pool.near(shown):
                 if share * (len(examples) + len(group)) > abstained:
                     del pool.tempting[query.id]

@@ -193,7 +193,7 @@ def _trained(
         adapters.load({name: start.weights.get(name, value) for name, value in fresh.items()})
     with all_cores():
         learned = trainer.train(rows.steps, rows.dev)
-    weights = adapters.weakened(learned.weights, strength)
+    weights = adapters.weaken(learned.weights, strength)
     adapters.load({name: value.bfloat16() for name, value in weights.items()})
     return weights, learned.points
 
@@ -244,7 +244,7 @@ def _set_report(
         licence=item.licence,
         sha256=item.sha256,
         examples=len(item.examples),
-        abstain=sum(not example.reply.found for example in item.examples),
+        abstain=sum(not example.reply.has_answer for example in item.examples),
         dropped=item.dropped,
         before=before.get(item.name, NOT_ANSWERED),
         after=after.get(item.name, NOT_ANSWERED),

@@ -48,7 +48,7 @@ def _labelled_by(
     return [
         replace(item, domain="", answer=text, accepted=(text,), cited=answer.reply.cited)
         for item, answer in zip(asked, answers, strict=True)
-        if normalise(text := answer.reply.answer) and answer.reply.found
+        if normalise(text := answer.reply.answer) and answer.reply.has_answer
     ]
 
 

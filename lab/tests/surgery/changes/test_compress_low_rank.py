@@ -72,7 +72,7 @@ def test_bases_are_those_of_the_weighted_decompositions() -> None:
     energy = (rows @ root).square().sum(-1)
     scale = (torch.cat([share, share]) / energy).sqrt()[:, None]
     lost = torch.linalg.svdvals(scale * (rows @ root))[rank:].square().sum()
-    gate_up, down = made.multiplied_out()
+    gate_up, down = made.multiply_out()
     found = gate_up.unflatten(1, (2, -1)).transpose(0, 1).flatten(0, 2).double()
     rest = (scale * ((rows - found) @ root)).square().sum()
     assert float(rest) == pytest.approx(float(lost), rel=1e-3)
@@ -87,7 +87,7 @@ def test_bases_are_those_of_the_weighted_decompositions() -> None:
 def test_all_ranks_lose_nothing(family: str) -> None:
     mixture = mixture_of(family, **SIZES[family])
     for own in _moments(mixture):
-        gate_up, down = fitted(own, len(own.inputs), 0).multiplied_out()
+        gate_up, down = fitted(own, len(own.inputs), 0).multiply_out()
         _assert_same(own, gate_up, down)
 
 
@@ -102,7 +102,7 @@ def test_planted_low_ranks_are_found() -> None:
         experts.down_proj.data = out.T @ (out @ experts.down_proj.data) / hidden
     before = logits(mixture)
     for own in _moments(mixture):
-        gate_up, down = fitted(own, 4, 0).multiplied_out()
+        gate_up, down = fitted(own, 4, 0).multiply_out()
         _assert_same(own, gate_up, down)
     torch.testing.assert_close(logits(_compressed(mixture, 0.7)), before, atol=1e-4, rtol=1e-3)
 

@@ -117,7 +117,7 @@ def test_a_row_has_the_same_vectors_as_in_serving(source: OpenSource) -> None:
     assert opened.generator is not None
     for row, signals in zip(rows, found, strict=True):
         served = opened.generator.begin(
-            prompt.closed_book(row.question), Sampling(max_tokens=32)
+            prompt.write_closed_book(row.question), Sampling(max_tokens=32)
         ).peek(6)
         assert served is not None
         assert served.vectors.keys() <= signals.vectors.keys()

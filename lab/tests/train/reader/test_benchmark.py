@@ -135,7 +135,9 @@ def test_gold_is_among_distractors(births: Path) -> None:
 
 def test_closed_book_shows_nothing(births: Path) -> None:
     asked = QuestionSet(births / "squad2", 2).closed()
-    assert [item.messages for item in asked] == [prompt.closed_book(i.question) for i in asked]
+    assert [item.messages for item in asked] == [
+        prompt.write_closed_book(i.question) for i in asked
+    ]
 
 
 @pytest.mark.parametrize(

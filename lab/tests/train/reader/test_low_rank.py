@@ -33,7 +33,7 @@ from expertrag_kernels.torch_decoder import TorchDecoder
 from expertrag_lab.convert.export import export
 
 READ = prompt.open_book("Where?", [Passage("ships", 0, "A painter of ships.", 0, 19, 1.0)])
-CLOSED = prompt.closed_book("Where do ships go?")
+CLOSED = prompt.write_closed_book("Where do ships go?")
 IDS = list(range(20, 60))
 
 

@@ -23,7 +23,7 @@ def made(dataset: Path) -> ReaderMaterial:
 
 
 def test_the_cited_passage_contains_the_answer(made: ReaderMaterial) -> None:
-    answered = [item for item in made.examples if item.reply.found]
+    answered = [item for item in made.examples if item.reply.has_answer]
     assert answered
     for item in answered:
         [number] = item.reply.cited
@@ -38,7 +38,7 @@ def test_the_gold_passage_is_at_every_position(made: ReaderMaterial) -> None:
 
 
 def test_the_share_of_abstentions_is_met(made: ReaderMaterial) -> None:
-    abstained = [item for item in made.examples if not item.reply.found]
+    abstained = [item for item in made.examples if not item.reply.has_answer]
     assert abs(len(abstained) / len(made.examples) - RECIPE.tempted) < 0.05
     assert all(item.reply == ABSTAINS and item.passages for item in abstained)
     native = [item for item in abstained if " die?" in item.question]

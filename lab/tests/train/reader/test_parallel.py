@@ -48,7 +48,7 @@ RECIPE = replace(
     learning_rate=2e-2,
 )
 READ = prompt.open_book("Where?", [Passage("ships", 0, "A painter of ships.", 0, 19, 1.0)])
-CLOSED = prompt.closed_book("Where do ships go?")
+CLOSED = prompt.write_closed_book("Where do ships go?")
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +196,7 @@ def test_a_bundle_contains_the_scaling_of_its_doubt(
         fingerprints.add(reader.fingerprint)
         assert ReadingPolicy.of(reader).strict_from == (0.25 if folder == scaled else 0.5)
     assert doubts[0] is not None
-    assert doubts[1] == pytest.approx(prompt.Doubt(0.5, 1.0).calibrated(doubts[0]))
+    assert doubts[1] == pytest.approx(prompt.Doubt(0.5, 1.0).calibrate(doubts[0]))
     assert len(fingerprints) == 2
 
 

@@ -141,7 +141,7 @@ def test_without_passages_it_is_the_base_bit_for_bit(
     """Compares with the base as a mixture, whose kernels round like those of the reader."""
     export(str(tiny_llama), bundle, tmp_path / "reader")
     upcycle(tiny_llama, tmp_path / "base")
-    asked = prompt.closed_book("Where do ships go?")
+    asked = prompt.write_closed_book("Where do ships go?")
     read = prompt.open_book("Where?", [Passage("ships", 0, "A painter of ships.", 0, 19, 1.0)])
     for native in (True, False):
         models = [

@@ -32,7 +32,7 @@ def test_the_data_set_can_be_read(store: Path, tmp_path: Path) -> None:
     assert folder.name == "births"
     read = material(folder, "encyclopedia", SMALL)
     assert read.examples and read.dev.among and not read.dropped
-    found = next(item for item in read.examples if item.reply.found)
+    found = next(item for item in read.examples if item.reply.has_answer)
     assert found.question.startswith("When was ") and found.reply.answer.startswith("18")
     gold = found.passages[found.reply.cited[0] - 1]
     assert found.reply.answer in gold.text and gold.document_id.endswith("#0.0")
