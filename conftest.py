@@ -73,7 +73,7 @@ def embedder(minilm_path: Path) -> SentenceTransformerEmbedder:
 @pytest.fixture(scope="session")
 def shipped(minilm_path: Path) -> SentenceTransformerEmbedder:
     """The embedder of new stores: MiniLM with the shipped experts."""
-    from expertrag.answer.embedders import open_embedder
     from expertrag.config import ModelConfig
+    from expertrag.stores.embedders import open_embedder
 
     return open_embedder(ModelConfig(), None)

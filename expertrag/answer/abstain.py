@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from expertrag.answer.ground import SUPPORTED
+from expertrag.grounding.ground import SUPPORTED
 from expertrag_retriever.gate.sufficiency import SUFFICIENT
 
 if TYPE_CHECKING:

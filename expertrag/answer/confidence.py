@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from expertrag.answer.ground import Grounding
 from expertrag.answer.reading import PassageSession
+from expertrag.grounding.ground import Grounding
 from expertrag.llm.confidence import Confidence
 from expertrag.llm.probe import Probe
 from expertrag.runtime.meter import Meter
@@ -73,7 +73,7 @@ def signals_of(
     that answer, the best one, and the next portion; ``agreement``: 0 to 1, whether the other
     portions give the same answer; ``verified``: log odds that the model finds it right;
     ``flawed``: 1 if a sentence is not supported; and those of
-    :func:`~expertrag.answer.coverage.coverage`.
+    :func:`~expertrag.grounding.coverage.coverage`.
 
     :param wrong: see :func:`p_wrong`.
     """

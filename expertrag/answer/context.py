@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.in_context import QuestionInContext
 from expertrag.answer.route import Route
-from expertrag.answer.served_index import View
 from expertrag.api.types import AnswerRequest, DeltaEvent, GateMode
 from expertrag.llm.base import Message, Session, ShouldStop
 from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.runtime.meter import Meter
+from expertrag.stores.served_index import View
 
 if TYPE_CHECKING:
     from expertrag_retriever.partitions import QueryVectors

@@ -11,11 +11,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain, islice
 
-from expertrag.answer.evidence import Evidence
-from expertrag.answer.former import calls_former, find_former_value
 from expertrag.answer.reading import PassageSession
-from expertrag.answer.wording import wording
 from expertrag.api.folding import join_deltas
+from expertrag.grounding.evidence import Evidence
+from expertrag.grounding.former import calls_former, find_former_value
+from expertrag.grounding.wording import wording
 from expertrag.llm.base import Session
 from expertrag.llm.prompt import Reply, asks_to_explain
 from expertrag.runtime.meter import Meter

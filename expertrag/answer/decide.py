@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from expertrag.answer.drafts import draft_features, truncate_draft
-from expertrag.answer.evidence import Encode, evidence_signals
 from expertrag.answer.internal import is_internal, or_internal, p_internal
 from expertrag.api.errors import Conflict
 from expertrag.api.folding import join_deltas
@@ -20,6 +19,7 @@ from expertrag.api.types import (
     Sampling,
     Usage,
 )
+from expertrag.grounding.evidence import Encode, evidence_signals
 from expertrag.llm.prompt import asks_to_explain
 from expertrag.models import is_english_only
 from expertrag_index.words.language import is_english
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from expertrag.answer.context import AnswerContext, ClosedBook
     from expertrag.answer.reading_policy import ReadingPolicy
     from expertrag.answer.served_gate import ServedGate
-    from expertrag.answer.served_index import View
     from expertrag.config import GateConfig
     from expertrag.llm.base import Generator
     from expertrag.runtime.meter import Meter
+    from expertrag.stores.served_index import View
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.gate.bundle import GateBundle
     from expertrag_retriever.types import Passage, PrefillSignals, StoreSignals

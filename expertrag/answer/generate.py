@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.abstain import AbstentionPolicy
 from expertrag.answer.confidence import COMPARED_BELOW, Judgement, judge_answer, p_wrong
-from expertrag.answer.conflicts import conflict_note, passages_of
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.correction import correct_former_value
 from expertrag.answer.decide import Decider
-from expertrag.answer.ground import Grounding, ground
 from expertrag.answer.reading import (
     CHECKED,
     PassageSession,
@@ -35,7 +33,6 @@ from expertrag.answer.reply import Spoken, draft_of, ground_reply, mark_citation
 from expertrag.answer.rerank import ServedReranker, active_on, depth_of, search_candidates
 from expertrag.answer.retrieve import DRAFT_TOKENS, Gathered, gather
 from expertrag.answer.searching import count_wanted_passages, search_once
-from expertrag.answer.wording import wording
 from expertrag.api.contrast import WeakSide
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.folding import join_deltas
@@ -52,6 +49,9 @@ from expertrag.api.types import (
     Sampling,
     UsageEvent,
 )
+from expertrag.grounding.conflicts import conflict_note, passages_of
+from expertrag.grounding.ground import Grounding, ground
+from expertrag.grounding.wording import wording
 from expertrag.llm import prompt
 from expertrag.llm.base import Generator, Message, Session
 from expertrag.llm.sequence_policy import SequencePolicy

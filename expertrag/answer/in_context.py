@@ -21,7 +21,7 @@ from expertrag_index.words.language import is_english
 
 if TYPE_CHECKING:
     from expertrag.answer.rewriting_model import Write
-    from expertrag.answer.served_index import View
+    from expertrag.stores.served_index import View
     from expertrag_index.types import Filter
     from expertrag_retriever.partitions import QueryVectors
 

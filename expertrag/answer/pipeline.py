@@ -28,7 +28,6 @@ from expertrag._version import __version__
 from expertrag.answer.canonical import canonical
 from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider, base_encoder
-from expertrag.answer.evidence import evidence_signals
 from expertrag.answer.generate import Answering, by_adapter
 from expertrag.answer.in_context import QuestionInContext, read_question
 from expertrag.answer.internal import is_internal
@@ -38,8 +37,6 @@ from expertrag.answer.rerank import rank_texts
 from expertrag.answer.rewriting_model import writer
 from expertrag.answer.route import route
 from expertrag.answer.searching import retrieve_passages
-from expertrag.answer.served_index import ServedIndex, View
-from expertrag.answer.store_access import StoreAccess
 from expertrag.api import validation
 from expertrag.api.access import Access
 from expertrag.api.embed import Embeddings
@@ -61,11 +58,14 @@ from expertrag.api.types import (
 from expertrag.audit import NOBODY, Asker, Audit, Entry
 from expertrag.audit.served import ServedLog
 from expertrag.config import GateConfig
+from expertrag.grounding.evidence import evidence_signals
 from expertrag.llm.base import EndpointStatus, ShouldStop, never_stop
 from expertrag.llm.history import in_conversation
 from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.meter import Meter
 from expertrag.runtime.tracing import stage_span
+from expertrag.stores.access import StoreAccess
+from expertrag.stores.served_index import ServedIndex, View
 
 if TYPE_CHECKING:
     from expertrag.llm.adapters.loaded import LoadedAdapters

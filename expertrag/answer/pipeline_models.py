@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from expertrag.answer.reading_policy import ReadingPolicy
     from expertrag.answer.rerank import ServedReranker
     from expertrag.answer.served_gate import ServedGate
-    from expertrag.answer.served_index import LoadEmbedder
     from expertrag.llm.base import Generator
+    from expertrag.stores.served_index import LoadEmbedder
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 

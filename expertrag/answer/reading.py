@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from expertrag.answer.agreement import agree
 from expertrag.api.folding import join_deltas
+from expertrag.grounding.agreement import agree
 from expertrag.llm.prompt import ABSTAINS_FROM, Reply, asks_to_explain
 
 if TYPE_CHECKING:

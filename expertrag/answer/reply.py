@@ -13,10 +13,10 @@ from dataclasses import replace
 from itertools import chain
 
 from expertrag.answer.abstain import believes_refusal
-from expertrag.answer.ground import Grounding, ground
 from expertrag.answer.refusals import may_refuse, refuses
 from expertrag.api.folding import join_deltas
 from expertrag.api.types import DeltaEvent, Passage, Sampling
+from expertrag.grounding.ground import Grounding, ground
 from expertrag.llm.prompt import NEXT_PASSAGE, NOT_FOUND, Reply
 
 _MAY_MARK = re.compile(r"\s*(?:\[\d+\][,;]?\s*)*(?:\[\d*)?|\s*(?:\[\d+\][,;]?\s*)+\.?\s*")

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 
-from expertrag.answer.amendments import put_amended_first
-from expertrag.answer.versions import newest_versions
 from expertrag.api.types import Passage
+from expertrag.grounding.amendments import put_amended_first
+from expertrag.grounding.versions import newest_versions
 from expertrag_retriever.types import SearchResult
 
 DRAFT_TOKENS = 32

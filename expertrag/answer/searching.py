@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.answer.canonical import canonical
-from expertrag.answer.embedders import open_embedder
 from expertrag.answer.rerank import (
     ServedReranker,
     active_on,
@@ -23,6 +22,7 @@ from expertrag.config import CANONICAL, Config
 from expertrag.llm.base import ShouldStop, never_stop
 from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.tracing import stage_span
+from expertrag.stores.embedders import open_embedder
 from expertrag_index.store.index import Index
 from expertrag_retriever.rerank.reranking import Reranked
 from expertrag_retriever.search import Searcher

@@ -91,7 +91,7 @@ def embed_pool(
     if engine.name == LOCAL:
         yield None
         return
-    from expertrag.answer.embedders import embedder_name, open_worker_embedder
+    from expertrag.stores.embedders import embedder_name, open_worker_embedder
     from expertrag_index.build.ray_pool import RayPool
 
     # Ray shows a worker its own GPU alone, whatever its number is

@@ -53,7 +53,7 @@ def list_documents(
     as_json: bool,
 ) -> None:
     """List the documents of a store, a page at a time."""
-    from expertrag.answer import documents
+    from expertrag.stores import documents
     from expertrag_index.store.index import Index
 
     request = ListDocumentsRequest(
@@ -95,7 +95,7 @@ def show(
 
     Offsets are those of passages and citations.
     """
-    from expertrag.answer import documents
+    from expertrag.stores import documents
     from expertrag_index.store.index import Index
 
     with Index.open(store) as opened:
@@ -126,7 +126,7 @@ def list_skipped(store: Path, page_size: int, page_token: str, as_json: bool) ->
     Each comes with the reason and what to do about it. Losses come first, then notes on files that
     need not be in the store.
     """
-    from expertrag.answer import documents
+    from expertrag.stores import documents
     from expertrag_index.store.index import Index
 
     with Index.open(store) as opened:

@@ -26,7 +26,7 @@ _SHOWN_GROUPS = 20
 @json_flag
 def stats(store: Path, as_json: bool) -> None:
     """Describe the published generation of a store."""
-    from expertrag.answer.served_index import describe
+    from expertrag.stores.served_index import describe
     from expertrag_index.store.index import Index
     from expertrag_retriever.rerank.estimate import RerankEstimate
 

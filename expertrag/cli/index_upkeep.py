@@ -48,7 +48,7 @@ def verify(store: Path, repair: bool, deep: bool, config: Config, as_json: bool)
     with progress() as report:
         result = verify_store(store, repair=repair, progress=report)
         if deep and not result.problems:
-            from expertrag.answer.embedders import open_embedder
+            from expertrag.stores.embedders import open_embedder
             from expertrag_index.store.index import Index
             from expertrag_index.upkeep.deep import deep_check
 

@@ -25,7 +25,7 @@ import torch
 from bench_experts import SETS, texts
 
 from expertrag import models
-from expertrag.answer.embedders import DEFAULT_EMBEDDER
+from expertrag.stores.embedders import DEFAULT_EMBEDDER
 from expertrag_index.types import FloatArray
 from expertrag_kernels.encoder import ISAS
 from expertrag_lab.data.datasets import load_dataset

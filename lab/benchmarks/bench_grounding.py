@@ -28,18 +28,18 @@ import numpy as np
 import results_file
 import written_claims
 
-from expertrag.answer.ground import SUPPORTED, ground, sentence_scores
-from expertrag.answer.wording import wording
 from expertrag.api.types import Passage
+from expertrag.grounding.ground import SUPPORTED, ground, sentence_scores
+from expertrag.grounding.wording import wording
 from expertrag_index.words.sentences import spans
 
 QUESTION_WORD = re.compile(
     r"^(what|who|when|where|which|how many|how|why)\b( (is|was|were|are|did|do|does))?", re.I
 )
 CODE = (
-    "expertrag/answer/ground.py",
-    "expertrag/answer/values",
-    "expertrag/answer/wording.py",
+    "expertrag/grounding/ground.py",
+    "expertrag/grounding/values",
+    "expertrag/grounding/wording.py",
     "lab/benchmarks/bench_grounding.py",
     "lab/benchmarks/grounding/claims.jsonl",
     "lab/benchmarks/written_claims.py",

@@ -25,9 +25,9 @@ from typing import Any
 
 import results_file
 
-from expertrag.answer.embedders import open_embedder, open_worker_embedder
 from expertrag.config import ModelConfig
 from expertrag.runtime.threads import share_cores
+from expertrag.stores.embedders import open_embedder, open_worker_embedder
 from expertrag_index.build.chunk import Chunker
 from expertrag_index.build.embed_pool import EmbedPool
 from expertrag_index.build.ray_pool import RayPool

@@ -48,8 +48,8 @@ from scale_served import compacting, throughput
 from scale_tables import engines, ours
 from synthetic_corpus import DOCUMENTS
 
-from expertrag.answer.embedders import open_embedder
 from expertrag.config import ModelConfig
+from expertrag.stores.embedders import open_embedder
 from expertrag_common.cores import available_cores
 
 HERE = Path(__file__).parent

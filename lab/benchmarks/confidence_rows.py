@@ -24,7 +24,6 @@ from office_questions import questions as office_questions
 from verification_rows import rounded
 
 from expertrag.answer.assemble import confidence_owner
-from expertrag.answer.embedders import open_embedder
 from expertrag.answer.generate import Answering
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.folding import fold
@@ -33,6 +32,7 @@ from expertrag.api.types import AnswerRequest, GateMode
 from expertrag.config import Config
 from expertrag.llm.confidence import Confidence, ConfidenceOwner
 from expertrag.llm.probe import Owner, Probe
+from expertrag.stores.embedders import open_embedder
 from expertrag_index.types import FloatArray, Progress
 from expertrag_lab.data.resume import appending, read_results
 from expertrag_lab.eval.manifest import inputs_id

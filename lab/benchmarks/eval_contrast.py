@@ -30,12 +30,12 @@ from reader_figures import HEADER, Figure, citations, compared, exact, is_gold, 
 from reader_questions import Asked, QuestionSet
 
 from expertrag.answer.assemble import open_generator
-from expertrag.answer.embedders import open_embedder
 from expertrag.api.contrast import Contrast, WeakSide
 from expertrag.cli.progress import progress
 from expertrag.config import Config, ModelConfig
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.load.loading import quiet
+from expertrag.stores.embedders import open_embedder
 from expertrag_index.types import Progress
 from expertrag_lab.eval.serving import model_inputs
 from expertrag_lab.train.reader.network import ANSWER_TOKENS

@@ -33,15 +33,15 @@ from made_conversations import (
 from rewriting_model import RewritingModel
 
 from expertrag.answer.assemble import open_generator, reading_of
-from expertrag.answer.embedders import open_embedder
 from expertrag.answer.in_context import QuestionInContext, read_question
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
-from expertrag.answer.served_index import View
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode
 from expertrag.config import ModelConfig
 from expertrag.llm.base import never_stop
+from expertrag.stores.embedders import open_embedder
+from expertrag.stores.served_index import View
 from expertrag_index.store.index import Index
 from expertrag_lab.data.datasets import Dataset, load_dataset
 from expertrag_lab.eval.stores import build_store

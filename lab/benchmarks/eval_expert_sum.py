@@ -22,12 +22,12 @@ from reader_figures import HEADER, Figure, means, scored
 from reader_questions import SETS, Asked, QuestionSet
 
 from expertrag.answer.assemble import open_generator
-from expertrag.answer.embedders import open_embedder
 from expertrag.api.types import Sampling
 from expertrag.cli.progress import progress
 from expertrag.config import Config, ModelConfig
 from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.load.loading import quiet
+from expertrag.stores.embedders import open_embedder
 from expertrag_lab.eval.serving import model_inputs
 from expertrag_lab.train.reader.network import ANSWER_TOKENS
 

@@ -26,14 +26,14 @@ from rewriting_model import RewritingModel
 from scipy.stats import binomtest
 
 from expertrag.answer.assemble import open_generator
-from expertrag.answer.embedders import open_embedder
 from expertrag.answer.in_context import exchanges, read_question
 from expertrag.answer.rewriting_model import Write
-from expertrag.answer.served_index import View
 from expertrag.config import ModelConfig
 from expertrag.conversation.about import is_about_conversation
 from expertrag.conversation.rewrite import rewrite, subject_of
 from expertrag.llm.base import never_stop
+from expertrag.stores.embedders import open_embedder
+from expertrag.stores.served_index import View
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.store.index import Index
 from expertrag_index.types import Document

@@ -45,13 +45,13 @@ from reader_figures import HEADER, Figure, area, mean, means
 from served_answers import AnswerCache, ServedAnswer, SourcedQuestion
 
 from expertrag.answer.assemble import open_pipeline
-from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.types import GateDecision, GateMode, SearchMode, Usage
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag.llm.load.loading import quiet
 from expertrag.runtime.meter import Meter
+from expertrag.stores.embedders import open_embedder
 from expertrag_index.store.index import Index
 from expertrag_index.types import Progress
 from expertrag_index.words.query_words import query_terms

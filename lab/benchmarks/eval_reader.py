@@ -50,7 +50,6 @@ from reader_figures import (
 from reader_questions import FOUND, QuestionSet, Search
 from reader_speed import ROUNDS, TEXTS, speed
 
-from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.api.types import RetrieveRequest
@@ -60,6 +59,7 @@ from expertrag.llm.base import SHARED
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.load.loading import model_files, quiet
 from expertrag.llm.load.source import ModelSource
+from expertrag.stores.embedders import open_embedder
 from expertrag_index.types import Progress
 from expertrag_lab.data.types import JSON
 from expertrag_lab.eval.serving import model_inputs

@@ -23,7 +23,6 @@ import results_file
 from reader_figures import bootstrapped
 
 from expertrag.answer.assemble import open_generator
-from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.api.types import RetrieveRequest
@@ -31,6 +30,7 @@ from expertrag.cli.progress import progress
 from expertrag.config import Config, ModelConfig
 from expertrag.llm.load.loading import quiet
 from expertrag.runtime.json_lines import read_lines
+from expertrag.stores.embedders import open_embedder
 from expertrag_lab.data.datasets import load_dataset
 from expertrag_lab.eval.stores import build_store
 from expertrag_lab.metrics.calibration import auc
@@ -39,7 +39,7 @@ from expertrag_retriever.gate.signals import Signals
 from expertrag_retriever.gate.sufficiency import SUFFICIENT, fit_sufficiency
 
 CODE = (
-    "expertrag/answer/evidence.py",
+    "expertrag/grounding/evidence.py",
     *results_file.SEARCH,
     "lab/benchmarks/eval_strict.py",
     "lab/benchmarks/reader_figures.py",

@@ -15,11 +15,11 @@ from house_code import ROOT, SERVICE
 from mixed_store import build
 
 from expertrag.answer.assemble import open_pipeline
-from expertrag.answer.embedders import open_embedder
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode, Sampling
 from expertrag.config import Config
 from expertrag.llm.load.loading import quiet
+from expertrag.stores.embedders import open_embedder
 
 SMALL = "smollm2-135m-reader"
 REQUEST = AnswerRequest(

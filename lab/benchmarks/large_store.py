@@ -14,8 +14,8 @@ from pathlib import Path
 from bench_store import CHUNKS_OF_A_DOCUMENT, RandomEmbedder, documents_of
 from tqdm import tqdm
 
-from expertrag.answer.embedders import open_embedder
 from expertrag.config import ModelConfig
+from expertrag.stores.embedders import open_embedder
 from expertrag_index.build.writer import IndexWriter
 
 

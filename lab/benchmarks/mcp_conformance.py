@@ -28,10 +28,10 @@ import uvicorn
 from results_file import parser, write
 from starlette.applications import Starlette
 
-from expertrag.answer.embedders import open_embedder
 from expertrag.client import AsyncClient
 from expertrag.config import ModelConfig
 from expertrag.serving.mcp import McpEndpoint, mcp_server
+from expertrag.stores.embedders import open_embedder
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import Document
 

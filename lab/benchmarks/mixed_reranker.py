@@ -21,11 +21,11 @@ from served_answers import AnswerCache, ServedAnswer, SourcedQuestion
 
 from expertrag import models
 from expertrag.answer.assemble import open_pipeline
-from expertrag.answer.embedders import open_embedder
 from expertrag.api.types import GateMode
 from expertrag.cli.progress import progress
 from expertrag.config import NO_RERANKER, ON_RERANKER, Config
 from expertrag.llm.load.loading import quiet
+from expertrag.stores.embedders import open_embedder
 from expertrag_index.store.index import Index
 from expertrag_index.types import Progress
 from expertrag_retriever.rerank.estimate import RerankEstimate, estimate_gain

@@ -22,12 +22,12 @@ from mixed_store import build
 from office_questions import OfficeQuestion, is_right
 
 from expertrag.answer.assemble import open_pipeline
-from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.citing import quote
 from expertrag.api.folding import fold
 from expertrag.api.types import Answer, AnswerRequest, GateMode
 from expertrag.config import Config
+from expertrag.stores.embedders import open_embedder
 from expertrag_index.store.index import Index
 from expertrag_index.types import Progress
 from expertrag_lab.data.resume import appending, read_results

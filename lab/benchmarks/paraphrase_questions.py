@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from expertrag.answer.wording import wording
+from expertrag.grounding.wording import wording
 from expertrag_lab.data.datasets import Dataset, Query, sample
 from expertrag_lab.metrics import squad
 

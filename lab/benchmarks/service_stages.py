@@ -17,10 +17,10 @@ from pathlib import Path
 
 from service_load import question
 
-from expertrag.answer.embedders import open_embedder
-from expertrag.answer.served_index import ServedIndex, View
 from expertrag.api.types import RetrieveRequest, RetrieveResult
 from expertrag.config import ModelConfig
+from expertrag.stores.embedders import open_embedder
+from expertrag.stores.served_index import ServedIndex, View
 from expertrag.wire.retrieve import request_from_proto, request_to_proto, result_to_proto
 
 TOGETHER = 16

@@ -34,15 +34,15 @@ from mixed_store import (
 from served_answers import AnswerCache, ServedAnswer, SourcedQuestion
 
 from expertrag.answer.abstain import VERDICT_STRICT_FROM
-from expertrag.answer.embedders import open_embedder
-from expertrag.answer.ground import SUPPORTED
-from expertrag.answer.wording import wording
 from expertrag.api.types import GateMode
 from expertrag.cli.progress import progress
 from expertrag.config import Config
+from expertrag.grounding.ground import SUPPORTED
+from expertrag.grounding.wording import wording
 from expertrag.llm.load.loading import quiet
 from expertrag.llm.probe import STRICT_FROM
 from expertrag.models.choice import LARGE
+from expertrag.stores.embedders import open_embedder
 from expertrag_lab.data.datasets import Dataset, Query, load_dataset
 from expertrag_lab.metrics import squad
 

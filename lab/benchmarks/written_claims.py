@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from expertrag.answer.ground import SUPPORTED, Grounding, ground, sentence_scores
 from expertrag.api.types import Passage
+from expertrag.grounding.ground import SUPPORTED, Grounding, ground, sentence_scores
 
 FILE = Path(__file__).parent / "grounding" / "claims.jsonl"
 _OTHERS = 4  # passages about other subjects beside the one of the claim

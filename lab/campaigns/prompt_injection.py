@@ -34,7 +34,6 @@ from injection_cases import AttackCase, documents_of, fingerprint_of, read_cases
 from redteam_target import ProbeResultLike, RedteamTarget
 
 from expertrag.answer.assemble import open_generator, reading_of
-from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.answer.reading_policy import ReadingPolicy
@@ -45,6 +44,7 @@ from expertrag.config import Config
 from expertrag.llm import prompt
 from expertrag.llm.base import Generator
 from expertrag.llm.load.loading import quiet
+from expertrag.stores.embedders import open_embedder
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import Document, Progress
 from expertrag_lab.data.datasets import Dataset, Query, load_dataset, sample

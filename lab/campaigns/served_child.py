@@ -20,7 +20,6 @@ from typing import Any
 from serving_fixtures import PacedGenerator
 
 from expertrag.answer import assemble
-from expertrag.answer.collections import Collections
 from expertrag.config import (
     AuthConfig,
     CollectionsConfig,
@@ -33,6 +32,7 @@ from expertrag.config import (
 from expertrag.runtime import logs, memory
 from expertrag.serving.run import serve
 from expertrag.serving.server import Server
+from expertrag.stores.collections import Collections
 
 PACED = "paced"
 _IDLE = concurrent.futures.thread.__file__

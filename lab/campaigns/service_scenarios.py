@@ -17,12 +17,12 @@ from grpc_health.v1 import health_pb2
 from service_doors import CONSOLE, PLANTED, Doors, Refused
 from store_helper import CORPUS
 
-from expertrag.answer import served_index
 from expertrag.config import Config, ReplicaConfig
 from expertrag.serving.core import health, replication, upkeep
 from expertrag.serving.core.health import GENERATING
 from expertrag.serving.core.metrics import Metrics
 from expertrag.serving.core.replication import Replication
+from expertrag.stores import served_index
 from expertrag.v1 import (
     answer_pb2,
     audit_pb2,

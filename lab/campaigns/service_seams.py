@@ -20,12 +20,10 @@ from prometheus_client import Counter, Gauge, Histogram
 from service_doors import WordEmbedder, WordReranker
 from serving_fixtures import PacedGenerator, PacedSession
 
-from expertrag.answer.collections import Collections
 from expertrag.answer.decide import Decider
 from expertrag.answer.generate import Answering
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.rerank import ServedReranker
-from expertrag.answer.served_index import ServedIndex, View
 from expertrag.audit import Audit, Entry
 from expertrag.audit.answer_ids import AnswerIds
 from expertrag.audit.append import Appender
@@ -54,6 +52,8 @@ from expertrag.serving.grpc.health import HealthServicer
 from expertrag.serving.grpc.services import SERVICES
 from expertrag.serving.http.backend import CoreBackend
 from expertrag.serving.http.state import HttpState
+from expertrag.stores.collections import Collections
+from expertrag.stores.served_index import ServedIndex, View
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.replicas.follow import Follower
 from expertrag_index.replicas.keep_pushed import Pusher
@@ -83,12 +83,12 @@ INNER: tuple[type, ...] = (
 """Classes of the server itself, and of metrics; their members raise and block."""
 MODULES = (
     "expertrag.answer.decide",
-    "expertrag.answer.documents",
+    "expertrag.stores.documents",
     "expertrag.answer.generate",
     "expertrag.answer.pipeline",
     "expertrag.answer.rerank",
-    "expertrag.answer.served_index",
-    "expertrag.answer.store_access",
+    "expertrag.stores.served_index",
+    "expertrag.stores.access",
     "expertrag.audit.audit",
     "expertrag.serving.http.app",
     "expertrag.serving.http.body",
@@ -184,8 +184,8 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "expertrag.answer.pipeline": frozenset(["base_encoder", "canonical", "evidence_signals"])
     | {"is_internal", "never_stop"},
     "expertrag.answer.rerank": frozenset(["invalid", "load_reranker", "translate_errors"]),
-    "expertrag.answer.served_index": frozenset(["never_stop"]),
-    "expertrag.answer.store_access": frozenset(["never_stop"]),
+    "expertrag.stores.served_index": frozenset(["never_stop"]),
+    "expertrag.stores.access": frozenset(["never_stop"]),
     # of requests that are refused
     "expertrag.serving.http.app": frozenset(["console_routes", "unexpected"]),
     "expertrag.serving.http.body": frozenset(["invalid_body"]),

@@ -9,8 +9,8 @@ from reader_samples import write_tiny_reader
 from store_helper import HashingEmbedder, build, migrate
 
 from expertrag.answer.assemble import open_generator, reading_of
-from expertrag.answer.embedders import DEFAULT_EMBEDDER, _embedder_of
 from expertrag.config import LabConfig, ModelConfig
+from expertrag.stores.embedders import DEFAULT_EMBEDDER, _embedder_of
 from expertrag_index.store.index import Index
 from expertrag_index.types import Document
 

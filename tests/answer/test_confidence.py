@@ -10,7 +10,6 @@ from answer.conftest import Answered
 from serving_fixtures import DoubtingGenerator, TellingGenerator, TellingSession
 
 from expertrag.answer.confidence import COMPARED_BELOW, SIGNALS, judge_answer
-from expertrag.answer.ground import ground
 from expertrag.answer.reading import PassageSession
 from expertrag.api.types import (
     Answer,
@@ -20,6 +19,7 @@ from expertrag.api.types import (
     Passage,
     Sampling,
 )
+from expertrag.grounding.ground import ground
 from expertrag.llm.base import never_stop
 from expertrag.llm.confidence import Confidence, ConfidenceOwner
 from expertrag.llm.probe import Owner, Probe

@@ -15,7 +15,6 @@ from store_helper import build
 
 from expertrag import models
 from expertrag.answer.assemble import open_gate
-from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.answer.served_gate import ServedGate, check_models
@@ -25,6 +24,7 @@ from expertrag.api.types import AnswerRequest, GateAction, GateDecision, Samplin
 from expertrag.client import Client
 from expertrag.config import GateConfig, ModelConfig
 from expertrag.llm import load_generator
+from expertrag.stores.embedders import open_embedder
 from expertrag_index.types import Document
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.experts.settings import GENERAL

@@ -17,9 +17,9 @@ import pytest
 from command_line import Run
 from sources_helper import texts_of, write_notes
 
-from expertrag.answer.embedders import open_embedder
-from expertrag.answer.served_index import ServedIndex
 from expertrag.config import ModelConfig
+from expertrag.stores.embedders import open_embedder
+from expertrag.stores.served_index import ServedIndex
 from expertrag_index.store.layout import Layout
 from expertrag_index.store.lock import WriterLock
 

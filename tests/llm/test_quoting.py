@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from expertrag.answer.ground import ground
 from expertrag.api.types import Passage
+from expertrag.grounding.ground import ground
 from expertrag.llm import prompt
 from expertrag.llm.quoting import passage_text, passage_title
 

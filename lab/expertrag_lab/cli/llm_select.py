@@ -194,8 +194,8 @@ def _selected(
     config: Config,
 ) -> Selected:
     from expertrag import models
-    from expertrag.answer.embedders import open_embedder
     from expertrag.runtime.error_mapping import translate_errors
+    from expertrag.stores.embedders import open_embedder
     from expertrag_lab.eval.stores import default_work
     from expertrag_lab.surgery.candidates.open_rows import add_rows
     from expertrag_lab.surgery.candidates.select import select as choose

@@ -326,7 +326,7 @@ def questions(
     the same command. Exits with 3 if some documents cannot be read.
     """
     from expertrag.answer.assemble import open_generator
-    from expertrag.answer.embedders import open_embedder
+    from expertrag.stores.embedders import open_embedder
     from expertrag_lab.train.questions.questions import (
         check_out,
         read_documents,

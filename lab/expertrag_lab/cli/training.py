@@ -118,7 +118,7 @@ class Training:
     def _made_of(self, store: Path, report: Progress, words: int, generator: str | None) -> Path:
         """Generate the data set of a store in the work folder, and print its counts."""
         from expertrag.answer.assemble import open_generator
-        from expertrag.answer.embedders import open_embedder
+        from expertrag.stores.embedders import open_embedder
         from expertrag_lab.train.reader.made.dataset import Asker, make_dataset
         from expertrag_retriever.publish import work_folder
 

@@ -5,7 +5,7 @@
 abstention: AUROC of the confidence, answerable against unanswerable, and AURC, the area under the
 risk-coverage curve, where any answer to an unanswerable question is an error. A data set without
 short answers has only ``relevant_support``: the share of the output that its relevant documents
-support (``expertrag.answer.ground``).
+support (``expertrag.grounding.ground``).
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.answer.decide import LOOKAHEAD_TOKENS
-from expertrag.answer.ground import ground
 from expertrag.api.errors import Conflict
 from expertrag.api.folding import fold
 from expertrag.api.types import Answer, AnswerRequest, GateDecision, GateMode, Sampling
+from expertrag.grounding.ground import ground
 from expertrag.llm import prompt
 from expertrag.runtime.meter import Meter
 from expertrag_common.durable import write_durably

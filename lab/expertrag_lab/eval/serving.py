@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.assemble import open_gate, open_generator, reading_of
 from expertrag.answer.canonical import RULES
-from expertrag.answer.embedders import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Passage
 from expertrag.config import Config, LabConfig, ModelConfig
 from expertrag.llm import prompt
+from expertrag.stores.embedders import open_embedder
 from expertrag_index.store.index import Index
 from expertrag_lab.data.datasets import Dataset
 from expertrag_lab.data.types import JSON, Skipped

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag import models
-from expertrag.answer.embedders import open_embedder
 from expertrag.config import ModelConfig
 from expertrag.runtime.error_mapping import translate_errors
+from expertrag.stores.embedders import open_embedder
 from expertrag_lab.data.named_sets import Data
 from expertrag_lab.data.pairs import domain_sources
 from expertrag_lab.embedder.data import prepare

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.answer.canonical import canonical
-from expertrag.answer.embedders import open_embedder
 from expertrag.answer.rerank import open_served_reranker
 from expertrag.answer.retrieve import SPARE, gather
 from expertrag.answer.searching import retrieve_passages
@@ -25,6 +24,7 @@ from expertrag.audit.questions import collect_corrected, same_question
 from expertrag.audit.reading import read_log
 from expertrag.config import CANONICAL, Config
 from expertrag.runtime.error_mapping import translate_errors
+from expertrag.stores.embedders import open_embedder
 from expertrag_index.store.index import Index
 from expertrag_lab.data.annotations import check_texts
 from expertrag_lab.data.datasets import Query, load_dataset

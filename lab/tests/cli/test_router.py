@@ -132,7 +132,7 @@ def test_another_base_model(run: Run, trained: Path, minilm_path: Path, tmp_path
 
 def test_the_default_base_is_that_of_the_default_embedder() -> None:
     from expertrag import models
-    from expertrag.answer.embedders import DEFAULT_EMBEDDER
+    from expertrag.stores.embedders import DEFAULT_EMBEDDER
     from expertrag_lab.cli.router import BASE
     from expertrag_retriever.experts.bundle import base_of
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from serving_fixtures import OpenPipeline, StartServer
 
-from expertrag.answer import documents as opened
 from expertrag.api.documents import DocumentOrder
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.api.types import (
@@ -19,6 +18,7 @@ from expertrag.api.types import (
 )
 from expertrag.client import Client
 from expertrag.serving.server import Server
+from expertrag.stores import documents as opened
 from expertrag_index.sources.ledger import Ledger
 from expertrag_index.store.listing import SkippedFile
 from expertrag_index.types import LoadFailure

@@ -79,7 +79,7 @@ def retrieval(
     searches an existing store of its documents instead. Ranks beyond 100 count only for metrics
     with a larger cut-off.
     """
-    from expertrag.answer.embedders import open_embedder
+    from expertrag.stores.embedders import open_embedder
     from expertrag_lab.eval.retrieval import RetrievalSettings, evaluate
     from expertrag_lab.eval.stores import default_work
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.answer.assemble import open_generator
-from expertrag.answer.embedders import open_embedder
 from expertrag.answer.served_gate import check_models
 from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.stores.embedders import open_embedder
 from expertrag_lab.train.gate.signals import SignalSource
 from expertrag_retriever.gate.signals import SignalGroup
 

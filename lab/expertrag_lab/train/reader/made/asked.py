@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.answer.evidence import Evidence
+from expertrag.grounding.evidence import Evidence
 from expertrag_index.words.sentences import spans
 from expertrag_lab.data.resume import appending
 from expertrag_lab.train.questions.questions import FEWEST_PASSAGE_WORDS, ask_about

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from expertrag.answer.wording import wording
+from expertrag.grounding.wording import wording
 from expertrag_index.words.sentences import spans
 
 FEWEST_WORDS, MOST_WORDS = 8, 30

@@ -1,0 +1,116 @@
+"""Versions of one document among passages: the newest one in force answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from expertrag.api.types import Passage
+from expertrag.grounding.versions import newest_versions
+from expertrag_index.types import MetadataValue
+
+QUESTION = "How many days of annual leave do I get?"
+
+
+def passage(
+    name: str, text: str = "", metadata: Mapping[str, MetadataValue] | None = None
+) -> Passage:
+    text = text or f"Employees get 25 days of annual leave in each calendar year, says {name}."
+    return Passage(
+        name,
+        0,
+        text,
+        0,
+        len(text),
+        1.0,
+        source=f"/share/{name.partition('#')[0]}",
+        metadata=metadata or {},
+    )
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("hr/Archive/Leave Policy 2023.docx", "hr/Leave Policy 2025.docx"),
+        ("hr/Leave Policy 2023.docx", "hr/Leave Policy 2025.pdf"),
+        ("hr/Drafts/Leave Policy 2026 DRAFT v0.3.docx", "hr/Leave Policy 2025.docx"),
+        ("hr/2023/leave.docx", "hr/leave.docx"),
+        ("it/backup-policy-v2.md", "it/backup-policy-v3.md"),
+        ("it/backup-policy-v9.md", "it/backup-policy-v10.md"),
+        ("it/password-policy-2021.docx", "it/password-policy.docx"),
+        ("hr/handbook (1).docx", "hr/handbook.docx"),
+        ("it/old/rules-2023.md", "it/rules.md"),
+    ],
+)
+def test_an_older_version_gives_its_rank_to_the_newest(older: str, newer: str) -> None:
+    other = passage("other.md", "Nothing of this is about holidays.")
+    result = newest_versions(QUESTION, [passage(older), other, passage(newer)])
+    assert [each.document_id for each in result.in_force] == [newer, "other.md"]
+    pairs = [(old.document_id, new.document_id) for old, new in result.replaced]
+    assert pairs == [(older, newer)]
+
+
+def test_metadata_orders_versions_whose_names_do_not() -> None:
+    older = passage("hr/leave.docx", metadata={"modified": "2023-01-01"})
+    newer = passage("hr/leave.pdf", metadata={"modified": "2025-01-01"})
+    retired = passage("hr/leave.md", metadata={"modified": "2026-01-01", "status": "superseded"})
+    result = newest_versions(QUESTION, [older, newer, retired])
+    assert result.in_force == (newer,)
+    assert result.replaced == ((older, newer), (retired, newer))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("minutes/2025-02-12 steering.docx", "minutes/2025-06-18 steering.docx"),
+        ("reports/Q1-2025.pdf", "reports/Q2-2025.pdf"),
+        ("plants/2024-05.md", "plants/2024-06.md"),
+        ("hr/leave 2023.docx", "hr/travel 2025.docx"),
+        ("esker/safety 2023.docx", "mirevale/safety 2025.docx"),
+        ("2023.docx", "2025.docx"),
+        ("staff-v2.csv#1", "staff-v2.csv#2"),
+    ],
+)
+def test_documents_of_several_dates_or_subjects_are_no_versions(one: str, other: str) -> None:
+    passages = (passage(one), passage(other))
+    assert newest_versions(QUESTION, passages).in_force == passages
+
+
+def test_passages_on_other_subjects_are_kept() -> None:
+    older = passage("hr/leave 2023.docx", "A sabbatical needs six years of service.")
+    newer = passage("hr/leave 2025.docx")
+    assert newest_versions(QUESTION, [older, newer]).replaced == ()
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("it/backup-policy-v2.md", "it/backup-policy-v3.md"),
+        ("it/Archive/backup policy 2022.md", "it/backup policy 2025.md"),
+        ("it/backup policy DRAFT.md", "it/backup policy.md"),
+    ],
+)
+def test_what_is_marked_as_older_is_replaced_whatever_its_words(older: str, newer: str) -> None:
+    result = newest_versions(QUESTION, [passage(older, "At 23:30."), passage(newer, "Each night.")])
+    assert [each.document_id for each in result.in_force] == [newer]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How many days of leave did the policy of 2023 give?",
+        "What was the previous number of days of leave?",
+        "How many days does the draft give?",
+        "What has changed in the leave policy?",
+    ],
+)
+def test_a_question_about_an_older_version_is_answered_from_it(question: str) -> None:
+    older = passage("hr/Leave Policy 2023 draft.docx")
+    newer = passage("hr/Leave Policy 2025.docx")
+    assert older in newest_versions(question, [newer, older]).in_force
+
+
+def test_documents_without_a_path_have_no_versions() -> None:
+    texts = [Passage(name, 0, "Leave.", 0, 6, 1.0) for name in ("leave-2023", "leave-2025")]
+    assert newest_versions(QUESTION, texts).in_force == tuple(texts)
