@@ -28,10 +28,10 @@ from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
+    from expertrag.answer.collections import Collections
     from expertrag.answer.pipeline import Pipeline
     from expertrag.audit import Audit
     from expertrag.serving.server import Server
-    from expertrag.stores.collections import Collections
     from expertrag_index.types import FloatArray
 
 T = TypeVar("T")
@@ -382,7 +382,7 @@ def start_server(background: Background, open_pipeline: OpenPipeline) -> Iterato
 
 def collections_of(loaded: Pipeline | Collections) -> Collections:
     """Return what a server serves."""
-    from expertrag.stores.collections import Collections
+    from expertrag.answer.collections import Collections
 
     return loaded if isinstance(loaded, Collections) else Collections.single(loaded)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag import models
+from expertrag.answer.collections import DEFAULT, Collections
 from expertrag.answer.decide import check_drafts
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
@@ -40,7 +41,6 @@ from expertrag.config import (
 from expertrag.llm import load_generator, prompt
 from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.extensions import load_feature
-from expertrag.stores.collections import DEFAULT, Collections
 from expertrag.stores.embedders import embedder_name, open_embedder
 from expertrag_index.build.writer import IndexWriter
 from expertrag_kernels.cpu_experts import ISAS

@@ -17,8 +17,8 @@ from expertrag.config import ENV_PREFIX, Config
 from expertrag_common.extras import install_command
 
 if TYPE_CHECKING:
+    from expertrag.answer.collections import Collections
     from expertrag.serving.http import HttpServer
-    from expertrag.stores.collections import Collections
 
 
 _FLAGS = (

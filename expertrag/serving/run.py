@@ -14,7 +14,7 @@ from expertrag.serving.core.core import Core
 from expertrag.serving.server import Server
 
 if TYPE_CHECKING:
-    from expertrag.stores.collections import Collections
+    from expertrag.answer.collections import Collections
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

@@ -15,7 +15,7 @@ from expertrag.serving.core.metrics import Metrics
 from expertrag.serving.grpc.server import GrpcServer
 
 if TYPE_CHECKING:
-    from expertrag.stores.collections import Collections
+    from expertrag.answer.collections import Collections
 
 _log = structlog.get_logger("expertrag.service")
 

@@ -20,6 +20,7 @@ from typing import Any
 from serving_fixtures import PacedGenerator
 
 from expertrag.answer import assemble
+from expertrag.answer.collections import Collections
 from expertrag.config import (
     AuthConfig,
     CollectionsConfig,
@@ -32,7 +33,6 @@ from expertrag.config import (
 from expertrag.runtime import logs, memory
 from expertrag.serving.run import serve
 from expertrag.serving.server import Server
-from expertrag.stores.collections import Collections
 
 PACED = "paced"
 _IDLE = concurrent.futures.thread.__file__

@@ -19,6 +19,7 @@ from grpc_health.v1 import health_pb2_grpc
 from serving_fixtures import Background, PacedGenerator, trailing_of
 from store_helper import CORPUS, HashingEmbedder, build
 
+from expertrag.answer.collections import Collections
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.answer.rerank import ServedReranker
@@ -31,7 +32,6 @@ from expertrag.config import AuthConfig, Config, ServiceConfig
 from expertrag.serving.http import HttpServer
 from expertrag.serving.server import Server
 from expertrag.serving.web import http_server
-from expertrag.stores.collections import Collections
 from expertrag.v1 import answer_pb2, index_pb2
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.rerank.reranking import Reranking

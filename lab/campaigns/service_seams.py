@@ -20,6 +20,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from service_doors import WordEmbedder, WordReranker
 from serving_fixtures import PacedGenerator, PacedSession
 
+from expertrag.answer.collections import Collections
 from expertrag.answer.decide import Decider
 from expertrag.answer.generate import Answering
 from expertrag.answer.pipeline import Pipeline
@@ -52,7 +53,6 @@ from expertrag.serving.grpc.health import HealthServicer
 from expertrag.serving.grpc.services import SERVICES
 from expertrag.serving.http.backend import CoreBackend
 from expertrag.serving.http.state import HttpState
-from expertrag.stores.collections import Collections
 from expertrag.stores.served_index import ServedIndex, View
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.replicas.follow import Follower

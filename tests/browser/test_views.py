@@ -132,7 +132,7 @@ def test_collections_are_chosen(
     own_store: Path,
     visit: Visit,
 ) -> None:
-    from expertrag.stores.collections import Collections
+    from expertrag.answer.collections import Collections
 
     smaller = open_pipeline(store=own_store)
     smaller.delete(["garden/roses", "garden/lawn"])

@@ -18,6 +18,7 @@ from deploy_files import COMPOSE, ran, tool, with_binaries
 from http_fixtures import Served
 from serving_fixtures import Background, wait_until
 
+from expertrag.answer.collections import Collections
 from expertrag.api.errors import NotFound
 from expertrag.auth import Scope
 from expertrag.client import Client
@@ -26,7 +27,6 @@ from expertrag.serving.core.scopes import SCOPES
 from expertrag.serving.http.console.routes import console_routes
 from expertrag.serving.server import Server
 from expertrag.serving.web import http_server
-from expertrag.stores.collections import Collections
 
 pytestmark = with_binaries
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from expertrag.answer.collections import DEFAULT
 from expertrag.config import Config
 from expertrag.serving.core.authentication import authenticator_of
 from expertrag.serving.core.calls import Calls
@@ -17,10 +18,9 @@ from expertrag.serving.core.replication import Replication
 from expertrag.serving.core.runtime import Runtime
 from expertrag.serving.core.upkeep import keep_compact
 from expertrag.serving.core.workers import Workers
-from expertrag.stores.collections import DEFAULT
 
 if TYPE_CHECKING:
-    from expertrag.stores.collections import Collections
+    from expertrag.answer.collections import Collections
 
 
 class Core:

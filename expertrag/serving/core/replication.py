@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from expertrag.answer.collections import DEFAULT
 from expertrag.api.errors import Cancelled
 from expertrag.api.info import ReplicaStatus
 from expertrag.config import Config
 from expertrag.runtime.error_mapping import translate_errors
 from expertrag.serving.core.messages import without_paths
 from expertrag.serving.core.metrics import Metrics
-from expertrag.stores.collections import DEFAULT
 from expertrag_index.replicas.follow import Follower
 from expertrag_index.replicas.keep_pushed import Pusher
 from expertrag_index.replicas.repeat import Repeated, Schedule
 from expertrag_index.sources.redact import redact
 
 if TYPE_CHECKING:
-    from expertrag.stores.collections import Collections
+    from expertrag.answer.collections import Collections
     from expertrag_index.replicas.pull import PullReport
     from expertrag_index.replicas.push import PushReport
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from expertrag.answer.collections import DEFAULT, tenant_of, unknown_collection
 from expertrag.api.errors import Unavailable
 from expertrag.audit import Asker
 from expertrag.auth import Scope
@@ -18,11 +19,10 @@ from expertrag.serving.core.metrics import Metrics
 from expertrag.serving.core.quotas import Quotas
 from expertrag.serving.core.replication import Replication
 from expertrag.serving.core.workers import CallKind, Workers
-from expertrag.stores.collections import DEFAULT, tenant_of, unknown_collection
 
 if TYPE_CHECKING:
+    from expertrag.answer.collections import Collections
     from expertrag.answer.pipeline import Pipeline
-    from expertrag.stores.collections import Collections
 
 T = TypeVar("T")
 Opener: TypeAlias = "Callable[[], AbstractContextManager[Pipeline]]"

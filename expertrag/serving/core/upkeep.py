@@ -7,13 +7,13 @@ import time
 
 import structlog
 
+from expertrag.answer.collections import DEFAULT, tenant_of
 from expertrag.api.errors import ExpertRAGError
 from expertrag.auth import Caller
 from expertrag.runtime.stop import Stop
 from expertrag.serving.core.context import CallContext
 from expertrag.serving.core.runtime import Runtime
 from expertrag.serving.core.workers import CallKind
-from expertrag.stores.collections import DEFAULT, tenant_of
 
 _EVERY_S = 60.0
 _log = structlog.get_logger("expertrag.service")

@@ -18,12 +18,12 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from serving_fixtures import OpenPipeline, StartServer, trailing_of
 
+from expertrag.answer.collections import Collections
 from expertrag.api.access import Access
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client
 from expertrag.config import AuthConfig, QuotaConfig
-from expertrag.stores.collections import Collections
 from expertrag.v1 import index_pb2, index_pb2_grpc
 from expertrag_index.build.writer import IndexWriter
 from expertrag_retriever.calibrate import calibrator

@@ -20,7 +20,7 @@ from expertrag.serving.run import serve
 from expertrag.serving.web import http_server
 
 if TYPE_CHECKING:
-    from expertrag.stores.collections import Collections
+    from expertrag.answer.collections import Collections
 
 ANSWER_S = 1.5
 WORDS = 50
@@ -30,9 +30,9 @@ def load() -> Collections:
     """Open the store, or never finish."""
     if len(sys.argv) < 4:
         time.sleep(3600)
+    from expertrag.answer.collections import Collections
     from expertrag.answer.pipeline import Pipeline
     from expertrag.answer.pipeline_models import PipelineModels
-    from expertrag.stores.collections import Collections
     from expertrag_retriever.encoder import load_embedder
 
     model = PacedGenerator(step_s=ANSWER_S / WORDS, words=WORDS)

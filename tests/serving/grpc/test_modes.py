@@ -9,12 +9,12 @@ import pytest
 from http_fixtures import CHAT, Served, StartHttp, chat_body
 from serving_fixtures import Background, OpenPipeline
 
+from expertrag.answer.collections import Collections
 from expertrag.api.types import GateMode
 from expertrag.auth import Scope
 from expertrag.auth.token_file import TokenFile
 from expertrag.client import AsyncClient, Client
 from expertrag.config import AuthConfig, GateConfig
-from expertrag.stores.collections import Collections
 
 QUESTION = "Say hello in French."
 READ = frozenset({Scope.READ})

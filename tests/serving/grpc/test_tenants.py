@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from serving_fixtures import OpenPipeline, PacedGenerator, StartServer, wait_until
 
+from expertrag.answer.collections import Collections
 from expertrag.api.access import Access
 from expertrag.api.errors import (
     Conflict,
@@ -30,7 +31,6 @@ from expertrag.auth.token_file import TokenFile
 from expertrag.client import Client
 from expertrag.config import AuthConfig
 from expertrag.serving.server import Server
-from expertrag.stores.collections import Collections
 from expertrag_index.build.writer import IndexWriter
 from expertrag_retriever.calibrate import calibrator
 

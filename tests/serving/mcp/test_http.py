@@ -16,6 +16,7 @@ from serving_fixtures import Background, OpenPipeline, PacedGenerator, StartServ
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from expertrag.answer.collections import Collections
 from expertrag.api.access import Access
 from expertrag.auth import Scope as TokenScope
 from expertrag.auth.token_file import TokenFile
@@ -23,7 +24,6 @@ from expertrag.client import AsyncClient
 from expertrag.config import AuthConfig
 from expertrag.serving.mcp import McpEndpoint, mcp_server
 from expertrag.serving.server import Server
-from expertrag.stores.collections import Collections
 
 TENANTS = {"acme": "zirconcanary", "globex": "obsidiancanary"}
 LIST_TOOLS = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}

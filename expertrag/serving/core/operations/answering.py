@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
+from expertrag.answer.collections import DEFAULT
 from expertrag.api.folding import afold
 from expertrag.api.types import (
     Answer,
@@ -20,7 +21,6 @@ from expertrag.serving.core.context import CallContext
 from expertrag.serving.core.cost import Cost
 from expertrag.serving.core.runtime import Runtime, key_of
 from expertrag.serving.core.workers import CallKind
-from expertrag.stores.collections import DEFAULT
 
 
 async def answer(runtime: Runtime, context: CallContext, request: AnswerRequest) -> Answer:

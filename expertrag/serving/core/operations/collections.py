@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from expertrag.answer.collections import DEFAULT, tenant_of
 from expertrag.api.info import CollectionInfo
 from expertrag.api.validation import invalid
 from expertrag.auth import Caller, Scope
 from expertrag.serving.core.context import CallContext
 from expertrag.serving.core.runtime import Runtime, key_of
 from expertrag.serving.core.workers import CallKind
-from expertrag.stores.collections import DEFAULT, tenant_of
 
 MOST_LISTED = 1_000
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from expertrag.answer.collections import DEFAULT
 from expertrag.api.errors import Conflict, PermissionDenied
 from expertrag.api.info import IndexStats
 from expertrag.api.types import UpdateReport
@@ -18,7 +19,6 @@ from expertrag.serving.core.messages import without_paths
 from expertrag.serving.core.runtime import Runtime, key_of
 from expertrag.serving.core.upload import SentDocument, Upload
 from expertrag.serving.core.workers import CallKind
-from expertrag.stores.collections import DEFAULT
 
 if TYPE_CHECKING:
     from expertrag.answer.pipeline import Pipeline

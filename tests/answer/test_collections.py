@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from serving_fixtures import OpenPipeline, wait_until
 
+from expertrag.answer.collections import DEFAULT, Collections
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound
 from expertrag.api.types import RetrieveRequest
-from expertrag.stores.collections import DEFAULT, Collections
 from expertrag_index.build.writer import IndexWriter
 
 ROSES = RetrieveRequest("roses")
@@ -83,7 +83,7 @@ def test_the_least_recently_used_is_closed_if_no_call_uses_it(
 def test_few_collections_are_open_at_a_time_however_small(
     open_store: Callable[[Path], Pipeline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("expertrag.stores.collections._MOST_OPEN", 2)
+    monkeypatch.setattr("expertrag.answer.collections._MOST_OPEN", 2)
     collections = Collections(open_store, {name: Path(name) for name in "abcd"})
     for name in "abcad":
         with collections.use(name):
