@@ -21,7 +21,7 @@ from expertrag.grounding.ground import SUPPORTED
 from expertrag_retriever.gate.sufficiency import SUFFICIENT
 
 if TYPE_CHECKING:
-    from expertrag.answer.confidence import Judgement
+    from expertrag.answer.ground import Judgement
     from expertrag.llm.confidence import Confidence
 
 VERDICT_STRICT_FROM = 0.25

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from expertrag import models
 from expertrag.answer.collections import DEFAULT, Collections
-from expertrag.answer.decide import check_drafts
+from expertrag.answer.gate import check_drafts
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.answer.reading_policy import ReadingPolicy

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from expertrag.answer.in_context import QuestionInContext
-from expertrag.answer.route import Route
+from expertrag.api.turns import Turn
 from expertrag.api.types import AnswerRequest, DeltaEvent, GateMode
 from expertrag.llm.base import Message, Session, ShouldStop
 from expertrag.llm.sequence_policy import SequencePolicy
@@ -20,27 +19,83 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a pipeline.
+
+    ``view`` is the generation of the store that answers, whatever is published meanwhile. ``salt``
+    separates the caller's sequences in the prefix cache from those of other callers.
+    """
+
+    view: View
+    meter: Meter
+    should_stop: ShouldStop
+    salt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionInContext:
+    """A message of a conversation, and the question that it asks.
+
+    ``question`` stands alone. ``about_conversation``: the message asks nothing of the documents,
+    such as "thanks". ``vectors`` are the question's, once they are known.
+    """
+
+    message: str
+    question: str
+    history: tuple[Turn, ...] = ()
+    about_conversation: bool = False
+    vectors: QueryVectors | None = None
+
+    @property
+    def rewritten(self) -> str:
+        """The question, if it is not the message itself; else ""."""
+        return self.question if self.question != self.message else ""
+
+    @property
+    def text_without_documents(self) -> str:
+        """The text that the model answers on its own, after the history."""
+        return self.message if self.history else self.question
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The route of a question.
+
+    ``domains``: probability of each domain, with "general" for none; empty if the embedder has no
+    experts. ``expert``: name of the language-model expert that answers from the documents; None if
+    there is none. ``pattern``: domain of the expert pattern that answers; None for all experts.
+    """
+
+    domains: Mapping[str, float] = field(default_factory=dict)
+    expert: str | None = None
+    pattern: str | None = None
+
+    @property
+    def answers(self) -> str | None:
+        """Name of the expert or pattern that answers; a model has one of both kinds, or none."""
+        return self.expert or self.pattern
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerContext:
     """The context of a running answer.
 
     ``request`` has the question as it stands alone, and a mode; ``asked`` has the message and its
-    conversation. ``view`` is the generation of the store that answers, whatever is published
-    meanwhile; ``vectors`` are the question's, by expert, None in a mode without documents.
+    conversation, and the question's vectors, by expert; None in a mode without documents.
     ``closed_book`` is the prompt of the message and its conversation. ``policy`` is how the
-    answer's sequences are computed, for :meth:`Generator.begin`. ``searches`` keeps what was found
+    answer's sequences are computed, for :meth:`Generator.begin`. ``searches`` keeps the results
     by query and number of passages: the answer does not repeat a search of the gate. ``internal``:
     the answer is withheld unless it is probably right, because the model alone cannot know it.
     """
 
     request: AnswerRequest
     asked: QuestionInContext
-    view: View
     route: Route
-    vectors: QueryVectors | None
     closed_book: Sequence[Message]
+    policy: SequencePolicy
+    view: View
     meter: Meter
     should_stop: ShouldStop
-    policy: SequencePolicy
     searches: dict[tuple[str, int], SearchResult] = field(default_factory=dict)
     internal: bool = False
 
@@ -53,8 +108,8 @@ class AnswerContext:
     @property
     def question_vectors(self) -> QueryVectors:
         """The question's vectors, in a mode that uses documents."""
-        assert self.vectors is not None, "without documents, nothing is embedded"
-        return self.vectors
+        assert self.asked.vectors is not None, "without documents, nothing is embedded"
+        return self.asked.vectors
 
 
 @dataclass(slots=True)

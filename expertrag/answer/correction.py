@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain, islice
 
-from expertrag.answer.reading import PassageSession
+from expertrag.answer.portions import PassageSession
 from expertrag.api.folding import join_deltas
 from expertrag.grounding.evidence import Evidence
 from expertrag.grounding.former import calls_former, find_former_value

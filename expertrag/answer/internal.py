@@ -7,19 +7,23 @@ about it: the model alone would invent a name. "Why do we dream?" is not interna
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from expertrag.api.types import GateAction, GateDecision, Sampling
+from expertrag.api.types import GateDecision, Sampling
 from expertrag.llm import prompt
 from expertrag.llm.probe import INTERNAL_FROM
 
 if TYPE_CHECKING:
     from expertrag.answer.context import AnswerContext
+    from expertrag.answer.verdict import Verdict
     from expertrag.llm.base import Generator
     from expertrag.llm.probe import Probe
 
 SIGNAL = "p_internal"
+_REASON = (
+    "The question is about your own organisation, so it is answered from the documents or not at "
+    "all."
+)
 _ONE_TOKEN = Sampling(max_tokens=1)
 
 
@@ -45,20 +49,14 @@ def p_internal(probe: Probe | None, generator: Generator, context: AnswerContext
     return probe.probability(signals.vectors)
 
 
-def or_internal(decision: GateDecision, probability: float | None) -> GateDecision:
+def retrieve_if_internal(verdict: Verdict, probability: float | None) -> Verdict:
     """Retrieve for an internal question that the gate would leave to the model."""
     if probability is None:
-        return decision
-    signals = {**decision.signals, SIGNAL: probability}
-    if decision.retrieve or probability < INTERNAL_FROM:
-        return replace(decision, signals=signals)
-    return replace(
-        decision,
-        action=GateAction.RETRIEVE,
-        signals=signals,
-        reason="The question is about your own organisation, so it is answered from the documents "
-        "or not at all.",
-    )
+        return verdict
+    verdict = verdict.add_signal(SIGNAL, probability)
+    if verdict.decision.retrieve or probability < INTERNAL_FROM:
+        return verdict
+    return verdict.retrieve(_REASON)
 
 
 def is_internal(decision: GateDecision) -> bool:

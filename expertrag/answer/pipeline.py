@@ -1,14 +1,11 @@
-"""The steps of an answer, in order: rewrite, embed, route, decide, retrieve, generate, ground.
+"""The steps of an answer, in order: read, gate, search, generate, ground; each has a file.
 
-    rewrite   the question as it stands alone, and in its canonical form if so configured
-    embed     one embedding of the question
-    route     domains of the question, and the language-model expert for it
-    prefill   closed-book prefill and first tokens: signals for the gate, and the start of
-              a closed-book answer (no second prefill)
-    gate      GateDecision with its reason
-    search    passages, only if the gate decides so
-    generate  tokens
-    ground    citations and support, or an abstention
+    read.py      the question as it stands alone, embedded and routed once
+    gate.py      the closed-book prefill and other signals; a decision with its reason. A
+                 closed-book answer goes on from the prefill
+    search.py    passages, only if the gate decides so
+    generate.py  tokens
+    ground.py    citations and support, or an abstention
 
 The pipeline raises only errors of ``expertrag.api.errors``. It is thread-safe; the store can be
 replaced while answers are being generated.
@@ -19,24 +16,22 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from expertrag._version import __version__
-from expertrag.answer.canonical import canonical
-from expertrag.answer.context import AnswerContext, ClosedBook
-from expertrag.answer.decide import Decider, base_encoder
-from expertrag.answer.generate import Answering, by_adapter
-from expertrag.answer.in_context import QuestionInContext, read_question
+from expertrag.answer.context import AnswerContext, Call, ClosedBook
+from expertrag.answer.gate import Decider
+from expertrag.answer.gate_signals import base_encoder
+from expertrag.answer.generate import Answering, with_adapter
 from expertrag.answer.internal import is_internal
 from expertrag.answer.pipeline_models import PipelineModels
+from expertrag.answer.read import QuestionReader
 from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.rerank import rank_texts
-from expertrag.answer.rewriting_model import writer
-from expertrag.answer.route import route
-from expertrag.answer.searching import retrieve_passages
+from expertrag.answer.search import retrieve_passages
 from expertrag.api import validation
 from expertrag.api.access import Access
 from expertrag.api.embed import Embeddings
@@ -60,7 +55,6 @@ from expertrag.audit.served import ServedLog
 from expertrag.config import GateConfig
 from expertrag.grounding.evidence import evidence_signals
 from expertrag.llm.base import EndpointStatus, ShouldStop, never_stop
-from expertrag.llm.history import in_conversation
 from expertrag.runtime.error_mapping import translate_errors
 from expertrag.runtime.meter import Meter
 from expertrag.runtime.tracing import stage_span
@@ -98,6 +92,7 @@ class Pipeline(StoreAccess):
         generator = models.generator
         self._reranker, self._generator = models.reranker, generator
         self._reading = models.reading or ReadingPolicy.of(generator)
+        self._reader = QuestionReader(generator, self._reading)
         self._decider = Decider(generator, self._reading, models.gate, policy or GateConfig())
         self._answering = Answering(generator, self._reading, self._decider, models.reranker)
         self.audit = audit or Audit()
@@ -143,8 +138,9 @@ class Pipeline(StoreAccess):
         started = time.perf_counter()
         with translate_errors(), self._lease() as view:
             should_stop()
-            asked = self._read(request, request.query, view, Meter(), should_stop)
-            done = retrieve_passages(
+            call = self._call(view, Meter(), should_stop)
+            asked = self._reader.read(request, request.query, call)
+            reranked = retrieve_passages(
                 view.index,
                 view.searcher,
                 replace(request, query=asked.question),
@@ -153,13 +149,13 @@ class Pipeline(StoreAccess):
                 query_vector=asked.vectors,
             )
         return RetrieveResult(
-            passages=done.result.passages,
-            generation=done.result.generation,
-            vectors_scanned=done.result.vectors_scanned,
+            passages=reranked.result.passages,
+            generation=reranked.result.generation,
+            vectors_scanned=reranked.result.vectors_scanned,
             seconds=time.perf_counter() - started,
             rewritten_query=asked.rewritten,
-            reranked=done.candidates,
-            rerank_skipped=done.skipped,
+            reranked=reranked.candidates,
+            rerank_skipped=reranked.skipped,
         )
 
     def rerank(self, request: RerankRequest, should_stop: ShouldStop = never_stop) -> RerankResult:
@@ -201,8 +197,8 @@ class Pipeline(StoreAccess):
             self._lease() as view,
             self._entry(question, view) as entry,
         ):
-            context = self._context(request, view, meter, should_stop)
-            with closing(self._answering.begin_closed_book(context)) as session:
+            context = self._open_context(request, view, meter, should_stop)
+            with closing(self._answering.sessions.open_closed_book(context)) as session:
                 decision = self._decide(context, ClosedBook(session))
                 meter.count(session)
                 return entry.record_decision(decision)
@@ -298,89 +294,44 @@ class Pipeline(StoreAccess):
             self._lease() as view,
             self._entry(request.question, view, meter) as entry,
         ):
-            context = self._context(request, view, meter, should_stop)
-            with closing(self._answering.begin_closed_book(context)) as session:
+            context = self._open_context(request, view, meter, should_stop)
+            with closing(self._answering.sessions.open_closed_book(context)) as session:
                 answer = ClosedBook(session)
                 decision = self._decide(context, answer)
                 yield GateEvent(entry.record_decision(decision))
                 if not decision.retrieve:
-                    with closing(self._answering.answer_closed_book(answer, meter)) as said:
-                        yield from map(entry.note, by_adapter(request.sampling, said))
+                    with closing(self._answering.answer_closed_book(answer, meter)) as events:
+                        yield from self._record(events, entry, request)
                     self._decider.record_cost(decision, meter.usage())
                     return
             meter.count(session)
-            if self._decider.strictly(decision):
+            if self._decider.is_strict(decision):
                 strict = replace(context.request, mode=GateMode.STRICT)
                 context = replace(context, request=strict, internal=is_internal(decision))
-            with closing(self._answering.answer_open_book(context)) as said:
-                yield from map(entry.note, by_adapter(request.sampling, said))
+            with closing(self._answering.answer_open_book(context)) as events:
+                yield from self._record(events, entry, request)
             self._decider.record_cost(decision, meter.usage())
 
     def _entry(self, question: str, view: View, meter: Meter | None = None) -> Entry:
         generation = view.index.generation
         return self.audit.answering(question, generation, meter, asked_by=self._asked_by)
 
-    def _context(
+    def _call(self, view: View, meter: Meter, should_stop: ShouldStop) -> Call:
+        salt = self._access.cache_salt(self._asked_by.caller)
+        return Call(view, meter, should_stop, salt)
+
+    def _open_context(
         self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop
     ) -> AnswerContext:
-        """Read the question in its conversation, route it, and embed it if it needs documents."""
-        should_stop()
-        generator = self._generator
         request = replace(request, mode=request.mode or self._mode)
-        asked = self._read_and_embed(request, view, meter, should_stop)
-        request = replace(request, question=asked.question)
-        routed = route(view.embedder, request, generator.experts, meter, generator.patterns)
-        salt = self._access.cache_salt(self._asked_by.caller)
-        policy = generator.make_policy(request.sampling, routed.answers, salt)
-        closed_book, dropped = in_conversation(
-            asked.text_without_documents,
-            asked.history,
-            generator.count_tokens,
-            generator.context_tokens - request.sampling.max_tokens,
-            request.instructions,
-        )
-        meter.add(turns_dropped=dropped)
-        return AnswerContext(
-            request, asked, view, routed, asked.vectors, closed_book, meter, should_stop, policy
-        )
+        return self._reader.open_context(request, self._call(view, meter, should_stop))
 
-    def _read_and_embed(
-        self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop
-    ) -> QuestionInContext:
-        """Read and embed the question; closed book, a follow-up is left to the model."""
-        closed_book = request.mode is GateMode.NEVER
-        if closed_book and request.history:
-            return QuestionInContext(request.question, request.question, request.history)
-        filter = request.filter or None
-        with meter.stage("rewrite") if request.history else nullcontext():
-            asked = self._read(request, request.question, view, meter, should_stop)
-        if request.mode is not GateMode.AUTO:  # the caller decides whether documents are consulted
-            asked = replace(asked, about_conversation=False)
-        if closed_book or asked.about_conversation or asked.vectors is not None:
-            return asked
-        should_stop()
-        with meter.stage("embed"):
-            return replace(asked, vectors=view.searcher.encode(asked.question, filter))
-
-    def _read(
-        self,
-        request: AnswerRequest | RetrieveRequest,
-        message: str,
-        view: View,
-        meter: Meter,
-        should_stop: ShouldStop,
-    ) -> QuestionInContext:
-        """Read the question of an answer, a decision or a search, all in the same way."""
-        salt = self._access.cache_salt(self._asked_by.caller)
-        return read_question(
-            message,
-            request.history,
-            view,
-            request.filter or None,
-            should_stop,
-            wording=canonical if self._reading.canonical else str,
-            write=writer(self._generator, meter, should_stop, salt),
-        )
+    def _record(
+        self, events: Iterator[AnswerEvent], entry: Entry, request: AnswerRequest
+    ) -> Iterator[AnswerEvent]:
+        """Pass the events of an answer on; the audit log keeps how it ended."""
+        adapter = request.sampling.adapter
+        return map(entry.note, with_adapter(adapter, events) if adapter else events)
 
     def _decide(self, context: AnswerContext, answer: ClosedBook) -> GateDecision:
         return self._decider.decide(context, answer, lambda: self._answering.least_doubt(context))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from expertrag.answer.abstain import believes_refusal
 from expertrag.answer.refusals import may_refuse, refuses
@@ -18,6 +19,9 @@ from expertrag.api.folding import join_deltas
 from expertrag.api.types import DeltaEvent, Passage, Sampling
 from expertrag.grounding.ground import Grounding, ground
 from expertrag.llm.prompt import NEXT_PASSAGE, NOT_FOUND, Reply
+
+if TYPE_CHECKING:
+    from expertrag.answer.reading_policy import ReadingPolicy
 
 _MAY_MARK = re.compile(r"\s*(?:\[\d+\][,;]?\s*)*(?:\[\d*)?|\s*(?:\[\d+\][,;]?\s*)+\.?\s*")
 
@@ -32,6 +36,11 @@ def reply_sampling(sampling: Sampling, *, reader: bool) -> Sampling:
     if reader and penalty is None:
         penalty = 0.0
     return replace(sampling, stop=(*sampling.stop, NEXT_PASSAGE), frequency_penalty=penalty)
+
+
+def is_reply(reading: ReadingPolicy, sampling: Sampling) -> bool:
+    """Return whether a text is a reader's reply; a constrained text is not one."""
+    return reading.reader and sampling.constraint is None
 
 
 class Spoken:

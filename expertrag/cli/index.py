@@ -213,9 +213,9 @@ def search(
     )
     validation.check_retrieve(request)
     _need_store(store)  # before torch is imported
-    from expertrag.answer.searching import search_store
+    from expertrag.answer.local_search import search_locally
 
-    done, degraded = search_store(store, request, config)
+    done, degraded = search_locally(store, request, config)
     if degraded:
         note(f"warning: {degraded}")
     if done.skipped:

@@ -2,7 +2,7 @@
 
 A logistic regression on a few numbers that are known once an answer is written: how much the model
 doubted what it read, whether it says the same after reading more, how well the passages cover
-question and answer (``expertrag.answer.confidence``), and what a linear probe reads off the model's
+question and answer (``expertrag.answer.ground``), and what a linear probe reads off the model's
 hidden states when it is asked whether its answer is right (``prompt.verification``).
 
 FOLDER/confidence.json   the weights, the model that they belong to, and how they were fitted
@@ -59,7 +59,7 @@ class Confidence:
     def probability(self, signals: Mapping[str, float]) -> float:
         """Return the probability that an answer is right.
 
-        :param signals: as of :func:`expertrag.answer.confidence.signals_of`.
+        :param signals: as of :func:`expertrag.answer.ground.signals_of`.
         """
         terms = (weight * signals[name] for name, weight in self.weights.items())
         return float(logistic(math.fsum(terms) + self.bias))

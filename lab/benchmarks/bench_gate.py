@@ -186,7 +186,7 @@ class _Prefills:
         if self._generator is None:
             return None
         if text not in self._known:
-            from expertrag.answer.decide import LOOKAHEAD_TOKENS
+            from expertrag.answer.gate_signals import LOOKAHEAD_TOKENS
 
             session = self._generator.begin(prompt.write_closed_book(text), Sampling())
             with closing(session):

@@ -2,8 +2,8 @@
 
     python lab/benchmarks/bench_hot.py --data DATA --json FILE
 
-"Best first" is as served (``expertrag/answer/reading.py``): the best passage, then three, then all,
-until the probe hardly doubts that they hold the answer. ``cold`` is the time without cached
+"Best first" is as served (``expertrag/answer/portions.py``): the best passage, then three, then
+all, until the probe hardly doubts that they hold the answer. ``cold`` is the time without cached
 prefixes, ``hot`` that of the same question in other words right after it. Questions are those of
 ``eval_answers.py``, including squad2's unanswerable ones; answers have at most 25 tokens.
 """
@@ -21,7 +21,7 @@ import results_file
 from eval_answers import MODELS, SETS, UNANSWERABLE, answerable, config_of, unanswerable
 from served_answers import PASSAGES, TOKENS
 
-from expertrag.answer.reading import PassageSession, open_session
+from expertrag.answer.portions import PassageSession, open_session
 from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.answer.reply import reply_sampling
 from expertrag.api.types import Passage, RetrieveRequest, Sampling

@@ -33,9 +33,11 @@ from made_conversations import (
 from rewriting_model import RewritingModel
 
 from expertrag.answer.assemble import open_generator, reading_of
-from expertrag.answer.in_context import QuestionInContext, read_question
+from expertrag.answer.context import QuestionInContext
+from expertrag.answer.follow_up import StoreEvidence
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
+from expertrag.answer.read import read_question
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode
 from expertrag.config import ModelConfig
@@ -51,9 +53,9 @@ METHODS = ("last message", "all turns", "rewritten", "gold")
 METRIC = "nDCG@10"
 CODE = (
     "expertrag/conversation",
-    "expertrag/answer/in_context.py",
+    "expertrag/answer/follow_up.py",
     "expertrag/answer/rewriting_check.py",
-    "expertrag/answer/rewriting_model.py",
+    "expertrag/answer/read.py",
     "expertrag/llm/standalone.py",
     "lab/benchmarks/made_conversations.py",
     "lab/benchmarks/rewriting_model.py",
@@ -177,7 +179,8 @@ class Bench:
 
     def _read(self, one: Conversation, model: RewritingModel | None = None) -> QuestionInContext:
         write = model.write if model else None
-        return read_question(one.message, one.history, self._view, None, never_stop, write=write)
+        store = StoreEvidence(self._view, None, never_stop)
+        return read_question(one.message, one.history, store, write=write)
 
     def _ndcg(self, text: str, query_id: str) -> float:
         found = self._view.searcher.search(text, k=_DEPTH).passages

@@ -26,8 +26,8 @@ from rewriting_model import RewritingModel
 from scipy.stats import binomtest
 
 from expertrag.answer.assemble import open_generator
-from expertrag.answer.in_context import exchanges, read_question
-from expertrag.answer.rewriting_model import Write
+from expertrag.answer.follow_up import StoreEvidence, Write, exchanges
+from expertrag.answer.read import read_question
 from expertrag.config import ModelConfig
 from expertrag.conversation.about import is_about_conversation
 from expertrag.conversation.rewrite import rewrite, subject_of
@@ -41,9 +41,9 @@ from expertrag_retriever.calibrate import calibrator
 
 CODE = (
     "expertrag/conversation",
-    "expertrag/answer/in_context.py",
+    "expertrag/answer/follow_up.py",
     "expertrag/answer/rewriting_check.py",
-    "expertrag/answer/rewriting_model.py",
+    "expertrag/answer/read.py",
     "expertrag/llm/standalone.py",
     "lab/benchmarks/follow_ups.py",
     "lab/benchmarks/eval_follow_ups.py",
@@ -105,7 +105,9 @@ def documents(asked: Sequence[FollowUp]) -> list[Document]:
 
 def read(one: FollowUp, view: View, write: Write | None = None) -> str:
     """Return the question that a server reads; "" if the message is about the conversation."""
-    asked = read_question(one.question, one.history, view, None, never_stop, write=write)
+    asked = read_question(
+        one.question, one.history, StoreEvidence(view, None, never_stop), write=write
+    )
     return "" if asked.about_conversation else asked.question
 
 

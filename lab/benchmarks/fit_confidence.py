@@ -6,7 +6,7 @@ The default language model answers questions from documents, as served, and each
 wrong (``confidence_rows.py``). A probe of the hidden states with which the model is asked whether
 its answer is right is fitted on these, and on answers about invented records
 (``verification_rows.py``). A logistic regression on the signals of
-``expertrag/answer/confidence.py``, the probe's among them, gives the probability. Figures are of
+``expertrag/answer/ground.py``, the probe's among them, gives the probability. Figures are of
 ten folds, and of each set by weights and a probe that were fitted without it.
 """
 
@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from verification_rows import Verified, verified
 
 from expertrag.answer.assemble import confidence_owner, open_generator
-from expertrag.answer.confidence import COMPARED_BELOW, SIGNALS
+from expertrag.answer.ground import COMPARED_BELOW, SIGNALS
 from expertrag.cli.progress import progress
 from expertrag.llm.confidence import Confidence, ConfidenceOwner, save_confidence
 from expertrag.llm.load.loading import quiet
@@ -273,7 +273,7 @@ tags: [retrieval-augmented-generation, calibration]
 ---
 # The probability that an answer of {owner.generator} is right
 
-Logistic regression on the signals of `expertrag/answer/confidence.py`: the doubt of what was read,
+Logistic regression on the signals of `expertrag/answer/ground.py`: the doubt of what was read,
 whether more passages give the same answer, how well they cover question and answer, and what a
 probe (`verifier`) reads off the hidden states of the model when it is asked whether it is right.
 

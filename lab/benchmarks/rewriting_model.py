@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from expertrag.answer.rewriting_model import writer
+from expertrag.answer.follow_up import writer
 from expertrag.llm.base import Generator, Message, never_stop
 from expertrag.runtime.meter import Meter
 

@@ -21,7 +21,7 @@ from service_doors import WordEmbedder, WordReranker
 from serving_fixtures import PacedGenerator, PacedSession
 
 from expertrag.answer.collections import Collections
-from expertrag.answer.decide import Decider
+from expertrag.answer.gate import Decider
 from expertrag.answer.generate import Answering
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.rerank import ServedReranker
@@ -82,11 +82,16 @@ INNER: tuple[type, ...] = (
 )  # fmt: skip
 """Classes of the server itself, and of metrics; their members raise and block."""
 MODULES = (
-    "expertrag.answer.decide",
+    "expertrag.answer.gate",
     "expertrag.stores.documents",
+    "expertrag.answer.gate_signals",
     "expertrag.answer.generate",
+    "expertrag.answer.ground",
     "expertrag.answer.pipeline",
+    "expertrag.answer.read",
     "expertrag.answer.rerank",
+    "expertrag.answer.search",
+    "expertrag.answer.sessions",
     "expertrag.stores.served_index",
     "expertrag.stores.access",
     "expertrag.audit.audit",
@@ -168,7 +173,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     # of a model on the engine; the HTTP server asks for the adapters of any
     "AdapterService": frozenset(["ListAdapters", "LoadAdapter", "UnloadAdapter"]),
     # of a fitted gate, of readers, and of a start
-    "expertrag.answer.decide": frozenset(
+    "expertrag.answer.gate": frozenset(
         ["domain_signals", "draft_features", "or_internal", "p_internal"]
     )
     | {

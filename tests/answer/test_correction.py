@@ -10,7 +10,7 @@ import pytest
 from serving_fixtures import DoubtingGenerator
 
 from expertrag.answer.correction import correct_former_value
-from expertrag.answer.reading import PassageSession, read_again
+from expertrag.answer.portions import PassageSession, read_again
 from expertrag.api.errors import Cancelled
 from expertrag.api.types import DeltaEvent, Passage, Sampling
 from expertrag.llm import prompt

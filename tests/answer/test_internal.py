@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from serving_fixtures import OpenPipeline, TellingGenerator, TellingSession
 
-from expertrag.answer.internal import SIGNAL, is_internal, or_internal
+from expertrag.answer.internal import SIGNAL, is_internal, retrieve_if_internal
 from expertrag.answer.reading_policy import ReadingPolicy
+from expertrag.answer.verdict import Verdict
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateAction, GateDecision, GateMode, Sampling
 from expertrag.llm import prompt
@@ -68,7 +69,7 @@ def test_other_questions_are_left_to_the_gate(open_pipeline: OpenPipeline) -> No
 def test_only_internal_questions_change_a_decision(
     probability: float | None, retrieves: bool
 ) -> None:
-    decision = or_internal(CLOSED, probability)
+    decision = retrieve_if_internal(Verdict.of(CLOSED), probability).explained
     assert decision.retrieve is retrieves is is_internal(decision)
     assert ("your own organisation" in decision.reason) is retrieves
 
@@ -78,6 +79,6 @@ def test_a_retrieved_question_that_is_internal_is_marked(
     probability: float | None, strictly: bool
 ) -> None:
     retrieved = GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "About the documents.")
-    decision = or_internal(retrieved, probability)
+    decision = retrieve_if_internal(Verdict.of(retrieved), probability).explained
     assert (decision.action, decision.reason) == (retrieved.action, retrieved.reason)
     assert is_internal(decision) is strictly

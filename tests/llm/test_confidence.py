@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from expertrag import models
-from expertrag.answer.confidence import SIGNALS
+from expertrag.answer.ground import SIGNALS
 from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag.llm.confidence import (
     Confidence,

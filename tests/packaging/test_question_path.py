@@ -13,7 +13,7 @@ from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode
 
 ROOT = Path(expertrag.__file__).parent
-SERVING = {"answer", "api", "audit", "conversation", "llm", "runtime"}
+SERVING = {"answer", "api", "audit", "conversation", "grounding", "llm", "runtime", "stores"}
 """Packages that a question may enter on its way through the pipeline."""
 
 
@@ -35,5 +35,5 @@ def test_a_question_enters_serving_packages_only(open_pipeline: OpenPipeline) ->
     sys.stdout.write("\n".join(["", str(len(entered)), *map(str, entered), ""]))
     assert {file.parts[0] for file in entered} <= SERVING
     way = [file.stem for file in entered if file.parts[0] == "answer"]
-    order = ["pipeline", "route", "generate", "decide", "retrieve", "ground"]
+    order = ["pipeline", "read", "gate", "search", "ground"]
     assert [name for name in way if name in order] == order

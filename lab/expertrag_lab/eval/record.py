@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.answer.decide import LOOKAHEAD_TOKENS
+from expertrag.answer.gate_signals import LOOKAHEAD_TOKENS
 from expertrag.api.errors import Conflict
 from expertrag.api.folding import fold
 from expertrag.api.types import Answer, AnswerRequest, GateDecision, GateMode, Sampling

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.canonical import canonical
 from expertrag.answer.rerank import open_served_reranker
-from expertrag.answer.retrieve import SPARE, gather
-from expertrag.answer.searching import retrieve_passages
+from expertrag.answer.search import SPARE, gather, retrieve_passages
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import RetrieveRequest
 from expertrag.api.validation import MAX_K

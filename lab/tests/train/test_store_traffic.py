@@ -9,7 +9,7 @@ import pytest
 from reader_samples import write_birth_store
 from store_helper import build
 
-from expertrag.answer.searching import search_store
+from expertrag.answer.local_search import search_locally
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Feedback, GateAction, GateMode, RetrieveRequest
 from expertrag.audit.entries import AuditEntry, dump_entry, dump_feedback
@@ -43,7 +43,7 @@ def _traffic(store: Path, key: str = "", domain: str = "") -> list[TrafficPrompt
 
 def test_prompts_have_the_passages_of_the_search(store: Path) -> None:
     (item,) = _traffic(store)
-    found, _ = search_store(store, RetrieveRequest(QUESTION), Config())
+    found, _ = search_locally(store, RetrieveRequest(QUESTION), Config())
     texts = [passage.text for passage in item.prompt.passages]
     assert texts[0] == found.result.passages[0].text and len(texts) == Config().search.k
     assert (item.known, item.prompt.answer, item.prompt.cited) == (True, "30 days", (1,))

@@ -37,12 +37,12 @@ def test_one_line_a_call_without_texts(client: Client) -> None:
 
 
 STAGES = (
-    "answer.pipeline.route",
-    "answer.decide.Decider.decide",
-    "answer.generate.gather",
-    "answer.generate.Answering._pack",
-    "answer.generate.Answering._begin",
-    "answer.generate.ground",
+    "answer.read.route",
+    "answer.gate.Decider.decide",
+    "answer.search.gather",
+    "answer.sessions.Sessions.pack",
+    "answer.sessions.Sessions._begin",
+    "answer.ground.ground",
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from expertrag.answer.retrieve import Gathered, gather
+from expertrag.answer.search import Gathered, gather
 from expertrag.api.types import Passage
 from expertrag.llm import prompt
 from expertrag_retriever.types import SearchResult

@@ -10,7 +10,7 @@ import pytest
 from answer.conftest import Answered
 from serving_fixtures import DoubtingGenerator
 
-from expertrag.answer.reading import open_session, read_again
+from expertrag.answer.portions import open_session, read_again
 from expertrag.api.errors import Cancelled
 from expertrag.api.types import AnswerRequest, Constraint, GateMode, Passage, Sampling
 from expertrag.llm import prompt

@@ -1,98 +1,103 @@
-"""Read a question in its conversation: whether it stands alone, and if not, what it asks.
+"""Read a message that continues a conversation: whether it stands alone, and if not, what it asks.
 
-The gate, the search and the grounding see the question as it stands alone. A closed-book answer in
-a conversation sees the turns and the message as they were sent. Reading a question runs no search:
-the gate decides whether one is worth its cost.
+Rules read most follow-ups; where they leave it open, a language model that is large enough writes
+the question, which is used only if it is faithful to the conversation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+from expertrag.answer.context import QuestionInContext
 from expertrag.answer.rewriting_check import is_faithful
 from expertrag.api.turns import Turn, TurnRole
-from expertrag.conversation.about import is_about_conversation, is_courtesy
+from expertrag.conversation.about import is_about_conversation
 from expertrag.conversation.anaphora import first_anaphor
 from expertrag.conversation.rewrite import RewritingForm, rewrite, rewritings, subject_of
+from expertrag.llm import prompt, standalone
+from expertrag.llm.base import Generator, Message, ShouldStop
 from expertrag.llm.standalone import MOST_EXCHANGES, standalone_question
 from expertrag_index.words.language import is_english
 
 if TYPE_CHECKING:
-    from expertrag.answer.rewriting_model import Write
+    from expertrag.runtime.meter import Meter
     from expertrag.stores.served_index import View
     from expertrag_index.types import Filter
     from expertrag_retriever.partitions import QueryVectors
 
-
-@dataclass(frozen=True, slots=True)
-class QuestionInContext:
-    """A message of a conversation, and the question that it asks.
-
-    ``question`` stands alone. ``about_conversation``: the message asks nothing of the documents,
-    such as "thanks". ``vectors`` are the question's, once they are known.
-    """
-
-    message: str
-    question: str
-    history: tuple[Turn, ...] = ()
-    about_conversation: bool = False
-    vectors: QueryVectors | None = None
-
-    @property
-    def rewritten(self) -> str:
-        """The question, if it is not the message itself; else ""."""
-        return self.question if self.question != self.message else ""
-
-    @property
-    def text_without_documents(self) -> str:
-        """The text that the model answers on its own, after the history."""
-        return self.message if self.history else self.question
+Write = Callable[[Sequence[Message]], str]
+"""Continues a prompt of :func:`expertrag.llm.standalone.standalone_question`."""
 
 
-def read_question(
+class StoreEvidence:
+    """How well the documents of a store cover a question; the vectors of questions are kept."""
+
+    def __init__(self, view: View, filter: Filter | None, check: Callable[[], None]) -> None:
+        """Take a view of the store.
+
+        :param filter: restricts the documents that are evidence.
+        :param check: raises if the call is to stop; called before each embedding.
+        """
+        self._view, self._filter, self._check = view, filter, check
+        self.vectors: dict[str, QueryVectors] = {}
+
+    def measure(self, question: str) -> float:
+        """Return the evidence of a question; see :meth:`Gate.evidence`."""
+        if question not in self.vectors:
+            self._check()
+            self.vectors[question] = self._view.searcher.encode(question, self._filter)
+        return self._view.gate.evidence(self.vectors[question], self._filter)
+
+
+def read_follow_up(
     message: str,
-    history: Sequence[Turn],
-    view: View,
-    filter: Filter | None,
-    check: Callable[[], None],
-    *,
-    wording: Callable[[str], str] = str,
+    text: str,
+    turns: tuple[Turn, ...],
+    store: StoreEvidence,
     write: Write | None = None,
 ) -> QuestionInContext:
-    """Read a message in its conversation.
+    """Read a message after the turns of a conversation.
 
-    :param filter: restricts the documents that may be evidence of what it asks.
-    :param check: raises if the call is to stop; called before each embedding.
-    :param wording: writes the message in another form before it is read, such as
-        :func:`~expertrag.answer.canonical.canonical`.
+    :param text: the message in the form in which it is read.
     :param write: the language model, for what rules leave open; None leaves it to the rules.
     """
-    text, turns = wording(message), tuple(history)
-    if not turns:
-        return QuestionInContext(message, text, about_conversation=is_courtesy(text))
     if is_about_conversation(text):
         return QuestionInContext(message, message, turns, about_conversation=True)
     if is_english(text) is False:  # the rules are
         return QuestionInContext(message, text, turns)
-    vectors: dict[str, QueryVectors] = {}
-
-    def evidence(question: str) -> float:
-        if question not in vectors:
-            check()
-            vectors[question] = view.searcher.encode(question, filter)
-        return view.gate.evidence(vectors[question], filter)
-
     said = exchanges(turns)
-    subject = subject_of(said, evidence)
+    subject = subject_of(said, store.measure)
     likeliest = next(iter(rewritings(text, subject)), None)
     written = _rewrite_by_model(text, said, write) if write and likeliest and likeliest.open else ""
     if written and likeliest and (_resolves(written, text) or not likeliest.likely):
         return QuestionInContext(message, written, turns)
-    read = rewrite(text, subject, evidence)
+    read = rewrite(text, subject, store.measure)
     question = written if written and read.form is RewritingForm.ALONE else read.question
-    return QuestionInContext(message, question, turns, vectors=vectors.get(question))
+    return QuestionInContext(message, question, turns, vectors=store.vectors.get(question))
+
+
+def writer(
+    generator: Generator, meter: Meter, should_stop: ShouldStop, salt: str = ""
+) -> Write | None:
+    """Return a function that continues a prompt by a model; None if it is too small to rewrite.
+
+    :param meter: counts the cost of a continuation.
+    :param salt: the caller's; see :meth:`Generator.make_policy`.
+    """
+    if generator.family != prompt.INSTRUCT.name:
+        return None
+
+    def write(messages: Sequence[Message]) -> str:
+        policy = generator.make_policy(standalone.SAMPLING, salt=salt)
+        begun = generator.begin(messages, standalone.SAMPLING, should_stop, policy)
+        with closing(begun) as session:
+            text = "".join(session.stream())
+            meter.count(session)
+        return text.strip()
+
+    return write
 
 
 def _rewrite_by_model(text: str, said: Sequence[tuple[str, str]], write: Write) -> str:

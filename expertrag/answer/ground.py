@@ -1,4 +1,4 @@
-"""Judge an answer: the probability that it is right, and why to check it.
+"""Ground an answer in its passages, and judge whether it is right.
 
 All signals are known once the answer is written. The weights are the language model's
 (``expertrag.llm.confidence``); a model without weights has no probability, and its answers are
@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from expertrag.answer.reading import PassageSession
-from expertrag.grounding.ground import Grounding
+from expertrag.answer.context import AnswerContext
+from expertrag.answer.portions import PassageSession, read_again
+from expertrag.answer.reading_policy import ReadingPolicy
+from expertrag.answer.reply import ground_reply, is_reply
+from expertrag.grounding.conflicts import conflict_note, passages_of
+from expertrag.grounding.ground import Grounding, ground
 from expertrag.llm.confidence import Confidence
 from expertrag.llm.probe import Probe
+from expertrag.llm.prompt import Reply
 from expertrag.runtime.meter import Meter
 from expertrag_retriever.gate.odds import log_odds
 
@@ -45,6 +50,75 @@ _BELOW = 1e-3
 
 _UNSURE_OF_PASSAGES = "The passages may not answer this."
 _OTHERWISE_READ = "With more passages, the answer was another one."
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is said of an answer.
+
+    ``support``: probability that it is right, 0 to 1. ``reason``: why to check it, in one line;
+    empty if there is no reason to. ``fitted``: whether the probability is of fitted weights.
+    """
+
+    support: float
+    reason: str
+    fitted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroundedAnswer:
+    """The spans of passages that support an answer, and the judgement of it."""
+
+    grounding: Grounding
+    judgement: Judgement
+
+
+class Grounder:
+    """Grounds the answers of one language model, and judges them."""
+
+    def __init__(self, reading: ReadingPolicy) -> None:
+        self._reading = reading
+
+    def ground(
+        self,
+        context: AnswerContext,
+        text: str,
+        reading: PassageSession,
+        p_sufficient: float | None,
+    ) -> GroundedAnswer:
+        """Ground an answer and judge whether it is right; if not sure, after reading more.
+
+        :param p_sufficient: probability that the passages hold the answer; None if unknown.
+        """
+        confidence, wrong = self._reading.confidence, None
+        if confidence:
+            wrong = p_wrong(confidence.verifier, reading, Reply.of(text).answer, context.meter)
+        grounding = self._find_support(context, text, reading)
+        judgement = judge_answer(confidence, reading, grounding, wrong, p_sufficient)
+        if judgement.fitted and judgement.support < COMPARED_BELOW:
+            reading = read_again(reading, text, context.meter)
+            judgement = judge_answer(confidence, reading, grounding, wrong, p_sufficient)
+        if judgement.fitted and not judgement.reason:
+            grounding = replace(grounding, citations=grounding.sources)
+        return GroundedAnswer(grounding, judgement)
+
+    def conflict_note(
+        self, context: AnswerContext, text: str, reading: PassageSession, grounding: Grounding
+    ) -> str:
+        """Return a note on older versions that contradict the answer, unless it is constrained."""
+        if context.request.sampling.constraint is not None:
+            return ""
+        cited = passages_of(grounding.citations, reading.passages)
+        return conflict_note(text, context.request.question, cited, reading.replaced)
+
+    def _find_support(
+        self, context: AnswerContext, text: str, reading: PassageSession
+    ) -> Grounding:
+        find = ground_reply if is_reply(self._reading, context.request.sampling) else ground
+        alone = len(reading.shown) == 1
+        passages = reading.passages if alone else reading.shown  # all tell which words are rare
+        with context.meter.stage("ground"):
+            return find(text, passages, context.request.question, (1,) if alone else ())
 
 
 def p_wrong(verifier: Probe, reading: PassageSession, answer: str, meter: Meter) -> float | None:
@@ -89,19 +163,6 @@ def signals_of(
         "flawed": float(bool(grounding.reason)),
         **grounding.coverage,
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What is said of an answer.
-
-    ``support``: probability that it is right, 0 to 1. ``reason``: why to check it, in one line;
-    empty if there is no reason to. ``fitted``: whether the probability is of fitted weights.
-    """
-
-    support: float
-    reason: str
-    fitted: bool = False
 
 
 def judge_answer(

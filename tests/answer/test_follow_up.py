@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from serving_fixtures import OpenPipeline, TellingGenerator
 
-from expertrag.answer.decide import ABOUT_CONVERSATION
-from expertrag.answer.in_context import exchanges
+from expertrag.answer.follow_up import exchanges
+from expertrag.answer.gate import ABOUT_CONVERSATION
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.folding import fold
 from expertrag.api.turns import Turn

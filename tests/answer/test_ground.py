@@ -9,8 +9,8 @@ import pytest
 from answer.conftest import Answered
 from serving_fixtures import DoubtingGenerator, TellingGenerator, TellingSession
 
-from expertrag.answer.confidence import COMPARED_BELOW, SIGNALS, judge_answer
-from expertrag.answer.reading import PassageSession
+from expertrag.answer.ground import COMPARED_BELOW, SIGNALS, judge_answer
+from expertrag.answer.portions import PassageSession
 from expertrag.api.types import (
     Answer,
     AnswerRequest,

@@ -10,7 +10,7 @@ from serving_fixtures import PacedGenerator
 
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.pipeline_models import PipelineModels
-from expertrag.answer.route import route
+from expertrag.answer.read import route
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode
 from expertrag.audit import Audit

@@ -17,8 +17,9 @@ from serving_fixtures import (
 )
 from store_helper import build
 
-from expertrag.answer.decide import QUOTES, Decider
+from expertrag.answer.gate import QUOTES, Decider
 from expertrag.answer.reading_policy import ReadingPolicy
+from expertrag.answer.verdict import Verdict
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateAction, GateDecision, GateMode
@@ -150,7 +151,7 @@ def test_unsure_strict_is_for_questions_that_may_be_about_the_documents(
     decision = GateDecision(
         GateAction.CLOSED_BOOK, GateMode.AUTO, "", p_benefit=benefit, threshold=0.4, signals=signals
     )
-    assert decider._or_strictly(decision).retrieve is strict
+    assert decider._retrieve_if_unsure(Verdict.of(decision)).decision.retrieve is strict
 
 
 def test_instructions_to_a_model_that_quotes_are_answered_with_a_warning(
