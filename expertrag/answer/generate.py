@@ -218,13 +218,3 @@ class Answering:
         """End an answer: its cost, then how it ended and the model that wrote it."""
         yield UsageEvent(meter.usage())
         yield replace(done, model=self._model)
-
-
-def with_adapter(adapter: str, events: Iterator[AnswerEvent]) -> Iterator[AnswerEvent]:
-    """Name the adapter in the model that an answer comes from, as MODEL@ADAPTER."""
-    for event in events:
-        yield (
-            replace(event, model=f"{event.model}@{adapter}")
-            if isinstance(event, DoneEvent)
-            else event
-        )

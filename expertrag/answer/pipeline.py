@@ -25,7 +25,7 @@ from expertrag._version import __version__
 from expertrag.answer.context import AnswerContext, Call, ClosedBook
 from expertrag.answer.gate import Decider
 from expertrag.answer.gate_signals import base_encoder
-from expertrag.answer.generate import Answering, with_adapter
+from expertrag.answer.generate import Answering
 from expertrag.answer.internal import is_internal
 from expertrag.answer.pipeline_models import PipelineModels
 from expertrag.answer.read import QuestionReader
@@ -41,6 +41,7 @@ from expertrag.api.turns import Turn
 from expertrag.api.types import (
     AnswerEvent,
     AnswerRequest,
+    DoneEvent,
     Feedback,
     GateDecision,
     GateEvent,
@@ -56,8 +57,7 @@ from expertrag.config import GateConfig
 from expertrag.grounding.evidence import evidence_signals
 from expertrag.llm.base import EndpointStatus, ShouldStop, never_stop
 from expertrag.runtime.error_mapping import translate_errors
-from expertrag.runtime.meter import Meter
-from expertrag.runtime.tracing import stage_span
+from expertrag.runtime.meter import Meter, stage_span
 from expertrag.stores.access import StoreAccess
 from expertrag.stores.served_index import ServedIndex, View
 
@@ -301,7 +301,7 @@ class Pipeline(StoreAccess):
                 yield GateEvent(entry.record_decision(decision))
                 if not decision.retrieve:
                     with closing(self._answering.answer_closed_book(answer, meter)) as events:
-                        yield from self._record(events, entry, request)
+                        yield from _record(events, entry, request.sampling.adapter)
                     self._decider.record_cost(decision, meter.usage())
                     return
             meter.count(session)
@@ -309,7 +309,7 @@ class Pipeline(StoreAccess):
                 strict = replace(context.request, mode=GateMode.STRICT)
                 context = replace(context, request=strict, internal=is_internal(decision))
             with closing(self._answering.answer_open_book(context)) as events:
-                yield from self._record(events, entry, request)
+                yield from _record(events, entry, request.sampling.adapter)
             self._decider.record_cost(decision, meter.usage())
 
     def _entry(self, question: str, view: View, meter: Meter | None = None) -> Entry:
@@ -326,15 +326,23 @@ class Pipeline(StoreAccess):
         request = replace(request, mode=request.mode or self._mode)
         return self._reader.open_context(request, self._call(view, meter, should_stop))
 
-    def _record(
-        self, events: Iterator[AnswerEvent], entry: Entry, request: AnswerRequest
-    ) -> Iterator[AnswerEvent]:
-        """Pass the events of an answer on; the audit log keeps how it ended."""
-        adapter = request.sampling.adapter
-        return map(entry.note, with_adapter(adapter, events) if adapter else events)
-
     def _decide(self, context: AnswerContext, answer: ClosedBook) -> GateDecision:
         return self._decider.decide(context, answer, lambda: self._answering.least_doubt(context))
+
+
+def _record(
+    events: Iterator[AnswerEvent], entry: Entry, adapter: str | None
+) -> Iterator[AnswerEvent]:
+    """Pass the events of an answer on; the audit log keeps how it ended.
+
+    :param adapter: is named in the model that the answer comes from, as MODEL@ADAPTER.
+    """
+    for event in events:
+        if isinstance(event, DoneEvent):
+            if adapter:
+                event = replace(event, model=f"{event.model}@{adapter}")
+            entry.finish(event)
+        yield event
 
 
 def _portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:

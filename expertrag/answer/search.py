@@ -23,7 +23,7 @@ from expertrag.api.types import Passage
 from expertrag.grounding.amendments import put_amended_first
 from expertrag.grounding.versions import newest_versions
 from expertrag.llm.base import ShouldStop, never_stop
-from expertrag.runtime.tracing import stage_span
+from expertrag.runtime.meter import stage_span
 from expertrag_retriever.rerank.reranking import Reranked
 from expertrag_retriever.types import SearchResult
 

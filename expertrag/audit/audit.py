@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.api.errors import Conflict, InvalidArgument, NotFound, Unavailable
-from expertrag.api.types import AnswerEvent, DoneEvent, Feedback, GateDecision
+from expertrag.api.types import DoneEvent, Feedback, GateDecision
 from expertrag.api.validation import check_feedback
 from expertrag.audit.answer_ids import AnswerIds
 from expertrag.audit.append import Appender
@@ -220,11 +220,9 @@ class Entry:
         )
         return decision
 
-    def note(self, event: AnswerEvent) -> AnswerEvent:
-        """Return the event; write the line before the client sees the end of the answer."""
-        if isinstance(event, DoneEvent):
-            self._write(event)
-        return event
+    def finish(self, done: DoneEvent) -> None:
+        """Write the line, before the client sees the end of the answer."""
+        self._write(done)
 
     def _write(self, done: DoneEvent | None) -> None:
         entry, self._entry = self._entry, None

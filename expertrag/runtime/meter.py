@@ -1,4 +1,4 @@
-"""Measure the cost of an answer while it is generated."""
+"""Measure and trace the stages of a call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from expertrag.api.types import Usage
-from expertrag.runtime.tracing import stage_span
+from expertrag.runtime.tracing import TRACER
 
 T = TypeVar("T")
 
@@ -80,3 +80,20 @@ class Meter:
             yield
         finally:
             self._seconds[name] += time.perf_counter() - started
+
+
+@contextmanager
+def stage_span(stage: str) -> Iterator[None]:
+    """Trace a stage of the current call.
+
+    The span is not made current, because the block may be left and entered again between the items
+    of a generator.
+    """
+    if TRACER is None:
+        yield
+        return
+    span = TRACER.start_span(stage)
+    try:
+        yield
+    finally:
+        span.end()

@@ -18,6 +18,9 @@ else:
     _INSTALLED = True
 
 NAME = "expertrag"
+TRACER: Any = trace.get_tracer(NAME) if _INSTALLED else None
+"""Starts spans; None without OpenTelemetry."""
+
 Value = str | int | float | bool
 
 
@@ -45,8 +48,7 @@ def call_span(method: str, metadata: Iterable[tuple[str, str | bytes]] | None) -
         yield Span()
         return
     carrier = {key: value for key, value in metadata or () if isinstance(value, str)}
-    tracer = trace.get_tracer(NAME)
-    with tracer.start_as_current_span(
+    with TRACER.start_as_current_span(
         method,
         context=propagate.extract(carrier),
         kind=trace.SpanKind.SERVER,
@@ -54,23 +56,6 @@ def call_span(method: str, metadata: Iterable[tuple[str, str | bytes]] | None) -
         set_status_on_exception=False,
     ) as inner:
         yield Span(inner)
-
-
-@contextmanager
-def stage_span(stage: str) -> Iterator[None]:
-    """Trace a stage of the current call.
-
-    The span is not made current, because the block may be left and entered again between the items
-    of a generator.
-    """
-    if not _INSTALLED:
-        yield
-        return
-    inner = trace.get_tracer(NAME).start_span(stage)
-    try:
-        yield
-    finally:
-        inner.end()
 
 
 def headers() -> tuple[tuple[str, str], ...]:

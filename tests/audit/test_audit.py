@@ -46,7 +46,7 @@ def answer(audit: Audit, *, finished: bool = True) -> str:
         if finished:
             why = f"'{SECRET}' is not in the passage"
             done = DoneEvent(FinishReason.STOP, 0.25, from_documents=True, unsupported_reason=why)
-            entry.note(done)
+            entry.finish(done)
     return decision.id
 
 

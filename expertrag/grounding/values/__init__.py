@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from expertrag.grounding.values import amounts, dates, schedules, times, units
+from expertrag.grounding.values import amounts, times, units
 from expertrag.grounding.values.amounts import units_named, with_units
-from expertrag.grounding.values.dates import whole_dates
+from expertrag.grounding.values.times import whole_dates
 from expertrag.grounding.values.units import Unit
 from expertrag.grounding.values.value import Value
 
@@ -27,8 +27,8 @@ __all__ = [
 _Reader = Callable[[str, int], Value | None]
 
 _OF_DIGITS: tuple[_Reader, ...] = (
-    schedules.cron_at,
-    dates.date_at,
+    times.cron_at,
+    times.date_at,
     times.time_at,
     amounts.amount_at,
 )
@@ -36,9 +36,9 @@ _OF_WORDS: dict[str, _Reader] = {
     **dict.fromkeys(amounts.BEGINNINGS, amounts.amount_in_words_at),
     **dict.fromkeys(units.MONEY, amounts.money_at),
     **dict.fromkeys(("v", "version"), amounts.version_at),
-    **dict.fromkeys(dates.BEGINNINGS, dates.date_by_name_at),
-    **dict.fromkeys(times.BEGINNINGS, times.time_by_name_at),
-    **dict.fromkeys(schedules.BEGINNINGS, schedules.period_at),
+    **dict.fromkeys(times.DATE_WORDS, times.date_by_name_at),
+    **dict.fromkeys(times.TIME_WORDS, times.time_by_name_at),
+    **dict.fromkeys(times.PERIOD_WORDS, times.period_at),
 }
 
 
