@@ -50,7 +50,7 @@ class AbstentionPolicy:
 
     @property
     def verdict_from(self) -> float:
-        """Doubt at which STRICT withholds a yes or no; at least that of other answers."""
+        """Doubt at which STRICT withholds a yes or no; at least the bound of other answers."""
         return max(self.strict_from, VERDICT_STRICT_FROM)
 
     def rejects(self, p_sufficient: float | None) -> bool:

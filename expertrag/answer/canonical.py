@@ -1,8 +1,8 @@
 """The canonical form of a question, so that another spelling or opening of it has the same answer.
 
-P-Adapters (Newman, Choubey and Rajani 2022) map the embeddings of a prompt to those of a canonical
-one, by a layer that is trained for each language model. Here rules rewrite the text, which the
-gate, the search and any model then see:
+P-Adapters (Newman, Choubey and Rajani 2022) map the embeddings of a prompt to the embeddings of a
+canonical one. Their layer is trained for each language model. Here rules rewrite the text, which
+the gate, the search and any model then see:
 
 characters  typographic quotes, repeated spaces, invisible characters
 opening     "Question:", "Hi, could you tell me", "I was wondering"
@@ -42,7 +42,7 @@ _BEFORE_WH = (
 _DETERMINER = r"(?:the|an?|this|that|these|those|my|our|your|his|her|its|their|any|some|all|no)"
 _PRONOUN = r"(?:i|you|he|she|it|we|they|there)"
 _ASKS = re.compile(rf"(?:{_BEFORE_WH} )?{_WH}(?:'?s|'re|'d)?\b", re.I)
-# "Will Smith", "May 2019" and "Have a nice day" are no questions
+# "Will Smith", "May 2019" and "Have a nice day" are not questions
 _ASKS_DIRECTLY = re.compile(
     r"(?:is|are|was|were|do(?! not)|does|did|has|had|can|could|should|would"
     r"|isn't|aren't|wasn't|weren't|doesn't|didn't)\b"

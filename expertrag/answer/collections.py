@@ -90,7 +90,7 @@ class Collections:
         :param create_store: makes an empty store.
         :param memory_mib: least recently used collections are closed beyond this size of vectors.
         :param audit: the log of all of them, which is closed with them.
-        :param adapters: returns those of the language model.
+        :param adapters: returns the adapters of the language model.
         :param modes: of requests that name none, by key, where it is not the server's.
         :raises InvalidArgument: if a name is invalid, or two collections have the same.
         """
@@ -196,7 +196,7 @@ class Collections:
                 entry.uses -= 1
 
     def states(self, tenant: str | None = None) -> list[CollectionState]:
-        """List the collections of a tenant by key: "" has those of none, None all of them."""
+        """List the collections of a tenant by key: "" lists those without a tenant, None all."""
         created = set(self._list_created())
         loaded = set(self.open_keys)
         return [

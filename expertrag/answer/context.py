@@ -23,7 +23,7 @@ class Call:
     """One call of a pipeline.
 
     ``view`` is the generation of the store that answers, whatever is published meanwhile. ``salt``
-    separates the caller's sequences in the prefix cache from those of other callers.
+    separates the caller's sequences in the prefix cache from the sequences of others.
     """
 
     view: View

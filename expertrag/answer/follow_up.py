@@ -1,7 +1,7 @@
 """Read a message that continues a conversation: whether it stands alone, and if not, what it asks.
 
-Rules read most follow-ups; where they leave it open, a language model that is large enough writes
-the question, which is used only if it is faithful to the conversation.
+Rules read most follow-ups. Where they leave it open, a large enough language model writes the
+question, which is used only if it is faithful to the conversation.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ class Decider:
         if budget is not None:
             budget.observe(retrieved=verdict.decision.retrieve)
         own = bundle.threshold if bundle else CONSTANTS.threshold
-        return _explain_threshold(verdict, origin, own).explained
+        return _explain_threshold(verdict, origin, own).result
 
     def _judge(
         self,

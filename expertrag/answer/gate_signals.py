@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LOOKAHEAD_TOKENS = 6
 """Tokens that the gate reads. They are the first tokens of a closed-book answer; TARG finds the
-margin of the first few tokens as informative as that of a whole draft."""
+margin of the first few tokens as informative as the margin of a whole draft."""
 
 LeastDoubt = Callable[[], "float | None"]
 """Reads the best passages; returns the lowest doubt that one holds the answer, None if unknown."""

@@ -40,7 +40,7 @@ SIGNALS = (
 
 COMPARED_BELOW = 0.96
 """Probability below which an answer is compared with the one of more passages. On the office share,
-that is a quarter of the answers; comparing the others, too, made the AUROC no larger."""
+that is a quarter of the answers; comparing the others as well did not raise the AUROC."""
 
 _LEAST = 1e-4
 """Least doubt, and least certainty, whose log odds are told apart."""
@@ -146,7 +146,7 @@ def signals_of(
     ``sufficient``, ``first`` and ``next``: log odds that the passages hold the answer, of those
     that answer, the best one, and the next portion; ``agreement``: 0 to 1, whether the other
     portions give the same answer; ``verified``: log odds that the model finds it right;
-    ``flawed``: 1 if a sentence is not supported; and those of
+    ``flawed``: 1 if a sentence is not supported; and the signals of
     :func:`~expertrag.grounding.coverage.coverage`.
 
     :param wrong: see :func:`p_wrong`.

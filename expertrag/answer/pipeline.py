@@ -112,7 +112,7 @@ class Pipeline(StoreAccess):
         Writes are not restricted: a caller that may write sees every document.
 
         :param asked_by: whose answers these are, for the audit log and for feedback.
-        :param mode: of requests that name none; None for that of the policy.
+        :param mode: mode of requests that name none; None for the mode of the policy.
         """
         bound = copy.copy(self)
         bound._access, bound._asked_by = access, asked_by

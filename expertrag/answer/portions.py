@@ -2,10 +2,10 @@
 
 If all of these leave it in doubt, the answer that most of them give is taken.
 
-Before an answer is generated, a probe or the reader's first token gives the probability that the
-passages of the prompt do not hold it (the doubt). Passages come right after the instructions, best
-first, so that each longer prompt begins with the one before: its KV cache pages are reused, and
-reading on costs only the passages that are new.
+The doubt is the probability that the passages of the prompt do not hold the answer. A probe or the
+reader's first token gives it before the answer is generated. Passages come right after the
+instructions, best first, so that each longer prompt begins with the one before: its KV cache pages
+are reused, and reading on costs only the passages that are new.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SURE = 0.1
 
 CERTAIN = 0.04
 """Doubt below which an answer is not compared with the one of more passages: half of the answers of
-the office share. Comparing those, too, made the AUROC of right against wrong no larger."""
+the office share. Comparing these answers as well did not raise the AUROC of right against wrong."""
 
 PORTIONS = (1, 3)
 """Numbers of passages that are read before all of them."""

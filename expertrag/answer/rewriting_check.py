@@ -1,8 +1,8 @@
 """Check the question that a language model makes of a follow-up against the conversation.
 
 A small model repeats the last question, answers the message, or invents what it is about. Its
-question is used only if it adds no word and no number to the conversation, and drops none of the
-message but those that refer or correct.
+question may not add a word or a number to the conversation. It may drop only the words of the
+message that refer or correct.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The search of an answer, or of passages alone: candidates, reranked, then the distinct ones.
 
-Near-duplicates are dropped, such as a copy of a file or the same page in two formats, unless they
-differ in a number or a name. Of the versions of a document, the newest one in force is kept, and
+Near-duplicates are dropped unless they differ in a number or a name: a copy of a file, the same
+page in two formats. Of the versions of a document, the newest one in force is kept, and
 what amends an earlier document stands before it.
 
 Several steps are Iter-RetGen (Shao et al. 2023): an answer from the passages of one search often

@@ -33,6 +33,6 @@ class Verdict:
         return Verdict(replace(self.decision, action=GateAction.RETRIEVE), (sentence,))
 
     @property
-    def explained(self) -> GateDecision:
-        """The decision with its reason."""
+    def result(self) -> GateDecision:
+        """The decision, with its reason."""
         return replace(self.decision, reason=" ".join(self.reasons))

@@ -11,7 +11,7 @@ from expertrag.grounding.wording import Content, Wording, is_value
 from expertrag.llm.prompt import asks_to_explain
 
 _NO_RIVAL = -0.3
-"""Lead of other values over those of an answer that has none: the mean of right answers."""
+"""Lead of other values over the answer's, if the answer has none: the mean of right answers."""
 
 _DATE = re.compile(r"(?:\d{4}|-)-\d\d")
 _CODE = re.compile(r"--?[a-z]|[~.]*/|[a-z]\w*_", re.IGNORECASE)

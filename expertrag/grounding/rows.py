@@ -46,7 +46,7 @@ class SentenceSpan:
 def sentence_spans(passage: Passage) -> Iterator[SentenceSpan]:
     """Read the sentences and rows of a passage.
 
-    A number without a unit has the units of its cell and column, else those of the title and of
+    A number without a unit has the units of its cell and column, else the units of the title and of
     sentences without numbers: "Figures in million EUR".
     """
     places = whole_dates(passage.text, atoms(passage.text))
@@ -84,7 +84,7 @@ def join_contents(contents: Iterable[Content]) -> Content:
 
 
 def _units(title: str, texts: Sequence[str]) -> tuple[list[list[Unit]], list[Unit]]:
-    """Return the units that each text names, and those of the title and of headings."""
+    """Return the units that each text names, and the units of the title and of headings."""
     if not units_named("\n".join((title, *texts))):
         return [[] for _ in texts], []
     named = [[] if _BAR in text else units_named(text) for text in texts]

@@ -2,8 +2,8 @@
 
 Two files are versions of one document if their names and folders differ only in what marks a
 version: a year, ``v3``, ``draft``, ``old``, ``(1)``. Months and full dates mark no version: minutes
-and reports of several dates are several documents. Years may be those of reports, too, so they only
-order passages that say nearly the same. A question that names an older version is answered from it.
+and reports of several dates are several documents. Years may also be the years of reports, so they
+only order passages that say nearly the same. A question that names an older version is answered from it.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class _Marked:
             not _DRAFT.search(self.flags),
             not _RETIRED.search(self.flags),
             not _COPY.search(self.name),
-            max(years, default="9999"),  # a name without a year is that of the current version
+            max(years, default="9999"),  # a name without a year is the name of the current version
             self.numbers,
             next(filter(None, dates), ""),
         )

@@ -158,8 +158,8 @@ def with_column_units(text: Wording, units: Sequence[Unit], *, named: bool = Fal
 class _Known(NamedTuple):
     """What is known of a word without its text: its stem, and what it may be.
 
-    ``plain``: nothing but a word in small letters. ``parts``: those of a code identifier, which has
-    only one spelling.
+    ``plain``: nothing but a word in small letters. ``parts``: the words of a code identifier, which
+    has only one spelling.
     """
 
     stem: str

@@ -69,7 +69,7 @@ def test_other_questions_are_left_to_the_gate(open_pipeline: OpenPipeline) -> No
 def test_only_internal_questions_change_a_decision(
     probability: float | None, retrieves: bool
 ) -> None:
-    decision = retrieve_if_internal(Verdict.of(CLOSED), probability).explained
+    decision = retrieve_if_internal(Verdict.of(CLOSED), probability).result
     assert decision.retrieve is retrieves is is_internal(decision)
     assert ("your own organisation" in decision.reason) is retrieves
 
@@ -79,6 +79,6 @@ def test_a_retrieved_question_that_is_internal_is_marked(
     probability: float | None, strictly: bool
 ) -> None:
     retrieved = GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "About the documents.")
-    decision = retrieve_if_internal(Verdict.of(retrieved), probability).explained
+    decision = retrieve_if_internal(Verdict.of(retrieved), probability).result
     assert (decision.action, decision.reason) == (retrieved.action, retrieved.reason)
     assert is_internal(decision) is strictly

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from expertrag.grounding.values.units import MONEY, SCALES, UNITS, Unit, unit_of
 from expertrag.grounding.values.value import Value
 
-_DIGITS = "[\u00a0\u202f'\u2019]"  # what may stand between thousands, beside a comma or a stop
+_DIGITS = "[\u00a0\u202f'\u2019]"  # what may separate thousands, apart from a comma or a stop
 _NUMBER = re.compile(rf"\d+(?:{_DIGITS}\d{{3}}(?!\d))*(?:[.,]\d+)*")
 _SYMBOLS = "[€$£¥]"
 _CODES = "|".join(sorted(code.upper() for code in MONEY))
@@ -123,7 +123,7 @@ def amount_in_words_at(text: str, start: int) -> Value | None:
 
 
 def version_at(text: str, start: int) -> Value | None:
-    """Read "v2.4" or "version 2.4"; a number alone may be meant, too."""
+    """Read "v2.4" or "version 2.4"; a number alone may also be meant."""
     match = _NAMED_VERSION.match(text, start)
     if match is None:
         return None
