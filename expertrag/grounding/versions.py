@@ -3,7 +3,8 @@
 Two files are versions of one document if their names and folders differ only in what marks a
 version: a year, ``v3``, ``draft``, ``old``, ``(1)``. Months and full dates mark no version: minutes
 and reports of several dates are several documents. Years may also be the years of reports, so they
-only order passages that say nearly the same. A question that names an older version is answered from it.
+only order passages that say nearly the same. A question that names an older version is answered
+from that version.
 """
 
 from __future__ import annotations
