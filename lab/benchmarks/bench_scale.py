@@ -71,6 +71,8 @@ _SERVED = (
     "expertrag/wire",
     "expertrag/runtime",
     "expertrag/answer",
+    "expertrag/grounding",
+    "expertrag/stores",
 )
 _RIVALS = (*_SHARED, "lab/benchmarks/scale_rivals.py", "lab/benchmarks/scale_engines.py")
 _DISK_BYTES_A_CHUNK = 15_000  # corpus, store, its copy, and an engine's

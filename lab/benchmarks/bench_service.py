@@ -44,6 +44,8 @@ CODE = (
     "expertrag/wire",
     "expertrag/runtime",
     "expertrag/answer",
+    "expertrag/grounding",
+    "expertrag/stores",
     *results_file.SEARCH,
     "lab/benchmarks/bench_service.py",
     "lab/benchmarks/service_load.py",

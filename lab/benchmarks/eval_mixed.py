@@ -64,7 +64,13 @@ from expertrag_retriever.search import Searcher
 
 PARTS = ("gate", "search", "answers")
 ANSWERABLE = "answerable"
-ANSWERING = ("expertrag/answer", "expertrag/llm", "retriever/expertrag_retriever")
+ANSWERING = (
+    "expertrag/answer",
+    "expertrag/grounding",
+    "expertrag/stores",
+    "expertrag/llm",
+    "retriever/expertrag_retriever",
+)
 """The code between a question and its answer; cached answers of other code are not reused."""
 QUERIES_OF_A_SOURCE = 150
 DEPTH = 10

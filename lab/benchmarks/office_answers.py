@@ -42,6 +42,8 @@ SHARE = (
 )
 ANSWERING = (
     "expertrag/answer",
+    "expertrag/grounding",
+    "expertrag/stores",
     "expertrag/conversation",
     "expertrag/llm",
     "expertrag/config",

@@ -27,7 +27,14 @@ RESULTS = ROOT / "lab" / "results"
 KERNELS = ("kernels/expertrag_kernels",)
 ENGINE = ("expertrag/llm/engine", "expertrag/llm/load", *KERNELS)
 SEARCH = ("index/expertrag_index", "retriever/expertrag_retriever")
-ANSWERS = ("expertrag/answer", "expertrag/llm", *KERNELS, *SEARCH)
+ANSWERS = (
+    "expertrag/answer",
+    "expertrag/grounding",
+    "expertrag/stores",
+    "expertrag/llm",
+    *KERNELS,
+    *SEARCH,
+)
 """Code between a question and its answer."""
 
 Stamp = Mapping[str, Any]

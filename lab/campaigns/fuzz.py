@@ -43,6 +43,8 @@ CODE = (
     "expertrag/api",
     "expertrag/runtime",
     "expertrag/answer",
+    "expertrag/grounding",
+    "expertrag/stores",
     "index/expertrag_index",
     "lab/campaigns/fuzz.py",
     "lab/campaigns/fuzz_extremes.py",

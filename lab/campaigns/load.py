@@ -31,6 +31,8 @@ CODE = (
     "expertrag/auth",
     "expertrag/client",
     "expertrag/answer",
+    "expertrag/grounding",
+    "expertrag/stores",
     "index/expertrag_index",
     *(
         f"lab/campaigns/load{part}.py"

@@ -43,6 +43,8 @@ CODE = (
     "expertrag/serving",
     "expertrag/client",
     "expertrag/answer",
+    "expertrag/grounding",
+    "expertrag/stores",
     *(
         f"lab/campaigns/{part}.py"
         for part in ("replicas", "load_restarts", "served", "served_child")

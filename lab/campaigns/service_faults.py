@@ -17,7 +17,12 @@ from fault_campaign import Case, Report, draw_of, in_order, report, run_cases, u
 from service_seams import NOT_CALLED, SEAMS
 from service_victims import ERRORS, NONSENSE, World
 
-CODE = ("lab/campaigns/service_faults.py", "expertrag/serving", "expertrag/answer")
+CODE = (
+    "lab/campaigns/service_faults.py",
+    "expertrag/serving",
+    "expertrag/answer",
+    "expertrag/stores",
+)
 _CALLS = 3
 _BLOCKED_SHARE = 12  # one of so many calls is also blocked
 

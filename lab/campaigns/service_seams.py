@@ -146,7 +146,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     | {"generation_counters", "generation_endpoints"},
     "ServedIndex": frozenset(["close"]),
     # of the start, of the end, and of a server with a folder of collections
-    "Collections": frozenset(["close", "create", "drop", "has_default", "loaded", "single"]),
+    "Collections": frozenset(["close", "create", "drop", "has_default", "open_count", "single"]),
     "ServedReranker": frozenset(["name"]),
     "Audit": frozenset(["close", "of"]),
     "Appender": frozenset(["check", "close"]),
@@ -173,21 +173,28 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     # of a model on the engine; the HTTP server asks for the adapters of any
     "AdapterService": frozenset(["ListAdapters", "LoadAdapter", "UnloadAdapter"]),
     # of a fitted gate, of readers, and of a start
-    "expertrag.answer.gate": frozenset(
-        ["domain_signals", "draft_features", "or_internal", "p_internal"]
-    )
+    "expertrag.answer.gate": frozenset(["base_encoder", "draft_signals", "evidence_signals"])
     | {
-        "evidence_signals",
+        "is_fitted_for",
+        "p_internal",
         "guarantee_threshold",
         "is_english_only",
-        "join_deltas",
         "logistic",
-        "truncate_draft",
-    },
-    "expertrag.answer.generate": frozenset(["correct_former_value", "depth_of", "draft_of"])
-    | {"ground_reply", "least_doubt", "open_session", "p_wrong", "read_again"},
-    "expertrag.answer.pipeline": frozenset(["base_encoder", "canonical", "evidence_signals"])
+        "question_domains",
+    }
+    | {"retrieve_if_internal"},
+    "expertrag.answer.gate_signals": frozenset(
+        ["domain_signals", "draft_features", "join_deltas", "truncate_draft"]
+    ),
+    "expertrag.answer.generate": frozenset(["search_for_gate"]),
+    "expertrag.answer.ground": frozenset(["ground_reply", "log_odds", "read_again"]),
+    "expertrag.answer.pipeline": frozenset(["base_encoder", "evidence_signals"])
     | {"is_internal", "never_stop"},
+    "expertrag.answer.read": frozenset(["canonical", "domain_probabilities"])
+    | {"read_follow_up", "writer"},
+    "expertrag.answer.search": frozenset(["depth_of", "never_stop"]),
+    "expertrag.answer.sessions": frozenset(["correct_former_value", "draft_of"])
+    | {"least_doubt", "open_session"},
     "expertrag.answer.rerank": frozenset(["invalid", "load_reranker", "translate_errors"]),
     "expertrag.stores.served_index": frozenset(["never_stop"]),
     "expertrag.stores.access": frozenset(["never_stop"]),
