@@ -31,7 +31,7 @@ install: $(STAMP) ## environment with everything for development
 demo: $(STAMP) ## models, index over real documents, running server, answered questions
 	@$(BIN)/python examples/demo.py --store $(STORE)
 
-test: $(STAMP) ## lint, types, layers, protos, docs, unit and end to end; make test-slow has the rest
+test: $(STAMP) ## the service: lint, types, layers, protos, docs, unit and end to end
 	@$(MAKE) --no-print-directory $(CLIENTS_STAMP) $(DEPLOY_STAMP) & \
 	  $(MAKE) --no-print-directory check; checked=$$?; wait $$! && [ $$checked = 0 ]
 	@$(MAKE) --no-print-directory unit
@@ -39,8 +39,8 @@ test: $(STAMP) ## lint, types, layers, protos, docs, unit and end to end; make t
 # three on two cores: tests also wait for servers, processes and disks
 PYTEST = $(BIN)/python -m pytest -q -n 3 --dist loadfile
 
-test-slow: $(STAMP) ## builds of the wheel and of GPU kernels, trainings, long campaigns: CI runs it after make test
-	@$(PYTEST) --durations=10 -m "slow and not ray" tests lab/tests
+test-slow: $(STAMP) ## the lab, and slow tests: trainings, campaigns, builds; CI runs it after make test
+	@$(PYTEST) --durations=10 -m "(slow or lab) and not ray" tests lab/tests
 
 PROTOC = -m grpc_tools.protoc -I protos $(wildcard protos/expertrag/v1/*.proto)
 
@@ -74,8 +74,8 @@ $(DEPLOY_STAMP): tests/packaging/deploy/requirements.txt
 	@$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --requirement $<
 	@touch $@
 
-unit: $(STAMP) $(CLIENTS_STAMP) $(DEPLOY_STAMP) ## tests only
-	@$(PYTEST) --durations=10 -m "not ray and not slow" tests lab/tests
+unit: $(STAMP) $(CLIENTS_STAMP) $(DEPLOY_STAMP) ## tests of the service only
+	@$(PYTEST) --durations=10 -m "not ray and not slow" tests
 
 docs: $(STAMP) ## regenerate cli.md, config.md, and the figures of docs/, README.md and lab/results
 	@$(BIN)/python -m expertrag.cli.docs

@@ -14,6 +14,8 @@ from expertrag.runtime.threads import share_cores
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
+_LAB = Path(__file__).parent / "lab"
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("EXPERTRAG_MODEL_GENERATOR", "smollm2-135m-reader")  # not what memory allows
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -36,6 +38,13 @@ pytest_plugins = [
     "router_fixtures",
     "tracing_fixtures",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the lab."""
+    for item in items:
+        if item.path.is_relative_to(_LAB):
+            item.add_marker("lab")
 
 
 @pytest.fixture(scope="session")
