@@ -18,8 +18,8 @@ from transformers import AutoTokenizer
 from expertrag.llm import prompt as prompts
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag_lab.surgery.retrieved_prompts import PromptForm, RetrievedPrompt, parse_prompt
+from expertrag_lab.train.gate.predictor import fit_predictor
 from expertrag_retriever.gate.bundle import GateBundle, Needs
-from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.signals import SignalGroup
 
 FORM = PromptForm(prompts.PLAIN, trained=True)

@@ -24,8 +24,9 @@ from expertrag.llm.load.loading import quiet
 from expertrag_lab.data.rows import read_row_sets
 from expertrag_lab.metrics.calibration import auc
 from expertrag_lab.train.gate.material import GateMaterial, material
+from expertrag_lab.train.gate.predictor import fit_predictor
 from expertrag_lab.train.gate.source import open_source
-from expertrag_retriever.gate.fitting import Predictor, fit_predictor
+from expertrag_retriever.gate.predictor import Predictor
 from expertrag_retriever.gate.signals import SignalGroup
 
 Floats = NDArray[np.float64]

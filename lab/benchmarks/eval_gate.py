@@ -31,10 +31,11 @@ from expertrag_lab.data.rows import read_row_sets
 from expertrag_lab.metrics.calibration import auc
 from expertrag_lab.metrics.frontier import budget
 from expertrag_lab.reliability import ece, reliability
+from expertrag_lab.train.gate.learners import GRID
 from expertrag_lab.train.gate.material import GateMaterial, material
+from expertrag_lab.train.gate.predictor import predict_nested
 from expertrag_lab.train.gate.source import open_source
-from expertrag_retriever.gate.fitting import Predictions, predict_nested
-from expertrag_retriever.gate.learners import GRID
+from expertrag_retriever.gate.predictor import Predictions
 from expertrag_retriever.gate.signals import SignalGroup
 
 GROUPS = (SignalGroup.QUESTION, SignalGroup.DRAFT)

@@ -35,12 +35,14 @@ from expertrag_lab.data.datasets import load_dataset
 from expertrag_lab.eval.stores import build_store
 from expertrag_lab.metrics.calibration import auc
 from expertrag_lab.reliability import ece
+from expertrag_lab.train.gate.sufficiency import fit_sufficiency
 from expertrag_retriever.gate.signals import Signals
-from expertrag_retriever.gate.sufficiency import SUFFICIENT, fit_sufficiency
+from expertrag_retriever.gate.sufficiency import SUFFICIENT
 
 CODE = (
     "expertrag/grounding/evidence.py",
     *results_file.SEARCH,
+    "lab/expertrag_lab/train/gate",
     "lab/benchmarks/eval_strict.py",
     "lab/benchmarks/reader_figures.py",
 )

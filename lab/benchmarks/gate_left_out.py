@@ -24,8 +24,8 @@ from expertrag_lab.data.types import JSON, RowSet
 from expertrag_lab.eval.stores import default_work
 from expertrag_lab.train.gate.fit import COST
 from expertrag_lab.train.gate.material import GateMaterial, best_threshold, material
+from expertrag_lab.train.gate.predictor import fit_predictor
 from expertrag_lab.train.gate.source import open_source
-from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.signals import SignalGroup
 
 SIGNALS = (

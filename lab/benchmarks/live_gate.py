@@ -47,10 +47,10 @@ from expertrag_lab.eval.serving import open_pipeline_for
 from expertrag_lab.metrics.calibration import auc
 from expertrag_lab.metrics.squad import contains
 from expertrag_lab.train.gate.fit import COST
+from expertrag_lab.train.gate.learners import GRID
 from expertrag_lab.train.gate.material import best_threshold, material
+from expertrag_lab.train.gate.predictor import fit_predictor
 from expertrag_lab.train.gate.source import open_source
-from expertrag_retriever.gate.fitting import fit_predictor
-from expertrag_retriever.gate.learners import GRID
 from expertrag_retriever.gate.signals import SignalGroup, Signals
 
 SETS = ("squad2", "hotpotqa", "popqa")

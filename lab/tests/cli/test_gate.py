@@ -12,8 +12,8 @@ from reader_samples import write_llama
 
 from expertrag_lab.cli.gate import COST, MODELS, SIGNALS
 from expertrag_lab.train.gate import fit
+from expertrag_lab.train.gate.design import GATE_GROUPS
 from expertrag_retriever.gate import learners
-from expertrag_retriever.gate.signals import GATE_GROUPS
 
 ADARAGUE = Path(__file__).parents[3] / "tests" / "data" / "adarague_small"
 SQUAD = ADARAGUE.with_name("squad_small")

@@ -25,8 +25,8 @@ from expertrag_common.durable import write_durably
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.calibrators import dump_calibrator, load_calibrator
 from expertrag_retriever.gate.design import Design
-from expertrag_retriever.gate.fitting import Calibration, Predictor
 from expertrag_retriever.gate.learners import MODELS
+from expertrag_retriever.gate.predictor import Calibration, Predictor
 from expertrag_retriever.gate.signals import SignalGroup
 from expertrag_retriever.gate.sufficiency import Sufficiency
 

@@ -15,12 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_retriever.errors import GateError
-from expertrag_retriever.gate.signals import SignalGroup, Signals, group_of
-
-COMPONENTS = 64
-"""C. Tried 32 to 384: 64 loses nothing on AdaRAGUE's development rows and fits in a fifth of the
-time."""
+from expertrag_retriever.gate.signals import SignalGroup, Signals
 
 _MOST_DEVIATIONS = 5.0  # values further out are clipped: they carry no more information
 
@@ -49,7 +44,11 @@ class Block:
 
     def values(self, rows: Sequence[Signals]) -> Matrix:
         """Return the columns of queries, [N, columns]; a missing signal is 0."""
-        raw = _numbers(self.names, rows) if self.names else _vectors(self.name, self.mean, rows)
+        raw = (
+            number_columns(self.names, rows)
+            if self.names
+            else vector_columns(self.name, self.mean, rows)
+        )
         values = (raw - self.mean) / self.deviation
         values = np.clip(np.nan_to_num(values, nan=0.0), -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
         return values if self.components is None else values @ self.components
@@ -79,25 +78,6 @@ class Design:
             for block, start, stop in zip(self.blocks, ends[:-1], ends[1:], strict=True)
         }
         object.__setattr__(self, "slices", slices)
-
-    @classmethod
-    def fit(cls, rows: Sequence[Signals], groups: Sequence[SignalGroup]) -> Design:
-        """Build a design from the signals of ``groups`` that vary over the rows.
-
-        :raises GateError: there is no such signal.
-        """
-        blocks = [
-            block
-            for group in groups
-            for block in (_fit_numbers(rows, group), *_fit_vectors(rows, group))
-            if block is not None
-        ]
-        if not blocks:
-            raise GateError(
-                f"no signal of {', '.join(groups)} varies over the rows: record rows with a model "
-                "and a store, or choose other signals"
-            )
-        return cls(tuple(blocks))
 
     @property
     def columns(self) -> int:
@@ -145,49 +125,7 @@ class Design:
         )
 
 
-def _fit_numbers(rows: Sequence[Signals], group: SignalGroup) -> Block | None:
-    names = sorted({name for row in rows for name in row.numbers if group_of(name) is group})
-    raw = _numbers(names, rows)
-    varying = [
-        column
-        for column in range(len(names))
-        if len(np.unique(raw[np.isfinite(raw[:, column]), column])) > 1
-    ]
-    if not varying:
-        return None
-    raw = raw[:, varying]
-    return Block(
-        f"{group} numbers",
-        group,
-        tuple(names[column] for column in varying),
-        np.nanmean(raw, axis=0),
-        np.nanstd(raw, axis=0),
-    )
-
-
-def _fit_vectors(rows: Sequence[Signals], group: SignalGroup) -> list[Block]:
-    sizes = {
-        name: len(vector)
-        for row in rows
-        for name, vector in row.vectors.items()
-        if group_of(name) is group
-    }
-    return [_fit_vector(name, size, rows, group) for name, size in sorted(sizes.items())]
-
-
-def _fit_vector(name: str, size: int, rows: Sequence[Signals], group: SignalGroup) -> Block:
-    raw = _vectors(name, np.zeros(size), [row for row in rows if name in row.vectors])
-    mean, deviation = raw.mean(axis=0), raw.std(axis=0)
-    block = Block(name, group, (), mean, np.where(deviation > 0, deviation, 1.0))
-    values = block.values(rows)
-    _, directions = np.linalg.eigh(values.T @ values)  # ascending
-    components = directions[:, ::-1][:, :COMPONENTS]
-    signs = np.sign(components[np.abs(components).argmax(axis=0), np.arange(components.shape[1])])
-    rounded = (components * signs).astype(np.float16).astype(np.float64)  # as it is written
-    return Block(name, group, (), block.mean, block.deviation, rounded)
-
-
-def _numbers(names: Sequence[str], rows: Sequence[Signals]) -> Matrix:
+def number_columns(names: Sequence[str], rows: Sequence[Signals]) -> Matrix:
     """Raw values, [N, D]; NaN where one is missing."""
     values = [[row.numbers.get(name, np.nan) for name in names] for row in rows]
     raw: Matrix = np.array(values, float).reshape(len(rows), len(names))
@@ -195,6 +133,6 @@ def _numbers(names: Sequence[str], rows: Sequence[Signals]) -> Matrix:
     return raw
 
 
-def _vectors(name: str, mean: Matrix, rows: Sequence[Signals]) -> Matrix:
+def vector_columns(name: str, mean: Matrix, rows: Sequence[Signals]) -> Matrix:
     """Raw vectors, [N, D]; the mean where one is missing."""
     return np.array([row.vectors.get(name, mean) for row in rows], float).reshape(-1, len(mean))

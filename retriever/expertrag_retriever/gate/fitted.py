@@ -12,8 +12,8 @@ from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate import explain
 from expertrag_retriever.gate.bundle import GateBundle
 from expertrag_retriever.gate.design import Design
-from expertrag_retriever.gate.fitting import Predictor
 from expertrag_retriever.gate.odds import log_odds
+from expertrag_retriever.gate.predictor import Predictor
 from expertrag_retriever.gate.signals import Signals
 from expertrag_retriever.types import GateAction, GateDecision, GateMode
 

@@ -39,15 +39,6 @@ class SignalGroup(StrEnum):
     """The passages of a search: too late for the gate, in time to abstain."""
 
 
-GATE_GROUPS = (
-    SignalGroup.QUESTION,
-    SignalGroup.DOMAIN,
-    SignalGroup.STORE,
-    SignalGroup.PREFILL,
-    SignalGroup.DRAFT,
-)
-"""Groups of signals that a gate can use."""
-
 _BY_PREFIX = (
     SignalGroup.QUESTION,
     SignalGroup.DOMAIN,

@@ -15,6 +15,7 @@ from expertrag.runtime.error_mapping import translate_errors
 from expertrag_lab.metrics import stats
 from expertrag_lab.metrics.calibration import auc
 from expertrag_lab.reliability import ece
+from expertrag_lab.train.gate.calibrators import fit_calibration
 from expertrag_lab.train.gate.card import write_card
 from expertrag_lab.train.gate.material import (
     GateMaterial,
@@ -23,16 +24,12 @@ from expertrag_lab.train.gate.material import (
     fitting_material,
     passages_judged,
 )
+from expertrag_lab.train.gate.predictor import cross_fit, fit_predictor, folds_of
 from expertrag_lab.train.gate.signals import SignalSource
+from expertrag_lab.train.gate.sufficiency import enough, fit_sufficiency
 from expertrag_retriever.gate.bundle import GateBundle, load_gate, save_gate
-from expertrag_retriever.gate.fitting import (
-    Calibration,
-    Predictions,
-    cross_fit,
-    fit_predictor,
-    folds_of,
-)
-from expertrag_retriever.gate.sufficiency import Sufficiency, enough, fit_sufficiency
+from expertrag_retriever.gate.predictor import Predictions
+from expertrag_retriever.gate.sufficiency import Sufficiency
 from expertrag_retriever.publish import publish
 
 if TYPE_CHECKING:
@@ -99,14 +96,14 @@ def calibrate_gate(
     fold = folds_of(given.right, FOLDS, seed)
     for number in range(FOLDS):
         inside = fold == number
-        said = Calibration.fit(raw[~inside], given.right[~inside], seed)(raw[inside])
+        said = fit_calibration(raw[~inside], given.right[~inside], seed)(raw[inside])
         unseen[:, inside] = said.closed, said.retrieval, said.benefit
     predicted = Predictions(*unseen)
     threshold = best_threshold(predicted, given, cost)
     calibrated = replace(
         bundle,
         name=out.name,
-        predictor=replace(predictor, calibration=Calibration.fit(raw, given.right, seed)),
+        predictor=replace(predictor, calibration=fit_calibration(raw, given.right, seed)),
         threshold=threshold,
         benefits=_sorted(predicted),
         card={

@@ -16,8 +16,9 @@ from expertrag_lab.metrics.calibration import auc
 from expertrag_lab.metrics.frontier import frontier
 from expertrag_lab.metrics.squad import contains
 from expertrag_lab.reliability import ece
+from expertrag_lab.train.gate.predictor import check_rows
 from expertrag_lab.train.gate.signals import RECORDED, SignalSource
-from expertrag_retriever.gate.fitting import Predictions, check_rows
+from expertrag_retriever.gate.predictor import Predictions
 from expertrag_retriever.gate.signals import SignalGroup, Signals
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from expertrag_lab.train.gate.material import (
 )
 from expertrag_lab.train.gate.signals import SignalSource
 from expertrag_lab.train.gate.source import open_source
-from expertrag_retriever.gate.fitting import Predictions
+from expertrag_retriever.gate.predictor import Predictions
 from expertrag_retriever.gate.signals import SignalGroup
 
 OpenSource = Callable[..., SignalSource]

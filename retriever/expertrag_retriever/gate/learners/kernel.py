@@ -9,15 +9,13 @@ M = N.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from expertrag_retriever.gate.design import Matrix
-from expertrag_retriever.gate.learners.base import Arrays, GateModel, Rows
-
-_JITTER = 1e-6
+from expertrag_retriever.gate.learners.base import Arrays, GateModel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,26 +33,10 @@ class Kernel(GateModel):
     starts: NDArray[np.int64]
     sizes: NDArray[np.int64]
 
-    @classmethod
-    def fit(cls, rows: Rows, seed: int, **settings: Any) -> Self:
-        """Fit. ``penalty``: ridge penalty; ``landmarks``: most rows to keep."""
-        most = min(settings["landmarks"], len(rows.x))
-        chosen = np.random.default_rng(seed).permutation(len(rows.x))[:most]
-        landmarks = rows.x[np.sort(chosen)].astype(np.float16).astype(float)  # as stored on disk
-        blocks = rows.design.blocks
-        starts = np.cumsum([0, *(block.columns for block in blocks)])
-        sizes = np.array([len(block.mean) for block in blocks])
-        among = _kernel(landmarks, landmarks, starts, sizes)  # [M, M]
-        to = _kernel(rows.x, landmarks, starts, sizes)  # [N, M]
-        bias = rows.right.mean(axis=0)
-        left = to.T @ to + settings["penalty"] * (among + _JITTER * np.eye(most))
-        weights = np.linalg.solve(left + _JITTER * np.eye(most), to.T @ (rows.right - bias))
-        return cls(landmarks, weights, bias, starts, sizes)
-
     def predict(self, x: Matrix) -> Matrix:
         """Return p(right) [N, 2]."""
-        predicted = _kernel(x, self.landmarks, self.starts, self.sizes) @ self.weights + self.bias
-        return np.clip(predicted, 0.0, 1.0)
+        kernel = kernel_matrix(x, self.landmarks, self.starts, self.sizes)
+        return np.clip(kernel @ self.weights + self.bias, 0.0, 1.0)
 
     def dump(self) -> Arrays:
         """Return the state; the landmarks in half precision."""
@@ -78,7 +60,9 @@ class Kernel(GateModel):
         )
 
 
-def _kernel(a: Matrix, b: Matrix, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Matrix:
+def kernel_matrix(
+    a: Matrix, b: Matrix, starts: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> Matrix:
     """Mean over blocks of exp(-|a - b|² / size), [A, B]; |a - b|² / size is 2 for random rows."""
     total = np.zeros((len(a), len(b)))
     for start, stop, size in zip(starts[:-1], starts[1:], sizes, strict=True):

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from expertrag_retriever.gate.design import Matrix
-from expertrag_retriever.gate.learners.base import Arrays, GateModel, Rows
+from expertrag_retriever.gate.learners.base import Arrays, GateModel
 from expertrag_retriever.gate.learners.evidential import Evidential
 from expertrag_retriever.gate.learners.kernel import Kernel
 from expertrag_retriever.gate.learners.linear import Linear
@@ -24,11 +24,6 @@ class ModelMixture(GateModel):
 
     name = "mixture"
     members: tuple[GateModel, ...]
-
-    @classmethod
-    def fit(cls, rows: Rows, seed: int, **settings: Any) -> Self:
-        """Fit every member with the settings under its name."""
-        return cls(tuple(kind.fit(rows, seed, **settings[kind.name]) for kind in MEMBERS))
 
     def predict(self, x: Matrix) -> Matrix:
         """Return p(right) [N, 2]."""

@@ -8,13 +8,13 @@ Rakhlin & Tsybakov (2019).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from expertrag_retriever.gate.design import Matrix
-from expertrag_retriever.gate.learners.base import WAYS, Arrays, GateModel, Rows
+from expertrag_retriever.gate.learners.base import WAYS, Arrays, GateModel
 
 _LEAST_DISTANCE = 1e-6
 _BATCH = 512
@@ -28,12 +28,6 @@ class Neighbours(GateModel):
     rows: NDArray[np.float16]
     right: NDArray[np.bool_]
     about: Matrix
-
-    @classmethod
-    def fit(cls, rows: Rows, seed: int, **settings: Any) -> Self:
-        """Store the rows. ``neighbours``: how many to use; ``power``: exponent of the distance."""
-        about = np.array([settings["neighbours"], settings["power"]], float)
-        return cls(rows.x.astype(np.float16), rows.right, about)
 
     def predict(self, x: Matrix) -> Matrix:
         """Return p(right) [N, 2]."""
@@ -52,10 +46,6 @@ class Neighbours(GateModel):
         weights /= weights.sum(axis=1, keepdims=True)
         predicted: Matrix = (weights[:, :, None] * self.right[nearest]).sum(axis=1)
         return predicted
-
-    def dump(self) -> Arrays:
-        """Return the state."""
-        return {"rows": self.rows, "right": self.right, "about": self.about}
 
     @classmethod
     def load(cls, arrays: Arrays) -> Self:

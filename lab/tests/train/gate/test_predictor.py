@@ -8,16 +8,15 @@ from retriever.gate.conftest import Planted, planted
 from sklearn.metrics import roc_auc_score
 
 from expertrag_lab.reliability import ece
-from expertrag_retriever.errors import GateError
-from expertrag_retriever.gate.design import Design
-from expertrag_retriever.gate.fitting import (
+from expertrag_lab.train.gate.predictor import (
     Candidate,
     _rank,
     fit_predictor,
     folds_of,
     predict_nested,
 )
-from expertrag_retriever.gate.signals import GATE_GROUPS, SignalGroup, Signals
+from expertrag_retriever.errors import GateError
+from expertrag_retriever.gate.signals import Signals
 
 QUICK = ("logistic", "neighbours")
 
@@ -100,20 +99,3 @@ def test_rejects_rows_of_one_outcome(rows: Planted, column: int, value: bool, me
     right[:, column] = value
     with pytest.raises(GateError, match=message):
         fit_predictor(rows.signals, right)
-
-
-def test_missing_and_non_finite_signals_are_set_to_their_mean(rows: Planted) -> None:
-    design = Design.fit(rows.signals, GATE_GROUPS)
-    broken = Signals({"documents_log_odds": float("nan"), "margin": 0.5})
-    x = design.matrix([broken, Signals({})])
-    assert np.isfinite(x).all()
-    assert x[:, design.slices["store numbers"]] == pytest.approx(0.0)
-    assert (x[:, design.slices["question_embedding"]] == 0.0).all()
-
-
-def test_rejects_rows_without_a_varying_signal(rows: Planted) -> None:
-    with pytest.raises(GateError, match="no signal of draft varies"):
-        fit_predictor(rows.signals, rows.right, groups=(SignalGroup.DRAFT,))
-    same = [Signals({"margin": 0.5}) for _ in rows.signals]
-    with pytest.raises(GateError, match="no signal of prefill varies"):
-        fit_predictor(same, rows.right, groups=(SignalGroup.PREFILL,))

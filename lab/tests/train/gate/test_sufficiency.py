@@ -7,14 +7,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from expertrag_lab.reliability import ece
+from expertrag_lab.train.gate.sufficiency import FEWEST, FittedSufficiency, fit_sufficiency
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.signals import Signals
-from expertrag_retriever.gate.sufficiency import (
-    FEWEST,
-    FittedSufficiency,
-    Sufficiency,
-    fit_sufficiency,
-)
+from expertrag_retriever.gate.sufficiency import Sufficiency
 
 N = 600
 

@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag_index.types import Progress
+from expertrag_lab.train.gate.calibrators import fit_calibration
+from expertrag_lab.train.gate.design import GATE_GROUPS, Rows, fit_design
+from expertrag_lab.train.gate.learners import FITTERS, GRID, MIXED
 from expertrag_retriever.errors import GateError
-from expertrag_retriever.gate.calibrators import SMOOTH, Calibrator, best_calibrator
-from expertrag_retriever.gate.design import Design, Matrix
-from expertrag_retriever.gate.learners import GRID, MIXED, MODELS, GateModel, Rows
-from expertrag_retriever.gate.signals import GATE_GROUPS, SignalGroup, Signals
+from expertrag_retriever.gate.design import Matrix
+from expertrag_retriever.gate.predictor import Predictions, Predictor, gain_of
+from expertrag_retriever.gate.signals import SignalGroup, Signals
 
 FEWEST_ROWS = 50
 FEWEST_OF_A_KIND = 8
@@ -29,63 +31,6 @@ FOLDS = 4
 """Folds of the cross-validation that chooses a model."""
 OUTER_FOLDS = 5
 """Folds of the nested cross-validation, each predicted by a gate fitted on the others."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Predictions:
-    """Calibrated predictions of a gate for N queries; arrays are [N].
-
-    ``closed`` and ``retrieval`` are the probabilities that the two answers are right, ``benefit``
-    that only the one with retrieval is. ``benefit`` increases with the gain retrieval - closed,
-    which ranks the queries: the harm that retrieval does counts against it.
-    """
-
-    closed: Matrix
-    retrieval: Matrix
-    benefit: Matrix
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Calibration:
-    """The maps from a model's probabilities to calibrated ones."""
-
-    closed: Calibrator
-    retrieval: Calibrator
-    benefit: Calibrator
-
-    @classmethod
-    def fit(cls, raw: Matrix, right: NDArray[np.bool_], seed: int) -> Calibration:
-        """Fit on a model's probabilities [N, 2] for rows that it had not seen, and the truth."""
-        closed, retrieval = right.T
-        return cls(
-            best_calibrator(raw[:, 0], closed, seed=seed),
-            best_calibrator(raw[:, 1], retrieval, seed=seed),
-            # not isotonic: its steps would merge queries that the gain ranks
-            best_calibrator(_gain(raw), retrieval & ~closed, kinds=SMOOTH, seed=seed),
-        )
-
-    def __call__(self, raw: Matrix) -> Predictions:
-        """Calibrate a model's probabilities [N, 2]."""
-        return Predictions(
-            self.closed(raw[:, 0]), self.retrieval(raw[:, 1]), self.benefit(_gain(raw))
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Predictor:
-    """A fitted model with its design and its calibration."""
-
-    design: Design
-    model: GateModel
-    calibration: Calibration
-
-    def predict(self, rows: Sequence[Signals]) -> Predictions:
-        """Predict for N queries."""
-        return self.predict_columns(self.design.matrix(rows))
-
-    def predict_columns(self, x: Matrix) -> Predictions:
-        """Predict from the columns [N, F] of queries."""
-        return self.calibration(self.model.predict(x))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,13 +92,13 @@ def _fit(
 
     # The matrices are small: more threads only wait for each other, and sum in another order.
     with threadpool_limits(1):
-        design = Design.fit(signals, groups)
+        design = fit_design(signals, groups)
         rows = Rows(design.matrix(signals), right, design)
         fold = folds_of(right, FOLDS, seed)
         candidates = _rank(_candidates(rows, fold, models, seed, progress), len(right))
         best = candidates[0]
-        model = MODELS[best.name].fit(rows, seed, **best.settings)
-        calibration = Calibration.fit(best.predicted, right, seed)
+        model = FITTERS[best.name](rows, seed, **best.settings)
+        calibration = fit_calibration(best.predicted, right, seed)
     return Fitted(
         Predictor(design, model, calibration), tuple(candidates), calibration(best.predicted)
     )
@@ -292,15 +237,9 @@ def _cross_validate(
     predicted = np.zeros(rows.right.shape)
     for number in range(int(fold.max()) + 1):
         inside = fold == number
-        model = MODELS[name].fit(rows.take(~inside), seed, **settings)
+        model = FITTERS[name](rows.take(~inside), seed, **settings)
         predicted[inside] = model.predict(rows.x[inside])
     return Candidate(name, settings, _loss(predicted, rows), predicted)
-
-
-def _gain(predicted: Matrix) -> Matrix:
-    """Gain of retrieval [N], from [-1, 1] to [0, 1]."""
-    gain: Matrix = (1.0 + predicted[:, 1] - predicted[:, 0]) / 2.0
-    return gain
 
 
 def _loss(predicted: Matrix, rows: Rows) -> float:
@@ -309,7 +248,7 @@ def _loss(predicted: Matrix, rows: Rows) -> float:
     Unlike a squared error, it does not penalise what calibration corrects: the raw probabilities of
     a model with a strong penalty are all near the mean, yet may rank best.
     """
-    gain = _gain(predicted)
+    gain = gain_of(predicted)
     if np.ptp(gain) == 0:
         return 1.0
     truth = rows.right[:, 1].astype(float) - rows.right[:, 0]
