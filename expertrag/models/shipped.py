@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from expertrag.api.errors import NotFound
 from expertrag.models.registry import REGISTRY, ReaderModel
 
 SHIPPED_FOLDER = Path(__file__).with_name("bundles")
@@ -20,8 +21,15 @@ SHIPPED_RERANKERS: tuple[str, ...] = ("minilm-tokens",)
 """Names of the shipped rerankers; the first is the one of ``model.reranker`` auto and on."""
 
 
-SHIPPED_GATES: tuple[str, ...] = ("adarague-drafts", "qwen-gate")
+SHIPPED_GATES: tuple[str, ...] = ("qwen-gate",)
 """Names of the shipped gates."""
+
+
+WITHDRAWN_GATES: Mapping[str, str] = {
+    "adarague-drafts": "fit it by `make lab-gate-bundle DATA=...` and name its folder, or set "
+    "gate.bundle to auto"
+}
+"""What to do instead, by the name of each gate that was shipped once."""
 
 
 GATES_OF_GENERATORS: Mapping[str, str] = {"qwen2.5-coder-1.5b-instruct": "qwen-gate"}
@@ -74,7 +82,15 @@ def gate_of(generator: str) -> str | None:
 
 
 def gate_folder(name: str) -> Path:
-    """Return the folder of a gate: a shipped one by its name, else ``name`` as a folder."""
+    """Return the folder of a gate: a shipped one by its name, else ``name`` as a folder.
+
+    :raises NotFound: the gate was shipped once, and no folder has its name.
+    """
+    if name in WITHDRAWN_GATES and not Path(name).exists():
+        raise NotFound(
+            f"the gate {name} is not shipped any more: {WITHDRAWN_GATES[name]}",
+            reason="GATE_NOT_FOUND",
+        )
     return bundle_folder(name) if name in SHIPPED_GATES else Path(name)
 
 

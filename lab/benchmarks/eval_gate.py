@@ -62,7 +62,7 @@ def main() -> int:
     given = parser.parse_args()
     row_sets = read_row_sets([given.data / "adarague" / "dev"])
     with progress() as report, quiet():
-        # the plain model, as for the shipped gate: a reader is trained on passages, not drafts
+        # the plain model, as in `make lab-gate-bundle`: readers learn passages, not drafts
         model = ModelConfig(generator="smollm2-135m-instruct-moe")
         source = open_source(given.signals, model, given.work)
         rows = material(row_sets, source, report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,11 @@ class SourceFile:
     path: Path
     lines: int
     tree: ast.Module | None
+
+    @property
+    def name(self) -> str:
+        """Its path in the repository."""
+        return self.path.relative_to(ROOT).as_posix()
 
 
 class Code:
@@ -74,27 +79,51 @@ class Code:
 
     def figures(self) -> Mapping[str, int]:
         """Count what ``make house`` reports, by name."""
-        parameters = [count_parameters(function) for function in self.functions]
-        names = Counter(each.name for each in self.classes if not each.name.startswith("_"))
         return {
-            f"functions with more than {MOST_PARAMETERS} parameters": sum(
-                count > MOST_PARAMETERS for count in parameters
+            f"functions with more than {MOST_PARAMETERS} parameters": len(
+                self.wide_functions(MOST_PARAMETERS)
             ),
-            f"functions with more than {FAR_TOO_MANY} parameters": sum(
-                count > FAR_TOO_MANY for count in parameters
+            f"functions with more than {FAR_TOO_MANY} parameters": len(
+                self.wide_functions(FAR_TOO_MANY)
             ),
-            f"classes over {MOST_CLASS_LINES} lines": sum(
-                lines_of(each) > MOST_CLASS_LINES for each in self.classes
-            ),
-            f"files over {MOST_FILE_LINES} lines": sum(
-                file.tree is not None and file.lines > MOST_FILE_LINES for file in self.files
-            ),
+            f"classes over {MOST_CLASS_LINES} lines": len(self.long_classes()),
+            f"files over {MOST_FILE_LINES} lines": len(self.long_files()),
             "functions named by participles": sum(
                 is_participle(function.name) for function in self.functions
             ),
             "variables named found": sum(map(is_found, self.nodes)),
-            "class names used twice or more": sum(count > 1 for count in names.values()),
+            "class names used twice or more": len(self.repeated_classes()),
         }
+
+    def wide_functions(self, most: int) -> list[str]:
+        """Return the functions with more than ``most`` parameters, as ``FILE: NAME``."""
+        return [
+            f"{file.name}: {node.name}"
+            for file, node in self._definitions()
+            if isinstance(node, Function) and count_parameters(node) > most
+        ]
+
+    def long_classes(self) -> list[str]:
+        """Return the classes with too many lines, as ``FILE: NAME``."""
+        return [
+            f"{file.name}: {node.name}"
+            for file, node in self._definitions()
+            if isinstance(node, ast.ClassDef) and lines_of(node) > MOST_CLASS_LINES
+        ]
+
+    def long_files(self) -> list[str]:
+        """Return the Python files with too many lines."""
+        return [file.name for file in self.files if file.tree and file.lines > MOST_FILE_LINES]
+
+    def repeated_classes(self) -> list[str]:
+        """Return the public names that several classes have."""
+        names = Counter(each.name for each in self.classes if not each.name.startswith("_"))
+        return [name for name, count in names.items() if count > 1]
+
+    def _definitions(self) -> Iterator[tuple[SourceFile, ast.AST]]:
+        for file in self.files:
+            for node in ast.walk(file.tree) if file.tree else ():
+                yield file, node
 
 
 def source_file(path: Path) -> SourceFile:

@@ -22,7 +22,6 @@ from expertrag_retriever.gate.bundle import load_gate
 from expertrag_retriever.router.storage import load_router
 
 SHIPPED: dict[str, tuple[list[Callable[[Path], object]], type[Exception]]] = {
-    "adarague-drafts": ([load_gate], GateError),
     "qwen-gate": ([load_gate], GateError),
     "minilm-domains": ([base_of, read_experts, load_router], EmbedderError),
     "smollm2-reader": ([load_bundle], ServerError),

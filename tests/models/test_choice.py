@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from memorised_mixture import planted_gate
 from sliced_models import NAME
 
 from expertrag import models
@@ -18,7 +18,7 @@ from expertrag.cli.installation import diagnose
 from expertrag.config import GateConfig, ModelConfig
 from expertrag.models import choice
 from expertrag.models.memory import available_bytes
-from expertrag.models.shipped import bundle_folder
+from expertrag_retriever.gate.bundle import Needs, save_gate
 
 Memory = Callable[[float], None]
 
@@ -118,13 +118,12 @@ def test_without_a_pulled_model_the_suited_one_is_named(
 
 
 def test_auto_is_the_model_that_the_gate_requires(
-    smollm_path: Path, memory: Memory, caplog: pytest.LogCaptureFixture
+    smollm_path: Path, memory: Memory, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     memory(20)
     caplog.set_level(logging.INFO)
-    gate = GateConfig(bundle="adarague-drafts")
-    about = json.loads((bundle_folder("adarague-drafts") / "gate.json").read_text())
-    assert "smollm2-135m-instruct-moe" in json.dumps(about)
+    save_gate(planted_gate(Needs(generator="smollm2-135m-instruct-moe")), tmp_path)
+    gate = GateConfig(bundle=str(tmp_path))
     assert open_generator(ModelConfig(), gate).name == "smollm2-135m-instruct-moe"
     assert "generator smollm2-135m-instruct-moe: required by the gate" in caplog.text
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +10,24 @@ import pytest
 
 from expertrag import models
 from expertrag.answer.reading_policy import ReadingPolicy
+from expertrag.api.errors import NotFound
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.adapters.bundle import load_bundle
 from expertrag.llm.adapters.serving import parallel_of
 from expertrag.llm.probe import STATES, load_probe
-from expertrag_lab.data.rows import read_row_sets
-from expertrag_lab.eval.gates import FittedGate, load_gate
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.experts.settings import GENERAL
-from expertrag_retriever.gate.bundle import load_gate as load_gate_bundle
+from expertrag_retriever.gate.bundle import load_gate
 from expertrag_retriever.gate.signals import SignalGroup
 
-ADARAGUE = Path(__file__).parents[1] / "data" / "adarague_small"
 TEXTS = [
     "Total revenue increased by 12 % to $4.5 million in fiscal 2019, due to subscription sales.",
     "Write the list as JSON to a file: json.dump(items, open('out.json', 'w'))",
     "Zorp blee.",
 ]
 EXPERTS = Path(models.resolve(models.SHIPPED[0]))
-GATE, LARGE_GATE = models.SHIPPED_GATES
+(GATE,) = models.SHIPPED_GATES
 READER = "smollm2-135m-reader"
 READER_FOLDER = models.reader_folder(READER)
 LARGE_READER_FOLDER = models.reader_folder(models.LARGE)
@@ -42,7 +39,6 @@ PROBE_FOLDER = models.probe_of(models.LARGE) or Path()
     [
         EXPERTS,
         models.gate_folder(GATE),
-        models.gate_folder(LARGE_GATE),
         READER_FOLDER,
         LARGE_READER_FOLDER,
         PROBE_FOLDER,
@@ -82,44 +78,33 @@ def test_the_router_knows_its_domains(shipped: SentenceTransformerEmbedder) -> N
     assert np.allclose(posteriors.sum(axis=1), 1, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("name", "groups", "sets", "rows"),
-    [
-        (GATE, (SignalGroup.QUESTION, SignalGroup.DRAFT), 6, 3000),
-        (LARGE_GATE, (SignalGroup.STORE,), 17, 315),
-    ],
-)
-def test_gates_have_their_rows_and_a_card(
-    name: str, groups: tuple[SignalGroup, ...], sets: int, rows: int
-) -> None:
-    folder = models.gate_folder(name)
-    bundle = load_gate_bundle(folder)
-    assert bundle.version.startswith(f"{name}@")
-    assert bundle.groups == groups
-    assert (bundle.needs.generator is None) is (name == LARGE_GATE)  # it uses only store signals
-    assert len(bundle.card["rows"]) == sets
-    assert bundle.card["figures"]["rows"] == len(bundle.benefits) == rows
+def test_the_gate_has_its_rows_and_a_card() -> None:
+    folder = models.gate_folder(GATE)
+    bundle = load_gate(folder)
+    assert bundle.version.startswith(f"{GATE}@")
+    assert bundle.groups == (SignalGroup.STORE,)
+    assert bundle.needs.generator is None
+    assert len(bundle.card["rows"]) == 17
+    assert bundle.card["figures"]["rows"] == len(bundle.benefits) == 315
     assert bundle.version in (folder / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_gate_decides_on_rows_with_the_models_of_the_package(
-    minilm_path: Path, smollm_path: Path, tmp_path: Path
+def test_a_gate_that_was_shipped_once_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row_sets = read_row_sets([ADARAGUE])
-    gate = load_gate(GATE, row_sets, work=tmp_path)
-    assert isinstance(gate, FittedGate)
-    assert gate.extra_calls == (1, 2)
-    assert gate.seen(row_sets) == ()  # its rows are these and others, in other files
-    for row_set in row_sets:
-        p = gate.probabilities(replace(row_set, rows=row_set.rows[:4]))
-        assert ((p > 0) & (p < 1)).all()
+    monkeypatch.chdir(tmp_path)
+    (name,) = models.WITHDRAWN_GATES
+    with pytest.raises(NotFound, match=r"not shipped any more: fit it by `make lab-gate-bundle"):
+        models.gate_folder(name)
+    (tmp_path / name).mkdir()  # a gate of one's own by that name
+    assert models.gate_folder(name) == Path(name)
 
 
 def test_other_names_of_gates_are_folders() -> None:
-    assert models.gate_of(models.LARGE) == LARGE_GATE
+    assert models.gate_of(models.LARGE) == GATE
     assert models.gate_folder("gates/mine") == Path("gates/mine")
     with pytest.raises(GateError, match="no gate in"):
-        load_gate_bundle(models.gate_folder("gates/mine"))
+        load_gate(models.gate_folder("gates/mine"))
 
 
 def test_the_probe_belongs_to_the_large_model_and_its_prompts() -> None:

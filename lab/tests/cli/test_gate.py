@@ -89,6 +89,7 @@ def test_fit_score_and_decide(
     gate = report["pooled"]["gate"]
     assert gate["name"].startswith("nightly@")
     assert gate["auc_benefit"] > 0.6  # it was fitted on these rows
+    assert 2 <= gate["lm_calls"] <= 3  # a draft is one call more; a retrieval discards it
     assert report["manifest"]["inputs"]["gate"]["fingerprint"].startswith(gate["name"][8:])
 
     asked = ("--limit", "1", "--max-tokens", "8", "--work", work, *models)
