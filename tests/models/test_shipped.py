@@ -109,7 +109,7 @@ def test_a_gate_decides_on_rows_with_the_models_of_the_package(
     gate = load_gate(GATE, row_sets, work=tmp_path)
     assert isinstance(gate, FittedGate)
     assert gate.extra_calls == (1, 2)
-    assert gate.seen(row_sets) == ()  # its rows are these and others, in other files
+    assert gate.name_training_sets(row_sets) == ()  # its rows are these and others, in other files
     for row_set in row_sets:
         p = gate.probabilities(replace(row_set, rows=row_set.rows[:4]))
         assert ((p > 0) & (p < 1)).all()
