@@ -52,7 +52,7 @@ def make_bundle(
     import torch
 
     from expertrag_lab.router.fit import fit_router
-    from expertrag_lab.router.pooling import pooled_states
+    from expertrag_lab.router.pooling import pool_states
     from expertrag_retriever.encoder import fingerprint_of, load_model
     from expertrag_retriever.experts.module import with_experts
     from expertrag_retriever.experts.settings import ExpertForm, ExpertSettings
@@ -72,7 +72,7 @@ def make_bundle(
                 layer.second.data[place] += size * torch.randn_like(layer.second[place])
         if len(domains) > 1:
             texts = {domain: domain_texts(domain, 60) for domain in domains}
-            module.router, _ = fit_router(texts, lambda some: pooled_states(model, some))
+            module.router, _ = fit_router(texts, lambda some: pool_states(model, some))
         folder = tmp_path_factory.mktemp("bundle")
         about = {"base": {"name": base, "fingerprint": fingerprint_of(base)}}
         save_experts(module.model, settings, module.router, folder, about)

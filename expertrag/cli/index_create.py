@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from expertrag.api.errors import Conflict
-from expertrag.cli.index import opener
+from expertrag.cli.index_writer import opener
 from expertrag.cli.options import chunk_tokens_option, flag, store_argument, with_config
 from expertrag.cli.progress import progress
 from expertrag.config import Config

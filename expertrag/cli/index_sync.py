@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import click
 
 from expertrag.cli.exits import message_of
-from expertrag.cli.index import opener, resumable
 from expertrag.cli.index_watch import until_signal
+from expertrag.cli.index_writer import opener, resumable
 from expertrag.cli.options import flag, json_flag, store_argument
 from expertrag.cli.output import emit_json, exit_if_skipped, note, note_failures, printable
 from expertrag.cli.progress import Relay

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.cli.exits import ExitCode
-from expertrag.cli.index import LOCK_WAIT_S
+from expertrag.cli.index_writer import LOCK_WAIT_S
 from expertrag.cli.options import (
     flag,
     json_flag,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import click
 
 from expertrag.api.jsonable import to_json
-from expertrag.cli.index import opener
+from expertrag.cli.index_writer import opener
 from expertrag.cli.options import flag, json_flag, store_argument
 from expertrag.cli.output import note, printable
 from expertrag.cli.progress import Relay

@@ -1,7 +1,10 @@
 """Configuration: flag over environment (``EXPERTRAG_…``) over TOML file over default.
 
-schema.py   the dataclasses: defaults, ranges, help
-lab.py      the section of research, and request.py those of requests and of files
+schema.py   all settings, in sections
+models.py   the sections of the models, the gate and the search: defaults, ranges, help
+service.py  the sections of a server
+request.py  the sections of requests and of files
+lab.py      the section of research
 setting.py  one key: its names, and its check
 moved.py    keys that have a new name
 adapters.py the line that names adapters and their folders
@@ -12,9 +15,7 @@ render.py   prints the effective values with their origins, and the table of the
 from expertrag.config.adapters import adapters_of
 from expertrag.config.lab import CANONICAL, TOGETHER, LabConfig
 from expertrag.config.loading import CONFIG_ENV, Loaded, load, setting_called
-from expertrag.config.render import render, table
-from expertrag.config.request import FilesConfig, RequestConfig
-from expertrag.config.schema import (
+from expertrag.config.models import (
     AUTO_EMBEDDER,
     AUTO_GATE,
     AUTO_GENERATOR,
@@ -26,21 +27,24 @@ from expertrag.config.schema import (
     NO_RERANKER,
     ON_RERANKER,
     TRAINING_FREE,
+    GateConfig,
+    ModelConfig,
+    RerankConfig,
+    SearchConfig,
+    needs_fitted_gate,
+)
+from expertrag.config.render import render, table
+from expertrag.config.request import FilesConfig, RequestConfig
+from expertrag.config.schema import Config, settings
+from expertrag.config.service import (
     AuditConfig,
     AuthConfig,
     CollectionsConfig,
-    Config,
-    GateConfig,
     LogConfig,
-    ModelConfig,
     QuotaConfig,
     ReplicaConfig,
-    RerankConfig,
-    SearchConfig,
     ServiceConfig,
     TlsConfig,
-    needs_fitted_gate,
-    settings,
 )
 from expertrag.config.setting import ENV_PREFIX, Setting
 

@@ -54,13 +54,13 @@ class McpRoute:
         """
         request = Request(scope, receive)
         if request.method == "POST":  # no other is read
-            receive = _replayed(await receive_body(request, self._shared), receive)
+            receive = _replay(await receive_body(request, self._shared), receive)
         else:
             self._shared.caller(request)
         await self._endpoint(scope, receive, send)
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def _replay(body: bytes, receive: Receive) -> Receive:
     """Return what gives a body that was received, and then what comes: that the caller left."""
     given = False
 

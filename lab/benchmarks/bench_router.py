@@ -27,7 +27,7 @@ from expertrag_lab.data.domain_texts import domain_texts
 from expertrag_lab.data.qrels import splits
 from expertrag_lab.router.fit import fit_router
 from expertrag_lab.router.measure import figures
-from expertrag_lab.router.pooling import pooled_states
+from expertrag_lab.router.pooling import pool_states
 from expertrag_lab.router.unlabelled import cluster_texts
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.router.groups import decide
@@ -101,7 +101,7 @@ class States:
     def __init__(self, texts: list[str]) -> None:
         different = list(dict.fromkeys(text.strip() for text in texts))
         start = time.perf_counter()
-        pooled = pooled_states(load_embedder(models.ensure(BASE)).model, different)
+        pooled = pool_states(load_embedder(models.ensure(BASE)).model, different)
         self.seconds = time.perf_counter() - start
         self._rows = dict(zip(different, pooled, strict=True))
 

@@ -52,7 +52,7 @@ from expertrag.llm.weights import WeightUse
 from expertrag_index.types import Progress
 from expertrag_lab.data.datasets import Query, load_dataset, sample
 from expertrag_lab.data.types import JSON
-from expertrag_lab.eval.active import CostedAnswer, MachineCosts, ModelWork, compared, formula
+from expertrag_lab.eval.active import CostedAnswer, MachineCosts, ModelWork, compare_costs, formula
 from expertrag_lab.eval.serving import Opened, open_pipeline_for
 from expertrag_lab.metrics import squad
 
@@ -241,12 +241,14 @@ def adapter_of(use: WeightUse) -> str | None:
 
 def figures(answers: Sequence[CostedAnswer], modes: Sequence[GateMode]) -> dict[str, JSON]:
     """Predict and compare, mode by mode; AUTO by the whole formula, too."""
-    costs = MachineCosts.fitted([one for one in answers if one.kind == CALIBRATED])
+    costs = MachineCosts.fit([one for one in answers if one.kind == CALIBRATED])
     asked = [one for one in answers if one.kind != CALIBRATED]
     by_mode = {mode: {one.id: one for one in asked if one.mode == mode} for mode in modes}
     found: dict[str, JSON] = {
         "costs": {"per_operation": costs.per_operation, "per_byte": costs.per_byte},
-        "modes": {mode: compared(list(some.values()), costs) for mode, some in by_mode.items()},
+        "modes": {
+            mode: compare_costs(list(some.values()), costs) for mode, some in by_mode.items()
+        },
     }
     if GateMode.AUTO in by_mode:
         auto = list(by_mode[GateMode.AUTO].values())

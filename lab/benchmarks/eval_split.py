@@ -40,7 +40,7 @@ from expertrag_lab.data.named_sets import TRAIN
 from expertrag_lab.surgery.mixture import Mixture
 from expertrag_lab.surgery.profiling.importance import ExpertProfile
 from expertrag_lab.surgery.profiling.observe import observe
-from expertrag_lab.surgery.splitting.assembly import assembled
+from expertrag_lab.surgery.splitting.assembly import assemble
 from expertrag_lab.surgery.splitting.dense_inputs import dense_inputs
 from expertrag_lab.surgery.splitting.layer_split import split_layer
 from expertrag_lab.surgery.splitting.neuron_activity import ACTIVE_SHARE
@@ -187,7 +187,7 @@ class SplitBench:
                 self._report(f"split, {share:.0%} active", done, len(networks))
                 layers.append(split_layer(network, own, EXPERTS, share))
             self._report(f"split, {share:.0%} active", len(networks), len(networks))
-            return assembled(self._dense, layers, EXPERTS, {})
+            return assemble(self._dense, layers, EXPERTS, {})
 
         def using(count: int) -> Mixture:
             weights = [layer.weights for layer in split().layers]

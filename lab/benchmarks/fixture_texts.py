@@ -23,7 +23,7 @@ from expertrag_lab.data.datasets import load_dataset, sample
 from expertrag_lab.data.domain_texts import domain_texts
 from expertrag_lab.data.named_sets import TRAIN
 from expertrag_lab.data.pair_files import is_pair_file
-from expertrag_lab.train.reader.answers import Answered, answered
+from expertrag_lab.train.reader.answers import Answered, find_answer
 from expertrag_lab.train.reader.examples import ReaderExample
 from expertrag_lab.train.reader.material import material
 from expertrag_lab.train.reader.passages import Passages
@@ -153,7 +153,7 @@ def _tested(folder: Path, domain: str, most: int) -> Sequence[ReaderExample]:
     dataset, rng = load_dataset(folder), random.Random(_SEED)
     passages = Passages(dataset.documents(), RECIPE.words)
     asked = [query for query in dataset.judged if query.answers]
-    found = (answered(query, dataset, passages, rng) for query in sample(asked, None, _SEED))
+    found = (find_answer(query, dataset, passages, rng) for query in sample(asked, None, _SEED))
     usable: list[Answered] = []
     for item in found:
         if len(usable) == most:

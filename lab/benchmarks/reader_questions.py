@@ -24,7 +24,7 @@ from expertrag.llm.base import Message
 from expertrag_lab.data.datasets import Query, load_dataset, sample
 from expertrag_lab.metrics.squad import VERDICTS, normalise
 from expertrag_lab.train.reader.answers import MOST_WORDS, holding
-from expertrag_lab.train.reader.examples import numbered
+from expertrag_lab.train.reader.examples import number_passages
 from expertrag_lab.train.reader.passages import Passages
 
 SETS = {"squad2": 1, "hotpotqa": 2, "popqa": 1, "pubmedqa": 1, "bioasq": 3, "tatqa": 3}
@@ -165,9 +165,9 @@ def _verdict(query: Query) -> str:
 def _reply(query: Query, shown: Sequence[Passage]) -> str:
     """Return the reply that training would make: an answer in the passages, with its citation."""
     if verdict := _verdict(query):
-        return prompt.Reply(verdict, numbered(shown, shown)).text
+        return prompt.Reply(verdict, number_passages(shown, shown)).text
     for passage in shown:
         text = holding(passage, query.answers or ()).strip()
         if text and len(text.split()) <= MOST_WORDS:
-            return prompt.Reply(text, numbered(shown, [passage])).text
+            return prompt.Reply(text, number_passages(shown, [passage])).text
     return ""

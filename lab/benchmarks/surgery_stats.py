@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_lab.metrics.stats import BOOTSTRAP_RESAMPLES, resampled_ratios
+from expertrag_lab.metrics.stats import BOOTSTRAP_RESAMPLES, resample_ratios
 from expertrag_lab.metrics.types import Estimate
 
 _EDGES = (0.025, 0.975)
@@ -54,7 +54,7 @@ def _risen(
         pairs = np.stack([after[domain] - before[domain], base], 1)  # [N_d, 2]
         sums = pairs.sum(0)
         means.append(float(sums[0] / sums[1]))
-        draws += resampled_ratios(pairs, rng) / len(full)
+        draws += resample_ratios(pairs, rng) / len(full)
     return sum(means) / len(means), draws
 
 

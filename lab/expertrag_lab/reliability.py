@@ -53,5 +53,5 @@ def ece(predicted: Sequence[float], observed: Sequence[bool], bins: int = 10) ->
     """
     if not len(predicted):
         raise ValueError("no predictions")
-    found = reliability(predicted, observed, bins)
-    return sum(bar.n * abs(bar.observed - bar.predicted) for bar in found) / len(predicted)
+    bars = reliability(predicted, observed, bins)
+    return sum(bar.n * abs(bar.observed - bar.predicted) for bar in bars) / len(predicted)

@@ -168,7 +168,7 @@ class Trunk:
         features["expert_index"] = torch.full((len(texts),), expert)
         if all(text in self._states for text in texts):
             hidden = torch.cat([self._states[text] for text in texts])
-            with self._known(hidden, features["attention_mask"].bool()):
+            with self._skip_known(hidden, features["attention_mask"].bool()):
                 features = self._model[0](features)
         else:
             features = self._model[0](features)
@@ -177,7 +177,7 @@ class Trunk:
         return nn.functional.normalize(features["sentence_embedding"].float(), dim=1)
 
     @contextmanager
-    def _known(self, hidden: torch.Tensor, mask: torch.Tensor) -> Iterator[None]:
+    def _skip_known(self, hidden: torch.Tensor, mask: torch.Tensor) -> Iterator[None]:
         """Skip the shared layers within the block: their output is ``hidden``.
 
         :param hidden: states of the tokens in ``mask``, (tokens of all texts, H).

@@ -16,7 +16,7 @@ from expertrag.api.types import AnswerRequest, GateMode
 from expertrag.audit import Audit
 from expertrag.audit.entries import parse_entry
 from expertrag.cli.answer_lines import decision_lines
-from expertrag.config.schema import AuditConfig
+from expertrag.config.service import AuditConfig
 from expertrag.runtime.meter import Meter
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.types import Document

@@ -280,7 +280,7 @@ def test_a_locked_store_is_a_conflict(
     from expertrag_index.store.layout import Layout
     from expertrag_index.store.lock import WriterLock
 
-    monkeypatch.setattr("expertrag.cli.index.LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr("expertrag.cli.index_writer.LOCK_WAIT_S", 0.1)
     with WriterLock(Layout(store)):
         run("index", "add", store, docs).fails(6, "still writing")
 

@@ -72,16 +72,16 @@ async def watch_model(health: Health, healthy: Callable[[], bool], services: Ite
     while True:
         await asyncio.sleep(CHECK_S)
         try:
-            found = healthy()
+            status = healthy()
         except Exception:  # the next check may tell again; without this task none would
             if known:
                 _log.exception("the language model does not tell its health")
             known = False
             continue
         known = True
-        if found == serving:
+        if status == serving:
             continue
-        serving = found
+        serving = status
         await health.set(serving, names)
         if serving:
             _log.info("the language model goes on", health="SERVING")

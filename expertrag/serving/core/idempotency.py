@@ -70,7 +70,7 @@ class Responses:
             await asyncio.wait([known.response])
             if not known.response.cancelled() and known.response.exception() is None:
                 if await digest() != known.digest:
-                    raise _reused()
+                    raise _reuse_error()
                 return known.response.result()
         return await self._make(name, make, digest)
 
@@ -119,7 +119,7 @@ def _size_of(report: UpdateReport) -> int:
     return sum(_ITEM_BYTES + len(item.id) + len(item.error) for item in report.items)
 
 
-def _reused() -> Conflict:
+def _reuse_error() -> Conflict:
     return Conflict(
         "idempotency_key: was used for other documents within the last hour; nothing was changed: "
         "send a new key with each new write, the same key only to repeat one",

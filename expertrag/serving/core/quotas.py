@@ -64,7 +64,7 @@ class Quotas:
         account = self._account(caller)
         concurrent = caller.quota.concurrent
         if concurrent is not None and account.running >= concurrent:
-            raise _exceeded(caller, "concurrent", concurrent, _SECONDS_OF_CONCURRENT)
+            raise _quota_error(caller, "concurrent", concurrent, _SECONDS_OF_CONCURRENT)
         self._require(caller, account, "requests", requests)
         self._require(caller, account, "bytes", 0)
         if "requests" in account.buckets:
@@ -95,7 +95,7 @@ class Quotas:
             return
         bucket.refill(time.monotonic())
         if (wait_s := bucket.wait_s(wanted)) > 0:
-            raise _exceeded(caller, rate, bucket.per_minute, wait_s)
+            raise _quota_error(caller, rate, bucket.per_minute, wait_s)
 
     def _account(self, caller: Caller) -> _Account:
         account = self._accounts.get(caller.id)
@@ -120,7 +120,7 @@ class Quotas:
                     return
 
 
-def _exceeded(caller: Caller, name: str, limit: int, wait_s: float) -> Overloaded:
+def _quota_error(caller: Caller, name: str, limit: int, wait_s: float) -> Overloaded:
     unit = "at a time" if name == "concurrent" else "per minute"
     what = "calls" if name == "concurrent" else name
     return Overloaded(

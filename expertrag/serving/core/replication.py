@@ -59,14 +59,14 @@ class Replication:
                 config.replica.follow,
                 self._store,
                 Schedule(self._stop, config.replica.every_s, self._failing("pull")),
-                looked=self._looked,
+                looked=self._serve_copy,
             )
         elif config.replica.push:
             self._transfers = Pusher(
                 self._store,
                 config.replica.push,
                 Schedule(self._stop, _PUSH_EVERY_S, self._failing("push")),
-                pushed=self._pushed,
+                pushed=self._note_push,
                 keep=config.replica.keep,
             )
         if self._transfers is not None:
@@ -112,7 +112,7 @@ class Replication:
             problem=without_paths(state.problem),
         )
 
-    def _looked(self, report: PullReport) -> None:
+    def _serve_copy(self, report: PullReport) -> None:
         """Serve the copy, unless it is served."""
         if report.changed:
             self._metrics.transfers.labels("pull", "OK").inc()
@@ -125,13 +125,13 @@ class Replication:
                 self._metrics.observe_index(pipeline.stats())
                 self._served = report.generation
 
-    def _pushed(self, report: PushReport) -> None:
+    def _note_push(self, report: PushReport) -> None:
         self._metrics.transfers.labels("push", "OK").inc()
         _log.info("pushed", generation=report.generation, bytes=report.bytes)
 
     def _failing(self, what: str) -> Callable[[str, float], None]:
-        def failed(problem: str, wait_s: float) -> None:
+        def note_failure(problem: str, wait_s: float) -> None:
             self._metrics.transfers.labels(what, "FAILED").inc()
             _log.warning(f"{what} failed", error=problem, retry_s=round(wait_s, 1))
 
-        return failed
+        return note_failure

@@ -63,11 +63,11 @@ class Runtime:
         mode = caller.mode or collections.mode_of(key)
 
         @contextmanager
-        def opened() -> Iterator[Pipeline]:
+        def open_pipeline() -> Iterator[Pipeline]:
             with collections.use(key) as pipeline:
                 yield pipeline.serving(caller.access, asked_by, mode)
 
-        return opened
+        return open_pipeline
 
     async def run(
         self, kind: CallKind, context: CallContext, work: Callable[[Pipeline, Stop], T]
@@ -76,10 +76,10 @@ class Runtime:
 
         Raises as ``opener`` and ``Workers.run`` do.
         """
-        opened = self.opener(context)
+        open_pipeline = self.opener(context)
 
         def on_pipeline(stop: Stop) -> T:
-            with opened() as pipeline:
+            with open_pipeline() as pipeline:
                 return work(pipeline, stop)
 
         return await self.workers.run(kind, context, on_pipeline, tenant_of(key_of(context)))

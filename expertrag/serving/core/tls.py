@@ -58,7 +58,7 @@ def server_context(tls: TlsConfig) -> ssl.SSLContext | None:
     latest = [_context(tls)]
 
     def follow(connection: ssl.SSLObject, _name: str | None, _context_: ssl.SSLContext) -> None:
-        if files.changed() is not None:
+        if files.read_changes() is not None:
             latest[0] = _context(tls)
         connection.context = latest[0]
 
@@ -104,17 +104,17 @@ class TlsFiles:
         _check_pair(tls)
         return Certificates(key, chain, _roots(tls.client_ca) if tls.client_ca else None)
 
-    def changed(self) -> Certificates | None:
+    def read_changes(self) -> Certificates | None:
         """Return the new files; None if nothing has changed, or if they cannot be used."""
         if self._stamps() == self._stamp:
             return None
         try:
-            found = self.read()
+            certificates = self.read()
         except InvalidArgument as error:
             _log.error("the changed TLS files cannot be used", reason=error.message)
             return None
         _log.info("TLS files changed")
-        return found
+        return certificates
 
     def _stamps(self) -> tuple[object, ...]:
         names = (self._tls.cert, self._tls.key, self._tls.client_ca)

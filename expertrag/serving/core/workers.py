@@ -80,7 +80,7 @@ class Workers:
         :raises Overloaded: if too many calls of this kind wait.
         :raises DeadlineExceeded: at the deadline; the thread ends at its next check of ``Stop``.
         """
-        async with self._admitted(kind, context, tenant) as (stop, slots):
+        async with self._admit(kind, context, tenant) as (stop, slots):
             return await asyncio.wrap_future(self._submit(slots, work, stop))
 
     async def stream(
@@ -90,14 +90,14 @@ class Workers:
 
         Close the iterator if it is not read to its end.
         """
-        async with self._admitted(kind, context) as (stop, slots):
+        async with self._admit(kind, context) as (stop, slots):
             bridge = EventBridge(stop)
             self._submit(slots, lambda stop: bridge.pump(_late(work, stop)), stop)
             async for event in bridge:
                 yield event
 
     @asynccontextmanager
-    async def _admitted(
+    async def _admit(
         self, kind: CallKind, context: CallContext, tenant: str = ""
     ) -> AsyncIterator[tuple[Stop, list[Slot]]]:
         """Apply the deadline to the block; leaving it in any way stops the thread."""

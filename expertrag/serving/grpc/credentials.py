@@ -19,13 +19,13 @@ def server_credentials(tls: TlsConfig) -> grpc.ServerCredentials | None:
         return None
     files = TlsFiles(tls)
 
-    def changed() -> grpc.ServerCertificateConfiguration | None:
-        found = files.changed()
-        return None if found is None else _configuration(found)
+    def read_configuration() -> grpc.ServerCertificateConfiguration | None:
+        certificates = files.read_changes()
+        return None if certificates is None else _configuration(certificates)
 
     credentials: grpc.ServerCredentials = grpc.dynamic_ssl_server_credentials(
         _configuration(files.read()),
-        changed,  # type: ignore[arg-type]  # may return None, by its documentation
+        read_configuration,  # type: ignore[arg-type]  # may return None, by its documentation
         require_client_authentication=bool(tls.client_ca),
     )
     return credentials

@@ -57,16 +57,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         method = path.removeprefix("/expertrag.v1.")
         behaviour, factory = _behaviour_and_factory(handler)
 
-        async def wrapped(messages: Any, context: Context) -> Any:
+        async def handle(messages: Any, context: Context) -> Any:
             async def run(call: CallContext) -> Any:
                 if handler.request_streaming:
                     return await behaviour(_stream(messages), context)
-                return await self._received(behaviour, call.caller, context)
+                return await self._receive_and_run(behaviour, call.caller, context)
 
-            return await self._served(method, context, run)
+            return await self._serve(method, context, run)
 
         reader = _reader(handler.request_deserializer)
-        wrapper: Handler = factory(wrapped, reader, handler.response_serializer)
+        wrapper: Handler = factory(handle, reader, handler.response_serializer)
         return wrapper
 
     def _without_token(self, handler: Handler) -> Handler:
@@ -75,9 +75,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return handler
         behaviour, factory = _behaviour_and_factory(handler)
 
-        async def wrapped(_messages: Any, context: Context) -> Any:
+        async def handle(_messages: Any, context: Context) -> Any:
             try:
-                message = _checked(await self._unauthenticated.receive("", context.read))
+                message = _check_message(await self._unauthenticated.receive("", context.read))
                 return await behaviour(message, context)
             except (grpc.aio.AbortError, ClientGone):
                 raise
@@ -88,18 +88,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 await _abort(context, call, error)
 
         read, write = handler.request_deserializer, handler.response_serializer
-        wrapper: Handler = factory(wrapped, read, write)
+        wrapper: Handler = factory(handle, read, write)
         return wrapper
 
-    async def _received(self, behaviour: Any, caller: Caller, context: Context) -> Any:
+    async def _receive_and_run(self, behaviour: Any, caller: Caller, context: Context) -> Any:
         """Receive the message of a call, and run its method."""
-        message = _checked(await self._in_flight.receive(caller.id, context.read))
+        message = _check_message(await self._in_flight.receive(caller.id, context.read))
         size = message.ByteSize()
         self._quotas.charge(caller, "bytes", size)
         with self._in_flight.holding(size):
             return await behaviour(message, context)
 
-    async def _served(
+    async def _serve(
         self, method: str, context: Context, run: Callable[[CallContext], Awaitable[Any]]
     ) -> Any:
         """Run a call, and track it to its end; refuse one that its caller may not make."""
@@ -147,10 +147,10 @@ def _reader(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
 
 async def _stream(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
     async for message in messages:
-        yield _checked(message)
+        yield _check_message(message)
 
 
-def _checked(message: Any) -> Any:
+def _check_message(message: Any) -> Any:
     if message is grpc.aio.EOF:
         raise InvalidArgument("the call has no message; send one", reason="MALFORMED_MESSAGE")
     if isinstance(message, Malformed):

@@ -60,12 +60,12 @@ class AccessLog:
             raise
         finally:
             try:
-                self._ended(scope, status or HUNG_UP, time.perf_counter() - began)
+                self._log_end(scope, status or HUNG_UP, time.perf_counter() - began)
             except Exception as error:  # a response was sent: the connection must not end here
                 with suppress(Exception):
                     _log.error("request not counted", exc_info=error)
 
-    def _ended(self, scope: Scope, status: int, seconds: float) -> None:
+    def _log_end(self, scope: Scope, status: int, seconds: float) -> None:
         route = self._route_of(scope)
         self._metrics.http_requests.labels(route, str(status)).inc()
         if status < 400 or route == _PROBED:

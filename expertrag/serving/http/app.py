@@ -16,7 +16,7 @@ from starlette.routing import Route
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, NotFound
 from expertrag.serving.http.access_log import AccessLog
 from expertrag.serving.http.console.routes import console_routes
-from expertrag.serving.http.errors import body_of, response_of, unexpected
+from expertrag.serving.http.errors import body_of, log_unexpected, response_of
 from expertrag.serving.http.middleware import CrowdCheck, Holding, HostCheck, RequestIds
 from expertrag.serving.http.openai import chat_request, responses_request
 from expertrag.serving.http.openai.chat import chat
@@ -88,9 +88,9 @@ def http_app(
         routes=routes,
         middleware=middleware,
         exception_handlers={
-            ExpertRAGError: _refused,
+            ExpertRAGError: _answer_refusal,
             HTTPException: _no_route,
-            Exception: _failed,
+            Exception: _answer_failure,
         },
     )
     app.state.shared = shared
@@ -111,7 +111,7 @@ async def health(request: Request) -> Response:
     return JSONResponse(body)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _answer_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, ExpertRAGError)
     return response_of(error, request.scope, _PARAMS.get(request.url.path))
 
@@ -126,5 +126,5 @@ async def _no_route(request: Request, error: Exception) -> Response:
     return JSONResponse(body_of(known), error.status_code, error.headers)
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    return response_of(unexpected(error, request.state.request_id), request.scope)
+async def _answer_failure(request: Request, error: Exception) -> Response:
+    return response_of(log_unexpected(error, request.state.request_id), request.scope)

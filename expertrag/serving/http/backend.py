@@ -75,15 +75,15 @@ class CoreBackend:
     async def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
         """Add or replace documents; each of them is charged by its own size."""
 
-        async def sent() -> AsyncIterator[SentDocument]:
+        async def send() -> AsyncIterator[SentDocument]:
             for document in documents:
-                yield _sent(document, self.collection)
+                yield _to_sent(document, self.collection)
 
         self.size()
         return await self._run(
             "IndexService/Upsert",
             timeout,
-            lambda context: upsert(self.core.runtime, context, sent()),
+            lambda context: upsert(self.core.runtime, context, send()),
         )
 
     async def _run(
@@ -154,12 +154,14 @@ async def _in(context: contextvars.Context, work: Awaitable[T]) -> T:
     return await asyncio.create_task(run(), context=context)
 
 
-def _sent(document: DocumentInput, collection: str) -> SentDocument:
+def _to_sent(document: DocumentInput, collection: str) -> SentDocument:
     content = json.dumps(to_json(document)).encode()
-    return SentDocument(partial(_checked, document), lambda: content, len(content), collection)
+    return SentDocument(
+        partial(_check_document, document), lambda: content, len(content), collection
+    )
 
 
-def _checked(document: DocumentInput) -> DocumentInput:
+def _check_document(document: DocumentInput) -> DocumentInput:
     """Return a document whose metadata any client could send.
 
     :raises InvalidArgument: they hold null, or a number that other clients could not read.

@@ -68,13 +68,13 @@ async def receive_body(request: Request, shared: HttpState) -> bytes:
         )
     caller = shared.caller(request)
     sender = caller.identity or (request.client.host if request.client else "")
-    received = partial(_received, request, shared.in_flight)
+    received = partial(_receive, request, shared.in_flight)
     data = await shared.in_flight.receive(sender, received)
     request.state.size = len(data)
     return data.removeprefix(codecs.BOM_UTF8)
 
 
-async def _received(request: Request, in_flight: InFlight) -> bytes:
+async def _receive(request: Request, in_flight: InFlight) -> bytes:
     data, held = bytearray(), 0
     try:
         async for part in request.stream():

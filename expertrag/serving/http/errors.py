@@ -84,7 +84,7 @@ def response_of(error: ExpertRAGError, scope: Scope, params: Params | None = Non
     return JSONResponse(body_of(error, params), status, headers)
 
 
-def unexpected(error: Exception, request_id: str) -> ServerError:
+def log_unexpected(error: Exception, request_id: str) -> ServerError:
     """Log an error that nobody foresaw; return one that gives the caller only the request's id."""
     _log.error("unexpected error", request_id=request_id, exc_info=error)
     message = f"the server failed; its log has the cause under request id {request_id}"

@@ -111,16 +111,16 @@ class HttpServer:
 
     def _listening(self) -> socket.socket:
         if self._address.path:
-            found = socket.socket(socket.AF_UNIX)
+            listener = socket.socket(socket.AF_UNIX)
             self._remove_socket()  # of a server that was killed
-            found.bind(self._address.path)
+            listener.bind(self._address.path)
         else:
             host = self._address.host.strip("[]")
-            found = socket.create_server(
+            listener = socket.create_server(
                 (host, self._address.port),
                 family=socket.AF_INET6 if ":" in host else socket.AF_INET,
                 backlog=most_waiting(),
             )
-            self._address = replace(self._address, port=found.getsockname()[1])
-        found.setblocking(False)
-        return found
+            self._address = replace(self._address, port=listener.getsockname()[1])
+        listener.setblocking(False)
+        return listener

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.responses import StreamingResponse
 
 from expertrag.api.errors import ExpertRAGError
-from expertrag.serving.http.errors import Params, body_of, unexpected
+from expertrag.serving.http.errors import Params, body_of, log_unexpected
 
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
@@ -41,7 +41,7 @@ async def stream_of(
     """
     first = await anext(events)
 
-    async def sent() -> AsyncIterator[str]:
+    async def send() -> AsyncIterator[str]:
         async with aclosing(events):
             yield first
             try:
@@ -50,6 +50,6 @@ async def stream_of(
             except ExpertRAGError as error:
                 yield event(body_of(error, params), error_name)
             except Exception as error:
-                yield event(body_of(unexpected(error, request_id)), error_name)
+                yield event(body_of(log_unexpected(error, request_id)), error_name)
 
-    return StreamingResponse(sent(), media_type="text/event-stream", headers=_HEADERS)
+    return StreamingResponse(send(), media_type="text/event-stream", headers=_HEADERS)

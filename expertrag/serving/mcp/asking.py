@@ -129,7 +129,7 @@ async def _answer(call: ToolCall, asked: AnswerArguments) -> CitedAnswer:
             folder.add(event)
             events += 1
             await call.report(events, _progress(event))
-    return _cited(folder.answer(), call.links)
+    return _cite(folder.answer(), call.links)
 
 
 async def _explain_gate(call: ToolCall, asked: GateArguments) -> GateOutcome:
@@ -146,9 +146,9 @@ def _progress(event: AnswerEvent) -> str:
             return "writing"
 
 
-def _cited(answer: Answer, links: DocumentLinks) -> CitedAnswer:
+def _cite(answer: Answer, links: DocumentLinks) -> CitedAnswer:
     return CitedAnswer(
-        text=_marked(answer),
+        text=_mark(answer),
         from_documents=answer.from_documents,
         abstained=answer.abstained,
         unsupported_reason=answer.unsupported_reason,
@@ -161,7 +161,7 @@ def _cited(answer: Answer, links: DocumentLinks) -> CitedAnswer:
     )
 
 
-def _marked(answer: Answer) -> str:
+def _mark(answer: Answer) -> str:
     """Return the text with a marker behind each cited sentence, unless the model wrote one."""
     cited: dict[int, list[int]] = {}
     for citation in answer.citations:

@@ -64,9 +64,9 @@ class FetchedDocument:
 
 
 async def _search(call: ToolCall, asked: SearchArguments) -> FoundDocuments:
-    found = await call.client.retrieve(asked.query, k=SEARCHED_PASSAGES, **call.deadline)
+    result = await call.client.retrieve(asked.query, k=SEARCHED_PASSAGES, **call.deadline)
     best: dict[str, Passage] = {}
-    for passage in found.passages:
+    for passage in result.passages:
         best.setdefault(passage.document_id, passage)
     return FoundDocuments(
         [

@@ -93,7 +93,7 @@ class _Handlers:
         self, context: _Context, page: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         """Return all tools on one page."""
-        return types.ListToolsResult(tools=[tool.listed for tool in self.tools.values()])
+        return types.ListToolsResult(tools=[tool.listing for tool in self.tools.values()])
 
     async def call_tool(
         self, context: _Context, asked: types.CallToolRequestParams
@@ -116,10 +116,10 @@ class _Handlers:
                 call = ToolCall(client, links, report, self.k, self.deadline)
                 return await tool.call(call, asked.arguments or {})
         except ExpertRAGError as error:
-            return _failed(_message(error))
+            return _failure(_message(error))
         except Exception:
             _log.exception("tool %s failed", tool.name)
-            return _failed(_INTERNAL)
+            return _failure(_INTERNAL)
 
     async def list_resources(
         self, context: _Context, page: types.PaginatedRequestParams | None
@@ -160,7 +160,7 @@ def _protocol_errors(data: dict[str, str] | None = None) -> Iterator[None]:
         raise MCPError(types.INTERNAL_ERROR, _INTERNAL, data) from error
 
 
-def _failed(message: str) -> types.CallToolResult:
+def _failure(message: str) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=message)], is_error=True)
 
 

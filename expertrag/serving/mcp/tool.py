@@ -56,7 +56,7 @@ class McpTool(Generic[ArgumentsT]):
     writes: bool = False
 
     @cached_property
-    def listed(self) -> types.Tool:
+    def listing(self) -> types.Tool:
         """The tool as a client sees it, with the schemas of its arguments and of its result."""
         return types.Tool(
             name=self.name,

@@ -19,24 +19,24 @@ class Comparison:
         self._missing: list[int] = []
         self._different: list[int] = []
 
-    def compare(self, expected: VectorBatch, found: VectorBatch) -> None:
+    def compare(self, expected: VectorBatch, actual: VectorBatch) -> None:
         """Compare chunks; ``found`` has those that the engine holds, by ascending key."""
         self._compared += len(expected.keys)
-        places = {key: position for position, key in enumerate(found.keys.tolist())}
+        places = {key: position for position, key in enumerate(actual.keys.tolist())}
         for row, key in enumerate(expected.keys.tolist()):
             if key not in places:
                 self._missing.append(key)
-            elif not self._same(expected, row, found, places[key]):
+            elif not self._same(expected, row, actual, places[key]):
                 self._different.append(key)
 
-    def _same(self, expected: VectorBatch, row: int, found: VectorBatch, place: int) -> bool:
+    def _same(self, expected: VectorBatch, row: int, actual: VectorBatch, place: int) -> bool:
         return bool(
-            expected.added_in[row] == found.added_in[place]
-            and found.removed_in[place] > self._generation  # a later one may have ended it
-            and expected.experts[row] == found.experts[place]
-            and np.array_equal(expected.vectors[row], found.vectors[place])
-            and dict(expected.fields[row]) == dict(found.fields[place])
-            and sorted(expected.labels[row]) == sorted(found.labels[place])
+            expected.added_in[row] == actual.added_in[place]
+            and actual.removed_in[place] > self._generation  # a later one may have ended it
+            and expected.experts[row] == actual.experts[place]
+            and np.array_equal(expected.vectors[row], actual.vectors[place])
+            and dict(expected.fields[row]) == dict(actual.fields[place])
+            and sorted(expected.labels[row]) == sorted(actual.labels[place])
         )
 
     def problems(self, held: int) -> list[str]:

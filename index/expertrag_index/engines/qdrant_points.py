@@ -82,27 +82,27 @@ def is_one_of(name: str, values: Iterable[str]) -> models.FieldCondition:
     return models.FieldCondition(key=name, match=models.MatchAny(any=list(values)))
 
 
-def _add(found: Conditions, name: str, operator: str, value: object) -> None:
+def _add(conditions: Conditions, name: str, operator: str, value: object) -> None:
     values = list(value) if operator == "$in" and isinstance(value, Iterable) else [value]
     if operator in _ORDER:
-        _add_order(found, name, operator, value)
+        _add_order(conditions, name, operator, value)
     elif not values:
-        found.whole = False  # SQLite takes a number for its text in a column of texts
+        conditions.whole = False  # SQLite takes a number for its text in a column of texts
     elif operator == "$ne":
-        found.must_not.append(is_one_of("values", [_digest(name, value)]))
+        conditions.must_not.append(is_one_of("values", [_digest(name, value)]))
     else:
-        found.must.append(is_one_of("values", [_digest(name, item) for item in values]))
+        conditions.must.append(is_one_of("values", [_digest(name, item) for item in values]))
 
 
-def _add_order(found: Conditions, name: str, operator: str, value: object) -> None:
+def _add_order(conditions: Conditions, name: str, operator: str, value: object) -> None:
     if not isinstance(value, int | float):
-        found.whole = False
+        conditions.whole = False
         return
     exact = abs(value) < _EXACT
     compared = _ORDER[operator] if exact else _OR_EQUAL[operator]
     limits = models.Range(**{compared: float(value)})
-    found.must.append(models.FieldCondition(key=number_field(name), range=limits))
-    found.whole &= exact
+    conditions.must.append(models.FieldCondition(key=number_field(name), range=limits))
+    conditions.whole &= exact
 
 
 def number_field(name: str) -> str:

@@ -56,12 +56,12 @@ def messages_in(text: str) -> tuple[str, list[ChatMessage]]:
     return ("\n".join(above).strip(), messages) if are_people(messages) else ("", [])
 
 
-def _is_chat(found: Sequence[re.Match[str]], lines: int) -> bool:
+def _is_chat(matches: Sequence[re.Match[str]], lines: int) -> bool:
     """Whether enough lines are of messages, and their names are not from a log."""
-    names = [match["who"] for match in found if match["who"]]
-    if 3 * len(found) < lines or 2 * len(names) <= len(found):
+    names = [match["who"] for match in matches if match["who"]]
+    if 3 * len(matches) < lines or 2 * len(names) <= len(matches):
         return False
-    is_log = any(match["second"] and not match["comma"] for match in found)
+    is_log = any(match["second"] and not match["comma"] for match in matches)
     return not is_log and 10 * sum(map(bool, map(_NO_NAME.search, names))) <= len(names)
 
 

@@ -39,12 +39,12 @@ class CompiledEngine:
         norms: Scores,
         allowed: RowBits | None,
         k: int,
-        found: Found,
+        best_so_far: Found,
     ) -> Found:
         """Return the ``k`` best of the chunks found in other segments and of this one's."""
         keys, scores = np.empty(k, np.int64), np.empty(k, np.float64)
-        known = len(found.keys)
-        keys[:known], scores[:known] = found.keys, found.scores
+        known = len(best_so_far.keys)
+        keys[:known], scores[:known] = best_so_far.keys, best_so_far.scores
         size = self._module.best(
             *_arrays(segment), *_terms(terms), norms, allowed, keys, scores, known
         )

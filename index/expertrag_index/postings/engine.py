@@ -58,7 +58,7 @@ class PostingEngine(Protocol):
         norms: Scores,
         allowed: RowBits | None,
         k: int,
-        found: Found,
+        best_so_far: Found,
     ) -> Found:
         """Return the ``k`` best of the chunks found in other segments and of this one's.
 

@@ -37,15 +37,15 @@ class PlainEngine:
         norms: Scores,
         allowed: RowBits | None,
         k: int,
-        found: Found,
+        best_so_far: Found,
     ) -> Found:
         """Return the ``k`` best of the chunks found in other segments and of this one's."""
         total = self._totals(segment, terms, norms)
         if allowed is not None:
             total[~_bits_of(allowed, segment.count)] = 0
         rows = np.flatnonzero(total)
-        keys = np.concatenate([found.keys, segment.keys[rows]])
-        scores = np.concatenate([found.scores, total[rows]])
+        keys = np.concatenate([best_so_far.keys, segment.keys[rows]])
+        scores = np.concatenate([best_so_far.scores, total[rows]])
         order = np.lexsort((keys, -scores))[:k]
         return Found(keys[order], scores[order])
 

@@ -120,16 +120,21 @@ class PostingSearcher:
         return result
 
     def _best(
-        self, segment: PostingSegment, terms: WeightedTerms, part: SegmentRows, k: int, found: Found
+        self,
+        segment: PostingSegment,
+        terms: WeightedTerms,
+        part: SegmentRows,
+        k: int,
+        best_so_far: Found,
     ) -> Found:
         postings = int((terms.ends - terms.starts).sum())
         listed = part.listed
         if listed is None or len(listed) * len(terms.starts) * _LOOKUP > postings:
-            return self._engine.best(segment, terms, self._norms, part.bits, k, found)
+            return self._engine.best(segment, terms, self._norms, part.bits, k, best_so_far)
         scores = self._engine.scores(segment, terms, self._norms, listed)
         held = np.flatnonzero(scores)
-        keys = np.concatenate([found.keys, segment.keys[listed[held]]])
-        scores = np.concatenate([found.scores, scores[held]])
+        keys = np.concatenate([best_so_far.keys, segment.keys[listed[held]]])
+        scores = np.concatenate([best_so_far.scores, scores[held]])
         order = np.lexsort((keys, -scores))[:k]
         return Found(keys[order], scores[order])
 

@@ -84,17 +84,17 @@ class FolderSource:
             if _is_dead_link(self.folder.joinpath(*folder.parts[1:]))
         ]
 
-    def _add(self, found: SourceItems, file: SourceFile) -> None:
+    def _add(self, items: SourceItems, file: SourceFile) -> None:
         try:
             status = file.path.stat()
         except OSError as error:  # a dead link, or a file that has gone meanwhile
             if file.path.is_symlink():
-                found.failures.append(failure_of(storable(file.source), error))
+                items.failures.append(failure_of(storable(file.source), error))
             return
         version = f"{status.st_size} {status.st_mtime_ns}"
         source = storable(file.source)
         changed_at = max(status.st_mtime, status.st_ctime)
-        found.items[source] = SourceItem(
+        items.items[source] = SourceItem(
             source, version, functools.partial(_same, file), changed_at
         )
 

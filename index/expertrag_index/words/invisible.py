@@ -54,7 +54,7 @@ def visible(text: str) -> str:
     """Return the text without invisible characters that carry no meaning."""
     if _SUSPECT.search(text) is None:
         return text
-    text = _INVISIBLE.sub(lambda found: found["flag"] or "", text)
+    text = _INVISIBLE.sub(lambda match: match["flag"] or "", text)
     return text if _RIGHT_TO_LEFT.search(text) else _DIRECTION.sub("", text)
 
 

@@ -59,12 +59,12 @@ def spans(text: str) -> list[tuple[int, int]]:
     return result
 
 
-def _append_trimmed(found: list[tuple[int, int]], text: str, start: int, end: int) -> None:
+def _append_trimmed(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
     piece = text[start:end]
     start = end - len(piece.lstrip())
     end = start + len(piece.strip())
     if start < end:
-        found.append((start, end))
+        spans.append((start, end))
 
 
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:

@@ -50,7 +50,7 @@ def annotate(log: Path, out: Path, as_json: bool) -> None:
     with annotations.open_dataset(out) as dataset:
         taken = _take_feedback(read, dataset)
         waiting = [item for item in to_label(read) if item not in dataset]
-        answered = sum(1 for _ in _asked(waiting, dataset))
+        answered = sum(1 for _ in _ask(waiting, dataset))
         total = len(dataset)
     left = len(waiting) - answered
     counts = {
@@ -78,7 +78,7 @@ def _take_feedback(log: Log, dataset: Annotations) -> int:
     return len(new)
 
 
-def _asked(questions: list[QuestionRecord], dataset: Annotations) -> Iterator[QuestionRecord]:
+def _ask(questions: list[QuestionRecord], dataset: Annotations) -> Iterator[QuestionRecord]:
     """Ask the questions in order, and yield those that were answered."""
     from expertrag_lab.data.annotations import ANNOTATED, split_answers
 

@@ -148,7 +148,7 @@ def fit(
         recorded: list[RowSet] = []
         if live:
             asked = questions(live, split, limit, options["seed"], ungated, work, report)
-            recorded += _recorded(asked, recording, row_sets, report)
+            recorded += _record(asked, recording, row_sets, report)
             row_sets += recorded
         groups = tuple(map(SignalGroup, signals)) if signals else default_groups(row_sets)
         store = Path(config.index) if config.index else None
@@ -158,7 +158,7 @@ def fit(
     end_with_failures([asdict(item) for some in recorded for item in some.skipped])
 
 
-def _recorded(
+def _record(
     asked: Iterable[Asked], recording: Recording, given: Sequence[RowSet], report: Progress
 ) -> Iterator[RowSet]:
     """Record rows of the questions, whose sets must not be among the ``given`` ones."""
@@ -258,11 +258,11 @@ def refit(
         )
     kept = "--dry-run" if dry_run else "the new one is not clearly better"
     outcome = f"{folder} is now {new.version}" if swapped else f"kept the old gate: {kept}"
-    lines = (*_card_lines(new), *_compared_lines(old, new, compared), outcome)
+    lines = (*_card_lines(new), *_comparison_lines(old, new, compared), outcome)
     print_found({"swapped": swapped, "comparison": compared, "card": new.card}, as_json, lines)
 
 
-def _compared_lines(old: GateBundle, new: GateBundle, compared: Comparison) -> Iterator[str]:
+def _comparison_lines(old: GateBundle, new: GateBundle, compared: Comparison) -> Iterator[str]:
     yield (
         f"new - old on {compared.n:,} rows: {compared.difference:+.4f} (95 % interval "
         f"{compared.low:+.4f} to {compared.high:+.4f}, p {compared.p_fisher:.3f})"

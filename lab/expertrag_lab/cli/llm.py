@@ -35,11 +35,15 @@ def upcycle(base: str, names: str, per_token: int, out: Path, as_json: bool) -> 
     from expertrag import models
     from expertrag.llm.convert.upcycle import upcycle as write
 
-    found = tuple(name.strip() for name in names.split(","))
+    experts = tuple(name.strip() for name in names.split(","))
     write(
-        models.resolve(base), out, num_experts=len(found), experts_per_token=per_token, names=found
+        models.resolve(base),
+        out,
+        num_experts=len(experts),
+        experts_per_token=per_token,
+        names=experts,
     )
-    _print_result(out, found, as_json)
+    _print_result(out, experts, as_json)
 
 
 @click.command()

@@ -133,7 +133,7 @@ def prune(
     from expertrag_lab.surgery.profiling.importance import Method
 
     with progress() as report:
-        profile, before = _loaded(model, profile_folder)
+        profile, before = _load(model, profile_folder)
         changed = drop(
             before,
             profile,
@@ -190,7 +190,7 @@ def merge(
     from expertrag_lab.surgery.changes.record import write_changed
 
     with progress() as report:
-        profile, before = _loaded(model, profile_folder)
+        profile, before = _load(model, profile_folder)
         changed = merge_experts(
             before,
             profile,
@@ -219,17 +219,17 @@ def _prune_named(
     with progress() as report:
         source = str(shipped) if shipped else models.resolve(model)
         made = prune_named(source, domains, out, report)
-    print_made(made, out, as_json, _named_lines(made))
+    print_made(made, out, as_json, _pruning_lines(made))
 
 
-def _named_lines(made: NamedPrune) -> Iterator[str]:
+def _pruning_lines(made: NamedPrune) -> Iterator[str]:
     yield f"experts  {', '.join(made.experts)}"
     if made.dropped:
         yield f"dropped  {', '.join(made.dropped)}; shared answers their questions"
     yield f"weights  {size(made.before)} -> {size(made.after)}"
 
 
-def _loaded(model: str, profile_folder: Path) -> tuple[ExpertProfile, Mixture]:
+def _load(model: str, profile_folder: Path) -> tuple[ExpertProfile, Mixture]:
     """Load a profile and its mixture.
 
     :raises Conflict: the profile is of other files.

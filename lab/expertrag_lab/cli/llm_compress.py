@@ -13,7 +13,7 @@ from expertrag.cli.options import flags_of, json_flag, out_folder, seed_flag, wi
 from expertrag.cli.output import print_made, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
-from expertrag_lab.cli.traffic_source import TrafficSource, left_out, named_sources
+from expertrag_lab.cli.traffic_source import TrafficSource, note_too_long, parse_sources
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -104,7 +104,7 @@ def compress(
         raise InvalidArgument("compress: give either --size SHARE, such as 0.5, or --light")
     if light is (per_token is None):
         raise InvalidArgument("per-token: --light needs --per-token K, and --size has none")
-    named, source = named_sources(sources), TrafficSource(out, limit, seed, config)
+    named, source = parse_sources(sources), TrafficSource(out, limit, seed, config)
     with translate_errors(), quiet(), all_cores(), progress() as report:
         prompts = source.prompts(named, report)
         if share is not None:
@@ -165,7 +165,7 @@ def _low_rank_lines(made: LowRankMixture) -> Iterator[str]:
     on_disk = sum(path.stat().st_size for path in made.changed.model.glob("*.safetensors"))
     yield f"on disk             {size(on_disk)}, with plain experts, which `llm pack` leaves out"
     yield f"fitted to           {made.prompts:,} prompts"
-    yield from left_out(made.skipped)
+    yield from note_too_long(made.skipped)
 
 
 def _light_lines(made: LightMixture) -> Iterator[str]:
@@ -180,7 +180,7 @@ def _light_lines(made: LightMixture) -> Iterator[str]:
         f"light experts {made.dropped:.4f}"
     )
     yield f"trained on          {made.prompts:,} prompts in {made.seconds:.0f} s"
-    yield from left_out(made.skipped)
+    yield from note_too_long(made.skipped)
 
 
 def _size_lines(changed: ChangedMixture) -> Iterator[str]:

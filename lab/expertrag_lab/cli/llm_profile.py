@@ -24,7 +24,7 @@ from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag_lab.cli.heat_lines import NO_TERMINAL, heat_lines
 from expertrag_lab.cli.llm_change import METHODS
-from expertrag_lab.cli.traffic_source import TrafficSource, left_out, named_sources
+from expertrag_lab.cli.traffic_source import TrafficSource, note_too_long, parse_sources
 
 if TYPE_CHECKING:
     from expertrag_lab.surgery.profiling.profile import ProfileReport
@@ -88,7 +88,7 @@ def profile(
     from expertrag.runtime.error_mapping import translate_errors
     from expertrag_lab.surgery.profiling.profile import profile_mixture
 
-    named = named_sources(sources)
+    named = parse_sources(sources)
     if log and sum(path.is_dir() for _, path in named) != 1:
         raise InvalidArgument(
             "audit: the questions of a log are asked of one store; give one STORE"
@@ -104,17 +104,17 @@ def profile(
             report,
             most_tokens=most_tokens,
         )
-    print_made(made, out, as_json, _made_lines(made))
+    print_made(made, out, as_json, _profile_lines(made))
 
 
-def _made_lines(made: ProfileReport) -> Iterator[str]:
+def _profile_lines(made: ProfileReport) -> Iterator[str]:
     yield f"{len(made.layers)} layers of {made.experts} experts, {made.top_k} a token"
     for name, item in made.domains.items():
         counts = f"{format_count(item.prompts, 'prompt')}, {format_count(item.tokens, 'token')}"
         yield f"{one_line(name)}  {counts}"
     supers = ", ".join(f"{layer}:{expert}" for layer, expert in made.super_experts)
     yield f"super experts (layer:expert)  {supers or 'none'}"
-    yield from left_out(made.skipped)
+    yield from note_too_long(made.skipped)
 
 
 @click.command()

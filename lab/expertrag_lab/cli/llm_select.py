@@ -38,19 +38,19 @@ class Selected:
     rows: AddedRows | None
 
 
-def _named_folders(
+def _parse_folders(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, Path]:
     """Parse NAME=FOLDER of every option."""
-    found = {}
+    folders = {}
     for value in values:
         name, _, folder = value.partition("=")
         if not (name and folder):
             raise click.BadParameter(f"{value!r} is not NAME=FOLDER")
-        if name in found:
+        if name in folders:
             raise click.BadParameter(f"{name!r} is named twice; give each its own name")
-        found[name] = Path(folder)
-    return found
+        folders[name] = Path(folder)
+    return folders
 
 
 @click.command()
@@ -71,7 +71,7 @@ def _named_folders(
     "--adapter",
     multiple=True,
     metavar="NAME=FOLDER",
-    callback=_named_folders,
+    callback=_parse_folders,
     help="An adapter (LoRA) of MODEL that is a candidate, repeatable, as for `serve`. The experts "
     "of a reader that is attached to MODEL are candidates, too.",
 )
@@ -149,8 +149,8 @@ def select(
     from expertrag_lab.surgery.candidates.select import SelectionSettings
 
     settings = SelectionSettings(choose, diversity, most_tokens, dtype, seed)
-    found = _selected(model, given, adapters, settings, wanted, config)
-    print_found(found, as_json, _lines(found, model))
+    selection = _select(model, given, adapters, settings, wanted, config)
+    print_found(selection, as_json, _lines(selection, model))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class _OpenSet:
         return cls(source, count, out, most_alike)
 
 
-def _selected(
+def _select(
     model: str | None,
     given: _Given,
     adapters: dict[str, Path],
@@ -214,8 +214,8 @@ def _selected(
     return Selected(chosen, added)
 
 
-def _lines(found: Selected, model: str | None) -> Iterator[str]:
-    if (chosen := found.adapters) is not None:
+def _lines(selection: Selected, model: str | None) -> Iterator[str]:
+    if (chosen := selection.adapters) is not None:
         left = f", {chosen.too_long:,} more are too long" if chosen.too_long else ""
         yield f"{chosen.rows:,} labelled rows{left}"
         yield f"{'':<24} {'accuracy':>8} {'log p':>8}  {'gain [95 %]':<24} {'useful':>6}  alike"
@@ -223,7 +223,7 @@ def _lines(found: Selected, model: str | None) -> Iterator[str]:
         for item in chosen.candidates:
             yield _row(item.name, item)
         yield from _serving(chosen, str(model))
-    if (added := found.rows) is not None:
+    if (added := selection.rows) is not None:
         like = (
             ""
             if added.nearest is None

@@ -12,7 +12,7 @@ from expertrag.cli.options import flags_of, json_flag, out_folder, seed_flag, wi
 from expertrag.cli.output import format_count, one_line, print_made, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
-from expertrag_lab.cli.traffic_source import TrafficSource, left_out, named_sources
+from expertrag_lab.cli.traffic_source import TrafficSource, note_too_long, parse_sources
 
 if TYPE_CHECKING:
     from expertrag_lab.surgery.splitting.split_report import SplitReport
@@ -97,7 +97,7 @@ def split(
     from expertrag_lab.surgery.splitting.split_sizes import SplitSizes
     from expertrag_lab.surgery.splitting.splittable import neurons_of
 
-    named = named_sources(sources)
+    named = parse_sources(sources)
     recipe = PreGateRecipe(seed=seed) if pre_gate else None
     given = TrafficSource(out, limit, seed, config)
     with translate_errors(), quiet(), progress() as report:
@@ -116,7 +116,7 @@ def _lines(made: SplitReport) -> Iterator[str]:
     yield f"weights             {size(made.size.bytes)}"
     for name, prompts in made.domains.items():
         yield f"{one_line(name)}: {format_count(prompts, 'prompt')}"
-    yield from left_out(made.skipped)
+    yield from note_too_long(made.skipped)
     yield f"loss on {format_count(loss.prompts, 'held-out prompt')}, nats a token"
     yield f"  dense             {loss.dense:.4f}"
     yield f"  all experts       {loss.all_experts:.4f}"

@@ -107,17 +107,17 @@ def verify(
 
     settings = VerifySettings(tolerance, most_tokens, rounds, dtype, seed)
     given = _Given(rows, limit, settings, config)
-    found = _compared((model, changed), given, gate)
-    print_found(found, as_json, _lines(found))
-    for line in found.notes:
+    verification = _compare((model, changed), given, gate)
+    print_found(verification, as_json, _lines(verification))
+    for line in verification.notes:
         note(printable(line))
-    if found.problems and not force:
+    if verification.problems and not force:
         raise Conflict(
-            f"{changed} is refused: {'; '.join(found.problems)}; --force accepts it",
+            f"{changed} is refused: {'; '.join(verification.problems)}; --force accepts it",
             reason="CHANGE_REFUSED",
             metadata={"model": changed},
         )
-    for problem in found.problems:
+    for problem in verification.problems:
         note(printable(f"accepted by --force: {problem}"))
 
 
@@ -147,17 +147,17 @@ class _Given:
         """Read the rows, or ask a store questions about its own documents."""
         from expertrag_lab.eval.stores import default_work
         from expertrag_lab.surgery.retrieved_prompts import read_prompts
-        from expertrag_lab.train.store_traffic import made_questions, store_traffic
+        from expertrag_lab.train.store_traffic import make_questions, store_traffic
 
         if not self.rows.is_dir():
             return read_prompts(self.rows, self.limit, self.settings.seed)
         work = default_work() / "verify"
-        asked = made_questions(self.rows, work, self.limit, self.settings.seed, report)
-        found = store_traffic(self.rows, self.rows.name, asked, self.config, report)
-        return tuple(item.prompt for item in found if item.known)
+        asked = make_questions(self.rows, work, self.limit, self.settings.seed, report)
+        traffic = store_traffic(self.rows, self.rows.name, asked, self.config, report)
+        return tuple(item.prompt for item in traffic if item.known)
 
 
-def _compared(names: tuple[str, str], given: _Given, gate: str | None) -> Verification:
+def _compare(names: tuple[str, str], given: _Given, gate: str | None) -> Verification:
     from expertrag import models
     from expertrag.llm.load.loading import quiet
     from expertrag.runtime.error_mapping import translate_errors
@@ -171,31 +171,31 @@ def _compared(names: tuple[str, str], given: _Given, gate: str | None) -> Verifi
         return compare(before, after, prompts, given.settings, report, bundle)
 
 
-def _lines(found: Verification) -> Iterator[str]:
-    left = f", {found.too_long:,} more are too long" if found.too_long else ""
-    tokens = f", {found.loss.tokens:,} tokens of right answers" if found.loss else ""
-    yield f"{found.prompts:,} prompts{tokens}{left}"
+def _lines(verification: Verification) -> Iterator[str]:
+    left = f", {verification.too_long:,} more are too long" if verification.too_long else ""
+    tokens = f", {verification.loss.tokens:,} tokens of right answers" if verification.loss else ""
+    yield f"{verification.prompts:,} prompts{tokens}{left}"
     yield _row("", "before", "after", "change [95 %]")
-    if found.loss:
-        yield _loss("loss, nats a token", found.loss)
-    if len(found.domains) > 1:
-        for domain, loss in found.domains.items():
+    if verification.loss:
+        yield _loss("loss, nats a token", verification.loss)
+    if len(verification.domains) > 1:
+        for domain, loss in verification.domains.items():
             yield _loss(f"  {domain or 'no domain'}", loss)
-    for item in found.figures:
+    for item in verification.figures:
         change = _interval(item.change, "+.3f") if item.change else ""
         yield _row(item.name, _number(item.before), _number(item.after), change)
-    yield _row("same answers", "", f"{found.same_answers.mean:.3f}")
-    if found.routers:
-        yield _row("same experts", "", f"{found.routers.mean:.3f}")
-    yield from _sizes(found)
-    for task, speed in found.speed.items():
+    yield _row("same answers", "", f"{verification.same_answers.mean:.3f}")
+    if verification.routers:
+        yield _row("same experts", "", f"{verification.routers.mean:.3f}")
+    yield from _sizes(verification)
+    for task, speed in verification.speed.items():
         before, after = f"{speed.before.mean:,.0f}", f"{speed.after.mean:,.0f}"
         ratio = f"x{speed.ratio.mean:.2f} [{speed.ratio.low:.2f}, {speed.ratio.high:.2f}]"
         yield _row(f"{task}, tokens/s", before, after, ratio)
 
 
-def _sizes(found: Verification) -> Iterator[str]:
-    before, after = found.before, found.after
+def _sizes(verification: Verification) -> Iterator[str]:
+    before, after = verification.before, verification.after
     ratio = f"x{after.size_bytes / before.size_bytes:.2f}"
     yield _row("size on disk", size(before.size_bytes), size(after.size_bytes), ratio)
     for name, old, new in (

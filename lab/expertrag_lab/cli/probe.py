@@ -50,7 +50,7 @@ def probe(given: Training, as_json: bool) -> None:
         recipe = replace(recipe, most_searches=given.most[""])
     with translate_errors(), quiet(), progress() as report:
         report("probe: loading the language model", 0, None)
-        opened = _opened(given.generator)
+        opened = _open(given.generator)
         sets = given.all_sets(report, recipe.words)
         report("probe: reading data sets", 0, None)
         package = models.REGISTRY.get(opened.name)
@@ -67,7 +67,7 @@ def probe(given: Training, as_json: bool) -> None:
     print_made(made, given.out, as_json, _lines(made))
 
 
-def _opened(generator: str | None) -> WhiteBox:
+def _open(generator: str | None) -> WhiteBox:
     """Open the language model itself, without its reader and probe."""
     from expertrag.answer.assemble import open_generator
 
@@ -84,11 +84,11 @@ def _opened(generator: str | None) -> WhiteBox:
 
 
 def _lines(made: ProbeReport) -> Iterator[str]:
-    from expertrag_lab.train.probe.train import shown
+    from expertrag_lab.train.probe.train import format_figure
 
     for item in made.sets:
         yield (
             f"{item.name}  {item.prompts:,} prompts, {item.lacking:,} without the answer  AUROC "
-            f"{shown(item.abstains)} -> {shown(item.left_out)} by a probe trained without the "
-            f"set; dev {shown(item.dev)}"
+            f"{format_figure(item.abstains)} -> {format_figure(item.left_out)} by a probe trained "
+            f"without the set; dev {format_figure(item.dev)}"
         )

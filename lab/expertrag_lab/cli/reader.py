@@ -74,21 +74,21 @@ def reader(given: Training, base: str, start: str | None, as_json: bool) -> None
         recipe = recipe_for(source, recipe)
         sets = given.all_sets(report, recipe.words, given.generator)
         report("reader: reading data sets", 0, None)
-        found = materials(sets, recipe, given.licences, given.most)
-        made = train_reader(found, source, recipe, given.out, report, command=command, start=begun)
+        data = materials(sets, recipe, given.licences, given.most)
+        made = train_reader(data, source, recipe, given.out, report, command=command, start=begun)
     print_made(made, given.out, as_json, _lines(made))
 
 
 def _options(given: Training, base: str, start: str | None) -> Iterator[str]:
     """Yield the options that the training depends on, with folder names for paths."""
     if given.generator:
-        yield f"--generator {_known_as(given.generator)}"
-    yield from (f"--base {_known_as(base)}", f"--profile {given.profile}", f"--seed {given.seed}")
+        yield f"--generator {_name_of(given.generator)}"
+    yield from (f"--base {_name_of(base)}", f"--profile {given.profile}", f"--seed {given.seed}")
     if start:
         yield f"--start {Path(start).name}"
 
 
-def _known_as(model: str) -> str:
+def _name_of(model: str) -> str:
     path = Path(model)
     return path.name if path.exists() else model
 

@@ -108,7 +108,7 @@ def train(
             progress=report,
         )
     lines = [printable(f"{domain}  {count:,} texts") for domain, count in trained.texts.items()]
-    print_made(trained, trained.out, as_json, [*lines, _described(trained.figures)])
+    print_made(trained, trained.out, as_json, [*lines, _describe(trained.figures)])
 
 
 @router.command()
@@ -129,10 +129,13 @@ def explain(text: str, folder: str, allow: str | None, base: str | None, as_json
     allowed = None
     if allow is not None:
         allowed = [name.strip() for name in allow.split(",") if name.strip()]
-    found = open_router(folder, base).explain(text, allowed)
-    ranked = sorted(found.posterior.items(), key=lambda item: -item[1])
-    lines = (found.sentence, *(f"  {probability:.3f}  {domain}" for domain, probability in ranked))
-    print_found(found, as_json, map(printable, lines))
+    explanation = open_router(folder, base).explain(text, allowed)
+    ranked = sorted(explanation.posterior.items(), key=lambda item: -item[1])
+    lines = (
+        explanation.sentence,
+        *(f"  {probability:.3f}  {domain}" for domain, probability in ranked),
+    )
+    print_found(explanation, as_json, map(printable, lines))
 
 
 @router.command("eval")
@@ -163,12 +166,12 @@ def evaluate(
     opened = open_router(folder, base)
     with progress() as report:
         measured = opened.measure(sets, split, texts, seed, report)
-    print_found(measured, as_json, _measured_lines(measured))
+    print_found(measured, as_json, _measure_lines(measured))
 
 
-def _measured_lines(measured: Measured) -> Iterator[str]:
+def _measure_lines(measured: Measured) -> Iterator[str]:
     if measured.known is not None:
-        yield _described(measured.known)
+        yield _describe(measured.known)
     for domain, taken in measured.confusion.items():
         counts = ", ".join(f"{name} {count:,}" for name, count in taken.items() if count)
         yield printable(f"{domain}  assigned to {counts}")
@@ -176,7 +179,7 @@ def _measured_lines(measured: Measured) -> Iterator[str]:
         yield printable(f"{domain}  not a domain of the router: {share:.3f} assigned to none")
 
 
-def _described(figures: RouterFigures) -> str:
+def _describe(figures: RouterFigures) -> str:
     return (
         f"accuracy {figures.accuracy:.3f}, calibration error {figures.ece:.3f}, "
         f"known {figures.known:.3f} of {figures.texts:,} texts"

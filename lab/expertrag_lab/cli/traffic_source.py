@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from expertrag_lab.surgery.profiling.traffic import TrafficPrompt
 
 
-def named_sources(sources: Sequence[str]) -> list[tuple[str, Path]]:
+def parse_sources(sources: Sequence[str]) -> list[tuple[str, Path]]:
     """Parse `[DOMAIN=]STORE|ROWS`, and check the paths before a model is loaded.
 
     A domain that is not named is called after its file or folder.
@@ -24,7 +24,7 @@ def named_sources(sources: Sequence[str]) -> list[tuple[str, Path]]:
     :raises InvalidArgument: a domain or a path is empty.
     :raises NotFound: there is no such file or folder.
     """
-    named = [_named(source) for source in sources]
+    named = [_parse_source(source) for source in sources]
     for _, path in named:
         if not path.exists():
             raise NotFound(
@@ -33,13 +33,13 @@ def named_sources(sources: Sequence[str]) -> list[tuple[str, Path]]:
     return named
 
 
-def left_out(skipped: int) -> Iterator[str]:
+def note_too_long(skipped: int) -> Iterator[str]:
     """Yield a line on the prompts that were too long, if there are any."""
     if skipped:
         yield f"left out: {format_count(skipped, 'prompt')}, too long for the model's context"
 
 
-def _named(source: str) -> tuple[str, Path]:
+def _parse_source(source: str) -> tuple[str, Path]:
     from expertrag_lab.data.named_sets import name_of
 
     before, sign, after = source.partition("=")
@@ -76,12 +76,12 @@ class TrafficSource:
         self, named: Sequence[tuple[str, Path]], report: Progress
     ) -> tuple[TrafficPrompt, ...]:
         """Read or make the prompts of all sources, and draw some of each domain."""
-        from expertrag_lab.surgery.profiling.traffic import drawn
+        from expertrag_lab.surgery.profiling.traffic import draw
 
-        found: list[TrafficPrompt] = []
+        traffic: list[TrafficPrompt] = []
         for domain, path in named:
-            found += (self._of_store if path.is_dir() else self._of_rows)(path, domain, report)
-        return drawn(found, self.limit, self.seed)
+            traffic += (self._of_store if path.is_dir() else self._of_rows)(path, domain, report)
+        return draw(traffic, self.limit, self.seed)
 
     def _of_rows(self, path: Path, domain: str, _report: Progress) -> Sequence[TrafficPrompt]:
         """Read the prompts of a file."""
@@ -92,19 +92,19 @@ class TrafficSource:
     def _of_store(self, store: Path, domain: str, report: Progress) -> Sequence[TrafficPrompt]:
         """Ask the questions of a log, or questions about its own documents, of a store."""
         from expertrag_lab.train.store_traffic import (
-            logged_questions,
-            made_questions,
+            make_questions,
+            read_logged,
             store_traffic,
         )
         from expertrag_retriever.publish import work_folder
 
         if self.log:
-            questions = logged_questions(self.log)
+            questions = read_logged(self.log)
         else:
             with work_folder(self.out, keep=True) as work:
                 # with a field, the domains are known only once the passages are
                 most = None if self.domain_key else self.limit
-                questions = made_questions(
+                questions = make_questions(
                     store, work, most, self.seed, report, instead=self.instead
                 )
         return store_traffic(

@@ -35,13 +35,13 @@ def _counts(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, int]:
     """Parse numbers by the name of a data set; "" means all data sets."""
-    found = {}
+    counts = {}
     for value in values:
         name, _, number = value.rpartition("=")
         if not number.strip().isdecimal() or int(number) < 1:
             raise click.BadParameter("write a number of at least 1, or DATASET=NUMBER")
-        found[name.strip()] = int(number)
-    return found
+        counts[name.strip()] = int(number)
+    return counts
 
 
 data_option = flag(
@@ -109,13 +109,13 @@ class Training:
         :param words: words per passage.
         :param generator: language model that also writes questions.
         """
-        found = dict(self.sets)
+        sets = dict(self.sets)
         for domain, stores in self.stores.items():
-            made = [self._made_of(store, report, words, generator) for store in stores]
-            found[domain] = (*found.get(domain, ()), *made)
-        return found
+            made = [self._generate(store, report, words, generator) for store in stores]
+            sets[domain] = (*sets.get(domain, ()), *made)
+        return sets
 
-    def _made_of(self, store: Path, report: Progress, words: int, generator: str | None) -> Path:
+    def _generate(self, store: Path, report: Progress, words: int, generator: str | None) -> Path:
         """Generate the data set of a store in the work folder, and print its counts."""
         from expertrag.answer.assemble import open_generator
         from expertrag.stores.embedders import open_embedder
@@ -167,7 +167,7 @@ def training(
     )
 
     def decorate(command: Command) -> Command:
-        wrapped = _collected(command)
+        wrapped = _collect(command)
         for option in reversed(options):
             wrapped = option(wrapped)
         return wrapped
@@ -175,7 +175,7 @@ def training(
     return decorate
 
 
-def _collected(command: Command) -> Command:
+def _collect(command: Command) -> Command:
     @functools.wraps(command)
     def run(data: tuple[str, ...], stores: tuple[str, ...], **rest: Any) -> Any:
         from expertrag_lab.data.named_sets import parse_data

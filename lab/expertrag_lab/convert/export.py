@@ -48,7 +48,7 @@ def export(
         settings = {"reader_prompts": made.prompts}
         with quiet():
             if made.settings.parallel:
-                experts = iter([_widened(plain, made, names[0])])
+                experts = iter([_widen(plain, made, names[0])])
             else:
                 adapters = adapt(dense.model, made.settings)
                 adapters.load(made.weights)
@@ -82,10 +82,10 @@ def _names(made: Bundle, bundle: str, domain: str | None) -> tuple[str, ...]:
     return experts if domain is None else (domain,)
 
 
-def _widened(plain: State, bundle: Bundle, domain: str) -> dict[str, torch.Tensor]:
+def _widen(plain: State, bundle: Bundle, domain: str) -> dict[str, torch.Tensor]:
     """Widen every feed-forward layer with the inner units of a domain's expert, or with zeros."""
     adapters = parallel_of(bundle)
-    found = dict(plain)
+    weights = dict(plain)
     width = -(-max(expert.inner_size for expert in adapters.layers.values()) // _BLOCK) * _BLOCK
     layers = {int(name.split(".")[2]) for name in plain if ".mlp." in name}
     for number in layers:
@@ -97,12 +97,12 @@ def _widened(plain: State, bundle: Bundle, domain: str) -> dict[str, torch.Tenso
             small = (*experts.gate_up[place].chunk(2), experts.down[place].T)
             for rows, own in zip(more, small, strict=True):
                 rows[: len(own)] = own
-        found |= zip(
+        weights |= zip(
             names,
             (torch.cat([gate, more[0]]), torch.cat([up, more[1]]), torch.cat([down.T, more[2]]).T),
             strict=True,
         )
-    return {name: value.contiguous() for name, value in found.items()}
+    return {name: value.contiguous() for name, value in weights.items()}
 
 
 def _card(bundle: Bundle, names: Sequence[str], licence: str) -> str:

@@ -93,10 +93,10 @@ def _check(config: Any) -> None:
             "folder to write instead"
         )
     positions = config.rope_parameters["rope_type"]
-    for found, known in ((positions, "default"), (config.hidden_act, "silu")):
-        if found != known:
+    for actual, known in ((positions, "default"), (config.hidden_act, "silu")):
+        if actual != known:
             raise InvalidArgument(
-                f"a model with {found!r} instead of {known!r} cannot be written into a GGUF file; "
+                f"a model with {actual!r} instead of {known!r} cannot be written into a GGUF file; "
                 "name a folder to write instead"
             )
 

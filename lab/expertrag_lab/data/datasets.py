@@ -81,8 +81,8 @@ class Dataset:
         """Read the corpus; unreadable documents are added to ``failures``, if given."""
         from expertrag_index.loaders import load
 
-        found = [] if failures is None else failures
-        return load([find_file(self.folder / "corpus.jsonl")], on_failure=found.append)
+        sink = [] if failures is None else failures
+        return load([find_file(self.folder / "corpus.jsonl")], on_failure=sink.append)
 
     def relevant(self, query_id: str) -> tuple[str, ...]:
         """Ids of the relevant documents, best grade first."""
@@ -139,7 +139,7 @@ def load_dataset(folder: Path, split: str = "test") -> Dataset:
         split=split,
         queries=tuple(queries[name] for name in sorted(queries)),
         qrels=qrels,
-        skipped=(*repeated, *_skipped(own, grades, queries)),
+        skipped=(*repeated, *_find_skipped(own, grades, queries)),
         sha256=hashlib.sha256(digest.encode() + read_bytes(path)).hexdigest(),
     )
 
@@ -238,7 +238,7 @@ def _query(folder: Path, number: int, item: Mapping[str, Any]) -> Query:
     )
 
 
-def _skipped(
+def _find_skipped(
     own: Mapping[str, Query], grades: Qrels, queries: Mapping[str, Query]
 ) -> Iterator[Skipped]:
     """List the queries of the split that cannot be used."""

@@ -67,7 +67,7 @@ def _of_folder(folder: Path, split: str) -> tuple[list[str], list[str]]:
 
 
 def _documents(dataset: Dataset, split: str) -> list[Document]:
-    judged = {name: _judged(dataset.folder, name) for name in splits(dataset.folder)}
+    judged = {name: _read_judged(dataset.folder, name) for name in splits(dataset.folder)}
     elsewhere = {document for name, some in judged.items() if name != split for document in some}
     own = judged.get(split, frozenset())
     if split != TRAIN:
@@ -80,7 +80,7 @@ def _documents(dataset: Dataset, split: str) -> list[Document]:
     ]
 
 
-def _judged(folder: Path, split: str) -> frozenset[str]:
+def _read_judged(folder: Path, split: str) -> frozenset[str]:
     grades: Mapping[str, Mapping[str, int]] = read_qrels(qrels_path(folder, split))
     return frozenset(document for relevant in grades.values() for document in relevant)
 

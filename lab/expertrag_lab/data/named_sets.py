@@ -19,7 +19,7 @@ def parse_data(named: Sequence[str]) -> dict[str, tuple[Path, ...]]:
 
     :raises InvalidArgument: a domain has no name, or the name of the base model.
     """
-    found: dict[str, tuple[Path, ...]] = {}
+    sets: dict[str, tuple[Path, ...]] = {}
     for item in named:
         before, sign, after = item.partition("=")
         domain, path = (before.strip(), Path(after)) if sign else (name_of(Path(item)), Path(item))
@@ -28,8 +28,8 @@ def parse_data(named: Sequence[str]) -> dict[str, tuple[Path, ...]]:
                 f"data: {item!r} does not name a domain; write DOMAIN=FOLDER, such as "
                 f"legal=contracts ({GENERAL!r} is the base model)"
             )
-        found[domain] = (*found.get(domain, ()), path)
-    return found
+        sets[domain] = (*sets.get(domain, ()), path)
+    return sets
 
 
 def name_of(path: Path) -> str:

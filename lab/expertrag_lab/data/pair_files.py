@@ -40,7 +40,7 @@ class _Found:
     def negative(self, _query: str, text: str) -> None:
         self.document(text)  # can be mined as a hard negative if the base model ranks it high
 
-    def labelled(self, text: str, label: str) -> None:
+    def label(self, text: str, label: str) -> None:
         # One document per label: a second one would be a false negative for the first's queries.
         if label not in self.first:
             self.first[label] = text
@@ -52,7 +52,7 @@ class _Found:
 _SHAPES: Mapping[tuple[str, str], Callable[[_Found, str, str], None]] = {
     ("query", "positive"): _Found.pair,
     ("query", "negative"): _Found.negative,
-    ("text", "label"): _Found.labelled,
+    ("text", "label"): _Found.label,
     ("description", "example"): _Found.pair,
 }
 _KNOWN = "; ".join(" and ".join(keys) for keys in _SHAPES)
@@ -70,20 +70,20 @@ def read_pairs(path: Path, split: str = TRAIN) -> Source:
     :raises InvalidArgument: a line is damaged, a record has unknown fields, or the split is empty.
     """
     path = find_file(path)
-    found = _Found()
+    content = _Found()
     for number, record in read_lines(path)[0]:
         if (record.get("split") or TRAIN) == split:
             try:
-                _read(found, record)
+                _read(content, record)
             except ValueError as error:
                 raise InvalidArgument(f"{path} line {number} {error}") from None
-    if not found.documents:
+    if not content.documents:
         raise InvalidArgument(f"{path} has no record of the split {split!r}; name another file")
-    corpus = {identifier: text for text, identifier in found.documents.items()}
-    return Source(name_of(path), corpus, tuple(found.pairs))
+    corpus = {identifier: text for text, identifier in content.documents.items()}
+    return Source(name_of(path), corpus, tuple(content.pairs))
 
 
-def _read(found: _Found, record: Mapping[str, Any]) -> None:
+def _read(content: _Found, record: Mapping[str, Any]) -> None:
     shapes = [keys for keys in _SHAPES if record.keys() >= set(keys)]
     if not shapes:
         raise ValueError(f"is a record with unknown fields; it needs {_KNOWN}")
@@ -92,4 +92,4 @@ def _read(found: _Found, record: Mapping[str, Any]) -> None:
         for key, value in zip(keys, (first, second), strict=True):
             if not isinstance(value, str) or not is_encodable(value):
                 raise ValueError(f"has a {key} that is not text; fix it")
-        _SHAPES[keys](found, first, second)
+        _SHAPES[keys](content, first, second)

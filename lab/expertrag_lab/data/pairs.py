@@ -18,7 +18,7 @@ from expertrag_lab.data.pair_files import is_pair_file, read_pairs
 from expertrag_lab.data.qrels import splits
 from expertrag_lab.embedder.data import FEWEST_PAIRS
 from expertrag_lab.embedder.documents import Text, from_documents
-from expertrag_lab.embedder.types import Pair, Source, normalized
+from expertrag_lab.embedder.types import Pair, Source, normalize
 
 _FEW_QUERIES = 200
 _CO_RELEVANT = ", co-relevant"
@@ -39,28 +39,28 @@ def domain_sources(
     :raises InvalidArgument: a data set is damaged, or ``co_relevant`` and none gives pairs of
         documents.
     """
-    found = {
-        domain: _numbered([list(_sources(path, co_relevant, seed)) for path in paths])
+    by_domain = {
+        domain: _number([list(_sources(path, co_relevant, seed)) for path in paths])
         for domain, paths in data.items()
     }
-    names = [source.name for sources in found.values() for source in sources]
+    names = [source.name for sources in by_domain.values() for source in sources]
     if co_relevant and not any(_CO_RELEVANT in name for name in names):
         raise InvalidArgument(
             f"co-relevant: no data set has {FEWEST_PAIRS} pairs of documents that are relevant to "
             "the same query of its train split; leave the flag out"
         )
-    return found
+    return by_domain
 
 
-def _numbered(sets: Iterable[Sequence[Source]]) -> list[Source]:
+def _number(sets: Iterable[Sequence[Source]]) -> list[Source]:
     """Add numbers to data sets of the same name, each with all its sources: names may repeat."""
     seen: Counter[str] = Counter()
-    found: list[Source] = []
+    result: list[Source] = []
     for sources in sets:
         name = sources[0].name
         seen[name] += 1
         number = f" ({seen[name]})" if seen[name] > 1 else ""
-        found += (
+        result += (
             replace(
                 source,
                 name=f"{source.name}{number}",
@@ -68,7 +68,7 @@ def _numbered(sets: Iterable[Sequence[Source]]) -> list[Source]:
             )
             for source in sources
         )
-    return found
+    return result
 
 
 def _sources(path: Path, co_relevant: bool, seed: int) -> Iterator[Source]:
@@ -77,7 +77,7 @@ def _sources(path: Path, co_relevant: bool, seed: int) -> Iterator[Source]:
         return
     judged = not path.is_dir() or TRAIN in splits(path)
     if judged:
-        source = _judged(path)
+        source = _read_judged(path)
         yield source
         if co_relevant and len((pairs := co_relevant_pairs(source, seed)).pairs) >= FEWEST_PAIRS:
             yield pairs
@@ -93,7 +93,7 @@ def _sources(path: Path, co_relevant: bool, seed: int) -> Iterator[Source]:
         yield replace(made, collection=path.name)
 
 
-def _judged(folder: Path) -> Source:
+def _read_judged(folder: Path) -> Source:
     dataset = load_dataset(folder, TRAIN)
     corpus = {document.id: document.embedding_text for document in dataset.documents()}
     return Source(
@@ -120,23 +120,23 @@ def co_relevant_pairs(source: Source, seed: int) -> Source:
     source. It still counts as an answer to itself, and so do all documents that share a query with
     it, so that no batch uses them as negatives, from whichever source of the collection they come.
     """
-    tested = {normalized(query) for query in source.tested}
+    tested = {normalize(query) for query in source.tested}
     named = {
         query: sorted(documents & source.corpus.keys())
         for query, documents in source.answers().items()
-        if normalized(query) not in tested
+        if normalize(query) not in tested
     }
     rng = random.Random(seed)
     partners: dict[str, str] = {}
     taken: set[str] = set()
     for query in rng.sample(sorted(named), len(named)):
         if len(named[query]) <= _MOST_TOGETHER:
-            texts = {normalized(source.corpus[name]): name for name in named[query]}
+            texts = {normalize(source.corpus[name]): name for name in named[query]}
             free = [name for text, name in texts.items() if text not in taken]
             rng.shuffle(free)
             for pair in zip(free[::2], free[1::2], strict=False):
                 partners.update([pair])
-                taken.update(normalized(source.corpus[name]) for name in pair)
+                taken.update(normalize(source.corpus[name]) for name in pair)
     together: dict[str, set[str]] = {name: {name} for name in partners}
     for documents in named.values():
         for name in partners.keys() & documents:

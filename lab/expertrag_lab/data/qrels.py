@@ -29,9 +29,9 @@ def qrels_path(folder: Path, split: str) -> Path:
     try:
         return find_file(folder / "qrels" / f"{split}.tsv")
     except NotFound:
-        found = ", ".join(splits(folder)) or "none"
+        names = ", ".join(splits(folder)) or "none"
         raise NotFound(
-            f"no judgements {folder / 'qrels' / split}.tsv (existing splits: {found}); name one "
+            f"no judgements {folder / 'qrels' / split}.tsv (existing splits: {names}); name one "
             "with --split, or add the file: query-id, corpus-id, score, separated by tabs",
             reason="QRELS_NOT_FOUND",
         ) from None

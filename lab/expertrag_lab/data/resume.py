@@ -36,7 +36,7 @@ class Failures:
         self._in_a_row = 0
 
     @contextmanager
-    def counted(self, item_id: str) -> Iterator[None]:
+    def count(self, item_id: str) -> Iterator[None]:
         """Run the block for one item; count it as skipped if it fails.
 
         :raises Unavailable: the model failed several times in a row.
@@ -103,7 +103,7 @@ def work_through(
     missing = {name: item for name, item in items.items() if name not in known}
     for done, (name, item) in enumerate(missing.items(), len(items) - len(missing)):
         progress(stage, done, len(items))
-        with failures.counted(name):
+        with failures.count(name):
             result = work(item)
             file.write(dump(result) + "\n")
             file.flush()

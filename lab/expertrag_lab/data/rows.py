@@ -94,14 +94,14 @@ def _set_name(path: Path) -> str:
 def _row_files(path: Path) -> Sequence[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted([*path.glob("*.jsonl"), *path.glob("*.jsonl.gz")])
-    if not found:
+    files = sorted([*path.glob("*.jsonl"), *path.glob("*.jsonl.gz")])
+    if not files:
         raise NotFound(
             f"rows: folder {path} contains no .jsonl or .jsonl.gz file; make rows with 'expertrag "
             "eval record DATASET --out ROWS'",
             reason="ROWS_NOT_FOUND",
         )
-    return found
+    return files
 
 
 def parse_row(item: Mapping[str, Any]) -> Row | str:
@@ -110,7 +110,7 @@ def parse_row(item: Mapping[str, Any]) -> Row | str:
         return fault
     answers = item.get("answers")
     try:
-        recorded = _recorded(item["recorded"]) if "recorded" in item else None
+        recorded = _parse_recorded(item["recorded"]) if "recorded" in item else None
     except (KeyError, TypeError, ValueError):
         return "recorded is not in the format of 'expertrag eval record'"
     return Row(
@@ -147,7 +147,7 @@ def _fault(item: Mapping[str, Any]) -> str:
     return ""
 
 
-def _recorded(item: Mapping[str, Any]) -> Recorded:
+def _parse_recorded(item: Mapping[str, Any]) -> Recorded:
     gate = GateRecord(**item["gate"])
     _check(all(isinstance(name, str) for name in (gate.name, gate.generator, gate.embedder)))
     _check(_is_share(gate.p_benefit) and _is_number(gate.threshold))

@@ -25,7 +25,7 @@ from expertrag_lab.embedder.language import check_language
 from expertrag_lab.embedder.recipe import Recipe
 from expertrag_lab.embedder.types import Source
 from expertrag_lab.router.fit import RouterFigures, fit_router, usable_texts
-from expertrag_lab.router.pooling import pooled_states
+from expertrag_lab.router.pooling import pool_states
 from expertrag_retriever.errors import EmbedderError, TrainingError
 from expertrag_retriever.experts.bundle import Base, base_of
 from expertrag_retriever.experts.module import with_experts
@@ -66,7 +66,7 @@ def train_bundle(
     :raises RouterError: no router can be trained on the domains' texts.
     :raises EmbedderError: ``reuse`` is not a bundle, is damaged, or belongs to another base.
     """
-    known = _known(reuse, base) if reuse else {}
+    known = _read_experts(reuse, base) if reuse else {}
     data = [
         prepare(domain, sources, most_pairs=recipe.most_pairs, seed=recipe.seed)
         for domain, sources in domains.items()
@@ -77,25 +77,25 @@ def train_bundle(
     check_language(load_base(), texts, base.name)
     with work_folder(out) as partial:
         work = partial / base.fingerprint  # experts of another base cannot be reused
-        found = {
+        results = {
             item.domain: known.get((item.domain, digest_of(item, recipe)))
             or train_expert(item, load_base, recipe, work, progress)
             for item in data
         }
-        trained = _helpful(found)
+        trained = _helpful(results)
         settings = ExpertSettings(tuple(trained), recipe.form, recipe.rank)
         model = load_base()
         transformer = _with_trained(model, settings, trained)
         figures = None
         if len(texts) > 1:
             transformer.router, figures = _route(model, texts, trained, recipe, progress)
-        reports = tuple(each for _, each in found.values())
+        reports = tuple(each for _, each in results.values())
         report = BundleReport(base, recipe, reports, figures, command)
         _publish(transformer, settings, report, out)
     return report
 
 
-def _known(bundle: Path, base: Base) -> dict[tuple[str, str], tuple[Weights, ExpertReport]]:
+def _read_experts(bundle: Path, base: Base) -> dict[tuple[str, str], tuple[Weights, ExpertReport]]:
     own = base_of(bundle)
     if own.fingerprint != base.fingerprint:
         raise EmbedderError(
@@ -110,12 +110,12 @@ def _sample(texts: Sequence[str], seed: int) -> list[str]:
     return random.Random(seed).sample(list(texts), min(len(texts), _ROUTER_TEXTS))
 
 
-def _helpful(found: Mapping[str, tuple[Weights, ExpertReport]]) -> dict[str, Weights]:
+def _helpful(results: Mapping[str, tuple[Weights, ExpertReport]]) -> dict[str, Weights]:
     """Return the weights of the experts that beat the base model.
 
     :raises TrainingError: none does.
     """
-    trained = {domain: weights for domain, (weights, report) in found.items() if report.helps}
+    trained = {domain: weights for domain, (weights, report) in results.items() if report.helps}
     if not trained:
         raise TrainingError(
             "no expert beats the base model on its dev slice, so the base model serves these "
@@ -130,12 +130,12 @@ def _with_trained(
     """Insert the trained experts into the base model."""
     transformer = with_experts(model, settings)
     for name, layer in expert_layers(transformer.model):
-        layer.first.data = _stacked(trained, f"{name}.first")
-        layer.second.data = _stacked(trained, f"{name}.second")
+        layer.first.data = _stack(trained, f"{name}.first")
+        layer.second.data = _stack(trained, f"{name}.second")
     return transformer
 
 
-def _stacked(trained: Mapping[str, Weights], name: str) -> torch.Tensor:
+def _stack(trained: Mapping[str, Weights], name: str) -> torch.Tensor:
     """Concatenate the experts of one layer, (E, …), in the order of the domains."""
     return torch.cat([weights[name] for weights in trained.values()])
 
@@ -152,9 +152,7 @@ def _route(
     # domains without an expert come last: the router knows them, the base serves them
     order = sorted(texts, key=lambda domain: domain not in trained)
     ordered = {domain: texts[domain] for domain in order}
-    router, figures = fit_router(
-        ordered, lambda batch: pooled_states(model, batch), seed=recipe.seed
-    )
+    router, figures = fit_router(ordered, lambda batch: pool_states(model, batch), seed=recipe.seed)
     progress("router", 1, 1)
     return router, figures
 

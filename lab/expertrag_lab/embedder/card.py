@@ -58,13 +58,13 @@ def _experts(report: BundleReport) -> str:
     ]
     lines += [
         f"| {expert.domain} | {expert.pairs:,} (`{expert.data}`) | {_gains(expert)} | "
-        f"{expert.drift:.3f} | {_served(expert)} |"
+        f"{expert.drift:.3f} | {_name_server(expert)} |"
         for expert in report.experts
     ]
     return "\n".join(lines) + "\n"
 
 
-def _served(expert: ExpertReport) -> str:
+def _name_server(expert: ExpertReport) -> str:
     if expert.helps:
         return "its expert"
     best = max(expert.points[1:], key=lambda point: point.mean, default=None)

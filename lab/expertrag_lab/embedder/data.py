@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from expertrag_lab.embedder.types import DomainData, Pair, Source, answers, normalized
+from expertrag_lab.embedder.types import DomainData, Pair, Source, answers, normalize
 from expertrag_retriever.errors import TrainingError
 from expertrag_retriever.experts.settings import GENERAL
 
@@ -41,8 +41,8 @@ def prepare(
     dropped: Counter[str] = Counter()
     spelled: dict[str, str] = {}
     clean = [_clean(source, spelled, dropped) for source in sources]
-    dev = [_drawn_for_dev(pairs, seed) for pairs in clean]
-    known = [_judged(source, pairs) for source, pairs in zip(sources, clean, strict=True)]
+    dev = [_draw_for_dev(pairs, seed) for pairs in clean]
+    known = [_collect_judged(source, pairs) for source, pairs in zip(sources, clean, strict=True)]
     held_out = set().union(*dev)
     rest = [[pair for pair in pairs if pair.query not in held_out] for pairs in clean]
     shares = _shares(list(map(len, rest)), most_pairs)
@@ -87,11 +87,11 @@ def _check_name(domain: str) -> None:
 
 def _clean(source: Source, spelled: dict[str, str], dropped: Counter[str]) -> list[Pair]:
     """Keep the usable pairs; give equal queries the spelling of the first of them."""
-    tested = {normalized(query) for query in source.tested}
+    tested = {normalize(query) for query in source.tested}
     kept: dict[tuple[str, str], Pair] = {}
     for pair in source.pairs:
         reason = _fault(pair, source)
-        query = normalized(pair.query)
+        query = normalize(pair.query)
         if not reason and query in tested:
             reason = "that another split asks too"
         if not reason and (query, pair.document) in kept:
@@ -103,11 +103,11 @@ def _clean(source: Source, spelled: dict[str, str], dropped: Counter[str]) -> li
     return list(kept.values())
 
 
-def _judged(source: Source, pairs: Sequence[Pair]) -> dict[str, frozenset[str]]:
+def _collect_judged(source: Source, pairs: Sequence[Pair]) -> dict[str, frozenset[str]]:
     """Collect the documents that answer each query: from its pairs and the source's judgements."""
-    beyond = {normalized(query): documents for query, documents in source.judged.items()}
+    beyond = {normalize(query): documents for query, documents in source.judged.items()}
     return {
-        query: documents | beyond.get(normalized(query), frozenset())
+        query: documents | beyond.get(normalize(query), frozenset())
         for query, documents in answers(pairs).items()
     }
 
@@ -118,12 +118,12 @@ def _fault(pair: Pair, source: Source) -> str:
         return "without their document"
     if min(len(pair.query.strip()), len(document.strip())) < _FEWEST_CHARACTERS:
         return "empty or too short"
-    if normalized(pair.query) == normalized(document):
+    if normalize(pair.query) == normalize(document):
         return "whose query is its own document"
     return ""
 
 
-def _drawn_for_dev(pairs: Sequence[Pair], seed: int) -> set[str]:
+def _draw_for_dev(pairs: Sequence[Pair], seed: int) -> set[str]:
     """Draw the queries of a source to hold out."""
     queries = sorted({pair.query for pair in pairs})
     count = min(_MOST_DEV_QUERIES, int(_DEV_SHARE * len(queries)))

@@ -198,7 +198,7 @@ def _measure(
 ) -> tuple[DomainFigures, ...]:
     """Compare the base, the teacher and the written student on the dev slices."""
     written = _embedder(student, recipe)
-    found = []
+    figures = []
     for done, domain in enumerate(data):
         progress("measuring", done, len(data))
         encoders = {
@@ -206,9 +206,9 @@ def _measure(
             "teacher": _sides_of(teacher, domain.domain),
             "student": _sides_of(written, ""),
         }
-        found.append(_figures(domain.domain, _dev(domain, teacher, recipe.seed), encoders))
+        figures.append(_figures(domain.domain, _dev(domain, teacher, recipe.seed), encoders))
     progress("measuring", len(data), len(data))
-    return tuple(found)
+    return tuple(figures)
 
 
 def _sides_of(embedder: SentenceTransformerEmbedder, domain: str) -> tuple[Encode, Encode]:
@@ -222,7 +222,7 @@ def _sides_of(embedder: SentenceTransformerEmbedder, domain: str) -> tuple[Encod
 def _dev(data: DomainData, teacher: SentenceTransformerEmbedder, seed: int) -> list[DevSet]:
     """Build the dev sets of a domain, mined from fewer documents than for training experts."""
     queries, documents = _sides_of(teacher, GENERAL)
-    found = [
+    dev_sets = [
         mine(
             replace(held_out, pairs=()),
             held_out,
@@ -233,7 +233,7 @@ def _dev(data: DomainData, teacher: SentenceTransformerEmbedder, seed: int) -> l
         ).dev
         for held_out in data.held_out
     ]
-    return [dev for dev in found if dev is not None]
+    return [dev for dev in dev_sets if dev is not None]
 
 
 def _figures(

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from expertrag_lab.embedder.types import Pair, Source, normalized
+from expertrag_lab.embedder.types import Pair, Source, normalize
 
 _FEWEST_WORDS, _MOST_WORDS = 2, 20  # of a title
 _FEWEST_BODY_WORDS = 20
@@ -31,8 +31,8 @@ class Text:
 def from_documents(name: str, documents: Iterable[Text]) -> Source:
     """Make a source of titles and headings, each paired with the text below it."""
     sections = [section for document in documents for section in _sections(document)]
-    titles = Counter(normalized(section.title) for section in sections)
-    kept = [item for item in sections if titles[normalized(item.title)] == 1 and _telling(item)]
+    titles = Counter(normalize(section.title) for section in sections)
+    kept = [item for item in sections if titles[normalize(item.title)] == 1 and _telling(item)]
     return Source(
         name,
         {item.id: item.text for item in kept},
@@ -54,7 +54,7 @@ def _sections(document: Text) -> Iterator[Text]:
 
 
 def _telling(section: Text) -> bool:
-    title, body = normalized(section.title), normalized(section.text)
+    title, body = normalize(section.title), normalize(section.text)
     return (
         _FEWEST_WORDS <= len(title.split()) <= _MOST_WORDS
         and len(body.split()) >= _FEWEST_BODY_WORDS

@@ -74,14 +74,14 @@ def train_expert(
     domain = data.domain
     digest = digest_of(data, recipe)
     folder = work / domain / digest
-    known = _finished(folder)
+    known = _read_result(folder)
     if known:
         return known
     started = time.monotonic()
     model = _with_expert(load_base(), domain, recipe)
     embedder = SentenceTransformerEmbedder(domain, model, "")
     progress(f"{domain}: mining negatives", 0, None)
-    examples, dev = _mined(data, embedder, recipe)
+    examples, dev = _mine(data, embedder, recipe)
     trainer = ExpertTrainer(model, recipe, folder, progress)
     learned = trainer.train(examples, dev, domain)
     trainer.use(learned.weights)
@@ -113,11 +113,11 @@ def _with_expert(model: SentenceTransformer, domain: str, recipe: Recipe) -> Sen
     return model
 
 
-def _mined(
+def _mine(
     data: DomainData, embedder: SentenceTransformerEmbedder, recipe: Recipe
 ) -> tuple[list[Example], list[DevSet]]:
     """Mine hard negatives and dev sets with the base model, separately in each source."""
-    found = [
+    per_source = [
         mine(
             source,
             held_out,
@@ -131,8 +131,8 @@ def _mined(
     prompts = embedder.model.prompts
     query, document = (str(prompts.get(role) or "") for role in ("query", "document"))
     return (
-        [example.prompted(query, document) for item in found for example in item.examples],
-        [item.dev.prompted(query, document) for item in found if item.dev],
+        [example.with_prompts(query, document) for item in per_source for example in item.examples],
+        [item.dev.with_prompts(query, document) for item in per_source if item.dev],
     )
 
 
@@ -182,7 +182,7 @@ def _finish(folder: Path, learned: TrainingResult[Point], report: ExpertReport) 
     write_durably(folder / f"{_RESULT}.json", json.dumps(asdict(report)).encode())
 
 
-def _finished(folder: Path) -> tuple[Weights, ExpertReport] | None:
+def _read_result(folder: Path) -> tuple[Weights, ExpertReport] | None:
     path = folder / f"{_RESULT}.json"
     if not path.is_file():
         return None

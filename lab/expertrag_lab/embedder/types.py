@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 
-def normalized(text: str) -> str:
+def normalize(text: str) -> str:
     """Lower-case a text and collapse its whitespace, for comparing texts."""
     return " ".join(text.lower().split())
 
@@ -21,10 +21,10 @@ class Pair:
 
 def answers(pairs: Iterable[Pair]) -> dict[str, frozenset[str]]:
     """Collect the documents of each query."""
-    found: dict[str, set[str]] = {}
+    by_query: dict[str, set[str]] = {}
     for pair in pairs:
-        found.setdefault(pair.query, set()).add(pair.document)
-    return {query: frozenset(documents) for query, documents in found.items()}
+        by_query.setdefault(pair.query, set()).add(pair.document)
+    return {query: frozenset(documents) for query, documents in by_query.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Example:
     negatives: tuple[tuple[str, str], ...] = ()
     known_positives: frozenset[str] = frozenset()
 
-    def prompted(self, query: str, document: str) -> Example:
+    def with_prompts(self, query: str, document: str) -> Example:
         """Put a model's prompts before the texts."""
         return replace(
             self,
@@ -89,7 +89,7 @@ class DevSet:
     documents: tuple[str, ...]
     relevant: tuple[frozenset[int], ...]
 
-    def prompted(self, query: str, document: str) -> DevSet:
+    def with_prompts(self, query: str, document: str) -> DevSet:
         """Put a model's prompts before the texts."""
         return replace(
             self,

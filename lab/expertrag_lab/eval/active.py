@@ -132,7 +132,7 @@ class MachineCosts:
     per_byte: float
 
     @classmethod
-    def fitted(cls, answers: Sequence[CostedAnswer]) -> MachineCosts:
+    def fit(cls, answers: Sequence[CostedAnswer]) -> MachineCosts:
         """Fit both, which are not negative, to measured seconds of the model by least squares.
 
         Errors count relative to the mean of the answer's mode, so that short answers count, too.
@@ -144,8 +144,8 @@ class MachineCosts:
         modes = np.array([one.mode for one in answers])
         weight = np.array([1 / seconds[modes == mode].mean() for mode in modes])
         scale = work.mean(axis=0)
-        found, _ = nnls(work / scale * weight[:, None], seconds * weight)
-        return cls(*(found / scale).tolist())
+        solution, _ = nnls(work / scale * weight[:, None], seconds * weight)
+        return cls(*(solution / scale).tolist())
 
     def of(self, operations: float, read: float) -> float:
         """Return the seconds of operations and of bytes read."""
@@ -156,7 +156,7 @@ class MachineCosts:
         return self.of(answer.operations, answer.bytes) + answer.other_seconds
 
 
-def compared(
+def compare_costs(
     answers: Sequence[CostedAnswer], costs: MachineCosts, seed: int = 0
 ) -> dict[str, JSON]:
     """Compare predicted and measured mean seconds of answers in one mode."""

@@ -151,15 +151,15 @@ def _mean(pairs: Sequence[_Scored], value: Callable[[Row, Outcome], float]) -> f
 
 def _comparisons(by_policy: Mapping[str, Sequence[_Scored]], seed: int) -> list[JSON]:
     """Compare each pair of policies in accuracy and F1, Holm-adjusted together."""
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for a, b in itertools.combinations(by_policy, 2):
         for metric, value in (("accuracy", _accuracy), ("f1", _f1)):
             values = [
                 [value(*pair) for pair in by_policy[name] if pair[0].answers] for name in (a, b)
             ]
             if values[0]:
-                found.append(stats.compare(metric, a, values[0], b, values[1], seed=seed))
-    return [asdict(comparison) for comparison in stats.adjust(found)]
+                comparisons.append(stats.compare(metric, a, values[0], b, values[1], seed=seed))
+    return [asdict(comparison) for comparison in stats.adjust(comparisons)]
 
 
 def _per_query(by_policy: Mapping[str, Sequence[_Scored]]) -> dict[str, JSON]:

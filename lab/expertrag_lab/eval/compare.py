@@ -37,7 +37,7 @@ def compare_reports(
     """
     kind = _common_kind(a, b, names)
     values, others = (
-        {_named(key, kind): found for key, found in _measures(report.get("per_query"))}
+        {_complete(key, kind): per_query for key, per_query in _measures(report.get("per_query"))}
         for report in (a, b)
     )
     paired = [key for key in values if values[key].keys() & others.get(key, {}).keys()]
@@ -47,7 +47,7 @@ def compare_reports(
             "reports on the same data sets",
             reason="NOTHING_IN_COMMON",
         )
-    comparisons = _compared(paired, values, others, names, progress, seed)
+    comparisons = _compare(paired, values, others, names, progress, seed)
     return {
         "kind": "compare",
         "of": kind,
@@ -57,8 +57,11 @@ def compare_reports(
         "differs": list(_differs(mapping(a, "manifest"), mapping(b, "manifest"))),
         "comparisons": comparisons,
         "figures": _figures(a, b),
-        "unpaired": [*_unpaired(values, others, names[0]), *_unpaired(others, values, names[1])],
-        "skipped": _skipped(paired, values, others, names),
+        "unpaired": [
+            *_find_unpaired(values, others, names[0]),
+            *_find_unpaired(others, values, names[1]),
+        ],
+        "skipped": _list_skipped(paired, values, others, names),
     }
 
 
@@ -88,14 +91,14 @@ def _measures(node: JSON, key: _Key = ()) -> Iterator[tuple[_Key, dict[str, floa
             yield from _measures(child, (*key, name))
 
 
-def _named(key: _Key, kind: str) -> _Key:
+def _complete(key: _Key, kind: str) -> _Key:
     """Complete a path to set, system, metric: gates lack the metric, consistency the system."""
     if len(key) > 2:
         return key
     return (*key, "accuracy") if kind == "gate" else (key[0], "", *key[1:])
 
 
-def _compared(
+def _compare(
     paired: list[_Key],
     values: Mapping[_Key, Mapping[str, float]],
     others: Mapping[_Key, Mapping[str, float]],
@@ -105,17 +108,17 @@ def _compared(
 ) -> dict[str, JSON]:
     from expertrag_lab.metrics import stats
 
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     means = []
     for done, key in enumerate(paired):
         progress("testing", done, len(paired))
         ids = sorted(values[key].keys() & others[key].keys())
         left, right = [values[key][i] for i in ids], [others[key][i] for i in ids]
         means.append({"mean_a": fmean(left), "mean_b": fmean(right)})
-        found.append(stats.compare(key[-1], names[0], left, names[1], right, seed=seed))
+        comparisons.append(stats.compare(key[-1], names[0], left, names[1], right, seed=seed))
     progress("testing", len(paired), len(paired))
     by_set: dict[str, list[JSON]] = {}
-    for key, pair, comparison in zip(paired, means, stats.adjust(found), strict=True):
+    for key, pair, comparison in zip(paired, means, stats.adjust(comparisons), strict=True):
         entry = {"system": "/".join(key[1:-1]), **pair, **asdict(comparison)}
         by_set.setdefault(key[0], []).append(entry)
     return dict(by_set)
@@ -156,17 +159,19 @@ def _figures(a: _Report, b: _Report) -> dict[str, JSON]:
 
 def _gates(report: _Report) -> Iterator[tuple[str, Mapping[str, JSON]]]:
     root = mapping(report, "gate") or report  # an answer report contains the gate's figures, too
-    found = {"pooled": mapping(root, "pooled"), **mapping(root, "sets")}
-    for name, policies in found.items():
+    by_set = {"pooled": mapping(root, "pooled"), **mapping(root, "sets")}
+    for name, policies in by_set.items():
         if gate := mapping(policies, "gate"):
             yield name, gate
 
 
-def _unpaired(mine: Mapping[_Key, object], other: Mapping[_Key, object], name: str) -> list[JSON]:
+def _find_unpaired(
+    mine: Mapping[_Key, object], other: Mapping[_Key, object], name: str
+) -> list[JSON]:
     return [{"only_in": name, "measure": "/".join(key)} for key in mine if key not in other]
 
 
-def _skipped(
+def _list_skipped(
     paired: list[_Key],
     values: Mapping[_Key, Mapping[str, float]],
     others: Mapping[_Key, Mapping[str, float]],
@@ -179,6 +184,6 @@ def _skipped(
             owner = names[0] if query in values[key] else names[1]
             reasons[key[0]].setdefault(query, f"only in {owner}")
     return {
-        name: [{"id": query, "reason": reason} for query, reason in found.items()]
-        for name, found in reasons.items()
+        name: [{"id": query, "reason": reason} for query, reason in by_query.items()]
+        for name, by_query in reasons.items()
     }

@@ -85,7 +85,7 @@ def consistency_report(
         "kind": "consistency",
         "manifest": asdict(manifest),
         "pooled": _figures(list(itertools.chain.from_iterable(measured.values())), seed),
-        "sets": {name: _figures(found, seed) for name, found in measured.items()},
+        "sets": {name: _figures(figures, seed) for name, figures in measured.items()},
         "sizes": {
             name: {
                 "questions": len(questions),
@@ -96,9 +96,9 @@ def consistency_report(
         "per_query": {
             name: {
                 key: {
-                    question.id: found[key]
-                    for question, found in zip(questions, measured[name], strict=True)
-                    if key in found
+                    question.id: figures[key]
+                    for question, figures in zip(questions, measured[name], strict=True)
+                    if key in figures
                 }
                 for key in MEASURES
             }
@@ -122,36 +122,36 @@ def measure(question: Replies) -> dict[str, float]:
     :param question: a question with at least two wordings.
     """
     pairs = list(itertools.combinations(question.replies, 2))
-    found = {
+    figures = {
         "decision_consistency": fmean(a.retrieved == b.retrieved for a, b in pairs),
         "p_benefit_gap": fmean(abs(a.p_benefit - b.p_benefit) for a, b in pairs),
     }
     texts = [reply.answer for reply in question.replies if reply.answer is not None]
     if len(texts) < len(question.replies):
-        return found
+        return figures
     both = list(itertools.combinations(texts, 2))
     same = [_same(a, b) for a, b in both]
-    found["answer_consistency"] = fmean(same)
-    found["text_consistency"] = fmean(a == b for a, b in both)
-    found["answer_f1"] = fmean(squad.token_f1(a, [squad.said(b)]) for a, b in both)
-    found["passage_consistency"] = fmean(a.passages == b.passages for a, b in pairs)
+    figures["answer_consistency"] = fmean(same)
+    figures["text_consistency"] = fmean(a == b for a, b in both)
+    figures["answer_f1"] = fmean(squad.token_f1(a, [squad.strip_markers(b)]) for a, b in both)
+    figures["passage_consistency"] = fmean(a.passages == b.passages for a, b in pairs)
     steps = [_first_change(a, b) for a, b in pairs]
     alike = [agree for agree, step in zip(same, steps, strict=True) if step == "words"]
     if alike:
-        found["answer_same_passages"] = fmean(alike)
+        figures["answer_same_passages"] = fmean(alike)
     for name in STEPS:
         changed = (step == name and not agree for step, agree in zip(steps, same, strict=True))
-        found[f"changed_by_{name}"] = fmean(changed)
+        figures[f"changed_by_{name}"] = fmean(changed)
     if question.answers:
         right = [squad.contains(text, question.answers) for text in texts]
-        found["accuracy"] = fmean(right)
-        found["accuracy_consistency"] = float(len(set(right)) == 1)
-        found["consistent_and_correct"] = float(all(right))
-    return found
+        figures["accuracy"] = fmean(right)
+        figures["accuracy_consistency"] = float(len(set(right)) == 1)
+        figures["consistent_and_correct"] = float(all(right))
+    return figures
 
 
 def _same(a: str, b: str) -> bool:
-    return squad.said(a) == squad.said(b)
+    return squad.strip_markers(a) == squad.strip_markers(b)
 
 
 def _first_change(a: ParaphraseReply, b: ParaphraseReply) -> str:
@@ -166,7 +166,7 @@ def _first_change(a: ParaphraseReply, b: ParaphraseReply) -> str:
 def _figures(measured: Sequence[Mapping[str, float]], seed: int) -> dict[str, JSON]:
     figures: dict[str, JSON] = {}
     for name in MEASURES:
-        values = [found[name] for found in measured if name in found]
+        values = [per_question[name] for per_question in measured if name in per_question]
         figures[name] = asdict(stats.estimate(values, seed=seed)) if values else None
     return figures
 
@@ -178,7 +178,7 @@ def _rewrites(questions: Sequence[Replies]) -> dict[str, JSON]:
         original, *others = question.replies
         for reply in others:
             pairs.setdefault(reply.rewrite, []).append((original, reply))
-    return {name: _change(found) for name, found in pairs.items()}
+    return {name: _change(changes) for name, changes in pairs.items()}
 
 
 def _change(pairs: Sequence[tuple[ParaphraseReply, ParaphraseReply]]) -> dict[str, JSON]:
@@ -199,20 +199,20 @@ def _least(measured: Sequence[tuple[Replies, Mapping[str, float]]]) -> list[JSON
     """Show the questions whose answers, then decisions, agree least."""
 
     def agreement(pair: tuple[Replies, Mapping[str, float]]) -> tuple[float, float, str]:
-        question, found = pair
-        return found.get("answer_consistency", 1.0), found["decision_consistency"], question.id
+        question, figures = pair
+        return figures.get("answer_consistency", 1.0), figures["decision_consistency"], question.id
 
     changing = [pair for pair in measured if min(agreement(pair)[:2]) < 1.0]
-    return [_shown(*pair) for pair in sorted(changing, key=agreement)[:LEAST]]
+    return [_show(*pair) for pair in sorted(changing, key=agreement)[:LEAST]]
 
 
-def _shown(question: Replies, found: Mapping[str, float]) -> dict[str, JSON]:
+def _show(question: Replies, figures: Mapping[str, float]) -> dict[str, JSON]:
     return {
         "query_id": question.id,
         "query": question.question,
         "answers": None if question.answers is None else list(question.answers),
-        "decision_consistency": found["decision_consistency"],
-        "answer_consistency": found.get("answer_consistency"),
+        "decision_consistency": figures["decision_consistency"],
+        "answer_consistency": figures.get("answer_consistency"),
         "wordings": [
             {
                 **asdict(reply),

@@ -74,7 +74,7 @@ def time_questions(
     for number, query in enumerate(asked.queries):
         progress(stage, number, total)
         turned = _MODES[number % 3 :] + _MODES[: number % 3]
-        with failures.counted(query.id):
+        with failures.count(query.id):
             timed.append(_row(query, _answers(query, turned, asked, recording)))
     progress(stage, total, total)
     failures.check_any_left(timed)
@@ -151,8 +151,8 @@ def _figures(rows: Sequence[Timed], seed: int) -> dict[str, JSON]:
     draws = np.random.default_rng(seed).integers(len(rows), size=(RESAMPLES, len(rows)))
     resampled = table[draws].mean(axis=1)  # [R, C]
     mean = dict(zip(columns, table.mean(axis=0).tolist(), strict=True))
-    formula, with_reuse = (float(value) for value in _predicted(table.mean(axis=0)))
-    errors = _predicted(resampled.T)[0] / resampled[:, columns.index("auto")] - 1.0
+    formula, with_reuse = (float(value) for value in _predict(table.mean(axis=0)))
+    errors = _predict(resampled.T)[0] / resampled[:, columns.index("auto")] - 1.0
     low, high = np.quantile(errors, [0.025, 0.975]).tolist()
     return {
         "n": len(rows),
@@ -168,7 +168,7 @@ def _figures(rows: Sequence[Timed], seed: int) -> dict[str, JSON]:
     }
 
 
-def _predicted(
+def _predict(
     columns: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Apply the formula to means [C, ...] in the order of ``_figures``, without and with reuse."""

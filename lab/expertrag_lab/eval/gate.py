@@ -26,7 +26,7 @@ import numpy as np
 from expertrag.api.errors import InvalidArgument
 from expertrag_index.types import Progress, silent
 from expertrag_lab.data.types import JSON, POOLED, RowSet, Skipped
-from expertrag_lab.eval.gates import RowGate, recorded_gate
+from expertrag_lab.eval.gates import RowGate, load_recorded_gate
 from expertrag_lab.eval.manifest import RunManifest
 from expertrag_lab.metrics import calibration, stats
 from expertrag_lab.metrics.counterfactual import Counterfactual, Floats, counterfactual, pool
@@ -168,7 +168,7 @@ def evaluate_recorded_gate(row_sets: Sequence[RowSet], *, seed: int = 0) -> Gate
     """Score the gate that rows were recorded with; None if no row has accepted answers."""
     if not any(row.answers for row_set in row_sets for row in row_set.rows):
         return None
-    return evaluate_gate(row_sets, recorded_gate(row_sets), seed=seed)
+    return evaluate_gate(row_sets, load_recorded_gate(row_sets), seed=seed)
 
 
 def gate_report(figures: GateFigures, manifest: RunManifest) -> dict[str, JSON]:
@@ -236,36 +236,36 @@ def _pool(decided: Sequence[_Decided]) -> _Decided | None:
 def _figures(rows: Counterfactual, decided: _Decided | None, seed: int) -> SetFigures:
     retrieval = _retrieval(rows, decided)
     values = {name: rows.accuracy(chosen) for name, chosen in retrieval.items()}
-    found: dict[str, PolicyFigures] = {
+    figures: dict[str, PolicyFigures] = {
         name: _policy(values[name], float(chosen.mean()), float(rows.calls(chosen).mean()), seed)
         for name, chosen in retrieval.items()
     }
     if rows.multi_step is not None:
-        found["multi_step"] = _policy(rows.multi_step.astype(float), 1.0, None, seed)
+        figures["multi_step"] = _policy(rows.multi_step.astype(float), 1.0, None, seed)
     if decided is not None:
-        found["gate"] = _gate(found["gate"], rows, decided, seed)
+        figures["gate"] = _gate(figures["gate"], rows, decided, seed)
     compared = [
         stats.compare("accuracy", a, values[a].tolist(), b, values[b].tolist(), seed=seed)
         for a, b in COMPARED
         if a in values and b in values
     ]
     return SetFigures(
-        {name: found[name] for name in POLICIES if name in found}, stats.adjust(compared)
+        {name: figures[name] for name in POLICIES if name in figures}, stats.adjust(compared)
     )
 
 
 def _retrieval(rows: Counterfactual, decided: _Decided | None) -> dict[str, Floats]:
     """Probability that each policy retrieves, [N] each."""
     rate = float(decided.retrieved.mean()) if decided else RANDOM_RATE
-    found = {
+    result = {
         "never": np.zeros(len(rows.ids)),
         "always": np.ones(len(rows.ids)),
         "oracle": rows.benefit.astype(float),
         "random": np.full(len(rows.ids), rate),
     }
     if decided is not None:
-        found["gate"] = decided.retrieved
-    return found
+        result["gate"] = decided.retrieved
+    return result
 
 
 def _policy(values: Floats, rate: float, lm_calls: float | None, seed: int) -> PolicyFigures:
@@ -294,7 +294,7 @@ def _gate(
         harm=float((retrieved & rows.harm).mean()),
         missed=float((~retrieved & rows.benefit).mean()),
         ece=ece(p.tolist(), rows.benefit.tolist()),
-        frontier=calibration.thinned(points),
+        frontier=calibration.thin(points),
         area_over_random=area_over_random(points),
         reliability=reliability(p.tolist(), rows.benefit.tolist()),
         budget=budget(p, rows.never, rows.always, seed=seed),

@@ -95,17 +95,17 @@ class FileGate(RowGate):
 
     def probabilities(self, row_set: RowSet) -> NDArray[np.float64]:
         """Look up every row by set and id, then by id alone."""
-        found = [
+        values = [
             self.p_benefit.get((row_set.name, row.id), self.p_benefit.get((None, row.id)))
             for row in row_set.rows
         ]
-        missing = [row.id for row, p in zip(row_set.rows, found, strict=True) if p is None]
+        missing = [row.id for row, p in zip(row_set.rows, values, strict=True) if p is None]
         if missing:
             raise InvalidArgument(
-                f"{self.name} lacks {len(missing)} of {len(found)} rows of {row_set.name}, the "
+                f"{self.name} lacks {len(missing)} of {len(values)} rows of {row_set.name}, the "
                 f"first is {missing[0]}; add a line with _id and p_benefit for each"
             )
-        return np.array(found, float)
+        return np.array(values, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class FittedGate(RowGate):
         """Identification of the gate and of the rows that it was fitted on, for the manifest."""
         return {**super(FittedGate, self).inputs, "fitted_on": dict(self.bundle.card["rows"])}
 
-    def seen(self, row_sets: Sequence[RowSet]) -> tuple[str, ...]:
+    def name_training_sets(self, row_sets: Sequence[RowSet]) -> tuple[str, ...]:
         """Names of the sets that the gate was fitted on; their figures are too optimistic."""
         known = set(self.bundle.card["rows"].values())
         return tuple(row_set.name for row_set in row_sets if row_set.sha256 in known)
@@ -160,10 +160,10 @@ def load_gate(
     from expertrag_retriever.gate.constants import CONSTANTS
 
     if spec == CONSTANTS.name:
-        return recorded_gate(row_sets, threshold, name=spec)
+        return load_recorded_gate(row_sets, threshold, name=spec)
     path = models.gate_folder(spec)
     if path.is_dir():
-        return _fitted_gate(path, threshold, config or Config(), work, progress)
+        return _open_fitted_gate(path, threshold, config or Config(), work, progress)
     if not path.is_file():
         raise NotFound(
             f"gate: no gate or file {spec}; name {CONSTANTS.name}, a folder of 'expertrag train "
@@ -173,7 +173,7 @@ def load_gate(
     return _file_gate(path, row_sets, FILE_THRESHOLD if threshold is None else threshold)
 
 
-def _fitted_gate(
+def _open_fitted_gate(
     folder: Path,
     threshold: float | None,
     config: Config,
@@ -196,7 +196,7 @@ def _fitted_gate(
     )
 
 
-def recorded_gate(
+def load_recorded_gate(
     row_sets: Sequence[RowSet], threshold: float | None = None, *, name: str | None = None
 ) -> RecordedGate:
     """Return the gate that rows were recorded with.

@@ -104,14 +104,14 @@ def list_library(paths: Sequence[Path]) -> Listing:
     """List what is at ``paths`` and up to three levels below; errors are listed, not raised."""
     entries: list[DatasetEntry | RowsEntry | ReportEntry] = []
     unreadable = []
-    for found in find(paths):
-        if isinstance(found, UnreadableFile):
-            unreadable.append(found)
+    for file in find(paths):
+        if isinstance(file, UnreadableFile):
+            unreadable.append(file)
             continue
         try:
-            entries.append(_describe(found))
+            entries.append(_describe(file))
         except (ExpertRAGError, OSError) as error:
-            unreadable.append(UnreadableFile(found.path, str(error)))
+            unreadable.append(UnreadableFile(file.path, str(error)))
     return Listing(
         datasets=tuple(entry for entry in entries if isinstance(entry, DatasetEntry)),
         rows=tuple(entry for entry in entries if isinstance(entry, RowsEntry)),
@@ -190,10 +190,10 @@ def _first_line(path: Path) -> bytes:
         raise InvalidArgument(f"{path} is a damaged gzip file ({error}); fetch it again") from None
 
 
-def _describe(found: Found) -> DatasetEntry | RowsEntry | ReportEntry:
-    if found.what is What.DATASET:
-        return _dataset(found.path)
-    return _rows(found.path) if found.what is What.ROWS else _report(found.path)
+def _describe(file: Found) -> DatasetEntry | RowsEntry | ReportEntry:
+    if file.what is What.DATASET:
+        return _dataset(file.path)
+    return _rows(file.path) if file.what is What.ROWS else _report(file.path)
 
 
 def _dataset(folder: Path) -> DatasetEntry:
@@ -242,6 +242,6 @@ def _report(path: Path) -> ReportEntry:
 
 def _sets(report: Mapping[str, JSON]) -> Iterator[str]:
     for key in ("datasets", "sets", "comparisons"):
-        if found := mapping(report, key):
-            yield from (name for name in found if name != POOLED)
+        if sets := mapping(report, key):
+            yield from (name for name in sets if name != POOLED)
             return

@@ -36,7 +36,7 @@ class Outcome:
     stage_seconds: Mapping[str, float]
 
 
-def recorded_of(row: Row) -> Recorded:
+def get_recorded(row: Row) -> Recorded:
     """Return the recorded costs of a row.
 
     :raises InvalidArgument: the row has none, because it is of other origin.
@@ -57,13 +57,13 @@ def _always(_row: Row) -> bool:
 
 
 def _auto(row: Row) -> bool:
-    gate = recorded_of(row).gate
+    gate = get_recorded(row).gate
     return gate.p_benefit >= gate.threshold
 
 
 def _oracle(row: Row) -> bool:
     if row.answers is None:  # no short answers: compare the support by relevant documents
-        recorded = recorded_of(row)
+        recorded = get_recorded(row)
         return (recorded.one_step.relevant_support or 0) > (recorded.never.relevant_support or 0)
     return contains(row.one_step, row.answers) and not contains(row.never, row.answers)
 
@@ -91,7 +91,7 @@ def parse_policies(names: str) -> tuple[str, ...]:
 
 def outcome(policy: str, row: Row) -> Outcome:
     """Apply a policy to a row; only ``auto`` includes the cost of the gate."""
-    recorded = recorded_of(row)
+    recorded = get_recorded(row)
     retrieved = POLICIES[policy](row)
     branch = recorded.one_step if retrieved else recorded.never
     gate = recorded.gate if policy == "auto" else None

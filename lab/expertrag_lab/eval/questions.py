@@ -38,7 +38,7 @@ class Asked:
             **self.opened.inputs,
         }
 
-    def measured(self, ids: Iterable[str]) -> dict[str, JSON]:
+    def describe(self, ids: Iterable[str]) -> dict[str, JSON]:
         """Return the inputs, with a hash of the ids of the questions that were measured."""
         return {**self.inputs, "measured": ids_hash(ids)}
 

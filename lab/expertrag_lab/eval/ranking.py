@@ -64,13 +64,13 @@ class Ranker:
         chunks = self._depth
         vector = self._vector(asked) if mode is not SearchMode.BM25 else None
         while True:
-            found = self._searcher.search(
+            passages = self._searcher.search(
                 asked.query.text, k=chunks, mode=mode, query_vector=vector
             ).passages
             best: dict[str, Passage] = {}
-            for passage in found:
+            for passage in passages:
                 best.setdefault(passage.document_id, passage)
-            if len(best) >= self._depth or len(found) < chunks or chunks == MAX_K:
+            if len(best) >= self._depth or len(passages) < chunks or chunks == MAX_K:
                 return list(best.values())[: self._depth]
             chunks = min(MAX_K, 2 * chunks)
 
@@ -116,11 +116,11 @@ def embed_queries(
     return asked
 
 
-def joined(one: Rankings, other: Rankings) -> Rankings:
+def join(one: Rankings, other: Rankings) -> Rankings:
     """Combine the modes of two stores for the same queries."""
     skipped = {item.id: item for item in (*one.skipped, *other.skipped)}
     runs = {
-        mode: {name: found for name, found in run.items() if name not in skipped}
+        mode: {name: ranking for name, ranking in run.items() if name not in skipped}
         for mode, run in {**one.runs, **other.runs}.items()
     }
     return Rankings(runs, tuple(skipped.values()))

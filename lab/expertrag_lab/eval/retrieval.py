@@ -26,7 +26,7 @@ from expertrag_lab.eval.ranking import (
     Ranker,
     Rankings,
     embed_queries,
-    joined,
+    join,
     parse_modes,
     search_mode,
 )
@@ -143,22 +143,24 @@ class _Measurement:
         def report(stage: str, done: int, total: int | None) -> None:
             self._progress(f"{dataset.name}: {stage}", done, total)
 
-        queries = _chosen(dataset, self._settings)
-        found = Rankings({}, ())
+        queries = _choose(dataset, self._settings)
+        rankings = Rankings({}, ())
         if self._compared != self.modes:
             with self._store(dataset, self._embedder) as (_, ranker, _):
-                found = ranker.rank_all(self._asked(queries, report), (EXPERTS,), report)
+                rankings = ranker.rank_all(self._embed(queries, report), (EXPERTS,), report)
         with self._store(dataset, self._base) as (index, ranker, unread):
-            asked = self._asked(queries, report)
-            found = joined(ranker.rank_all(asked, self._compared, report), found)
-            failed = {item.id for item in found.skipped}
+            asked = self._embed(queries, report)
+            rankings = join(ranker.rank_all(asked, self._compared, report), rankings)
+            failed = {item.id for item in rankings.skipped}
             asked = [item for item in asked if item.query.id not in failed]
             if not asked:
-                reason = found.skipped[0].reason
+                reason = rankings.skipped[0].reason
                 raise InvalidArgument(f"no query of {dataset.name} can be searched: {reason}")
             qrels = {item.query.id: dataset.qrels[item.query.id] for item in asked}
             missing = _missing(dataset, index, qrels)
-            values = {mode: self.measures.per_query(qrels, found.runs[mode]) for mode in self.modes}
+            values = {
+                mode: self.measures.per_query(qrels, rankings.runs[mode]) for mode in self.modes
+            }
             return SetResult(
                 values=values,
                 sizes=_sizes(index, qrels, missing),
@@ -167,7 +169,7 @@ class _Measurement:
                     *dataset.skipped,
                     *_unanswerable(dataset),
                     *unread,
-                    *found.skipped,
+                    *rankings.skipped,
                     *map(_not_there, missing),
                 ),
                 inputs={
@@ -196,7 +198,7 @@ class _Measurement:
             depth = max(_DEPTH, self.measures.deepest)
             yield index, Ranker(Searcher(index, embedder), depth), unread
 
-    def _asked(self, queries: Sequence[Query], progress: Progress) -> Sequence[EmbeddedQuery]:
+    def _embed(self, queries: Sequence[Query], progress: Progress) -> Sequence[EmbeddedQuery]:
         if self.modes == (SearchMode.BM25.value,):
             return [EmbeddedQuery(query) for query in queries]
         return embed_queries(self._embedder, queries, progress)
@@ -238,7 +240,7 @@ def _base_of(embedder: SentenceTransformerEmbedder) -> SentenceTransformerEmbedd
     return OneExpert(embedder, GENERAL)
 
 
-def _chosen(dataset: Dataset, settings: RetrievalSettings) -> tuple[Query, ...]:
+def _choose(dataset: Dataset, settings: RetrievalSettings) -> tuple[Query, ...]:
     if not dataset.judged:
         raise InvalidArgument(
             f"split {dataset.split} of {dataset.folder} has no query with a relevant document; "

@@ -86,8 +86,8 @@ def _intervals(values: Values, seed: int) -> JSON:
     for mode, metrics in values.items():
         intervals[mode] = {}
         for metric, by_query in metrics.items():
-            found = estimate(list(by_query.values()), seed=seed)
-            intervals[mode][metric] = [found.low, found.high]
+            interval = estimate(list(by_query.values()), seed=seed)
+            intervals[mode][metric] = [interval.low, interval.high]
     return intervals
 
 
@@ -96,9 +96,9 @@ def _comparisons(
 ) -> tuple[Comparison, ...]:
     """Compare each pair of modes by every metric, Holm-adjusted per data set."""
     pairs = [(a, b, metric) for a, b in combinations(values, 2) for metric in values[a]]
-    found = []
+    comparisons = []
     for done, (a, b, metric) in enumerate(pairs, 1):
         first, second = values[a][metric].values(), values[b][metric].values()
-        found.append(compare(metric, a, list(first), b, list(second), seed=seed))
+        comparisons.append(compare(metric, a, list(first), b, list(second), seed=seed))
         progress(f"{name}: comparing", done, len(pairs))  # seconds each for 4,000 queries
-    return adjust(found)
+    return adjust(comparisons)

@@ -49,14 +49,14 @@ class Opened:
         """Return whole documents as passages; ids that the corpus lacks are left out."""
         from expertrag_index.errors import SearchError
 
-        found = []
+        result = []
         for name in document_ids:
             try:
                 text = self.index.document_text(name)
             except SearchError:
                 continue
-            found.append(Passage(name, 0, text, 0, len(text), 1.0))
-        return found
+            result.append(Passage(name, 0, text, 0, len(text), 1.0))
+        return result
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def open_pipeline_for(
                 "embedder": model_inputs(embedder),
                 "generator": {
                     **model_inputs(generator),
-                    **_asked_for(config.model),
+                    **_settings_of(config.model),
                     **({"probe": reading.probe} if reading.probe else {}),
                 },
                 "gate": pipeline.info().gate,
@@ -123,7 +123,7 @@ def model_inputs(model: Generator | SentenceTransformerEmbedder) -> dict[str, JS
     return {"name": Path(model.name).name, "fingerprint": model.fingerprint}
 
 
-def _asked_for(model: ModelConfig) -> dict[str, JSON]:
+def _settings_of(model: ModelConfig) -> dict[str, JSON]:
     """Return the configured precision and device, since answers depend on them.
 
     ``auto`` is left out: it follows from the machine, which is in the manifest.

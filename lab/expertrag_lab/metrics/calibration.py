@@ -31,7 +31,7 @@ def risk_coverage(
     order of the input does not matter. At most ``CURVE_POINTS`` points.
     """
     risks = _risks(confidence, correct)
-    return thinned([(rank / len(risks), risk) for rank, risk in enumerate(risks, 1)])
+    return thin([(rank / len(risks), risk) for rank, risk in enumerate(risks, 1)])
 
 
 def aurc(confidence: Sequence[float], correct: Sequence[bool]) -> float | None:
@@ -44,7 +44,7 @@ def aurc(confidence: Sequence[float], correct: Sequence[bool]) -> float | None:
     return sum(risks) / len(risks) if risks else None
 
 
-def thinned(points: Sequence[Point], most: int = CURVE_POINTS) -> tuple[Point, ...]:
+def thin(points: Sequence[Point], most: int = CURVE_POINTS) -> tuple[Point, ...]:
     """Keep ``most`` evenly spaced points of a curve, including its first and last."""
     last = len(points) - 1
     if last < most:

@@ -93,7 +93,7 @@ def budget(
     drawn = np.random.default_rng(seed).permuted(rows, axis=1)  # [S, N]
     first, second = drawn[:, :half], drawn[:, half:]
     descending = -np.sort(-p[first], axis=1)  # [S, half]
-    found = []
+    budgets = []
     for target in TARGETS:
         for rule, count in (
             ("nominal", count_nominal(half, target)),
@@ -101,8 +101,8 @@ def budget(
         ):
             # p(benefit) must exceed that of the next question
             bar = np.inf if count is None else descending[:, [min(count, half - 1)]]
-            found.append(_budget(target, rule, p[second] > bar, closed[second], opened[second]))
-    return tuple(found)
+            budgets.append(_budget(target, rule, p[second] > bar, closed[second], opened[second]))
+    return tuple(budgets)
 
 
 def _budget(

@@ -66,12 +66,12 @@ class Measures:
             for rank, document in enumerate(documents)
         ]
         measures = list(dict.fromkeys(self._measures.values()))
-        found = {
+        scores = {
             (metric.measure, metric.query_id): float(metric.value)
             for metric in ir_measures.iter_calc(measures, judged, ranked)
         }
         return {
-            name: {query: found.get((measure, query), 0.0) for query in qrels}
+            name: {query: scores.get((measure, query), 0.0) for query in qrels}
             for name, measure in self._measures.items()
         }
 

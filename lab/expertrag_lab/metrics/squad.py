@@ -27,19 +27,21 @@ def normalise(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
-def said(output: str) -> str:
+def strip_markers(output: str) -> str:
     """Return what an output says: normalised, without the passage markers at its end."""
     return normalise(split_markers(output)[0])
 
 
 def exact_match(output: str, answers: Sequence[str]) -> bool:
     """Whether the output is an accepted answer and nothing else, after normalisation."""
-    return said(output) in set(map(normalise, answers))
+    return strip_markers(output) in set(map(normalise, answers))
 
 
 def token_f1(output: str, answers: Sequence[str]) -> float:
     """F1 in [0, 1] of the output's words against the best-matching accepted answer."""
-    return max((_f1(said(output).split(), normalise(a).split()) for a in answers), default=0.0)
+    return max(
+        (_f1(strip_markers(output).split(), normalise(a).split()) for a in answers), default=0.0
+    )
 
 
 def contains(output: str, answers: Sequence[str]) -> bool:
@@ -51,14 +53,14 @@ def contains(output: str, answers: Sequence[str]) -> bool:
     """
     accepted = set(filter(None, map(normalise, answers)))
     if accepted and accepted <= VERDICTS:
-        words = said(output).split()
+        words = strip_markers(output).split()
         return next((word for word in words if word in VERDICTS), None) in accepted
     return substring(output, answers)
 
 
 def substring(output: str, answers: Sequence[str]) -> bool:
     """Whether a normalised accepted answer is a substring of the normalised output."""
-    text = said(output)
+    text = strip_markers(output)
     return any(answer in text for answer in filter(None, map(normalise, answers)))
 
 
@@ -71,7 +73,7 @@ def right(output: str, answers: Sequence[str]) -> bool:
     """
     accepted = set(map(normalise, answers))
     if accepted <= VERDICTS:
-        first, *_ = said(output).split() or [""]
+        first, *_ = strip_markers(output).split() or [""]
         return first in accepted
     long = [answer for answer in answers if len(normalise(answer).split()) >= LONG_WORDS]
     return substring(output, answers) or token_f1(output, long) > LONG_F1

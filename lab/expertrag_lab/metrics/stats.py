@@ -56,7 +56,7 @@ def difference(a: Sequence[float], b: Sequence[float], *, seed: int = 0) -> Esti
     return estimate([right - left for left, right in zip(a, b, strict=True)], seed=seed)
 
 
-def resampled_ratios(pairs: _Values, rng: np.random.Generator) -> _Values:
+def resample_ratios(pairs: _Values, rng: np.random.Generator) -> _Values:
     """Ratios of two sums over queries in bootstrap resamples, (``BOOTSTRAP_RESAMPLES``,).
 
     Resamples whose denominator is zero have no ratio, and are left out.
@@ -64,13 +64,13 @@ def resampled_ratios(pairs: _Values, rng: np.random.Generator) -> _Values:
     :param pairs: (N, 2) numerator and denominator of each query.
     """
     count = len(pairs)
-    found = []
+    ratios = []
     for start in range(0, BOOTSTRAP_RESAMPLES, _BATCH):
         size = min(_BATCH, BOOTSTRAP_RESAMPLES - start)
         drawn = rng.multinomial(count, np.full(count, 1.0 / count), size) @ pairs  # [B, 2]
         drawn = drawn[drawn[:, 1] > 0]
-        found.append(drawn[:, 0] / drawn[:, 1])
-    return np.concatenate(found)
+        ratios.append(drawn[:, 0] / drawn[:, 1])
+    return np.concatenate(ratios)
 
 
 def compare(
@@ -82,17 +82,17 @@ def compare(
 
     :raises ValueError: there is no value, or the lengths differ.
     """
-    found = difference(a, b, seed=seed)
+    interval = difference(a, b, seed=seed)
     differences = np.asarray(b, np.float64) - np.asarray(a, np.float64)  # [N]
     p_t, p_fisher = _p_t(differences), _p_fisher(differences, seed)
     return Comparison(
         metric=metric,
         a=a_name,
         b=b_name,
-        n=found.n,
-        difference=found.mean,
-        low=found.low,
-        high=found.high,
+        n=interval.n,
+        difference=interval.mean,
+        low=interval.low,
+        high=interval.high,
         p_t=p_t,
         p_fisher=p_fisher,
         p_t_holm=p_t,
@@ -121,7 +121,7 @@ def _p_t(differences: _Values) -> float:
 def _p_fisher(differences: _Values, seed: int) -> float:
     if differences.size == 1 or not differences.any():
         return 1.0
-    found = stats.permutation_test(
+    result = stats.permutation_test(
         (differences,),
         lambda flipped, axis: np.abs(np.mean(flipped, axis=axis)),
         permutation_type="samples",  # of one sample: its signs are flipped
@@ -130,7 +130,7 @@ def _p_fisher(differences: _Values, seed: int) -> float:
         batch=_BATCH,
         rng=np.random.default_rng(seed),
     )
-    return float(found.pvalue)
+    return float(result.pvalue)
 
 
 def _holm(p_values: Sequence[float]) -> list[float]:

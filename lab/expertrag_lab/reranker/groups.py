@@ -39,7 +39,7 @@ class CandidateGroup:
     search: tuple[float, ...]
     relevant: tuple[bool, ...]
 
-    def sampled(self, negatives: int, rng: random.Random) -> CandidateGroup:
+    def sample(self, negatives: int, rng: random.Random) -> CandidateGroup:
         """Draw one relevant candidate, which comes first, and others that are not."""
         right = [place for place, own in enumerate(self.relevant) if own]
         wrong = [place for place, own in enumerate(self.relevant) if not own]
@@ -84,13 +84,13 @@ def group_source(
     queries = list(dict.fromkeys(pair.query for pair in (*source.pairs, *held_out.pairs)))
     with Index.open(store, embedder_fingerprint=embedder.fingerprint) as index:
         searcher = Searcher(index, embedder)
-        found = dict(candidate_groups(searcher, queries, answers, advance))
+        groups = dict(candidate_groups(searcher, queries, answers, advance))
     held = {pair.query for pair in held_out.pairs}
     return GroupedSource(
         source.name,
-        tuple(group for query, group in found.items() if query not in held),
-        tuple(group for query, group in found.items() if query in held),
-        len(queries) - len(found),
+        tuple(group for query, group in groups.items() if query not in held),
+        tuple(group for query, group in groups.items() if query in held),
+        len(queries) - len(groups),
     )
 
 

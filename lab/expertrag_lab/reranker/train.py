@@ -116,7 +116,7 @@ def train_reranker(
     :raises TrainingError: no group is left, or none of the evaluations beats the search.
     :raises RerankerError: the base cannot have updates.
     """
-    groups = _drawn([group for source in sources for group in source.train], recipe)
+    groups = _draw([group for source in sources for group in source.train], recipe)
     dev = {source.name: source.dev[: recipe.most_dev] for source in sources if source.dev}
     if not groups or not dev:
         raise TrainingError(
@@ -189,7 +189,7 @@ class RerankTrainer:
         """Compute the gradient of a step; return its mean loss."""
         loss = 0.0
         for group in self._batch(step):
-            scores = self._scores(group) + self._searched(group)
+            scores = self._scores(group) + self._weigh_search(group)
             one = -torch.log_softmax(scores, 0)[0] / self._recipe.batch
             one.backward()
             loss += one.item()
@@ -202,14 +202,14 @@ class RerankTrainer:
         epoch, start = divmod(step * batch, count)
         order = random.Random(f"{self._recipe.seed} epoch {epoch}").sample(range(count), count)
         rows = [order[(start + place) % count] for place in range(batch)]
-        return [self._groups[row].sampled(self._recipe.negatives, rng) for row in rows]
+        return [self._groups[row].sample(self._recipe.negatives, rng) for row in rows]
 
     def _evaluate(self, step: int, loss: float | None) -> RerankPoint:
         with torch.inference_mode():
             dev = {
                 name: fmean(
                     group_ndcg(
-                        group.relevant, (self._scores(group) + self._searched(group)).numpy()
+                        group.relevant, (self._scores(group) + self._weigh_search(group)).numpy()
                     )
                     for group in groups
                 )
@@ -227,7 +227,7 @@ class RerankTrainer:
             order += rows
         return torch.cat(parts)[torch.tensor(np.argsort(order))]
 
-    def _searched(self, group: CandidateGroup) -> torch.Tensor:
+    def _weigh_search(self, group: CandidateGroup) -> torch.Tensor:
         return self._recipe.search_weight * torch.tensor(group.search)
 
     def _best(self, points: Sequence[RerankPoint]) -> int:
@@ -241,7 +241,7 @@ class RerankTrainer:
         return max(kept, key=lambda place: (_mean(points[place]), -place))
 
 
-def _drawn(groups: Sequence[CandidateGroup], recipe: RerankRecipe) -> list[CandidateGroup]:
+def _draw(groups: Sequence[CandidateGroup], recipe: RerankRecipe) -> list[CandidateGroup]:
     rng = random.Random(recipe.seed)
     return rng.sample(groups, min(len(groups), recipe.most_groups))
 

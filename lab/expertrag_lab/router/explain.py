@@ -115,8 +115,8 @@ def _nearest(
 
 def _words(router: DomainRouter, text: str, domain: str) -> tuple[WordEvidence, ...]:
     values = router.evidence.words.get(domain, {})
-    found = [WordEvidence(word, values[word]) for word in words_of(text) if word in values]
-    return tuple(sorted(found, key=lambda item: -item.value)[:_SHOWN_WORDS])
+    evidence = [WordEvidence(word, values[word]) for word in words_of(text) if word in values]
+    return tuple(sorted(evidence, key=lambda item: -item.value)[:_SHOWN_WORDS])
 
 
 def _sentence(

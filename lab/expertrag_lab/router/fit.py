@@ -84,12 +84,12 @@ def fit_pooled(
     temperature = _temperature(held_out)
     reach, slope = _reach(held_out)
 
-    def calibrated(router: DomainRouter) -> DomainRouter:
+    def calibrate(router: DomainRouter) -> DomainRouter:
         return replace(router, temperature=temperature, reach=reach, slope=slope)
 
-    posterior = np.concatenate([calibrated(each).posterior(x).numpy() for each, x, _ in held_out])
+    posterior = np.concatenate([calibrate(each).posterior(x).numpy() for each, x, _ in held_out])
     truth = np.concatenate([some for _, _, some in held_out])
-    router = calibrated(_fit(domains, pooled, labels, seed, settings))
+    router = calibrate(_fit(domains, pooled, labels, seed, settings))
     return router, figures(posterior, truth)
 
 

@@ -25,7 +25,7 @@ Advance = Callable[[int, int], None]
 """Called with the number of texts done, and their total."""
 
 
-def pooled_states(
+def pool_states(
     model: SentenceTransformer, texts: Sequence[str], advance: Advance | None = None
 ) -> FloatArray:
     """Mean hidden states of texts, (N, H) float32, in the order of the texts.

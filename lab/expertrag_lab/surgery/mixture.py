@@ -105,8 +105,8 @@ class Mixture:
     @property
     def low_rank(self) -> Mapping[int, LowRankExperts]:
         """What the experts were compressed to, by decoder layer; empty if they were not."""
-        found = {layer.number: low_rank_of(layer.experts) for layer in self.layers}
-        return {number: experts for number, experts in found.items() if experts is not None}
+        by_layer = {layer.number: low_rank_of(layer.experts) for layer in self.layers}
+        return {number: experts for number, experts in by_layer.items() if experts is not None}
 
     @property
     def parameters(self) -> tuple[torch.Tensor, ...]:
@@ -114,15 +114,15 @@ class Mixture:
 
         Those are vectors of light experts as well, and low-rank experts instead of plain ones.
         """
-        found = list(self.model.parameters())
+        weights = list(self.model.parameters())
         for layer in self.layers:
             if self.light_experts:
-                found.append(light_vectors(layer.block))
+                weights.append(light_vectors(layer.block))
             if (low_rank := low_rank_of(layer.experts)) is not None:
                 plain = set(layer.experts.parameters())
-                found = [weight for weight in found if weight not in plain]
-                found += low_rank.tensors
-        return tuple(found)
+                weights = [weight for weight in weights if weight not in plain]
+                weights += low_rank.tensors
+        return tuple(weights)
 
     @property
     def groups(self) -> int:

@@ -89,15 +89,15 @@ def read_prompts(path: Path, most: int | None = None, seed: int = 0) -> tuple[Re
     if most is not None and most < len(items):
         kept = sorted(random.Random(seed).sample(range(len(items)), most))
         items = [items[place] for place in kept]
-    found = []
+    prompts = []
     for number, item in items:
         try:
-            found.append(parse_prompt(item, f"line {number}"))
+            prompts.append(parse_prompt(item, f"line {number}"))
         except ValueError as error:
             raise InvalidArgument(f"{path} line {number}: {error}; {_FORM}") from None
-    if not found:
+    if not prompts:
         raise InvalidArgument(f"{path} has no rows; {_FORM}")
-    return tuple(found)
+    return tuple(prompts)
 
 
 def parse_prompt(item: Mapping[str, Any], name: str) -> RetrievedPrompt:

@@ -20,7 +20,7 @@ from expertrag_lab.data.named_sets import TRAIN, Data
 from expertrag_lab.router.explain import Explanation, explain
 from expertrag_lab.router.fit import fit_router
 from expertrag_lab.router.measure import confusion, figures
-from expertrag_lab.router.pooling import pooled_states
+from expertrag_lab.router.pooling import pool_states
 from expertrag_lab.router.unlabelled import cluster_texts
 from expertrag_lab.trunk import first_layer_of
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
@@ -112,7 +112,7 @@ class OpenRouter:
                 f"the router has no domain {', '.join(unknown)}; it has "
                 f"{', '.join(self.router.domains)}"
             )
-        states = pooled_states(self.embedder.model, [text])[0]
+        states = pool_states(self.embedder.model, [text])[0]
         return explain(self.router, text, states, allowed, self.experts)
 
     def measure(self, data: Data, split: str, most: int, seed: int, progress: Progress) -> Measured:
@@ -122,7 +122,7 @@ class OpenRouter:
         pooled = pool([text for some in texts.values() for text in some])
         posterior = self.router.posterior(torch.from_numpy(pooled)).numpy()
         truth = np.repeat(list(texts), [len(some) for some in texts.values()])
-        return _measured(self.router.domains, posterior, truth.tolist())
+        return _measure(self.router.domains, posterior, truth.tolist())
 
 
 def open_router(name: str, base: str | None = None) -> OpenRouter:
@@ -177,14 +177,14 @@ class _Pool:
 
     def __call__(self, texts: Sequence[str]) -> FloatArray:
         new = [text for text in dict.fromkeys(texts) if text not in self._seen]
-        states = pooled_states(
+        states = pool_states(
             self._model, new, lambda done, total: self._progress("reading texts", done, total)
         )
         self._seen.update(zip(new, states, strict=True))
         return np.stack([self._seen[text] for text in texts])
 
 
-def _measured(domains: Sequence[str], posterior: FloatArray, truth: Sequence[str]) -> Measured:
+def _measure(domains: Sequence[str], posterior: FloatArray, truth: Sequence[str]) -> Measured:
     own = np.array([name in domains for name in truth])
     labels = np.array([domains.index(name) for name in truth if name in domains], dtype=np.int64)
     counts = confusion(posterior[own], labels) if own.any() else None

@@ -50,7 +50,7 @@ class StoreQuestion:
     domain: str = ""
 
 
-def made_questions(
+def make_questions(
     store: Path,
     work: Path,
     limit: int | None,
@@ -75,7 +75,7 @@ def made_questions(
     return random.Random(seed).sample(made, len(made))[:limit]
 
 
-def logged_questions(log: Path) -> list[StoreQuestion]:
+def read_logged(log: Path) -> list[StoreQuestion]:
     """Read the distinct questions of an audit log, each with its domain and correct answer, if any.
 
     :raises NotFound: there is no such file.
@@ -83,18 +83,18 @@ def logged_questions(log: Path) -> list[StoreQuestion]:
     """
     read = read_log(log)
     check_texts(read)
-    found: dict[str, StoreQuestion] = {}
+    questions: dict[str, StoreQuestion] = {}
     for entry in read.entries:
         if entry.question is not None:
             domains = entry.domains or {}
             likely = max(domains, key=lambda name: (domains[name], name)) if domains else ""
             asked = entry.rewritten_question or entry.question
-            found[same_question(asked)] = StoreQuestion(entry.id, asked, None, likely)
+            questions[same_question(asked)] = StoreQuestion(entry.id, asked, None, likely)
     for item in collect_corrected(read):
         key = same_question(item.text)
-        domain = found[key].domain if key in found else ""
-        found[key] = StoreQuestion(item.id, item.text, item.answers[0], domain)
-    return sorted(found.values(), key=lambda question: question.id)
+        domain = questions[key].domain if key in questions else ""
+        questions[key] = StoreQuestion(item.id, item.text, item.answers[0], domain)
+    return sorted(questions.values(), key=lambda question: question.id)
 
 
 def store_traffic(
@@ -115,7 +115,7 @@ def store_traffic(
     :raises ExpertRAGError: the store or a model cannot be used.
     """
     stage = f"searching {store.name}"
-    found = []
+    prompts = []
     embedder = open_embedder(config.model, store)
     served = open_served_reranker(config.model, config.rerank)
     with (
@@ -134,14 +134,14 @@ def store_traffic(
             text = canonical(question.text) if canonically else question.text
             passages = gather(text, k, 1, search, lambda _: "").passages
             if passages:
-                named = _named(passages[0].metadata, domain_key) or question.domain or domain
-                found.append(_prompt(replace(question, text=text), passages, named))
+                named = _read_name(passages[0].metadata, domain_key) or question.domain or domain
+                prompts.append(_prompt(replace(question, text=text), passages, named))
         progress(stage, len(questions), len(questions))
-    if not found:
+    if not prompts:
         raise InvalidArgument(
             f"no question finds a passage in {store}: add documents with `expertrag index add`"
         )
-    return found
+    return prompts
 
 
 def _prompt(question: StoreQuestion, passages: Sequence[Passage], domain: str) -> TrafficPrompt:
@@ -154,7 +154,7 @@ def _prompt(question: StoreQuestion, passages: Sequence[Passage], domain: str) -
     return TrafficPrompt(parse_prompt(row, question.id), question.answer is not None)
 
 
-def _named(metadata: Mapping[str, object], key: str) -> str:
+def _read_name(metadata: Mapping[str, object], key: str) -> str:
     value = metadata.get(key) if key else None
     return value if isinstance(value, str) else ""
 

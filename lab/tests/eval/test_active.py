@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from expertrag.llm.weights import Amount, WeightUse
-from expertrag_lab.eval.active import CostedAnswer, MachineCosts, ModelWork, compared, formula
+from expertrag_lab.eval.active import CostedAnswer, MachineCosts, ModelWork, compare_costs, formula
 
 USE = WeightUse(
     body=Amount(10, 20),
@@ -72,7 +72,7 @@ def test_constants_are_found_in_answers_that_have_them() -> None:
                 operations=ops, bytes=read)
         for ops, read in ((1e9, 1e9), (4e9, 1e9), (1e8, 5e9))
     ]  # fmt: skip
-    found = MachineCosts.fitted(made)
+    found = MachineCosts.fit(made)
     assert found.per_operation == pytest.approx(2e-9)
     assert found.per_byte == pytest.approx(3e-10)
     assert found.seconds(replace(made[0], stages={"search": 1.0, "generate": 9.0})) == (
@@ -83,12 +83,12 @@ def test_constants_are_found_in_answers_that_have_them() -> None:
 def test_predictions_by_hand() -> None:
     costs = MachineCosts(per_operation=1.0, per_byte=0.5)
     some = [answer("always", 1.0, True), replace(answer("always", 3.0, True, "b"), right=True)]
-    found = compared(some, costs)
+    found = compare_costs(some, costs)
     assert json.dumps(found, allow_nan=False)
     assert (found["n"], found["judged"], found["right"]) == (2, 1, 1.0)
     assert found["predicted"] == found["measured"] == pytest.approx(2.75)
     assert found["error"] == pytest.approx(0.0)
-    wrong = compared(some, MachineCosts(per_operation=2.0, per_byte=0.5))
+    wrong = compare_costs(some, MachineCosts(per_operation=2.0, per_byte=0.5))
     assert wrong["error"] == pytest.approx(1 / 2.75)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from expertrag.api.errors import InvalidArgument
 from expertrag_lab.data.types import Branch, GateRecord, Recorded, Row, RowSet
-from expertrag_lab.eval.gates import load_gate, recorded_gate
+from expertrag_lab.eval.gates import load_gate, load_recorded_gate
 
 NAME = "training-free-3"
 
@@ -54,16 +54,16 @@ def test_rows_of_another_gate_are_rejected_if_a_name_is_required() -> None:
     other = a_set("nq", a_row("7", 0.5, name="fitted-3"))
     with pytest.raises(InvalidArgument, match="row 7 of nq was recorded with gate fitted-3, not t"):
         load_gate(NAME, [other])
-    assert recorded_gate([other]).name == "fitted-3"
+    assert load_recorded_gate([other]).name == "fitted-3"
     with pytest.raises(InvalidArgument, match="row 1 of b was recorded with gate training-free-3"):
-        recorded_gate([other, a_set("b", a_row("1", 0.5))])
+        load_recorded_gate([other, a_set("b", a_row("1", 0.5))])
 
 
 def test_rows_with_several_thresholds_need_a_choice() -> None:
     mixed = a_set("a", a_row("1", 0.5, threshold=0.3), a_row("2", 0.5, threshold=0.6))
     with pytest.raises(InvalidArgument, match=r"thresholds from 0\.3 to 0\.6; choose one with --t"):
-        recorded_gate([mixed])
-    assert recorded_gate([mixed], 0.4).threshold == 0.4
+        load_recorded_gate([mixed])
+    assert load_recorded_gate([mixed], 0.4).threshold == 0.4
 
 
 def test_a_file_of_probabilities_is_a_gate(write: Callable[..., str]) -> None:

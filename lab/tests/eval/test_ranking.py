@@ -20,7 +20,7 @@ from expertrag_lab.eval.ranking import (
     Ranker,
     Rankings,
     embed_queries,
-    joined,
+    join,
     parse_modes,
     search_mode,
 )
@@ -125,6 +125,6 @@ def test_names_of_modes() -> None:
 def test_a_query_that_fails_in_one_store_is_in_no_mode() -> None:
     one = Rankings({"dense": {"a": ["d"], "b": ["d"]}}, (Skipped("c", "blank"),))
     other = Rankings({"experts": {"a": ["e"], "c": ["e"]}}, (Skipped("b", "no direction"),))
-    both = joined(one, other)
+    both = join(one, other)
     assert both.runs == {"dense": {"a": ["d"]}, "experts": {"a": ["e"]}}
     assert {item.id for item in both.skipped} == {"b", "c"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expertrag_lab.metrics.calibration import auc, aurc, risk_coverage, thinned
+from expertrag_lab.metrics.calibration import auc, aurc, risk_coverage, thin
 
 
 def test_auc_counts_pairs_in_order_and_ties_as_half() -> None:
@@ -61,8 +61,8 @@ def test_risk_at_full_coverage_is_the_error_rate(answers: list[tuple[float, bool
 
 
 def test_thinning_keeps_both_ends_and_even_spacing() -> None:
-    assert thinned(range(5), most=3) == (0, 2, 4)
-    assert thinned(range(3), most=3) == (0, 1, 2)
-    assert thinned([], most=3) == ()
-    kept = thinned(range(1000))
+    assert thin(range(5), most=3) == (0, 2, 4)
+    assert thin(range(3), most=3) == (0, 1, 2)
+    assert thin([], most=3) == ()
+    kept = thin(range(1000))
     assert (len(kept), kept[0], kept[1], kept[-1]) == (101, 0, 10, 999)

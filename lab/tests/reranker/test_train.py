@@ -136,6 +136,6 @@ def test_groups_are_what_the_search_finds(
     assert np.mean(group.search) == pytest.approx(0, abs=1e-5)
     assert list(group.search) == sorted(group.search, reverse=True)
     assert "Plot 0 grows red roses." in group.texts[group.relevant.index(True)]
-    drawn = group.sampled(3, random.Random(0))
+    drawn = group.sample(3, random.Random(0))
     assert drawn.relevant == (True, False, False, False)
     shutil.rmtree(tmp_path / "store")

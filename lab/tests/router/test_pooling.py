@@ -10,7 +10,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from expertrag_lab.router.pooling import pooled_states
+from expertrag_lab.router.pooling import pool_states
 from expertrag_lab.trunk import first_layer_of
 from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.routed import mean_pooled
@@ -25,7 +25,7 @@ def model(minilm_path: Path) -> SentenceTransformer:
 
 
 def test_states_are_those_of_the_middle_layer(model: SentenceTransformer) -> None:
-    pooled = pooled_states(model, TEXTS)
+    pooled = pool_states(model, TEXTS)
     assert pooled.shape == (4, 384)
     assert pooled.dtype == np.float32
     transformer: Any = model[0]
@@ -46,29 +46,29 @@ def test_the_layers_above_do_not_run(model: SentenceTransformer) -> None:
     transformer: Any = model[0]
     for place, layer in enumerate(transformer.model.encoder.layer):
         layer.register_forward_hook(lambda *_, place=place: ran.append(place))
-    pooled_states(model, ["one"])
+    pool_states(model, ["one"])
     assert ran == [0, 1, 2]
 
 
 def test_experts_do_not_change_the_states(model: SentenceTransformer) -> None:
-    plain = pooled_states(model, TEXTS)
+    plain = pool_states(model, TEXTS)
     assert first_layer_of(model) == 3
     with_experts(model, ExpertSettings(("legal", "finance"), rank=2))
-    assert np.allclose(pooled_states(model, TEXTS), plain, atol=1e-6)
+    assert np.allclose(pool_states(model, TEXTS), plain, atol=1e-6)
 
 
 def test_pools_at_the_first_layer_with_experts(model: SentenceTransformer) -> None:
     with_experts(model, ExpertSettings(("legal", "finance"), rank=2, first_layer=1))
     assert first_layer_of(model) == 1
-    assert pooled_states(model, ["one"]).shape == (1, 384)
+    assert pool_states(model, ["one"]).shape == (1, 384)
 
 
 def test_pooling_reports_progress_and_leaves_the_model_unchanged(
     model: SentenceTransformer,
 ) -> None:
     before = model.encode(TEXTS)
-    assert pooled_states(model, []).shape == (0, 384)
+    assert pool_states(model, []).shape == (0, 384)
     seen: list[tuple[int, int]] = []
-    pooled_states(model, TEXTS, lambda done, total: seen.append((done, total)))
+    pool_states(model, TEXTS, lambda done, total: seen.append((done, total)))
     assert seen[-1] == (4, 4)
     assert np.array_equal(model.encode(TEXTS), before)

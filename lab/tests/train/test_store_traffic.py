@@ -18,8 +18,8 @@ from expertrag_index.types import Document, silent
 from expertrag_lab.surgery.profiling.traffic import TrafficPrompt
 from expertrag_lab.train.store_traffic import (
     StoreQuestion,
-    logged_questions,
-    made_questions,
+    make_questions,
+    read_logged,
     store_traffic,
 )
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
@@ -66,7 +66,7 @@ def test_the_domain_is_that_of_the_passage_the_question_or_the_store(store: Path
 
 
 def test_questions_are_made_and_drawn(store: Path, tmp_path: Path) -> None:
-    few, more = (made_questions(store, tmp_path, limit, 1, silent) for limit in (3, 8))
+    few, more = (make_questions(store, tmp_path, limit, 1, silent) for limit in (3, 8))
     assert more[:3] == few and len({item.text for item in more}) == 8
     assert all(item.answer for item in more)
 
@@ -80,7 +80,7 @@ def test_one_question_of_a_store_is_enough(
         embedder,
         [Document("1", "## How do I get a key?\n\nWrite to the porter of the house.", "Keys")],
     )
-    (asked,) = made_questions(small, tmp_path / "work", None, 1, silent)
+    (asked,) = make_questions(small, tmp_path / "work", None, 1, silent)
     assert (asked.text, asked.answer) == (
         "How do I get a key?",
         "Write to the porter of the house.",
@@ -88,7 +88,7 @@ def test_one_question_of_a_store_is_enough(
     build(none, embedder, [Document("1", "Nothing.")])
     cure = "add documents to it, or read a log$"
     with pytest.raises(InvalidArgument, match=cure):
-        made_questions(none, tmp_path / "work", None, 1, silent, instead="read a log")
+        make_questions(none, tmp_path / "work", None, 1, silent, instead="read a log")
 
 
 def test_a_log_gives_each_question_once(tmp_path: Path) -> None:
@@ -103,15 +103,15 @@ def test_a_log_gives_each_question_once(tmp_path: Path) -> None:
     ]
     log = tmp_path / "audit.jsonl"
     log.write_bytes(b"\n".join(map(dump_entry, entries)))
-    assert logged_questions(log) == [
+    assert read_logged(log) == [
         StoreQuestion("2", QUESTION.upper(), None, "tax"),
         StoreQuestion("3", "When was Ada born?", None),
     ]
     said = [Feedback("1", correct_answer="30 days"), Feedback("2", helpful=True)]
     lines = (dump_feedback(item, TIME) for item in said)
     (tmp_path / "feedback.jsonl").write_bytes(b"\n".join(lines))
-    assert logged_questions(log)[0] == StoreQuestion("1", QUESTION, "30 days", "tax")
+    assert read_logged(log)[0] == StoreQuestion("1", QUESTION, "30 days", "tax")
     log.write_bytes(dump_entry(entries[-1]))
     (tmp_path / "feedback.jsonl").unlink()
     with pytest.raises(InvalidArgument, match="without texts"):
-        logged_questions(log)
+        read_logged(log)

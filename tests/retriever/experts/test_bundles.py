@@ -12,7 +12,7 @@ import torch
 from encoder_fixtures import Encoders, domain_texts
 
 from expertrag_lab.router.fit import fit_router
-from expertrag_lab.router.pooling import pooled_states
+from expertrag_lab.router.pooling import pool_states
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import GENERAL, ExpertSettings
@@ -112,7 +112,7 @@ def test_a_domain_without_an_expert_is_known_and_served_by_the_base(encoder: Enc
     model = encoder("bert")
     transformer = with_experts(model, ExpertSettings(("trees", "metals")))
     texts = {domain: domain_texts(domain, 120) for domain in ("trees", "metals", "weather")}
-    transformer.router, _ = fit_router(texts, lambda some: pooled_states(model, some))
+    transformer.router, _ = fit_router(texts, lambda some: pool_states(model, some))
     embedder = SentenceTransformerEmbedder("tiny", model, "")
     foreign = domain_texts("weather", 20, seed=1)
     posteriors = embedder.posteriors([*foreign, *domain_texts("trees", 20, seed=1)])

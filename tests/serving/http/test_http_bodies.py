@@ -17,7 +17,7 @@ from serving_fixtures import OpenPipeline, PacedGenerator, wait_until
 
 from expertrag.serving.core.inflight import InFlight
 from expertrag.serving.http.body import MAX_BODY_BYTES
-from expertrag.serving.http.console.bodies import Asked, Deletion, Upload
+from expertrag.serving.http.console.bodies import Asked, Deletion, UploadBody
 from expertrag.serving.http.openai.chat_request import ChatRequest
 from expertrag.serving.http.openai.responses_request import ResponsesRequest
 
@@ -54,7 +54,7 @@ def test_bad_bodies(
         (ChatRequest, '{"model": "a", "messages": [{"role": "user"}], "stop": [%s]}'),
         (ChatRequest, '{"model": "a", "messages": [{"role": "user"}], "stop": [%s]}'),
         (Asked, '{"question": "Why?", "history": [%s]}'),
-        (Upload, '{"documents": [%s]}'),
+        (UploadBody, '{"documents": [%s]}'),
         (Deletion, '{"ids": [%s]}'),
         (ResponsesRequest, '{"model": "a", "input": [%s]}'),
         (ResponsesRequest, '{"model": "a", "input": [{"content": [%s]}]}'),

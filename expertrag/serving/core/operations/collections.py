@@ -15,7 +15,7 @@ MOST_LISTED = 1_000
 
 async def create_collection(runtime: Runtime, context: CallContext) -> None:
     """Create an empty collection: that of the call."""
-    collections, key = runtime.collections, _named(context)
+    collections, key = runtime.collections, _require_name(context)
     await runtime.workers.run(
         CallKind.WRITE, context, lambda stop: collections.create(key), tenant_of(key)
     )
@@ -23,7 +23,7 @@ async def create_collection(runtime: Runtime, context: CallContext) -> None:
 
 async def drop_collection(runtime: Runtime, context: CallContext) -> None:
     """Delete the collection of the call with its documents."""
-    collections, key = runtime.collections, _named(context)
+    collections, key = runtime.collections, _require_name(context)
     await runtime.workers.run(
         CallKind.WRITE, context, lambda stop: collections.drop(key), tenant_of(key)
     )
@@ -53,7 +53,7 @@ async def list_collections(
     return listed[:page_size], more
 
 
-def _named(context: CallContext) -> str:
+def _require_name(context: CallContext) -> str:
     if not context.collection:
         raise invalid("name", f"is empty; name the collection, such as {DEFAULT!r}")
     return key_of(context)

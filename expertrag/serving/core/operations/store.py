@@ -109,7 +109,7 @@ async def _stats(runtime: Runtime, context: CallContext) -> IndexStats:
     return await runtime.run(CallKind.READ, context, lambda pipeline, stop: pipeline.stats())
 
 
-def _followed(runtime: Runtime) -> str:
+def _follow_url(runtime: Runtime) -> str:
     """Return the URL whose copy is served; empty for none."""
     return runtime.replication.followed if runtime.replication else ""
 
@@ -119,14 +119,14 @@ def _check_copy(runtime: Runtime, context: CallContext) -> None:
 
     :raises Conflict: it is.
     """
-    if (followed := _followed(runtime)) and key_of(context) == DEFAULT:
+    if (followed := _follow_url(runtime)) and key_of(context) == DEFAULT:
         raise _is_copy(followed)
 
 
 def _check_writable(runtime: Runtime) -> None:
     if runtime.config.allow_writes:
         return
-    if followed := _followed(runtime):
+    if followed := _follow_url(runtime):
         raise _is_copy(followed)
     raise PermissionDenied(
         "this server does not accept writes; start it with --allow-writes",

@@ -19,7 +19,7 @@ from expertrag.api.types import (
     UsageEvent,
 )
 from expertrag.serving.http.body import read_body
-from expertrag.serving.http.console.bodies import Asked, Question, Rated, Searched
+from expertrag.serving.http.console.bodies import Asked, QuestionBody, Rated, Searched
 from expertrag.serving.http.console.replies import private
 from expertrag.serving.http.hangup import unless_hung_up
 from expertrag.serving.http.sse import event, stream_of
@@ -32,13 +32,13 @@ async def answer(request: Request) -> Response:
     shared = HttpState.of(request)
     client = shared.client(request, asked.collection)
     events = client.stream(asked.question, timeout=shared.answer_s, **asked.options())
-    opened = stream_of(_named(events), request.state.request_id, error_name="error")
+    opened = stream_of(_name_events(events), request.state.request_id, error_name="error")
     return await unless_hung_up(request, opened)
 
 
 async def decide(request: Request) -> Response:
     """Return the gate's decision on a question."""
-    asked = await read_body(request, Question)
+    asked = await read_body(request, QuestionBody)
     client = HttpState.of(request).client(request, asked.collection)
     return private(
         await client.decide(
@@ -69,7 +69,7 @@ async def feedback(request: Request) -> Response:
     return private({"stored": True})
 
 
-async def _named(events: AsyncGenerator[AnswerEvent]) -> AsyncGenerator[str]:
+async def _name_events(events: AsyncGenerator[AnswerEvent]) -> AsyncGenerator[str]:
     async with aclosing(events):
         async for each in events:
             yield _text(each)

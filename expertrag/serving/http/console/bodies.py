@@ -27,7 +27,7 @@ class Said(BaseModel):
     text: str
 
 
-class Question(Body):
+class QuestionBody(Body):
     """A question, the conversation before it, and the mode of the gate; None is the default."""
 
     question: str
@@ -40,7 +40,7 @@ class Question(Body):
         return [Turn(TurnRole(said.role), said.text) for said in self.history]
 
 
-class Asked(Question):
+class Asked(QuestionBody):
     """A question that is to be answered."""
 
     k: int | None = None
@@ -118,7 +118,7 @@ class Uploaded(BaseModel):
         return DocumentInput(self.id, self.text, self.title, self.domain, self.metadata)
 
 
-class Upload(Body):
+class UploadBody(Body):
     """Documents to add or replace."""
 
     documents: Items[Uploaded] = Field(min_length=1)

@@ -19,10 +19,10 @@ def console_routes() -> list[Route]:
         "decisions/questions": decisions.questions,
         "decisions/experts": decisions.experts,
         "stats": stored.stats,
-        "documents/list": stored.listed,
+        "documents/list": stored.list_documents,
         "documents/text": stored.text,
         "documents/chunks": stored.chunks,
-        "documents/skipped": stored.skipped,
+        "documents/skipped": stored.list_skipped,
         "documents/upsert": stored.upsert,
         "documents/delete": stored.delete,
     }

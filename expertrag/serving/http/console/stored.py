@@ -13,7 +13,7 @@ from expertrag.serving.http.console.bodies import (
     Opened,
     OpenedChunks,
     Paged,
-    Upload,
+    UploadBody,
 )
 from expertrag.serving.http.console.replies import private
 from expertrag.serving.http.state import HttpState
@@ -28,8 +28,8 @@ async def info(request: Request) -> Response:
 
 async def collections(request: Request) -> Response:
     """List the collections that the caller may name."""
-    found = await HttpState.of(request).client(request).collections()
-    return private({"collections": found})
+    infos = await HttpState.of(request).client(request).collections()
+    return private({"collections": infos})
 
 
 async def stats(request: Request) -> Response:
@@ -38,7 +38,7 @@ async def stats(request: Request) -> Response:
     return private(await HttpState.of(request).client(request, asked.collection).stats())
 
 
-async def listed(request: Request) -> Response:
+async def list_documents(request: Request) -> Response:
     """Return a page of documents."""
     asked = await read_body(request, Listed)
     documents = HttpState.of(request).client(request, asked.collection).documents
@@ -68,7 +68,7 @@ async def chunks(request: Request) -> Response:
     )
 
 
-async def skipped(request: Request) -> Response:
+async def list_skipped(request: Request) -> Response:
     """Return a page of what was skipped when the sources of a store were last read."""
     asked = await read_body(request, Paged)
     documents = HttpState.of(request).client(request, asked.collection).documents
@@ -77,7 +77,7 @@ async def skipped(request: Request) -> Response:
 
 async def upsert(request: Request) -> Response:
     """Add or replace documents."""
-    sent = await read_body(request, Upload)
+    sent = await read_body(request, UploadBody)
     client = HttpState.of(request).client(request, sent.collection)
     return private(await client.upsert([each.document() for each in sent.documents]))
 

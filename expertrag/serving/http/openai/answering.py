@@ -16,7 +16,7 @@ from expertrag.api.folding import afold
 from expertrag.api.types import Answer, AnswerEvent, Citation
 from expertrag.serving.http.errors import Params
 from expertrag.serving.http.hangup import unless_hung_up
-from expertrag.serving.http.openai.citations import Cited, cited
+from expertrag.serving.http.openai.citations import Cited, cite
 from expertrag.serving.http.openai.extension import extension_of
 from expertrag.serving.http.openai.model_names import NamedModel, naming_models
 from expertrag.serving.http.openai.options import Sampled
@@ -58,8 +58,8 @@ class Form(ABC):
     def _extension(self, answer: Answer) -> dict[str, Any]:
         return extension_of(answer, self._notices)
 
-    def _cited(self, answer: Answer) -> Cited:
-        return cited(answer, self._url, markers=self._markers)
+    def _cite(self, answer: Answer) -> Cited:
+        return cite(answer, self._url, markers=self._markers)
 
     def _url(self, citation: Citation) -> str:
         span = citation.start, citation.end
@@ -80,9 +80,9 @@ async def respond(
         request_id = request.state.request_id
         opened = stream_of(form.events(events), request_id, form.params, form.error_name)
         return await unless_hung_up(request, opened)
-    return JSONResponse(form.whole(await unless_hung_up(request, _folded(events))))
+    return JSONResponse(form.whole(await unless_hung_up(request, _fold(events))))
 
 
-async def _folded(events: AsyncGenerator[AnswerEvent]) -> Answer:
+async def _fold(events: AsyncGenerator[AnswerEvent]) -> Answer:
     async with aclosing(events):
         return await afold(events)

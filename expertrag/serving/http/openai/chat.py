@@ -44,7 +44,7 @@ class _Form(Form):
                 "role": "assistant",
                 "content": answer.text + marked.added,
                 "refusal": None,
-                "annotations": _nested(marked.annotations),
+                "annotations": _nest(marked.annotations),
             },
             "logprobs": self._logprobs(answer.logprobs),
             "finish_reason": _finish(answer),
@@ -73,7 +73,7 @@ class _Form(Form):
         answer = folder.answer()
         marked = self._cited(answer)
         if marked.annotations:
-            annotations = _nested(marked.annotations)
+            annotations = _nest(marked.annotations)
             last = {"content": marked.added, "annotations": annotations}
             yield self._chunk(answer_id, last)
         extra = self._extension(answer)
@@ -130,7 +130,7 @@ def _finish(answer: Answer) -> str:
     return "length" if answer.finish_reason is FinishReason.LENGTH else "stop"
 
 
-def _nested(annotations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _nest(annotations: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return annotations as chat completions have them: a responses' annotation is flat."""
     return [
         {

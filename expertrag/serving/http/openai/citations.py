@@ -26,7 +26,7 @@ class Cited:
     annotations: list[dict[str, Any]]
 
 
-def cited(answer: Answer, url: Url, *, markers: bool = True) -> Cited:
+def cite(answer: Answer, url: Url, *, markers: bool = True) -> Cited:
     """Return the annotations of an answer, one for each passage that it cites.
 
     :param url: returns the address of a citation's source.
@@ -34,14 +34,14 @@ def cited(answer: Answer, url: Url, *, markers: bool = True) -> Cited:
     """
     best = {} if answer.abstained else best_by_passage(answer.citations)
     text, added, annotations = answer.text, "", []
-    found = _MARKERS.search(text) if markers else None
+    last_marker = _MARKERS.search(text) if markers else None
     for rank, citation in best.items():
         start, end = citation.answer_start, citation.answer_end
         if markers:
             marker = f"[{rank}]"
-            place = text.find(marker, found.start()) if found else -1
+            place = text.find(marker, last_marker.start()) if last_marker else -1
             if place < 0:
-                added += marker if added or found else f" {marker}"
+                added += marker if added or last_marker else f" {marker}"
                 place = len(text) + len(added) - len(marker)
             start, end = place, place + len(marker)
         annotations.append(_annotation(answer, citation, start, end, url(citation)))

@@ -17,18 +17,18 @@ _ATTACHED = ("file", "input_file", "input_audio")
 """Parts that a question is usually about."""
 
 
-class Part(BaseModel):
+class ContentPart(BaseModel):
     """A part of a message."""
 
     type: str
     text: str | None = None
 
 
-class Message(BaseModel):
+class ChatMessage(BaseModel):
     """A message of a conversation."""
 
     role: str
-    content: str | Items[Part] | None = None
+    content: str | Items[ContentPart] | None = None
     tool_calls: list[object] | None = None
 
     @property
@@ -57,7 +57,7 @@ class Conversation:
     notices: tuple[str, ...] = ()
 
 
-def conversation_of(messages: Sequence[Message], field: str) -> Conversation:
+def conversation_of(messages: Sequence[ChatMessage], field: str) -> Conversation:
     """Return the conversation of a request.
 
     Turns beyond its limits are left out, oldest first. Tool calls, their results, images and other
@@ -90,14 +90,18 @@ def conversation_of(messages: Sequence[Message], field: str) -> Conversation:
     )
 
 
-def _check_question(messages: Sequence[Message], field: str) -> None:
+def _check_question(messages: Sequence[ChatMessage], field: str) -> None:
     if not messages or messages[-1].role != "user":
-        raise _unsupported(field, "does not end with a message of the user", "end with a question")
+        raise _message_error(
+            field, "does not end with a message of the user", "end with a question"
+        )
     others = list(messages[-1].others)
     if not messages[-1].text.strip() and others:
-        raise _unsupported(field, f"ends with {others[0]!r:.40} alone", "add the question as text")
+        raise _message_error(
+            field, f"ends with {others[0]!r:.40} alone", "add the question as text"
+        )
     if attached := [kind for kind in others if kind in _ATTACHED]:
-        raise _unsupported(
+        raise _message_error(
             field, f"ends with {attached[0]!r}", "add files to the collection, and ask about them"
         )
 
@@ -110,7 +114,7 @@ def _notices(ignored: Sequence[str], field: str) -> tuple[str, ...]:
     return (f"{field}: only texts are read; ignored: {shown}{more}",)
 
 
-def _unsupported(field: str, what: str, cure: str) -> InvalidArgument:
+def _message_error(field: str, what: str, cure: str) -> InvalidArgument:
     return InvalidArgument(
         f"{field}: {what}; {cure}", reason="UNSUPPORTED_MESSAGE", metadata={"field": field}
     )

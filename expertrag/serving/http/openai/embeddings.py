@@ -57,7 +57,7 @@ async def embeddings(request: Request) -> Response:
     notices = check_unserved(asked.model_extra or {}, EMBEDDINGS)
     client = HttpState.of(request).client(request, NamedModel.of(asked.model).collection)
     async with naming_model(asked.model, client):
-        work = _embedded(client, texts, asked.input_type or "document")
+        work = _embed(client, texts, asked.input_type or "document")
         vectors, tokens = await unless_hung_up(request, work)
     other = asked.dimensions not in (None, len(vectors[0]))
     refuse("dimensions", other, f"only {len(vectors[0])} is supported; leave it out")
@@ -74,16 +74,16 @@ async def embeddings(request: Request) -> Response:
     return Response(to_json(body), media_type="application/json")
 
 
-async def _embedded(
+async def _embed(
     client: AsyncClient, texts: Sequence[str], role: Role
 ) -> tuple[list[list[float]], int]:
     """Return the vectors of texts, and the number of tokens that were read."""
     vectors: list[list[float]] = []
     tokens = 0
     for start in range(0, len(texts), MAX_BATCH):
-        found = await client.embeddings(texts[start : start + MAX_BATCH], role=role)
-        vectors += found.vectors
-        tokens += found.tokens
+        batch = await client.embeddings(texts[start : start + MAX_BATCH], role=role)
+        vectors += batch.vectors
+        tokens += batch.tokens
     return vectors, tokens
 
 

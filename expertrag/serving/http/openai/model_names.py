@@ -67,10 +67,10 @@ async def naming_model(name: str, client: AsyncClient) -> AsyncIterator[None]:
     except (NotFound, InvalidArgument) as error:
         if error.reason not in _UNKNOWN:
             raise
-        raise unknown_model(name, await _known(client)) from error
+        raise unknown_model(name, await _collection_names(client)) from error
 
 
-async def _known(client: AsyncClient) -> list[str]:
+async def _collection_names(client: AsyncClient) -> list[str]:
     try:
         return [collection.name for collection in await client.collections()]
     except ExpertRAGError:

@@ -40,7 +40,7 @@ class _Form(Form):
     def whole(self, answer: Answer) -> dict[str, Any]:
         """Return a whole response."""
         marked = self._cited(answer)
-        return self._done(answer, _part(answer.text + marked.added, marked.annotations))
+        return self._finish(answer, _part(answer.text + marked.added, marked.annotations))
 
     async def events(self, events: AsyncGenerator[AnswerEvent]) -> AsyncGenerator[str]:
         """Yield the events of a stream."""
@@ -77,7 +77,7 @@ class _Form(Form):
         ]
 
     def _end(self, answer: Answer, part: dict[str, Any]) -> list[str]:
-        done = self._done(answer, part)
+        done = self._finish(answer, part)
         item = done["output"][0]
         return [
             self._text_event("done", answer.id, text=part["text"], logprobs=[]),
@@ -96,7 +96,7 @@ class _Form(Form):
         name = f"response.{kind}"
         return event({"type": name, "sequence_number": next(self._numbers), **body}, name)
 
-    def _done(self, answer: Answer, part: dict[str, Any]) -> dict[str, Any]:
+    def _finish(self, answer: Answer, part: dict[str, Any]) -> dict[str, Any]:
         cut = answer.finish_reason is FinishReason.LENGTH
         status = "incomplete" if cut else "completed"
         usage = answer.usage

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from expertrag.serving.http.body import Items
-from expertrag.serving.http.openai.conversation import Message, Part, conversation_of
+from expertrag.serving.http.openai.conversation import ChatMessage, ContentPart, conversation_of
 from expertrag.serving.http.openai.formats import TextFormat, constraint_of
 from expertrag.serving.http.openai.model_names import NamedModel
 from expertrag.serving.http.openai.options import Int32, Question, Sampled
@@ -30,7 +30,7 @@ class Item(BaseModel):
 
     type: str = "message"
     role: str = "user"
-    content: str | Items[Part] | None = None
+    content: str | Items[ContentPart] | None = None
 
 
 class TextOptions(BaseModel):
@@ -72,12 +72,12 @@ class ResponsesRequest(Sampled):
             options |= self.expertrag.options()
         return Question(asked.question, options, (*notices, *asked.notices))
 
-    def _messages(self) -> list[Message]:
+    def _messages(self) -> list[ChatMessage]:
         if isinstance(self.input, str):
-            return [Message(role="user", content=self.input)]
+            return [ChatMessage(role="user", content=self.input)]
         return [
-            Message(role=item.role, content=item.content)
+            ChatMessage(role=item.role, content=item.content)
             if item.type == "message"
-            else Message(role=item.type)
+            else ChatMessage(role=item.type)
             for item in self.input
         ]

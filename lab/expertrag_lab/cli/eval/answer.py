@@ -17,9 +17,9 @@ from expertrag_lab.cli.eval.options import (
     datasets_argument,
     end_with_failures,
     limit_option,
-    limited,
     out_option,
     publish,
+    questions_option,
     seed_option,
     split_option,
     work_option,
@@ -94,7 +94,7 @@ def answer(
         for asked in questions(datasets, split, limit, seed, config, work, report):
             rows = record(asked, recording, rows_path(asked, recording), report)
             row_sets.append(rows)
-            inputs[rows.name] = asked.measured(row.id for row in rows.rows)
+            inputs[rows.name] = asked.describe(row.id for row in rows.rows)
         judged = grader and judge_answers(grader, row_sets, chosen, work, report)
     manifest = make_manifest(
         "answer",
@@ -168,7 +168,7 @@ def record(
 @click.command()
 @datasets_argument
 @split_option
-@limited(COST_LIMIT)
+@questions_option(COST_LIMIT)
 @seed_option
 @max_tokens_option
 @work_option
@@ -202,7 +202,7 @@ def cost(
         for asked in questions(datasets, split, limit, seed, config, work, report):
             name = asked.dataset.name
             timed[name], skipped[name] = time_questions(asked, recording, report)
-            inputs[name] = asked.measured(row.id for row in timed[name])
+            inputs[name] = asked.describe(row.id for row in timed[name])
     manifest = make_manifest(
         "cost", {"limit": limit, "seed": seed, "recording": asdict(recording), "sets": inputs}
     )

@@ -12,7 +12,7 @@ from expertrag.config import Config
 from expertrag_lab.cli.eval.answer import gated_options, max_tokens_option
 from expertrag_lab.cli.eval.options import (
     datasets_argument,
-    limited,
+    limit_option,
     out_option,
     publish,
     seed_option,
@@ -29,7 +29,7 @@ LIMIT = 50
 @click.command()
 @datasets_argument
 @split_option
-@limited(LIMIT)
+@limit_option(LIMIT)
 @flag(
     "--variants",
     type=click.IntRange(min=2),
@@ -86,7 +86,7 @@ def consistency(
         for asked in questions(datasets, split, limit, seed, config, work, report):
             name = asked.dataset.name
             replies[name], skipped[name] = ask_wordings(asked, asking, report)
-            inputs[name] = asked.measured(question.id for question in replies[name])
+            inputs[name] = asked.describe(question.id for question in replies[name])
     manifest = make_manifest(
         "consistency", {"limit": limit, "seed": seed, "asking": asking.inputs, "sets": inputs}
     )

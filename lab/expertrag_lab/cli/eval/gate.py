@@ -65,7 +65,7 @@ def gate(
         figures = evaluate_gate(row_sets, loaded, seed=seed, progress=report)
     if loaded is None and config.gate.threshold is not None:
         note("the threshold is not used: name a gate with --gate")
-    if isinstance(loaded, FittedGate) and (seen := loaded.seen(row_sets)):
+    if isinstance(loaded, FittedGate) and (seen := loaded.name_training_sets(row_sets)):
         note(f"the gate was fitted on {', '.join(seen)}: its figures on them are optimistic")
     manifest = make_manifest(
         "gate",

@@ -96,7 +96,7 @@ work_option = flag(
 )
 
 
-def limited(most: int) -> Callable[[Command], Command]:
+def questions_option(most: int) -> Callable[[Command], Command]:
     """Return the option of the number of questions, ``most`` by default."""
     return flag(
         "--limit",

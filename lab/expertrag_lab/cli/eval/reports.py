@@ -64,8 +64,8 @@ def compare(first: Path, second: Path, out: Path | None, as_json: bool) -> None:
 
     reports = read_report(first), read_report(second)
     with progress() as shown:
-        found = compare_reports(*reports, (str(first), str(second)), shown)
-    publish(found, out, as_json)
+        comparison = compare_reports(*reports, (str(first), str(second)), shown)
+    publish(comparison, out, as_json)
 
 
 @click.command("ls")
@@ -79,16 +79,16 @@ def ls(paths: tuple[Path, ...], as_json: bool) -> None:
     from expertrag_lab.eval.library import list_library
     from expertrag_lab.eval.report import text
 
-    found = list_library(paths or (Path(),))
+    listing = list_library(paths or (Path(),))
     if as_json:
-        emit_json(found)
+        emit_json(listing)
         return
     columns = shutil.get_terminal_size(fallback=NO_TERMINAL).columns
-    for table in _tables(found):
+    for table in _tables(listing):
         click.echo("".join(f"{line}\n" for line in text.table(table, max(columns, text.WIDTH))))
-    for entry in found.unreadable:
+    for entry in listing.unreadable:
         click.echo(printable(f"unreadable: {entry.reason}"))
-    if not any((found.datasets, found.rows, found.reports, found.unreadable)):
+    if not any((listing.datasets, listing.rows, listing.reports, listing.unreadable)):
         click.echo("no data sets, rows or reports found")
 
 
@@ -125,27 +125,27 @@ def validate(paths: tuple[Path, ...], as_json: bool) -> None:
         click.get_current_context().exit(ExitCode.USAGE)
 
 
-def _tables(found: Listing) -> Iterator[Table]:
+def _tables(listing: Listing) -> Iterator[Table]:
     from expertrag_lab.eval.report.blocks import Table
     from expertrag_lab.eval.report.wording import ABSENT, count
 
-    if found.datasets:
+    if listing.datasets:
         rows = tuple(
             (
                 str(entry.path),
                 ", ".join(f"{name} {judged:,}" for name, judged in entry.splits.items()) or ABSENT,
                 *map(count, (entry.documents, entry.queries, entry.answered, entry.unanswerable)),
             )
-            for entry in found.datasets
+            for entry in listing.datasets
         )
         columns = ("data set", "judged", "documents", "queries", "answered", "unanswerable")
         yield Table(columns, rows, labels=2)
-    if found.rows:
+    if listing.rows:
         rows = tuple(
-            (str(entry.path), ", ".join(entry.fields), count(entry.rows)) for entry in found.rows
+            (str(entry.path), ", ".join(entry.fields), count(entry.rows)) for entry in listing.rows
         )
         yield Table(("rows", "fields", "rows"), rows, labels=2)
-    if found.reports:
+    if listing.reports:
         rows = tuple(
             (
                 str(entry.path),
@@ -155,6 +155,6 @@ def _tables(found: Listing) -> Iterator[Table]:
                 entry.commit or ABSENT,
                 f"{len(entry.sets)} sets" if len(entry.sets) > 1 else "".join(entry.sets) or ABSENT,
             )
-            for entry in found.reports
+            for entry in listing.reports
         )
         yield Table(("report", "kind", "figure", "made on", "commit", "sets"), rows, labels=6)

@@ -100,5 +100,5 @@ def retrieval(
     )
     embedder = open_embedder(config.model, store)
     with progress() as report:
-        found = evaluate(datasets, embedder, settings, work or default_work(), report)
-    publish(found, out, as_json)
+        evaluation = evaluate(datasets, embedder, settings, work or default_work(), report)
+    publish(evaluation, out, as_json)

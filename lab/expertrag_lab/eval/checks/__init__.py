@@ -34,23 +34,23 @@ def check(paths: Sequence[Path], progress: Progress) -> tuple[Checked, ...]:
     A path that is missing, or contains nothing that ``eval`` can read, is a fault, too.
     """
     work = [(path, tuple(find([path]))) for path in paths]
-    total = sum(len(found) for _, found in work)
+    total = sum(len(items) for _, items in work)
     done = 0
     checked = []
-    for path, found in work:
-        if not found:
+    for path, items in work:
+        if not items:
             findings = Findings()
             findings.fault(path, None, _nothing(path))
             checked.append(Checked(path, "", {}, findings.problems))
-        for item in found:
+        for item in items:
             progress("checking", done, total)
-            checked.append(_checked(item))
+            checked.append(_check(item))
             done += 1
     progress("checking", done, total)
     return tuple(checked)
 
 
-def _checked(item: Found | UnreadableFile) -> Checked:
+def _check(item: Found | UnreadableFile) -> Checked:
     findings = Findings()
     if isinstance(item, UnreadableFile):
         findings.fault(item.path, None, item.reason.removeprefix(f"{item.path} "))

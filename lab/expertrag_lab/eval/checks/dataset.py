@@ -40,7 +40,7 @@ def check_dataset(folder: Path, findings: Findings) -> Mapping[str, int]:
     return {
         "documents": len(documents or ()),
         "queries": len(queries or ()),
-        "judgements": sum(sum(found.values()) for found in judged.values()),
+        "judgements": sum(sum(counts.values()) for counts in judged.values()),
     }
 
 

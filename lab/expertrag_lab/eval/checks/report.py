@@ -15,14 +15,14 @@ def check_report(path: Path, findings: Findings) -> Mapping[str, int]:
     """Find the faults of a report, or of each report in a combined one."""
     try:
         report = json.loads(path.read_bytes())
-        found = list(faults(report))
+        problems = list(faults(report))
     except json.JSONDecodeError as error:
         findings.fault(path, error.lineno, f"is not JSON: {error.msg}")
         return {}
     except (ValueError, RecursionError) as error:
         findings.fault(path, None, f"is not JSON: {str(error).splitlines()[0]}")
         return {}
-    for fault in found:
+    for fault in problems:
         findings.fault(path, None, fault)
     figures = sum(1 for _ in numbers(report))
     parts = parts_of(report)

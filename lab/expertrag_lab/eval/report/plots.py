@@ -263,7 +263,7 @@ def _stack(figure: Figure, plot: Stack, width: float) -> tuple[Axes, float]:
 def _rows(axes: Axes, names: Sequence[str], width: float) -> None:
     """Label the rows of horizontal bars, the first at the top."""
     letters = 16 if width < WIDE else 28
-    axes.set_yticks(range(len(names)), [_folded(name, letters) for name in names])
+    axes.set_yticks(range(len(names)), [_fold(name, letters) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
@@ -301,6 +301,6 @@ def _colour(style: int) -> str:
     return _PALETTE[style % len(_PALETTE)]
 
 
-def _folded(name: str, letters: int) -> str:
+def _fold(name: str, letters: int) -> str:
     lines: list[Any] = textwrap.wrap(name, letters) or [""]
     return "\n".join(lines[:2]) + ("…" if len(lines) > 2 else "")

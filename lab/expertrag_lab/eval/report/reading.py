@@ -12,28 +12,28 @@ from expertrag_lab.data.types import JSON
 
 def mapping(node: JSON, *keys: str) -> Mapping[str, JSON]:
     """Return the object at ``keys``; empty if there is none."""
-    found = _at(node, keys)
-    return found if isinstance(found, Mapping) else {}
+    value = _at(node, keys)
+    return value if isinstance(value, Mapping) else {}
 
 
 def items(node: JSON, *keys: str) -> Sequence[JSON]:
     """Return the list at ``keys``; empty if there is none."""
-    found = _at(node, keys)
-    return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
+    value = _at(node, keys)
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
 
 
 def number(node: JSON, *keys: str) -> float | None:
     """Return the number at ``keys``; None for null and anything that is not a number."""
-    found = _at(node, keys)
-    return float(found) if isinstance(found, int | float) else None
+    value = _at(node, keys)
+    return float(value) if isinstance(value, int | float) else None
 
 
 def string(node: JSON, *keys: str) -> str:
     """Return the string at ``keys``; numbers are converted, anything else is empty."""
-    found = _at(node, keys)
-    if isinstance(found, str):
-        return found
-    return str(found) if isinstance(found, int | float) else ""
+    value = _at(node, keys)
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | float) else ""
 
 
 def points(node: JSON, *keys: str) -> tuple[tuple[float, float], ...]:

@@ -88,7 +88,7 @@ def _part_faults(report: Mapping[str, JSON]) -> Iterator[str]:
             yield f"{kind}: manifest.{name} is missing or has the wrong type"
     yield from _value_faults(f"{kind}: per_query", report.get("per_query"))
     yield from _comparison_faults(kind, mapping(report, "comparisons"))
-    yield from _skipped_faults(kind, mapping(report, "skipped"))
+    yield from _find_skipped_faults(kind, mapping(report, "skipped"))
 
 
 def _object_faults(place: str, node: JSON, levels: int) -> Iterator[str]:
@@ -110,10 +110,10 @@ def _value_faults(place: str, node: JSON) -> Iterator[str]:
 
 
 def _comparison_faults(kind: str, comparisons: Mapping[str, JSON]) -> Iterator[str]:
-    for name, found in comparisons.items():
-        if not _is_list(found):
+    for name, values in comparisons.items():
+        if not _is_list(values):
             yield f"{kind}: comparisons.{name} is not a list"
-        for position, item in enumerate(items(found)):
+        for position, item in enumerate(items(values)):
             place = f"{kind}: comparisons.{name}.{position}"
             for key in _COMPARED:
                 value = number(item, key)
@@ -123,11 +123,11 @@ def _comparison_faults(kind: str, comparisons: Mapping[str, JSON]) -> Iterator[s
                     yield f"{place}.{key} is {value}, outside 0 to 1"
 
 
-def _skipped_faults(kind: str, skipped: Mapping[str, JSON]) -> Iterator[str]:
-    for name, found in skipped.items():
-        if not _is_list(found):
+def _find_skipped_faults(kind: str, skipped: Mapping[str, JSON]) -> Iterator[str]:
+    for name, values in skipped.items():
+        if not _is_list(values):
             yield f"{kind}: skipped.{name} is not a list"
-        for position, item in enumerate(items(found)):
+        for position, item in enumerate(items(values)):
             place = f"{kind}: skipped.{name}.{position}"
             for key in _SKIPPED:
                 if not isinstance(mapping(item).get(key), str):

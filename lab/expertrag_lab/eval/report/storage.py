@@ -45,11 +45,11 @@ def read_report(path: Path) -> Mapping[str, JSON]:
             f"one of {', '.join((*KINDS, COMBINED))}"
         )
     if fault:
-        raise InvalidArgument(_damaged(file, report, fault))
+        raise InvalidArgument(_damage_message(file, report, fault))
     return {str(key): value for key, value in report.items()}
 
 
-def _damaged(file: Path, report: Mapping[str, JSON], fault: str) -> str:
+def _damage_message(file: Path, report: Mapping[str, JSON], fault: str) -> str:
     versions = {string(part, "manifest", "version") for part in parts_of(report)}
     other = sorted(versions - {"", __version__})
     of = f" of version {', '.join(other)}, this is {__version__}" if other else ""

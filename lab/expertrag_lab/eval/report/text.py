@@ -20,14 +20,14 @@ _GAP = "  "
 def render(report: Mapping[str, JSON]) -> str:
     """Render the parts that fit a terminal; the other formats have the details."""
     part = build(report)
-    lines = [part.title, *_wrapped(part.facts)]
+    lines = [part.title, *_wrap(part.facts)]
     for section in part.sections:
         blocks = list(_blocks(section.blocks))
         if blocks and not section.detail:
             lines += ["", clean(section.title), *blocks]
     left_out = [section.title for section in part.sections if section.detail]
     if left_out:
-        lines += ["", *_wrapped(f"With --out DIR or --json also: {_listed(left_out)}.")]
+        lines += ["", *_wrap(f"With --out DIR or --json also: {_join(left_out)}.")]
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
@@ -84,7 +84,7 @@ def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
 def _block(block: Block) -> Iterable[str]:
     if isinstance(block, Table):
         return table(block)
-    return _wrapped(block.text) if isinstance(block, Note) else ()
+    return _wrap(block.text) if isinstance(block, Note) else ()
 
 
 def _chunks(widths: Sequence[int], labels: int, width: int) -> Iterator[list[int]]:
@@ -102,11 +102,11 @@ def _chunks(widths: Sequence[int], labels: int, width: int) -> Iterator[list[int
     yield chunk
 
 
-def _wrapped(text: str) -> list[str]:
+def _wrap(text: str) -> list[str]:
     return textwrap.wrap(_printable(text), WIDTH, break_on_hyphens=False)
 
 
-def _listed(titles: Sequence[str]) -> str:
+def _join(titles: Sequence[str]) -> str:
     names = [title[:1].lower() + title[1:] for title in titles]
     shown = names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more parts"]
     return ", ".join(shown)

@@ -14,7 +14,7 @@ def share(value: float | None) -> str:
     return ABSENT if value is None else f"{value:z.3f}"
 
 
-def signed(value: float | None) -> str:
+def format_signed(value: float | None) -> str:
     """Format a difference with its sign."""
     return ABSENT if value is None else f"{value:+z.3f}"
 

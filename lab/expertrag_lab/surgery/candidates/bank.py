@@ -50,21 +50,21 @@ def candidates_of(files: ModelFiles, adapters: Mapping[str, Path]) -> tuple[Task
     :raises NotFound: a folder has no adapter.
     :raises ServerError: a folder or the reader is damaged.
     """
-    found = [*_experts(files)]
-    if taken := {item.name for item in found} & set(adapters):
+    candidates = [*_experts(files)]
+    if taken := {item.name for item in candidates} & set(adapters):
         raise InvalidArgument(
             f"adapter: {files.name} has experts called {', '.join(sorted(taken))}; give the "
             "adapters other names"
         )
     for name, folder in adapters.items():
         read = _adapter(folder)
-        found.append(TaskCandidate(name, folder, read.digest, read.weights))
-    if not found:
+        candidates.append(TaskCandidate(name, folder, read.digest, read.weights))
+    if not candidates:
         raise InvalidArgument(
             f"adapter: {files.name} has no experts of low-rank updates to choose from: add "
             "--adapter NAME=FOLDER for each adapter"
         )
-    return tuple(found)
+    return tuple(candidates)
 
 
 def _adapter(folder: Path) -> PeftAdapter:

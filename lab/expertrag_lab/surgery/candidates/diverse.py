@@ -66,6 +66,6 @@ def like_the_task(
 
 
 def _directions(vectors: Floats) -> NDArray[np.float64]:
-    found = np.asarray(vectors, np.float64)
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    return found / np.where(lengths > 0, lengths, 1.0)
+    directions = np.asarray(vectors, np.float64)
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    return directions / np.where(lengths > 0, lengths, 1.0)

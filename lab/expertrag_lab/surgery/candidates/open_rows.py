@@ -57,12 +57,12 @@ def add_rows(
     """
     prompts = read_prompts(source)
     own = embed([item.question for item in labelled])
-    found = []
+    vectors = []
     for start in range(0, len(prompts), _AT_A_TIME):
         report("embed open rows", start, len(prompts))
-        found.append(embed([item.question for item in prompts[start : start + _AT_A_TIME]]))
+        vectors.append(embed([item.question for item in prompts[start : start + _AT_A_TIME]]))
     report("embed open rows", len(prompts), len(prompts))
-    chosen = like_the_task(own, np.concatenate(found), count, most_alike)
+    chosen = like_the_task(own, np.concatenate(vectors), count, most_alike)
     items = [item for _, item in read_lines(find_file(source))[0]]
     with new_file(out) as path:
         write_lines(path, [items[place] for place, _ in chosen])

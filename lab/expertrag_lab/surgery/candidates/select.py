@@ -26,7 +26,7 @@ from expertrag_lab.surgery.candidates.diverse import diverse
 from expertrag_lab.surgery.candidates.labelled_figures import LabelledRows
 from expertrag_lab.surgery.candidates.updates import cosines
 from expertrag_lab.surgery.retrieved_prompts import PromptForm, RetrievedPrompt
-from expertrag_lab.surgery.verification.held_answers import fitting, held_answers
+from expertrag_lab.surgery.verification.held_answers import answer_held_out, fitting
 
 _NOTHING = ""  # the digest of no candidate: the model without adapters, a reader's shared expert
 
@@ -120,11 +120,11 @@ def select(
     read = fitting([generator], prompts, form, settings.most_tokens)
     if not any(item.accepted for item in read):
         raise InvalidArgument("labelled: no row has an answer: give rows with right answers")
-    rows = _measured(generator, form, candidates, read, settings, work, report)
-    return _chosen(generator.name, candidates, rows, settings, (len(read), len(prompts)))
+    rows = _measure(generator, form, candidates, read, settings, work, report)
+    return _choose(generator.name, candidates, rows, settings, (len(read), len(prompts)))
 
 
-def _measured(
+def _measure(
     generator: Generator,
     form: PromptForm,
     candidates: Sequence[TaskCandidate],
@@ -139,16 +139,16 @@ def _measured(
         item = items[digest]
         domain, adapter = (item.domain, item.adapter) if item else ("", "")
         asked = [replace(prompt, domain=domain) for prompt in prompts]
-        answers = held_answers(generator, asked, form, settings.most_tokens, report, adapter)
+        answers = answer_held_out(generator, asked, form, settings.most_tokens, report, adapter)
         return digest, LabelledRows.of(prompts, answers)
 
     items = {_NOTHING: None, **{item.digest: item for item in candidates}}
     key = f"{generator.fingerprint} {settings.dtype} {settings.most_tokens} {form} {prompts}"
     path = work / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.jsonl"
     with appending(path) as file:
-        known = read_results(path, _parsed)
+        known = read_results(path, _parse)
         names = {digest: digest for digest in items}
-        failed = work_through(names, known, file, rows_of, _dumped, "candidates", report)
+        failed = work_through(names, known, file, rows_of, _dump, "candidates", report)
     if failed:
         who = items[failed[0].id]
         name = who.name if who else generator.name
@@ -156,7 +156,7 @@ def _measured(
     return {digest: known[digest][1] for digest in items}
 
 
-def _chosen(
+def _choose(
     model: str,
     candidates: Sequence[TaskCandidate],
     rows: Mapping[str, LabelledRows],
@@ -200,9 +200,9 @@ def _options(flag: str, values: Sequence[str]) -> tuple[str, ...]:
 Result = tuple[str, LabelledRows]
 
 
-def _dumped(result: Result) -> str:
+def _dump(result: Result) -> str:
     return json.dumps({"digest": result[0], **asdict(result[1])})
 
 
-def _parsed(item: Mapping[str, Any]) -> tuple[str, Result]:
+def _parse(item: Mapping[str, Any]) -> tuple[str, Result]:
     return item["digest"], (item["digest"], LabelledRows.parse(item))

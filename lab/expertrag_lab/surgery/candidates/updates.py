@@ -41,8 +41,8 @@ def cosines(updates: Sequence[Updates]) -> NDArray[np.float64]:
     dots = dots.reshape(len(updates), len(updates))
     norms = np.sqrt(np.diag(dots))
     scale = np.where(norms > 0, norms, np.inf)
-    found: NDArray[np.float64] = dots / np.outer(scale, scale)
-    return found.clip(-1.0, 1.0)
+    result: NDArray[np.float64] = dots / np.outer(scale, scale)
+    return result.clip(-1.0, 1.0)
 
 
 def _dot(one: Updates, other: Updates) -> float:

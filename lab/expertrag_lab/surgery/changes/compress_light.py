@@ -24,11 +24,11 @@ from expertrag_lab.surgery.changes.light_training import LightRecipe, LightTrain
 from expertrag_lab.surgery.changes.record import (
     ChangedMixture,
     SurgeryStep,
-    recorded,
+    record_of,
     write_changed,
 )
 from expertrag_lab.surgery.mixture import Mixture, load_mixture
-from expertrag_lab.surgery.profiling.kept_sequences import kept_sequences
+from expertrag_lab.surgery.profiling.kept_sequences import load_sequences
 from expertrag_lab.surgery.profiling.served_model import ServedModel
 from expertrag_lab.surgery.profiling.traffic import TrafficPrompt
 from expertrag_retriever.publish import work_folder
@@ -86,7 +86,7 @@ def compress_light(
     with work_folder(out) as work:
         key = _key(identity, traffic, light, most_tokens, recipe)
         kept = work / f"tokens-{key}.json"
-        sequences = kept_sequences(served, traffic, kept, 2, progress)
+        sequences = load_sequences(served, traffic, kept, 2, progress)
         trainer = LightTrainer(mixture, light, recipe)
         trained = trainer.train(sequences, work / f"training-{key}", progress)
         del served, trainer, mixture  # before the model is loaded as it is stored
@@ -142,7 +142,7 @@ def lit(
     """
     every = [list(range(mixture.num_experts))] * len(mixture.layers)
     step = SurgeryStep("light", identity, METHOD, tuple(domains), Denominators.KEEP, every)
-    return mixture.with_light(vectors, light, **recorded(mixture, step))
+    return mixture.with_light(vectors, light, **record_of(mixture, step))
 
 
 def _key(

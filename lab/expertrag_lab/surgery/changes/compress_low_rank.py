@@ -28,17 +28,17 @@ from expertrag.llm.load.loading import model_files
 from expertrag_index.types import Progress, silent
 from expertrag_kernels.layout import PAD
 from expertrag_lab.surgery.changes.denominators import Denominators
-from expertrag_lab.surgery.changes.low_rank_fit import LayerMoments, error_of, fitted, observed
+from expertrag_lab.surgery.changes.low_rank_fit import LayerMoments, error_of, fit, observe
 from expertrag_lab.surgery.changes.neurons import NeuronLayout
 from expertrag_lab.surgery.changes.record import (
     ChangedMixture,
     SurgeryStep,
-    recorded,
+    record_of,
     write_changed,
 )
 from expertrag_lab.surgery.changes.selection import check_names
 from expertrag_lab.surgery.mixture import Mixture, MixtureLayer, load_mixture
-from expertrag_lab.surgery.profiling.kept_sequences import kept_sequences
+from expertrag_lab.surgery.profiling.kept_sequences import load_sequences
 from expertrag_lab.surgery.profiling.served_model import ServedModel
 from expertrag_lab.surgery.profiling.traffic import TrafficPrompt
 from expertrag_retriever.publish import work_folder
@@ -90,7 +90,7 @@ def compress_low_rank(
     with work_folder(out) as work:
         kept = work / f"tokens-{_key(identity, traffic, most_tokens)}.json"
         served = ServedModel(mixture, identity, most_tokens)
-        sequences = kept_sequences(served, traffic, kept, 1, progress)
+        sequences = load_sequences(served, traffic, kept, 1, progress)
         domains = tuple(dict.fromkeys(item.domain for item in traffic))
         changed = compress(
             mixture, sequences, source=identity, size=size, domains=domains, progress=progress
@@ -120,19 +120,19 @@ def compress(
         or biases.
     """
     _check(mixture, size)
-    moments = observed(mixture, sequences)
+    moments = observe(mixture, sequences)
     rank, whole = _best_shape(moments, _shapes(moments[0], size), progress)
     plain, low_rank = [], []
     for done, own in enumerate(moments):
         progress("compress layers", done, len(moments))
-        made = fitted(own, rank, whole).to(mixture.model.dtype)
-        plain.append(_multiplied_out(own.layer, made))
+        made = fit(own, rank, whole).to(mixture.model.dtype)
+        plain.append(_multiply_out(own.layer, made))
         low_rank.append(made)
     progress("compress layers", len(moments), len(moments))
     shape = f"rank {rank}, {whole} of {moments[0].inner.shape[1]} neurons of an expert whole"
     every = [list(range(mixture.num_experts))] * len(moments)
     step = SurgeryStep(KIND, source, shape, tuple(domains), Denominators.KEEP, every)
-    return mixture.with_low_rank(plain, low_rank, **recorded(mixture, step))
+    return mixture.with_low_rank(plain, low_rank, **record_of(mixture, step))
 
 
 def _check(mixture: Mixture, size: float) -> None:
@@ -161,7 +161,7 @@ def _best_shape(
     for done, own in enumerate(moments):
         progress("compress: try ranks", done, len(moments))
         for place, shape in enumerate(shapes):
-            errors[place] += error_of(own, fitted(own, *shape))
+            errors[place] += error_of(own, fit(own, *shape))
     progress("compress: try ranks", len(moments), len(moments))
     return shapes[min(range(len(shapes)), key=errors.__getitem__)]
 
@@ -173,18 +173,18 @@ def _shapes(moments: LayerMoments, size: float) -> list[tuple[int, int]]:
     """
     experts, inner = moments.inner.shape
     hidden = len(moments.inputs)
-    found: dict[tuple[int, int], None] = {}
+    shapes: dict[tuple[int, int], None] = {}
     for share in WHOLE_SHARES:
         whole = _whole_blocks(round(share * inner))
         budget = 3 * experts * hidden * (size * inner - whole)
         rank = int(budget // (3 * experts * (inner - whole) + 2 * hidden))
         if rank >= 1:
-            found[_whole_blocks(min(rank, hidden)), whole] = None
-    if not found:
+            shapes[_whole_blocks(min(rank, hidden)), whole] = None
+    if not shapes:
         raise InvalidArgument(
             f"a size of {size:g} leaves less than a rank of 1 for the experts: give a larger one"
         )
-    return list(found)
+    return list(shapes)
 
 
 def _whole_blocks(width: int) -> int:
@@ -192,7 +192,7 @@ def _whole_blocks(width: int) -> int:
     return width - width % PAD if width > PAD else width
 
 
-def _multiplied_out(layer: MixtureLayer, experts: LowRankExperts) -> dict[str, torch.Tensor]:
+def _multiply_out(layer: MixtureLayer, experts: LowRankExperts) -> dict[str, torch.Tensor]:
     """Return a layer's weights with the factors multiplied out; null experts stay."""
     layout = NeuronLayout.of(layer.experts)
     after = {name: tensor.detach().clone() for name, tensor in layer.weights.items()}

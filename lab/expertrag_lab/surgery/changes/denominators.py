@@ -47,7 +47,7 @@ def over_all_experts(mixture: Mixture) -> bool:
     return not (router.is_mixed or router.is_corrected or router.normalise)
 
 
-def decided(mixture: Mixture, wanted: Denominators) -> Denominators:
+def decide(mixture: Mixture, wanted: Denominators) -> Denominators:
     """Return what is done for a mixture's family.
 
     :raises InvalidArgument: ``keep`` is wanted where weights do not depend on the other experts.
@@ -77,7 +77,7 @@ def factors_of(use: ExpertUse, kept: torch.Tensor, choice: Denominators) -> torc
     return torch.where(whole > 0, own / whole, 1.0)
 
 
-def scaled(weights: Mapping[str, torch.Tensor], factor: float) -> dict[str, torch.Tensor]:
+def scale(weights: Mapping[str, torch.Tensor], factor: float) -> dict[str, torch.Tensor]:
     """Return a layer's weights with the outputs of its experts multiplied by a factor."""
     if factor == 1.0:
         return dict(weights)

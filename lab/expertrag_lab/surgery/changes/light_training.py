@@ -105,12 +105,12 @@ class LightTrainer:
         order = random.Random(recipe.seed).sample(sequences, len(sequences))
         count = max(1, min(recipe.most_held, int(recipe.held * len(order))))
         held, seen = order[:count], order[count:]
-        plan = _planned(len(seen), recipe)
+        plan = _plan(len(seen), recipe)
         loop = TrainingLoop[LightPoint](self._vectors, recipe.schedule, folder, progress)
         return loop.run(
             recipe.steps,
             lambda step: self._backward([seen[place] for place in plan[step]]),
-            lambda step, loss: LightPoint(step, loss, self._held(held)),
+            lambda step, loss: LightPoint(step, loss, self._dev_loss(held)),
             restore=LightPoint,
             best=lambda points: min(range(len(points)), key=lambda place: points[place].held),
             stage="light experts",
@@ -123,13 +123,13 @@ class LightTrainer:
         return float(loss.detach())
 
     @torch.no_grad()
-    def _held(self, sequences: Sequence[Tokens]) -> float:
+    def _dev_loss(self, sequences: Sequence[Tokens]) -> float:
         size = self._recipe.batch
         order = sorted(sequences, key=len)  # little padding
-        found = [
+        losses = [
             self._divergence(order[start : start + size]) for start in range(0, len(order), size)
         ]
-        return sum(float(total) for total, _ in found) / sum(count for _, count in found)
+        return sum(float(total) for total, _ in losses) / sum(count for _, count in losses)
 
     def _divergence(self, batch: Sequence[Tokens]) -> tuple[torch.Tensor, int]:
         """Return the divergence summed over the tokens of sequences, and their number."""
@@ -186,7 +186,7 @@ def first_vectors(experts: Any, neurons: int, nulls: int = 0) -> torch.Tensor:
     return torch.cat(parts, dim=1)
 
 
-def _planned(count: int, recipe: LightRecipe) -> list[list[int]]:
+def _plan(count: int, recipe: LightRecipe) -> list[list[int]]:
     """Plan the sequences of each step: all are used before one is used again."""
     rng, waiting, plan = random.Random(recipe.seed + 1), list[int](), list[list[int]]()
     for _ in range(recipe.steps):

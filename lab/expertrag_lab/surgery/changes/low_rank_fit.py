@@ -78,8 +78,8 @@ class LayerMoments:
 
     def neurons(self, expert: int) -> Neurons:
         """Return gate, up and down of an expert's neurons, (I, H) float32 each."""
-        found = NeuronLayout.of(self.layer.experts).read(self.layer.weights, expert)
-        return Neurons(*found.chunk(3, dim=1))
+        weights = NeuronLayout.of(self.layer.experts).read(self.layer.weights, expert)
+        return Neurons(*weights.chunk(3, dim=1))
 
     def all_neurons(self) -> Neurons:
         """Return those of all experts, (E, I, H) each."""
@@ -106,16 +106,16 @@ class LayerMoments:
 
     def output(self, gate_up: torch.Tensor, down: torch.Tensor) -> torch.Tensor:
         """Return what experts (E, 2I, H), (E, H, I) make of ``rows`` (R, H)."""
-        found = torch.zeros_like(self.rows)
+        result = torch.zeros_like(self.rows)
         for expert in range(self.experts):
             token, place = (self.index == expert).nonzero(as_tuple=True)
             gate, up = (self.rows[token] @ gate_up[expert].T).chunk(2, dim=1)
             own = apply_gate(gate, up, self.activation) @ down[expert].T
-            found.index_add_(0, token, own * self.weights[token, place, None])
-        return found
+            result.index_add_(0, token, own * self.weights[token, place, None])
+        return result
 
 
-def fitted(moments: LayerMoments, rank: int, whole: int) -> LowRankExperts:
+def fit(moments: LayerMoments, rank: int, whole: int) -> LowRankExperts:
     """Return the low-rank experts of a layer with the least squared errors; see the module.
 
     :param rank: of both bases, at most H.
@@ -125,7 +125,7 @@ def fitted(moments: LayerMoments, rank: int, whole: int) -> LowRankExperts:
     neurons = moments.all_neurons()
     narrow = torch.ones(moments.inner.shape, dtype=torch.bool)
     if whole:
-        lost = _lost(moments, neurons, _bases(moments, neurons, narrow, rank))
+        lost = _loss(moments, neurons, _bases(moments, neurons, narrow, rank))
         narrow.scatter_(1, lost.topk(whole, dim=1).indices, False)
     bases = _bases(moments, neurons, narrow, rank)
 
@@ -180,7 +180,7 @@ def _bases(moments: LayerMoments, neurons: Neurons, chosen: torch.Tensor, rank: 
     return _Bases((basis.T @ inverse).float(), (root @ basis).float(), write.float())
 
 
-def _lost(moments: LayerMoments, neurons: Neurons, bases: _Bases) -> torch.Tensor:
+def _loss(moments: LayerMoments, neurons: Neurons, bases: _Bases) -> torch.Tensor:
     """Return (E, I) how much each neuron would change the output in its low-rank form."""
     share = _shares(moments, neurons)
     lost = torch.zeros_like(share)
@@ -198,7 +198,7 @@ def _shares(moments: LayerMoments, neurons: Neurons) -> torch.Tensor:
     return moments.inner * neurons.down.double().square().sum(dim=2)
 
 
-def observed(mixture: Mixture, sequences: Iterable[Sequence[int]]) -> list[LayerMoments]:
+def observe(mixture: Mixture, sequences: Iterable[Sequence[int]]) -> list[LayerMoments]:
     """Run the sequences, and return the moments of every layer.
 
     :raises InvalidArgument: there is none.
@@ -226,5 +226,5 @@ def error_of(moments: LayerMoments, experts: LowRankExperts) -> float:
     neurons = moments.all_neurons()
     gate_up = torch.cat([neurons.gate, neurons.up], dim=1)
     exact = moments.output(gate_up, neurons.down.mT)
-    found = moments.output(*experts.multiply_out())
-    return float((found - exact).square().sum() / exact.square().sum().clamp(min=_TINY))
+    output = moments.output(*experts.multiply_out())
+    return float((output - exact).square().sum() / exact.square().sum().clamp(min=_TINY))

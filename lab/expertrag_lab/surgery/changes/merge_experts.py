@@ -32,9 +32,9 @@ import torch
 
 from expertrag.api.errors import InvalidArgument
 from expertrag_index.types import Progress, silent
-from expertrag_lab.surgery.changes.denominators import Denominators, decided, factors_of, scaled
+from expertrag_lab.surgery.changes.denominators import Denominators, decide, factors_of, scale
 from expertrag_lab.surgery.changes.neurons import DOWN_BIAS, NeuronLayout, alignment
-from expertrag_lab.surgery.changes.record import SurgeryStep, recorded
+from expertrag_lab.surgery.changes.record import SurgeryStep, record_of
 from expertrag_lab.surgery.changes.selection import (
     ExpertCounts,
     best_experts,
@@ -78,29 +78,34 @@ def merge_experts(
     """
     check_names(mixture)
     check_shape(mixture, profile)
-    choice, count = _decided(mixture, denominators), ExpertCounts.of(mixture).count(groups)
-    use, found = profile.use(domains), _all_groups(mixture, profile, count, domains)
+    choice, count = _decide(mixture, denominators), ExpertCounts.of(mixture).count(groups)
+    use, layer_groups = profile.use(domains), _all_groups(mixture, profile, count, domains)
     step = SurgeryStep(
-        "merge", profile.model, Method.FREQUENCY, tuple(domains or profile.domains), choice, found
+        "merge",
+        profile.model,
+        Method.FREQUENCY,
+        tuple(domains or profile.domains),
+        choice,
+        layer_groups,
     )
-    settings = recorded(mixture, step)
+    settings = record_of(mixture, step)
     if per_token is not None:
-        settings["num_experts_per_tok"] = _checked(per_token, count, mixture)
-    dominant = torch.tensor([[group[0] for group in layer] for layer in found])
+        settings["num_experts_per_tok"] = _check(per_token, count, mixture)
+    dominant = torch.tensor([[group[0] for group in layer] for layer in layer_groups])
     factors = factors_of(use, dominant, choice).tolist()
     experts = []
     for place, layer in enumerate(mixture.layers):
-        own = _merged(layer, found[place], use.selected[place])
-        experts.append(scaled(own, factors[place]))
-        progress("merge layers", place + 1, len(found))
+        own = _merge(layer, layer_groups[place], use.selected[place])
+        experts.append(scale(own, factors[place]))
+        progress("merge layers", place + 1, len(layer_groups))
     return mixture.with_experts(experts, **settings)
 
 
-def _decided(mixture: Mixture, wanted: Denominators) -> Denominators:
+def _decide(mixture: Mixture, wanted: Denominators) -> Denominators:
     """Return what is done about denominators: as in pruning, but for ``auto``."""
     if wanted is Denominators.AUTO and mixture.top_k > 1:
         return Denominators.RENORMALISE
-    return decided(mixture, wanted)
+    return decide(mixture, wanted)
 
 
 def _all_groups(
@@ -171,9 +176,7 @@ def _with_twins_last(frequency: torch.Tensor, similarity: torch.Tensor) -> torch
     return scores
 
 
-def _merged(
-    layer: MixtureLayer, groups: Groups, frequency: torch.Tensor
-) -> dict[str, torch.Tensor]:
+def _merge(layer: MixtureLayer, groups: Groups, frequency: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return the weights of a layer's merged experts; those of groups of one are unchanged."""
     layout, before = NeuronLayout.of(layer.experts), layer.weights
     dominant = torch.tensor([first for first, *_ in groups])
@@ -195,7 +198,7 @@ def _merged(
     return after
 
 
-def _checked(per_token: int, count: int, mixture: Mixture) -> int:
+def _check(per_token: int, count: int, mixture: Mixture) -> int:
     """Return a number of experts per token.
 
     :raises InvalidArgument: there are fewer, or the family has a number of its own.

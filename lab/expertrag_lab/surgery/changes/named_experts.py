@@ -20,7 +20,7 @@ from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.loading import READER_FOLDER, ModelFiles, model_files
 from expertrag_index.types import Progress, silent
 from expertrag_lab.surgery.changes.denominators import Denominators
-from expertrag_lab.surgery.changes.record import SurgeryStep, recorded, write_changed
+from expertrag_lab.surgery.changes.record import SurgeryStep, record_of, write_changed
 from expertrag_lab.surgery.mixture import load_mixture
 
 NAMES = "names"
@@ -62,7 +62,7 @@ def prune_named(
     """
     if is_bundle(Path(name)):
         with new_folder(out) as scratch:
-            return _narrowed(Path(name), domains, scratch, out)
+            return _narrow(Path(name), domains, scratch, out)
     files = model_files(name)
     if files.reader is None:
         return _of_mixture(name, files, domains, out, progress)
@@ -71,18 +71,18 @@ def prune_named(
         left = shutil.ignore_patterns(READER_FOLDER, _PULLED)
         shutil.copytree(files.folder, scratch, ignore=left, dirs_exist_ok=True)
         (scratch / READER_FOLDER).mkdir()
-        made = _narrowed(files.reader, domains, scratch / READER_FOLDER, out)
+        made = _narrow(files.reader, domains, scratch / READER_FOLDER, out)
         with (scratch / "README.md").open("a", encoding="utf-8") as card:
-            card.write(f"\n{_told(made.experts, made.dropped)}")
+            card.write(f"\n{_describe(made.experts, made.dropped)}")
         progress("copy model", 1, 1)
     return made
 
 
-def _narrowed(bundle: Path, domains: Collection[str], scratch: Path, out: Path) -> NamedPrune:
+def _narrow(bundle: Path, domains: Collection[str], scratch: Path, out: Path) -> NamedPrune:
     """Write a bundle with fewer domains into a folder, which will be, or be in, ``out``."""
     loaded = load_bundle(bundle)
     names = loaded.settings.experts
-    kept = _kept(names, domains, "this reader")
+    kept = _keep(names, domains, "this reader")
     dropped = _without(names, kept)
     step = {
         "kind": "prune",
@@ -91,7 +91,7 @@ def _narrowed(bundle: Path, domains: Collection[str], scratch: Path, out: Path) 
         "experts": kept,
         "dropped": dropped,
     }
-    narrow_bundle(bundle, kept, step, _told(kept, dropped), scratch)
+    narrow_bundle(bundle, kept, step, _describe(kept, dropped), scratch)
     return NamedPrune(out, kept, dropped, weights_bytes(bundle), weights_bytes(scratch))
 
 
@@ -105,7 +105,7 @@ def _of_mixture(
             f"the experts of {files.name} have no names: add --profile FOLDER, from `expertrag llm "
             "profile`, to choose those that matter to your prompts"
         )
-    kept = _kept(names, domains, files.name)
+    kept = _keep(names, domains, files.name)
     places = [names.index(item) for item in kept]
     own = tuple(item for item in kept if item not in (SHARED, BASE))
     every = [places] * len(mixture.layers)
@@ -116,12 +116,12 @@ def _of_mixture(
         {key: tensor.detach()[places] for key, tensor in layer.weights.items()}
         for layer in mixture.layers
     ]
-    settings = {**recorded(mixture, step), "expert_names": list(kept)}
+    settings = {**record_of(mixture, step), "expert_names": list(kept)}
     made = write_changed(mixture.with_experts(experts, **settings), mixture, out, progress)
     return NamedPrune(out, kept, _without(names, kept), made.before.bytes, made.after.bytes)
 
 
-def _kept(names: Sequence[str], domains: Collection[str], model: str) -> tuple[str, ...]:
+def _keep(names: Sequence[str], domains: Collection[str], model: str) -> tuple[str, ...]:
     """Return the names of the experts that stay, in the order of ``names``."""
     known = f"{model} has the experts {', '.join(names)}"
     if unknown := [domain for domain in domains if domain not in names]:
@@ -140,7 +140,7 @@ def _without(names: Sequence[str], kept: Collection[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in kept)
 
 
-def _told(kept: Sequence[str], dropped: Sequence[str]) -> str:
+def _describe(kept: Sequence[str], dropped: Sequence[str]) -> str:
     """Return the section of a card that says what was done."""
     return "\n".join(
         [

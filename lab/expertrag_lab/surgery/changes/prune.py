@@ -11,8 +11,8 @@ import torch
 
 from expertrag.llm.base import BASE, SHARED, current_names
 from expertrag_index.types import Progress, silent
-from expertrag_lab.surgery.changes.denominators import Denominators, decided, factors_of, scaled
-from expertrag_lab.surgery.changes.record import SurgeryStep, recorded
+from expertrag_lab.surgery.changes.denominators import Denominators, decide, factors_of, scale
+from expertrag_lab.surgery.changes.record import SurgeryStep, record_of
 from expertrag_lab.surgery.changes.selection import ExpertCounts, best_experts, check_shape
 from expertrag_lab.surgery.mixture import Mixture
 from expertrag_lab.surgery.profiling.importance import ExpertProfile, Method
@@ -49,7 +49,7 @@ def prune(
         another mixture, or ``denominators`` are to be kept where there are none.
     """
     check_shape(mixture, profile)
-    choice = decided(mixture, denominators)
+    choice = decide(mixture, denominators)
     scores = profile.importance(method, domains, seed)
     always = torch.zeros_like(scores, dtype=torch.bool) if force else profile.super_experts()
     names = current_names(getattr(mixture.model.config, "expert_names", None) or ())
@@ -57,17 +57,17 @@ def prune(
         scores, always = _of_all_layers(scores, always)
         stay = () if force else (SHARED, BASE, *domains)
         always = always | torch.tensor([name in stay for name in names])
-    kept = _kept(mixture, scores, always, keep)
+    kept = _keep(mixture, scores, always, keep)
     seen = tuple(domains or profile.domains)
     step = SurgeryStep("prune", profile.model, method, seen, choice, kept.tolist())
-    settings = recorded(mixture, step)
+    settings = record_of(mixture, step)
     if names:
         settings["expert_names"] = [names[expert] for expert in kept[0].tolist()]
     factors = factors_of(profile.use(domains), kept, choice).tolist()
     experts = []
     for place, layer in enumerate(mixture.layers):
         own = {name: tensor.detach()[kept[place]] for name, tensor in layer.weights.items()}
-        experts.append(scaled(own, factors[place]))
+        experts.append(scale(own, factors[place]))
         progress("prune layers", place + 1, len(kept))
     return mixture.with_experts(experts, **settings)
 
@@ -78,7 +78,7 @@ def _of_all_layers(scores: torch.Tensor, always: torch.Tensor) -> tuple[torch.Te
     return shares.mean(dim=0).expand_as(scores), always.any(dim=0).expand_as(always)
 
 
-def _kept(
+def _keep(
     mixture: Mixture, scores: torch.Tensor, always: torch.Tensor, keep: float | int
 ) -> torch.Tensor:
     """Return the experts that each layer keeps (L, R), in ascending order, null ones last."""

@@ -83,7 +83,7 @@ class ChangedMixture:
     after: MixtureSize
 
 
-def recorded(mixture: Mixture, step: SurgeryStep) -> dict[str, Any]:
+def record_of(mixture: Mixture, step: SurgeryStep) -> dict[str, Any]:
     """Return the setting of a configuration that tells a mixture's earlier steps and a new one."""
     earlier: Sequence[Mapping[str, Any]] = getattr(mixture.model.config, SURGERY_KEY, None) or ()
     plain = {**asdict(step), "method": str(step.method), "denominators": str(step.denominators)}
@@ -145,7 +145,7 @@ def _fewer_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
     yield f"| layer | {column} |"
     yield "|---|---|"
     for layer, experts in zip(mixture.layers, step.experts, strict=True):
-        yield f"| {layer.number} | {_told(experts)} |"
+        yield f"| {layer.number} | {_join(experts)} |"
 
 
 def _earlier_lines(mixture: Mixture) -> Iterator[str]:
@@ -212,7 +212,7 @@ def _size_lines(made: ChangedMixture) -> Iterator[str]:
     )
 
 
-def _told(experts: Sequence[int | Sequence[int]]) -> str:
+def _join(experts: Sequence[int | Sequence[int]]) -> str:
     return ", ".join(
         str(each) if isinstance(each, int) else "+".join(map(str, each)) for each in experts
     )

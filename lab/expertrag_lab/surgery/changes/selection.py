@@ -88,11 +88,11 @@ class ExpertCounts:
             reason = f" ({self.reason})" if self.reason else ""
             raise InvalidArgument(
                 f"{wanted} of {self.experts} experts a layer are not possible{reason}: use "
-                f"{self._told()}"
+                f"{self._describe()}"
             )
         return int(wanted)
 
-    def _told(self) -> str:
+    def _describe(self) -> str:
         *others, last = map(str, self.possible)
         if not others:
             return last
@@ -105,10 +105,10 @@ def check_shape(mixture: Mixture, profile: ExpertProfile) -> None:
     :raises InvalidArgument: it does not.
     """
     needed = [layer.number for layer in mixture.layers], mixture.num_experts
-    found = list(profile.numbers), profile.use().selected.shape[1]
-    if needed != found:
+    actual = list(profile.numbers), profile.use().selected.shape[1]
+    if needed != actual:
         raise InvalidArgument(
-            f"the profile has {found[1]} experts in layers {found[0]}, {mixture.name} has "
+            f"the profile has {actual[1]} experts in layers {actual[0]}, {mixture.name} has "
             f"{needed[1]} in layers {needed[0]}: profile this model"
         )
 

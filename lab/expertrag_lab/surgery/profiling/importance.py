@@ -105,7 +105,7 @@ class ExpertProfile:
             )
         chosen = [self.domains[name] for name in domains or self.domains]
         most = max(float(use.tokens) for use in chosen)
-        first, *rest = (_scaled(use, most / max(float(use.tokens), 1.0)) for use in chosen)
+        first, *rest = (_scale(use, most / max(float(use.tokens), 1.0)) for use in chosen)
         return sum(rest, first)
 
     def importance(
@@ -162,6 +162,6 @@ class ExpertProfile:
         return covariance / (deviation[:, :, None] * deviation[:, None, :])
 
 
-def _scaled(use: ExpertUse, factor: float) -> ExpertUse:
+def _scale(use: ExpertUse, factor: float) -> ExpertUse:
     scaled = {field.name: getattr(use, field.name) * factor for field in fields(ExpertUse)}
     return ExpertUse(**{**scaled, "peak": use.peak})

@@ -13,7 +13,7 @@ from expertrag_lab.surgery.profiling.served_model import ServedModel
 from expertrag_lab.surgery.profiling.traffic import TrafficPrompt
 
 
-def kept_sequences(
+def load_sequences(
     served: ServedModel,
     traffic: Sequence[TrafficPrompt],
     kept: Path,
@@ -27,14 +27,14 @@ def kept_sequences(
     :raises InvalidArgument: there are fewer.
     """
     if kept.is_file():
-        found: list[list[int]] = json.loads(kept.read_bytes())
-        return found
-    found = [tokens for _, tokens in served.fitting(traffic, progress)]
-    if len(found) < least:
+        sequences: list[list[int]] = json.loads(kept.read_bytes())
+        return sequences
+    sequences = [tokens for _, tokens in served.fitting(traffic, progress)]
+    if len(sequences) < least:
         raise InvalidArgument(
-            f"{len(found)} of {len(traffic)} prompts fit the {served.context_tokens:,} tokens of "
-            f"{served.name}'s context, and {least} are needed: give more prompts, or lower "
+            f"{len(sequences)} of {len(traffic)} prompts fit the {served.context_tokens:,} tokens "
+            f"of {served.name}'s context, and {least} are needed: give more prompts, or lower "
             "--most-tokens"
         )
-    write_durably(kept, json.dumps(found).encode())
-    return found
+    write_durably(kept, json.dumps(sequences).encode())
+    return sequences

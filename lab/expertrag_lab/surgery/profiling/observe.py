@@ -127,7 +127,7 @@ class _LayerWatch:
         use.weight[place] += weight.sum(0)
         use.probability[place] += self._probabilities().sum(0)
         use.weighted_norm[place] += weighted.sum(0)
-        use.output_aware[place] += self._moved(output) @ weighted
+        use.output_aware[place] += self._movement(output) @ weighted
         use.selection[place] += none.scatter_add(1, index, shares).sum(0)
         use.peak[place] = torch.maximum(use.peak[place], none.scatter(1, index, peaks).amax(0))
         use.logits[place] += self._logits.sum(0)
@@ -146,7 +146,7 @@ class _LayerWatch:
     def _probabilities(self) -> torch.Tensor:  # [T, E]
         return self._logits.sigmoid() if self._sigmoid else self._logits.softmax(-1)
 
-    def _moved(self, output: torch.Tensor) -> torch.Tensor:  # [T]
+    def _movement(self, output: torch.Tensor) -> torch.Tensor:  # [T]
         """One minus the cosine between the residual stream before and after the experts.
 
         As in the authors' code (RUCAIBox/EASYEP), shared experts are not among them.

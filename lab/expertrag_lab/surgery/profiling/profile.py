@@ -88,23 +88,23 @@ def profile_mixture(
         known = work / f"profile-{_key(identity, traffic, most_tokens)}"
         known.mkdir(exist_ok=True)
         served = ServedModel(mixture, identity, most_tokens)
-        seen = _observed(served, mixture, traffic, known, progress)
-        used = {domain: found for domain, found in seen.items() if found.prompts}
+        seen = _observe(served, mixture, traffic, known, progress)
+        used = {domain: sums for domain, sums in seen.items() if sums.prompts}
         profile = ExpertProfile(
             identity,
             tuple(layer.number for layer in mixture.layers),
-            {domain: found.use for domain, found in used.items()},
+            {domain: sums.use for domain, sums in used.items()},
         )
         card = ProfileCard(
             mixture.name,
             mixture.num_experts,
             mixture.null_experts,
             mixture.top_k,
-            {domain: found.prompts for domain, found in used.items()},
+            {domain: sums.prompts for domain, sums in used.items()},
             tuple(sources),
             SELECTED_FROM,
             most_tokens,
-            sum(len(found.skipped) for found in seen.values()),
+            sum(len(sums.skipped) for sums in seen.values()),
         )
         with new_folder(out) as scratch:
             save_profile(profile, card, scratch)
@@ -140,7 +140,7 @@ class _Seen:
         return cls(ExpertUse(**tensors), int(about["done"]), json.loads(about["skipped"]))
 
 
-def _observed(
+def _observe(
     served: ServedModel,
     mixture: Mixture,
     traffic: Sequence[TrafficPrompt],
@@ -158,7 +158,7 @@ def _observed(
         domain: _domain(served, mixture, domain, own, known / f"{place}.safetensors", progress)
         for place, (domain, own) in enumerate(by_domain.items())
     }
-    if not any(found.prompts for found in seen.values()):
+    if not any(sums.prompts for sums in seen.values()):
         raise InvalidArgument(
             f"no prompt fits the {served.context_tokens:,} tokens of {served.name}'s "
             "context: give prompts with shorter passages, or lower --most-tokens"
@@ -201,7 +201,7 @@ def _key(identity: str, traffic: Sequence[TrafficPrompt], most_tokens: int) -> s
 
 
 def _report(profile: ExpertProfile, card: ProfileCard) -> ProfileReport:
-    found = profile.super_experts().nonzero().tolist()
+    super_experts = profile.super_experts().nonzero().tolist()
     return ProfileReport(
         card.model,
         profile.model,
@@ -212,6 +212,6 @@ def _report(profile: ExpertProfile, card: ProfileCard) -> ProfileReport:
             name: ProfiledDomain(card.prompts[name], int(use.tokens))
             for name, use in profile.domains.items()
         },
-        tuple((profile.numbers[place], expert) for place, expert in found),
+        tuple((profile.numbers[place], expert) for place, expert in super_experts),
         card.skipped,
     )

@@ -60,7 +60,7 @@ def save_profile(profile: ExpertProfile, card: ProfileCard, folder: Path) -> Non
     sums = {
         f"{place}.{name}": value
         for place, use in enumerate(profile.domains.values())
-        for name, value in _stored(use).items()
+        for name, value in _tensors_of(use).items()
     }
     patterns = {str(place): pattern_of(profile, name) for place, name in enumerate(names)}
     save_file(sums, folder / _USE)
@@ -104,7 +104,7 @@ def load_profile(folder: Path) -> ExpertProfile:
         }
         return ExpertProfile(str(body["fingerprint"]), tuple(body["layers"]), domains)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise _damaged(folder, error) from error
+        raise _damage_error(folder, error) from error
 
 
 def load_patterns(folder: Path) -> dict[str, torch.Tensor]:
@@ -114,10 +114,10 @@ def load_patterns(folder: Path) -> dict[str, torch.Tensor]:
 
     body = _about(folder)
     try:
-        found = load_file(folder / _PATTERNS)
-        return {name: found[str(place)] for place, name in enumerate(body["domains"])}
+        tensors = load_file(folder / _PATTERNS)
+        return {name: tensors[str(place)] for place, name in enumerate(body["domains"])}
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise _damaged(folder, error) from error
+        raise _damage_error(folder, error) from error
 
 
 def load_card(folder: Path) -> ProfileCard:
@@ -127,7 +127,7 @@ def load_card(folder: Path) -> ProfileCard:
         card = dict(body["card"])
         return ProfileCard(**{**card, "sources": tuple(card["sources"])})
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(folder, error) from error
+        raise _damage_error(folder, error) from error
 
 
 def check_model(profile: ExpertProfile, fingerprint: str) -> None:
@@ -156,7 +156,7 @@ def pattern_of(profile: ExpertProfile, domain: str) -> torch.Tensor:
     return order.to(torch.int16).contiguous()
 
 
-def _stored(use: ExpertUse) -> dict[str, torch.Tensor]:
+def _tensors_of(use: ExpertUse) -> dict[str, torch.Tensor]:
     values = {field.name: getattr(use, field.name).contiguous() for field in fields(ExpertUse)}
     return {**values, "products": use.products.float().contiguous()}
 
@@ -174,13 +174,13 @@ def _about(folder: Path) -> dict[str, Any]:
         body: dict[str, Any] = json.loads((folder / _ABOUT).read_bytes())
         version = int(body["format"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(folder, error) from error
+        raise _damage_error(folder, error) from error
     if version > _FORMAT:
         raise Conflict(f"{folder} was written by a later version of expertrag: upgrade this one")
     return body
 
 
-def _damaged(folder: Path, error: Exception) -> ServerError:
+def _damage_error(folder: Path, error: Exception) -> ServerError:
     return ServerError(
         f"the profile {folder} is damaged ({checksums.first_line(error)}): make it again",
         reason="MODEL_DAMAGED",
@@ -193,8 +193,8 @@ def _readme(profile: ExpertProfile, card: ProfileCard) -> str:
         for name, use in profile.domains.items()
     )
     nulls = f", {card.null_experts} of them null experts" if card.null_experts else ""
-    found = profile.super_experts().nonzero().tolist()
-    supers = ", ".join(f"{profile.numbers[place]}:{expert}" for place, expert in found)
+    super_experts = profile.super_experts().nonzero().tolist()
+    supers = ", ".join(f"{profile.numbers[place]}:{expert}" for place, expert in super_experts)
     return f"""# Use of the experts of {markdown(card.model)}
 
 {len(profile.numbers)} layers of {card.experts} experts{nulls}, {card.top_k} a token. Files of the

@@ -51,20 +51,20 @@ def read_traffic(
     :raises NotFound: there is no such file.
     :raises InvalidArgument: a row is not as above, or there is none.
     """
-    found = []
+    prompts = []
     for number, item in read_lines(find_file(path))[0]:
         named = {**item, "answer": item.get("answer"), "domain": item.get(domain_key) or domain}
         try:
             row = parse_prompt(named, f"line {number}")
         except ValueError as error:
             raise InvalidArgument(f"{path} line {number}: {error}; {_FORM}") from None
-        found.append(TrafficPrompt(row, "answer" in item))
-    if not found:
+        prompts.append(TrafficPrompt(row, "answer" in item))
+    if not prompts:
         raise InvalidArgument(f"{path} has no rows; {_FORM}")
-    return tuple(found)
+    return tuple(prompts)
 
 
-def drawn(
+def draw(
     traffic: Sequence[TrafficPrompt], limit: int | None, seed: int
 ) -> tuple[TrafficPrompt, ...]:
     """Draw at most ``limit`` prompts of every domain; a larger limit contains a smaller one's."""

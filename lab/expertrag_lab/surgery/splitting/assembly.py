@@ -28,7 +28,7 @@ bfloat16 rounds off, and float32 tells logits apart that differ by a thousandth 
 _SLOPE = 0.25  # of a sigmoid at zero
 
 
-def assembled(
+def assemble(
     dense: Dense, layers: Sequence[LayerSplit], sizes: SplitSizes, settings: Mapping[str, Any]
 ) -> Mixture:
     """Return the mixture; it has the dense model's weights in everything but feed-forward layers.

@@ -18,16 +18,16 @@ import numpy as np
 _ROUNDING = 1e-9  # as a share of the largest cost: a path that is no shorter but for this is not
 
 
-def balanced(costs: np.ndarray, size: int) -> np.ndarray:
+def balance(costs: np.ndarray, size: int) -> np.ndarray:
     """Return the cluster (N,) of each item, so that all have S items, and the sum is the least.
 
     :param costs: (N, C) float64 of each item in each cluster.
     :param size: S, with S * C = N.
     """
-    found = _Assignment(costs)
-    while (counts := np.bincount(found.cluster, minlength=costs.shape[1])).max() > size:
-        found.shift(int(counts.argmax()), counts < size)
-    return found.cluster
+    assignment = _Assignment(costs)
+    while (counts := np.bincount(assignment.cluster, minlength=costs.shape[1])).max() > size:
+        assignment.shift(int(counts.argmax()), counts < size)
+    return assignment.cluster
 
 
 @dataclass(slots=True)
@@ -78,11 +78,11 @@ class _Assignment:
         for _ in range(count):
             through = lengths[:, None] + self.gaps
             best = through.argmin(axis=0)
-            found = through[best, np.arange(count)]
-            shorter = found < lengths - least
+            candidates = through[best, np.arange(count)]
+            shorter = candidates < lengths - least
             if not shorter.any():
                 break
-            lengths = np.where(shorter, found, lengths)
+            lengths = np.where(shorter, candidates, lengths)
             before = np.where(shorter, best, before)
         path = [int(np.where(wanted, lengths, np.inf).argmin())]
         while path[-1] != source:

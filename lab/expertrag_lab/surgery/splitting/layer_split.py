@@ -20,7 +20,7 @@ from expertrag_lab.surgery.splitting.neuron_clusters import cluster_neurons
 from expertrag_lab.surgery.splitting.router_fit import (
     contributions,
     fit_router,
-    kept_share,
+    share_of_best,
 )
 from expertrag_lab.surgery.splitting.split_sizes import SplitSizes
 
@@ -78,10 +78,10 @@ def split_layer(
     order = active.sum(dim=0).argsort(descending=True, stable=True)
     shared, rest = (part.sort().values for part in order.tensor_split([sizes.shared * width]))
     routed = rest[cluster_neurons(active[:, rest], sizes.routed)]
-    return _routed(inputs, contributions(given, down, routed), shared, routed, sizes.per_token)
+    return _route(inputs, contributions(given, down, routed), shared, routed, sizes.per_token)
 
 
-def _routed(
+def _route(
     inputs: torch.Tensor,
     norms: torch.Tensor,
     shared: torch.Tensor,
@@ -95,6 +95,6 @@ def _routed(
     often = torch.bincount(best.flatten(), minlength=norms.shape[1]).float()
     own = norms[held]
     choices = router.scores(inputs[held]), own, often.expand_as(own)
-    kept = torch.tensor([kept_share(own, scores, per_token) for scores in choices])
+    kept = torch.tensor([share_of_best(own, scores, per_token) for scores in choices])
     scale = (inputs.float() @ router.weight.T).abs().amax()
     return LayerSplit(shared, routed, router.weight, router.bias, scale, kept)

@@ -24,8 +24,8 @@ def activations(network: Any, inputs: torch.Tensor) -> torch.Tensor:
     rows = inputs.float()
     gate = functional.linear(rows, network.gate_proj.weight.float())
     up = functional.linear(rows, network.up_proj.weight.float())
-    found: torch.Tensor = network.act_fn(gate) * up
-    return found
+    result: torch.Tensor = network.act_fn(gate) * up
+    return result
 
 
 def active_neurons(given: torch.Tensor, down: torch.Tensor, share: float) -> torch.Tensor:

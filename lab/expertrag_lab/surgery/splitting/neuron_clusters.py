@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from expertrag_lab.surgery.splitting.balanced_assignment import balanced
+from expertrag_lab.surgery.splitting.balanced_assignment import balance
 
 _MOST_ROUNDS = 8
 
@@ -28,10 +28,10 @@ def cluster_neurons(active: torch.Tensor, count: int) -> torch.Tensor:
     centres, cluster = centres_of(points, count), torch.empty(0)
     for _ in range(_MOST_ROUNDS):
         costs = distances(points, centres).double().numpy()
-        found = torch.from_numpy(balanced(costs, size))
-        if torch.equal(found, cluster):
+        assignment = torch.from_numpy(balance(costs, size))
+        if torch.equal(assignment, cluster):
             break
-        cluster = found
+        cluster = assignment
         centres = torch.stack([points[cluster == each].mean(dim=0) for each in range(count)])
     return cluster.argsort(stable=True).view(count, size)
 

@@ -117,8 +117,8 @@ def train_pre_gate(
 
 def _loss(logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     there = chosen[..., 0, 0] != _NONE  # [B, T]
-    found = logits[there].log_softmax(-1).gather(-1, chosen[there])  # [tokens, L, K]
-    return -found.mean()
+    log_probabilities = logits[there].log_softmax(-1).gather(-1, chosen[there])  # [tokens, L, K]
+    return -log_probabilities.mean()
 
 
 @torch.inference_mode()
@@ -128,8 +128,8 @@ def recall(gate: PreGate, embeddings: torch.Tensor, texts: RoutedTexts, count: i
     for place in range(len(texts)):
         ids, chosen = texts.batch([place])
         expected = gate(embeddings[ids])[0].topk(count, dim=-1).indices
-        found = _among(chosen, expected)
-        hits, total = hits + int(found.sum()), total + found.numel()
+        matches = _among(chosen, expected)
+        hits, total = hits + int(matches.sum()), total + matches.numel()
     return hits / max(total, 1)
 
 
@@ -148,8 +148,8 @@ def recall_of_frequent(seen: RoutedTexts, texts: RoutedTexts, count: int) -> flo
     hits = total = 0
     for place in range(len(texts)):
         _, chosen = texts.batch([place])
-        found = _among(chosen, expected.expand(*chosen.shape[:2], -1, -1))
-        hits, total = hits + int(found.sum()), total + found.numel()
+        matches = _among(chosen, expected.expand(*chosen.shape[:2], -1, -1))
+        hits, total = hits + int(matches.sum()), total + matches.numel()
     return hits / max(total, 1)
 
 

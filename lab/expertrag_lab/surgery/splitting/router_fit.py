@@ -60,7 +60,7 @@ def fit_router(inputs: torch.Tensor, norms: torch.Tensor, ridge: float = RIDGE) 
     return FittedRouter(weight.float(), (usual - weight @ middle).float())
 
 
-def kept_share(norms: torch.Tensor, scores: torch.Tensor, per_token: int) -> float:
+def share_of_best(norms: torch.Tensor, scores: torch.Tensor, per_token: int) -> float:
     """Return the share of the contributions that a token's experts have, if the best are chosen.
 
     :param norms: (T, E) contributions.

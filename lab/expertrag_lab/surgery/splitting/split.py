@@ -27,7 +27,7 @@ from expertrag_index.types import Progress
 from expertrag_lab.surgery.mixture import Mixture
 from expertrag_lab.surgery.profiling.served_model import ServedModel
 from expertrag_lab.surgery.profiling.traffic import TrafficPrompt
-from expertrag_lab.surgery.splitting.assembly import assembled
+from expertrag_lab.surgery.splitting.assembly import assemble
 from expertrag_lab.surgery.splitting.dense_inputs import dense_inputs
 from expertrag_lab.surgery.splitting.layer_split import LayerSplit, split_layer
 from expertrag_lab.surgery.splitting.pre_gate import PreGate, save_pre_gate
@@ -95,10 +95,10 @@ def split_model(
         before = next_token_loss(model, texts.held)
         layers = run.layers(texts)
         step = {"kind": "split", "source": identity, "sizes": asdict(settings.sizes), "experts": []}
-        mixture = assembled(dense, layers, settings.sizes, {SURGERY_KEY: [step]})
+        mixture = assemble(dense, layers, settings.sizes, {SURGERY_KEY: [step]})
         loss = _loss(mixture, before, texts.held)
-        gate, found = run.pre_gate(mixture, texts)
-        report = SplitReport.of(mixture, identity, settings.sizes, layers, texts, loss, found)
+        gate, recall = run.pre_gate(mixture, texts)
+        report = SplitReport.of(mixture, identity, settings.sizes, layers, texts, loss, recall)
         with new_folder(out) as scratch:
             progress("write model", 0, 1)
             mixture.save(scratch, split_card(report, mixture))
@@ -121,11 +121,11 @@ class _Run:
     def texts(self, traffic: Sequence[TrafficPrompt]) -> SplitTexts:
         served = ServedModel(self.dense, self.identity, self.settings.most_tokens)
 
-        def made() -> dict[str, torch.Tensor]:
-            found = served.fitting(traffic, self.progress)
-            return {str(place): torch.tensor(text) for place, text in found}
+        def make() -> dict[str, torch.Tensor]:
+            sequences = served.fitting(traffic, self.progress)
+            return {str(place): torch.tensor(text) for place, text in sequences}
 
-        kept = _kept(self.known / "texts.safetensors", made)
+        kept = _load_or_make(self.known / "texts.safetensors", make)
         tokens = {int(place): text.tolist() for place, text in kept.items()}
         return SplitTexts.of(traffic, dict(sorted(tokens.items())))
 
@@ -134,21 +134,21 @@ class _Run:
         networks = [layer.mlp for layer in model.model.layers]
         paths = [self.known / f"layer-{number}.safetensors" for number in range(len(networks))]
         inputs = {} if all(path.is_file() for path in paths) else self._inputs(texts)
-        found = []
+        splits = []
         for number, (network, path) in enumerate(zip(networks, paths, strict=True)):
             self.progress("split: layers", number, len(networks))
-            made = partial(_layer, network, inputs.get(str(number)), self.settings.sizes)
-            found.append(LayerSplit.of(_kept(path, made)))
+            make = partial(_layer, network, inputs.get(str(number)), self.settings.sizes)
+            splits.append(LayerSplit.of(_load_or_make(path, make)))
         self.progress("split: layers", len(networks), len(networks))
-        return found
+        return splits
 
     def _inputs(self, texts: SplitTexts) -> dict[str, torch.Tensor]:
-        def made() -> dict[str, torch.Tensor]:
+        def make() -> dict[str, torch.Tensor]:
             seed = self.settings.seed
-            found = dense_inputs(self.dense.model, texts.seen, MOST_INPUTS, seed, self.progress)
-            return {str(number): own for number, own in enumerate(found)}
+            inputs = dense_inputs(self.dense.model, texts.seen, MOST_INPUTS, seed, self.progress)
+            return {str(number): own for number, own in enumerate(inputs)}
 
-        return _kept(self.known / "inputs.safetensors", made)
+        return _load_or_make(self.known / "inputs.safetensors", make)
 
     def pre_gate(
         self, mixture: Mixture, texts: SplitTexts
@@ -185,17 +185,19 @@ def _loss(mixture: Mixture, before: float, held: Sequence[Sequence[int]]) -> Spl
     return SplitLoss(before, whole, after, len(held), tokens)
 
 
-def _kept(path: Path, made: Callable[[], Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+def _load_or_make(
+    path: Path, make: Callable[[], Mapping[str, torch.Tensor]]
+) -> dict[str, torch.Tensor]:
     """Return the tensors of a file, which is made if it is not there yet."""
     from safetensors.torch import load_file, save_file
 
     if not path.is_file():
         begun = path.with_suffix(".begun")
-        tensors = {name: value.contiguous() for name, value in made().items()}
+        tensors = {name: value.contiguous() for name, value in make().items()}
         save_file(tensors, begun)
         os.replace(begun, path)  # a killed run leaves no half file
-    found: dict[str, torch.Tensor] = load_file(path)
-    return found
+    result: dict[str, torch.Tensor] = load_file(path)
+    return result
 
 
 def _key(identity: str, traffic: Sequence[TrafficPrompt], settings: SplitSettings) -> str:

@@ -12,7 +12,7 @@ from expertrag_lab.surgery.splitting.split_report import SplitReport
 
 def split_card(report: SplitReport, mixture: Mixture) -> str:
     """Return the text of the card."""
-    return "\n".join([*_head(report, mixture), *_measured(report), *_layers(report), ""])
+    return "\n".join([*_head(report, mixture), *_describe_measures(report), *_layers(report), ""])
 
 
 def _head(report: SplitReport, mixture: Mixture) -> Iterator[str]:
@@ -40,7 +40,7 @@ def _head(report: SplitReport, mixture: Mixture) -> Iterator[str]:
     )
 
 
-def _measured(report: SplitReport) -> Iterator[str]:
+def _describe_measures(report: SplitReport) -> Iterator[str]:
     loss, gate = report.loss, report.pre_gate
     yield from (
         f"On held-out prompts with answers ({loss.prompts:,} of them, {loss.tokens:,} tokens):",

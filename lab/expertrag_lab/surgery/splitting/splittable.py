@@ -32,17 +32,17 @@ def load_splittable(name: str) -> Dense:
         or a reader is attached to the model.
     :raises ServerError: its files are damaged.
     """
-    files, config = _checked(name)
+    files, config = _check(name)
     stored = torch.bfloat16 if files.gguf else getattr(config, "dtype", None) or torch.float32
     return load_dense(name, dtype=stored, upcycled=False)
 
 
 def neurons_of(name: str) -> int:
     """Return the neurons of a feed-forward network; raises as :func:`load_splittable`."""
-    return int(_checked(name)[1].intermediate_size)
+    return int(_check(name)[1].intermediate_size)
 
 
-def _checked(name: str) -> tuple[ModelFiles, Any]:
+def _check(name: str) -> tuple[ModelFiles, Any]:
     """Find the files and the configuration of a model that can be split."""
     with model_errors(name), quiet():
         if reader := model_files(name).reader:

@@ -77,7 +77,7 @@ def answer_figures(
         "F1": lambda p, a: squad.token_f1(a.reply.answer, p.accepted),
     }
     return (
-        *(_paired(name, sides, score, seed) for name, score in paired.items()),
+        *(_pair(name, sides, score, seed) for name, score in paired.items()),
         FigureChange("citations", _citations(sides[0]), _citations(sides[1])),
         FigureChange("abstention AUROC", _auroc(sides[0]), _auroc(sides[1])),
     )
@@ -91,7 +91,7 @@ def same_replies(
     return stats.estimate(same, seed=seed)
 
 
-def _paired(
+def _pair(
     name: str,
     sides: Sequence[Pairs],
     score: Callable[[RetrievedPrompt, HeldAnswer], float],

@@ -44,16 +44,16 @@ def speed_change(
     """
     if not rounds or not prompts or before.weights() is None or after.weights() is None:
         return {}
-    found: dict[str, tuple[list[float], list[float]]] = {}
+    speeds: dict[str, tuple[list[float], list[float]]] = {}
     for done in range(rounds + 1):
         report("speed", done, rounds + 1)
         order = (0, 1) if done % 2 else (1, 0)  # neither always comes first
         sides = {side: _round((before, after)[side], prompts[:_PROMPTS]) for side in order}
         for task in sides[0].keys() & sides[1].keys() if done else ():
             for side in (0, 1):
-                found.setdefault(task, ([], []))[side].append(sides[side][task])
+                speeds.setdefault(task, ([], []))[side].append(sides[side][task])
     report("speed", rounds + 1, rounds + 1)
-    return {task: _change(*found[task]) for task in ("prompt", "decode") if task in found}
+    return {task: _change(*speeds[task]) for task in ("prompt", "decode") if task in speeds}
 
 
 def _round(generator: Generator, prompts: Sequence[Sequence[Message]]) -> dict[str, float]:

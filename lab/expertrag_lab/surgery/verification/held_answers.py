@@ -44,16 +44,16 @@ def fitting(
     :raises InvalidArgument: none fits.
     """
     room = min(each.context_tokens for each in generators) - max(MOST_READ_TOKENS + 1, most_tokens)
-    found = [item for item in prompts if generators[0].count_tokens(form.messages(item)) <= room]
-    if not found:
+    usable = [item for item in prompts if generators[0].count_tokens(form.messages(item)) <= room]
+    if not usable:
         raise InvalidArgument(
             f"none of {len(prompts)} prompts fits into the models' context with a reply, "
             f"{room:,} tokens: give rows with fewer or shorter passages"
         )
-    return found
+    return usable
 
 
-def held_answers(
+def answer_held_out(
     generator: Generator,
     prompts: Sequence[RetrievedPrompt],
     form: PromptForm,
@@ -75,7 +75,7 @@ def held_answers(
     penalty = 0.0 if reader else None  # as served
     stop = (NEXT_PASSAGE,)
     sampling = Sampling(most_tokens, stop=stop, frequency_penalty=penalty, adapter=adapter)
-    found = []
+    answers = []
     for done, (prompt, (loss, tokens)) in enumerate(zip(prompts, losses, strict=True)):
         report(f"{generator.name}: answers", done, len(prompts))
         messages = form.messages(prompt)
@@ -85,9 +85,9 @@ def held_answers(
         ) as session:
             text = "".join(session.stream())
             doubt = session.doubt
-        found.append(HeldAnswer(loss, tokens, Reply.of(text), doubt))
+        answers.append(HeldAnswer(loss, tokens, Reply.of(text), doubt))
     report(f"{generator.name}: answers", len(prompts), len(prompts))
-    return found
+    return answers
 
 
 def _losses(
@@ -103,7 +103,7 @@ def _losses(
             f"{generator.name} runs on a server, which scores no replies: name a model that runs "
             "in this process"
         )
-    found: list[tuple[float | None, int]] = [(None, 0)] * len(prompts)
+    losses: list[tuple[float | None, int]] = [(None, 0)] * len(prompts)
     experts: dict[str | None, list[int]] = {}
     for place, prompt in enumerate(prompts):
         if form.right(prompt) is not None:
@@ -117,6 +117,6 @@ def _losses(
             report(f"{generator.name}: loss", done, total)
             done += 1
             values = scored.log_probabilities
-            found[places[number]] = -float(values.sum(dtype="float64")), len(values)
+            losses[places[number]] = -float(values.sum(dtype="float64")), len(values)
     report(f"{generator.name}: loss", total, total)
-    return found
+    return losses

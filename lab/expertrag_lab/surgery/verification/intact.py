@@ -48,9 +48,9 @@ def check_model(name: str) -> CheckedModel:
         source = ModelSource(files)
         if not files.is_packed and not files.gguf:
             for path in _weights(files):
-                if found := _without_number(path):
+                if weight := _without_number(path):
                     raise damage_error(
-                        name, f"weight {found} of {path.name} has values that are NaN"
+                        name, f"weight {weight} of {path.name} has values that are NaN"
                     )
     return CheckedModel(files, source.config, source.tokenizer)
 
@@ -84,8 +84,8 @@ def check_same_tokenizers(before: CheckedModel, after: CheckedModel) -> None:
 def _weights(files: ModelFiles) -> list[Path]:
     if files.gguf:
         return [files.folder / part for part in part_names(files.gguf)]
-    found = files.is_packed
-    return [found] if found else sorted(files.folder.glob("*.safetensors"))
+    packed = files.is_packed
+    return [packed] if packed else sorted(files.folder.glob("*.safetensors"))
 
 
 def _without_number(path: Path) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_lab.metrics.stats import resampled_ratios
+from expertrag_lab.metrics.stats import resample_ratios
 from expertrag_lab.metrics.types import Estimate
 
 _EDGES = (0.025, 0.975)
@@ -52,6 +52,6 @@ def loss_change(
 
 def _relative(pairs: NDArray[np.float64], seed: int) -> Estimate:
     before, after = pairs.sum(0)
-    ratios = resampled_ratios(pairs[:, ::-1], np.random.default_rng(seed))
+    ratios = resample_ratios(pairs[:, ::-1], np.random.default_rng(seed))
     low, high = (np.quantile(ratios, _EDGES) - 1.0).tolist()
     return Estimate(float(after / before) - 1.0, low, high, len(pairs))

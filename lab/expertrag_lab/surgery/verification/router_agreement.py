@@ -24,18 +24,18 @@ def choices(mixture: Mixture, texts: Sequence[Sequence[int]], report: Progress) 
 
     :param texts: token ids of each.
     """
-    found: Choices = []
+    result: Choices = []
     for done, text in enumerate(texts):
         report(f"{mixture.name}: routers", done, len(texts))
-        with _watched(mixture) as seen:
+        with _watch(mixture) as seen:
             mixture.model.model(input_ids=torch.tensor([list(text)]), use_cache=False)
-        found.append(tuple(seen[layer.number] for layer in mixture.layers))
+        result.append(tuple(seen[layer.number] for layer in mixture.layers))
     report(f"{mixture.name}: routers", len(texts), len(texts))
-    return found
+    return result
 
 
 @contextmanager
-def _watched(mixture: Mixture) -> Iterator[dict[int, torch.Tensor]]:
+def _watch(mixture: Mixture) -> Iterator[dict[int, torch.Tensor]]:
     """Collect what the experts of each layer are called with, by the layer's number."""
     seen: dict[int, torch.Tensor] = {}
 

@@ -44,7 +44,7 @@ def router_agreement(
     :returns: None and the reason if they cannot be compared.
     """
     some = prompts[:MOST_PROMPTS]
-    found: list[tuple[Choices, Any, int]] = []
+    sides: list[tuple[Choices, Any, int]] = []
     for name in (before, after):
         try:
             mixture = load_mixture(name)
@@ -52,8 +52,8 @@ def router_agreement(
             why, _, _ = reason.message.partition(": ")  # what follows is to change the model
             return None, f"routers are not compared: {why}"
         texts = _texts(mixture, some, form)
-        found.append((choices(mixture, texts, report), mixture.model.config, mixture.num_experts))
-    (old, first, count), (new, second, left) = found
+        sides.append((choices(mixture, texts, report), mixture.model.config, mixture.num_experts))
+    (old, first, count), (new, second, left) = sides
     layers = {len(side[0]) for side in (old, new)}
     members = None if len(layers) > 1 else members_of(first, second, layers.pop(), count)
     if members is None or any(len(belongs) != left for belongs in members):
@@ -73,14 +73,14 @@ def members_of(before: Any, after: Any, layers: int, experts: int) -> list[torch
     earlier, steps = ([*(getattr(config, SURGERY_KEY, None) or ())] for config in (before, after))
     if steps[: len(earlier)] != earlier:
         return None
-    found = [torch.eye(experts)] * layers
+    members = [torch.eye(experts)] * layers
     for step in steps[len(earlier) :]:
         if len(step["experts"]) != layers:
             return None
-        found = [
-            _of_step(step, place, own.shape[0]) @ own for place, own in enumerate(found)
+        members = [
+            _of_step(step, place, own.shape[0]) @ own for place, own in enumerate(members)
         ]  # [E after, E before]
-    return [own > 0 for own in found]
+    return [own > 0 for own in members]
 
 
 def _of_step(step: Mapping[str, Any], layer: int, experts: int) -> torch.Tensor:

@@ -22,7 +22,7 @@ from expertrag_lab.surgery.verification.answer_figures import (
     same_replies,
 )
 from expertrag_lab.surgery.verification.engine_speed import SpeedChange, speed_change
-from expertrag_lab.surgery.verification.held_answers import HeldAnswer, fitting, held_answers
+from expertrag_lab.surgery.verification.held_answers import HeldAnswer, answer_held_out, fitting
 from expertrag_lab.surgery.verification.intact import (
     CheckedModel,
     check_model,
@@ -116,7 +116,7 @@ def verify(
     sides = first, second
     form = PromptForm.of(sides[0])
     shown = fitting(sides, prompts, form, settings.most_tokens)
-    old, new = (held_answers(side, shown, form, settings.most_tokens, report) for side in sides)
+    old, new = (answer_held_out(side, shown, form, settings.most_tokens, report) for side in sides)
     messages = [form.messages(prompt) for prompt in shown]
     speed = speed_change(first, second, messages, settings.rounds, report)
     facts = _facts(first, checked[0]), _facts(second, checked[1])
@@ -127,8 +127,8 @@ def verify(
     finite = _finite(new)
     loss, domains = losses(shown, old, new, settings.seed) if finite else (None, {})
     figures = answer_figures(shown, old, new, settings.seed)
-    found = _problems(loss, figures, settings.tolerance) if finite else [_NOT_FINITE]
-    found += [gate_problem(gate, after, facts[1].fingerprint)] if gate else []
+    problems = _problems(loss, figures, settings.tolerance) if finite else [_NOT_FINITE]
+    problems += [gate_problem(gate, after, facts[1].fingerprint)] if gate else []
     return Verification(
         *facts,
         prompts=len(shown),
@@ -140,7 +140,7 @@ def verify(
         routers=routers,
         speed=speed,
         notes=tuple(notes),
-        problems=tuple(filter(None, found)),
+        problems=tuple(filter(None, problems)),
     )
 
 
@@ -188,14 +188,14 @@ def _problems(
     """Return why the replies of a changed model refuse it."""
     if loss is None:
         return ["no prompt has a right answer, so there is no loss to compare"]
-    found = []
+    problems = []
     rise = loss.relative
     if not rise.high <= tolerance:
-        found.append(
+        problems.append(
             f"the loss on right answers rises by {rise.mean:+.1%}, and by up to {rise.high:+.1%} "
             f"within its interval over {rise.n} prompts; the tolerance is {tolerance:.1%}"
         )
-    return found + [
+    return problems + [
         f"{item.name} cannot be computed of the changed model (before: {item.before:.3f})"
         for item in figures
         if item.before is not None and item.after is None

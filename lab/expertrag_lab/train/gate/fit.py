@@ -66,10 +66,8 @@ def fit_gate(
     """
     given = fitting_material(row_sets, source, progress)
     with translate_errors():
-        bundle = _fitted(
-            out.name, given, row_sets, source, models, cost, seed, progress, judge=judge
-        )
-        return _written(bundle, out)
+        bundle = _fit(out.name, given, row_sets, source, models, cost, seed, progress, judge=judge)
+        return _write(bundle, out)
 
 
 def calibrate_gate(
@@ -105,7 +103,7 @@ def calibrate_gate(
         name=out.name,
         predictor=replace(predictor, calibration=fit_calibration(raw, given.right, seed)),
         threshold=threshold,
-        benefits=_sorted(predicted),
+        benefits=_sort(predicted),
         card={
             **_origin(row_sets, source, cost, seed),
             "calibrated": bundle.version,
@@ -117,7 +115,7 @@ def calibrate_gate(
         },
     )
     with translate_errors():
-        return _written(calibrated, out)
+        return _write(calibrated, out)
 
 
 def refit_gate(
@@ -151,26 +149,26 @@ def refit_gate(
         compared = stats.compare(
             "right - cost", old.version, before.tolist(), "new", after.tolist(), seed=seed
         )
-        new = _fitted(old.name, given, row_sets, source, models, cost, seed, progress)
+        new = _fit(old.name, given, row_sets, source, models, cost, seed, progress)
         swap = compared.low > 0 and not dry_run
         if swap:
-            new = _saved(new, folder)
+            new = _save(new, folder)
     return new, compared, swap
 
 
-def _written(bundle: GateBundle, out: Path) -> GateBundle:
+def _write(bundle: GateBundle, out: Path) -> GateBundle:
     with publish(out) as folder:
-        return _saved(bundle, folder)
+        return _save(bundle, folder)
 
 
-def _saved(bundle: GateBundle, folder: Path) -> GateBundle:
+def _save(bundle: GateBundle, folder: Path) -> GateBundle:
     """Write a gate with its card; return the gate with its fingerprint."""
     signed = replace(bundle, fingerprint=save_gate(bundle, folder))
     write_card(signed, folder)
     return signed
 
 
-def _fitted(
+def _fit(
     name: str,
     given: GateMaterial,
     row_sets: Sequence[RowSet],
@@ -200,7 +198,7 @@ def _fitted(
         name=name,
         predictor=fitted.predictor,
         threshold=threshold,
-        benefits=_sorted(fitted.predicted),
+        benefits=_sort(fitted.predicted),
         needs=source.needs,
         card={
             **_origin(row_sets, source, cost, seed),
@@ -266,7 +264,7 @@ def _origin(
 ) -> Mapping[str, Any]:
     return {
         "rows": {row_set.name: row_set.sha256 for row_set in row_sets},
-        "answered_by": _answered_by(row_sets),
+        "answered_by": _find_models(row_sets),
         "signals": [str(group) for group in source.groups],
         "cost": cost,
         "seed": seed,
@@ -274,15 +272,15 @@ def _origin(
     }
 
 
-def _answered_by(row_sets: Sequence[RowSet]) -> list[str]:
+def _find_models(row_sets: Sequence[RowSet]) -> list[str]:
     """Return the hashes of the language models that answered; empty if a row does not say."""
-    found = {
+    hashes = {
         row.recorded.gate.generator if row.recorded else ""
         for row_set in row_sets
         for row in row_set.rows
     }
-    return [] if "" in found else sorted(found)
+    return [] if "" in hashes else sorted(hashes)
 
 
-def _sorted(predicted: Predictions) -> tuple[float, ...]:
+def _sort(predicted: Predictions) -> tuple[float, ...]:
     return tuple(np.sort(predicted.benefit).tolist())

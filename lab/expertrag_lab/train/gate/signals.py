@@ -75,9 +75,9 @@ class SignalSource:
             that should read drafts gives no probabilities.
         :raises Conflict: the rows were recorded with another language model or embedder.
         """
-        recorded = [self._recorded(row, row_set.name) for row in row_set.rows]
+        recorded = [self._read_recorded(row, row_set.name) for row in row_set.rows]
         asked = [row.question for row in row_set.rows]
-        questions = self._embedded(asked, progress)
+        questions = self._embed(asked, progress)
         domains: Sequence[dict[str, float]] = [{}] * len(asked)
         if SignalGroup.DOMAIN in self.groups:
             domains = list(map(domain_signals, domain_probabilities(self.embedder, asked)))
@@ -99,7 +99,7 @@ class SignalSource:
             )
         ]
 
-    def _recorded(self, row: Row, name: str) -> dict[str, float]:
+    def _read_recorded(self, row: Row, name: str) -> dict[str, float]:
         """Return the recorded signals of a row that the groups need."""
         wanted = [group for group in RECORDED if group in self.groups]
         if not wanted:
@@ -136,7 +136,7 @@ class SignalSource:
         if generator is None or generator.white_box is None:
             return {}
         questions = [row.question for row in row_set.rows]
-        return self._kept(
+        return self._load_or_make(
             "prefills",
             row_set,
             (generator.fingerprint, questions),
@@ -145,7 +145,7 @@ class SignalSource:
 
     def _drafts(self, row_set: RowSet, progress: Progress) -> list[Draft]:
         texts = [truncate_draft(row.never) for row in row_set.rows]
-        vectors = self._embedded(texts, progress)
+        vectors = self._embed(texts, progress)
         readings = self._readings(row_set, progress)
         return [
             Draft(
@@ -157,12 +157,14 @@ class SignalSource:
             for place, text in enumerate(texts)
         ]
 
-    def _embedded(self, texts: Sequence[str], progress: Progress) -> FloatArray:
+    def _embed(self, texts: Sequence[str], progress: Progress) -> FloatArray:
         """Embed texts with the base model, [N, D]."""
         progress("embedding", 0, len(texts))
-        found = self.embedder.encode_queries_by_experts([text or " " for text in texts], [GENERAL])
+        vectors = self.embedder.encode_queries_by_experts(
+            [text or " " for text in texts], [GENERAL]
+        )
         progress("embedding", len(texts), len(texts))
-        return found[:, 0]
+        return vectors[:, 0]
 
     def _readings(self, row_set: RowSet, progress: Progress) -> Mapping[str, np.ndarray]:
         """Read the drafts with the language model, or load the cached result.
@@ -176,14 +178,14 @@ class SignalSource:
                 "folder or a hub id with --generator, or leave 'draft' out of --signals"
             )
         asked = [(row.question, truncate_draft(row.never)) for row in row_set.rows]
-        return self._kept(
+        return self._load_or_make(
             "drafts",
             row_set,
             (reader.fingerprint, asked),
             lambda: _read_all(reader, asked, f"{row_set.name}: reading drafts", progress),
         )
 
-    def _kept(
+    def _load_or_make(
         self,
         kind: str,
         row_set: RowSet,
@@ -195,11 +197,11 @@ class SignalSource:
         file = self.work / kind / f"{row_set.name}-{key}.npz"
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
-            found = make()
+            result = make()
             partial = file.with_suffix(".partial")
             with partial.open("wb") as out:
                 save: Any = np.savez  # its annotation does not allow named arrays
-                save(out, **found)
+                save(out, **result)
             partial.replace(file)
         with np.load(file) as kept:
             return {name: kept[name] for name in kept.files}
@@ -209,16 +211,16 @@ def _prefill_all(
     generator: Generator, questions: Sequence[str], stage: str, progress: Progress
 ) -> dict[str, np.ndarray]:
     """Prefill one question at a time, as in serving."""
-    found: list[Mapping[str, FloatArray]] = []
+    results: list[Mapping[str, FloatArray]] = []
     progress(stage, 0, len(questions))
     for question in questions:
         session = generator.begin(prompt.write_closed_book(question), Sampling(max_tokens=1))
         signals = session.peek(1)
         session.close()
         assert signals is not None, "a model in this process gives probabilities"
-        found.append(signals.vectors)
-        progress(stage, len(found), len(questions))
-    return {name: np.stack([vectors[name] for vectors in found]) for name in found[0]}
+        results.append(signals.vectors)
+        progress(stage, len(results), len(questions))
+    return {name: np.stack([vectors[name] for vectors in results]) for name in results[0]}
 
 
 def _read_all(

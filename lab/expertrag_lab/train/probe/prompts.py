@@ -108,36 +108,36 @@ class _Sheets:
         left_out = False
         for first in islice(firsts, most):
             if not isinstance(first, Answered):
-                yield from self._group(first, self._found(first))
+                yield from self._group(first, self._search(first))
                 continue
-            found = self._found(first.query)
-            yield from self._group(first.query, self._with_answer(found, first), first)
+            passages = self._search(first.query)
+            yield from self._group(first.query, self._with_answer(passages, first), first)
             left_out = not left_out
             if left_out:
-                others = [passage for passage in found if not _tells(passage, first, self._data)]
+                others = [passage for passage in passages if not _tells(passage, first, self._data)]
                 yield from self._group(first.query, others, first)
 
     @property
     def _data(self) -> Dataset:
         return self._asked.dataset
 
-    def _found(self, query: Query) -> list[Passage]:
+    def _search(self, query: Query) -> list[Passage]:
         return self._asked.passages.search(query.text, _SEARCHED)
 
-    def _with_answer(self, found: list[Passage], item: Answered) -> list[Passage]:
+    def _with_answer(self, passages: list[Passage], item: Answered) -> list[Passage]:
         """Insert the answering passages that the search missed among the passages found."""
         most = max(self._recipe.passages)
-        missing = [passage for passage in item.cited if passage not in found[:most]]
-        with_answer = [passage for passage in found if passage not in missing]
+        missing = [passage for passage in item.cited if passage not in passages[:most]]
+        with_answer = [passage for passage in passages if passage not in missing]
         for passage in missing:
             with_answer.insert(self._rng.randrange(most), passage)
         return with_answer
 
     def _group(
-        self, query: Query, found: Sequence[Passage], item: Answered | None = None
+        self, query: Query, passages: Sequence[Passage], item: Answered | None = None
     ) -> Iterator[Prompt]:
         """Ask a question, and others, about the first passages that were found."""
-        shown = tuple(found[: self._rng.choice(self._recipe.passages)])
+        shown = tuple(passages[: self._rng.choice(self._recipe.passages)])
         if not shown:
             return
         group = f"{self._data.name} {[(passage.document_id, passage.start) for passage in shown]}"

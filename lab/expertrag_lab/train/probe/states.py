@@ -33,7 +33,7 @@ def states_of(
     prompts = [messages_of(item, generator) for item in asked]
     names = [hashlib.sha256(repr(item).encode()).hexdigest()[:24] for item in prompts]
     with appending(path) as file:
-        known = read_results(path, _parsed)
+        known = read_results(path, _parse)
         for done, (name, messages) in enumerate(zip(names, prompts, strict=True)):
             progress(stage, done, len(names))
             if name in known:
@@ -54,5 +54,5 @@ def messages_of(item: Prompt, generator: WhiteBox) -> list[Message]:
     return prompt.open_book(item.question, item.passages, family=family)
 
 
-def _parsed(item: Mapping[str, Any]) -> tuple[str, tuple[FloatArray, float]]:
+def _parse(item: Mapping[str, Any]) -> tuple[str, tuple[FloatArray, float]]:
     return item["prompt"], (np.array(item["state"], np.float32), float(item["abstains"]))

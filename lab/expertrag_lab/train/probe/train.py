@@ -109,14 +109,14 @@ def train_probe(
             train.append(_read(part.train, generator, path, f"probe: {part.name}", progress))
             dev.append(_read(part.dev, generator, path, f"probe: {part.name}, dev", progress))
         progress("probe: fitting", 0, None)
-        found = _fit(sets, train)
-        probe = Probe(found.weights, found.bias, owner)
+        fit = _fit(sets, train)
+        probe = Probe(fit.weights, fit.bias, owner)
         report = ProbeReport(
             owner=owner,
             command=command,
-            penalty=found.penalty,
+            penalty=fit.penalty,
             words=_words(train),
-            sets=tuple(_set_reports(sets, train, dev, found)),
+            sets=tuple(_set_reports(sets, train, dev, fit)),
             seconds=time.monotonic() - started,
         )
         with publish(out) as scratch:
@@ -170,14 +170,14 @@ def _words(train: Sequence[_Read]) -> prompt.Doubt:
 
 
 def _set_reports(
-    sets: Sequence[ProbeSet], train: Sequence[_Read], dev: Sequence[_Read], found: FittedProbe
+    sets: Sequence[ProbeSet], train: Sequence[_Read], dev: Sequence[_Read], fit: FittedProbe
 ) -> list[ProbeSetReport]:
     reports, start = [], 0
     doubtful = math.log(_DOUBTFUL_FROM / (1 - _DOUBTFUL_FROM))
     for item, learned, asked in zip(sets, train, dev, strict=True):
-        unseen = found.unseen[start : start + len(learned.prompts)].tolist()
+        unseen = fit.unseen[start : start + len(learned.prompts)].tolist()
         start += len(learned.prompts)
-        odds = (asked.states @ found.weights + found.bias).tolist() if asked.prompts else []
+        odds = (asked.states @ fit.weights + fit.bias).tolist() if asked.prompts else []
         reports.append(
             ProbeSetReport(
                 name=item.name,
@@ -243,14 +243,14 @@ def _row(item: ProbeSetReport) -> str:
         "set": f"{item.name} (`{item.sha256[:12]}`)",
         "licence": item.licence,
         "prompts": f"{item.prompts:,} ({item.lacking:,})",
-        "words": shown(item.abstains),
-        "left out": shown(item.left_out),
-        "dev": f"{shown(item.dev)} ({item.dev_prompts})",
-        "strict": f"{shown(item.withheld)}, {shown(item.lost)}",
+        "words": format_figure(item.abstains),
+        "left out": format_figure(item.left_out),
+        "dev": f"{format_figure(item.dev)} ({item.dev_prompts})",
+        "strict": f"{format_figure(item.withheld)}, {format_figure(item.lost)}",
     }
     return f"| {' | '.join(cells.values())} |"
 
 
-def shown(value: float | None) -> str:
+def format_figure(value: float | None) -> str:
     """Format a figure; "none" if there was nothing to measure."""
     return "none" if value is None else f"{value:.2f}"

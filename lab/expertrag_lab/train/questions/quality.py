@@ -104,12 +104,12 @@ def sift(
         else:
             known[_same(question)] = REPEATED
             candidates[name] = question
-    kept = _found(candidates, passages, embedder)
+    kept = _filter_retrieved(candidates, passages, embedder)
     dropped[LOST] = len(candidates) - len(kept)
     return Sifted(kept, dict(dropped))
 
 
-def _found(
+def _filter_retrieved(
     questions: Mapping[str, str], passages: Mapping[str, str], embedder: SentenceTransformerEmbedder
 ) -> dict[str, str]:
     """Keep the questions that retrieve their passage; Q questions, N passages, D dimensions."""

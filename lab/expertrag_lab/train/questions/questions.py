@@ -72,7 +72,7 @@ def read_documents(path: Path) -> Documents:
     if not documents:
         why = f" ({failures[0].reason}; {failures[0].cure})" if failures else ""
         raise InvalidArgument(f"{path} holds no document{why}")
-    return Documents(documents, failures, _asked(path))
+    return Documents(documents, failures, _read_texts(path))
 
 
 def check_out(out: Path) -> None:
@@ -106,13 +106,13 @@ def write_questions(
     drawn = draw_passages(source.documents, embedder, count, seed)
     with appending(out.with_name(f"{out.name}.partial")) as file:
         check_out(out)  # again, now that no other run can create it
-        found = ask_about(drawn, generator, embedder, file, progress, source.asked)
-        report = QuestionsReport(len(drawn), len(found.kept), found.dropped)
-        if not found.kept:
+        questions = ask_about(drawn, generator, embedder, file, progress, source.asked)
+        report = QuestionsReport(len(drawn), len(questions.kept), questions.dropped)
+        if not questions.kept:
             raise InvalidArgument(
                 f"no question passed the filter ({summary(report)}); try another generator"
             )
-        _publish(out, ((question, text) for text, question in found.kept.items()))
+        _publish(out, ((question, text) for text, question in questions.kept.items()))
         Path(file.name).unlink()
     return report
 
@@ -259,7 +259,7 @@ def _publish(out: Path, pairs: Iterable[tuple[str, str]]) -> None:
     write_durably(out, gzip.compress(data, mtime=0) if out.suffix == ".gz" else data)
 
 
-def _asked(path: Path) -> frozenset[str]:
+def _read_texts(path: Path) -> frozenset[str]:
     """Texts of the queries of all splits of a data set; empty if ``path`` is not a data set."""
     try:
         queries = find_file(path / "queries.jsonl")

@@ -53,7 +53,7 @@ class Answered:
         return (*self.evidence, *self.supporting)
 
 
-def answered(
+def find_answer(
     query: Query, dataset: Dataset, passages: Passages, rng: random.Random
 ) -> Answered | str:
     """Return a question with its reply and evidence, or the reason why it has none."""
@@ -104,8 +104,8 @@ def _sentence(query: Query, judged: Sequence[Passage]) -> Answered | str:
 def holding(passage: Passage, accepted: Sequence[str]) -> str:
     """Return the first accepted answer that a passage contains as whole words; empty if none."""
     text = f" {normalise(passage.text)} "
-    found = (item for item in accepted if (words := normalise(item)) and f" {words} " in text)
-    return next(found, "")
+    matches = (item for item in accepted if (words := normalise(item)) and f" {words} " in text)
+    return next(matches, "")
 
 
 def _share(sentence: str, passage: Passage) -> float:

@@ -46,7 +46,7 @@ class Part:
         return cls(borders.start, fork, end, seen)
 
 
-def _packed(
+def _attend_packed(
     _module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -61,15 +61,15 @@ def _packed(
     groups = query.shape[1] // key.shape[1]
     key, value = (item.repeat_interleave(groups, dim=1) for item in (key, value))
     attend = functional.scaled_dot_product_attention
-    found = []
+    outputs = []
     for part in parts:
         q, k, v = (item[:, :, part.start : part.end] for item in (query, key, value))
         size = part.fork - part.start
         if size:
             early = q[:, :, :size], k[:, :, :size], v[:, :, :size]
-            found.append(attend(*early, is_causal=True, scale=scaling))
-        found.append(attend(q[:, :, size:], k, v, attn_mask=part.seen, scale=scaling))
-    return torch.cat(found, dim=2).transpose(1, 2), None
+            outputs.append(attend(*early, is_causal=True, scale=scaling))
+        outputs.append(attend(q[:, :, size:], k, v, attn_mask=part.seen, scale=scaling))
+    return torch.cat(outputs, dim=2).transpose(1, 2), None
 
 
-AttentionInterface.register(PACKED, _packed)
+AttentionInterface.register(PACKED, _attend_packed)

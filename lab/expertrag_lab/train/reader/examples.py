@@ -61,6 +61,6 @@ class ReaderMaterial:
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
-def numbered(passages: Sequence[Passage], evidence: Sequence[Passage]) -> tuple[int, ...]:
+def number_passages(passages: Sequence[Passage], evidence: Sequence[Passage]) -> tuple[int, ...]:
     """Numbers of the evidence passages in the prompt."""
     return tuple(number for number, item in enumerate(passages, 1) if item in evidence)

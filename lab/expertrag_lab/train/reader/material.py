@@ -19,8 +19,8 @@ from expertrag.api.errors import InvalidArgument
 from expertrag_lab.data.datasets import Dataset, Query, load_dataset
 from expertrag_lab.data.named_sets import TRAIN, Data
 from expertrag_lab.data.qrels import splits
-from expertrag_lab.embedder.types import normalized
-from expertrag_lab.train.reader.answers import ASKED, Answered, answered
+from expertrag_lab.embedder.types import normalize
+from expertrag_lab.train.reader.answers import ASKED, Answered, find_answer
 from expertrag_lab.train.reader.examples import ReaderMaterial
 from expertrag_lab.train.reader.passages import Passages
 from expertrag_lab.train.reader.prompt_groups import PromptGroups
@@ -47,7 +47,7 @@ def materials(
     """
     check_names(data, licence=licences, examples=most_examples)
     named = [(domain, path) for domain, paths in data.items() for path in paths]
-    found = [
+    result = [
         material(
             path,
             domain,
@@ -55,7 +55,7 @@ def materials(
         )
         for domain, path in named
     ]
-    return [replace(item, licence=licences.get(item.name, item.licence)) for item in found]
+    return [replace(item, licence=licences.get(item.name, item.licence)) for item in result]
 
 
 def check_names(data: Data, **options: Mapping[str, Any]) -> None:
@@ -121,21 +121,21 @@ def read_questions(dataset: Dataset, words: int, rng: random.Random) -> Question
     # unreadable documents are reported when they are indexed
     passages = Passages(dataset.documents(), words)
     dropped: Counter[str] = Counter()
-    tested = _asked_elsewhere(dataset.folder)
-    found: list[Answered] = []
+    tested = _read_other_questions(dataset.folder)
+    answerable: list[Answered] = []
     open_: list[Query] = []
     for query in dataset.queries:
-        if normalized(query.text) in tested:
+        if normalize(query.text) in tested:
             dropped[ASKED] += 1
         elif query.answers == ():
             open_.append(query)
-        elif isinstance(item := answered(query, dataset, passages, rng), str):
+        elif isinstance(item := find_answer(query, dataset, passages, rng), str):
             dropped[item] += 1
         else:
-            found.append(item)
-    for some in (found, open_):
+            answerable.append(item)
+    for some in (answerable, open_):
         rng.shuffle(some)
-    return Questions(dataset, passages, found, open_, dict(dropped))
+    return Questions(dataset, passages, answerable, open_, dict(dropped))
 
 
 def is_dev(query: Query, dataset: Dataset) -> bool:
@@ -144,9 +144,9 @@ def is_dev(query: Query, dataset: Dataset) -> bool:
     return zlib.crc32(str(about or query.id).encode()) % 100 < _DEV_SHARE
 
 
-def _asked_elsewhere(folder: Path) -> frozenset[str]:
+def _read_other_questions(folder: Path) -> frozenset[str]:
     return frozenset(
-        normalized(query.text)
+        normalize(query.text)
         for split in splits(folder)
         if split != TRAIN
         for query in load_dataset(folder, split).queries

@@ -95,11 +95,13 @@ class ReaderNetwork:
         self._model.set_attn_implementation("sdpa")
         prompts = [self.chat.encode(item.messages) for item in examples]
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-        found: dict[int, DevReply] = {}
+        replies: dict[int, DevReply] = {}
         for start in range(0, len(order), _BATCH):
             some = order[start : start + _BATCH]
-            found.update(zip(some, self._replies([prompts[place] for place in some]), strict=True))
-        return [found[place] for place in range(len(prompts))]
+            replies.update(
+                zip(some, self._replies([prompts[place] for place in some]), strict=True)
+            )
+        return [replies[place] for place in range(len(prompts))]
 
     def _replies(self, prompts: Sequence[list[int]]) -> list[DevReply]:
         width = max(map(len, prompts))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from expertrag.llm.prompt import ABSTAINS, Reply
 from expertrag_lab.train.reader.answers import Answered, holding
-from expertrag_lab.train.reader.examples import DevQuestions, ReaderExample, numbered
+from expertrag_lab.train.reader.examples import DevQuestions, ReaderExample, number_passages
 
 if TYPE_CHECKING:
     from expertrag_lab.data.datasets import Dataset, Query
@@ -67,7 +67,7 @@ class PromptGroups:
         return DevQuestions(
             alone=tuple(self._alone(item, 0) for item in answerable),
             among=tuple(self._alone(item, most) for item in answerable),
-            unanswerable=tuple(self._tempted(query, most) for query in unanswerable),
+            unanswerable=tuple(self._tempt(query, most) for query in unanswerable),
         )
 
     def _epoch(
@@ -89,12 +89,12 @@ class PromptGroups:
                 fits = _answers(shown, item) and not self._spoilt(shown, item)
                 if fits and len(group) < self._recipe.questions:
                     del pool.waiting[item.query.id]
-                    group.append(self._answered(item, shown))
+                    group.append(self._answer(item, shown))
             abstained += not first.reply.has_answer
             for query in pool.near(shown):
                 if share * (len(examples) + len(group)) > abstained:
                     del pool.tempting[query.id]
-                    group.append(self._abstained(query, shown))
+                    group.append(self._abstain(query, shown))
                     abstained += 1
             strict = self._rng.random() < 0.5
             examples += [replace(example, strict=strict) for example in group]
@@ -110,17 +110,17 @@ class PromptGroups:
         """Take the first question of a group and choose the passages."""
         if not abstain:
             item = pool.waiting.pop(next(iter(pool.waiting)))
-            return self._answered(item, self._shown(item, pool.waiting))
+            return self._answer(item, self._draw_passages(item, pool.waiting))
         if pool.tempting:
-            return self._tempted(pool.tempting.pop(next(iter(pool.tempting))), self._count())
+            return self._tempt(pool.tempting.pop(next(iter(pool.tempting))), self._count())
         item = self._rng.choice(answerable)
-        return self._abstained(item.query, self._distractors(item, self._count()))
+        return self._abstain(item.query, self._distractors(item, self._count()))
 
     def _count(self) -> int:
         """Draw the number of passages: mostly few, which gives more examples per token."""
         return self._rng.randint(1, self._rng.randint(1, self._recipe.passages))
 
-    def _shown(self, item: Answered, waiting: Mapping[str, Answered]) -> list[Passage]:
+    def _draw_passages(self, item: Answered, waiting: Mapping[str, Answered]) -> list[Passage]:
         """Draw the passages of a group whose first question is ``item``."""
         count = self._count()
         shown = [*item.cited]
@@ -147,32 +147,32 @@ class PromptGroups:
         shown = [*item.cited]
         shown += self._distractors(item, max(0, count - len(shown)))
         self._rng.shuffle(shown)
-        return self._answered(item, shown)
+        return self._answer(item, shown)
 
-    def _tempted(self, query: Query, count: int) -> ReaderExample:
+    def _tempt(self, query: Query, count: int) -> ReaderExample:
         near = list(self._passages.of(str(query.metadata.get("near_doc"))))[:count]
-        others = [item for item in self._found(query, count) if item not in near]
+        others = [item for item in self._search(query, count) if item not in near]
         shown = [*near, *others[: count - len(near)]]
         self._rng.shuffle(shown)
-        return self._abstained(query, shown)
+        return self._abstain(query, shown)
 
     def _distractors(self, item: Answered, count: int) -> list[Passage]:
         judged = frozenset(self._dataset.relevant(item.query.id))
-        found = self._found(item.query, count + len(judged)) if count else []
+        passages = self._search(item.query, count + len(judged)) if count else []
         return [
             passage
-            for passage in found
+            for passage in passages
             if passage.document_id not in judged and not holding(passage, item.held_by)
         ][:count]
 
-    def _found(self, query: Query, count: int) -> list[Passage]:
+    def _search(self, query: Query, count: int) -> list[Passage]:
         return self._passages.search(query.text, 2 * count + 4)
 
-    def _answered(self, item: Answered, shown: Sequence[Passage]) -> ReaderExample:
-        reply = Reply(item.text, numbered(shown, item.cited))
+    def _answer(self, item: Answered, shown: Sequence[Passage]) -> ReaderExample:
+        reply = Reply(item.text, number_passages(shown, item.cited))
         return self._example(item.query, shown, reply, item.query.answers or ())
 
-    def _abstained(self, query: Query, shown: Sequence[Passage]) -> ReaderExample:
+    def _abstain(self, query: Query, shown: Sequence[Passage]) -> ReaderExample:
         return self._example(query, shown, ABSTAINS)
 
     def _example(
@@ -204,13 +204,13 @@ class _Pool:
 
     def about(self, shown: Iterable[Passage]) -> list[Answered]:
         """Find waiting answerable questions about the documents of the passages."""
-        found = (item for name in _documents(shown) for item in self._about.get(name, ()))
-        return [item for item in found if item.query.id in self.waiting]
+        items = (item for name in _documents(shown) for item in self._about.get(name, ()))
+        return [item for item in items if item.query.id in self.waiting]
 
     def near(self, shown: Iterable[Passage]) -> list[Query]:
         """Find waiting unanswerable questions that these documents seem to answer."""
-        found = (query for name in _documents(shown) for query in self._near.get(name, ()))
-        return [query for query in found if query.id in self.tempting]
+        queries = (query for name in _documents(shown) for query in self._near.get(name, ()))
+        return [query for query in queries if query.id in self.tempting]
 
 
 def _documents(shown: Iterable[Passage]) -> list[str]:

@@ -81,7 +81,7 @@ tags: [retrieval-augmented-generation, mixture-of-experts, low-rank]
 "{NOT_FOUND}" if none holds the answer.
 
 {_sets(report)}
-{_explained(recipe) if recipe.answered else ""}
+{_explain(recipe) if recipe.answered else ""}
 Dev loss {first.mean:.3f} -> {best.mean:.3f}, exact replies {first.exact:.2f} -> \
 {best.exact:.2f} (step {best.step} of {report.steps}, {report.tokens:,} tokens).
 Dev questions are from the train split; none is about a document that was trained on. The bundle
@@ -110,7 +110,7 @@ def _sets(report: ReaderReport) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _explained(recipe: ReaderRecipe) -> str:
+def _explain(recipe: ReaderRecipe) -> str:
     return f"""
 alone: share of dev questions answered with an accepted answer, given the gold passage alone; among:
 the same among distractors, {recipe.passages} passages in all; cited: share of the right answers

@@ -65,36 +65,36 @@ class PackedRow:
     @property
     def tokens(self) -> list[int]:
         """Input tokens, (T,)."""
-        found: list[int] = []
+        result: list[int] = []
         for group in self.groups:
-            found += group.shared
+            result += group.shared
             for branch in group.branches:
-                found += (*branch.prompt, *branch.reply[:-1])
-        return found
+                result += (*branch.prompt, *branch.reply[:-1])
+        return result
 
     @property
     def positions(self) -> list[int]:
         """Position of each token in its own prompt and reply, (T,)."""
-        found: list[int] = []
+        result: list[int] = []
         for group in self.groups:
             shared = len(group.shared)
-            found += range(shared)
+            result += range(shared)
             for branch in group.branches:
-                found += range(shared, shared + len(branch))
-        return found
+                result += range(shared, shared + len(branch))
+        return result
 
     @property
     def borders(self) -> list[Borders]:
         """Position of each group."""
-        found, start = [], 0
+        result, start = [], 0
         for group in self.groups:
             ends, end = [], start + len(group.shared)
             for branch in group.branches:
                 end += len(branch)
                 ends.append(end)
-            found.append(Borders(start, len(group.shared), tuple(ends)))
+            result.append(Borders(start, len(group.shared), tuple(ends)))
             start = end
-        return found
+        return result
 
     @property
     def answering(self) -> list[int]:
@@ -149,11 +149,11 @@ def pack(groups: Sequence[PromptGroup], most_tokens: int) -> list[PackedRow]:
     return [
         PackedRow(domain, tuple(some))
         for domain, own in of.items()
-        for some in _filled(own, most_tokens)
+        for some in _fill(own, most_tokens)
     ]
 
 
-def _filled(groups: Sequence[PromptGroup], most_tokens: int) -> list[list[PromptGroup]]:
+def _fill(groups: Sequence[PromptGroup], most_tokens: int) -> list[list[PromptGroup]]:
     rows: list[list[PromptGroup]] = []
     left = 0
     for item in groups:

@@ -78,15 +78,15 @@ def train_reader(
     """
     started = time.monotonic()
     dense = load_dense(source, dtype=number_format("cpu"), upcycled=not recipe.parallel)
-    network, adapters, recipe = _adapted(dense, materials, recipe, start)
+    network, adapters, recipe = _adapt(dense, materials, recipe, start)
     identity = _identity(source, start)
     with work_folder(out) as partial:
         work = partial / _digest(identity, materials, recipe, start)
         before = _before(materials, network, work, progress) if recipe.answered else {}
         rows = _rows(materials, network, recipe)
         trainer = ReaderTrainer(network, adapters, recipe, work, progress)
-        weights, points = _trained(trainer, rows, adapters, recipe.strength, start)
-        after = _measured(materials, network, progress, "after") if recipe.answered else {}
+        weights, points = _train(trainer, rows, adapters, recipe.strength, start)
+        after = _measure(materials, network, progress, "after") if recipe.answered else {}
         report = ReaderReport(
             base=dense.name,
             fingerprint=identity,
@@ -106,7 +106,7 @@ def train_reader(
     return report
 
 
-def _adapted(
+def _adapt(
     dense: Dense, materials: Sequence[ReaderMaterial], recipe: ReaderRecipe, start: Bundle | None
 ) -> tuple[ReaderNetwork, Adapters, ReaderRecipe]:
     """Insert adapters into the base model; those of a reader to continue determine the ranks."""
@@ -184,7 +184,7 @@ def _rows(
     return _Rows(steps, dev)
 
 
-def _trained(
+def _train(
     trainer: ReaderTrainer, rows: _Rows, adapters: Adapters, strength: float, start: Bundle | None
 ) -> tuple[dict[str, torch.Tensor], tuple[ReaderPoint, ...]]:
     """Train the adapters; return their weights, which they have in bfloat16 now, and the points."""
@@ -217,22 +217,22 @@ def _before(
     path = work / "before.json"
     if path.is_file():
         return {name: Scores(**body) for name, body in json.loads(path.read_bytes()).items()}
-    found = _measured(materials, network, progress, "before")
+    by_material = _measure(materials, network, progress, "before")
     work.mkdir(parents=True, exist_ok=True)
-    body = {name: asdict(scores) for name, scores in found.items()}
+    body = {name: asdict(scores) for name, scores in by_material.items()}
     write_durably(path, json.dumps(body).encode())
-    return found
+    return by_material
 
 
-def _measured(
+def _measure(
     materials: Sequence[ReaderMaterial], network: ReaderNetwork, progress: Progress, when: str
 ) -> dict[str, Scores]:
-    found = {}
+    scores = {}
     for done, item in enumerate(materials):
         progress(f"reader: answering dev questions {when} training", done, len(materials))
         answer = functools.partial(network.answer, domain=item.domain)
-        found[item.name] = measure(item.dev, answer)
-    return found
+        scores[item.name] = measure(item.dev, answer)
+    return scores
 
 
 def _set_report(

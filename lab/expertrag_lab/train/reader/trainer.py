@@ -85,9 +85,9 @@ class ReaderTrainer:
         counts: dict[str, int] = {}
         exact: list[bool] = []
         for row in dev:
-            found = self._network.loss(row)
-            totals[row.domain] = totals.get(row.domain, 0.0) + float(found.total)
+            row_loss = self._network.loss(row)
+            totals[row.domain] = totals.get(row.domain, 0.0) + float(row_loss.total)
             counts[row.domain] = counts.get(row.domain, 0) + len(row.targets)
-            exact += found.exact
+            exact += row_loss.exact
         losses = {domain: total / counts[domain] for domain, total in totals.items()}
         return ReaderPoint(step, loss, losses, sum(exact) / len(exact))

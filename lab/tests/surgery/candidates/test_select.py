@@ -27,7 +27,7 @@ from expertrag_lab.metrics.squad import normalise
 from expertrag_lab.surgery.candidates.open_rows import add_rows
 from expertrag_lab.surgery.candidates.select import SelectionSettings, TaskSelection, select
 from expertrag_lab.surgery.retrieved_prompts import PromptForm, RetrievedPrompt, parse_prompt
-from expertrag_lab.surgery.verification.held_answers import held_answers
+from expertrag_lab.surgery.verification.held_answers import answer_held_out
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 _TOKENS = 8
@@ -44,7 +44,7 @@ def _labelled_by(
     """Prompts whose right answers are those of an adapter, or of an expert."""
     asked = [replace(item, domain=domain) for item in _prompts()]
     form = PromptForm.of(generator)
-    answers = held_answers(generator, asked, form, _TOKENS, silent, adapter)
+    answers = answer_held_out(generator, asked, form, _TOKENS, silent, adapter)
     return [
         replace(item, domain="", answer=text, accepted=(text,), cited=answer.reply.cited)
         for item, answer in zip(asked, answers, strict=True)

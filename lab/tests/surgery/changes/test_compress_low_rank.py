@@ -14,7 +14,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.llm.load.low_rank_file import LOW_RANK_FILE, attach_low_rank
 from expertrag_kernels import Format
 from expertrag_lab.surgery.changes.compress_low_rank import compress
-from expertrag_lab.surgery.changes.low_rank_fit import LayerMoments, fitted, observed
+from expertrag_lab.surgery.changes.low_rank_fit import LayerMoments, fit, observe
 from expertrag_lab.surgery.changes.prune import prune
 from expertrag_lab.surgery.changes.record import MixtureSize
 from expertrag_lab.surgery.mixture import Mixture
@@ -28,7 +28,7 @@ def _compressed(mixture: Mixture, size: float = 0.6) -> Mixture:
 
 
 def _moments(mixture: Mixture) -> list[LayerMoments]:
-    return observed(mixture, texts(4))
+    return observe(mixture, texts(4))
 
 
 def _assert_same(own: LayerMoments, gate_up: torch.Tensor, down: torch.Tensor) -> None:
@@ -63,7 +63,7 @@ def test_bases_are_those_of_the_weighted_decompositions() -> None:
     """What is lost is what the singular values of the whitened, weighted matrices say."""
     [own, *_] = _moments(mixture_of("olmoe", **SIZES["olmoe"]))
     rank, hidden = 5, len(own.inputs)
-    made = fitted(own, rank, 0)
+    made = fit(own, rank, 0)
     values, vectors = torch.linalg.eigh(own.inputs)
     root = vectors @ values.clamp(min=0).sqrt().diag() @ vectors.T
     gate, up, columns = own.all_neurons()
@@ -87,7 +87,7 @@ def test_bases_are_those_of_the_weighted_decompositions() -> None:
 def test_all_ranks_lose_nothing(family: str) -> None:
     mixture = mixture_of(family, **SIZES[family])
     for own in _moments(mixture):
-        gate_up, down = fitted(own, len(own.inputs), 0).multiply_out()
+        gate_up, down = fit(own, len(own.inputs), 0).multiply_out()
         _assert_same(own, gate_up, down)
 
 
@@ -102,7 +102,7 @@ def test_planted_low_ranks_are_found() -> None:
         experts.down_proj.data = out.T @ (out @ experts.down_proj.data) / hidden
     before = logits(mixture)
     for own in _moments(mixture):
-        gate_up, down = fitted(own, 4, 0).multiply_out()
+        gate_up, down = fit(own, 4, 0).multiply_out()
         _assert_same(own, gate_up, down)
     torch.testing.assert_close(logits(_compressed(mixture, 0.7)), before, atol=1e-4, rtol=1e-3)
 
@@ -122,7 +122,7 @@ def test_planted_neurons_stay_whole() -> None:
         gate_up[:, rows] = gate_up[:, rows] @ into.T @ into / hidden
         down[..., tame] = out.T @ (out @ down[..., tame]) / hidden
     for own in _moments(mixture):
-        made = fitted(own, 2, len(wild))
+        made = fit(own, 2, len(wild))
         assert made.whole_neurons == len(wild)
         gate, up, down = own.all_neurons()
         assert torch.equal(made.whole_down, down[:, wild].mT)

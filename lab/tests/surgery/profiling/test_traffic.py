@@ -15,7 +15,7 @@ from expertrag.api.types import Sampling
 from expertrag.llm import prompt as prompts
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.load.chat import ChatTokenizer
-from expertrag_lab.surgery.profiling.traffic import ServedTokens, TrafficPrompt, drawn, read_traffic
+from expertrag_lab.surgery.profiling.traffic import ServedTokens, TrafficPrompt, draw, read_traffic
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +75,11 @@ def test_files_without_rows_are_refused(tmp_path: Path) -> None:
 
 def test_a_limit_is_of_each_domain(tmp_path: Path) -> None:
     found = _read(tmp_path, *rows(9), *rows(2, "deaths"))
-    few, more = (drawn(found, limit, 3) for limit in (2, 4))
+    few, more = (draw(found, limit, 3) for limit in (2, 4))
     assert [item.domain for item in few] == ["births"] * 2 + ["deaths"] * 2
     assert {item.prompt.id for item in few} < {item.prompt.id for item in more}
-    assert {item.prompt.id for item in drawn(found, None, 3)} == {p.prompt.id for p in found}
-    assert drawn(found, 4, 3) == more != drawn(found, 4, 4)
+    assert {item.prompt.id for item in draw(found, None, 3)} == {p.prompt.id for p in found}
+    assert draw(found, 4, 3) == more != draw(found, 4, 4)
 
 
 def test_tokens_are_those_of_prompt_and_answer(

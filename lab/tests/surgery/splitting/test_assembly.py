@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from expertrag.api.errors import InvalidArgument
 from expertrag_kernels.transformers import NAME
 from expertrag_lab.surgery.mixture import Mixture
-from expertrag_lab.surgery.splitting.assembly import LARGEST_LOGIT, assembled
+from expertrag_lab.surgery.splitting.assembly import LARGEST_LOGIT, assemble
 from expertrag_lab.surgery.splitting.split_sizes import SplitSizes
 from expertrag_lab.surgery.splitting.splittable import load_splittable
 
@@ -30,7 +30,7 @@ def _dense_logits(model: Any) -> torch.Tensor:
 def _split(family: str, sizes: SplitSizes) -> tuple[Any, Mixture]:
     dense = dense_of(family)
     splits = splits_of(dense, texts(4), sizes)
-    return dense.model, assembled(dense, splits, sizes, {"own": 1})
+    return dense.model, assemble(dense, splits, sizes, {"own": 1})
 
 
 @pytest.mark.parametrize("family", DENSE_FAMILIES)
@@ -64,7 +64,7 @@ def test_a_neuron_keeps_its_weights_bit_for_bit(family: str) -> None:
 def test_routers_choose_by_the_fitted_scores_and_weigh_with_ones(family: str) -> None:
     dense = dense_of(family)
     splits = splits_of(dense, texts(4))
-    mixture = assembled(dense, splits, SIZES, {})
+    mixture = assemble(dense, splits, SIZES, {})
     for split, layer in zip(splits, layers_of(mixture), strict=True):
         rows = torch.randn(200, 32)
         scores = rows @ split.weight.T + split.bias
@@ -92,7 +92,7 @@ def test_a_saved_mixture_loads_as_it_was(
     write_dense(made, short_tokenizer, "llama 3's angles", dtype, tie_word_embeddings=True)
     dense = load_splittable(str(made))
     dense.model.config.update({"reader_prompts": "abc"})
-    mixture = assembled(dense, splits_of(dense, texts(4)), SIZES, {"own": [1]})
+    mixture = assemble(dense, splits_of(dense, texts(4)), SIZES, {"own": [1]})
     mixture.save(tmp_path / "split", "# card\n")
     loaded: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "split")
     loaded.set_experts_implementation(NAME)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from expertrag_lab.surgery.splitting.balanced_assignment import balanced
+from expertrag_lab.surgery.splitting.balanced_assignment import balance
 
 
 def _cost(costs: np.ndarray, cluster: np.ndarray) -> float:
@@ -22,7 +22,7 @@ def test_the_cost_is_the_least_of_all_ways() -> None:
         for way in itertools.product(range(3), repeat=6)
         if all(way.count(own) == 2 for own in range(3))
     ]
-    found = balanced(costs, 2)
+    found = balance(costs, 2)
     assert np.bincount(found).tolist() == [2, 2, 2]
     assert _cost(costs, found) == pytest.approx(min(ways))
 
@@ -48,7 +48,7 @@ def test_the_cost_is_that_of_a_linear_assignment(count: int, size: int, kind: st
         costs[:, 1] = 0.0
     elif kind == "equal":
         costs[:] = 3.0
-    found = balanced(costs, size)
+    found = balance(costs, size)
     _, columns = linear_sum_assignment(np.repeat(costs, size, axis=1))
     assert np.bincount(found, minlength=count).tolist() == [size] * count
     assert _cost(costs, found) == pytest.approx(_cost(costs, columns // size))

@@ -12,7 +12,7 @@ from dense_samples import SIZES, dense_of, splits_of
 from made_mixtures import texts
 
 from expertrag_index.types import silent
-from expertrag_lab.surgery.splitting.balanced_assignment import balanced
+from expertrag_lab.surgery.splitting.balanced_assignment import balance
 from expertrag_lab.surgery.splitting.dense_inputs import dense_inputs
 from expertrag_lab.surgery.splitting.layer_split import LayerSplit
 from expertrag_lab.surgery.splitting.neuron_activity import (
@@ -25,7 +25,7 @@ from expertrag_lab.surgery.splitting.neuron_clusters import (
     cluster_neurons,
     distances,
 )
-from expertrag_lab.surgery.splitting.router_fit import contributions, fit_router, kept_share
+from expertrag_lab.surgery.splitting.router_fit import contributions, fit_router, share_of_best
 
 _ARCHITECTURES = ("llama", "qwen2", "qwen3")
 
@@ -86,7 +86,7 @@ def test_rounds_end_where_every_neuron_is_in_the_cheapest_cluster() -> None:
     own = torch.empty(24, dtype=torch.long)
     own[found] = torch.arange(4)[:, None].expand(4, 6)
     costs = distances(points, torch.stack([points[each].mean(0) for each in found]))
-    again = torch.from_numpy(balanced(costs.double().numpy(), 6))
+    again = torch.from_numpy(balance(costs.double().numpy(), 6))
     chosen = [costs.gather(1, way[:, None]).sum() for way in (own, again)]
     torch.testing.assert_close(*chosen)
 
@@ -163,9 +163,11 @@ def test_a_planted_router_is_found() -> None:
     inputs, planted = (torch.randn(size, 16, generator=generator) for size in (400, 6))
     norms = 10 + inputs @ planted.T
     scores = fit_router(inputs, norms).scores(inputs)
-    assert kept_share(norms, scores, 2) == pytest.approx(kept_share(norms, norms, 2), rel=0.01)
-    assert kept_share(norms, norms, 6) == pytest.approx(1.0)
-    assert kept_share(norms, -norms, 2) < kept_share(norms, scores, 2)
+    assert share_of_best(norms, scores, 2) == pytest.approx(
+        share_of_best(norms, norms, 2), rel=0.01
+    )
+    assert share_of_best(norms, norms, 6) == pytest.approx(1.0)
+    assert share_of_best(norms, -norms, 2) < share_of_best(norms, scores, 2)
 
 
 def test_kept_shares_are_ordered_and_survive_a_file() -> None:

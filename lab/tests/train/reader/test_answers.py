@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from expertrag_lab.data.datasets import load_dataset
-from expertrag_lab.train.reader.answers import NO_ANSWER, NOT_HELD, TOO_LONG, Answered, answered
+from expertrag_lab.train.reader.answers import NO_ANSWER, NOT_HELD, TOO_LONG, Answered, find_answer
 from expertrag_lab.train.reader.passages import Passages
 
 CORPUS = {
@@ -29,7 +29,7 @@ def asked(folder: Path, document: str, **query: Any) -> Answered | str:
     (folder / "qrels" / "train.tsv").write_text(f"q\t{document}\t1\n")
     dataset = load_dataset(folder, "train")
     passages = Passages(dataset.documents([]), 80)
-    return answered(dataset.queries[0], dataset, passages, random.Random(0))
+    return find_answer(dataset.queries[0], dataset, passages, random.Random(0))
 
 
 @pytest.mark.parametrize(

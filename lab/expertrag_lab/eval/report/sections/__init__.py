@@ -9,7 +9,7 @@ from expertrag_lab.data.types import JSON
 from expertrag_lab.eval.report.blocks import ReportPart, ReportSection
 from expertrag_lab.eval.report.reading import string
 from expertrag_lab.eval.report.sections import answer, compare, consistency, cost, gate, retrieval
-from expertrag_lab.eval.report.sections.run import facts, manifest_section, skipped_section
+from expertrag_lab.eval.report.sections.run import facts, make_skipped_section, manifest_section
 
 _Report = Mapping[str, JSON]
 
@@ -36,9 +36,7 @@ KINDS: Mapping[str, ReportKind] = {
 def build(report: _Report) -> ReportPart:
     """Turn a report into a part with its sections."""
     kind = KINDS[string(report, "kind")]
-    return ReportPart(
-        kind.title, kind.headline(report), facts(report), tuple(_filled(report, kind))
-    )
+    return ReportPart(kind.title, kind.headline(report), facts(report), tuple(_fill(report, kind)))
 
 
 def headline(report: _Report) -> str:
@@ -46,7 +44,7 @@ def headline(report: _Report) -> str:
     return KINDS[string(report, "kind")].headline(report)
 
 
-def _filled(report: _Report, kind: ReportKind) -> Iterator[ReportSection]:
-    for section in (*kind.sections(report), skipped_section(report), manifest_section(report)):
+def _fill(report: _Report, kind: ReportKind) -> Iterator[ReportSection]:
+    for section in (*kind.sections(report), make_skipped_section(report), manifest_section(report)):
         if section.blocks:
             yield section

@@ -26,7 +26,7 @@ from expertrag_lab.eval.report.sections.gate import (
     frontier,
     frontier_figure,
     gate_sections,
-    left_out,
+    note_left_out,
 )
 from expertrag_lab.eval.report.sections.run import comparison_sections
 from expertrag_lab.eval.report.wording import (
@@ -80,8 +80,8 @@ def sections(report: Mapping[str, JSON]) -> Iterator[ReportSection]:
     yield ReportSection("Citations and abstention", tuple(_trust(pooled)))
     yield from comparison_sections(report)
     if judge := mapping(report, "judge"):
-        yield ReportSection(f"Judged by {string(judge, 'name')}", tuple(_judged(judge)))
-    yield from gate_sections(gate, *left_out(gate))
+        yield ReportSection(f"Judged by {string(judge, 'name')}", tuple(_judge_blocks(judge)))
+    yield from gate_sections(gate, *note_left_out(gate))
     yield ReportSection("Sizes", tuple(_sizes(report)))
     if len(sets) > 1:
         yield ReportSection("Every figure by set", tuple(_all_figures(sets)), detail=True)
@@ -120,18 +120,18 @@ def _answers(pooled: Mapping[str, JSON], gate: Mapping[str, JSON]) -> Iterator[B
 
 
 def _by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
-    names = tuple(in_order({name for found in sets.values() for name in mapping(found)}))
+    names = tuple(in_order({name for figures in sets.values() for name in mapping(figures)}))
     rows = tuple(
         (
             title,
             *(
-                give_or_take(number(found, name, "accuracy"), interval(found, name, "interval"))
+                give_or_take(number(figures, name, "accuracy"), interval(figures, name, "interval"))
                 for name in names
             ),
-            share(number(found, "auto", "rate")),
-            count(max((number(found, name, "answerable") or 0 for name in names), default=0)),
+            share(number(figures, "auto", "rate")),
+            count(max((number(figures, name, "answerable") or 0 for name in names), default=0)),
         )
-        for title, found in sets.items()
+        for title, figures in sets.items()
     )
     yield Table(("set", *names, "auto's rate", "answerable"), rows)
     yield Note(
@@ -140,8 +140,8 @@ def _by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
     )
     scored = [
         title
-        for title, found in sets.items()
-        if any(number(found, name, "accuracy") is not None for name in names)
+        for title, figures in sets.items()
+        if any(number(figures, name, "accuracy") is not None for name in names)
     ]
     values = tuple(tuple(_bar(sets[title], name) for title in scored) for name in names)
     if scored:
@@ -151,10 +151,10 @@ def _by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
 
 def _support_by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
     """Show the one figure of quality that sets without short answers also have."""
-    names = tuple(in_order({name for found in sets.values() for name in mapping(found)}))
+    names = tuple(in_order({name for figures in sets.values() for name in mapping(figures)}))
     rows = tuple(
-        (title, *(share(number(found, name, "relevant_support")) for name in names))
-        for title, found in sets.items()
+        (title, *(share(number(figures, name, "relevant_support")) for name in names))
+        for title, figures in sets.items()
     )
     if any(cell != ABSENT for row in rows for cell in row[1:]):
         yield Table(("set", *names), rows)
@@ -164,9 +164,9 @@ def _support_by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
         )
 
 
-def _bar(found: JSON, name: str) -> Bar:
-    ends = interval(found, name, "interval") or (None, None)
-    return Bar(number(found, name, "accuracy"), *ends)
+def _bar(figures: JSON, name: str) -> Bar:
+    ends = interval(figures, name, "interval") or (None, None)
+    return Bar(number(figures, name, "accuracy"), *ends)
 
 
 def _cost(pooled: Mapping[str, JSON]) -> Iterator[Block]:
@@ -211,8 +211,8 @@ def _trust(pooled: Mapping[str, JSON]) -> Iterator[Block]:
         )
 
 
-def _judged(judge: Mapping[str, JSON]) -> Iterator[Block]:
-    found = {"all": mapping(judge, "pooled"), **mapping(judge, "sets")}
+def _judge_blocks(judge: Mapping[str, JSON]) -> Iterator[Block]:
+    by_set = {"all": mapping(judge, "pooled"), **mapping(judge, "sets")}
     rows = tuple(
         (
             title,
@@ -222,7 +222,7 @@ def _judged(judge: Mapping[str, JSON]) -> Iterator[Block]:
             count(number(policies, name, "n")),
             count(number(policies, name, "unparsed")),
         )
-        for title, policies in found.items()
+        for title, policies in by_set.items()
         for name in in_order(mapping(policies))
     )
     columns = ("set", "policy", "judged right", "agrees with accuracy", "judged", "unparsed")
@@ -243,9 +243,9 @@ def _sizes(report: Mapping[str, JSON]) -> Iterator[Block]:
 def _all_figures(sets: Mapping[str, JSON]) -> Iterator[Block]:
     for columns in (_QUALITY, _COSTS, _TRUST):
         rows = tuple(
-            (title, name, *_cells(mapping(found)[name], columns))
-            for title, found in sets.items()
-            for name in in_order(mapping(found))
+            (title, name, *_cells(mapping(policies)[name], columns))
+            for title, policies in sets.items()
+            for name in in_order(mapping(policies))
         )
         yield Table(("set", "policy", *(title for _, title, _ in columns)), rows, labels=2)
 

@@ -8,7 +8,7 @@ from expertrag_lab.data.types import JSON, POOLED
 from expertrag_lab.eval.report.blocks import Block, Note, ReportSection, Table
 from expertrag_lab.eval.report.reading import items, mapping, number, string
 from expertrag_lab.eval.report.sections.run import P_VALUES, TESTS, p_values
-from expertrag_lab.eval.report.wording import ABSENT, amount, count, share, signed, span
+from expertrag_lab.eval.report.wording import ABSENT, amount, count, format_signed, share, span
 
 SIGNIFICANT = 0.05
 
@@ -26,7 +26,7 @@ def sections(report: Mapping[str, JSON]) -> Iterator[ReportSection]:
     sets = tuple(name for name in figures if name != POOLED)
     by_set = tuple(_figures(figures, sets))
     yield ReportSection("Figures of the gate by set, without test", by_set, detail=True)
-    yield ReportSection("In one report only", tuple(_unpaired(report)))
+    yield ReportSection("In one report only", tuple(_list_unpaired(report)))
 
 
 def headline(report: Mapping[str, JSON]) -> str:
@@ -67,7 +67,7 @@ def _differences(comparisons: object) -> Table:
                 metric,
                 (amount if seconds else share)(number(item, "mean_a")),
                 (amount if seconds else share)(number(item, "mean_b")),
-                signed(number(item, "difference")),
+                format_signed(number(item, "difference")),
                 span(None if low is None or high is None else (low, high)),
                 *p_values(item),
                 count(number(item, "n")),
@@ -77,13 +77,13 @@ def _differences(comparisons: object) -> Table:
 
 
 def _verdict(report: Mapping[str, JSON]) -> str:
-    found = [
+    pairs = [
         [number(item, key) for key in ("p_t_holm", "p_fisher_holm")]
         for name in mapping(report, "comparisons")
         for item in items(report, "comparisons", name)
     ]
-    significant = sum(all(p is not None and p < SIGNIFICANT for p in pair) for pair in found)
-    count_all = f"{significant} of {len(found)} differences significant"
+    significant = sum(all(p is not None and p < SIGNIFICANT for p in pair) for pair in pairs)
+    count_all = f"{significant} of {len(pairs)} differences significant"
     return f"{count_all}: p below {SIGNIFICANT} in both tests after Holm's correction."
 
 
@@ -94,7 +94,7 @@ def _figures(figures: Mapping[str, JSON], names: Sequence[str]) -> Iterator[Bloc
             string(item, "figure"),
             share(number(item, "a")),
             share(number(item, "b")),
-            signed(number(item, "difference")),
+            format_signed(number(item, "difference")),
         )
         for name in names
         for item in items(figures, name)
@@ -103,7 +103,7 @@ def _figures(figures: Mapping[str, JSON], names: Sequence[str]) -> Iterator[Bloc
         yield Table(("set", "figure", "first", "second", "change"), rows, labels=2)
 
 
-def _unpaired(report: Mapping[str, JSON]) -> Iterator[Block]:
+def _list_unpaired(report: Mapping[str, JSON]) -> Iterator[Block]:
     rows = tuple(
         (string(item, "measure"), string(item, "only_in")) for item in items(report, "unpaired")
     )

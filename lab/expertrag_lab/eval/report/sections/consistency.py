@@ -17,7 +17,14 @@ from expertrag_lab.eval.report.blocks import (
 )
 from expertrag_lab.eval.report.blocks import ShownPassage as Shown
 from expertrag_lab.eval.report.reading import items, mapping, number, string
-from expertrag_lab.eval.report.wording import ABSENT, count, give_or_take, share, signed, span
+from expertrag_lab.eval.report.wording import (
+    ABSENT,
+    count,
+    format_signed,
+    give_or_take,
+    share,
+    span,
+)
 
 _MEASURES = (
     ("decision_consistency", "same decision", "share of pairs of wordings"),
@@ -76,7 +83,7 @@ def _measures(pooled: Mapping[str, JSON], sets: Mapping[str, JSON]) -> Iterator[
     shown = {**sets, "all": pooled} if len(sets) > 1 else sets or {"all": pooled}
     titles = {key: title for key, title, _ in _MEASURES}
     drawn = [
-        key for key in _DRAWN if any(_mean(found, key) is not None for found in shown.values())
+        key for key in _DRAWN if any(_mean(figures, key) is not None for figures in shown.values())
     ]
     if drawn:
         yield Figure(
@@ -84,7 +91,7 @@ def _measures(pooled: Mapping[str, JSON], sets: Mapping[str, JSON]) -> Iterator[
                 "share of pairs (same …), of questions (all right)",
                 tuple(shown),
                 tuple(titles[key] for key in drawn),
-                tuple(tuple(_bar(found, key) for found in shown.values()) for key in drawn),
+                tuple(tuple(_bar(figures, key) for figures in shown.values()) for key in drawn),
             ),
             "Consistency by set, with 95 % bootstrap intervals over questions.",
         )
@@ -92,24 +99,24 @@ def _measures(pooled: Mapping[str, JSON], sets: Mapping[str, JSON]) -> Iterator[
 
 def _by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
     rows = tuple(
-        (name, *(give_or_take(_mean(found, key), _ends(found, key)) for key, _, _ in _MEASURES))
-        for name, found in sets.items()
+        (name, *(give_or_take(_mean(figures, key), _ends(figures, key)) for key, _, _ in _MEASURES))
+        for name, figures in sets.items()
     )
     yield Table(("set", *(title for _, title, _ in _MEASURES)), rows)
     yield Note("± is half the width of the 95 % bootstrap interval over questions.")
 
 
 def _rewrites(report: Mapping[str, JSON]) -> Iterator[Block]:
-    found = mapping(report, "rewrites", "pooled")
+    rewrites = mapping(report, "rewrites", "pooled")
     rows = tuple(
         (
             name,
-            share(number(found, name, "decision_changed")),
-            share(number(found, name, "answer_changed")),
-            signed(number(found, name, "p_benefit_change")),
-            count(number(found, name, "n")),
+            share(number(rewrites, name, "decision_changed")),
+            share(number(rewrites, name, "answer_changed")),
+            format_signed(number(rewrites, name, "p_benefit_change")),
+            count(number(rewrites, name, "n")),
         )
-        for name in found
+        for name in rewrites
     )
     if rows:
         columns = ("rewrite", "decision changed", "answer changed", "change in p(benefit)", "n")
@@ -156,14 +163,14 @@ def _wording(item: JSON) -> Shown:
     )
 
 
-def _mean(found: JSON, key: str) -> float | None:
-    return number(found, key, "mean")
+def _mean(figures: JSON, key: str) -> float | None:
+    return number(figures, key, "mean")
 
 
-def _ends(found: JSON, key: str) -> tuple[float, float] | None:
-    low, high = number(found, key, "low"), number(found, key, "high")
+def _ends(figures: JSON, key: str) -> tuple[float, float] | None:
+    low, high = number(figures, key, "low"), number(figures, key, "high")
     return None if low is None or high is None else (low, high)
 
 
-def _bar(found: JSON, key: str) -> Bar:
-    return Bar(_mean(found, key), *(_ends(found, key) or (None, None)))
+def _bar(figures: JSON, key: str) -> Bar:
+    return Bar(_mean(figures, key), *(_ends(figures, key) or (None, None)))

@@ -44,16 +44,16 @@ def _errors(figures: Mapping[str, JSON], pooled: Mapping[str, JSON]) -> Iterator
     rows = tuple(
         (
             name,
-            share(number(found, "rate")),
-            amount(number(found, "measured", "auto")),
-            amount(number(found, "predicted", "formula")),
-            _percent(number(found, "error", "formula")),
-            _percents(interval(found, "error_interval")),
-            amount(number(found, "predicted", "with_reuse")),
-            _percent(number(found, "error", "with_reuse")),
-            count(number(found, "n")),
+            share(number(values, "rate")),
+            amount(number(values, "measured", "auto")),
+            amount(number(values, "predicted", "formula")),
+            _percent(number(values, "error", "formula")),
+            _percents(interval(values, "error_interval")),
+            amount(number(values, "predicted", "with_reuse")),
+            _percent(number(values, "error", "with_reuse")),
+            count(number(values, "n")),
         )
-        for name, found in figures.items()
+        for name, values in figures.items()
     )
     yield Table(columns, rows)
     yield Note(
@@ -69,22 +69,24 @@ def _stages(figures: Mapping[str, JSON]) -> Iterator[Block]:
     rows = tuple(
         (
             name,
-            *(amount(number(found, "stages", key)) for key, _ in _STAGES),
-            *(amount(number(found, "measured", policy)) for policy in _MEASURED),
+            *(amount(number(values, "stages", key)) for key, _ in _STAGES),
+            *(amount(number(values, "measured", policy)) for policy in _MEASURED),
         )
-        for name, found in figures.items()
+        for name, values in figures.items()
     )
     yield Table(("set", *(title for _, title in _STAGES), *_MEASURED), rows)
     yield Note("Seconds: stages on the left; never, always and auto are end to end.")
 
 
-def _stack(found: Mapping[str, JSON]) -> Stack:
-    p = number(found, "rate") or 0.0
+def _stack(values: Mapping[str, JSON]) -> Stack:
+    p = number(values, "rate") or 0.0
     weights = {"gate": 1.0, "retrieve": p, "generate_long": p, "generate_short": 1 - p}
-    terms = {key: weight * (number(found, "stages", key) or 0.0) for key, weight in weights.items()}
+    terms = {
+        key: weight * (number(values, "stages", key) or 0.0) for key, weight in weights.items()
+    }
     titles = ("gate", "p · retrieve", "p · generate long", "(1 - p) · generate short")
     nothing = (0.0,) * len(_MEASURED)
-    measured = tuple(number(found, "measured", policy) or 0.0 for policy in _MEASURED)
+    measured = tuple(number(values, "measured", policy) or 0.0 for policy in _MEASURED)
     return Stack(
         "seconds per question",
         ("formula", *(f"{policy}, measured" for policy in _MEASURED)),

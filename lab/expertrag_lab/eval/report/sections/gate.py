@@ -37,7 +37,7 @@ _FIGURES = (
 def sections(report: Mapping[str, JSON]) -> Iterator[ReportSection]:
     """Build the sections of a gate report."""
     pooled, sets = mapping(report, "pooled"), mapping(report, "sets")
-    yield ReportSection("Policies", (*_policies(pooled), *left_out(report)))
+    yield ReportSection("Policies", (*_policies(pooled), *note_left_out(report)))
     if len(sets) > 1:
         yield ReportSection("Policies by set", tuple(_by_set(sets)))
     yield from gate_sections(report)
@@ -56,8 +56,8 @@ def gate_sections(report: Mapping[str, JSON], *notes: Note) -> Iterator[ReportSe
     by_set = {name: mapping(policies, "gate") for name, policies in sets.items()}
     if len(sets) > 1 and any(by_set.values()):
         rows = tuple(
-            (name, *(share(number(found, key)) for key, _, _ in _FIGURES))
-            for name, found in by_set.items()
+            (name, *(share(number(figures, key)) for key, _, _ in _FIGURES))
+            for name, figures in by_set.items()
         )
         yield ReportSection(
             "Gate by set", (Table(("set", *(title for _, title, _ in _FIGURES)), rows),)
@@ -69,7 +69,7 @@ def gate_sections(report: Mapping[str, JSON], *notes: Note) -> Iterator[ReportSe
         yield ReportSection("Frontier by set", (note, *small), detail=True)
 
 
-def left_out(report: Mapping[str, JSON]) -> Iterator[Note]:
+def note_left_out(report: Mapping[str, JSON]) -> Iterator[Note]:
     """Note how many unanswerable questions are left out, and which outputs are not scored."""
     by_set = mapping(report, "unanswerable")
     if n := sum(number(by_set, name) or 0.0 for name in by_set):

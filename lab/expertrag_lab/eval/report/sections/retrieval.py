@@ -66,11 +66,11 @@ def _headline(report: Mapping[str, JSON]) -> Iterator[Block]:
 
 
 def _metrics(report: Mapping[str, JSON]) -> tuple[str, ...]:
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for modes in mapping(report, "datasets").values():
         for metrics in mapping(modes).values():
-            found.update(dict.fromkeys(mapping(metrics)))
-    return tuple(found)
+            names.update(dict.fromkeys(mapping(metrics)))
+    return tuple(names)
 
 
 def _cell(report: Mapping[str, JSON], name: str, mode: str, metric: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from expertrag_lab.data.types import JSON, POOLED
 from expertrag_lab.eval.report.blocks import Note, ReportSection, Table
 from expertrag_lab.eval.report.reading import flat, items, mapping, number, string
-from expertrag_lab.eval.report.wording import count, p_value, signed, span
+from expertrag_lab.eval.report.wording import count, format_signed, p_value, span
 
 EXAMPLES = 3
 """Number of skipped ids listed per reason; report.json has all."""
@@ -37,7 +37,7 @@ def facts(report: Mapping[str, JSON]) -> str:
         string(manifest, "created_at"),
         string(manifest, "machine", "cpu"),
         f"{cores} cores" if cores else "",
-        *(f"{name} {value}" for name, value in _named(manifest.get("inputs"))),
+        *(f"{name} {value}" for name, value in _names_of(manifest.get("inputs"))),
         f"manifest {string(manifest, 'id')}" if string(manifest, "id") else "",
     ]
     return " · ".join(filter(None, parts))
@@ -50,7 +50,7 @@ def manifest_section(report: Mapping[str, JSON]) -> ReportSection:
     return ReportSection("Manifest", (table,), detail=True)
 
 
-def skipped_section(report: Mapping[str, JSON]) -> ReportSection:
+def make_skipped_section(report: Mapping[str, JSON]) -> ReportSection:
     """Return a section with the number of skipped queries by reason."""
     rows = []
     for name in mapping(report, "skipped"):
@@ -74,13 +74,13 @@ def _reason(entry: JSON) -> str:
 
 def comparison_sections(report: Mapping[str, JSON]) -> Iterator[ReportSection]:
     """Build the sections on a report's tests: over all queries, then for each set."""
-    found = mapping(report, "comparisons")
-    pooled = tuple(_comparison(item) for item in items(found, POOLED))
+    comparisons = mapping(report, "comparisons")
+    pooled = tuple(_comparison(item) for item in items(comparisons, POOLED))
     by_set = tuple(
         (name, *_comparison(item))
-        for name in found
+        for name in comparisons
         if name != POOLED
-        for item in items(found, name)
+        for item in items(comparisons, name)
     )
     if pooled:
         yield ReportSection("Comparisons", (Table(_COMPARED, pooled, labels=2), Note(TESTS)))
@@ -94,7 +94,7 @@ def _comparison(item: JSON) -> tuple[str, ...]:
         f"{string(item, 'a')} → {string(item, 'b')}",
         string(item, "metric"),
         count(number(item, "n")),
-        signed(number(item, "difference")),
+        format_signed(number(item, "difference")),
         span(_ends(item)),
         *p_values(item),
     )
@@ -106,14 +106,14 @@ def p_values(item: JSON) -> tuple[str, ...]:
     return tuple(p_value(number(item, key)) for key in keys)
 
 
-def _named(inputs: JSON) -> Iterator[tuple[str, str]]:
+def _names_of(inputs: JSON) -> Iterator[tuple[str, str]]:
     """Yield names of models, gate and seed, once each, from anywhere in the inputs."""
-    found: dict[tuple[str, str], None] = {}
+    names: dict[tuple[str, str], None] = {}
     for path, value in flat(inputs):
         name = path.removesuffix(".name").rpartition(".")[2]
         if name in _NAMED and value not in {"", "none"}:
-            found[name, value.rpartition("/")[2]] = None
-    yield from sorted(found)
+            names[name, value.rpartition("/")[2]] = None
+    yield from sorted(names)
 
 
 def _ends(item: JSON) -> tuple[float, float] | None:

@@ -30,7 +30,7 @@ NO_SENTENCE = "without a sentence that answers"
 _SUPPORTS = 0.75  # share of the question's words, weighted by rarity
 
 
-def asked(
+def ask(
     pieces: Sequence[Piece],
     generator: Generator,
     embedder: SentenceTransformerEmbedder,
@@ -47,13 +47,13 @@ def asked(
         _text(piece): piece for piece in pieces if len(piece.text.split()) >= FEWEST_PASSAGE_WORDS
     }
     with appending(replies) as file:
-        found = ask_about(list(by_text), generator, embedder, file, progress)
+        questions = ask_about(list(by_text), generator, embedder, file, progress)
     made = []
-    for text, question in found.kept.items():
+    for text, question in questions.kept.items():
         piece = by_text[text]
         if answer := answering(question, piece):
             made.append(Made(question, answer, piece, MAKER, sentence=True))
-    return made, {**found.dropped, NO_SENTENCE: len(found.kept) - len(made)}
+    return made, {**questions.dropped, NO_SENTENCE: len(questions.kept) - len(made)}
 
 
 def answering(question: str, piece: Piece) -> str:

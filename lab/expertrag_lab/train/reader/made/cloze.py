@@ -25,7 +25,7 @@ from expertrag_lab.train.reader.made.verbs import (
     base_form,
     clause,
     is_finite,
-    lowered,
+    lower,
     pronoun_for,
 )
 
@@ -99,24 +99,24 @@ def ask_what(sentence: str, text: str) -> tuple[str, str]:
 
     :return: question and answer.
     """
-    found = clause(sentence)
-    if found is None or _SECOND_CLAUSE.search(found.rest) or has_pronoun(sentence):
+    parts = clause(sentence)
+    if parts is None or _SECOND_CLAUSE.search(parts.rest) or has_pronoun(sentence):
         return "", ""
-    said = _SAID.match(found.rest)
+    said = _SAID.match(parts.rest)
     if not said or not _FEWEST_SAID <= len(said["what"].split()) <= _MOST_SAID:
         return "", ""
     _, _, second = said["what"].partition(" and ")
     if any(map(is_finite, second.split())):
         return "", ""
-    if content_words(found.subject) < _FEWEST_OF_SUBJECT and not _is_name(found.subject):
+    if content_words(parts.subject) < _FEWEST_OF_SUBJECT and not _is_name(parts.subject):
         return "", ""
-    subject = lowered(found.subject, text)
-    if not found.auxiliary:
-        question = f"What does {subject} {base_form(found.verb)} {said['to'] or ''}"
+    subject = lower(parts.subject, text)
+    if not parts.auxiliary:
+        question = f"What does {subject} {base_form(parts.verb)} {said['to'] or ''}"
         return f"{question.strip()}?", said["what"]
-    defines = found.states and _DEFINES.match(found.rest) and not subject.startswith("the ")
-    word = "Who" if pronoun_for(f"{found.verb} {found.rest}") == "Who" else "What"
-    return (f"{word} {found.verb} {subject}?", sentence) if defines else ("", "")
+    defines = parts.states and _DEFINES.match(parts.rest) and not subject.startswith("the ")
+    word = "Who" if pronoun_for(f"{parts.verb} {parts.rest}") == "Who" else "What"
+    return (f"{word} {parts.verb} {subject}?", sentence) if defines else ("", "")
 
 
 def _is_name(subject: str) -> bool:
@@ -157,29 +157,29 @@ def _follows(after: str) -> bool:
 
 def _object(sentence: str, span: Span, text: str) -> str:
     """Ask for a span after the verb."""
-    found = clause(sentence)
-    if found is None or span.start < found.end or has_pronoun(found.rest):
+    parts = clause(sentence)
+    if parts is None or span.start < parts.end or has_pronoun(parts.rest):
         return ""
-    before = sentence[found.end : span.start].strip()
+    before = sentence[parts.end : span.start].strip()
     after = sentence[span.end :].strip().rstrip(".").strip()
     if (
         _SECOND_CLAUSE.search(f"{before} {after}")
         or len(before.split()) > _MOST_BEFORE
         or len(after.split()) > _MOST_AFTER
-        or (found.states and span.kind is not AnswerKind.NUMBER and _STATES.match(before))
+        or (parts.states and span.kind is not AnswerKind.NUMBER and _STATES.match(before))
     ):
         return ""
-    word, before, after = _asking(span, before, after, found)
+    word, before, after = _asking(span, before, after, parts)
     if not word:
         return ""
-    subject = lowered(found.subject, text)
-    verbs = f"does {subject} {base_form(found.verb)}"
-    if found.auxiliary:
-        verbs = f"{found.verb} {subject}"
+    subject = lower(parts.subject, text)
+    verbs = f"does {subject} {base_form(parts.verb)}"
+    if parts.auxiliary:
+        verbs = f"{parts.verb} {subject}"
     return " ".join(f"{word} {verbs} {before} {after}".split()) + "?"
 
 
-def _asking(span: Span, before: str, after: str, found: Clause) -> tuple[str, str, str]:
+def _asking(span: Span, before: str, after: str, parts: Clause) -> tuple[str, str, str]:
     """Choose the question words and drop the words that they replace; empty if nothing fits."""
     if span.kind is AnswerKind.NUMBER:
         return _counting(span, before, after)
@@ -187,10 +187,10 @@ def _asking(span: Span, before: str, after: str, found: Clause) -> tuple[str, st
     if after and not _ENDS.match(after):
         return nothing  # the span is part of a longer phrase
     if span.kind is AnswerKind.DATE:
-        one_of_many = found.subject.startswith(("A ", "An "))
+        one_of_many = parts.subject.startswith(("A ", "An "))
         fits = _WHEN.search(before) and not one_of_many
         return ("When", _WHEN.sub("", before), after) if fits else nothing
-    if span.kind is AnswerKind.NAME and found.auxiliary and _WHERE.match(before):
+    if span.kind is AnswerKind.NAME and parts.auxiliary and _WHERE.match(before):
         return "Where", before.rpartition(" ")[0], after
     return nothing if after else _naming(span, before)
 

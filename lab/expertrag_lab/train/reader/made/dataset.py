@@ -26,7 +26,7 @@ from expertrag.runtime.json_lines import write_lines
 from expertrag_index.store.index import Index
 from expertrag_index.types import Document, Progress
 from expertrag_lab.data.named_sets import TRAIN
-from expertrag_lab.train.reader.made.asked import asked
+from expertrag_lab.train.reader.made.asked import ask
 from expertrag_lab.train.reader.made.cloze import cloze
 from expertrag_lab.train.reader.made.headings import headings
 from expertrag_lab.train.reader.made.sifting import Sifter
@@ -93,7 +93,7 @@ def make_dataset(
     if not folder.is_dir():
         pieces = _pieces(store, words, seed, progress)
         home.mkdir(parents=True, exist_ok=True)
-        made, dropped = _made(pieces, home, progress, words, seed, asker)
+        made, dropped = _make(pieces, home, progress, words, seed, asker)
         report = MadeReport(
             folder.name, len(pieces), dict(Counter(item.maker for item in made)), dict(dropped)
         )
@@ -133,7 +133,7 @@ def _pieces(store: Path, words: int, seed: int, progress: Progress) -> list[Piec
     ]
 
 
-def _made(
+def _make(
     pieces: Sequence[Piece],
     home: Path,
     progress: Progress,
@@ -153,11 +153,11 @@ def _made(
     if asker:
         drawn = random.Random(seed).sample(pieces, min(_MOST_ASKED, len(pieces)))
         replies = home / "replies.jsonl"
-        by_model, reasons = asked(drawn, asker.generator, asker.embedder, replies, progress)
+        by_model, reasons = ask(drawn, asker.generator, asker.embedder, replies, progress)
         dropped.update(reasons)
     passages = Passages((Document(item.id, item.text, item.title) for item in pieces), words)
     sifter = Sifter(passages, progress)
-    made = sifter.sifted(by_rules, by_model, seed)
+    made = sifter.sift(by_rules, by_model, seed)
     return made, dropped + sifter.dropped
 
 

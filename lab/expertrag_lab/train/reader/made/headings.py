@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from expertrag_index.words.sentences import spans
 from expertrag_lab.train.reader.made.types import Made, Piece
-from expertrag_lab.train.reader.made.verbs import AUXILIARIES, lowered, pronoun_for
+from expertrag_lab.train.reader.made.verbs import AUXILIARIES, lower, pronoun_for
 
 MAKER = "heading"
 
@@ -36,16 +36,16 @@ _DOES = (
 
 def headings(piece: Piece) -> Iterator[Made]:
     """Yield questions from a piece's title and from the headings in its text."""
-    yield from _defined(piece)
+    yield from _define(piece)
     yield from _doing(piece)
     if question := question_of(piece.title):
-        yield from _answered(question, piece.text, piece)
+        yield from _answer(question, piece.text, piece)
     for match in _LINE.finditer(piece.text):
         heading = match["heading"]
         if not (_MARKED.match(match[0]) or heading.endswith("?")):
             continue
         if question := question_of(heading):
-            yield from _answered(question, piece.text[match.end() :], piece)
+            yield from _answer(question, piece.text[match.end() :], piece)
 
 
 def question_of(heading: str) -> str:
@@ -56,22 +56,22 @@ def question_of(heading: str) -> str:
     return heading[0].upper() + heading[1:] if _ASKS.match(heading) else ""
 
 
-def _answered(question: str, text: str, piece: Piece) -> Iterator[Made]:
+def _answer(question: str, text: str, piece: Piece) -> Iterator[Made]:
     """Use the first sentence below a heading as the answer, if it can stand alone."""
     if sentence := first_sentence(text):
         yield Made(question, sentence, piece, MAKER, sentence=True)
 
 
-def _defined(piece: Piece) -> Iterator[Made]:
+def _define(piece: Piece) -> Iterator[Made]:
     """Ask what a title is, if the first sentence defines it."""
     title = " ".join(piece.title.split())
     sentence = first_sentence(piece.text)
     name = re.escape(title)
-    found = re.match(_DEFINES.format(name=name), sentence, re.IGNORECASE) if title else None
-    if found:
-        given = re.sub(r"\s*\(.*", "", sentence[: found.start("verb")]).strip(" ,")
+    match = re.match(_DEFINES.format(name=name), sentence, re.IGNORECASE) if title else None
+    if match:
+        given = re.sub(r"\s*\(.*", "", sentence[: match.start("verb")]).strip(" ,")
         word = "Who" if pronoun_for(sentence[len(given) :]) == "Who" else "What"
-        question = f"{word} {found['verb']} {lowered(given, piece.text)}?"
+        question = f"{word} {match['verb']} {lower(given, piece.text)}?"
         yield Made(question, sentence, piece, MAKER, sentence=True)
 
 
@@ -79,9 +79,9 @@ def _doing(piece: Piece) -> Iterator[Made]:
     """Ask what a command or a function does, if a sentence of its page describes it."""
     title = piece.title.strip()
     named = title.isupper() or (title[:1].islower() and " " not in title)
-    found = re.search(_DOES.format(name=re.escape(title)), piece.text) if named else None
-    if found and _FEWEST_WORDS <= len(found["sentence"].split()) <= _MOST_WORDS:
-        sentence = " ".join(found["sentence"].split())
+    match = re.search(_DOES.format(name=re.escape(title)), piece.text) if named else None
+    if match and _FEWEST_WORDS <= len(match["sentence"].split()) <= _MOST_WORDS:
+        sentence = " ".join(match["sentence"].split())
         yield Made(f"What does {title} do?", sentence, piece, MAKER, sentence=True)
 
 

@@ -37,7 +37,7 @@ class Sifter:
         self._passages = passages
         self._progress = progress
 
-    def sifted(self, made: Sequence[Made], asked: Sequence[Made] = (), seed: int = 0) -> list[Made]:
+    def sift(self, made: Sequence[Made], asked: Sequence[Made] = (), seed: int = 0) -> list[Made]:
         """Return the questions to keep.
 
         :param made: questions made by rules.
@@ -49,12 +49,12 @@ class Sifter:
         for done, item in enumerate(clear):
             if not done % 100:
                 self._progress("reader: checking questions", done, len(clear))
-            if id(item) in by_model or self._found(item):
+            if id(item) in by_model or self._finds(item):
                 kept.append(item)
             else:
                 self.dropped[LOST] += 1
         self._progress("reader: checking questions", len(clear), len(clear))
-        return self._spread(kept, random.Random(seed))
+        return self._limit_per_document(kept, random.Random(seed))
 
     def _clear(self, made: Iterable[Made]) -> Iterator[Made]:
         """Drop questions that contain their answer, are asked twice, or have conflicting answers.
@@ -77,11 +77,11 @@ class Sifter:
             self.dropped[REPEATED] += len(group) - 1
             yield group[0]
 
-    def _found(self, item: Made) -> bool:
-        found = {passage.document_id for passage in self._passages.search(item.question, DEPTH)}
-        return item.piece.id in found
+    def _finds(self, item: Made) -> bool:
+        documents = {passage.document_id for passage in self._passages.search(item.question, DEPTH)}
+        return item.piece.id in documents
 
-    def _spread(self, made: list[Made], rng: random.Random) -> list[Made]:
+    def _limit_per_document(self, made: list[Made], rng: random.Random) -> list[Made]:
         """Keep at most a share of all questions per document, in random order."""
         most = max(_FEWEST_OF_DOCUMENT, round(_SHARE * len(made)))
         count: Counter[str] = Counter()

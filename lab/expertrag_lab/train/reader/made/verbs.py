@@ -117,7 +117,7 @@ def base_form(verb: str) -> str:
     return verb[:-1]
 
 
-def lowered(subject: str, text: str) -> str:
+def lower(subject: str, text: str) -> str:
     """Lower-case a subject for use inside a sentence; ``text`` shows which words are not names."""
     first, space, rest = subject.partition(" ")
     small = first.lower()

@@ -9,7 +9,7 @@ from serving_fixtures import TellingGenerator
 
 from expertrag.llm.base import Message
 from expertrag_index.types import silent
-from expertrag_lab.train.reader.made.asked import NO_SENTENCE, answering, asked
+from expertrag_lab.train.reader.made.asked import NO_SENTENCE, answering, ask
 from expertrag_lab.train.reader.made.types import Piece
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
@@ -44,7 +44,7 @@ def test_the_best_matching_sentence_is_the_answer(
 ) -> None:
     pieces = [ROSES, LEAVE, Piece("s#0", "s", "", "Too short.")]
     replies = tmp_path / "replies.jsonl"
-    [made], dropped = asked(pieces, AskingGenerator(), embedder, replies, silent)
+    [made], dropped = ask(pieces, AskingGenerator(), embedder, replies, silent)
     assert (made.question, made.piece, made.sentence) == (REPLIES["Roses"], ROSES, True)
     assert made.answer == "Roses are pruned in March above a bud that faces outwards."
     assert dropped[NO_SENTENCE] == 1 and len(replies.read_text().splitlines()) == 2

@@ -25,7 +25,7 @@ def test_reasons_to_drop_questions() -> None:
     sifter = _sifter(ROSES, LEAVE, *OTHERS)
     when = _made("When are roses pruned?", "March", ROSES)
     days = _made("How many days of leave?", "27 days", LEAVE)
-    kept = sifter.sifted(
+    kept = sifter.sift(
         [
             when,
             _made("when are roses pruned", "March", ROSES),
@@ -43,7 +43,7 @@ def test_reasons_to_drop_questions() -> None:
 
 def test_two_lengths_of_one_answer_do_not_conflict() -> None:
     long = _made("What are roses?", "Roses are flowers of the garden.", ROSES, sentence=True)
-    assert _sifter(ROSES).sifted([long, _made("What are roses?", "flowers", ROSES)]) == [long]
+    assert _sifter(ROSES).sift([long, _made("What are roses?", "flowers", ROSES)]) == [long]
 
 
 def test_several_answer_sentences_do_not_conflict() -> None:
@@ -52,17 +52,17 @@ def test_several_answer_sentences_do_not_conflict() -> None:
         for verb in ("grow", "bloom")
     ]
     sifter = _sifter(ROSES)
-    assert sifter.sifted(made) == made[:1] and sifter.dropped[REPEATED] == 1
+    assert sifter.sift(made) == made[:1] and sifter.dropped[REPEATED] == 1
 
 
 def test_model_questions_skip_the_bm25_check() -> None:
     asked = _made("Month for cutting back thorny shrubs?", "March", ROSES)
-    assert _sifter(ROSES, LEAVE).sifted([], [asked]) == [asked]
+    assert _sifter(ROSES, LEAVE).sift([], [asked]) == [asked]
 
 
 def test_questions_per_document_are_limited() -> None:
     many = [_made(f"Which rose has number {n}?", f"rose {n}x", ROSES) for n in range(30)]
     sifter = _sifter(ROSES)
-    kept = sifter.sifted(many, seed=3)
+    kept = sifter.sift(many, seed=3)
     assert len(kept) == 12 and sifter.dropped[TOO_MANY] == 18
-    assert kept == _sifter(ROSES).sifted(many, seed=3)
+    assert kept == _sifter(ROSES).sift(many, seed=3)
