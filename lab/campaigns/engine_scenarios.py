@@ -17,7 +17,7 @@ from expertrag.llm.base import Message
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.engine.native_session import NativeSession
 from expertrag.llm.engine.scheduler import Scheduler
-from expertrag.llm.engine.sequences import SequenceState, WeakSequence
+from expertrag.llm.engine.sequences import SequenceState, Status, WeakSequence
 from expertrag.llm.expert_pattern import ExpertPattern
 
 
@@ -154,18 +154,11 @@ def state_of(sequence: SequenceState | None, scheduler: Scheduler, *, drafts: bo
     """
     if sequence is None:
         return "opening"
-    if sequence.closed:
+    status = sequence.status
+    if status is Status.CLOSED:
         return "closing" if sequence in scheduler.sequences else "closed"
     if sequence not in scheduler.sequences:
         return "opening"
-    if sequence.drawing is not None:
-        return "drawing"
-    if not sequence.pages:
+    if status is not Status.DRAWING and not sequence.pages:
         return "preempted" if sequence.generated else "waiting"
-    if sequence.tokens_to_compute > 1 or (
-        sequence.weak is not None and sequence.weak.tokens_to_compute > 1
-    ):
-        return "prefilling"
-    if not sequence.runnable:
-        return "pausing"
-    return "drafting" if drafts else "decoding"
+    return "drafting" if status is Status.DECODING and drafts else status.value

@@ -22,16 +22,18 @@ from expertrag.api.errors import Cancelled
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.constraints import Matcher, Vocabulary
 from expertrag.llm.detokenize import Detokenizer, StopFilter
+from expertrag.llm.engine import decode, pairs, prefill
 from expertrag.llm.engine.batch import BatchRunner
+from expertrag.llm.engine.drafts import PromptLookup
 from expertrag.llm.engine.drawing import Drawing
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.engine.native_session import NativeSession
 from expertrag.llm.engine.page_pool import PagePool
 from expertrag.llm.engine.page_tables import PageTables
-from expertrag.llm.engine.prompt_lookup import PromptLookup
-from expertrag.llm.engine.scheduler import Scheduled, Scheduler
+from expertrag.llm.engine.scheduler import Scheduler
 from expertrag.llm.engine.sequences import Counters, SequenceState
+from expertrag.llm.engine.step import Scheduled, Step
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.logprobs import Ranked, Spelling
 from expertrag.llm.sampling import Sampler
@@ -78,7 +80,7 @@ OUTER = (
 )  # fmt: skip
 """Classes whose members may return nonsense: other code, libraries, processes and callers."""
 INNER = (
-    Engine, Scheduler, Scheduled, PageTables, PagePool, BatchRunner, Drawing, SequenceState,
+    Engine, Scheduler, Step, Scheduled, PageTables, PagePool, BatchRunner, Drawing, SequenceState,
     SequencePolicy, Counters, NativeNetwork, NativeSession, TransformersGenerator,
 )  # fmt: skip
 """Classes of the engine and of the generator themselves; their members raise and block."""
@@ -89,9 +91,12 @@ MODULES = (
     "expertrag.llm.engine.page_tables",
     "expertrag.llm.engine.scheduler",
     "expertrag.llm.engine.sequences",
+    "expertrag.llm.engine.step",
     "expertrag.llm.sampling",
 )
 """Modules whose functions from other modules are seams."""
+SCHEDULING = (decode, pairs, prefill)
+"""Modules of the engine whose own functions raise and block."""
 
 NOT_CALLED: Mapping[str, frozenset[str]] = {
     "Decoder": frozenset(
@@ -196,10 +201,15 @@ def seams() -> dict[Seam, tuple[Any, Any]]:
                 and own.startswith("expertrag")
             ):
                 result[Seam(path.rpartition(".")[2], name, True)] = module, value
+    for module in SCHEDULING:
+        owner_name = module.__name__.rpartition(".")[2]
+        for name, value in vars(module).items():
+            if getattr(value, "__module__", "") == module.__name__ and not name.startswith("_"):
+                result[Seam(owner_name, name, False)] = module, value
     return result
 
 
-STEP = Seam("Scheduler", "next_step", False)
+STEP = Seam("Scheduler", "schedule", False)
 """The seam that shows which sequences a step has."""
 
 

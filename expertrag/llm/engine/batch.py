@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from expertrag.llm.engine.scheduler import Scheduled
 from expertrag.llm.engine.sequences import Counters, SequenceState
+from expertrag.llm.engine.step import Scheduled
 from expertrag_kernels.steps import SequenceRows, Steps
 
 

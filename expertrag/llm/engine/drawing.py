@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from expertrag.llm.engine.scheduler import Scheduled
 from expertrag.llm.engine.sequences import Counters, SampledToken
+from expertrag.llm.engine.step import Scheduled
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import Sampler, certainty
 

@@ -22,13 +22,14 @@ import torch
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
 from expertrag.llm.engine.batch import BatchRunner, PartOutput
 from expertrag.llm.engine.drawing import Drawing
-from expertrag.llm.engine.scheduler import Scheduled, Scheduler
+from expertrag.llm.engine.scheduler import Scheduler
 from expertrag.llm.engine.sequences import (
     PrefillOutput,
     SampledToken,
     SequenceState,
     WeakSequence,
 )
+from expertrag.llm.engine.step import Scheduled
 from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag_kernels.steps import MOST_ROWS, Steps
 
@@ -218,7 +219,7 @@ class Engine:
                 self._end_all(ServerError("the model is being unloaded"))
                 return False
             self._prefer_experts()
-            parts = self._scheduler.next_step()
+            parts = self._scheduler.schedule()
             if self._doubted:
                 self._repair()
             failed = self._scheduler.failed.copy()
@@ -308,10 +309,7 @@ class Engine:
         last, prefilled = part.last, sequence.logit_rows > 0
         returned = last and (prefilled or sequence.state_rows > 0)
         with self._changed:  # before the output, which may bring the next prefill at once
-            sequence.computed = part.stop
-            if last:
-                sequence.logit_rows = sequence.state_rows = 0
-            self._scheduler.tables.register(sequence)
+            self._scheduler.advance(part)
         if returned:
             sequence.outputs.put(PrefillOutput(result.logits, result.states))
         if not last or prefilled or isinstance(sequence, WeakSequence):

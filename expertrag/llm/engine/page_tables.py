@@ -1,4 +1,4 @@
-"""Gives the sequences of an engine their pages: cached prefixes, new pages, and preemption.
+"""Gives the sequences of an engine their pages: cached prefixes, and new pages.
 
 A page is held once for each sequence side whose table has it in ``pages[released:]``. A page enters
 a table before anything that may fail, so that freeing a failed sequence frees all that it took.
@@ -60,43 +60,23 @@ class PageTables:
     def _give_back(self, pages: Sequence[int]) -> None:
         self._decoder.give_back(pages)
 
-    def extend(
-        self, sequence: SequenceState, tokens: int, scheduled: Sequence[SequenceState]
-    ) -> bool:
+    def open(self, sequence: SequenceState) -> None:
+        """Let a sequence have the pages that it needs before its next rows, and no others."""
+        if not sequence.pages:
+            self.find_prefix(sequence)
+        self.release_passed(sequence)
+
+    def extend(self, sequence: SequenceState, tokens: int) -> bool:
         """Take the pages of the first tokens of a sequence; False if not enough are free.
 
-        :param scheduled: the sequences of this step, which are not preempted.
+        The sequence keeps those that it could take.
         """
         while (tokens - 1) // PAGE_TOKENS >= len(sequence.pages):
-            page = self._take(sequence, scheduled)
+            page = self.pool.take()
             if page is None:
                 return False
             sequence.pages.append(page)
         return True
-
-    def _take(self, sequence: SequenceState, scheduled: Sequence[SequenceState]) -> int | None:
-        """Take a page; preempt the sequence that arrived last and is not in this step if needed."""
-        while (page := self.pool.take()) is None:
-            place = next(
-                i for i, other in enumerate(self._sequences) if sequence in (other, other.weak)
-            )
-            preemptible = [
-                (i, other)
-                for i, other in enumerate(self._sequences)
-                if other.pages and other.drawing is None
-            ]
-            idle = [other for i, other in preemptible if not other.runnable]
-            later = [
-                other
-                for i, other in preemptible
-                if i > place and other not in scheduled and other.weak not in scheduled
-            ]
-            victim = next(iter(idle or reversed(later)), None)
-            if victim is None:
-                return None
-            self._counters.preemptions += 1
-            self.free(victim)
-        return page
 
     def find_prefix(self, sequence: SequenceState) -> None:
         """Find the prefix of a sequence in the cache."""
@@ -120,12 +100,10 @@ class PageTables:
         if not sequence.generated:  # a preempted one finds its own tokens
             sequence.cached = sequence.computed
 
-    def share_prompt(
-        self, strong: SequenceState, weak: WeakSequence, scheduled: Sequence[SequenceState]
-    ) -> bool:
+    def share_prompt(self, strong: SequenceState, weak: WeakSequence) -> bool:
         """Let a weak side read the keys and values of the prompt; False if no page is free."""
         full, rest = divmod(weak.shared_tokens, PAGE_TOKENS)
-        page = self._take(strong, scheduled) if rest else None  # its own tokens follow in this page
+        page = self.pool.take() if rest else None  # its own tokens follow in this page
         if rest and page is None:
             return False
         weak.released = strong.released
@@ -151,6 +129,11 @@ class PageTables:
         while sequence.released < passed:
             sequence.released += 1
             self.pool.release(sequence.pages[sequence.released - 1])
+
+    def preempt(self, sequence: SequenceState) -> None:
+        """Release all pages of a sequence that is still open; it is recomputed later."""
+        self._counters.preemptions += 1
+        self.free(sequence)
 
     def free(self, sequence: SequenceState) -> None:
         """Release all pages of a sequence and of its weak side."""

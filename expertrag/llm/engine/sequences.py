@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import torch
 
 from expertrag.llm.certainty import Certainty
+from expertrag.llm.engine.drafts import PromptLookup
 from expertrag.llm.engine.page_pool import Before
-from expertrag.llm.engine.prompt_lookup import PromptLookup
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import Sampler
 from expertrag.llm.sequence_policy import ROOT, SequencePolicy
@@ -63,6 +64,21 @@ class PrefillOutput:
     states: list[torch.Tensor]
 
 
+class Status(Enum):
+    """What can happen to a sequence next."""
+
+    PAUSING = "pausing"
+    """Its session has requested nothing that it does not have."""
+    PREFILLING = "prefilling"
+    """A step computes tokens of its prompt, or all of them again after a preemption."""
+    DECODING = "decoding"
+    """A step computes its last token, from which the next one is sampled."""
+    DRAWING = "drawing"
+    """The rows of its last step wait for its constraint."""
+    CLOSED = "closed"
+    """The next step frees its pages."""
+
+
 @dataclass(slots=True, eq=False)
 class SequenceState:
     """A prompt and the tokens generated after it. Sessions hold it as a handle."""
@@ -109,10 +125,24 @@ class SequenceState:
     """The weak side of contrastive decoding, which follows this sequence token by token."""
 
     @property
+    def status(self) -> Status:
+        """What can happen to the sequence next."""
+        if self.closed:
+            return Status.CLOSED
+        if self.drawing is not None:
+            return Status.DRAWING
+        if not self.logit_rows and self.generated >= self.token_budget:
+            return Status.PAUSING
+        if self.tokens_to_compute != 1:
+            return Status.PREFILLING
+        if self.weak is not None and self.weak.tokens_to_compute != 1:
+            return Status.PREFILLING
+        return Status.DECODING
+
+    @property
     def runnable(self) -> bool:
-        """Whether there is something to compute."""
-        wanted = self.logit_rows > 0 or self.generated < self.token_budget
-        return wanted and self.drawing is None
+        """Whether a step can have rows of it."""
+        return self.status in (Status.PREFILLING, Status.DECODING)
 
     @property
     def tokens_to_compute(self) -> int:
@@ -124,16 +154,15 @@ class SequenceState:
         """Number of last tokens that run in one step, because their rows are returned together."""
         return max(self.logit_rows, self.state_rows, 1)
 
-    @property
-    def decoding(self) -> bool:
-        """Whether the next step samples a token from one row, or two with a weak side."""
-        return self.tokens_to_compute == 1 and (
-            self.weak is None or self.weak.tokens_to_compute == 1
-        )
+    def draft(self, limit: int) -> list[int]:
+        """Propose up to ``limit`` next tokens: the forced ones, else those of the prompt lookup.
 
-    def draft(self, most: int) -> list[int]:
-        """Propose up to ``most`` next tokens: the forced ones, else those of the prompt lookup."""
-        return self.forced[:most] or self.lookup.propose(self.tokens, most)
+        The last token of the budget is sampled, and nothing follows it.
+        """
+        limit = min(limit, self.token_budget - self.generated - 1)
+        if limit <= 0:
+            return []
+        return self.forced[:limit] or self.lookup.propose(self.tokens, limit)
 
     def forget_pages(self) -> None:
         """Start from the first token again, with no page."""

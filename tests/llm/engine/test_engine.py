@@ -181,7 +181,7 @@ def test_rejected_draft_tokens_change_nothing(
     with engine(speculate=False) as plain:
         wanted = _alone(plain, prompt, temperature=temperature)
     monkeypatch.setattr(
-        "expertrag.llm.engine.prompt_lookup.PromptLookup.propose",
+        "expertrag.llm.engine.drafts.PromptLookup.propose",
         lambda _self, tokens, most: [*wanted[len(tokens) - 60 :][:1], 5, 6][:most],
     )
     with engine() as guessing:
@@ -195,7 +195,7 @@ def test_accepted_draft_tokens_save_steps(engine: Make, monkeypatch: pytest.Monk
         wanted = _alone(plain, prompt := _prompt(4, 30))
     right = [*prompt, *wanted]
     monkeypatch.setattr(
-        "expertrag.llm.engine.prompt_lookup.PromptLookup.propose",
+        "expertrag.llm.engine.drafts.PromptLookup.propose",
         lambda _self, tokens, most: right[len(tokens) : len(tokens) + most],
     )
     with engine() as guessing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expertrag.llm.engine.prompt_lookup import PromptLookup
+from expertrag.llm.engine.drafts import PromptLookup
 
 
 @pytest.mark.parametrize(

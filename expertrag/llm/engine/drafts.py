@@ -16,6 +16,13 @@ _ROW_COST = 0.2  # of one more row, in steps: a draft token pays if it is accept
 _INITIAL_ACCEPTANCE = 0.5
 _DECAY = 0.9
 _RETRY = 0.01
+_STEP_ROWS = 16  # of sequences in decode and their draft tokens; more cost as much as they save
+_LIMIT = 6  # draft tokens of a sequence
+
+
+def draft_limit(decoding: int) -> int:
+    """Return how many draft tokens each of so many sequences in decode may have in a step."""
+    return min(_LIMIT, max(0, _STEP_ROWS // decoding - 1)) if decoding else 0
 
 
 class PromptLookup:
