@@ -36,8 +36,8 @@ def opener(
     :param settings: where vectors are to be, and how long chunks.
     :raises InvalidArgument: the embedder reads less than a chunk.
     """
-    from expertrag.stores.embedders import open_embedder
     from expertrag.answer.rerank import open_reranker
+    from expertrag.stores.embedders import open_embedder
     from expertrag_common.cores import available_cores
     from expertrag_index.build.settings import WriterSettings
     from expertrag_index.build.writer import IndexWriter

@@ -9,7 +9,7 @@ import pytest
 
 from expertrag.answer.abstain import VERDICT_STRICT_FROM, AbstentionPolicy, believes_refusal
 from expertrag.answer.ground import Judgement
-from expertrag.answer.ground import SUPPORTED
+from expertrag.grounding.ground import SUPPORTED
 from expertrag.llm.confidence import Confidence, ConfidenceOwner
 from expertrag.llm.probe import Owner, Probe
 

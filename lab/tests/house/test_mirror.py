@@ -17,6 +17,8 @@ from house_code import ROOT
 
 FOLDERS = {
     "expertrag/answer": "answer",
+    "expertrag/grounding": "grounding",
+    "expertrag/stores": "stores",
     "expertrag/llm": "llm",
     "expertrag/serving/core": "serving/core",
     "index/expertrag_index/search": "index/search",
@@ -33,10 +35,9 @@ _CALLERS = "tests/serving/grpc/test_tenants.py"
 _INDEX = "tests/index/store/test_index.py"
 _LEARNERS = "tests/retriever/gate/test_learners.py"
 TESTED_BY = {
-    "expertrag.answer.context": "tests/answer/test_decide.py",
+    "expertrag.answer.context": "tests/answer/test_gate.py",
     "expertrag.answer.generate": "tests/answer/test_pipeline.py",
-    "expertrag.grounding.judge": "tests/answer/test_ground.py",
-    "expertrag.answer.rewriting_model": "tests/answer/test_in_context.py",
+    "expertrag.grounding.judge": "tests/grounding/test_ground.py",
     "expertrag.stores.access": "tests/answer/test_pipeline.py",
     "expertrag.llm.adapters.parallel": "tests/llm/test_reader.py",
     "expertrag.llm.adapters.served": "tests/llm/adapters/test_loaded.py",
