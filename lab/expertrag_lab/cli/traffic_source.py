@@ -96,7 +96,7 @@ class TrafficSource:
             made_questions,
             store_traffic,
         )
-        from expertrag_retriever.publish import work_folder
+        from expertrag_lab.work_folder import work_folder
 
         if self.log:
             questions = logged_questions(self.log)
