@@ -76,7 +76,6 @@ def _models(role: str) -> list[str]:
 
 
 a_model = a_word(*REGISTRY)
-a_gate = a_file_or(*SHIPPED_GATES)
 
 OF_SETTINGS: Mapping[str, Completer] = {
     "index": a_folder,

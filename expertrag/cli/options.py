@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -59,38 +58,18 @@ def out_folder(
     )
 
 
-def seed_flag(env: str, help: str) -> Callable[[Command], Command]:
-    """Return the option of a random seed."""
-    return flag("--seed", env=env, type=click.IntRange(min=0), default=0, help=help)
-
-
-def not_nan(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    """Refuse NaN as the value of an option, which ``click.FloatRange`` lets through."""
-    if math.isnan(value):
-        raise click.BadParameter("nan is not a number")
-    return value
-
-
-def creatable(
-    _context: click.Context, parameter: click.Parameter, path: Path | None
-) -> Path | None:
-    """Check, before any work, that the file or folder of an option can be created.
-
-    :raises InvalidArgument: the nearest existing path above it is not a folder, or not writable.
-    """
-    if path is not None:
-        _check_creatable(path, parameter.opts[-1])
-    return path
-
-
 def _absent(_context: click.Context, parameter: click.Parameter, path: Path) -> Path:
     if os.path.lexists(path):
         raise Conflict(f"{path} exists; delete it or choose another name")
-    _check_creatable(path, parameter.opts[-1])
+    check_creatable(path, parameter.opts[-1])
     return path
 
 
-def _check_creatable(path: Path, option: str) -> None:
+def check_creatable(path: Path, option: str) -> None:
+    """Check that the file or folder of an option can be created.
+
+    :raises InvalidArgument: the nearest existing path above it is not a folder, or not writable.
+    """
     above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
     if not os.path.isdir(above):
         why = "a folder"

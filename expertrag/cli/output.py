@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,11 +35,6 @@ def print_found(result: Any, as_json: bool, lines: Iterable[str]) -> None:
         return
     for line in lines:
         click.echo(line)
-
-
-def print_made(made: Any, out: Path, as_json: bool, lines: Iterable[str]) -> None:
-    """Print the report ``made`` of what was written to ``out``: as JSON, or as ``lines``."""
-    print_found(made, as_json, itertools.chain(lines, (f"wrote {out}",)))
 
 
 def note(message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -38,9 +39,18 @@ from expertrag.api.types import (
     UpdateReport,
 )
 from expertrag.api.validation import invalid
-from expertrag.v1 import adapter_pb2, collection_pb2, index_pb2, info_pb2
-from expertrag.wire import adapters, audit, document, embed, gate, index, rerank, retrieve
-from expertrag.wire.common import value_of
+from expertrag.v1 import (
+    adapter_pb2,
+    audit_pb2,
+    collection_pb2,
+    document_pb2,
+    index_pb2,
+    info_pb2,
+    rerank_pb2,
+    retrieve_pb2,
+)
+from expertrag.wire import embed, gate, index
+from expertrag.wire.common import fits_the_wire, request_of, value_of
 
 if TYPE_CHECKING:
     from expertrag.answer.pipeline import Pipeline
@@ -84,6 +94,11 @@ def _name(name: object) -> str:
     return name
 
 
+def _unload_to_proto(name: str) -> adapter_pb2.UnloadAdapterRequest:
+    with fits_the_wire():
+        return adapter_pb2.UnloadAdapterRequest(name=name)
+
+
 def _refuse(pipeline: Pipeline, request: object, stop: Stop) -> Any:
     no_collection(request)
 
@@ -106,14 +121,14 @@ def _embed(pipeline: Pipeline, request: EmbedRequest, stop: Stop) -> Embeddings:
 RETRIEVE: Operation[RetrieveRequest, RetrieveResult] = Operation(
     lambda pipeline, request, stop: pipeline.retrieve(request, stop),
     lambda stubs: stubs.retrieve.Retrieve,
-    retrieve.request_to_proto,
-    retrieve.result_from_proto,
+    partial(request_of, retrieve_pb2.RetrieveRequest),
+    partial(value_of, RetrieveResult),
 )
 DECIDE: Operation[DecideRequest, GateDecision] = Operation(
     _decide,
     lambda stubs: stubs.gate.Decide,
     gate.decide_to_proto,
-    lambda response: gate.decision_from_proto(response.decision),
+    lambda response: value_of(GateDecision, response.decision),
 )
 EMBED: Operation[EmbedRequest, Embeddings] = Operation(
     _embed, lambda stubs: stubs.embed.Embed, embed.embed_to_proto, embed.embeddings_from_proto
@@ -121,8 +136,8 @@ EMBED: Operation[EmbedRequest, Embeddings] = Operation(
 RERANK: Operation[RerankRequest, RerankResult] = Operation(
     lambda pipeline, request, stop: pipeline.rerank(request, stop),
     lambda stubs: stubs.rerank.Rerank,
-    rerank.rerank_to_proto,
-    rerank.ranks_from_proto,
+    partial(request_of, rerank_pb2.RerankRequest),
+    partial(value_of, RerankResult),
 )
 DELETE: Operation[Sequence[str], UpdateReport] = Operation(
     lambda pipeline, ids, stop: pipeline.delete(ids),
@@ -133,44 +148,44 @@ DELETE: Operation[Sequence[str], UpdateReport] = Operation(
 GET_DOCUMENT: Operation[GetDocumentRequest, DocumentText] = Operation(
     lambda pipeline, request, stop: pipeline.get_document(request),
     lambda stubs: stubs.document.GetDocument,
-    document.get_to_proto,
-    document.text_from_proto,
+    partial(request_of, document_pb2.GetDocumentRequest),
+    partial(value_of, DocumentText),
 )
 LIST_DOCUMENTS: Operation[ListDocumentsRequest, DocumentPage] = Operation(
     lambda pipeline, request, stop: pipeline.list_documents(request),
     lambda stubs: stubs.document.ListDocuments,
-    document.list_to_proto,
-    document.documents_from_proto,
+    partial(request_of, document_pb2.ListDocumentsRequest),
+    partial(value_of, DocumentPage),
 )
 LIST_CHUNKS: Operation[ListChunksRequest, ChunkPage] = Operation(
     lambda pipeline, request, stop: pipeline.list_chunks(request),
     lambda stubs: stubs.document.ListChunks,
-    document.chunks_to_proto,
-    document.chunk_page_from_proto,
+    partial(request_of, document_pb2.ListChunksRequest),
+    partial(value_of, ChunkPage),
 )
 LIST_SKIPPED: Operation[ListSkippedRequest, SkippedPage] = Operation(
     lambda pipeline, request, stop: pipeline.list_skipped(request),
     lambda stubs: stubs.document.ListSkipped,
-    document.list_skipped_to_proto,
-    document.skips_from_proto,
+    partial(request_of, document_pb2.ListSkippedRequest),
+    partial(value_of, SkippedPage),
 )
 REPLAY: Operation[ReplayRequest, Replay] = Operation(
     lambda pipeline, request, stop: pipeline.log.replay(request),
     lambda stubs: stubs.audit.Replay,
-    audit.replay_to_proto,
-    audit.replay_result_from_proto,
+    partial(request_of, audit_pb2.ReplayRequest),
+    partial(value_of, Replay),
 )
 LIST_QUESTIONS: Operation[ListQuestionsRequest, LoggedQuestions] = Operation(
     lambda pipeline, request, stop: pipeline.log.questions(request),
     lambda stubs: stubs.audit.ListQuestions,
-    audit.list_questions_to_proto,
-    audit.questions_from_proto,
+    partial(request_of, audit_pb2.ListQuestionsRequest),
+    partial(value_of, LoggedQuestions),
 )
 COUNT_EXPERTS: Operation[CountExpertsRequest, ExpertCounts] = Operation(
     lambda pipeline, request, stop: pipeline.log.experts(request),
     lambda stubs: stubs.audit.CountExperts,
-    audit.experts_to_proto,
-    audit.counts_from_proto,
+    partial(request_of, audit_pb2.CountExpertsRequest),
+    partial(value_of, ExpertCounts),
 )
 LIST_COLLECTIONS: Operation[None, list[CollectionInfo]] = Operation(
     _refuse,
@@ -195,14 +210,14 @@ DROP_COLLECTION: Operation[str, None] = Operation(
 LOAD_ADAPTER: Operation[LoadAdapterRequest, AdapterInfo] = Operation(
     lambda pipeline, asked, stop: pipeline.adapters.load(asked.name, Path(asked.folder)),
     lambda stubs: stubs.adapter.LoadAdapter,
-    adapters.load_to_proto,
-    lambda response: adapters.adapter_from_proto(response.adapter),
+    partial(request_of, adapter_pb2.LoadAdapterRequest),
+    lambda response: value_of(AdapterInfo, response.adapter),
     repeatable=False,
 )
 UNLOAD_ADAPTER: Operation[str, None] = Operation(
     lambda pipeline, name, stop: pipeline.adapters.unload(name),
     lambda stubs: stubs.adapter.UnloadAdapter,
-    adapters.name_to_proto,
+    _unload_to_proto,
     lambda _: None,
     repeatable=False,
 )
@@ -210,17 +225,17 @@ LIST_ADAPTERS: Operation[None, list[AdapterInfo]] = Operation(
     lambda pipeline, _, stop: list(pipeline.adapters.all()),
     lambda stubs: stubs.adapter.ListAdapters,
     lambda _: adapter_pb2.ListAdaptersRequest(),
-    adapters.adapters_from_proto,
+    lambda response: [value_of(AdapterInfo, item) for item in response.adapters],
 )
 STATS: Operation[None, IndexStats] = Operation(
     lambda pipeline, _, stop: pipeline.stats(),
     lambda stubs: stubs.index.Stats,
     lambda _: index_pb2.StatsRequest(),
-    lambda response: index.stats_from_proto(response.stats),
+    lambda response: value_of(IndexStats, response.stats),
 )
 INFO: Operation[None, ServerInfo] = Operation(
     lambda pipeline, _, stop: pipeline.info(),
     lambda stubs: stubs.info.Info,
     lambda _: info_pb2.InfoRequest(),
-    index.info_from_proto,
+    partial(value_of, ServerInfo),
 )

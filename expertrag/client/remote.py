@@ -28,8 +28,9 @@ from expertrag.client.operations import Operation, RequestT, ResponseT
 from expertrag.client.retry import Attempts, KnownServer
 from expertrag.client.rpc_errors import translate_error
 from expertrag.client.several import grpc_target
-from expertrag.v1 import answer_pb2, index_pb2
-from expertrag.wire import answer, events, gate, index
+from expertrag.v1 import answer_pb2, gate_pb2, index_pb2
+from expertrag.wire import answer, events, index
+from expertrag.wire.common import request_of
 
 
 class RemoteBackend:
@@ -116,7 +117,7 @@ class RemoteBackend:
 
     async def feedback(self, feedback: Feedback, timeout: float) -> None:
         """Store feedback on an answer."""
-        message = gate.feedback_to_proto(feedback)
+        message = request_of(gate_pb2.ReportFeedbackRequest, feedback)
         await self._send(self._stubs.gate.ReportFeedback, message, timeout, repeatable=False)
 
     async def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:

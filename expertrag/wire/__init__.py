@@ -1,5 +1,7 @@
 """Convert protobuf messages to value objects and back; no other package uses both.
 
-One file per proto file. ``*_to_proto`` raises ``InvalidArgument`` for a value that does not fit
-the message; ``*_from_proto`` for a message with an invalid value, such as an unknown enum number.
+``common`` converts by the names of fields, which suffices for most messages. One file per proto
+file has the others. ``request_of`` and ``*_to_proto`` raise ``InvalidArgument`` for a value that
+does not fit the message; ``value_of`` and ``*_from_proto`` for a message with an invalid value,
+such as an unknown enum number.
 """

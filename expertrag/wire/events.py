@@ -9,47 +9,35 @@ from expertrag.api.types import (
     CitationEvent,
     DeltaEvent,
     DoneEvent,
+    GateDecision,
     GateEvent,
     PassagesEvent,
     UsageEvent,
 )
-from expertrag.v1 import answer_pb2
+from expertrag.v1 import answer_pb2, gate_pb2
 from expertrag.v1.answer_pb2 import StreamAnswerResponse
-from expertrag.wire.answer import (
-    FINISH_REASONS,
-    logprob_from_proto,
-    logprob_to_proto,
-    usage_from_proto,
-    usage_to_proto,
-)
+from expertrag.wire.answer import usage_from_proto
 from expertrag.wire.common import message_of, value_of
-from expertrag.wire.gate import decision_from_proto, decision_to_proto
-from expertrag.wire.retrieve import passage_from_proto, passage_to_proto
 
 
 def event_to_proto(seq: int, event: AnswerEvent) -> StreamAnswerResponse:
     """Return the message; ``seq`` counts from 0."""
     match event:
         case GateEvent():
-            return StreamAnswerResponse(seq=seq, gate=decision_to_proto(event.decision))
+            decision = message_of(gate_pb2.GateDecision, event.decision)
+            return StreamAnswerResponse(seq=seq, gate=decision)
         case PassagesEvent():
-            passages = answer_pb2.Passages(
-                passages=map(passage_to_proto, event.passages), generation=event.generation
-            )
+            passages = message_of(answer_pb2.Passages, event)
             return StreamAnswerResponse(seq=seq, passages=passages)
         case DeltaEvent():
-            logprobs = map(logprob_to_proto, event.logprobs)
-            delta = answer_pb2.Delta(text=event.text, logprobs=logprobs)
-            return StreamAnswerResponse(seq=seq, delta=delta)
+            return StreamAnswerResponse(seq=seq, delta=message_of(answer_pb2.Delta, event))
         case CitationEvent():
             citation = message_of(answer_pb2.Citation, event.citation)
             return StreamAnswerResponse(seq=seq, citation=citation)
         case UsageEvent():
-            return StreamAnswerResponse(seq=seq, usage=usage_to_proto(event.usage))
+            return StreamAnswerResponse(seq=seq, usage=message_of(answer_pb2.Usage, event.usage))
         case DoneEvent():
-            reason = FINISH_REASONS.to_proto(event.finish_reason)
-            done = message_of(answer_pb2.Done, event, finish_reason=reason)
-            return StreamAnswerResponse(seq=seq, done=done)
+            return StreamAnswerResponse(seq=seq, done=message_of(answer_pb2.Done, event))
 
 
 def event_from_proto(response: StreamAnswerResponse) -> AnswerEvent:
@@ -59,22 +47,17 @@ def event_from_proto(response: StreamAnswerResponse) -> AnswerEvent:
     """
     match response.WhichOneof("event"):
         case "gate":
-            return GateEvent(decision_from_proto(response.gate))
+            return GateEvent(value_of(GateDecision, response.gate))
         case "passages":
-            message = response.passages
-            return PassagesEvent(
-                tuple(map(passage_from_proto, message.passages)), message.generation
-            )
+            return value_of(PassagesEvent, response.passages)
         case "delta":
-            logprobs = tuple(map(logprob_from_proto, response.delta.logprobs))
-            return DeltaEvent(response.delta.text, logprobs)
+            return value_of(DeltaEvent, response.delta)
         case "citation":
             return CitationEvent(value_of(Citation, response.citation))
         case "usage":
             return UsageEvent(usage_from_proto(response.usage))
         case "done":
-            reason = FINISH_REASONS.from_proto(response.done.finish_reason)
-            return value_of(DoneEvent, response.done, finish_reason=reason)
+            return value_of(DoneEvent, response.done)
         case _:
             raise ServerError(
                 "the server sent an unknown event; upgrade the client", reason="UNKNOWN_EVENT"

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from expertrag.api.types import DecideRequest, Feedback, GateAction, GateDecision, GateMode
+from expertrag.api.types import DecideRequest, GateMode
 from expertrag.v1 import gate_pb2
-from expertrag.wire.common import EnumMap, fits_the_wire, message_of, value_of
-from expertrag.wire.conversation import history_from_proto, history_to_proto
-
-MODES = EnumMap(
-    "mode",
-    {
-        GateMode.AUTO: gate_pb2.GATE_MODE_AUTO,
-        GateMode.NEVER: gate_pb2.GATE_MODE_NEVER,
-        GateMode.ALWAYS: gate_pb2.GATE_MODE_ALWAYS,
-        GateMode.STRICT: gate_pb2.GATE_MODE_STRICT,
-    },
-)
-ACTIONS = EnumMap(
-    "action",
-    {
-        GateAction.CLOSED_BOOK: gate_pb2.GATE_ACTION_CLOSED_BOOK,
-        GateAction.RETRIEVE: gate_pb2.GATE_ACTION_RETRIEVE,
-    },
-)
+from expertrag.wire.common import fits_the_wire, request_of, value_of
+from expertrag.wire.enums import MODES
 
 
 def policy_to_proto(mode: GateMode | None, threshold: float | None) -> gate_pb2.GatePolicy:
@@ -42,46 +25,10 @@ def policy_from_proto(policy: gate_pb2.GatePolicy) -> tuple[GateMode | None, flo
 def decide_to_proto(request: DecideRequest) -> gate_pb2.DecideRequest:
     """Return the message."""
     policy = policy_to_proto(request.mode, request.threshold)
-    with fits_the_wire():
-        return gate_pb2.DecideRequest(
-            query=request.question,
-            policy=policy,
-            domain=request.domain,
-            history=history_to_proto(request.history),
-        )
+    return request_of(gate_pb2.DecideRequest, request, query=request.question, policy=policy)
 
 
 def decide_from_proto(request: gate_pb2.DecideRequest) -> DecideRequest:
     """Return the value."""
     mode, threshold = policy_from_proto(request.policy)
-    return value_of(
-        DecideRequest,
-        request,
-        question=request.query,
-        mode=mode,
-        threshold=threshold,
-        history=history_from_proto(request.history),
-    )
-
-
-def decision_to_proto(decision: GateDecision) -> gate_pb2.GateDecision:
-    """Return the message."""
-    action, mode = ACTIONS.to_proto(decision.action), MODES.to_proto(decision.mode)
-    return message_of(gate_pb2.GateDecision, decision, action=action, mode=mode)
-
-
-def decision_from_proto(decision: gate_pb2.GateDecision) -> GateDecision:
-    """Return the value."""
-    action, mode = ACTIONS.from_proto(decision.action), MODES.from_proto(decision.mode)
-    return value_of(GateDecision, decision, action=action, mode=mode)
-
-
-def feedback_to_proto(feedback: Feedback) -> gate_pb2.ReportFeedbackRequest:
-    """Return the request."""
-    with fits_the_wire():
-        return message_of(gate_pb2.ReportFeedbackRequest, feedback)
-
-
-def feedback_from_proto(request: gate_pb2.ReportFeedbackRequest) -> Feedback:
-    """Return the value."""
-    return value_of(Feedback, request)
+    return value_of(DecideRequest, request, question=request.query, mode=mode, threshold=threshold)

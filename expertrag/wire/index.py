@@ -1,21 +1,14 @@
-"""Messages of ``index.proto`` and ``info.proto``."""
+"""Messages of ``index.proto`` that are made of more than one value object, or of none."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from expertrag.api.info import IndexStats, ReplicaStatus, ServerInfo
 from expertrag.api.types import DocumentInput, ItemStatus, UpdateReport
-from expertrag.v1 import index_pb2, info_pb2
-from expertrag.wire.common import (
-    fits_the_wire,
-    message_of,
-    metadata_from_proto,
-    struct_to_proto,
-    value_of,
-)
+from expertrag.v1 import index_pb2
+from expertrag.wire.common import fits_the_wire, message_of, request_of, value_of
 
 MAX_ITEMS_BYTES = 4 * 1024 * 1024
 """Items of a response to a write, whose limit is 8 MiB: the write is done, and must be reported."""
@@ -25,16 +18,7 @@ _FRAME_BYTES = 8
 
 def document_to_proto(document: DocumentInput) -> index_pb2.UpsertRequest:
     """Return the request that carries a document."""
-    metadata = struct_to_proto("metadata", document.metadata)
-    with fits_the_wire():
-        message = message_of(index_pb2.Document, document, metadata=metadata)
-        return index_pb2.UpsertRequest(document=message)
-
-
-def document_from_proto(request: index_pb2.UpsertRequest) -> DocumentInput:
-    """Return the document."""
-    metadata = metadata_from_proto("metadata", request.document.metadata)
-    return value_of(DocumentInput, request.document, metadata=metadata)
+    return index_pb2.UpsertRequest(document=request_of(index_pb2.Document, document))
 
 
 def ids_to_proto(ids: Sequence[str]) -> index_pb2.DeleteRequest:
@@ -45,60 +29,22 @@ def ids_to_proto(ids: Sequence[str]) -> index_pb2.DeleteRequest:
 
 def upsert_to_proto(report: UpdateReport) -> index_pb2.UpsertResponse:
     """Return the response to an upsert."""
-    return index_pb2.UpsertResponse(
-        generation=report.generation,
-        added=report.added,
-        changed=report.changed,
-        unchanged=report.unchanged,
-        **_items_to_proto(report.items),
-    )
+    return message_of(index_pb2.UpsertResponse, report, **_items_to_proto(report.items))
 
 
 def upsert_from_proto(response: index_pb2.UpsertResponse) -> UpdateReport:
     """Return the report of an upsert; it removes nothing."""
-    return value_of(UpdateReport, response, removed=0, items=_items_from_proto(response.items))
+    return value_of(UpdateReport, response, removed=0)
 
 
 def delete_to_proto(report: UpdateReport) -> index_pb2.DeleteResponse:
     """Return the response to a delete."""
-    return index_pb2.DeleteResponse(
-        generation=report.generation, removed=report.removed, **_items_to_proto(report.items)
-    )
+    return message_of(index_pb2.DeleteResponse, report, **_items_to_proto(report.items))
 
 
 def delete_from_proto(response: index_pb2.DeleteResponse) -> UpdateReport:
     """Return the report of a delete; it only removes."""
-    items = _items_from_proto(response.items)
-    return value_of(UpdateReport, response, added=0, changed=0, unchanged=0, items=items)
-
-
-def stats_to_proto(stats: IndexStats) -> index_pb2.IndexStats:
-    """Return the message."""
-    return message_of(index_pb2.IndexStats, stats)
-
-
-def stats_from_proto(stats: index_pb2.IndexStats) -> IndexStats:
-    """Return the value."""
-    return value_of(IndexStats, stats)
-
-
-def info_to_proto(info: ServerInfo) -> info_pb2.InfoResponse:
-    """Return the message."""
-    index = stats_to_proto(info.index) if info.index else None
-    replica = replica_to_proto(info.replica)
-    return message_of(info_pb2.InfoResponse, info, index=index, replica=replica)
-
-
-def replica_to_proto(status: ReplicaStatus | None) -> info_pb2.ReplicaStatus | None:
-    """Return the message; None for none."""
-    return message_of(info_pb2.ReplicaStatus, status) if status else None
-
-
-def info_from_proto(response: info_pb2.InfoResponse) -> ServerInfo:
-    """Return the value."""
-    index = stats_from_proto(response.index) if response.HasField("index") else None
-    replica = value_of(ReplicaStatus, response.replica) if response.HasField("replica") else None
-    return value_of(ServerInfo, response, index=index, replica=replica)
+    return value_of(UpdateReport, response, added=0, changed=0, unchanged=0)
 
 
 def _items_to_proto(items: Sequence[ItemStatus]) -> dict[str, Any]:
@@ -115,7 +61,3 @@ def _items_to_proto(items: Sequence[ItemStatus]) -> dict[str, Any]:
         "items": [messages[number] for number in sorted(sent)],
         "items_omitted": len(items) - len(sent),
     }
-
-
-def _items_from_proto(items: Iterable[index_pb2.ItemStatus]) -> tuple[ItemStatus, ...]:
-    return tuple(value_of(ItemStatus, item) for item in items)

@@ -24,11 +24,11 @@ import results_file
 from expertrag import models
 from expertrag.api.types import Sampling
 from expertrag.llm import prompt
-from expertrag.runtime.json_lines import read_lines
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.store.index import Index
 from expertrag_index.types import Document
 from expertrag_lab.data.qrels import qrels_path, read_qrels
+from expertrag_lab.json_lines import read_lines
 from expertrag_lab.metrics.calibration import auc
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.gate import Gate, calibrate_coverage

@@ -28,11 +28,11 @@ from expertrag_lab.data.qrels import splits
 from expertrag_lab.router.fit import fit_router
 from expertrag_lab.router.measure import figures
 from expertrag_lab.router.pooling import pool_states
+from expertrag_lab.router.settings import RouterSettings
 from expertrag_lab.router.unlabelled import cluster_texts
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.router.groups import decide
 from expertrag_retriever.router.router import DomainRouter
-from expertrag_retriever.router.types import RouterSettings
 
 SETS = {
     "science": ("scifact", "cranfield"),

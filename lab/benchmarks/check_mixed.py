@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from expertrag.runtime.json_lines import read_lines
 from expertrag_index.loaders import load
 from expertrag_index.types import LoadFailure
+from expertrag_lab.json_lines import read_lines
 
 MATERIAL = Path(__file__).parent / "mixed"
 OFFICE = MATERIAL / "office"

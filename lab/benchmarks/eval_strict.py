@@ -29,10 +29,10 @@ from expertrag.api.types import RetrieveRequest
 from expertrag.cli.progress import progress
 from expertrag.config import Config, ModelConfig
 from expertrag.llm.load.loading import quiet
-from expertrag.runtime.json_lines import read_lines
 from expertrag.stores.embedders import open_embedder
 from expertrag_lab.data.datasets import load_dataset
 from expertrag_lab.eval.stores import build_store
+from expertrag_lab.json_lines import read_lines
 from expertrag_lab.metrics.calibration import auc
 from expertrag_lab.reliability import ece
 from expertrag_lab.train.gate.sufficiency import fit_sufficiency

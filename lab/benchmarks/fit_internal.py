@@ -34,9 +34,9 @@ from expertrag.llm import prompt
 from expertrag.llm.base import Generator
 from expertrag.llm.load.loading import quiet
 from expertrag.llm.probe import INTERNAL_FROM, STATES, Owner, Probe, save_probe
-from expertrag.runtime.json_lines import read_lines
 from expertrag_index.types import FloatArray, Progress
 from expertrag_lab.data.resume import appending, read_results
+from expertrag_lab.json_lines import read_lines
 from expertrag_lab.train.probe.fit import fit
 
 HERE = Path(__file__).parent

@@ -47,7 +47,8 @@ from expertrag.runtime.threads import all_cores
 from expertrag_index.types import Progress
 from expertrag_lab.data.named_sets import TRAIN
 from expertrag_lab.embedder.loop import Schedule, TrainingLoop, TrainingResult
-from expertrag_retriever.publish import publish, work_folder
+from expertrag_lab.work_folder import work_folder
+from expertrag_retriever.publish import publish
 
 BALANCE = 0.01
 """Weight of the load balancing loss."""

@@ -12,9 +12,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from expertrag.api.types import Passage
 from expertrag.llm import Message, prompt
-from expertrag.runtime.json_lines import read_lines
 from expertrag_lab.data.datasets import load_dataset
 from expertrag_lab.data.qrels import qrels_path, read_qrels
+from expertrag_lab.json_lines import read_lines
 
 PASSAGES = 4
 TEXTS = ("squad2", "pydocs")

@@ -37,13 +37,13 @@ from reader_figures import bootstrapped
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
 from expertrag.llm.load.loading import quiet
-from expertrag.runtime.json_lines import read_lines
 from expertrag_lab.data.datasets import Dataset, Query, load_dataset
 from expertrag_lab.data.types import Row, RowSet
 from expertrag_lab.eval.policies import outcome
 from expertrag_lab.eval.questions import Asked
 from expertrag_lab.eval.record import Recording, record
 from expertrag_lab.eval.serving import open_pipeline_for
+from expertrag_lab.json_lines import read_lines
 from expertrag_lab.metrics.calibration import auc
 from expertrag_lab.metrics.squad import contains
 from expertrag_lab.train.gate.fit import COST

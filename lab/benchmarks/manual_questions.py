@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mixed_store import MATERIAL
 
-from expertrag.runtime.json_lines import read_lines
+from expertrag_lab.json_lines import read_lines
 
 FOLDERS = ("tldr/common/", "tldr/linux/")
 _EXAMPLE = re.compile(r"- ([A-Z][^:`]{12,90}): `([^`|]+)`")

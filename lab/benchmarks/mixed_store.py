@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 from served_answers import SourcedQuestion
 
 from expertrag.runtime.error_mapping import translate_errors
-from expertrag.runtime.json_lines import read_lines, write_lines
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.loaders import load
 from expertrag_lab.data.datasets import Dataset, Query, load_dataset, sample
+from expertrag_lab.json_lines import read_lines, write_lines
 from expertrag_retriever.calibrate import calibrator
 
 if TYPE_CHECKING:

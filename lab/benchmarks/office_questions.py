@@ -17,7 +17,7 @@ from typing import Any
 from office_share import MATERIAL
 
 from expertrag.api.turns import Turn, turns_of
-from expertrag.runtime.json_lines import read_lines
+from expertrag_lab.json_lines import read_lines
 
 GENERAL, UNANSWERABLE, US_MISSING, VERSION = "general", "unanswerable", "us_missing", "version"
 VERDICTS = ("yes", "no")

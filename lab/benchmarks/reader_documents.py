@@ -15,8 +15,8 @@ import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from expertrag.runtime.json_lines import read_lines, write_lines
 from expertrag_lab.data.datasets import load_dataset
+from expertrag_lab.json_lines import read_lines, write_lines
 
 SHOWN = Path(__file__).parents[2] / "examples" / "documents"
 PAGES = 250

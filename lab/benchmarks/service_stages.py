@@ -21,7 +21,8 @@ from expertrag.api.types import RetrieveRequest, RetrieveResult
 from expertrag.config import ModelConfig
 from expertrag.stores.embedders import open_embedder
 from expertrag.stores.served_index import ServedIndex, View
-from expertrag.wire.retrieve import request_from_proto, request_to_proto, result_to_proto
+from expertrag.v1 import retrieve_pb2
+from expertrag.wire.common import message_of, request_of, value_of
 
 TOGETHER = 16
 K, CANDIDATES = 5, 100
@@ -57,7 +58,8 @@ def _stages(view: View) -> dict[str, Callable[[str], object]]:
     keys = [hit.key for hit in index.search_dense(vectors, CANDIDATES)]
     found = searcher.search("what does vacuum do", k=K)
     result = RetrieveResult(found.passages, found.generation, found.vectors_scanned, 0.1)
-    request = request_to_proto(RetrieveRequest("what does vacuum do", k=K))
+    sent = RetrieveRequest("what does vacuum do", k=K)
+    request = request_of(retrieve_pb2.RetrieveRequest, sent)
     return {
         "whole search": lambda question: searcher.search(question, k=K),
         "embed": lambda question: embedder.encode_queries_by_experts([question], experts),
@@ -72,7 +74,10 @@ def _stages(view: View) -> dict[str, Callable[[str], object]]:
         "dense search": lambda _: index.search_dense(vectors, CANDIDATES),
         "cosine of the BM25 hits": lambda _: index.dense_scores(vectors, keys),
         "read chunks": lambda _: index.chunks(keys[:K]),
-        "protobuf": lambda _: (request_from_proto(request), result_to_proto(result)),
+        "protobuf": lambda _: (
+            value_of(RetrieveRequest, request),
+            message_of(retrieve_pb2.RetrieveResponse, result),
+        ),
     }
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from expertrag import models
 from expertrag_index.loaders import load
+from expertrag_lab.reranker.token_weights import ordinary_weights
 from expertrag_retriever.experts.bundle import Base
 from expertrag_retriever.fingerprint import folder_fingerprint
 from expertrag_retriever.publish import publish
@@ -26,7 +27,6 @@ from expertrag_retriever.rerank.bundle import (
     open_base,
     save_bundle,
 )
-from expertrag_retriever.rerank.token_match import ordinary_weights
 
 BASE = "all-minilm-l6-v2"
 SETTINGS = RerankerSettings(

@@ -6,30 +6,10 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from expertrag_retriever.errors import OutputTakenError
-
-
-@contextmanager
-def work_folder(out: Path, *, keep: bool = False) -> Iterator[Path]:
-    """Lock and yield the work folder ``OUT.partial``; delete it if the block ends without an error.
-
-    After an error, it stays for the next run if there are files in it.
-
-    :param keep: do not delete it: a later step continues there.
-    :raises OutputTakenError: another run is using it.
-    """
-    folder = out.with_name(f"{out.name}.partial")
-    with _hold(folder, out):
-        try:
-            yield folder
-        except BaseException:
-            _remove_empty(folder)
-            raise
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -41,7 +21,7 @@ def scratch_folder(out: Path) -> Iterator[Path]:
     :raises OutputTakenError: another run is using it.
     """
     scratch = out.with_name(f".{out.name}.scratch")
-    with _hold(scratch, out):
+    with hold_folder(scratch, out):
         try:
             for leftover in scratch.iterdir():
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
@@ -69,7 +49,7 @@ def publish(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _hold(folder: Path, out: Path) -> Iterator[None]:
+def hold_folder(folder: Path, out: Path) -> Iterator[None]:
     """Create and lock a folder; the kernel ends the lock with the process, even a killed one."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -83,10 +63,3 @@ def _hold(folder: Path, out: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-def _remove_empty(folder: Path) -> None:
-    """Remove a folder and its subfolders, as far as they hold no files."""
-    for path, _, _ in os.walk(folder, topdown=False):
-        with suppress(OSError):  # not empty
-            os.rmdir(path)

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expertrag.api.errors import Conflict, InvalidArgument, ServerError
-from expertrag.llm.adapters.trainable import AdapterSettings
-from expertrag.llm.base import SHARED, current_names
+from expertrag.llm.base import BASE, SHARED, current_names
 from expertrag.llm.prompt import UNSCALED, Doubt
 from expertrag_common import checksums
 
@@ -26,6 +25,26 @@ if TYPE_CHECKING:
 _WEIGHTS = "adapters.safetensors"
 _ABOUT = "reader.json"
 _CARD = "README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSettings:
+    """The adapters of a model; ``domains`` without "shared" and "base".
+
+    ``parallel``: parallel adapters with the ranks as inner widths, in ``first_layer`` and all
+    layers above it, instead of low-rank updates in all layers.
+    """
+
+    domains: tuple[str, ...]
+    rank: int = 8
+    domain_rank: int = 2
+    parallel: bool = False
+    first_layer: int = 0
+
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """Names of the experts: "shared", the domains, "base"."""
+        return (SHARED, *self.domains, BASE)
 
 
 @dataclass(frozen=True, slots=True)

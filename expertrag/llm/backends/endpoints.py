@@ -55,9 +55,6 @@ class ServedModels:
     llama_cpp: bool = False
 
 
-Learner = Callable[[ServedModels], None]
-
-
 class Endpoint:
     """One server, and how it is doing. Changed by one event loop; its status is for any thread."""
 

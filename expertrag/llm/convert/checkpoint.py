@@ -36,26 +36,8 @@ def new_folder(out: Path) -> Iterator[Path]:
         raise Conflict(f"{out} exists; delete it or choose another folder")
     with scratch_folder(out) as scratch:
         yield scratch
-        _publishable(scratch)
+        make_publishable(scratch)
         os.replace(scratch, out)
-
-
-@contextmanager
-def new_file(out: Path) -> Iterator[Path]:
-    """Yield a path to write to, which becomes ``out`` if the block ends without an error.
-
-    :raises Conflict: ``out`` exists.
-    """
-    taken = Conflict(f"{out} exists; delete it or choose another name")
-    if out.exists():
-        raise taken
-    with scratch_folder(out) as scratch:
-        yield scratch / out.name
-        _publishable(scratch)
-        if out.exists():  # created meanwhile; os.replace overwrites files, unlike folders
-            raise taken
-        os.replace(scratch / out.name, out)
-        fsync_folder(out.parent)
 
 
 def mixture_config(
@@ -145,7 +127,7 @@ def _mix(experts: Iterable[State], config: MixtralConfig) -> dict[str, torch.Ten
     return state
 
 
-def _publishable(folder: Path) -> None:
+def make_publishable(folder: Path) -> None:
     """Make the files durable, with the permissions that the umask gives."""
     umask = os.umask(0)
     os.umask(umask)

@@ -7,7 +7,7 @@ from expertrag.serving.core.operations.adapters import list_adapters, load_adapt
 from expertrag.serving.grpc.servicer import Context, Servicer, call_of
 from expertrag.v1 import adapter_pb2
 from expertrag.v1.adapter_pb2_grpc import AdapterServiceServicer
-from expertrag.wire.adapters import adapter_to_proto
+from expertrag.wire.common import message_of
 
 
 class AdapterService(Servicer, AdapterServiceServicer):
@@ -19,7 +19,7 @@ class AdapterService(Servicer, AdapterServiceServicer):
         """Serve another adapter."""
         wanted = LoadAdapterRequest(request.name, request.folder)
         loaded = await load_adapter(self._runtime, call_of(), wanted)
-        return adapter_pb2.LoadAdapterResponse(adapter=adapter_to_proto(loaded))
+        return adapter_pb2.LoadAdapterResponse(adapter=message_of(adapter_pb2.Adapter, loaded))
 
     async def UnloadAdapter(
         self, request: adapter_pb2.UnloadAdapterRequest, context: Context
@@ -33,4 +33,5 @@ class AdapterService(Servicer, AdapterServiceServicer):
     ) -> adapter_pb2.ListAdaptersResponse:
         """List the adapters that a question may name."""
         adapters = await list_adapters(self._runtime, call_of())
-        return adapter_pb2.ListAdaptersResponse(adapters=map(adapter_to_proto, adapters))
+        messages = [message_of(adapter_pb2.Adapter, adapter) for adapter in adapters]
+        return adapter_pb2.ListAdaptersResponse(adapters=messages)

@@ -8,7 +8,8 @@ from expertrag.serving.core.operations.answering import answer, stream_answer
 from expertrag.serving.grpc.servicer import Context, Servicer, call_of
 from expertrag.v1 import answer_pb2
 from expertrag.v1.answer_pb2_grpc import AnswerServiceServicer
-from expertrag.wire.answer import answer_to_proto, question_from_proto
+from expertrag.wire.answer import question_from_proto
+from expertrag.wire.common import message_of
 from expertrag.wire.events import event_to_proto
 
 
@@ -20,7 +21,8 @@ class AnswerService(Servicer, AnswerServiceServicer):
     ) -> answer_pb2.AnswerResponse:
         """Answer in one message."""
         question = question_from_proto(request.question)
-        return answer_to_proto(await answer(self._runtime, call_of(request.collection), question))
+        result = await answer(self._runtime, call_of(request.collection), question)
+        return message_of(answer_pb2.AnswerResponse, result)
 
     async def StreamAnswer(self, request: answer_pb2.StreamAnswerRequest, context: Context) -> None:
         """Write the events; a cancelled call raises at the write, which closes the answer."""

@@ -6,17 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
+from expertrag.api.types import DocumentInput
 from expertrag.serving.core.operations.store import delete, stats, upsert
 from expertrag.serving.core.upload import SentDocument
 from expertrag.serving.grpc.servicer import Context, Servicer, call_of
 from expertrag.v1 import index_pb2
 from expertrag.v1.index_pb2_grpc import IndexServiceServicer
-from expertrag.wire.index import (
-    delete_to_proto,
-    document_from_proto,
-    stats_to_proto,
-    upsert_to_proto,
-)
+from expertrag.wire.common import message_of, value_of
+from expertrag.wire.index import delete_to_proto, upsert_to_proto
 
 END_OR_CANCEL_S = 0.05
 """gRPC ends the request stream of a cancelled call like that of a complete one, and reports the
@@ -45,7 +42,7 @@ class IndexService(Servicer, IndexServiceServicer):
     ) -> index_pb2.StatsResponse:
         """Describe the served generation."""
         described = await stats(self._runtime, call_of(request.collection))
-        return index_pb2.StatsResponse(stats=stats_to_proto(described))
+        return index_pb2.StatsResponse(stats=message_of(index_pb2.IndexStats, described))
 
 
 async def _documents(
@@ -53,7 +50,7 @@ async def _documents(
 ) -> AsyncIterator[SentDocument]:
     async for request in requests:
         yield SentDocument(
-            read=partial(document_from_proto, request),
+            read=partial(value_of, DocumentInput, request.document),
             content=partial(request.document.SerializeToString, deterministic=True),
             size=request.ByteSize(),
             collection=request.collection,

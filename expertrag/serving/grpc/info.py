@@ -6,7 +6,7 @@ from expertrag.serving.core.operations.info import describe
 from expertrag.serving.grpc.servicer import Context, Servicer, call_of
 from expertrag.v1 import info_pb2
 from expertrag.v1.info_pb2_grpc import InfoServiceServicer
-from expertrag.wire.index import info_to_proto
+from expertrag.wire.common import message_of
 
 
 class InfoService(Servicer, InfoServiceServicer):
@@ -14,4 +14,5 @@ class InfoService(Servicer, InfoServiceServicer):
 
     async def Info(self, request: info_pb2.InfoRequest, context: Context) -> info_pb2.InfoResponse:
         """Describe the server; while it loads, only its version and limits."""
-        return info_to_proto(await describe(self._runtime, call_of(request.collection)))
+        described = await describe(self._runtime, call_of(request.collection))
+        return message_of(info_pb2.InfoResponse, described)

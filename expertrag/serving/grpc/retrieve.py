@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from expertrag.api.types import RetrieveRequest
 from expertrag.serving.core.operations.searching import retrieve
 from expertrag.serving.grpc.servicer import Context, Servicer, call_of
 from expertrag.v1 import retrieve_pb2
 from expertrag.v1.retrieve_pb2_grpc import RetrieveServiceServicer
-from expertrag.wire.retrieve import request_from_proto, result_to_proto
+from expertrag.wire.common import message_of, value_of
 
 
 class RetrieveService(Servicer, RetrieveServiceServicer):
@@ -16,5 +17,6 @@ class RetrieveService(Servicer, RetrieveServiceServicer):
         self, request: retrieve_pb2.RetrieveRequest, context: Context
     ) -> retrieve_pb2.RetrieveResponse:
         """Return the best passages."""
-        query = request_from_proto(request)
-        return result_to_proto(await retrieve(self._runtime, call_of(request.collection), query))
+        query = value_of(RetrieveRequest, request)
+        result = await retrieve(self._runtime, call_of(request.collection), query)
+        return message_of(retrieve_pb2.RetrieveResponse, result)

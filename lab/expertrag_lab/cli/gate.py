@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.cli.completers import a_gate
+from expertrag.cli.completers import a_file_or
 from expertrag.cli.options import flags_of, json_flag, out_folder, with_config
-from expertrag.cli.output import print_found, print_made, printable
+from expertrag.cli.output import print_found, printable
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
+from expertrag.models import SHIPPED_GATES
 from expertrag_lab.cli.eval.options import (
     MODEL_KEYS,
     Names,
@@ -23,6 +24,7 @@ from expertrag_lab.cli.eval.options import (
     seed_option,
     work_option,
 )
+from expertrag_lab.cli.output import print_made
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -67,7 +69,7 @@ bundle_option = flag(
     "folder",
     required=True,
     metavar="GATE",
-    shell_complete=a_gate,
+    shell_complete=a_file_or(*SHIPPED_GATES),
     help="Folder from `train gate`, or the name of a shipped gate.",
 )
 

@@ -8,7 +8,7 @@ import click
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.options import flags_of, json_flag, out_folder
-from expertrag.cli.output import print_made
+from expertrag_lab.cli.output import print_made
 
 flag = flags_of("LLM")
 

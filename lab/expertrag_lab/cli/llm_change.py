@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.cli.options import flags_of, json_flag, out_folder, seed_flag
-from expertrag.cli.output import print_made, size
+from expertrag.cli.options import flags_of, json_flag, out_folder
+from expertrag.cli.output import size
 from expertrag.cli.progress import progress
+from expertrag_lab.cli.options import seed_flag
+from expertrag_lab.cli.output import print_made
 
 if TYPE_CHECKING:
     from expertrag_lab.surgery.changes.named_experts import NamedPrune

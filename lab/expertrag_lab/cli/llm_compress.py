@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.cli.options import flags_of, json_flag, out_folder, seed_flag, with_config
-from expertrag.cli.output import print_made, size
+from expertrag.cli.options import flags_of, json_flag, out_folder, with_config
+from expertrag.cli.output import size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
-from expertrag_lab.cli.traffic_source import TrafficSource, note_too_long, parse_sources
+from expertrag_lab.cli.options import seed_flag
+from expertrag_lab.cli.output import print_made
+from expertrag_lab.cli.traffic_source import (
+    TrafficSource,
+    note_too_long,
+    parse_sources,
+)
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress

@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.cli.options import (
-    creatable,
-    flags_of,
-    json_flag,
-    out_folder,
-    seed_flag,
-    with_config,
-)
-from expertrag.cli.output import emit_json, format_count, note, one_line, print_made
+from expertrag.cli.options import flags_of, json_flag, out_folder, with_config
+from expertrag.cli.output import emit_json, format_count, note, one_line
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag_lab.cli.heat_lines import NO_TERMINAL, heat_lines
 from expertrag_lab.cli.llm_change import METHODS
-from expertrag_lab.cli.traffic_source import TrafficSource, note_too_long, parse_sources
+from expertrag_lab.cli.options import creatable, seed_flag
+from expertrag_lab.cli.output import print_made
+from expertrag_lab.cli.traffic_source import (
+    TrafficSource,
+    note_too_long,
+    parse_sources,
+)
 
 if TYPE_CHECKING:
     from expertrag_lab.surgery.profiling.profile import ProfileReport

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.cli.options import flags_of, json_flag, seed_flag, with_config
+from expertrag.cli.options import flags_of, json_flag, with_config
 from expertrag.cli.output import print_found, printable
 from expertrag.cli.progress import progress
 from expertrag.config import Config
+from expertrag_lab.cli.options import seed_flag
 
 if TYPE_CHECKING:
     from expertrag_lab.surgery.candidates.open_rows import AddedRows

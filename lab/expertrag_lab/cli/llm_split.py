@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.options import flags_of, json_flag, out_folder, seed_flag, with_config
-from expertrag.cli.output import format_count, one_line, print_made, size
+from expertrag.cli.options import flags_of, json_flag, out_folder, with_config
+from expertrag.cli.output import format_count, one_line, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
-from expertrag_lab.cli.traffic_source import TrafficSource, note_too_long, parse_sources
+from expertrag_lab.cli.options import seed_flag
+from expertrag_lab.cli.output import print_made
+from expertrag_lab.cli.traffic_source import (
+    TrafficSource,
+    note_too_long,
+    parse_sources,
+)
 
 if TYPE_CHECKING:
     from expertrag_lab.surgery.splitting.split_report import SplitReport

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.cli.options import flags_of, json_flag, not_nan, seed_flag, with_config
+from expertrag.cli.options import flags_of, json_flag, with_config
 from expertrag.cli.output import note, print_found, printable, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
+from expertrag_lab.cli.options import not_nan, seed_flag
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress

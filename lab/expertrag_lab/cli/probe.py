@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.cli.output import print_made
 from expertrag.cli.progress import progress
 from expertrag.config import NO_PROBE, NO_READER, load
+from expertrag_lab.cli.output import print_made
 from expertrag_lab.cli.training import Training, training
 
 if TYPE_CHECKING:

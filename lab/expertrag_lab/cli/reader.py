@@ -11,8 +11,8 @@ import click
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.options import flags_of
-from expertrag.cli.output import print_made
 from expertrag.cli.progress import progress
+from expertrag_lab.cli.output import print_made
 from expertrag_lab.cli.training import Training, training
 
 if TYPE_CHECKING:

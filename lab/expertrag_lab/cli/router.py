@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.options import flags_of, json_flag, out_folder, seed_flag
-from expertrag.cli.output import print_found, print_made, printable
+from expertrag.cli.options import flags_of, json_flag, out_folder
+from expertrag.cli.output import print_found, printable
 from expertrag.cli.progress import progress
+from expertrag_lab.cli.options import seed_flag
+from expertrag_lab.cli.output import print_made
 
 if TYPE_CHECKING:
     from expertrag_lab.train.router import Measured

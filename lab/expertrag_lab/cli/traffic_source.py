@@ -96,7 +96,7 @@ class TrafficSource:
             read_logged,
             store_traffic,
         )
-        from expertrag_retriever.publish import work_folder
+        from expertrag_lab.work_folder import work_folder
 
         if self.log:
             questions = read_logged(self.log)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.options import Command, flags_of, json_flag, out_folder, seed_flag, with_config
-from expertrag.cli.output import emit_json, exit_if_skipped, note_failures, print_made
+from expertrag.cli.options import Command, flags_of, json_flag, out_folder, with_config
+from expertrag.cli.output import emit_json, exit_if_skipped, note_failures
 from expertrag.cli.progress import progress
 from expertrag.config import Config
+from expertrag_lab.cli.options import seed_flag
+from expertrag_lab.cli.output import print_made
 
 if TYPE_CHECKING:
     from expertrag_lab.data.named_sets import Data

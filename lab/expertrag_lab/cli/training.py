@@ -120,7 +120,7 @@ class Training:
         from expertrag.answer.assemble import open_generator
         from expertrag.stores.embedders import open_embedder
         from expertrag_lab.train.reader.made.dataset import Asker, make_dataset
-        from expertrag_retriever.publish import work_folder
+        from expertrag_lab.work_folder import work_folder
 
         asker = None
         if generator:

@@ -10,11 +10,11 @@ import torch
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.adapters.bundle import Bundle, load_bundle
 from expertrag.llm.adapters.serving import parallel_of
-from expertrag.llm.adapters.trainable import adapt
 from expertrag.llm.base import BASE
 from expertrag.llm.convert.checkpoint import mixture_config, new_folder, write_mixture, write_plain
 from expertrag.llm.convert.dense import State, check_base, load_dense
 from expertrag.llm.load.loading import quiet
+from expertrag_lab.adapters import adapt
 
 _BLOCK = 64
 """Layers are widened by a multiple of this, which suits kernels everywhere."""

@@ -13,13 +13,13 @@ import torch
 from gguf import GGMLQuantizationType as Type
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.llm.convert.checkpoint import new_file
 from expertrag.llm.convert.dense import DENSE_TYPES, card_value, head_dim
 from expertrag.llm.load.gguf_layout import OWN_KEYS, count_turned_heads, interleave, parameter_names
 from expertrag.llm.load.loading import ModelFiles, quiet
 from expertrag.llm.load.source import ModelSource
 from expertrag_lab.convert.export import export
 from expertrag_lab.convert.gguf_tokenizer import add_tokenizer
+from expertrag_lab.new_file import new_file
 
 ARCHITECTURE = "llama"  # also for mixtures, as in files of Mistral's models
 DTYPES = {

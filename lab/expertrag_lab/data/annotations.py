@@ -19,9 +19,9 @@ from typing import TextIO
 from expertrag.api.errors import InvalidArgument
 from expertrag.audit.questions import QuestionRecord, collect_corrected, same_question, to_label
 from expertrag.audit.reading import Log
-from expertrag.runtime.json_lines import read_lines
 from expertrag_lab.data.datasets import query_fault
 from expertrag_lab.data.resume import appending
+from expertrag_lab.json_lines import read_lines
 
 SEPARATOR = " | "
 ANNOTATED, FROM_FEEDBACK = "annotate", "feedback"

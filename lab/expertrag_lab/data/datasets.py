@@ -24,15 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.runtime.json_lines import (
-    find_file,
-    is_encodable,
-    is_string_list,
-    read_bytes,
-    read_lines,
-)
 from expertrag_lab.data.qrels import Qrels, qrels_path, read_qrels, splits
 from expertrag_lab.data.types import POOLED, Skipped
+from expertrag_lab.json_lines import find_file, is_encodable, is_string_list, read_bytes, read_lines
 
 if TYPE_CHECKING:
     from expertrag_index.types import Document, LoadFailure

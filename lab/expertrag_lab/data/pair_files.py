@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.runtime.json_lines import find_file, is_encodable, read_lines
 from expertrag_lab.data.named_sets import TRAIN, name_of
 from expertrag_lab.embedder.types import Pair, Source
+from expertrag_lab.json_lines import find_file, is_encodable, read_lines
 
 
 @dataclass(slots=True)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.runtime.json_lines import find_file
 from expertrag_index.loaders import load
 from expertrag_index.types import LoadFailure
 from expertrag_lab.data.datasets import load_dataset
@@ -19,6 +18,7 @@ from expertrag_lab.data.qrels import splits
 from expertrag_lab.embedder.data import FEWEST_PAIRS
 from expertrag_lab.embedder.documents import Text, from_documents
 from expertrag_lab.embedder.types import Pair, Source, normalize
+from expertrag_lab.json_lines import find_file
 
 _FEW_QUERIES = 200
 _CO_RELEVANT = ", co-relevant"

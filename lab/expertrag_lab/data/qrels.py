@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.runtime.json_lines import find_file, read_bytes
+from expertrag_lab.json_lines import find_file, read_bytes
 
 MAX_GRADE = 1000
 """Largest grade: ranking measures allocate memory for every grade up to it."""

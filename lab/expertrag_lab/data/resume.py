@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from expertrag.api.errors import Conflict, ExpertRAGError, InvalidArgument, Unavailable
-from expertrag.runtime.json_lines import read_lines
 from expertrag_lab.data.types import Skipped
+from expertrag_lab.json_lines import read_lines
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.runtime.json_lines import find_file, is_encodable, is_string_list, read_lines
 from expertrag_lab.data.types import POOLED, Branch, GateRecord, Recorded, Row, RowSet, Skipped
+from expertrag_lab.json_lines import find_file, is_encodable, is_string_list, read_lines
 
 _KINDS = {str: "string", bool: "boolean"}
 _ROUNDING = 1e-6  # tolerance for a mean of 32-bit probabilities

@@ -26,13 +26,14 @@ from expertrag_lab.embedder.recipe import Recipe
 from expertrag_lab.embedder.types import Source
 from expertrag_lab.router.fit import RouterFigures, fit_router, usable_texts
 from expertrag_lab.router.pooling import pool_states
+from expertrag_lab.work_folder import work_folder
 from expertrag_retriever.errors import EmbedderError, TrainingError
 from expertrag_retriever.experts.bundle import Base, base_of
 from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.storage import save_experts
 from expertrag_retriever.experts.surgery import expert_layers
-from expertrag_retriever.publish import publish, work_folder
+from expertrag_retriever.publish import publish
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -38,6 +38,7 @@ from expertrag_lab.embedder.student import (
 )
 from expertrag_lab.embedder.student_card import DomainFigures, StudentReport, card
 from expertrag_lab.embedder.types import DevSet, DomainData, Source
+from expertrag_lab.work_folder import work_folder
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_model, number_format
 from expertrag_retriever.errors import TrainingError
 from expertrag_retriever.experts.bundle import attach
@@ -45,7 +46,7 @@ from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import GENERAL, ExpertSettings
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.fingerprint import folder_fingerprint
-from expertrag_retriever.publish import publish, work_folder
+from expertrag_retriever.publish import publish
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

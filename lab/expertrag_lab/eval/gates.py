@@ -23,9 +23,9 @@ from expertrag import models
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.config import Config
 from expertrag.runtime.error_mapping import translate_errors
-from expertrag.runtime.json_lines import read_lines
 from expertrag_index.types import silent
 from expertrag_lab.data.types import JSON, GateRecord, RowSet
+from expertrag_lab.json_lines import read_lines
 from expertrag_retriever.gate.signals import SignalGroup
 
 if TYPE_CHECKING:

@@ -12,13 +12,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, NotFound
-from expertrag.runtime.json_lines import find_file, parse_object, read_bytes, read_lines
+from expertrag.runtime.json_lines import parse_object
 from expertrag_lab.data.qrels import read_qrels, splits
 from expertrag_lab.data.types import JSON, POOLED
 from expertrag_lab.eval.report import parts_of, read_report
 from expertrag_lab.eval.report.reading import mapping, string
 from expertrag_lab.eval.report.schema import COMBINED
 from expertrag_lab.eval.report.sections import KINDS, headline
+from expertrag_lab.json_lines import find_file, read_bytes, read_lines
 
 DEPTH = 3
 """How many levels below a folder are searched."""

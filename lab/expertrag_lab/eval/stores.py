@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Literal
 from expertrag import models
 from expertrag.api.errors import InvalidArgument
 from expertrag.runtime.error_mapping import translate_errors
-from expertrag.runtime.json_lines import find_file
 from expertrag_index.build.chunk_size import default_chunk_tokens
 from expertrag_index.build.settings import WriterSettings
 from expertrag_index.build.writer import IndexWriter
 from expertrag_index.store.manifest import FORMAT_VERSION
 from expertrag_lab.data.datasets import Dataset
 from expertrag_lab.data.types import Skipped
+from expertrag_lab.json_lines import find_file
 from expertrag_retriever.calibrate import calibrator
 
 if TYPE_CHECKING:

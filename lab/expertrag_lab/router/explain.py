@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from expertrag_index.types import FloatArray
+from expertrag_lab.router.words import words_of
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.router.router import DomainRouter, choose, of_experts
-from expertrag_retriever.router.words import words_of
 
 _SHOWN_WORDS = 5
 

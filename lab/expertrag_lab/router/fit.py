@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from expertrag_index.types import FloatArray
 from expertrag_lab.router.clusters import k_means
+from expertrag_lab.router.evidence import gather
 from expertrag_lab.router.measure import figures
+from expertrag_lab.router.settings import Pool, RouterSettings
 from expertrag_retriever.errors import RouterError
 from expertrag_retriever.experts.settings import GENERAL
-from expertrag_retriever.router.evidence import gather
 from expertrag_retriever.router.router import DomainRouter
-from expertrag_retriever.router.types import Pool, RouterFigures, RouterSettings
+from expertrag_retriever.router.types import RouterFigures
 
 __all__ = ["FEWEST_TEXTS", "RouterError", "RouterFigures", "fit_router"]
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from expertrag_index.types import FloatArray
 from expertrag_lab.router.clusters import k_means, nearest_means
+from expertrag_lab.router.settings import Pool
+from expertrag_lab.router.words import telling_words
 from expertrag_retriever.errors import RouterError
-from expertrag_retriever.router.types import Pool
-from expertrag_retriever.router.words import telling_words
 
 MOST_CLUSTERS = 12
 FEWEST_TEXTS = 20

@@ -16,7 +16,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Passage
 from expertrag.llm.base import Generator, Message
 from expertrag.llm.prompt import ABSTAINS, FAMILIES, Family, Reply, open_book
-from expertrag.runtime.json_lines import find_file, is_string_list, read_lines
+from expertrag_lab.json_lines import find_file, is_string_list, read_lines
 from expertrag_lab.metrics.squad import substring
 
 _NEEDED = ("question", "passages", "answer")

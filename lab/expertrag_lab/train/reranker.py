@@ -15,9 +15,9 @@ from expertrag_lab.data.pairs import domain_sources
 from expertrag_lab.embedder.data import prepare
 from expertrag_lab.reranker.groups import GroupedSource, group_source
 from expertrag_lab.reranker.train import RerankerReport, RerankRecipe, train_reranker
+from expertrag_lab.work_folder import work_folder
 from expertrag_retriever.experts.bundle import Base
 from expertrag_retriever.fingerprint import folder_fingerprint
-from expertrag_retriever.publish import work_folder
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress

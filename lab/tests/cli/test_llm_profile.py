@@ -16,8 +16,8 @@ from expertrag.api.types import Feedback, GateAction, GateMode
 from expertrag.audit.entries import AuditEntry, dump_entry, dump_feedback
 from expertrag_lab.surgery.profiling.importance import Method
 from expertrag_lab.surgery.profiling.profile_folder import load_profile
+from expertrag_lab.work_folder import work_folder
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
-from expertrag_retriever.publish import work_folder
 
 TIME = "2026-01-01T00:00:00+00:00"
 

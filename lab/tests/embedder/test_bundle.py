@@ -19,10 +19,10 @@ from expertrag_lab.embedder.bundle import train_bundle
 from expertrag_lab.embedder.card import BundleReport
 from expertrag_lab.embedder.recipe import Recipe
 from expertrag_lab.embedder.types import Pair, Source
+from expertrag_lab.work_folder import work_folder
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.errors import EmbedderError, OutputTakenError, TrainingError
 from expertrag_retriever.experts.settings import GENERAL
-from expertrag_retriever.publish import work_folder
 
 RECIPE = Recipe(epochs=3, batch=16, learning_rate=5e-3, rank=4, max_tokens=32, evaluations=3)
 SOURCES = {domain: [domain_source(domain, 180)] for domain in DOMAINS}

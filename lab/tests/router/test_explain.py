@@ -14,12 +14,12 @@ from router_fixtures import TEXTS, pool
 
 from expertrag_lab.router.explain import explain
 from expertrag_lab.router.fit import fit_router
+from expertrag_lab.router.words import MOST_WORDS, telling_words, words_of
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.router.evidence import DomainEvidence
 from expertrag_retriever.router.router import DomainRouter
 from expertrag_retriever.router.storage import ABOUT, TENSORS, Origin, load_router, save_router
 from expertrag_retriever.router.types import RouterFigures
-from expertrag_retriever.router.words import MOST_WORDS, telling_words, words_of
 
 TEXT = "the tenant broke the lease and the court sent a notice"
 

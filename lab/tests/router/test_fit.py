@@ -11,9 +11,9 @@ from router_fixtures import TEXTS, pool
 
 from expertrag_lab.router.clusters import k_means, nearest_means
 from expertrag_lab.router.fit import FEWEST_TEXTS, fit_router
+from expertrag_lab.router.settings import RouterSettings
 from expertrag_lab.router.unlabelled import cluster_texts
 from expertrag_retriever.errors import RetrieverError, RouterError
-from expertrag_retriever.router.types import RouterSettings
 
 FLAT = [text for some in TEXTS.values() for text in some]
 

@@ -88,10 +88,6 @@ class Design:
         """Return the columns of queries, [N, F]."""
         return np.concatenate([block.values(rows) for block in self.blocks], axis=1)
 
-    def lacking(self, signals: Signals) -> tuple[str, ...]:
-        """Names of the blocks of which a query has no signal."""
-        return tuple(block.name for block in self.blocks if not block.within(signals))
-
     def dump(self) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
         """Return the blocks as JSON and their arrays by name; components in half precision."""
         about, arrays = [], {}

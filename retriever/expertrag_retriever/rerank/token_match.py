@@ -21,9 +21,6 @@ from expertrag_index.types import FloatArray
 from expertrag_retriever.bert import Bert
 from expertrag_retriever.rerank.tokens import PairTokens, pad_rows
 
-_LEAST = 0.05
-_BATCH = 16
-
 
 class TokenMatchPairs:
     """Scores texts by token matches, on the CPU; see :class:`PairNetwork`."""
@@ -99,20 +96,3 @@ def layer_states(
     for part in list(bert.encoder.get_submodule("layer").children())[:layer]:
         states = part(states, seen)
     return states.float(), mask
-
-
-def ordinary_weights(bert: Bert, layer: int, rows: Sequence[Sequence[int]]) -> TokenWeights:
-    """Measure ordinary text, given as rows of ids."""
-    total, count = torch.zeros(bert.config.hidden_size), 0
-    frequency = torch.zeros(bert.config.vocab_size)
-    with torch.inference_mode():
-        for start in range(0, len(rows), _BATCH):
-            batch = sorted(rows, key=len)[start : start + _BATCH]
-            states, mask = layer_states(bert, layer, batch)
-            total += states[mask].sum(0)
-            count += int(mask.sum())
-    for row in rows:
-        frequency[torch.tensor(sorted(set(row)))] += 1
-    texts = len(rows)
-    idf = torch.log1p((texts - frequency + 0.5) / (frequency + 0.5))
-    return TokenWeights(total / count, idf.clamp(min=_LEAST).sqrt())

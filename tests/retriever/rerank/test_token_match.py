@@ -13,12 +13,7 @@ from expertrag_retriever import Searcher
 from expertrag_retriever.rerank.bundle import WEIGHTS, load_bundle, open_base, read_settings
 from expertrag_retriever.rerank.loading import load_reranker
 from expertrag_retriever.rerank.reranking import Reranking
-from expertrag_retriever.rerank.token_match import (
-    TokenMatchPairs,
-    TokenWeights,
-    layer_states,
-    ordinary_weights,
-)
+from expertrag_retriever.rerank.token_match import TokenMatchPairs, TokenWeights, layer_states
 
 QUERY = "When are roses pruned?"
 TEXTS = [
@@ -53,17 +48,6 @@ def test_the_score_is_the_mean_best_cosine(minilm_path: Path) -> None:
     assert wanted[0] == max(wanted)
     assert max(map(len, tokens.alone(TEXTS))) == 48
     assert pairs.count_tokens(QUERY, TEXTS)[1] > 200
-
-
-def test_ordinary_text_is_measured(minilm_path: Path) -> None:
-    bert, tokens = open_base(minilm_path, 32)
-    rows = tokens.alone([f"the rose {word}" for word in ("garden", "bush", "red", "thorn") * 5])
-    weights = ordinary_weights(bert, 2, rows)
-    with torch.inference_mode():
-        states = torch.cat([layer_states(bert, 2, [row])[0][0] for row in rows])
-    assert torch.allclose(weights.center, states.mean(0), atol=1e-4)
-    the, garden, unseen = (tokens.alone([word])[0][1] for word in ("the", "garden", "zebra"))
-    assert weights.rarity[the] < weights.rarity[garden] < weights.rarity[unseen]
 
 
 def test_the_shipped_one_reranks_a_search(searcher: Searcher, shipped_folder: Path) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from expertrag.cli.exits import ExitCode
-from expertrag.cli.options import Command, flags_of, seed_flag
+from expertrag.cli.options import Command, flags_of
 from expertrag.cli.output import emit_json, note, printable
+from expertrag_lab.cli.options import seed_flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

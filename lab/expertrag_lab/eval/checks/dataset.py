@@ -7,10 +7,10 @@ from itertools import combinations
 from pathlib import Path
 
 from expertrag.api.errors import NotFound
-from expertrag.runtime.json_lines import find_file
 from expertrag_lab.data.datasets import is_questions_only, query_fault
 from expertrag_lab.data.qrels import parse_judgement, splits
 from expertrag_lab.eval.checks.findings import Findings, Ids
+from expertrag_lab.json_lines import find_file
 
 
 def check_dataset(folder: Path, findings: Findings) -> Mapping[str, int]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.runtime.json_lines import parse_object, read_bytes
+from expertrag.runtime.json_lines import parse_object
+from expertrag_lab.json_lines import read_bytes
 
 
 @dataclass(frozen=True, slots=True)

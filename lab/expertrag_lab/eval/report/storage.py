@@ -9,12 +9,12 @@ from pathlib import Path
 
 from expertrag._version import __version__
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.runtime.json_lines import read_bytes
 from expertrag_lab.data.types import JSON
 from expertrag_lab.eval.report import html, markdown
 from expertrag_lab.eval.report.reading import string
 from expertrag_lab.eval.report.schema import COMBINED, faults, parts_of
 from expertrag_lab.eval.report.sections import KINDS
+from expertrag_lab.json_lines import read_bytes
 
 FILE = "report.json"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from expertrag.llm.convert.checkpoint import new_file
-from expertrag.runtime.json_lines import find_file, read_lines, write_lines
 from expertrag_index.types import Progress
+from expertrag_lab.json_lines import find_file, read_lines, write_lines
+from expertrag_lab.new_file import new_file
 from expertrag_lab.surgery.candidates.diverse import Floats, like_the_task
 from expertrag_lab.surgery.retrieved_prompts import RetrievedPrompt, read_prompts
 

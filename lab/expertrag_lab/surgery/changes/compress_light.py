@@ -31,7 +31,7 @@ from expertrag_lab.surgery.mixture import Mixture, load_mixture
 from expertrag_lab.surgery.profiling.kept_sequences import load_sequences
 from expertrag_lab.surgery.profiling.served_model import ServedModel
 from expertrag_lab.surgery.profiling.traffic import TrafficPrompt
-from expertrag_retriever.publish import work_folder
+from expertrag_lab.work_folder import work_folder
 
 METHOD = "distillation"
 

@@ -25,7 +25,7 @@ from expertrag_lab.surgery.profiling.observe import SELECTED_FROM, watching
 from expertrag_lab.surgery.profiling.profile_folder import ProfileCard, save_profile
 from expertrag_lab.surgery.profiling.served_model import ServedModel
 from expertrag_lab.surgery.profiling.traffic import TrafficPrompt
-from expertrag_retriever.publish import work_folder
+from expertrag_lab.work_folder import work_folder
 
 MOST_TOKENS = 64
 """Tokens of an answer, at most."""

@@ -17,7 +17,7 @@ from expertrag.api.types import Sampling
 from expertrag.llm import prompt as prompts
 from expertrag.llm.base import Generator
 from expertrag.llm.load.chat import ChatTokenizer
-from expertrag.runtime.json_lines import find_file, read_lines
+from expertrag_lab.json_lines import find_file, read_lines
 from expertrag_lab.surgery.retrieved_prompts import PromptForm, RetrievedPrompt, parse_prompt
 
 DOMAIN_KEY = "domain"

@@ -44,7 +44,7 @@ from expertrag_lab.surgery.splitting.split_sizes import SplitSizes
 from expertrag_lab.surgery.splitting.split_texts import SplitTexts, next_token_loss
 from expertrag_lab.surgery.splitting.splittable import load_splittable
 from expertrag_lab.surgery.verification.router_agreement import choices
-from expertrag_retriever.publish import work_folder
+from expertrag_lab.work_folder import work_folder
 
 MOST_INPUTS = 8192
 """Tokens whose activations neurons are clustered by: they are in memory, for all layers."""

@@ -17,7 +17,8 @@ from expertrag.llm.probe import Owner, Probe, save_probe
 from expertrag_lab.metrics.calibration import auc
 from expertrag_lab.train.probe.fit import UNANSWERED, FittedProbe, fit, platt
 from expertrag_lab.train.probe.states import states_of
-from expertrag_retriever.publish import publish, work_folder
+from expertrag_lab.work_folder import work_folder
+from expertrag_retriever.publish import publish
 
 if TYPE_CHECKING:
     from expertrag.llm.base import WhiteBox

@@ -13,8 +13,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from expertrag.runtime.json_lines import is_encodable
 from expertrag_index.words.patterns import JOINED_WORD
+from expertrag_lab.json_lines import is_encodable
 from expertrag_retriever.experts.settings import GENERAL
 
 if TYPE_CHECKING:

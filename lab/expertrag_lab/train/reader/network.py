@@ -13,9 +13,9 @@ import torch
 from torch.nn import functional
 from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
-from expertrag.llm.adapters.trainable import Adapters
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.prompt import ABSTAINS_FROM, NOT_FOUND, Reply
+from expertrag_lab.adapters import Adapters
 from expertrag_lab.train.reader.attention import PACKED, Part
 from expertrag_lab.train.reader.examples import ReaderExample
 from expertrag_lab.train.reader.rows import PackedRow

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm import prompt
-from expertrag.llm.adapters.bundle import Bundle, save_bundle
-from expertrag.llm.adapters.trainable import Adapters, AdapterSettings, adapt
+from expertrag.llm.adapters.bundle import AdapterSettings, Bundle, save_bundle
 from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.convert.dense import LARGE_TYPES, load_dense, weights_of
 from expertrag.llm.fingerprint import fingerprint
@@ -23,6 +22,7 @@ from expertrag.llm.load.loading import model_errors
 from expertrag.runtime.threads import all_cores
 from expertrag_common.durable import write_durably
 from expertrag_index.types import Progress
+from expertrag_lab.adapters import Adapters, adapt
 from expertrag_lab.train.reader.examples import ReaderMaterial
 from expertrag_lab.train.reader.measure import NOT_ANSWERED, Scores, measure
 from expertrag_lab.train.reader.network import ReaderNetwork
@@ -30,8 +30,9 @@ from expertrag_lab.train.reader.recipe import ReaderRecipe, parallel
 from expertrag_lab.train.reader.report import ReaderReport, ReaderSetReport, card
 from expertrag_lab.train.reader.rows import PackedRow, encode, pack, plan
 from expertrag_lab.train.reader.trainer import ReaderPoint, ReaderTrainer
+from expertrag_lab.work_folder import work_folder
 from expertrag_retriever.encoder import number_format
-from expertrag_retriever.publish import publish, work_folder
+from expertrag_retriever.publish import publish
 
 if TYPE_CHECKING:
     import torch

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from expertrag.llm.adapters.trainable import Adapters
 from expertrag_index.types import Progress
+from expertrag_lab.adapters import Adapters
 from expertrag_lab.embedder.loop import Schedule, TrainingLoop, TrainingResult
 from expertrag_lab.train.reader.network import ReaderNetwork
 from expertrag_lab.train.reader.recipe import ReaderRecipe

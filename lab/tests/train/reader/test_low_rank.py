@@ -18,7 +18,6 @@ from expertrag.llm.adapters.bundle import load_bundle
 from expertrag.llm.adapters.lora import Projection
 from expertrag.llm.adapters.low_rank import LowRankAdapters
 from expertrag.llm.adapters.serving import load_adapters, low_rank_of, parallel_of
-from expertrag.llm.adapters.trainable import adapt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.convert.attach import attach
@@ -30,6 +29,7 @@ from expertrag.llm.load.packing import pack_folder
 from expertrag.llm.network import Limits
 from expertrag_kernels import Format
 from expertrag_kernels.torch_decoder import TorchDecoder
+from expertrag_lab.adapters import adapt
 from expertrag_lab.convert.export import export
 
 READ = prompt.open_book("Where?", [Passage("ships", 0, "A painter of ships.", 0, 19, 1.0)])

@@ -23,7 +23,6 @@ from expertrag.config import ModelConfig
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.adapters.bundle import load_bundle, scale_bundle
 from expertrag.llm.adapters.serving import load_adapters, parallel_of
-from expertrag.llm.adapters.trainable import adapt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.engine.lowering import lower
@@ -32,6 +31,7 @@ from expertrag.llm.load.packing import pack_folder
 from expertrag.llm.network import Limits
 from expertrag_kernels import Format
 from expertrag_kernels.torch_decoder import TorchDecoder
+from expertrag_lab.adapters import adapt
 from expertrag_lab.convert.export import export
 from expertrag_lab.convert.gguf import export_gguf
 from expertrag_lab.train.reader.recipe import FULL, parallel

@@ -9,11 +9,12 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from expertrag.llm.adapters.trainable import AdapterSettings, adapt
+from expertrag.llm.adapters.bundle import AdapterSettings
 from expertrag.llm.base import SHARED
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.prompt import ABSTAINS, NOT_FOUND
+from expertrag_lab.adapters import adapt
 from expertrag_lab.train.reader.examples import ReaderExample
 from expertrag_lab.train.reader.material import material
 from expertrag_lab.train.reader.network import ReaderNetwork

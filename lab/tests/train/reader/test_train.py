@@ -24,11 +24,11 @@ from expertrag.answer.reading_policy import ReadingPolicy
 from expertrag.api.errors import Conflict, InvalidArgument, ServerError
 from expertrag.api.types import Passage, Sampling
 from expertrag.llm import load_generator, prompt
-from expertrag.llm.adapters.bundle import load_bundle
-from expertrag.llm.adapters.trainable import AdapterSettings, adapt
+from expertrag.llm.adapters.bundle import AdapterSettings, load_bundle
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.convert.upcycle import upcycle
+from expertrag_lab.adapters import adapt
 from expertrag_lab.convert.export import export
 
 TESTS = Path(__file__).parents[4] / "tests"

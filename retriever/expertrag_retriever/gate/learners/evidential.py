@@ -41,10 +41,6 @@ class Evidential(GateModel):
         retrieval = outcomes[:, 2] + outcomes[:, 3]
         return np.stack([closed, retrieval], axis=1)
 
-    def uncertainty(self, x: Matrix) -> Matrix:
-        """Return the uncertainty in [0, 1] of each query [N]."""
-        return self._opinion(x)[1][:, 0]
-
     def _opinion(self, x: Matrix) -> tuple[Matrix, Matrix]:
         """Return belief [N, K] and uncertainty [N, 1] of all blocks together."""
         starts = self.starts.astype(int)

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.runtime.error_mapping import translate_errors
-from expertrag.runtime.json_lines import write_lines
 from expertrag_index.store.index import Index
 from expertrag_index.types import Document, Progress
 from expertrag_lab.data.named_sets import TRAIN
+from expertrag_lab.json_lines import write_lines
 from expertrag_lab.train.reader.made.asked import ask
 from expertrag_lab.train.reader.made.cloze import cloze
 from expertrag_lab.train.reader.made.headings import headings

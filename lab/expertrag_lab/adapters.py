@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,32 +26,13 @@ from torch import nn
 from torch.nn import functional
 
 from expertrag.api.errors import Conflict
+from expertrag.llm.adapters.bundle import AdapterSettings
 from expertrag.llm.base import BASE, SHARED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _FEED_FORWARD = tuple(f"mlp.{name}_proj" for name in ("gate", "up", "down"))
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterSettings:
-    """The adapters of a model; ``domains`` without "shared" and "base".
-
-    ``parallel``: parallel adapters with the ranks as inner widths, in ``first_layer`` and all
-    layers above it, instead of low-rank updates in all layers.
-    """
-
-    domains: tuple[str, ...]
-    rank: int = 8
-    domain_rank: int = 2
-    parallel: bool = False
-    first_layer: int = 0
-
-    @property
-    def experts(self) -> tuple[str, ...]:
-        """Names of the experts: "shared", the domains, "base"."""
-        return (SHARED, *self.domains, BASE)
 
 
 class _Update(nn.Module):
