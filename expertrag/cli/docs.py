@@ -6,7 +6,9 @@ python -m expertrag.cli.docs --check   fail if a page is out of date
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections import Counter
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 import click
@@ -14,10 +16,12 @@ import click
 from expertrag.cli.exits import MEANINGS
 from expertrag.cli.main import cli
 from expertrag.cli.options import parameter_of
-from expertrag.config import load, render, settings, table
+from expertrag.config import settings, table
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 WIDTH = 100
+SHARED_FROM = 3
+"""Commands from which on an option is described once for all of them."""
 ORIGIN = "<!-- written by `make docs` from the code; do not edit -->"
 
 
@@ -43,17 +47,60 @@ def _cli_page() -> str:
 
 
 def help_sections(distribution: str) -> Iterator[str]:
-    """Yield a section for each command of a distribution, with its help."""
-    for path, command, text in _helps(cli, "expertrag", None):
-        package = (command.callback or cli.callback).__module__.partition(".")[0]
-        if package == distribution:
-            yield f"## {path}\n\n```\n{text}\n```"
+    """Yield a section for each command of a distribution, with its help.
+
+    Options that several commands share are described once, in the first section.
+    """
+    commands = [
+        (command, context)
+        for command, context in _walk(cli, "expertrag", None)
+        if (command.callback or cli.callback).__module__.partition(".")[0] == distribution
+    ]
+    counts = Counter(
+        record for command, context in commands for _, record in _records(command, context)
+    )
+    shared = {record for record, count in counts.items() if count >= SHARED_FROM}
+    formatter = click.HelpFormatter(width=WIDTH)
+    with formatter.indentation():
+        formatter.write_dl(sorted(shared, key=lambda record: record[0].lstrip("-")))
+    yield (
+        "## Shared options\n\nSeveral commands have these options, and every command has "
+        "`--help`.\n\n"
+        f"```\n{_strip_lines(formatter.getvalue())}\n```"
+    )
+    for command, context in commands:
+        yield _section(command, context, shared)
 
 
-def _helps(
+def _section(command: click.Command, context: click.Context, shared: Set[tuple[str, str]]) -> str:
+    """Return a command's help; of shared options only the names."""
+    records = list(_records(command, context))
+    left_out = [option for option, record in records if record in shared]
+    short = copy.copy(command)
+    short.params = [each for each in command.params if each not in left_out]
+    short.add_help_option = False
+    if command is cli:
+        short.epilog = None  # the page has a table of the exit codes
+    names = [f"`{each.opts[-1]}`" for each in left_out if "--help" not in each.opts]
+    also = f"\n\nShared options: {', '.join(names)}." if names else ""
+    text = _strip_lines(short.get_help(context))
+    return f"## {context.command_path}\n\n```\n{text}\n```{also}"
+
+
+def _records(
+    command: click.Command, context: click.Context
+) -> Iterator[tuple[click.Option, tuple[str, str]]]:
+    """Yield the options that a command's help shows, with their names and help."""
+    for option in command.get_params(context):
+        record = option.get_help_record(context)
+        if isinstance(option, click.Option) and record is not None:
+            yield option, record
+
+
+def _walk(
     command: click.Command, name: str, parent: click.Context | None
-) -> Iterator[tuple[str, click.Command, str]]:
-    """Yield the path and the help of a command and of its subcommands."""
+) -> Iterator[tuple[click.Command, click.Context]]:
+    """Yield a command and its subcommands, each with a context to render its help in."""
     context = click.Context(
         command,
         parent=parent,
@@ -61,13 +108,16 @@ def _helps(
         terminal_width=WIDTH,
         help_option_names=["-h", "--help"],
     )
-    lines = command.get_help(context).splitlines()
-    yield context.command_path, command, "\n".join(line.rstrip() for line in lines)
+    yield command, context
     if isinstance(command, click.Group):
         for below in command.list_commands(context):
             child = command.get_command(context, below)
             if child is not None:
-                yield from _helps(child, below, context)
+                yield from _walk(child, below, context)
+
+
+def _strip_lines(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.rstrip().splitlines())
 
 
 def _list_flag_keys(command: click.Command) -> set[str]:
@@ -97,8 +147,7 @@ def _config_page() -> str:
         "models are stored) and `EXPERTRAG_DEBUG=1` (tracebacks). `EXPERTRAG_OPENAI_API_KEY` is "
         "the key of an `openai:` endpoint, `EXPERTRAG_QDRANT_API_KEY` that of "
         "[an engine for vectors](../guide/engines.md); they are never printed or logged.",
-        "## A file with every default",
-        f"```toml\n{render(load(environ={})).rstrip()}\n```",
+        "`expertrag serve --print-config > expertrag.toml` writes a file with every setting.",
     ]
     return "\n\n".join(parts) + "\n"
 

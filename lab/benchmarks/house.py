@@ -18,6 +18,7 @@ import click
 import results_file
 from house_code import LAB, SERVICE, Code, make_targets
 from house_path import count_files
+from house_walk import walk_question
 
 from expertrag.cli.main import cli
 
@@ -26,6 +27,9 @@ BARS: Mapping[str, int] = {
     "lines of the lab": 30_000,
     "files that one question enters": 50,
     "moves between files": 350,
+    "stays of a question, static": 40,
+    "rooms of a question, static": 16,
+    "returns of a question, static": 15,
     "flags of the service": 320,
     "flags of ask": 26,
     "flags of serve": 40,
@@ -44,7 +48,9 @@ CODE = (
     "Makefile",
     "lab/benchmarks/house.py",
     "lab/benchmarks/house_code.py",
+    "lab/benchmarks/house_names.py",
     "lab/benchmarks/house_path.py",
+    "lab/benchmarks/house_walk.py",
 )
 
 
@@ -84,6 +90,7 @@ def figures() -> Mapping[str, int]:
             "lines of the lab": Code(LAB).lines,
             **service.figures(),
             **count_files(Path(work)),
+            **walk_question(service),
             "flags of the service": sum(flags.values()),
             "flags of ask": flags["ask"],
             "flags of serve": flags["serve"],
