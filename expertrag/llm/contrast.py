@@ -21,5 +21,5 @@ def apply_contrast(strong: torch.Tensor, weak: torch.Tensor, contrast: Contrast)
     """
     strong, weak = strong.float(), weak.float()
     least = strong.max() + math.log(contrast.plausibility)
-    found = strong + contrast.beta * (strong - weak)
-    return found.masked_fill_(strong < least, -torch.inf)
+    contrasted = strong + contrast.beta * (strong - weak)
+    return contrasted.masked_fill_(strong < least, -torch.inf)

@@ -35,5 +35,5 @@ def passage_text(text: str) -> str:
 def passage_title(title: str) -> str:
     """Return the title of a passage: one line, which ends before one that begins like a marker."""
     title = visible(title)
-    forged = [found.start() for marker in (_NUMBER, _TURN) if (found := marker.search(title, 1))]
+    forged = [match.start() for marker in (_NUMBER, _TURN) if (match := marker.search(title, 1))]
     return _LINE_BREAKS.sub(" ", title[: min(forged)].rstrip() if forged else title)

@@ -87,13 +87,13 @@ def load_packed(
     :param mixtures_mapped: memory-map the experts of mixtures, and copy everything else.
     :raises ValueError: the file does not hold packed weights, is of another version, or is damaged.
     """
-    found: dict[str, Packed] = {}
+    result: dict[str, Packed] = {}
     for stored in _read_stored(path):
         mixture = stored.about.get("num_experts", 1) > 1
-        found[stored.name] = stored.load(mapped=mapped or (mixtures_mapped and mixture))
+        result[stored.name] = stored.load(mapped=mapped or (mixtures_mapped and mixture))
         if mixtures_mapped and not mixture:
             stored.forget()
-    return found
+    return result
 
 
 def verify_packed(path: Path) -> None:
@@ -158,21 +158,21 @@ def _read_stored(path: Path) -> Iterator[_Stored]:
         header = json.loads(whole[_HEAD.size : _HEAD.size + length])
         metadata = header.pop(_METADATA)
         version = int(metadata[_VERSION])
-        found = []
+        entries = []
         if version in (VERSION, DENSE_VERSION):
-            found = [
+            entries = [
                 _entry(name, path, whole, _HEAD.size + length, entry, json.loads(metadata[name]))
                 for name, entry in header.items()
             ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise ValueError(f"{path} has no packed weights, or is damaged ({error})") from error
-    mixture = any(stored.about.get("num_experts", 1) > 1 for stored in found)
-    if not found or (mixture and version != VERSION):
+    mixture = any(stored.about.get("num_experts", 1) > 1 for stored in entries)
+    if not entries or (mixture and version != VERSION):
         raise ValueError(
             f"{path} has weights in layout {version}, but these kernels read layout {VERSION}: "
             "pack the model again"
         )
-    return iter(found)
+    return iter(entries)
 
 
 def _entry(

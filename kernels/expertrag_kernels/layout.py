@@ -19,10 +19,6 @@ Within a block, inputs are in the small runs that a multiply-add instruction pro
     mxfp4  for each group of 32 inputs: 64 exponents, and then [4] [4] [16] [4] bytes: byte
            [c] [l] [j] [i] is of column 16c + j, the group's input 8l + i in its low nibble, input
            8l + 4 + i in its high one
-
-A nibble n of int4 represents the weight scale * (min(255, (17 * slope * n >> 7) + least) - 127):
-the multiplied value has 8 bits. So a group can have any steps, as in llama.cpp's Q4_K, products of
-a super-block are summed as integers, and many rows are multiplied at the speed of int8.
 """
 
 from __future__ import annotations
@@ -33,7 +29,8 @@ import mmap
 import torch
 import torch.nn.functional as F
 
-from expertrag_kernels import mxfp4
+from expertrag_kernels import int4, int8, mxfp4
+from expertrag_kernels.blocks import COLUMNS, from_runs, into_runs
 from expertrag_kernels.packed import (
     Format,
     Mxfp4Experts,
@@ -47,16 +44,10 @@ VERSION = 3
 DENSE_VERSION = 2
 """That of files without mixtures: in version 2, each of several experts was two ranges."""
 
-COLUMNS = mxfp4.COLUMNS
 PAD = 32
-INT8_GROUP = 128
-INT4_GROUP = 32
-INT4_SUPER = 128
 
 HUGE_PAGE = 2 << 20
 """Bytes of a huge page, on systems that have them."""
-_ZERO = 127  # the byte of int4 that represents 0
-_SMALLEST = 1e-37  # smallest scale; with a smaller one the quantised values are 0
 
 
 def pack_experts(experts: PlainExperts, format: Format) -> PackedExperts:
@@ -116,9 +107,9 @@ def _biases(experts: PackedExperts) -> tuple[torch.Tensor, torch.Tensor]:
     count, hidden, inner = experts.num_experts, experts.hidden_size, experts.inner_size
     size = _bias_bytes(count, hidden, inner)
     gate_up = 4 * count * 2 * _up_to(inner, PAD)
-    found = experts.data[-size:].clone().view(torch.float32)  # computing may need alignment
-    halves = found[: gate_up // 4].view(count, -1, 2, 32).transpose(1, 2).reshape(count, 2, -1)
-    down = found[gate_up // 4 :].view(count, -1)
+    biases = experts.data[-size:].clone().view(torch.float32)  # computing may need alignment
+    halves = biases[: gate_up // 4].view(count, -1, 2, 32).transpose(1, 2).reshape(count, 2, -1)
+    down = biases[gate_up // 4 :].view(count, -1)
     return halves[:, :, :inner].flatten(1), down[:, :hidden].contiguous()
 
 
@@ -198,12 +189,9 @@ def block_bytes(format: Format, inputs: int) -> int:
         case Format.BF16:
             return inputs * COLUMNS * 2
         case Format.INT8:
-            groups = -(-inputs // INT8_GROUP)
-            return COLUMNS * 4 + groups * COLUMNS * 2 + inputs * COLUMNS
+            return int8.block_bytes(inputs)
         case Format.INT4:
-            codes_and_nibbles = COLUMNS * 2 + INT4_GROUP * COLUMNS // 2
-            supers, groups = -(-inputs // INT4_SUPER), inputs // INT4_GROUP
-            return supers * COLUMNS * 2 + groups * codes_and_nibbles
+            return int4.block_bytes(inputs)
         case Format.MXFP4:
             return inputs // mxfp4.GROUP * mxfp4.GROUP_BYTES
 
@@ -263,11 +251,11 @@ def _encode(blocks: torch.Tensor, format: Format) -> torch.Tensor:
         case Format.F32:
             return blocks.float().transpose(1, 2).contiguous().view(torch.uint8).flatten(1)
         case Format.BF16:
-            return _runs(blocks.bfloat16(), 2).view(torch.uint8).flatten(1)
+            return into_runs(blocks.bfloat16(), 2).view(torch.uint8).flatten(1)
         case Format.INT8:
-            return _encode_int8(blocks.float())
+            return int8.encode(blocks.float())
         case Format.INT4:
-            return _encode_int4(blocks.float())
+            return int4.encode(blocks.float())
         case Format.MXFP4:
             return mxfp4.encode(blocks.float())
 
@@ -279,139 +267,10 @@ def _decode(data: torch.Tensor, format: Format, inputs: int) -> torch.Tensor:
         case Format.F32:
             return blocks.view(torch.float32).view(-1, inputs, COLUMNS).transpose(1, 2)
         case Format.BF16:
-            return _columns(blocks.view(torch.bfloat16), 2)
+            return from_runs(blocks.view(torch.bfloat16), 2)
         case Format.INT8:
-            return _decode_int8(blocks, inputs)
+            return int8.decode(blocks, inputs)
         case Format.INT4:
-            return _decode_int4(blocks, inputs)
+            return int4.decode(blocks, inputs)
         case Format.MXFP4:
             return mxfp4.decode(blocks)
-
-
-def _runs(blocks: torch.Tensor, run: int) -> torch.Tensor:
-    """[N, 64, K] to [N, K/run, 64, run]: for every column the inputs of one instruction."""
-    count, columns, inputs = blocks.shape
-    return blocks.view(count, columns, inputs // run, run).transpose(1, 2).contiguous()
-
-
-def _columns(runs: torch.Tensor, run: int) -> torch.Tensor:
-    """Undo :func:`_runs` on [N, K * 64]."""
-    return runs.view(runs.shape[0], -1, COLUMNS, run).transpose(1, 2).flatten(2)
-
-
-def _encode_int8(blocks: torch.Tensor) -> torch.Tensor:
-    scale = blocks.abs().amax(dim=2) / 127  # [N, 64]
-    inverse = torch.where(scale > _SMALLEST, 1 / scale, 0.0)
-    quantised = (blocks * inverse[:, :, None]).round().to(torch.int8)  # [N, 64, K]
-    parts = [scale.view(torch.uint8)]
-    for group in quantised.split(INT8_GROUP, dim=2):
-        sums = (-group.sum(dim=2, dtype=torch.int32)).to(torch.int16)  # [N, 64]
-        parts += [sums.view(torch.uint8), _runs(group, 4).view(torch.uint8).flatten(1)]
-    return torch.cat(parts, dim=1)
-
-
-def _decode_int8(blocks: torch.Tensor, inputs: int) -> torch.Tensor:
-    scale = blocks[:, : COLUMNS * 4].contiguous().view(torch.float32)  # [N, 64]
-    parts, at = [], COLUMNS * 4
-    for start in range(0, inputs, INT8_GROUP):
-        size = min(INT8_GROUP, inputs - start) * COLUMNS
-        at += COLUMNS * 2
-        parts.append(_columns(blocks[:, at : at + size].contiguous().view(torch.int8), 4))
-        at += size
-    return torch.cat(parts, dim=2).float() * scale[:, :, None]
-
-
-def _encode_int4(blocks: torch.Tensor) -> torch.Tensor:
-    parts = []
-    for block in blocks.split(INT4_SUPER, dim=2):
-        scale = (block.abs().amax(dim=2) / _ZERO).bfloat16()  # [N, 64]
-        wide = scale.float()[:, :, None]
-        inverse = torch.where(wide > _SMALLEST, 1 / wide, 0.0)
-        groups = (block * inverse + _ZERO).unflatten(2, (-1, INT4_GROUP))  # [N, 64, G, 32]
-        slope, least = _int4_range(groups)  # [N, 64, G] each
-        codes = torch.stack([slope, least], dim=3).to(torch.uint8)  # [N, 64, G, 2]
-        bits = _int4_nibbles(groups, slope, least).to(torch.uint8)  # [N, 64, G, 32]
-        both = bits[..., :16] | (bits[..., 16:] << 4)  # [N, 64, G, 16]
-        parts += [
-            scale.view(torch.uint8),
-            codes.unflatten(1, (4, 16)).transpose(2, 3).flatten(1),
-            both.unflatten(1, (4, 4, 4)).permute(0, 1, 4, 3, 2, 5).flatten(1),
-        ]
-    return torch.cat(parts, dim=1)
-
-
-def _decode_int4(blocks: torch.Tensor, inputs: int) -> torch.Tensor:
-    parts = []
-    for start in range(0, inputs, INT4_SUPER):
-        count = min(INT4_SUPER, inputs - start) // INT4_GROUP  # G
-        sizes = COLUMNS * 2, COLUMNS * 2 * count, COLUMNS * 16 * count
-        ends, codes, both, blocks = blocks.split([*sizes, blocks.shape[1] - sum(sizes)], dim=1)
-        scale = ends.contiguous().view(torch.bfloat16).float()  # [N, 64]
-        pairs = codes.unflatten(1, (4, count, 16, 2)).transpose(2, 3).flatten(1, 2)
-        slope, least = pairs.float().unbind(3)  # [N, 64, G] each
-        columns = both.unflatten(1, (4, count, 4, 4, 16)).permute(0, 1, 4, 3, 2, 5).flatten(1, 3)
-        bits = torch.cat([columns & 15, columns >> 4], dim=3).float()  # [N, 64, G, 32]
-        weights = (_int4_bytes(bits, slope, least) - _ZERO) * scale[:, :, None, None]
-        parts.append(weights.flatten(2))
-    return torch.cat(parts, dim=2)
-
-
-def _int4_bytes(bits: torch.Tensor, slope: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    """Return the bytes that nibbles represent, [N, 64, G, 32]."""
-    steps = (17 * slope / 128)[..., None]
-    return ((bits * steps).floor() + least[..., None]).clamp(max=255)
-
-
-def _int4_nibbles(groups: torch.Tensor, slope: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    """Return the nearest nibbles; a byte is on average half a unit below its line."""
-    inverse = torch.where(slope > 0, 128 / (17 * slope), 0.0)
-    return ((groups - least[..., None] + 0.5) * inverse[..., None]).round().clamp(0, 15)
-
-
-def _int4_range(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return slope and least value with the smallest squared error, [N, 64, G] each, as stored.
-
-    Candidates are: the range from the least weight to the greatest, or up to a quarter less, which
-    clips some weights but has finer steps for the others; the same range in fewer steps than there
-    are nibbles, which recovers weights that were rounded before; a range around 0, as in
-    llama.cpp's Q4_0. The best candidate is then refined by least squares.
-
-    :param groups: [N, 64, G, 32] weights in steps of their super-blocks, plus 127.
-    """
-    low = groups.amin(dim=3).clamp(max=_ZERO)  # [N, 64, G]
-    high = torch.maximum(groups.amax(dim=3), low)
-    best = torch.zeros_like(low), torch.zeros_like(low)
-    fewest = torch.full_like(low, torch.inf)
-    cuts = [0.5 * (high - low) * (0.03125 * step) for step in range(8)]
-    ranges = [(low + cut, (high - low - 2 * cut) / 15) for cut in cuts]
-    ranges += [(low, (high - low) / steps) for steps in range(14, 7, -1)]
-    size = torch.maximum(_ZERO - low, high - _ZERO) / 8
-    ranges.append((torch.where(_ZERO - low >= high - _ZERO, low, _ZERO - 7 * size), size))
-    for first, step in ranges:
-        slope = (step * (128 / 17)).round().clamp(0, 127)
-        least = (first + 0.5 * (slope > 0)).round().clamp(0, 127)
-        error = _int4_error(groups, slope, least)
-        better = error < fewest
-        best = torch.where(better, slope, best[0]), torch.where(better, least, best[1])
-        fewest = torch.where(better, error, fewest)
-    slope, least = _int4_fitted(groups, *best)
-    better = _int4_error(groups, slope, least) < fewest
-    return torch.where(better, slope, best[0]), torch.where(better, least, best[1])
-
-
-def _int4_error(groups: torch.Tensor, slope: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    nibbles = _int4_nibbles(groups, slope, least)
-    return _int4_bytes(nibbles, slope, least).sub_(groups).square_().sum(dim=3)
-
-
-def _int4_fitted(
-    groups: torch.Tensor, slope: torch.Tensor, least: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the least-squares line through the nibbles of a range and its weights."""
-    x = _int4_nibbles(groups, slope, least)
-    spread = INT4_GROUP * x.square().sum(dim=3) - x.sum(dim=3) ** 2
-    along = INT4_GROUP * (x * groups).sum(dim=3) - x.sum(dim=3) * groups.sum(dim=3)
-    fitted = (along / spread * (128 / 17)).round().clamp(0, 127)
-    found = torch.where(spread > 0, fitted, slope)
-    rest = groups - (x * (17 * found / 128)[..., None]).floor()
-    return found, torch.where(spread > 0, rest.mean(dim=3).round().clamp(0, 127), least)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import torch
 
+from expertrag_kernels.blocks import COLUMNS
+
 GROUP = 32
 """Weights of an exponent."""
-COLUMNS = 64
-"""Outputs of a block in the layout."""
 GROUP_BYTES = COLUMNS + GROUP * COLUMNS // 2
 """Size of a group of a block."""
 

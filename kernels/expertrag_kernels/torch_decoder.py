@@ -19,10 +19,8 @@ import torch.nn.functional as F
 from expertrag_kernels.batch_check import check_batch
 from expertrag_kernels.dispatch import fused_experts
 from expertrag_kernels.light import apply_light, by_weight
-from expertrag_kernels.packed import Format, Part, PlainExperts, WeightUpdate
-from expertrag_kernels.reference import apply_gate
+from expertrag_kernels.packed import Format, PlainExperts, WeightUpdate
 from expertrag_kernels.router import Router
-from expertrag_kernels.routing import AS_THE_MODEL
 from expertrag_kernels.steps import (
     MOST_ROWS,
     NO_ROWS,
@@ -36,15 +34,14 @@ from expertrag_kernels.steps import (
 )
 from expertrag_kernels.torch_adapters import TorchAdapter, add_updates
 from expertrag_kernels.torch_attention import PagedKeys, attention_of, attention_of_rows
-from expertrag_kernels.torch_routers import by_text, chooser, mark_closed, prune
-from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of, within
+from expertrag_kernels.torch_routers import by_text, chooser, count_experts, mark_closed, prune
+from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, is_capturable, rows_of, within
+from expertrag_kernels.torch_steps import normalise, only_expert, rotate
 
 if TYPE_CHECKING:
     from expertrag_kernels.gpu.graphs import Graphs
 
 _log = logging.getLogger(__name__)
-MOST_CAPTURED = 64
-"""Most rows of a captured step; for more rows the GPU's work hides the time of the launches."""
 
 
 class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
@@ -118,14 +115,11 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
         def step(rows: TokenRows) -> None:
             heads = rows.heads(source, parts, width).float()
-            if shift is None:
-                found = F.rms_norm(heads, (width,), own, epsilon).to(self.dtype)
-            else:
-                found = F.layer_norm(heads, (width,), own, shift, epsilon).to(self.dtype)
+            result = normalise(heads, own, shift, epsilon).to(self.dtype)
             if parts == 1:
-                rows.write(to, found[:, 0])
+                rows.write(to, result[:, 0])
             else:
-                rows.heads(to, parts, width).copy_(found)
+                rows.heads(to, parts, width).copy_(result)
 
         self._steps.append(step)
 
@@ -143,12 +137,12 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
         def step(rows: TokenRows) -> None:
             inputs = rows.columns(source, matrix.shape[1]).to(matrix.dtype)
-            found = F.linear(inputs, matrix, own)
-            add_updates(rows, matrix, None, inputs, found)
+            result = F.linear(inputs, matrix, own)
+            add_updates(rows, matrix, None, inputs, result)
             if to.slot == OUTPUT.slot:
-                rows.logits = found.float()
+                rows.logits = result.float()
             else:
-                rows.write(to, found, add=add)
+                rows.write(to, result, add=add)
 
         self._steps.append(step)
 
@@ -160,12 +154,8 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         own_cos, own_sin = (part.to(self.device, torch.float32) for part in (cos, sin))
 
         def step(rows: TokenRows) -> None:
-            pairs = rows.heads(at, heads, 2 * half)
-            by_pair = (half, 2) if interleaved else (2, half)
-            first, second = pairs.float().unflatten(2, by_pair).unbind(3 if interleaved else 2)
-            c, s = own_cos[rows.positions][:, None], own_sin[rows.positions][:, None]
-            turned = first * c - second * s, second * c + first * s
-            pairs.copy_(torch.stack(turned, 3 if interleaved else 2).flatten(2))
+            angles = own_cos[rows.positions][:, None], own_sin[rows.positions][:, None]
+            rotate(rows.heads(at, heads, 2 * half), *angles, interleaved=interleaved)
 
         self._steps.append(step)
 
@@ -198,8 +188,8 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             short = rows.lengths.shape[0]
             if short:
                 paged = PagedKeys(keys, values, rows.tables, rows.lengths)
-                found = self._attention(queries[:short], paged, scale, window, own_sinks)
-                out[:short].copy_(found)
+                result = self._attention(queries[:short], paged, scale, window, own_sinks)
+                out[:short].copy_(result)
             for start, stop, places, seen in rows.long:
                 places, seen = within(window, places, seen)
                 own_rows = queries[start:stop], keys[places], values[places]
@@ -216,10 +206,10 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         choose = chooser(router, self.device)
 
         def step(rows: TokenRows) -> None:
-            found = rows.columns(logits, router.experts).float()
+            scores = rows.columns(logits, router.experts).float()
             policy = None if router.sigmoid else rows.routing
             closed = None if router.sigmoid else mark_closed(rows, place, router)
-            weights, index = choose(found, closed)
+            weights, index = choose(scores, closed)
             if policy is not None:
                 weights, index = prune(weights, index, policy, router.experts, likely=likely)
             if router.light:
@@ -245,8 +235,8 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
         def step(rows: TokenRows) -> None:
             assert rows.light is not None, "a route must come first"
-            found, added = apply_light(rows.columns(source, own.shape[2]), *rows.light, own)
-            rows.write(scaled, found)
+            own_scaled, added = apply_light(rows.columns(source, own.shape[2]), *rows.light, own)
+            rows.write(scaled, own_scaled)
             rows.write(to, added.to(self.dtype), add=True)
 
         self._steps.append(step)
@@ -259,18 +249,13 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             if top_k and experts.num_experts > 1:
                 assert rows.routed is not None, "a route must come first"
                 index, weights = rows.routed
-                found = fused_experts(x.contiguous(), index, weights, experts)
+                result = fused_experts(x.contiguous(), index, weights, experts)
             else:
-                gate, up = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
-                add_updates(rows, experts, Part.GATE, x, gate)
-                add_updates(rows, experts, Part.UP, x, up)
-                h = apply_gate(gate, up, experts.activation)
-                found = F.linear(h, experts.down[0])
-                add_updates(rows, experts, Part.DOWN, h, found)
+                result = only_expert(rows, x, experts)
                 if top_k:
                     assert rows.routed is not None, "a route must come first"
-                    found = (found * rows.routed[1]).to(found.dtype)
-            rows.write(to, found, add=True)
+                    result = (result * rows.routed[1]).to(result.dtype)
+            rows.write(to, result, add=True)
 
         self._steps.append(step)
 
@@ -313,7 +298,9 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """See :meth:`Steps.run`; the results are on the device."""
         check_batch(self, tokens, positions, texts, (picked, watched))
-        self._count(texts)
+        used, routed = count_experts(texts, self.routers)
+        self._used += used
+        self._routed += routed
         # short sequences first, so that they form one block
         order = sorted(texts, key=lambda text: text.stop - text.start > SHORT_ROWS)
         moved = torch.cat([torch.arange(text.start, text.stop) for text in order])
@@ -327,23 +314,6 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             self.compute(rows)
         return rows.logits, rows.kept
 
-    def _count(self, texts: Sequence[SequenceRows]) -> None:
-        """Count the experts of a batch, unless some are not used: then the steps do."""
-        pruned = self._nulls or any(
-            text.routing != AS_THE_MODEL or text.open is not None for text in texts
-        )
-        layers = len(self.routers)
-        chosen = sum(router.main for router in self.routers)
-        for text in texts:
-            rows = text.stop - text.start
-            self._routed += rows * layers
-            if not pruned:
-                self._used += rows * (chosen if text.expert < 0 else layers)
-
-    @property
-    def _nulls(self) -> bool:
-        return any(router.nulls for router in self.routers)
-
     def compute(self, rows: TokenRows) -> None:
         """Run all steps; nothing synchronises with the host."""
         count = rows.tokens.shape[0]
@@ -356,11 +326,8 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
     def _in_a_graph(self, rows: TokenRows) -> bool:
         # a graph's steps count the experts of rows that only fill it up, too
-        routed = rows.routing is not None or rows.patterns is not None or self._nulls
-        special = rows.adapted or routed
-        if not self._capturable or rows.long or rows.watched.numel() or special:
-            return False
-        return rows.tokens.shape[0] <= MOST_CAPTURED
+        nulls = any(router.nulls for router in self.routers)
+        return self._capturable and not nulls and is_capturable(rows)
 
     def _replay(self, rows: TokenRows) -> TokenRows | None:
         """Run a batch as a graph; return None, now and for ever, if steps cannot be captured."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
+from expertrag_kernels.routing import AS_THE_MODEL
+
 if TYPE_CHECKING:
     from expertrag_kernels.router import Router
+    from expertrag_kernels.steps import SequenceRows
     from expertrag_kernels.torch_rows import TokenRows
 
 Choice = tuple[torch.Tensor, torch.Tensor]
@@ -64,6 +67,24 @@ def choose_top(
         best = scores.unflatten(1, (groups, -1)).amax(2)
         scores = scores.masked_fill(_mark_outside(best, top_groups, scores.shape[1]), -torch.inf)
     return _best(scores, shares, top_k)
+
+
+def count_experts(texts: Sequence[SequenceRows], routers: Sequence[Router]) -> tuple[int, int]:
+    """Count the experts that the rows of a batch use, and how often the rows are routed.
+
+    No expert is counted if some of the chosen ones are not used: then the steps count.
+    """
+    layers, chosen = len(routers), sum(router.main for router in routers)
+    pruned = any(router.nulls for router in routers) or any(
+        text.routing != AS_THE_MODEL or text.open is not None for text in texts
+    )
+    used = routed = 0
+    for text in texts:
+        rows = text.stop - text.start
+        routed += rows * layers
+        if not pruned:
+            used += rows * (chosen if text.expert < 0 else layers)
+    return used, routed
 
 
 def mark_closed(rows: TokenRows, place: int, router: Router) -> torch.Tensor | None:
@@ -172,8 +193,8 @@ def _best(scores: torch.Tensor, weights: torch.Tensor, top_k: int) -> Choice:
     """Choose the experts with the highest scores (T, E) above -inf, and their weights."""
     highest, index = scores.topk(top_k)
     none = highest == -torch.inf
-    found = weights.gather(1, index).masked_fill(none, 0.0)
-    return found, index.masked_fill(none, scores.shape[1])
+    kept = weights.gather(1, index).masked_fill(none, 0.0)
+    return kept, index.masked_fill(none, scores.shape[1])
 
 
 def _mark_outside(scores: torch.Tensor, top_groups: int, experts: int) -> torch.Tensor:

@@ -14,6 +14,8 @@ from expertrag_kernels.steps import NO_ROWS, PAGE_TOKENS, SequenceRows, SlotView
 
 SHORT_ROWS = 8
 """Up to so many rows of a sequence attend separately; more rows are one matrix product."""
+MOST_CAPTURED = 64
+"""Most rows of a captured step; for more rows the GPU's work hides the time of the launches."""
 
 
 @dataclass(slots=True)
@@ -151,12 +153,20 @@ def _adapters_of(texts: Sequence[SequenceRows]) -> Iterator[tuple[Any, torch.Ten
 
 def _patterns_of(texts: Sequence[SequenceRows]) -> tuple[torch.Tensor | None, torch.Tensor]:
     """Return the patterns of a batch, and each row's number; see ``TokenRows.patterns``."""
-    found = {id(text.open): text.open for text in texts if text.open is not None}
-    if not found:
+    masks_by_id = {id(text.open): text.open for text in texts if text.open is not None}
+    if not masks_by_id:
         return None, NO_ROWS
-    numbers = {key: place for place, key in enumerate(found, 1)}
-    masks = list(found.values())
+    numbers = {key: place for place, key in enumerate(masks_by_id, 1)}
+    masks = list(masks_by_id.values())
     pattern = [
         numbers.get(id(text.open), 0) for text in texts for _ in range(text.start, text.stop)
     ]
     return torch.stack([torch.ones_like(masks[0]), *masks]), torch.tensor(pattern)
+
+
+def is_capturable(rows: TokenRows) -> bool:
+    """Return whether a batch has only what the steps of a captured graph can do."""
+    special = rows.adapted or rows.routing is not None or rows.patterns is not None
+    if rows.long or rows.watched.numel() or special:
+        return False
+    return rows.tokens.shape[0] <= MOST_CAPTURED

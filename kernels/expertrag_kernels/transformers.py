@@ -99,12 +99,12 @@ def pack_model(model: nn.Module, format: Format | str | None = None) -> int:
     :raises ValueError: as :func:`pack`, except for unsupported modules; or the model is not on the
         CPU, or does not run its experts with "expertrag".
     """
-    found = [
+    modules = [
         module
         for module in model.modules()
         if _holds_experts(module) and not _find_unsupported(module) and not hasattr(module, _PACKED)
     ]
-    for module in found:
+    for module in modules:
         plain = _view(module)
         used = getattr(getattr(module, "config", None), "_experts_implementation", NAME)
         if used != NAME:
@@ -116,12 +116,12 @@ def pack_model(model: nn.Module, format: Format | str | None = None) -> int:
             raise ValueError(f"packed experts run on the CPU; the model is on {plain.device}")
         if format is None and plain.down.dtype not in _OWN_FORMAT:
             raise ValueError(_no_format(plain.down.dtype))
-    for module in found:  # each module stays usable, even if memory runs out in between
+    for module in modules:  # each module stays usable, even if memory runs out in between
         packed = pack(module, format)
         hook = module.register_state_dict_pre_hook(_refuse_state)
         setattr(module, _PACKED, (packed, module.down_proj.dtype, hook))
         _set_weights(module, torch.empty(0), torch.empty(0))
-    return len(found)
+    return len(modules)
 
 
 def unpack_model(model: nn.Module) -> None:

@@ -121,13 +121,10 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
         ]
     ),
     "ChatTokenizer": frozenset(["encode_text", "has_template", "vocabulary"]),
-    "Engine": frozenset(
-        ["_at_rest", "_repair", "check_integrity", "problem", "reset_prefix_cache", "stop"]
-    ),
-    "Scheduler": frozenset(["differences", "repair", "reset"]),
-    "PageTables": frozenset(["differences", "repair", "reset"]),
-    "PagePool": frozenset(["available", "differences", "repair", "reset"]),
-    "Counters": frozenset(["differences"]),
+    "Engine": frozenset(["_at_rest", "check_integrity", "problem", "reset_prefix_cache", "stop"]),
+    "Scheduler": frozenset(["repair", "reset"]),
+    "PageTables": frozenset(["repair", "reset"]),
+    "PagePool": frozenset(["available", "repair", "reset"]),
     "NativeNetwork": frozenset(
         [
             "counters",

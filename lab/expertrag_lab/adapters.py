@@ -162,35 +162,35 @@ class Adapters:
 
     def merge(self, domain: str) -> dict[str, torch.Tensor]:
         """Return the layers' weights with a domain's updates merged, by the layers' own names."""
-        found = {}
+        result = {}
         for name, layer in self._layers.items():
             assert isinstance(layer, _LowRank), "parallel adapters are not merged"
             weight = layer.base.weight
             if domain != BASE:
                 down, up = layer.factors(domain)
                 weight = (weight.float() + up @ down).detach().to(weight.dtype)
-            found[f"{name}.weight"] = weight
-        return found
+            result[f"{name}.weight"] = weight
+        return result
 
 
 def adapt(model: PreTrainedModel, settings: AdapterSettings, seed: int = 0) -> Adapters:
     """Freeze a model and insert adapters, which change nothing until they are trained."""
     torch.manual_seed(seed)
     model.requires_grad_(False)
-    found: dict[str, _LowRank | _Parallel] = {}
+    modules: dict[str, _LowRank | _Parallel] = {}
     some = settings.domains, settings.domain_rank
     for number in range(settings.first_layer, model.config.num_hidden_layers):
         layer = f"model.layers.{number}"
         if settings.parallel:
             name = f"{layer}.mlp"
             base = model.get_submodule(name)
-            found[name] = _Parallel(base, model.config.hidden_size, settings.rank, *some)
+            modules[name] = _Parallel(base, model.config.hidden_size, settings.rank, *some)
             continue
         for part in _FEED_FORWARD:
             name = f"{layer}.{part}"
             base = model.get_submodule(name)
             assert isinstance(base, nn.Linear)
-            found[name] = _LowRank(base, settings.rank, *some)
-    for name, module in found.items():
+            modules[name] = _LowRank(base, settings.rank, *some)
+    for name, module in modules.items():
         model.set_submodule(name, module)
-    return Adapters(found, settings)
+    return Adapters(modules, settings)

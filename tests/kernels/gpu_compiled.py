@@ -72,7 +72,7 @@ def spills(cubin: bytes) -> int:
 
 def attention(arch: int, width: int) -> dict[str, Any]:
     pointers = {"query": "*bf16", "keys": "*bf16", "values": "*bf16"}
-    pointers |= {"tables": "*i32", "lengths": "*i32", "found": "*fp32", "sums": "*fp32"}
+    pointers |= {"tables": "*i32", "lengths": "*i32", "averages": "*fp32", "sums": "*fp32"}
     integers = ("query_row", "query_head", "table_row", "heads", "groups", "width", "value_width")
     types = {**pointers, **dict.fromkeys((*integers, "window"), "i32"), "scale": "fp32"}
     constants = {"PAGE": 64, "PARTS": 8, "SHARING": 16, "UPCAST": False}

@@ -34,8 +34,8 @@ class _Chosen:
 
     @property
     def expert(self) -> int | None:
-        found: int | None = getattr(self._chosen, "expert", None)
-        return found
+        expert: int | None = getattr(self._chosen, "expert", None)
+        return expert
 
 
 class ChosenExpert(_Chosen):

@@ -133,10 +133,10 @@ class LoadedAdapters:
                 )
 
     def _find(self, name: str) -> LoadedAdapter:
-        found = self._served.get(name) or self._held.get(name)
-        if found is None:
+        adapter = self._served.get(name) or self._held.get(name)
+        if adapter is None:
             raise InvalidArgument(f"adapter: {self._unknown(name)}", reason="ADAPTER_NOT_FOUND")
-        return found
+        return adapter
 
     def _unknown(self, name: str) -> str:
         known = ", ".join(sorted(self._served)) or "none"
@@ -159,11 +159,11 @@ class LoadedAdapters:
             raise adapter_error(
                 folder, f"updates of {projection}, which is not a dense layer of this model"
             )
-        found = weights.up.shape[0], weights.down.shape[1]
-        if found != (target.outputs, target.inputs):
+        shape = weights.up.shape[0], weights.down.shape[1]
+        if shape != (target.outputs, target.inputs):
             raise InvalidArgument(
                 f"adapter: {folder} belongs to another model: {projection} has "
                 f"{target.outputs} outputs of {target.inputs} inputs here, and the adapter's "
-                f"{found[0]} of {found[1]}"
+                f"{shape[0]} of {shape[1]}"
             )
         return target.update(weights)

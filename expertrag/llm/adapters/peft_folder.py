@@ -136,10 +136,10 @@ def _weights(
     pairs: dict[Projection, dict[str, torch.Tensor]] = {}
     paths: dict[Projection, str] = {}
     for name, tensor in sorted(tensors.items()):
-        found = _NAME.fullmatch(name)
-        if found is None:
+        match = _NAME.fullmatch(name)
+        if match is None:
             raise adapter_error(folder, _of_another_kind(name))
-        path, layer, block, module, matrix = found.groups()
+        path, layer, block, module, matrix = match.groups()
         projection = Projection(int(layer), f"{block}.{module}")
         paths[projection] = path
         pairs.setdefault(projection, {})[matrix] = tensor.float()
@@ -170,8 +170,8 @@ def _scaling(config: Mapping[str, Any], path: str) -> tuple[int, float]:
 
     def choose(patterns: Any, otherwise: Any) -> Any:
         matching = (key for key in patterns or () if re.match(rf"(.*\.)?({key})$", path))
-        found = next(matching, None)
-        return otherwise if found is None else patterns[found]
+        key = next(matching, None)
+        return otherwise if key is None else patterns[key]
 
     try:
         rank = int(choose(config.get("rank_pattern"), config["r"]))

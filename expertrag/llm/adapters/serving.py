@@ -83,10 +83,10 @@ def _by_layer(bundle: Bundle) -> dict[int, dict[str, torch.Tensor]]:
 
 def _experts(weights: Mapping[str, torch.Tensor], names: tuple[str, ...]) -> PlainExperts:
     """Join the shared adapter with each domain's own, by concatenating their inner units."""
-    found = [_join(weights, name) for name in names]
-    width = max(down.shape[1] for _, _, down in found)
-    gate_up = [torch.cat([_taller(gate, width), _taller(up, width)]) for gate, up, _ in found]
-    down = [_taller(down.T, width).T for _, _, down in found]
+    adapters = [_join(weights, name) for name in names]
+    width = max(down.shape[1] for _, _, down in adapters)
+    gate_up = [torch.cat([_taller(gate, width), _taller(up, width)]) for gate, up, _ in adapters]
+    down = [_taller(down.T, width).T for _, _, down in adapters]
     return PlainExperts(torch.stack(gate_up), torch.stack(down).contiguous())
 
 

@@ -219,8 +219,10 @@ class Endpoints:
 
         :param timeout_s: None for the clients' own timeouts.
         """
-        found = await asyncio.gather(*(_listing(one, self._model, timeout_s) for one in self._all))
-        return dict(zip(self._all, found, strict=True))
+        listings = await asyncio.gather(
+            *(_listing(one, self._model, timeout_s) for one in self._all)
+        )
+        return dict(zip(self._all, listings, strict=True))
 
     async def _probe(self, endpoint: Endpoint) -> None:
         said = await _listing(endpoint, self._model, PROBE_TIMEOUT_S)
@@ -283,5 +285,5 @@ def _context_tokens(entry: Model) -> int | None:
     """Return a model's context length, if the server reports it (vLLM, llama.cpp)."""
     extra = entry.model_extra or {}
     meta = extra.get("meta")
-    found = extra.get("max_model_len", meta.get("n_ctx") if isinstance(meta, dict) else None)
-    return found if isinstance(found, int) else None
+    tokens = extra.get("max_model_len", meta.get("n_ctx") if isinstance(meta, dict) else None)
+    return tokens if isinstance(tokens, int) else None

@@ -189,15 +189,15 @@ class OpenAIGenerator(Generator):
                     yield chunk
                 return
             except Exception as error:
-                found = translate(error, endpoint.where)
-                if not isinstance(found, (InvalidArgument, Overloaded)):  # the server's fault
-                    endpoint.record_failure(found.message)
+                failure = translate(error, endpoint.where)
+                if not isinstance(failure, (InvalidArgument, Overloaded)):  # the server's fault
+                    endpoint.record_failure(failure.message)
                 other = None if begun or retried else self._endpoints.instead(endpoint, error)
                 if other is None:
-                    if not isinstance(found, InvalidArgument):  # the caller's fault
-                        self._problem = found.message
-                    raise found from None  # the cause may hold the key
-                _log.info("%s: asking %s instead", found.message, other.where)
+                    if not isinstance(failure, InvalidArgument):  # the caller's fault
+                        self._problem = failure.message
+                    raise failure from None  # the cause may hold the key
+                _log.info("%s: asking %s instead", failure.message, other.where)
                 endpoint, retried = other, True
 
     async def _from(
@@ -271,9 +271,9 @@ def survey(name: str) -> dict[str, ServedModels | ExpertRAGError]:
         timeout = openai.Timeout(PROBE_TIMEOUT_S)
         all_of_them = [Endpoint(url, _client(url, timeout)) for url in urls]
         endpoints = Endpoints(model, all_of_them, lambda: None)
-        found = await endpoints.listings(PROBE_TIMEOUT_S)
+        listings = await endpoints.listings(PROBE_TIMEOUT_S)
         await endpoints.close()
-        return {endpoint.where: said for endpoint, said in found.items()}
+        return {endpoint.where: said for endpoint, said in listings.items()}
 
     return asyncio.run(ask())
 

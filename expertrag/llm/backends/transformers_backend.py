@@ -10,20 +10,21 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Sampling
 from expertrag.api.validation import routing_of
 from expertrag.llm import prompt as prompts
 from expertrag.llm.adapters.loaded import LoadedAdapters
-from expertrag.llm.adapters.low_rank import LowRankAdapters
 from expertrag.llm.adapters.served import ServedAdapters
-from expertrag.llm.adapters.serving import load_adapters
 from expertrag.llm.backends.precision import device_of, dtype_of
 from expertrag.llm.backends.routing import by_token, check_contrast, check_routing, weak_prompt
+from expertrag.llm.backends.transformers_loading import (
+    check_packed,
+    load_network,
+    reader_of,
+    runs_on_engine,
+)
 from expertrag.llm.backends.transformers_session import TransformersSession
 from expertrag.llm.base import (
     BASE,
@@ -38,9 +39,9 @@ from expertrag.llm.constraints import Matcher
 from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
 from expertrag.llm.engine.native_session import NativeSession
 from expertrag.llm.expert_pattern import ExpertPattern, fingerprint_with
-from expertrag.llm.fingerprint import fingerprint, source_fingerprint
+from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.chat import ChatTokenizer, continues
-from expertrag.llm.load.loading import ModelFiles, model_errors, model_files, quiet
+from expertrag.llm.load.loading import model_errors, model_files
 from expertrag.llm.load.packed_loading import QUANTISED, load_packed_network
 from expertrag.llm.local_session import LocalPrompt
 from expertrag.llm.network import Limits, Network
@@ -51,15 +52,10 @@ from expertrag.llm.sequence_policy import SequencePolicy
 from expertrag.llm.watching import Watched
 from expertrag.llm.weights import WeightUse
 from expertrag_kernels import Format, Routing
-from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.router import Router
 from expertrag_kernels.routing import AS_THE_MODEL
 
 _log = logging.getLogger(__name__)
-
-# without AVX2, as on ARM, it was not measured that we are faster than torch
-_VECTORS = ISAS[:1] not in ((), ("generic",))
-_FORMATS = {torch.float32: Format.F32, torch.bfloat16: Format.BF16, torch.float16: Format.BF16}
 
 
 class TransformersGenerator(Generator):
@@ -126,12 +122,12 @@ class TransformersGenerator(Generator):
         files = model_files(name)
         room = CacheRoom(cache_mib << 20, reuse_mib << 20)
         identity = fingerprint(files.folder, files.gguf)
-        if adapters := _reader_of(files, adapters):
+        if adapters := reader_of(files, adapters):
             identity = adapters.fingerprint(identity)
         network: Network
         with model_errors(name):
             if files.is_packed:
-                _check_packed(name, device, native=native)
+                check_packed(name, device, native=native)
                 network, tokenizer = load_packed_network(
                     name, files, dtype, room, adapters, weights_mib=weights_mib
                 )
@@ -141,10 +137,10 @@ class TransformersGenerator(Generator):
                     "(expertrag llm pack)"
                 )
             else:
-                on_engine = native and _on_our_engine(target, precision, rounded)
+                on_engine = native and runs_on_engine(target, precision, rounded)
                 own = room if on_engine else None
                 given = name, files, rounded, precision, target, own, adapters
-                network, tokenizer = _of_checkpoint(*given, as_stored=dtype == "auto")
+                network, tokenizer = load_network(*given, as_stored=dtype == "auto")
         return cls(
             files.name if Path(name).expanduser().exists() else name,
             identity,
@@ -353,19 +349,6 @@ class TransformersGenerator(Generator):
         return self._network.read(encoded, replace(policy, routing=AS_THE_MODEL))
 
 
-def _reader_of(files: ModelFiles, adapters: ServedAdapters | None) -> ServedAdapters | None:
-    """Return the adapters of a model's own reader, or the given ones, which have to fit it."""
-    if files.reader is None:
-        if adapters:
-            adapters.check_base(files.name, source_fingerprint(files.folder, files.gguf))
-        return adapters
-    if adapters:
-        raise InvalidArgument(
-            f"reader: {files.name} has a reader of its own; set the reader to auto"
-        )
-    return load_adapters(files.reader)
-
-
 def _reads_our_prompts(name: str, trained_with: str) -> bool:
     """Whether a model was trained with this version's prompts; warns of a reader of others."""
     if trained_with and trained_with != prompts.fingerprint():
@@ -380,90 +363,7 @@ def _reads_our_prompts(name: str, trained_with: str) -> bool:
     return trained_with == prompts.fingerprint()
 
 
-def _of_checkpoint(
-    name: str,
-    files: ModelFiles,
-    rounded: Format | None,
-    precision: torch.dtype,
-    target: torch.device,
-    room: CacheRoom | None,
-    adapters: ServedAdapters | None,
-    *,
-    as_stored: bool,
-) -> tuple[Network, Any]:
-    """Load a checkpoint and its tokenizer.
-
-    :param room: KV cache of our engine, which runs the model if it can; None: transformers runs it.
-    :param as_stored: on the CPU, our engine leaves experts in MXFP4 as they are.
-    :raises InvalidArgument: transformers has to run the model, and cannot run ``adapters``; or
-        ``rounded`` is mxfp4, and the experts are not stored in it.
-    """
-    # these import transformers, which packed folders do not need
-    import expertrag_kernels
-    from expertrag.llm.backends.transformers_network import TransformersNetwork
-    from expertrag.llm.load.native_loading import native_network
-    from expertrag.llm.load.source import ModelSource
-
-    expertrag_kernels.register()
-    with quiet():
-        source = ModelSource(files)
-        if rounded:
-            source.formats(rounded)  # checks that the model has the format
-        if room is not None:
-            kept = as_stored and target.type == "cpu" and source.mxfp4
-            format = rounded or (Format.MXFP4 if kept else _FORMATS[precision])
-            network = native_network(name, source, format, precision, target, room, adapters)
-            if network is not None:
-                return network, source.tokenizer
-        if adapters is not None and not isinstance(adapters, LowRankAdapters):
-            raise InvalidArgument(
-                f"reader: {name} does not run on our engine here, which a reader needs; use "
-                "model.dtype=int8, or model.reader=none"
-            )
-        model = source.whole(name, precision, target)
-    limits = Limits.of(model, source.tokenizer)
-    limits = adapters.limits(limits) if adapters else limits
-    run_by_torch = _pack(model, name, rounded)
-    return TransformersNetwork(run_by_torch, limits, adapters), source.tokenizer
-
-
 def _family(limits: Limits, *, trained: bool, chats: bool) -> prompts.Family:
     """Choose a model's prompts: a reader gets those of its training."""
     follows = chats and limits.parameters >= prompts.INSTRUCTED_FROM
     return prompts.INSTRUCT if follows and not trained else prompts.PLAIN
-
-
-def _on_our_engine(device: torch.device, dtype: torch.dtype, rounded: Format | None) -> bool:
-    """Whether our engine supports a dtype on a device, and is faster than transformers."""
-    if device.type != "cpu":
-        return device.type == "cuda" and rounded is None
-    return bool(ISAS) and (bool(rounded) or (_VECTORS and dtype is not torch.float16))
-
-
-def _check_packed(name: str, device: str, *, native: bool) -> None:
-    if device not in ("auto", "cpu") or not native:
-        raise InvalidArgument(
-            f"{name} is packed for our engine on the CPU; use model.device=cpu, or the checkpoint "
-            "that it was packed from"
-        )
-
-
-def _pack(model: Any, name: str, rounded: Format | None) -> Any:
-    """Run a mixture of experts through our kernels, and pack it for them on the CPU.
-
-    :raises InvalidArgument: the experts are to be quantised, and no kernel can run them.
-    """
-    from expertrag_kernels import pack_model
-
-    packed = 0
-    if any(hasattr(module, "is_concatenated") for module in model.modules()):
-        model.set_experts_implementation("expertrag")
-        worthwhile = _VECTORS and model.dtype is not torch.float16
-        if model.device.type == "cpu" and ISAS and (rounded or worthwhile):
-            packed = pack_model(model, rounded)
-    if rounded and not packed:
-        raise InvalidArgument(
-            f"{name} cannot be run in {rounded}: that needs a model of a supported kind, on the "
-            "CPU, and compiled kernels (see `expertrag doctor`); use model.dtype=auto"
-        )
-    return model

@@ -1,8 +1,9 @@
-"""Runs the rows of a step on a decoder, and hands each sequence its results."""
+"""Runs the rows of a step on a decoder, and splits what it returns by sequence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,10 @@ import torch
 
 from expertrag.llm.engine.sequences import Counters, SequenceState
 from expertrag.llm.engine.step import Scheduled
+from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag_kernels.steps import SequenceRows, Steps
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,45 @@ class BatchRunner:
         self._expert_updates = expert_updates
         self._counters = counters
         self._threads = threads
+        self._preferred: set[ExpertPattern | None] = {None}
+
+    def prefer_experts(self, sequences: Sequence[SequenceState]) -> None:
+        """Have the experts in memory that open sequences may use; without one, keep the last ones.
+
+        Beside a sequence that may use all of them, none is preferred.
+        """
+        patterns = {sequence.policy.pattern for sequence in sequences if not sequence.closed}
+        if not patterns or patterns == self._preferred:
+            return
+        self._preferred = patterns
+        wanted = [] if None in patterns else [pattern.open for pattern in patterns if pattern]
+        try:
+            self._decoder.prefer_experts(wanted)
+        except Exception as error:  # answers are the same without, only later
+            _log.warning("experts could not be read ahead", exc_info=error)
+
+    def run_guarded(
+        self,
+        parts: Sequence[Scheduled],
+        fail: Callable[[SequenceState, BaseException], None],
+    ) -> list[PartOutput]:
+        """Run a step; if it fails, run each sequence alone.
+
+        :param fail: ends a sequence that fails alone as well.
+        """
+        owners = list(dict.fromkeys(part.owner for part in parts))
+        try:
+            return self.run(parts)
+        except BaseException as error:
+            if len(owners) == 1:
+                fail(owners[0], error)
+                return []
+            _log.warning("a step failed; its sequences run alone", exc_info=error)
+        return [
+            result
+            for owner in owners
+            for result in self.run_guarded([part for part in parts if part.owner is owner], fail)
+        ]
 
     def run(self, parts: Sequence[Scheduled]) -> list[PartOutput]:
         """Run the rows of one step.

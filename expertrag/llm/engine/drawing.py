@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -55,6 +56,18 @@ class Drawing:
     def wait(self, seconds: float) -> None:
         """Wait until :meth:`proceed` can go on, so long at most."""
         self._sampler.wait(seconds)
+
+    def finish(self, until: float) -> bool:
+        """Draw all tokens, or none more once the sequence is closed; False if that takes long.
+
+        :param until: how long to wait for a constraint that is seldom slow, by the monotonic clock.
+        """
+        while not (self.sequence.closed or self.proceed()):
+            rest_s = until - time.monotonic()
+            if self.slow or rest_s <= 0:
+                return False
+            self.wait(rest_s)
+        return True
 
     @torch.inference_mode()
     def proceed(self) -> bool:

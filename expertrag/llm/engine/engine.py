@@ -29,8 +29,6 @@ from expertrag.llm.engine.sequences import (
     SequenceState,
     WeakSequence,
 )
-from expertrag.llm.engine.step import Scheduled
-from expertrag.llm.expert_pattern import ExpertPattern
 from expertrag_kernels.steps import MOST_ROWS, Steps
 
 STALL_S = 300.0
@@ -76,7 +74,6 @@ class Engine:
         self.counters = self._scheduler.counters
         self._batches = BatchRunner(decoder, expert_updates, self.counters, threads)
         self._drawings: list[Drawing] = []  # that wait for their constraints
-        self._preferred: set[ExpertPattern | None] = {None}
         self._changed = threading.Condition()
         self._stopped = False
         self._idle = False
@@ -218,10 +215,11 @@ class Engine:
             if self._stopped:
                 self._end_all(ServerError("the model is being unloaded"))
                 return False
-            self._prefer_experts()
+            self._batches.prefer_experts(self._scheduler.sequences)
             parts = self._scheduler.schedule()
             if self._doubted:
-                self._repair()
+                self._doubted = False
+                self._scheduler.repair()
             failed = self._scheduler.failed.copy()
             self._scheduler.failed.clear()
             if not (parts or failed):
@@ -231,22 +229,15 @@ class Engine:
             self._fail(sequence, error)
             self._doubted = True  # even after a typed error: pages were being moved
         if parts:
-            self._distribute(self._results(parts))
+            self._distribute(self._batches.run_guarded(parts, self._fail))
             self._moved_at = time.monotonic()
         return True
-
-    def _repair(self) -> None:
-        """Take back what a failed sequence has left behind.
-
-        :raises RuntimeError: it cannot be taken back.
-        """
-        self._doubted = False
-        if differences := self._scheduler.repair():
-            raise RuntimeError(f"a failed sequence left: {'; '.join(differences)}")
 
     def _wait(self) -> None:
         """Wait for a caller or a constraint, with the lock; idle if no sequence can run."""
         runnable = any(sequence.runnable for sequence in self._scheduler.sequences)
+        if not runnable:
+            self._scheduler.check_idle()
         self._idle = not runnable
         self._changed.notify_all()
         wait_s = _SLOW_POLL_S if self._drawings else _RETRY_S if runnable else None
@@ -254,37 +245,6 @@ class Engine:
         if self._idle:
             self._moved_at = time.monotonic()
         self._idle = False
-
-    def _prefer_experts(self) -> None:
-        """Have the experts in memory that open sequences may use; without one, keep the last ones.
-
-        Beside a sequence that may use all of them, none is preferred.
-        """
-        patterns = {one.policy.pattern for one in self._scheduler.sequences if not one.closed}
-        if not patterns or patterns == self._preferred:
-            return
-        self._preferred = patterns
-        wanted = [] if None in patterns else [pattern.open for pattern in patterns if pattern]
-        try:
-            self._decoder.prefer_experts(wanted)
-        except Exception as error:  # answers are the same without, only later
-            _log.warning("experts could not be read ahead", exc_info=error)
-
-    def _results(self, parts: Sequence[Scheduled]) -> list[PartOutput]:
-        """Run a step; if it fails, run each sequence alone, and end those that fail again."""
-        owners = list(dict.fromkeys(part.owner for part in parts))
-        try:
-            return self._batches.run(parts)
-        except BaseException as error:
-            if len(owners) == 1:
-                self._fail(owners[0], error)
-                return []
-            _log.warning("a step failed; its sequences run alone", exc_info=error)
-        return [
-            result
-            for owner in owners
-            for result in self._results([part for part in parts if part.owner is owner])
-        ]
 
     def _distribute(self, results: Sequence[PartOutput]) -> None:
         """Hand out the results of a step, and draw."""
@@ -332,11 +292,8 @@ class Engine:
         """
         sequence = drawing.sequence
         try:
-            while not (sequence.closed or drawing.proceed()):
-                rest_s = until - time.monotonic()
-                if drawing.slow or rest_s <= 0:
-                    return False
-                drawing.wait(rest_s)
+            if not drawing.finish(until):
+                return False
             with self._changed:
                 sequence.drawing = None
                 self._scheduler.tables.register(sequence)

@@ -60,8 +60,8 @@ def light_neurons(config: Any) -> int:
 
 def light_vectors(mixture: Any) -> torch.Tensor:
     """Return the vectors (E, 3 + 3 N, H) of a mixture's light experts."""
-    found: torch.Tensor = mixture.light_vectors
-    return found
+    vectors: torch.Tensor = mixture.light_vectors
+    return vectors
 
 
 def experts_of(config: Any) -> int:
@@ -85,8 +85,8 @@ def true_experts(plain: PlainExperts, nulls: int) -> PlainExperts:
 
 def correction_of(router: Any) -> torch.Tensor | None:
     """Return what a router adds to its experts' scores (E,) before it chooses, if anything."""
-    found: torch.Tensor | None = getattr(router, "e_score_correction_bias", None)
-    return found
+    bias: torch.Tensor | None = getattr(router, "e_score_correction_bias", None)
+    return bias
 
 
 def dense_weights(module: Any) -> tuple[torch.Tensor, torch.Tensor]:

@@ -83,14 +83,14 @@ class LowRankExperts:
             "whole_down": (experts, hidden, whole),
         }
         for name, shape in wanted.items():
-            if (found := tuple(getattr(self, name).shape)) != shape:
-                raise ValueError(f"{name} is {found}, expected {shape}")
+            if (own := tuple(getattr(self, name).shape)) != shape:
+                raise ValueError(f"{name} is {own}, expected {shape}")
 
 
 def low_rank_of(module: nn.Module) -> LowRankExperts | None:
     """Return what a module of experts in transformers was compressed to, if it was."""
-    found: LowRankExperts | None = getattr(module, _ATTRIBUTE, None)
-    return found
+    experts: LowRankExperts | None = getattr(module, _ATTRIBUTE, None)
+    return experts
 
 
 def set_low_rank(module: nn.Module, experts: LowRankExperts) -> None:

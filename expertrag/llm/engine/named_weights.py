@@ -36,9 +36,9 @@ class NamedWeights:
         wanted = format or self.format
         if self.packed is None:
             return self.keep(name, self.decoder.matrix(weight, wanted))
-        found = self._earlier(name, PackedMatrix)
-        self._check(name, (found.format, found.outputs, found.inputs), (wanted, *weight.shape))
-        return found
+        matrix = self._earlier(name, PackedMatrix)
+        self._check(name, (matrix.format, matrix.outputs, matrix.inputs), (wanted, *weight.shape))
+        return matrix
 
     def small(self, name: str, weight: torch.Tensor) -> Any:
         """Pack a router in the precision in which it is stored."""
@@ -49,21 +49,21 @@ class NamedWeights:
         """Copy values in float32."""
         if self.packed is None:
             return self.keep(name, values.detach().float().clone())
-        found = self._earlier(name, torch.Tensor)
-        self._check(name, found.shape, values.shape)
-        return found
+        vector = self._earlier(name, torch.Tensor)
+        self._check(name, vector.shape, values.shape)
+        return vector
 
     def experts(self, name: str, plain: PlainExperts, format: Format) -> Any:
         """Pack the experts of a layer."""
         if self.packed is None:
             return self.keep(name, self.decoder.experts(plain, format))
-        found = self._earlier(name, PackedExperts)
+        experts = self._earlier(name, PackedExperts)
         shapes = [
             (some.num_experts, some.hidden_size, some.inner_size, some.activation, some.biased)
-            for some in (found, plain)
+            for some in (experts, plain)
         ]
-        self._check(name, (found.format, *shapes[0]), (format, *shapes[1]))
-        return found
+        self._check(name, (experts.format, *shapes[0]), (format, *shapes[1]))
+        return experts
 
     def keep(self, name: str, made: _W) -> _W:
         """Keep a weight that is packed by its name."""
@@ -72,11 +72,11 @@ class NamedWeights:
 
     def _earlier(self, name: str, kind: type[_P]) -> _P:
         """Return a weight that an earlier run packed."""
-        found = self.packed.get(self.at + name) if self.packed else None
-        if not isinstance(found, kind):
+        weight = self.packed.get(self.at + name) if self.packed else None
+        if not isinstance(weight, kind):
             raise ValueError(f"{self.at}{name} is missing")
-        return self.keep(name, found)
+        return self.keep(name, weight)
 
-    def _check(self, name: str, found: tuple[object, ...], wanted: tuple[object, ...]) -> None:
-        if found != wanted:
-            raise ValueError(f"{self.at}{name} is {tuple(found)}, expected {tuple(wanted)}")
+    def _check(self, name: str, actual: tuple[object, ...], wanted: tuple[object, ...]) -> None:
+        if actual != wanted:
+            raise ValueError(f"{self.at}{name} is {tuple(actual)}, expected {tuple(wanted)}")

@@ -112,32 +112,32 @@ class NativeSession(LocalSession):
 
     def _take(self) -> int | None:
         """Wait for a token; None at the end of the sequence."""
-        found = self._network.engine.next_output(self._sequence, self._should_stop)
-        if isinstance(found, PrefillOutput):
-            self._watched = self._network.watch(found)
+        output = self._network.engine.next_output(self._sequence, self._should_stop)
+        if isinstance(output, PrefillOutput):
+            self._watched = self._network.watch(output)
             self.cached_tokens = self._sequence.cached
             if saying := self._abstaining():
                 self._waiting = saying[1:]
                 self._end(FinishReason.STOP)
                 return saying[0]
-            found = self._network.engine.next_output(self._sequence, self._should_stop)
-        assert isinstance(found, SampledToken), "prefill returns one output"
+            output = self._network.engine.next_output(self._sequence, self._should_stop)
+        assert isinstance(output, SampledToken), "prefill returns one output"
         self.cached_tokens = self._sequence.cached
-        if found.certainty is not None:
-            self._certainties.append(found.certainty)
+        if output.certainty is not None:
+            self._certainties.append(output.certainty)
         if not self._probe:
             self.doubt = self._sampler.doubt
         self.completion_tokens += 1
-        if found.token in self._network.end_tokens:
+        if output.token in self._network.end_tokens:
             self._end(FinishReason.STOP)
             return None
-        if found.ranked is not None:
-            self._ranked.append(found.ranked)
-        if found.last:
+        if output.ranked is not None:
+            self._ranked.append(output.ranked)
+        if output.last:
             self._end(FinishReason.STOP)
         elif self.completion_tokens == self._max_tokens:
             self._end(FinishReason.LENGTH)
-        return found.token
+        return output.token
 
     def _end(self, reason: FinishReason) -> None:
         super()._end(reason)

@@ -7,6 +7,15 @@ prefixes (a system prompt, passages in the same order, the turns of a chat) are 
 once, as long as their pages are not needed. When no page is free, the least recently used one that
 no sequence holds is reused.
 
+Every page has one owner at any time; ``differences`` checks that each is in exactly one place:
+
+    owner            where it is counted         how it leaves
+    nobody           ``_free``, no memory yet    taken by a sequence
+                     ``_ready``, with memory     taken, or trimmed to ``_free``
+    the cache        ``_unheld`` and ``_keys``   found by a sequence, or evicted
+    its holders      ``_holders`` above 0; also  released by the last one: to the cache
+                     in ``_keys`` if findable    if it is findable, else to ``_ready``
+
 A page takes memory when it is first used. Up to ``kept`` pages keep it; what many concurrent
 sequences take beyond that is returned to the operating system when they end.
 """
@@ -210,6 +219,7 @@ class PagePool:
             yield "the cached pages without a holder are not those that can be found"
         if {page: key for key, (page, _) in self._by_key.items()} != self._keys:
             yield "the cached pages are not found by their tokens"
-        followers = {(before, key) for before, keys in self._followers.items() for key in keys}
-        if followers != {(key[0], key) for key in self._by_key}:
+        # the keys are the same objects in all tables, and 64 tokens cost more to hash than an id
+        followers = {id(key): before for before, keys in self._followers.items() for key in keys}
+        if followers != {id(key): key[0] for key in self._by_key}:
             yield "the cached pages are not found by what they follow"

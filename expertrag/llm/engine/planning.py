@@ -227,16 +227,16 @@ def angles(
     """
     turned = torch.arange(positions, dtype=torch.float32)[:, None] * frequencies.float()
     if polar:
-        found = torch.polar(torch.ones_like(turned), turned) * scaling
-        return found.real.contiguous(), found.imag.contiguous()
+        result = torch.polar(torch.ones_like(turned), turned) * scaling
+        return result.real.contiguous(), result.imag.contiguous()
     return turned.cos() * scaling, turned.sin() * scaling
 
 
 def angles_of(rotary: Any, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Compute the same with a rotary module of transformers."""
     places = torch.arange(positions)[None]
-    found = rotary(torch.zeros(1, dtype=torch.float32), places)
-    if isinstance(found, tuple):  # of a head's first half, and often of its second, the same
+    result = rotary(torch.zeros(1, dtype=torch.float32), places)
+    if isinstance(result, tuple):  # of a head's first half, and often of its second, the same
         half = rotary.inv_freq.numel()
-        return found[0][0, :, :half].contiguous(), found[1][0, :, :half].contiguous()
-    return found[0].real.contiguous(), found[0].imag.contiguous()
+        return result[0][0, :, :half].contiguous(), result[1][0, :, :half].contiguous()
+    return result[0].real.contiguous(), result[0].imag.contiguous()

@@ -33,13 +33,13 @@ class Recorder:
         self.steps: list[Step] = []
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._decoder, name)
+        member = getattr(self._decoder, name)
         if name not in STEPS:
-            return found
+            return member
 
         def note(*arguments: Any, **options: Any) -> Any:
             self.steps.append((name, *flatten(name, arguments, options)))
-            return found(*arguments, **options)
+            return member(*arguments, **options)
 
         return note
 
@@ -140,8 +140,8 @@ class Program:
         for name, about in self.weights.items():
             if name not in packed:
                 raise ValueError(f"{name} is missing")
-            if (found := _about(packed[name])) != about:
-                raise ValueError(f"{name} is {tuple(found)}, expected {tuple(about)}")
+            if (actual := _about(packed[name])) != about:
+                raise ValueError(f"{name} is {tuple(actual)}, expected {tuple(about)}")
         pages = self.shape.most_pages(cache_bytes, context_tokens)
         if not pages:
             raise Unsupported(

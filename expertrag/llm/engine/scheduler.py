@@ -10,6 +10,7 @@ Each sequence is scheduled under a guard: one that fails is left out, and the ot
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,10 @@ from expertrag.llm.engine.page_tables import PageTables
 from expertrag.llm.engine.sequences import Counters, SequenceState, Status
 from expertrag.llm.engine.step import Scheduled, Step
 from expertrag_kernels.steps import Steps
+
+_LOGGED_DIFFERENCES = 5  # one lost page is enough to look for its cause
+
+_log = logging.getLogger(__name__)
 
 
 class Scheduler:
@@ -50,6 +55,7 @@ class Scheduler:
         )
         self._decoder = decoder
         self._speculate = speculate
+        self._checked_steps = 0  # when the engine was last checked while idle
 
     @property
     def pages(self) -> PagePool:
@@ -94,14 +100,24 @@ class Scheduler:
         self.failed.clear()
         self.tables.reset()
 
-    def repair(self) -> list[str]:
+    def repair(self) -> None:
         """Give back the pages that no sequence has, after one has failed.
 
-        :returns: what is inconsistent still, in words.
+        :raises RuntimeError: something else is inconsistent.
         """
         if list(self.differences()):
             self.tables.repair()
-        return list(self.differences())
+        if differences := list(self.differences()):
+            raise RuntimeError(f"a failed sequence left: {'; '.join(differences)}")
+
+    def check_idle(self) -> None:
+        """Log what is inconsistent after the last sequence has left; once for the same steps."""
+        if self.sequences or self._checked_steps == self.counters.steps:
+            return
+        self._checked_steps = self.counters.steps
+        if differences := list(self.differences()):
+            text = "; ".join(differences[:_LOGGED_DIFFERENCES])
+            _log.error("internal error: the idle engine has lost track of pages: %s", text)
 
     def differences(self) -> Iterator[str]:
         """Yield what is inconsistent, in words; for engines between two steps."""

@@ -113,8 +113,8 @@ class Streamed:
         parts = self._parts[parameter]
         read = self._checkpoint.read
         if not parts[0].at:
-            found = read(parts[0].name)
-            return found if found.dtype == torch.uint8 else found.to(parameter.dtype)
+            tensor = read(parts[0].name)
+            return tensor if tensor.dtype == torch.uint8 else tensor.to(parameter.dtype)
         whole = torch.empty(parameter.shape, dtype=parameter.dtype)
         for part in parts:
             whole[part.at] = read(part.name).to(parameter.dtype)
@@ -148,15 +148,15 @@ def _place(
     for former, ours in _FORMER_NAMES:
         if find(name) is None:
             name = name.replace(former, ours)
-    found = find(name)
+    tensor = find(name)
     match = _EXPERTS.fullmatch(name)
-    if found is not None or match is None:
-        return found, ()
+    if tensor is not None or match is None:
+        return tensor, ()
     expert = int(match["number"]) if match["number"] else slice(None)
     if not (match["gate"] or match["up"]):
         return find(f"{match['stem']}.down_proj"), (expert,)
-    found = find(f"{match['stem']}.gate_up_proj")
-    if found is None:
+    tensor = find(f"{match['stem']}.gate_up_proj")
+    if tensor is None:
         return None, ()
-    half = found.shape[1] // 2
-    return found, (expert, slice(half) if match["gate"] else slice(half, None))
+    half = tensor.shape[1] // 2
+    return tensor, (expert, slice(half) if match["gate"] else slice(half, None))

@@ -50,8 +50,8 @@ class FileTokenizer:
     @property
     def added_tokens_decoder(self) -> Mapping[int, AddedToken]:
         """Tokens in addition to the vocabulary, control tokens among them, by id."""
-        found: Mapping[int, AddedToken] = self.backend_tokenizer.get_added_tokens_decoder()
-        return found
+        tokens: Mapping[int, AddedToken] = self.backend_tokenizer.get_added_tokens_decoder()
+        return tokens
 
     def __call__(self, text: str, *, add_special_tokens: bool = True) -> Encoded:
         """Encode a text."""

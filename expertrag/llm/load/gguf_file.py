@@ -86,8 +86,8 @@ class GGUFFile:
 
     def licence(self) -> str | None:
         """Return the licence that the file names, if any."""
-        found = self.reader.value("general.license")
-        return None if found is None else str(found)
+        licence = self.reader.value("general.license")
+        return None if licence is None else str(licence)
 
     @property
     def mxfp4(self) -> bool:
@@ -113,11 +113,11 @@ class GGUFFile:
 
         Two roundings differ by a few percent, different matrices by more than the norm of either.
         """
-        found = [tensor for tensor in self.reader.tensors if tensor.name in _WORDS]
-        if len(found) < len(_WORDS) or found[0].data.shape[0] != found[1].data.shape[0]:
+        words = [tensor for tensor in self.reader.tensors if tensor.name in _WORDS]
+        if len(words) < len(_WORDS) or words[0].data.shape[0] != words[1].data.shape[0]:
             return False
-        rows = slice(None, None, max(1, found[0].data.shape[0] // _SAMPLED_ROWS))
-        one, other = (floats(tensor.data[rows], tensor.tensor_type) for tensor in found)
+        rows = slice(None, None, max(1, words[0].data.shape[0] // _SAMPLED_ROWS))
+        one, other = (floats(tensor.data[rows], tensor.tensor_type) for tensor in words)
         return bool(np.linalg.norm(one - other) < _ROUNDING * np.linalg.norm(other))
 
     def _of_model(self, name: str) -> Any:
@@ -158,8 +158,8 @@ class GGUFCheckpoint:
 
 def _leave_coarser(names: dict[str, str], tensors: Sequence[Any]) -> None:
     """Drop the coarser of two roundings of the embeddings."""
-    found = sorted((t for t in tensors if t.name in _WORDS), key=lambda tensor: tensor.n_bytes)
-    for tensor in found[:-1]:
+    words = sorted((t for t in tensors if t.name in _WORDS), key=lambda tensor: tensor.n_bytes)
+    for tensor in words[:-1]:
         del names[tensor.name]
 
 

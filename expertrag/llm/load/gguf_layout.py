@@ -26,7 +26,7 @@ def parameter_names(architecture: str, layers: int, model: nn.Module) -> Mapping
     if architecture not in numbers:
         raise NotStreamed(f"the tensor names of the architecture {architecture} are unknown")
     table = gguf.get_tensor_name_map(numbers[architecture], layers)
-    found = {}
+    result = {}
     for whole, _ in model.named_parameters(remove_duplicate=False):
         # the same name twice, except for experts, whose gate and up are separate in the file
         for part in ("gate", "up"):
@@ -34,8 +34,8 @@ def parameter_names(architecture: str, layers: int, model: nn.Module) -> Mapping
             stem, _, end = name.rpartition(".")
             if end not in ("weight", "bias"):
                 stem, end = name, "weight"
-            found[f"{table.get_name(stem)}.{end}"] = name
-    return found
+            result[f"{table.get_name(stem)}.{end}"] = name
+    return result
 
 
 def count_turned_heads(architecture: str, name: str, config: Any) -> int:

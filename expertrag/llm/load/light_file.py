@@ -36,9 +36,9 @@ def attach_light(model: Any, folder: Path, *, packed: bool = False) -> None:
             raise ValueError(f"all of {config.num_experts_per_tok} experts per token are light")
         experts = experts_of(config) - null_experts(config)
         shape = experts, vectors_of(light_neurons(config)), config.hidden_size
-        found = {} if packed else _read(folder / LIGHT_FILE)
+        stored = {} if packed else _read(folder / LIGHT_FILE)
         for number, block in mixtures(model):
-            vectors = torch.empty(shape, device="meta") if packed else found.get(_name(number))
+            vectors = torch.empty(shape, device="meta") if packed else stored.get(_name(number))
             if vectors is None or vectors.shape != shape:
                 raise ValueError(f"{LIGHT_FILE} has no vectors {shape} of layer {number}")
             set_light(block, vectors.float(), light)

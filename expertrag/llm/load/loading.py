@@ -97,10 +97,10 @@ def model_files(name: str) -> ModelFiles:
 
     try:
         with quiet():
-            found = snapshot_download(name, ignore_patterns=["*.bin", "*.pth", "*.gguf"])
+            folder = snapshot_download(name, ignore_patterns=["*.bin", "*.pth", "*.gguf"])
     except Exception as error:  # offline, no such repository, no valid id, no network
         raise _not_found(name, first_line(error)) from error
-    return ModelFiles(Path(found))
+    return ModelFiles(Path(folder))
 
 
 def _gguf(name: str, path: Path) -> ModelFiles:
@@ -122,12 +122,12 @@ def _gguf(name: str, path: Path) -> ModelFiles:
 
 def _only_gguf(name: str, folder: Path) -> str:
     """Return the name of the only GGUF file in a folder, or of the first of its parts."""
-    found = sorted({part_names(path.name)[0] for path in folder.glob("*.gguf")})
-    if len(found) > 1:
-        raise _not_found(name, f"the folder has {len(found)} .gguf files: name one of them")
-    if not found:
+    names = sorted({part_names(path.name)[0] for path in folder.glob("*.gguf")})
+    if len(names) > 1:
+        raise _not_found(name, f"the folder has {len(names)} .gguf files: name one of them")
+    if not names:
         raise _not_found(name, "the folder has no config.json")
-    return found[0]
+    return names[0]
 
 
 def first_line(error: BaseException) -> str:

@@ -73,11 +73,11 @@ def weights_of(blocks: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     :param blocks: (E, O, G, 16) uint8, two weights in each byte.
     :param scales: (E, O, G) uint8, exponents of two, plus 127; 255 is NaN.
     """
-    found = torch.empty(*blocks.shape, 2, dtype=torch.bfloat16)
-    for to, codes, exponents in zip(found, blocks, scales, strict=True):  # an expert at a time
+    weights = torch.empty(*blocks.shape, 2, dtype=torch.bfloat16)
+    for to, codes, exponents in zip(weights, blocks, scales, strict=True):  # an expert at a time
         to.view(torch.int32)[..., 0] = _PAIRS[codes.int()]
         to.mul_(_powers(exponents)[..., None, None])
-    return found.flatten(2).transpose(1, 2)
+    return weights.flatten(2).transpose(1, 2)
 
 
 def _powers(exponents: torch.Tensor) -> torch.Tensor:

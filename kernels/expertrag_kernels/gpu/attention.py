@@ -44,11 +44,13 @@ def attend_paged(
     keys, values, tables, lengths = paged
     rows, heads, width = query.shape
     groups, value_width = values.shape[1:]
-    found = torch.empty(rows, heads, _PARTS, value_width, dtype=torch.float32, device=query.device)
+    averages = torch.empty(
+        rows, heads, _PARTS, value_width, dtype=torch.float32, device=query.device
+    )
     sums = torch.empty(rows, heads, _PARTS, dtype=torch.float32, device=query.device)
     kernel: Any = attention_kernels.attend_parts
     kernel[(rows, groups, _PARTS)](
-        query, keys, values, tables, lengths, found, sums,
+        query, keys, values, tables, lengths, averages, sums,
         query.stride(0), query.stride(1), tables.stride(0), heads, groups, width, value_width,
         scale, window or _ALL,
         PAGE=PAGE_TOKENS,
@@ -61,5 +63,5 @@ def attend_paged(
     if sinks is not None:  # one more part, without a value
         sums = torch.cat([sums, sinks[None, :, None].expand(rows, heads, 1)], 2)
     shares = sums.softmax(2)[:, :, :_PARTS]
-    joined: torch.Tensor = (found * shares[..., None]).sum(2)
+    joined: torch.Tensor = (averages * shares[..., None]).sum(2)
     return joined.to(query.dtype)

@@ -13,7 +13,7 @@ def attend_parts(
     values,  # (places, groups, V)
     tables,  # (R, M) int32
     lengths,  # (R,) int32
-    found,  # (R, H, PARTS, V) float32, out: each part's average
+    averages,  # (R, H, PARTS, V) float32, out: each part's average
     sums,  # (R, H, PARTS) float32, out: the logarithm of its weights' sum
     query_row,
     query_head,
@@ -74,4 +74,4 @@ def attend_parts(
     tl.store(sums + to, tl.where(empty, -float("inf"), greatest + tl.log(total)), mask=there)
     out = average / tl.where(empty, 1.0, total)[:, None]
     inside = there[:, None] & (v < value_width)[None, :]
-    tl.store(found + to.to(tl.int64)[:, None] * value_width + v[None, :], out, mask=inside)
+    tl.store(averages + to.to(tl.int64)[:, None] * value_width + v[None, :], out, mask=inside)

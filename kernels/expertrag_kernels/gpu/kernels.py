@@ -214,7 +214,7 @@ def add_up(
     total = tl.zeros((BLOCK_N,), tl.float32)
     for k in range(top_k):
         pair = token * top_k + k
-        found = tl.load(y + pair * hidden + columns, mask=inside, other=0.0)
+        value = tl.load(y + pair * hidden + columns, mask=inside, other=0.0)
         expert = tl.load(index + pair)
-        total += tl.where((expert >= 0) & (expert < experts), found, 0.0)
+        total += tl.where((expert >= 0) & (expert < experts), value, 0.0)
     tl.store(out + token * hidden + columns, total.to(out.dtype.element_ty), mask=inside)

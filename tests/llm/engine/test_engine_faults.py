@@ -303,3 +303,13 @@ def test_lost_pages_are_found(small: TransformersGenerator) -> None:
     assert engine.check_integrity() == ()
     with pytest.raises(RuntimeError, match="no sequence holds"):
         engine._scheduler.pages.release(page)
+
+
+def test_an_idle_engine_logs_the_pages_that_are_lost(
+    small: TransformersGenerator, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = engine_of(small)._scheduler.pages.take()
+    assert answer(small)
+    wait_until(lambda: bool(caplog.records))
+    (record,) = caplog.records
+    assert record.levelname == "ERROR" and f"page {page} has 1 holders" in record.getMessage()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
 
 from expertrag.llm.engine.page_pool import PagePool
 from expertrag.llm.sequence_policy import ROOT
@@ -19,6 +23,11 @@ def _fill(pages: PagePool, tokens: list[int]) -> list[int]:
         serial = pages.register(serial, tokens[start : start + _PAGE], page)
         taken.append(page)
     return taken
+
+
+def _differences(pages: PagePool, held: list[list[int]]) -> list[str]:
+    """Check that every page is free, cached, or held by these sequences."""
+    return list(pages.differences(Counter(page for own in held for page in own)))
 
 
 def test_equal_prefixes_are_found() -> None:
@@ -97,6 +106,7 @@ def test_no_page_is_lost() -> None:
             serial = pages.register(serial, tokens[start : start + _PAGE], taken)
             own.append(taken)
         held.append(own)
+        assert _differences(pages, held) == []
     for own in held:
         for page in own:
             pages.release(page)
@@ -142,7 +152,31 @@ def test_no_page_is_lost_or_allocated_twice_within_a_limit() -> None:
             texts.append(
                 _fill(pages, [rng.randrange(3) for _ in range(rng.randrange(1, 7) * _PAGE)])
             )
+        assert _differences(pages, texts) == []
         held = [page for text in texts for page in text]
         assert len(set(held)) == len(held) and not set(held) & set(given)
         assert pages.available == 40 - len(held)
         assert pages.with_memory <= max(10, len(held)) or not given
+
+
+_PLANTS: dict[str, tuple[Callable[[PagePool], object], str]] = {
+    "leaked": (PagePool.take, "page 2 has 1 holders, and 0 sequences hold it"),
+    "freed twice": (lambda pages: pages._free.append(7), "not those that no sequence holds"),
+    "freed while held": (lambda pages: pages._ready.append(0), "not those that no sequence holds"),
+    "cached and free": (lambda pages: pages._ready.append(1), "not those that no sequence holds"),
+    "free nowhere": (lambda pages: pages._free.remove(7), "not those that no sequence holds"),
+    "cached by nothing": (lambda pages: pages._keys.pop(1), "not those that can be found"),
+    "found by nobody": (lambda pages: pages._by_key.popitem(), "not found by their tokens"),
+    "follows nothing": (lambda pages: pages._followers.clear(), "not found by what they follow"),
+}
+
+
+@pytest.mark.parametrize("plant", _PLANTS)
+def test_a_page_without_exactly_one_owner_is_reported(plant: str) -> None:
+    pages = PagePool(8)
+    (held,), (cached,) = _fill(pages, [1] * _PAGE), _fill(pages, [2] * _PAGE)
+    pages.release(cached)
+    assert (held, cached) == (0, 1) and _differences(pages, [[held]]) == []
+    spoil, text = _PLANTS[plant]
+    spoil(pages)
+    assert any(text in difference for difference in _differences(pages, [[held]]))
