@@ -12,7 +12,7 @@ from house_code import Code
 
 FILES = {
     "expertrag/answer/pipeline.py": """
-from expertrag.answer.reading import read, Question
+from expertrag.answer.portions import read, Question
 from expertrag.answer import ground
 
 class Base:
@@ -30,7 +30,7 @@ class Pipeline(Base):
             ground.check(part)
         list(request.parts).append(part)
 """,
-    "expertrag/answer/reading.py": """
+    "expertrag/answer/portions.py": """
 from expertrag.answer.words import stem
 
 class Question:
