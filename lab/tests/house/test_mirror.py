@@ -32,12 +32,10 @@ _LOWERING = "tests/llm/engine/test_lowering.py"
 _OPENAI = "tests/llm/backends/test_openai_backend.py"
 _PACKING = "tests/llm/load/test_packing.py"
 _CALLERS = "tests/serving/grpc/test_tenants.py"
-_INDEX = "tests/index/store/test_index.py"
 _LEARNERS = "tests/retriever/gate/test_learners.py"
 TESTED_BY = {
     "expertrag.answer.context": "tests/answer/test_gate.py",
     "expertrag.answer.generate": "tests/answer/test_pipeline.py",
-    "expertrag.grounding.judge": "tests/grounding/test_ground.py",
     "expertrag.stores.access": "tests/answer/test_pipeline.py",
     "expertrag.llm.adapters.parallel": "tests/llm/test_reader.py",
     "expertrag.llm.adapters.served": "tests/llm/adapters/test_loaded.py",
@@ -60,16 +58,13 @@ TESTED_BY = {
     "expertrag.llm.load.gguf_parts": "tests/llm/load/test_gguf_file.py",
     "expertrag.llm.load.native_loading": _PACKING,
     "expertrag.llm.load.packed_loading": _PACKING,
-    "expertrag.llm.registry": "tests/llm/test_package.py",
     "expertrag.llm.scoring": "tests/llm/backends/test_transformers_backend.py",
     "expertrag.serving.core.authentication": "tests/serving/grpc/test_identity.py",
     "expertrag.serving.core.core": "tests/serving/grpc/test_stopping.py",
     "expertrag.serving.core.operations": _CALLERS,
     "expertrag.serving.core.runtime": "tests/serving/core/test_upkeep.py",
     "expertrag_index.search.faiss_vectors": "tests/index/search/test_vectors.py",
-    "expertrag_index.store.document_rows": _INDEX,
-    "expertrag_index.store.generation_reader": _INDEX,
-    "expertrag_index.store.transaction": _INDEX,
+    "expertrag_index.store.generation_reader": "tests/index/store/test_index.py",
     "expertrag_retriever.base": "tests/retriever/test_encoder.py",
     "expertrag_retriever.bert": "tests/retriever/test_plain_encoder.py",
     "expertrag_retriever.experts.routing": "tests/retriever/experts/test_module.py",
