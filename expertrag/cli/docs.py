@@ -93,10 +93,11 @@ def _config_page() -> str:
         "variable that misspells a setting, is an error. `--print-config` prints the effective "
         "values with the origin of each, in the form that `--config` reads.",
         table(_list_flag_keys(cli)).rstrip(),
-        "Three variables are not settings: `EXPERTRAG_CONFIG` (the file), `EXPERTRAG_CACHE` (where "
-        "models are stored) and `EXPERTRAG_DEBUG=1` (tracebacks). `EXPERTRAG_OPENAI_API_KEY` is "
-        "the key of an `openai:` endpoint, `EXPERTRAG_QDRANT_API_KEY` that of "
-        "[an engine for vectors](../guide/engines.md); they are never printed or logged.",
+        "Three variables are not settings: `EXPERTRAG_CONFIG` (the file), `EXPERTRAG_CACHE` "
+        "(where models are stored) and `EXPERTRAG_DEBUG=1` (tracebacks). "
+        "`EXPERTRAG_OPENAI_API_KEY` is the key of an `openai:` endpoint, "
+        "`EXPERTRAG_QDRANT_API_KEY` is the key of [an engine for vectors](../guide/engines.md); "
+        "they are never printed or logged.",
         "## A file with every default",
         f"```toml\n{render(load(environ={})).rstrip()}\n```",
     ]
