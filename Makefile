@@ -57,8 +57,8 @@ check: lint ## all static checks: lint, types, layers, protos, docs
 	@$(BIN)/python lab/benchmarks/known_models.py --check
 	@$(BIN)/python lab/benchmarks/doc_figures.py --check
 
-lint: $(STAMP) ## ruff
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(STAMP) ## ruff, and the words of code and docs
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python lab/benchmarks/words.py
 
 # their packages ask for versions that the project's own do not allow
 $(CLIENTS_STAMP): tests/serving/http/clients/requirements.txt

@@ -63,9 +63,9 @@ class Changes:
 class Replay:
     """A policy compared with the log.
 
-    ``threshold`` is the policy's, None for a forced one. ``forced``, ``unjudged`` (AUTO, but
-    the gate could not judge) and ``torn`` count excluded lines of the log; ``rated`` counts the
-    replayed answers with user ratings; ``gates`` names the gates that gave the probabilities.
+    ``threshold`` is the policy's, None for a forced one. ``forced``, ``unjudged`` (AUTO, but the
+    gate could not judge) and ``torn`` count excluded lines of the log. ``rated`` counts the
+    replayed answers with user ratings. ``gates`` names the gates that gave the probabilities.
     ``histogram`` counts the decisions by p_benefit, in 20 equal steps from 0 to 1.
     """
 

@@ -86,17 +86,17 @@ class Sampling:
     """How tokens are sampled. Temperature 0 is greedy; the same seed gives the same answer.
 
     ``frequency_penalty``, 0 to 2, is subtracted from a token's logit for each occurrence of the
-    token in the answer so far (OpenAI's definition); the prompt does not count, so that passages
-    can be quoted. None leaves it to the back end: 0.7 for a local model, because small models loop
-    without it; 0 for a reader's answer from passages, which copies; and the endpoint's own default
-    for an OpenAI-compatible endpoint.
+    token in the answer so far (OpenAI's definition). The prompt does not count, so that passages
+    can be quoted. None leaves it to the back end. That is 0.7 for a local model, because small
+    models loop without it, and 0 for a reader's answer from passages, which copies. It is the
+    endpoint's own default for an OpenAI-compatible endpoint.
 
     ``logprobs``, 0 to 20, adds the log probability of each token and of that many most likely
-    tokens at its position, before penalty, temperature and constraint.
+    tokens at its position. They are taken before penalty, temperature and constraint.
 
     ``routing``: how many experts a token uses: "model" for as many as the model does, "top_k:K",
     "top_p:P" or "threshold:T", "null:N" for N of its null experts, or several of these separated by
-    commas; empty for the server's own.
+    commas. Empty for the server's own.
 
     ``contrast``: contrastive decoding, if any.
 
@@ -121,7 +121,7 @@ class AnswerRequest:
 
     ``mode`` None means the default: of the caller's token, else of the collection, else of the
     server (``gate.mode``), else AUTO. ``threshold`` None means the gate's own. ``steps`` is the
-    number of searches; each after the first adds a draft answer from the passages found so far to
+    number of searches. Each after the first adds a draft answer from the passages found so far to
     the query, and costs a search and a short answer.
 
     ``history``: the conversation so far, oldest turn first. A question that does not stand alone is
@@ -189,9 +189,9 @@ class Citation:
     """A sentence of the answer and the span of a passage that supports it.
 
     If a reader cites its passages itself, the citation covers the whole answer, with the best span
-    of each passage. ``answer_start``/``answer_end`` are character offsets into the answer;
-    ``passage`` is the 1-based rank of the passage; ``start``/``end`` are character offsets into the
-    document; ``score`` in [0, 1] is the share of the sentence that the span supports; ``page`` is
+    of each passage. ``answer_start``/``answer_end`` are character offsets into the answer.
+    ``passage`` is the 1-based rank of the passage. ``start``/``end`` are character offsets into the
+    document. ``score`` in [0, 1] is the share of the sentence that the span supports. ``page`` is
     the page on which the span begins, from 1, or None in a document without pages.
     """
 
@@ -216,10 +216,10 @@ class Usage:
     candidates were not, for want of time.
 
     For a language model whose experts are not all in memory (``lab.weights_mib``), four counts over
-    the steps that computed the answer, which may have computed other answers as well:
-    ``expert_hits`` and ``expert_misses``: experts that were in memory when a layer needed them, and
-    experts that were not; ``expert_bytes_read``: bytes of the model's file; ``expert_stalled_ms``:
-    milliseconds of waiting for experts.
+    the steps that computed the answer. These steps may have computed other answers as well.
+    ``expert_hits`` and ``expert_misses`` are experts that were in memory when a layer needed them,
+    and experts that were not. ``expert_bytes_read`` are bytes of the model's file,
+    ``expert_stalled_ms`` milliseconds of waiting for experts.
     """
 
     lm_calls: int = 0
@@ -284,8 +284,9 @@ class DoneEvent:
     model. Otherwise it is the share of the answer that the passages support, times
     ``p_sufficient`` if that is known. It is None if nothing was compared.
 
-    ``p_sufficient`` is the probability that the passages hold the answer: in STRICT from a fitted
-    gate that judges passages, otherwise from a reader or probe that has read them; else None.
+    ``p_sufficient`` is the probability that the passages hold the answer. It comes in STRICT from a
+    fitted gate that judges passages, otherwise from a reader or probe that has read them; else
+    None.
 
     ``from_documents``: whether passages were in the prompt; False for a closed-book answer, whose
     text is the model's alone, and for an abstention. ``unsupported_reason`` says in one line why to

@@ -4,7 +4,7 @@
     log.jsonl.1    older ones, and so on up to ``backups``; the oldest file is dropped
 
 Existing libraries do not fit. The standard library's ``RotatingFileHandler`` must not be shared by
-processes, according to its documentation, and its buffered stream may write a long line in pieces;
+processes, according to its documentation, and its buffered stream may write a long line in pieces.
 ``concurrent-log-handler`` takes a lock file around every record, so one stopped process stops all
 others. Both print every failure to stderr, where we want one message.
 """
@@ -29,7 +29,7 @@ class Appender:
     """Appends to one file, which other processes may share. Thread-safe.
 
     A line is written by one ``write`` under O_APPEND, so lines of several processes do not
-    interleave. A killed writer or a full disk may leave a line without its end; the next line then
+    interleave. A killed writer or a full disk may leave a line without its end. The next line then
     starts on a new line, so that only the torn one is lost.
     """
 

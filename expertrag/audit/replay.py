@@ -1,6 +1,6 @@
 """Replay the decisions of a log under another policy, and estimate the cost.
 
-A log has the gate's probabilities and the costs of the answers that were given, but not the costs
+A log has the gate's probabilities and the costs of the answers that were given. It lacks the costs
 of the answers that another policy would give. So decisions are exact, and costs are estimates: each
 answer costs the mean of the log's own AUTO answers with the same action.
 """

@@ -172,7 +172,7 @@ def stream_answer(
     "--verbose",
     is_flag=True,
     env=f"{ENV_PREFIX}ASK_VERBOSE",
-    help="Print all passages, what the decision rests on, and the seconds of each stage, too.",
+    help="Also print all passages, what the decision rests on, and the seconds of each stage.",
 )
 @generating
 @with_constraint
@@ -203,7 +203,7 @@ def ask(
     """Answer a question.
 
     The answer is streamed to stdout. Everything else goes to stderr: above the text, a line that
-    marks an answer from the model alone, not from the documents; below it, that the documents
+    marks an answer from the model alone, not from the documents. Below it, that the documents
     support it or what to check, its sources and the gate's decision.
 
     Several words are one question; quote it if it has a word that begins with a dash. - reads the

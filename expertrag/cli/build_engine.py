@@ -59,7 +59,7 @@ def engine_flags(command: Callable[..., None]) -> Callable[..., None]:
     @flag(
         "--ray-address",
         metavar="HOST:PORT",
-        help="Ray cluster to use; without it that of RAY_ADDRESS, or one of this machine.",
+        help="Ray cluster to use; without it the cluster of RAY_ADDRESS, or one of this machine.",
     )
     @functools.wraps(command)
     def run(

@@ -30,7 +30,7 @@ PLACES = {
 
 @add_completion_class
 class BashWords(BashComplete):
-    """Completes ``--mode=strict``, too, which bash splits at the equals sign."""
+    """Also completes ``--mode=strict``, which bash splits at the equals sign."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """Return the words before the one that is completed, and what there is of that one."""

@@ -145,7 +145,7 @@ def _config_page() -> str:
         table(_list_flag_keys(cli)).rstrip(),
         "Three variables are not settings: `EXPERTRAG_CONFIG` (the file), `EXPERTRAG_CACHE` (where "
         "models are stored) and `EXPERTRAG_DEBUG=1` (tracebacks). `EXPERTRAG_OPENAI_API_KEY` is "
-        "the key of an `openai:` endpoint, `EXPERTRAG_QDRANT_API_KEY` that of "
+        "the key of an `openai:` endpoint, `EXPERTRAG_QDRANT_API_KEY` the key of "
         "[an engine for vectors](../guide/engines.md); they are never printed or logged.",
         "`expertrag serve --print-config > expertrag.toml` writes a file with every setting.",
     ]

@@ -102,7 +102,7 @@ def add(store: Path, docs: tuple[Path, ...], limits: Limits, config: Config, as_
     """Add the documents in DOCS to a store.
 
     Documents with the same id and source are replaced. A folder or file that lies in a folder that
-    the store was built from is read as a part of it: its documents have the same ids and domains.
+    the store was built from is read as a part of it. Its documents have the same ids and domains.
 
     A stored document with the same id but another source is kept, and the one in DOCS is listed as
     skipped.

@@ -93,7 +93,7 @@ def show(
 ) -> None:
     """Show DOCUMENT, the id of a document of a store: its text as it was indexed.
 
-    Offsets are those of passages and citations.
+    Offsets are the same as in passages and citations.
     """
     from expertrag.stores import documents
     from expertrag_index.store.index import Index

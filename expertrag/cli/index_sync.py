@@ -101,9 +101,10 @@ def sync(
 
     The store is created if it is missing. What did not change is not read again: files of known
     size and time, pages whose server says so, objects of known version. What cannot be read keeps
-    its version from before, and is listed. Documents are deleted if their file is gone, if their
-    page is gone in two runs in a row, and if their source left the list; other documents are never
-    touched. If that would delete over half of the store, nothing is done without --yes.
+    its version from before, and is listed. Documents are deleted if their file is gone, or if their
+    page is gone in two runs in a row. They are also deleted if their source left the list. Other
+    documents are never touched. If that would delete over half of the store, nothing is done
+    without --yes.
     """
     from expertrag_index.sources.scratch import Scratch
     from expertrag_index.sources.source_list import read_source_list
@@ -165,8 +166,8 @@ def _show(done: SyncReport, as_json: bool) -> None:
         note(printable(f"{key} left the list: {count:,} documents deleted"))
     if done.unclaimed:
         note(
-            f"note: {done.unclaimed:,} documents look like those of a source, but were not read "
-            "from it: they are kept; run once with --adopt to delete them"
+            f"note: {done.unclaimed:,} documents look as if they came from a source, but were not "
+            "read from it: they are kept; run once with --adopt to delete them"
         )
     failed = sum(not failure.notice for failure in step.failures)
     click.echo(

@@ -64,7 +64,7 @@ def verify(store: Path, repair: bool, deep: bool, config: Config, as_json: bool)
 def repair(store: Path, as_json: bool) -> None:
     """Rebuild what is damaged, as a new generation.
 
-    Vectors, postings and manifests are rebuilt from the rows, also those of a store of an earlier
+    Vectors, postings and manifests are rebuilt from the rows, also in a store of an earlier
     version. Documents whose rows are damaged are removed and listed; `index build` adds them again.
     Exits with 5 if a problem remains.
     """

@@ -50,7 +50,7 @@ def _take_target(command: Command) -> Command:
 @flag(
     "--allow-writes",
     is_flag=True,
-    help="Offer the tools that add and delete documents. A server must allow it, too.",
+    help="Offer the tools that add and delete documents. A server must also allow it.",
 )
 @flag(
     "--base-url",

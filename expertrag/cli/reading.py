@@ -70,7 +70,7 @@ def reading(*keys: str, settable: tuple[str, ...]) -> Callable[[Command], Comman
     """Add the options of the loaders, which the command gets as ``limits``, and its settings.
 
     :param keys: settings with a flag of their own; the command gets them as ``config``.
-    :param settable: settings that ``--set`` sets, besides those of the section ``files``.
+    :param settable: settings that ``--set`` sets, besides the section ``files``.
     """
 
     def decorate(command: Command) -> Command:

@@ -64,7 +64,7 @@ _SETTABLE = (*ANSWERING, "service", "collections", "replica", "quota", "log")
     metavar="NAME[:MODE]=PATH",
     env=f"{ENV_PREFIX}COLLECTION",
     help="Another store to serve, repeatable; TENANT/NAME=PATH for the callers of a tenant. MODE, "
-    "such as strict, is that of requests that name none. Unset: that of --mode.",
+    "such as strict, is for requests that name none. Unset: the mode of --mode.",
 )
 @flag(
     "loaded",

@@ -66,7 +66,7 @@ class _Timeout(TypedDict, total=False):
 class ServerOptions:
     """The server or store that a command asks, and the call's deadline in seconds.
 
-    ``ca`` is a file of certificates, or "system"; None is no TLS.
+    ``ca`` is a file of certificates, or "system"; None means no TLS.
     """
 
     server: str | None
@@ -154,7 +154,7 @@ _SERVER_OPTIONS = (ca_option, token_file_option, server_option)
 def with_server(*used: str, collection: bool = True) -> Callable[[Command], Command]:
     """Pass a command its ``server``, from its options and the configuration.
 
-    Options that a server or a store does not heed are refused, if they are typed: settings of the
+    Options that a server or a store does not heed are refused, if they are typed. Settings of the
     models, for example, are the server's own.
 
     :param used: keys or sections of settings that the command itself uses, whatever it asks.

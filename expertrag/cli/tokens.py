@@ -75,7 +75,11 @@ def _with_file(command: Callable[..., None]) -> Command:
     help="read: ask and search; write: add and delete documents; admin: create and drop "
     "collections, load and unload adapters, read the audit log. Repeatable; none includes another.",
 )
-@flag("--tenant", default="", help="Tenant whose collections it names. Unset: those of none.")
+@flag(
+    "--tenant",
+    default="",
+    help="Tenant whose collections it names. Unset: no tenant.",
+)
 @flag(
     "labels",
     "--label",
@@ -97,12 +101,13 @@ def _with_file(command: Callable[..., None]) -> Command:
     multiple=True,
     metavar="NAME=N",
     help="Limit of its own, repeatable, such as requests=60: requests, tokens, documents or bytes "
-    "per minute, or concurrent calls. Unset: those of the server.",
+    "per minute, or concurrent calls. Unset: the server's limits.",
 )
 @flag(
     "--mode",
     type=click.Choice([mode.value for mode in GateMode]),
-    help="Mode of its requests that name none. Unset: that of the collection, or of the server.",
+    help="Mode of its requests that name none. Unset: the mode of the collection, or of the "
+    "server.",
 )
 @json_flag
 @_with_file

@@ -236,7 +236,7 @@ class AsyncClient:
         domain: str | None = None,
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> Embeddings:
-        """Encode 1 to 256 texts, as ``embed`` does; return the tokens that were read, too."""
+        """Encode 1 to 256 texts, as ``embed`` does; also return the tokens that were read."""
         return await self._backend.call(EMBED, embed_request(texts, role, domain), timeout)
 
     async def upsert(

@@ -89,7 +89,7 @@ class Connection:
         """Options of the channel."""
         hosts = hosts_of(self.address)
         several = len(hosts) > 1
-        options = (*OPTIONS, ROUND_ROBIN) if hosts else OPTIONS  # a name may be that of several
+        options = (*OPTIONS, ROUND_ROBIN) if hosts else OPTIONS  # a name may have several
         if self.tls is None or not (self.tls.server_name or several):
             return options
         return (*options, ("grpc.ssl_target_name_override", self._server_name))

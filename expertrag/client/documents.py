@@ -72,7 +72,7 @@ class AsyncDocuments:
         order: DocumentOrder | str = DocumentOrder.ID,
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> AsyncIterator[DocumentInfo]:
-        """Yield all documents, read page by page; ``timeout`` is that of a page."""
+        """Yield all documents, read page by page; ``timeout`` is for each page."""
         token = ""
         while True:
             page = await self.list(filter=filter, order=order, page_token=token, timeout=timeout)
@@ -128,7 +128,7 @@ class Documents:
         order: DocumentOrder | str = DocumentOrder.ID,
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> Iterator[DocumentInfo]:
-        """Yield all documents, read page by page; ``timeout`` is that of a page."""
+        """Yield all documents, read page by page; ``timeout`` is for each page."""
         yield from iterate(self._core.all(filter=filter, order=order, timeout=timeout))
 
     chunks = make_blocking(AsyncDocuments.chunks)

@@ -37,7 +37,7 @@ def grpc_target(address: str) -> str:
         servers_by_family.setdefault(family, []).append(numeric)
     if len(servers_by_family) > 1:
         raise InvalidArgument(
-            f"{address} mixes addresses of IPv4 and IPv6: give those of one kind",
+            f"{address} mixes addresses of IPv4 and IPv6: give addresses of one kind",
             reason="INVALID_TARGET",
             metadata={"field": "target"},
         )

@@ -34,9 +34,10 @@ class LabConfig:
     )
     routing: str = option(
         "",
-        "How many experts a token uses, of a mixture whose routers choose them by token: model for "
-        "as many as the model does, top_k:K, top_p:P or threshold:T, null:N for N of its null "
-        "experts, or several of these separated by commas. A request may choose for itself.",
+        "How many experts a token uses, of a mixture whose routers choose them by token. It is "
+        "model for as many as the model does, top_k:K, top_p:P or threshold:T, or null:N for N of "
+        "its null experts. Several of these are separated by commas. A request may choose for "
+        "itself.",
     )
     expert_patterns: str = option(
         "",
@@ -59,9 +60,9 @@ class LabConfig:
     contrast: str = option(
         "",
         "Contrastive decoding of the answers to `ask` and `chat`: draw tokens from (1 + beta) "
-        "logits - beta logits of a weak side, which is the model with fewer experts a token "
-        "(routing), without the passages (no_passages), or without its domain experts (base). "
-        "Unset: none.",
+        "logits - beta logits of a weak side. The weak side is the model with fewer experts a "
+        "token (routing), without the passages (no_passages), or without its domain experts "
+        "(base). Unset: none.",
         choices=("", *WeakSide),
     )
     beta: float = option(

@@ -125,7 +125,7 @@ def _looks_like_config(name: str) -> bool:
     if successor_of(name):
         return True
     sections = tuple(f"{ENV_PREFIX}{setting.section.upper()}_" for setting in settings())
-    # Variables of flags resemble those that are not named after a key, and are no mistakes.
+    # Variables of flags resemble the ones that are not named after a key, and are not mistakes.
     named = [setting.env for setting in settings() if not setting.has_own_variable]
     rest = [candidate.removeprefix(ENV_PREFIX) for candidate in named]
     near = difflib.get_close_matches(name.removeprefix(ENV_PREFIX), rest, n=1, cutoff=0.8)

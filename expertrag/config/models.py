@@ -92,8 +92,8 @@ class GateConfig:
     mode: str | None = option(
         None,
         "auto: the gate decides; never, always: skip or force retrieval; strict: answer from the "
-        "documents or abstain. Of a server, it is for requests that name none. Unset: that of the "
-        "token, of the collection or of the server, else auto.",
+        "documents or abstain. Of a server, it is for requests that name none. Unset: the mode of "
+        "the token, of the collection or of the server, else auto.",
         choices=tuple(mode.value for mode in GateMode),
     )
     bundle: str = option(

@@ -14,7 +14,7 @@ class ServiceConfig:
     address: str = option("127.0.0.1:50051", "Where to listen: HOST:PORT or unix:PATH.")
     http_address: str = option(
         "",
-        "Where to listen for HTTP, too: OpenAI's API, MCP and the console (extra http). Unset: "
+        "Where to also listen for HTTP: OpenAI's API, MCP and the console (extra http). Unset: "
         "nowhere.",
     )
     http_host: str = option(
@@ -74,7 +74,7 @@ class ServiceConfig:
 
 @dataclass(frozen=True, slots=True)
 class CollectionsConfig:
-    """Collections beside the store of ``index``."""
+    """Collections next to the store of ``index``."""
 
     folder: str = option(
         "", "Folder of the collections that callers create. Unset: they cannot create any."
@@ -165,7 +165,7 @@ class TlsConfig:
             missing = "key" if self.cert else "cert"
             raise invalid(f"tls.{missing}", "is unset; give both the certificate and its key")
         if self.client_ca and not self.cert:
-            raise invalid("tls.cert", "is unset; mutual TLS needs a certificate of the server, too")
+            raise invalid("tls.cert", "is unset; mutual TLS also needs a certificate of the server")
 
 
 @dataclass(frozen=True, slots=True)

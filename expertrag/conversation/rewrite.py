@@ -10,7 +10,7 @@ A follow-up leaves out what the conversation has named:
 
 Evidence decides whether a question of the last form stands alone, and whether a pronoun means the
 likeliest thing. With the words that it left out, a question is nearer to a passage than without
-them; with the name of something else, it is further from all passages.
+them. With the name of something else, it is further from all passages.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Rewriting:
         """Whether a language model that knows the conversation may read the question better.
 
         The last question asked of something else, the item of a list, and the person whom the last
-        answer names are exact; a question that names something mostly stands alone.
+        answer names are exact. A question that names something mostly stands alone.
         """
         return self.form is RewritingForm.BARE or self.threshold not in {None, NAMED}
 

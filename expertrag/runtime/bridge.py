@@ -1,11 +1,11 @@
 """Move the events of an answer from the worker thread that makes them to an event loop.
 
 A slow reader costs memory for its answer, and does not hold up the thread, which has a slot that
-others wait for: once ``CAPACITY`` events are queued, pieces of text are joined in the queue. Other
-events are few; the thread waits only beyond ``MOST_EVENTS``.
-Pieces are also joined when they are sent: a streamed message costs about 50 us of the loop's CPU,
-however short it is. So pieces that come within ``FLUSH_S`` of the last batch are sent together, up
-to ``FLUSH_PIECES``. The first piece is never delayed.
+others wait for. Once ``CAPACITY`` events are queued, pieces of text are joined in the queue. Other
+events are few; the thread waits only beyond ``MOST_EVENTS``. Pieces are also joined when they are
+sent: a streamed message costs about 50 us of the loop's CPU, however short it is. So pieces that
+come within ``FLUSH_S`` of the last batch are sent together, up to ``FLUSH_PIECES``. The first piece
+is never delayed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """File descriptors of the process, shared between the connections of its ports and everything else.
 
-Without a limit on connections, strangers who only connect use up all descriptors: then no file of a
+Without a limit on connections, strangers who only connect use up all descriptors. Then no file of a
 store can be opened, and no process started.
 """
 

@@ -1,8 +1,8 @@
 """Set up logging of a process: console lines on a terminal, else JSON, always on stderr.
 
 Texts of documents, questions and answers are never logged, nor are secrets. As a safeguard, fields
-whose names suggest such content are blanked, and of an exception only the type and the lines of
-code are written: neither its message, which may quote a text, nor local variables.
+whose names suggest such content are blanked. Of an exception only the type and the lines of code
+are written. Its message, which may quote a text, and local variables are not.
 """
 
 from __future__ import annotations

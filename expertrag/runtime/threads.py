@@ -2,8 +2,8 @@
 
 torch, faiss and numpy each bring an OpenMP runtime that splits a loop evenly and spins until the
 last part is done. That collapses if another thread uses the same core. On 2 busy cores a token of
-the default model took 2,835 ms with two threads and 38 ms with one (24 and 30 ms on idle cores).
-Embedding 256 texts took 32 s, against 5.4 s with two workers of one thread each. So one
+the default model took 2,835 ms with two threads and 38 ms with one. On idle cores it took 24 and 30
+ms. Embedding 256 texts took 32 s, against 5.4 s with two workers of one thread each. So one
 computation uses half of the cores, leaving the other half to the next, and waiting threads sleep.
 """
 

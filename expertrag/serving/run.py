@@ -20,7 +20,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Door(Protocol):
-    """A door beside gRPC."""
+    """A door next to gRPC."""
 
     async def start(self, core: Core) -> None:
         """Listen; calls are operations of ``core``."""
@@ -29,12 +29,10 @@ class Door(Protocol):
         """Accept no more requests, and let running ones finish."""
 
 
-async def serve(
-    config: Config, load: Callable[[], Collections], beside: Door | None = None
-) -> None:
+async def serve(config: Config, load: Callable[[], Collections], door: Door | None = None) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends the process at once.
 
-    :param beside: started and stopped with the gRPC server.
+    :param door: started and stopped with the gRPC server.
     :raises ExpertRAGError: if the address is taken or the pipeline cannot be loaded.
     """
     raise_limit()
@@ -50,8 +48,8 @@ async def serve(
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
     try:
-        if beside is not None:  # first: whether its address is free is known before models load
-            await beside.start(server.core)
+        if door is not None:  # first: whether its address is free is known before models load
+            await door.start(server.core)
         await server.start()
         loading = asyncio.create_task(server.wait_loaded())
         waiting = asyncio.create_task(signalled.wait())
@@ -61,7 +59,7 @@ async def serve(
         await waiting
     finally:
         await server.retire()
-        drains = [server.drain(), *([beside.stop()] if beside is not None else [])]
+        drains = [server.drain(), *([door.stop()] if door is not None else [])]
         await asyncio.gather(*drains)
         await server.close()
         for number in SIGNALS:

@@ -30,7 +30,7 @@ class McpRoute:
     def __init__(self, shared: HttpState, hosts: Collection[str] | None) -> None:
         """Serve the callers of ``shared``.
 
-        :param hosts: names of the server besides those of the loopback; None accepts any.
+        :param hosts: names of the server besides the loopback's names; None accepts any.
         """
         self._shared = shared
         server = mcp_server(shared.client, writes=shared.allow_writes, base_url_of=shared.base_url)
@@ -46,7 +46,7 @@ class McpRoute:
         return self._endpoint.running()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; its body counts among those of all requests.
+        """Answer a request; its body counts among the bodies of all requests.
 
         Raises as ``receive_body`` does.
 

@@ -6,9 +6,9 @@
          · (1.1 - BM25 of the tenth chunk / BM25 of the first)
          / (1.5 + (cosine of the first chunk - cosine of the tenth) / w) ** 1.5
 
-Why this form (nDCG@10 on 13 corpora, one fixed setting for all: train splits, and two corpora that
-have only a test split, legalsum and cranfield; "worst" is the largest loss against the better half
-on any of them, "gain" the mean one over it):
+Why this form, by nDCG@10 on 13 corpora with one fixed setting for all. They are train splits, and
+two corpora that have only a test split, legalsum and cranfield. "Worst" is the largest loss against
+the better half on any of them, "gain" the mean one over it:
 
 - Scores, not ranks: reciprocal rank fusion loses 0.16 where one half is much better (pydocs).
 - Raw BM25, not divided by the query's best: BM25 is a sum of log-odds, so rare words earn a larger
@@ -21,13 +21,14 @@ on any of them, "gain" the mean one over it):
 
 Tried and dropped:
 
-- log w(q) linear in ten features of both halves (the three of e(q), how many of the first ten
-  chunks they share, number and rarity of words, cosine and BM25 of the first chunk), learned with a
-  listwise loss on the train queries of the other sets, 120 of each of ten. On the sets left out,
-  its gain over the better half was 0.007 at best, worst -0.020; this form: 0.015, -0.025.
+- log w(q) linear in ten features of both halves. They are the three of e(q), how many of the first
+  ten chunks they share, and number and rarity of words. Others are cosine and BM25 of the first
+  chunk. It was learned with a listwise loss on the train queries of the other sets, 120 of each of
+  ten. On the sets left out, its gain over the better half was 0.007 at best, worst -0.020; this
+  form: 0.015, -0.025.
 - How well either half finds the chunk that a pseudo-query was cut from. That favours BM25 on code,
-  where users do not use the words of the text (pseudo-queries: dense 0.49, BM25 0.57; users'
-  questions: 0.60, 0.38), and the dense half on Wikipedia (0.65, 0.52; 0.78, 0.89).
+where users do not use the words of the text. Pseudo-queries have dense 0.49, BM25 0.57, users'
+questions 0.60, 0.38. It favours the dense half on Wikipedia (0.65, 0.52; 0.78, 0.89).
 """
 
 from __future__ import annotations

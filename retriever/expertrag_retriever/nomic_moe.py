@@ -1,13 +1,13 @@
 """NomicBERT with mixture-of-experts layers, as in nomic-ai/nomic-embed-text-v2-moe.
 
-transformers (5.24) mistakes such a model for its own NomicBERT, which has no experts: loading drops
+transformers (5.24) mistakes such a model for its own NomicBERT, which has no experts. Loading drops
 half of the weights and leaves random ones in their place. :func:`loadable` makes it load correctly
-without code from the hub; other NomicBERT models still use the class of transformers.
+without code from the hub. Other NomicBERT models still use the class of transformers.
 
-Names and formulas are as in the public model: every second layer, starting with the second, has
-E experts, of which the router's K most probable process a token. Their weights are probabilities
-over all E experts and do not sum to 1. The bias is added once. **Tested only with tiny random
-weights of this layout**, against the formulas; the public weights were not available.
+Names and formulas are as in the public model. Every second layer, starting with the second, has E
+experts, of which the router's K most probable process a token. Their weights are probabilities over
+all E experts and do not sum to 1. The bias is added once. **Tested only with tiny random weights of
+this layout**, against the formulas; the public weights were not available.
 
     N texts, L tokens, T = N * L, E experts, K experts of a token, H hidden, F inner, A heads
 """

@@ -2,7 +2,7 @@
 
 Each partition belongs to one embedding expert and is searched with that expert's vector of the
 query. A router that skips partitions would save little while they are few, because all experts
-encode a query in one batch, and would lose every hit of a partition that it skips by mistake.
+encode a query in one batch. It would lose every hit of a partition that it skips by mistake.
 """
 
 from __future__ import annotations

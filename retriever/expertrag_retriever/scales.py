@@ -1,10 +1,10 @@
 """Maps the scores of all experts onto the scale of the base model, without labels.
 
 Each expert shifts its cosines in its own way, so that a mediocre hit of one may score above the
-best hit of another. For each partition, the expert and the base model compare pseudo-queries
-(sentences of its chunks and of other partitions' chunks) with a sample of its chunks. The map
-``scale * cosine + shift`` gives the expert's best scores the mean and the spread of the base
-model's; it does not change the order within a partition.
+best hit of another. For each partition, the expert and the base model compare pseudo-queries with a
+sample of its chunks. Pseudo-queries are sentences of its chunks and of other partitions' chunks.
+The map ``scale * cosine + shift`` gives the expert's best scores the mean and the spread of the
+base model's. It does not change the order within a partition.
 
 Half of the pseudo-queries are about other subjects, because a partition must not answer those. For
 a legal expert, the ten best scores are .35 on its own queries (base .48) and .16 on queries about
@@ -43,9 +43,9 @@ _LEAST_SPREAD = 1e-3  # a smaller spread is rounding of the stored vectors
 def calibrate_partitions(index: Index, embedder: Embedder) -> dict[str, Mapping[str, JSON]]:
     """Measure the scale of each expert's partition; the result goes into the manifest.
 
-    The scale of the last generation, which the manifest of ``index`` holds, is kept if neither the
-    partition nor the others have changed much in size. The base model's partition needs no scale; a
-    partition that is too small to measure gets the identity.
+    The manifest of ``index`` holds the scale of the last generation. That scale is kept if neither
+    the partition nor the others have changed much in size. The base model's partition needs no
+    scale; a partition that is too small to measure gets the identity.
     """
     raw = index.rescale({})
     stored = index.manifest.calibration.get("partitions")

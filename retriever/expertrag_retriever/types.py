@@ -46,13 +46,13 @@ class GateAction(StrEnum):
 class Passage:
     """A retrieved chunk with its provenance.
 
-    ``start`` and ``end`` are character offsets into the text of document ``document_id``.
-    ``score`` is the fused score that ranks passages (higher is better); ``dense_score`` is the
-    cosine in [-1, 1], for an embedding expert mapped onto the base model's scale; ``lexical_score``
-    is BM25 divided by the best BM25 of the query, in [0, 1]. ``page`` is the page on which it
-    begins, from 1; None in a document without pages. ``page_starts``: where further pages begin in
-    it (character offsets into the document). ``rerank_score`` ranks instead of ``score`` where a
-    reranker has read the passage (higher is better); None where none has.
+    ``start`` and ``end`` are character offsets into the text of document ``document_id``. ``score``
+    is the fused score that ranks passages (higher is better). ``dense_score`` is the cosine in [-1,
+    1], for an embedding expert mapped onto the base model's scale. ``lexical_score`` is BM25
+    divided by the best BM25 of the query, in [0, 1]. ``page`` is the page on which it begins, from
+    1; None in a document without pages. ``page_starts``: where further pages begin in it (character
+    offsets into the document). ``rerank_score`` ranks instead of ``score`` where a reranker has
+    read the passage (higher is better); None where none has.
     """
 
     document_id: str
@@ -111,12 +111,12 @@ class StoreSignals:
     ``similarity``: cosine between the query and the nearest chunk of all partitions, in [-1, 1];
     -1 if there is none.
     ``coverage``: share in [0, 1] of the store's own pseudo-queries that are further from their
-    nearest chunk than this query; near 0 means that the store is about something else.
+    nearest chunk than this query. Near 0 means that the store is about something else.
     ``term_coverage``: share in [0, 1] of the query's inverse document frequency mass that occurs
     in the store. ``background_similarity``: best cosine with requests that need no documents
     (small talk, arithmetic, general facts), in [-1, 1]; -1 if the store does not have them.
     ``p_sufficient``: probability that one of the best passages holds the answer, in [0, 1], judged
-    by a language model that has read them; None if none has.
+    by a language model that has read them. None if none has.
     """
 
     similarity: float

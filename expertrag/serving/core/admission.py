@@ -1,8 +1,8 @@
 """Admission control: some calls run, a few wait, the rest is rejected with a retry delay.
 
-Callers take turns: a free slot goes to the caller that has waited longest since its last turn, so
-that one with many calls does not hold up the others. A call that would wait longer than its
-deadline allows, or than a call takes, is rejected at once.
+Callers take turns. A free slot goes to the caller that has waited longest since its last turn. So
+one with many calls does not hold up the others. A call that would wait longer than its deadline
+allows, or than a call takes, is rejected at once.
 """
 
 from __future__ import annotations

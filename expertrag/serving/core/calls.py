@@ -43,7 +43,7 @@ class Calls:
 
         Cancelling the task, or closing the generator that the block is in, ends the call.
 
-        :param identify: returns the caller, who becomes that of ``context``.
+        :param identify: returns the caller, who becomes the caller of ``context``.
         :raises ExpertRAGError: the call has failed; the message is fit for clients.
         :raises Unauthenticated: as ``identify``.
         :raises PermissionDenied: the caller lacks the scope of the method.

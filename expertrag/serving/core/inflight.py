@@ -48,19 +48,19 @@ class InFlight:
         *,
         each: int | None = None,
         seconds: float | None = None,
-        beside: InFlight | None = None,
+        sibling: InFlight | None = None,
     ) -> None:
         """Hold requests of ``most_bytes`` together.
 
         :param each: places of one caller; None for ``RECEIVING_EACH``.
         :param seconds: until a stalled sender loses its place; None for ``RECEIVE_S``.
-        :param beside: requests of another door, which share the limit of bytes, but no place.
+        :param sibling: requests of another door, which share the limit of bytes, but no place.
         """
-        self._held: _Held = beside._held if beside else _Held(most_bytes)
+        self._held: _Held = sibling._held if sibling else _Held(most_bytes)
         self._each = each or RECEIVING_EACH
         self._seconds = seconds or RECEIVE_S
         self._places = Admission(RECEIVING, _MOST_WAITING, patient=True)
-        # those of each caller that has or awaits a place
+        # the places of each caller that has or awaits one
         self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     @property

@@ -88,8 +88,9 @@ class Runtime:
 def key_of(context: CallContext) -> str:
     """Return the key of the collection that a call names.
 
-    A caller with a tenant names this tenant's collections only. One without names those of no
-    tenant and, with the scope ADMIN, those of every tenant as ``TENANT/NAME``.
+    A caller with a tenant names this tenant's collections only. One without a tenant names
+    collections of no tenant. With the scope ADMIN, it names the collections of every tenant as
+    ``TENANT/NAME``.
 
     :raises NotFound: the caller may not name it; the same error as for one that does not exist.
     """

@@ -19,7 +19,7 @@ class SentDocument:
 
     ``read`` returns it, or raises InvalidArgument; it is called in a worker thread. ``content``
     returns bytes that are the same if the document is. ``size``: bytes that were sent.
-    ``collection`` and ``key``, of the upload: those of its first document count.
+    ``collection`` and ``key``, of the upload: the values of its first document count.
     """
 
     read: Callable[[], DocumentInput]

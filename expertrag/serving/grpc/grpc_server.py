@@ -1,7 +1,7 @@
 """A gRPC server that goes on after a request whose method name is not UTF-8.
 
-The loop of grpc.aio that accepts calls decodes the names of methods that are not registered, and
-ends at one that it cannot decode (grpcio 1.85.3): a single request, without a token, would end the
+The loop of grpc.aio that accepts calls decodes the names of methods that are not registered. It
+ends at one that it cannot decode (grpcio 1.85.3). A single request, without a token, would end the
 server. All methods of this server are registered, so that a call of any other is refused here,
 before its name is decoded.
 """

@@ -1,7 +1,7 @@
 """Standard health checking (grpc.health.v1), Check and Watch, per service and overall ("").
 
 The servicer of grpcio-health-checking 1.81 keeps one condition per service and drops it when any
-watcher leaves, after which the other watchers get no updates; hence this one.
+watcher leaves. The other watchers then get no updates, hence this one.
 """
 
 from __future__ import annotations

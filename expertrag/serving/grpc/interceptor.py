@@ -125,8 +125,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 def _behaviour_and_factory(handler: Handler) -> tuple[Any, Any]:
     """Return a method, and what makes its handler.
 
-    gRPC calls a handler of a single request when that is there, but one of a stream at once: so
-    that nothing is received of a caller who is refused.
+    gRPC calls a handler of a single request when the request is there, but a handler of a stream at
+    once. So nothing is received of a caller who is refused.
     """
     if handler.request_streaming:
         return handler.stream_unary, grpc.stream_unary_rpc_method_handler

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from expertrag.serving.core.metrics import Metrics
 
 HUNG_UP = 499
-"""Status of a request whose caller hung up before its response; nginx has it, too."""
+"""Status of a request whose caller hung up before its response; nginx also has it."""
 NO_ROUTE = "other"
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -53,8 +53,8 @@ def http_app(
 ) -> Starlette:
     """Return the app.
 
-    :param hosts: names of the server besides those of the loopback; None accepts any.
-    :param mounts: make what is served beside OpenAI's API and the console.
+    :param hosts: names of the server besides the loopback's names; None accepts any.
+    :param mounts: make what is served next to OpenAI's API and the console.
     """
     mounted = [make(shared, hosts) for make in mounts]
 

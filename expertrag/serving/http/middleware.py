@@ -81,7 +81,7 @@ class HostCheck:
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str]) -> None:
-        """Accept ``hosts`` besides those of the loopback."""
+        """Accept ``hosts`` besides the loopback's names."""
         self._app = app
         self._hosts = _LOCAL.union(hosts)
 

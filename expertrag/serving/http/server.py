@@ -1,4 +1,4 @@
-"""The HTTP server, which runs beside the gRPC server on its event loop."""
+"""The HTTP server, which runs next to the gRPC server on its event loop."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class HttpServer:
     def __init__(self, config: Config, *mounts: MountOf) -> None:
         """Prepare the server.
 
-        :param mounts: make what is served beside OpenAI's API and the console.
+        :param mounts: make what is served next to OpenAI's API and the console.
         :raises InvalidArgument: if the address is beyond loopback without TLS.
         """
         self._config = config.service
@@ -71,7 +71,7 @@ class HttpServer:
         :raises Conflict: if the address is in use.
         """
         self._address.check_free()
-        service, shared = self._config, HttpState(core, InFlight(beside=core.in_flight))
+        service, shared = self._config, HttpState(core, InFlight(sibling=core.in_flight))
         hosts = [host.strip().lower() for host in service.http_host.split(",") if host.strip()]
         local = is_local(self._address)
         settings = uvicorn.Config(

@@ -26,7 +26,7 @@ READY_S = 0.5
 class HttpState:
     """The core of the server, and the bodies of requests.
 
-    ``in_flight``: bodies that are being received, and those of requests that are running.
+    ``in_flight``: bodies that are being received, and bodies of requests that are running.
     """
 
     core: Core

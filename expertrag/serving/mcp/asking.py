@@ -73,7 +73,7 @@ class GateOutcome:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSource:
-    """A passage that the answer was generated from; ``number`` is that of its markers."""
+    """A passage that the answer was generated from; ``number`` is the number in its markers."""
 
     number: int
     id: Annotated[str, Field(description="Id of the document; fetch returns its text.")]

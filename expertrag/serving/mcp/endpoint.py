@@ -27,7 +27,7 @@ class McpEndpoint:
 
     No state is kept between requests, so any process can answer any of them, and a restart loses
     none. A request is answered as JSON, or as a stream of events if its progress is reported or it
-    takes long; if its caller goes away, its work ends.
+    takes long. If its caller goes away, its work ends.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class McpEndpoint:
 
         :param hosts: names in the ``Host`` header that are served, at any port; None checks neither
             it nor ``Origin``, for a server where every call needs a token.
-        :param origins: web pages that may call beside those of ``hosts``, such as
+        :param origins: web pages that may call besides the pages of ``hosts``, such as
             ``https://chat.example.com``; a call without ``Origin`` is from no web page.
         :param max_request_bytes: longest request.
         """

@@ -23,7 +23,7 @@ TEMPLATE = types.ResourceTemplate(
 async def list_resources(
     client: AsyncClient, cursor: str | None, deadline: Deadline
 ) -> types.ListResourcesResult:
-    """Return a page of the documents, ordered by id; ``cursor`` is that of the page before."""
+    """Return a page of the documents, ordered by id; ``cursor`` comes from the page before."""
     page = await client.documents.list(page_token=cursor or "", **deadline)
     return types.ListResourcesResult(
         resources=[_resource(document) for document in page.documents],

@@ -58,7 +58,7 @@ def mcp_server(
     :param base_url_of: takes what ``client_of`` takes, and returns where the console is, which URLs
         of documents then lead to; empty for none.
     :param k: passages to answer from.
-    :param timeout_s: deadline of a call; None for those of the client.
+    :param timeout_s: deadline of a call; None for the client's deadlines.
     """
     tools = READING + WRITING if writes else READING
     deadline: Deadline = {} if timeout_s is None else {"timeout": timeout_s}
@@ -147,7 +147,7 @@ class _Handlers:
 
 @contextmanager
 def _protocol_errors(data: dict[str, str] | None = None) -> Iterator[None]:
-    """Run a block; convert its errors to those of the protocol, with ``data``."""
+    """Run a block; convert its errors to the protocol's, with ``data``."""
     try:
         with translate_errors():
             yield

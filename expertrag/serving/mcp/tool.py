@@ -29,8 +29,8 @@ class Deadline(TypedDict, total=False):
 class ToolCall:
     """What a tool has when it is called.
 
-    ``client`` is that of the caller. ``report`` sends the progress of a call, a number that grows
-    and a text, if the caller asked for it. ``k`` is the number of passages to answer from.
+    ``client`` is the client of the caller. ``report`` sends the progress of a call, a number that
+    grows and a text, if the caller asked for it. ``k`` is the number of passages to answer from.
     """
 
     client: AsyncClient

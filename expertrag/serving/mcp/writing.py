@@ -39,7 +39,7 @@ class DeleteArguments:
 class DocumentChange:
     """What happened to a document: it was added, changed, unchanged or removed.
 
-    ``generation`` is that of the store which is served now.
+    ``generation`` is the generation of the store which is served now.
     """
 
     id: str

@@ -1,11 +1,11 @@
 """Splits documents into chunks that fit the embedder, at natural breaks.
 
-A chunk is part of one section, so that it has one subject, and its title includes the name of its
-file and the headings above it. A section over the budget is split into units, and neighbouring
-units are packed up to the budget. A unit is a sentence, a row of a table or a block of code; one
-that alone is too long is split: code into lines, a row into cells, then sentences, lines, words and
-pieces of words. A chunk ends at the strongest break in the second half of its budget: before a
-heading, else between paragraphs, else between sentences, rows or lines of code.
+A chunk is part of one section, so that it has one subject. Its title includes the name of its file
+and the headings above it. A section over the budget is split into units, and neighbouring units are
+packed up to the budget. A unit is a sentence, a row of a table or a block of code. One that alone
+is too long is split: code into lines, a row into cells, then sentences, lines, words and pieces of
+words. A chunk ends at the strongest break in the second half of its budget. It is before a heading,
+else between paragraphs, else between sentences, rows or lines of code.
 """
 
 from __future__ import annotations

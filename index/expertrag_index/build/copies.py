@@ -1,6 +1,6 @@
 """Finds documents that have nearly the text of another, in one pass over all documents.
 
-MinHash (Broder 1997) over runs of four words, with locality-sensitive hashing by bands: of two
+MinHash (Broder 1997) over runs of four words, with locality-sensitive hashing by bands. Of pairs of
 documents that share nine tenths of their runs, 99.9 % are found. The sketches are on disk: a
 build's memory does not grow with its documents.
 """

@@ -1,6 +1,6 @@
 """Migrates a store to another embedder: stages its documents again from their own rows.
 
-Chunk boundaries do not change. Documents that would get the same vectors stay unchanged; of the
+Chunk boundaries do not change. Documents that would get the same vectors stay unchanged. Of the
 others, only texts without a stored vector are embedded, so that a killed migration can be resumed.
 """
 

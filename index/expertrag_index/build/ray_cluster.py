@@ -1,7 +1,7 @@
 """A connection to Ray: to a cluster that exists, or to one of this machine alone.
 
 A cluster of this machine listens on the loopback interface only, and accepts who has its token,
-which its processes get from the environment; it has no dashboard, and reports no usage. Its folder
+which its processes get from the environment. It has no dashboard, and reports no usage. Its folder
 is deleted with it.
 """
 

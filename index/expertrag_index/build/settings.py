@@ -15,13 +15,13 @@ class WriterSettings:
     ``max_segments``, ``dead_share`` (share of tombstones): beyond either, all segments are merged.
     ``flat_share``: most of a large store that may be in flat segments next to the IVF segment.
     ``embed_batch``: texts that are embedded together.
-    ``commit_chunks``: chunks stored by one commit, or the chunks of a second if these are fewer; a
+    ``commit_chunks``: chunks stored by one commit, or the chunks of a second if these are fewer. A
     killed build embeds at most so many again, and the two batches that were being embedded.
     ``chunk_tokens``: budget of a chunk, title included; None for the store's own, in a new store
     ``chunk_size.DEFAULT_CHUNK_TOKENS`` or the embedder's limit, if that is less. With a budget over
     that limit, dense search covers only the beginning of a long chunk, and BM25 all of it.
     ``vectors``: where they are to be searched: "faiss", for segments in the folder, or the address
-    of an engine (see ``engines.address``); None for where they are, in a new store "faiss".
+    of an engine (see ``engines.address``). None for where they are, in a new store "faiss".
     ``threads``: FAISS threads for building a large segment; None for the number that searches use.
     ``lock_wait_s``: seconds to wait for another writer of the store.
     ``calibrated``: whether a calibration has all that the writer measures; where it has not, a new

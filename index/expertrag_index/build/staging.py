@@ -1,7 +1,7 @@
 """Stages the rows of the next generation, invisible to every reader until it is published.
 
 Documents are committed with their chunks once all their vectors exist, so that a crash leaves only
-whole documents; the next writer drops them and reuses their vectors.
+whole documents. The next writer drops them and reuses their vectors.
 """
 
 from __future__ import annotations
@@ -161,8 +161,8 @@ class Stage:
         """Complete the generation inside the caller's transaction.
 
         Ends replaced versions and the documents in the rows ``removed``. Also drops the rows that
-        only older generations than the published one can see: one transaction, so that a damaged
-        log loses all of a generation, which is noticed, and never its end alone.
+        only older generations than the published one can see. It is one transaction: a damaged log
+        then loses all of a generation, which is noticed, and never its end alone.
         """
         execute, new = self._connection.execute, self.generation
         oldest = max(0, new - 1)

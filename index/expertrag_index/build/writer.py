@@ -139,7 +139,7 @@ class IndexWriter:
     ) -> BuildReport:
         """Make the store hold exactly ``documents``.
 
-        Unchanged documents are kept; missing ones are removed, unless their source is among
+        Unchanged documents are kept. Missing ones are removed, unless their source is among
         ``failures``, which is read after the documents (a loader may fill it meanwhile). A notice
         of the report names documents that have nearly the same text.
 

@@ -4,7 +4,7 @@
     expertrag_NAME.chunks_D   key, added_in, removed_in, expert, fields, labels, embedding
 
 A generation is one transaction. Row security shows a session the rows without access labels and
-those with one of the labels in its setting ``expertrag.labels``, a JSON list; ``*`` shows all.
+those with one of the labels in its setting ``expertrag.labels``, a JSON list. ``*`` shows all.
 Superusers are exempt from row security, so that searches ask for the labels as well.
 """
 

@@ -1,7 +1,7 @@
 """Finds the messages of chats that are exported as JSON, by the names of their fields.
 
-Those of Slack, Teams and Skype, Telegram, Signal, Discord, Mattermost, Rocket.Chat, Google Chat and
-Messenger are known; so is any record of an author, a time of day and a text.
+Known are records of Slack, Teams and Skype, Telegram, Signal, Discord, Mattermost, Rocket.Chat,
+Google Chat and Messenger. So is any record of an author, a time of day and a text.
 """
 
 from __future__ import annotations

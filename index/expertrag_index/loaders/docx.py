@@ -175,8 +175,8 @@ class _Word:
     def _table(self, table: Any) -> str:
         """Write the cells that the file has, a line for each row.
 
-        A cell over several rows is in each of them, one over several columns is in the row once:
-        as often as it claims to span may be a hundred million times.
+        A cell over several rows is in each of them. One over several columns is in the row once,
+        because it may claim to span a hundred million columns.
         """
         above: dict[int, str] = {}
         rows: list[list[TableCell]] = []

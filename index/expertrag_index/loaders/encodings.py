@@ -1,9 +1,9 @@
 """Detects the encoding of a text that is neither UTF-8 nor says what it is.
 
 Each encoding is tried with the letters of the languages that are written in it. The one in which
-the bytes beyond ASCII are most probable wins, if they are probable at all: damaged texts and binary
-content are improbable in every encoding. Damaged UTF-8 is recognised by the characters that are
-not damaged.
+the bytes beyond ASCII are most probable wins, if they are probable at all. Damaged texts and binary
+content are improbable in every encoding. Damaged UTF-8 is recognised by the characters that are not
+damaged.
 """
 
 # ruff: noqa: RUF001

@@ -1,7 +1,7 @@
 """Removes what Word does not show from a Word file: hidden text, and text white on white.
 
-White text is removed only where nothing can be behind it: in a document without a background or
-shapes, outside of tables with a style, and where no style in use has a shade.
+White text is removed only where nothing can be behind it. The document has no background or shapes,
+the text is outside of tables with a style, and no style in use has a shade.
 """
 
 from __future__ import annotations

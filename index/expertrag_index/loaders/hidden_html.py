@@ -1,9 +1,9 @@
 """Tells which texts of an HTML page a browser does not show, by what the page itself says.
 
-The rule is that a word which a browser shows is never left out: what is left out is certain.
-Inline styles, attributes, and the rules of ``<style>`` for one tag, class or id are understood.
-A property that any other rule may set for an element is unknown, and so are the rules of a page
-with other style sheets, which are not read. Unknown is shown.
+The rule is that a word which a browser shows is never left out: what is left out is certain. Inline
+styles, attributes, and the rules of ``<style>`` for one tag, class or id are understood. A property
+that any other rule may set for an element is unknown. So are the rules of a page with other style
+sheets, which are not read. Unknown is shown.
 """
 
 from __future__ import annotations

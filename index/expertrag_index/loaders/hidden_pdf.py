@@ -1,8 +1,8 @@
 """Extracts the text of PDF pages: with the values of forms, without what a page does not show.
 
 That is text that is not drawn (text rendering mode 3), transparent, or outside the page. OCR puts
-the text of a scan behind its picture in mode 3, so on a page that is mostly a picture text that is
-not drawn is kept.
+the text of a scan behind its picture in mode 3. So text that is not drawn is kept on a page that is
+mostly a picture.
 """
 
 from __future__ import annotations

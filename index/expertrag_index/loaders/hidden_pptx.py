@@ -1,7 +1,8 @@
 """Removes what a slide does not show: hidden slides and shapes, and text that cannot be seen.
 
-Text in the colour of its background is removed if the shape itself has that background, or if it
-is white on a slide that is white for certain: without pictures, filled shapes, or a background.
+Text in the colour of its background is removed if the shape itself has that background. White text
+is also removed on a slide that is white for certain. Such a slide is without pictures, filled
+shapes, or a background.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Chooses what of an e-mail is its text, and what is attached to it.
 
-Of several forms of the same text (``multipart/alternative``) one is read: the plain one, unless it
-only says that there is a page, or has no words. Everything else that is text is read, in its order.
+Of several forms of the same text (``multipart/alternative``) one is read. It is the plain one,
+unless that only says that there is a page, or has no words. Everything else that is text is read,
+in its order.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class _Named:
 def _mails(stream: BinaryIO, max_bytes: int) -> Iterator[bytes | None]:
     """Yield the e-mails of a mailbox; None for one that is larger than the limit.
 
-    One begins after a blank line, with an envelope that has a time, before a head: a line of a text
+    One begins after a blank line, with an envelope that has a time, before a head. A line of a text
     that begins with "From " is not taken for one.
     """
     lines: list[bytes] = []

@@ -39,8 +39,8 @@ def record_document(
 
     ``_id`` or ``id``, ``title``, ``text``, ``domain`` and ``metadata`` map to the document's
     fields; ``loaders.fields`` writes the others. The metadata field ``text_fields`` lists those
-    that form its text, unless it would be ``text`` alone. Short values become metadata. What is no
-    object is a record with only a text.
+    that form its text, unless it would be ``text`` alone. Short values become metadata. A value
+    that is not an object is a record with only a text.
 
     :param row: number of the record in its file; it serves as id for a record without one.
     :param report: told what cannot be metadata.

@@ -57,7 +57,7 @@ _PACKED = {
 _READERS = _DOCUMENTS | _MANUALS | _PACKED | dict.fromkeys(LANGUAGES, "code:read")
 DOCUMENT_SUFFIXES = tuple(_DOCUMENTS)
 SUFFIXES = tuple(_READERS)
-"""Those of documents, of what is packed by gzip, and of source code."""
+"""Suffixes of documents, of what is packed by gzip, and of source code."""
 _PLAIN_NAME = re.compile(
     r"(?:authors|bugs|changelog|changes|contributing|contributors|copying|copyright|credits|faq"
     r"|history|install|licen[cs]e|maintainers|news|notice|readme|release[-_]?notes|thanks|todo)"

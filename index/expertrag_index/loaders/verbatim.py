@@ -12,7 +12,7 @@ class Verbatim:
     """Texts that are set aside, each with a mark in its place.
 
     A mark holds NUL, which no decoded text contains. The mark of a block stands on a line of its
-    own and begins with ``#``, so that a rule below the block does not make a title of it.
+    own and begins with ``#``. A rule below the block then does not make a title of it.
     """
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ depends neither on the segmentation nor on chunks that are deleted or hidden.
 Why not a library: tantivy, Lucene and bm25s count the documents of the whole index. From their
 scores, a reader who may see only some documents could find out which words the others contain. Here
 the statistics are exact for any subset: a generation, or what access labels admit. The files are
-immutable and mapped, with size and checksum in the manifest like the vector segments, so that one
-publication covers both halves of search. Filters are bitmaps inside the search, and not applied to
-its results.
+immutable and mapped. Their sizes and checksums are in the manifest, like the vector segments, so
+that one publication covers both halves of search. Filters are bitmaps inside the search, and not
+applied to its results.
 """

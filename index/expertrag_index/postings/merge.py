@@ -1,7 +1,7 @@
 """Merges segments into one, of the live chunks alone.
 
 The vocabularies are read in step, a range of terms at a time, so that the memory needed does not
-grow with the postings: it holds one range, and a few bytes per chunk.
+grow with the postings. It holds one range, and a few bytes per chunk.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """BM25 over segments of postings (k1 1.2, b 0.75; Robertson & Zaragoza 2009, eq. 3.15).
 
-The number of chunks, their mean length and the frequency of a word count only the live
-chunks. A score is summed up over the words in one order, so that it is the same to the last bit
-whatever the segmentation, the filter and the engine.
+The number of chunks, their mean length and the frequency of a word count only the live chunks. A
+score is summed up over the words in one order. It is then the same to the last bit whatever the
+segmentation, the filter and the engine.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ _LEVEL = 1  # of zlib: texts shrink by more than half, vectors do not with any l
 def block_bytes_of(size: int) -> int:
     """Return the size of blocks for a database of ``size`` bytes: a power of two.
 
-    A small change touches some fifteen pages in as many blocks, of which each is uploaded whole,
-    and the list of a generation names every block in 67 bytes. Their sum is least at about twice
-    the root of the size.
+    A small change touches some fifteen pages in as many blocks, of which each is uploaded whole.
+    The list of a generation names every block in 67 bytes. Their sum is least at about twice the
+    root of the size.
     """
     block_bytes = _LEAST
     while block_bytes < _MOST and block_bytes * block_bytes < 4 * size:

@@ -11,8 +11,10 @@ from expertrag_index.replicas.remote import Remote
 
 LEAST_KEPT = 2
 _LEFT_S = 24 * 3600.0
-"""Age from which an object that no generation names was left by a push that was killed, and does
-not belong to one that is running."""
+"""Age from which an object that no generation names was left by a killed push.
+
+A younger one may belong to a push that is running.
+"""
 
 
 def objects_of(remote: Remote, names: Iterable[str]) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Metadata filters as SQL over the ``documents`` table (alias ``d``).
 
 A field holds a scalar or a list of scalars. A condition holds for a list if it holds for one of its
-values; ``$ne`` is the negation of ``$eq``: it holds if no value is equal.
+values. ``$ne`` is the negation of ``$eq``: it holds if no value is equal.
 """
 
 from __future__ import annotations

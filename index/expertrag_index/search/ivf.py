@@ -2,8 +2,8 @@
 
 FAISS keeps the lists of an index in memory while it fills them: 64 bytes a vector. So the vectors
 are added in parts, whose lists go to a temporary file. The file of the segment has the lists of all
-parts, one part after the other, in FAISS's format: the same, byte for byte, as if the parts had
-been added to one index in memory.
+parts, one part after the other, in FAISS's format. It is the same, byte for byte, as if the parts
+had been added to one index in memory.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _head(index: Any, lists: Any, sizes: NDArray[np.uint64]) -> bytes:
     """Return what comes before the lists in the file of an index, whose own lists are empty.
 
     FAISS's lists in memory ("ilar") begin with their number, the bytes of a code, and how the sizes
-    are written: all of them ("full"), or, if most are zero, only those that are not ("sprs").
+    are written. All of them are written ("full"), or, if most are zero, only the others ("sprs").
     """
     counted = b"ilar" + np.array([lists.nlist, lists.code_size], "<u8").tobytes()
     empty = counted + b"sprs" + bytes(8)

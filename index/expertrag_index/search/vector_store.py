@@ -37,7 +37,7 @@ class Among:
 
     ``keys``: theirs, ascending. ``bitmap``: over keys, for FAISS; None if nothing that the segments
     hold is left out. ``filter`` and ``labels``: what has chosen them, for an engine with columns of
-    its own; None for no filter, and for a reader that sees everything.
+    its own. None for no filter, and for a reader that sees everything.
     """
 
     keys: KeyArray

@@ -1,6 +1,6 @@
 """Refuses to connect to addresses inside one's own network (server-side request forgery).
 
-A list of sources may come from somebody else, and a page may redirect anywhere: neither must reach
+A list of sources may come from somebody else, and a page may redirect anywhere. Neither must reach
 services that trust this machine, such as the metadata service of a cloud (169.254.169.254).
 """
 

@@ -1,9 +1,9 @@
 """Records which source each stored file, page or object came from, and in which version.
 
 The ledger is a SQLite database in the store's folder. A source claims what it is about to write,
-before it is written, and records its version afterwards: a process that is killed in between reads
+before it is written, and records its version afterwards. A process that is killed in between reads
 the item again. Losing the ledger costs that work for all items, and documents whose files vanished
-meanwhile stay until somebody deletes them: nobody knows any more where they came from.
+meanwhile stay until somebody deletes them. Nobody knows any more where they came from.
 
 It also keeps what was skipped when each source was last read, for whoever looks later.
 """

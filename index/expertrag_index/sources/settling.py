@@ -37,7 +37,7 @@ class Settling:
     """Keeps track of changed files until they are read.
 
     A file is steady if its size and time of change stay the same for ``settle_s``. One that cannot
-    be read is tried again, later each time, as it may be written with pauses; after ``TRIES`` it is
+    be read is tried again, later each time, as it may be written with pauses. After ``TRIES`` it is
     given up until it changes.
 
     :param clock: monotonic seconds; a test can pass its own.

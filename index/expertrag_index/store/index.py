@@ -126,9 +126,9 @@ class Index(GenerationReader):
         """Return what a reader with these access labels sees; it is closed with this index.
 
         Every result is as from a store that holds only the documents without labels and the ones
-        with one of ``labels``: hits, BM25 scores, term statistics, corrected words, counts, and
-        the fields and domains of the manifest. The calibration of the manifest and the lists of an
-        IVF segment are those of the whole store.
+        with one of ``labels``. That holds for hits, BM25 scores, term statistics, corrected words,
+        counts, and the fields and domains of the manifest. The calibration of the manifest and the
+        lists of an IVF segment belong to the whole store.
         """
         if not self.manifest.has_labels:
             return self

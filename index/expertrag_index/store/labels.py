@@ -2,7 +2,7 @@
 
 A document without labels is seen by every reader of the store; a document with labels only by
 readers that have one of them. The labels of a document are stored with its metadata, so that its
-checksum covers them, but they are not a field that a filter or a passage shows.
+checksum covers them. They are not a field that a filter or a passage shows.
 """
 
 from __future__ import annotations

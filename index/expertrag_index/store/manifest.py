@@ -17,8 +17,10 @@ from expertrag_index.errors import StoreCorruptError, StoreFormatError
 
 FORMAT_VERSION = 5
 LABELLED_FORMAT = 6
-"""Version of a generation that has documents with access labels: a version of this program that
-does not know labels would show these documents to everyone."""
+"""Version of a generation that has documents with access labels.
+
+A version of this program that does not know labels would show these documents to everyone.
+"""
 
 _EARLIER, _EARLIER_LABELLED = 3, 4
 """Formats whose full-text index was in the database: a writer upgrades them."""

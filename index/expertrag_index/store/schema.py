@@ -3,11 +3,11 @@
 Rows are versioned: a row is part of generation g if ``added_in <= g < removed_in``. Only
 ``removed_in`` of a row is ever updated. ``checksum`` covers the other columns of its row.
 
-``meta`` holds three integers: ``staged``, the newest generation whose rows are complete;
-``oldest``, the oldest generation whose rows all still exist; ``epoch``, increased by every
+``meta`` holds three integers. ``staged`` is the newest generation whose rows are complete.
+``oldest`` is the oldest generation whose rows all still exist. ``epoch`` is increased by every
 transaction that changes what a reader of a published generation could see. ``origin`` is one row
 with the manifest's embedder and chunker, so that the database alone can rebuild the rest.
-``groups`` records which expert serves the documents of a group, if the embedder has experts;
+``groups`` records which expert serves the documents of a group, if the embedder has experts.
 ``expert`` of a chunk is the expert that made its vector. ``seal`` is one row (see ``seal.py``).
 """
 

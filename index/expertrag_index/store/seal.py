@@ -1,14 +1,14 @@
 """The seal: a checksum of the versions of rows, which have no checksum of their own.
 
 Texts, metadata and vectors have a checksum in their row, which is compared before they are used.
-Only ``added_in`` and ``removed_in`` tell which rows belong to a generation: a damaged page, or a
+Only ``added_in`` and ``removed_in`` tell which rows belong to a generation. A damaged page, or a
 log of SQLite that is cut off in the middle, changes which chunks are found. So the seal holds a sum
 over all rows. Every transaction that changes a published state brings the sum up to date by the
 rows that it touches. Opening a store compares the sum with the rows that are there.
 
-A row adds (a k + b) (c v + d) mod 2^31 - 1, with its key k and its versions v: a change of one
-row, or of two, is always noticed, and any other but for one case in two thousand million. Sums can
-be brought up to date without reading the other rows, so damage of these is never sealed.
+A row adds (a k + b) (c v + d) mod 2^31 - 1, with its key k and its versions v. A change of one row,
+or of two, is always noticed, and any other but for one case in two thousand million. Sums can be
+brought up to date without reading the other rows, so damage of these is never sealed.
 
 The seal also holds the epoch. After a crash that damages SQLite's log, pages of two transactions
 can be mixed; then the epochs differ even if each table is whole.

@@ -2,7 +2,7 @@
 
 A backup is a store of one generation, with the file SHA256SUMS over all its files, written last
 (``sha256sum -c`` also reads it). It is made in a folder of its own, checked like any store, and
-then renamed: a backup or a restored store that is there is whole, whenever the process is killed.
+then renamed. A backup or a restored store that is there is whole, whenever the process is killed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Compacts a store: merges its segments and gives the space of deleted rows back to the system.
 
-Writers merge segments and drop old rows by themselves; what is left to do is to drop what the
+Writers merge segments and drop old rows by themselves. What is left to do is to drop what the
 generation before still holds, and to make the files smaller.
 """
 

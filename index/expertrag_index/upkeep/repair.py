@@ -1,7 +1,7 @@
 """Repairs a store: rebuilds everything that is derived from the rows of the database.
 
-A document with a damaged row is removed, and the next build adds it again from its file, the only
-place where it is still intact.
+A document with a damaged row is removed. The next build adds it again from its file, the only place
+where it is still intact.
 """
 
 from __future__ import annotations

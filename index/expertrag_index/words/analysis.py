@@ -2,8 +2,8 @@
 
 Letters and digits of any script are words (``words.TERM``); case is folded, diacritics are removed,
 English endings are stripped (``porter``). The terms equal the ones of SQLite's tokenizer
-``porter unicode61``, with three differences: letters newer than Unicode 6.1 are letters, and
-characters for private use are not; of a Latin letter all diacritics are removed, not only a single
+``porter unicode61``, with three differences. Letters newer than Unicode 6.1 are letters, and
+characters for private use are not. Of a Latin letter all diacritics are removed, not only a single
 one, and the same holds for a Greek one.
 """
 

@@ -1,10 +1,10 @@
 """Removes characters that a reader of a text cannot see and a language model can.
 
-Tag characters spell ASCII text, runs of variation selectors spell bytes, zero-width characters cut
-words apart, and overrides of direction show other text than there is. A character stays where it
-is part of the writing: joiners in emoji and in Arabic and Indic scripts, line breaks in Thai, Lao,
-Burmese and Khmer, tags in the flags of England, Scotland and Wales, marks of direction in texts
-with letters that run right to left.
+Tag characters spell ASCII text, and runs of variation selectors spell bytes. Zero-width characters
+cut words apart, and overrides of direction show other text than there is. A character stays where
+it is part of the writing. Examples are joiners in emoji and in Arabic and Indic scripts, and line
+breaks in Thai, Lao, Burmese and Khmer. Others are tags in the flags of England, Scotland and Wales,
+and marks of direction in texts with letters that run right to left.
 """
 
 from __future__ import annotations

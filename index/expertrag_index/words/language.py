@@ -134,8 +134,8 @@ def _sample(text: str) -> str:
 class LanguageShare:
     """Measures which share of a stream of documents is in languages other than English.
 
-    Short documents of one file, such as the rows of a table, are judged together: the names in
-    a few of them do not tell the language.
+    Short documents of one file, such as the rows of a table, are judged together. The names in a
+    few of them do not tell the language.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Porter's stemmer (1980), with the two rules that its author added later: bli, logi.
 
 The stems equal the ones of the tokenizer ``porter`` of SQLite's FTS5, which works on the bytes of a
-word in UTF-8: a letter that is not ASCII counts as two or more consonants.
+word in UTF-8. A letter that is not ASCII counts as two or more consonants.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Has a process build the postings of a long run while its chunks are still being stored.
 
-It saves time where there is a core to spare. The result is the same, byte for byte; if the process
+It saves time where there is a core to spare. The result is the same, byte for byte. If the process
 is lost, the postings are built afterwards from the database, as in a short run.
 """
 

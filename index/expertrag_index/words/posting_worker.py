@@ -1,6 +1,6 @@
 """Builds the postings of chunks while others are stored: ``python -m`` this module.
 
-The first message names the database and the folder of the segment; each of the others is the first
+The first message names the database and the folder of the segment. Each of the others is the first
 and the last key of chunks that have been committed. An empty message ends them, and is answered
 with the entry of the segment's file, in JSON. A worker that fails ends without an answer.
 """

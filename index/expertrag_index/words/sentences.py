@@ -1,7 +1,7 @@
 """Rule-based sentence boundaries, for splitting documents and for citing passages in answers.
 
-A small rule set instead of a trained splitter: it needs no model, runs at tens of MB per second,
-and never changes under an existing store, whose chunks depend on it.
+A small rule set is used instead of a trained splitter. It needs no model, runs at tens of MB per
+second, and never changes under an existing store, whose chunks depend on it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Spelling correction: replaces unknown words of a query by known words one edit away.
 
-An edit is a transposition of neighbouring letters, or one missing, extra or wrong letter; four of
+An edit is a transposition of neighbouring letters, or one missing, extra or wrong letter. Four of
 five misspelled words are one edit away (Damerau 1964). The first letter is never changed, because
 it is hardly ever wrong.
 """

@@ -73,8 +73,8 @@ denominators_flag = flag(
     "--profile",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Profile of MODEL, from `expertrag llm profile`. Unset: the experts have names, and those "
-    "of each --domain stay.",
+    help="Profile of MODEL, from `expertrag llm profile`. Unset: the experts have names, and the "
+    "experts of each --domain stay.",
 )
 @flag(
     "--keep",
@@ -99,7 +99,7 @@ denominators_flag = flag(
 )
 @denominators_flag
 @seed_flag("EXPERTRAG_LLM_SEED", "Seed of the method random.")
-@flag("--force", is_flag=True, help="Drop super experts, too, if the method says so.")
+@flag("--force", is_flag=True, help="Also drop super experts, if the method says so.")
 @out_folder("EXPERTRAG_LLM_OUT", "MODEL")
 @json_flag
 def prune(
@@ -117,12 +117,12 @@ def prune(
     """Drop the experts of MODEL that matter least to the traffic of a profile, or by their names.
 
     With --profile, MODEL is a mixture whose routers choose experts by token: folder or hub id of a
-    checkpoint of transformers. The result is one, too, and loads with `--generator`. Super experts,
+    checkpoint of transformers. The result is also one, and loads with `--generator`. Super experts,
     null experts and shared ones stay. `expertrag llm verify` compares both models.
 
-    Without, MODEL is a reader with an expert for each domain: its bundle, a model that it is
-    attached to, or what `llm export` made of it. The experts of each --domain stay, with "shared"
-    and "base", and answer as before; "shared" answers questions of other domains.
+    Without, MODEL is a reader with an expert for each domain. It is given as its bundle, a model
+    that it is attached to, or what `llm export` made of it. The experts of each --domain stay, with
+    "shared" and "base", and answer as before; "shared" answers questions of other domains.
     """
     if profile_folder is None:
         _prune_named(model, domains, keep, out, as_json)
@@ -183,8 +183,8 @@ def merge(
     """Merge experts of MODEL that its routers treat alike.
 
     MODEL is a mixture whose routers choose experts by token: folder or hub id of a checkpoint of
-    transformers. The result is one, too, and loads with `--generator`. The experts that most tokens
-    use stay apart; each of the others is averaged into the one of them whose router logits are most
+    transformers. The result is also one, and loads with `--generator`. The experts that most tokens
+    use stay apart. Each of the others is averaged into the one of them whose router logits are most
     like its own (M-SMoE). `expertrag llm verify` compares both models.
     """
     from expertrag_lab.surgery.changes.denominators import Denominators

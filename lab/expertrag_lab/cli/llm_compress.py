@@ -59,7 +59,7 @@ flag = flags_of("COMPRESS")
     "--neurons",
     type=click.IntRange(min=0),
     default=4,
-    help="With --light, neurons of each light expert, beside its vectors.",
+    help="With --light, neurons of each light expert, next to its vectors.",
 )
 @flag(
     "--steps",

@@ -74,14 +74,14 @@ def _parse_folders(
     metavar="NAME=FOLDER",
     callback=_parse_folders,
     help="An adapter (LoRA) of MODEL that is a candidate, repeatable, as for `serve`. The experts "
-    "of a reader that is attached to MODEL are candidates, too.",
+    "of a reader that is attached to MODEL are also candidates.",
 )
 @flag("--choose", type=click.IntRange(min=1), default=CHOOSE, help="Candidates to choose at most.")
 @flag(
     "--diversity",
     type=click.FloatRange(0.0, 1.0),
     default=DIVERSITY,
-    help="What difference from those already chosen counts beside usefulness: 0 nothing, 1 all.",
+    help="What difference from those already chosen counts besides usefulness: 0 nothing, 1 all.",
 )
 @flag(
     "most_tokens",
@@ -138,7 +138,7 @@ def select(
     serve them are printed. An interrupted run resumes with the same command.
 
     With --open, --add and --out, rows of an open set are chosen whose questions are most like the
-    labelled ones, and not like each other; MODEL may be missing then.
+    labelled ones, and not like each other. MODEL may be missing then.
     """
     given = _Given(labelled, k, seed)
     wanted = _OpenSet.of(source, add, out, alike)

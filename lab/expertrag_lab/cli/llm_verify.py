@@ -1,4 +1,4 @@
-"""``expertrag llm verify``: checksums of a packed model, or a changed model beside its origin."""
+"""``expertrag llm verify``: checksums of a packed model, or a changed model next to its origin."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ def verify(
 ) -> None:
     """Check a packed MODEL by its checksums, or compare CHANGED with the MODEL it was made from.
 
-    With CHANGED, both answer the prompts of --rows as they are served. Compared are the loss on
-    the right answers, accuracy, citations, abstention, greedy answers, routers, size and speed.
-    CHANGED is refused, with exit code 11, if its loss may rise by more than --tolerance, if a
-    figure cannot be computed any more, or if --gate was fitted with another model.
+    With CHANGED, both answer the prompts of --rows as they are served. Compared are the loss on the
+    right answers, accuracy, citations, abstention, greedy answers, routers, size and speed. CHANGED
+    is refused, with exit code 11, if its loss may rise by more than --tolerance. It is also refused
+    if a figure cannot be computed any more, or if --gate was fitted with another model.
     """
     if changed is None:
         if rows is not None or gate is not None:

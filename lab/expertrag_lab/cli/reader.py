@@ -45,11 +45,11 @@ flag = flags_of("TRAIN")
 def reader(given: Training, base: str, start: str | None, as_json: bool) -> None:
     """Train a reader: it answers from passages, or abstains.
 
-    BUNDLE holds low-rank updates: shared ones, and those of each domain's expert. `llm attach`
-    makes a model of it and its base, which still answers prompts without passages.
-    For a Qwen2- or Qwen3-type base, BUNDLE holds parallel adapters instead, which `serve --reader
-    BUNDLE` runs with the base. An interrupted training resumes with the same command, and reuses
-    the questions generated from a store.
+    BUNDLE holds low-rank updates: shared ones, and the updates of each domain's expert. `llm
+    attach` makes a model of it and its base, which still answers prompts without passages. For a
+    Qwen2- or Qwen3-type base, BUNDLE holds parallel adapters instead, which `serve --reader BUNDLE`
+    runs with the base. An interrupted training resumes with the same command, and reuses the
+    questions generated from a store.
     """
     from expertrag import models
     from expertrag.llm.adapters.bundle import load_bundle

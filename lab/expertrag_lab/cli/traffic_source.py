@@ -57,7 +57,7 @@ def _parse_source(source: str) -> tuple[str, Path]:
 class TrafficSource:
     """The options that prompts depend on.
 
-    :param out: beside which made questions are kept.
+    :param out: made questions are kept next to it.
     :param limit: prompts of each domain at most; None for all.
     :param log: audit log whose questions are asked of the one store.
     :param domain_key: field that names the domain.

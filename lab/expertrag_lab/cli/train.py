@@ -101,7 +101,7 @@ def embedder(
     """Train an embedding expert per domain, and their router.
 
     An expert that does not beat the base model on held-out queries, or harms one of its data sets,
-    is dropped; the base model then serves its domain. An interrupted training resumes with the same
+    is dropped. The base model then serves its domain. An interrupted training resumes with the same
     command.
     """
     from expertrag import models

@@ -33,8 +33,8 @@ def export_gguf(
 ) -> tuple[str, ...]:
     """Write the model of :func:`expertrag_lab.convert.export.export` as a GGUF file.
 
-    Its weights are those of the folder that ``export`` writes, rounded to bfloat16: float16 holds
-    them exactly, except for the tiniest.
+    Its weights are the weights of the folder that ``export`` writes, rounded to bfloat16: float16
+    holds them exactly, except for the tiniest.
 
     :param dtype: of matrices, ``bfloat16`` or ``float16``; vectors and routers are in float32.
     :return: names of the experts written.

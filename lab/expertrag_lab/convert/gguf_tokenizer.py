@@ -59,8 +59,8 @@ def _split(known: dict[str, Any]) -> str:
         or steps[-1]["add_prefix_space"]
     ):
         raise InvalidArgument(
-            "this model's tokenizer cannot be written into a GGUF file: only byte-level BPE like "
-            "that of GPT-2 and SmolLM can; name a folder to write instead"
+            "this model's tokenizer cannot be written into a GGUF file: only byte-level BPE as in "
+            "GPT-2 and SmolLM can; name a folder to write instead"
         )
     return split
 

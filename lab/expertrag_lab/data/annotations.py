@@ -2,9 +2,9 @@
 
     DATASET/queries.jsonl    {"_id", "text", "answers": [...], "metadata": {"source": ...}}
 
-In random order, what has been labelled so far is always a sample of all questions. Asking the
-least certain first (Lewis and Gale, "A sequential algorithm for training text classifiers", SIGIR
-1994) was measured and teaches a gate no faster (``make lab-eval-annotation``).
+In random order, what has been labelled so far is always a sample of all questions. Asking the least
+certain first was measured and teaches a gate no faster (``make lab-eval-annotation``). The method
+is by Lewis and Gale, "A sequential algorithm for training text classifiers", SIGIR 1994.
 """
 
 from __future__ import annotations

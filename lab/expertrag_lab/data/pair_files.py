@@ -1,10 +1,9 @@
 """Pair files: training data in JSON lines, one pair or one labelled text per line.
 
-| a record with | gives |
-|---|---|
-| query, positive or negative | the query with a text that answers it, or with one that does not |
-| text, label | the first text of a label as document; every other text of it as a query for it |
-| description, example | the description as a query for the example |
+| a record with | gives | |---|---| | query, positive or negative | the query with a text that
+answers it, or with one that does not | | text, label | the first text of a label as document. Every
+other text of it as a query for it | | description, example | the description as a query for the
+example |
 
 Other fields are ignored, except ``split``: records of other splits are skipped, and records
 without it belong to "train".

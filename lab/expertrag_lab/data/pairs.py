@@ -117,8 +117,8 @@ def co_relevant_pairs(source: Source, seed: int) -> Source:
     """Pair documents that are relevant to the same query, the first as a query for the second.
 
     A text is in at most one pair. A document used as a query is removed from the corpus of the new
-    source. It still counts as an answer to itself, and so do all documents that share a query with
-    it, so that no batch uses them as negatives, from whichever source of the collection they come.
+    source. It still counts as an answer to itself. So do all documents that share a query with it,
+    from whichever source of the collection they come. No batch uses them as negatives then.
     """
     tested = {normalize(query) for query in source.tested}
     named = {

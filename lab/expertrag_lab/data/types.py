@@ -27,10 +27,11 @@ class Skipped:
 class Branch:
     """Actions and cost of one way of answering: closed book, or with retrieval.
 
-    ``confidence`` in [0, 1] is the score to abstain by: closed book, the mean p(top-1) of the first
-    tokens; open book, the share of the answer that the passages support; None if the back end
-    reports neither. ``documents`` are those of the passages, best first; ``cited`` those of the
-    citations. ``evidence`` holds the signals of the passages (``evidence_signals``).
+    ``confidence`` in [0, 1] is the score to abstain by. Closed book, it is the mean p(top-1) of the
+    first tokens. Open book, it is the share of the answer that the passages support; None if the
+    back end reports neither. ``documents`` are the documents of the passages, best first; ``cited``
+    the documents of the citations. ``evidence`` holds the signals of the passages
+    (``evidence_signals``).
     ``sufficient``: whether a passage holds an accepted answer; None without accepted answers.
     """
 
@@ -52,7 +53,7 @@ class Branch:
 class GateRecord:
     """The gate's prediction for a question, independent of how it was answered, and its cost.
 
-    ``signals`` are those of ``GateDecision``; ``generator`` and ``embedder`` are the hashes of the
+    ``signals`` are as in ``GateDecision``. ``generator`` and ``embedder`` are the hashes of the
     language model and of the base embedder that computed them, "" if not recorded.
     ``stage_seconds`` has ``embed``, ``gate`` and ``prefill``; a closed-book answer reuses the
     prefill.
@@ -84,12 +85,12 @@ class Row:
     """A counterfactual row: one question, answered without and with retrieval.
 
     ``one_step`` is the answer from k passages, ``multi_step`` that after several searches; None if
-    the rows lack it, as those of ``eval record`` do.
+    the rows lack it, as the rows of ``eval record`` do.
 
     ``answers`` are the accepted answers, any of which is right: empty if the corpus holds none,
     None if the data set has no short answers. ``relevant`` are ids of relevant documents.
     ``recorded`` is None for rows of other origin, such as AdaRAGUE's. ``needs_documents`` is False
-    for a request that no document helps with (small talk, arithmetic): a gate may learn from it,
+    for a request that no document helps with (small talk, arithmetic). A gate may learn from it,
     although no answer to it can be scored.
     """
 

@@ -11,10 +11,10 @@ from expertrag_lab.embedder.types import Example
 def batches(examples: Sequence[Example], size: int, epoch: int, seed: int) -> list[list[Example]]:
     """Shuffle examples and split them into batches; the same arguments give the same batches.
 
-    An example is deferred to the next batch if its query or document is already in this one, or if
-    its document answers a query of this one or the reverse. A last batch with less than half as
-    many examples as the first is dropped; the first is smaller than ``size`` if all examples share
-    few queries or few documents.
+    An example is deferred to the next batch if its query or document is already in this one. It is
+    also deferred if its document answers a query of this one or the reverse. A last batch with less
+    than half as many examples as the first is dropped. The first is smaller than ``size`` if all
+    examples share few queries or few documents.
     """
     waiting = list(examples)
     random.Random(f"{seed} {epoch}").shuffle(waiting)

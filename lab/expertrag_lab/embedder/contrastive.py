@@ -142,7 +142,7 @@ def _plan(examples: Sequence[Example], recipe: Recipe) -> list[list[Example]]:
 
 
 def best_point(points: Sequence[Point], most_harm: float) -> int:
-    """Index of the best point that harms no dev set; that of the base model if none gains."""
+    """Index of the best point that harms no dev set; the base model's if none gains."""
     base = points[0].dev
     harmless = [
         place

@@ -29,9 +29,9 @@ def prepare(
 ) -> DomainData:
     """Clean the pairs of a domain and split its queries into train and dev.
 
-    Drops, and counts by reason: repeated pairs, empty or too short texts, documents missing from
-    the corpus, queries identical to their document, which teach nothing, and queries that also
-    occur in another split. A held-out query is held out in all sources.
+    Drops, and counts by reason, repeated pairs, empty or too short texts, and documents missing
+    from the corpus. Also drops queries identical to their document, which teach nothing, and
+    queries that also occur in another split. A held-out query is held out in all sources.
 
     :param most_pairs: most pairs to train on, drawn evenly from the sources.
     :raises TrainingError: fewer than ``FEWEST_PAIRS`` pairs or ``FEWEST_QUERIES`` queries are left,

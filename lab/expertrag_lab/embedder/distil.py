@@ -1,10 +1,10 @@
 """Distillation: trains one plain student model to match all experts of a bundle.
 
 The student has the architecture of the base model. For each text, its vector is trained to match
-the teacher's: the vector of the bundle's expert for the text's domain ("One Student Knows All
-Experts Know", Xue et al. 2022). Training starts from the mean of the experts' updates. The result
-is merged into the weights, so that any tool can load the student without router, experts or this
-package.
+the teacher's. The teacher's is the vector of the bundle's expert for the text's domain ("One
+Student Knows All Experts Know", Xue et al. 2022). Training starts from the mean of the experts'
+updates. The result is merged into the weights, so that any tool can load the student without
+router, experts or this package.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Makes training pairs from documents alone, without queries: a title and the text below it.
 
-A title is the author's short description of the text, close to what a user would type to find it.
-A pair is kept only if the title is long enough, is not that of another document, and does not occur
-in the text itself, because finding it would then be mere matching.
+A title is the author's short description of the text, close to what a user would type to find it. A
+pair is kept only if the title is long enough, is not another document's title, and does not occur
+in the text itself. That is because finding it would then be mere matching.
 """
 
 from __future__ import annotations

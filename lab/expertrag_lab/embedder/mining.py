@@ -1,7 +1,7 @@
 """Mines hard negatives for every pair, and the document pool of the dev slice.
 
 A hard negative is a document that the base model ranks high for a query but that does not answer
-it. Ranks 1 to 10 contain many unjudged documents that do answer it, so a negative must be less
+it. Ranks 1 to 10 contain many unjudged documents that do answer it. So a negative must be less
 similar than the positive by a margin (NV-Retriever, Moreira et al. 2024, "TopK-PercPos"). A dev
 query is ranked among its nearest documents, where models differ, and some random ones.
 
@@ -54,8 +54,8 @@ def mine(
     A pair gets none if all documents are as similar to its query as its own document.
 
     :param held_out: the same source with the pairs of its dev queries.
-    :param most_documents: most documents of the corpus to search; those of the pairs are always
-        included.
+    :param most_documents: most documents of the corpus to search; the documents of the pairs are
+        always included.
     """
     ids = _documents(source, held_out, most_documents, seed)
     vectors = encode_documents([source.corpus[name] for name in ids])  # [N, D]

@@ -1,4 +1,4 @@
-"""Trains a student: one low-rank update whose vectors match those of the teacher.
+"""Trains a student: one low-rank update whose vectors match the teacher's.
 
 T texts, N texts of a batch, D dimensions
 """

@@ -56,7 +56,7 @@ tags: [sentence-similarity, distillation]
 # {report.base.name}, distilled from the experts of {report.bundle}
 
 A plain sentence-transformers model with the base model's architecture, distilled from embedding
-experts: for each text its vector is close to that of the expert of the text's domain. It has no
+experts: for each text its vector is close to the vector of the text's domain expert. It has no
 experts and no router, and costs as much as the base model.
 
 {_table(report)}
@@ -72,7 +72,7 @@ from base files with the fingerprint `{report.base.fingerprint}`.
 
 Limits: the dev slices are held-out queries over pools of {DEV_POOL} documents, some of which were
 trained on; figures on other data are lower. Texts of none of these domains get the student's
-vectors; with the bundle they would get those of the base model.
+vectors; with the bundle they would get the base model's.
 """
 
 

@@ -2,10 +2,10 @@
 
     C_experts = a · 2 · active parameters · tokens + b · bytes of weights read
 
-The first part is the arithmetic of every token (two operations for each weight that it uses), the
-second the memory that each step reads: the weights that all tokens use, and each distinct expert
+The first part is the arithmetic of every token (two operations for each weight that it uses). The
+second is the memory that each step reads: the weights that all tokens use, and each distinct expert
 once. ``a`` and ``b``, seconds per operation and per byte, belong to the machine and the format of
-the weights; they are fitted to answers to other questions (:meth:`MachineCosts.fitted`). Reads and
+the weights. They are fitted to answers to other questions (:meth:`MachineCosts.fitted`). Reads and
 writes of the KV cache, which grow with the prompt, are a part of what is fitted.
 
 The stages of an answer without the language model keep their measured time, so
@@ -38,7 +38,7 @@ RESAMPLES = 2000
 class ModelWork:
     """What the engine computed for one answer.
 
-    ``rows``: tokens computed, those of rejected drafts included; ``prefill_tokens`` of them in
+    ``rows``: tokens computed, rejected drafts included; ``prefill_tokens`` of them in
     ``prefill_steps``, the others in ``decode_steps``. ``prompts``: number of them. ``experts``: how
     many a token used of each layer with a router; 0 without routers.
     """
@@ -135,7 +135,7 @@ class MachineCosts:
     def fit(cls, answers: Sequence[CostedAnswer]) -> MachineCosts:
         """Fit both, which are not negative, to measured seconds of the model by least squares.
 
-        Errors count relative to the mean of the answer's mode, so that short answers count, too.
+        Errors count relative to the mean of the answer's mode, so that short answers also count.
         """
         from scipy.optimize import nnls
 
@@ -152,7 +152,7 @@ class MachineCosts:
         return self.per_operation * operations + self.per_byte * read
 
     def seconds(self, answer: CostedAnswer) -> float:
-        """Predict the seconds of an answer: those of the model, and measured ones of all else."""
+        """Predict the seconds of an answer: the model's, and measured ones of all else."""
         return self.of(answer.operations, answer.bytes) + answer.other_seconds
 
 
@@ -185,8 +185,8 @@ def formula(
 ) -> dict[str, JSON]:
     """Predict AUTO by the whole formula from the work of NEVER and ALWAYS, by question id.
 
-    A question that AUTO retrieves for counts as the gate and ALWAYS, any other as the gate and
-    NEVER, less what a closed-book answer continues from. Passages that the gate checks and the
+    A question that AUTO retrieves for counts as the gate and ALWAYS. Any other counts as the gate
+    and NEVER, less what a closed-book answer continues from. Passages that the gate checks and the
     answer reads again count twice.
     """
     branches = [(always if one.retrieved else never)[one.id] for one in auto]

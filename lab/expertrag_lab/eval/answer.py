@@ -2,10 +2,10 @@
 
 ``accuracy`` is over questions with accepted answers: the share whose output contains one
 (``squad.contains``). Questions that the corpus cannot answer (``answers`` empty) are used for
-abstention: AUROC of the confidence, answerable against unanswerable, and AURC, the area under the
-risk-coverage curve, where any answer to an unanswerable question is an error. A data set without
-short answers has only ``relevant_support``: the share of the output that its relevant documents
-support (``expertrag.grounding.ground``).
+abstention. Figures are AUROC of the confidence, answerable against unanswerable, and AURC. That is
+the area under the risk-coverage curve, where any answer to an unanswerable question is an error. A
+data set without short answers has only ``relevant_support``: the share of the output that its
+relevant documents support (``expertrag.grounding.ground``).
 """
 
 from __future__ import annotations

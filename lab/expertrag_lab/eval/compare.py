@@ -158,7 +158,7 @@ def _figures(a: _Report, b: _Report) -> dict[str, JSON]:
 
 
 def _gates(report: _Report) -> Iterator[tuple[str, Mapping[str, JSON]]]:
-    root = mapping(report, "gate") or report  # an answer report contains the gate's figures, too
+    root = mapping(report, "gate") or report  # an answer report also contains the gate's figures
     by_set = {"pooled": mapping(root, "pooled"), **mapping(root, "sets")}
     for name, policies in by_set.items():
         if gate := mapping(policies, "gate"):

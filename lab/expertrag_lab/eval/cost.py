@@ -3,15 +3,16 @@
     C = C_gate + p · (C_retrieve + C_generate(long prompt)) + (1 - p) · C_generate(short prompt)
 
 Stage costs are mean seconds over all questions. Each question is answered with NEVER, ALWAYS and
-AUTO in turn, in one process, with an empty prefix cache each time; p is the share that AUTO
-retrieved. The error against AUTO's measured mean shows what the formula leaves out: a closed-book
-answer continues from the gate's prefill (``with_reuse`` subtracts it once), and questions that
-retrieve are not average questions.
+AUTO in turn, in one process, with an empty prefix cache each time. The share p is the share that
+AUTO retrieved. The error against AUTO's measured mean shows what the formula leaves out. A
+closed-book answer continues from the gate's prefill (``with_reuse`` subtracts it once), and
+questions that retrieve are not average questions.
 
-``pooled`` and each of ``sets`` contain: ``n``, ``rate``; ``stages`` {gate, retrieve, generate_long,
-generate_short, prefill}; ``predicted`` {formula, with_reuse}; ``measured`` {auto, never, always};
-``error`` {formula, with_reuse}, relative to the measured mean, and ``error_interval``, the 95 %
-bootstrap interval of the formula's error. Times are in seconds per question.
+``pooled`` and each of ``sets`` contain ``n``, ``rate``, ``stages`` {gate, retrieve, generate_long,
+generate_short, prefill}, ``predicted`` {formula, with_reuse} and ``measured`` {auto, never,
+always}. They also contain ``error`` {formula, with_reuse}, relative to the measured mean, and
+``error_interval``, the 95 % bootstrap interval of the formula's error. Times are in seconds per
+question.
 """
 
 from __future__ import annotations

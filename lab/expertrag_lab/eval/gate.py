@@ -12,7 +12,7 @@ gate        retrieves if p(benefit) >= threshold
 The report is ``{"kind": "gate", "pooled": {policy: P}, "sets": {set: {policy: P}}, "comparisons":
 {set or "pooled": […]}, "per_query": {set: {policy: {row id: 0 or 1}}}, "skipped", "unanswerable":
 {set: number of rows without a right answer}, "without_multi_step": {set: number of rows without it,
-if others have it}, "manifest"}``; P has the fields of ``PolicyFigures``, for the gate those of
+if others have it}, "manifest"}``. P has the fields of ``PolicyFigures``, for the gate the fields of
 ``GatePolicyFigures``.
 """
 
@@ -62,7 +62,7 @@ class GatePolicyFigures(PolicyFigures):
     """Figures of the gate against the *benefit*: rows where only retrieval is right.
 
     ``auc_benefit`` is None if no row or every row has the benefit. ``harm``: share of all rows
-    where the gate retrieved and only closed book was right; ``missed``: share where it did not and
+    where the gate retrieved and only closed book was right. ``missed``: share where it did not and
     only retrieval was right. ``frontier``: (rate, accuracy), thinned; ``area_over_random`` is
     computed on the full frontier.
     """

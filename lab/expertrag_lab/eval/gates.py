@@ -1,10 +1,10 @@
 """Gates whose decisions can be replayed on counterfactual rows.
 
-A gate is given as ``training-free-3``, the service's built-in gate, whose p(benefit) ``expertrag
-eval record`` writes into the rows; as the folder of a fitted gate (``expertrag train gate``), which
-is run on the rows; or as a JSON-lines file ``{"_id", "p_benefit"}``, for the scores of any other
-gate. A line of the file may give its ``"set"``, the name of a file of rows, and must do so if
-several of these files contain the id.
+A gate is given in one of three ways. ``training-free-3`` is the service's built-in gate, whose
+p(benefit) ``expertrag eval record`` writes into the rows. The folder of a fitted gate
+(``expertrag train gate``) is run on the rows. The third is a JSON-lines file
+``{"_id", "p_benefit"}``, for the scores of any other gate. A line of the file may give its
+``"set"``, the name of a file of rows. It must do so if several of these files contain the id.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class RowGate(ABC):
     fingerprint: str
     threshold: float
     recorded: ClassVar[bool] = False
-    """Whether the gate costs recorded in the rows are those of this gate."""
+    """Whether the gate costs recorded in the rows are this gate's."""
 
     @property
     def extra_calls(self) -> tuple[int, int]:

@@ -59,7 +59,7 @@ class DatasetEntry:
 
 @dataclass(frozen=True, slots=True)
 class RowsEntry:
-    """A file of rows. ``fields`` are those of the first row."""
+    """A file of rows. ``fields`` are the first row's."""
 
     path: Path
     rows: int
@@ -67,7 +67,7 @@ class RowsEntry:
 
     @property
     def recorded(self) -> bool:
-        """Whether the rows contain costs, as those of ``eval record`` do."""
+        """Whether the rows contain costs, as the rows of ``eval record`` do."""
         return "recorded" in self.fields
 
 

@@ -13,8 +13,8 @@ from expertrag_retriever.encoder import SentenceTransformerEmbedder
 class OneExpert(SentenceTransformerEmbedder):
     """Encodes everything with one expert, or the base model ("general"), whatever the domain.
 
-    Its fingerprint is that of the base model and the expert, so that "general" can use the stores
-    of the base model.
+    Its fingerprint covers the base model and the expert, so that "general" can use the stores of
+    the base model.
     """
 
     def __init__(self, embedder: SentenceTransformerEmbedder, expert: str) -> None:

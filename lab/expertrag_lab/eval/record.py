@@ -1,6 +1,6 @@
 """Record counterfactual rows: answer every question closed book and with retrieval.
 
-All policies are scored on the same recorded answers, so they differ only in their decisions: the
+All policies are scored on the same recorded answers, so they differ only in their decisions. The
 language model, the prompt and the decoding are fixed, and a closed-book answer is the same text
 whether NEVER or the gate requested it.
 """
@@ -48,7 +48,7 @@ ROW_FORMAT = 2
 class Recording:
     """How questions are answered: greedily, from ``k`` passages, with at most ``max_tokens``.
 
-    ``threshold`` replaces that of the gate, None keeps it; it affects decisions, not answers.
+    ``threshold`` replaces the gate's, None keeps it; it affects decisions, not answers.
     """
 
     k: int = 5
@@ -74,8 +74,8 @@ def record(asked: Asked, recording: Recording, path: Path, progress: Progress) -
 
     Each row is written to disk before the next question, so an interrupted run can be resumed.
     Returns the rows of these questions, in order. A question that failed is skipped and counted,
-    and the next run asks it again. The file has the gate's own threshold, the result that of
-    ``recording``.
+    and the next run asks it again. The file has the gate's own threshold, the result the threshold
+    of ``recording``.
 
     :raises Conflict: ``path`` contains rows of another model, store or setting, or another run is
         writing it.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 REPLY_FORMAT = 2
-"""Version of the kept replies; those of older versions are asked again."""
+"""Version of the kept replies; questions of older versions are asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Asking:
 class ParaphraseReply:
     """Decision and answer for one wording.
 
-    ``answer`` is None if only the gate was run. ``expert``: that of the language model;
+    ``answer`` is None if only the gate was run. ``expert``: the language model's expert;
     ``passages``: those in its prompt, best first, as DOCUMENT#ORDINAL.
     """
 
@@ -95,7 +95,7 @@ def ask_wordings(
         raise InvalidArgument(
             f"{asked.dataset.name}: none of the {len(asked.queries)} questions drawn has "
             "paraphrases (metadata.paraphrases, a list of strings); add them, raise the limit, or "
-            "ask rewrites, too"
+            "also ask rewrites"
         )
     with appending(_path(asked, asking)) as file:
         known = read_results(Path(file.name), _replies)

@@ -51,9 +51,9 @@ _TEXT_CHARACTERS = 300
 class RetrievalSettings:
     """Settings of an evaluation.
 
-    ``k`` is the cut-off of the default metrics and the number of passages shown per query;
-    ``limit`` the number of queries per data set, drawn by ``seed``. ``index``: a store of
-    the corpora that is searched as it is; None builds one of each corpus.
+    ``k`` is the cut-off of the default metrics and the number of passages shown per query.
+    ``limit`` the number of queries per data set, drawn by ``seed``. ``index``: a store of the
+    corpora that is searched as it is; None builds one of each corpus.
 
     :raises InvalidArgument: a metric or mode is unknown, or a number is out of range.
     :raises MissingExtra: a package is not installed.

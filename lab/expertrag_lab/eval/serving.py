@@ -63,7 +63,7 @@ class Opened:
 def open_pipeline_for(
     dataset: Dataset, config: Config, work: Path, progress: Progress
 ) -> Iterator[Opened]:
-    """Build or open the store of a data set, or open that of ``--index``, and load the models.
+    """Build or open the store of a data set, or open the store of ``--index``, and load the models.
 
     The models are kept for the next data set. Of the gate's configuration only the fitted gate is
     used, not the policy: thresholds are applied to the recorded probabilities.

@@ -99,7 +99,7 @@ def budget(
             ("nominal", count_nominal(half, target)),
             ("guaranteed", count_guaranteed(half, target)),
         ):
-            # p(benefit) must exceed that of the next question
+            # p(benefit) must exceed the next question's
             bar = np.inf if count is None else descending[:, [min(count, half - 1)]]
             budgets.append(_budget(target, rule, p[second] > bar, closed[second], opened[second]))
     return tuple(budgets)

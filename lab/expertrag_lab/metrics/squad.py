@@ -48,8 +48,8 @@ def contains(output: str, answers: Sequence[str]) -> bool:
     """Whether the output contains an accepted answer, after normalisation.
 
     An answer that normalises to nothing would be in every text, so it is ignored. If all accepted
-    answers are yes, no or maybe, the first of these words in the output is the verdict, because
-    "no" is a substring of "know".
+    answers are yes, no or maybe, the first of these words in the output is the verdict. A substring
+    is not: "no" is in "know".
     """
     accepted = set(filter(None, map(normalise, answers)))
     if accepted and accepted <= VERDICTS:

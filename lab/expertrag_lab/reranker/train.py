@@ -40,7 +40,7 @@ class RerankRecipe:
     """Hyperparameters of a training.
 
     ``most_groups``: queries to train on, of all data sets; ``negatives``: candidates of a step
-    beside the one that answers; ``batch``: queries of a step; ``most_dev``: held-out queries of a
+    besides the one that answers; ``batch``: queries of a step; ``most_dev``: held-out queries of a
     data set. The rest as in ``Recipe`` and ``RerankerSettings``.
     """
 

@@ -12,7 +12,7 @@ from expertrag_index.types import FloatArray
 
 _ROUNDS = 50
 
-_faiss: Any = faiss  # its type stubs have only the C++ signatures, not those of the wrappers
+_faiss: Any = faiss  # its type stubs have only the C++ signatures, not the wrappers'
 
 
 def k_means(

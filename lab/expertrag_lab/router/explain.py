@@ -135,7 +135,7 @@ def _sentence(
     near = _list([f'"{word}"' for word in nearest.words[:3]])
     sentence = f"The text is classified as {domain} (probability {posterior[domain]:.2f}): "
     sentence += evidence if words else "no single word indicates it"
-    sentence += f", and the nearest texts are those of {domain}"
+    sentence += f", and the nearest texts belong to {domain}"
     sentence += f" with {near}" if near else ""
     second = [name for name in experts if name != domain]
     if domain not in served:
@@ -150,7 +150,7 @@ def _sentence(
 
 def _unknown(probability: float, nearest: Neighbour, reach: float) -> str:
     start = f"The text belongs to none of the domains (probability {probability:.2f}): "
-    where = f"{nearest.distance:.2f} from the nearest texts, those of {nearest.domain}"
+    where = f"{nearest.distance:.2f} from the nearest texts, which belong to {nearest.domain}"
     if nearest.distance <= reach:
         return f"{start}no other domain may be chosen, although it is only {where}."
     return f"{start}it is {where}, and the limit is {reach:.2f}; the base model serves it."

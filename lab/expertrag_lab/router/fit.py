@@ -126,7 +126,7 @@ def _check(texts: Mapping[str, Sequence[str]]) -> None:
 
 
 def _nearest_own(router: DomainRouter, pooled: FloatArray, labels: Labels) -> Labels:
-    """Nearest prototype (N,) of each text among those of its own domain."""
+    """Nearest prototype (N,) of each text among its own domain's."""
     distance = router.distances(torch.from_numpy(pooled))
     foreign = router.owner != torch.from_numpy(labels).unsqueeze(1)
     nearest: Labels = distance.masked_fill(foreign, float("inf")).argmin(dim=1).numpy()
@@ -178,7 +178,7 @@ def _fit(
 def _whitener(centered: FloatArray, labels: Labels, settings: RouterSettings) -> FloatArray:
     """Whitening (H, W) of the within-domain covariance, shrunk towards a sphere.
 
-    Keeps the directions of most total variance after whitening: within domains all directions then
+    Keeps the directions of most total variance after whitening. Within domains all directions then
     have the same variance, so these are the directions in which the domains differ.
     """
     within = centered.copy()

@@ -11,5 +11,5 @@ def one_line(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Return a text as Markdown shows it, in a table, too."""
+    """Return a text as Markdown shows it, also in a table."""
     return escape(one_line(text), quote=False).replace("|", "\\|")

@@ -183,7 +183,7 @@ class Mixture:
         """Return a copy with light experts, and the same weights.
 
         :param vectors: of each of ``layers``, (E, 3 + 3 N, H); see :mod:`expertrag_kernels.light`.
-        :param light: how many of a token's experts are light, those of the least weights.
+        :param light: how many of a token's experts are light, the ones with the least weights.
         :param settings: of the configuration.
         """
         neurons = neurons_of(vectors[0])

@@ -1,7 +1,7 @@
 """Patterns at run time: for each domain of a profile, the experts that answer its questions.
 
-PreMoe (Pei et al. 2025, arXiv 2505.17639) keeps a pattern of the important experts of each task,
-and retrieves that of a query before it loads the model (task-adaptive expert retrieval). Here the
+PreMoe (Pei et al. 2025, arXiv 2505.17639) keeps a pattern of each task's important experts, and
+retrieves a query's pattern before it loads the model (task-adaptive expert retrieval). Here the
 model stays, a question's domain retrieves the pattern, and routers choose among its experts.
 
 L layers with routed experts, E experts of a layer, null ones included
@@ -39,8 +39,8 @@ def serve_patterns(model: WhiteBox, source: str, folder: Path, share: float) -> 
     :param source: folder or hub id of the model, packed or not.
     :param folder: profile of the checkpoint, from ``expertrag llm profile``.
     :param share: of the experts of a layer that a pattern has.
-    :raises InvalidArgument: routers of the model do not choose experts by token, ``folder`` is no
-        profile, or the share is not possible.
+    :raises InvalidArgument: routers of the model do not choose experts by token, ``folder`` is not
+        a profile, or the share is not possible.
     :raises NotFound: there is no such folder.
     :raises Conflict: the profile was made of another model.
     :raises ServerError: the profile is damaged.
@@ -61,8 +61,8 @@ def patterns_of(
     """Return the pattern of each domain of a profile, by its name.
 
     It has the experts that matter most to the domain, the same number in every layer and in every
-    group of a router, as ``prune`` would keep them: super experts are among them, and null experts
-    are not counted.
+    group of a router. They are as ``prune`` would keep them: super experts are among them, and null
+    experts are not counted.
 
     :param routers: of the model, in the order of the layers.
     :raises InvalidArgument: the share is not possible, or the profile has other layers or experts.

@@ -150,7 +150,7 @@ def open_router(name: str, base: str | None = None) -> OpenRouter:
     if embedder.fingerprint != trained_on.fingerprint:
         raise Conflict(
             f"the router in {folder} was trained on {trained_on.name}, whose files differ from "
-            "those of this model: name that model with --base, or train the router again",
+            "this model's: name that model with --base, or train the router again",
             reason="EMBEDDER_MISMATCH",
         )
     return OpenRouter(router, embedder, experts)

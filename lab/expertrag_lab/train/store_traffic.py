@@ -1,6 +1,6 @@
 """The prompts of a store's traffic: questions, with the passages that its search finds.
 
-The questions are those of an audit log, with the answers of its feedback, or are made from the
+The questions come from an audit log, with the answers of its feedback. Or they are made from the
 documents of the store, as for a reader (:mod:`expertrag_lab.train.reader.made`), with their
 answers.
 """

@@ -1,7 +1,7 @@
 """The experts that serve each text of the current forward pass.
 
 The model's own code calls its layers and knows nothing of experts, so the routing reaches them
-through a context variable: each encoding thread has its own.
+through a context variable. Each encoding thread has its own.
 
     N texts, L tokens of the longest, K experts of a text, E experts, H hidden
 """
@@ -25,7 +25,7 @@ class BatchRouting:
     ``mask``: (N, L), 0 for padding, 1 for other tokens. ``allowed``: domains to choose among, None
     for all. ``index``: (N, K), E and above for none, and ``weights``: (N, K); None until the first
     layer with experts, where they are chosen. ``pooled``: (N, H), the router's input there, and
-    ``posterior``: (N, E + 1), its output, the last column for no domain; None if the experts were
+    ``posterior``: (N, E + 1), its output, the last column for no domain. None if the experts were
     given. ``alone``: stop the pass once the experts are chosen.
     """
 

@@ -109,8 +109,8 @@ def read_experts(folder: Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict
 def expert_fingerprints(folder: Path, base: str) -> dict[str, str]:
     """Hash, for each domain, the base model and the domain's own expert.
 
-    The hash of an expert does not depend on the other experts of the folder, so that a store keeps
-    its vectors when a domain is added.
+    The hash of an expert does not depend on the other experts of the folder. So a store keeps its
+    vectors when a domain is added.
 
     :param base: fingerprint of the base model.
     :raises EmbedderError: damaged files.

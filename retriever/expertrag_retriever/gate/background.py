@@ -1,7 +1,7 @@
 """Background requests, which need no documents: the baseline for a store's similarities.
 
 They cover small talk, arithmetic, writing, general facts and advice. A cosine alone means nothing,
-because it depends on the embedder and on the corpus; the margin by which a question is nearer to
+because it depends on the embedder and on the corpus. The margin by which a question is nearer to
 the store than to these requests is meaningful.
 """
 

@@ -25,8 +25,11 @@ STEP = 0.01
 """Long-run step of the controller: it forgets over about 1 / STEP questions."""
 
 FIRST_STEP = 0.25
-"""First step of a controller that knows no scores. Starting at 0.5, it takes two steps of this size
-to reach the point where everything, or nothing, is retrieved, and 50 steps of the long-run size."""
+"""First step of a controller that knows no scores.
+
+Starting at 0.5, two steps of this size reach the point where everything, or nothing, is retrieved.
+With the long-run size it takes 50 steps.
+"""
 
 MAX_DEBT = 1.0
 """How far the rank may go beyond [0, 1], in units of rank: worth 1 / STEP questions."""
@@ -46,7 +49,7 @@ def count_guaranteed(
     """Return how many of N scores may be above the threshold for ``target`` to hold in the future.
 
     The rate in the population that the scores were drawn from is then at most ``target`` with
-    probability 1 - ``max_violation``, whatever its distribution: the share above the k-th largest
+    probability 1 - ``max_violation``, whatever its distribution. The share above the k-th largest
     of N independent scores is Beta(k, N - k + 1) distributed (Wilks 1941). This is exact for
     continuous scores and conservative with ties. The inequality of Dvoretzky, Kiefer and Wolfowitz
     (Massart 1990) gives the same guarantee with a wider margin, sqrt(ln(1 / max_violation) / 2N).
@@ -114,24 +117,24 @@ class RateState:
 class RateController:
     """Holds the retrieval rate of a stream of questions, even if it changes. Thread-safe.
 
-    After decision t the threshold, a rank among N known scores in [0, 1], moves by step(t) times
-    (retrieved - target), as in adaptive conformal inference (Gibbs & Candes 2021), with
+    The threshold is a rank among N known scores in [0, 1]. After decision t it moves by step(t)
+    times (retrieved - target), as in adaptive conformal inference (Gibbs & Candes 2021), with
 
         step(t) = max(STEP, FIRST_STEP / sqrt(N + t))
 
     which decreases (Angelopoulos, Barber & Bates 2024), so that a controller without history
-    converges quickly. Over the first T decisions the rate is therefore within
-    (1 + step(1)) / (step(T) * T) of the target for any sequence of scores, even an adversarial one:
-    there are never more than 125 excess retrievals. If D questions are decided at a time, they see
-    a threshold that is D - 1 decisions old: the bound then has 1 + D * step(1) instead of
-    1 + step(1), as long as D * step(1) is below MAX_DEBT.
+    converges quickly. Over the first T decisions the rate is within (1 + step(1)) / (step(T) * T)
+    of the target for any sequence of scores, even an adversarial one. There are never more than 125
+    excess retrievals. If D questions are decided at a time, they see a threshold that is D - 1
+    decisions old. The bound then has 1 + D * step(1) instead of 1 + step(1), as long as D
+    * step(1) is below MAX_DEBT.
 
-    Ties are not broken at random: equal scores all retrieve until the threshold has passed them,
+    Ties are not broken at random. Equal scores all retrieve until the threshold has passed them,
     then none does until it is back, so a decision always agrees with ``threshold``. Targets of 0
     and 1 hold from the first question.
 
     Forced decisions (``observe`` of what ``threshold`` does not say) count, but the debt that they
-    leave is limited by MAX_DEBT: 100 excess retrievals are compensated, 10,000 are not, because
+    leave is limited by MAX_DEBT. 100 excess retrievals are compensated, 10,000 are not, because
     otherwise no other question would retrieve for a day.
     """
 

@@ -58,10 +58,10 @@ class Needs:
 class GateBundle:
     """A fitted gate.
 
-    ``threshold`` on p(benefit) was chosen on rows that the model had not seen; ``benefits`` [N],
-    ascending, are p(benefit) of those rows, from which a budget sets its threshold.
-    ``sufficiency`` judges retrieved passages; None if the rows did not suffice to fit it. ``card``
-    records what the gate was fitted on, how well, and by which command.
+    ``threshold`` on p(benefit) was chosen on rows that the model had not seen. ``benefits`` [N],
+    ascending, are p(benefit) of those rows, from which a budget sets its threshold. ``sufficiency``
+    judges retrieved passages; None if the rows did not suffice to fit it. ``card`` records what the
+    gate was fitted on, how well, and by which command.
     """
 
     name: str

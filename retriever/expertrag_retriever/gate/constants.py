@@ -17,9 +17,11 @@ class GateConstants:
     name: str = "training-free-3"
 
     threshold: float = 0.4
-    """Answering a question about the documents without them costs more than a wasted search. On
-    train questions of ten sets in one store, .5 retrieves for .926 (misspelled .900) and for .05 of
-    everyday requests; .4 for .960 (.950) and for .08 (p(correct) = .15)."""
+    """Answering a question about the documents without them costs more than a wasted search.
+
+    On train questions of ten sets in one store, .5 retrieves for .926 (misspelled .900) and for .05
+    of everyday requests. With .4 it is .960 (.950) and for .08 (p(correct) = .15).
+    """
 
     prior_logit: float = math.log(2.0)
     """Prior: two of three questions put to a store are about its documents."""
@@ -35,15 +37,19 @@ class GateConstants:
     passage_weight: float = 0.35
     max_passage_log_odds: float = 4.0
     neutral_passage_log_odds: float = -1.5
-    """The log odds that the best passages hold the answer, relative to the neutral point, count
-    with this weight: between the two bounds below, the median of requests that need no documents is
-    -1.1, that of questions about them 2."""
+    """Weight of the log odds that the best passages hold the answer, relative to the neutral point.
+
+    Between the two bounds below, the median of requests that need no documents is -1.1. The median
+    of questions about them is 2.
+    """
 
     unsure: tuple[float, float] = (0.2, 0.6)
-    """Range of p(documents) in which a language model reads the best passages: .23 of 250 questions
-    about the documents, and .40 of 50 everyday requests. This separates the two with AUC .984
-    instead of .966, and the gates' thresholds retrieve for .956 and .10 of them instead of .907 and
-    .09 (train questions of seven sets, the office's that eval-mixed does not ask)."""
+    """Range of p(documents) in which a language model reads the best passages. It has .23 of 250
+    questions about the documents, and .40 of 50 everyday requests. This separates the two with AUC
+    .984 instead of .966. The gates' thresholds retrieve for .956 and .10 of them instead of .907
+    and .09. Questions are train questions of seven sets, and the office's that eval-mixed does not
+    ask.
+    """
 
     closed_book_bias: float = -3.0
     closed_book_margin: float = 2.5

@@ -17,7 +17,7 @@ class MarginalCost:
     """Mean extra seconds of an open-book answer compared with a closed-book one.
 
     Thread-safe. The gate's own time is spent in both cases and does not count. If one kind of
-    answer no longer occurs, its measurement expires: a threshold that excludes it must not depend
+    answer no longer occurs, its measurement expires. A threshold that excludes it must not depend
     forever on what it cost on a bad day.
     """
 

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 QUANTILES = 21
 BACKGROUND_WEIGHT = 0.5
-"""AUC of nearness for train questions of ten sets in one store against everyday requests (as
-written, misspelled, as keywords): .958, .949, .941 with a weight of 0; .987, .985, .977 with .4;
-.989, .987, .981 with .5; .991, .988, .984 with 1. Against open questions about the world (as
-written): .961, .968, .967, .955."""
+"""AUC of nearness for train questions against everyday requests. Questions are of ten sets in one
+store, as written, misspelled and as keywords. It is .958, .949, .941 with a weight of 0 and .987,
+.985, .977 with .4. It is .989, .987, .981 with .5 and .991, .988, .984 with 1. Against open
+questions about the world (as written): .961, .968, .967, .955.
+"""
 _INT8_MAX = 127  # rounding to 8 bits moves a cosine by less than 0.003
 
 

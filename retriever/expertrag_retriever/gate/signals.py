@@ -46,10 +46,12 @@ _BY_PREFIX = (
     SignalGroup.EVIDENCE,
 )
 _STORE = frozenset({"documents_log_odds"})
-"""Store signals that a fitted gate uses. Cosines and shares of words differ between stores: a gate
-that had learned from them, in stores of one subject each, separated train questions of a store of
-many subjects from everyday requests with AUC .986 (misspelled .974); the log odds reach .990 and
-.988."""
+"""Store signals that a fitted gate uses.
+
+Cosines and shares of words differ between stores. A gate had learned from them, in stores of one
+subject each. It separated train questions of a store of many subjects from everyday requests with
+AUC .986 (misspelled .974). The log odds reach .990 and .988.
+"""
 _PREFILL = frozenset(item.name for item in fields(PrefillSignals))
 
 

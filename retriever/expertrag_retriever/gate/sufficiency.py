@@ -1,9 +1,10 @@
 """The calibrated probability that the retrieved passages suffice to answer.
 
 The literature calls this sufficient context (Joren et al. 2025). It is predicted from how the
-passages relate to the question, before any answer is generated, by logistic regression with an L2
-penalty chosen by cross-validation. The question's wording is not used: in a trial on squad2's train
-questions it recognised answerable ones in the training articles, but hardly any in others.
+passages relate to the question, before any answer is generated. The predictor is a logistic
+regression with an L2 penalty chosen by cross-validation. The question's wording is not used. In a
+trial on squad2's train questions it recognised answerable ones in the training articles, but hardly
+any in others.
 
 Legend: N rows, F columns of the design.
 """

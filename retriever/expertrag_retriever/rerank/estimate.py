@@ -1,9 +1,9 @@
 """Estimates, when a store is built, whether a reranker helps on it: on questions of its own.
 
-A question is made of a chunk: the heading above the chunk, or some of the words of one of its
-sentences, as a user types them into a search box. The chunk's document answers it. No
-language model is loaded, and the number of questions does not grow with the store. Users' questions
-are harder than these, so that the gain here is smaller than the gain for users. But the estimate
+A question is made of a chunk. It is the heading above the chunk, or some words of one of its
+sentences, as a user types them into a search box. The chunk's document answers it. No language
+model is loaded, and the number of questions does not grow with the store. Users' questions are
+harder than these, so that the gain here is smaller than the gain for users. But the estimate
 reveals a reranker that does not know the subject or the language of the documents.
 """
 

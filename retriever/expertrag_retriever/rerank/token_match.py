@@ -1,9 +1,9 @@
 """Late interaction without training: each token of the query finds its best match in the text.
 
 The states of an encoder's inner layer tell tokens apart by meaning and context, which the mean of
-an embedding blurs. As in ColBERT (Khattab and Zaharia 2020), a text's score is the mean over the
-query's tokens of their best cosine with a token of the text; rare tokens weigh more. Nothing is
-trained: the states come from a sentence encoder, less the mean state of ordinary text, which all
+an embedding blurs. A text's score is the mean over the query's tokens of their best cosine with a
+token of the text. That is as in ColBERT (Khattab and Zaharia 2020). Rare tokens weigh more. Nothing
+is trained: the states come from a sentence encoder, less the mean state of ordinary text, which all
 tokens share.
 
     N texts, Q tokens of the query, L tokens of the longest text, H hidden, V vocabulary

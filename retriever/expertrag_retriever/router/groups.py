@@ -22,14 +22,15 @@ SHARE = 0.5
 """Posterior mass that assigns a group to an expert: more likely than all else together.
 
 Of data sets that a router does not know (`make lab-bench-router`), most of a trained domain reach
-it; most of an untrained domain do not, or are so close to a trained one (biomedicine to science)
+it. Most of an untrained domain do not, or are so close to a trained one (biomedicine to science)
 that no bound excludes them.
 """
 
 PRIOR_DOCUMENTS = 5.0
-"""Weight, in documents, of the store's mean relative to a group's documents, and of "none" relative
-to all documents: with posteriors of .95, three documents decide in a store of nothing else, and two
-do not."""
+"""Weight, in documents, of the store's mean and of "none". The mean counts relative to a group's
+documents, "none" relative to all documents. With posteriors of .95, three documents decide in a
+store of nothing else, and two do not.
+"""
 
 _BATCH = 256  # texts per call of the router
 

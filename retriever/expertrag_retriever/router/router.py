@@ -7,10 +7,10 @@ chosen experts.
 
 Mixture discriminant analysis (Hastie & Tibshirani 1996): texts are whitened by the covariance that
 all domains share, and a few prototypes represent each domain. The squared distance to the nearest
-prototypes is a log likelihood. The same distance detects texts of no domain (Lee et al. 2018).
-The means are normalised to unit length first, because their length depends on how long a text is,
-not on its subject; without it, texts of no domain are harder to detect (area under the ROC curve,
-mean of six left-out domains on train texts, .873 instead of .897).
+prototypes is a log likelihood. The same distance detects texts of no domain (Lee et al. 2018). The
+means are normalised to unit length first, because their length depends on how long a text is, not
+on its subject. Without it, texts of no domain are harder to detect. The area under the ROC curve,
+mean of six left-out domains on train texts, is .873 instead of .897.
 
     N texts, H hidden, W whitened, P prototypes, D domains
 """
@@ -122,7 +122,7 @@ def choose(posterior: torch.Tensor, top_p: float = 0.8) -> DomainChoice:
     """Choose one or two experts for each text.
 
     The most likely expert serves alone if its posterior reaches ``top_p`` or if it is the base
-    model (none of the domains); otherwise the second most likely joins it, weighted by posterior
+    model (none of the domains). Otherwise the second most likely joins it, weighted by posterior
     (top-p routing, Huang et al. 2024, with at most two).
 
     :param posterior: (N, D + 1) as :meth:`DomainRouter.posterior` returns it.

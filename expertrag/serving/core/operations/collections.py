@@ -14,7 +14,7 @@ MOST_LISTED = 1_000
 
 
 async def create_collection(runtime: Runtime, context: CallContext) -> None:
-    """Create an empty collection: that of the call."""
+    """Create an empty collection, which the call names."""
     collections, key = runtime.collections, _require_name(context)
     await runtime.workers.run(
         CallKind.WRITE, context, lambda stop: collections.create(key), tenant_of(key)
@@ -60,6 +60,6 @@ def _require_name(context: CallContext) -> str:
 
 
 def _tenant(caller: Caller) -> str | None:
-    """Return the tenant whose collections a caller may name; None for those of every tenant."""
+    """Return the tenant whose collections a caller may name; None for every tenant."""
     everyone = not caller.access.tenant and Scope.ADMIN in caller.scopes
     return None if everyone else caller.access.tenant

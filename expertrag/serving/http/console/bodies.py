@@ -1,4 +1,4 @@
-"""Bodies of the console's requests; fields and limits are those of the client's methods."""
+"""Bodies of the console's requests; fields and limits are as in the client's methods."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class _Form(Form):
 
     def whole(self, answer: Answer) -> dict[str, Any]:
         """Return a whole response."""
-        marked = self._cited(answer)
+        marked = self._cite(answer)
         choice = {
             "index": 0,
             "message": {
@@ -71,7 +71,7 @@ class _Form(Form):
                     case DeltaEvent(text, logprobs):
                         yield self._chunk(answer_id, {"content": text}, logprobs=logprobs)
         answer = folder.answer()
-        marked = self._cited(answer)
+        marked = self._cite(answer)
         if marked.annotations:
             annotations = _nest(marked.annotations)
             last = {"content": marked.added, "annotations": annotations}

@@ -27,7 +27,7 @@ MAX_INPUTS = 2_048
 
 
 class EmbeddingsRequest(BaseModel):
-    """Texts to encode; ``input_type`` is an extension that other servers have, too."""
+    """Texts to encode; ``input_type`` is an extension that other servers also have."""
 
     model_config = ConfigDict(extra="allow")
 

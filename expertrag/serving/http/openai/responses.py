@@ -39,7 +39,7 @@ class _Form(Form):
 
     def whole(self, answer: Answer) -> dict[str, Any]:
         """Return a whole response."""
-        marked = self._cited(answer)
+        marked = self._cite(answer)
         return self._finish(answer, _part(answer.text + marked.added, marked.annotations))
 
     async def events(self, events: AsyncGenerator[AnswerEvent]) -> AsyncGenerator[str]:
@@ -56,7 +56,7 @@ class _Form(Form):
                     case DeltaEvent(text):
                         yield self._delta(answer_id, text)
         answer = folder.answer()
-        marked = self._cited(answer)
+        marked = self._cite(answer)
         if marked.added:
             yield self._delta(answer_id, marked.added)
         for place, annotation in enumerate(marked.annotations):

@@ -28,7 +28,7 @@ from expertrag_lab.cli.eval.options import (
 flag = flags_of("EVAL")
 
 MAX_TOKENS = 32
-"""Default of ``--max-tokens``; a test checks that it equals that of ``eval.record``."""
+"""Default of ``--max-tokens``; a test checks that it equals the default of ``eval.record``."""
 
 COST_LIMIT = 20
 """Questions of each set that ``eval cost`` times: three answers each, a few minutes in all."""

@@ -12,9 +12,9 @@ from expertrag.config import Config
 from expertrag_lab.cli.eval.answer import gated_options, max_tokens_option
 from expertrag_lab.cli.eval.options import (
     datasets_argument,
-    limit_option,
     out_option,
     publish,
+    questions_option,
     seed_option,
     split_option,
     work_option,
@@ -29,7 +29,7 @@ LIMIT = 50
 @click.command()
 @datasets_argument
 @split_option
-@limit_option(LIMIT)
+@questions_option(LIMIT)
 @flag(
     "--variants",
     type=click.IntRange(min=2),
@@ -43,7 +43,7 @@ LIMIT = 50
 @flag(
     "--rewrites/--no-rewrites",
     default=True,
-    help="Ask mechanical rewrites, too, or only the paraphrases of the data set.",
+    help="Also ask mechanical rewrites, or only the paraphrases of the data set.",
 )
 @seed_option
 @max_tokens_option
@@ -68,10 +68,10 @@ def consistency(
     """Measure whether rewording a question changes the answer.
 
     Wordings are the paraphrases of the data set (metadata.paraphrases of a query) and mechanical
-    rewrites, such as lower case, no question mark or a polite opening. Answers that differ are
-    counted by the first step that made them differ: decision, expert, passages, or the prompt's
-    words alone. Replies are kept in --work: an interrupted run resumes, and a larger --limit adds
-    to them.
+    rewrites. A rewrite is such as lower case, no question mark or a polite opening. Answers that
+    differ are counted by the first step that made them differ: decision, expert, passages, or the
+    prompt's words alone. Replies are kept in --work: an interrupted run resumes, and a larger
+    --limit adds to them.
     """
     from expertrag_lab.eval.consistency import consistency_report
     from expertrag_lab.eval.manifest import make_manifest

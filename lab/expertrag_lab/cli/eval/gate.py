@@ -48,7 +48,7 @@ def gate(
     The baselines are never, always, random and oracle retrieval.
 
     ROWS are files of counterfactual rows (.jsonl, .jsonl.gz) or folders of them, from `eval record`
-    or another source: each holds a question's answers without and with retrieval. No model runs,
+    or another source. Each holds a question's answers without and with retrieval. No model runs,
     except those that a fitted gate gets its signals from.
     """
     from expertrag_lab.data.rows import read_row_sets

@@ -31,7 +31,7 @@ _CHECKERS: Mapping[What, Callable[[Path, Findings], Mapping[str, int]]] = {
 def check(paths: Sequence[Path], progress: Progress) -> tuple[Checked, ...]:
     """Check everything at ``paths`` and up to three levels below.
 
-    A path that is missing, or contains nothing that ``eval`` can read, is a fault, too.
+    A path that is missing, or contains nothing that ``eval`` can read, is also a fault.
     """
     work = [(path, tuple(find([path]))) for path in paths]
     total = sum(len(items) for _, items in work)

@@ -143,7 +143,7 @@ def _covering(marks: Sequence[Mark], position: int) -> int:
 
 
 def _crossing(marks: Sequence[Mark], position: int) -> int:
-    """Count the later points whose intervals overlap that of one."""
+    """Count the later points whose intervals overlap the interval of one."""
     mark = marks[position]
     return sum(
         abs(other.x - mark.x) <= 0.01

@@ -18,8 +18,8 @@ def diverse(
 ) -> tuple[int, ...]:
     """Choose candidates one by one, each the best of (1 - d) useful - d alike.
 
-    That is maximal marginal relevance (Carbonell & Goldstein 1998), where a candidate is as alike
-    as it is to the chosen one that it is most like.
+    That is maximal marginal relevance (Carbonell & Goldstein 1998). A candidate is as alike as it
+    is to the chosen one that it is most like.
 
     :param useful: (C,) how useful each is.
     :param alike: (C, C) similarities, whose signs do not count.
@@ -45,9 +45,10 @@ def like_the_task(
 
     As in K-shot selection (Yang et al. 2024), which goes by the distance to the mean, takes the
     nearest rows, and drops those that are nearly alike. Here the next row takes the place of one
-    that is dropped, and rows that are nearly a labelled one are dropped, too.
+    that is dropped, and rows that are nearly a labelled one are also dropped.
 
-    :param labelled: (K, H) embeddings; their lengths do not count, nor do those of ``rows`` (N, H).
+    :param labelled: (K, H) embeddings; their lengths do not count, nor do the lengths of ``rows``
+        (N, H).
     :param count: of rows at most.
     :param most_alike: cosine above which a row repeats a labelled row, or one chosen before it.
     :returns: places of the chosen rows and their cosines, the nearest one first.

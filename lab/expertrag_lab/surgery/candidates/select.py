@@ -1,8 +1,8 @@
 """Select the adapters that help most with a task, by K labelled questions.
 
 K-shot selection (Yang et al. 2024, "Leveraging Open Knowledge for Advancing Task Expertise in Large
-Language Models"): candidates are measured on the labelled questions, and of those that help, ones
-are chosen that differ.
+Language Models"): candidates are measured on the labelled questions. Of the candidates that help,
+ones are chosen that differ.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SelectionSettings:
     """How candidates are measured and chosen.
 
     :param choose: candidates to choose at most.
-    :param diversity: what difference counts beside usefulness, in [0, 1]; see :func:`diverse`.
+    :param diversity: what difference counts besides usefulness, in [0, 1]; see :func:`diverse`.
     :param most_tokens: of a greedy answer.
     """
 

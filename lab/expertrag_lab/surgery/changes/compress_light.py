@@ -1,7 +1,7 @@
 """Compress a mixture to one with light experts, for prompts as they are served.
 
-Of the K experts that a router chooses for a token, those of the least weights become vectors and a
-few neurons (after Compressed Experts, He et al. 2025; :mod:`expertrag_kernels.light`). A killed run
+A router chooses K experts for a token. The experts of the least weights become vectors and a few
+neurons (after Compressed Experts, He et al. 2025; :mod:`expertrag_kernels.light`). A killed run
 continues from the last evaluation of its training.
 """
 
@@ -71,8 +71,8 @@ def compress_light(
     :param name: folder or hub id of a checkpoint of transformers.
     :param per_token: experts of a token that compute; the others that its router chooses are light.
     :param most_tokens: of an answer.
-    :raises InvalidArgument: the model is no such mixture, or has light experts already; the number
-        is not possible; or fewer than two prompts fit its context.
+    :raises InvalidArgument: the model is not such a mixture, or has light experts already; the
+        number is not possible; or fewer than two prompts fit its context.
     :raises Conflict: ``out`` exists.
     :raises OutputTakenError: another run for ``out`` is under way.
     """

@@ -138,7 +138,7 @@ def compress(
 def _check(mixture: Mixture, size: float) -> None:
     """Check that a mixture can be compressed.
 
-    :raises InvalidArgument: it cannot, or ``size`` is no share.
+    :raises InvalidArgument: it cannot, or ``size`` is not a share.
     """
     if not 0.0 < size < 1.0:
         raise InvalidArgument(f"size must be a share between 0 and 1; got {size:g}")

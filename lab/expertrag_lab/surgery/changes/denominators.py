@@ -1,9 +1,9 @@
 """What happens to the weights of the experts that stay when a router has fewer to share among.
 
 Families that renormalise the weights of the chosen experts (Mixtral, Granite-MoE, gpt-oss, and with
-``norm_topk_prob`` Qwen3-MoE) or have sigmoids (DeepSeek-V3, GLM-4.5) are not concerned.
-Where weights are probabilities of a softmax over all experts (OLMoE, Qwen2-MoE, DeepSeek-V2), the
-denominator loses the terms of the experts that are gone, and all others weigh more.
+``norm_topk_prob`` Qwen3-MoE) or have sigmoids (DeepSeek-V3, GLM-4.5) are not concerned. Where
+weights are probabilities of a softmax over all experts (OLMoE, Qwen2-MoE, DeepSeek-V2), the
+denominator loses terms. They are the terms of the experts that are gone, and all others weigh more.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Denominators(StrEnum):
       by the probability that they had together.
     - ``renormalise``: routers are left alone, so the probabilities of those that stay sum to 1.
     - ``auto``: for families whose weights are probabilities over all experts, ``keep`` when experts
-      are dropped, or merged where a token uses one; otherwise ``renormalise``, which changes
+      are dropped, or merged where a token uses one. Otherwise ``renormalise``, which changes
       nothing in other families.
     """
 

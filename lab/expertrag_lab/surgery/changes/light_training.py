@@ -2,7 +2,7 @@
 
 The loss is the Kullback-Leibler divergence of the next-token distributions of both, mean over the
 tokens of prompts and answers. Unlike the error of each layer's output, it weighs what a layer gets
-wrong by what that does to the answer, and later layers learn to make up for earlier ones. He et al.
+wrong by what that does to the answer. Later layers learn to make up for earlier ones. He et al.
 2025 train all weights of the model on right answers instead; here, all others stay as they are.
 
 Legend: B sequences, T tokens, V vocabulary, E experts, H hidden
@@ -38,7 +38,7 @@ Tokens = Sequence[int]
 class LightRecipe:
     """How light experts are trained.
 
-    :param neurons: of each light expert, beside its three vectors.
+    :param neurons: of each light expert, next to its three vectors.
     :param batch: sequences of a step.
     :param held: share of the sequences that are held out, at most ``most_held`` of them; they
         choose the best of the evaluations.

@@ -1,9 +1,8 @@
 """Fit low-rank experts to a layer: bases that its experts share, and the neurons that stay whole.
 
-Bases are not those of the matrices but of what passes through them, by the second moments of
-calibration tokens (as in SVD-LLM, Wang et al. 2025, arXiv 2403.07378): they minimise the mean
-squared error of gate and up, and of the output, each neuron weighted by how much of the output it
-makes.
+Bases are taken from what passes through the matrices, by the second moments of calibration tokens
+(as in SVD-LLM, Wang et al. 2025, arXiv 2403.07378): they minimise the mean squared error of gate
+and up, and of the output. Each neuron weighted by how much of the output it makes.
 
 E experts, H hidden, I neurons of an expert, r rank, N whole neurons
 """
@@ -59,7 +58,7 @@ class LayerMoments:
 
     @classmethod
     def of(cls, layer: MixtureLayer, experts: int, chosen: int) -> LayerMoments:
-        """Return those of no token.
+        """Return the moments of no token.
 
         :param chosen: experts of a token.
         """
@@ -82,7 +81,7 @@ class LayerMoments:
         return Neurons(*weights.chunk(3, dim=1))
 
     def all_neurons(self) -> Neurons:
-        """Return those of all experts, (E, I, H) each."""
+        """Return the weights of all experts, (E, I, H) each."""
         every = [self.neurons(expert) for expert in range(self.experts)]
         return Neurons(*(torch.stack(part) for part in zip(*every, strict=True)))
 
@@ -159,9 +158,9 @@ class _Bases(NamedTuple):
 def _bases(moments: LayerMoments, neurons: Neurons, chosen: torch.Tensor, rank: int) -> _Bases:
     """Return the bases with the least errors of the chosen neurons (E, I).
 
-    With C the second moments of the inputs, A loses |(A - A inverse read) C^(1/2)|^2: least for
-    inverse = C^(1/2) W and read = W^T C^(-1/2), with W the first eigenvectors of
-    C^(1/2) A^T A C^(1/2).
+    With C the second moments of the inputs, A loses |(A - A inverse read) C^(1/2)|^2. It is least
+    for inverse = C^(1/2) W and read = W^T C^(-1/2), with W the first eigenvectors of C^(1/2) A^T A
+    C^(1/2).
     """
     values, vectors = torch.linalg.eigh(moments.inputs)
     values = values.clamp(min=0.0) + _LEAST * values[-1].clamp(min=_TINY)

@@ -1,24 +1,25 @@
 """Merge experts of a mixture into fewer: M-SMoE (Li et al. 2024, "Merge, Then Compress", ICLR).
 
 In each layer, the experts that most tokens use are dominant. Each of the others joins the dominant
-one whose router logits are most like its own; the neurons of a group are aligned to those of its
-dominant expert, and averaged, weighted by how many tokens used each expert. Other than in the
+one whose router logits are most like its own. The neurons of a group are aligned to the neurons of
+its dominant expert, and averaged, weighted by how many tokens used each expert. Other than in the
 paper, all layers have the same number of groups: a checkpoint of transformers has one for all.
 
-A token that chose several experts of a group gave them the sum of their weights. The merged
-expert gets the weight that its dominant expert would have if the others were dropped, and the token
-chooses other groups in their place. That loses nothing in these cases, and else is approximate:
+A token that chose several experts of a group gave them the sum of their weights. The merged expert
+gets the weight that its dominant expert would have if the others were dropped. The token chooses
+other groups in their place. That loses nothing in these cases, and else is approximate:
 
 - All experts of a layer compute the same, and chosen weights sum to a constant, as in families that
   renormalise.
 - The experts of each group compute the same, in whatever order of their neurons, and have equal
-  rows in the router. All groups have n experts, tokens chose whole groups, and now use 1/n as many
-  experts (``per_token``), with ``renormalise``; or tokens chose one expert, with ``keep``. Families
-  with sigmoids have to renormalise, too, and must not score groups of experts by their two best.
+  rows in the router. Either all groups have n experts, and tokens chose whole groups and now use
+  1/n as many experts (``per_token``), with ``renormalise``. Or tokens chose one expert, with
+  ``keep``. Families with sigmoids also have to renormalise, and must not score groups of experts by
+  their two best.
 
 So where weights are probabilities of a softmax over all experts, ``auto`` renormalises if tokens
-chose several experts: a group stands for all of its experts, whose probabilities summed to 1 with
-those of the other groups. On prompts of the trained mixture of ``make lab-fixture-moe``, with 3/4,
+chose several experts. A group stands for all of its experts, whose probabilities summed to 1 with
+the other groups' experts. On prompts of the trained mixture of ``make lab-fixture-moe``, with 3/4,
 1/2 and 1/4 of its experts, that has the lower loss over all tokens.
 
 E experts of a layer
@@ -64,7 +65,7 @@ def merge_experts(
 
     A merged expert has the router's row, bias and correction of its dominant expert: routers choose
     as if the others were dropped. A token that chose several experts of a group gave them the sum
-    of their weights; :mod:`merge_experts` tells when that is what the merged expert gets.
+    of their weights. The module tells when that is what the merged expert gets.
 
     Super experts stay as they are: they are dominant, and others join them only where a group of
     the router has no other dominant expert. Null experts stay, and are not counted. Groups of a
@@ -177,7 +178,7 @@ def _with_twins_last(frequency: torch.Tensor, similarity: torch.Tensor) -> torch
 
 
 def _merge(layer: MixtureLayer, groups: Groups, frequency: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return the weights of a layer's merged experts; those of groups of one are unchanged."""
+    """Return the weights of a layer's merged experts; groups of one are unchanged."""
     layout, before = NeuronLayout.of(layer.experts), layer.weights
     dominant = torch.tensor([first for first, *_ in groups])
     after = {name: tensor.detach()[dominant] for name, tensor in before.items()}

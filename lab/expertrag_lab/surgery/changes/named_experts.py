@@ -1,8 +1,8 @@
-"""Drop experts by their names: those of domains that a team does not ask about.
+"""Drop experts by their names: the experts of domains that a team does not ask about.
 
 Where experts have names, a text has one of them, which the domain of its question selects. No other
 is read, so those that stay answer as before, token for token. Questions of the domains that are
-gone are answered by "shared", as those of no domain are.
+gone are answered by "shared", as questions of no domain are.
 """
 
 from __future__ import annotations

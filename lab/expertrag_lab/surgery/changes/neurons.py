@@ -64,7 +64,7 @@ class NeuronLayout:
 
 
 def alignment(target: torch.Tensor, neurons: torch.Tensor) -> torch.Tensor:
-    """Return the order (I,) in which an expert's neurons are most like those of another.
+    """Return the order (I,) in which an expert's neurons are most like another's.
 
     It maximises the sum of the inner products of the paired neurons (weight matching, Ainsworth et
     al. 2023, "Git Re-Basin"). An expert has one hidden layer, for which the assignment is exact.

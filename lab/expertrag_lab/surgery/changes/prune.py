@@ -17,7 +17,7 @@ from expertrag_lab.surgery.changes.selection import ExpertCounts, best_experts, 
 from expertrag_lab.surgery.mixture import Mixture
 from expertrag_lab.surgery.profiling.importance import ExpertProfile, Method
 
-_CURE = ", or --force to drop them, too"
+_CURE = ", or --force to drop them as well"
 
 
 def prune(
@@ -38,8 +38,8 @@ def prune(
     keep the same number each. If fewer are left than a token uses, it uses all of them. Keeping all
     gives the same weights, bit for bit.
 
-    Where experts have names (``expert_names``), a text has one expert in every layer: all layers
-    keep the same ones, and "shared", "base" and those of ``domains`` stay unless ``force``.
+    Where experts have names (``expert_names``), a text has one expert in every layer. All layers
+    keep the same ones, and "shared", "base" and the experts of ``domains`` stay unless ``force``.
 
     :param keep: a share (float) or number (integer) of the routed experts of a layer; see
         :meth:`ExpertCounts.count`.

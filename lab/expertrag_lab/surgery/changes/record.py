@@ -40,8 +40,8 @@ class SurgeryStep:
     :param domains: whose use of the experts was counted, whose experts stayed, or whose prompts
         were fitted to.
     :param denominators: ``keep`` or ``renormalise``; see :class:`Denominators`.
-    :param experts: of each layer: those of the model before that were kept or, merged, the groups
-        that became one, the dominant expert of each first.
+    :param experts: of each layer: the experts of the model before that were kept or, merged, the
+        groups that became one, the dominant expert of each first.
     """
 
     kind: str
@@ -176,10 +176,10 @@ def _light_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
     )
     if mixture.low_rank:
         yield ""
-        yield f"Its experts are of low rank: ExpertRAG reads `{LOW_RANK_FILE}`, too."
+        yield f"Its experts are of low rank: ExpertRAG also reads `{LOW_RANK_FILE}`."
     yield ""
     yield f"- Made from: {mixture.name}, files with fingerprint `{made.step.source}`"
-    yield f"- Trained by: {made.step.method}; all other weights are those of before"
+    yield f"- Trained by: {made.step.method}; all other weights are as before"
     yield f"- Domains of the prompts: {markdown(', '.join(made.step.domains))}"
     yield from _size_lines(made)
 
@@ -193,7 +193,7 @@ def _low_rank_lines(made: ChangedMixture, mixture: Mixture) -> Iterator[str]:
     yield ""
     yield (
         "ExpertRAG reads the file; `expertrag llm pack` leaves out what it replaces. transformers "
-        "reads the products, which are in the checkpoint, too: the same answers but for rounding, "
+        "reads the products, which are also in the checkpoint: the same answers but for rounding, "
         "as large and as slow as before."
     )
     yield ""

@@ -147,8 +147,8 @@ def best_experts(
         if most > of_group:
             where = "layer" if groups == 1 else "group"
             raise InvalidArgument(
-                f"a {where} has {most} experts that are never dropped (super experts, or those of "
-                f"every domain), and would keep {of_group}: keep {most * groups} or more{cure}"
+                f"a {where} has {most} experts that are never dropped (super experts, or experts "
+                f"of every domain), and would keep {of_group}: keep {most * groups} or more{cure}"
             )
         scores = scores.masked_fill(always, math.inf)
     parts = scores.reshape(layers, groups, experts // groups)

@@ -1,7 +1,7 @@
 """What a profile shows of its experts: their importance by layer, for terminals and pages.
 
-A few experts may hold nearly all of a layer's importance, so heat is logarithmic: a step for each
-factor of three, over eight steps, which are the characters of a terminal.
+A few experts may hold nearly all of a layer's importance, so heat is logarithmic. It has a step for
+each factor of three, over eight steps, which are the characters of a terminal.
 """
 
 from __future__ import annotations

@@ -137,11 +137,12 @@ class ExpertProfile:
     def super_experts(self) -> torch.Tensor:
         """Return which experts (L, E) are super experts, over all domains (Su et al. 2025).
 
-        Their outputs make the massive activations that attention sinks need, so they are rare: an
-        output above the 99.5 % quantile of all experts, and above a tenth of the largest, in a
-        layer that forms massive activations. The first two admit the largest output of any model,
-        and a profile does not know the third. Instead, the output must be ten times the usual one,
-        the median of the experts that were used, both in its layer and over all layers.
+        Their outputs make the massive activations that attention sinks need, so they are rare.
+        Their output is above the 99.5 % quantile of all experts, and above a tenth of the largest,
+        in a layer that forms massive activations. The first two admit the largest output of any
+        model, and a profile does not know the third. Instead, the output must be ten times the
+        usual one, both in its layer and over all layers. The usual one is the median of the experts
+        that were used.
         """
         peak = self.use().peak
         used = peak.where(peak > 0, math.nan)

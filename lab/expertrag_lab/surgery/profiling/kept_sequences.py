@@ -20,7 +20,7 @@ def load_sequences(
     least: int,
     progress: Progress,
 ) -> list[list[int]]:
-    """Return the tokens of the prompts that fit; a killed run has those of before in a file.
+    """Return the tokens of the prompts that fit; a killed run has kept them in a file.
 
     :param kept: the file, which is written when all are known.
     :param least: prompts that are needed.

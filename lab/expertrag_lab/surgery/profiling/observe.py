@@ -160,7 +160,7 @@ class _LayerWatch:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return norm and largest absolute value of each used expert's own output, [T, K] each.
 
-        Each pair of a token and an expert is a row with one expert of weight 1, which is right for
+        Each pair of a token and an expert is a row with one expert of weight 1. That is right for
         every family, whatever its activation, biases and layout.
         """
         most = max(1, _MOST_ROWS // index.shape[1])
@@ -168,7 +168,7 @@ class _LayerWatch:
         for some, chosen in zip(rows.split(most), index.split(most), strict=True):
             pairs = some.repeat_interleave(chosen.shape[1], dim=0)
             alone = chosen.reshape(-1, 1)
-            forward: Any = self._experts.forward  # a call of the module would be watched, too
+            forward: Any = self._experts.forward  # a call of the module would be watched as well
             each = forward(pairs, alone, pairs.new_ones(alone.shape)).double()
             norms.append(each.norm(dim=-1).view(chosen.shape))
             peaks.append(each.abs().amax(-1).view(chosen.shape))

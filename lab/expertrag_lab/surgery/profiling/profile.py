@@ -74,7 +74,7 @@ def profile_mixture(
     :param name: folder or hub id of a checkpoint of transformers.
     :param sources: where the prompts come from, for the card.
     :param most_tokens: of an answer.
-    :raises InvalidArgument: the model is no such mixture, or no prompt fits its context.
+    :raises InvalidArgument: the model is not such a mixture, or no prompt fits its context.
     :raises ServerError: the model computes values that are NaN or infinite.
     :raises Conflict: ``out`` exists.
     :raises OutputTakenError: another run for ``out`` is under way.

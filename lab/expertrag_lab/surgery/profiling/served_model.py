@@ -49,7 +49,7 @@ class ServedModel:
         progress("tokens of prompts", len(traffic), len(traffic))
 
     def run(self, tokens: Sequence[int], domain: str) -> None:
-        """Run a sequence; of a mixture with an expert for each domain, with that of ``domain``."""
+        """Run a sequence, with the expert of ``domain`` if each domain has one."""
         cache = self._network.new_cache(self._network.make_policy(domain))
         try:
             self._network.forward(tokens, cache)

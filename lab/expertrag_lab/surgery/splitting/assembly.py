@@ -3,8 +3,8 @@
 A neuron's part of the output depends on no other neuron, so the dense network is the sum of its
 experts. The family's routers choose by ``sigmoid(logits) + correction``, and weigh the chosen
 experts with ``scale * sigmoid(logits)``. With logits near zero and a scale of 2, all weights are
-near 1, whatever the number of experts that a token uses, and the order of the sigmoids is still
-that of the logits: a mixture whose tokens use all experts is the dense model.
+near 1, whatever the number of experts that a token uses. The order of the sigmoids is still the
+order of the logits: a mixture whose tokens use all experts is the dense model.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from expertrag_lab.surgery.splitting.layer_split import LayerSplit
 from expertrag_lab.surgery.splitting.split_sizes import SplitSizes
 
 LARGEST_LOGIT = 2.0**-12
-"""Of the tokens that were seen. Weights of experts then lie within 2**-13 of 1, which is less than
-bfloat16 rounds off, and float32 tells logits apart that differ by a thousandth of the largest."""
+"""Of the tokens that were seen.
+
+Weights of experts then lie within 2**-13 of 1, which is less than bfloat16 rounds off. Yet float32
+tells logits apart that differ by a thousandth of the largest.
+"""
 _SLOPE = 0.25  # of a sigmoid at zero
 
 

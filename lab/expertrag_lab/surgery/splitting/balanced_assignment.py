@@ -1,8 +1,8 @@
 """Assign items to clusters of the same size, at the least cost.
 
 This is a linear assignment with every cluster's column repeated, which takes N² memory. There are
-few clusters, so it is solved on them, as a flow (successive shortest paths): begin with everything
-in its cheapest cluster, then move items along the cheapest path from a cluster that has too many to
+few clusters, so it is solved on them, as a flow (successive shortest paths). Everything begins in
+its cheapest cluster. Then move items along the cheapest path from a cluster that has too many to
 one that has too few.
 
 N items, C clusters, S items of a cluster
@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-_ROUNDING = 1e-9  # as a share of the largest cost: a path that is no shorter but for this is not
+_ROUNDING = 1e-9  # as a share of the largest cost: a path that is shorter only by this is not
 
 
 def balance(costs: np.ndarray, size: int) -> np.ndarray:

@@ -16,9 +16,9 @@ def cluster_neurons(active: torch.Tensor, count: int) -> torch.Tensor:
     """Return the neurons of each cluster (C, W), ascending: k-means with clusters of one size.
 
     As in CMoE (Pei et al. 2025), distances are sums of absolute differences between a neuron's
-    activity and the mean of a cluster, and neurons are assigned so that the sum of the distances is
-    the least possible. CMoE's clusters begin as the neurons that are active the most often, which
-    may be alike; here, these only begin apart (see :func:`centres_of`).
+    activity and the mean of a cluster. Neurons are assigned so that the sum of the distances is the
+    least possible. CMoE's clusters begin as the neurons that are active the most often, which may
+    be alike; here, these only begin apart (see :func:`centres_of`).
 
     :param active: (T, N) which neuron is active for which token.
     :param count: C, which divides N.

@@ -22,7 +22,9 @@ from expertrag.api.errors import InvalidArgument, ServerError
 from expertrag_common import checksums
 
 FOLDER = "pre_gate"
-"""In a model's folder, that of its pre-gate; not beside its weights, which loaders read whole."""
+"""In a model's folder, the folder of its pre-gate; not next to its weights, which loaders read
+whole.
+"""
 _FILE = "pre_gate.safetensors"
 _SHAPE = "shape"  # in the metadata of the file: JSON with the fields of PreGateShape
 

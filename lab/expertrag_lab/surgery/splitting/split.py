@@ -1,8 +1,8 @@
 """Split a dense model into a mixture of experts, on prompts as they are served.
 
-What takes long is kept in a work folder: the tokens of the prompts, the inputs of the feed-forward
-networks, the split of every layer, and the epochs of the pre-gate. A killed run continues there, to
-the same model.
+What takes long is kept in a work folder. These are the tokens of the prompts, the inputs of the
+feed-forward networks, the split of every layer, and the epochs of the pre-gate. A killed run
+continues there, to the same model.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class SplitTexts:
 
 @torch.inference_mode()
 def next_token_loss(model: Any, texts: Sequence[Sequence[int]]) -> float:
-    """Return the loss of a model on texts, nats a token: that of every token but the first."""
+    """Return the loss of a model on texts, nats a token, over every token but the first."""
     total, count = 0.0, 0
     for text in texts:
         ids = torch.tensor(text)

@@ -1,8 +1,8 @@
-"""The dense models that can be split: those whose attention GLM-4-MoE has, too.
+"""The dense models that can be split: the ones whose attention GLM-4-MoE also has.
 
 GLM-4-MoE is grouped-query attention with optional biases of queries, keys and values (Qwen2) and
-optional norms of heads (Qwen3), and feed-forward layers of routed and shared experts that are added
-up: with the right options, each of these families is a special case of it.
+optional norms of heads (Qwen3). Its feed-forward layers are routed and shared experts that are
+added up. With the right options, each of these families is a special case of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SPLITTABLE = (*DENSE_TYPES, *LARGE_TYPES)
 def load_splittable(name: str) -> Dense:
     """Load a dense model to split, in the data type that it is stored in.
 
-    :param name: as in :func:`load_dense`, so freshly upcycled mixtures are accepted, too; weights
+    :param name: as in :func:`load_dense`, so freshly upcycled mixtures are also accepted; weights
         of a GGUF file become bfloat16.
     :raises NotFound: there is no such model.
     :raises InvalidArgument: GLM-4-MoE has no such attention, the weights are packed or quantised,

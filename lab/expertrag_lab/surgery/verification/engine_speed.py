@@ -21,7 +21,7 @@ _REPLY = Sampling(max_tokens=32, frequency_penalty=0.0)
 class SpeedChange:
     """Tokens a second of both models, and after by before in the same round.
 
-    Each is the median, minimum and maximum over the rounds; a round reads the same prompts with
+    Each is the median, minimum and maximum over the rounds. A round reads the same prompts with
     both models, one after the other, without cached prefixes.
     """
 

@@ -28,7 +28,7 @@ class CheckedModel:
 
     @property
     def has_products(self) -> bool:
-        """Whether plain experts are on disk beside the low-rank ones that our engine runs."""
+        """Whether plain experts are on disk next to the low-rank ones that our engine runs."""
         files = self.files
         return not files.is_packed and (files.folder / LOW_RANK_FILE).is_file()
 

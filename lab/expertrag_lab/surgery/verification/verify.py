@@ -1,7 +1,7 @@
 """Compare a model with the one that it was made from, on held-out retrieved prompts.
 
 Both are run as they are served. A change is refused if the loss on right answers may rise by more
-than a tolerance: the upper end of its 95 % interval counts, so too few prompts refuse as well.
+than a tolerance. The upper end of its 95 % interval counts, so too few prompts refuse as well.
 """
 
 from __future__ import annotations
@@ -164,15 +164,15 @@ def _notes(sides: Sequence[Generator], form: PromptForm) -> list[str]:
     if PromptForm.of(sides[1]) != form:
         notes.append(
             f"{sides[1].name} is served with prompts of another form than {sides[0].name}; both "
-            "were compared with those of the latter"
+            "were compared with the latter's prompts"
         )
     return notes
 
 
 def _size_notes(models: Sequence[CheckedModel]) -> list[str]:
     return [
-        f"{model.files.name} has plain experts on disk beside its low-rank ones, for transformers; "
-        "`expertrag llm pack` leaves them out"
+        f"{model.files.name} has plain experts on disk next to its low-rank ones, for "
+        "transformers; `expertrag llm pack` leaves them out"
         for model in models
         if model.has_products
     ]

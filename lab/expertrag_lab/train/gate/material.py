@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
 
 MISS_COST = 7.0
-"""Cost of a miss, in wasted searches. A wasted search costs a second or two; a miss, an answer from
-the model's memory to a question that the documents answer, costs a user's trust in all answers."""
+"""Cost of a miss, in wasted searches.
+
+A wasted search costs a second or two. A miss, an answer from the model's memory to a question that
+the documents answer, costs a user's trust in all answers.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +39,7 @@ class GateMaterial:
     """Rows to learn from: their signals, and which of their two answers were right, [N, 2].
 
     If a request needs no documents, the closed-book answer counts as right, and so does the answer
-    with retrieval unless it abstains: retrieval gains nothing and may lose the answer.
+    with retrieval unless it abstains. Retrieval gains nothing and may lose the answer.
     """
 
     signals: list[Signals]

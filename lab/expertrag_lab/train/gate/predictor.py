@@ -245,7 +245,7 @@ def _cross_validate(
 def _loss(predicted: Matrix, rows: Rows) -> float:
     """Return 1 - the correlation of the predicted gain with the true one.
 
-    Unlike a squared error, it does not penalise what calibration corrects: the raw probabilities of
+    Unlike a squared error, it does not penalise what calibration corrects. The raw probabilities of
     a model with a strong penalty are all near the mean, yet may rank best.
     """
     gain = gain_of(predicted)

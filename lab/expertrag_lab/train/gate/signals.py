@@ -2,7 +2,7 @@
 
 Question and draft (the row's closed-book answer) are embedded by the base embedder. The draft is
 also read by a language model, not necessarily the one that wrote it. Store and prefill signals come
-from a running system, so only rows of ``expertrag eval record`` have them: their numbers are taken
+from a running system, so only rows of ``expertrag eval record`` have them. Their numbers are taken
 from the record, the vectors of the prefill are computed again.
 """
 

@@ -69,7 +69,7 @@ def source_of(
     )
     if needs.router != source.needs.router:
         raise Conflict(
-            f"the gate {bundle.version} was fitted with a different domain router than that of "
+            f"the gate {bundle.version} was fitted with a different domain router than the one of "
             f"{source.embedder.name}: fit it again with 'expertrag train gate'",
             reason="GATE_MISMATCH",
             metadata={"gate": bundle.version},

@@ -10,11 +10,11 @@ class ProbeRecipe:
     """Settings of a training.
 
     At most ``most_searches`` questions of a data set are searched for. Each gets a number of
-    passages drawn from ``passages``, of ``words`` words. Every second answerable question is
-    asked once more about the search results without its documents. The same passages, which
-    are read once, are also asked up to ``answered`` questions that they answer, ``tempted``
-    questions that the data set marks as unanswerable near them, and ``elsewhere`` questions about
-    other documents.
+    passages drawn from ``passages``, of ``words`` words. Every second answerable question is asked
+    once more about the search results without its documents. The same passages, which are read
+    once, are also asked up to ``answered`` questions that they answer. They are asked up to
+    ``tempted`` questions that the data set marks as unanswerable near them, and ``elsewhere``
+    questions about other documents.
     ``dev_searches``: the same as ``most_searches``, for the dev questions.
     """
 

@@ -1,8 +1,8 @@
 """Filter generated questions, and count why questions were dropped.
 
-A question is kept if a user could have typed it without seeing the passage, and if an embedder that
-was not trained on it retrieves the passage for it (round-trip consistency, which Promptagator, Dai
-et al. 2022, found to matter most with small generators).
+A question is kept if a user could have typed it without seeing the passage. An embedder that was
+not trained on it must also retrieve the passage for it (round-trip consistency, which Promptagator,
+Dai et al. 2022, found to matter most with small generators).
 """
 
 from __future__ import annotations

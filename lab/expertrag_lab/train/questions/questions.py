@@ -1,7 +1,7 @@
 """Generate training pairs from documents: a language model asks a question about each passage.
 
 Follows InPars (Bonifacio et al. 2022) and Promptagator (Dai et al. 2022). Every reply is written to
-``OUT.partial`` before the next is requested, and the filter runs over all replies at the end, so an
+``OUT.partial`` before the next is requested, and the filter runs over all replies at the end. So an
 interrupted run produces the same file as an uninterrupted one.
 """
 
@@ -79,7 +79,7 @@ def check_out(out: Path) -> None:
     """Check that ``out`` can be written as a pair file.
 
     :raises Conflict: it exists.
-    :raises InvalidArgument: its name is not that of a pair file.
+    :raises InvalidArgument: its name is not the name of a pair file.
     """
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another file")

@@ -1,7 +1,7 @@
 """Attention for packed sequences (rows): no group attends to another.
 
-All other layers see a row as one long sequence. Here it is split into its groups: the tokens of a
-group's shared prefix attend to each other, those of a branch to the prefix and to their own branch.
+All other layers see a row as one long sequence. Here it is split into its groups. The tokens of a
+group's shared prefix attend to each other, a branch's tokens to the prefix and to their own branch.
 
 Legend: S shared tokens, B tokens of all branches
 """

@@ -1,7 +1,7 @@
 """Passages of a data set with BM25 search, from which distractors are drawn.
 
-Documents are chunked as in a store, but by words instead of an embedder's tokens, and searched by
-BM25 in an in-memory full-text index, so that the same files always give the same passages.
+Documents are chunked as in a store, but by words instead of an embedder's tokens. They are searched
+by BM25 in an in-memory full-text index, so that the same files always give the same passages.
 """
 
 from __future__ import annotations

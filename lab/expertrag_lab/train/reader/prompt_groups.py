@@ -135,7 +135,7 @@ class PromptGroups:
         return shown
 
     def _spoilt(self, shown: Iterable[Passage], item: Answered) -> bool:
-        """Whether a passage that the reply does not cite could answer the question, too."""
+        """Whether a passage that the reply does not cite could also answer the question."""
         judged = self._dataset.relevant(item.query.id)
         return any(
             passage.document_id in judged or holding(passage, item.held_by) != ""

@@ -13,12 +13,10 @@ class ReaderRecipe:
     same (up to ``passages``) passages of ``words`` words. The target is abstention for a share
     ``unanswered`` of the examples, or ``tempted`` if the data set marks unanswerable questions.
     Each question is asked ``epochs`` times; in data sets of fewer than ``views`` questions more
-    often, up to ``most_epochs``.
-    Dev: ``dev_questions`` held-out questions per data set are answered before and after training,
-    if ``answered``; the loss of the first ``watched`` is tracked, with ``evaluations`` evaluations
-    over the training.
-    Steps: ``rows`` packed sequences of ``row_tokens`` tokens per step; a share ``shared`` of them
-    trains the shared adapter alone.
+    often, up to ``most_epochs``. Dev: ``dev_questions`` held-out questions per data set are
+    answered before and after training, if ``answered``. The loss of the first ``watched`` is
+    tracked, with ``evaluations`` evaluations over the training. Steps: ``rows`` packed sequences of
+    ``row_tokens`` tokens per step; a share ``shared`` of them trains the shared adapter alone.
     ``parallel``: train parallel adapters in the upper half of the layers, of widths ``rank`` and
     ``domain_rank``, instead of LoRA adapters in all layers. They are scaled by ``strength``, which
     interpolates between the base and the trained model (WiSE-FT, Wortsman et al. 2022).
@@ -65,7 +63,7 @@ SMALL = ReaderRecipe(
 """A smoke test: minutes on two cores; the dev loss falls."""
 
 FULL = ReaderRecipe()
-"""Hours: every question once, those of small data sets more often."""
+"""Hours: every question once, questions of small data sets more often."""
 
 PROFILES = {"small": SMALL, "full": FULL}
 
@@ -74,9 +72,9 @@ def parallel(recipe: ReaderRecipe) -> ReaderRecipe:
     """Return the recipe for a frozen base with parallel adapters.
 
     Such a base is large and already reads well, so few tokens suffice to teach it the reply format.
-    The engine answers its dev questions later (``make lab-eval-answers``), not the training.
-    At full strength the model loses some of its reading ability: of 24 dev questions each of squad2
-    and popqa, 15 and 18 are right; at half strength 19 and 22, and unanswerable questions are
+    The engine answers its dev questions later (``make lab-eval-answers``), not the training. At
+    full strength the model loses some of its reading ability: of 24 dev questions each of squad2
+    and popqa, 15 and 18 are right. At half strength 19 and 22, and unanswerable questions are
     detected nearly as well (AUROC .91 and .89).
     """
     return replace(

@@ -1,6 +1,6 @@
 """Pack examples of one domain into rows of tokens (packed sequences), without padding.
 
-Questions about the same passages form a group: the prefix that their prompts share is computed
+Questions about the same passages form a group. The prefix that their prompts share is computed
 once, and the rest of each prompt, with its reply, follows as a branch.
 
 Legend: T tokens of a row, A reply tokens among them

@@ -110,7 +110,7 @@ def train_reader(
 def _adapt(
     dense: Dense, materials: Sequence[ReaderMaterial], recipe: ReaderRecipe, start: Bundle | None
 ) -> tuple[ReaderNetwork, Adapters, ReaderRecipe]:
-    """Insert adapters into the base model; those of a reader to continue determine the ranks."""
+    """Insert adapters into the base model; a reader to continue determines the ranks."""
     settings = _settings(materials, recipe, start, dense.model.config.num_hidden_layers)
     recipe = replace(recipe, rank=settings.rank, domain_rank=settings.domain_rank)
     adapters = adapt(dense.model, settings, recipe.seed)
@@ -190,7 +190,7 @@ def _train(
 ) -> tuple[dict[str, torch.Tensor], tuple[ReaderPoint, ...]]:
     """Train the adapters; return their weights, which they have in bfloat16 now, and the points."""
     if start:
-        fresh = adapters.parameters  # those of new domains; adapters of attention are dropped
+        fresh = adapters.parameters  # of new domains; adapters of attention are dropped
         adapters.load({name: start.weights.get(name, value) for name, value in fresh.items()})
     with all_cores():
         learned = trainer.train(rows.steps, rows.dev)

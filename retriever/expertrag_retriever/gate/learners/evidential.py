@@ -1,8 +1,8 @@
 """Evidence of each block of signals, combined by Dempster's rule.
 
 Each block of signals gives evidence e ≥ 0 for K = 4 outcomes (none right, closed book alone,
-retrieval alone, both): the parameters e + 1 of a Dirichlet distribution. Belief is e / S and
-uncertainty K / S with S = Σ e + K. Blocks are combined by the reduced Dempster rule of trusted
+retrieval alone, both). They are the parameters e + 1 of a Dirichlet distribution. Belief is e / S
+and uncertainty K / S with S = Σ e + K. Blocks are combined by the reduced Dempster rule of trusted
 multi-view classification (Han et al. 2021, equations 2 to 5). The remaining uncertainty is
 distributed over the outcomes by their share in the rows (the base rates of subjective logic). So a
 query unlike all others is treated like the average query.

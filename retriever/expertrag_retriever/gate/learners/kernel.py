@@ -1,9 +1,9 @@
 """Kernel ridge regression of the outcomes: predicts from similar questions.
 
-The kernel is a sum of Gaussians, one for each block of signals, so that similarity in meaning and
-similarity in form count separately (a fixed-rule combination of multiple kernels; Gönen & Alpaydin
-2011). It is approximated with M landmark rows (Nyström; Williams & Seeger 2001), which is exact if
-M = N.
+The kernel is a sum of Gaussians, one for each block of signals. Similarity in meaning and
+similarity in form then count separately (a fixed-rule combination of multiple kernels; Gönen &
+Alpaydin 2011). It is approximated with M landmark rows (Nyström; Williams & Seeger 2001), which is
+exact if M = N.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from expertrag_retriever.gate.learners.base import Arrays, GateModel
 class Kernel(GateModel):
     """Landmarks [M, F], weights [M, 2] and means [2].
 
-    ``starts`` [B + 1] bounds the blocks; ``sizes`` [B] are their numbers of signals, which for a
+    ``starts`` [B + 1] bounds the blocks. ``sizes`` [B] are their numbers of signals, which for a
     vector is its length before the reduction to principal components.
     """
 

@@ -1,7 +1,7 @@
 """Singular-kernel baseline: nearest rows, weighted by a power of their distance.
 
 The Hilbert kernel estimate (Devroye, Györfi & Krzyżak 1998) has weight |x - x_i|^-power, which is
-infinite at a row itself, so that it interpolates; truncated to the nearest rows as in Belkin,
+infinite at a row itself, so that it interpolates. It is truncated to the nearest rows as in Belkin,
 Rakhlin & Tsybakov (2019).
 """
 

@@ -1,10 +1,10 @@
 """Two predictors and a soft gate: adaptive confidence smoothing (Atzmon & Chechik 2019).
 
-One predictor judges the closed-book answer by the prefill, the draft and the question; the other
+One predictor judges the closed-book answer by the prefill, the draft and the question. The other
 judges the answer with retrieval by the store and the question. A gate, fitted on their predictions
 for rows that neither has seen, predicts which of the two ways is right. Each predictor's
-probability is shrunk towards its prior to the degree that the gate favours the other, because a
-predictor is overconfident outside its field (COSMO, equation 6).
+probability is shrunk towards its prior to the degree that the gate favours the other. That is
+because a predictor is overconfident outside its field (COSMO, equation 6).
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def _errors(figures: Mapping[str, JSON], pooled: Mapping[str, JSON]) -> Iterator
     )
     yield Table(columns, rows)
     yield Note(
-        "The formula counts both the gate's prefill and that of a closed-book answer. In fact the "
+        "The formula counts the prefill of both the gate and a closed-book answer. In fact the "
         'answer continues from the gate\'s prefill; "with reuse" subtracts it once.'
     )
     if mapping(pooled, "stages"):

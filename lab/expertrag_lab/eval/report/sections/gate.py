@@ -65,7 +65,7 @@ def gate_sections(report: Mapping[str, JSON], *notes: Note) -> Iterator[ReportSe
     if len(sets) > 1:
         curves = {name: frontier(mapping(policies)) for name, policies in sets.items()}
         small = tuple(Figure(item, name, small=True) for name, item in curves.items() if item.marks)
-        note = Note("Lines and markers are those of the plot of all questions.")
+        note = Note("Lines and markers are as in the plot of all questions.")
         yield ReportSection("Frontier by set", (note, *small), detail=True)
 
 

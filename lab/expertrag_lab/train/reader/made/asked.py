@@ -2,7 +2,7 @@
 
 Questions are generated and filtered as in ``expertrag_lab.train.questions.questions``. The answers
 of a small model are not good enough to train on. Instead, the answer is the sentence of the passage
-that shares most words with the question, if it shares enough of them and can stand alone.
+that shares most words with the question. It must share enough of them and stand alone.
 """
 
 from __future__ import annotations

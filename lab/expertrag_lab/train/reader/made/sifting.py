@@ -2,7 +2,7 @@
 
 Applies round-trip consistency as in ``expertrag_lab.train.questions.quality``, but with BM25
 instead of an embedder. Questions of a language model have passed that filter already, and are meant
-to use other words than the passage, so BM25 is not applied to them.
+to use other words than the passage. So BM25 is not applied to them.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class AnswerKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of a sentence. ``text`` is the answer; ``unit`` is that of a number."""
+    """A part of a sentence. ``text`` is the answer; ``unit`` is the unit of a number."""
 
     start: int
     end: int
