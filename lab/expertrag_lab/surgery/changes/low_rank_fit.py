@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.llm.engine.low_rank_experts import LowRankExperts
+from expertrag.llm.engine.low_rank_experts import LowRankLayer
 from expertrag_kernels import Activation
 from expertrag_kernels.reference import apply_gate
 from expertrag_kernels.transformers import plain_experts
@@ -115,7 +115,7 @@ class LayerMoments:
         return found
 
 
-def fitted(moments: LayerMoments, rank: int, whole: int) -> LowRankExperts:
+def fitted(moments: LayerMoments, rank: int, whole: int) -> LowRankLayer:
     """Return the low-rank experts of a layer with the least squared errors; see the module.
 
     :param rank: of both bases, at most H.
@@ -134,7 +134,7 @@ def fitted(moments: LayerMoments, rank: int, whole: int) -> LowRankExperts:
 
     few = torch.cat([those(part, narrow) for part in neurons[:2]], dim=1)
     kept = torch.cat([those(part, ~narrow) for part in neurons[:2]], dim=1)
-    return LowRankExperts(
+    return LowRankLayer(
         bases.read,
         few @ bases.inverse,
         (those(neurons.down, narrow) @ bases.write).mT.contiguous(),
@@ -221,7 +221,7 @@ def observed(mixture: Mixture, sequences: Iterable[Sequence[int]]) -> list[Layer
     return moments
 
 
-def error_of(moments: LayerMoments, experts: LowRankExperts) -> float:
+def error_of(moments: LayerMoments, experts: LowRankLayer) -> float:
     """Return the squared error of a layer's output on ``rows``, relative to the output's square."""
     neurons = moments.all_neurons()
     gate_up = torch.cat([neurons.gate, neurons.up], dim=1)
