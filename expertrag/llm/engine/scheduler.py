@@ -20,7 +20,7 @@ from expertrag.llm.engine.drafts import draft_limit
 from expertrag.llm.engine.page_pool import PagePool
 from expertrag.llm.engine.page_tables import PageTables
 from expertrag.llm.engine.sequences import Counters, SequenceState, Status
-from expertrag.llm.engine.step import Scheduled, Step
+from expertrag.llm.engine.step import NextStep, Scheduled
 from expertrag_kernels.steps import MOST_ROWS, Steps
 
 _LOGGED_DIFFERENCES = 5  # one lost page is enough to look for its cause
@@ -68,7 +68,7 @@ class Scheduler:
         decoding, prefilling = self._runnable()
         limit = draft_limit(len(decoding)) if self._speculate else 0
         step_rows = self._decoder.step_rows
-        step = Step(self.sequences, self.tables, step_rows, limit)
+        step = NextStep(self.sequences, self.tables, step_rows, limit)
         for sequence in (*decoding, *prefilling):
             with self._guard(sequence):
                 if sequence in prefilling[:1] and sequence.tail > step_rows:
@@ -79,7 +79,7 @@ class Scheduler:
                 step.add(self._schedule(step, sequence))
         return step.parts
 
-    def _schedule(self, step: Step, sequence: SequenceState) -> list[Scheduled]:
+    def _schedule(self, step: NextStep, sequence: SequenceState) -> list[Scheduled]:
         """Schedule some rows of a sequence, and of its weak side if it has one."""
         if sequence.weak is not None:
             return pairs.schedule(step, sequence, sequence.weak)

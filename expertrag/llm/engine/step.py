@@ -33,7 +33,7 @@ class Scheduled:
         return self.stop == len(self.sequence.tokens)
 
 
-class Step:
+class NextStep:
     """The rows of the next step, and their pages; later sequences are preempted for them.
 
     A sequence with rows in the step keeps its pages.
