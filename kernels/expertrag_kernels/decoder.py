@@ -13,13 +13,14 @@ import torch.nn.functional as F
 
 from expertrag_kernels import cpu_experts, layout, residency
 from expertrag_kernels.batch_check import check_batch
+from expertrag_kernels.blocks import COLUMNS
 from expertrag_kernels.light import neurons_of
 from expertrag_kernels.packed import (
     Activation,
+    ExpertPart,
     Format,
     PackedExperts,
     PackedMatrix,
-    Part,
     PlainExperts,
     WeightUpdate,
 )
@@ -93,15 +94,15 @@ def _updated(update: WeightUpdate) -> tuple[PackedMatrix, int, int]:
     weights = update.weights
     if update.part is None:
         update.check(weights.outputs, weights.inputs)
-        return weights, update.start, layout.COLUMNS
+        return weights, update.start, COLUMNS
     hidden, inner = weights.hidden_size, weights.inner_size
     gate_up, down = layout.matrices(weights)
-    if update.part is Part.DOWN:
+    if update.part is ExpertPart.DOWN:
         update.check(hidden, inner)
-        return down, update.start, layout.COLUMNS
+        return down, update.start, COLUMNS
     update.check(inner, hidden)
-    before = gate_up.outputs // 2 if update.part is Part.UP else 0
-    return gate_up, before + update.start, layout.COLUMNS // 2
+    before = gate_up.outputs // 2 if update.part is ExpertPart.UP else 0
+    return gate_up, before + update.start, COLUMNS // 2
 
 
 def _in_blocks(up: torch.Tensor, offset: int, width: int) -> torch.Tensor:

@@ -101,7 +101,7 @@ def _range(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         better = error < fewest
         best = torch.where(better, slope, best[0]), torch.where(better, least, best[1])
         fewest = torch.where(better, error, fewest)
-    slope, least = _fitted(groups, *best)
+    slope, least = _fit_line(groups, *best)
     better = _error(groups, slope, least) < fewest
     return torch.where(better, slope, best[0]), torch.where(better, least, best[1])
 
@@ -111,7 +111,7 @@ def _error(groups: torch.Tensor, slope: torch.Tensor, least: torch.Tensor) -> to
     return _byte_values(nibbles, slope, least).sub_(groups).square_().sum(dim=3)
 
 
-def _fitted(
+def _fit_line(
     groups: torch.Tensor, slope: torch.Tensor, least: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the least-squares line through the nibbles of a range and its weights."""

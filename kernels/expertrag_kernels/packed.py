@@ -225,7 +225,7 @@ class ScaledExperts(_ByExpert):
         )
 
 
-class Part(StrEnum):
+class ExpertPart(StrEnum):
     """The matrices of an expert."""
 
     GATE = "gate"
@@ -249,7 +249,7 @@ class WeightUpdate:
     down: torch.Tensor
     up: torch.Tensor
     start: int = 0
-    part: Part | None = None
+    part: ExpertPart | None = None
 
     def check(self, outputs: int, inputs: int) -> None:
         """Check that the update fits weights (O, I).

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 import torch.nn.functional as F
 
-from expertrag_kernels.packed import Part, PlainExperts, WeightUpdate
+from expertrag_kernels.packed import ExpertPart, PlainExperts, WeightUpdate
 from expertrag_kernels.torch_rows import TokenRows
 
 Weights = torch.Tensor | PlainExperts
@@ -24,7 +24,7 @@ class TorchAdapter:
         :raises ValueError: an update does not fit its weights.
         """
         self._updates: dict[
-            tuple[int, Part | None], list[tuple[int, torch.Tensor, torch.Tensor]]
+            tuple[int, ExpertPart | None], list[tuple[int, torch.Tensor, torch.Tensor]]
         ] = {}
         for update in updates:
             update.check(*_shape(update.weights, update.part))
@@ -41,7 +41,7 @@ class TorchAdapter:
     def add(
         self,
         weights: Weights,
-        part: Part | None,
+        part: ExpertPart | None,
         own: torch.Tensor,
         inputs: torch.Tensor,
         to: torch.Tensor,
@@ -53,14 +53,18 @@ class TorchAdapter:
 
 
 def add_updates(
-    rows: TokenRows, weights: Weights, part: Part | None, inputs: torch.Tensor, to: torch.Tensor
+    rows: TokenRows,
+    weights: Weights,
+    part: ExpertPart | None,
+    inputs: torch.Tensor,
+    to: torch.Tensor,
 ) -> None:
     """Add to ``to`` (T, O) what the batch's adapters make of ``inputs`` (T, I) at some weights."""
     for adapter, own in rows.adapted:
         adapter.add(weights, part, own, inputs, to)
 
 
-def _shape(weights: Weights, part: Part | None) -> tuple[int, int]:
+def _shape(weights: Weights, part: ExpertPart | None) -> tuple[int, int]:
     """Return outputs and inputs of what is updated.
 
     :raises ValueError: there are several experts.
@@ -70,4 +74,4 @@ def _shape(weights: Weights, part: Part | None) -> tuple[int, int]:
     if weights.num_experts != 1:
         raise ValueError(f"updates are of one expert; got {weights.num_experts} experts")
     hidden, inner = weights.hidden_size, weights.inner_size
-    return (hidden, inner) if part is Part.DOWN else (inner, hidden)
+    return (hidden, inner) if part is ExpertPart.DOWN else (inner, hidden)

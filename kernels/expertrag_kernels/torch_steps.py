@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from expertrag_kernels.packed import Part, PlainExperts
+from expertrag_kernels.packed import ExpertPart, PlainExperts
 from expertrag_kernels.reference import apply_gate
 from expertrag_kernels.torch_adapters import add_updates
 from expertrag_kernels.torch_rows import TokenRows
@@ -37,9 +37,9 @@ def rotate(pairs: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *, interle
 def only_expert(rows: TokenRows, x: torch.Tensor, experts: PlainExperts) -> torch.Tensor:
     """Run rows (R, H) through the only expert of a layer, with the updates of their adapters."""
     gate, up = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
-    add_updates(rows, experts, Part.GATE, x, gate)
-    add_updates(rows, experts, Part.UP, x, up)
+    add_updates(rows, experts, ExpertPart.GATE, x, gate)
+    add_updates(rows, experts, ExpertPart.UP, x, up)
     h = apply_gate(gate, up, experts.activation)
     result = F.linear(h, experts.down[0])
-    add_updates(rows, experts, Part.DOWN, h, result)
+    add_updates(rows, experts, ExpertPart.DOWN, h, result)
     return result

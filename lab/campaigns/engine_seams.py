@@ -33,7 +33,7 @@ from expertrag.llm.engine.page_pool import PagePool
 from expertrag.llm.engine.page_tables import PageTables
 from expertrag.llm.engine.scheduler import Scheduler
 from expertrag.llm.engine.sequences import Counters, SequenceState
-from expertrag.llm.engine.step import Scheduled, Step
+from expertrag.llm.engine.step import NextStep, Scheduled
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.logprobs import Ranked, Spelling
 from expertrag.llm.sampling import Sampler
@@ -80,8 +80,8 @@ OUTER = (
 )  # fmt: skip
 """Classes whose members may return nonsense: other code, libraries, processes and callers."""
 INNER = (
-    Engine, Scheduler, Step, Scheduled, PageTables, PagePool, BatchRunner, Drawing, SequenceState,
-    SequencePolicy, Counters, NativeNetwork, NativeSession, TransformersGenerator,
+    Engine, Scheduler, NextStep, Scheduled, PageTables, PagePool, BatchRunner, Drawing,
+    SequenceState, SequencePolicy, Counters, NativeNetwork, NativeSession, TransformersGenerator,
 )  # fmt: skip
 """Classes of the engine and of the generator themselves; their members raise and block."""
 MODULES = (

@@ -14,7 +14,7 @@ import torch
 from expertrag_kernels import Format, PlainExperts, cpu_experts
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.packed import Part, WeightUpdate
+from expertrag_kernels.packed import ExpertPart, WeightUpdate
 from expertrag_kernels.reference import apply_gate
 from expertrag_kernels.steps import (
     OUTPUT,
@@ -106,8 +106,8 @@ class Layer:
         decoder.mix(x, x, experts)
         decoder.pick(x, last)
         decoder.linear(last, OUTPUT, decoder.matrix(torch.eye(self.hidden), Format.F32))
-        targets: dict[str, tuple[Any, int, Part | None]] = {"second": (second, 0, None)}
-        targets |= {part: (experts, 0, part) for part in Part}
+        targets: dict[str, tuple[Any, int, ExpertPart | None]] = {"second": (second, 0, None)}
+        targets |= {part: (experts, 0, part) for part in ExpertPart}
         targets |= {f"head{n}": (first, start, None) for n, (start, _) in enumerate(HEADS)}
         return decoder, [
             decoder.adapter(
@@ -253,8 +253,8 @@ def test_updates_that_do_not_fit_are_rejected(make: Make) -> None:
         WeightUpdate(matrix, down[:, :-1], up),
         WeightUpdate(matrix, down[:0], up[:, :0]),
         WeightUpdate(matrix, down[:3], up),
-        WeightUpdate(experts, down, up, part=Part.DOWN),
-        WeightUpdate(experts, down, up, part=Part.GATE),
+        WeightUpdate(experts, down, up, part=ExpertPart.DOWN),
+        WeightUpdate(experts, down, up, part=ExpertPart.GATE),
     ):
         with pytest.raises(ValueError, match=r"updates of \(\d+, \d+\) weights must be"):
             decoder.adapter([wrong])

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from expertrag_kernels.packed import Part, WeightUpdate
+from expertrag_kernels.packed import ExpertPart, WeightUpdate
 from expertrag_kernels.steps import CacheShape
 
 _WHOLE = {
@@ -19,7 +19,11 @@ _WHOLE = {
     "self_attn.kv_b_proj": "expand",
 }
 """Projections that are a matrix of their own, by the name of its weights in ``Lowered.weights``."""
-_PARTS = {"mlp.gate_proj": Part.GATE, "mlp.up_proj": Part.UP, "mlp.down_proj": Part.DOWN}
+_PARTS = {
+    "mlp.gate_proj": ExpertPart.GATE,
+    "mlp.up_proj": ExpertPart.UP,
+    "mlp.down_proj": ExpertPart.DOWN,
+}
 
 
 class Projection(NamedTuple):
@@ -46,7 +50,7 @@ class Target(NamedTuple):
     outputs: int
     inputs: int
     start: int = 0
-    part: Part | None = None
+    part: ExpertPart | None = None
 
     def update(self, lora: LoraWeights) -> WeightUpdate:
         """Return an update of these weights."""
@@ -72,12 +76,12 @@ def target_of(
     return None if whole is None else Target(whole, *_sizes(whole))
 
 
-def _of_dense(dense: Any, part: Part) -> Target | None:
+def _of_dense(dense: Any, part: ExpertPart) -> Target | None:
     """Return a part of a dense layer; None for a mixture."""
     if dense is None:
         return None
     hidden, inner = dense.hidden_size, dense.inner_size
-    sizes = (hidden, inner) if part is Part.DOWN else (inner, hidden)
+    sizes = (hidden, inner) if part is ExpertPart.DOWN else (inner, hidden)
     return Target(dense, *sizes, part=part)
 
 

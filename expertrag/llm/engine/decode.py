@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from expertrag.llm.engine.sequences import SequenceState
-from expertrag.llm.engine.step import Scheduled, Step
+from expertrag.llm.engine.step import NextStep, Scheduled
 
 
-def schedule(step: Step, sequence: SequenceState, limit: int) -> list[Scheduled]:
+def schedule(step: NextStep, sequence: SequenceState, limit: int) -> list[Scheduled]:
     """Schedule all tokens that are left to compute, in at most ``limit`` rows with the drafts.
 
     Draft tokens follow a single token, of a sequence that samples. Nothing is scheduled if no page

@@ -21,7 +21,7 @@ _ATTRIBUTE = "low_rank_experts"
 
 
 @dataclass(frozen=True, slots=True)
-class LowRankExperts:
+class LowRankLayer:
     """The experts of a layer; null experts of the router are not among them.
 
     :param read: (r, H) input basis.
@@ -54,9 +54,9 @@ class LowRankExperts:
         """All of them."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
-    def to(self, dtype: torch.dtype) -> LowRankExperts:
+    def to(self, dtype: torch.dtype) -> LowRankLayer:
         """Return the experts in another data type."""
-        return LowRankExperts(*(tensor.to(dtype) for tensor in self.tensors))
+        return LowRankLayer(*(tensor.to(dtype) for tensor in self.tensors))
 
     def multiply_out(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return plain weights in float32, whole neurons first: (E, 2(N + L), H), (E, H, N + L)."""
@@ -87,12 +87,12 @@ class LowRankExperts:
                 raise ValueError(f"{name} is {own}, expected {shape}")
 
 
-def low_rank_of(module: nn.Module) -> LowRankExperts | None:
+def low_rank_of(module: nn.Module) -> LowRankLayer | None:
     """Return what a module of experts in transformers was compressed to, if it was."""
-    experts: LowRankExperts | None = getattr(module, _ATTRIBUTE, None)
+    experts: LowRankLayer | None = getattr(module, _ATTRIBUTE, None)
     return experts
 
 
-def set_low_rank(module: nn.Module, experts: LowRankExperts) -> None:
+def set_low_rank(module: nn.Module, experts: LowRankLayer) -> None:
     """Note what a module of experts was compressed to; its own weights are the products."""
     setattr(module, _ATTRIBUTE, experts)

@@ -10,7 +10,7 @@ import torch
 
 from expertrag.llm.adapters.served import DenseLayer, ServedAdapters
 from expertrag.llm.engine import families
-from expertrag.llm.engine.low_rank_experts import LowRankExperts, low_rank_of
+from expertrag.llm.engine.low_rank_experts import LowRankLayer, low_rank_of
 from expertrag.llm.engine.named_weights import NamedWeights
 from expertrag_kernels import Format, PlainExperts
 from expertrag_kernels.interleaved import mxfp4_experts
@@ -94,7 +94,7 @@ class MixtureSteps:
             experts = named.experts("experts", plain, self.experts)
         named.decoder.mix(read, x, experts, self.top_k)
 
-    def _low_rank(self, y: SlotView, x: SlotView, experts: LowRankExperts) -> None:
+    def _low_rank(self, y: SlotView, x: SlotView, experts: LowRankLayer) -> None:
         """Experts between two bases, and experts of whole neurons; see :mod:`low_rank_experts`."""
         named, d = self.weights, self.weights.decoder
         activation = families.ACTIVATIONS[self.config.hidden_act]

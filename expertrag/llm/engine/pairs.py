@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from expertrag.llm.engine import decode, prefill
 from expertrag.llm.engine.sequences import SequenceState, WeakSequence
-from expertrag.llm.engine.step import Scheduled, Step
+from expertrag.llm.engine.step import NextStep, Scheduled
 
 
-def schedule(step: Step, strong: SequenceState, weak: WeakSequence) -> list[Scheduled]:
+def schedule(step: NextStep, strong: SequenceState, weak: WeakSequence) -> list[Scheduled]:
     """Schedule rows of one side while its prompt is not computed, else rows of both."""
     if not strong.pages:
         step.tables.find_prefix(strong)
@@ -26,7 +26,7 @@ def schedule(step: Step, strong: SequenceState, weak: WeakSequence) -> list[Sche
     return _decode(step, strong, weak)
 
 
-def _open(step: Step, strong: SequenceState, weak: WeakSequence) -> bool:
+def _open(step: NextStep, strong: SequenceState, weak: WeakSequence) -> bool:
     """Find the first pages of a weak side, or share those of its prompt; False if none is free."""
     if weak.shared_tokens:
         return step.share_prompt(strong, weak)
@@ -34,13 +34,15 @@ def _open(step: Step, strong: SequenceState, weak: WeakSequence) -> bool:
     return True
 
 
-def _prefill(step: Step, side: SequenceState, end: int, strong: SequenceState) -> list[Scheduled]:
+def _prefill(
+    step: NextStep, side: SequenceState, end: int, strong: SequenceState
+) -> list[Scheduled]:
     step.tables.release_passed(side)
     stop = min(end, side.computed + step.rows_left)
     return prefill.schedule_up_to(step, side, stop, strong)
 
 
-def _decode(step: Step, strong: SequenceState, weak: WeakSequence) -> list[Scheduled]:
+def _decode(step: NextStep, strong: SequenceState, weak: WeakSequence) -> list[Scheduled]:
     """Schedule the last rows of both sides, or of none."""
     room = step.rows_left - strong.tail - 1
     if room < 0:

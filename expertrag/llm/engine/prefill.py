@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from expertrag.llm.engine.sequences import SequenceState
-from expertrag.llm.engine.step import Scheduled, Step
+from expertrag.llm.engine.step import NextStep, Scheduled
 
 
-def schedule(step: Step, sequence: SequenceState) -> list[Scheduled]:
+def schedule(step: NextStep, sequence: SequenceState) -> list[Scheduled]:
     """Schedule the next chunk of a prompt; its last rows run together, or not yet."""
     end = len(sequence.tokens)
     stop = min(end, sequence.computed + step.rows_left)
@@ -16,7 +16,7 @@ def schedule(step: Step, sequence: SequenceState) -> list[Scheduled]:
 
 
 def schedule_up_to(
-    step: Step, sequence: SequenceState, stop: int, owner: SequenceState
+    step: NextStep, sequence: SequenceState, stop: int, owner: SequenceState
 ) -> list[Scheduled]:
     """Schedule the tokens before ``stop``; none if no page is free."""
     if not step.reserve(sequence, stop):

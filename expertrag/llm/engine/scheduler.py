@@ -20,8 +20,8 @@ from expertrag.llm.engine.drafts import draft_limit
 from expertrag.llm.engine.page_pool import PagePool
 from expertrag.llm.engine.page_tables import PageTables
 from expertrag.llm.engine.sequences import Counters, SequenceState, Status
-from expertrag.llm.engine.step import Scheduled, Step
-from expertrag_kernels.steps import Steps
+from expertrag.llm.engine.step import NextStep, Scheduled
+from expertrag_kernels.steps import MOST_ROWS, Steps
 
 _LOGGED_DIFFERENCES = 5  # one lost page is enough to look for its cause
 
@@ -67,17 +67,19 @@ class Scheduler:
         self._remove_closed()
         decoding, prefilling = self._runnable()
         limit = draft_limit(len(decoding)) if self._speculate else 0
-        step = Step(self.sequences, self.tables, self._decoder.step_rows, limit)
+        step_rows = self._decoder.step_rows
+        step = NextStep(self.sequences, self.tables, step_rows, limit)
         for sequence in (*decoding, *prefilling):
             with self._guard(sequence):
-                if sequence in prefilling[:1] and sequence.tail > self._decoder.step_rows:
-                    step.widen(sequence.tail)  # its last rows run together: they would never fit
+                if sequence in prefilling[:1] and sequence.tail > step_rows:
+                    # its last rows run together: they would never fit
+                    step.rows_left = min(sequence.tail, step.rows_left + MOST_ROWS - step_rows)
                 if step.rows_left <= 0:
                     break
                 step.add(self._schedule(step, sequence))
         return step.parts
 
-    def _schedule(self, step: Step, sequence: SequenceState) -> list[Scheduled]:
+    def _schedule(self, step: NextStep, sequence: SequenceState) -> list[Scheduled]:
         """Schedule some rows of a sequence, and of its weak side if it has one."""
         if sequence.weak is not None:
             return pairs.schedule(step, sequence, sequence.weak)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from expertrag.llm.engine.page_tables import PageTables
 from expertrag.llm.engine.sequences import SequenceState, WeakSequence
-from expertrag_kernels.steps import MOST_ROWS
 
 
 @dataclass(slots=True)
@@ -34,7 +33,7 @@ class Scheduled:
         return self.stop == len(self.sequence.tokens)
 
 
-class Step:
+class NextStep:
     """The rows of the next step, and their pages; later sequences are preempted for them.
 
     A sequence with rows in the step keeps its pages.
@@ -58,10 +57,6 @@ class Step:
         """Add the rows of a sequence, and of its weak side."""
         self.parts += parts
         self.rows_left -= sum(part.rows for part in parts)
-
-    def widen(self, rows: int) -> None:
-        """Let so many more rows run together, up to the most that any step may have."""
-        self.rows_left = min(rows, MOST_ROWS - sum(part.rows for part in self.parts))
 
     def reserve(self, sequence: SequenceState, tokens: int) -> bool:
         """Take the pages of the first tokens of a sequence; False if not enough are free."""

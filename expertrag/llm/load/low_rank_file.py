@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from expertrag.llm.engine.families import null_experts, true_experts
-from expertrag.llm.engine.low_rank_experts import LowRankExperts, set_low_rank
+from expertrag.llm.engine.low_rank_experts import LowRankLayer, set_low_rank
 from expertrag.llm.load.light_file import mixtures
 
 LOW_RANK_FILE = "low_rank_experts.safetensors"
 SURGERY_KEY = "expertrag_surgery"
 """In ``config.json``: what was done to the experts, each with the fields of ``SurgeryStep``."""
-_NAMES = tuple(field.name for field in fields(LowRankExperts))
+_NAMES = tuple(field.name for field in fields(LowRankLayer))
 
 
-def write_low_rank(layers: Mapping[int, LowRankExperts], folder: Path) -> None:
+def write_low_rank(layers: Mapping[int, LowRankLayer], folder: Path) -> None:
     """Write the experts of each layer, by the number of the decoder layer."""
     from safetensors.torch import save_file
 
@@ -59,7 +59,7 @@ def attach_low_rank(model: Any, folder: Path, *, packed: bool = False) -> None:
     for number, block in mixtures(model):
         keys = {name: f"layers.{number}.{name}" for name in _NAMES}
         try:
-            experts = LowRankExperts(**{name: tensors[key] for name, key in keys.items()})
+            experts = LowRankLayer(**{name: tensors[key] for name, key in keys.items()})
             plain = plain_experts(block.experts)
             experts.check(true_experts(plain, null_experts(model.config)))
         except (KeyError, ValueError) as error:

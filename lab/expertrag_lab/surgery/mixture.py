@@ -27,7 +27,7 @@ from expertrag.llm.engine.families import (
     router_of,
     routing_of,
 )
-from expertrag.llm.engine.low_rank_experts import LowRankExperts, low_rank_of, set_low_rank
+from expertrag.llm.engine.low_rank_experts import LowRankLayer, low_rank_of, set_low_rank
 from expertrag.llm.load.light_file import mixtures, set_light, write_light
 from expertrag.llm.load.loading import model_errors, model_files, quiet
 from expertrag.llm.load.low_rank_file import write_low_rank
@@ -103,7 +103,7 @@ class Mixture:
         return light_experts(self.model.config)
 
     @property
-    def low_rank(self) -> Mapping[int, LowRankExperts]:
+    def low_rank(self) -> Mapping[int, LowRankLayer]:
         """What the experts were compressed to, by decoder layer; empty if they were not."""
         by_layer = {layer.number: low_rank_of(layer.experts) for layer in self.layers}
         return {number: experts for number, experts in by_layer.items() if experts is not None}
@@ -166,7 +166,7 @@ class Mixture:
     def with_low_rank(
         self,
         plain: Sequence[Mapping[str, torch.Tensor]],
-        low_rank: Sequence[LowRankExperts],
+        low_rank: Sequence[LowRankLayer],
         **settings: Any,
     ) -> Mixture:
         """Return a copy with other experts, which are products of low-rank ones.

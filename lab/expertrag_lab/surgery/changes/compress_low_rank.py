@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from expertrag.api.errors import Conflict, InvalidArgument
-from expertrag.llm.engine.low_rank_experts import LowRankExperts
+from expertrag.llm.engine.low_rank_experts import LowRankLayer
 from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.loading import model_files
 from expertrag_index.types import Progress, silent
@@ -192,7 +192,7 @@ def _whole_blocks(width: int) -> int:
     return width - width % PAD if width > PAD else width
 
 
-def _multiply_out(layer: MixtureLayer, experts: LowRankExperts) -> dict[str, torch.Tensor]:
+def _multiply_out(layer: MixtureLayer, experts: LowRankLayer) -> dict[str, torch.Tensor]:
     """Return a layer's weights with the factors multiplied out; null experts stay."""
     layout = NeuronLayout.of(layer.experts)
     after = {name: tensor.detach().clone() for name, tensor in layer.weights.items()}

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.llm.engine.low_rank_experts import LowRankExperts
+from expertrag.llm.engine.low_rank_experts import LowRankLayer
 from expertrag_kernels import Activation
 from expertrag_kernels.reference import apply_gate
 from expertrag_kernels.transformers import plain_experts
@@ -114,7 +114,7 @@ class LayerMoments:
         return result
 
 
-def fit(moments: LayerMoments, rank: int, whole: int) -> LowRankExperts:
+def fit(moments: LayerMoments, rank: int, whole: int) -> LowRankLayer:
     """Return the low-rank experts of a layer with the least squared errors; see the module.
 
     :param rank: of both bases, at most H.
@@ -133,7 +133,7 @@ def fit(moments: LayerMoments, rank: int, whole: int) -> LowRankExperts:
 
     few = torch.cat([those(part, narrow) for part in neurons[:2]], dim=1)
     kept = torch.cat([those(part, ~narrow) for part in neurons[:2]], dim=1)
-    return LowRankExperts(
+    return LowRankLayer(
         bases.read,
         few @ bases.inverse,
         (those(neurons.down, narrow) @ bases.write).mT.contiguous(),
@@ -220,7 +220,7 @@ def observe(mixture: Mixture, sequences: Iterable[Sequence[int]]) -> list[LayerM
     return moments
 
 
-def error_of(moments: LayerMoments, experts: LowRankExperts) -> float:
+def error_of(moments: LayerMoments, experts: LowRankLayer) -> float:
     """Return the squared error of a layer's output on ``rows``, relative to the output's square."""
     neurons = moments.all_neurons()
     gate_up = torch.cat([neurons.gate, neurons.up], dim=1)
