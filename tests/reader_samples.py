@@ -17,13 +17,14 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from expertrag.api.types import Sampling
 from expertrag.llm import prompt
-from expertrag.llm.adapters.bundle import AdapterSettings, Bundle, save_bundle
+from expertrag.llm.adapters.bundle import AdapterSettings, Bundle
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.base import Generator, Message
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.fingerprint import fingerprint
 from expertrag_index.types import Document
+from expertrag_lab.adapter_bundles import save_bundle
 from expertrag_lab.adapters import adapt
 from expertrag_lab.train.reader.material import material
 from expertrag_lab.train.reader.recipe import FULL, ReaderRecipe

@@ -45,14 +45,10 @@ def reranker_bundle(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory)
     """A bundle on MiniLM whose random updates change the scores."""
     import torch
 
+    from expertrag_lab.reranker.save import save_bundle
     from expertrag_retriever.experts.bundle import Base
     from expertrag_retriever.fingerprint import folder_fingerprint
-    from expertrag_retriever.rerank.bundle import (
-        RerankerForm,
-        RerankerSettings,
-        open_network,
-        save_bundle,
-    )
+    from expertrag_retriever.rerank.bundle import RerankerForm, RerankerSettings, open_network
 
     torch.manual_seed(2)
     network, _ = open_network(minilm_path, rank=4, max_tokens=128)

@@ -12,7 +12,7 @@ import click
 
 from expertrag.cli.index_watch import until_signal
 from expertrag.cli.options import flag, json_flag, store_argument
-from expertrag.cli.output import emit_json, note, printable, size
+from expertrag.cli.output import note, print_found, printable, size
 from expertrag.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -52,10 +52,7 @@ def push(store: Path, url: str, keep: int, again: bool, as_json: bool) -> None:
 
     with progress() as report:
         done = push_store(store, url, keep=keep, again=again, progress=report)
-    if as_json:
-        emit_json(done)
-    else:
-        click.echo(_describe_push(done))
+    print_found(done, as_json, [_describe_push(done)])
 
 
 @click.command()
@@ -79,10 +76,7 @@ def pull(url: str, store: Path, again: bool, as_json: bool) -> None:
 
     with progress() as report:
         done = pull_store(url, store, again=again, progress=report)
-    if as_json:
-        emit_json(done)
-    else:
-        click.echo(_describe_pull(done))
+    print_found(done, as_json, [_describe_pull(done)])
 
 
 @click.command()

@@ -18,7 +18,7 @@ from expertrag.cli.options import (
     vectors_option,
     with_config,
 )
-from expertrag.cli.output import emit_json, size
+from expertrag.cli.output import emit_json, print_found, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 
@@ -114,13 +114,11 @@ def compact(store: Path, vectors: str | None, as_json: bool) -> None:
             ),
             progress=report,
         )
-    if as_json:
-        emit_json(done)
-    else:
-        click.echo(
-            f"generation {done.generation}: {size(done.bytes_before)} before, "
-            f"{size(done.bytes_after)} after, in {done.seconds:.1f} s"
-        )
+    line = (
+        f"generation {done.generation}: {size(done.bytes_before)} before, "
+        f"{size(done.bytes_after)} after, in {done.seconds:.1f} s"
+    )
+    print_found(done, as_json, [line])
 
 
 @click.command()
@@ -160,10 +158,8 @@ def restore(backup: Path, store: Path, force: bool, as_json: bool) -> None:
 
 
 def _show_copy(done: BackupReport, path: Path, as_json: bool) -> None:
-    if as_json:
-        emit_json(done)
-        return
-    click.echo(
+    line = (
         f"{path}: generation {done.generation}, {done.documents:,} documents, "
         f"{done.chunks:,} chunks, {size(done.bytes)} in {done.seconds:.1f} s"
     )
+    print_found(done, as_json, [line])

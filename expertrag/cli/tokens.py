@@ -14,7 +14,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import GateMode
 from expertrag.auth.caller import Scope
 from expertrag.cli.options import Command, flags_of, json_flag, with_config
-from expertrag.cli.output import emit_json, note
+from expertrag.cli.output import emit_json, note, print_found
 from expertrag.config import Config
 
 if TYPE_CHECKING:
@@ -135,11 +135,7 @@ def create(file: TokenFile, name: str, as_json: bool, **granted: Unpack[_Granted
 def list_(file: TokenFile, as_json: bool) -> None:
     """List the tokens, without their secrets."""
     tokens = file.tokens()
-    if as_json:
-        emit_json([_facts(token) for token in tokens])
-        return
-    for token in tokens:
-        click.echo(_line(token))
+    print_found([_facts(token) for token in tokens], as_json, map(_line, tokens))
 
 
 @click.command()
@@ -164,10 +160,8 @@ def rotate(file: TokenFile, token_id: str, grace_hours: float, as_json: bool) ->
 def revoke(file: TokenFile, token_id: str, as_json: bool) -> None:
     """Revoke the token ID; servers refuse it within a second."""
     revoked = file.revoke(token_id)
-    if as_json:
-        emit_json({"revoked": _facts(revoked)})
-    else:
-        click.echo(f"revoked {revoked.id} ({revoked.name})")
+    line = f"revoked {revoked.id} ({revoked.name})"
+    print_found({"revoked": _facts(revoked)}, as_json, [line])
 
 
 for command in (create, list_, rotate, revoke):

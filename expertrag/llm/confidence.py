@@ -14,18 +14,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from expertrag.api.errors import InvalidArgument, ServerError
-from expertrag.llm.probe import Probe, load_probe, save_probe
+from expertrag.llm.probe import Probe, load_probe
 from expertrag_common import checksums
 from expertrag_retriever.gate.odds import logistic
 
-_FILE, _VERIFIER = "confidence.json", "verifier"
-_FIELDS = ("weights", "bias", "warn_below", "strict_from", "internal_from")
-_VERIFIER_CARD = "The probe of the weights in the folder above, whose card describes it.\n"
+FILE, VERIFIER = "confidence.json", "verifier"
+FIELDS = ("weights", "bias", "warn_below", "strict_from", "internal_from")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +63,20 @@ class Confidence:
         return float(logistic(math.fsum(terms) + self.bias))
 
 
-def save_confidence(
-    confidence: Confidence, training: Mapping[str, Any], card: str, folder: Path
-) -> None:
-    """Write fitted weights into an existing folder."""
-    body = {name: getattr(confidence, name) for name in _FIELDS}
-    body |= {"owner": asdict(confidence.owner), "training": dict(training)}
-    (folder / _FILE).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-    checksums.seal(folder, _FILE)
-    (folder / "README.md").write_text(card, encoding="utf-8")
-    verifier = folder / _VERIFIER
-    verifier.mkdir(exist_ok=True)
-    save_probe(confidence.verifier, {}, _VERIFIER_CARD, verifier)
-
-
 def load_confidence(folder: Path) -> Confidence:
     """Read fitted weights.
 
     :raises InvalidArgument: the folder has none.
     :raises ServerError: it is damaged.
     """
-    if not (folder / _FILE).is_file():
-        raise InvalidArgument(f"confidence: {folder} has no {_FILE}")
+    if not (folder / FILE).is_file():
+        raise InvalidArgument(f"confidence: {folder} has no {FILE}")
     try:
         checksums.verify(folder)
-        body = json.loads((folder / _FILE).read_bytes())
-        fields = {name: body[name] for name in _FIELDS}
+        body = json.loads((folder / FILE).read_bytes())
+        fields = {name: body[name] for name in FIELDS}
         owner = ConfidenceOwner(**body["owner"])
-        return Confidence(**fields, owner=owner, verifier=load_probe(folder / _VERIFIER))
+        return Confidence(**fields, owner=owner, verifier=load_probe(folder / VERIFIER))
     except (InvalidArgument, OSError, ValueError, KeyError, TypeError) as error:
         raise ServerError(
             f"the weights in {folder} are damaged ({checksums.first_line(error)}): install the "

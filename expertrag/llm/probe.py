@@ -13,9 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,8 +37,8 @@ INTERNAL_FROM = 0.8
 """Probability from which a question is read as internal: only the asker's own documents can
 answer it."""
 
-_WEIGHTS = "probe.safetensors"
-_ABOUT = "probe.json"
+WEIGHTS = "probe.safetensors"
+ABOUT = "probe.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +71,6 @@ class Probe:
         return float(logistic(states @ self.weights + self.bias))
 
 
-def save_probe(probe: Probe, training: Mapping[str, Any], card: str, folder: Path) -> None:
-    """Write a probe into an existing folder."""
-    from safetensors.numpy import save_file
-
-    arrays = {"weights": probe.weights, "bias": np.array([probe.bias], np.float32)}
-    save_file(arrays, folder / _WEIGHTS)
-    body = {"owner": asdict(probe.owner), "training": dict(training)}
-    (folder / _ABOUT).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-    checksums.seal(folder, _WEIGHTS, _ABOUT)
-    (folder / "README.md").write_text(card, encoding="utf-8")
-
-
 def load_probe(folder: Path) -> Probe:
     """Read a probe.
 
@@ -92,14 +80,14 @@ def load_probe(folder: Path) -> Probe:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    if not (folder / _ABOUT).is_file():
+    if not (folder / ABOUT).is_file():
         raise InvalidArgument(
             f"probe: {folder} is not a probe; name a folder that `expertrag train probe` wrote"
         )
     try:
         checksums.verify(folder)
-        owner = Owner(**json.loads((folder / _ABOUT).read_bytes())["owner"])
-        data = (folder / _WEIGHTS).read_bytes()
+        owner = Owner(**json.loads((folder / ABOUT).read_bytes())["owner"])
+        data = (folder / WEIGHTS).read_bytes()
         arrays = load(data)
         digest = hashlib.sha256(data).hexdigest()[:16]
         return Probe(arrays["weights"], float(arrays["bias"][0]), owner, digest)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from expertrag.api.types import DecideRequest, GateMode
 from expertrag.v1 import gate_pb2
-from expertrag.wire.common import fits_the_wire, request_of, value_of
-from expertrag.wire.enums import MODES
+from expertrag.wire.common import MODES, fits_the_wire, request_of, value_of
 
 
 def policy_to_proto(mode: GateMode | None, threshold: float | None) -> gate_pb2.GatePolicy:

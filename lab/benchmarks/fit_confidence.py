@@ -31,9 +31,10 @@ from verification_rows import Verified, verified
 from expertrag.answer.assemble import confidence_owner, open_generator
 from expertrag.answer.ground import COMPARED_BELOW, SIGNALS
 from expertrag.cli.progress import progress
-from expertrag.llm.confidence import Confidence, ConfidenceOwner, save_confidence
+from expertrag.llm.confidence import Confidence, ConfidenceOwner
 from expertrag.llm.load.loading import quiet
 from expertrag.llm.probe import Owner, Probe
+from expertrag_lab.probe_files import save_confidence
 
 FALSE_ALARMS = 0.07
 """Share of right answers that may be marked as to be checked: the bar is .08."""

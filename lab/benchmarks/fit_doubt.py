@@ -34,9 +34,9 @@ from expertrag.api.types import GateMode
 from expertrag.cli.progress import progress
 from expertrag.config import AUTO_READER, NO_PROBE
 from expertrag.llm import prompt
-from expertrag.llm.adapters.bundle import scale_bundle
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.load.loading import quiet
+from expertrag_lab.adapter_bundles import scale_bundle
 from expertrag_lab.data.datasets import load_dataset
 from expertrag_lab.data.types import JSON
 from expertrag_lab.eval.serving import open_pipeline_for

@@ -33,10 +33,11 @@ from expertrag.config import NO_PROBE, ModelConfig
 from expertrag.llm import prompt
 from expertrag.llm.base import Generator
 from expertrag.llm.load.loading import quiet
-from expertrag.llm.probe import INTERNAL_FROM, STATES, Owner, Probe, save_probe
+from expertrag.llm.probe import INTERNAL_FROM, STATES, Owner, Probe
 from expertrag_index.types import FloatArray, Progress
 from expertrag_lab.data.resume import appending, read_results
 from expertrag_lab.json_lines import read_lines
+from expertrag_lab.probe_files import save_probe
 from expertrag_lab.train.probe.fit import fit
 
 HERE = Path(__file__).parent

@@ -17,16 +17,12 @@ from pathlib import Path
 
 from expertrag import models
 from expertrag_index.loaders import load
+from expertrag_lab.reranker.save import save_bundle
 from expertrag_lab.reranker.token_weights import ordinary_weights
 from expertrag_retriever.experts.bundle import Base
 from expertrag_retriever.fingerprint import folder_fingerprint
 from expertrag_retriever.publish import publish
-from expertrag_retriever.rerank.bundle import (
-    RerankerForm,
-    RerankerSettings,
-    open_base,
-    save_bundle,
-)
+from expertrag_retriever.rerank.bundle import RerankerForm, RerankerSettings, open_base
 
 BASE = "all-minilm-l6-v2"
 SETTINGS = RerankerSettings(

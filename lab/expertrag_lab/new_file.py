@@ -6,15 +6,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from expertrag.api.errors import Conflict
 from expertrag.llm.convert.checkpoint import make_publishable
 from expertrag_common.durable import fsync_folder
 from expertrag_retriever.publish import scratch_folder
-
-if TYPE_CHECKING:
-    pass
 
 
 @contextmanager

@@ -27,11 +27,12 @@ from expertrag.llm import load_generator
 from expertrag.stores.embedders import open_embedder
 from expertrag_index.types import Document
 from expertrag_lab.train.gate.predictor import fit_predictor
+from expertrag_lab.train.gate.save import save_gate
 from expertrag_lab.train.gate.sufficiency import fit_sufficiency
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.budget import NOTHING
-from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, save_gate
+from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs
 from expertrag_retriever.gate.signals import SignalGroup, Signals
 from expertrag_retriever.gate.sufficiency import Sufficiency
 

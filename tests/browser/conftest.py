@@ -107,8 +107,9 @@ def fitted_gate(embedder: Any, tmp_path: Path) -> Any:
     """A gate fitted on planted rows, which explains itself by contributions."""
     from expertrag.answer.served_gate import ServedGate
     from expertrag_lab.train.gate.predictor import fit_predictor
+    from expertrag_lab.train.gate.save import save_gate
     from expertrag_retriever.experts.settings import GENERAL
-    from expertrag_retriever.gate.bundle import GateBundle, Needs, save_gate
+    from expertrag_retriever.gate.bundle import GateBundle, Needs
 
     rows = planted(120)
     groups = (SignalGroup.STORE, SignalGroup.PREFILL)

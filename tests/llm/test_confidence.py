@@ -12,13 +12,9 @@ import pytest
 from expertrag import models
 from expertrag.answer.ground import SIGNALS
 from expertrag.api.errors import InvalidArgument, ServerError
-from expertrag.llm.confidence import (
-    Confidence,
-    ConfidenceOwner,
-    load_confidence,
-    save_confidence,
-)
+from expertrag.llm.confidence import Confidence, ConfidenceOwner, load_confidence
 from expertrag.llm.probe import Owner, Probe
+from expertrag_lab.probe_files import save_confidence
 
 OWNER = ConfidenceOwner("tiny", "0" * 16, "1" * 16, "2" * 16)
 VERIFIER = Probe(np.array([1.0, -2.0], np.float32), 0.5, Owner("tiny", "0" * 16, "1" * 16))

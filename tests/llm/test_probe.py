@@ -18,7 +18,8 @@ from expertrag.config import LabConfig, ModelConfig
 from expertrag.llm import prompt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.base import Message
-from expertrag.llm.probe import STATES, STRICT_FROM, Owner, Probe, load_probe, save_probe
+from expertrag.llm.probe import STATES, STRICT_FROM, Owner, Probe, load_probe
+from expertrag_lab.probe_files import save_probe
 
 _WIDTH = 32
 _PASSAGE = Passage("harbour", 0, "The harbour is for ships.", 0, 25, 1.0)

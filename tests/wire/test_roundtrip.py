@@ -31,13 +31,13 @@ from expertrag.v1 import (
     retrieve_pb2,
 )
 from expertrag.wire import answer, common, events, gate, index
+from expertrag.wire.common import ENUMS
 from expertrag.wire.embed import (
     embed_from_proto,
     embed_to_proto,
     embeddings_from_proto,
     embeddings_to_proto,
 )
-from expertrag.wire.enums import ENUMS
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 INT = st.integers(0, 2**31 - 1)

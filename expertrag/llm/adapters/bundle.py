@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,8 @@ from expertrag_common import checksums
 if TYPE_CHECKING:
     import torch
 
-_WEIGHTS = "adapters.safetensors"
-_ABOUT = "reader.json"
-_CARD = "README.md"
+WEIGHTS = "adapters.safetensors"
+ABOUT = "reader.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,65 +75,9 @@ class Bundle:
             )
 
 
-def save_bundle(
-    settings: AdapterSettings,
-    weights: Mapping[str, torch.Tensor],
-    training: Mapping[str, Any],
-    card: str,
-    folder: Path,
-) -> None:
-    """Write a bundle into an existing folder.
-
-    :param training: the training report; :func:`load_bundle` reads ``base``, ``fingerprint`` and
-        ``prompts`` from it.
-    """
-    _save({"settings": asdict(settings), "training": training}, weights, card, folder)
-
-
-def narrow_bundle(
-    folder: Path, domains: Collection[str], step: Mapping[str, Any], note: str, out: Path
-) -> None:
-    """Write a reader with some of its domains into an existing folder; their weights stay.
-
-    :param domains: names of the domains; those that the reader does not have are ignored.
-    :param step: what was done, the last of ``surgery`` in ``reader.json``.
-    :param note: the end of the card, which says the same.
-    :raises InvalidArgument: ``folder`` is not a bundle.
-    :raises ServerError: it is damaged.
-    """
-    bundle = load_bundle(folder)
-    own = tuple(name for name in bundle.settings.domains if name in domains)
-    weights = {
-        name: value
-        for name, value in bundle.weights.items()
-        if name.split(".")[-2] in (SHARED, *own)
-    }
-    body = json.loads((folder / _ABOUT).read_bytes())
-    body["settings"] = asdict(replace(bundle.settings, domains=own))
-    body["surgery"] = [*body.get("surgery", ()), step]
-    card = (folder / _CARD).read_text(encoding="utf-8") if (folder / _CARD).is_file() else ""
-    _save(body, weights, f"{card}\n{note}".lstrip(), out)
-
-
 def is_bundle(folder: Path) -> bool:
     """Whether a folder holds a bundle."""
-    return (folder / _ABOUT).is_file()
-
-
-def weights_bytes(folder: Path) -> int:
-    """Bytes of a bundle's weights on disk."""
-    return (folder / _WEIGHTS).stat().st_size
-
-
-def scale_bundle(folder: Path, doubt: Doubt) -> None:
-    """Store the scaling of the reader's doubt in its bundle.
-
-    :raises InvalidArgument: the folder is not a bundle.
-    :raises ServerError: it is damaged.
-    """
-    load_bundle(folder)
-    body = {**json.loads((folder / _ABOUT).read_bytes()), "doubt": asdict(doubt)}
-    checksums.replace(folder, _ABOUT, (json.dumps(body, indent=1) + "\n").encode())
+    return (folder / ABOUT).is_file()
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -152,15 +95,15 @@ def load_bundle(folder: Path) -> Bundle:
         )
     try:
         checksums.verify(folder)
-        body: dict[str, Any] = json.loads((folder / _ABOUT).read_bytes())
+        body: dict[str, Any] = json.loads((folder / ABOUT).read_bytes())
         training = body["training"]
         return Bundle(
             _settings(body["settings"]),
             str(training["base"]),
             str(training["fingerprint"]),
             str(training["prompts"]),
-            hashlib.sha256((folder / _WEIGHTS).read_bytes()).hexdigest()[:16],
-            {_current(name): value for name, value in load_file(folder / _WEIGHTS).items()},
+            hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:16],
+            {_current(name): value for name, value in load_file(folder / WEIGHTS).items()},
             Doubt(**body.get("doubt", {})),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -169,18 +112,6 @@ def load_bundle(folder: Path) -> Bundle:
             "fetch it again",
             reason="MODEL_DAMAGED",
         ) from error
-
-
-def _save(
-    body: Mapping[str, Any], weights: Mapping[str, torch.Tensor], card: str, folder: Path
-) -> None:
-    from safetensors.torch import save_file
-
-    halved = {name: value.detach().bfloat16().contiguous() for name, value in weights.items()}
-    save_file(halved, folder / _WEIGHTS)
-    (folder / _ABOUT).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-    checksums.seal(folder, _WEIGHTS, _ABOUT)
-    (folder / _CARD).write_text(card, encoding="utf-8")
 
 
 def _settings(body: Mapping[str, Any]) -> AdapterSettings:

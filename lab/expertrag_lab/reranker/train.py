@@ -21,16 +21,12 @@ import torch
 from expertrag_index.types import Progress
 from expertrag_lab.embedder.loop import Schedule, TrainingLoop, TrainingResult
 from expertrag_lab.reranker.groups import CandidateGroup, GroupedSource, group_ndcg
+from expertrag_lab.reranker.save import save_bundle
 from expertrag_retriever.encoder import number_format, token_batches
 from expertrag_retriever.errors import TrainingError
 from expertrag_retriever.experts.bundle import Base
 from expertrag_retriever.publish import publish
-from expertrag_retriever.rerank.bundle import (
-    RerankerForm,
-    RerankerSettings,
-    open_network,
-    save_bundle,
-)
+from expertrag_retriever.rerank.bundle import RerankerForm, RerankerSettings, open_network
 from expertrag_retriever.rerank.network import CrossEncoderNetwork
 from expertrag_retriever.rerank.tokens import PairTokens
 

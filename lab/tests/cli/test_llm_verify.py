@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from expertrag.llm.fingerprint import fingerprint
 from expertrag_lab.cli import llm_verify
 from expertrag_lab.surgery.verification.verify import VerifySettings
+from expertrag_lab.train.gate.save import save_gate
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
-from expertrag_retriever.gate.bundle import Needs, save_gate
+from expertrag_retriever.gate.bundle import Needs
 
 
 @pytest.fixture(scope="module")

@@ -12,18 +12,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
 from expertrag_common import checksums
-from expertrag_common.durable import write_durably
 from expertrag_retriever.errors import GateError
-from expertrag_retriever.gate.calibrators import dump_calibrator, load_calibrator
+from expertrag_retriever.gate.calibrators import load_calibrator
 from expertrag_retriever.gate.design import Design
 from expertrag_retriever.gate.learners import MODELS
 from expertrag_retriever.gate.predictor import Calibration, Predictor
@@ -35,7 +33,7 @@ FORMAT = 3
 """Format 1 measured the similarity to the store's centroids; formats 1 and 2 used raw cosines and
 word shares as signals."""
 
-_HEADS = ("closed", "retrieval", "benefit")
+HEADS = ("closed", "retrieval", "benefit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,37 +96,6 @@ def is_gate(folder: Path) -> bool:
     return (folder / ABOUT).is_file()
 
 
-def save_gate(bundle: GateBundle, folder: Path) -> str:
-    """Write a gate into a folder, replacing the one there; return its fingerprint."""
-    about, state = _dump_predictor(bundle.predictor)
-    state["benefits"] = np.array(bundle.benefits)
-    judged: dict[str, Any] = {}
-    if bundle.sufficiency is not None:
-        judged["sufficiency"], arrays = bundle.sufficiency.dump()
-        state |= _under("sufficiency", arrays)
-    arrays_bytes = save({k: np.ascontiguousarray(v) for k, v in state.items()})
-    file = f"gate-{hashlib.sha256(arrays_bytes).hexdigest()[:16]}.safetensors"
-    write_durably(folder / file, arrays_bytes)
-    body = {
-        "format": FORMAT,
-        "name": bundle.name,
-        "arrays": file,
-        **about,
-        **judged,
-        "threshold": bundle.threshold,
-        "needs": asdict(bundle.needs),
-        "card": bundle.card,
-    }
-    text = json.dumps(body, ensure_ascii=False, indent=1, allow_nan=False)
-    checksums.seal(folder, file)
-    checksums.replace(folder, ABOUT, (text + "\n").encode())
-    for old in folder.glob("gate-*.safetensors"):
-        if old.name != file:
-            checksums.forget(folder, old.name)
-            old.unlink()
-    return _fingerprint(body, arrays_bytes)
-
-
 def load_gate(folder: Path) -> GateBundle:
     """Read a gate.
 
@@ -155,7 +122,7 @@ def load_gate(folder: Path) -> GateBundle:
                 if "sufficiency" in body
                 else None
             ),
-            fingerprint=_fingerprint(body, arrays_bytes),
+            fingerprint=fingerprint_of(body, arrays_bytes),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise GateError(
@@ -170,23 +137,10 @@ def load_gate(folder: Path) -> GateBundle:
     return bundle
 
 
-def _dump_predictor(predictor: Predictor) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a predictor as JSON and its arrays by name."""
-    blocks, arrays = predictor.design.dump()
-    about = {
-        "model": predictor.model.name,
-        "blocks": blocks,
-        "calibration": {
-            head: dump_calibrator(getattr(predictor.calibration, head)) for head in _HEADS
-        },
-    }
-    return about, _under("design", arrays) | _under("model", predictor.model.dump())
-
-
 def _load_predictor(about: Mapping[str, Any], arrays: Mapping[str, Any]) -> Predictor:
     if about["model"] not in MODELS:
         raise ValueError(f"its model is {about['model']!r}, which this version does not have")
-    maps = {head: load_calibrator(about["calibration"][head]) for head in _HEADS}
+    maps = {head: load_calibrator(about["calibration"][head]) for head in HEADS}
     return Predictor(
         Design.load(about["blocks"], _of("design", arrays)),
         MODELS[about["model"]].load(_of("model", arrays)),
@@ -194,16 +148,12 @@ def _load_predictor(about: Mapping[str, Any], arrays: Mapping[str, Any]) -> Pred
     )
 
 
-def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{prefix}.{name}": value for name, value in arrays.items()}
-
-
 def _of(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
     start = f"{prefix}."
     return {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
 
 
-def _fingerprint(body: Mapping[str, Any], arrays: bytes) -> str:
+def fingerprint_of(body: Mapping[str, Any], arrays: bytes) -> str:
     """Hash everything that a decision depends on: all but the card."""
     decisive = {name: value for name, value in body.items() if name != "card"}
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())

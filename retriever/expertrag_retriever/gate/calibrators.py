@@ -34,15 +34,6 @@ class Calibrator:
         return np.interp(log_odds(probabilities), self.odds, self.probabilities)
 
 
-def dump_calibrator(calibrator: Calibrator) -> Mapping[str, Any]:
-    """Return a calibrator as JSON."""
-    return {
-        "kind": calibrator.kind,
-        "odds": list(calibrator.odds),
-        "probabilities": list(calibrator.probabilities),
-    }
-
-
 def load_calibrator(stored: Mapping[str, Any]) -> Calibrator:
-    """Read what :func:`dump_calibrator` returned."""
+    """Read a calibrator from JSON."""
     return Calibrator(stored["kind"], tuple(stored["odds"]), tuple(stored["probabilities"]))

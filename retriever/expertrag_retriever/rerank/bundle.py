@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,28 +60,6 @@ class RerankerSettings:
 def is_reranker(folder: Path) -> bool:
     """Whether a folder holds a bundle of a reranker."""
     return (folder / SETTINGS).is_file()
-
-
-def save_bundle(
-    weights: Mapping[str, torch.Tensor],
-    settings: RerankerSettings,
-    base: Base,
-    folder: Path,
-    about: Mapping[str, Any],
-) -> None:
-    """Write a bundle into an existing folder.
-
-    :param about: further fields of ``reranker.json``.
-    """
-    import torch
-    from safetensors.torch import save_file
-
-    kind = torch.bfloat16 if settings.form is RerankerForm.CROSS_ENCODER else torch.float32
-    state = {name: value.detach().to(kind).contiguous() for name, value in weights.items()}
-    save_file(state, folder / WEIGHTS)
-    body = {"settings": asdict(settings), "base": asdict(base), **about}
-    (folder / SETTINGS).write_text(json.dumps(body, indent=2, sort_keys=True) + "\n")
-    checksums.seal(folder, WEIGHTS, SETTINGS)
 
 
 def read_settings(folder: Path) -> tuple[RerankerSettings, Base]:

@@ -14,8 +14,9 @@ from retriever.gate.conftest import Planted
 from safetensors.numpy import load_file, save_file
 
 from expertrag_lab.train.gate.predictor import fit_predictor
+from expertrag_lab.train.gate.save import save_gate
 from expertrag_retriever.errors import GateError
-from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, load_gate, save_gate
+from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, load_gate
 from expertrag_retriever.gate.explain import explain_fitted
 from expertrag_retriever.gate.fitted import decide, judge
 from expertrag_retriever.gate.signals import Signals

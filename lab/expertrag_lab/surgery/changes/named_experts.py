@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.llm.adapters.bundle import is_bundle, load_bundle, narrow_bundle, weights_bytes
+from expertrag.llm.adapters.bundle import is_bundle, load_bundle
 from expertrag.llm.base import BASE, SHARED, current_names
 from expertrag.llm.convert.checkpoint import new_folder
 from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.loading import READER_FOLDER, ModelFiles, model_files
 from expertrag_index.types import Progress, silent
+from expertrag_lab.adapter_bundles import narrow_bundle, weights_bytes
 from expertrag_lab.surgery.changes.denominators import Denominators
 from expertrag_lab.surgery.changes.record import SurgeryStep, record_of, write_changed
 from expertrag_lab.surgery.mixture import load_mixture

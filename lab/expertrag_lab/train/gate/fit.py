@@ -25,9 +25,10 @@ from expertrag_lab.train.gate.material import (
     passages_judged,
 )
 from expertrag_lab.train.gate.predictor import cross_fit, fit_predictor, folds_of
+from expertrag_lab.train.gate.save import save_gate
 from expertrag_lab.train.gate.signals import SignalSource
 from expertrag_lab.train.gate.sufficiency import enough, fit_sufficiency
-from expertrag_retriever.gate.bundle import GateBundle, load_gate, save_gate
+from expertrag_retriever.gate.bundle import GateBundle, load_gate
 from expertrag_retriever.gate.predictor import Predictions
 from expertrag_retriever.gate.sufficiency import Sufficiency
 from expertrag_retriever.publish import publish

@@ -13,8 +13,9 @@ import numpy as np
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm import prompt
-from expertrag.llm.probe import Owner, Probe, save_probe
+from expertrag.llm.probe import Owner, Probe
 from expertrag_lab.metrics.calibration import auc
+from expertrag_lab.probe_files import save_probe
 from expertrag_lab.train.probe.fit import UNANSWERED, FittedProbe, fit, platt
 from expertrag_lab.train.probe.states import states_of
 from expertrag_lab.work_folder import work_folder

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm import prompt
-from expertrag.llm.adapters.bundle import AdapterSettings, Bundle, save_bundle
+from expertrag.llm.adapters.bundle import AdapterSettings, Bundle
 from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.convert.dense import LARGE_TYPES, load_dense, weights_of
 from expertrag.llm.fingerprint import fingerprint
@@ -22,6 +22,7 @@ from expertrag.llm.load.loading import model_errors
 from expertrag.runtime.threads import all_cores
 from expertrag_common.durable import write_durably
 from expertrag_index.types import Progress
+from expertrag_lab.adapter_bundles import save_bundle
 from expertrag_lab.adapters import Adapters, adapt
 from expertrag_lab.train.reader.examples import ReaderMaterial
 from expertrag_lab.train.reader.measure import NOT_ANSWERED, Scores, measure

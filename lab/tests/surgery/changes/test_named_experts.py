@@ -15,13 +15,14 @@ from safetensors.torch import load_file
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Passage
 from expertrag.llm import load_generator, prompt
-from expertrag.llm.adapters.bundle import load_bundle, scale_bundle
+from expertrag.llm.adapters.bundle import load_bundle
 from expertrag.llm.adapters.serving import load_adapters
 from expertrag.llm.base import Message
 from expertrag.llm.convert.attach import attach
 from expertrag.llm.fingerprint import package_name
 from expertrag.llm.load.packing import pack_folder
 from expertrag_index.types import silent
+from expertrag_lab.adapter_bundles import scale_bundle
 from expertrag_lab.convert.export import export
 from expertrag_lab.convert.gguf import export_gguf
 from expertrag_lab.data.datasets import load_dataset

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from expertrag_lab.reliability import ece
 from expertrag_lab.train.gate.calibrators import KINDS, best_calibrator, fit_calibrator
-from expertrag_retriever.gate.calibrators import dump_calibrator, load_calibrator
+from expertrag_lab.train.gate.save import dump_calibrator
+from expertrag_retriever.gate.calibrators import load_calibrator
 
 
 def _overconfident(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Passage, Sampling
 from expertrag.config import ModelConfig
 from expertrag.llm import load_generator, prompt
-from expertrag.llm.adapters.bundle import load_bundle, scale_bundle
+from expertrag.llm.adapters.bundle import load_bundle
 from expertrag.llm.adapters.serving import load_adapters, parallel_of
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.convert.dense import load_dense
@@ -31,6 +31,7 @@ from expertrag.llm.load.packing import pack_folder
 from expertrag.llm.network import Limits
 from expertrag_kernels import Format
 from expertrag_kernels.torch_decoder import TorchDecoder
+from expertrag_lab.adapter_bundles import scale_bundle
 from expertrag_lab.adapters import adapt
 from expertrag_lab.convert.export import export
 from expertrag_lab.convert.gguf import export_gguf

@@ -1,0 +1,43 @@
+"""Writes fitted probes and weights of confidence, which the service reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from expertrag.llm.confidence import FIELDS, FILE, VERIFIER, Confidence
+from expertrag.llm.probe import ABOUT, WEIGHTS, Probe
+from expertrag_common import checksums
+
+_VERIFIER_CARD = "The probe of the weights in the folder above, whose card describes it.\n"
+
+
+def save_probe(probe: Probe, training: Mapping[str, Any], card: str, folder: Path) -> None:
+    """Write a probe into an existing folder."""
+    from safetensors.numpy import save_file
+
+    arrays = {"weights": probe.weights, "bias": np.array([probe.bias], np.float32)}
+    save_file(arrays, folder / WEIGHTS)
+    body = {"owner": asdict(probe.owner), "training": dict(training)}
+    (folder / ABOUT).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    checksums.seal(folder, WEIGHTS, ABOUT)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def save_confidence(
+    confidence: Confidence, training: Mapping[str, Any], card: str, folder: Path
+) -> None:
+    """Write fitted weights into an existing folder."""
+    body = {name: getattr(confidence, name) for name in FIELDS}
+    body |= {"owner": asdict(confidence.owner), "training": dict(training)}
+    (folder / FILE).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    checksums.seal(folder, FILE)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    verifier = folder / VERIFIER
+    verifier.mkdir(exist_ok=True)
+    save_probe(confidence.verifier, {}, _VERIFIER_CARD, verifier)
