@@ -148,7 +148,7 @@ def _message_parts(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.Raise):
         yield from ast.walk(node)
     elif isinstance(node, ast.Call):
-        name = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
+        name = str(getattr(node.func, "attr", getattr(node.func, "id", "")))
         if name in _ERRORS or _ERROR.search(name) or name == "option":
             yield from ast.walk(node)
         for keyword in node.keywords:
