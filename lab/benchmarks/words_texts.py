@@ -76,14 +76,14 @@ def markdown_texts(source: str) -> Iterator[Text]:
 
 def python_texts(source: str) -> Iterator[Text]:
     """Yield docstrings by paragraphs, blocks of comments, and strings."""
-    tree = ast.parse(source)
-    docstrings = {id(each): each for each in _docstrings(tree)}
+    nodes = list(ast.walk(ast.parse(source)))
+    docstrings = {id(each): each for each in _docstrings(nodes)}
     for each in docstrings.values():
-        yield from _docstring_texts(each.lineno, each.value)
+        yield from _docstring_texts(each.lineno, str(each.value))
     yield from _comments(source)
-    messages = {id(each) for node in ast.walk(tree) for each in _message_parts(node)}
-    parts = {id(v) for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) for v in n.values}
-    for node in ast.walk(tree):
+    messages = {id(each) for node in nodes for each in _message_parts(node)}
+    parts = {id(v) for n in nodes if isinstance(n, ast.JoinedStr) for v in n.values}
+    for node in nodes:
         if id(node) in docstrings or id(node) in parts:
             continue
         if (value := _string(node)) is not None:
@@ -122,9 +122,9 @@ def _blocks(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield block
 
 
-def _docstrings(tree: ast.Module) -> Iterator[ast.Constant]:
+def _docstrings(nodes: Iterable[ast.AST]) -> Iterator[ast.Constant]:
     """Yield strings that are statements: docstrings of modules, classes, functions, constants."""
-    for node in ast.walk(tree):
+    for node in nodes:
         value = node.value if isinstance(node, ast.Expr) else None
         if isinstance(value, ast.Constant) and isinstance(value.value, str):
             yield value
@@ -148,7 +148,7 @@ def _message_parts(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.Raise):
         yield from ast.walk(node)
     elif isinstance(node, ast.Call):
-        name = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
+        name = str(getattr(node.func, "attr", getattr(node.func, "id", "")))
         if name in _ERRORS or _ERROR.search(name) or name == "option":
             yield from ast.walk(node)
         for keyword in node.keywords:
@@ -162,7 +162,8 @@ def _string(node: ast.AST) -> str | None:
         return "".join(
             str(each.value) if isinstance(each, ast.Constant) else "X" for each in node.values
         )
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
-        is_list = len(node.value.split()) > _MANY_WORDS and not _SIGN.search(node.value)
-        return None if is_list else node.value
-    return None
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+        return None
+    value = node.value
+    is_list = len(value.split()) > _MANY_WORDS and not _SIGN.search(value)
+    return None if is_list or " " not in value else value

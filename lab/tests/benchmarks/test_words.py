@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import words
+from house_code import ROOT
 from words_texts import Kind, markdown_texts, python_texts
 
 LONG = "word " * words.MOST_WORDS + "word"
@@ -163,7 +164,7 @@ def test_public_names_stay(name: str) -> None:
 
 
 def test_excluded_and_generated_files_are_not_read() -> None:
-    folders = [words.ROOT / folder for folder in (*words.EXCLUDED, *words.GENERATED)]
+    folders = [ROOT / folder for folder in (*words.EXCLUDED, *words.GENERATED)]
     paths = list(words.paths())
     assert len(paths) > 500
     assert not any(path.is_relative_to(folder) for path in paths for folder in folders)
