@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from expertrag.answer.ground import SUPPORTED
 from expertrag.grounding.evidence import Evidence
+from expertrag.grounding.ground import SUPPORTED
 from expertrag.grounding.judge import (
     STANDS_UNDER,
     Lacking,
