@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 VERDICT_STRICT_FROM = 0.25
 """Doubt at which STRICT withholds a yes or no. These are inferred and seldom quoted, so their doubt
-is higher: with the bound of other answers, STRICT would give .49 of the right ones instead of .79,
-and no smaller share of its answers would be wrong (``make lab-strict-threshold``)."""
+is higher. With the bound of other answers, STRICT would give .49 of the right ones instead of .79.
+Its answers would be wrong as often (``make lab-strict-threshold``)."""
 
 REFUSED_BELOW = 0.5
 """A refusal is believed if the probability that the passages hold the answer is below this."""

@@ -80,8 +80,8 @@ class Route:
 class AnswerContext:
     """The context of a running answer.
 
-    ``request`` has the question as it stands alone, and a mode; ``asked`` has the message and its
-    conversation, and the question's vectors, by expert; None in a mode without documents.
+    ``request`` has the question as it stands alone, and a mode. ``asked`` has the message and its
+    conversation, and the question's vectors, by expert; none in a mode without documents.
     ``closed_book`` is the prompt of the message and its conversation. ``policy`` is how the
     answer's sequences are computed, for :meth:`Generator.begin`. ``searches`` keeps the results
     by query and number of passages: the answer does not repeat a search of the gate. ``internal``:

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from expertrag_retriever.types import Passage, StoreSignals
 
 FOUND = 0.5
-"""Share of a question's words, weighted by rarity, that the documents must hold to retrieve for a
-question in a language that the embedder does not support."""
+"""Share of a question's words, by rarity, that the documents must hold to retrieve for it, if the
+embedder does not support its language."""
 
 UNSURE = 0.25
 """Share of the threshold above which a question may still be about the documents."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from expertrag_retriever.types import PrefillSignals, StoreSignals
 
 LOOKAHEAD_TOKENS = 6
-"""Tokens that the gate reads. They are the first tokens of a closed-book answer; TARG finds the
+"""Tokens that the gate reads. They are the first tokens of a closed-book answer. TARG finds the
 margin of the first few tokens as informative as the margin of a whole draft."""
 
 LeastDoubt = Callable[[], "float | None"]

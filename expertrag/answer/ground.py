@@ -1,8 +1,8 @@
 """Ground an answer in its passages, and judge whether it is right.
 
 All signals are known once the answer is written. The weights are the language model's
-(``expertrag.llm.confidence``); a model without weights has no probability, and its answers are
-judged by the words of the passages and by its doubt.
+(``expertrag.llm.confidence``). A model without weights has no probability: its answers are judged
+by the words of the passages and by its doubt.
 """
 
 from __future__ import annotations
@@ -143,10 +143,10 @@ def signals_of(
 ) -> Mapping[str, float] | None:
     """Return the signals of an answer; None if the model did not tell its doubt.
 
-    ``sufficient``, ``first`` and ``next``: log odds that the passages hold the answer, of those
-    that answer, the best one, and the next portion; ``agreement``: 0 to 1, whether the other
-    portions give the same answer; ``verified``: log odds that the model finds it right;
-    ``flawed``: 1 if a sentence is not supported; and the signals of
+    ``sufficient``, ``first`` and ``next``: log odds that passages hold the answer. The passages are
+    the ones that answer, the best one, and the next portion. ``agreement``: 0 to 1, whether the
+    other portions give the same answer. ``verified``: log odds that the model finds it right.
+    ``flawed``: 1 if a sentence is not supported. The others are the signals of
     :func:`~expertrag.grounding.coverage.coverage`.
 
     :param wrong: see :func:`p_wrong`.

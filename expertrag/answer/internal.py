@@ -1,7 +1,7 @@
 """Internal questions: those about the asker's own organisation, which no model can know.
 
-"Who is our auditor?" is answered from the documents or not at all, even if these hardly seem to be
-about it: the model alone would invent a name. "Why do we dream?" is not internal.
+"Who is our auditor?" is answered from the documents or not at all: the model alone would invent a
+name. That holds even if the documents hardly seem to be about it. "Why do we dream?" is not internal.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ if TYPE_CHECKING:
 SAMPLING = Sampling()
 
 _EMBED_CHARACTERS = 8_192
-"""Characters that are embedded between two checks of the deadline: about .2 s of one core, so that
-all concurrent calls stop within a second of theirs."""
+"""Characters that are embedded between two checks of the deadline: about .2 s of one core. So
+concurrent calls stop within a second of their deadlines."""
 
 
 class Pipeline(StoreAccess):

@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 class PipelineModels:
     """The models that answer from a store; they are loaded, and several stores may share them.
 
-    reading: how questions and replies are read; None for what follows from ``generator`` alone
-    gate: a fitted gate; None for the training-free one
-    reranker: reranks what a search finds; None keeps its order
-    load_embedder: loads the embedder that the store names, for a store that is migrated to another
-        one while it is served
+    ``reading``: how questions and replies are read; None for the policy of ``generator`` alone.
+    ``gate``: a fitted gate; None for the training-free gate. ``reranker``: reranks the results of a
+    search; None keeps their order. ``load_embedder``: loads the embedder that the store names, for
+    a store that is migrated to another embedder while it is served.
     """
 
     embedder: SentenceTransformerEmbedder

@@ -4,8 +4,8 @@ If all of these leave it in doubt, the answer that most of them give is taken.
 
 The doubt is the probability that the passages of the prompt do not hold the answer. A probe or the
 reader's first token gives it before the answer is generated. Passages come right after the
-instructions, best first, so that each longer prompt begins with the one before: its KV cache pages
-are reused, and reading on costs only the passages that are new.
+instructions, best first, so that each longer prompt begins with the one before. Its KV cache pages
+are reused: reading on costs only the passages that are new.
 """
 
 from __future__ import annotations

@@ -15,14 +15,13 @@ if TYPE_CHECKING:
 class ReadingPolicy:
     """How questions and replies are read; see :func:`expertrag.answer.assemble.reading_of`.
 
-    reader: whether answers from passages are parsed as a ``prompt.Reply``
-    strict_from: doubt at which STRICT withholds an answer
-    probe: hash of the probe that computes the doubt; empty if there is none
-    internal: probe of internal questions, which only the asker's own documents can answer
-    confidence: weights of the probability that an answer from documents is right
-    best_first: whether a question for a few words reads passages in portions, best first, until
-        they are likely to hold the answer; else all at once
-    canonical: whether questions are read in their canonical form (``expertrag.answer.canonical``)
+    ``reader``: whether answers from passages are parsed as a ``prompt.Reply``. ``strict_from``:
+    doubt at which STRICT withholds an answer. ``probe``: hash of the probe that computes the doubt;
+    empty if there is none. ``internal``: probe of internal questions, which only the asker's own
+    documents can answer. ``confidence``: weights of the probability that an answer from documents
+    is right. ``best_first``: whether a question for a few words reads passages in portions, best
+    first. ``canonical``: whether questions are read in their canonical form
+    (``expertrag.answer.canonical``).
     """
 
     reader: bool = False

@@ -18,8 +18,8 @@ _log = structlog.get_logger("expertrag.gate")
 class ServedGate:
     """Holds the gate of a folder, and reloads it when the folder is replaced.
 
-    A gate that is damaged, or was fitted with other models, is rejected: at the start it raises;
-    later it is logged, and the old gate stays in use. Thread-safe.
+    A gate that is damaged, or was fitted with other models, is rejected. At the start that is an
+    error; later it is logged, and the old gate stays in use. Thread-safe.
     """
 
     def __init__(self, folder: Path, check: Callable[[GateBundle], None]) -> None:

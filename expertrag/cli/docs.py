@@ -7,8 +7,9 @@ python -m expertrag.cli.docs --check   fail if a page is out of date
 from __future__ import annotations
 
 import copy
+import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import click
@@ -81,10 +82,23 @@ def _section(command: click.Command, context: click.Context, shared: Set[tuple[s
     short.add_help_option = False
     if command is cli:
         short.epilog = None  # the page has a table of the exit codes
-    names = [f"`{each.opts[-1]}`" for each in left_out if "--help" not in each.opts]
-    also = f"\n\nShared options: {', '.join(names)}." if names else ""
+    names = [each.opts[-1] for each in left_out if "--help" not in each.opts]
+    also = f"\n\nShared options:\n\n{_columns(names)}" if names else ""
     text = _strip_lines(short.get_help(context))
     return f"## {context.command_path}\n\n```\n{text}\n```{also}"
+
+
+def _columns(names: Sequence[str]) -> str:
+    """Return names as indented lines."""
+    indent = " " * 4
+    lines = textwrap.wrap(
+        "  ".join(names),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)
 
 
 def _records(

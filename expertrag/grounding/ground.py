@@ -1,6 +1,6 @@
 """Match each sentence of an answer to the span of a passage that supports it.
 
-Deterministic, without a model: the support of a sentence is the share of its words that occur
+It is deterministic, without a model. The support of a sentence is the share of its words that occur
 together in one or two adjacent sentences of a passage. Words are weighted by their rarity there.
 Numbers, names, options and code identifiers must match exactly, and the names in the question must
 be in the passage. It ignores word order and roles ("A beat B").

@@ -46,8 +46,8 @@ class SentenceSpan:
 def sentence_spans(passage: Passage) -> Iterator[SentenceSpan]:
     """Read the sentences and rows of a passage.
 
-    A number without a unit has the units of its cell and column, else the units of the title and of
-    sentences without numbers: "Figures in million EUR".
+    A number without a unit has the units of its cell and column. Without these, it has the units of
+    the title and of sentences without numbers: "Figures in million EUR".
     """
     places = whole_dates(passage.text, atoms(passage.text))
     texts = [passage.text[start:end] for start, end in places]

@@ -2,6 +2,6 @@
 
 ``common`` converts by the names of fields, which suffices for most messages. One file per proto
 file has the others. ``request_of`` and ``*_to_proto`` raise ``InvalidArgument`` for a value that
-does not fit the message; ``value_of`` and ``*_from_proto`` for a message with an invalid value,
-such as an unknown enum number.
+does not fit the message. ``value_of`` and ``*_from_proto`` raise it for a message with an invalid
+value, such as an unknown enum number.
 """

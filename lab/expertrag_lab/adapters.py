@@ -8,8 +8,8 @@ or parallel adapters, small experts next to the whole layer (He et al. 2022):
 
     y = F(x) + E(x) + E_d(x)        E(x) = down (silu(gate x) * up x)
 
-All domains share the first adapter (U D, E); the second (U_d D_d, E_d) is the domain's own.
-"shared" uses only the first, and "base" none: attention does not change, so "base" equals the dense
+All domains share the first adapter (U D, E). The second (U_d D_d, E_d) is the domain's own.
+"shared" uses only the first, and "base" none. Attention does not change, so "base" equals the dense
 model bit for bit.
 
 H in, O out, R rank of an update or inner width of a parallel adapter, T tokens

@@ -18,7 +18,8 @@ from expertrag.cli.installation import diagnose
 from expertrag.config import GateConfig, ModelConfig
 from expertrag.models import choice
 from expertrag.models.memory import available_bytes
-from expertrag_retriever.gate.bundle import Needs, save_gate
+from expertrag_lab.train.gate.save import save_gate
+from expertrag_retriever.gate.bundle import Needs
 
 Memory = Callable[[float], None]
 

@@ -1,7 +1,7 @@
 """Values in a text: amounts, dates, times of day and periods, however they are written.
 
-Two texts say the same value if they have the same words for it: "€70", "70 euros" and "EUR 70.00"
-are all "70 eur"; "2:15 am", "02:15" and the crontab entry "15 2 * * *" are all "02:15".
+Two texts say the same value if they have the same words for it. "€70", "70 euros" and "EUR 70.00"
+are all "70 eur". "2:15 am", "02:15" and the crontab entry "15 2 * * *" are all "02:15".
 """
 
 from __future__ import annotations
