@@ -1,7 +1,8 @@
 """Internal questions: those about the asker's own organisation, which no model can know.
 
 "Who is our auditor?" is answered from the documents or not at all: the model alone would invent a
-name. That holds even if the documents hardly seem to be about it. "Why do we dream?" is not internal.
+name. That holds even if the documents hardly seem to be about it. "Why do we dream?" is not an
+internal question.
 """
 
 from __future__ import annotations

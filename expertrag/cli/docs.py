@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 import click
@@ -83,22 +83,10 @@ def _section(command: click.Command, context: click.Context, shared: Set[tuple[s
     if command is cli:
         short.epilog = None  # the page has a table of the exit codes
     names = [each.opts[-1] for each in left_out if "--help" not in each.opts]
-    also = f"\n\nShared options:\n\n{_columns(names)}" if names else ""
+    listed = textwrap.fill("  ".join(names), WIDTH, break_on_hyphens=False)
+    also = f"\n\nShared options:\n\n```\n{listed}\n```" if names else ""
     text = _strip_lines(short.get_help(context))
     return f"## {context.command_path}\n\n```\n{text}\n```{also}"
-
-
-def _columns(names: Sequence[str]) -> str:
-    """Return names as indented lines."""
-    indent = " " * 4
-    lines = textwrap.wrap(
-        "  ".join(names),
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_on_hyphens=False,
-    )
-    return "\n".join(lines)
 
 
 def _records(

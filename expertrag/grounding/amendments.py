@@ -1,8 +1,8 @@
 """Later decisions among passages: one that changes what an earlier one says is read before it.
 
 Minutes and amendments are not versions of the document that they change: the rest of it stays in
-force, so it is kept. A passage amends others if it has a later date, and a sentence about the question
-that states a change. Such a sentence is "The budget is raised to €685,000."
+force, so it is kept. A passage amends others if it has a later date, and a sentence about the
+question that states a change. Such a sentence is "The budget is raised to €685,000."
 """
 
 from __future__ import annotations

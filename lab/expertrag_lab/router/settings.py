@@ -21,9 +21,9 @@ class RouterSettings:
     on train texts of six domains. `make lab-bench-router ARGS=--compare`, on other folds, measures
     the area under the ROC curve for texts of a left-out domain. It is .860, .874, .869, .882, .895
     with 1, 2, 4, 8, 16 prototypes. It is .853, .882, .881, .856, .859 with 16, 32, 64, 128, 256
-    dimensions. It is .896, .888, .882, .888 with a shrinkage of .01, .03, .1, .3. These vary by .015 between folds,
-    so neither the shrinkage nor the step from 8 to 16 prototypes makes a clear difference. Accuracy
-    hardly differs: .958 to .967.
+    dimensions. It is .896, .888, .882, .888 with a shrinkage of .01, .03, .1, .3. These vary by
+    .015 between folds, so neither the shrinkage nor the step from 8 to 16 prototypes makes a clear
+    difference. Accuracy hardly differs: .958 to .967.
 
     :raises ValueError: a count below 1, or a shrinkage outside (0, 1].
     """
