@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from expertrag_index.loaders.base import Report, SourceFile, Unreadable
 from expertrag_index.loaders.chat_records import is_chat, messages_of, name_of, names_in
-from expertrag_index.loaders.chats import ChatMessage, conversations
+from expertrag_index.loaders.chats import ExportedMessage, conversations
 from expertrag_index.loaders.fields import flatten_record, key_of, reads_like_prose, text_of
 from expertrag_index.loaders.frontmatter import FrontMatter
 from expertrag_index.loaders.records import record_document
@@ -88,7 +88,7 @@ def read_records(
     names = _users_of(file)
     others: list[tuple[int, object]] = []
 
-    def messages() -> Iterator[ChatMessage]:
+    def messages() -> Iterator[ExportedMessage]:
         for number, record in records:
             names.update(names_in([record]))
             batch = messages_of(record, names)

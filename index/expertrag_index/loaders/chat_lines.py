@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 
-from expertrag_index.loaders.chats import ChatMessage, are_people
+from expertrag_index.loaders.chats import ExportedMessage, are_people
 
 _LINE = re.compile(
     r"[\u200e\u200f\ufeff]*(?P<open>\[)?(?P<day>\d{1,4}[./-]\d{1,2}[./-]\d{1,4})"
@@ -28,7 +28,7 @@ _OPENING_LINES = 10
 _MARKS = str.maketrans("", "", "\u200e\u200f")
 
 
-def messages_in(text: str) -> tuple[str, list[ChatMessage]]:
+def messages_in(text: str) -> tuple[str, list[ExportedMessage]]:
     """Return the lines above a chat, and its messages; none if a text is not one.
 
     A line of a chat begins with a date, a time and a name: ``12/03/24, 14:05 - Name: text`` or
@@ -50,7 +50,7 @@ def messages_in(text: str) -> tuple[str, list[ChatMessage]]:
         return "", []
     days = _days([match["day"] for match in matches])
     messages = [
-        ChatMessage(f"{day} {_clock(match)}", (match["who"] or "").strip(), "\n".join(said))
+        ExportedMessage(f"{day} {_clock(match)}", (match["who"] or "").strip(), "\n".join(said))
         for match, day, said in zip(matches, days, texts, strict=True)
     ]
     return ("\n".join(above).strip(), messages) if are_people(messages) else ("", [])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from expertrag_index.loaders.base import Report
-from expertrag_index.loaders.chats import ChatMessage
+from expertrag_index.loaders.chats import ExportedMessage
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.page_nodes import Element, Node, nodes_of
 
@@ -20,11 +20,11 @@ _LINES = ("br", "div", "p")
 _PARTS = ("userpic_wrap", "date", "from_name", "reply_to", "forwarded", "text")
 
 
-def messages_of_page(data: bytes, report: Report) -> tuple[str, list[ChatMessage]]:
+def messages_of_page(data: bytes, report: Report) -> tuple[str, list[ExportedMessage]]:
     """Return the name of a conversation, and its messages; none if a page is not one."""
     nodes = nodes_of(decode(data, "utf-8", report))
     title = ""
-    messages: list[ChatMessage] = []
+    messages: list[ExportedMessage] = []
     who = when = ""
     for element in _find_elements(nodes, 0, len(nodes)):
         kinds = _kinds(element)
@@ -33,12 +33,12 @@ def messages_of_page(data: bytes, report: Report) -> tuple[str, list[ChatMessage
         elif {"message", "service"} <= kinds:
             text = _text(nodes, element)
             if not _DAY.fullmatch(text):
-                messages.append(ChatMessage(when, "", text, element.get("id")))
+                messages.append(ExportedMessage(when, "", text, element.get("id")))
         elif {"message", "default"} <= kinds:
             parts = _parts(nodes, element)
             who, when = parts.get("from_name", who), parts.get("date", when)
             answered = parts.get("reply_to", "")
-            messages.append(ChatMessage(when, who, parts["text"], element.get("id"), answered))
+            messages.append(ExportedMessage(when, who, parts["text"], element.get("id"), answered))
     return title, messages
 
 

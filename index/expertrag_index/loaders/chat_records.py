@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TypeVar
 
-from expertrag_index.loaders.chats import ChatMessage, are_people
+from expertrag_index.loaders.chats import ExportedMessage, are_people
 from expertrag_index.loaders.html import page_of
 
 _Read = TypeVar("_Read")
@@ -75,7 +75,7 @@ def is_chat(records: Sequence[object]) -> bool:
     return 2 * others < len(records) and are_people(all_messages)
 
 
-def messages_of(record: object, names: Mapping[str, str]) -> list[ChatMessage]:
+def messages_of(record: object, names: Mapping[str, str]) -> list[ExportedMessage]:
     """Return the message of a record, with the replies in it; none if it is not a message.
 
     :param names: the names of users by their ids.
@@ -91,7 +91,7 @@ def messages_of(record: object, names: Mapping[str, str]) -> list[ChatMessage]:
     is_of_slack = _is_of_slack(record)
     own = str(fields["ts"]) if is_of_slack else _first(_identifier, fields, _IDS) or ""
     thread, reply = (_first(_identifier, fields, keys) or "" for keys in (_THREADS, _REPLIES))
-    message = ChatMessage(
+    message = ExportedMessage(
         when=at[0],
         who=who,
         text=_without_markup(text, names) if is_of_slack else text,

@@ -35,7 +35,7 @@ _NAMES_NOTHING = re.compile(
 """Names that programs give to their exports; the folder has the name of the conversation."""
 
 
-class ChatMessage(NamedTuple):
+class ExportedMessage(NamedTuple):
     """A message of a conversation.
 
     ``when``: ``2024-03-12 14:05``, or as it is written; ``answers``: the ``id`` of another message,
@@ -52,14 +52,14 @@ class ChatMessage(NamedTuple):
     is_utc: bool = False
 
 
-def are_people(messages: Sequence[ChatMessage]) -> bool:
+def are_people(messages: Sequence[ExportedMessage]) -> bool:
     """Whether so few authors write that they answer each other, unlike the authors of reviews."""
     authors = {message.who for message in messages if message.who}
     return len(messages) > 1 and 2 * len(authors) <= len(messages) + 3
 
 
 def conversations(
-    file: SourceFile, messages: Iterable[ChatMessage], matter: FrontMatter
+    file: SourceFile, messages: Iterable[ExportedMessage], matter: FrontMatter
 ) -> Iterator[Document]:
     """Write the messages of a file, a document for each channel.
 
@@ -69,7 +69,7 @@ def conversations(
     number = 0
     while batch := list(islice(rest, _MOST_MESSAGES)):
         number += 1
-        channels: dict[str, list[ChatMessage]] = {}
+        channels: dict[str, list[ExportedMessage]] = {}
         for message in batch:
             channels.setdefault(message.channel, []).append(message)
         for channel, own in channels.items():
@@ -80,7 +80,7 @@ def conversations(
 
 
 def _conversation(
-    file: SourceFile, messages: list[ChatMessage], channel: str, matter: FrontMatter
+    file: SourceFile, messages: list[ExportedMessage], channel: str, matter: FrontMatter
 ) -> Document:
     names = list(dict.fromkeys(message.who for message in messages if message.who))
     facts: dict[str, MetadataValue] = {"participants": [*names[:_MOST_NAMES]]}
@@ -108,14 +108,14 @@ def _name_of(file: SourceFile) -> str:
     return folder if folder and _NAMES_NOTHING.fullmatch(file.stem) else file.stem
 
 
-def _sort_threads(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+def _sort_threads(messages: Sequence[ExportedMessage]) -> list[ExportedMessage]:
     """Put the messages of a thread below the one that they answer."""
     known = {message.id for message in messages if message.id and not message.in_thread}
-    threads: dict[str, list[ChatMessage]] = {}
+    threads: dict[str, list[ExportedMessage]] = {}
     for message in messages:
         if message.in_thread and message.answers in known:
             threads.setdefault(message.answers, []).append(message)
-    ordered: list[ChatMessage] = []
+    ordered: list[ExportedMessage] = []
     for message in messages:
         if not (message.in_thread and message.answers in known):
             ordered.append(message)
@@ -123,12 +123,12 @@ def _sort_threads(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
     return ordered
 
 
-def _paragraphs(messages: Sequence[ChatMessage]) -> Iterator[str]:
+def _paragraphs(messages: Sequence[ExportedMessage]) -> Iterator[str]:
     """Join neighbours; a paragraph does not end with a question, whose answer follows."""
     by_id = {message.id: message for message in messages if message.id}
     lines: list[str] = []
     size = 0
-    above: ChatMessage | None = None
+    above: ExportedMessage | None = None
     for message in messages:
         asked = above is not None and above.text.endswith("?")
         is_full = size > _PARAGRAPH_CHARS * (_FOR_AN_ANSWER if asked else 1)
@@ -141,13 +141,15 @@ def _paragraphs(messages: Sequence[ChatMessage]) -> Iterator[str]:
     yield "\n".join(lines)
 
 
-def _is_pause(above: ChatMessage, message: ChatMessage) -> bool:
+def _is_pause(above: ExportedMessage, message: ExportedMessage) -> bool:
     before, now = _time(above), _time(message)
     is_same_thread = message.in_thread and message.answers in (above.id, above.answers)
     return bool(before and now and abs(now - before) > _PAUSE) and not is_same_thread
 
 
-def _line(message: ChatMessage, answered: ChatMessage | None, above: ChatMessage | None) -> str:
+def _line(
+    message: ExportedMessage, answered: ExportedMessage | None, above: ExportedMessage | None
+) -> str:
     """Write a message; what it answers is quoted if it does not stand right above."""
     to = ""
     if answered is not None and answered.who:
@@ -161,7 +163,7 @@ def _line(message: ChatMessage, answered: ChatMessage | None, above: ChatMessage
     return " ".join(filter(None, (message.when, who, text)))
 
 
-def _time(message: ChatMessage) -> datetime | None:
+def _time(message: ExportedMessage) -> datetime | None:
     try:
         return datetime.fromisoformat(message.when)
     except ValueError:

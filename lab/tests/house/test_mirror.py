@@ -29,28 +29,33 @@ FOLDERS = {
 
 _ENGINE = "tests/llm/engine/test_engine.py"
 _LOWERING = "tests/llm/engine/test_lowering.py"
+_TRANSFORMERS = "tests/llm/backends/test_transformers_backend.py"
 _OPENAI = "tests/llm/backends/test_openai_backend.py"
 _PACKING = "tests/llm/load/test_packing.py"
 _CALLERS = "tests/serving/grpc/test_tenants.py"
-_LEARNERS = "tests/retriever/gate/test_learners.py"
+_LEARNERS = "lab/tests/train/gate/test_learners.py"
 TESTED_BY = {
     "expertrag.answer.context": "tests/answer/test_gate.py",
+    "expertrag.answer.gate_signals": "tests/answer/test_gate.py",
     "expertrag.answer.generate": "tests/answer/test_pipeline.py",
+    "expertrag.answer.sessions": "tests/answer/test_pipeline.py",
     "expertrag.stores.access": "tests/answer/test_pipeline.py",
     "expertrag.llm.adapters.parallel": "tests/llm/test_reader.py",
     "expertrag.llm.adapters.served": "tests/llm/adapters/test_loaded.py",
     "expertrag.llm.backends.background": _OPENAI,
     "expertrag.llm.backends.openai_constraints": _OPENAI,
     "expertrag.llm.backends.openai_session": _OPENAI,
-    "expertrag.llm.backends.transformers_network": (
-        "tests/llm/backends/test_transformers_backend.py"
-    ),
+    "expertrag.llm.backends.transformers_loading": _TRANSFORMERS,
+    "expertrag.llm.backends.transformers_network": _TRANSFORMERS,
+    "expertrag.llm.engine.decode": _ENGINE,
     "expertrag.llm.engine.drawing": _ENGINE,
     "expertrag.llm.engine.low_rank_experts": _LOWERING,
     "expertrag.llm.engine.mixture_steps": _LOWERING,
     "expertrag.llm.engine.named_weights": _LOWERING,
     "expertrag.llm.engine.page_tables": "tests/llm/engine/test_page_pool.py",
+    "expertrag.llm.engine.pairs": "tests/llm/engine/test_contrast.py",
     "expertrag.llm.engine.planning": _LOWERING,
+    "expertrag.llm.engine.prefill": _ENGINE,
     "expertrag.llm.engine.program": _LOWERING,
     "expertrag.llm.gguf_names": "tests/llm/load/test_gguf_file.py",
     "expertrag.llm.load.file_tokenizer": _PACKING,
@@ -58,7 +63,7 @@ TESTED_BY = {
     "expertrag.llm.load.gguf_parts": "tests/llm/load/test_gguf_file.py",
     "expertrag.llm.load.native_loading": _PACKING,
     "expertrag.llm.load.packed_loading": _PACKING,
-    "expertrag.llm.scoring": "tests/llm/backends/test_transformers_backend.py",
+    "expertrag.llm.scoring": _TRANSFORMERS,
     "expertrag.serving.core.authentication": "tests/serving/grpc/test_identity.py",
     "expertrag.serving.core.core": "tests/serving/grpc/test_stopping.py",
     "expertrag.serving.core.operations": _CALLERS,
@@ -70,6 +75,7 @@ TESTED_BY = {
     "expertrag_retriever.experts.routing": "tests/retriever/experts/test_module.py",
     "expertrag_retriever.gate.background": "tests/retriever/test_calibrate.py",
     "expertrag_retriever.gate.calibration": "tests/retriever/test_calibrate.py",
+    "expertrag_retriever.gate.design": "lab/tests/train/gate/test_design.py",
     "expertrag_retriever.gate.learners": _LEARNERS,
     "expertrag_retriever.model_folder": "tests/retriever/test_encoder.py",
     "expertrag_retriever.quiet": "tests/retriever/test_encoder.py",

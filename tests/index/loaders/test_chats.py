@@ -9,21 +9,21 @@ from pathlib import Path
 
 from expertrag_index.build.chunk import Chunker, CountTokens
 from expertrag_index.loaders.base import SourceFile
-from expertrag_index.loaders.chats import ChatMessage, are_people, conversations
+from expertrag_index.loaders.chats import ExportedMessage, are_people, conversations
 from expertrag_index.loaders.frontmatter import FrontMatter
 from expertrag_index.types import Document
 
 
-def written(*messages: ChatMessage, name: str = "purchasing.jsonl") -> list[Document]:
+def written(*messages: ExportedMessage, name: str = "purchasing.jsonl") -> list[Document]:
     file = SourceFile(Path("/share") / name, name, name, None, 1 << 20)
     return list(conversations(file, messages, FrontMatter()))
 
 
 def test_neighbours_stand_together_and_pauses_part_them() -> None:
     (document,) = written(
-        ChatMessage("2025-06-23 08:12", "Ada", "who can stand in for me?"),
-        ChatMessage("2025-06-23 08:15", "Bo", "I can.\n\n# not on the 11th"),
-        ChatMessage("2025-06-24 09:00", "Ada", "thanks"),
+        ExportedMessage("2025-06-23 08:12", "Ada", "who can stand in for me?"),
+        ExportedMessage("2025-06-23 08:15", "Bo", "I can.\n\n# not on the 11th"),
+        ExportedMessage("2025-06-24 09:00", "Ada", "thanks"),
     )
     assert document.text == (
         "Participants: Ada, Bo\n\n"
@@ -39,11 +39,11 @@ def test_neighbours_stand_together_and_pauses_part_them() -> None:
 
 def test_an_answer_names_and_quotes_what_it_answers() -> None:
     (document,) = written(
-        ChatMessage("2025-06-23 08:12", "Ada", "who can stand in?", "1"),
-        ChatMessage("2025-06-23 08:13", "Cy", "Lunch?", "2"),
-        ChatMessage("2025-06-23 08:14", "Bo", "at noon", "3", answers="2"),
-        ChatMessage("2025-06-23 08:15", "Bo", "I can", "4", answers="1"),
-        ChatMessage("2025-06-23 08:16", "Bo", "no idea", "5", answers="gone"),
+        ExportedMessage("2025-06-23 08:12", "Ada", "who can stand in?", "1"),
+        ExportedMessage("2025-06-23 08:13", "Cy", "Lunch?", "2"),
+        ExportedMessage("2025-06-23 08:14", "Bo", "at noon", "3", answers="2"),
+        ExportedMessage("2025-06-23 08:15", "Bo", "I can", "4", answers="1"),
+        ExportedMessage("2025-06-23 08:16", "Bo", "no idea", "5", answers="gone"),
     )
     assert document.text.split("\n")[-3:] == [
         "2025-06-23 08:14 Bo (to Cy): at noon",
@@ -54,10 +54,10 @@ def test_an_answer_names_and_quotes_what_it_answers() -> None:
 
 def test_a_thread_stands_below_its_first_message() -> None:
     (document,) = written(
-        ChatMessage("2025-06-23 08:12", "Ada", "who can stand in?", "1"),
-        ChatMessage("2025-06-23 08:13", "Cy", "Lunch?", "2"),
-        ChatMessage("2025-06-24 08:15", "Bo", "I can", "3", answers="1", in_thread=True),
-        ChatMessage("2025-06-24 08:16", "Cy", "me too", "4", answers="1", in_thread=True),
+        ExportedMessage("2025-06-23 08:12", "Ada", "who can stand in?", "1"),
+        ExportedMessage("2025-06-23 08:13", "Cy", "Lunch?", "2"),
+        ExportedMessage("2025-06-24 08:15", "Bo", "I can", "3", answers="1", in_thread=True),
+        ExportedMessage("2025-06-24 08:16", "Cy", "me too", "4", answers="1", in_thread=True),
     )
     assert document.text.split("\n\n")[1] == (
         "2025-06-23 08:12 Ada: who can stand in?\n"
@@ -68,8 +68,8 @@ def test_a_thread_stands_below_its_first_message() -> None:
 
 def test_the_newest_may_come_first() -> None:
     (document,) = written(
-        ChatMessage("2025-06-23 08:15", "Bo", "I can", is_utc=True),
-        ChatMessage("2025-06-23 08:12", "Ada", "who?", is_utc=True),
+        ExportedMessage("2025-06-23 08:15", "Bo", "I can", is_utc=True),
+        ExportedMessage("2025-06-23 08:12", "Ada", "who?", is_utc=True),
     )
     assert document.text.split("\n") == [
         "Participants: Bo, Ada", "Times: UTC", "",
@@ -79,9 +79,9 @@ def test_the_newest_may_come_first() -> None:
 
 def test_each_channel_is_a_document() -> None:
     documents = written(
-        ChatMessage("2025-06-23 08:12", "Ada", "hi", channel="town"),
-        ChatMessage("2025-06-23 08:13", "Ada", "who?", channel="orders"),
-        ChatMessage("2025-06-23 08:14", "Bo", "hello", channel="town"),
+        ExportedMessage("2025-06-23 08:12", "Ada", "hi", channel="town"),
+        ExportedMessage("2025-06-23 08:13", "Ada", "who?", channel="orders"),
+        ExportedMessage("2025-06-23 08:14", "Bo", "hello", channel="town"),
     )
     assert [(document.id, document.title) for document in documents] == [
         ("purchasing.jsonl#town", "town"), ("purchasing.jsonl#orders", "orders")
@@ -91,13 +91,13 @@ def test_each_channel_is_a_document() -> None:
 
 
 def test_the_folder_names_what_a_program_has_named() -> None:
-    message = ChatMessage("2025-06-23 08:12", "Ada", "hi")
+    message = ExportedMessage("2025-06-23 08:12", "Ada", "hi")
     for name in ("orders/2025-06-23.json", "orders/_chat.txt", "orders/messages.json"):
         assert written(message, name=name)[0].title == "orders"
 
 
 def test_a_long_conversation_has_several_documents() -> None:
-    messages = (ChatMessage("2025-06-23 08:12", "Ada", f"message {at}") for at in range(20_001))
+    messages = (ExportedMessage("2025-06-23 08:12", "Ada", f"message {at}") for at in range(20_001))
     documents = written(*messages)
     ids = ["purchasing.jsonl", "purchasing.jsonl#2", "purchasing.jsonl#3"]
     assert [document.id for document in documents] == ids
@@ -105,8 +105,8 @@ def test_a_long_conversation_has_several_documents() -> None:
 
 
 def test_people_answer_each_other() -> None:
-    def by(*names: str) -> list[ChatMessage]:
-        return [ChatMessage("", name, "") for name in names]
+    def by(*names: str) -> list[ExportedMessage]:
+        return [ExportedMessage("", name, "") for name in names]
 
     assert are_people(by("a", "b"))
     assert are_people(by("a", "b", "c"))
@@ -119,12 +119,12 @@ def test_chunks_begin_with_a_message(count_word_pieces: CountTokens) -> None:
     chance = random.Random(5)
     words = ["the", "order", "is", "late", "and", "bench", "two", "stays", "off", "until"]
     now = datetime(2025, 6, 2, 8)
-    messages: list[ChatMessage] = []
+    messages: list[ExportedMessage] = []
     for _ in range(500):
         now += timedelta(minutes=chance.choice([1, 2, 5, 30, 400]))
         said = (" ".join(chance.choices(words, k=chance.randint(2, 14))) for _ in range(3))
         text = " ".join(f"{each.capitalize()}{chance.choice('.?')}" for each in said)
-        messages.append(ChatMessage(f"{now:%Y-%m-%d %H:%M}", chance.choice("ABC"), text))
+        messages.append(ExportedMessage(f"{now:%Y-%m-%d %H:%M}", chance.choice("ABC"), text))
     (document,) = written(*messages)
     chunks = Chunker(256, count_word_pieces).split(document)
     begun = [re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d [ABC]: ", chunk.text) for chunk in chunks[1:]]
