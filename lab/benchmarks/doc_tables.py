@@ -70,7 +70,7 @@ def follow_ups(results: Mapping[str, Any]) -> Iterator[str]:
     faultless = results["English"]["model"]["share"]
     yield (
         f"{results['writes']['n']} of {results['follow-ups']} messages are written by the model, "
-        f"in {results['writes']['median seconds']:.2f} s each; {faultless:.3f} of the readings "
+        f"in {results['writes']['median seconds']:.2f} s each. {faultless:.3f} of the readings "
         "that differ from the message have no fault of grammar that patterns find."
     )
 
