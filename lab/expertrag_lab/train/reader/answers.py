@@ -26,7 +26,7 @@ MOST_WORDS = 40
 NOT_HELD = "answer in none of its documents"
 TOO_LONG = f"answer of more than {MOST_WORDS} words"
 NO_ANSWER = "no answer that could be learned"
-ASKED = "also asked in another split"
+ASKED = "asked in another split, too"
 
 _MOST_VERDICT_PASSAGES = 3
 _HOPS = 2  # with more judged documents, each one answers and none leads to another
