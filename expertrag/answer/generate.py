@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from expertrag.answer.abstain import AbstentionPolicy
 from expertrag.answer.context import AnswerContext, ClosedBook
-from expertrag.answer.ground import GroundedAnswer, Grounder
+from expertrag.answer.ground import GroundedAnswer, Grounder, is_reply
 from expertrag.answer.portions import CHECKED, PassageSession
-from expertrag.answer.reply import Spoken, is_reply, mark_citations
+from expertrag.answer.reply import Spoken, mark_citations
 from expertrag.answer.search import gather_passages, search_for_gate
 from expertrag.answer.sessions import Sessions
 from expertrag.api.errors import InvalidArgument

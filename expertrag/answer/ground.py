@@ -7,14 +7,14 @@ by the words of the passages and by its doubt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
 from expertrag.answer.context import AnswerContext
 from expertrag.answer.portions import PassageSession, read_again
 from expertrag.answer.reading_policy import ReadingPolicy
-from expertrag.answer.reply import ground_reply, is_reply
+from expertrag.api.types import Passage, Sampling
 from expertrag.grounding.conflicts import conflict_note, passages_of
 from expertrag.grounding.ground import Grounding, ground
 from expertrag.llm.confidence import Confidence
@@ -119,6 +119,24 @@ class Grounder:
         passages = reading.passages if alone else reading.shown  # all tell which words are rare
         with context.meter.stage("ground"):
             return find(text, passages, context.request.question, (1,) if alone else ())
+
+
+def is_reply(reading: ReadingPolicy, sampling: Sampling) -> bool:
+    """Return whether a text is a reader's reply; a constrained text is not one."""
+    return reading.reader and sampling.constraint is None
+
+
+def ground_reply(
+    text: str, passages: Sequence[Passage], question: str, named: Sequence[int] = ()
+) -> Grounding:
+    """Ground a reply in the passages that it cites, or in others if those do not support it.
+
+    :param named: numbers of the passages in its prompt, if not all: the answer can only come from
+        them.
+    """
+    reply = Reply.of(text)
+    end = text.find(reply.answer) + len(reply.answer)
+    return ground(text[:end], passages, question, named or reply.cited)
 
 
 def p_wrong(verifier: Probe, reading: PassageSession, answer: str, meter: Meter) -> float | None:

@@ -11,17 +11,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from expertrag.answer.abstain import believes_refusal
 from expertrag.answer.refusals import may_refuse, refuses
 from expertrag.api.folding import join_deltas
-from expertrag.api.types import DeltaEvent, Passage, Sampling
-from expertrag.grounding.ground import Grounding, ground
+from expertrag.api.types import DeltaEvent, Sampling
+from expertrag.grounding.ground import Grounding
 from expertrag.llm.prompt import NEXT_PASSAGE, NOT_FOUND, Reply
-
-if TYPE_CHECKING:
-    from expertrag.answer.reading_policy import ReadingPolicy
 
 _MAY_MARK = re.compile(r"\s*(?:\[\d+\][,;]?\s*)*(?:\[\d*)?|\s*(?:\[\d+\][,;]?\s*)+\.?\s*")
 
@@ -36,11 +32,6 @@ def reply_sampling(sampling: Sampling, *, reader: bool) -> Sampling:
     if reader and penalty is None:
         penalty = 0.0
     return replace(sampling, stop=(*sampling.stop, NEXT_PASSAGE), frequency_penalty=penalty)
-
-
-def is_reply(reading: ReadingPolicy, sampling: Sampling) -> bool:
-    """Return whether a text is a reader's reply; a constrained text is not one."""
-    return reading.reader and sampling.constraint is None
 
 
 class Spoken:
@@ -114,16 +105,3 @@ def draft_of(text: str) -> str:
     """Return a reader's reply as a draft for the next search: no markers, no abstention."""
     reply = Reply.of(text)
     return reply.answer if reply.has_answer else ""
-
-
-def ground_reply(
-    text: str, passages: Sequence[Passage], question: str, named: Sequence[int] = ()
-) -> Grounding:
-    """Ground a reply in the passages that it cites, or in others if those do not support it.
-
-    :param named: numbers of the passages in its prompt, if not all: the answer can only come from
-        them.
-    """
-    reply = Reply.of(text)
-    end = text.find(reply.answer) + len(reply.answer)
-    return ground(text[:end], passages, question, named or reply.cited)

@@ -10,7 +10,7 @@ import numpy as np
 from reader_answers import ModelReply
 from reader_questions import Asked
 
-from expertrag.answer.reply import ground_reply
+from expertrag.answer.ground import ground_reply
 from expertrag.api.types import Passage
 from expertrag_lab.metrics import squad, stats
 from expertrag_lab.metrics.calibration import auc

@@ -187,7 +187,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
         ["domain_signals", "draft_features", "join_deltas", "truncate_draft"]
     ),
     "expertrag.answer.generate": frozenset(["search_for_gate"]),
-    "expertrag.answer.ground": frozenset(["ground_reply", "log_odds", "read_again"]),
+    "expertrag.answer.ground": frozenset(["log_odds", "read_again"]),
     "expertrag.answer.pipeline": frozenset(["base_encoder", "evidence_signals"])
     | {"is_internal", "never_stop"},
     "expertrag.answer.read": frozenset(["canonical", "domain_probabilities"])
@@ -199,7 +199,7 @@ NOT_CALLED: Mapping[str, frozenset[str]] = {
     "expertrag.stores.served_index": frozenset(["never_stop"]),
     "expertrag.stores.access": frozenset(["never_stop"]),
     # of requests that are refused
-    "expertrag.serving.http.app": frozenset(["console_routes", "unexpected"]),
+    "expertrag.serving.http.app": frozenset(["console_routes", "log_unexpected"]),
     "expertrag.serving.http.body": frozenset(["invalid_body"]),
     "expertrag_index.replicas.follow": frozenset(["check_replaceable", "open_remote"]),
     "expertrag_index.replicas.keep_pushed": frozenset(["open_remote"]),

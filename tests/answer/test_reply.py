@@ -9,8 +9,9 @@ import pytest
 from answer.conftest import Answered
 from serving_fixtures import OpenPipeline, TellingGenerator
 
+from expertrag.answer.ground import ground_reply
 from expertrag.answer.reading_policy import ReadingPolicy
-from expertrag.answer.reply import Spoken, draft_of, ground_reply, mark_citations, reply_sampling
+from expertrag.answer.reply import Spoken, draft_of, mark_citations, reply_sampling
 from expertrag.api.folding import fold
 from expertrag.api.types import (
     AnswerRequest,
