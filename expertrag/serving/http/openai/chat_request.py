@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from expertrag.api.validation import MAX_LOGPROBS
 from expertrag.serving.http.body import Items
-from expertrag.serving.http.openai.conversation import ChatMessage, conversation_of
+from expertrag.serving.http.openai.conversation import OpenAIMessage, conversation_of
 from expertrag.serving.http.openai.formats import TextFormat, constraint_of
 from expertrag.serving.http.openai.model_names import NamedModel
 from expertrag.serving.http.openai.options import Int32, Int64, Question, Sampled
@@ -37,7 +37,7 @@ class ChatRequest(Sampled):
 
     unserved = CHAT
 
-    messages: Items[ChatMessage] = Field(min_length=1)
+    messages: Items[OpenAIMessage] = Field(min_length=1)
     stream_options: StreamOptions | None = None
     max_tokens: Int32 | None = None
     max_completion_tokens: Int32 | None = Field(None, ge=1)

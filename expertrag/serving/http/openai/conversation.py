@@ -24,7 +24,7 @@ class ContentPart(BaseModel):
     text: str | None = None
 
 
-class ChatMessage(BaseModel):
+class OpenAIMessage(BaseModel):
     """A message of a conversation."""
 
     role: str
@@ -57,7 +57,7 @@ class Conversation:
     notices: tuple[str, ...] = ()
 
 
-def conversation_of(messages: Sequence[ChatMessage], field: str) -> Conversation:
+def conversation_of(messages: Sequence[OpenAIMessage], field: str) -> Conversation:
     """Return the conversation of a request.
 
     Turns beyond its limits are left out, oldest first. Tool calls, their results, images and other
@@ -90,7 +90,7 @@ def conversation_of(messages: Sequence[ChatMessage], field: str) -> Conversation
     )
 
 
-def _check_question(messages: Sequence[ChatMessage], field: str) -> None:
+def _check_question(messages: Sequence[OpenAIMessage], field: str) -> None:
     if not messages or messages[-1].role != "user":
         raise _message_error(
             field, "does not end with a message of the user", "end with a question"

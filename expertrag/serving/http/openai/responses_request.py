@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from expertrag.serving.http.body import Items
-from expertrag.serving.http.openai.conversation import ChatMessage, ContentPart, conversation_of
+from expertrag.serving.http.openai.conversation import ContentPart, OpenAIMessage, conversation_of
 from expertrag.serving.http.openai.formats import TextFormat, constraint_of
 from expertrag.serving.http.openai.model_names import NamedModel
 from expertrag.serving.http.openai.options import Int32, Question, Sampled
@@ -72,12 +72,12 @@ class ResponsesRequest(Sampled):
             options |= self.expertrag.options()
         return Question(asked.question, options, (*notices, *asked.notices))
 
-    def _messages(self) -> list[ChatMessage]:
+    def _messages(self) -> list[OpenAIMessage]:
         if isinstance(self.input, str):
-            return [ChatMessage(role="user", content=self.input)]
+            return [OpenAIMessage(role="user", content=self.input)]
         return [
-            ChatMessage(role=item.role, content=item.content)
+            OpenAIMessage(role=item.role, content=item.content)
             if item.type == "message"
-            else ChatMessage(role=item.type)
+            else OpenAIMessage(role=item.type)
             for item in self.input
         ]
