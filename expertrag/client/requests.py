@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import TypedDict, TypeVar, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from expertrag.api.contrast import Contrast
 from expertrag.api.documents import DocumentOrder, ListDocumentsRequest
@@ -45,7 +45,15 @@ class _SamplingOptions(TypedDict, total=False):
     adapter: str
 
 
-class AnswerOptions(_SamplingOptions, total=False):
+class _PlainOptions(TypedDict, total=False):
+    k: int
+    domain: str | None
+    threshold: float | None
+    steps: int
+    instructions: str
+
+
+class AnswerOptions(_SamplingOptions, _PlainOptions, total=False):
     """Keyword arguments of ``answer`` and ``stream``.
 
     :param mode: ``auto`` lets the gate decide; ``never`` and ``always`` override it; ``strict``
@@ -79,52 +87,36 @@ class AnswerOptions(_SamplingOptions, total=False):
     """
 
     mode: GateMode | str | None
-    k: int
     filter: Mapping[str, object] | None
-    domain: str | None
-    threshold: float | None
     stop: str | Iterable[str] | None
-    steps: int
     history: History
     rerank: RerankMode | str
-    instructions: str
 
 
-def answer_request(
-    question: str,
-    *,
-    mode: GateMode | str | None = None,
-    k: int = _ANSWER.k,
-    filter: Mapping[str, object] | None = None,
-    domain: str | None = None,
-    threshold: float | None = None,
-    stop: str | Iterable[str] | None = (),
-    steps: int = 1,
-    history: History = (),
-    rerank: RerankMode | str = RerankMode.AUTO,
-    instructions: str = "",
-    **sampling: Unpack[_SamplingOptions],
-) -> AnswerRequest:
+_SAMPLING = frozenset(_SamplingOptions.__annotations__)
+_PLAIN = frozenset(_PlainOptions.__annotations__)
+
+
+def answer_request(question: str, **options: Unpack[AnswerOptions]) -> AnswerRequest:
     """Return the request of ``answer`` and ``stream``.
 
     :raises TypeError: an option is unknown.
     """
-    if not isinstance(sampling.get("contrast"), Contrast | None):
-        raise invalid("contrast", "is not a Contrast; give Contrast(WeakSide.NO_PASSAGES)")
-    if unknown := sorted(sampling.keys() - _SamplingOptions.__annotations__.keys()):
+    if unknown := sorted(options.keys() - AnswerOptions.__annotations__.keys()):
         raise TypeError(f"answer() has no option {unknown[0]!r}; see AnswerOptions")
+    if not isinstance(options.get("contrast"), Contrast | None):
+        raise invalid("contrast", "is not a Contrast; give Contrast(WeakSide.NO_PASSAGES)")
+    given: dict[str, Any] = {**options}
+    sampling = {name: given[name] for name in _SAMPLING & given.keys()}
+    plain = {name: given[name] for name in _PLAIN & given.keys()}
     return AnswerRequest(
         question=question,
-        mode=_mode(mode),
-        k=k,
-        filter=filter or {},
-        domain=domain,
-        threshold=threshold,
-        sampling=Sampling(stop=_stops(stop), **sampling),
-        steps=steps,
-        history=turns_of(history),
-        rerank=_choice("rerank", RerankMode, rerank),
-        instructions=instructions,
+        mode=_mode(options.get("mode")),
+        filter=options.get("filter") or {},
+        sampling=Sampling(stop=_stops(options.get("stop")), **sampling),
+        history=turns_of(options.get("history", ())),
+        rerank=_choice("rerank", RerankMode, options.get("rerank", RerankMode.AUTO)),
+        **plain,
     )
 
 

@@ -9,7 +9,6 @@ import pytest
 from house_code import FAR_TOO_MANY, SERVICE, Code
 
 WIDE_FUNCTIONS = {
-    "expertrag/client/requests.py: answer_request",
     "kernels/expertrag_kernels/gpu/attention_kernels.py: attend_parts",
     "kernels/expertrag_kernels/gpu/kernels.py: down_pairs",
     "kernels/expertrag_kernels/gpu/kernels.py: gate_up_pairs",
