@@ -13,15 +13,19 @@ from expertrag.grounding.values.value import Value
 
 _DIGITS = "[\u00a0\u202f'\u2019]"  # what may separate thousands, apart from a comma or a stop
 _NUMBER = re.compile(rf"\d+(?:{_DIGITS}\d{{3}}(?!\d))*(?:[.,]\d+)*")
-_SYMBOLS = "[€$£¥]"
+_SIGNS = "".join(
+    sorted(name for name, unit in UNITS.items() if unit.base in MONEY and not name.isalnum())
+)
+_SYMBOLS = f"[{_SIGNS}]"
 _CODES = "|".join(sorted(code.upper() for code in MONEY))
 _MONEY_BEFORE = re.compile(
     rf"(?P<unit>{_SYMBOLS}|\b(?:{_CODES}))[ \u00a0]?"
     rf"(?:\d[\d.,]*[ \u00a0]?(?:-|\u2013|to|bis)[ \u00a0]?)?[-\u2212]?\Z"
 )
-_SIGN = re.compile(r"(?:(?<![^\s(|€$£¥])[-\u2212\u2013]|\bminus )\Z")
+_SIGN = re.compile(rf"(?:(?<![^\s(|{_SIGNS}])[-\u2212\u2013]|\bminus )\Z")
 _UNIT = re.compile(
-    r"[ \u00a0]?(?:% ?points?|percentage points?|per ?cent|[%€$£¥](?!\d)|°[ \u00a0]?[CF]\b|km/h\b)"
+    rf"[ \u00a0]?(?:% ?points?|percentage points?|per ?cent|[%{_SIGNS}](?!\d)"
+    r"|°[ \u00a0]?[CF]\b|km/h\b)"
     r"|(?:[ \u00a0]|-(?=[a-z]))?[^\W\d_]+[²]?(?!\w)"
 )
 _SCALE = re.compile(
@@ -37,7 +41,7 @@ _BRACKET = re.compile(  # "Limit (€)"; "(h)" within a sentence counts paragrap
 _IN_UNIT = re.compile(rf" in ([^\W\d_]+|{_SYMBOLS})")  # "in million EUR"
 _LONGEST_UNIT = 24
 _ALONE = re.compile(rf"({_SYMBOLS}|%|(?:{_CODES})\b)(?![ \u00a0]?[-\u2212]?\d)")
-_PIECE = re.compile(r"[€$£¥%]|°?[^\W\d_]+[²]?")
+_PIECE = re.compile(rf"[{_SIGNS}%]|°?[^\W\d_]+[²]?")
 _CHANGING = MONEY | {"%"}  # what falls by 5 % changes by -5 %; 5 degrees of frost are not 5 °C
 _DECADE = re.compile(r"\d{3}0s\b")
 
