@@ -1,6 +1,6 @@
 """What the next step of an engine runs.
 
-A step has the rows of sequences in decode first (decode.py), with draft tokens (drafts.py), and
+A step has the rows of sequences in decode first (decode.py), with draft tokens (drafts.py). It
 fills up with chunks of prompts in order of arrival (prefill.py). Sequences that do not fit into the
 KV cache wait. When a sequence needs a page and none is free, the one that arrived last is preempted
 (step.py), and recomputed later. A sequence with a weak side has rows of both (pairs.py).
